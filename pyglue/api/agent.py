@@ -1,0 +1,244 @@
+"""What every agent's socket offers, and what hived says down that socket.
+
+Called by the harness, ``hive-mcp`` and nobody else. The sender of everything here
+is the agent whose socket it is; no field can say otherwise.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from pyglue.api.common import (
+    AgentName,
+    AgentState,
+    Done,
+    Id,
+    Method,
+    NoParams,
+    Note,
+    Params,
+    Result,
+    Role,
+    ShortText,
+)
+
+BODY_LIMIT: Final = 256 * 1024
+"""Largest message body in bytes of UTF-8."""
+
+Body = Annotated[str, Meta(min_length=1, max_length=BODY_LIMIT)]
+
+
+class MessageKind(StrEnum):
+    """Who made a message: a peer's own words, or the hive itself."""
+
+    MESSAGE = "message"
+    QUESTION = "question"
+    ANSWER = "answer"
+    EVENT = "event"
+
+
+class Priority(StrEnum):
+    """Order in an inbox; within one priority the oldest comes first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Message(Result, frozen=True):
+    """One message in an inbox.
+
+    ``redelivered`` says that it was handed out before and came back; ``hop`` counts
+    how many agents' turns lie between it and a human.
+    """
+
+    id: int
+    sender: str
+    recipient: str
+    body: str
+    kind: MessageKind
+    priority: Priority
+    sent_at: float
+    hop: int
+    redelivered: bool
+    reply_to: int | None = None
+
+
+class SendParams(Params, frozen=True):
+    """Send ``body`` to an agent, to ``manager`` or to ``operator``."""
+
+    to: AgentName
+    body: Body
+    reply_to: Id | None = None
+    priority: Priority = Priority.NORMAL
+
+
+class SendResult(Result, frozen=True):
+    """The message is durable; ``id`` names it."""
+
+    id: int
+    hop: int
+
+
+SEND: Final = Method("send", SendParams, SendResult)
+
+
+class RecvParams(Params, frozen=True):
+    """Take up to ``max`` messages, waiting up to ``wait_seconds`` for the first.
+
+    ``peek`` shows what waits without taking it.
+    """
+
+    wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
+    max: Annotated[int, Meta(ge=1, le=32)] = 1
+    peek: bool = False
+
+
+class RecvResult(Result, frozen=True):
+    """The messages taken, and a hint for the model when there is one."""
+
+    messages: tuple[Message, ...]
+    hint: str | None = None
+
+
+RECV: Final = Method("recv", RecvParams, RecvResult)
+
+
+class AskParams(Params, frozen=True):
+    """Ask the operator or a peer; the answer arrives as a message."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=16384)]
+    options: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...],
+        Meta(max_length=16),
+    ] = ()
+    multi: bool = False
+    ttl_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
+    to: AgentName = "operator"
+
+
+class AskResult(Result, frozen=True):
+    """The question's id, and when it expires if it does."""
+
+    question: int
+    expires_at: float | None = None
+
+
+ASK: Final = Method("ask", AskParams, AskResult)
+
+
+class AnswerParams(Params, frozen=True):
+    """Answer a question that was put to the caller."""
+
+    question: Id
+    text: Annotated[str, Meta(max_length=65536)] = ""
+    choices: Annotated[tuple[ShortText, ...], Meta(max_length=16)] = ()
+
+
+ANSWER: Final = Method("answer", AnswerParams, Done)
+
+
+class WhoamiResult(Result, frozen=True):
+    """What the hive knows of the caller. None for recipients means anyone."""
+
+    name: str
+    role: Role
+    model: str
+    manifest_sha256: str
+    allowed_recipients: tuple[str, ...] | None
+    waiting: int
+    deployed_commit: str | None
+    description: str
+
+
+WHOAMI: Final = Method("whoami", NoParams, WhoamiResult)
+
+
+class TurnOutcome(StrEnum):
+    """How a turn ended. Only ``ok`` acknowledges the mail it was given."""
+
+    OK = "ok"
+    CANCELLED = "cancelled"
+    RATE_LIMITED = "rate_limited"
+    AUTH = "auth"
+    MAX_TURNS = "max_turns"
+    BUDGET = "budget"
+    FAILED = "failed"
+
+
+class TurnStartParams(Params, frozen=True):
+    """A turn begins; every message that the caller holds joins it."""
+
+    model: ShortText
+
+
+class TurnStartResult(Result, frozen=True):
+    """The turn's id, to be given back at its end."""
+
+    turn: int
+
+
+TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
+
+
+class TurnEndParams(Params, frozen=True):
+    """A turn ended; figures are the harness's own and only shown, never trusted."""
+
+    turn: Id
+    outcome: TurnOutcome
+    reason: ShortText | None = None
+    duration_ms: Annotated[int, Meta(ge=0)] = 0
+    steps: Annotated[int, Meta(ge=0)] = 0
+    tool_calls: Annotated[int, Meta(ge=0)] = 0
+    denials: Annotated[int, Meta(ge=0)] = 0
+    input_tokens: Annotated[int, Meta(ge=0)] = 0
+    output_tokens: Annotated[int, Meta(ge=0)] = 0
+    cost_usd: Annotated[float, Meta(ge=0)] = 0.0
+
+
+TURN_END: Final = Method("turn_end", TurnEndParams, Done)
+
+
+class StateParams(Params, frozen=True):
+    """The harness's own state changed; hived stamps the time."""
+
+    state: AgentState
+    detail: ShortText | None = None
+
+
+STATE: Final = Note("state", StateParams)
+
+
+class TurnEventKind(StrEnum):
+    """What happens inside a turn, as the dashboard shows it live."""
+
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_USE = "tool_use"
+    TOOL_RESULT = "tool_result"
+    DENIED = "denied"
+    RETRY = "retry"
+    COMPACTED = "compacted"
+    RESULT = "result"
+    LOG = "log"
+
+
+class TurnEventParams(Params, frozen=True):
+    """One live event of the running turn. ``data`` is shown as text only."""
+
+    turn: Id | None
+    kind: TurnEventKind
+    data: dict[str, Any]
+
+
+TURN_EVENT: Final = Note("turn_event", TurnEventParams)
+
+
+class CancelTurnParams(Params, frozen=True):
+    """Down the socket: interrupt the running turn; its mail goes back."""
+
+    reason: ShortText
+
+
+CANCEL_TURN: Final = Method("cancel_turn", CancelTurnParams, Done)

@@ -1,0 +1,142 @@
+"""The vocabulary shared by every role: methods, notes, hello, time, states.
+
+A ``Method`` names a call with the types of its parameters and result; a ``Note``
+names a notification. Times are seconds since the epoch (UTC) as floats and end
+in ``_at``; amounts of money are US dollars and end in ``_usd``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final, Generic, TypeVar
+
+from msgspec import Meta, Struct
+
+PROTOCOL: Final = 1
+"""Version of everything in this package; a peer with another one is refused."""
+
+P = TypeVar("P", bound="Params")
+R = TypeVar("R", bound="Result")
+
+
+class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything that a caller sends: an unknown field is an error."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """Base of everything that is answered: readers ignore fields they don't know."""
+
+
+@dataclass(frozen=True)
+class Method(Generic[P, R]):
+    """One call: its name on the wire and the types of both directions."""
+
+    name: str
+    params: type[P]
+    result: type[R]
+
+
+@dataclass(frozen=True)
+class Note(Generic[P]):
+    """One notification: nobody answers it."""
+
+    name: str
+    params: type[P]
+
+
+class NoParams(Params, frozen=True):
+    """A call without parameters."""
+
+
+class Done(Result, frozen=True):
+    """An answer that says only: it happened."""
+
+
+AgentName = Annotated[str, Meta(max_length=64)]
+"""An agent's name as a caller wrote it; ``names.check`` decides if it is one."""
+
+Id = Annotated[int, Meta(ge=1, le=2**53)]
+HexSha = Annotated[str, Meta(max_length=128)]
+ShortText = Annotated[str, Meta(max_length=4096)]
+
+
+class Role(StrEnum):
+    """What a socket lets its callers do."""
+
+    AGENT = "agent"
+    MANAGER = "manager"
+    RELAY = "relay"
+    OPERATOR = "operator"
+
+
+class AgentState(StrEnum):
+    """What an agent is doing; the first four are the host's, the rest the harness's."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    IDLE = "idle"
+    THINKING = "thinking"
+    COMPACTING = "compacting"
+    RATE_LIMITED = "rate_limited"
+    NEEDS_LOGIN = "needs_login"
+    PAUSED = "paused"
+    OVER_BUDGET = "over_budget"
+
+
+class ServerStatus(Result, frozen=True):
+    """One MCP server as the CLI saw it when the harness started."""
+
+    name: str
+    status: str
+    error: str | None = None
+
+
+class HarnessReport(Params, frozen=True):
+    """What a harness loaded and checked before it said hello.
+
+    ``manifest_sha256`` is the hash of the bytes it read; ``problem`` is None when
+    the CLI started, every MCP server connected and every tool exists.
+    """
+
+    manifest_sha256: HexSha
+    system: str | None = None
+    cli_version: str | None = None
+    servers: tuple[ServerStatus, ...] = ()
+    problem: ShortText | None = None
+
+
+class HelloParams(Params, frozen=True):
+    """The first call on every connection. ``client`` names the program."""
+
+    protocol: int
+    client: Annotated[str, Meta(max_length=64)]
+    harness: HarnessReport | None = None
+    session: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class HelloResult(Result, frozen=True):
+    """What the socket makes of its caller."""
+
+    protocol: int
+    role: Role
+    server: str
+    agent: str | None = None
+
+
+HELLO: Final = Method("hello", HelloParams, HelloResult)
+
+
+class CancelParams(Params, frozen=True):
+    """Give up on one outstanding call of this connection."""
+
+    id: int
+
+
+CANCEL: Final = Note("$/cancel", CancelParams)
+
+
+class OperationRef(Result, frozen=True):
+    """An operation that was queued; follow it by its events or ask for its row."""
+
+    operation: int

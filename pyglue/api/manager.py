@@ -1,0 +1,115 @@
+"""What the manager's socket offers beyond an agent's.
+
+A commit travels as a pack in chunks (``submit_*``): the host never opens the
+repository that the manager writes. Everything here queues; nothing here decides.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from pyglue.api.common import (
+    AgentName,
+    AgentState,
+    Done,
+    HexSha,
+    Method,
+    NoParams,
+    OperationRef,
+    Params,
+    Result,
+)
+
+CHUNK_LIMIT: Final = 512 * 1024
+"""Largest chunk of a pack in bytes, before base64."""
+PACK_LIMIT: Final = 32 * 1024 * 1024
+"""Largest pack in bytes."""
+
+Description = Annotated[str, Meta(max_length=8192)]
+
+
+class AgentInfo(Result, frozen=True):
+    """An agent as the manager sees it."""
+
+    name: str
+    state: AgentState
+    description: str
+    model: str
+    main: str | None
+    pending_approval: int | None
+
+
+class AgentsResult(Result, frozen=True):
+    """All agents, by name."""
+
+    agents: tuple[AgentInfo, ...]
+
+
+LIST_AGENTS: Final = Method("list_agents", NoParams, AgentsResult)
+
+
+class SpawnParams(Params, frozen=True):
+    """Ask for a new agent made from the template."""
+
+    name: AgentName
+    description: Description = ""
+
+
+class ProposalResult(Result, frozen=True):
+    """A proposal that now waits for the operator."""
+
+    approval: int
+    commit: str
+    manifest_sha256: str
+    widens: tuple[str, ...]
+
+
+REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)
+
+
+class SubmitBeginParams(Params, frozen=True):
+    """Announce a commit of an agent's config repository."""
+
+    agent: AgentName
+    commit: HexSha
+    description: Description = ""
+
+
+class SubmitBeginResult(Result, frozen=True):
+    """Where the chunks go, and what the pack may leave out: history of ``main``."""
+
+    upload: str
+    main: str | None
+
+
+SUBMIT_BEGIN: Final = Method("submit_begin", SubmitBeginParams, SubmitBeginResult)
+
+
+class SubmitChunkParams(Params, frozen=True):
+    """The next bytes of the pack, in order."""
+
+    upload: Annotated[str, Meta(max_length=64)]
+    data: Annotated[bytes, Meta(max_length=CHUNK_LIMIT)]
+
+
+SUBMIT_CHUNK: Final = Method("submit_chunk", SubmitChunkParams, Done)
+
+
+class SubmitCommitParams(Params, frozen=True):
+    """The pack is complete: check, evaluate, render."""
+
+    upload: Annotated[str, Meta(max_length=64)]
+
+
+SUBMIT_COMMIT: Final = Method("submit_commit", SubmitCommitParams, ProposalResult)
+
+
+class AgentParams(Params, frozen=True):
+    """Names the agent that something is done to."""
+
+    agent: AgentName
+
+
+START: Final = Method("start", AgentParams, OperationRef)
+STOP: Final = Method("stop", AgentParams, OperationRef)
+RESTART: Final = Method("restart", AgentParams, OperationRef)

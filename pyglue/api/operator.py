@@ -1,0 +1,512 @@
+"""What the operator's socket offers: the CLI and the dashboard call nothing else.
+
+Calls from hive-web's user need a live session (the token goes into ``hello``);
+only ``login`` works without. The CLI is known by its user id.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from pyglue.api.agent import AnswerParams, Body, Message, Priority
+from pyglue.api.common import (
+    AgentName,
+    AgentState,
+    Done,
+    HexSha,
+    Id,
+    Method,
+    NoParams,
+    Note,
+    OperationRef,
+    Params,
+    Result,
+    Role,
+    ShortText,
+)
+from pyglue.api.diff import FileDiff
+from pyglue.api.manager import (
+    RESTART,
+    START,
+    STOP,
+    AgentParams,
+    ProposalResult,
+    SpawnParams,
+)
+
+__all__ = ["RESTART", "START", "STOP"]
+
+
+# --- sessions -----------------------------------------------------------------
+
+
+class LoginCodeResult(Result, frozen=True):
+    """A one-time code; open ``url`` before ``expires_at``."""
+
+    code: str
+    url: str
+    expires_at: float
+
+
+LOGIN_CODE: Final = Method("login_code", NoParams, LoginCodeResult)
+"""CLI only: a session cannot make another one."""
+
+
+class LoginParams(Params, frozen=True):
+    """Exchange a one-time code for a session."""
+
+    code: Annotated[str, Meta(max_length=256)]
+
+
+class LoginResult(Result, frozen=True):
+    """The session's token (kept in the cookie) and when it ends."""
+
+    session: str
+    expires_at: float
+
+
+LOGIN: Final = Method("login", LoginParams, LoginResult)
+
+
+class LogoutParams(Params, frozen=True):
+    """End a session."""
+
+    session: Annotated[str, Meta(max_length=256)]
+
+
+LOGOUT: Final = Method("logout", LogoutParams, Done)
+
+
+# --- the hive -------------------------------------------------------------------
+
+
+class HiveStatus(Result, frozen=True):
+    """The hive at a glance. ``warnings`` are shown as a banner on every page."""
+
+    version: str
+    backend: str
+    isolation: str
+    model_source: str
+    warnings: tuple[str, ...]
+    started_at: float
+    agents: int
+    running: int
+    pending_approvals: int
+    open_questions: int
+    unread: int
+    last_seq: int
+
+
+STATUS: Final = Method("status", NoParams, HiveStatus)
+
+
+class CheckState(StrEnum):
+    """Outcome of one of doctor's checks."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Check(Result, frozen=True):
+    """One thing that doctor looked at, and what to do about it."""
+
+    name: str
+    state: CheckState
+    message: str
+
+
+class DoctorResult(Result, frozen=True):
+    """All checks, worst first."""
+
+    checks: tuple[Check, ...]
+
+
+DOCTOR: Final = Method("doctor", NoParams, DoctorResult)
+
+
+# --- agents ---------------------------------------------------------------------
+
+
+class AgentView(Result, frozen=True):
+    """An agent as the operator sees it.
+
+    ``wanted`` is whether it should run; ``state`` what it does, ``since_at`` since
+    when; ``problem`` what went wrong last, if anything.
+    """
+
+    name: str
+    role: Role
+    wanted: bool
+    state: AgentState
+    since_at: float
+    detail: str | None
+    description: str
+    model: str
+    network: bool
+    manifest_sha256: str | None
+    deployed_commit: str | None
+    deployed_approval: int | None
+    pending_approval: int | None
+    inbox: int
+    turns: int
+    last_turn_at: float | None
+    cost_today_usd: float
+    problem: str | None
+
+
+class AgentsView(Result, frozen=True):
+    """All agents, the manager first, then by name."""
+
+    agents: tuple[AgentView, ...]
+
+
+AGENTS: Final = Method("agents", NoParams, AgentsView)
+
+
+class AgentDetail(Result, frozen=True):
+    """One agent with what is pinned for it."""
+
+    agent: AgentView
+    manifest_json: str | None
+    agent_nix: str | None
+    approvals: tuple["ApprovalSummary", ...]
+    log_tail: tuple[str, ...]
+
+
+AGENT: Final = Method("agent", AgentParams, AgentDetail)
+SPAWN: Final = Method("spawn", SpawnParams, ProposalResult)
+
+
+# --- approvals ------------------------------------------------------------------
+
+
+class ApprovalKind(StrEnum):
+    """What approving does."""
+
+    SPAWN = "spawn"
+    CHANGE = "change"
+
+
+class ApprovalState(StrEnum):
+    """Where a proposal stands."""
+
+    PENDING = "pending"
+    DENIED = "denied"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    APPROVED = "approved"
+    BUILDING = "building"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+
+
+class Effect(StrEnum):
+    """What a change of one option does to the agent's power."""
+
+    WIDENS = "widens"
+    NARROWS = "narrows"
+    BEHAVIOUR = "changes behaviour"
+    NEUTRAL = "neutral"
+
+
+class PolicyChange(Result, frozen=True):
+    """One option that changes, in words. ``before``/``after`` are JSON text."""
+
+    option: str
+    effect: Effect
+    sentence: str
+    before: str | None
+    after: str | None
+
+
+class ApprovalSummary(Result, frozen=True):
+    """A row of the approval queue."""
+
+    id: int
+    agent: str
+    kind: ApprovalKind
+    state: ApprovalState
+    commit: str
+    manifest_sha256: str
+    description: str
+    proposed_by: str
+    created_at: float
+    decided_at: float | None
+    decided_by: str | None
+    reason: str | None
+    widens: tuple[str, ...]
+    operation: int | None
+
+
+class ApprovalsParams(Params, frozen=True):
+    """Filter the queue; newest first."""
+
+    state: ApprovalState | None = None
+    agent: AgentName | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class ApprovalsResult(Result, frozen=True):
+    """The rows."""
+
+    approvals: tuple[ApprovalSummary, ...]
+
+
+APPROVALS: Final = Method("approvals", ApprovalsParams, ApprovalsResult)
+
+
+class DiffBase(StrEnum):
+    """What a proposal is compared with."""
+
+    RUNNING = "running"
+    APPROVED = "approved"
+    PREVIOUS = "previous"
+
+
+class DiffSet(Result, frozen=True):
+    """The files that differ from one base; ``commit`` None means: from nothing."""
+
+    base: DiffBase
+    commit: str | None
+    files: tuple[FileDiff, ...]
+
+
+class ApprovalParams(Params, frozen=True):
+    """Names an approval."""
+
+    id: Id
+
+
+class ApprovalDetail(Result, frozen=True):
+    """Everything that the operator judges, pinned by commit and manifest hash."""
+
+    approval: ApprovalSummary
+    author: str
+    message: str
+    policy: tuple[PolicyChange, ...]
+    diffs: tuple[DiffSet, ...]
+    manifest_json: str
+    manifest_before_json: str | None
+
+
+APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)
+
+
+class ApproveParams(Params, frozen=True):
+    """Approve exactly what was seen."""
+
+    id: Id
+    commit: HexSha
+    manifest: HexSha
+
+
+APPROVE: Final = Method("approve", ApproveParams, OperationRef)
+
+
+class DenyParams(Params, frozen=True):
+    """Deny with a reason; the manager reads it."""
+
+    id: Id
+    reason: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+DENY: Final = Method("deny", DenyParams, Done)
+
+
+# --- operations -----------------------------------------------------------------
+
+
+class OperationKind(StrEnum):
+    """What hived does in steps."""
+
+    SPAWN = "spawn"
+    DEPLOY = "deploy"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+
+
+class OperationState(StrEnum):
+    """Where an operation stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Operation(Result, frozen=True):
+    """An operation's row."""
+
+    id: int
+    kind: OperationKind
+    agent: str
+    state: OperationState
+    step: str
+    approval: int | None
+    error: str | None
+    requested_by: str
+    created_at: float
+    finished_at: float | None
+
+
+class OperationParams(Params, frozen=True):
+    """Names an operation; with ``wait_seconds`` answers when it ends or time is up."""
+
+    id: Id
+    wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
+
+
+OPERATION: Final = Method("operation", OperationParams, Operation)
+
+
+class OperationsResult(Result, frozen=True):
+    """The newest operations."""
+
+    operations: tuple[Operation, ...]
+
+
+OPERATIONS: Final = Method("operations", NoParams, OperationsResult)
+
+
+# --- messages and questions -------------------------------------------------------
+
+
+class OperatorSendParams(Params, frozen=True):
+    """The operator writes to an agent."""
+
+    to: AgentName
+    body: Body
+    reply_to: Id | None = None
+    priority: Priority = Priority.NORMAL
+
+
+class SentResult(Result, frozen=True):
+    """The durable message's id."""
+
+    id: int
+
+
+OPERATOR_SEND: Final = Method("send", OperatorSendParams, SentResult)
+
+
+class InboxParams(Params, frozen=True):
+    """The operator's inbox, newest first."""
+
+    unread_only: bool = False
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class InboxMessage(Result, frozen=True):
+    """A message to the operator."""
+
+    message: Message
+    read: bool
+
+
+class InboxResult(Result, frozen=True):
+    """The messages."""
+
+    messages: tuple[InboxMessage, ...]
+
+
+INBOX: Final = Method("inbox", InboxParams, InboxResult)
+
+
+class MarkReadParams(Params, frozen=True):
+    """Mark one message of the operator's inbox as read."""
+
+    id: Id
+
+
+MARK_READ: Final = Method("mark_read", MarkReadParams, Done)
+
+
+class MessagesParams(Params, frozen=True):
+    """The flow of all messages, newest first, older than ``before``."""
+
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Id | None = None
+    agent: AgentName | None = None
+
+
+class MessagesResult(Result, frozen=True):
+    """The messages."""
+
+    messages: tuple[Message, ...]
+
+
+MESSAGES: Final = Method("messages", MessagesParams, MessagesResult)
+
+
+class QuestionView(Result, frozen=True):
+    """A question, open or answered."""
+
+    id: int
+    asker: str
+    to: str
+    question: str
+    options: tuple[str, ...]
+    multi: bool
+    asked_at: float
+    expires_at: float | None
+    answered_at: float | None
+    answer: str | None
+
+
+class QuestionsResult(Result, frozen=True):
+    """Open questions to the operator first, then the newest others."""
+
+    questions: tuple[QuestionView, ...]
+
+
+QUESTIONS: Final = Method("questions", NoParams, QuestionsResult)
+OPERATOR_ANSWER: Final = Method("answer", AnswerParams, Done)
+
+
+# --- events -----------------------------------------------------------------------
+
+
+class Event(Params, frozen=True):
+    """Something happened. ``seq`` grows by one; ``kind`` is ``room.what``.
+
+    Kinds: ``agent.state``, ``agent.changed``, ``turn.started``, ``turn.ended``,
+    ``turn.event``, ``message.sent``, ``message.taken``, ``approval.created``,
+    ``approval.changed``, ``operation.changed``, ``question.asked``,
+    ``question.answered``, ``hive.warning``.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    agent: str | None
+    data: dict[str, Any]
+
+
+class SubscribeParams(Params, frozen=True):
+    """Start the event stream after ``since``; None means from now on."""
+
+    since: Annotated[int, Meta(ge=0)] | None = None
+
+
+class SubscribeResult(Result, frozen=True):
+    """``seq`` is the newest event at this moment."""
+
+    seq: int
+
+
+SUBSCRIBE: Final = Method("subscribe", SubscribeParams, SubscribeResult)
+EVENT: Final = Note("event", Event)
+
+
+class GapParams(Params, frozen=True):
+    """Events up to ``seq`` were left out: read the pages' data again."""
+
+    seq: int
+    reason: ShortText
+
+
+GAP: Final = Note("gap", GapParams)
