@@ -1,0 +1,116 @@
+"""The daemons' ONE JSON config file, as types.
+
+The NixOS host module writes it in production, ``hive run`` in local mode; hived,
+hive-web and hive-relay read it with ``--config FILE``. Secrets are never in it,
+only paths to files that hold them.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.paths import Layout
+
+
+class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Numeric user ids (the group id is the same number) that children run as."""
+
+    agent: Annotated[int, Meta(ge=1)]
+    web: Annotated[int, Meta(ge=1)]
+    relay: Annotated[int, Meta(ge=1)]
+
+
+class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the dashboard listens and which Host names it answers to."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 7000
+    external_url: str = "http://127.0.0.1:7000"
+    trusted_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+
+
+class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the model is. ``scripted`` is only shown, it changes nothing."""
+
+    upstream_url: str = "https://api.anthropic.com"
+    api_key_file: str | None = None
+    scripted: bool = False
+
+
+class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What no agent.nix can exceed; None means no limit."""
+
+    models: tuple[str, ...] | None = None
+    cost_per_day_usd: float | None = None
+    network: bool = True
+
+
+class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Seconds. ``drain`` is how long a deploy waits for a running turn."""
+
+    health_s: float = 60.0
+    drain_s: float = 60.0
+    stop_s: float = 5.0
+    evaluate_s: float = 10.0
+    approval_expires_s: float = 7 * 86400.0
+
+
+class MessageLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Flood limits on the host's side."""
+
+    per_pair_per_minute: int = 60
+    per_agent_per_minute: int = 120
+    inbox_max: int = 10_000
+    deliveries_max: int = 5
+    hops_max: int = 64
+
+
+class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that is configured."""
+
+    state_dir: str
+    runtime_dir: str
+    backend: str = "local"
+    ids: Ids | None = None
+    web: WebConfig = WebConfig()
+    relay: RelayConfig = RelayConfig()
+    limits: OperatorLimits = OperatorLimits()
+    timeouts: Timeouts = Timeouts()
+    messages: MessageLimits = MessageLimits()
+    nixpkgs_lib: str | None = None
+    agents: tuple[str, ...] = ("manager",)
+    """Agents that are made from ``agents/<name>`` at first start."""
+
+    @property
+    def layout(self) -> Layout:
+        """The paths of this hive."""
+        return Layout(Path(self.state_dir), Path(self.runtime_dir))
+
+
+def load(path: Path) -> HiveConfig:
+    """Read and check the config file.
+
+    Raises:
+        HiveError: ``config_invalid`` with the field that is wrong.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=HiveConfig)
+    except OSError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The config file {path} cannot be read: {error.strerror}. Name it with "
+            "--config.",
+        ) from error
+    except msgspec.DecodeError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The config file {path} is not right: {error}.",
+        ) from error
+
+
+def dump(config: HiveConfig) -> bytes:
+    """Return the file's text for ``config``."""
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"

@@ -1,0 +1,83 @@
+"""What runs a container: the one interface, one file a backend beside it.
+
+hived's lifecycle, deploy and recovery call this and know nothing of bubblewrap or
+systemd. Names are checked before they get here. Methods are idempotent: starting
+what runs and stopping what does not are no errors.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ContainerEventKind(StrEnum):
+    """What a backend reports on its own account."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True)
+class ContainerEvent:
+    """A container began or ended; ``reason`` is a sentence for people."""
+
+    agent: str
+    kind: ContainerEventKind
+    reason: str
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """All that a backend needs to run an agent.
+
+    ``record`` is the canonical pinned record, byte for byte what was approved.
+    ``memory_max`` is in bytes, ``cpu_quota`` in percent of one core.
+    """
+
+    name: str
+    manager: bool
+    record: bytes
+    network: bool
+    memory_max: int | None
+    cpu_quota: int | None
+
+
+class Backend(ABC):
+    """Runs agents. ``watch`` is called in the event loop's thread."""
+
+    name: str
+    isolation: str
+    """One sentence: what keeps an agent in."""
+    warnings: tuple[str, ...]
+    """What is *not* isolated or limited here, for the banner."""
+
+    @abstractmethod
+    def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
+        """Set who hears of every start, stop and crash."""
+
+    @abstractmethod
+    async def apply(self, spec: AgentSpec) -> None:
+        """Make ``spec`` what the next start runs; never touches what runs now."""
+
+    @abstractmethod
+    async def start(self, spec: AgentSpec) -> None:
+        """Start the container. Raises HiveError if it cannot be started at all."""
+
+    @abstractmethod
+    async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
+        """Stop the container and everything in it, by force after ``grace_s``."""
+
+    @abstractmethod
+    def running(self, name: str) -> bool:
+        """Tell whether the container runs."""
+
+    @abstractmethod
+    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+        """Return the newest lines of the agent's log, oldest first."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop watching and release what is held; local children end here."""

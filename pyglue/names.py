@@ -1,0 +1,53 @@
+"""What an agent may be called.
+
+One rule for every edge (tool, CLI, form, RPC) and every backend; a NixOS container
+name has at most 11 characters, two of which are our prefix. Checked names are safe
+as path components, tags and unit names.
+"""
+
+import re
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+
+_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,8}")
+
+OPERATOR: Final = "operator"
+SYSTEM: Final = "system"
+MANAGER: Final = "manager"
+RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, "all", "hive"})
+
+
+def is_name(text: str) -> bool:
+    """Tell whether ``text`` has the shape of an agent's name."""
+    return _PATTERN.fullmatch(text) is not None and not text.endswith("-")
+
+
+def check(text: str) -> str:
+    """Return ``text`` if it is shaped like an agent's name.
+
+    Raises:
+        HiveError: ``invalid_name`` with the rule.
+    """
+    if is_name(text):
+        return text
+    raise HiveError(
+        ErrorCode.INVALID_NAME,
+        f"{text[:40]!a} is not an agent's name. Use 1 to 9 characters: a lower-case "
+        "letter, then lower-case letters, digits and '-', not ending in '-'.",
+    )
+
+
+def check_new(text: str) -> str:
+    """Return ``text`` if a new agent may be called that.
+
+    Raises:
+        HiveError: ``invalid_name`` or ``name_reserved``.
+    """
+    name = check(text)
+    if name in RESERVED:
+        raise HiveError(
+            ErrorCode.NAME_RESERVED,
+            f"{name!r} is reserved for the hive itself. Choose another name.",
+        )
+    return name

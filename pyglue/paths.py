@@ -1,0 +1,142 @@
+"""Where things lie: the share tree, the state tree, and paths inside a container.
+
+Every path in the project is built here from configuration and checked agent names,
+never from text that an agent chose. The table "On disk" of docs/architecture.md is
+this module in words.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+
+
+def share() -> Path:
+    """Return the directory that holds ``modules/ agents/ prompts/ web/``.
+
+    ``HIVE_SHARE`` wins, then ``<prefix>/share/hyperhive``, then the checkout that
+    this package was imported from.
+
+    Raises:
+        HiveError: ``config_invalid`` when none of them has ``modules/``.
+    """
+    asked = os.environ.get("HIVE_SHARE")
+    candidates = [
+        *([Path(asked)] if asked else []),
+        Path(sys.prefix) / "share" / "hyperhive",
+        Path(__file__).resolve().parent.parent,
+    ]
+    for candidate in candidates:
+        if (candidate / "modules").is_dir():
+            return candidate
+    raise HiveError(
+        ErrorCode.CONFIG_INVALID,
+        "hyperhive's own files (modules/, prompts/, web/) were not found. Set "
+        "HIVE_SHARE to the directory that holds them.",
+    )
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Paths that every agent sees in its container, on every backend."""
+
+    run: str = "/run/hive"
+    hive_socket: str = "/run/hive/hive.sock"
+    model_socket: str = "/run/hive/model.sock"
+    manifest: str = "/run/hive/manifest.json"
+    state: str = "/state"
+    session: str = "/session"
+    agents: str = "/agents"
+    applied: str = "/applied"
+
+
+INSIDE: Final = Inside()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The state tree of one hive, and its runtime tree of sockets."""
+
+    state: Path
+    runtime: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite store; only hived opens it."""
+        return self.state / "hive.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one hived that may write."""
+        return self.state / "hived.lock"
+
+    @property
+    def audit_log(self) -> Path:
+        """Append-only record of decisions."""
+        return self.state / "audit.jsonl"
+
+    @property
+    def agents(self) -> Path:
+        """Parent of what agents may write; the manager's ``/agents``."""
+        return self.state / "agents"
+
+    @property
+    def applied_root(self) -> Path:
+        """Parent of the bare repositories; the manager's read-only ``/applied``."""
+        return self.state / "applied"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where packs are unpacked and checked; emptied at start."""
+        return self.state / "quarantine"
+
+    @property
+    def logs(self) -> Path:
+        """Captured output of local children."""
+        return self.state / "logs"
+
+    def config(self, agent: str) -> Path:
+        """Return the agent's proposed repository, written by the manager."""
+        return self.agents / agent / "config"
+
+    def agent_state(self, agent: str) -> Path:
+        """Return what the agent sees as ``/state``."""
+        return self.agents / agent / "state"
+
+    def applied(self, agent: str) -> Path:
+        """Return the agent's host-owned bare repository."""
+        return self.applied_root / f"{agent}.git"
+
+    def private(self, agent: str) -> Path:
+        """Return the host's own room for the agent; never bound as a whole."""
+        return self.state / "private" / agent
+
+    def session(self, agent: str) -> Path:
+        """Return the CLI's config directory of the agent."""
+        return self.private(agent) / "session"
+
+    def pinned(self, agent: str) -> Path:
+        """Return the deployed pinned record, kept for restarts."""
+        return self.private(agent) / "manifest.json"
+
+    def run(self, agent: str) -> Path:
+        """Return the directory bound read-only at ``/run/hive``."""
+        return self.runtime / "agents" / agent
+
+    @property
+    def operator_socket(self) -> Path:
+        """Where the CLI and the dashboard call."""
+        return self.runtime / "operator.sock"
+
+    @property
+    def relay_socket(self) -> Path:
+        """Where the relay calls."""
+        return self.runtime / "relay.sock"
+
+    @property
+    def relay_fds_socket(self) -> Path:
+        """Where the relay is handed descriptors."""
+        return self.runtime / "relay-fds.sock"
