@@ -1,0 +1,355 @@
+# hyperhive.*: what an agent is. The one source of option names, types, bounds,
+# defaults, documentation and of how a change widens an agent's power. From it
+# come schema.json, pyglue/manifest_types.py and docs/options.md (`make generate`).
+#
+# `hyperhive` is ONE option holding a submodule, so that a misspelt name below it
+# is an error although everything outside it passes through (see ../eval).
+#
+# Kinds of `widens`, read by the policy diff:
+#   none       changes nothing that the agent can do
+#   behaviour  changes what the agent does, not what it may do
+#   change     any change widens
+#   add        list: an added item widens, and so does null (no limit)
+#   enable     false to true widens
+#   raise      a higher value widens, and so does null (no limit)
+#   dearer     a model that costs more widens
+#   env        any variable added or changed widens; values are shown
+#   entry      set of entries: a new one widens; inside it the options' own kinds
+{ lib, ... }:
+let
+  t = import ./types.nix { inherit lib; };
+  inherit (t) option;
+
+  variables = t.named {
+    what = "variable names";
+    pattern = "[A-Za-z_][A-Za-z0-9_]*";
+    max = 100;
+    each = t.text {
+      what = "string";
+      max = 32768;
+    };
+  };
+
+  server = t.group {
+    command = option {
+      type = t.text {
+        what = "program name, or absolute path inside the container";
+        max = 1024;
+        pattern = "/[A-Za-z0-9@%+=:,._/-]+|[A-Za-z0-9][A-Za-z0-9+._-]*";
+      };
+      widens = "change";
+      description = ''
+        Program that is the server: a name found on PATH, or an absolute path
+        inside the container. Install it with `environment.systemPackages`.
+      '';
+      example = "mcp-server-sqlite";
+    };
+    args = option {
+      type = t.list {
+        max = 100;
+        of = t.text {
+          what = "string";
+          max = 4096;
+        };
+      };
+      widens = "change";
+      default = [ ];
+      description = "Arguments of the program. No shell reads them.";
+      example = [
+        "--db"
+        "/state/notes.sqlite"
+      ];
+    };
+    env = option {
+      type = variables;
+      widens = "env";
+      default = { };
+      description = "Environment variables of the server alone.";
+      example.LOG_LEVEL = "warn";
+    };
+    allowedTools = option {
+      type = t.list {
+        max = 200;
+        of = t.text {
+          what = "tool name, or \"*\" for all";
+          max = 128;
+          pattern = "[*]|[A-Za-z0-9_.-]+";
+        };
+      };
+      widens = "add";
+      default = [ ];
+      description = ''
+        Tools of this server that the agent may use, by their own names (without
+        `mcp__NAME__`). `"*"` allows all of them.
+      '';
+      example = [
+        "query"
+        "list_tables"
+      ];
+    };
+  };
+in
+{
+  options.hyperhive = option {
+    type = t.group {
+      model = option {
+        type = t.text {
+          what = "model alias or id";
+          max = 100;
+          pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*(\\[1m\\])?";
+        };
+        widens = "dearer";
+        default = "haiku";
+        description = ''
+          Model of the agent: an alias (`haiku`, `sonnet`, `opus`) or a full id.
+        '';
+        example = "sonnet";
+      };
+
+      description = option {
+        type = t.text {
+          what = "one line";
+          max = 300;
+          pattern = "[^\n\r]*";
+        };
+        widens = "none";
+        default = "";
+        description = "What the agent is for, in one line, shown beside its name.";
+        example = "Reviews pull requests";
+      };
+
+      prompt = option {
+        type = t.paragraphs { max = 65536; };
+        widens = "behaviour";
+        default = "";
+        description = ''
+          The agent's own part of the system prompt, after the part that every
+          agent of the hive gets. Several definitions are joined with newlines.
+        '';
+        example = "You review Nix code. Answer in one short paragraph.";
+      };
+
+      allowedTools = option {
+        type = t.list {
+          max = 64;
+          of = t.text {
+            what = "name of a built-in tool";
+            max = 64;
+            pattern = "[A-Z][A-Za-z0-9]*";
+          };
+        };
+        widens = "add";
+        default = [ ];
+        description = ''
+          Built-in tools of the CLI that the agent may use. The hive's own tools
+          are always there. `Bash` runs only what `hyperhive.bash.allow` lets
+          through.
+        '';
+        example = [
+          "Bash"
+          "Read"
+          "Edit"
+          "Write"
+        ];
+      };
+
+      bash.allow = option {
+        type = t.list {
+          max = 200;
+          of = t.text {
+            what = "command pattern: words with single spaces between, no quotes or shell operators";
+            max = 300;
+            pattern = "[A-Za-z0-9@%+=:,./_~^?!{}*#-]+( [A-Za-z0-9@%+=:,./_~^?!{}*#-]+)*";
+          };
+        };
+        widens = "add";
+        default = [ ];
+        description = ''
+          Commands that the Bash tool may run, as patterns of words. A word
+          matches one word of the command after the shell has read it; `*` inside
+          a word matches any part of that word; a `*` alone at the end matches
+          any further words, also none. Each command of a pipeline or list must
+          match a pattern.
+        '';
+        example = [
+          "git status"
+          "git commit *"
+          "nix-instantiate --parse *.nix"
+        ];
+      };
+
+      allowedRecipients = option {
+        type = t.orNull (
+          t.list {
+            max = 200;
+            of = t.text {
+              what = "agent name or \"operator\"";
+              max = 9;
+              pattern = "[a-z][a-z0-9-]{0,8}";
+            };
+          }
+        );
+        widens = "add";
+        default = null;
+        description = ''
+          To whom the agent may send messages. `null`: to everyone. `[ ]`: only
+          to the manager, who can always be reached.
+        '';
+        example = [
+          "operator"
+          "alice"
+        ];
+      };
+
+      mcpServers = option {
+        type = t.named {
+          what = "letters, digits, - and single _ (\"hive\" is taken)";
+          pattern = "[a-zA-Z0-9-]+(_[a-zA-Z0-9-]+)*";
+          reserved = [
+            "hive"
+            "hyperhive"
+          ];
+          max = 32;
+          each = server;
+        };
+        widens = "entry";
+        default = { };
+        description = "MCP servers that the harness starts beside the agent, by name.";
+        example.notes = {
+          command = "mcp-server-sqlite";
+          args = [
+            "--db"
+            "/state/notes.sqlite"
+          ];
+          allowedTools = [ "query" ];
+        };
+      };
+
+      env = option {
+        type = variables;
+        widens = "env";
+        default = { };
+        description = "Environment variables of the agent's turns and commands.";
+        example.EDITOR = "true";
+      };
+
+      network = option {
+        type = t.flag;
+        widens = "enable";
+        default = false;
+        description = ''
+          Whether the container has a network. Without it the agent reaches the
+          model and the hive, and nothing else.
+        '';
+        example = true;
+      };
+
+      serverTools = option {
+        type = t.list {
+          max = 3;
+          of = t.oneOf [
+            "web_search"
+            "web_fetch"
+            "code_execution"
+          ];
+        };
+        widens = "add";
+        default = [ ];
+        description = ''
+          Tools that the model provider runs and the relay lets through. They
+          reach the internet without `hyperhive.network`.
+        '';
+        example = [ "web_search" ];
+      };
+
+      limits = {
+        turnsPerHour = option {
+          type = t.orNull (
+            t.whole {
+              min = 1;
+              max = 100000;
+            }
+          );
+          widens = "raise";
+          default = null;
+          description = "Turns that may start in any 60 minutes; `null`: no limit.";
+          example = 60;
+        };
+        costPerDayUsd = option {
+          type = t.orNull (t.positive { max = 100000; });
+          widens = "raise";
+          default = null;
+          description = ''
+            US dollars of model use in a day (UTC), counted by the relay; `null`:
+            no limit.
+          '';
+          example = 2.5;
+        };
+        memoryMax = option {
+          type = t.orNull (
+            t.text {
+              what = "size such as 512M or 2G";
+              max = 10;
+              pattern = "[1-9][0-9]{0,8}[KMGT]";
+            }
+          );
+          widens = "raise";
+          default = null;
+          description = ''
+            Memory of the container, in powers of 1024; `null`: the hive's
+            default.
+          '';
+          example = "2G";
+        };
+        cpuQuota = option {
+          type = t.orNull (
+            t.whole {
+              min = 1;
+              max = 100000;
+            }
+          );
+          widens = "raise";
+          default = null;
+          description = ''
+            CPU time in percent of one processor (200: two processors); `null`:
+            the hive's default.
+          '';
+          example = 100;
+        };
+      };
+
+      notes.maxBytes = option {
+        type = t.whole {
+          min = 1024;
+          max = 1048576;
+        };
+        widens = "behaviour";
+        default = 16384;
+        description = ''
+          Size in bytes from which `/state/notes.md` is compacted between turns.
+        '';
+        example = 32768;
+      };
+
+      autoCompact = option {
+        type = t.orNull (
+          t.whole {
+            min = 10000;
+            max = 2000000;
+          }
+        );
+        widens = "behaviour";
+        default = 150000;
+        description = ''
+          Tokens of context from which the session is compacted before its next
+          turn; `null`: only when the model says that the context is full.
+        '';
+        example = 100000;
+      };
+    };
+    widens = "change";
+    default = { };
+    description = "What this agent is. Read without nixpkgs: `pkgs` cannot be used here.";
+    example = { model = "sonnet"; };
+  };
+}
