@@ -96,7 +96,7 @@ in
         type = t.text {
           what = "model alias or id";
           max = 100;
-          pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*(\\[1m\\])?";
+          pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*";
         };
         widens = "dearer";
         default = "haiku";

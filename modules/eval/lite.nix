@@ -1,0 +1,41 @@
+# The part of nixpkgs' lib that hyperhive's options and agents' files need, for
+# where no nixpkgs is. Small, because its parsing is most of an evaluation's time.
+# Whatever nixpkgs has and this has not (names.nix lists it) fails with its name
+# and the way out, rather than with "attribute missing".
+let
+  names = import ./lite/names.nix;
+
+  missing =
+    name:
+    throw "lib.${name} is not in hyperhive's own subset of nixpkgs' lib. Evaluate with all of it: `hive manifest DIR --nixpkgs-lib PATH`, or set the hive's nixpkgs lib path.";
+
+  # A set with every name that nixpkgs has there, from `have` where it has it.
+  namespace =
+    prefix: have: all:
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = have.${name} or (missing (prefix + name));
+      }) all
+    );
+
+  types = import ./lite/types.nix { inherit lib; };
+
+  # Everything, also helpers that nixpkgs does not show; what lite itself uses.
+  lib =
+    import ./lite/functions.nix { inherit lib; }
+    // import ./lite/strings.nix { inherit lib; }
+    // import ./lite/modules.nix { inherit lib; }
+    // {
+      inherit types;
+    };
+
+  spaces = builtins.mapAttrs (space: namespace "${space}." lib) names.spaces;
+in
+namespace "" (
+  lib
+  // spaces
+  // {
+    types = namespace "types." types names.types;
+  }
+) names.top
