@@ -24,12 +24,16 @@ class LineKind(StrEnum):
 
 
 class DiffLine(Result, frozen=True):
-    """One line, without its newline. Numbers are 1-based; None where it is absent."""
+    """One line, without its newline. Numbers are 1-based; None where it is absent.
+
+    ``no_newline`` marks a last line that has none.
+    """
 
     kind: LineKind
     text: str
     old_no: int | None
     new_no: int | None
+    no_newline: bool = False
 
 
 class Hunk(Result, frozen=True):
@@ -53,3 +57,5 @@ class FileDiff(Result, frozen=True):
     new_size: int | None
     hunks: tuple[Hunk, ...]
     truncated: bool
+    old_executable: bool = False
+    new_executable: bool = False

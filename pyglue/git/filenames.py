@@ -1,0 +1,66 @@
+"""Which names may stand in an agent's tree, and how a hostile name is shown.
+
+Used by the checking child on trees from a pack, again by ``export`` before a name
+reaches the file system, and for the files of a first commit. Names are bytes until
+they have passed. The rules keep a tree safe on every system that may clone it and
+readable for the operator: what is invisible or reorders text is refused.
+"""
+
+import unicodedata
+from typing import Final
+
+MAX_COMPONENT: Final = 255
+"""Longest file or directory name in bytes (Linux NAME_MAX)."""
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+
+
+def show(raw: bytes | str, *, limit: int = 120) -> str:
+    """Return hostile text as printable ASCII in quotes, at most ``limit`` long."""
+    text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+    shown = ascii(text[:limit])
+    if len(shown) > limit or len(text) > limit:
+        return shown[: limit - 4].rstrip("\\'\"") + "...'"
+    return shown
+
+
+def problem(name: bytes) -> str | None:
+    """Return why one path component is refused, or None if it is good."""
+    try:
+        text = name.decode("utf-8")
+    except UnicodeDecodeError:
+        return "its name is not valid UTF-8"
+    if not text or text in (".", ".."):
+        return "its name is empty, '.' or '..'"
+    if len(name) > MAX_COMPONENT:
+        return f"its name is longer than {MAX_COMPONENT} bytes"
+    if "/" in text or "\\" in text:
+        return "its name contains a slash or backslash"
+    if any(unicodedata.category(char) in _UNSEEN for char in text):
+        return "its name contains a control or invisible character"
+    if _is_dot_git(text):
+        return "its name is, or is read by some system as, '.git'"
+    return None
+
+
+def path_problem(path: str) -> str | None:
+    """Return why a relative path of several components is refused, or None."""
+    try:
+        raw = path.encode("utf-8")
+    except UnicodeEncodeError:
+        return "its name is not valid Unicode"
+    for component in raw.split(b"/"):
+        found = problem(component)
+        if found is not None:
+            return found
+    return None
+
+
+def _is_dot_git(text: str) -> bool:
+    """Match ``.git`` as NTFS and HFS+ do: case, streams, trailing dots and spaces.
+
+    The characters that HFS+ ignores in names are invisible and refused before.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    base = folded.split(":", 1)[0].rstrip(" .")
+    return base in (".git", "git~1")

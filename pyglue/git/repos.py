@@ -1,0 +1,314 @@
+"""``applied/<name>.git``: the host-owned history of what an agent is and was.
+
+Only hived writes it, from one place at a time for one agent; agents see it read-only
+at most. Refs and tags are written by git itself (locked, synced to disk) and read
+through libgit2. Everything in it has passed ``quarantine`` or was made by the host,
+so libgit2 may open it in this process. Each call opens the repository anew: it costs
+about 0.1 ms and leaves no handle to share between threads. Blocking.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pygit2
+from pygit2.enums import ConfigLevel, ObjectType, RepositoryOpenFlag
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git import filenames
+from pyglue.git.objects import HEX_SHA, Commit, parse_commit
+from pyglue.git.run import run_git
+from pyglue.git.seed import seed_stream
+from pyglue.git.skeleton import sync_directory, write_repository
+from pyglue.git.tags import (
+    AUTHOR_EMAIL,
+    AUTHOR_NAME,
+    REF_PREFIX,
+    Tag,
+    TagKind,
+    parse_name,
+    tag_message,
+    tag_name,
+    tag_object,
+)
+
+_MAIN: Final = "refs/heads/main"
+_NOTHING: Final = "0" * 40
+_REPACK_AT: Final = 50
+"""Number of packs from which ``tidy`` makes them one."""
+
+# libgit2 reads the user's and the system's git configuration unless told not to.
+for _level in (
+    ConfigLevel.GLOBAL,
+    ConfigLevel.XDG,
+    ConfigLevel.SYSTEM,
+    ConfigLevel.PROGRAMDATA,
+):
+    pygit2.settings.search_path[_level] = ""
+
+
+@dataclass(frozen=True)
+class AppliedRepo:
+    """One agent's applied repository at ``path``, which exists."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> "AppliedRepo":
+        """Return the repository at ``path``, made empty if there is none."""
+        if not (path / "HEAD").is_file():
+            staging = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
+            write_repository(staging, bare=True)
+            staging.chmod(0o755)
+            staging.rename(path)
+            sync_directory(path.parent)
+        return cls(path)
+
+    @property
+    def objects(self) -> Path:
+        """Return the directory of its object database."""
+        return self.path / "objects"
+
+    def main(self) -> str | None:
+        """Return the commit that is deployed, or None before the first one."""
+        with self.open() as repo:
+            ref = repo.references.get(_MAIN)
+            return None if ref is None else str(ref.target)
+
+    def commit(self, sha: str) -> Commit:
+        """Return tree, parents, author and message of a commit.
+
+        Raises:
+            HiveError: ``not_found`` if there is no such commit here.
+        """
+        with self.open() as repo:
+            return parse_commit(read_commit(repo, sha))
+
+    def advance_main(self, new: str, expected_old: str | None) -> None:
+        """Move main to ``new``, forward only, if it still is ``expected_old``.
+
+        Doing it again is fine.
+
+        Raises:
+            HiveError: ``conflict`` (details ``main``), ``not_based_on_main``,
+                ``not_found``.
+        """
+        with self.open() as repo:
+            read_commit(repo, new)
+            current = self.main()
+            if current == new:
+                return
+            if current != expected_old:
+                raise self._moved(current)
+            if current is not None and not repo.descendant_of(new, current):
+                raise HiveError(
+                    ErrorCode.NOT_BASED_ON_MAIN,
+                    f"Commit {new} does not descend from main ({current}); main "
+                    "only moves forward.",
+                    details={"main": current},
+                )
+        if not self._set_ref(_MAIN, new, expected_old):
+            raise self._moved(self.main())
+
+    def tag(
+        self, kind: TagKind, number: int, commit: str, message: bytes | None = None
+    ) -> None:
+        """Tag ``commit`` as ``<kind>/<number>``; annotated if there is a message.
+
+        The message is kept byte for byte. Doing it again is fine.
+
+        Raises:
+            HiveError: ``conflict`` if the tag exists with another commit or message;
+                ``not_found`` if there is no such commit.
+        """
+        name = tag_name(kind, number)
+        with self.open() as repo:
+            read_commit(repo, commit)
+        if self._same_tag(name, commit, message):
+            return
+        target = commit
+        if message is not None:
+            raw = tag_object(name, commit, message, time=int(time.time()))
+            target = self._git(["mktag"], stdin=raw)
+        if self._set_ref(REF_PREFIX + name, target, None):
+            return
+        if not self._same_tag(name, commit, message):
+            raise self._other_tag(name)
+
+    def read_tag_message(self, kind: TagKind, number: int) -> bytes | None:
+        """Return an annotated tag's message as given; None for a plain tag.
+
+        Raises:
+            HiveError: ``not_found`` if there is no such tag.
+        """
+        name = tag_name(kind, number)
+        found = self._find_tag(name)
+        if found is None:
+            raise HiveError(ErrorCode.NOT_FOUND, f"There is no tag {name}.")
+        return found[1]
+
+    def tags(self) -> tuple[Tag, ...]:
+        """Return all tags of the host's, by kind and id."""
+        found = []
+        with self.open() as repo:
+            for ref in repo.references.iterator():
+                parsed = parse_name(ref.name.removeprefix(REF_PREFIX))
+                if not ref.name.startswith(REF_PREFIX) or parsed is None:
+                    continue
+                annotated = repo.odb.read_header(ref.target)[0] == ObjectType.TAG
+                commit = ref.peel(pygit2.Commit).id
+                found.append(Tag(*parsed, commit=str(commit), annotated=annotated))
+        return tuple(sorted(found, key=lambda tag: (tag.kind, tag.id)))
+
+    def commit_tree_of(
+        self, commit: str, *, parent: str, message: str, at: int | None = None
+    ) -> str:
+        """Make a commit of the host's on ``parent`` with the files of ``commit``.
+
+        This is a rollback by hand. ``at`` (seconds since the epoch, default now)
+        makes it repeatable. Returns the new SHA; no ref moves.
+
+        Raises:
+            HiveError: ``not_found`` if one of the commits is not here.
+        """
+        tree = self.commit(commit).tree
+        self.commit(parent)
+        when = f"{int(time.time()) if at is None else at} +0000"
+        return self._git(
+            ["commit-tree", tree, "-p", parent],
+            stdin=message.encode("utf-8"),
+            extra_env={
+                "GIT_AUTHOR_NAME": AUTHOR_NAME,
+                "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
+                "GIT_AUTHOR_DATE": when,
+                "GIT_COMMITTER_NAME": AUTHOR_NAME,
+                "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
+                "GIT_COMMITTER_DATE": when,
+            },
+        )
+
+    def seed_main(
+        self, files: Mapping[str, bytes], *, message: str, at: int | None = None
+    ) -> str:
+        """Make the first commit of main from ``files`` (path → bytes, mode 644).
+
+        If main exists it is returned as it is, so a repeated step is harmless.
+
+        Raises:
+            HiveError: ``unsafe_tree`` for a path that the rules refuse.
+        """
+        current = self.main()
+        if current is not None:
+            return current
+        stream = seed_stream(files, message, int(time.time()) if at is None else at)
+        run_git(["fast-import", "--quiet", "--done"], git_dir=self.path, stdin=stream)
+        sync_directory(self.path / "refs" / "heads")
+        seeded = self.main()
+        if seeded is None:
+            raise HiveError(ErrorCode.INTERNAL, "git made no first commit.")
+        return seeded
+
+    def tidy(self) -> None:
+        """Remove what a crash left and pack what has become many; at start only.
+
+        Nothing else may use the repository meanwhile: locks are removed.
+        """
+        for lock in [*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")]:
+            lock.unlink()
+        packs = self.objects / "pack"
+        for left in packs.glob("tmp_*"):
+            left.unlink()
+        for pack in packs.glob("*.pack"):
+            if not pack.with_suffix(".idx").exists():
+                pack.unlink()
+        self._git(["pack-refs", "--all"])
+        if len(list(packs.glob("*.pack"))) > _REPACK_AT:
+            self._git(["repack", "-a", "-d", "-q"])
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[pygit2.Repository]:
+        """Open it through libgit2 for reading, for this package's modules only."""
+        flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
+        repo = pygit2.Repository(str(self.path), flags)
+        try:
+            yield repo
+        finally:
+            repo.free()
+
+    def _git(
+        self,
+        args: list[str],
+        *,
+        stdin: bytes | None = None,
+        extra_env: Mapping[str, str] | None = None,
+    ) -> str:
+        ran = run_git(args, git_dir=self.path, stdin=stdin, extra_env=extra_env)
+        return ran.output.decode("ascii").strip()
+
+    def _set_ref(self, ref: str, new: str, old: str | None) -> bool:
+        """Compare and swap; False if the ref was not ``old``, or is locked."""
+        ran = run_git(
+            ["update-ref", "--no-deref", ref, new, old or _NOTHING],
+            git_dir=self.path,
+            check=False,
+        )
+        if ran.code == 0:
+            sync_directory((self.path / ref).parent)
+        return ran.code == 0
+
+    def _find_tag(self, name: str) -> tuple[str, bytes | None] | None:
+        with self.open() as repo:
+            ref = repo.references.get(REF_PREFIX + name)
+            if ref is None:
+                return None
+            kind, raw = repo.odb.read(ref.target)
+            message = tag_message(raw) if kind == ObjectType.TAG else None
+            return str(ref.peel(pygit2.Commit).id), message
+
+    def _same_tag(self, name: str, commit: str, message: bytes | None) -> bool:
+        """Tell whether the tag exists just so.
+
+        Raises:
+            HiveError: ``conflict`` if it exists otherwise.
+        """
+        found = self._find_tag(name)
+        if found is None:
+            return False
+        if found != (commit, message):
+            raise self._other_tag(name)
+        return True
+
+    def _other_tag(self, name: str) -> HiveError:
+        return HiveError(
+            ErrorCode.CONFLICT,
+            f"Tag {name} exists already with another commit or record, or is locked.",
+        )
+
+    def _moved(self, current: str | None) -> HiveError:
+        return HiveError(
+            ErrorCode.CONFLICT,
+            f"main is {current or 'not set'} now, not what was expected, or it is "
+            "locked. Look at it again.",
+            details={"main": current},
+        )
+
+
+def read_commit(repo: pygit2.Repository, sha: str) -> bytes:
+    """Return the bytes of a commit object of a host-owned repository.
+
+    Raises:
+        HiveError: ``not_found`` if ``sha`` is no commit here.
+    """
+    if HEX_SHA.fullmatch(sha) and sha in repo.odb:
+        kind, raw = repo.odb.read(sha)
+        if kind == ObjectType.COMMIT:
+            return bytes(raw)
+    raise HiveError(
+        ErrorCode.NOT_FOUND,
+        f"There is no commit {filenames.show(sha, limit=60)} in the applied "
+        "repository.",
+    )

@@ -1,0 +1,126 @@
+"""Run git and the checking child, in a fixed, clean environment.
+
+Called by the other modules of this package only. git sees no user or system
+configuration, no hooks, no prompts and no transport; writes are synced to disk.
+Blocking; ``child`` holds the mechanics and the limits.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.child import ChildLimits, Ran, run
+from pyglue.git.filenames import show
+
+DEFAULT_TIMEOUT: Final = 60.0
+
+_CONFIG: Final = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.fsync": "all",
+    "core.bigFileThreshold": "4m",
+    "protocol.allow": "never",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "pack.threads": "1",
+    "transfer.credentialsInUrl": "die",
+}
+
+
+def clean_environment(program: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the only variables that a child of this package sees."""
+    environment = {
+        "PATH": str(program.parent),
+        "HOME": "/nonexistent",
+        "XDG_CONFIG_HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "/bin/false",
+        "GIT_EDITOR": "/bin/false",
+        "GIT_PAGER": "cat",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+    }
+    for number, (key, value) in enumerate(_CONFIG.items()):
+        environment[f"GIT_CONFIG_KEY_{number}"] = key
+        environment[f"GIT_CONFIG_VALUE_{number}"] = value
+    environment.update(extra)
+    return environment
+
+
+def run_git(
+    args: Sequence[str],
+    *,
+    git_dir: Path,
+    work_tree: Path | None = None,
+    stdin: bytes | Path | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    limits: ChildLimits | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> Ran:
+    """Run ``git args`` on a repository of the host's own. ``timeout`` is in seconds.
+
+    ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
+    caller judges the exit code and overruns itself.
+
+    Raises:
+        HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
+    """
+    program = shutil.which("git")
+    if program is None:
+        raise HiveError(
+            ErrorCode.MISSING_PROGRAM,
+            "git was not found. Install git and put it on hived's PATH.",
+        )
+    environment = clean_environment(Path(program), extra_env or {})
+    tree = () if work_tree is None else (f"--work-tree={work_tree}",)
+    ran = run(
+        [program, f"--git-dir={git_dir}", *tree, *args],
+        environment=environment,
+        directory=work_tree or git_dir,
+        stdin=stdin,
+        timeout=timeout,
+        limits=limits,
+    )
+    if check and ran.overrun is not None:
+        raise HiveError(
+            ErrorCode.TIMEOUT, f"git {args[0]} took too long or wrote too much."
+        )
+    if check and ran.code != 0:
+        raise HiveError(
+            ErrorCode.INTERNAL,
+            f"git {args[0]} failed (exit {ran.code}): {show(ran.errors, limit=300)}",
+        )
+    return ran
+
+
+def run_module(
+    module: str, job: bytes, *, directory: Path, timeout: float, limits: ChildLimits
+) -> Ran:
+    """Run ``python -m module`` with ``job`` on its input, under limits.
+
+    The child gets this process's import path, because wrappers of packaged programs
+    extend ``sys.path`` in ways that a plain interpreter does not repeat.
+    """
+    python = Path(sys.executable)
+    imports = os.pathsep.join(entry for entry in sys.path if entry)
+    extra = {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
+    return run(
+        [str(python), "-P", "-s", "-m", module],
+        environment=clean_environment(python, extra),
+        directory=directory,
+        stdin=job,
+        timeout=timeout,
+        limits=limits,
+    )

@@ -1,0 +1,36 @@
+"""The first commit of an agent's repository, in the words of git fast-import.
+
+Used by ``repos``; the paths are ours or a template's, and are checked all the same.
+"""
+
+from collections.abc import Mapping
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git import filenames
+from pyglue.git.tags import person
+
+
+def seed_stream(files: Mapping[str, bytes], message: str, at: int) -> bytes:
+    """Return a first commit of main at ``at`` (seconds since the epoch).
+
+    Raises:
+        HiveError: ``unsafe_tree`` for a path that the rules refuse.
+    """
+    text = message.encode("utf-8")
+    parts = [
+        f"feature done\ncommit refs/heads/main\ncommitter {person(at)}\n".encode(),
+        b"data %d\n%b\n" % (len(text), text),
+    ]
+    for path, content in sorted(files.items()):
+        why = filenames.path_problem(path)
+        if why is not None:
+            raise HiveError(
+                ErrorCode.UNSAFE_TREE,
+                f"{filenames.show(path)} cannot be in an agent's repository because "
+                f"{why}.",
+            )
+        quoted = path.encode("utf-8").replace(b'"', b'\\"')
+        parts.append(b'M 100644 inline "%b"\n' % quoted)
+        parts.append(b"data %d\n%b\n" % (len(content), content))
+    parts.append(b"done\n")
+    return b"".join(parts)

@@ -1,0 +1,39 @@
+"""The few files that make a directory a git repository, written by the host.
+
+``git init`` copies templates and reads configuration; these repositories hold
+exactly what stands here. Used for quarantine, applied and agents' repositories.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+_CONFIG: Final = (
+    "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {}\n"
+)
+
+
+def write_repository(
+    git_dir: Path, *, bare: bool, alternate: Path | None = None
+) -> None:
+    """Write an empty repository into ``git_dir``, a new or empty directory.
+
+    ``alternate`` is the ``objects`` directory of another host-owned repository.
+    """
+    for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (git_dir / part).mkdir(parents=True, mode=0o755)
+    if alternate is not None:
+        listing = git_dir / "objects" / "info" / "alternates"
+        listing.write_bytes(os.fsencode(alternate) + b"\n")
+    (git_dir / "config").write_text(_CONFIG.format(str(bare).lower()))
+    # HEAD last: without it nothing takes the directory for a repository.
+    (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
