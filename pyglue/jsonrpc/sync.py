@@ -1,0 +1,120 @@
+"""The blocking client of the dashboard and the CLI.
+
+One call at a time: use one a thread, or a pool of them.
+"""
+
+import contextlib
+import itertools
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from pyglue.api.common import HELLO, PROTOCOL, HelloParams, Method, Params, Result
+from pyglue.api.operator import EVENT, GAP, Event, GapParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc.sockets import not_there, short_path
+from pyglue.jsonrpc.wire import (
+    LINE_LIMIT,
+    Envelope,
+    call_line,
+    decode_envelope,
+    decode_result,
+    lost,
+)
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+
+class SyncClient:
+    """A blocking connection to one of hived's sockets."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        client: str,
+        session: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        """Connect and say hello; ``timeout`` in seconds holds for every call.
+
+        Raises:
+            HiveError: ``unavailable`` when nobody listens, or the hello's refusal.
+        """
+        self._timeout = timeout
+        self._ids = itertools.count(1)
+        self._notes: list[Envelope] = []
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with short_path(path) as name:
+                self._sock.connect(name)
+        except OSError as error:
+            self._sock.close()
+            raise not_there(path, error) from error
+        self._file = self._sock.makefile("rb")
+        hello = HelloParams(protocol=PROTOCOL, client=client, session=session)
+        try:
+            self.hello = self.call(HELLO, hello)
+        except BaseException:
+            self.close()
+            raise
+
+    def call(
+        self, method: Method[P, R], params: P, *, timeout: float | None = None
+    ) -> R:
+        """Call and wait for the answer.
+
+        Raises:
+            HiveError: what hived refused with, ``unavailable`` when the connection
+                is lost, ``timeout`` (which ends the connection).
+        """
+        request = next(self._ids)
+        self._sock.settimeout(timeout or self._timeout)
+        try:
+            self._sock.sendall(call_line(request, method.name, params))
+            envelope = self._answer(request)
+        except TimeoutError:
+            self.close()  # a late answer must not be taken for the next one
+            raise HiveError(
+                ErrorCode.TIMEOUT, f"hived did not answer to {method.name} in time."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise lost() from error
+        return decode_result(envelope, method.result)
+
+    def notes(self) -> Iterator[Event | GapParams]:
+        """Block for the events of a subscription; ends when the connection does."""
+        self._sock.settimeout(None)
+        while True:
+            try:
+                envelope = self._notes.pop(0) if self._notes else self._read()
+            except (OSError, ValueError, HiveError):
+                return
+            if envelope.method == EVENT.name:
+                yield msgspec.json.decode(envelope.params, type=Event)
+            elif envelope.method == GAP.name:
+                yield msgspec.json.decode(envelope.params, type=GapParams)
+
+    def close(self) -> None:
+        """Close; a thread blocked in ``notes`` or ``call`` returns."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    def _answer(self, request: int) -> Envelope:
+        while True:
+            envelope = self._read()
+            if envelope.method is not None:
+                self._notes.append(envelope)
+            elif envelope.id == request or envelope.id is None:
+                return envelope
+
+    def _read(self) -> Envelope:
+        line = self._file.readline(LINE_LIMIT + 1)
+        if not line.endswith(b"\n"):
+            raise lost()
+        return decode_envelope(line)

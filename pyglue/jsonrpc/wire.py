@@ -1,0 +1,111 @@
+"""The lines themselves: envelopes, their encoding, and errors in transit.
+
+Used by both clients and the server beside it; nothing here knows of sockets.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pyglue.api.common import Params
+from pyglue.errors import ErrorCode, HiveError
+
+AGENT_LINE_LIMIT: Final = 1024 * 1024
+"""Longest line from an agent, in bytes."""
+LINE_LIMIT: Final = 16 * 1024 * 1024
+"""Longest line from anyone else, in bytes."""
+
+_APPLICATION_ERROR: Final = -32000
+_STANDARD_ERRORS: Final = {
+    ErrorCode.BAD_REQUEST: -32602,
+    ErrorCode.UNKNOWN_METHOD: -32601,
+    ErrorCode.INTERNAL: -32603,
+}
+
+T = TypeVar("T")
+
+
+class WireError(msgspec.Struct, frozen=True):
+    """The error object of an answer."""
+
+    code: int
+    message: str
+    data: dict[str, Any] | None = None
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Any incoming line; which fields are set tells what it is."""
+
+    jsonrpc: str = ""
+    id: int | None = None
+    method: str | None = None
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+    result: msgspec.Raw = msgspec.Raw(b"{}")
+    error: WireError | None = None
+
+
+decode_envelope: Final = msgspec.json.Decoder(Envelope).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def call_line(request: int, name: str, params: Params) -> bytes:
+    """Return the line that calls ``name``."""
+    envelope = {"jsonrpc": "2.0", "id": request, "method": name, "params": params}
+    return _encode(envelope) + b"\n"
+
+
+def note_line(name: str, params: Params) -> bytes:
+    """Return the line of a notification."""
+    return _encode({"jsonrpc": "2.0", "method": name, "params": params}) + b"\n"
+
+
+def result_line(request: int, result: object) -> bytes:
+    """Return the line that answers ``request``."""
+    return _encode({"jsonrpc": "2.0", "id": request, "result": result}) + b"\n"
+
+
+def error_line(request: int | None, error: HiveError) -> bytes:
+    """Return the line that refuses ``request``, or the whole connection if None."""
+    wire = {
+        "code": _STANDARD_ERRORS.get(error.code, _APPLICATION_ERROR),
+        "message": error.message,
+        "data": {**error.details, "code": error.code.value},
+    }
+    return _encode({"jsonrpc": "2.0", "id": request, "error": wire}) + b"\n"
+
+
+def decode_result(envelope: Envelope, result: type[T]) -> T:
+    """Return the typed answer.
+
+    Raises:
+        HiveError: what came instead of it, or ``internal`` if it has a wrong shape.
+    """
+    if envelope.error is not None:
+        raise _from_wire(envelope.error)
+    try:
+        return msgspec.json.decode(envelope.result, type=result)
+    except msgspec.DecodeError as error:
+        raise HiveError(
+            ErrorCode.INTERNAL, f"The answer is not right: {error}."
+        ) from error
+
+
+def bad_request(error: Exception) -> HiveError:
+    """Return the refusal of something that does not decode."""
+    return HiveError(ErrorCode.BAD_REQUEST, f"The request is not right: {error}.")
+
+
+def lost() -> HiveError:
+    """Return what a caller hears whose connection went away."""
+    return HiveError(
+        ErrorCode.UNAVAILABLE, "The connection was lost before the answer came."
+    )
+
+
+def _from_wire(error: WireError) -> HiveError:
+    details = dict(error.data or {})
+    try:
+        code = ErrorCode(str(details.pop("code", ErrorCode.INTERNAL)))
+    except ValueError:
+        code = ErrorCode.INTERNAL
+    return HiveError(code, error.message, details=details)
