@@ -204,7 +204,7 @@ let
     mkOptionType {
       name = "submodule";
       inherit description;
-      check = value: isAttrs value || isFunction value || pathLike "" (_: true).check value;
+      check = value: isAttrs value || isFunction value || (pathLike "" (_: true)).check value;
       merge =
         loc: defs:
         (lib.evalModules {

@@ -1,0 +1,1 @@
+{ options, ... }: { hyperhive.model = options.hyperhive.default; }

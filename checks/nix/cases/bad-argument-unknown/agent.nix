@@ -1,0 +1,6 @@
+{ utils, ... }:
+{
+  hyperhive = {
+    model = if utils ? x then "opus" else "haiku";
+  };
+}

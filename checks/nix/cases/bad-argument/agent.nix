@@ -1,0 +1,1 @@
+{ lib }: { hyperhive.model = "opus"; }

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    model = assert 1 > 2; "opus";
+  };
+}

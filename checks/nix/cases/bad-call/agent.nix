@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    model = "opus" "x";
+  };
+}

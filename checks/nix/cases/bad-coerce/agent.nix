@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    prompt = "a" + 5;
+  };
+}

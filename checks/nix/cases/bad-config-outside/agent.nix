@@ -1,0 +1,6 @@
+{ config, ... }:
+{
+  hyperhive = {
+    model = config.networking.hostName;
+  };
+}

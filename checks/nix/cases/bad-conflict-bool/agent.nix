@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    network = lib.mkMerge [ true false ];
+  };
+}

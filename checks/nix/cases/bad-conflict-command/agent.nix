@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    mcpServers.a = lib.mkMerge [ { command = "x"; } { command = "y"; } ];
+  };
+}

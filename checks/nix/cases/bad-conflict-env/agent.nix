@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    env = lib.mkMerge [ { A = "1"; } { A = "2"; } ];
+  };
+}

@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    allowedRecipients = lib.mkMerge [ null [ "alice" ] ];
+  };
+}

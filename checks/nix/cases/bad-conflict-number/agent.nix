@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    limits.turnsPerHour = lib.mkMerge [ 1 2 ];
+  };
+}

@@ -1,0 +1,4 @@
+{
+  imports = [ ./a.nix ];
+  hyperhive.model = "opus";
+}

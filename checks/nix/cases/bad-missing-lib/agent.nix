@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    model = lib.mkForced "opus";
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    prompt = builtins.readFile ./absent.txt;
+  };
+}

@@ -1,0 +1,1 @@
+{ lib, ... }: lib.mkMerge [ { hyperhive.model = "opus"; } ]

@@ -1,0 +1,1 @@
+{ config.hyperhive.model = "opus"; hyperhive.network = true; }

@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    mcpServers.a.command = lib.mkIf false "x";
+  };
+}

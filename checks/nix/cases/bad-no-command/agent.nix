@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.a.args = [ "x" ];
+  };
+}

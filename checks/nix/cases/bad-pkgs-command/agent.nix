@@ -1,0 +1,6 @@
+{ pkgs, ... }:
+{
+  hyperhive = {
+    mcpServers.x.command = "${pkgs.hello}/bin/hello";
+  };
+}

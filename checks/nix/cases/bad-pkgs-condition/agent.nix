@@ -1,0 +1,6 @@
+{ lib, pkgs, ... }:
+{
+  hyperhive = {
+    network = lib.mkIf pkgs.stdenv.isLinux true;
+  };
+}

@@ -1,0 +1,1 @@
+{ pkgs, lib, ... }: lib.optionalAttrs pkgs.stdenv.isLinux { hyperhive.model = "opus"; }

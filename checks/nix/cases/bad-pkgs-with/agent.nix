@@ -1,0 +1,6 @@
+{ pkgs, ... }:
+{
+  hyperhive = {
+    allowedTools = with pkgs; [ git ];
+  };
+}

@@ -1,0 +1,1 @@
+{ config, lib, ... }: { imports = lib.optional config.hyperhive.network ./a.nix; }

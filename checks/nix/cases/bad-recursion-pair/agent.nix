@@ -1,0 +1,6 @@
+{ config, ... }:
+{
+  hyperhive = {
+    prompt = config.hyperhive.description; description = config.hyperhive.prompt;
+  };
+}

@@ -1,0 +1,1 @@
+{ disabledModules = [ { key = ":anon-1"; } ]; }

@@ -1,0 +1,1 @@
+{ imports = [ { _file = "/etc/passwd"; hyperhive.model = 5; } ]; }

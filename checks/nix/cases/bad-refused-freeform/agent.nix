@@ -1,0 +1,1 @@
+{ lib, ... }: { freeformType = lib.types.anything; }

@@ -1,0 +1,1 @@
+{ imports = [ "/etc/nixos/configuration.nix" ]; }

@@ -1,0 +1,1 @@
+{ imports = [ ../good-empty/agent.nix ]; }

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    bash.allow = [ "git\nrm" ];
+  };
+}

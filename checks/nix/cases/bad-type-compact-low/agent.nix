@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    autoCompact = 9999;
+  };
+}

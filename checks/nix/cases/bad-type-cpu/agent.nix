@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    limits.cpuQuota = "50%";
+  };
+}

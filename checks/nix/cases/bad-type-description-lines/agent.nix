@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    description = "a\nb";
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    env.${builtins.concatStringsSep "" (builtins.genList (_: "A") 65)} = "x";
+  };
+}

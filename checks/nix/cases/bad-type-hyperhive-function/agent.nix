@@ -1,0 +1,1 @@
+{ hyperhive = { lib, ... }: { options.extra = lib.mkOption { }; }; }

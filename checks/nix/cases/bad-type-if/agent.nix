@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    model = lib.mkIf "yes" "opus";
+  };
+}

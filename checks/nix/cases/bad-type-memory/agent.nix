@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    limits.memoryMax = "2 GB";
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    _module.check = false;
+  };
+}

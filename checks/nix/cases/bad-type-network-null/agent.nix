@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    network = null;
+  };
+}

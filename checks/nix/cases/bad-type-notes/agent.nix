@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    notes.maxBytes = 1;
+  };
+}

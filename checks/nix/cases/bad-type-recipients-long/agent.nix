@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    allowedRecipients = [ "abcdefghij" ];
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.x = { command = "x"; args = [ 1 ]; };
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.a__b.command = "x";
+  };
+}

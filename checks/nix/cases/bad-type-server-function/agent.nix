@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.x = { name, ... }: { command = name; };
+  };
+}

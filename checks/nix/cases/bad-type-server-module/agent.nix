@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.x = { _module.check = false; command = "x"; };
+  };
+}

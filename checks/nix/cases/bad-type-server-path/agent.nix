@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.x.command = ./agent.nix;
+  };
+}

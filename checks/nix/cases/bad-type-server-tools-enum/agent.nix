@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    serverTools = [ "shell" ];
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    allowedTools = [ "mcp__a__b" ];
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    allowedTools = [ "Bash(git *)" ];
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    limits.turnsPerHour = 1.5;
+  };
+}

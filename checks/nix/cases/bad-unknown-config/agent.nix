@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    config.model = "opus";
+  };
+}

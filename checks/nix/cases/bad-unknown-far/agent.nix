@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    zzzzzz = 1;
+  };
+}

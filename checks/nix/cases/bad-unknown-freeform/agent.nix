@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    freeformType = lib.types.anything; x = 1;
+  };
+}

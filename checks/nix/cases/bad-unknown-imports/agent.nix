@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    imports = [ ./x.nix ];
+  };
+}

@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    options.x = lib.mkOption { };
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.a = { command = "x"; arg = [ ]; };
+  };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    modle = "opus";
+  };
+}

@@ -1,0 +1,7 @@
+{ lib, ... }:
+{
+  hyperhive = lib.mkMerge [
+    { env = { A = lib.mkDefault "theirs"; B = lib.mkDefault "kept"; }; }
+    { env.A = "mine"; }
+  ];
+}

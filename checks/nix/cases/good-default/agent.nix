@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  imports = [ ./base.nix ];
+  hyperhive.model = "opus";
+  hyperhive.env.A = "mine";
+}

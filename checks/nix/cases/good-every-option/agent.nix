@@ -1,0 +1,24 @@
+{ ... }:
+{
+  hyperhive = {
+    model = "claude-sonnet-4-5-20250929";
+    description = "Ünïcode – one line";
+    prompt = "two\nlines\n";
+    allowedTools = [ "Bash" "Read" "WebFetch" ];
+    bash.allow = [ "git status" "git commit *" "nix-instantiate --parse *.nix" ];
+    allowedRecipients = [ "operator" "alice" "b-2" ];
+    mcpServers.notes = {
+      command = "mcp-server-sqlite";
+      args = [ "--db" "/state/a b.sqlite" "" ];
+      env.LOG_LEVEL = "warn";
+      allowedTools = [ "query" "list_tables" ];
+    };
+    mcpServers."other_1-x".command = "/run/current-system/sw/bin/other";
+    env = { EDITOR = "true"; _x1 = ""; };
+    network = true;
+    serverTools = [ "web_search" "code_execution" ];
+    limits = { turnsPerHour = 1; costPerDayUsd = 0.25; memoryMax = "512M"; cpuQuota = 250; };
+    notes.maxBytes = 1048576;
+    autoCompact = null;
+  };
+}

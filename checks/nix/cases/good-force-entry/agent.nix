@@ -1,0 +1,7 @@
+{ lib, ... }:
+{
+  hyperhive.mcpServers.a = lib.mkMerge [
+    { command = "a"; args = [ "x" ]; }
+    { args = lib.mkForce [ "y" ]; allowedTools = [ "t" ]; }
+  ];
+}

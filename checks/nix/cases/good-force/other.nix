@@ -1,0 +1,5 @@
+{
+  hyperhive.model = "opus";
+  hyperhive.allowedTools = [ "Bash" ];
+  hyperhive.limits.turnsPerHour = 3;
+}

@@ -1,0 +1,7 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    allowedRecipients = [ ];
+    serverTools = lib.mkMerge [ ];
+  };
+}

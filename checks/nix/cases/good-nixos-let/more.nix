@@ -1,0 +1,1 @@
+{ pkgs, ... }: { environment.systemPackages = [ pkgs.jq ]; nixpkgs.overlays = [ (final: prev: { }) ]; }

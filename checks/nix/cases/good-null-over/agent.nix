@@ -1,0 +1,7 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    allowedRecipients = lib.mkMerge [ null null ];
+    limits.cpuQuota = lib.mkMerge [ null ];
+  };
+}

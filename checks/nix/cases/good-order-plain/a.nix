@@ -1,0 +1,1 @@
+{ imports = [ ./c.nix ]; hyperhive.allowedTools = [ "Edit" ]; hyperhive.prompt = "a"; }

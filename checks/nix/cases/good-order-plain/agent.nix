@@ -1,0 +1,5 @@
+{
+  imports = [ ./a.nix ./b.nix ];
+  hyperhive.allowedTools = [ "Read" ];
+  hyperhive.prompt = "agent";
+}

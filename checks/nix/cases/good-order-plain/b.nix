@@ -1,0 +1,1 @@
+{ hyperhive.allowedTools = [ "Write" ]; hyperhive.prompt = "b"; }

@@ -1,0 +1,1 @@
+{ hyperhive.allowedTools = [ "Glob" ]; hyperhive.prompt = "c"; }

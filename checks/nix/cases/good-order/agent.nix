@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  imports = [ ./one.nix ./two.nix ];
+  hyperhive.allowedTools = [ "Read" ];
+  hyperhive.prompt = "middle";
+}

@@ -1,0 +1,5 @@
+{ lib, ... }:
+{
+  hyperhive.allowedTools = lib.mkAfter [ "Write" ];
+  hyperhive.prompt = lib.mkAfter "last";
+}

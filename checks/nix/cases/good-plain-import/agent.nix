@@ -1,0 +1,1 @@
+{ hyperhive = import ./value.nix; }

@@ -1,0 +1,1 @@
+{ model = "opus"; allowedTools = [ "Read" ]; }

@@ -1,0 +1,5 @@
+{
+  imports = [ ./a.nix ];
+  hyperhive.model = "opus";
+  hyperhive.network = true;
+}

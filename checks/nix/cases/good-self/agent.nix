@@ -1,0 +1,7 @@
+{ config, ... }:
+{
+  hyperhive = {
+    prompt = "I am ${config.hyperhive.model} with ${toString (builtins.length config.hyperhive.bash.allow)} patterns.";
+    bash.allow = map (command: "git ${command} *") [ "diff" "log" ];
+  };
+}

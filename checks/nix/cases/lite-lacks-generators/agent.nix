@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    prompt = lib.generators.toKeyValue { } { a = 1; };
+  };
+}

@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    description = lib.strings.toCamelCase "some-words";
+  };
+}

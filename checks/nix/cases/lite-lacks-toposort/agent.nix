@@ -1,0 +1,6 @@
+{ lib, ... }:
+{
+  hyperhive = {
+    allowedTools = (lib.toposort (a: b: a < b) [ "Read" "Edit" ]).result;
+  };
+}

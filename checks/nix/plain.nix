@@ -1,0 +1,16 @@
+# The independent reference of the recorder: options and agent.nix side by side in
+# one evalModules, as NixOS would do it, with everything else let through.
+{ agent, lib }:
+let
+  evaluated = lib.evalModules {
+    specialArgs.pkgs = throw "pkgs";
+    modules = [
+      ../../modules/agent/options.nix
+      { freeformType = lib.types.lazyAttrsOf lib.types.raw; }
+      (agent + "/agent.nix")
+    ];
+  };
+in
+{
+  inherit (evaluated.config) hyperhive;
+}
