@@ -34,7 +34,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def flake_check(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command that CONTRIBUTING names, with a private store."""
+    """Check the flake in `tree` with a private store and nothing to download."""
     home = tree.parent
     settings = ["sandbox = false", "build-users-group =", "substituters ="]
     return subprocess.run(

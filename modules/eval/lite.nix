@@ -19,18 +19,34 @@ let
       }) all
     );
 
-  types = import ./lite/types.nix { inherit lib; };
+  part = file: import file { inherit lib; };
+
+  types = part ./lite/types-simple.nix // part ./lite/types.nix;
 
   # Everything, also helpers that nixpkgs does not show; what lite itself uses.
   lib =
-    import ./lite/functions.nix { inherit lib; }
-    // import ./lite/strings.nix { inherit lib; }
-    // import ./lite/modules.nix { inherit lib; }
+    part ./lite/functions.nix
+    // part ./lite/attrsets.nix
+    // part ./lite/strings.nix
+    // part ./lite/options.nix
+    // part ./lite/properties.nix
+    // part ./lite/modules.nix
     // {
       inherit types;
     };
 
-  spaces = builtins.mapAttrs (space: namespace "${space}." lib) names.spaces;
+  # Names that mean something else in their part of lib than in lib itself.
+  other = {
+    lists = [
+      "hasPrefix"
+      "removePrefix"
+    ];
+    strings = [ "replicate" ];
+  };
+
+  spaces = builtins.mapAttrs (
+    space: namespace "${space}." (removeAttrs lib (other.${space} or [ ]))
+  ) names.spaces;
 in
 namespace "" (
   lib

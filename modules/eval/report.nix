@@ -60,37 +60,36 @@ let
   };
 
   # Throws, so that the names of options are found although a value reads these.
-  unknownConfig =
-    lib.genAttrs
-      [
-        "assertions"
-        "boot"
-        "console"
-        "containers"
-        "documentation"
-        "environment"
-        "fileSystems"
-        "fonts"
-        "hardware"
-        "i18n"
-        "meta"
-        "networking"
-        "nix"
-        "nixpkgs"
-        "programs"
-        "security"
-        "services"
-        "system"
-        "systemd"
-        "time"
-        "users"
-        "virtualisation"
-        "warnings"
-      ]
-      (
-        name:
-        throw "`config.${name}' is not known here: agent.nix is read without NixOS, and only config.hyperhive has a value."
-      );
+  unknownConfig = lib.genAttrs (nixosNames ++ concatMap (m: attrNames m.options) modules) (
+    name:
+    throw "`config.${name}' is not known here: agent.nix is read without NixOS, and only config.hyperhive has a value."
+  );
+
+  nixosNames = [
+    "assertions"
+    "boot"
+    "console"
+    "containers"
+    "documentation"
+    "environment"
+    "fileSystems"
+    "fonts"
+    "hardware"
+    "i18n"
+    "meta"
+    "networking"
+    "nix"
+    "nixpkgs"
+    "programs"
+    "security"
+    "services"
+    "system"
+    "systemd"
+    "time"
+    "users"
+    "virtualisation"
+    "warnings"
+  ];
 
   # Names down to `depth`, through properties; a value that fails is a leaf.
   leaves =

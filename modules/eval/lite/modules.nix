@@ -13,7 +13,6 @@ let
     concatStringsSep
     elem
     filter
-    functionArgs
     genericClosure
     head
     isAttrs
@@ -22,7 +21,6 @@ let
     mapAttrs
     removeAttrs
     seq
-    sort
     toString
     typeOf
     ;
@@ -30,9 +28,9 @@ let
     imap1
     isFunction
     isOption
+    mergeDefinitions
     mkOption
     mkOptionDefault
-    mkOverride
     recursiveUpdate
     reverseList
     setAttrByPath
@@ -40,12 +38,9 @@ let
     showOption
     types
     zipAttrs
-    zipAttrsWith
     ;
 
   pushDownProperties = import ../push-down.nix;
-
-  kind = value: value._type or "";
 
   evalModules =
     arguments@{
@@ -174,7 +169,7 @@ let
     if isFunction value then
       unifyModuleSyntax file key (applyArgs key value args)
     else if isAttrs value then
-      if elem (value._type or "module") [ "module" ] then
+      if value._type or "module" == "module" then
         unifyModuleSyntax file key value
       else if elem value._type [ "if" "override" ] then
         unifyModuleSyntax file key { config = value; }
@@ -390,121 +385,12 @@ let
       files = map (def: def.file) result.defsFinal;
       definitionsWithLocations = result.defsFinal;
     };
-
-  mergeDefinitions =
-    loc: type: defs:
-    let
-      given = concatMap (
-        def:
-        map (
-          value:
-          if kind value == "definition" then
-            value
-          else
-            {
-              inherit (def) file;
-              inherit value;
-            }
-        ) (addErrorContext "while evaluating definitions from `${def.file}':" (discharge def.value))
-      ) defs;
-      kept = filterOverrides given;
-      defsFinal = if lib.any (def: kind def.value == "order") kept then sortProperties kept else kept;
-      isDefined = defsFinal != [ ];
-      bad = filter (def: !type.check def.value) defsFinal;
-      mergedValue =
-        if isDefined then
-          if bad == [ ] then
-            type.merge loc defsFinal
-          else
-            throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values:${showDefs bad}"
-        else if type.emptyValue ? value then
-          type.emptyValue.value
-        else
-          throw "The option `${showOption loc}' was accessed but has no value defined. Try setting the option.";
-    in
-    {
-      inherit defsFinal isDefined mergedValue;
-      optionalValue = if isDefined then { value = mergedValue; } else { };
-    };
-
-  discharge =
-    value:
-    if kind value == "merge" then
-      concatMap discharge value.contents
-    else if kind value != "if" then
-      [ value ]
-    else if !builtins.isBool value.condition then
-      throw "‘mkIf’ called with a non-Boolean condition"
-    else if value.condition then
-      discharge value.content
-    else
-      [ ];
-
-  filterOverrides =
-    defs:
-    let
-      priority = def: if kind def.value == "override" then def.value.priority else 100;
-      strip = def: if kind def.value == "override" then def // { value = def.value.content; } else def;
-      highest = lib.foldl' (p: def: lib.min (priority def) p) 9999 defs;
-    in
-    map strip (if length defs < 2 then defs else filter (def: priority def == highest) defs);
-
-  sortProperties =
-    defs:
-    let
-      strip =
-        def:
-        if kind def.value == "order" then
-          def
-          // {
-            value = def.value.content;
-            inherit (def.value) priority;
-          }
-        else
-          def;
-    in
-    sort (a: b: a.priority or 1000 < b.priority or 1000) (map strip defs);
 in
 {
-  inherit
-    evalModules
-    filterOverrides
-    mergeDefinitions
-    sortProperties
-    unifyModuleSyntax
-    ;
-  dischargeProperties = discharge;
+  inherit evalModules unifyModuleSyntax;
 
   setDefaultModuleLocation = file: module: {
     _file = file;
     imports = [ module ];
   };
-
-  mkIf = condition: content: {
-    _type = "if";
-    inherit condition content;
-  };
-  mkMerge = contents: {
-    _type = "merge";
-    inherit contents;
-  };
-  mkOverride = priority: content: {
-    _type = "override";
-    inherit priority content;
-  };
-  mkOrder = priority: content: {
-    _type = "order";
-    inherit priority content;
-  };
-  mkDefinition = def: def // { _type = "definition"; };
-  mkAssert =
-    assertion: message:
-    lib.mkIf (if assertion then true else throw "\nFailed assertion: ${message}");
-  mkOptionDefault = mkOverride 1500;
-  mkDefault = mkOverride 1000;
-  mkImageMediaOverride = mkOverride 60;
-  mkForce = mkOverride 50;
-  mkVMOverride = mkOverride 10;
-  mkBefore = lib.mkOrder 500;
-  mkAfter = lib.mkOrder 1500;
 }

@@ -1,4 +1,4 @@
-# Option types, as far as hyperhive's options and agents' files need them. A type
+# Option types that hold others, as far as hyperhive's options and agents' files need them. A type
 # here is { name description check merge emptyValue … } without the parts that
 # nixpkgs needs for documentation and for merging two declarations.
 { lib }:
@@ -10,14 +10,9 @@ let
     filter
     head
     isAttrs
-    isBool
-    isFloat
-    isInt
     isList
-    isString
     length
     mapAttrs
-    match
     toString
     ;
   inherit (lib)
@@ -36,55 +31,6 @@ let
   phrase =
     classes: t:
     if builtins.elem (t.descriptionClass or null) classes then t.description else "(${t.description})";
-
-  noun =
-    name: description: check: merge:
-    mkOptionType {
-      inherit name description check merge;
-      descriptionClass = "noun";
-    };
-
-  both = low: high: "${builtins.toJSON low} and ${builtins.toJSON high} (both inclusive)";
-
-  # `base` with a further check, under another name.
-  narrowed =
-    base: name: description: check:
-    addCheck base check
-    // {
-      inherit name description;
-      descriptionClass = "nonRestrictiveClause";
-    };
-
-  addCheck = type: check: type // { check = value: type.check value && check value; };
-
-  integer =
-    low: high: name: description:
-    narrowed int name "${description}; between ${both low high}" (x: x >= low && x <= high);
-
-  raw = noun "raw" "raw value" (_: true) mergeOneOption;
-  bool = noun "bool" "boolean" isBool mergeEqualOption;
-  int = noun "int" "signed integer" isInt mergeEqualOption;
-  float = noun "float" "floating point number" isFloat mergeEqualOption;
-  str = noun "str" "string" isString mergeEqualOption;
-  number = either int float;
-
-  strMatching =
-    pattern:
-    noun "strMatching ${lib.escapeNixString pattern}" "string matching the pattern ${pattern}" (
-      value: isString value && match pattern value != null
-    ) mergeEqualOption;
-
-  separatedString =
-    separator:
-    noun "separatedString" "strings concatenated with ${builtins.toJSON separator}" isString (
-      _: defs: builtins.concatStringsSep separator (lib.getValues defs)
-    );
-
-  pathLike =
-    description: check:
-    noun "path" description (
-      value: lib.isStringLike value && builtins.substring 0 1 (toString value) == "/" && check value
-    ) mergeEqualOption;
 
   listOf =
     each:
@@ -169,6 +115,8 @@ let
       nestedTypes.elemType = each;
     };
 
+  addCheck = type: check: type // { check = value: type.check value && check value; };
+
   either =
     left: right:
     mkOptionType {
@@ -204,7 +152,7 @@ let
     mkOptionType {
       name = "submodule";
       inherit description;
-      check = value: isAttrs value || isFunction value || (pathLike "" (_: true)).check value;
+      check = value: isAttrs value || isFunction value || lib.types.path.check value;
       merge =
         loc: defs:
         (lib.evalModules {
@@ -231,7 +179,12 @@ let
       getSubModules = modules;
     };
 
-  anything = noun "anything" "anything" (_: true) (
+  anything = mkOptionType {
+    name = "anything";
+    descriptionClass = "noun";
+    merge = mergeAnything;
+  };
+  mergeAnything =
     loc: defs:
     let
       typeOf = value: if isAttrs value && lib.isStringLike value then "package" else builtins.typeOf value;
@@ -249,117 +202,19 @@ let
         map (def: def // { value = def.value argument; }) defs
       )
     else
-      mergeEqualOption loc defs
-  );
-
-  enum =
-    values:
-    let
-      show =
-        value:
-        if isString value then
-          ''"${value}"''
-        else if isInt value || isBool value then
-          builtins.toJSON value
-        else
-          "<${builtins.typeOf value}>";
-    in
-    mkOptionType {
-      name = "enum";
-      description =
-        if values == [ ] then
-          "impossible (empty enum)"
-        else if length values == 1 then
-          "value ${show (head values)} (singular enum)"
-        else
-          "one of ${lib.concatMapStringsSep ", " show values}";
-      descriptionClass = if length values < 2 then "noun" else "conjunction";
-      check = value: builtins.elem value values;
-      merge = mergeEqualOption;
-    };
+      mergeEqualOption loc defs;
 in
 {
   inherit
     addCheck
     anything
     attrsWith
-    bool
     either
-    enum
-    float
-    int
     listOf
-    mkOptionType
     nullOr
-    number
-    raw
-    separatedString
-    str
-    strMatching
     submoduleWith
     ;
-
-  ints = {
-    between =
-      low: high:
-      assert lib.assertMsg (low <= high) "ints.between: lowest must be smaller than highest";
-      addCheck int (x: x >= low && x <= high)
-      // {
-        name = "intBetween";
-        description = "integer between ${both low high}";
-      };
-    unsigned = narrowed int "unsignedInt" "unsigned integer, meaning >=0" (x: x >= 0);
-    positive = narrowed int "positiveInt" "positive integer, meaning >0" (x: x > 0);
-    u8 = integer 0 255 "unsignedInt8" "8 bit unsigned integer";
-    u16 = integer 0 65535 "unsignedInt16" "16 bit unsigned integer";
-    u32 = integer 0 4294967295 "unsignedInt32" "32 bit unsigned integer";
-    s8 = integer (-128) 127 "signedInt8" "8 bit signed integer";
-    s16 = integer (-32768) 32767 "signedInt16" "16 bit signed integer";
-    s32 = integer (-2147483648) 2147483647 "signedInt32" "32 bit signed integer";
-  };
-  port = integer 0 65535 "unsignedInt16" "16 bit unsigned integer";
-
-  numbers = {
-    between =
-      low: high:
-      assert lib.assertMsg (low <= high) "numbers.between: lowest must be smaller than highest";
-      addCheck number (x: x >= low && x <= high)
-      // {
-        name = "numberBetween";
-        description = "integer or floating point number between ${both low high}";
-      };
-    nonnegative = narrowed number "numberNonnegative" "nonnegative integer or floating point number, meaning >=0" (
-      x: x >= 0
-    );
-    positive = narrowed number "numberPositive" "positive integer or floating point number, meaning >0" (
-      x: x > 0
-    );
-  };
-
-  unspecified = noun "unspecified" "unspecified value" (_: true) lib.mergeDefaultOption;
-  boolByOr = noun "boolByOr" "boolean (merged using or)" isBool (
-    _: defs: any (def: def.value) defs
-  );
-  nonEmptyStr = noun "nonEmptyStr" "non-empty string" (
-    value: isString value && match "[ \t\n]*" value == null
-  ) mergeEqualOption;
-  singleLineStr = noun "singleLineStr" "(optionally newline-terminated) single-line string" (
-    strMatching "[^\n\r]*\n?"
-  ).check (loc: defs: lib.removeSuffix "\n" (mergeEqualOption loc defs));
-  lines = separatedString "\n";
-  commas = separatedString ",";
-  envVar = separatedString ":";
-
-  path = pathLike "absolute path" (_: true);
-  externalPath = pathLike "absolute path not in the Nix store" (
-    value: isString value && !lib.hasPrefix builtins.storeDir value
-  );
-  pathInStore = pathLike "path in the Nix store" (
-    value: lib.hasPrefix "${builtins.storeDir}/" (toString value)
-  );
-  package = noun "package" "package" (
-    value: lib.isDerivation value || lib.isStorePath value
-  ) mergeOneOption;
+  inherit (lib) mkOptionType;
 
   attrs = mkOptionType {
     name = "attrs";
@@ -437,6 +292,4 @@ in
       modules = lib.toList modules;
       shorthandOnlyDefinesConfig = true;
     };
-
-  optionType = noun "optionType" "optionType" (lib.isType "option-type") mergeOneOption;
 }

@@ -1,0 +1,5 @@
+{ config, lib, ... }:
+{
+  options.mine.model = lib.mkOption { default = "opus"; };
+  config.hyperhive.model = config.mine.model;
+}
