@@ -26,9 +26,9 @@ WIDENS: Final = {
     "none": "no change of it widens",
     "behaviour": "changes behaviour only",
     "change": "any change widens",
-    "add": "an added item widens, and so does `null`",
+    "add": "an added item widens",
     "enable": "turning it on widens",
-    "raise": "a higher value widens, and so does `null`",
+    "raise": "a higher value widens",
     "dearer": "a dearer model widens",
     "env": "any variable added or changed widens",
     "entry": "a new entry widens",
@@ -194,6 +194,13 @@ def bare(pattern: str) -> str:
     return inner.replace("\n", r"\n").replace("\r", r"\r")
 
 
+def widening(option: Schema) -> str:
+    """Say in words which changes of an option widen."""
+    kind = option["x-widens"]
+    nullable = kind in {"add", "raise"} and "null" in option["type"]
+    return WIDENS[kind] + (", and so does `null`" if nullable else "")
+
+
 def nix_value(value: object) -> str:
     """Write a JSON value as a Nix expression on one line."""
     match value:
@@ -233,7 +240,7 @@ def render_docs(schema: Schema) -> str:
             f"- Type: {describe(option)}",
             f"- Default: `{default}`" if default else "- No default: must be set",
             f"- Example: `{nix_value(option['examples'][0])}`",
-            f"- Widens: {WIDENS[option['x-widens']]} (`{option['x-widens']}`)",
+            f"- Widens: {widening(option)} (`{option['x-widens']}`)",
         ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
