@@ -130,6 +130,7 @@ class Checker:
         main, limit = self._job.main, self._limits.max_commits
         queue, seen = deque([self._job.commit]), {self._job.commit}
         fresh: list[str] = []
+        walked = 0
         merged: frozenset[str] | None = None
         while queue:
             sha = queue.popleft()
@@ -141,12 +142,13 @@ class Checker:
                 merged = self._ancestors(main) if merged is None else merged
                 if sha in merged:
                     continue
+            walked += 1
+            if walked > limit:
+                raise self._too_much_history()
             for parent in self._commit(sha).parents:
                 if parent not in seen:
                     seen.add(parent)
                     queue.append(parent)
-            if len(seen) > limit + 1:
-                raise self._too_much_history()
         if main is not None and main not in seen:
             raise HiveError(
                 ErrorCode.NOT_BASED_ON_MAIN,

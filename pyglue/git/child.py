@@ -42,14 +42,19 @@ class ChildLimits:
     file_bytes: int
 
     def apply(self, pid: int) -> None:
-        """Bind the process ``pid``, a child that has not been reaped."""
+        """Bind the process ``pid``, a child that has not been reaped.
+
+        A stricter limit that this process itself is under stays in force.
+        """
         for which, value in (
             (resource.RLIMIT_AS, self.memory_bytes),
             (resource.RLIMIT_CPU, self.cpu_seconds),
             (resource.RLIMIT_FSIZE, self.file_bytes),
             (resource.RLIMIT_CORE, 0),
         ):
-            resource.prlimit(pid, which, (value, value))
+            _, hard = resource.getrlimit(which)
+            bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.prlimit(pid, which, (bound, bound))
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def copy_config_repo(
         if (parent.st_uid, parent.st_gid) != (os.geteuid(), os.getegid()):
             os.chown(room, parent.st_uid, parent.st_gid)
         tree = room / "repo"
-        tree.mkdir(mode=0o755)
+        tree.mkdir()
+        tree.chmod(0o755)
         export_tree(applied, main, tree)
         _write_history(applied, main, tree, room)
         _give(tree, uid, gid)
@@ -86,7 +87,7 @@ def sweep_staging(parent: Path) -> None:
 def _write_history(applied: AppliedRepo, main: str, tree: Path, room: Path) -> None:
     """Write ``tree/.git`` with main, its whole history and a matching index."""
     git_dir = tree / ".git"
-    git_dir.mkdir(mode=0o755)
+    git_dir.mkdir()
     write_repository(git_dir, bare=False)
     packing = ["pack-objects", "--quiet", "--revs", str(room / "history")]
     run_git(packing, git_dir=applied.path, stdin=f"{main}\n".encode("ascii"))

@@ -20,18 +20,25 @@ from pyglue.git.repos import AppliedRepo, read_commit
 
 _BINARY_PROBE: Final = 8000
 """Bytes in which a zero byte makes a file binary, as git does it."""
-_RENAMES: Final = 100
-"""Most files for which renames with changes are looked for."""
+_RENAME_FILES: Final = 200
+_RENAME_BYTES: Final = 1024 * 1024
+"""Beyond these, only renames without a change are found."""
 
 
 @dataclass(frozen=True)
 class DiffLimits:
-    """How much text is compared and returned; beyond it, files are ``truncated``."""
+    """How much text is compared and returned; beyond it, files are ``truncated``.
+
+    Comparing costs up to 0.1 s for 32,000 unlike lines and grows with the square,
+    so lines to compare are limited apart from lines to return.
+    """
 
     max_file_bytes: int = 256 * 1024
     max_file_lines: int = 3_000
+    max_file_compared: int = 20_000
     max_total_bytes: int = 2 * 1024 * 1024
     max_total_lines: int = 20_000
+    max_total_compared: int = 100_000
 
 
 def diff(
@@ -59,27 +66,37 @@ def diff(
 
 
 class _Budget:
-    """What may still be compared; large files spend it for those after them."""
+    """What may still be read, compared and returned; each file spends some."""
 
     def __init__(self, limits: DiffLimits) -> None:
         self._limits = limits
         self._bytes = limits.max_total_bytes
         self._lines = limits.max_total_lines
+        self._compared = limits.max_total_compared
 
-    def take_bytes(self, size: int) -> bool:
-        """Reserve ``size`` bytes to compare; False if that is too much."""
-        if size > min(self._bytes, self._limits.max_file_bytes):
-            return False
-        self._bytes -= size
-        return True
+    def room(self) -> int:
+        """Return how many bytes of the next file may be read."""
+        return min(self._bytes, self._limits.max_file_bytes)
 
     def lines(self) -> int:
-        """Return how many lines the next file may have."""
+        """Return how many lines of the next file may be returned."""
         return min(self._lines, self._limits.max_file_lines)
 
+    def take_bytes(self, size: int) -> None:
+        """Spend bytes that were read."""
+        self._bytes -= size
+
     def take_lines(self, count: int) -> None:
-        """Reserve ``count`` lines."""
+        """Spend lines that are returned."""
         self._lines -= count
+
+    def may_compare(self, before: bytes, after: bytes) -> bool:
+        """Spend the lines of both sides; False if they are too many."""
+        count = before.count(b"\n") + after.count(b"\n")
+        if count > min(self._compared, self._limits.max_file_compared):
+            return False
+        self._compared -= count
+        return True
 
 
 def _deltas(
@@ -90,8 +107,23 @@ def _deltas(
         found = after.diff_to_tree(swap=True)
     else:
         found = _tree(repo, old).diff_to_tree(after)
-        found.find_similar(DiffFind.FIND_RENAMES, rename_limit=_RENAMES)
+        renames = DiffFind.FIND_RENAMES
+        if not _may_look_inside(repo, found):
+            renames |= DiffFind.FIND_EXACT_MATCH_ONLY
+        found.find_similar(renames)
     return found.deltas
+
+
+def _may_look_inside(repo: pygit2.Repository, found: pygit2.Diff) -> bool:
+    """Whether renamed files that also changed can be looked for at low cost."""
+    moved = [
+        delta.old_file if delta.status == DeltaStatus.DELETED else delta.new_file
+        for delta in found.deltas
+        if delta.status in (DeltaStatus.ADDED, DeltaStatus.DELETED)
+    ]
+    if len(moved) > _RENAME_FILES:
+        return False
+    return sum(repo.odb.read_header(file.id)[1] for file in moved) <= _RENAME_BYTES
 
 
 def _tree(repo: pygit2.Repository, commit: str) -> pygit2.Tree:
@@ -101,33 +133,33 @@ def _tree(repo: pygit2.Repository, commit: str) -> pygit2.Tree:
 def _file(
     repo: pygit2.Repository, delta: pygit2.DiffDelta, budget: _Budget
 ) -> FileDiff:
-    has_old = delta.status != DeltaStatus.ADDED
-    has_new = delta.status != DeltaStatus.DELETED
-    old_size = _size(repo, delta.old_file) if has_old else None
-    new_size = _size(repo, delta.new_file) if has_new else None
+    old = None if delta.status == DeltaStatus.ADDED else delta.old_file
+    new = None if delta.status == DeltaStatus.DELETED else delta.new_file
+    old_size = None if old is None else int(repo.odb.read_header(old.id)[1])
+    new_size = None if new is None else int(repo.odb.read_header(new.id)[1])
     path = delta.new_file.path
-    binary = truncated = False
-    hunks: tuple[Hunk, ...] = ()
+    text = _Text()
     if delta.old_file.id != delta.new_file.id:
-        if budget.take_bytes((old_size or 0) + (new_size or 0)):
-            before = _content(repo, delta.old_file) if has_old else b""
-            after = _content(repo, delta.new_file) if has_new else b""
-            binary = _is_binary(path, before, after)
-            if not binary:
-                hunks, truncated = _hunks(before, after, budget)
+        size = (old_size or 0) + (new_size or 0)
+        two_sided = old is not None and new is not None
+        if budget.room() == 0 or (two_sided and size > budget.room()):
+            text = _Text(truncated=size > 0)
         else:
-            truncated = True
+            budget.take_bytes(min(size, budget.room()))
+            before = b"" if old is None else bytes(repo.odb.read(old.id)[1])
+            after = b"" if new is None else bytes(repo.odb.read(new.id)[1])
+            text = _text(path, before, after, budget)
     return FileDiff(
         path=path,
         old_path=delta.old_file.path if delta.old_file.path != path else None,
         status=_status(delta),
-        binary=binary,
+        binary=text.binary,
         old_size=old_size,
         new_size=new_size,
-        old_executable=has_old and delta.old_file.mode == FileMode.BLOB_EXECUTABLE,
-        new_executable=has_new and delta.new_file.mode == FileMode.BLOB_EXECUTABLE,
-        hunks=hunks,
-        truncated=truncated,
+        hunks=text.hunks,
+        truncated=text.truncated,
+        old_executable=old is not None and old.mode == FileMode.BLOB_EXECUTABLE,
+        new_executable=new is not None and new.mode == FileMode.BLOB_EXECUTABLE,
     )
 
 
@@ -144,12 +176,30 @@ def _status(delta: pygit2.DiffDelta) -> FileStatus:
     return FileStatus.MODIFIED
 
 
-def _size(repo: pygit2.Repository, file: pygit2.DiffFile) -> int:
-    return int(repo.odb.read_header(file.id)[1])
+@dataclass(frozen=True)
+class _Text:
+    """What is shown of one file."""
+
+    hunks: tuple[Hunk, ...] = ()
+    binary: bool = False
+    truncated: bool = False
 
 
-def _content(repo: pygit2.Repository, file: pygit2.DiffFile) -> bytes:
-    return bytes(repo.odb.read(file.id)[1])
+def _text(path: str, before: bytes, after: bytes, budget: _Budget) -> _Text:
+    if _is_binary(path, before, after):
+        return _Text(binary=True)
+    cut = False
+    if before and after:
+        if not budget.may_compare(before, after):
+            return _Text(truncated=True)
+    else:
+        # One side only: nothing to compare, so the beginning can be shown.
+        whole = before or after
+        part = _head(whole, budget)
+        cut = len(part) < len(whole)
+        before, after = (part, b"") if before else (b"", part)
+    hunks, left_out = _hunks(before, after, budget)
+    return _Text(hunks=hunks, truncated=cut or left_out)
 
 
 def _is_binary(path: str, before: bytes, after: bytes) -> bool:
@@ -159,14 +209,29 @@ def _is_binary(path: str, before: bytes, after: bytes) -> bool:
     return b"\0" in before[:_BINARY_PROBE] or b"\0" in after[:_BINARY_PROBE]
 
 
+def _head(content: bytes, budget: _Budget) -> bytes:
+    """Return as many of the first lines as may be shown."""
+    end = 0
+    for _ in range(budget.lines()):
+        end = content.find(b"\n", end) + 1
+        if end == 0:
+            end = len(content)
+            break
+    return content[: min(end, budget.room())]
+
+
 def _hunks(
     before: bytes, after: bytes, budget: _Budget
 ) -> tuple[tuple[Hunk, ...], bool]:
     """Return hunks with three lines of context, cut off where the budget ends."""
+    if before == after:
+        return (), False
     patch = pygit2.Patch.create_from(before, after, flag=DiffOption.FORCE_TEXT)
     allowed = left = budget.lines()
     found = []
     for raw in patch.hunks:
+        if left <= 0:
+            break
         lines = _lines(raw, left)
         left -= len(lines)
         found.append(
@@ -178,8 +243,6 @@ def _hunks(
                 lines=lines,
             )
         )
-        if left <= 0:
-            break
     budget.take_lines(allowed - left)
     shown = sum(len(hunk.lines) for hunk in found)
     return tuple(found), shown < sum(patch.line_stats)

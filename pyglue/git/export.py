@@ -39,7 +39,9 @@ class TreeFile:
     size: int
 
 
-def list_files(applied: AppliedRepo, commit: str) -> tuple[TreeFile, ...]:
+def list_files(
+    applied: AppliedRepo, commit: str, *, limits: PackLimits | None = None
+) -> tuple[TreeFile, ...]:
     """Return every file of ``commit``, in git's order.
 
     Raises:
@@ -52,12 +54,14 @@ def list_files(applied: AppliedRepo, commit: str) -> tuple[TreeFile, ...]:
                 executable=entry.mode == EXECUTABLE_MODE,
                 size=repo.odb.read_header(entry.sha)[1],
             )
-            for path, entry in _walk(repo, commit)
+            for path, entry in _walk(repo, commit, limits or PackLimits())
             if entry.mode != TREE_MODE
         )
 
 
-def read_file(applied: AppliedRepo, commit: str, path: str) -> bytes:
+def read_file(
+    applied: AppliedRepo, commit: str, path: str, *, limits: PackLimits | None = None
+) -> bytes:
     """Return the content of one file of ``commit`` (bounded by the pack limits).
 
     Raises:
@@ -65,7 +69,7 @@ def read_file(applied: AppliedRepo, commit: str, path: str) -> bytes:
     """
     wanted = path.split("/")
     with applied.open() as repo:
-        for found, entry in _walk(repo, commit):
+        for found, entry in _walk(repo, commit, limits or PackLimits()):
             if found == wanted and entry.mode != TREE_MODE:
                 return bytes(repo.odb.read(entry.sha)[1])
     raise HiveError(
@@ -74,7 +78,13 @@ def read_file(applied: AppliedRepo, commit: str, path: str) -> bytes:
     )
 
 
-def export_tree(applied: AppliedRepo, commit: str, dest: Path) -> None:
+def export_tree(
+    applied: AppliedRepo,
+    commit: str,
+    dest: Path,
+    *,
+    limits: PackLimits | None = None,
+) -> None:
     """Write the files of ``commit`` into ``dest``, an existing empty directory.
 
     Directories and executables get mode 0755, other files 0644, and all of it the
@@ -92,7 +102,7 @@ def export_tree(applied: AppliedRepo, commit: str, dest: Path) -> None:
                 ErrorCode.CONFLICT, "Files are only written into an empty directory."
             )
         with applied.open() as repo:
-            for path, entry in _walk(repo, commit):
+            for path, entry in _walk(repo, commit, limits or PackLimits()):
                 # Depth first: the parent is the last directory opened at its level.
                 while len(opened) > len(path):
                     os.close(opened.pop())
@@ -115,13 +125,14 @@ def _write(parent: int, name: str, content: bytes, mode: int) -> None:
         stream.write(content)
 
 
-def _walk(repo: pygit2.Repository, commit: str) -> Iterator[tuple[list[str], Entry]]:
+def _walk(
+    repo: pygit2.Repository, commit: str, limits: PackLimits
+) -> Iterator[tuple[list[str], Entry]]:
     """Yield each entry below the commit with its path, a directory before its own.
 
     Raises:
         HiveError: ``not_found``; ``unsafe_tree`` for what the rules refuse.
     """
-    limits = PackLimits()
     tree = parse_commit(read_commit(repo, commit)).tree
     top = parse_tree(repo.odb.read(tree)[1])
     todo: list[tuple[list[str], Entry]] = [([], entry) for entry in reversed(top)]

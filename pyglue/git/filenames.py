@@ -19,9 +19,9 @@ def show(raw: bytes | str, *, limit: int = 120) -> str:
     """Return hostile text as printable ASCII in quotes, at most ``limit`` long."""
     text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
     shown = ascii(text[:limit])
-    if len(shown) > limit or len(text) > limit:
-        return shown[: limit - 4].rstrip("\\'\"") + "...'"
-    return shown
+    if len(text) <= limit and len(shown) <= limit:
+        return shown
+    return f"{shown[: limit - 4]}...{shown[0]}"
 
 
 def problem(name: bytes) -> str | None:

@@ -48,7 +48,7 @@ class Commit:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a tree object; ``name`` is unchecked bytes."""
 

@@ -245,6 +245,7 @@ def _repack(
             "--quiet",
             "--no-reuse-delta",
             "--no-reuse-object",
+            "--window=0",
             str(room / "clean"),
         ],
         git_dir=quarantine,

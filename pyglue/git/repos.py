@@ -8,6 +8,7 @@ about 0.1 ms and leaves no handle to share between threads. Blocking.
 """
 
 import contextlib
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -63,15 +64,20 @@ class AppliedRepo:
         if not (path / "HEAD").is_file():
             staging = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
             write_repository(staging, bare=True)
-            staging.chmod(0o755)
             staging.rename(path)
             sync_directory(path.parent)
         return cls(path)
 
+    @staticmethod
+    def sweep(parent: Path) -> None:
+        """Remove what a crash in ``create`` left in ``parent``; at start only."""
+        for left in parent.glob(".new-*"):
+            shutil.rmtree(left)
+
     @property
     def objects(self) -> Path:
-        """Return the directory of its object database."""
-        return self.path / "objects"
+        """Return the directory of its object database, as an absolute path."""
+        return self.path.absolute() / "objects"
 
     def main(self) -> str | None:
         """Return the commit that is deployed, or None before the first one."""

@@ -84,7 +84,8 @@ def run_git(
             "git was not found. Install git and put it on hived's PATH.",
         )
     environment = clean_environment(Path(program), extra_env or {})
-    tree = () if work_tree is None else (f"--work-tree={work_tree}",)
+    git_dir = git_dir.absolute()
+    tree = () if work_tree is None else (f"--work-tree={work_tree.absolute()}",)
     ran = run(
         [program, f"--git-dir={git_dir}", *tree, *args],
         environment=environment,
@@ -114,7 +115,8 @@ def run_module(
     extend ``sys.path`` in ways that a plain interpreter does not repeat.
     """
     python = Path(sys.executable)
-    imports = os.pathsep.join(entry for entry in sys.path if entry)
+    # Absolute, for the child starts in another directory; "" is this one's.
+    imports = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     extra = {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
     return run(
         [str(python), "-P", "-s", "-m", module],

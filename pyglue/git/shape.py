@@ -106,13 +106,14 @@ class ShapeReader:
             stack.pop()
             if sha not in self._shapes:
                 self._shapes[sha] = self._sum(path, entries)
+                self._parsed.pop(sha)
         return self._shapes[tree]
 
     def has_file(self, tree: str, name: bytes) -> bool:
         """Tell whether a tree that was read holds a regular file ``name``."""
         return any(
             entry.name == name and entry.mode in (FILE_MODE, EXECUTABLE_MODE)
-            for entry in self._parsed[tree]
+            for entry in parse_tree(self.odb.read(tree)[1])
         )
 
     def _sum(self, path: bytes, entries: Sequence[Entry]) -> Shape:
@@ -140,7 +141,9 @@ class ShapeReader:
             if problem is None and found is not None:
                 problem = (entry.name + below, found)
             if count > limits.max_entries:
-                raise self._refuse(path, f"holds more than {limits.max_entries} files")
+                raise self._refuse(
+                    path, f"holds more than {limits.max_entries} entries"
+                )
             if total > limits.max_total_bytes:
                 size = limits.max_total_bytes // MIB
                 raise self._refuse(path, f"holds more than {size} MiB in all")
@@ -156,9 +159,7 @@ class ShapeReader:
         known = self._parsed.get(sha)
         if known is not None:
             return known
-        size = self._header(sha, ObjectType.TREE, path)
-        if size > self.limits.max_entries * _ENTRY_BYTES:
-            raise self._refuse(path, f"holds more than {self.limits.max_entries} files")
+        self._header(sha, ObjectType.TREE, path)
         try:
             entries = parse_tree(self.odb.read(sha)[1])
         except MalformedObject as why:
@@ -177,9 +178,6 @@ class ShapeReader:
         if known is None:
             where = path + entry.name
             known = self._header(entry.sha, ObjectType.BLOB, where)
-            if known > self.limits.max_blob_bytes:
-                limit = self.limits.max_blob_bytes // 1024
-                raise self._refuse(where, f"is larger than {limit} KiB")
             self._sizes[entry.sha] = known
         return known
 
@@ -198,12 +196,18 @@ class ShapeReader:
                 f"{_place(path)} is not the kind of object that its directory says. "
                 "Commit with an ordinary git.",
             )
+        limits = self.limits
+        if wanted == ObjectType.BLOB and size > limits.max_blob_bytes:
+            limit = limits.max_blob_bytes // 1024
+            raise self._refuse(path, f"is larger than {limit} KiB")
+        if wanted == ObjectType.TREE and size > limits.max_entries * _ENTRY_BYTES:
+            raise self._refuse(path, f"holds more than {limits.max_entries} entries")
         if sha not in self.applied:
             self.new.append(sha)
             self._new_bytes += size
-            if len(self.new) > self.limits.max_objects:
-                raise self._refuse(b"", "changes too many files and directories")
-            if self._new_bytes > self.limits.max_new_bytes:
+            if len(self.new) > limits.max_objects:
+                raise self._refuse(b"", "changes too many entries")
+            if self._new_bytes > limits.max_new_bytes:
                 raise self._refuse(b"", "adds too many bytes since main")
         return size
 

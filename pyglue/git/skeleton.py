@@ -18,16 +18,19 @@ def write_repository(
 ) -> None:
     """Write an empty repository into ``git_dir``, a new or empty directory.
 
+    Everybody may read it, whatever the umask; what is above it decides who can.
     ``alternate`` is the ``objects`` directory of another host-owned repository.
     """
     for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
-        (git_dir / part).mkdir(parents=True, mode=0o755)
+        (git_dir / part).mkdir(parents=True)
     if alternate is not None:
         listing = git_dir / "objects" / "info" / "alternates"
         listing.write_bytes(os.fsencode(alternate) + b"\n")
     (git_dir / "config").write_text(_CONFIG.format(str(bare).lower()))
     # HEAD last: without it nothing takes the directory for a repository.
     (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
+    for path in [git_dir, *git_dir.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Children: what they see, what ends them, and that nothing of them is left."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.child import OUTPUT_LIMIT, ChildLimits, Overrun, Ran, run
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.run import run_git
+
+MIB = 1024 * 1024
+
+
+def python(
+    code: str,
+    *,
+    stdin: bytes | Path | None = None,
+    timeout: float = 60,
+    limits: ChildLimits | None = None,
+) -> Ran:
+    """Run a small program in the runner."""
+    return run(
+        [sys.executable, "-S", "-c", code],
+        environment={},
+        directory=Path("/"),
+        stdin=stdin,
+        timeout=timeout,
+        limits=limits,
+    )
+
+
+def test_input_output_errors_and_exit_code() -> None:
+    code = (
+        "import sys; data = sys.stdin.buffer.read(); print(len(data));"
+        "print('bad', file=sys.stderr); sys.exit(7)"
+    )
+    ran = python(code, stdin=b"x" * 1_000_000)
+    assert (ran.code, ran.output, ran.errors) == (7, b"1000000\n", b"bad\n")
+    assert ran.overrun is None and not ran.out_of_resources
+
+
+def test_a_file_is_streamed_in(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"y" * 3_000_001)
+    code = "import sys; print(len(sys.stdin.buffer.read()))"
+    assert python(code, stdin=tmp_path / "in").output == b"3000001\n"
+
+
+def test_a_child_that_does_not_listen_is_no_error() -> None:
+    assert python("import os; os.close(0)", stdin=b"x" * MIB).code == 0
+
+
+def test_the_time_limit_ends_it() -> None:
+    ran = python("import time; time.sleep(600)", timeout=0.2)
+    assert ran.overrun == Overrun.TIME and ran.out_of_resources
+
+
+def test_output_is_limited_and_errors_are_cut() -> None:
+    ran = python("import sys\nwhile True: sys.stdout.write('x' * 65536)")
+    assert ran.overrun == Overrun.OUTPUT
+    assert len(ran.output) <= OUTPUT_LIMIT + 65_536
+    ran = python("import sys; sys.stderr.write('e' * 1_000_000)")
+    assert ran.errors == b"e" * 16_384 and ran.code == 0
+
+
+def test_grandchildren_end_with_the_child() -> None:
+    """One that holds the pipes open neither blocks the caller nor lives on."""
+    code = (
+        "import os, sys, time\n"
+        "pid = os.fork()\n"
+        "if pid == 0: time.sleep(600)\n"
+        "print(pid, flush=True); os._exit(3)"
+    )
+    ran = python(code)
+    assert ran.code == 3
+    pid = int(ran.output)
+    status = Path(f"/proc/{pid}/stat")
+    assert not status.exists() or status.read_text().split(") ")[1][0] == "Z"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = bytearray(1 << 30)",
+        "while True: pass",
+        "open('{dir}/big', 'wb').write(b'x' * (2 << 20))",
+    ],
+    ids=["memory", "cpu", "file"],
+)
+def test_resource_limits(code: str, tmp_path: Path) -> None:
+    limits = ChildLimits(256 * MIB, cpu_seconds=1, file_bytes=MIB)
+    wait = "import sys; sys.stdin.read()\n"
+    ran = python(wait + code.format(dir=tmp_path), stdin=b"go", limits=limits)
+    if "big" in code:
+        assert (tmp_path / "big").stat().st_size <= MIB
+    else:
+        assert ran.code != 0 and ran.out_of_resources
+
+
+def test_git_sees_no_configuration_and_no_surroundings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".gitconfig").write_text("[user]\n\tname = Leak\n[bad\n")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'user.name=leak'")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    repo = AppliedRepo.create(tmp_path / "bee.git")
+    listed = run_git(["config", "--list", "--show-origin"], git_dir=repo.path).output
+    assert b"leak" not in listed.lower() and b"protocol.allow=never" in listed
+    alias = ["-c", "alias.seen=!env", "seen"]
+    seen = run_git(alias, git_dir=repo.path).output
+    assert b"secret" not in seen and b"HOME=/nonexistent" in seen
+
+
+def test_git_does_not_run_hooks_or_fetch(tmp_path: Path) -> None:
+    repo = AppliedRepo.create(tmp_path / "bee.git")
+    hooks = repo.path / "hooks"
+    hooks.mkdir()
+    for name in ("reference-transaction", "post-update"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/fired\n")
+        (hooks / name).chmod(0o755)
+    repo.seed_main({"agent.nix": b"{}"}, message="x")
+    assert not (tmp_path / "fired").exists()
+    ran = run_git(["fetch", str(repo.path)], git_dir=repo.path, check=False)
+    assert ran.code != 0 and b"not allowed" in ran.errors
+
+
+def test_failures_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = AppliedRepo.create(tmp_path / "bee.git")
+    with pytest.raises(HiveError) as caught:
+        run_git(["rev-parse", "no\x1bsuch"], git_dir=repo.path)
+    assert caught.value.code == ErrorCode.INTERNAL
+    assert caught.value.message.isascii() and caught.value.message.isprintable()
+    with pytest.raises(HiveError) as caught:
+        run_git(["cat-file", "--batch"], git_dir=repo.path, timeout=0)
+    assert caught.value.code == ErrorCode.TIMEOUT
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HiveError) as caught:
+        run_git(["version"], git_dir=repo.path)
+    assert caught.value.code == ErrorCode.MISSING_PROGRAM
+    assert os.environ["PATH"] in str(tmp_path)
