@@ -1,6 +1,6 @@
 """Record what nixpkgs' own lib makes of every case of the corpus.
 
-``record.py --lib PATH`` (the `lib` directory of a nixpkgs) writes each case's
+``python -m checks.nix.record --lib PATH`` (the `lib` directory of a nixpkgs) writes each case's
 expected.json, the expected values of lib_cases.nix, and the list of names that lib
 has (modules/eval/lite/names.nix). Run it by hand when a case is added; review the
 diff. The tests then need no nixpkgs.
@@ -17,7 +17,7 @@ import textwrap
 from pathlib import Path
 from typing import Final
 
-import outcome
+from checks.nix import outcome
 
 NAMES: Final = outcome.ROOT / "modules/eval/lite/names.nix"
 SPACES: Final = (

@@ -16,13 +16,11 @@ import jsonschema
 import msgspec
 import pytest
 
+from checks.nix import outcome
 from pyglue.manifest_types import Manifest
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
-sys.path.insert(0, str(HERE))
-import outcome  # noqa: E402
-
 NAMES: Final = outcome.case_names()
 LACKING: Final = {
     "lite-lacks-toposort": "lib.toposort",
