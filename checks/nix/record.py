@@ -1,9 +1,9 @@
 """Record what nixpkgs' own lib makes of every case of the corpus.
 
-``python -m checks.nix.record --lib PATH`` (the `lib` directory of a nixpkgs) writes each case's
-expected.json, the expected values of lib_cases.nix, and the list of names that lib
-has (modules/eval/lite/names.nix). Run it by hand when a case is added; review the
-diff. The tests then need no nixpkgs.
+``python -m checks.nix.record --lib PATH`` (PATH: the `lib` directory of a nixpkgs)
+writes each case's expected.json, the expected values of lib_cases.nix, and the list
+of names that lib has (modules/eval/lite/names.nix). Run it by hand when a case is
+added, and review the diff. The tests then need no nixpkgs.
 
 A good case must also come out the same from a plain evalModules of the options and
 agent.nix, and a bad one fail there too, unless it is bad by the hive's own rules.
