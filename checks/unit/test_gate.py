@@ -1,0 +1,428 @@
+"""The Bash gate: what runs, what is refused, and that the shell reads it the same."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pyglue.harness.gate import Gate
+
+MANAGER = (
+    "cd /agents/*",
+    "ls *",
+    "cat *.nix",
+    "git add *",
+    "git commit *",
+    "git log *",
+    "git grep *",
+    "git status",
+    "git -C /agents/*/config commit *",
+    "git -C /agents/*/config status *",
+    "nix-instantiate --parse *",
+    "timeout 5 make check",
+    "git -c core.pager=cat show *",
+)
+
+
+def gate(*patterns: str) -> Gate:
+    return Gate(tools=["Bash", "Read"], bash_allow=patterns)
+
+
+ALLOWED = [
+    "git status",
+    "  git status  ",
+    "git status\n",
+    "git\tstatus",
+    "git add agent.nix",
+    "git add .",
+    "git add -A",
+    "git add -u agent.nix",
+    "git commit -m 'Change the model: it is $5 cheaper; `really`'",
+    'git commit -m "Say why, in a sentence"',
+    "git commit -m 'two\n\nparagraphs'",
+    "git commit -a -m x",
+    "git commit --message='a b'",
+    'git commit -m "std::vector = x"',
+    "git log HEAD~1 --oneline -n 5",
+    "git log main..HEAD^",
+    "git log HEAD -- agent.nix",
+    "git add a.nix && git commit -m x",
+    "git add a.nix; git commit -m x\ngit status",
+    "git add a.nix || git status",
+    "git add a.nix &&\n git status",
+    "git log | cat agent.nix",
+    "cd /agents/bob/config && git add agent.nix && git commit -m 'x'",
+    "cd /agents/bob/config",
+    "cat /agents/bob/config/agent.nix",
+    "git -C /agents/bob/config commit -m 'x'",
+    "git -C '/agents/bob/config' status",
+    "git -C /agents/bob/config status --short",
+    "'git' status",
+    'g"it" status',
+    "nix-instantiate --parse agent.nix",
+    "nix-instantiate --parse agent.nix --json",
+    "timeout 5 make check",
+    "git -c core.pager=cat show HEAD",
+    "ls",
+    "ls -la /agents",
+    "ls 2",
+    "ls ''",
+    "ls 'é' \"ü\"",
+]
+
+REFUSED = [
+    "",
+    "   ",
+    "rm -rf /",
+    "git push",
+    "git statusx",
+    "git status --short",
+    "gi status",
+    "GIT status",
+    "/usr/bin/git status",
+    "./git status",
+    # the shell's own powers
+    "git status > /state/x",
+    "git status >> x",
+    "git status 2>&1",
+    "git status < x",
+    "git log <<< x",
+    "git log << EOF\nx\nEOF",
+    "git status &",
+    "git status & git status",
+    "git log |& cat a.nix",
+    "git add $(touch F)",
+    "git add `touch F`",
+    'git add "$(touch F)"',
+    'git add "`touch F`"',
+    "git add <(touch F)",
+    "git add $HOME",
+    'git add "$HOME"',
+    "git add ${HOME}",
+    "git add $((1+1))",
+    "git add $'a\\nb'",
+    'git add $"a"',
+    "X=1 git status",
+    "X=1",
+    "export X=1",
+    "(git status)",
+    "{ git status; }",
+    "if git status; then ls; fi",
+    "for i in a b; do ls; done",
+    "while git status; do ls; done",
+    "case a in a) ls;; esac",
+    "f() { ls; }; f",
+    "function f { ls; }",
+    "! git status",
+    "[ -e x ]",
+    "[[ -e x ]]",
+    "ls *",
+    "ls *.nix",
+    "ls a?",
+    "ls [ab]",
+    "ls {a,b}",
+    "ls {1..3}",
+    "ls ~",
+    "ls ~root",
+    "ls a=~/x",
+    "ls a:~/x",
+    "ls a\\ b",
+    "ls a\\\nb",
+    'ls "a\\"b"',
+    "ls # comment",
+    "# comment",
+    "ls !!",
+    "ls =git",
+    "ls ^a",
+    "ls é",
+    "ls 'a",
+    'ls "a',
+    "ls\rls",
+    "ls \x00",
+    "ls \x1b[31m",
+    "ls \ud800",
+    "ls ;; ls",
+    "ls &&",
+    "&& ls",
+    "| ls",
+    "ls;;",
+    "ls @(a)",
+    "time git status",
+    "coproc git status",
+    # other programs in front
+    "env git status",
+    "timeout 5 git status",
+    "timeout 5 make check now",
+    "bash -c 'git status'",
+    "sh -c 'git status'",
+    "xargs git status",
+    "nohup git status",
+    "sudo git status",
+    "exec git status",
+    "eval git status",
+    "command git status",
+    "builtin cd /",
+    "source x",
+    ". x",
+    "nice git status",
+    "git status && touch F",
+    "git status; touch F",
+    "git status\ntouch F",
+    "git log | sh",
+    # git's own powers
+    "git -c alias.x='!touch F' x",
+    "git -c core.pager=touch log",
+    "git -c core.pager=cat -c alias.show='!sh' show",
+    "git --exec-path=/state log",
+    "git --git-dir=/state/x log",
+    "git -C /state/x status",
+    "git -p log",
+    "git log --output=F",
+    "git log --outp F",
+    "git log --output F",
+    "git log -o F",
+    "git grep -O x",
+    "git grep -Otouch x",
+    "git grep -lOtouch x",
+    "git grep --open-files-in-pager=touch x",
+    "git grep --open=touch x",
+    "git log --ext-diff",
+    "git commit -c HEAD",
+    # paths
+    "cd /agents/../etc",
+    "cd /agents/bob/..",
+    "cd /agents",
+    "cd /agents/bob x",
+    "cd /etc",
+    "git -C /agents/../state/config status",
+    "git -C /agents/bob/config -c x=y commit",
+    "cat --x.nix",
+    "cat a.nix b.nix",
+    # nix
+    "nix-instantiate --parse --eval x.nix",
+    "nix-instantiate --parse -E 1",
+    "nix-instantiate --parse --option plugin-files x a.nix",
+    "nix-instantiate --eval x.nix",
+]
+
+
+@pytest.mark.parametrize("command", ALLOWED)
+def test_runs(command: str) -> None:
+    assert gate(*MANAGER).refusal_of_command(command) is None
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_is_refused(command: str) -> None:
+    reason = gate(*MANAGER).refusal_of_command(command)
+    assert reason is not None
+    assert reason.startswith("Not run: ")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "command", "runs"),
+    [
+        ("git *", "git", True),
+        ("git *", "git status", True),
+        ("git *", "git push", False),
+        ("git push *", "git push origin main", True),
+        ("git push *", "git push --receive-pack=sh origin", False),
+        ("git push *", "git push ext::sh", False),
+        ("git *", "git config alias.x '!sh'", False),
+        ("git config *", "git config user.name x", True),
+        ("git *", "git --version", False),
+        ("git --version", "git --version", True),
+        ("git clone *", "git clone -u sh x", False),
+        ("git rebase *", "git rebase -x sh main", False),
+        ("git rebase *", "git rebase --exec sh main", False),
+        ("git archive *", "git archive -o F HEAD", False),
+        ("git archive -o F *", "git archive -o F HEAD", True),
+        ("*", "echo a", True),
+        ("*", "env a", False),
+        ("*", "git -c a=b status", False),
+        ("*", "'if' a", False),
+        ("bash *", "bash -c 'x'", False),
+        ("bash *", "bash", False),
+        ("bash run.sh", "bash run.sh", True),
+        ("/bin/bash *", "/bin/bash x", False),
+        ("env A=1 make", "env A=1 make", True),
+        ("find . *", "find . -name x", True),
+        ("find . *", "find . -exec sh", False),
+        ("find . *", "find . -delete", False),
+        ("sort *", "sort -u x", True),
+        ("sort *", "sort -oF x", False),
+        ("sort *", "sort --compress-prog=sh x", False),
+        ("tar *", "tar --to-command=sh x", False),
+        ("rg *", "rg --pre sh x", False),
+        ("rsync *", "rsync -e sh a b", False),
+        ("printf *", "printf -v PATH x", False),
+        ("nix *", "nix build", True),
+        ("nix *", "nix run --impure x", False),
+        ("make *-test", "make unit-test", True),
+        ("make *-test", "make -f-test", False),
+        ("ls * -l", "ls x -l", True),
+        ("ls * -l", "ls -R -l", False),
+        ("ls * -l", "ls ../x -l", False),
+        ("ls a*c", "ls abc", True),
+        ("ls a*c", "ls 'a\nc'", True),
+        ("ls a.c", "ls abc", False),
+        ("ls a", "ls a b", False),
+        ("ls a b", "ls a", False),
+    ],
+)
+def test_pattern(pattern: str, command: str, runs: bool) -> None:
+    assert (gate(pattern).refusal_of_command(command) is None) == runs
+
+
+def test_reason_names_what_is_allowed() -> None:
+    reason = gate("git status", "ls *").refusal_of_command("rm x")
+    assert reason is not None
+    assert "'rm x' matches no allowed pattern" in reason
+    assert "git status; ls *" in reason
+    nothing = gate().refusal_of_command("ls")
+    assert nothing is not None
+    assert "no Bash command at all" in nothing
+
+
+def test_long_lists_of_patterns_are_cut_in_the_reason() -> None:
+    reason = gate(*[f"make t{i}" for i in range(60)]).refusal_of_command("rm")
+    assert reason is not None
+    assert "and 20 more" in reason
+
+
+def test_long_and_deep_commands_are_refused_quickly() -> None:
+    assert gate("ls *").refusal_of_command("ls " + "a" * 20000) is not None
+    assert gate("ls *").refusal_of_command("ls&&" * 4000 + "ls") is None
+    assert gate("ls *").refusal_of_command("(" * 8000) is not None
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "refused"),
+    [
+        ("Bash", {"command": "git status"}, False),
+        ("Bash", {"command": "git status", "run_in_background": True}, True),
+        ("Bash", {"command": "git status", "dangerouslyDisableSandbox": True}, True),
+        ("Bash", {}, True),
+        ("Bash", {"command": ["git", "status"]}, True),
+        ("Read", {"file_path": "/x"}, False),
+        ("Write", {"file_path": "/x"}, True),
+        ("SendMessage", {}, True),
+        ("mcp__hive__send", {}, False),
+    ],
+)
+def test_tools(tool: str, arguments: dict[str, object], refused: bool) -> None:
+    refusal = gate("git status").refusal(tool, arguments)
+    assert (refusal is not None) == refused
+
+
+def test_other_tools_that_run_commands_pass_the_same_gate() -> None:
+    watcher = Gate(tools=["Monitor", "REPL"], bash_allow=["git status"])
+    assert watcher.refusal("Monitor", {"command": "git status"}) is None
+    assert watcher.refusal("Monitor", {"command": "rm x"}) is not None
+    assert watcher.refusal("REPL", {"code": "1"}) is not None
+
+
+# --- what the gate read is what bash runs ----------------------------------------
+
+_PIECES = st.sampled_from(
+    [
+        *"ab '\"$`\\;&|<>(){}[]*?!#~=^%@+:,./_-\n\té0129",
+        "a ",
+        "b ",
+        " && ",
+        " | ",
+        "'x y'",
+        '"x y"',
+        "$(a)",
+        "${a}",
+        "a=b",
+        "~/",
+        "\\\n",
+        "<<a",
+    ]
+)
+_WORDS = st.lists(_PIECES, max_size=6).map("".join)
+_PLAIN = st.sampled_from(["x", "'$ y'", '"! é"', "a=b", "x~^", "''", '--o="z"'])
+_COMMANDS = st.builds(
+    lambda parts, joins: "".join(map("".join, zip(parts, joins, strict=False))),
+    st.lists(
+        st.builds(
+            lambda name, words: f"{name} {' '.join(words)}",
+            st.sampled_from(["a", "b", "'a'", "a\t"]),
+            st.lists(_PLAIN | _WORDS, max_size=3),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.lists(
+        st.sampled_from([";", " && ", "|", "\n", " || ", "\n\n"]),
+        min_size=3,
+        max_size=3,
+    ),
+).map(lambda text: text.rstrip("|&; "))
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PATH whose only programs write down what they were called with."""
+    root = tmp_path_factory.mktemp("stubs")
+    for name in "ab":
+        script = root / name
+        script.write_text(
+            '#!/bin/bash\n{ printf "%s\\0" "${0##*/}" "$@"; printf "\\1"; } >> "$LOG"\n'
+        )
+        script.chmod(0o755)
+    return root
+
+
+def _ran(command: str, stubs: Path, log: Path) -> list[tuple[str, ...]]:
+    """Run in real bash, in an empty directory, and return every call made."""
+    log.write_bytes(b"")
+    empty = log.parent / "empty"
+    empty.mkdir(exist_ok=True)
+    environment = {"PATH": str(stubs), "LOG": str(log), "HOME": "/nowhere"}
+    subprocess.run(
+        ["/bin/bash", "-c", command],
+        env=environment,
+        cwd=empty,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert not os.listdir(empty), "the command wrote a file"  # noqa: PTH208
+    calls = log.read_bytes().split(b"\1")[:-1]
+    return [tuple(w.decode() for w in call.split(b"\0")[:-1]) for call in calls]
+
+
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(command=_COMMANDS)
+@example(command="a'b' \"x\"y")
+@example(command="a a^ b~ %1 +:,")
+@example(command="a '\n'")
+@example(command="b a=b ''")
+def test_bash_runs_the_words_that_the_gate_read(
+    command: str, stubs: Path, tmp_path: Path
+) -> None:
+    reader = gate("a *", "b *")
+    if reader.refusal_of_command(command) is not None:
+        return
+    seen = sorted(reader._reader.read(command))
+    ran = sorted(_ran(command, stubs, tmp_path / "log"))
+    if "||" in command:  # what follows it may rightly not run
+        assert set(ran) <= set(seen)
+    else:
+        assert ran == seen
+
+
+@settings(max_examples=200, deadline=None)
+@given(command=st.text(max_size=60))
+def test_any_text_is_answered(command: str) -> None:
+    reason = gate("git status", "ls *").refusal_of_command(command)
+    assert reason is None or reason.startswith("Not run: ")
