@@ -26,16 +26,7 @@ from pyglue.api.common import (
     ShortText,
 )
 from pyglue.api.diff import FileDiff
-from pyglue.api.manager import (
-    RESTART,
-    START,
-    STOP,
-    AgentParams,
-    ProposalResult,
-    SpawnParams,
-)
-
-__all__ = ["RESTART", "START", "STOP"]
+from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
 
 
 # --- sessions -----------------------------------------------------------------

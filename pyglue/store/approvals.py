@@ -1,0 +1,262 @@
+"""Approvals: the queue of proposals and where each stands."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from pyglue.api.operator import (
+    ApprovalKind,
+    ApprovalState,
+    ApprovalSummary,
+    Effect,
+    PolicyChange,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Reader, Tx
+from pyglue.store.models import ApprovalModel
+
+_OPEN = (ApprovalState.APPROVED.value, ApprovalState.BUILDING.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewApproval:
+    """A rendered proposal, about to wait for the operator."""
+
+    agent: str
+    kind: ApprovalKind
+    commit: str
+    main: str | None
+    record: bytes
+    manifest_sha256: str
+    nixos_options: tuple[str, ...]
+    policy: tuple[PolicyChange, ...]
+    description: str
+    proposed_by: str
+    author: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalRow(NewApproval):
+    """A stored approval."""
+
+    id: int
+    state: ApprovalState
+    created_at: float
+    decided_at: float | None
+    decided_by: str | None
+    reason: str | None
+    operation: int | None
+
+    def summary(self) -> ApprovalSummary:
+        """Return the row as the queue shows it."""
+        return ApprovalSummary(
+            id=self.id,
+            agent=self.agent,
+            kind=self.kind,
+            state=self.state,
+            commit=self.commit,
+            manifest_sha256=self.manifest_sha256,
+            description=self.description,
+            proposed_by=self.proposed_by,
+            created_at=self.created_at,
+            decided_at=self.decided_at,
+            decided_by=self.decided_by,
+            reason=self.reason,
+            widens=tuple(
+                change.sentence
+                for change in self.policy
+                if change.effect is Effect.WIDENS
+            ),
+            operation=self.operation,
+        )
+
+
+def _row(model: ApprovalModel) -> ApprovalRow:
+    return ApprovalRow(
+        id=model.id,
+        agent=model.agent,
+        kind=ApprovalKind(model.kind),
+        state=ApprovalState(model.state),
+        commit=model.commit,
+        main=model.main,
+        record=bytes(model.record),
+        manifest_sha256=model.manifest_sha256,
+        nixos_options=msgspec.json.decode(
+            bytes(model.nixos_options), type=tuple[str, ...]
+        ),
+        policy=msgspec.json.decode(bytes(model.policy), type=tuple[PolicyChange, ...]),
+        description=model.description,
+        proposed_by=model.proposed_by,
+        author=model.author,
+        message=model.message,
+        created_at=model.created_at,
+        decided_at=model.decided_at,
+        decided_by=model.decided_by,
+        reason=model.reason,
+        operation=model.operation,
+    )
+
+
+def reserve_id(tx: Tx) -> int:
+    """Return the id that the next ``insert`` should use, for its git tag.
+
+    Ids only grow: one that was reserved and never used stays unused.
+    """
+    row = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'approval'")
+    found = row.fetchone()
+    number = 1 if found is None else int(found[0]) + 1
+    if found is None:
+        tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('approval', 1)")
+    else:
+        tx.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'approval'", number)
+    return number
+
+
+def insert(tx: Tx, number: int, new: NewApproval) -> None:
+    """Queue a proposal; an older pending one of the same agent is superseded."""
+    for older in pending(tx, new.agent):
+        decide(tx, older.id, ApprovalState.SUPERSEDED, by="system", reason=None)
+    ApprovalModel.insert(
+        id=number,
+        agent=new.agent,
+        kind=new.kind.value,
+        state=ApprovalState.PENDING.value,
+        commit=new.commit,
+        main=new.main,
+        record=new.record,
+        manifest_sha256=new.manifest_sha256,
+        nixos_options=msgspec.json.encode(new.nixos_options),
+        policy=msgspec.json.encode(new.policy),
+        description=new.description,
+        proposed_by=new.proposed_by,
+        author=new.author,
+        message=new.message,
+        created_at=tx.now,
+    ).execute(tx.db)
+    tx.emit("approval.created", new.agent, {"approval": number})
+
+
+def get(tx: Tx | Reader, number: int) -> ApprovalRow:
+    """Return an approval.
+
+    Raises:
+        HiveError: ``not_found``.
+    """
+    query = ApprovalModel.select().where(ApprovalModel.id == number)
+    rows = list(query.execute(tx.db))
+    if not rows:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {number}.")
+    return _row(rows[0])
+
+
+def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...]:
+    """Return what waits for the operator, of one agent or of all."""
+    query = ApprovalModel.select().where(
+        ApprovalModel.state == ApprovalState.PENDING.value
+    )
+    if agent is not None:
+        query = query.where(ApprovalModel.agent == agent)
+    return tuple(_row(row) for row in query.execute(tx.db))
+
+
+def unfinished(reader: Reader) -> tuple[ApprovalRow, ...]:
+    """Return what was approved and has not ended."""
+    query = ApprovalModel.select().where(ApprovalModel.state.in_(_OPEN))
+    return tuple(_row(row) for row in query.execute(reader.db))
+
+
+def decide(
+    tx: Tx, number: int, state: ApprovalState, *, by: str, reason: str | None
+) -> None:
+    """Record the operator's (or the hive's) decision."""
+    ApprovalModel.update(
+        state=state.value, decided_at=tx.now, decided_by=by, reason=reason
+    ).where(ApprovalModel.id == number).execute(tx.db)
+    _changed(tx, number, state)
+
+
+def progress(
+    tx: Tx,
+    number: int,
+    state: ApprovalState,
+    *,
+    reason: str | None = None,
+    operation: int | None = None,
+) -> None:
+    """Record how far an approved proposal got."""
+    values: dict[str, object] = {"state": state.value}
+    if reason is not None:
+        values["reason"] = reason
+    if operation is not None:
+        values["operation"] = operation
+    ApprovalModel.update(**values).where(ApprovalModel.id == number).execute(tx.db)
+    _changed(tx, number, state)
+
+
+def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
+    row = tx.execute("SELECT agent FROM approval WHERE id = ?", number).fetchone()
+    agent = None if row is None else str(row[0])
+    tx.emit("approval.changed", agent, {"approval": number, "state": state.value})
+
+
+def search(
+    reader: Reader, *, state: ApprovalState | None, agent: str | None, limit: int
+) -> tuple[ApprovalRow, ...]:
+    """Return approvals, newest first."""
+    query = ApprovalModel.select().order_by(ApprovalModel.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(ApprovalModel.state == state.value)
+    if agent is not None:
+        query = query.where(ApprovalModel.agent == agent)
+    return tuple(_row(row) for row in query.execute(reader.db))
+
+
+def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
+    """Return the proposal of the same agent that came before."""
+    query = (
+        ApprovalModel.select()
+        .where(ApprovalModel.agent == row.agent, ApprovalModel.id < row.id)
+        .order_by(ApprovalModel.id.desc())
+        .limit(1)
+    )
+    rows = [_row(found) for found in query.execute(reader.db)]
+    return rows[0] if rows else None
+
+
+def last_deployed(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
+    """Return what was deployed last for the same agent before this proposal."""
+    query = (
+        ApprovalModel.select()
+        .where(
+            ApprovalModel.agent == row.agent,
+            ApprovalModel.id < row.id,
+            ApprovalModel.state == ApprovalState.DEPLOYED.value,
+        )
+        .order_by(ApprovalModel.id.desc())
+        .limit(1)
+    )
+    rows = [_row(found) for found in query.execute(reader.db)]
+    return rows[0] if rows else None
+
+
+def last_approved(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
+    """Return what the operator last approved for the same agent, deployed or not."""
+    query = (
+        ApprovalModel.select()
+        .where(
+            ApprovalModel.agent == row.agent,
+            ApprovalModel.id < row.id,
+            ApprovalModel.state.in_(
+                (
+                    *_OPEN,
+                    ApprovalState.DEPLOYED.value,
+                    ApprovalState.FAILED.value,
+                )
+            ),
+        )
+        .order_by(ApprovalModel.id.desc())
+        .limit(1)
+    )
+    rows = [_row(found) for found in query.execute(reader.db)]
+    return rows[0] if rows else None

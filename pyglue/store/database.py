@@ -1,0 +1,247 @@
+"""One writer thread with group commit, one reader thread, and the event outbox.
+
+``await store.write(fn)`` queues ``fn``; the writer runs everything that waits in
+one transaction (each in a savepoint), commits once with ``synchronous=FULL`` and
+only then resolves the callers: a message is durable before its sender hears ok.
+Events that ``fn`` emits are rows of the same transaction and are published after
+the commit, in order, so nobody hears of something that a crash could undo.
+The event loop never touches peewee.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from peewee import SqliteDatabase
+
+from pyglue.api.operator import Event
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store import migrations
+
+T = TypeVar("T")
+
+_BATCH_MAX: Final = 256
+_PRAGMAS: Final = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": 1,
+    "busy_timeout": 5000,
+    "wal_autocheckpoint": 1000,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Tx:
+    """What a write function works with: the database and the outbox."""
+
+    def __init__(self, database: SqliteDatabase, now: float) -> None:
+        self.db = database
+        self.now = now
+        self.events: list[Event] = []
+
+    def execute(self, sql: str, *values: object) -> Any:  # noqa: ANN401
+        """Run one statement and return its cursor."""
+        return self.db.execute_sql(sql, values)
+
+    def emit(self, kind: str, agent: str | None, data: Mapping[str, Any]) -> None:
+        """Add an event to this transaction; published after the commit."""
+        encoded = msgspec.json.encode(data)
+        cursor = self.execute(
+            "INSERT INTO event (at, kind, agent, data) VALUES (?, ?, ?, ?)",
+            self.now,
+            kind,
+            agent,
+            encoded,
+        )
+        event = Event(
+            seq=cursor.lastrowid, at=self.now, kind=kind, agent=agent, data=dict(data)
+        )
+        self.events.append(event)
+
+
+class Reader:
+    """What a read function works with."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self.db = database
+
+    def execute(self, sql: str, *values: object) -> Any:  # noqa: ANN401
+        """Run one query and return its cursor."""
+        return self.db.execute_sql(sql, values)
+
+
+@dataclass(frozen=True)
+class _Job:
+    fn: Callable[[Tx], Any]
+    future: asyncio.Future[Any] | None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    job: _Job
+    value: Any
+    error: Exception | None
+
+
+class Store:
+    """The open database. Made by ``open_store``; closed by ``close``."""
+
+    def __init__(
+        self, writer: SqliteDatabase, reader: SqliteDatabase, lock: int
+    ) -> None:
+        self._writer_db = writer
+        self._reader_db = reader
+        self._lock = lock
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._publish: Callable[[list[Event]], None] = lambda _events: None
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._thread = threading.Thread(
+            target=self._run, name="store-write", daemon=True
+        )
+        self._thread.start()
+
+    def on_events(self, publish: Callable[[list[Event]], None]) -> None:
+        """Set who is told of committed events, in the event loop's thread."""
+        self._publish = publish
+
+    async def write(self, fn: Callable[[Tx], T]) -> T:
+        """Run ``fn`` in the writer's next transaction; return once it is durable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Job(fn, future))
+        return await future
+
+    def post(self, fn: Callable[[Tx], object]) -> None:
+        """Queue a write that nobody waits for, behind those already queued."""
+        self._queue.put(_Job(fn, None))
+
+    async def read(self, fn: Callable[[Reader], T]) -> T:
+        """Run ``fn`` on the reader thread; it sees everything committed so far."""
+        reader = Reader(self._reader_db)
+        return await self._loop.run_in_executor(self._readers, fn, reader)
+
+    async def close(self) -> None:
+        """Finish what is queued, then release the file and its lock."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        await self._loop.run_in_executor(self._readers, self._reader_db.close)
+        self._readers.shutdown()
+        os.close(self._lock)
+
+    # --- the writer thread ------------------------------------------------------
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            last = False
+            while len(batch) < _BATCH_MAX and not last:
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    last = True
+                else:
+                    batch.append(job)
+            self._commit(batch)
+            if last:
+                break
+        self._writer_db.close()
+
+    def _commit(self, batch: list[_Job]) -> None:
+        outcomes: list[_Outcome] = []
+        events: list[Event] = []
+        try:
+            with self._writer_db.atomic():
+                for job in batch:
+                    outcomes.append(self._one(job, events))
+        except Exception as error:  # the commit itself failed: nothing happened
+            _log.exception("a transaction failed")
+            full = HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The store could not be written ({error}). Is the disk full?",
+            )
+            outcomes = [_Outcome(job, None, full) for job in batch]
+            events = []
+        try:
+            self._loop.call_soon_threadsafe(self._resolve, outcomes, events)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            _log.debug("the event loop is gone")
+
+    def _one(self, job: _Job, events: list[Event]) -> _Outcome:
+        tx = Tx(self._writer_db, time.time())
+        try:
+            with self._writer_db.savepoint():
+                value = job.fn(tx)
+        except HiveError as error:
+            return _Outcome(job, None, error)
+        except Exception as error:
+            if job.future is None:
+                _log.exception("a posted write failed")
+            return _Outcome(job, None, error)
+        events += tx.events
+        return _Outcome(job, value, None)
+
+    def _resolve(self, outcomes: list[_Outcome], events: list[Event]) -> None:
+        if events:
+            self._publish(events)
+        for outcome in outcomes:
+            future = outcome.job.future
+            if future is None or future.done():
+                continue
+            if outcome.error is not None:
+                future.set_exception(outcome.error)
+            else:
+                future.set_result(outcome.value)
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise HiveError(
+            ErrorCode.STORE_LOCKED,
+            f"Another hived uses {path.parent}. Stop it first, or set another state "
+            "directory.",
+        ) from error
+    return descriptor
+
+
+def open_store(database: Path, lock: Path) -> Store:
+    """Lock, open and migrate the store; call from a running event loop.
+
+    Raises:
+        HiveError: ``store_locked`` if another hived has it, ``config_invalid`` if
+            the file is newer than this program.
+    """
+    held = _lock(lock)
+    try:
+        writer = SqliteDatabase(
+            str(database), pragmas=_PRAGMAS, check_same_thread=False
+        )
+        writer.connect()
+        database.chmod(0o600)
+        migrations.migrate(writer)
+        reader = SqliteDatabase(
+            str(database),
+            pragmas={"query_only": 1, "busy_timeout": 5000},
+            check_same_thread=False,
+        )
+        writer.close()
+    except BaseException:
+        os.close(held)
+        raise
+    return Store(writer, reader, held)

@@ -1,0 +1,47 @@
+"""The event log: what subscribers replay."""
+
+import msgspec
+
+from pyglue.api.operator import Event
+from pyglue.store.database import Reader, Tx
+
+
+def last_seq(reader: Reader) -> int:
+    """Return the newest event's number, 0 if there is none."""
+    row = reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
+    found = row.fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def since(reader: Reader, seq: int, limit: int) -> tuple[Event, ...]:
+    """Return up to ``limit`` events after ``seq``, oldest first."""
+    rows = reader.execute(
+        "SELECT seq, at, kind, agent, data FROM event WHERE seq > ? "
+        "ORDER BY seq LIMIT ?",
+        seq,
+        limit,
+    )
+    return tuple(
+        Event(seq=row[0], at=row[1], kind=row[2], agent=row[3], data=_data(row[4]))
+        for row in rows.fetchall()
+    )
+
+
+def oldest_seq(reader: Reader) -> int:
+    """Return the oldest kept event's number, 0 if there is none."""
+    row = reader.execute("SELECT min(seq) FROM event").fetchone()
+    return int(row[0] or 0)
+
+
+def prune(tx: Tx, *, older_than: float, keep: int) -> None:
+    """Drop events before ``older_than`` (seconds since the epoch), but not the newest
+    ``keep``."""
+    tx.execute(
+        "DELETE FROM event WHERE at < ? AND seq <= (SELECT max(seq) FROM event) - ?",
+        older_than,
+        keep,
+    )
+
+
+def _data(raw: bytes) -> dict[str, object]:
+    return msgspec.json.decode(raw, type=dict[str, object])

@@ -1,0 +1,45 @@
+"""One-time codes and sessions. Only hashes of the secrets are stored."""
+
+from enum import StrEnum
+
+from pyglue.store.database import Reader, Tx
+from pyglue.store.models import LoginModel
+
+
+class LoginKind(StrEnum):
+    """A code is used once and becomes a session."""
+
+    CODE = "code"
+    SESSION = "session"
+
+
+def insert(tx: Tx, kind: LoginKind, digest: str, expires_at: float) -> None:
+    """Store a secret's hash; what has expired goes."""
+    LoginModel.delete().where(LoginModel.expires_at <= tx.now).execute(tx.db)
+    LoginModel.insert(
+        hash=digest, kind=kind.value, created_at=tx.now, expires_at=expires_at
+    ).execute(tx.db)
+
+
+def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
+    """Remove a live secret; False if there was none."""
+    removed: int = (
+        LoginModel.delete()
+        .where(
+            LoginModel.hash == digest,
+            LoginModel.kind == kind.value,
+            LoginModel.expires_at > tx.now,
+        )
+        .execute(tx.db)
+    )
+    return removed > 0
+
+
+def sessions(reader: Reader, now: float) -> dict[str, float]:
+    """Return the live sessions' hashes and when each ends."""
+    rows = (
+        LoginModel.select()
+        .where(LoginModel.kind == LoginKind.SESSION.value, LoginModel.expires_at > now)
+        .execute(reader.db)
+    )
+    return {row.hash: row.expires_at for row in rows}

@@ -1,0 +1,273 @@
+"""Messages and their leases.
+
+A message waits, is held (by one connection, later by its turn), and ends done or
+dead. Holding has no timer: it ends with the turn, the connection or the process.
+The statements are plain SQL because ``send`` and ``recv`` are the hot path.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyglue.api.agent import Message, MessageKind, Priority
+from pyglue.api.operator import InboxMessage
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Reader, Tx
+
+_COLUMNS: Final = (
+    "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries"
+)
+_ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+_RANK: Final = {priority: rank for rank, priority in enumerate(_ORDER)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewMessage:
+    """A message about to be stored; checked by the broker."""
+
+    sender: str
+    recipient: str
+    body: str
+    kind: MessageKind = MessageKind.MESSAGE
+    priority: Priority = Priority.NORMAL
+    reply_to: int | None = None
+    hop: int = 0
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    return Message(
+        id=row[0],
+        sender=row[1],
+        recipient=row[2],
+        body=row[3],
+        kind=MessageKind(row[4]),
+        priority=_ORDER[row[5]],
+        sent_at=row[6],
+        reply_to=row[7],
+        hop=row[8],
+        redelivered=row[9] > 1,
+    )
+
+
+def insert(
+    tx: Tx, new: NewMessage, *, holder: str | None = None, turn: int | None = None
+) -> Message:
+    """Store a message; with ``holder`` it is handed out in the same transaction."""
+    held = holder is not None
+    cursor = tx.execute(
+        "INSERT INTO message (sender, recipient, body, kind, priority, sent_at, "
+        "reply_to, hop, state, deliveries, holder, turn) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        new.sender,
+        new.recipient,
+        new.body,
+        new.kind.value,
+        _RANK[new.priority],
+        tx.now,
+        new.reply_to,
+        new.hop,
+        "held" if held else "waiting",
+        1 if held else 0,
+        holder,
+        turn,
+    )
+    number = cursor.lastrowid
+    tx.emit(
+        "message.sent",
+        new.recipient,
+        {
+            "id": number,
+            "sender": new.sender,
+            "recipient": new.recipient,
+            "kind": new.kind.value,
+        },
+    )
+    return Message(
+        id=number,
+        sender=new.sender,
+        recipient=new.recipient,
+        body=new.body,
+        kind=new.kind,
+        priority=new.priority,
+        sent_at=tx.now,
+        reply_to=new.reply_to,
+        hop=new.hop,
+        redelivered=False,
+    )
+
+
+def take(
+    tx: Tx,
+    recipient: str,
+    *,
+    most: int,
+    holder: str,
+    turn: int | None,
+) -> tuple[Message, ...]:
+    """Hand out up to ``most`` waiting messages to ``holder``, best first."""
+    rows = tx.execute(
+        "UPDATE message SET state = 'held', deliveries = deliveries + 1, holder = ?, "
+        "turn = ? WHERE id IN (SELECT id FROM message WHERE recipient = ? AND "
+        "state = 'waiting' ORDER BY priority, id LIMIT ?) "
+        f"RETURNING {_COLUMNS}",
+        holder,
+        turn,
+        recipient,
+        most,
+    ).fetchall()
+    rows.sort(key=lambda row: (row[5], row[0]))
+    return tuple(_message(row) for row in rows)
+
+
+def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:
+    """Return what waits, without taking it."""
+    rows = reader.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE recipient = ? AND state = 'waiting' "
+        "ORDER BY priority, id LIMIT ?",
+        recipient,
+        most,
+    )
+    return tuple(_message(row) for row in rows.fetchall())
+
+
+def join_turn(tx: Tx, agent: str, holder: str, turn: int) -> int:
+    """Put all that ``holder`` took outside a turn into ``turn``; return the count."""
+    cursor = tx.execute(
+        "UPDATE message SET turn = ? WHERE recipient = ? AND state = 'held' AND "
+        "holder = ? AND turn IS NULL",
+        turn,
+        agent,
+        holder,
+    )
+    return int(cursor.rowcount)
+
+
+def finish_turn(tx: Tx, agent: str, turn: int) -> None:
+    """The turn ended well: its messages are done."""
+    tx.execute(
+        "UPDATE message SET state = 'done', done_at = ?, holder = NULL "
+        "WHERE recipient = ? AND state = 'held' AND turn = ?",
+        tx.now,
+        agent,
+        turn,
+    )
+
+
+def release_turn(tx: Tx, agent: str, turn: int) -> None:
+    """The turn did not end well: its messages wait again."""
+    tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
+        "WHERE recipient = ? AND state = 'held' AND turn = ?",
+        agent,
+        turn,
+    )
+
+
+def release_holder(tx: Tx, agent: str, holder: str) -> int:
+    """The connection is gone: what it held waits again; return the count."""
+    cursor = tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
+        "WHERE recipient = ? AND state = 'held' AND holder = ?",
+        agent,
+        holder,
+    )
+    return int(cursor.rowcount)
+
+
+def release_all(tx: Tx) -> int:
+    """hived starts: nobody holds anything any more; return the count."""
+    cursor = tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
+        "WHERE state = 'held'"
+    )
+    return int(cursor.rowcount)
+
+
+def bury(tx: Tx, recipient: str, deliveries_max: int) -> tuple[Message, ...]:
+    """Take out of the way what was handed out too often; return it."""
+    rows = tx.execute(
+        "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
+        f"state = 'waiting' AND deliveries >= ? RETURNING {_COLUMNS}",
+        tx.now,
+        recipient,
+        deliveries_max,
+    )
+    return tuple(_message(row) for row in rows.fetchall())
+
+
+def waiting(reader: Reader | Tx, recipient: str) -> int:
+    """Return how many messages wait for ``recipient``."""
+    row = reader.execute(
+        "SELECT count(*) FROM message WHERE recipient = ? AND state = 'waiting'",
+        recipient,
+    ).fetchone()
+    return int(row[0])
+
+
+def waiting_counts(reader: Reader) -> dict[str, int]:
+    """Return how many messages wait or are held, by recipient."""
+    rows = reader.execute(
+        "SELECT recipient, count(*) FROM message WHERE state IN ('waiting', 'held') "
+        "GROUP BY recipient"
+    )
+    return {str(name): int(count) for name, count in rows.fetchall()}
+
+
+def mark_read(tx: Tx, recipient: str, number: int) -> None:
+    """The operator read a message.
+
+    Raises:
+        HiveError: ``not_found`` if it is not in that inbox.
+    """
+    cursor = tx.execute(
+        "UPDATE message SET state = 'done', done_at = coalesce(done_at, ?) "
+        "WHERE id = ? AND recipient = ?",
+        tx.now,
+        number,
+        recipient,
+    )
+    if cursor.rowcount == 0:
+        raise HiveError(
+            ErrorCode.NOT_FOUND, f"There is no message {number} in this inbox."
+        )
+    tx.emit("message.taken", recipient, {"id": number})
+
+
+def inbox(
+    reader: Reader, recipient: str, *, unread_only: bool, limit: int
+) -> tuple[InboxMessage, ...]:
+    """Return an inbox, newest first."""
+    rows = reader.execute(
+        f"SELECT {_COLUMNS}, state FROM message WHERE recipient = ? "
+        "AND (state = 'waiting' OR NOT ?) ORDER BY id DESC LIMIT ?",
+        recipient,
+        unread_only,
+        limit,
+    )
+    return tuple(
+        InboxMessage(message=_message(row[:-1]), read=row[-1] != "waiting")
+        for row in rows.fetchall()
+    )
+
+
+def flow(
+    reader: Reader, *, limit: int, before: int | None, agent: str | None
+) -> tuple[Message, ...]:
+    """Return all messages, newest first."""
+    rows = reader.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE id < ? "
+        "AND (? IS NULL OR sender = ? OR recipient = ?) ORDER BY id DESC LIMIT ?",
+        before or 2**62,
+        agent,
+        agent,
+        agent,
+        limit,
+    )
+    return tuple(_message(row) for row in rows.fetchall())
+
+
+def participants(tx: Tx, number: int) -> tuple[str, str] | None:
+    """Return sender and recipient of a message, None if there is no such message."""
+    row = tx.execute(
+        "SELECT sender, recipient FROM message WHERE id = ?", number
+    ).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))

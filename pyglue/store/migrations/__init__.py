@@ -1,0 +1,35 @@
+"""The schema, as numbered steps; ``PRAGMA user_version`` is the last one taken.
+
+A step is a module with ``STATEMENTS``. Steps are never edited once released; a
+store that is newer than this program is refused, not guessed at.
+"""
+
+from typing import Final
+
+from peewee import SqliteDatabase
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.migrations import m0001_initial
+
+STEPS: Final = (m0001_initial.STATEMENTS,)
+
+
+def migrate(database: SqliteDatabase) -> int:
+    """Bring the schema up to date, each step in a transaction; return its version.
+
+    Raises:
+        HiveError: ``config_invalid`` if the store was written by a newer version.
+    """
+    version: int = database.execute_sql("PRAGMA user_version").fetchone()[0]
+    if version > len(STEPS):
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The store has schema {version}, this hyperhive knows {len(STEPS)}. "
+            "Use the newer hyperhive, or restore a backup.",
+        )
+    for number, statements in enumerate(STEPS[version:], start=version + 1):
+        with database.atomic():
+            for statement in statements:
+                database.execute_sql(statement)
+            database.execute_sql(f"PRAGMA user_version = {number}")
+    return len(STEPS)

@@ -1,0 +1,104 @@
+"""Operations: what hived does in steps, and how far it got."""
+
+from pyglue.api.operator import Operation, OperationKind, OperationState
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Reader, Tx
+from pyglue.store.models import OperationModel
+
+_OPEN = (OperationState.QUEUED.value, OperationState.RUNNING.value)
+
+
+def _view(row: OperationModel) -> Operation:
+    return Operation(
+        id=row.id,
+        kind=OperationKind(row.kind),
+        agent=row.agent,
+        state=OperationState(row.state),
+        step=row.step,
+        approval=row.approval,
+        error=row.error,
+        requested_by=row.requested_by,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def insert(
+    tx: Tx,
+    *,
+    kind: OperationKind,
+    agent: str,
+    requested_by: str,
+    approval: int | None = None,
+) -> Operation:
+    """Queue an operation."""
+    number: int = OperationModel.insert(
+        kind=kind.value,
+        agent=agent,
+        state=OperationState.QUEUED.value,
+        step="",
+        approval=approval,
+        requested_by=requested_by,
+        created_at=tx.now,
+    ).execute(tx.db)
+    operation = get(tx, number)
+    _emit(tx, operation)
+    return operation
+
+
+def advance(tx: Tx, number: int, step: str) -> None:
+    """Record that ``step`` begins; what came before it is done."""
+    OperationModel.update(state=OperationState.RUNNING.value, step=step).where(
+        OperationModel.id == number
+    ).execute(tx.db)
+    _emit(tx, get(tx, number))
+
+
+def finish(tx: Tx, number: int, error: str | None) -> None:
+    """Record the outcome."""
+    state = OperationState.DONE if error is None else OperationState.FAILED
+    OperationModel.update(state=state.value, error=error, finished_at=tx.now).where(
+        OperationModel.id == number
+    ).execute(tx.db)
+    _emit(tx, get(tx, number))
+
+
+def get(tx: Tx | Reader, number: int) -> Operation:
+    """Return an operation.
+
+    Raises:
+        HiveError: ``not_found``.
+    """
+    query = OperationModel.select().where(OperationModel.id == number)
+    rows = list(query.execute(tx.db))
+    if not rows:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no operation {number}.")
+    return _view(rows[0])
+
+
+def unfinished(reader: Reader) -> tuple[Operation, ...]:
+    """Return what has not ended, oldest first."""
+    query = (
+        OperationModel.select()
+        .where(OperationModel.state.in_(_OPEN))
+        .order_by(OperationModel.id)
+    )
+    return tuple(_view(row) for row in query.execute(reader.db))
+
+
+def recent(reader: Reader, limit: int = 50) -> tuple[Operation, ...]:
+    """Return the newest operations."""
+    query = OperationModel.select().order_by(OperationModel.id.desc()).limit(limit)
+    return tuple(_view(row) for row in query.execute(reader.db))
+
+
+def _emit(tx: Tx, operation: Operation) -> None:
+    data = {
+        "operation": operation.id,
+        "kind": operation.kind.value,
+        "state": operation.state.value,
+        "step": operation.step,
+        "approval": operation.approval,
+        "error": operation.error,
+    }
+    tx.emit("operation.changed", operation.agent, data)

@@ -1,0 +1,97 @@
+"""Questions and their answers."""
+
+import msgspec
+from peewee import SQL
+
+from pyglue.api.operator import QuestionView
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Reader, Tx
+from pyglue.store.models import QuestionModel
+
+
+def _view(row: QuestionModel) -> QuestionView:
+    return QuestionView(
+        id=row.id,
+        asker=row.asker,
+        to=row.recipient,
+        question=row.question,
+        options=msgspec.json.decode(bytes(row.options), type=tuple[str, ...]),
+        multi=bool(row.multi),
+        asked_at=row.asked_at,
+        expires_at=row.expires_at,
+        answered_at=row.answered_at,
+        answer=row.answer,
+    )
+
+
+def insert(
+    tx: Tx,
+    *,
+    asker: str,
+    to: str,
+    question: str,
+    options: tuple[str, ...],
+    multi: bool,
+    expires_at: float | None,
+) -> int:
+    """Store an open question and return its id."""
+    number: int = QuestionModel.insert(
+        asker=asker,
+        recipient=to,
+        question=question,
+        options=msgspec.json.encode(options),
+        multi=multi,
+        asked_at=tx.now,
+        expires_at=expires_at,
+    ).execute(tx.db)
+    tx.emit("question.asked", asker, {"question": number, "to": to})
+    return number
+
+
+def get(tx: Tx, number: int) -> QuestionView:
+    """Return a question.
+
+    Raises:
+        HiveError: ``not_found``.
+    """
+    rows = list(QuestionModel.select().where(QuestionModel.id == number).execute(tx.db))
+    if not rows:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no question {number}.")
+    return _view(rows[0])
+
+
+def close(tx: Tx, number: int, answer: str | None, by: str) -> None:
+    """Record the answer, or with None that it expired."""
+    QuestionModel.update(answered_at=tx.now, answer=answer).where(
+        QuestionModel.id == number
+    ).execute(tx.db)
+    tx.emit("question.answered", by, {"question": number, "expired": answer is None})
+
+
+def expired(tx: Tx) -> tuple[QuestionView, ...]:
+    """Return open questions whose time is over."""
+    rows = (
+        QuestionModel.select()
+        .where(QuestionModel.answered_at.is_null(), QuestionModel.expires_at <= tx.now)
+        .execute(tx.db)
+    )
+    return tuple(_view(row) for row in rows)
+
+
+def recent(reader: Reader, limit: int = 100) -> tuple[QuestionView, ...]:
+    """Return open questions first, then the newest answered ones."""
+    rows = (
+        QuestionModel.select()
+        .order_by(SQL("answered_at IS NOT NULL"), QuestionModel.id.desc())
+        .limit(limit)
+        .execute(reader.db)
+    )
+    return tuple(_view(row) for row in rows)
+
+
+def open_count(reader: Reader, to: str) -> int:
+    """Return how many questions wait for ``to``."""
+    query = QuestionModel.select().where(
+        QuestionModel.recipient == to, QuestionModel.answered_at.is_null()
+    )
+    return int(query.count(reader.db))
