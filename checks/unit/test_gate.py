@@ -1,6 +1,5 @@
 """The Bash gate: what runs, what is refused, and that the shell reads it the same."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -370,31 +369,31 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("stubs")
     for name in "ab":
         script = root / name
-        script.write_text(
-            '#!/bin/bash\n{ printf "%s\\0" "${0##*/}" "$@"; printf "\\1"; } >> "$LOG"\n'
-        )
+        script.write_text('#!/bin/bash\nprintf "%s\\0" "${0##*/}" "$@" > "$LOG/$$"\n')
         script.chmod(0o755)
     return root
 
 
-def _ran(command: str, stubs: Path, log: Path) -> list[tuple[str, ...]]:
+def _ran(command: str, stubs: Path, work: Path) -> list[tuple[str, ...]]:
     """Run in real bash, in an empty directory, and return every call made."""
-    log.write_bytes(b"")
-    empty = log.parent / "empty"
-    empty.mkdir(exist_ok=True)
-    environment = {"PATH": str(stubs), "LOG": str(log), "HOME": "/nowhere"}
+    empty, log = work / "empty", work / "log"
+    for directory in (empty, log):
+        directory.mkdir(exist_ok=True)
     subprocess.run(
         ["/bin/bash", "-c", command],
-        env=environment,
+        env={"PATH": str(stubs), "LOG": str(log), "HOME": "/nowhere"},
         cwd=empty,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=20,
         check=False,
     )
-    assert not os.listdir(empty), "the command wrote a file"  # noqa: PTH208
-    calls = log.read_bytes().split(b"\1")[:-1]
-    return [tuple(w.decode() for w in call.split(b"\0")[:-1]) for call in calls]
+    assert not list(empty.iterdir()), "the command wrote a file"
+    calls = []
+    for call in log.iterdir():
+        calls.append(tuple(w.decode() for w in call.read_bytes().split(b"\0")[:-1]))
+        call.unlink()
+    return calls
 
 
 @settings(
@@ -414,7 +413,7 @@ def test_bash_runs_the_words_that_the_gate_read(
     if reader.refusal_of_command(command) is not None:
         return
     seen = sorted(reader._reader.read(command))
-    ran = sorted(_ran(command, stubs, tmp_path / "log"))
+    ran = sorted(_ran(command, stubs, tmp_path))
     if "||" in command:  # what follows it may rightly not run
         assert set(ran) <= set(seen)
     else:
