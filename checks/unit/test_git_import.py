@@ -768,3 +768,23 @@ def test_a_crash_between_pack_and_index_leaves_nothing(
     assert list((room.applied.objects / "pack").iterdir()) == []
     assert room.submit(objects, commit).sha == commit
     assert commit in room.known()
+
+
+def test_a_full_disk_is_not_the_sender_s_fault(
+    room: Room, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = objects.commit(objects.files(NEW), room.main)
+    said = b"fatal: cannot store pack file: No space left on device\n"
+    with monkeypatch.context() as patched:
+        full = Ran(128, b"", said, None)
+        patched.setattr(quarantine, "run_git", lambda *_, **__: full)
+        refused(room, objects, commit, ErrorCode.UNAVAILABLE)
+
+    def fail(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyglue.git.quarantine.shutil.copyfileobj", fail)
+        with pytest.raises(OSError, match="No space"):
+            room.submit(objects, commit)
+    assert list((room.applied.objects / "pack").iterdir()) == []

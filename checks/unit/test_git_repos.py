@@ -48,6 +48,13 @@ def test_create_is_harmless_again_and_readable_for_agents(tmp_path: Path) -> Non
         assert mode & 0o022 == 0, (path, oct(mode))
 
 
+def test_sweep_removes_half_made_repositories(tmp_path: Path) -> None:
+    (tmp_path / ".new-dead" / "objects").mkdir(parents=True)
+    repo = AppliedRepo.create(tmp_path / "bee.git")
+    AppliedRepo.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [repo.path]
+
+
 def test_seeding_makes_one_commit_and_only_once(tmp_path: Path) -> None:
     repo = AppliedRepo.create(tmp_path / "bee.git")
     files = {"agent.nix": b"{}", 'a "b".md': b"\0\xff", "ä/ö": b""}

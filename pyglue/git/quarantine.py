@@ -68,7 +68,8 @@ def import_pack(
     Raises:
         HiveError: ``invalid_commit``, ``invalid_pack``, ``unsafe_tree``,
             ``too_large``, ``not_based_on_main`` (details ``main``) or ``no_change``,
-            each with a sentence for the commit's author; ``missing_program``.
+            each with a sentence for the commit's author; ``missing_program``;
+            ``unavailable`` when the host's disk is full.
     """
     limits = limits or PackLimits()
     if not HEX_SHA.fullmatch(commit):
@@ -165,6 +166,12 @@ def _index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
         limits=_limits(limits),
         check=False,
     )
+    if b"No space left on device" in ran.errors:
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            "The host's disk is full, so the pack could not be unpacked. Tell the "
+            "operator, and submit again later.",
+        )
     if ran.out_of_resources:
         raise HiveError(
             ErrorCode.TOO_LARGE,
@@ -268,15 +275,17 @@ def _migrate(pack: Path, applied: AppliedRepo) -> None:
         name = source.name.replace("clean-", "pack-")
         if (target / name).exists():
             continue
-        with (
-            source.open("rb") as reader,
-            tempfile.NamedTemporaryFile(
-                dir=target, prefix="tmp_import_", delete=False
-            ) as writer,
-        ):
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fchmod(writer.fileno(), 0o444)
-            os.fsync(writer.fileno())
-        Path(writer.name).rename(target / name)
+        with tempfile.NamedTemporaryFile(
+            dir=target, prefix="tmp_import_", delete=False
+        ) as writer:
+            try:
+                with source.open("rb") as reader:
+                    shutil.copyfileobj(reader, writer)
+                writer.flush()
+                os.fchmod(writer.fileno(), 0o444)
+                os.fsync(writer.fileno())
+                Path(writer.name).rename(target / name)
+            except BaseException:
+                Path(writer.name).unlink(missing_ok=True)
+                raise
         sync_directory(target)
