@@ -15,6 +15,18 @@
 #   dearer     a model that costs more widens
 #   env        any variable added or changed widens; values are shown
 #   entry      set of entries: a new one widens; inside it the options' own kinds
+#
+# `words` is how the policy diff speaks of the option; all of it may be left out:
+#   name             what it is, in a noun phrase without article
+#   prefix, suffix   around a value
+#   null, none       what null and an empty list mean, after "may" or as a value
+#   default          what null means, where that is not "no limit"
+#   may              add: what one item lets the agent do
+#   thing, things    add: what an item is, and several (default: thing with an s)
+#   all              add: the item that stands for every one
+#   on, off          enable: the sentence
+#   command          entry: the options that make up its command line
+#   also             sentence added where a change widens
 { lib, ... }:
 let
   t = import ./types.nix { inherit lib; };
@@ -38,6 +50,7 @@ let
         pattern = "/[A-Za-z0-9@%+=:,._/-]+|[A-Za-z0-9][A-Za-z0-9+._-]*";
       };
       widens = "change";
+      words.name = "program";
       description = ''
         Program that is the server: a name found on PATH, or an absolute path
         inside the container. Install it with `environment.systemPackages`.
@@ -53,6 +66,7 @@ let
         };
       };
       widens = "change";
+      words.name = "arguments";
       default = [ ];
       description = "Arguments of the program. No shell reads them.";
       example = [
@@ -63,6 +77,7 @@ let
     env = option {
       type = variables;
       widens = "env";
+      words.name = "environment variable";
       default = { };
       description = "Environment variables of the server alone.";
       example.LOG_LEVEL = "warn";
@@ -77,6 +92,11 @@ let
         };
       };
       widens = "add";
+      words = {
+        may = "use";
+        thing = "tool";
+        all = "*";
+      };
       default = [ ];
       description = ''
         Tools of this server that the agent may use, by their own names (without
@@ -99,6 +119,7 @@ in
           pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*";
         };
         widens = "dearer";
+        words.name = "model";
         default = "haiku";
         description = ''
           Model of the agent: an alias (`haiku`, `sonnet`, `opus`) or a full id.
@@ -113,6 +134,7 @@ in
           pattern = "[^\n\r]*";
         };
         widens = "none";
+        words.name = "description";
         default = "";
         description = "What the agent is for, in one line, shown beside its name.";
         example = "Reviews pull requests";
@@ -121,6 +143,7 @@ in
       prompt = option {
         type = t.paragraphs { max = 65536; };
         widens = "behaviour";
+        words.name = "prompt";
         default = "";
         description = ''
           The agent's own part of the system prompt, after the part that every
@@ -139,6 +162,10 @@ in
           };
         };
         widens = "add";
+        words = {
+          may = "use";
+          thing = "tool";
+        };
         default = [ ];
         description = ''
           Built-in tools of the CLI that the agent may use. The hive's own tools
@@ -163,6 +190,10 @@ in
           };
         };
         widens = "add";
+        words = {
+          may = "run";
+          thing = "command";
+        };
         default = [ ];
         description = ''
           Commands that the Bash tool may run, as patterns of words. A word
@@ -190,6 +221,11 @@ in
           }
         );
         widens = "add";
+        words = {
+          may = "send to";
+          null = "anyone";
+          none = "nobody but the manager";
+        };
         default = null;
         description = ''
           To whom the agent may send messages. `null`: to everyone. `[ ]`: only
@@ -213,6 +249,13 @@ in
           each = server;
         };
         widens = "entry";
+        words = {
+          name = "MCP server";
+          command = [
+            "command"
+            "args"
+          ];
+        };
         default = { };
         description = "MCP servers that the harness starts beside the agent, by name.";
         example.notes = {
@@ -228,6 +271,7 @@ in
       env = option {
         type = variables;
         widens = "env";
+        words.name = "environment variable";
         default = { };
         description = "Environment variables of the agent's turns and commands.";
         example.EDITOR = "true";
@@ -236,6 +280,10 @@ in
       network = option {
         type = t.flag;
         widens = "enable";
+        words = {
+          on = "The container gets a network: the agent can reach the internet, and send out all that it knows.";
+          off = "The container has no network any more.";
+        };
         default = false;
         description = ''
           Whether the container has a network. Without it the agent reaches the
@@ -254,6 +302,12 @@ in
           ];
         };
         widens = "add";
+        words = {
+          may = "use";
+          thing = "tool of the model provider";
+          things = "tools of the model provider";
+          also = "What they do reaches the internet, also without a network of the container.";
+        };
         default = [ ];
         description = ''
           Tools that the model provider runs and the relay lets through. They
@@ -271,6 +325,7 @@ in
             }
           );
           widens = "raise";
+          words.name = "limit of turns an hour";
           default = null;
           description = "Turns that may start in any 60 minutes; `null`: no limit.";
           example = 60;
@@ -278,6 +333,10 @@ in
         costPerDayUsd = option {
           type = t.orNull (t.positive { max = 100000; });
           widens = "raise";
+          words = {
+            name = "daily cost limit";
+            prefix = "$";
+          };
           default = null;
           description = ''
             US dollars of model use in a day (UTC), counted by the relay; `null`:
@@ -294,6 +353,10 @@ in
             }
           );
           widens = "raise";
+          words = {
+            name = "memory limit";
+            default = "the hive's default";
+          };
           default = null;
           description = ''
             Memory of the container, in powers of 1024; `null`: the hive's
@@ -309,6 +372,11 @@ in
             }
           );
           widens = "raise";
+          words = {
+            name = "CPU limit";
+            suffix = " % of one processor";
+            default = "the hive's default";
+          };
           default = null;
           description = ''
             CPU time in percent of one processor (200: two processors); `null`:
@@ -324,6 +392,10 @@ in
           max = 1048576;
         };
         widens = "behaviour";
+        words = {
+          name = "size from which the notes are compacted";
+          suffix = " bytes";
+        };
         default = 16384;
         description = ''
           Size in bytes from which `/state/notes.md` is compacted between turns.
@@ -339,6 +411,11 @@ in
           }
         );
         widens = "behaviour";
+        words = {
+          name = "size from which the session is compacted";
+          suffix = " tokens";
+          null = "only when it is full";
+        };
         default = 150000;
         description = ''
           Tokens of context from which the session is compacted before its next

@@ -39,6 +39,7 @@ let
         inherit (option) description;
         x-widens = option.widens;
       }
+      // (if option ? words then { x-words = option.words; } else { })
       // (if option ? default then { inherit (option) default; } else { })
       // (if option ? example then { examples = [ option.example ]; } else { });
 
@@ -68,13 +69,20 @@ let
     };
 in
 {
-  # mkOption with `widens` (how a change of this option widens an agent's power;
-  # the kinds are listed in options.nix) and the schema of its type.
+  # mkOption with `widens` and `words` (how a change of this option widens an agent's
+  # power, and how that is said; both are listed in options.nix) and the schema of
+  # its type.
   option =
     { type, widens, ... }@args:
-    lib.mkOption (removeAttrs args [ "widens" ] // { inherit (type) type; })
+    let
+      own = {
+        widens = null;
+        words = null;
+      };
+    in
+    lib.mkOption (removeAttrs args (builtins.attrNames own) // { inherit (type) type; })
+    // builtins.intersectAttrs own args
     // {
-      inherit widens;
       inherit (type) schema;
     };
 

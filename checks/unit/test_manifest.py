@@ -1,0 +1,236 @@
+"""The pinned record's bytes and hash, and the check of a manifest outside Nix."""
+
+import copy
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyglue import manifest, manifest_schema
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import PinnedRecord
+from pyglue.manifest_schema import Schema
+
+SCHEMA = Schema.load()
+
+
+def defaults() -> dict[str, Any]:
+    """Return the manifest of an agent that sets nothing."""
+    found: dict[str, Any] = {}
+    for option in SCHEMA.options:
+        group = found
+        for part in option.path[:-1]:
+            group = group.setdefault(part, {})
+        group[option.path[-1]] = copy.deepcopy(option.default)
+    return found
+
+
+def refused(
+    code: ErrorCode, call: Callable[..., object], *arguments: object
+) -> HiveError:
+    with pytest.raises(HiveError) as caught:
+        call(*arguments)
+    assert caught.value.code == code
+    return caught.value
+
+
+# --- canonical bytes ----------------------------------------------------------
+
+
+def test_canonical_has_sorted_keys_no_spaces_and_utf8() -> None:
+    value = {"b": [1, 2.5, None, True], "a": {"z": "ü", "y": ""}}
+    assert manifest.canonical(value) == (
+        '{"a":{"y":"","z":"ü"},"b":[1,2.5,null,true]}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        {"a": [float("inf")]},
+        {1: "a"},
+        {"a": b"bytes"},
+        {"a": "\ud800"},
+        {"\udfff": 1},
+        {"a": {1, 2}},
+    ],
+)
+def test_canonical_refuses_what_json_cannot_hold(value: object) -> None:
+    refused(ErrorCode.MANIFEST_INVALID, manifest.canonical, value)
+
+
+def test_canonical_refuses_deep_nesting() -> None:
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    refused(ErrorCode.MANIFEST_INVALID, manifest.canonical, value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a":{"b":1,"b":1}}',
+        b"NaN",
+        b"[Infinity]",
+        b"1e999",
+        b'"\xff"',
+        b"\xef\xbb\xbf{}",
+        b"",
+        b"{",
+        b"[" * 200_000,
+        b"1" * 5000,
+    ],
+)
+def test_read_json_is_strict(text: bytes) -> None:
+    refused(ErrorCode.MANIFEST_INVALID, manifest.read_json, text)
+
+
+def test_read_json_has_a_size_limit() -> None:
+    refused(
+        ErrorCode.TOO_LARGE, manifest.read_json, b'"' + b"a" * manifest.MAX_BYTES + b'"'
+    )
+
+
+# --- the record ---------------------------------------------------------------
+
+
+def test_record_round_trips_and_hashes_its_bytes() -> None:
+    record = PinnedRecord(defaults(), "/nix/store/x.drv")
+    data = record.encode()
+    assert data.startswith(b'{"manifest":{') and data.endswith(b'x.drv"}')
+    assert record.sha256 == hashlib.sha256(data).hexdigest()
+    again = manifest.decode(data)
+    assert again == record
+    assert again.sha256 == record.sha256
+    assert again.typed.model == defaults()["model"]
+
+
+def test_record_depends_on_the_system() -> None:
+    assert PinnedRecord(defaults(), None).sha256 != (
+        PinnedRecord(defaults(), "/nix/store/x.drv").sha256
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[]",
+        b"{}",
+        b'{"manifest":{}}',
+        b'{"manifest":[],"system":null}',
+        b'{"manifest":{},"system":1}',
+        b'{"extra":1,"manifest":{},"system":null}',
+        b'{"manifest":{}, "system":null}',
+        b'{"system":null,"manifest":{}}',
+        b'{"manifest":{},"system":null}\n',
+        b'{"manifest":{"a":1.50},"system":null}',
+    ],
+)
+def test_decode_takes_canonical_records_only(data: bytes) -> None:
+    refused(ErrorCode.MANIFEST_INVALID, manifest.decode, data)
+
+
+def test_record_has_a_size_limit() -> None:
+    record = PinnedRecord({"a": "x" * manifest.MAX_BYTES}, None)
+    refused(ErrorCode.TOO_LARGE, record.encode)
+
+
+def test_typed_refuses_a_manifest_of_other_options() -> None:
+    record = PinnedRecord({"model": "haiku"}, None)
+    refused(ErrorCode.MANIFEST_INVALID, lambda: record.typed)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [("1K", 1024), ("512M", 512 * 2**20), ("2G", 2**31), ("1T", 2**40)],
+)
+def test_memory_sizes(size: str, wanted: int) -> None:
+    assert manifest.memory_bytes(size) == wanted
+
+
+@pytest.mark.parametrize("size", ["", "0M", "1", "1.5G", "1GB", "1g", " 1G", "1G\n"])
+def test_memory_sizes_that_are_none(size: str) -> None:
+    refused(ErrorCode.MANIFEST_INVALID, manifest.memory_bytes, size)
+
+
+# --- the check outside Nix ------------------------------------------------------
+
+
+def test_defaults_are_a_manifest() -> None:
+    assert manifest_schema.validate(defaults()) == defaults()
+
+
+def problems(path: str, value: object) -> list[str]:
+    """Set one option of the defaults, expect a refusal, return its sentences."""
+    changed = defaults()
+    *groups, last = path.split(".")
+    group = changed
+    for part in groups:
+        group = group[part]
+    group[last] = value
+    error = refused(ErrorCode.MANIFEST_INVALID, SCHEMA.validate, changed)
+    return [problem["message"] for problem in error.details["problems"]]
+
+
+SERVER = {"command": "x", "args": [], "env": {}, "allowedTools": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("modle", "x", "hyperhive.modle is not an option. Did you mean"),
+        ("bash.alow", [], "Did you mean hyperhive.bash.allow?"),
+        ("model", 3, "hyperhive.model must be text; it is 3."),
+        ("model", "a b", 'hyperhive.model is "a b", which is not of the form'),
+        ("model", "haiku\n", "which is not of the form"),
+        ("model", "m" * 101, "has more than 100 characters"),
+        ("network", 1, "must be true or false"),
+        ("network", None, "must be true or false"),
+        ("allowedTools", ["Bash", 1], "hyperhive.allowedTools[1] must be text"),
+        ("allowedTools", ["T"] * 65, "has more than 64 entries"),
+        ("allowedRecipients", "alice", "must be a list or null"),
+        ("serverTools", ["x"], "must be one of web_search, web_fetch and"),
+        ("limits.turnsPerHour", 0, "must be at least 1; it is 0."),
+        ("limits.turnsPerHour", True, "must be a whole number or null"),
+        ("limits.turnsPerHour", 2.5, "must be a whole number or null"),
+        ("limits.costPerDayUsd", 0, "must be above 0; it is 0."),
+        ("limits.costPerDayUsd", 1e9, "must be at most 100000"),
+        ("limits.memoryMax", "2GB", "which is not of the form"),
+        ("env", {"A-B": "x"}, "hyperhive.env has an entry A-B, which"),
+        ("env", {"A": "x\0y"}, "NUL"),
+        ("mcpServers", {"hive": SERVER}, "has an entry hive, which"),
+        ("mcpServers", {"a": {}}, "hyperhive.mcpServers.a.command must be set."),
+        ("mcpServers", {"a": {**SERVER, "x": 1}}, "hyperhive.mcpServers.a.x is not an"),
+    ],
+)
+def test_validate_names_option_and_reason(path: str, value: object, said: str) -> None:
+    found = problems(path, value)
+    assert any(said in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {}, {"hyperhive": {}}])
+def test_validate_refuses_what_is_no_manifest(value: object) -> None:
+    refused(ErrorCode.MANIFEST_INVALID, SCHEMA.validate, value)
+
+
+def test_validate_says_at_most_some_problems_without_control_characters() -> None:
+    found = problems("mcpServers", {f"x\x1b[31m{n}": {} for n in range(30)})
+    assert 0 < len(found) < 110
+    assert all(sentence.isprintable() and len(sentence) < 600 for sentence in found)
+
+
+def test_validate_limits_the_whole() -> None:
+    changed = defaults()
+    changed["env"] = {f"A{n}": "x" * 32768 for n in range(100)}
+    refused(ErrorCode.TOO_LARGE, SCHEMA.validate, changed)
+
+
+def test_integral_float_is_not_pinned_as_another_type_than_read() -> None:
+    changed = defaults()
+    changed["limits"]["turnsPerHour"] = 2.0
+    typed = PinnedRecord(SCHEMA.validate(changed), None).typed
+    assert typed.limits.turns_per_hour == 2
+    assert isinstance(typed.limits.turns_per_hour, int)

@@ -1,0 +1,51 @@
+"""Hostile text as part of a sentence for people: one line, nothing invisible.
+
+Everything that an agent wrote and that we quote (option values, error texts, names
+of variables) passes through here. Control, format and bidirectional characters and
+odd spaces are shown as escapes, so that what is read is what is there; letters of
+any language stay. This is not an encoder for HTML or a terminal's only guard: those
+have their own.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
+# Printable by Unicode's categories, but drawn as nothing or as a space.
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def visible(text: str, *, limit: int = 400) -> str:
+    """Return ``text`` as one printable line of at most about ``limit`` characters."""
+    head = text[:limit]
+    if not head.isprintable() or not _BLANK.isdisjoint(head):
+        head = "".join(map(_visible_character, head))
+    return head + "…" if len(text) > limit else head
+
+
+def quoted(text: str, *, limit: int = 400) -> str:
+    """Return ``text`` as it is if it is one plain word, else visibly in quotes."""
+    if len(text) <= limit and _BARE.fullmatch(text):
+        return text
+    return f"“{visible(text, limit=limit)}”"
+
+
+def command_line(words: Sequence[str], *, limit: int = 2000) -> str:
+    """Return program and arguments as one would type them, visibly in quotes."""
+    return f"“{visible(shlex.join(words), limit=limit)}”"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Join items as in ``a, b and c``; nothing is left out."""
+    every = list(items)
+    if len(every) < 2:
+        return "".join(every)
+    return ", ".join(every[:-1]) + " and " + every[-1]
+
+
+def _visible_character(character: str) -> str:
+    if character.isprintable() and character not in _BLANK:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
