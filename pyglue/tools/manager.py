@@ -1,0 +1,101 @@
+"""The manager's tools: agents, proposals, and starting and stopping."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.api import manager as api
+from pyglue.api.common import Result
+from pyglue.tools.agent import agent_tools
+from pyglue.tools.submit import EVALUATION_S, ApplyCommit, submit
+from pyglue.tools.tool import Caller, Schema, Tool, convert, object_schema, over
+
+_AGENT: Final[Schema] = {"type": "string", "description": "The agent's name."}
+_DESCRIPTION: Final[Schema] = {
+    "type": "string",
+    "maxLength": 8192,
+    "description": "For the operator who decides: what changes, and why.",
+}
+
+
+def manager_tools(agents: Path) -> tuple[Tool, ...]:
+    """Return the tools of the manager's socket.
+
+    ``agents`` is the directory that holds the agents' repositories.
+    """
+    return (
+        *agent_tools(),
+        over(
+            api.LIST_AGENTS,
+            "List all agents: state, model, what their configuration runs from "
+            "('main') and the approval that waits for the operator, if any.",
+            {},
+        ),
+        _spawn(),
+        _apply_commit(agents),
+        over(
+            api.START,
+            "Start an agent. Returns the operation's id; the outcome arrives as a "
+            "message.",
+            {"agent": _AGENT},
+            required=("agent",),
+        ),
+        over(
+            api.STOP,
+            "Stop an agent. Returns the operation's id; the outcome arrives as a "
+            "message. Mail waits for it.",
+            {"agent": _AGENT},
+            required=("agent",),
+        ),
+        over(
+            api.RESTART,
+            "Restart an agent with what is deployed. Returns the operation's id; the "
+            "outcome arrives as a message.",
+            {"agent": _AGENT},
+            required=("agent",),
+        ),
+    )
+
+
+def _spawn() -> Tool:
+    return over(
+        api.REQUEST_SPAWN,
+        "Ask for a new agent made from the template. Nothing exists until the operator "
+        "approves; the outcome arrives as a message. Afterwards its repository is at "
+        "/agents/NAME/config and can be changed like any other.",
+        {
+            "name": {
+                "type": "string",
+                "description": "1 to 9 lower-case letters, digits or '-', beginning "
+                "with a letter.",
+            },
+            "description": _DESCRIPTION,
+        },
+        required=("name",),
+        timeout=lambda _: EVALUATION_S,
+    )
+
+
+def _apply_commit(agents: Path) -> Tool:
+    async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
+        return await submit(caller, agents, convert(arguments, ApplyCommit))
+
+    return Tool(
+        "request_apply_commit",
+        "Propose a commit of an agent's repository (/agents/NAME/config). It is "
+        "evaluated at once: an error comes back here with file, line and reason. "
+        "Otherwise it waits for the operator, who sees the whole difference; the "
+        "outcome arrives as a message. A newer proposal replaces the one that waits.",
+        object_schema(
+            {
+                "agent": _AGENT,
+                "commit": {
+                    "type": "string",
+                    "description": "Full id of the commit (git rev-parse HEAD): 40 "
+                    "hexadecimal digits. Branch and tag names are not taken.",
+                },
+                "description": _DESCRIPTION,
+            },
+            ("agent", "commit"),
+        ),
+        run,
+    )
