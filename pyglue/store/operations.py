@@ -46,21 +46,25 @@ def insert(
     return operation
 
 
-def advance(tx: Tx, number: int, step: str) -> None:
-    """Record that ``step`` begins; what came before it is done."""
-    OperationModel.update(state=OperationState.RUNNING.value, step=step).where(
-        OperationModel.id == number
-    ).execute(tx.db)
-    _emit(tx, get(tx, number))
+def advance(tx: Tx, number: int, step: str, error: str | None) -> Operation:
+    """Record that ``step`` begins, what came before it is done, and why it failed."""
+    OperationModel.update(
+        state=OperationState.RUNNING.value, step=step, error=error
+    ).where(OperationModel.id == number).execute(tx.db)
+    operation = get(tx, number)
+    _emit(tx, operation)
+    return operation
 
 
-def finish(tx: Tx, number: int, error: str | None) -> None:
+def finish(tx: Tx, number: int, error: str | None) -> Operation:
     """Record the outcome."""
     state = OperationState.DONE if error is None else OperationState.FAILED
     OperationModel.update(state=state.value, error=error, finished_at=tx.now).where(
         OperationModel.id == number
     ).execute(tx.db)
-    _emit(tx, get(tx, number))
+    operation = get(tx, number)
+    _emit(tx, operation)
+    return operation
 
 
 def get(tx: Tx | Reader, number: int) -> Operation:

@@ -1,7 +1,7 @@
 """Questions and their answers."""
 
 import msgspec
-from peewee import SQL
+from peewee import SQL, fn
 
 from pyglue.api.operator import QuestionView
 from pyglue.errors import ErrorCode, HiveError
@@ -76,6 +76,23 @@ def expired(tx: Tx) -> tuple[QuestionView, ...]:
         .execute(tx.db)
     )
     return tuple(_view(row) for row in rows)
+
+
+def next_expiry(tx: Tx) -> float | None:
+    """Return when the next open question expires."""
+    query = QuestionModel.select(fn.MIN(QuestionModel.expires_at)).where(
+        QuestionModel.answered_at.is_null()
+    )
+    found: float | None = query.scalar(tx.db)
+    return found
+
+
+def open_of(tx: Tx, asker: str) -> int:
+    """Return how many questions of ``asker`` are open."""
+    query = QuestionModel.select().where(
+        QuestionModel.asker == asker, QuestionModel.answered_at.is_null()
+    )
+    return int(query.count(tx.db))
 
 
 def recent(reader: Reader, limit: int = 100) -> tuple[QuestionView, ...]:

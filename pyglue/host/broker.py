@@ -1,0 +1,350 @@
+"""Messages between agents, the manager and the operator: durable, leased, bounded.
+
+Every rule is enforced here, on the host: who may send to whom, how fast, how many
+hops from a human. A send to a parked receiver stores message and lease in one
+transaction; what is handed out belongs to the connection, then to its turn, and
+comes back with ``redelivered`` when either ends badly.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from pyglue.api.agent import (
+    BODY_LIMIT,
+    Message,
+    MessageKind,
+    RecvParams,
+    RecvResult,
+    SendParams,
+    SendResult,
+    TurnEndParams,
+    TurnOutcome,
+)
+from pyglue.api.common import Role
+from pyglue.config import MessageLimits
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.registry import Agent, Registry
+from pyglue.names import MANAGER, OPERATOR, SYSTEM
+from pyglue.store import agents as agent_rows
+from pyglue.store import messages as rows
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+
+_WINDOW_S: Final = 60.0
+_LONG_WAIT_S: Final = 60.0
+_EMPTY_WAITS: Final = 2
+_REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
+
+
+@dataclass
+class Holder:
+    """A connection that may hold messages of one agent."""
+
+    agent: Agent
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    empty_waits: int = 0
+
+
+@dataclass(frozen=True)
+class _Parked:
+    holder: Holder
+    future: asyncio.Future[tuple[Message, ...]]
+
+
+class Broker:
+    """Takes, keeps and hands out messages."""
+
+    def __init__(self, store: Store, registry: Registry, limits: MessageLimits) -> None:
+        self._store = store
+        self._registry = registry
+        self._limits = limits
+        self._parked: dict[str, _Parked] = {}
+        self._fresh: set[str] = set()
+        self._ended: dict[str, asyncio.Event] = {}
+        self._hops: dict[str, int] = defaultdict(int)
+        self._sent: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+
+    # --- sending ----------------------------------------------------------------
+
+    async def send(self, sender: Agent, params: SendParams) -> SendResult:
+        """Send what an agent wrote.
+
+        Raises:
+            HiveError: ``not_found``, ``recipient_not_allowed``, ``rate_limited``,
+                ``too_large``, ``too_many`` (the inbox is full), ``bad_request``.
+        """
+        recipient = self._recipient(sender, params.to)
+        self._check_rate(sender.name, recipient)
+        hop = self._hops[sender.name] + 1
+        if hop > self._limits.hops_max:
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                f"This conversation went through {hop - 1} turns without a human. "
+                "Stop here, or ask the operator.",
+            )
+        new = NewMessage(
+            sender=sender.name,
+            recipient=recipient,
+            body=_checked_body(params.body),
+            priority=params.priority,
+            reply_to=params.reply_to,
+            hop=hop,
+        )
+        message = await self._store_message(new)
+        return SendResult(id=message.id, hop=hop)
+
+    async def post(self, new: NewMessage) -> Message:
+        """Send for the operator or the hive itself; only the size is checked."""
+        _checked_body(new.body)
+        if new.recipient != OPERATOR:
+            self._registry.get(new.recipient)
+        return await self._store_message(new)
+
+    async def notify(self, recipient: str, text: str) -> None:
+        """Tell an agent of something that the hive did, if there is that agent."""
+        if recipient == OPERATOR or self._registry.find(recipient) is not None:
+            new = NewMessage(
+                sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
+            )
+            await self._store_message(new)
+
+    def _recipient(self, sender: Agent, to: str) -> str:
+        if to == sender.name:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                "You cannot send to yourself. Write it to your notes instead.",
+            )
+        allowed = sender.policy().typed.allowed_recipients
+        always = sender.role is Role.MANAGER or to == MANAGER
+        if to != OPERATOR:
+            self._registry.get(to)
+        if not always and allowed is not None and to not in allowed:
+            names = ", ".join(sorted({*allowed, MANAGER}))
+            raise HiveError(
+                ErrorCode.RECIPIENT_NOT_ALLOWED,
+                f"You may not send to {to}. You may send to: {names}. Ask the manager "
+                "to propose a change if you need more.",
+            )
+        return to
+
+    def _check_rate(self, sender: str, recipient: str) -> None:
+        now = time.monotonic()
+        for key, limit in (
+            ((sender, ""), self._limits.per_agent_per_minute),
+            ((sender, recipient), self._limits.per_pair_per_minute),
+        ):
+            window = self._sent[key]
+            while window and window[0] < now - _WINDOW_S:
+                window.popleft()
+            if len(window) >= limit:
+                wait = int(window[0] + _WINDOW_S - now) + 1
+                raise HiveError(
+                    ErrorCode.RATE_LIMITED,
+                    f"You sent {limit} messages in a minute. Wait {wait} s, and put "
+                    "more into one message.",
+                    details={"retry_after_s": wait},
+                )
+        for key in ((sender, ""), (sender, recipient)):
+            self._sent[key].append(now)
+
+    async def _store_message(self, new: NewMessage) -> Message:
+        parked = self._parked.pop(new.recipient, None)
+        if parked is None:
+            self._fresh.add(new.recipient)
+            return await self._store.write(lambda tx: self._insert(tx, new))
+        holder = parked.holder
+        turn = holder.agent.turn
+        try:
+            message = await self._store.write(
+                lambda tx: rows.insert(tx, new, holder=holder.token, turn=turn)
+            )
+        except BaseException:
+            parked.future.cancel()
+            raise
+        self._note_hops(new.recipient, (message,))
+        if parked.future.done():  # it hung up meanwhile
+            self._release(holder)
+        else:
+            parked.future.set_result((message,))
+        return message
+
+    def _insert(self, tx: Tx, new: NewMessage) -> Message:
+        if (
+            new.recipient != OPERATOR
+            and rows.waiting(tx, new.recipient) >= self._limits.inbox_max
+        ):
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"The inbox of {new.recipient} is full ({self._limits.inbox_max}). "
+                "Try again later, or tell the operator.",
+            )
+        return rows.insert(tx, new)
+
+    # --- receiving --------------------------------------------------------------
+
+    async def recv(self, holder: Holder, params: RecvParams) -> RecvResult:
+        """Hand out waiting messages, or wait for one.
+
+        Raises:
+            HiveError: ``conflict`` if a wait of this agent is open already.
+        """
+        name = holder.agent.name
+        if params.peek:
+            found = await self._store.read(
+                lambda reader: rows.peek(reader, name, params.max)
+            )
+            return RecvResult(messages=found)
+        messages = await self._take(holder, params.max)
+        if not messages and params.wait_seconds > 0:
+            messages = await self._wait(holder, params)
+        if messages:
+            holder.empty_waits = 0
+            return RecvResult(messages=messages)
+        if params.wait_seconds >= _LONG_WAIT_S:
+            holder.empty_waits += 1
+        resting = holder.empty_waits >= _EMPTY_WAITS and holder.agent.turn is not None
+        return RecvResult(messages=(), hint=_REST_HINT if resting else None)
+
+    async def _take(self, holder: Holder, most: int) -> tuple[Message, ...]:
+        name = holder.agent.name
+        while True:
+            self._fresh.discard(name)
+            messages = await self._store.write(
+                partial(
+                    self._take_now, holder=holder, turn=holder.agent.turn, most=most
+                )
+            )
+            if messages:
+                self._note_hops(name, messages)
+                return messages
+            if name not in self._fresh:
+                return ()
+
+    def _take_now(
+        self, tx: Tx, *, holder: Holder, turn: int | None, most: int
+    ) -> tuple[Message, ...]:
+        name = holder.agent.name
+        for dead in rows.bury(tx, name, self._limits.deliveries_max):
+            text = (
+                f"Message {dead.id} from {dead.sender} to {dead.recipient} was handed "
+                f"out {self._limits.deliveries_max} times and never finished. It "
+                f"says:\n\n{dead.body}"
+            )
+            letter = NewMessage(
+                sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
+            )
+            rows.insert(tx, letter)
+        return rows.take(tx, name, most=most, holder=holder.token, turn=turn)
+
+    async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
+        name = holder.agent.name
+        if name in self._parked:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "Another recv of this agent is waiting already; use its result.",
+            )
+        future: asyncio.Future[tuple[Message, ...]]
+        future = asyncio.get_running_loop().create_future()
+        parked = _Parked(holder, future)
+        self._parked[name] = parked
+        try:
+            async with asyncio.timeout(params.wait_seconds):
+                return await future
+        except TimeoutError:
+            return ()
+        finally:
+            if self._parked.get(name) is parked:
+                del self._parked[name]
+
+    def _note_hops(self, agent: str, messages: tuple[Message, ...]) -> None:
+        self._hops[agent] = max(
+            self._hops[agent], max(message.hop for message in messages)
+        )
+
+    # --- turns and leases ---------------------------------------------------------
+
+    async def turn_start(self, holder: Holder, model: str) -> int:
+        """Begin a turn: all that ``holder`` took joins it."""
+        agent = holder.agent
+
+        def begin(tx: Tx) -> int:
+            turn = agent_rows.start_turn(tx, agent.name, model)
+            rows.join_turn(tx, agent.name, holder.token, turn)
+            return turn
+
+        holder.empty_waits = 0
+        agent.turn = await self._store.write(begin)
+        return agent.turn
+
+    async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
+        """End a turn: its messages are done, or wait again.
+
+        Raises:
+            HiveError: ``conflict`` if it is not this agent's running turn.
+        """
+        agent = holder.agent
+        well = params.outcome is TurnOutcome.OK
+
+        def end(tx: Tx) -> bool:
+            if not agent_rows.end_turn(tx, agent.name, params):
+                return False
+            if well:
+                rows.finish_turn(tx, agent.name, params.turn)
+            else:
+                rows.release_turn(tx, agent.name, params.turn)
+            return True
+
+        ended = await self._store.write(end)
+        if not ended:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Turn {params.turn} is not running; its mail went back already.",
+            )
+        if agent.turn == params.turn:
+            self._turn_gone(agent)
+        if not well:
+            self._fresh.add(agent.name)
+
+    async def turn_over(self, agent: Agent) -> None:
+        """Return when no turn of the agent runs."""
+        while agent.turn is not None:
+            ended = self._ended.setdefault(agent.name, asyncio.Event())
+            await ended.wait()
+
+    def _turn_gone(self, agent: Agent) -> None:
+        agent.turn = None
+        self._hops[agent.name] = 0
+        ended = self._ended.pop(agent.name, None)
+        if ended is not None:
+            ended.set()
+
+    def hang_up(self, holder: Holder, *, harness: bool) -> None:
+        """The holder's connection is gone: what it held waits again."""
+        if harness:
+            self._turn_gone(holder.agent)
+        parked = self._parked.get(holder.agent.name)
+        if parked is not None and parked.holder is holder:
+            del self._parked[holder.agent.name]
+            parked.future.cancel()
+        self._release(holder)
+
+    def _release(self, holder: Holder) -> None:
+        name, token = holder.agent.name, holder.token
+        self._fresh.add(name)
+        self._store.post(lambda tx: rows.release_holder(tx, name, token))
+
+
+def _checked_body(body: str) -> str:
+    size = len(body.encode("utf-8", "surrogatepass"))
+    if size > BODY_LIMIT:
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            f"The message has {size} bytes; at most {BODY_LIMIT} are carried. Put "
+            "long texts into a file and send where it is.",
+        )
+    return body

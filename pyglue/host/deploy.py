@@ -1,0 +1,217 @@
+"""Making an approved commit run, or bringing back what ran before.
+
+Two machines share these steps: a spawn makes the agent's rooms first. Every step
+may be repeated. The harness's hello with the new manifest hash is the proof; only
+then does ``main`` move. A failure goes through ``revert`` (the previous record runs
+again) to ``fail`` (tag, status, mail), whatever went wrong.
+"""
+
+import asyncio
+import logging
+
+from pyglue.api.operator import ApprovalState, Operation
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.audit import Audit
+from pyglue.host.broker import Broker
+from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.registry import Agent, Registry
+from pyglue.host.rooms import Rooms
+from pyglue.manifest import PinnedRecord, decode
+from pyglue.names import MANAGER, OPERATOR
+from pyglue.store import agents as agent_rows
+from pyglue.store import approvals as rows
+from pyglue.store.approvals import ApprovalRow
+from pyglue.store.database import Store, Tx
+
+_log = logging.getLogger(__name__)
+_REASON_MAX = 4000
+
+
+class Deploy:
+    """The machine of spawn and deploy operations."""
+
+    first = "tag"
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        lifecycle: Lifecycle,
+        rooms: Rooms,
+        audit: Audit,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._lifecycle = lifecycle
+        self._rooms = rooms
+        self._audit = audit
+        self._layout = config.layout
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step; see the module's docstring."""
+        approval = await self._approval(operation)
+        match step:
+            case "tag":
+                await asyncio.to_thread(self._tag_begin, approval)
+                await self._progress(approval, ApprovalState.BUILDING)
+                return "prepare"
+            case "prepare":
+                await self._store.write(lambda tx: self._create(tx, approval.agent))
+                self._registry.add(approval.agent)
+                await asyncio.to_thread(self._rooms.make, approval.agent)
+                return "drain"
+            case "drain":
+                await self._lifecycle.drain(self._registry.get(approval.agent))
+                return "apply"
+            case "apply":
+                agent = self._registry.get(approval.agent)
+                await self._lifecycle.restart(agent, self._record(approval))
+                return "finish"
+            case "finish":
+                await self._finish(approval)
+                return None
+            case "revert":
+                await self._revert(approval)
+                return "fail"
+            case "fail":
+                await self._fail(approval, operation.error or "It failed.")
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure of ``step``."""
+        match step:
+            case "tag" | "prepare":
+                return "fail"
+            case "drain" | "apply" | "finish":
+                return "revert"
+            case "revert":
+                return "fail"
+        return None
+
+    # --- steps ----------------------------------------------------------------------
+
+    async def _approval(self, operation: Operation) -> ApprovalRow:
+        number = operation.approval or 0
+        return await self._store.read(lambda reader: rows.get(reader, number))
+
+    def _repo(self, name: str) -> AppliedRepo:
+        return AppliedRepo(self._layout.applied(name))
+
+    def _record(self, approval: ApprovalRow) -> PinnedRecord:
+        """Return the record that was tagged with the commit: git is the truth."""
+        repo = self._repo(approval.agent)
+        tagged = repo.read_tag_message(TagKind.PROPOSAL, approval.id)
+        record = decode(tagged or b"")
+        if record.sha256 != approval.manifest_sha256:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "The record tagged with the proposal is not the approved one.",
+            )
+        return record
+
+    def _tag_begin(self, approval: ApprovalRow) -> None:
+        repo = self._repo(approval.agent)
+        main = repo.main()
+        if main not in (approval.main, approval.commit):
+            raise HiveError(
+                ErrorCode.STALE,
+                "main moved since this was proposed; propose it again.",
+            )
+        repo.tag(TagKind.APPROVED, approval.id, approval.commit)
+        repo.tag(TagKind.BUILDING, approval.id, approval.commit)
+
+    def _create(self, tx: Tx, name: str) -> None:
+        agent_rows.create(tx, name, self._registry.role(name))
+
+    async def _finish(self, approval: ApprovalRow) -> None:
+        repo = self._repo(approval.agent)
+        await asyncio.to_thread(self._tag_end, repo, approval)
+        agent = self._registry.get(approval.agent)
+        record = self._record(approval)
+        encoded = record.encode()
+
+        def deployed(tx: Tx) -> None:
+            rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
+            agent_rows.set_deployed(
+                tx,
+                approval.agent,
+                approval=approval.id,
+                commit=approval.commit,
+                record=encoded,
+            )
+
+        await self._store.write(deployed)
+        agent.approval, agent.commit = approval.id, approval.commit
+        agent.record, agent.problem = record, None
+        self._audited(approval, "deployed")
+        await self._tell(
+            approval,
+            f"Approval {approval.id} for {approval.agent} is deployed: commit "
+            f"{approval.commit} runs under manifest {approval.manifest_sha256}.",
+        )
+
+    def _tag_end(self, repo: AppliedRepo, approval: ApprovalRow) -> None:
+        repo.advance_main(approval.commit, approval.main)
+        repo.tag(TagKind.DEPLOYED, approval.id, approval.commit)
+
+    async def _revert(self, approval: ApprovalRow) -> None:
+        agent = self._registry.get(approval.agent)
+        if agent.record is None:
+            await self._lifecycle.stop(agent)
+        elif agent.wanted:
+            await self._lifecycle.restart(agent, agent.record)
+
+    async def _fail(self, approval: ApprovalRow, reason: str) -> None:
+        reason = reason[:_REASON_MAX]
+        repo = self._repo(approval.agent)
+        tags = await asyncio.to_thread(repo.tags)
+        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
+            await asyncio.to_thread(
+                repo.tag,
+                TagKind.FAILED,
+                approval.id,
+                approval.commit,
+                reason.encode("utf-8", "replace"),
+            )
+        await self._progress(approval, ApprovalState.FAILED, reason)
+        agent = self._registry.find(approval.agent)
+        if agent is not None:
+            await self._note_problem(agent, reason)
+        self._audited(approval, "failed")
+        await self._tell(
+            approval,
+            f"Approval {approval.id} for {approval.agent} failed, and what ran before "
+            f"runs again. Reason: {reason}",
+        )
+
+    async def _note_problem(self, agent: Agent, reason: str) -> None:
+        agent.problem = reason
+        await self._store.write(
+            lambda tx: agent_rows.set_problem(tx, agent.name, reason)
+        )
+
+    async def _progress(
+        self, approval: ApprovalRow, state: ApprovalState, reason: str | None = None
+    ) -> None:
+        await self._store.write(
+            lambda tx: rows.progress(tx, approval.id, state, reason=reason)
+        )
+
+    def _audited(self, approval: ApprovalRow, what: str) -> None:
+        data = {"approval": approval.id, "commit": approval.commit}
+        data["manifest"] = approval.manifest_sha256
+        self._audit.record("system", what, approval.agent, data)
+
+    async def _tell(self, approval: ApprovalRow, text: str) -> None:
+        if approval.proposed_by not in (OPERATOR, "system"):
+            await self._broker.notify(approval.proposed_by, text)
+        elif approval.agent != MANAGER:
+            await self._broker.notify(MANAGER, text)

@@ -1,0 +1,156 @@
+"""Operations: everything that hived does in steps, one at a time for an agent.
+
+Callers only queue. A ``Machine`` names its first step and, after each, the next;
+the step's name is durable before the step runs and every step may be repeated, so
+after a crash an operation goes on from the step it was at. One runner per agent
+works in order, agents beside each other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
+from pyglue.api.operator import Operation, OperationKind
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store import operations as rows
+from pyglue.store.database import Store, Tx
+
+_log = logging.getLogger(__name__)
+
+
+class Machine(Protocol):
+    """One kind of operation."""
+
+    first: str
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do ``step``; return the next one, or None when all is done."""
+
+    def recover(self, step: str) -> str | None:
+        """Return the step that mends a failure of ``step``; None: just fail."""
+
+
+class Operations:
+    """Queues and runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._machines: Mapping[OperationKind, Machine] = {}
+        self._queues: dict[str, asyncio.Queue[Operation]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: dict[int, asyncio.Event] = {}
+
+    async def start(self, machines: Mapping[OperationKind, Machine]) -> frozenset[str]:
+        """Go on with what a crash interrupted; return the agents concerned."""
+        self._machines = machines
+        interrupted = await self._store.read(rows.unfinished)
+        for operation in interrupted:
+            self.enqueue(operation)
+        return frozenset(operation.agent for operation in interrupted)
+
+    def insert(
+        self,
+        tx: Tx,
+        kind: OperationKind,
+        agent: str,
+        *,
+        by: str,
+        approval: int | None = None,
+    ) -> Operation:
+        """Record an operation in the caller's transaction; ``enqueue`` it after."""
+        return rows.insert(
+            tx, kind=kind, agent=agent, requested_by=by, approval=approval
+        )
+
+    def enqueue(self, operation: Operation) -> None:
+        """Run a recorded operation after the agent's earlier ones."""
+        self._ended[operation.id] = asyncio.Event()
+        waiting = self._queues.get(operation.agent)
+        if waiting is None:
+            waiting = asyncio.Queue()
+            self._queues[operation.agent] = waiting
+            task = asyncio.create_task(self._work(waiting))
+            self._tasks.add(task)
+        waiting.put_nowait(operation)
+
+    async def request(
+        self, kind: OperationKind, agent: str, *, by: str, approval: int | None = None
+    ) -> Operation:
+        """Record and queue."""
+        operation = await self._store.write(
+            lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
+        )
+        self.enqueue(operation)
+        return operation
+
+    async def get(self, number: int, wait_s: float) -> Operation:
+        """Return an operation, waiting up to ``wait_s`` seconds for its end.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        ended = self._ended.get(number)
+        if ended is not None and wait_s > 0:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await ended.wait()
+            except TimeoutError:
+                pass
+        return await self._store.read(lambda reader: rows.get(reader, number))
+
+    async def close(self) -> None:
+        """Stop where it stands; the next start goes on from there."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, waiting: asyncio.Queue[Operation]) -> None:
+        while True:
+            operation = await waiting.get()
+            try:
+                await self._run(operation)
+            except Exception:
+                _log.exception("operation %d stopped", operation.id)
+
+    async def _run(self, operation: Operation) -> None:
+        machine = self._machines[operation.kind]
+        step: str | None = operation.step or machine.first
+        error = operation.error
+        while step is not None:
+            now = step
+            operation = await self._store.write(
+                partial(rows.advance, number=operation.id, step=now, error=error)
+            )
+            try:
+                step = await machine.run(operation, now)
+            except asyncio.CancelledError:
+                raise
+            except Exception as failure:
+                problem = _problem(operation, now, failure)
+                error = problem if error is None else f"{error} Then: {problem}"
+                step = machine.recover(now)
+        operation = await self._store.write(
+            partial(rows.finish, number=operation.id, error=error)
+        )
+        ended = self._ended.pop(operation.id, None)
+        if ended is not None:
+            ended.set()
+
+
+def _problem(operation: Operation, step: str, failure: Exception) -> str:
+    if isinstance(failure, HiveError):
+        return failure.message
+    _log.error(
+        "step %s of operation %d (%s %s) failed",
+        step,
+        operation.id,
+        operation.kind,
+        operation.agent,
+        exc_info=failure,
+    )
+    broken = HiveError(
+        ErrorCode.INTERNAL, f"The step {step} failed inside the hive; see its log."
+    )
+    return broken.message

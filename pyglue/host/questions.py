@@ -1,0 +1,152 @@
+"""Questions: asked at once, answered whenever; the answer arrives as a message."""
+
+import asyncio
+import time
+from typing import Final
+
+from pyglue.api.agent import AnswerParams, AskParams, AskResult, MessageKind
+from pyglue.api.common import Role
+from pyglue.api.operator import QuestionView
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.broker import Broker
+from pyglue.host.registry import Agent, Registry
+from pyglue.names import MANAGER, OPERATOR, SYSTEM
+from pyglue.store import questions as rows
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+
+_OPEN_MAX: Final = 32
+
+
+class Questions:
+    """Asks, answers and expires."""
+
+    def __init__(self, store: Store, registry: Registry, broker: Broker) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._changed = asyncio.Event()
+
+    async def ask(self, asker: Agent, params: AskParams) -> AskResult:
+        """Put a question to the operator or a peer.
+
+        Raises:
+            HiveError: ``not_found``, ``recipient_not_allowed``, ``too_many``.
+        """
+        self._check_recipient(asker, params.to)
+        ttl = params.ttl_seconds
+        expires_at = None if ttl is None else time.time() + ttl
+
+        def insert(tx: Tx) -> int:
+            if rows.open_of(tx, asker.name) >= _OPEN_MAX:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"{_OPEN_MAX} of your questions are open. Wait for answers first.",
+                )
+            return rows.insert(
+                tx,
+                asker=asker.name,
+                to=params.to,
+                question=params.question,
+                options=params.options,
+                multi=params.multi,
+                expires_at=expires_at,
+            )
+
+        number = await self._store.write(insert)
+        if params.to != OPERATOR:
+            await self._broker.post(_put(asker.name, number, params))
+        self._changed.set()
+        return AskResult(question=number, expires_at=expires_at)
+
+    async def answer(self, by: str, params: AnswerParams) -> None:
+        """Answer a question that was put to ``by``.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed, ``bad_request``.
+        """
+
+        def close(tx: Tx) -> tuple[QuestionView, str]:
+            question = rows.get(tx, params.question)
+            if question.to != by:
+                raise HiveError(
+                    ErrorCode.NOT_FOUND,
+                    f"There is no question {params.question} put to {by}.",
+                )
+            if question.answered_at is not None:
+                raise HiveError(
+                    ErrorCode.CONFLICT, f"Question {question.id} is closed already."
+                )
+            text = _answer_text(question, params)
+            rows.close(tx, question.id, text, by)
+            return question, text
+
+        question, text = await self._store.write(close)
+        await self._tell(question, by, text)
+
+    async def watch(self) -> None:
+        """Expire questions when their time is over; runs as long as hived does."""
+        while True:
+            self._changed.clear()
+            expired, next_at = await self._store.write(_expire)
+            for question in expired:
+                await self._tell(question, SYSTEM, "Nobody answered in time.")
+            wait = None if next_at is None else max(0.0, next_at - time.time())
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _tell(self, question: QuestionView, by: str, text: str) -> None:
+        body = f"Answer to question {question.id} ({question.question[:200]}):\n{text}"
+        new = NewMessage(
+            sender=by, recipient=question.asker, body=body, kind=MessageKind.ANSWER
+        )
+        await self._broker.post(new)
+
+    def _check_recipient(self, asker: Agent, to: str) -> None:
+        if to == OPERATOR:
+            return  # a question to the human is always allowed
+        self._registry.get(to)
+        allowed = asker.policy().typed.allowed_recipients
+        free = allowed is None or to in allowed
+        if to == asker.name or not (
+            free or to == MANAGER or asker.role is Role.MANAGER
+        ):
+            raise HiveError(
+                ErrorCode.RECIPIENT_NOT_ALLOWED,
+                f"You may not ask {to}. Ask the operator or the manager.",
+            )
+
+
+def _put(asker: str, number: int, params: AskParams) -> NewMessage:
+    options = "".join(f"\n- {option}" for option in params.options)
+    body = (
+        f"Question {number}: {params.question}{options}\n\n"
+        f"Answer with the tool answer(question={number}, …)."
+    )
+    return NewMessage(
+        sender=asker, recipient=params.to, body=body, kind=MessageKind.QUESTION
+    )
+
+
+def _answer_text(question: QuestionView, params: AnswerParams) -> str:
+    unknown = [choice for choice in params.choices if choice not in question.options]
+    if unknown:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"{unknown[0][:100]!a} is not one of the options."
+        )
+    if len(params.choices) > 1 and not question.multi:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose one option only.")
+    text = "\n".join([*params.choices, *([params.text] if params.text else [])])
+    if not text:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose an option or write an answer.")
+    return text
+
+
+def _expire(tx: Tx) -> tuple[tuple[QuestionView, ...], float | None]:
+    over = rows.expired(tx)
+    for question in over:
+        rows.close(tx, question.id, None, SYSTEM)
+    return over, rows.next_expiry(tx)

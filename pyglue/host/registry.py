@@ -1,0 +1,154 @@
+"""The agents as hived knows them now: what is pinned, what runs, who is connected.
+
+Kept in memory beside the store so that the hot paths (a send's policy, a harness's
+state) read nothing. Only hived's event loop touches it.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyglue.api.common import AgentState, Role
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.base import AgentSpec
+from pyglue.jsonrpc import Connection
+from pyglue.manifest import PinnedRecord, decode, memory_bytes
+from pyglue.names import MANAGER
+from pyglue.store import agents as rows
+from pyglue.store.database import Store
+
+_HARNESS_STATES: Final = frozenset(
+    {
+        AgentState.IDLE,
+        AgentState.THINKING,
+        AgentState.COMPACTING,
+        AgentState.RATE_LIMITED,
+        AgentState.NEEDS_LOGIN,
+        AgentState.PAUSED,
+        AgentState.OVER_BUDGET,
+    }
+)
+
+
+@dataclass
+class Agent:
+    """One agent's present. ``applied`` is what the next hello must have loaded."""
+
+    name: str
+    role: Role
+    wanted: bool
+    approval: int | None = None
+    commit: str | None = None
+    record: PinnedRecord | None = None
+    problem: str | None = None
+    applied: PinnedRecord | None = None
+    state: AgentState = AgentState.STOPPED
+    since: float = field(default_factory=time.time)
+    detail: str | None = None
+    harness: Connection | None = None
+    turn: int | None = None
+
+    def policy(self) -> PinnedRecord:
+        """Return the record whose rules hold now.
+
+        Raises:
+            HiveError: ``agent_not_running`` before anything was applied.
+        """
+        record = self.applied or self.record
+        if record is None:
+            raise HiveError(
+                ErrorCode.AGENT_NOT_RUNNING, f"{self.name} has not been deployed yet."
+            )
+        return record
+
+    def spec(self, record: PinnedRecord) -> AgentSpec:
+        """Return what a backend needs to run this agent under ``record``."""
+        limits = record.typed.limits
+        memory = limits.memory_max
+        return AgentSpec(
+            name=self.name,
+            manager=self.role is Role.MANAGER,
+            record=record.encode(),
+            network=record.typed.network,
+            memory_max=None if memory is None else memory_bytes(memory),
+            cpu_quota=limits.cpu_quota,
+        )
+
+
+class Registry:
+    """All agents by name."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._agents: dict[str, Agent] = {}
+
+    async def load(self) -> None:
+        """Read the agents from the store."""
+        for row in await self._store.read(rows.all_agents):
+            self._agents[row.name] = Agent(
+                name=row.name,
+                role=row.role,
+                wanted=row.wanted,
+                approval=row.approval,
+                commit=row.commit,
+                record=None if row.record is None else decode(row.record),
+                problem=row.problem,
+            )
+
+    def all(self) -> tuple[Agent, ...]:
+        """Return the agents, the manager first, then by name."""
+        return tuple(
+            sorted(
+                self._agents.values(),
+                key=lambda agent: (agent.role is not Role.MANAGER, agent.name),
+            )
+        )
+
+    def get(self, name: str) -> Agent:
+        """Return an agent.
+
+        Raises:
+            HiveError: ``not_found`` with the names there are.
+        """
+        agent = self._agents.get(name)
+        if agent is None:
+            known = ", ".join(sorted(self._agents)) or "none yet"
+            raise HiveError(
+                ErrorCode.NOT_FOUND,
+                f"There is no agent {name[:40]!a}. Agents: {known[:400]}.",
+            )
+        return agent
+
+    def find(self, name: str) -> Agent | None:
+        """Return an agent, None if there is no such agent."""
+        return self._agents.get(name)
+
+    @staticmethod
+    def role(name: str) -> Role:
+        """Return the role that goes with a name."""
+        return Role.MANAGER if name == MANAGER else Role.AGENT
+
+    def add(self, name: str) -> Agent:
+        """Return the agent of that name, made if it is new."""
+        agent = self._agents.get(name)
+        if agent is None:
+            agent = Agent(name=name, role=self.role(name), wanted=True)
+            self._agents[name] = agent
+        return agent
+
+    def set_state(
+        self, agent: Agent, state: AgentState, detail: str | None = None
+    ) -> None:
+        """Change what an agent is doing, and tell everyone."""
+        if (agent.state, agent.detail) == (state, detail):
+            return
+        if agent.state is not state:
+            agent.since = time.time()
+        agent.state, agent.detail = state, detail
+        data = {"state": state.value, "since_at": agent.since, "detail": detail}
+        self._store.post(lambda tx: tx.emit("agent.state", agent.name, data))
+
+    def report_state(self, agent: Agent, state: AgentState, detail: str | None) -> None:
+        """Take a state that the harness reports; the host's own it cannot claim."""
+        if state in _HARNESS_STATES and agent.harness is not None:
+            self.set_state(agent, state, detail)

@@ -1,0 +1,95 @@
+"""An agent's directories: made once, owned by whom the design says.
+
+``agents/`` and each ``agents/<name>/`` belong to nobody whom a container maps, so
+that container root can neither rename nor replace what is in them; ``config/`` and
+``state/`` belong to the agents' user. In local mode without root everything is the
+operator's own.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from pyglue.config import HiveConfig
+from pyglue.git.config_repo import copy_config_repo, sweep_staging
+from pyglue.git.quarantine import sweep
+from pyglue.git.repos import AppliedRepo
+
+UNMAPPED_UID: Final = 2147483632
+"""Outside every range that a container's users are mapped to."""
+
+
+class Rooms:
+    """Makes and removes directories. Everything blocks: call it in a thread."""
+
+    def __init__(self, config: HiveConfig) -> None:
+        self._layout = config.layout
+        self._ids = config.ids
+
+    def prepare(self) -> None:
+        """Make the hive's own directories, and remove what a crash left in them."""
+        layout = self._layout
+        layout.state.mkdir(parents=True, exist_ok=True)
+        if self._ids is None:
+            layout.state.chmod(0o700)
+        else:  # agents pass through to what is bound, and can list nothing
+            layout.state.chmod(0o711)
+        for private in (layout.quarantine, layout.logs, layout.state / "private"):
+            private.mkdir(exist_ok=True, mode=0o700)
+            private.chmod(0o700)
+        for shared in (
+            layout.runtime,
+            layout.runtime / "agents",
+            layout.agents,
+            layout.applied_root,
+        ):
+            shared.mkdir(exist_ok=True, parents=True)
+            shared.chmod(0o755)
+        self._give_to_nobody(layout.agents)
+        sweep(layout.quarantine)
+        AppliedRepo.sweep(layout.applied_root)
+
+    def make(self, name: str) -> None:
+        """Make an agent's rooms from ``applied``; what is there already stays."""
+        layout = self._layout
+        home = layout.agents / name
+        home.mkdir(exist_ok=True)
+        home.chmod(0o755)
+        sweep_staging(home)
+        self._give_to_nobody(home)
+        uid = None if self._ids is None else self._ids.agent
+        if not layout.config(name).exists():
+            applied = AppliedRepo(layout.applied(name))
+            copy_config_repo(applied, layout.config(name), uid=uid, gid=uid)
+        self._own(layout.agent_state(name), 0o750)
+        layout.private(name).mkdir(exist_ok=True, mode=0o711)
+        layout.private(name).parent.chmod(0o711)
+        self._own(layout.session(name), 0o700)
+        self.make_run(name)
+
+    def make_run(self, name: str) -> Path:
+        """Make the directory of the agent's sockets; kept over restarts."""
+        run = self._layout.run(name)
+        run.mkdir(exist_ok=True, mode=0o755)
+        return run
+
+    def forget_proposed(self, name: str) -> None:
+        """Remove the repository of an agent that never came to be."""
+        shutil.rmtree(self._layout.applied(name), ignore_errors=True)
+
+    def tidy(self, name: str) -> None:
+        """Remove what a crash left in the agent's repository; at start only."""
+        applied = self._layout.applied(name)
+        if applied.is_dir():
+            AppliedRepo(applied).tidy()
+
+    def _own(self, path: Path, mode: int) -> None:
+        if not path.exists():
+            path.mkdir(mode=mode)
+            if self._ids is not None:
+                os.chown(path, self._ids.agent, self._ids.agent)
+
+    def _give_to_nobody(self, path: Path) -> None:
+        if self._ids is not None:
+            os.chown(path, UNMAPPED_UID, UNMAPPED_UID)
