@@ -1,0 +1,214 @@
+"""The operator's decisions: approve exactly what was seen, or deny with a reason.
+
+The commit and the manifest hash that the operator saw must be those of the pending
+proposal at that moment; deciding and queueing the deploy are one transaction, so two
+operators at once make one deploy.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from pyglue.api.operator import (
+    ApprovalDetail,
+    ApprovalKind,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+    DiffBase,
+    DiffSet,
+    Operation,
+    OperationKind,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.diff import diff
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.audit import Audit
+from pyglue.host.broker import Broker
+from pyglue.host.operations import Operations
+from pyglue.host.registry import Registry
+from pyglue.host.rooms import Rooms
+from pyglue.names import MANAGER, OPERATOR
+from pyglue.store import approvals as rows
+from pyglue.store.approvals import ApprovalRow
+from pyglue.store.database import Reader, Store, Tx
+
+
+@dataclass(frozen=True)
+class _Bases:
+    running: str | None
+    approved: str | None
+    previous: str | None
+    before: ApprovalRow | None
+
+
+class Approvals:
+    """Shows, approves, denies and expires."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        operations: Operations,
+        rooms: Rooms,
+        audit: Audit,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._operations = operations
+        self._rooms = rooms
+        self._audit = audit
+        self._config = config
+
+    async def approve(self, params: ApproveParams, by: str) -> Operation:
+        """Approve what was seen and queue its deploy.
+
+        Raises:
+            HiveError: ``not_found``; ``stale`` if it is not pending any more, or is
+                not what the operator saw.
+        """
+
+        def decide(tx: Tx) -> tuple[ApprovalRow, Operation]:
+            row = _pending(tx, params.id)
+            if (params.commit, params.manifest) != (row.commit, row.manifest_sha256):
+                raise HiveError(
+                    ErrorCode.STALE,
+                    f"Approval {row.id} is for commit {row.commit} with manifest "
+                    f"{row.manifest_sha256}, which is not what you saw. Look at it "
+                    "again.",
+                    details={"commit": row.commit, "manifest": row.manifest_sha256},
+                )
+            kind = {
+                ApprovalKind.SPAWN: OperationKind.SPAWN,
+                ApprovalKind.CHANGE: OperationKind.DEPLOY,
+            }[row.kind]
+            rows.decide(tx, row.id, ApprovalState.APPROVED, by=by, reason=None)
+            operation = self._operations.insert(
+                tx, kind, row.agent, by=by, approval=row.id
+            )
+            rows.progress(tx, row.id, ApprovalState.APPROVED, operation=operation.id)
+            return row, operation
+
+        row, operation = await self._store.write(decide)
+        self._audited(row, by, "approved")
+        self._operations.enqueue(operation)
+        return operation
+
+    async def deny(self, params: DenyParams, by: str) -> None:
+        """Deny with a reason that the proposer reads.
+
+        Raises:
+            HiveError: ``not_found``, ``stale``.
+        """
+        await self._close(params.id, ApprovalState.DENIED, by, params.reason)
+
+    async def expire(self) -> None:
+        """Close what has waited too long; called now and then."""
+        too_old = time.time() - self._config.timeouts.approval_expires_s
+        for row in await self._store.read(rows.pending):
+            if row.created_at < too_old:
+                reason = "Nobody decided in time."
+                await self._close(row.id, ApprovalState.EXPIRED, "system", reason)
+
+    async def _close(
+        self, number: int, state: ApprovalState, by: str, reason: str
+    ) -> None:
+        def close(tx: Tx) -> ApprovalRow:
+            row = _pending(tx, number)
+            rows.decide(tx, number, state, by=by, reason=reason)
+            return row
+
+        row = await self._store.write(close)
+        self._audited(row, by, state.value)
+        repo = self._repo(row.agent)
+        await asyncio.to_thread(
+            repo.tag, TagKind.DENIED, row.id, row.commit, reason.encode()
+        )
+        if self._registry.find(row.agent) is None:
+            await asyncio.to_thread(self._rooms.forget_proposed, row.agent)
+        if row.proposed_by not in (OPERATOR, "system"):
+            await self._broker.notify(
+                MANAGER,
+                f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
+            )
+
+    async def detail(self, number: int) -> ApprovalDetail:
+        """Return all that the operator judges.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        row, bases = await self._store.read(lambda reader: _with_bases(reader, number))
+        diffs = await asyncio.to_thread(self._diffs, row, bases)
+        return ApprovalDetail(
+            approval=row.summary(),
+            author=row.author,
+            message=row.message,
+            policy=row.policy,
+            diffs=diffs,
+            manifest_json=pretty(row.record),
+            manifest_before_json=(
+                None if bases.before is None else pretty(bases.before.record)
+            ),
+        )
+
+    def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
+        repo = self._repo(row.agent)
+        if not repo.path.is_dir():  # a denied spawn: its repository is gone
+            return ()
+        wanted = (
+            (DiffBase.RUNNING, bases.running),
+            (DiffBase.APPROVED, bases.approved),
+            (DiffBase.PREVIOUS, bases.previous),
+        )
+        return tuple(
+            DiffSet(base=base, commit=old, files=diff(repo, old, row.commit))
+            for base, old in wanted
+        )
+
+    def _repo(self, agent: str) -> AppliedRepo:
+        return AppliedRepo(self._config.layout.applied(agent))
+
+    def _audited(self, row: ApprovalRow, by: str, what: str) -> None:
+        data = {"approval": row.id, "commit": row.commit}
+        data["manifest"] = row.manifest_sha256
+        self._audit.record(by, what, row.agent, data)
+
+
+def _pending(tx: Tx, number: int) -> ApprovalRow:
+    row = rows.get(tx, number)
+    if row.state is not ApprovalState.PENDING:
+        who = f" by {row.decided_by}" if row.decided_by else ""
+        raise HiveError(
+            ErrorCode.STALE,
+            f"Approval {number} is {row.state.value} already{who}; nothing was changed.",
+            details={"state": row.state.value},
+        )
+    return row
+
+
+def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
+    row = rows.get(reader, number)
+    running = rows.last_deployed(reader, row)
+    approved = rows.last_approved(reader, row)
+    previous = rows.previous(reader, row)
+    return row, _Bases(
+        running=None if running is None else running.commit,
+        approved=None if approved is None else approved.commit,
+        previous=None if previous is None else previous.commit,
+        before=running,
+    )
+
+
+def pretty(record: bytes) -> str:
+    """Return the manifest of a pinned record, indented for people."""
+    manifest = msgspec.json.decode(record)["manifest"]
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()

@@ -1,0 +1,282 @@
+"""The composition root: the only place that knows all of hived's parts.
+
+``open_hive`` builds them in order, goes on with what a crash interrupted, makes the
+first agents and listens; ``Hive.close`` takes it all down again.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue import __version__
+from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
+from pyglue.api.operator import ApproveParams, OperationKind
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agent_api import AgentApi
+from pyglue.host.approvals import Approvals
+from pyglue.host.audit import Audit
+from pyglue.host.backends.base import Backend
+from pyglue.host.backends.local import LocalBackend
+from pyglue.host.broker import Broker
+from pyglue.host.deploy import Deploy
+from pyglue.host.doctor import Doctor
+from pyglue.host.events import EventBus
+from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.manager_api import ManagerApi
+from pyglue.host.operations import Operations
+from pyglue.host.operator_api import Services, operator_session
+from pyglue.host.proposals import Proposals
+from pyglue.host.questions import Questions
+from pyglue.host.registry import Agent, Registry
+from pyglue.host.relay_api import RelayHub
+from pyglue.host.rooms import Rooms
+from pyglue.host.running import Running
+from pyglue.host.sessions import Sessions
+from pyglue.host.views import Views
+from pyglue.jsonrpc import Connection, Handlers, Server, serve
+from pyglue.jsonrpc.sockets import Session
+from pyglue.nix import Evaluator
+from pyglue.paths import share
+from pyglue.store import events as event_rows
+from pyglue.store import messages
+from pyglue.store.database import Store, open_store
+
+_HOUSEKEEPING_S: Final = 600.0
+_EVENTS_KEPT_S: Final = 7 * 86400.0
+_EVENTS_KEPT: Final = 20_000
+SETUP: Final = "nixos-rebuild"
+"""In whose name the first agents are approved: the operator chose them in Nix."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hive:
+    """A running hived."""
+
+    services: Services
+    lifecycle: Lifecycle
+    relay: RelayHub
+    audit: Audit
+    server: Server
+    tasks: tuple[asyncio.Task[None], ...]
+
+    async def close(self) -> None:
+        """Stop every agent and release everything, in order."""
+        self.server.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.services.operations.close()
+        await self.lifecycle.close()
+        self.relay.close()
+        await self.services.store.close()
+        self.audit.close()
+
+
+def _backend(config: HiveConfig) -> Backend:
+    if config.backend == "local":
+        return LocalBackend(config)
+    raise HiveError(
+        ErrorCode.CONFIG_INVALID,
+        f'There is no backend {config.backend!r}; use "local".',
+    )
+
+
+async def open_hive(config: HiveConfig) -> Hive:
+    """Build, recover, listen, and start what should run.
+
+    Raises:
+        HiveError: what keeps hived from running, with what to do.
+    """
+    layout = config.layout
+    rooms = Rooms(config)
+    await asyncio.to_thread(rooms.prepare)
+    backend = _backend(config)
+    evaluator = Evaluator(config)
+    evaluator.check()
+    store = open_store(layout.database, layout.lock)
+    audit = Audit(layout.audit_log, layout.state / "private" / "audit.key")
+    bus = EventBus(store)
+    await bus.load()
+    registry = Registry(store)
+    await registry.load()
+    await store.write(messages.release_all)
+    for agent in registry.all():
+        await asyncio.to_thread(rooms.tidy, agent.name)
+    broker = Broker(store, registry, config.messages)
+    relay = RelayHub(store, registry, config, server_name=f"hived {__version__}")
+    await relay.open()
+    lifecycle = Lifecycle(
+        store=store,
+        registry=registry,
+        broker=broker,
+        relay=relay,
+        rooms=rooms,
+        backend=backend,
+        audit=audit,
+        config=config,
+    )
+    questions = Questions(store, registry, broker)
+    operations = Operations(store)
+    proposals = Proposals(
+        store=store,
+        registry=registry,
+        evaluator=evaluator,
+        rooms=rooms,
+        audit=audit,
+        config=config,
+        templates=share() / "agents",
+    )
+    approvals = Approvals(
+        store=store,
+        registry=registry,
+        broker=broker,
+        operations=operations,
+        rooms=rooms,
+        audit=audit,
+        config=config,
+    )
+    sessions = Sessions(store, config, audit)
+    await sessions.load()
+    services = Services(
+        config=config,
+        store=store,
+        registry=registry,
+        broker=broker,
+        questions=questions,
+        proposals=proposals,
+        approvals=approvals,
+        operations=operations,
+        sessions=sessions,
+        bus=bus,
+        backend=backend,
+        doctor=Doctor(
+            registry=registry,
+            backend=backend,
+            relay=relay,
+            evaluator=evaluator,
+            state_dir=config.state_dir,
+        ),
+        views=Views(
+            store=store,
+            registry=registry,
+            bus=bus,
+            backend=backend,
+            relay=relay,
+            config=config,
+        ),
+    )
+    lifecycle.serve_with(lambda agent: _agent_session(services, lifecycle, agent))
+    web = config.ids
+    server = await serve(
+        layout.operator_socket,
+        lambda connection, hello: operator_session(services, connection, hello),
+        mode=0o660,
+        gid=None if web is None else web.web,
+    )
+    deploy = Deploy(
+        store=store,
+        registry=registry,
+        broker=broker,
+        lifecycle=lifecycle,
+        rooms=rooms,
+        audit=audit,
+        config=config,
+    )
+    running = Running(store=store, registry=registry, lifecycle=lifecycle, audit=audit)
+    interrupted = await operations.start(
+        {
+            OperationKind.SPAWN: deploy,
+            OperationKind.DEPLOY: deploy,
+            OperationKind.START: running,
+            OperationKind.STOP: running,
+            OperationKind.RESTART: running,
+        }
+    )
+    tasks = (
+        asyncio.create_task(questions.watch()),
+        asyncio.create_task(_housekeeping(store, approvals)),
+        asyncio.create_task(_start_agents(services, lifecycle, interrupted)),
+    )
+    return Hive(
+        services=services,
+        lifecycle=lifecycle,
+        relay=relay,
+        audit=audit,
+        server=server,
+        tasks=tasks,
+    )
+
+
+def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Session:
+    """Return who answers on this agent's socket."""
+
+    def session(
+        connection: Connection, hello: HelloParams
+    ) -> tuple[HelloResult, Handlers]:
+        if hello.harness is not None:
+            lifecycle.hello(agent, connection, hello.harness)
+        handlers = AgentApi(
+            agent,
+            connection,
+            store=services.store,
+            registry=services.registry,
+            broker=services.broker,
+            questions=services.questions,
+            harness=hello.harness is not None,
+        ).handlers()
+        if agent.role is Role.MANAGER:
+            ManagerApi(
+                connection,
+                store=services.store,
+                registry=services.registry,
+                proposals=services.proposals,
+                operations=services.operations,
+            ).add_to(handlers)
+        result = HelloResult(
+            protocol=PROTOCOL,
+            role=agent.role,
+            server=f"hived {__version__}",
+            agent=agent.name,
+        )
+        return result, handlers
+
+    return session
+
+
+async def _start_agents(
+    services: Services, lifecycle: Lifecycle, interrupted: frozenset[str]
+) -> None:
+    """Run what should run, and make the agents that the config names."""
+    await lifecycle.start_wanted(interrupted)
+    for name in services.config.agents:
+        if services.registry.find(name) is not None or name in interrupted:
+            continue
+        try:
+            proposal = await services.proposals.seed(
+                name, name, f"First start of {name}", SETUP
+            )
+            await services.approvals.approve(
+                ApproveParams(
+                    id=proposal.approval,
+                    commit=proposal.commit,
+                    manifest=proposal.manifest_sha256,
+                ),
+                SETUP,
+            )
+        except HiveError as error:
+            _log.error("%s could not be made: %s", name, error.message)
+
+
+async def _housekeeping(store: Store, approvals: Approvals) -> None:
+    while True:
+        await approvals.expire()
+        await store.write(
+            lambda tx: event_rows.prune(
+                tx, older_than=tx.now - _EVENTS_KEPT_S, keep=_EVENTS_KEPT
+            )
+        )
+        await asyncio.sleep(_HOUSEKEEPING_S)

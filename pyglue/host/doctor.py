@@ -1,0 +1,103 @@
+"""What is wrong with this hive, and what to do about it."""
+
+import shutil
+
+from pyglue.api.operator import Check, CheckState, DoctorResult
+from pyglue.errors import HiveError
+from pyglue.host.backends.base import Backend
+from pyglue.host.registry import Registry
+from pyglue.host.relay_api import RelayHub
+from pyglue.nix import Evaluator
+
+_WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
+_DISK_MIN = 512 * 1024 * 1024
+
+
+class Doctor:
+    """Looks at programs, isolation, relay, disk and agents."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        backend: Backend,
+        relay: RelayHub,
+        evaluator: Evaluator,
+        state_dir: str,
+    ) -> None:
+        self._registry = registry
+        self._backend = backend
+        self._relay = relay
+        self._evaluator = evaluator
+        self._state_dir = state_dir
+
+    async def examine(self) -> DoctorResult:
+        """Run every check."""
+        checks = [
+            *self._programs(),
+            *self._isolation(),
+            self._relay_check(),
+            self._disk(),
+            *self._agents(),
+        ]
+        checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
+        return DoctorResult(checks=tuple(checks))
+
+    def _programs(self) -> list[Check]:
+        found = []
+        try:
+            self._evaluator.check()
+            found.append(_ok("nix", "nix-instantiate is installed."))
+        except HiveError as error:
+            found.append(
+                Check(name="nix", state=CheckState.PROBLEM, message=error.message)
+            )
+        git = shutil.which("git")
+        if git is None:
+            missing = "git is not installed; install it (Debian: apt install git)."
+            found.append(Check(name="git", state=CheckState.PROBLEM, message=missing))
+        else:
+            found.append(_ok("git", f"git is at {git}."))
+        return found
+
+    def _isolation(self) -> list[Check]:
+        warnings = [
+            Check(name="isolation", state=CheckState.WARNING, message=warning)
+            for warning in self._backend.warnings
+        ]
+        return warnings or [_ok("isolation", self._backend.isolation)]
+
+    def _relay_check(self) -> Check:
+        if self._relay.attached():
+            return _ok("relay", "hive-relay is connected.")
+        return Check(
+            name="relay",
+            state=CheckState.PROBLEM,
+            message="hive-relay is not connected: agents reach no model. Start it.",
+        )
+
+    def _disk(self) -> Check:
+        free = shutil.disk_usage(self._state_dir).free
+        text = f"{free // 2**20} MiB are free in the state directory."
+        if free < _DISK_MIN:
+            return Check(name="disk", state=CheckState.PROBLEM, message=text)
+        return _ok("disk", text)
+
+    def _agents(self) -> list[Check]:
+        checks = []
+        for agent in self._registry.all():
+            name = f"agent {agent.name}"
+            if agent.problem is not None:
+                checks.append(
+                    Check(name=name, state=CheckState.WARNING, message=agent.problem)
+                )
+            elif agent.wanted and agent.harness is None:
+                down = f"{agent.name} should run and does not ({agent.state.value})."
+                checks.append(Check(name=name, state=CheckState.PROBLEM, message=down))
+            else:
+                checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
+        return checks
+
+
+def _ok(name: str, message: str) -> Check:
+    return Check(name=name, state=CheckState.OK, message=message)

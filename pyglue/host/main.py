@@ -1,0 +1,66 @@
+"""``hived --config FILE``: the daemon, until SIGTERM or SIGINT.
+
+Tells systemd when it is ready (Type=notify) and that it lives (WatchdogSec).
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import sdnotify
+
+from pyglue import __version__
+from pyglue.config import load
+from pyglue.errors import HiveError
+from pyglue.host.bootstrap import open_hive
+
+
+async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
+    interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
+    while interval > 0:
+        notifier.notify("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+async def _serve(config_file: Path) -> None:
+    notifier = sdnotify.SystemdNotifier()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    hive = await open_hive(load(config_file))
+    alive = asyncio.create_task(_watchdog(notifier))
+    notifier.notify("READY=1\nSTATUS=Running")
+    try:
+        await stop.wait()
+    finally:
+        notifier.notify("STOPPING=1")
+        alive.cancel()
+        await hive.close()
+
+
+def main() -> None:
+    """Run hived; exit 1 with a sentence when it cannot start."""
+    parser = argparse.ArgumentParser(prog="hived", description="The hive's daemon.")
+    parser.add_argument("--config", type=Path, required=True, help="JSON config file")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--debug", action="store_true", help="log more")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    os.umask(0o077)
+    try:
+        asyncio.run(_serve(arguments.config))
+    except HiveError as error:
+        sys.stderr.write(f"hived: {error.message}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

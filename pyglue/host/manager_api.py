@@ -1,0 +1,131 @@
+"""What the manager's socket answers beyond an agent's: proposing, starting, stopping.
+
+Nothing here decides: proposals wait for the operator, the rest are operations.
+"""
+
+from pyglue.api.common import Done, NoParams, OperationRef
+from pyglue.api.manager import (
+    LIST_AGENTS,
+    REQUEST_SPAWN,
+    RESTART,
+    START,
+    STOP,
+    SUBMIT_BEGIN,
+    SUBMIT_CHUNK,
+    SUBMIT_COMMIT,
+    AgentInfo,
+    AgentParams,
+    AgentsResult,
+    ProposalResult,
+    SpawnParams,
+    SubmitBeginParams,
+    SubmitBeginResult,
+    SubmitChunkParams,
+    SubmitCommitParams,
+)
+from pyglue.api.operator import OperationKind
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.operations import Operations
+from pyglue.host.proposals import Proposals
+from pyglue.host.registry import Registry
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.names import MANAGER
+from pyglue.store import approvals
+from pyglue.store.database import Store
+
+
+class ManagerApi:
+    """One connection on the manager's socket."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        operations: Operations,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._operations = operations
+        self._uploads: set[str] = set()
+        connection.on_close(self._gone)
+
+    def add_to(self, handlers: Handlers) -> None:
+        """Answer the manager's calls too."""
+        handlers.on(LIST_AGENTS, self._list)
+        handlers.on(REQUEST_SPAWN, self._spawn)
+        handlers.on(SUBMIT_BEGIN, self._begin)
+        handlers.on(SUBMIT_CHUNK, self._chunk)
+        handlers.on(SUBMIT_COMMIT, self._commit)
+        handlers.on(START, self._start)
+        handlers.on(STOP, self._stop)
+        handlers.on(RESTART, self._restart)
+
+    async def _list(self, _params: NoParams) -> AgentsResult:
+        pending = {
+            row.agent: row.id for row in await self._store.read(approvals.pending)
+        }
+        return AgentsResult(
+            agents=tuple(
+                AgentInfo(
+                    name=agent.name,
+                    state=agent.state,
+                    description="" if record is None else record.typed.description,
+                    model="" if record is None else record.typed.model,
+                    main=agent.commit,
+                    pending_approval=pending.get(agent.name),
+                )
+                for agent in self._registry.all()
+                for record in [agent.record]
+            )
+        )
+
+    async def _spawn(self, params: SpawnParams) -> ProposalResult:
+        return await self._proposals.spawn(params.name, params.description, MANAGER)
+
+    async def _begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
+        begun = self._proposals.begin(params.agent, params.commit, params.description)
+        self._uploads.add(begun.upload)
+        return begun
+
+    def _own(self, upload: str) -> str:
+        if upload not in self._uploads:
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+            )
+        return upload
+
+    async def _chunk(self, params: SubmitChunkParams) -> Done:
+        self._proposals.chunk(self._own(params.upload), params.data)
+        return Done()
+
+    async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
+        upload = self._own(params.upload)
+        self._uploads.discard(upload)
+        return await self._proposals.submit(upload, MANAGER)
+
+    async def _start(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.START, params.agent)
+
+    async def _stop(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.STOP, params.agent)
+
+    async def _restart(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.RESTART, params.agent)
+
+    async def _request(self, kind: OperationKind, name: str) -> OperationRef:
+        agent = self._registry.get(name)
+        if agent.name == MANAGER:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                "The manager cannot start or stop itself; ask the operator.",
+            )
+        operation = await self._operations.request(kind, agent.name, by=MANAGER)
+        return OperationRef(operation=operation.id)
+
+    def _gone(self) -> None:
+        for upload in self._uploads:
+            self._proposals.drop(upload)

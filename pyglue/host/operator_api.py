@@ -1,0 +1,240 @@
+"""What the operator's socket answers: the one way for the CLI and the dashboard.
+
+A connection from hive-web without a live session is answered ``login`` only.
+"""
+
+from pyglue import __version__
+from pyglue.api import operator as api
+from pyglue.api.agent import AnswerParams
+from pyglue.api.common import (
+    PROTOCOL,
+    Done,
+    HelloParams,
+    HelloResult,
+    NoParams,
+    OperationRef,
+    Role,
+)
+from pyglue.api.manager import (
+    RESTART,
+    START,
+    STOP,
+    AgentParams,
+    ProposalResult,
+    SpawnParams,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.approvals import Approvals
+from pyglue.host.backends.base import Backend
+from pyglue.host.broker import Broker
+from pyglue.host.doctor import Doctor
+from pyglue.host.events import EventBus
+from pyglue.host.operations import Operations
+from pyglue.host.proposals import Proposals
+from pyglue.host.questions import Questions
+from pyglue.host.registry import Registry
+from pyglue.host.sessions import Caller, Sessions
+from pyglue.host.views import Views
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.names import OPERATOR
+from pyglue.store import approvals as approval_rows
+from pyglue.store import messages, operations, questions
+from pyglue.store.database import Store
+from pyglue.store.messages import NewMessage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All that the operator's calls need."""
+
+    config: HiveConfig
+    store: Store
+    registry: Registry
+    broker: Broker
+    questions: Questions
+    proposals: Proposals
+    approvals: Approvals
+    operations: Operations
+    sessions: Sessions
+    bus: EventBus
+    backend: Backend
+    doctor: Doctor
+    views: Views
+
+
+class OperatorApi:
+    """One connection on the operator's socket."""
+
+    def __init__(
+        self, connection: Connection, caller: Caller, services: Services
+    ) -> None:
+        self._connection = connection
+        self._caller = caller
+        self._s = services
+
+    def handlers(self) -> Handlers:
+        """Return what this caller may call."""
+        handlers = Handlers()
+        if self._caller.web:
+            handlers.on(api.LOGIN, self._s.sessions.login)
+        if not self._caller.session:
+            return handlers
+        handlers.on(api.LOGOUT, self._logout)
+        if not self._caller.web:
+            handlers.on(api.LOGIN_CODE, self._login_code)
+        self._reading(handlers)
+        self._deciding(handlers)
+        return handlers
+
+    def _reading(self, handlers: Handlers) -> None:
+        views = self._s.views
+        handlers.on(api.STATUS, self._status)
+        handlers.on(api.DOCTOR, self._doctor)
+        handlers.on(api.AGENTS, views.agents)
+        handlers.on(api.AGENT, views.agent)
+        handlers.on(api.APPROVALS, self._approvals)
+        handlers.on(api.APPROVAL, self._approval)
+        handlers.on(api.OPERATION, self._operation)
+        handlers.on(api.OPERATIONS, self._operations)
+        handlers.on(api.INBOX, self._inbox)
+        handlers.on(api.MESSAGES, self._messages)
+        handlers.on(api.QUESTIONS, self._questions)
+        handlers.on(api.SUBSCRIBE, self._subscribe)
+
+    def _deciding(self, handlers: Handlers) -> None:
+        handlers.on(api.SPAWN, self._spawn)
+        handlers.on(START, self._start)
+        handlers.on(STOP, self._stop)
+        handlers.on(RESTART, self._restart)
+        handlers.on(api.APPROVE, self._approve)
+        handlers.on(api.DENY, self._deny)
+        handlers.on(api.OPERATOR_SEND, self._send)
+        handlers.on(api.MARK_READ, self._mark_read)
+        handlers.on(api.OPERATOR_ANSWER, self._answer)
+
+    # --- sessions -------------------------------------------------------------------
+
+    async def _login_code(self, _params: NoParams) -> api.LoginCodeResult:
+        return await self._s.sessions.mint_code(self._caller.name)
+
+    async def _logout(self, params: api.LogoutParams) -> Done:
+        await self._s.sessions.logout(params)
+        return Done()
+
+    # --- reading --------------------------------------------------------------------
+
+    async def _status(self, _params: NoParams) -> api.HiveStatus:
+        return await self._s.views.status()
+
+    async def _doctor(self, _params: NoParams) -> api.DoctorResult:
+        return await self._s.doctor.examine()
+
+    async def _approvals(self, params: api.ApprovalsParams) -> api.ApprovalsResult:
+        found = await self._s.store.read(
+            lambda reader: approval_rows.search(
+                reader, state=params.state, agent=params.agent, limit=params.limit
+            )
+        )
+        return api.ApprovalsResult(approvals=tuple(row.summary() for row in found))
+
+    async def _approval(self, params: api.ApprovalParams) -> api.ApprovalDetail:
+        return await self._s.approvals.detail(params.id)
+
+    async def _operation(self, params: api.OperationParams) -> api.Operation:
+        return await self._s.operations.get(params.id, params.wait_seconds)
+
+    async def _operations(self, _params: NoParams) -> api.OperationsResult:
+        return api.OperationsResult(
+            operations=await self._s.store.read(operations.recent)
+        )
+
+    async def _inbox(self, params: api.InboxParams) -> api.InboxResult:
+        found = await self._s.store.read(
+            lambda reader: messages.inbox(
+                reader, OPERATOR, unread_only=params.unread_only, limit=params.limit
+            )
+        )
+        return api.InboxResult(messages=found)
+
+    async def _messages(self, params: api.MessagesParams) -> api.MessagesResult:
+        found = await self._s.store.read(
+            lambda reader: messages.flow(
+                reader, limit=params.limit, before=params.before, agent=params.agent
+            )
+        )
+        return api.MessagesResult(messages=found)
+
+    async def _questions(self, _params: NoParams) -> api.QuestionsResult:
+        return api.QuestionsResult(questions=await self._s.store.read(questions.recent))
+
+    async def _subscribe(self, params: api.SubscribeParams) -> api.SubscribeResult:
+        seq = self._s.bus.subscribe(self._connection, params.since)
+        return api.SubscribeResult(seq=seq)
+
+    # --- deciding -------------------------------------------------------------------
+
+    async def _spawn(self, params: SpawnParams) -> ProposalResult:
+        return await self._s.proposals.spawn(params.name, params.description, OPERATOR)
+
+    async def _start(self, params: AgentParams) -> OperationRef:
+        return await self._request(api.OperationKind.START, params)
+
+    async def _stop(self, params: AgentParams) -> OperationRef:
+        return await self._request(api.OperationKind.STOP, params)
+
+    async def _restart(self, params: AgentParams) -> OperationRef:
+        return await self._request(api.OperationKind.RESTART, params)
+
+    async def _request(
+        self, kind: api.OperationKind, params: AgentParams
+    ) -> OperationRef:
+        agent = self._s.registry.get(params.agent)
+        operation = await self._s.operations.request(
+            kind, agent.name, by=self._caller.name
+        )
+        return OperationRef(operation=operation.id)
+
+    async def _approve(self, params: api.ApproveParams) -> OperationRef:
+        operation = await self._s.approvals.approve(params, self._caller.name)
+        return OperationRef(operation=operation.id)
+
+    async def _deny(self, params: api.DenyParams) -> Done:
+        await self._s.approvals.deny(params, self._caller.name)
+        return Done()
+
+    async def _send(self, params: api.OperatorSendParams) -> api.SentResult:
+        if params.to == OPERATOR:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST, "Send to an agent; this is your own inbox."
+            )
+        new = NewMessage(
+            sender=OPERATOR,
+            recipient=params.to,
+            body=params.body,
+            priority=params.priority,
+            reply_to=params.reply_to,
+        )
+        message = await self._s.broker.post(new)
+        return api.SentResult(id=message.id)
+
+    async def _mark_read(self, params: api.MarkReadParams) -> Done:
+        await self._s.store.write(
+            lambda tx: messages.mark_read(tx, OPERATOR, params.id)
+        )
+        return Done()
+
+    async def _answer(self, params: AnswerParams) -> Done:
+        await self._s.questions.answer(OPERATOR, params)
+        return Done()
+
+
+def operator_session(
+    services: Services, connection: Connection, hello: HelloParams
+) -> tuple[HelloResult, Handlers]:
+    """Answer a hello on the operator's socket."""
+    caller = services.sessions.caller(connection, hello)
+    result = HelloResult(
+        protocol=PROTOCOL, role=Role.OPERATOR, server=f"hived {__version__}"
+    )
+    return result, OperatorApi(connection, caller, services).handlers()

@@ -1,0 +1,315 @@
+"""From a manager's commit to a rendered approval.
+
+The pack comes over the socket in chunks; it is checked in quarantine, the tree is
+evaluated once in the restricted evaluator, validated against the trusted options and
+the operator's limits, pinned, tagged, compared, and only then queued. Any refusal
+goes back to the proposer and leaves nothing behind; the operator sees only what is
+whole. Nothing is built or fetched here.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pyglue import manifest_schema, names
+from pyglue.api.manager import PACK_LIMIT, ProposalResult, SubmitBeginResult
+from pyglue.api.operator import ApprovalKind, Effect
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.export import export_tree
+from pyglue.git.quarantine import CheckedCommit, import_pack
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host import policy
+from pyglue.host.audit import Audit
+from pyglue.host.registry import Registry
+from pyglue.host.rooms import Rooms
+from pyglue.manifest import PinnedRecord
+from pyglue.nix import Evaluation, Evaluator
+from pyglue.store import approvals as rows
+from pyglue.store.approvals import NewApproval
+from pyglue.store.database import Store, Tx
+
+_UPLOADS_MAX: Final = 4
+_AUTHOR: Final = "hyperhive"
+
+
+@dataclass
+class _Upload:
+    agent: str
+    commit: str
+    description: str
+    file: BinaryIO
+    path: Path
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What is being proposed, once its commit is in the applied repository."""
+
+    agent: str
+    kind: ApprovalKind
+    commit: str
+    main: str | None
+    author: str
+    message: str
+    description: str
+    by: str
+
+
+class Proposals:
+    """Takes packs and template spawns, and renders approvals."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        evaluator: Evaluator,
+        rooms: Rooms,
+        audit: Audit,
+        config: HiveConfig,
+        templates: Path,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._evaluator = evaluator
+        self._rooms = rooms
+        self._audit = audit
+        self._config = config
+        self._layout = config.layout
+        self._templates = templates
+        self._uploads: dict[str, _Upload] = {}
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._room = asyncio.Semaphore(2)
+
+    # --- packs ----------------------------------------------------------------------
+
+    def begin(self, agent: str, commit: str, description: str) -> SubmitBeginResult:
+        """Open an upload for a commit of ``agent``'s repository.
+
+        Raises:
+            HiveError: ``not_found``, ``agent_not_running``, ``too_many``.
+        """
+        known = self._registry.get(names.check(agent))
+        if known.record is None:
+            raise HiveError(
+                ErrorCode.AGENT_NOT_RUNNING,
+                f"{agent} is not deployed yet; wait for its first approval.",
+            )
+        if len(self._uploads) >= _UPLOADS_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY, f"{_UPLOADS_MAX} uploads are open; finish one."
+            )
+        descriptor, name = tempfile.mkstemp(
+            prefix="upload-", suffix=".pack", dir=self._layout.quarantine
+        )
+        file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
+        upload = uuid.uuid4().hex
+        self._uploads[upload] = _Upload(agent, commit, description, file, Path(name))
+        return SubmitBeginResult(
+            upload=upload, main=AppliedRepo(self._layout.applied(agent)).main()
+        )
+
+    def chunk(self, upload: str, data: bytes) -> None:
+        """Add bytes to an upload; too many end it.
+
+        Raises:
+            HiveError: ``not_found``, ``too_large``.
+        """
+        open_upload = self._upload(upload)
+        open_upload.size += len(data)
+        if open_upload.size > PACK_LIMIT:
+            self.drop(upload)
+            raise HiveError(
+                ErrorCode.TOO_LARGE,
+                f"The commit's new objects take more than {PACK_LIMIT} bytes. An "
+                "agent's repository holds configuration: keep large files elsewhere.",
+            )
+        open_upload.file.write(data)
+
+    def drop(self, upload: str) -> None:
+        """Forget an upload; one that is gone is no error."""
+        gone = self._uploads.pop(upload, None)
+        if gone is not None:
+            gone.file.close()
+            gone.path.unlink(missing_ok=True)
+
+    def _upload(self, upload: str) -> _Upload:
+        found = self._uploads.get(upload)
+        if found is None:
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+            )
+        return found
+
+    async def submit(self, upload: str, by: str) -> ProposalResult:
+        """Check and render what was uploaded.
+
+        Raises:
+            HiveError: whatever is wrong with the commit, its manifest or its limits.
+        """
+        found = self._upload(upload)
+        found.file.flush()
+        try:
+            async with self._locks[found.agent]:
+                repo = AppliedRepo(self._layout.applied(found.agent))
+                checked: CheckedCommit = await asyncio.to_thread(
+                    import_pack,
+                    found.path,
+                    found.commit,
+                    repo,
+                    workdir=self._layout.quarantine,
+                )
+                proposed = Proposed(
+                    agent=found.agent,
+                    kind=ApprovalKind.CHANGE,
+                    commit=checked.sha,
+                    main=checked.parent_main,
+                    author=str(checked.author),
+                    message=checked.message,
+                    description=found.description,
+                    by=by,
+                )
+                return await self._render(repo, proposed)
+        finally:
+            self.drop(upload)
+
+    # --- spawns ---------------------------------------------------------------------
+
+    async def spawn(self, name: str, description: str, by: str) -> ProposalResult:
+        """Propose a new agent made from the template.
+
+        Raises:
+            HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``.
+        """
+        names.check_new(name)
+        return await self.seed(name, "template", description, by)
+
+    async def seed(
+        self, name: str, template: str, description: str, by: str
+    ) -> ProposalResult:
+        """Propose an agent whose first commit is ``agents/<template>``."""
+        async with self._locks[name]:
+            if self._registry.find(name) is not None:
+                raise HiveError(
+                    ErrorCode.NAME_TAKEN, f"There is an agent {name!r} already."
+                )
+            if await self._store.read(lambda reader: rows.pending(reader, name)):
+                raise HiveError(
+                    ErrorCode.NAME_TAKEN, f"{name!r} waits for an approval already."
+                )
+            return await self._seed(name, template, description, by)
+
+    async def _seed(
+        self, name: str, template: str, description: str, by: str
+    ) -> ProposalResult:
+        files = await asyncio.to_thread(_read_template, self._templates / template)
+        await asyncio.to_thread(self._rooms.forget_proposed, name)
+        repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
+        message = f"Start {name} from {template}"
+        commit = await asyncio.to_thread(repo.seed_main, files, message=message)
+        proposed = Proposed(
+            agent=name,
+            kind=ApprovalKind.SPAWN,
+            commit=commit,
+            main=None,
+            author=_AUTHOR,
+            message=message,
+            description=description,
+            by=by,
+        )
+        return await self._render(repo, proposed)
+
+    # --- rendering ------------------------------------------------------------------
+
+    async def _render(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
+        evaluation = await self._evaluate(repo, proposed.commit)
+        manifest = manifest_schema.validate(evaluation.manifest)
+        record = PinnedRecord(manifest, None)
+        encoded = record.encode()
+        policy.check_operator_limits(record.typed, self._config.limits)
+        before, nixos_before = await self._before(proposed.agent)
+        changes = policy.diff_policy(
+            before, manifest, nixos_before, evaluation.nixos_options
+        )
+        number = await self._store.write(rows.reserve_id)
+        await asyncio.to_thread(
+            repo.tag, TagKind.PROPOSAL, number, proposed.commit, encoded
+        )
+        new = NewApproval(
+            agent=proposed.agent,
+            kind=proposed.kind,
+            commit=proposed.commit,
+            main=proposed.main,
+            record=encoded,
+            manifest_sha256=record.sha256,
+            nixos_options=evaluation.nixos_options,
+            policy=changes,
+            description=proposed.description,
+            proposed_by=proposed.by,
+            author=proposed.author,
+            message=proposed.message,
+        )
+        await self._store.write(lambda tx: self._queue(tx, repo, number, new))
+        data = {"approval": number, "commit": new.commit}
+        data["manifest"] = new.manifest_sha256
+        self._audit.record(proposed.by, "proposed", proposed.agent, data)
+        return ProposalResult(
+            approval=number,
+            commit=proposed.commit,
+            manifest_sha256=record.sha256,
+            widens=tuple(
+                change.sentence for change in changes if change.effect is Effect.WIDENS
+            ),
+        )
+
+    def _queue(self, tx: Tx, repo: AppliedRepo, number: int, new: NewApproval) -> None:
+        main = repo.main()
+        if new.kind is ApprovalKind.CHANGE and main != new.main:
+            raise HiveError(
+                ErrorCode.NOT_BASED_ON_MAIN,
+                f"main moved to {main} meanwhile. Rebase your commit on it and submit "
+                "again.",
+                details={"main": main},
+            )
+        rows.insert(tx, number, new)
+
+    async def _evaluate(self, repo: AppliedRepo, commit: str) -> Evaluation:
+        async with self._room, self._exported(repo, commit) as directory:
+            return await self._evaluator.evaluate(directory)
+
+    @asynccontextmanager
+    async def _exported(self, repo: AppliedRepo, commit: str) -> AsyncIterator[Path]:
+        room = Path(tempfile.mkdtemp(prefix="tree-", dir=self._layout.quarantine))
+        try:
+            await asyncio.to_thread(export_tree, repo, commit, room)
+            yield room
+        finally:
+            await asyncio.to_thread(shutil.rmtree, room)
+
+    async def _before(
+        self, name: str
+    ) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
+        agent = self._registry.find(name)
+        if agent is None or agent.record is None or agent.approval is None:
+            return None, ()
+        number = agent.approval
+        deployed = await self._store.read(lambda reader: rows.get(reader, number))
+        return agent.record.manifest, deployed.nixos_options
+
+
+def _read_template(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,54 @@
+"""The start, stop and restart operations: one repeatable step each."""
+
+from pyglue.api.operator import Operation, OperationKind
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.audit import Audit
+from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.registry import Agent, Registry
+from pyglue.manifest import PinnedRecord
+from pyglue.store import agents as rows
+from pyglue.store.database import Store
+
+
+class Running:
+    """The machine of start, stop and restart."""
+
+    first = "run"
+
+    def __init__(
+        self, *, store: Store, registry: Registry, lifecycle: Lifecycle, audit: Audit
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._audit = audit
+
+    async def run(self, operation: Operation, step: str) -> str | None:  # noqa: ARG002
+        """Do what the kind says; starting what is well changes nothing."""
+        agent = self._registry.get(operation.agent)
+        wanted = operation.kind is not OperationKind.STOP
+        record = _deployed(agent) if wanted else None
+        await self._want(agent, wanted)
+        if record is None:
+            await self._lifecycle.stop(agent)
+        elif operation.kind is OperationKind.RESTART or agent.harness is None:
+            await self._lifecycle.restart(agent, record)
+        self._audit.record(operation.requested_by, operation.kind.value, agent.name, {})
+        return None
+
+    def recover(self, step: str) -> str | None:  # noqa: ARG002
+        """Nothing to mend: the agent is stopped and says why."""
+        return None
+
+    async def _want(self, agent: Agent, wanted: bool) -> None:
+        agent.wanted = wanted
+        await self._store.write(lambda tx: rows.set_wanted(tx, agent.name, wanted))
+
+
+def _deployed(agent: Agent) -> PinnedRecord:
+    if agent.record is None:
+        raise HiveError(
+            ErrorCode.AGENT_NOT_RUNNING,
+            f"{agent.name} has nothing deployed yet; approve a proposal first.",
+        )
+    return agent.record

@@ -1,0 +1,167 @@
+"""What the operator sees of the hive and its agents, put together for reading."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from pyglue import __version__
+from pyglue.api.common import NoParams
+from pyglue.api.manager import AgentParams
+from pyglue.api.operator import (
+    AgentDetail,
+    AgentsView,
+    AgentView,
+    ApprovalSummary,
+    HiveStatus,
+)
+from pyglue.config import HiveConfig
+from pyglue.git.export import read_file
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.approvals import pretty
+from pyglue.host.backends.base import Backend
+from pyglue.host.events import EventBus
+from pyglue.host.registry import Agent, Registry
+from pyglue.host.relay_api import RelayHub, start_of_day
+from pyglue.names import OPERATOR
+from pyglue.store import agents, approvals, messages, questions, usage
+from pyglue.store.agents import TurnSummary
+from pyglue.store.database import Reader, Store
+
+_LOG_LINES = 200
+
+
+@dataclass(frozen=True)
+class _Figures:
+    inbox: dict[str, int]
+    turns: dict[str, TurnSummary]
+    cost: dict[str, float]
+    pending: dict[str, int]
+
+
+def _figures(reader: Reader) -> _Figures:
+    return _Figures(
+        inbox=messages.waiting_counts(reader),
+        turns=agents.turn_summaries(reader),
+        cost=usage.spent_by_agent(reader, start_of_day()),
+        pending={row.agent: row.id for row in approvals.pending(reader)},
+    )
+
+
+class Views:
+    """Reads the store and the registry for the operator's pages."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        bus: EventBus,
+        backend: Backend,
+        relay: RelayHub,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._bus = bus
+        self._backend = backend
+        self._relay = relay
+        self._config = config
+        self._started_at = time.time()
+
+    async def status(self) -> HiveStatus:
+        """Return the hive at a glance."""
+
+        def counts(reader: Reader) -> tuple[int, int, int]:
+            return (
+                len(approvals.pending(reader)),
+                questions.open_count(reader, OPERATOR),
+                messages.waiting(reader, OPERATOR),
+            )
+
+        pending, asked, unread = await self._store.read(counts)
+        everyone = self._registry.all()
+        return HiveStatus(
+            version=__version__,
+            backend=self._backend.name,
+            isolation=self._backend.isolation,
+            model_source=self._model_source(),
+            warnings=self._warnings(),
+            started_at=self._started_at,
+            agents=len(everyone),
+            running=sum(agent.harness is not None for agent in everyone),
+            pending_approvals=pending,
+            open_questions=asked,
+            unread=unread,
+            last_seq=self._bus.last_seq,
+        )
+
+    def _model_source(self) -> str:
+        if self._config.relay.scripted:
+            return "scripted model (no API key): it plays a fixed scenario"
+        return self._config.relay.upstream_url
+
+    def _warnings(self) -> tuple[str, ...]:
+        lost = ("The relay is not connected: agents reach no model.",)
+        return (*self._backend.warnings, *(() if self._relay.attached() else lost))
+
+    async def agents(self, _params: NoParams) -> AgentsView:
+        """Return every agent."""
+        figures = await self._store.read(_figures)
+        return AgentsView(
+            agents=tuple(_view(agent, figures) for agent in self._registry.all())
+        )
+
+    async def agent(self, params: AgentParams) -> AgentDetail:
+        """Return one agent with what is pinned for it.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        agent = self._registry.get(params.agent)
+        figures = await self._store.read(_figures)
+        history = await self._store.read(
+            lambda reader: approvals.search(
+                reader, state=None, agent=agent.name, limit=20
+            )
+        )
+        tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
+        record = agent.record
+        return AgentDetail(
+            agent=_view(agent, figures),
+            manifest_json=None if record is None else pretty(record.encode()),
+            agent_nix=await self._agent_nix(agent),
+            approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
+            log_tail=tail,
+        )
+
+    async def _agent_nix(self, agent: Agent) -> str | None:
+        if agent.commit is None:
+            return None
+        repo = AppliedRepo(self._config.layout.applied(agent.name))
+        raw = await asyncio.to_thread(read_file, repo, agent.commit, "agent.nix")
+        return raw.decode("utf-8", "replace")
+
+
+def _view(agent: Agent, figures: _Figures) -> AgentView:
+    record = agent.applied or agent.record
+    turns = figures.turns.get(agent.name, TurnSummary(0, None))
+    return AgentView(
+        name=agent.name,
+        role=agent.role,
+        wanted=agent.wanted,
+        state=agent.state,
+        since_at=agent.since,
+        detail=agent.detail,
+        description="" if record is None else record.typed.description,
+        model="" if record is None else record.typed.model,
+        network=record is not None and record.typed.network,
+        manifest_sha256=None if record is None else record.sha256,
+        deployed_commit=agent.commit,
+        deployed_approval=agent.approval,
+        pending_approval=figures.pending.get(agent.name),
+        inbox=figures.inbox.get(agent.name, 0),
+        turns=turns.count,
+        last_turn_at=turns.last_at,
+        cost_today_usd=figures.cost.get(agent.name, 0.0),
+        problem=agent.problem,
+    )
