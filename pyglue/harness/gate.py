@@ -7,18 +7,28 @@ wildcard (``risky``). A refusal tells the model what is allowed. This is policy:
 boundary is the container.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from claude_agent_sdk import (
+    HookContext,
+    HookInput,
+    HookJSONOutput,
+    PreToolUseHookSpecificOutput,
+)
+from claude_agent_sdk.types import SyncHookJSONOutput
+
 from pyglue.harness import risky
 from pyglue.harness.shellwords import Command, RefusedError, ShellReader
 
-BASH: Final = "Bash"
-_RUNS_COMMANDS: Final = frozenset({BASH, "Monitor", "PowerShell", "REPL"})
+GATED: Final = frozenset({"Bash", "Monitor", "PowerShell", "REPL"})
 """Built-in tools that run a command line; all pass the same gate."""
 _SHOWN: Final = 40
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,13 +82,30 @@ class Gate:
         self._patterns = [Pattern(text) for text in bash_allow]
         self._reader = ShellReader()
 
+    async def hook(
+        self, call: HookInput, _use_id: str | None, _context: HookContext
+    ) -> HookJSONOutput:
+        """Answer the CLI's PreToolUse hook; whatever fails here is a refusal."""
+        try:
+            facts: dict[str, Any] = dict(call)
+            reason = self.refusal(facts["tool_name"], facts["tool_input"])
+        except Exception:
+            _log.exception("the gate failed")
+            reason = "The gate could not judge this call, so it is refused."
+        decided = PreToolUseHookSpecificOutput(
+            hookEventName="PreToolUse",
+            permissionDecision="allow" if reason is None else "deny",
+            permissionDecisionReason=reason or "The gate lets it through.",
+        )
+        return SyncHookJSONOutput(hookSpecificOutput=decided)
+
     def refusal(self, tool: str, arguments: dict[str, Any]) -> str | None:
         """Say why a tool call is refused; None lets it through."""
         if tool.startswith("mcp__"):
             return None  # the CLI holds these to the manifest's lists
         if tool not in self._tools:
             return f"The tool {tool[:60]!a} is not among the tools of this agent."
-        if tool not in _RUNS_COMMANDS:
+        if tool not in GATED:
             return None
         if arguments.get("run_in_background"):
             return "Commands in the background are not allowed; run it and wait."

@@ -1,0 +1,165 @@
+"""Turns what the CLI reports into live events and the figures of a turn.
+
+``turn`` feeds every message of the SDK to a ``Tally``. Events are shown as text
+only; long texts are cut, since the session's own transcript has them whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from claude_agent_sdk import (
+    AssistantMessage,
+    ContentBlock,
+    Message,
+    ResultMessage,
+    SystemMessage,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from pyglue.api.agent import TurnEventKind
+
+TEXT_LIMIT: Final = 16 * 1024
+"""Longest text in an event, in characters."""
+_VALUE_LIMIT: Final = 64 * 1024
+_ITEMS: Final = 64
+_DEPTH: Final = 6
+
+Emit = Callable[[TurnEventKind, dict[str, Any]], None]
+
+
+@dataclass
+class Tally:
+    """What a turn has done so far. ``context_tokens`` is what the model last read."""
+
+    emit: Emit
+    tool_calls: int = 0
+    context_tokens: int = 0
+    error: str | None = None
+    """The CLI's name for the last failed call, such as ``rate_limit``."""
+    session_id: str | None = None
+    text: str = ""
+    result: ResultMessage | None = None
+    was_compacted: bool = False
+    init: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, message: Message) -> None:
+        """Count one message of the CLI and emit what it means."""
+        if isinstance(message, AssistantMessage):
+            self._assistant(message)
+        elif isinstance(message, UserMessage):
+            self._user(message)
+        elif isinstance(message, SystemMessage):
+            self._system(message)
+        elif isinstance(message, ResultMessage):
+            self.result = message
+            self.session_id = message.session_id
+            self.emit(TurnEventKind.RESULT, {"text": clip(message.result or "")})
+
+    def _assistant(self, message: AssistantMessage) -> None:
+        if message.error is not None:
+            self.error = str(message.error)
+        elif message.usage and message.parent_tool_use_id is None:
+            self.context_tokens = tokens_read(message.usage)
+        for block in message.content:
+            self._block(block)
+
+    def _block(self, block: ContentBlock) -> None:
+        if isinstance(block, TextBlock):
+            self.text = block.text
+            self.emit(TurnEventKind.TEXT, {"text": clip(block.text)})
+        elif isinstance(block, ThinkingBlock):
+            self.emit(TurnEventKind.THINKING, {"text": clip(block.thinking)})
+        elif isinstance(block, ToolUseBlock):
+            self.tool_calls += 1
+            data = {
+                "id": block.id,
+                "name": clip(block.name),
+                "input": plain(block.input),
+            }
+            self.emit(TurnEventKind.TOOL_USE, data)
+
+    def _user(self, message: UserMessage) -> None:
+        if isinstance(message.content, str):
+            return
+        for block in message.content:
+            if isinstance(block, ToolResultBlock):
+                data = {
+                    "id": block.tool_use_id,
+                    "text": clip(_result_text(block)),
+                    "is_error": bool(block.is_error),
+                }
+                self.emit(TurnEventKind.TOOL_RESULT, data)
+
+    def _system(self, message: SystemMessage) -> None:
+        data = message.data
+        if message.subtype == "init":
+            self.init = data
+            self.session_id = data.get("session_id")
+        elif message.subtype == "api_retry":
+            names = ("attempt", "max_retries", "retry_delay_ms", "error_status")
+            self.emit(TurnEventKind.RETRY, {n: plain(data.get(n)) for n in names})
+        elif message.subtype == "permission_denied":
+            self.denied(str(data.get("tool_name")), str(data.get("message")))
+        elif message.subtype == "compact_boundary":
+            self.was_compacted = True
+            details = data.get("compact_metadata")
+            self.emit(TurnEventKind.COMPACTED, {"details": small(details)})
+
+    def denied(self, tool: str, reason: str) -> None:
+        """Emit that a tool call was refused."""
+        self.emit(TurnEventKind.DENIED, {"tool": clip(tool), "reason": clip(reason)})
+
+
+def tokens_read(usage: dict[str, Any]) -> int:
+    """Return how many tokens the model read, from the cache or not."""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return sum(count(usage.get(name)) for name in names)
+
+
+def count(value: object) -> int:
+    """Return a count that the CLI reported; 0 for anything else."""
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+
+
+def clip(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return ``text`` as UTF-8 can hold it, cut after ``limit`` characters."""
+    cut = text if len(text) <= limit else text[:limit] + "…"
+    return cut.encode(errors="replace").decode()
+
+
+def small(value: object) -> Any:  # noqa: ANN401
+    """Return a JSON value fit for an event: itself, or its text cut short."""
+    copy = plain(value)
+    encoded = msgspec.json.encode(copy)
+    return copy if len(encoded) <= _VALUE_LIMIT else clip(encoded.decode())
+
+
+def plain(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401
+    """Return a copy of a JSON value with long texts, lists and depths cut."""
+    if isinstance(value, str):
+        return clip(value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)[:40]
+    if depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        items = list(value.items())[:_ITEMS]
+        return {clip(str(k), 200): plain(v, depth - 1) for k, v in items}
+    if isinstance(value, list | tuple):
+        return [plain(item, depth - 1) for item in value[:_ITEMS]]
+    return clip(str(value))
+
+
+def _result_text(block: ToolResultBlock) -> str:
+    if isinstance(block.content, str):
+        return block.content
+    parts = [str(part.get("text", "")) for part in block.content or []]
+    return "\n".join(parts)

@@ -1,0 +1,122 @@
+"""The harness's one connection to hived, made anew for as long as the harness runs.
+
+hived may restart at any time: the link comes back by itself and says hello and the
+state again, and a running turn goes on. Leases belong to a connection, so ``loop``
+holds on to the very connection that its mail came on; everything else calls through
+the link and reaches hived over whichever connection there is.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pyglue import jsonrpc
+from pyglue.api.agent import (
+    STATE,
+    TURN_EVENT,
+    StateParams,
+    TurnEventKind,
+    TurnEventParams,
+)
+from pyglue.api.common import (
+    PROTOCOL,
+    AgentState,
+    HarnessReport,
+    HelloParams,
+    Method,
+    Params,
+    Result,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import Connection, Handlers
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+CLIENT: Final = "hive-agent"
+_FIRST_S: Final = 0.1
+_LONGEST_S: Final = 3.0
+_PATIENCE_S: Final = 30.0
+"""How long a tool call waits for hived to come back."""
+
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """Connects, reconnects, and carries calls and notes."""
+
+    def __init__(self, socket: Path, handlers: Handlers) -> None:
+        """``handlers`` answer what hived calls down the connection."""
+        self._socket = socket
+        self._handlers = handlers
+        self._connection: Connection | None = None
+        self._connected = asyncio.Event()
+        self._state: StateParams | None = None
+        self.turn: int | None = None
+        """The turn that events belong to."""
+
+    async def run(self, report: HarnessReport) -> None:
+        """Stay connected until cancelled; every hello carries ``report``."""
+        hello = HelloParams(protocol=PROTOCOL, client=CLIENT, harness=report)
+        pause = _FIRST_S
+        while True:
+            try:
+                connection = await jsonrpc.connect(
+                    self._socket, self._handlers, hello=hello
+                )
+            except HiveError as error:
+                _log.info("no connection to the hive: %s", error.message)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_S)
+                continue
+            pause = _FIRST_S
+            self._connection = connection
+            if self._state is not None:
+                connection.notify(STATE, self._state)
+            self._connected.set()
+            try:
+                await connection.wait_closed()
+                _log.info("the connection to the hive was lost")
+            finally:
+                self._connected.clear()
+                self._connection = None
+                connection.close()
+
+    async def connection(self) -> Connection:
+        """Return the connection, waiting for one for as long as it takes."""
+        while self._connection is None or self._connection.closed:
+            self._connected.clear()
+            await self._connected.wait()
+        return self._connection
+
+    async def call(
+        self, method: Method[P, R], params: P, *, timeout: float | None = None
+    ) -> R:
+        """Call over whichever connection there is.
+
+        Raises:
+            HiveError: as ``Connection.call``; ``unavailable`` when the hive does not
+                come back in time.
+        """
+        try:
+            connection = await asyncio.wait_for(self.connection(), _PATIENCE_S)
+        except TimeoutError:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                "The hive is not answering; it may be restarting. End your turn, or "
+                "try again in a minute.",
+            ) from None
+        return await connection.call(method, params, timeout=timeout)
+
+    def say(self, state: AgentState, detail: str | None = None) -> None:
+        """Report the harness's state, now and after every reconnect."""
+        self._state = StateParams(state=state, detail=detail)
+        if self._connection is not None:
+            self._connection.notify(STATE, self._state)
+
+    def emit(self, kind: TurnEventKind, data: dict[str, Any]) -> None:
+        """Send a live event; without a connection it is lost, like any live picture."""
+        if self._connection is not None:
+            event = TurnEventParams(turn=self.turn, kind=kind, data=data)
+            self._connection.notify(TURN_EVENT, event)

@@ -1,0 +1,155 @@
+"""hive-agent: the process in an agent's container that runs its turns.
+
+Loads the pinned record, starts the CLI once without a model call, says hello with
+what it found, then works until it is stopped. If something is wrong it says so in
+the hello and waits: hived decides what becomes of it.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue import paths
+from pyglue.api.agent import CANCEL_TURN
+from pyglue.api.common import HarnessReport
+from pyglue.errors import HiveError
+from pyglue.harness.forward import Forwarder
+from pyglue.harness.gate import Gate
+from pyglue.harness.hive_tools import hive_server
+from pyglue.harness.link import Link
+from pyglue.harness.load import Loaded, Places, fingerprint, load
+from pyglue.harness.loop import Loop, Pauses
+from pyglue.harness.options import CliOptions
+from pyglue.harness.preflight import check
+from pyglue.harness.session import Session
+from pyglue.jsonrpc import Handlers
+from pyglue.tools import agent_tools, manager_tools
+
+_STOP_S: Final = 3.0
+"""How long a running turn gets to end when the harness is told to stop."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run(
+    places: Places, stop: asyncio.Event, *, pauses: Pauses | None = None
+) -> None:
+    """Be the agent until ``stop`` is set.
+
+    Raises:
+        OSError: the pinned record cannot be read.
+    """
+    record = places.record.read_bytes()
+    link_handlers = Handlers()
+    link = Link(places.hive_socket, link_handlers)
+    try:
+        loaded = load(record)
+    except HiveError as error:
+        problem = f"The pinned record cannot be used: {error.message}"
+        sha256 = fingerprint(record)
+        report = HarnessReport(manifest_sha256=sha256, problem=problem)
+        await _only_report(link, report, stop)
+        return
+    async with Forwarder(places.model_socket) as forwarder:
+        options = _options(places, loaded, forwarder.url, link)
+        checked = await check(options, loaded.manifest)
+        report = HarnessReport(
+            manifest_sha256=loaded.sha256,
+            system=loaded.system,
+            cli_version=checked.cli_version,
+            servers=checked.servers,
+            problem=checked.problem,
+        )
+        if checked.problem is not None:
+            await _only_report(link, report, stop)
+            return
+        session = Session(
+            options,
+            places.session,
+            compact_at=loaded.manifest.auto_compact,
+            emit=link.emit,
+            say=link.say,
+        )
+        model = loaded.manifest.model
+        loop = Loop(link, session, model=model, pauses=pauses or Pauses())
+        link_handlers.on(CANCEL_TURN, loop.cancel)
+        async with _tasks(link.run(report), loop.run()):
+            await stop.wait()
+            await loop.finish(_STOP_S)
+
+
+def _options(places: Places, loaded: Loaded, url: str, link: Link) -> CliOptions:
+    manifest = loaded.manifest
+    tools = manager_tools(places.agents) if places.is_manager else agent_tools()
+    gate = Gate(tools=manifest.allowed_tools, bash_allow=manifest.bash.allow)
+    hive = hive_server(link, tools)
+    return CliOptions(loaded, places, base_url=url, hive=hive, gate=gate)
+
+
+async def _only_report(link: Link, report: HarnessReport, stop: asyncio.Event) -> None:
+    """Tell hived what is wrong, and wait until it stops this process."""
+    _log.error("%s", report.problem)
+    async with _tasks(link.run(report)):
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines beside the body; end them with it, and it with a failed one."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def _until_signal(places: Places) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(run(places, stop))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    await asyncio.wait({work}, timeout=_STOP_S + 1.0)
+    if not work.done():  # it was still looking at the CLI, or that does not end
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        return
+    await work
+
+
+def main() -> None:
+    """Entry point of ``hive-agent``."""
+    parser = argparse.ArgumentParser(prog="hive-agent", description=__doc__)
+    inside = paths.INSIDE
+    parser.add_argument("--run-dir", type=Path, default=Path(inside.run))
+    parser.add_argument("--state", type=Path, default=Path(inside.state))
+    parser.add_argument("--session", type=Path, default=Path(inside.session))
+    parser.add_argument("--agents", type=Path, default=Path(inside.agents))
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    places = Places(
+        run=arguments.run_dir,
+        state=arguments.state,
+        session=arguments.session,
+        agents=arguments.agents,
+    )
+    try:
+        asyncio.run(_until_signal(places))
+    except OSError as error:
+        sys.exit(f"hive-agent: {error}")
+
+
+if __name__ == "__main__":
+    main()
