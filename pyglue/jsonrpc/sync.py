@@ -86,12 +86,21 @@ class SyncClient:
             raise lost() from error
         return decode_result(envelope, method.result)
 
-    def notes(self) -> Iterator[Event | GapParams]:
-        """Block for the events of a subscription; ends when the connection does."""
-        self._sock.settimeout(None)
+    def notes(self, *, timeout: float | None = None) -> Iterator[Event | GapParams]:
+        """Block for the events of a subscription; ends when the connection does.
+
+        Raises:
+            HiveError: ``timeout`` when nothing came for ``timeout`` seconds.
+        """
         while True:
+            self._sock.settimeout(timeout)
             try:
                 envelope = self._notes.pop(0) if self._notes else self._read()
+            except TimeoutError:
+                self.close()  # a line may be half read
+                raise HiveError(
+                    ErrorCode.TIMEOUT, "Nothing happened in time."
+                ) from None
             except (OSError, ValueError, HiveError):
                 return
             if envelope.method == EVENT.name:

@@ -1,0 +1,260 @@
+"""The commands that ask hived: one call each, printed for people or as JSON."""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams, Result
+from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
+from pyglue.api.operator import CheckState, OperationState
+from pyglue.cli.show import approval_text, table
+from pyglue.display import visible
+from pyglue.errors import HiveError
+from pyglue.jsonrpc import SyncClient
+
+_WAIT_S: Final = 180.0
+_TEXT_MAX: Final = 2000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command prints, and how it exits."""
+
+    result: Result
+    text: str
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its arguments and its call."""
+
+    name: str
+    about: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    call: Callable[[SyncClient, argparse.Namespace], Answer]
+
+
+def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
+    """Call hived and print; an error in ``--json`` is an object too."""
+    try:
+        client = SyncClient(socket, client="hive", timeout=_WAIT_S + 10)
+        answer = command.call(client, arguments)
+        client.close()
+    except HiveError as error:
+        if not arguments.json:
+            raise
+        problem = {"error": {"code": error.code.value, "message": error.message}}
+        sys.stdout.write(msgspec.json.encode(problem).decode() + "\n")
+        return 1
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(answer.result).decode() + "\n")
+    else:
+        sys.stdout.write(answer.text + "\n")
+    return answer.code
+
+
+# --- arguments --------------------------------------------------------------------
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def _agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", metavar="NAME")
+
+
+def _id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", type=int, metavar="ID")
+
+
+def _approve_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument("--commit", required=True, metavar="SHA", help="as you saw it")
+    parser.add_argument(
+        "--manifest", required=True, metavar="HASH", help="as you saw it"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="do not wait for the end"
+    )
+
+
+def _deny_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument("--reason", required=True, metavar="TEXT")
+
+
+def _send_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("to", metavar="TO")
+    parser.add_argument("body", metavar="TEXT")
+
+
+def _spawn_arguments(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("--description", default="", metavar="TEXT")
+
+
+# --- calls ------------------------------------------------------------------------
+
+
+def _login(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.LOGIN_CODE, NoParams())
+    return Answer(result, f"Open this link once, within 10 minutes:\n{result.url}")
+
+
+def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.STATUS, NoParams())
+    rows = [
+        ("version", result.version),
+        ("backend", result.backend),
+        ("isolation", result.isolation),
+        ("model", result.model_source),
+        ("agents", f"{result.running} of {result.agents} run"),
+        ("approvals", f"{result.pending_approvals} wait"),
+        ("questions", f"{result.open_questions} open"),
+        ("inbox", f"{result.unread} unread"),
+        *(("WARNING", warning) for warning in result.warnings),
+    ]
+    return Answer(result, table(rows))
+
+
+def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.AGENTS, NoParams())
+    rows: list[Sequence[str]] = [("NAME", "STATE", "MODEL", "INBOX", "MANIFEST", "")]
+    for agent in result.agents:
+        rows.append(
+            (
+                agent.name,
+                agent.state.value,
+                agent.model,
+                str(agent.inbox),
+                (agent.manifest_sha256 or "-")[:12],
+                visible(agent.problem or agent.detail or ""),
+            )
+        )
+    return Answer(result, table(rows))
+
+
+def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.APPROVALS, api.ApprovalsParams())
+    rows: list[Sequence[str]] = [("ID", "AGENT", "STATE", "COMMIT", "WIDENS", "")]
+    for row in result.approvals:
+        rows.append(
+            (
+                str(row.id),
+                row.agent,
+                row.state.value,
+                row.commit[:12],
+                str(len(row.widens)),
+                visible(row.description, limit=60),
+            )
+        )
+    return Answer(result, table(rows))
+
+
+def _approval(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.APPROVAL, api.ApprovalParams(id=arguments.id))
+    return Answer(result, approval_text(result))
+
+
+def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = api.ApproveParams(
+        id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
+    )
+    number = client.call(api.APPROVE, params).operation
+    return _operation(client, number, wait=not arguments.no_wait)
+
+
+def _operation(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
+    if wait and sys.stderr.isatty():
+        sys.stderr.write(f"Operation {number} runs …\n")
+    seconds = _WAIT_S if wait else 0.0
+    params = api.OperationParams(id=number, wait_seconds=seconds)
+    result = client.call(api.OPERATION, params)
+    text = f"Operation {number} ({result.kind.value} {result.agent}): "
+    text += f"{result.state.value}"
+    if result.error is not None:
+        text += f". {visible(result.error, limit=_TEXT_MAX)}"
+    return Answer(result, text, int(result.state is OperationState.FAILED))
+
+
+def _deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = api.DenyParams(id=arguments.id, reason=arguments.reason)
+    result = client.call(api.DENY, params)
+    return Answer(result, f"Approval {arguments.id} is denied.")
+
+
+def _send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = api.OperatorSendParams(to=arguments.to, body=arguments.body)
+    result = client.call(api.OPERATOR_SEND, params)
+    return Answer(result, f"Message {result.id} is sent to {arguments.to}.")
+
+
+def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.INBOX, api.InboxParams())
+    blocks = []
+    for entry in reversed(result.messages):
+        message = entry.message
+        at = datetime.datetime.fromtimestamp(message.sent_at, datetime.UTC)
+        unread = "" if entry.read else " · unread"
+        head = f"[{message.id}] {message.sender} · {at:%Y-%m-%d %H:%M:%S}Z{unread}"
+        body = "\n".join(
+            visible(line, limit=_TEXT_MAX) for line in message.body.split("\n")
+        )
+        blocks.append(f"{head}\n{body}")
+    return Answer(result, "\n\n".join(blocks) or "The inbox is empty.")
+
+
+def _spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = SpawnParams(name=arguments.agent, description=arguments.description)
+    result = client.call(api.SPAWN, params)
+    text = f"Approval {result.approval} waits for you: hive approval {result.approval}"
+    return Answer(result, text)
+
+
+def _start(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return _operation(client, client.call(START, params).operation)
+
+
+def _stop(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return _operation(client, client.call(STOP, params).operation)
+
+
+def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return _operation(client, client.call(RESTART, params).operation)
+
+
+def _doctor(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.DOCTOR, NoParams())
+    rows = [(c.state.value.upper(), c.name, visible(c.message)) for c in result.checks]
+    bad = any(check.state is CheckState.PROBLEM for check in result.checks)
+    return Answer(result, table(rows), int(bad))
+
+
+COMMANDS: Final = (
+    Command("login", "print a link to the dashboard that works once", _nothing, _login),
+    Command("status", "the hive at a glance", _nothing, _status),
+    Command("agents", "list the agents", _nothing, _agents),
+    Command("approvals", "list the proposals, newest first", _nothing, _approvals),
+    Command("approval", "show a proposal with its diff", _id, _approval),
+    Command("approve", "approve what you saw", _approve_arguments, _approve),
+    Command("deny", "deny a proposal with a reason", _deny_arguments, _deny),
+    Command("send", "send a message to an agent", _send_arguments, _send),
+    Command("inbox", "show the operator's inbox", _nothing, _inbox),
+    Command("spawn", "propose a new agent", _spawn_arguments, _spawn),
+    Command("start", "start an agent", _agent, _start),
+    Command("stop", "stop an agent", _agent, _stop),
+    Command("restart", "restart an agent", _agent, _restart),
+    Command("doctor", "look for what is wrong", _nothing, _doctor),
+)

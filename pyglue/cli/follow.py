@@ -1,0 +1,77 @@
+"""Waiting for the hive to get somewhere, by its events and without polling."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.operator import AGENTS, SUBSCRIBE, SubscribeParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+T = TypeVar("T")
+
+_PATIENCE_S: Final = 90.0
+
+
+def until(
+    client: SyncClient,
+    look: Callable[[], T | None],
+    *,
+    what: str,
+    patience_s: float = _PATIENCE_S,
+) -> T:
+    """Call ``look`` now and after every event until it finds something.
+
+    ``client`` must be subscribed. ``patience_s`` is the longest silence in seconds.
+
+    Raises:
+        HiveError: ``timeout`` or ``unavailable``, saying what did not happen.
+    """
+    found = look()
+    if found is not None:
+        return found
+    try:
+        for _event in client.notes(timeout=patience_s):
+            found = look()
+            if found is not None:
+                return found
+    except HiveError as error:
+        raise HiveError(
+            error.code, f"{what} did not happen: {error.message}"
+        ) from error
+    raise HiveError(ErrorCode.UNAVAILABLE, f"{what} did not happen: hived is gone.")
+
+
+def subscribe(client: SyncClient) -> None:
+    """Begin to receive events on ``client``."""
+    client.call(SUBSCRIBE, SubscribeParams())
+
+
+def agents_known(client: SyncClient, names: Iterable[str]) -> None:
+    """Return when hived has these agents, running or not."""
+    wanted = set(names)
+    subscribe(client)
+
+    def look() -> bool | None:
+        known = {agent.name for agent in client.call(AGENTS, NoParams()).agents}
+        return True if wanted <= known else None
+
+    until(client, look, what=f"the start of {', '.join(sorted(wanted))}")
+
+
+def agents_idle(client: SyncClient, names: Iterable[str]) -> None:
+    """Return when all these agents wait for mail; ``client`` is subscribed."""
+    wanted = set(names)
+
+    def look() -> bool | None:
+        agents = client.call(AGENTS, NoParams()).agents
+        for agent in agents:
+            if agent.name in wanted and agent.state is AgentState.FAILED:
+                problem = agent.problem or agent.detail
+                raise HiveError(
+                    ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} failed: {problem}"
+                )
+        idle = {agent.name for agent in agents if agent.state is AgentState.IDLE}
+        return True if wanted <= idle else None
+
+    until(client, look, what=f"the start of {', '.join(sorted(wanted))}")

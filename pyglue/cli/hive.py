@@ -1,0 +1,84 @@
+"""``hive``: everything that the dashboard does, and starting a local hive.
+
+Every command takes ``--json``. Errors are one sentence on stderr and exit code 1,
+wrong usage is 2. What agents wrote is printed with control characters made visible.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pyglue import __version__
+from pyglue.cli import commands, demo, manifest, run
+from pyglue.errors import HiveError
+
+_DEFAULT_STATE: Final = ".hive"
+_SOCKET: Final = "/run/hyperhive/operator.sock"
+
+
+def _socket(arguments: argparse.Namespace) -> Path:
+    """Return the operator's socket: asked for, of the local hive, or the system's."""
+    if arguments.socket is not None:
+        return Path(arguments.socket)
+    local = _state(arguments) / "run" / "operator.sock"
+    return local if local.exists() or not Path(_SOCKET).exists() else Path(_SOCKET)
+
+
+def _state(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.state or os.environ.get("HIVE_STATE") or _DEFAULT_STATE)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+    common.add_argument("--state", help="state directory (HIVE_STATE, default .hive)")
+    common.add_argument("--socket", help="hived's operator socket")
+    parser = argparse.ArgumentParser(prog="hive", description="Operate a hive.")
+    parser.add_argument("--version", action="version", version=__version__)
+    rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        return rooms.add_parser(name, help=about, description=about, parents=[common])
+
+    running = add("run", "start a local hive in the foreground")
+    run.add_arguments(running)
+    running.set_defaults(call=lambda arguments: run.run(_state(arguments), arguments))
+    playing = add("demo", "play the whole story headless and check its end")
+    demo.add_arguments(playing)
+    playing.set_defaults(call=demo.run)
+    printing = add("manifest", "print the manifest of an agent's directory")
+    manifest.add_arguments(printing)
+    printing.set_defaults(call=manifest.run)
+    for command in commands.COMMANDS:
+        sub = add(command.name, command.about)
+        command.declare(sub)
+        sub.set_defaults(call=_remote(command))
+    return parser
+
+
+def _remote(command: commands.Command) -> Callable[[argparse.Namespace], int]:
+    return lambda arguments: commands.run(command, _socket(arguments), arguments)
+
+
+def main() -> None:
+    """Run one command and exit."""
+    arguments = build_parser().parse_args()
+    try:
+        code = arguments.call(arguments)
+    except HiveError as error:
+        sys.stderr.write(f"hive: {error.message}\n")
+        code = 1
+    except BrokenPipeError:
+        code = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The embedded default: a whole hive as children of one process.
+
+Used by ``hive run`` (in the foreground) and ``hive demo``. Starts hived, hive-relay
+and hive-web, and the scripted model when there is no API key; what one of them needs
+of another waits for its readiness message (sd_notify), not for time to pass. Started
+by root, each part runs as a user of its own. When this process ends, so do they.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyglue.config import HiveConfig, Ids, RelayConfig, WebConfig, dump
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc.sockets import short_path
+from pyglue.process import Child, LogFile, RunAs
+
+LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
+"""Users without an entry in passwd, for a hive that root started by hand."""
+
+_READY_S: Final = 60.0
+_STOP_S: Final = 8.0
+_LISTENING: Final = re.compile(r"(http://127\.0\.0\.1:\d+)")
+_KEPT_ENV: Final = (
+    "PATH",
+    "LANG",
+    "HIVE_SHARE",
+    "HIVE_UNSAFE_NO_SANDBOX",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions:
+    """What ``hive run`` was asked for. ``script`` is what the stand-in model plays."""
+
+    state: Path
+    port: int
+    api_key: str | None
+    script: Path
+    agents: tuple[str, ...]
+    upstream: str = "https://api.anthropic.com"
+
+
+@dataclass
+class LocalHive:
+    """A running local hive."""
+
+    options: LocalOptions
+    say: Callable[[str], None]
+    config: HiveConfig = field(init=False)
+    _children: dict[str, Child] = field(default_factory=dict)
+    _logs: list[LogFile] = field(default_factory=list)
+    _room: Path = field(init=False)
+
+    async def start(self) -> None:
+        """Start everything; return when the dashboard answers.
+
+        Raises:
+            HiveError: what kept a part from starting, with the end of its log.
+        """
+        state = self.options.state.resolve()
+        state.mkdir(parents=True, exist_ok=True)
+        (state / "logs").mkdir(exist_ok=True)
+        self._room = Path(tempfile.mkdtemp(prefix="hive-"))
+        self._room.chmod(0o711)
+        upstream = self.options.upstream
+        if self.options.api_key is None:
+            upstream = await self._start_model()
+        self.config = self._configure(state, upstream)
+        config_file = self._room / "config.json"
+        config_file.write_bytes(dump(self.config))
+        config_file.chmod(0o644)
+        ids = self.config.ids
+        argv = ["--config", str(config_file)]
+        hived = self._spawn("hived", "pyglue.host.main", argv, notify=True)
+        web = self._spawn(
+            "hive-web", "pyglue.web.main", argv, notify=True, uid=ids and ids.web
+        )
+        self._spawn("hive-relay", "pyglue.relay.main", argv, uid=ids and ids.relay)
+        await asyncio.gather(hived, web)
+
+    async def stop(self) -> None:
+        """End every child, hived last so that mail goes back in order."""
+        order = ["hive-web", "hived", "hive-relay", "scripted-model"]
+        for name in order:
+            child = self._children.pop(name, None)
+            if child is not None:
+                await child.terminate(_STOP_S)
+        for log in self._logs:
+            log.close()
+        shutil.rmtree(self._room, ignore_errors=True)
+
+    async def ended(self) -> str:
+        """Return when a child ended by itself, with a sentence that says which."""
+        tasks = {
+            asyncio.create_task(child.wait()): name
+            for name, child in self._children.items()
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            name = tasks[done.pop()]
+            return f"{name} ended. {self._tail(name)}"
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    # --- parts ------------------------------------------------------------------------
+
+    def _configure(self, state: Path, upstream: str) -> HiveConfig:
+        root = os.geteuid() == 0
+        private = state / "private"
+        private.mkdir(exist_ok=True, mode=0o711)
+        key_file = private / "api-key"
+        key = self.options.api_key
+        _write_secret(key_file, key or "scripted", LOCAL_IDS.relay if root else None)
+        port = self.options.port
+        return HiveConfig(
+            state_dir=str(state),
+            runtime_dir=str(state / "run"),
+            ids=LOCAL_IDS if root else None,
+            web=WebConfig(port=port, external_url=f"http://127.0.0.1:{port}"),
+            relay=RelayConfig(
+                upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
+            ),
+            agents=self.options.agents,
+        )
+
+    async def _start_model(self) -> str:
+        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def on_line(line: str) -> None:
+            match = _LISTENING.search(line)
+            if match and not found.done():
+                found.set_result(match[1])
+
+        argv = ["--port", "0", "--script", str(self.options.script)]
+        child = self._child(
+            "scripted-model", "pyglue.demo.scripted_model", argv, on_line
+        )
+        return await self._first("scripted-model", child, found)
+
+    def _spawn(
+        self,
+        name: str,
+        module: str,
+        argv: list[str],
+        *,
+        notify: bool = False,
+        uid: int | None = None,
+    ) -> asyncio.Task[None]:
+        """Start a daemon; the task ends when it says that it is ready."""
+        ready = _Readiness(self._room / f"{name}.notify", uid) if notify else None
+        env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
+        run_as = None if uid is None else RunAs(uid, uid)
+        child = self._child(name, module, argv, None, env=env, run_as=run_as)
+        return asyncio.create_task(self._ready(name, child, ready))
+
+    async def _ready(self, name: str, child: Child, ready: "_Readiness | None") -> None:
+        if ready is not None:
+            await self._first(name, child, ready.future)
+            ready.close()
+
+    def _child(
+        self,
+        name: str,
+        module: str,
+        argv: list[str],
+        on_line: Callable[[str], None] | None,
+        *,
+        env: Mapping[str, str] | None = None,
+        run_as: RunAs | None = None,
+    ) -> Child:
+        log = LogFile(self.options.state.resolve() / "logs" / f"{name}.log")
+        self._logs.append(log)
+        kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
+        child = Child.start(
+            [sys.executable, "-P", "-m", module, *argv],
+            env={
+                **kept,
+                "PYTHONUNBUFFERED": "1",
+                "HOME": "/nonexistent",
+                **(env or {}),
+            },
+            log=log,
+            on_line=on_line,
+            run_as=run_as,
+        )
+        self._children[name] = child
+        return child
+
+    async def _first(
+        self, name: str, child: Child, found: "asyncio.Future[str]"
+    ) -> str:
+        exit_task = asyncio.create_task(child.wait())
+        done, _ = await asyncio.wait(
+            {exit_task, found},
+            timeout=_READY_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        exit_task.cancel()
+        if found in done:
+            return found.result()
+        what = "ended at once" if done else f"was not ready in {_READY_S:g} s"
+        raise HiveError(ErrorCode.UNAVAILABLE, f"{name} {what}. {self._tail(name)}")
+
+    def _tail(self, name: str) -> str:
+        child = self._children.get(name)
+        lines = [] if child is None else [line for line in child.lines if line.strip()]
+        log = self.options.state / "logs" / f"{name}.log"
+        return f"It said last: {lines[-1] if lines else 'nothing'} (all of it: {log})"
+
+
+class _Readiness:
+    """A NOTIFY_SOCKET for one child: the future holds its READY message."""
+
+    def __init__(self, path: Path, uid: int | None) -> None:
+        self.path = path
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[str] = self._loop.create_future()
+        self._socket = socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        )
+        with short_path(path) as name:
+            self._socket.bind(name)
+        path.chmod(0o600)
+        if uid is not None:
+            os.chown(path, uid, uid)
+        self._loop.add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        message = self._socket.recv(4096).decode("utf-8", "replace")
+        if "READY=1" in message and not self.future.done():
+            self.future.set_result(message)
+
+    def close(self) -> None:
+        """Stop listening; later messages are of no interest."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+
+def _write_secret(path: Path, text: str, uid: int | None) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    if uid is not None:
+        os.chown(path, uid, uid)
+
+
+def seconds_since(start: float) -> str:
+    """Return a duration for people."""
+    return f"{time.monotonic() - start:.1f} s"
