@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyglue.config import HiveConfig, Ids, RelayConfig, WebConfig, dump
 from pyglue.errors import ErrorCode, HiveError
@@ -31,6 +31,7 @@ LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
 _LISTENING: Final = re.compile(r"(http://127\.0\.0\.1:\d+)")
+_CHILD_ENV: Final = {"PYTHONUNBUFFERED": "1", "HOME": "/nonexistent"}
 _KEPT_ENV: Final = (
     "PATH",
     "LANG",
@@ -89,9 +90,18 @@ class LocalHive:
         argv = ["--config", str(config_file)]
         hived = self._spawn("hived", "pyglue.host.main", argv, notify=True)
         web = self._spawn(
-            "hive-web", "pyglue.web.main", argv, notify=True, uid=ids and ids.web
+            "hive-web",
+            "pyglue.web.main",
+            argv,
+            notify=True,
+            uid=None if ids is None else ids.web,
         )
-        self._spawn("hive-relay", "pyglue.relay.main", argv, uid=ids and ids.relay)
+        self._spawn(
+            "hive-relay",
+            "pyglue.relay.main",
+            argv,
+            uid=None if ids is None else ids.relay,
+        )
         await asyncio.gather(hived, web)
 
     async def stop(self) -> None:
@@ -206,16 +216,15 @@ class LocalHive:
     async def _first(
         self, name: str, child: Child, found: "asyncio.Future[str]"
     ) -> str:
-        exit_task = asyncio.create_task(child.wait())
-        done, _ = await asyncio.wait(
-            {exit_task, found},
-            timeout=_READY_S,
-            return_when=asyncio.FIRST_COMPLETED,
+        ended = asyncio.ensure_future(child.wait())
+        waiting: list[asyncio.Future[Any]] = [asyncio.shield(found), ended]
+        await asyncio.wait(
+            waiting, timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED
         )
-        exit_task.cancel()
-        if found in done:
+        if found.done():
+            ended.cancel()
             return found.result()
-        what = "ended at once" if done else f"was not ready in {_READY_S:g} s"
+        what = "ended at once" if ended.done() else f"was not ready in {_READY_S:g} s"
         raise HiveError(ErrorCode.UNAVAILABLE, f"{name} {what}. {self._tail(name)}")
 
     def _tail(self, name: str) -> str:
