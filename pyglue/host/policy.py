@@ -1,0 +1,215 @@
+"""What a proposal does to an agent's power, in words; and the operator's limits.
+
+Called by ``proposals`` with manifests that are already validated. ``diff_policy``
+walks the trusted options as the schema has them, so a new option is compared without
+a line here; each option's kind says how (``policy_kinds``). What is not comparable
+or not known counts as widening. ``check_operator_limits`` is the wall: no agent.nix
+gets past it, whoever approves.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pyglue import models
+from pyglue.api.operator import Effect, PolicyChange
+from pyglue.config import OperatorLimits
+from pyglue.display import listed, quoted, visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.policy_kinds import compare
+from pyglue.host.policy_words import Difference, Resolve, capitalised, value_at
+from pyglue.manifest import canonical
+from pyglue.manifest_schema import ROOT, Option, Schema, option_path
+from pyglue.manifest_types import Manifest
+
+_ORDER: Final = tuple(Effect)
+
+
+def diff_policy(
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    nixos_before: Sequence[str],
+    nixos_after: Sequence[str],
+    *,
+    schema: Schema | None = None,
+    resolve: Resolve = models.resolve,
+    system_changed: bool | None = True,
+) -> tuple[PolicyChange, ...]:
+    """Return every change between two manifests, what widens first.
+
+    ``before`` is None for a new agent: it is compared with the defaults, and the first
+    neutral sentence says so. The ``nixos`` paths are the options that agent.nix sets
+    outside ``hyperhive``; only their names are known, so one that stays set may have
+    changed: ``system_changed`` False says that the evaluated systems are the same, None
+    that this hive evaluates none.
+    """
+    options = (schema or Schema.load()).options
+    changes = list(_new_agent(options, after)) if before is None else []
+    for option in options:
+        difference = Difference(
+            option=option,
+            path=option.path,
+            before=value_at(before or {}, option),
+            after=value_at(after, option),
+            resolve=resolve,
+        )
+        changes.extend(compare(difference))
+    changes.extend(_unknown(options, before or {}, after))
+    changes.extend(_nixos(nixos_before, nixos_after, system_changed))
+    return tuple(sorted(changes, key=lambda change: _ORDER.index(change.effect)))
+
+
+def _new_agent(
+    options: Sequence[Option], after: Mapping[str, Any]
+) -> Iterator[PolicyChange]:
+    """Say what the comparison is with, and what the defaults leave open."""
+    left_open = []
+    for option in options:
+        words = option.words
+        if option.default is None and value_at(after, option) is None:
+            if option.widens == "add" and words.may is not None:
+                left_open.append(f"it may {words.may} {words.null or 'anything'}")
+            elif option.widens == "raise" and words.default is None:
+                left_open.append(f"it has no {words.name or option_path(option.path)}")
+    sentence = "A new agent, compared with the defaults."
+    if left_open:
+        sentence += f" What these leave open: {listed(left_open)}."
+    yield PolicyChange(
+        option=ROOT,
+        effect=Effect.NEUTRAL,
+        sentence=sentence,
+        before=None,
+        after=canonical(after).decode(),
+    )
+
+
+def _unknown(
+    options: Sequence[Option], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[PolicyChange]:
+    """Compare what the schema does not name: an older or newer version's options."""
+    old = dict(_beyond(options, before, ()))
+    new = dict(_beyond(options, after, ()))
+    for path in sorted({*old, *new}):
+        was = canonical(old[path]).decode() if path in old else None
+        now = canonical(new[path]).decode() if path in new else None
+        if was == now:
+            continue
+        what = f"{option_path(path)}, which this version of the hive does not know,"
+        if now is None:
+            sentence = f"{what} is gone (was: {visible(was or '')})."
+        else:
+            sentence = f"{what} is set to {visible(now)}."
+        yield PolicyChange(
+            option=option_path(path),
+            effect=Effect.WIDENS,
+            sentence=sentence,
+            before=was,
+            after=now,
+        )
+
+
+def _beyond(
+    options: Sequence[Option], tree: Mapping[str, Any], above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    paths = {option.path for option in options}
+    groups = {path[:depth] for path in paths for depth in range(1, len(path))}
+    for name, value in tree.items():
+        here = (*above, name)
+        if here in groups and isinstance(value, Mapping):
+            yield from _beyond(options, value, here)
+        elif here not in paths:
+            yield here, value
+
+
+def _nixos(
+    before: Sequence[str], after: Sequence[str], system_changed: bool | None
+) -> Iterator[PolicyChange]:
+    old, new = set(before), set(after)
+    for path in sorted(new - old):
+        shown = visible(path)
+        yield _outside(
+            path,
+            Effect.WIDENS,
+            f"The NixOS option {shown} is set outside {ROOT}: it can change anything "
+            "in the agent's container. Read its lines in the text diff.",
+        )
+    for path in sorted(old - new):
+        yield _outside(
+            path,
+            Effect.BEHAVIOUR,
+            f"The NixOS option {visible(path)} is no longer set outside {ROOT}: the "
+            "container goes back to the hive's own value.",
+        )
+    kept = sorted(old & new)
+    if kept and system_changed is not False:
+        names = listed(map(visible, kept))
+        sentence = f"Still set outside {ROOT}: {names}. "
+        if system_changed:
+            sentence += "The values may have changed: read the text diff."
+        else:
+            sentence += "This hive runs agents without NixOS, so it has no effect."
+        effect = Effect.WIDENS if system_changed else Effect.NEUTRAL
+        yield _outside("NixOS", effect, sentence)
+
+
+def _outside(path: str, effect: Effect, sentence: str) -> PolicyChange:
+    return PolicyChange(
+        option=visible(path), effect=effect, sentence=sentence, before=None, after=None
+    )
+
+
+def check_operator_limits(
+    manifest: Manifest,
+    limits: OperatorLimits,
+    *,
+    resolve: Resolve = models.resolve,
+) -> None:
+    """Refuse a manifest that asks for more than this hive's operator allows at all.
+
+    A cost limit of ``null`` is fine: the relay takes the operator's then. Server tools
+    count as network, because what they do reaches the internet.
+
+    Raises:
+        HiveError: ``operator_limit`` with everything that is too much.
+    """
+    found = [
+        *_model_limit(manifest, limits, resolve),
+        *_cost_limit(manifest, limits),
+        *_network_limit(manifest, limits),
+    ]
+    if found:
+        raise HiveError(
+            ErrorCode.OPERATOR_LIMIT,
+            f"The operator of this hive does not allow this: {' '.join(found)} Change "
+            "agent.nix, or ask the operator.",
+            details={"problems": found},
+        )
+
+
+def _model_limit(
+    manifest: Manifest, limits: OperatorLimits, resolve: Resolve
+) -> Iterator[str]:
+    if limits.models is None:
+        return
+    found = resolve(manifest.model)
+    wanted = found.id if found is not None else manifest.model
+    allowed = [resolve(name) for name in limits.models]
+    ids = {known.id for known in allowed if known is not None} | set(limits.models)
+    if wanted not in ids:
+        names = listed(map(quoted, limits.models)) or "none"
+        yield f"The model {quoted(manifest.model)} is not one of: {names}."
+
+
+def _cost_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    asked, most = manifest.limits.cost_per_day_usd, limits.cost_per_day_usd
+    if asked is not None and most is not None and asked > most:
+        yield f"A daily cost of ${asked:g} is more than ${most:g}."
+
+
+def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if limits.network:
+        return
+    if manifest.network:
+        yield "No agent may have a network."
+    if manifest.server_tools:
+        tools = capitalised(listed(manifest.server_tools))
+        yield f"{tools} would reach the internet for the agent."

@@ -1,0 +1,44 @@
+"""Names of environment variables that give power over programs, and which.
+
+Used by the policy diff: every variable that is set or changed widens, and for these
+the operator is told what the name does. A name that is not listed may still matter
+to some program; the list is for words, not for what counts.
+"""
+
+from fnmatch import fnmatchcase
+from typing import Final
+
+_EVERY: Final = "it can change what every program does"
+_SHELL: Final = "it can change what every shell command does"
+_RUN: Final = "it can name a program that others then run"
+_LANGUAGE: Final = "it can make every program in that language run other code"
+_MODEL: Final = "it changes how the agent reaches its model, or what the CLI does"
+_TRAFFIC: Final = "it can send network traffic elsewhere"
+_TRUST: Final = "it changes which servers are trusted"
+_FILES: Final = "it changes where programs look for their settings"
+
+_MEANINGS: Final = (
+    (("PATH", "LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "MALLOC_*"), _EVERY),
+    (("LOCPATH", "NLSPATH", "TERMINFO*", "GETCONF_DIR", "LOCALDOMAIN"), _EVERY),
+    (("BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "BASH_*", "IFS", "CDPATH"), _SHELL),
+    (("PROMPT_COMMAND", "PS[0-4]", "GLOBIGNORE", "ZDOTDIR", "FPATH"), _SHELL),
+    (("GIT_*", "SSH_*", "SHELL", "EDITOR", "VISUAL", "PAGER", "*_PAGER"), _RUN),
+    (("*_EDITOR", "*_ASKPASS", "BROWSER", "LESSOPEN", "LESSCLOSE"), _RUN),
+    (("CC", "CXX", "MAKEFLAGS", "MAKEFILES", "RSYNC_RSH", "NIX_*"), _RUN),
+    (("NODE_TLS_*", "NODE_EXTRA_CA_CERTS", "SSL_*", "*_CA_BUNDLE"), _TRUST),
+    (("NODE_*", "NPM_*", "npm_*", "BUN_*", "DENO_*"), _LANGUAGE),
+    (("PYTHON*", "PIP_*", "UV_*", "VIRTUAL_ENV", "PERL*", "RUBY*"), _LANGUAGE),
+    (("GEM_*", "LUA_*", "PHP*", "JAVA_*", "JDK_*", "_JAVA_*"), _LANGUAGE),
+    (("CLASSPATH", "RUST*", "CARGO*", "GO*", "DOTNET_*"), _LANGUAGE),
+    (("ANTHROPIC_*", "CLAUDE*", "MCP_*", "DISABLE_*", "HIVE_*"), _MODEL),
+    (("*_PROXY", "*_proxy", "HOSTALIASES", "RES_OPTIONS", "*_BASE_URL"), _TRAFFIC),
+    (("HOME", "XDG_*", "TMPDIR", "TMP", "TEMP", "CURL_HOME"), _FILES),
+)
+
+
+def power(name: str) -> str | None:
+    """Return what a variable of this name can do, or None if nothing is known."""
+    for patterns, meaning in _MEANINGS:
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            return meaning
+    return None

@@ -1,0 +1,111 @@
+"""One option that differs, and the words to say so with.
+
+Called by ``policy`` and its kinds. No option's name stands here: the words come with
+the options from modules/agent/options.nix, and an option without words still gets a
+sentence from its path and description.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from pyglue.api.operator import Effect, PolicyChange
+from pyglue.display import command_line, quoted, visible
+from pyglue.manifest import canonical
+from pyglue.manifest_schema import Option, option_path
+
+
+class Priced(Protocol):
+    """A model as the alias table knows it; a higher ``rank`` costs more."""
+
+    @property
+    def id(self) -> str:
+        """Full id."""
+
+    @property
+    def rank(self) -> float:
+        """Order of price."""
+
+
+Resolve = Callable[[str], Priced | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One option with its value before and after; ``owner`` is ``" of the …"``.
+
+    ``part`` says that this is one entry of the option, where None means: none there.
+    """
+
+    option: Option
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+    resolve: Resolve
+    owner: str = ""
+    part: bool = False
+
+    @property
+    def what(self) -> str:
+        """Name the option, capitalised, with what it belongs to."""
+        name = self.option.words.name
+        if name is not None:
+            return f"{capitalised(name)}{self.owner}"
+        return f"The option {option_path(self.path)}{hint(self.option)}"
+
+    def say(self, value: object) -> str:
+        """Write a value of the option for people."""
+        words = self.option.words
+        if value is None:
+            return words.null or words.default or "nothing"
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if isinstance(value, int | float):
+            return f"{words.prefix}{value}{words.suffix}"
+        if isinstance(value, str):
+            return quoted(value) if value else "nothing"
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return command_line(value) if value else "nothing"
+        return visible(canonical(value).decode())
+
+    def change(self, effect: Effect, sentence: str) -> PolicyChange:
+        """Return the finished change, with what is always said where it widens."""
+        also = self.option.words.also
+        if also is not None and effect is Effect.WIDENS:
+            sentence = f"{sentence} {also}"
+        return PolicyChange(
+            option=option_path(self.path),
+            effect=effect,
+            sentence=sentence,
+            before=self._json(self.before),
+            after=self._json(self.after),
+        )
+
+    def at(self, name: str, before: object, after: object) -> "Difference":
+        """Return one entry of this option; None means that there is none."""
+        path = (*self.path, name)
+        return replace(self, path=path, before=before, after=after, part=True)
+
+    def _json(self, value: object) -> str | None:
+        return None if self.part and value is None else canonical(value).decode()
+
+
+def value_at(tree: Mapping[str, Any], option: Option) -> object:
+    """Return the option's value in ``tree``, its default where there is none."""
+    value: object = tree
+    for part in option.path:
+        if not isinstance(value, Mapping) or part not in value:
+            return option.default
+        value = value[part]
+    return value
+
+
+def hint(option: Option) -> str:
+    """Return the first sentence of the option's description in brackets."""
+    first = " ".join(option.description.split()).split(". ")[0].rstrip(".")
+    return f" ({visible(first, limit=200)})" if first else ""
+
+
+def capitalised(text: str) -> str:
+    """Make the first letter a capital and leave the rest."""
+    return text[:1].upper() + text[1:]
