@@ -1,0 +1,269 @@
+"""Programs run to their end, or are ended: limits, ids, groups, output, logs."""
+
+import asyncio
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.process import (
+    Child,
+    LogFile,
+    Rlimits,
+    RunAs,
+    describe_exit,
+    run,
+    run_sync,
+)
+
+ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+NOBODY = RunAs(65534, 65534)
+SH = ["sh", "-c"]
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def gone(pid: int) -> bool:
+    """Wait for ``pid``, not a child of ours, to be dead; init may reap it later."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], 10)[0])
+    finally:
+        os.close(fd)
+
+
+def test_output_exit_code_and_environment() -> None:
+    done = run_sync([*SH, "cat; env; echo bad >&2; exit 3"], env=ENV, timeout=10)
+    assert done.code == 3
+    assert sorted(done.stdout.split(b"\n")) >= [b"", b"LC_ALL=C"]
+    assert b"HOME=" not in done.stdout
+    assert done.stderr == b"bad\n"
+
+
+async def test_async_run_feeds_stdin_beyond_a_pipe() -> None:
+    data = os.urandom(3_000_000)
+    done = await run(["cat"], env=ENV, timeout=10, stdin=data)
+    assert done.stdout == data
+
+
+def test_stdin_and_stdout_as_files(tmp_path: Path) -> None:
+    source, sink = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(b"abc")
+    done = run_sync(["cat"], env=ENV, timeout=10, stdin=source, stdout=sink)
+    assert (done.stdout, sink.read_bytes()) == (b"", b"abc")
+
+
+def test_program_that_does_not_read_its_input() -> None:
+    assert run_sync(["true"], env=ENV, timeout=10, stdin=b"x" * 500_000).code == 0
+
+
+def test_missing_program_is_named() -> None:
+    with pytest.raises(HiveError) as refused:
+        run_sync(["no-such-program-here"], env=ENV, timeout=1)
+    assert refused.value.code is ErrorCode.MISSING_PROGRAM
+    assert "no-such-program-here" in refused.value.message
+
+
+def test_missing_directory_is_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(HiveError) as refused:
+        run_sync(["true"], env=ENV, timeout=1, cwd=tmp_path / "none")
+    assert refused.value.code is ErrorCode.UNAVAILABLE
+
+
+def test_timeout_kills_the_whole_group(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with pytest.raises(HiveError) as ended:
+        run_sync(
+            [*SH, f"sleep 60 & echo $! >{note}; wait"], env=ENV, timeout=0.5, cwd="/"
+        )
+    assert ended.value.code is ErrorCode.TIMEOUT
+    assert gone(int(note.read_text()))
+
+
+def test_what_stays_behind_is_killed_and_does_not_hold_the_pipe(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    done = run_sync([*SH, f"sleep 60 & echo $! >{note}"], env=ENV, timeout=10)
+    assert done.code == 0
+    assert gone(int(note.read_text()))
+
+
+def test_too_much_output_is_refused() -> None:
+    with pytest.raises(HiveError) as ended:
+        run_sync(["yes"], env=ENV, timeout=10, max_output=100_000)
+    assert ended.value.code is ErrorCode.TOO_LARGE
+
+
+def test_errors_keep_both_ends() -> None:
+    code = "import sys; sys.stderr.write('first' + 'x' * 999999 + 'last')"
+    done = run_sync(python(code), env=ENV, timeout=10)
+    assert done.stderr.startswith(b"first")
+    assert done.stderr.endswith(b"last")
+    assert b"bytes left out" in done.stderr
+    assert len(done.stderr) < 70_000
+
+
+async def test_cancel_kills_before_it_returns(tmp_path: Path) -> None:
+    fifo = tmp_path / "ready"
+    os.mkfifo(fifo)
+    task = asyncio.create_task(
+        run([*SH, f"echo $$ >{fifo}; exec sleep 60"], env=ENV, timeout=60)
+    )
+    pid = int(await asyncio.to_thread(fifo.read_text))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not [t for t in threading.enumerate() if t.name == "sh"]
+
+
+def test_limits_hold_from_the_first_instruction() -> None:
+    limits = Rlimits(
+        address_space=500 << 20, cpu_s=7, file_size=1000, open_files=50, processes=4000
+    )
+    code = (
+        "import resource as r; print([r.getrlimit(w)[1] for w in (r.RLIMIT_AS,"
+        "r.RLIMIT_CPU,r.RLIMIT_FSIZE,r.RLIMIT_NOFILE,r.RLIMIT_NPROC,r.RLIMIT_CORE)])"
+    )
+    done = run_sync(python(code), env=ENV, timeout=10, limits=limits)
+    assert done.stdout.split(b"\n")[0] == b"[524288000, 7, 1000, 50, 4000, 0]"
+
+
+def test_memory_limit_ends_a_hungry_program() -> None:
+    done = run_sync(
+        python("bytearray(1 << 30)"),
+        env=ENV,
+        timeout=10,
+        limits=Rlimits(address_space=300 << 20),
+    )
+    assert done.code == 1
+    assert b"MemoryError" in done.stderr
+
+
+def test_cpu_limit_says_which_signal() -> None:
+    done = run_sync(
+        python("while True: pass"), env=ENV, timeout=30, limits=Rlimits(cpu_s=1)
+    )
+    assert describe_exit(done.code) in ("killed by SIGKILL", "killed by SIGXCPU")
+
+
+@ROOT
+def test_run_as_drops_everything() -> None:
+    done = run_sync(
+        [*SH, "id -u; id -g; id -G; grep -E 'CapEff|CapInh|NoNewP' /proc/self/status"],
+        env=ENV,
+        timeout=10,
+        run_as=NOBODY,
+        limits=Rlimits(cpu_s=5),
+    )
+    assert done.stdout.split() == [
+        b"65534",
+        b"65534",
+        b"65534",
+        b"CapInh:",
+        b"0" * 16,
+        b"CapEff:",
+        b"0" * 16,
+        b"NoNewPrivs:",
+        b"1",
+    ]
+
+
+def test_passed_descriptor_arrives() -> None:
+    reader, writer = os.pipe()
+    try:
+        done = run_sync(
+            python(f"import os; os.write({writer}, b'hi\\n')"),
+            env=ENV,
+            timeout=10,
+            pass_fds=[writer],
+        )
+        assert done.code == 0
+        assert os.read(reader, 10) == b"hi\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+async def test_child_logs_lines_and_ends(tmp_path: Path) -> None:
+    seen: list[str] = []
+    log = LogFile(tmp_path / "logs" / "a.log")
+    child = Child.start(
+        [*SH, "echo one; echo two >&2; printf three; exit 4"],
+        env=ENV,
+        log=log,
+        on_line=seen.append,
+    )
+    assert await child.wait() == 4
+    assert child.returncode == 4
+    assert seen == ["one", "two", "three"]
+    assert child.lines == ("one", "two", "three")
+    assert log.tail(2) == ("two", "three")
+
+
+async def test_child_terminate_asks_first(tmp_path: Path) -> None:
+    ready = asyncio.Event()
+    child = Child.start(
+        [*SH, "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 1; done"],
+        env=ENV,
+        on_line=lambda _: ready.set(),
+    )
+    await asyncio.wait_for(ready.wait(), 10)
+    assert await child.terminate(grace_s=10) == 0
+    assert child.lines[-1] == "bye"
+
+
+async def test_child_that_will_not_end_is_killed() -> None:
+    ready = asyncio.Event()
+    child = Child.start(
+        [*SH, "trap '' TERM; echo up; sleep 60 & wait; wait"],
+        env=ENV,
+        on_line=lambda _: ready.set(),
+    )
+    await asyncio.wait_for(ready.wait(), 10)
+    assert await child.terminate(grace_s=0.05) == -signal.SIGKILL
+    assert await child.terminate() == -signal.SIGKILL
+
+
+async def test_child_with_a_missing_program() -> None:
+    with pytest.raises(HiveError):
+        Child.start(["no-such-program-here"], env=ENV)
+
+
+async def test_child_without_line_ends_cannot_fill_memory() -> None:
+    lines: list[str] = []
+    child = Child.start(
+        [*SH, "head -c 300000 /dev/zero"], env=ENV, on_line=lines.append
+    )
+    assert await child.wait() == 0
+    assert lines
+    assert max(map(len, lines)) <= 8192
+
+
+def test_log_is_capped_and_keeps_the_newest(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "x.log", cap=1000)
+    for number in range(500):
+        log.write(b"line %d\n" % number)
+    log.close()
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) <= 2000
+    assert log.tail(2) == ("line 498", "line 499")
+    assert len(log.tail(10_000)) > 100
+    assert log.tail(0) == ()
+
+
+def test_log_refuses_a_link(tmp_path: Path) -> None:
+    (tmp_path / "x.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"):
+        LogFile(tmp_path / "x.log").write(b"x")
+    assert not (tmp_path / "elsewhere").exists()

@@ -1,0 +1,196 @@
+"""A long-lived child: its output in a log, its end as an event.
+
+Used by the local backend and by ``hive run``. Lives in the event loop: a pidfd tells
+of its end without a thread or SIGCHLD. Start it in the loop's main thread: the
+parent-death signal that a sandbox asks for follows the thread that started it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pyglue.process.limits import Rlimits, RunAs, command_line
+from pyglue.process.logfile import LogFile
+from pyglue.process.once import could_not_start
+
+_CHUNK: Final = 64 * 1024
+_LINE_MAX: Final = 8 * 1024
+_LINES_KEPT: Final = 200
+_CHUNKS_AFTER: Final = 64
+
+
+class Child:
+    """One running program. Make it with ``Child.start``.
+
+    ``signal_pid`` is who is asked to end first: inside a sandbox that is not the
+    process that was started. ``None`` asks the whole group.
+    """
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        output: int,
+        log: LogFile | None,
+        on_line: Callable[[str], None] | None,
+    ) -> None:
+        self.signal_pid: int | None = None
+        self._process = process
+        self._output = output
+        self._log = log
+        self._on_line = on_line
+        self._partial = bytearray()
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._ended: asyncio.Future[int] = loop.create_future()
+        self._pidfd = os.pidfd_open(process.pid)
+        loop.add_reader(self._pidfd, self._on_exit)
+        loop.add_reader(output, self._read)
+
+    @classmethod
+    def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | str = "/",
+        limits: Rlimits | None = None,
+        run_as: RunAs | None = None,
+        pass_fds: Sequence[int] = (),
+        log: LogFile | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> "Child":
+        """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
+
+        ``pass_fds`` may be closed as soon as this returns.
+
+        Raises:
+            HiveError: ``missing_program``, ``unavailable``.
+        """
+        line = command_line(argv, env=env, limits=limits, run_as=run_as)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(reader, False)
+        try:
+            process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                env=dict(env),
+                cwd=cwd,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+                umask=0o022,
+            )
+        except OSError as error:
+            os.close(reader)
+            raise could_not_start(Path(argv[0]).name, error) from error
+        finally:
+            os.close(writer)
+        return cls(process, reader, log, on_line)
+
+    @property
+    def pid(self) -> int:
+        """Process id of what was started (under a sandbox: of the sandbox)."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code (negative: signal), None while it runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The newest 200 lines that it wrote, oldest first."""
+        return tuple(self._lines)
+
+    async def wait(self) -> int:
+        """Return the exit code (negative: signal) when it has ended."""
+        return await asyncio.shield(self._ended)
+
+    def kill(self) -> None:
+        """Kill it and its group now."""
+        self._signal_group(signal.SIGKILL)
+
+    async def terminate(self, grace_s: float = 5.0) -> int:
+        """Ask it to end, kill its group after ``grace_s`` seconds, return its code."""
+        if not self._ended.done():
+            self._ask()
+            await asyncio.wait([self._ended], timeout=grace_s)
+            self.kill()
+        return await self.wait()
+
+    def _ask(self) -> None:
+        if self.signal_pid is None:
+            self._signal_group(signal.SIGTERM)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.signal_pid, signal.SIGTERM)
+
+    def _signal_group(self, which: signal.Signals) -> None:
+        if not self._ended.done():  # Reaped since: the number may be another's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, which)
+
+    def _on_exit(self) -> None:
+        self.kill()  # What is left of its group.
+        code = self._process.wait()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        for _ in range(_CHUNKS_AFTER):  # One that got away may write for ever.
+            if self._output < 0 or not self._read():
+                break
+        self._close_output()
+        if self._log is not None:
+            self._log.close()
+        self._ended.set_result(code)
+
+    def _read(self) -> bool:
+        """Take what is there; False when there is no more for now."""
+        try:
+            data = os.read(self._output, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_output()
+            return False
+        self._write_log(data)
+        self._partial += data
+        *whole, rest = self._partial.split(b"\n")
+        self._partial = rest
+        for line in whole:
+            self._say(line)
+        if len(rest) > _LINE_MAX:
+            self._say(rest)
+            self._partial = bytearray()
+        return True
+
+    def _write_log(self, data: bytes) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.write(data)
+        except OSError as error:  # A full disk must not end the agent.
+            self._lines.append(f"[log not written: {error.strerror}]")
+
+    def _say(self, line: bytes | bytearray) -> None:
+        text = bytes(line[:_LINE_MAX]).decode("utf-8", "replace")
+        self._lines.append(text)
+        if self._on_line is not None:
+            self._on_line(text)
+
+    def _close_output(self) -> None:
+        if self._output < 0:
+            return
+        if self._partial:
+            self._say(self._partial)
+            self._partial = bytearray()
+        self._loop.remove_reader(self._output)
+        os.close(self._output)
+        self._output = -1

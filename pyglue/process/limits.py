@@ -1,0 +1,109 @@
+"""What a program may use and who it runs as, as a prefix of its command line.
+
+Limits and ids are set by ``prlimit`` and ``setpriv`` (util-linux) before the program's
+first instruction. Measured from a process of 130 MB: prlimit adds 0.3 ms, setpriv
+1.5 ms; subprocess' own ``user=`` gives up vfork and costs 8 ms, ``preexec_fn`` is not
+safe beside threads, and prlimit(2) after the start leaves a gap.
+"""
+
+import os
+import resource
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rlimits:
+    """Limits of each process: bytes, CPU seconds, counts; None leaves it as it is.
+
+    ``processes`` counts all processes of the user, not only those of this run.
+    """
+
+    address_space: int | None = None
+    cpu_s: int | None = None
+    file_size: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+
+    def prefix(self) -> list[str]:
+        """Return the ``prlimit`` part of a command line; core dumps are always off.
+
+        A stricter hard limit that this process itself is under stays in force.
+        """
+        args = ["--core=0"]
+        for option, which, value in (
+            ("as", resource.RLIMIT_AS, self.address_space),
+            ("cpu", resource.RLIMIT_CPU, self.cpu_s),
+            ("fsize", resource.RLIMIT_FSIZE, self.file_size),
+            ("nofile", resource.RLIMIT_NOFILE, self.open_files),
+            ("nproc", resource.RLIMIT_NPROC, self.processes),
+        ):
+            if value is not None:
+                hard = resource.getrlimit(which)[1]
+                capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+                args.append(f"--{option}={capped}")
+        return [_tool("prlimit"), *args, "--"]
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """Numeric user and group of a program; supplementary groups are dropped."""
+
+    uid: int
+    gid: int
+
+    def prefix(self) -> list[str]:
+        """Return the ``setpriv`` part of a command line, empty if nothing changes."""
+        if (self.uid, self.gid) == (os.geteuid(), os.getegid()):
+            return []
+        ids = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        return [_tool("setpriv"), *ids, "--inh-caps=-all", "--no-new-privs", "--"]
+
+
+def command_line(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    limits: Rlimits | None,
+    run_as: RunAs | None,
+) -> list[str]:
+    """Return the whole command line of ``argv`` under ``limits`` as ``run_as``.
+
+    Raises:
+        HiveError: ``missing_program``.
+    """
+    line = [resolve(argv[0], env.get("PATH", os.defpath)), *argv[1:]]
+    if run_as is not None:
+        line = run_as.prefix() + line
+    if limits is not None:
+        line = limits.prefix() + line
+    return line
+
+
+def resolve(program: str, path: str) -> str:
+    """Return the absolute path of ``program``, looked up in ``path``.
+
+    Raises:
+        HiveError: ``missing_program``.
+    """
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise HiveError(
+            ErrorCode.MISSING_PROGRAM,
+            f"{Path(program).name} was not found. Install it and put it on the PATH "
+            "of the hive's processes.",
+            details={"program": Path(program).name},
+        )
+    return str(Path(found).absolute())
+
+
+_TOOL_PATH: Final = "/run/current-system/sw/bin:/usr/bin:/bin"
+
+
+def _tool(name: str) -> str:
+    return resolve(name, f"{os.environ.get('PATH', '')}:{_TOOL_PATH}")

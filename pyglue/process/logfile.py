@@ -1,0 +1,61 @@
+"""A log file that cannot fill the disk: a program's raw output, capped in size.
+
+Used by ``Child``. Two files, ``NAME`` and ``NAME.1``, together at most twice the cap.
+The directory must be the host's own; a link in a file's place is refused.
+"""
+
+import os
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+CAP: Final = 4 * 1024 * 1024
+_LINE_SHOWN: Final = 4096
+
+
+class LogFile:
+    """Append bytes; read the newest lines back. ``cap`` is in bytes a file."""
+
+    def __init__(self, path: Path, *, cap: int = CAP) -> None:
+        self._path = path
+        self._older = path.with_name(path.name + ".1")
+        self._cap = cap
+        self._fd: int | None = None
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``; starts a new file when this one is full."""
+        if self._fd is not None and self._size + len(data) > self._cap:
+            self.close()
+            os.replace(self._path, self._older)  # noqa: PTH105 (atomic, says so)
+        if self._fd is None:
+            self._open()
+        assert self._fd is not None  # noqa: S101 (for mypy)
+        while data:
+            written = os.write(self._fd, data)
+            self._size += written
+            data = data[written:]
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def tail(self, lines: int) -> tuple[str, ...]:
+        """Return the newest ``lines`` lines, oldest first, each cut at 4096 chars."""
+        newest: deque[str] = deque(maxlen=max(lines, 0))
+        for path in (self._older, self._path):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            for line in data.splitlines()[-lines:] if lines > 0 else ():
+                newest.append(line.decode("utf-8", "replace")[:_LINE_SHOWN])
+        return tuple(newest)
+
+    def close(self) -> None:
+        """Close the file; a later write opens it again."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
