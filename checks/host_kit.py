@@ -1,0 +1,84 @@
+"""A hived's inner parts on a real store in a temporary directory, for unit tests."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyglue.api.common import AgentState
+from pyglue.api.operator import Event
+from pyglue.config import MessageLimits
+from pyglue.host.broker import Broker, Holder
+from pyglue.host.events import EventBus
+from pyglue.host.questions import Questions
+from pyglue.host.registry import Agent, Registry
+from pyglue.manifest import PinnedRecord
+from pyglue.store import agents
+from pyglue.store.database import Store, open_store
+
+MANIFEST: dict[str, Any] = {
+    "allowedRecipients": None,
+    "allowedTools": [],
+    "autoCompact": None,
+    "bash": {"allow": []},
+    "description": "",
+    "env": {},
+    "limits": {
+        "costPerDayUsd": None,
+        "cpuQuota": None,
+        "memoryMax": None,
+        "turnsPerHour": None,
+    },
+    "mcpServers": {},
+    "model": "haiku",
+    "network": False,
+    "notes": {"maxBytes": 16384},
+    "prompt": "",
+    "serverTools": [],
+}
+"""A whole manifest as the evaluator returns one, with nothing granted."""
+
+
+@dataclass
+class Kit:
+    """The parts, and every event that was published."""
+
+    store: Store
+    registry: Registry
+    broker: Broker
+    questions: Questions
+    bus: EventBus
+    events: list[Event]
+
+    async def agent(self, name: str, **manifest: Any) -> Agent:
+        """Make an agent that runs under the default manifest and these changes."""
+        agent = self.registry.add(name)
+        agent.record = PinnedRecord({**MANIFEST, **manifest}, None)
+        agent.applied = agent.record
+        agent.state = AgentState.IDLE
+        await self.store.write(lambda tx: agents.create(tx, name, agent.role))
+        return agent
+
+    async def holder(self, agent: Agent) -> Holder:
+        """Return a connection's hold on an agent's mail."""
+        return Holder(agent)
+
+
+async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
+    """Open the parts in ``room``; close ``kit.store`` after."""
+    store = open_store(room / "hive.db", room / "lock")
+    bus = EventBus(store)
+    await bus.load()
+    events: list[Event] = []
+    bus.listen(events.append)
+    registry = Registry(store)
+    await registry.load()
+    broker = Broker(store, registry, limits or MessageLimits())
+    questions = Questions(store, registry, broker)
+    return Kit(store, registry, broker, questions, bus, events)
+
+
+async def settled(count: int = 20) -> None:
+    """Let tasks that are ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -1,0 +1,368 @@
+"""Messages: delivery, leases, policy and limits, on a real store."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.host_kit import Kit, open_kit, settled
+from pyglue.api.agent import (
+    BODY_LIMIT,
+    AnswerParams,
+    AskParams,
+    MessageKind,
+    Priority,
+    RecvParams,
+    SendParams,
+    TurnEndParams,
+    TurnOutcome,
+)
+from pyglue.config import MessageLimits
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.broker import Holder
+from pyglue.store import messages, questions
+from pyglue.store.messages import NewMessage
+
+WAIT = RecvParams(wait_seconds=60, max=32)
+NOW = RecvParams(max=32)
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    opened = await open_kit(tmp_path)
+    await opened.agent("manager")
+    await opened.agent("alice")
+    await opened.agent("bob")
+    yield opened
+    await opened.store.close()
+
+
+def holder(kit: Kit, name: str) -> Holder:
+    return Holder(kit.registry.get(name))
+
+
+async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) -> int:
+    params = SendParams(to=to, body=body, **more)
+    return (await kit.broker.send(kit.registry.get(sender), params)).id
+
+
+async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
+    await kit.broker.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
+
+
+async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
+    number = await send(kit, "alice", "bob", "hello")
+    bob = holder(kit, "bob")
+    taken = (await kit.broker.recv(bob, NOW)).messages
+    assert [(m.id, m.sender, m.body, m.redelivered) for m in taken] == [
+        (number, "alice", "hello", False)
+    ]
+    assert (await kit.broker.recv(bob, NOW)).messages == ()
+
+
+async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
+    parked = asyncio.create_task(kit.broker.recv(holder(kit, "bob"), WAIT))
+    await kit.store.write(lambda tx: None)
+    await settled()
+    await send(kit, "alice", "bob")
+    async with asyncio.timeout(10):
+        assert len((await parked).messages) == 1
+
+
+async def test_mail_that_comes_while_recv_looks_is_not_missed(kit: Kit) -> None:
+    for number in range(50):
+        parked = asyncio.create_task(kit.broker.recv(holder(kit, "bob"), WAIT))
+        for _ in range(number % 7):
+            await asyncio.sleep(0)
+        await send(kit, "alice", "bob") if number < 25 else await kit.broker.post(
+            NewMessage(sender="operator", recipient="bob", body="x")
+        )
+        async with asyncio.timeout(10):
+            assert len((await parked).messages) == 1
+
+
+async def test_two_parked_recvs_are_refused(kit: Kit) -> None:
+    bob = holder(kit, "bob")
+    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
+    await kit.store.write(lambda tx: None)
+    await settled()
+    with pytest.raises(HiveError) as caught:
+        await kit.broker.recv(bob, WAIT)
+    assert caught.value.code is ErrorCode.CONFLICT
+    parked.cancel()
+
+
+async def test_peek_takes_nothing(kit: Kit) -> None:
+    await send(kit, "alice", "bob")
+    bob = holder(kit, "bob")
+    peeked = (await kit.broker.recv(bob, RecvParams(peek=True))).messages
+    assert len(peeked) == 1
+    assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+
+
+async def test_priority_then_age(kit: Kit) -> None:
+    await send(kit, "alice", "bob", "low", priority=Priority.LOW)
+    await send(kit, "alice", "bob", "first")
+    await send(kit, "alice", "bob", "second")
+    await send(kit, "alice", "bob", "high", priority=Priority.HIGH)
+    taken = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert [m.body for m in taken] == ["high", "first", "second", "low"]
+
+
+async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
+    await send(kit, "alice", "bob")
+    bob = holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    turn = await kit.broker.turn_start(bob, "haiku")
+    await send(kit, "alice", "bob", "taken inside the turn")
+    await kit.broker.recv(bob, NOW)
+    await end(kit, bob, turn, TurnOutcome.OK)
+    kit.broker.hang_up(bob, harness=True)
+    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+
+
+@pytest.mark.parametrize(
+    "outcome", [o for o in TurnOutcome if o is not TurnOutcome.OK]
+)
+async def test_a_turn_that_ends_badly_gives_everything_back(
+    kit: Kit, outcome: TurnOutcome
+) -> None:
+    await send(kit, "alice", "bob", "one")
+    bob = holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    turn = await kit.broker.turn_start(bob, "haiku")
+    await send(kit, "alice", "bob", "two")
+    await kit.broker.recv(bob, NOW)
+    await end(kit, bob, turn, outcome)
+    again = (await kit.broker.recv(bob, NOW)).messages
+    assert [(m.body, m.redelivered) for m in again] == [("one", True), ("two", True)]
+
+
+async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> None:
+    await send(kit, "alice", "bob", "in a turn")
+    first = holder(kit, "bob")
+    await kit.broker.recv(first, NOW)
+    await kit.broker.turn_start(first, "haiku")
+    kit.broker.hang_up(first, harness=True)
+    assert kit.registry.get("bob").turn is None
+    second = holder(kit, "bob")
+    assert (await kit.broker.recv(second, NOW)).messages[0].redelivered
+    kit.broker.hang_up(second, harness=False)
+    third = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert [m.body for m in third] == ["in a turn"]
+
+
+async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
+    bob = holder(kit, "bob")
+    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
+    await kit.store.write(lambda tx: None)
+    await settled()
+    sending = asyncio.create_task(send(kit, "alice", "bob"))
+    await asyncio.sleep(0)  # the send has claimed the waiter, nothing is stored yet
+    kit.broker.hang_up(bob, harness=False)
+    parked.cancel()
+    await sending
+    await settled()
+    again = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert len(again) == 1
+
+
+async def test_the_end_of_another_turn_is_refused(kit: Kit) -> None:
+    bob = holder(kit, "bob")
+    turn = await kit.broker.turn_start(bob, "haiku")
+    with pytest.raises(HiveError) as caught:
+        await end(kit, holder(kit, "alice"), turn, TurnOutcome.OK)
+    assert caught.value.code is ErrorCode.CONFLICT
+
+
+async def test_a_message_that_never_finishes_goes_to_the_operator(
+    tmp_path: Path,
+) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(deliveries_max=2))
+    await kit.agent("bob")
+    await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="poison"))
+    for _ in range(2):
+        bob = holder(kit, "bob")
+        assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+        kit.broker.hang_up(bob, harness=False)
+    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+    letters = await kit.store.read(
+        lambda reader: messages.inbox(reader, "operator", unread_only=True, limit=9)
+    )
+    assert [entry.message.kind for entry in letters] == [MessageKind.EVENT]
+    assert "poison" in letters[0].message.body
+    await kit.store.close()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "to", "refused"),
+    [
+        (None, "bob", False),
+        (["bob"], "bob", False),
+        (["bob"], "operator", True),
+        ([], "bob", True),
+        ([], "operator", True),
+        ([], "manager", False),
+    ],
+)
+async def test_recipients_are_those_of_the_pinned_manifest(
+    kit: Kit, allowed: list[str] | None, to: str, *, refused: bool
+) -> None:
+    await kit.agent("alice", allowedRecipients=allowed)
+    if not refused:
+        await send(kit, "alice", to)
+        return
+    with pytest.raises(HiveError) as caught:
+        await send(kit, "alice", to)
+    assert caught.value.code is ErrorCode.RECIPIENT_NOT_ALLOWED
+    count = await kit.store.read(lambda reader: messages.waiting(reader, to))
+    assert count == 0
+
+
+async def test_the_manager_may_always_send(kit: Kit) -> None:
+    await kit.agent("manager", allowedRecipients=[])
+    await send(kit, "manager", "alice")
+
+
+async def test_unknown_and_own_recipients_are_refused(kit: Kit) -> None:
+    for to, code in (("nobody", ErrorCode.NOT_FOUND), ("alice", "bad_request")):
+        with pytest.raises(HiveError) as caught:
+            await send(kit, "alice", to)
+        assert caught.value.code == code
+
+
+async def test_a_body_is_limited_in_bytes(kit: Kit) -> None:
+    await send(kit, "alice", "bob", "x" * BODY_LIMIT)
+    with pytest.raises(HiveError) as caught:
+        await send(kit, "alice", "bob", "é" * (BODY_LIMIT // 2 + 1))
+    assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+async def test_floods_are_refused(tmp_path: Path) -> None:
+    limits = MessageLimits(per_pair_per_minute=2, per_agent_per_minute=3, inbox_max=3)
+    kit = await open_kit(tmp_path, limits)
+    for name in ("manager", "alice", "bob"):
+        await kit.agent(name)
+    for to in ("bob", "bob", "manager"):
+        await send(kit, "alice", to)
+    for to in ("bob", "operator"):
+        with pytest.raises(HiveError) as caught:
+            await send(kit, "alice", to)
+        assert caught.value.code is ErrorCode.RATE_LIMITED
+        assert caught.value.details["retry_after_s"] > 0
+    await send(kit, "manager", "bob")
+    with pytest.raises(HiveError) as full:
+        await send(kit, "manager", "bob")
+    assert full.value.code is ErrorCode.TOO_MANY
+    await kit.store.close()
+
+
+async def test_hops_grow_from_turn_to_turn_and_are_limited(tmp_path: Path) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(hops_max=3))
+    await kit.agent("a")
+    await kit.agent("b")
+    await kit.broker.post(NewMessage(sender="operator", recipient="a", body="go"))
+    names = ["a", "b"]
+    with pytest.raises(HiveError) as caught:
+        for round_ in range(10):
+            mine, other = names[round_ % 2], names[(round_ + 1) % 2]
+            who = holder(kit, mine)
+            await kit.broker.recv(who, NOW)
+            turn = await kit.broker.turn_start(who, "haiku")
+            params = SendParams(to=other, body="again")
+            sent = await kit.broker.send(kit.registry.get(mine), params)
+            assert sent.hop == round_ + 1
+            await end(kit, who, turn, TurnOutcome.OK)
+    assert caught.value.code is ErrorCode.RATE_LIMITED
+    assert round_ == 3
+    await kit.store.close()
+
+
+async def test_two_empty_waits_tell_to_end_the_turn(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyglue.host.broker._LONG_WAIT_S", 0.001)
+    bob = holder(kit, "bob")
+    await kit.broker.turn_start(bob, "haiku")
+    hints = [
+        (await kit.broker.recv(bob, RecvParams(wait_seconds=0.01))).hint
+        for _ in range(2)
+    ]
+    assert hints[0] is None
+    assert hints[1] is not None
+    assert "End your turn" in hints[1]
+
+
+async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> None:
+    kit = await open_kit(tmp_path)
+    await kit.agent("bob")
+    await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="x"))
+    await kit.broker.recv(holder(kit, "bob"), NOW)
+    await kit.store.close()
+    kit = await open_kit(tmp_path)
+    assert await kit.store.write(messages.release_all) == 1
+    bob = kit.registry.get("bob")
+    taken = (await kit.broker.recv(Holder(bob), NOW)).messages
+    assert [m.redelivered for m in taken] == [True]
+    await kit.store.close()
+
+
+async def test_a_question_is_answered_by_message(kit: Kit) -> None:
+    asked = await kit.questions.ask(
+        kit.registry.get("alice"),
+        AskParams(question="Red?", options=("yes", "no"), to="bob"),
+    )
+    put = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert put[0].kind is MessageKind.QUESTION
+    await kit.questions.answer(
+        "bob", AnswerParams(question=asked.question, choices=("yes",), text="really")
+    )
+    answer = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages[0]
+    assert (answer.sender, answer.kind) == ("bob", MessageKind.ANSWER)
+    assert answer.body.endswith("yes\nreally")
+
+
+@pytest.mark.parametrize(
+    ("by", "params", "code"),
+    [
+        ("manager", {"choices": ("yes",)}, ErrorCode.NOT_FOUND),
+        ("bob", {"choices": ("maybe",)}, ErrorCode.BAD_REQUEST),
+        ("bob", {"choices": ("yes", "no")}, ErrorCode.BAD_REQUEST),
+        ("bob", {}, ErrorCode.BAD_REQUEST),
+    ],
+)
+async def test_wrong_answers_are_refused(
+    kit: Kit, by: str, params: dict[str, Any], code: ErrorCode
+) -> None:
+    asked = await kit.questions.ask(
+        kit.registry.get("alice"),
+        AskParams(question="Red?", options=("yes", "no"), to="bob"),
+    )
+    with pytest.raises(HiveError) as caught:
+        await kit.questions.answer(by, AnswerParams(question=asked.question, **params))
+    assert caught.value.code is code
+
+
+async def test_a_question_expires_by_itself(kit: Kit) -> None:
+    watching = asyncio.create_task(kit.questions.watch())
+    alice = kit.registry.get("alice")
+    await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
+    async with asyncio.timeout(30):
+        told = (await kit.broker.recv(Holder(alice), WAIT)).messages
+    assert "Nobody answered in time" in told[0].body
+    assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0
+    watching.cancel()
+
+
+async def test_every_change_is_an_event_in_order(kit: Kit) -> None:
+    await send(kit, "alice", "bob")
+    bob = holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    turn = await kit.broker.turn_start(bob, "haiku")
+    await end(kit, bob, turn, TurnOutcome.OK)
+    kinds = [event.kind for event in kit.events]
+    assert kinds[-3:] == ["message.sent", "turn.started", "turn.ended"]
+    numbers = [event.seq for event in kit.events]
+    assert numbers == list(range(1, len(numbers) + 1))
