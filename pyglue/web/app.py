@@ -1,0 +1,81 @@
+"""The Flask app of hive-web: an unprivileged, stateless view of hived.
+
+``create_app`` is called by ``main`` in the server's one worker, and by tests. Every
+page and form goes through hived's operator socket; what is allowed is decided there.
+This module only puts the parts together: guard, views, template environment, errors.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, g
+from jinja2 import StrictUndefined
+
+from pyglue import paths
+from pyglue.config import HiveConfig
+from pyglue.web import auth, errors, formats, rpc
+from pyglue.web.live import Hub
+from pyglue.web.text import clip, finalize
+from pyglue.web.views import agents, api, approvals, login, overview, stream
+
+_BODY_LIMIT: Final = 2 * 1024 * 1024
+"""Bytes of one request: a message of 256 KiB, each byte of it escaped, fits."""
+
+
+def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
+    """Return the app for ``config``; ``share`` is where ``web/`` lies.
+
+    Raises:
+        HiveError: ``config_invalid`` when the templates are not found.
+    """
+    web = (share or paths.share()) / "web"
+    app = Flask(
+        "pyglue.web",
+        template_folder=str(web / "templates"),
+        static_folder=str(web / "static"),
+    )
+    app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
+    app.config["MAX_FORM_MEMORY_SIZE"] = _BODY_LIMIT
+    app.config["MAX_FORM_PARTS"] = 100
+    socket = config.layout.operator_socket
+    known = rpc.Web(config=config.web, socket=socket, hub=Hub(socket))
+    app.extensions["hyperhive"] = known
+    app.before_request(auth.guard)
+    app.after_request(auth.after)
+    app.teardown_request(rpc.close_link)
+    errors.init(app)
+    _templates(app)
+    for module in (login, overview, approvals, agents, api):
+        app.register_blueprint(module.blueprint)
+    stream.init(app, known.hub)
+    return app
+
+
+def _templates(app: Flask) -> None:
+    env = app.jinja_env
+    env.finalize = finalize
+    env.undefined = StrictUndefined
+    env.trim_blocks = True
+    env.lstrip_blocks = True
+    env.filters.update(
+        clip=clip,
+        ago=formats.ago,
+        until=formats.until,
+        iso=formats.iso,
+        clock=formats.clock,
+        usd=formats.usd,
+        sha=formats.short_sha,
+        words=formats.words,
+        pretty=formats.pretty_json,
+        clipped=formats.is_clipped,
+    )
+    app.context_processor(_context)
+
+
+def _context() -> dict[str, object]:
+    session = g.get("session")
+    return {
+        "csrf": auth.csrf_token(session) if session else "",
+        "flash": auth.take_flash,
+        "logged_in": session is not None,
+    }

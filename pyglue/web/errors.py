@@ -1,0 +1,149 @@
+"""Every refusal as an answer: a page with a sentence, or problem+json under /api.
+
+HiveErrors, HTTP errors and unexpected exceptions all end here, so no answer ever
+holds a traceback. Without a live session the answer is the login page.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from flask import Flask, Response, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web import auth
+from pyglue.web.rpc import web
+
+_log = logging.getLogger(__name__)
+
+_STATUS: Final = {
+    ErrorCode.BAD_REQUEST: 400,
+    ErrorCode.INVALID_NAME: 400,
+    ErrorCode.NAME_RESERVED: 400,
+    ErrorCode.INVALID_COMMIT: 400,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.UNKNOWN_METHOD: 501,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.STALE: 409,
+    ErrorCode.NAME_TAKEN: 409,
+    ErrorCode.AGENT_NOT_RUNNING: 409,
+    ErrorCode.NO_CHANGE: 409,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.TOO_MANY: 503,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.TIMEOUT: 504,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 500,
+}
+_OTHERWISE: Final = 422
+_RETRY_AFTER: Final = frozenset({429, 503})
+
+_TITLES: Final[dict[str, str]] = {
+    ErrorCode.CONFLICT: "That is no longer possible",
+    ErrorCode.STALE: "That is no longer possible",
+    ErrorCode.UNAVAILABLE: "The hive is not answering",
+    ErrorCode.TIMEOUT: "The hive is not answering",
+    ErrorCode.TOO_MANY: "Too much at once",
+    ErrorCode.NOT_FOUND: "Not found",
+}
+
+
+def init(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(HiveError, hive_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unexpected)
+
+
+def status_of(code: ErrorCode) -> int:
+    """Return the HTTP status that a refusal is answered with."""
+    return _STATUS.get(code, _OTHERWISE)
+
+
+def hive_error(error: HiveError) -> Response:
+    """Answer a refusal of hived or of ``auth``."""
+    status = status_of(error.code)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return _not_logged_in(error)
+    return _answer(status, error.code.value, error.message)
+
+
+def http_error(error: HTTPException) -> Response:
+    """Answer what Flask and Werkzeug refuse."""
+    status = error.code or 500
+    if status < 400 and error.response is not None:  # a redirect
+        return make_response(error.get_response())
+    sentences = {
+        404: "There is no such page.",
+        405: "This address does not take that kind of request.",
+        413: "What was sent is too large.",
+    }
+    sentence = sentences.get(status, error.description or error.name)
+    return _answer(status, error.name.lower().replace(" ", "_"), sentence)
+
+
+def unexpected(error: Exception) -> Response:
+    """Answer a bug of ours; the log has the traceback, the page a sentence."""
+    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    sentence = "The dashboard failed at this; the log of hive-web has the details."
+    return _answer(500, ErrorCode.INTERNAL.value, sentence)
+
+
+def wants_json() -> bool:
+    """Tell whether a program asks: errors are problem+json then."""
+    return request.path.startswith(("/api/", "/live"))
+
+
+def _not_logged_in(error: HiveError) -> Response:
+    if wants_json():
+        response = _problem(401, error.code.value, error.message)
+    elif request.path.startswith("/fragments/"):
+        response = make_response(error.message, 401)
+    else:
+        page = render_template("login.html", code=None, problem=None, here=_here())
+        response = make_response(page, 401)
+    if request.cookies.get(auth.cookie_name(web().config)):
+        auth.drop_session(response)
+    return response
+
+
+def _here() -> str | None:
+    """Return this page's address, for a link that tries again after a login.
+
+    The cookie is not sent when another site's link leads here; our own link does.
+    """
+    return request.full_path.rstrip("?") if request.method == "GET" else None
+
+
+def _answer(status: int, code: str, sentence: str) -> Response:
+    if wants_json():
+        response = _problem(status, code, sentence)
+    else:
+        title = _TITLES.get(code, HTTPStatus(status).phrase)
+        retry = request.method == "GET" and code == ErrorCode.UNAVAILABLE.value
+        response = make_response(
+            render_template(
+                "error.html", title=title, sentence=sentence, retry=retry, code=code
+            ),
+            status,
+        )
+    if status in _RETRY_AFTER:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def _problem(status: int, code: str, sentence: str) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": sentence,
+    }
+    return Response(
+        msgspec.json.encode(body), status, content_type="application/problem+json"
+    )

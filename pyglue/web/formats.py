@@ -1,0 +1,78 @@
+"""Values as people read them: times, money, hashes, JSON. Template filters only."""
+
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+_STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def iso(at: float) -> str:
+    """Return a time as ISO 8601 in UTC."""
+    return _datetime(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def clock(at: float) -> str:
+    """Return a time as ``2026-11-21 07:50:12 UTC``."""
+    return _datetime(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(at: float) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    seconds = time.time() - at
+    if seconds < 5:
+        return "now"
+    return f"{_span(seconds)} ago"
+
+
+def until(at: float) -> str:
+    """Return how far away a time is."""
+    seconds = at - time.time()
+    return f"in {_span(seconds)}" if seconds > 0 else "now"
+
+
+def _span(seconds: float) -> str:
+    for size, unit in _STEPS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def _datetime(at: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def usd(amount: float) -> str:
+    """Return an amount of US dollars."""
+    return f"${amount:,.2f}"
+
+
+def short_sha(value: str | None) -> str:
+    """Return the first 12 characters of a commit or hash."""
+    return (value or "none")[:12]
+
+
+def words(value: str) -> str:
+    """Return a name such as ``rate_limited`` as words."""
+    return value.replace("_", " ")
+
+
+def is_clipped(text: str | None, limit: int) -> bool:
+    """Tell whether ``clip`` would cut ``text``."""
+    return len(text or "") > limit
+
+
+def pretty_json(text: str | None) -> str:
+    """Return JSON text indented; what is no JSON comes back as it is."""
+    if text is None:
+        return ""
+    try:
+        # Formatting works on the text: numbers and key order stay as pinned.
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,309 @@
+"""Live events: ONE subscription to hived, read by every open stream.
+
+hived answers a subscription only under a live session, so the hub's thread borrows
+the token of one of its listeners; when that session ends it goes on with another's,
+and the listeners of the dead one are told to end. Without listeners it holds no
+connection and remembers nothing. Each listener is a cursor into one bounded ring of
+encoded messages: who reads too slowly, or comes back from before the ring, gets a
+``gap`` and reads its pages again.
+
+Messages (JSON texts): ``{"type": "event", "seq", "at", "kind", "agent", "data"}``,
+``{"type": "gap", "seq", "reason"}``, and ``{"type": "down"}`` / ``{"type": "up"}``
+when hived goes away and comes back.
+"""
+
+import contextlib
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.api.operator import SUBSCRIBE, Event, GapParams, SubscribeParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+CLIENT: Final = "hive-web"
+"""What every connection of this process says that it is: hived asks for a session."""
+STREAMS_MAX: Final = 200
+"""Live streams at once; the server's other threads are for pages."""
+_RING_CHARS: Final = 8 * 1024 * 1024
+_RING_ITEMS: Final = 5000
+_RETRY_FIRST_S: Final = 0.1
+_RETRY_MAX_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """One message of the stream; ``seq`` is None where it is not hived's."""
+
+    seq: int | None
+    kind: str
+    agent: str | None
+    text: str
+
+
+class Listener:
+    """One stream's place in the ring. Made by ``Hub.listen``."""
+
+    def __init__(self, session: str, since: int | None, index: int) -> None:
+        self.session = session
+        self.since = since
+        self.index = index
+        self.gap: str | None = None
+        self.ended = False
+
+
+class Hub:
+    """Reads hived's events in a thread and hands them to listeners."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._changed = threading.Condition()
+        self._listeners: set[Listener] = set()
+        self._client: SyncClient | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._index = 0
+        self._reset()
+
+    # --- for streams ----------------------------------------------------------
+
+    @contextlib.contextmanager
+    def listen(self, session: str, since: int | None) -> Iterator[Listener]:
+        """Register a stream that has seen events up to ``since`` (None: from now).
+
+        Raises:
+            HiveError: ``too_many`` when ``STREAMS_MAX`` are open, ``unavailable``
+                while the process ends.
+        """
+        with self._changed:
+            if self._closed:
+                raise HiveError(ErrorCode.UNAVAILABLE, "The dashboard is stopping.")
+            if len(self._listeners) >= STREAMS_MAX:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"{STREAMS_MAX} live streams are open. Close some tabs.",
+                )
+            listener = Listener(session, since, self._index)
+            self._listeners.add(listener)
+            self._resume(listener)
+            self._ensure_thread()
+            self._changed.notify_all()
+        try:
+            yield listener
+        finally:
+            with self._changed:
+                self._listeners.discard(listener)
+                if not self._listeners:
+                    self._drop_client()
+                    self._reset()
+
+    def take(self, listener: Listener, timeout: float) -> list[Item] | None:
+        """Return what is new for ``listener``, waiting up to ``timeout`` seconds.
+
+        An empty list: nothing came in time, or ``wake`` was called. None: the
+        stream is over (its session ended, or the process ends).
+        """
+        with self._changed:
+            if not (self._over(listener) or self._waiting(listener)):
+                self._changed.wait(timeout)
+            if self._over(listener):
+                return None
+            new = self._index - listener.index
+            listener.index = self._index
+            if new > len(self._ring):
+                listener.gap = "This stream was read too slowly."
+            if listener.gap is not None:
+                gap, listener.gap = self._gap(listener.gap), None
+                return [gap]
+            found = list(itertools.islice(reversed(self._ring), new))
+            since = listener.since or 0
+            listener.since = max(since, self._seq or 0)
+        return [one for one in reversed(found) if one.seq is None or one.seq > since]
+
+    def wake(self) -> None:
+        """Let every waiting ``take`` return and look around."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def end_session(self, session: str) -> None:
+        """End the streams of a session that is over."""
+        with self._changed:
+            for listener in self._listeners:
+                if listener.session == session:
+                    listener.ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End every stream and the thread; the process is stopping."""
+        with self._changed:
+            self._closed = True
+            self._drop_client()
+            self._changed.notify_all()
+
+    # --- the ring; the lock is held ---------------------------------------------
+
+    def _reset(self) -> None:
+        self._ring: deque[Item] = deque()
+        self._chars = 0
+        self._seq: int | None = None
+        self._floor = 0
+        self._up: bool | None = None
+
+    def _over(self, listener: Listener) -> bool:
+        return self._closed or listener.ended
+
+    def _waiting(self, listener: Listener) -> bool:
+        return listener.index < self._index or listener.gap is not None
+
+    def _resume(self, listener: Listener) -> None:
+        """Go back to where ``listener`` was, or give it a gap."""
+        since = listener.since
+        if self._seq is None or since is None or since >= self._seq:
+            return
+        if since < self._floor:
+            listener.gap = "Events from before are not kept."
+            return
+        back = 0
+        for item in reversed(self._ring):
+            if item.seq is not None and item.seq <= since:
+                break
+            back += 1
+        listener.index -= back
+
+    def _gap(self, reason: str) -> Item:
+        gap = {"type": "gap", "seq": self._seq or 0, "reason": reason}
+        return Item(None, "gap", None, msgspec.json.encode(gap).decode())
+
+    def _append(self, item: Item) -> None:
+        self._ring.append(item)
+        self._index += 1
+        self._chars += len(item.text)
+        while self._chars > _RING_CHARS or len(self._ring) > _RING_ITEMS:
+            gone = self._ring.popleft()
+            self._chars -= len(gone.text)
+            self._floor = gone.seq or self._floor
+        self._changed.notify_all()
+
+    def _set_up(self, up: bool) -> None:
+        if self._up is not up:
+            self._up = up
+            kind = "up" if up else "down"
+            self._append(Item(None, kind, None, f'{{"type": "{kind}"}}'))
+
+    def _drop_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # --- the thread -----------------------------------------------------------------
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="live-events", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self) -> None:
+        wait_s = _RETRY_FIRST_S
+        while (token := self._next_token()) is not None:
+            if self._follow(token):
+                wait_s = _RETRY_FIRST_S
+                continue
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, wait_s)
+            wait_s = min(wait_s * 2, _RETRY_MAX_S)
+
+    def _next_token(self) -> str | None:
+        """Wait for a listener and return its session; None when closed."""
+        with self._changed:
+            while not self._closed:
+                for listener in self._listeners:
+                    if not listener.ended:
+                        return listener.session
+                self._changed.wait()
+        return None
+
+    def _follow(self, token: str) -> bool:
+        """Subscribe and read to the end; False when hived was not there."""
+        try:
+            client = SyncClient(self._socket, client=CLIENT, session=token)
+        except HiveError as error:
+            return self._refused(token, error)
+        try:
+            with self._changed:
+                if not self._listeners or self._closed:
+                    return True
+                self._client = client
+                since = self._since()
+            answer = client.call(SUBSCRIBE, SubscribeParams(since=since))
+            self._begin(client, since, answer.seq)
+            for note in client.notes():
+                self._note(client, note)
+        except HiveError as error:
+            return self._refused(token, error)
+        finally:
+            client.close()
+        with self._changed:
+            if self._client is client:
+                self._client = None
+                self._set_up(False)
+        return True
+
+    def _refused(self, token: str, error: HiveError) -> bool:
+        if error.code is ErrorCode.UNAUTHENTICATED:
+            self.end_session(token)
+            return True
+        with self._changed:
+            if self._listeners:
+                self._set_up(False)
+        return False
+
+    def _since(self) -> int | None:
+        if self._seq is not None:
+            return self._seq
+        asked = [one.since for one in self._listeners if one.since is not None]
+        return min(asked, default=None)
+
+    def _begin(self, client: SyncClient, since: int | None, newest: int) -> None:
+        """A subscription stands; what hived had after ``since`` comes as events."""
+        with self._changed:
+            if self._client is not client:
+                return
+            start = newest if since is None else min(since, newest)
+            begins_anew = since is not None and since > newest
+            if begins_anew:
+                self._ring.clear()
+                self._chars = 0
+            for one in self._listeners:
+                if begins_anew or (self._seq is None and _missed(one, start, newest)):
+                    one.since = None
+                    one.gap = "The hive's events begin anew."
+            if self._seq is None or begins_anew:
+                self._floor = start
+            self._seq = start
+            self._set_up(True)
+
+    def _note(self, client: SyncClient, note: Event | GapParams) -> None:
+        if isinstance(note, GapParams):
+            gap = {"type": "gap", "seq": note.seq, "reason": note.reason}
+            item = Item(note.seq, "gap", None, msgspec.json.encode(gap).decode())
+        else:
+            event = {"type": "event", **msgspec.structs.asdict(note)}
+            text = msgspec.json.encode(event).decode()
+            item = Item(note.seq, note.kind, note.agent, text)
+        with self._changed:
+            if self._client is client:
+                self._seq = item.seq
+                self._append(item)
+
+
+def _missed(listener: Listener, start: int, newest: int) -> bool:
+    """Tell whether events that ``listener`` has not seen will not come."""
+    return listener.since is not None and not start <= listener.since <= newest

@@ -1,0 +1,89 @@
+"""The way from a page to hived: one connection a request, under its session.
+
+Views call ``hive().call(Method, Params)``; the connection opens at the first call
+and closes with the request. It is not kept for the next one: connecting costs less
+than a millisecond, and so a session that ended holds nothing open, a restarted
+hived is met afresh, and two requests never share a socket.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from flask import current_app, g
+
+from pyglue.api.common import Method, Params, Result
+from pyglue.config import WebConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+from pyglue.web.live import CLIENT, Hub
+
+_KEY: Final = "hyperhive"
+_TIMEOUT_S: Final = 20.0
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True)
+class Web:
+    """What the app knows: its configuration, hived's socket, the live events."""
+
+    config: WebConfig
+    socket: Path
+    hub: Hub
+
+
+def web() -> Web:
+    """Return what the running app knows."""
+    found: Web = current_app.extensions[_KEY]
+    return found
+
+
+class HiveLink:
+    """Calls to hived in the name of one session (None: only ``login`` works)."""
+
+    def __init__(self, socket: Path, session: str | None) -> None:
+        self._socket = socket
+        self._session = session
+        self._client: SyncClient | None = None
+
+    def call(
+        self, method: Method[P, R], params: P, *, timeout: float | None = None
+    ) -> R:
+        """Call hived.
+
+        Raises:
+            HiveError: what hived refused with, or ``unavailable``.
+        """
+        if self._client is None:
+            self._client = SyncClient(
+                self._socket, client=CLIENT, session=self._session, timeout=_TIMEOUT_S
+            )
+        try:
+            return self._client.call(method, params, timeout=timeout)
+        except HiveError as error:
+            if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+def hive() -> HiveLink:
+    """Return this request's link; ``auth`` put the session into ``g.session``."""
+    if "hive" not in g:
+        g.hive = HiveLink(web().socket, g.get("session"))
+    link: HiveLink = g.hive
+    return link
+
+
+def close_link(_error: BaseException | None = None) -> None:
+    """End of the request: close what it opened."""
+    link: HiveLink | None = g.pop("hive", None)
+    if link is not None:
+        link.close()

@@ -1,0 +1,1 @@
+"""The pages, forms and JSON endpoints; one module a subject, one blueprint each."""

@@ -1,0 +1,175 @@
+// Keeps a page up to date. The server renders everything: on an event, each
+// [data-fragment] whose data-on names the event's kind is fetched anew and swapped,
+// keeping what the reader typed, opened and focused. Events come over one WebSocket,
+// or as SSE where that does not connect. Lost connections resume where they were.
+
+import { showTurnEvent } from "./turn.js";
+
+const DEBOUNCE_MS = 120;
+const RETRY_MS = [250, 500, 1000, 2000, 5000];
+const SSE_AFTER = 2; // WebSockets that failed before one ever opened
+
+const page = document.body;
+const link = document.getElementById("link");
+let seq = Number(page.dataset.seq);
+let failures = 0;
+let everOpen = false;
+
+// --- fragments -----------------------------------------------------------------
+
+const pending = new Map();
+
+function wants(section, event) {
+  const agent = section.dataset.agent;
+  if (agent && event.agent && event.agent !== agent) return false;
+  return section.dataset.on.split(" ").some((kind) => event.kind.startsWith(kind));
+}
+
+function refresh(section) {
+  if (pending.has(section)) return;
+  pending.set(section, setTimeout(() => fetchFragment(section), DEBOUNCE_MS));
+}
+
+function refreshAll() {
+  document.querySelectorAll("[data-fragment]").forEach(refresh);
+}
+
+async function fetchFragment(section) {
+  try {
+    const answer = await fetch(section.dataset.fragment, { credentials: "same-origin" });
+    if (answer.status === 401) return location.reload();
+    if (answer.ok) swap(section, await answer.text());
+  } catch {
+    // The stream's own reconnection refreshes everything later.
+  } finally {
+    pending.delete(section);
+  }
+}
+
+function inputs(section) {
+  return section.querySelectorAll("input:not([type=hidden]), textarea, select");
+}
+
+function keyOf(field) {
+  return field.id || `${field.form?.getAttribute("action")} ${field.name}`;
+}
+
+function remember(section) {
+  const kept = { values: new Map(), open: new Set(), focus: null };
+  for (const field of inputs(section)) {
+    const box = field.type === "checkbox" || field.type === "radio";
+    if (box ? field.checked !== field.defaultChecked : field.value !== field.defaultValue)
+      kept.values.set(keyOf(field), box ? field.checked : field.value);
+  }
+  for (const one of section.querySelectorAll("details[open][id]")) kept.open.add(one.id);
+  const active = document.activeElement;
+  if (section.contains(active) && active.id)
+    kept.focus = { id: active.id, from: active.selectionStart, to: active.selectionEnd };
+  return kept;
+}
+
+function restore(section, kept) {
+  for (const field of inputs(section)) {
+    const value = kept.values.get(keyOf(field));
+    if (value === undefined) continue;
+    if (typeof value === "boolean") field.checked = value;
+    else field.value = value;
+  }
+  for (const id of kept.open) {
+    const details = section.querySelector(`#${CSS.escape(id)}`);
+    if (details) details.open = true;
+  }
+  if (!kept.focus) return;
+  const field = section.querySelector(`#${CSS.escape(kept.focus.id)}`);
+  field?.focus({ preventScroll: true });
+  if (kept.focus.from != null) field?.setSelectionRange?.(kept.focus.from, kept.focus.to);
+}
+
+function swap(section, html) {
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const kept = remember(section);
+  section.replaceChildren(fresh.content);
+  restore(section, kept);
+  ages();
+}
+
+// --- messages of the stream ------------------------------------------------------
+
+function receive(text) {
+  const message = JSON.parse(text);
+  if (message.type === "event") {
+    if (message.seq <= seq) return;
+    seq = message.seq;
+    if (message.kind === "turn.event") return showTurnEvent(message);
+    for (const section of document.querySelectorAll("[data-fragment]"))
+      if (wants(section, message)) refresh(section);
+  } else if (message.type === "gap") {
+    seq = message.seq;
+    refreshAll();
+  } else if (message.type === "down") {
+    say("lost", "The hive is not answering; waiting for it");
+  } else if (message.type === "up") {
+    say("live", "live");
+  }
+}
+
+function say(state, text) {
+  link.hidden = false;
+  link.dataset.state = state;
+  link.textContent = text;
+}
+
+// --- the connection ----------------------------------------------------------------
+
+function query() {
+  return `since=${seq}&turns=${encodeURIComponent(page.dataset.turns)}`;
+}
+
+function opened() {
+  failures = 0;
+  everOpen = true;
+  say("live", "live");
+}
+
+function again() {
+  say("lost", "Connection lost, reconnecting");
+  const wait = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+  setTimeout(!everOpen && failures > SSE_AFTER ? connectSse : connect, wait);
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/live?${query()}`);
+  socket.onopen = opened;
+  socket.onmessage = (message) => receive(message.data);
+  socket.onclose = again;
+}
+
+function connectSse() {
+  const source = new EventSource(`/api/events?${query()}`);
+  source.onopen = () => say("live", "live");
+  source.onmessage = (message) => receive(message.data);
+  source.onerror = () => {
+    source.close();
+    again();
+  };
+}
+
+// --- times ---------------------------------------------------------------------------
+
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+function ages() {
+  const now = Date.now();
+  for (const one of document.querySelectorAll("time[datetime]")) {
+    const seconds = (now - Date.parse(one.dateTime)) / 1000;
+    const [size, unit] = UNITS.find(([least]) => Math.abs(seconds) >= least) ?? UNITS[3];
+    const span = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
+    const text = Math.abs(seconds) < 5 ? "now" : seconds > 0 ? `${span} ago` : `in ${span}`;
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+
+setInterval(ages, 5000);
+connect();
