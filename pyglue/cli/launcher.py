@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue.config import HiveConfig, Ids, RelayConfig, WebConfig, dump
+from pyglue.config import HiveConfig, Ids, RelayConfig, Timeouts, WebConfig, dump
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
 from pyglue.process import Child, LogFile, RunAs
@@ -55,6 +55,7 @@ class LocalOptions:
     script: Path
     agents: tuple[str, ...]
     upstream: str = "https://api.anthropic.com"
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass
@@ -83,26 +84,27 @@ class LocalHive:
         if self.options.api_key is None:
             upstream = await self._start_model()
         self.config = self._configure(state, upstream)
-        config_file = self._room / "config.json"
-        config_file.write_bytes(dump(self.config))
-        config_file.chmod(0o644)
+        self._config_file.write_bytes(dump(self.config))
+        self._config_file.chmod(0o644)
         ids = self.config.ids
-        argv = ["--config", str(config_file)]
-        hived = self._spawn("hived", "pyglue.host.main", argv, notify=True)
+        hived = self.start_hived()
         web = self._spawn(
-            "hive-web",
-            "pyglue.web.main",
-            argv,
-            notify=True,
-            uid=None if ids is None else ids.web,
+            "hive-web", "pyglue.web.main", notify=True, uid=ids.web if ids else None
         )
-        self._spawn(
-            "hive-relay",
-            "pyglue.relay.main",
-            argv,
-            uid=None if ids is None else ids.relay,
-        )
+        self._spawn("hive-relay", "pyglue.relay.main", uid=ids.relay if ids else None)
         await asyncio.gather(hived, web)
+
+    @property
+    def _config_file(self) -> Path:
+        return self._room / "config.json"
+
+    def start_hived(self) -> asyncio.Task[None]:
+        """Start hived; the task ends when it is ready."""
+        return self._spawn("hived", "pyglue.host.main", notify=True)
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a child."""
+        return self._children[name].pid
 
     async def stop(self) -> None:
         """End every child, hived last so that mail goes back in order."""
@@ -147,6 +149,7 @@ class LocalHive:
             relay=RelayConfig(
                 upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
             ),
+            timeouts=self.options.timeouts,
             agents=self.options.agents,
         )
 
@@ -168,7 +171,6 @@ class LocalHive:
         self,
         name: str,
         module: str,
-        argv: list[str],
         *,
         notify: bool = False,
         uid: int | None = None,
@@ -177,6 +179,7 @@ class LocalHive:
         ready = _Readiness(self._room / f"{name}.notify", uid) if notify else None
         env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
         run_as = None if uid is None else RunAs(uid, uid)
+        argv = ["--config", str(self._config_file)]
         child = self._child(name, module, argv, None, env=env, run_as=run_as)
         return asyncio.create_task(self._ready(name, child, ready))
 

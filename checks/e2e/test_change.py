@@ -1,0 +1,294 @@
+"""The way of a change, with every part real: from a commit to an agent that answers.
+
+One hive serves the whole module; each test leaves alice deployed and well.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from checks.hive_kit import Hive, running_hive, script
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams
+from pyglue.api.manager import ProposalResult
+from pyglue.api.operator import ApprovalState, OperationState
+from pyglue.config import Timeouts
+from pyglue.errors import ErrorCode, HiveError
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+GOOD = """{ ... }:
+{
+  hyperhive.description = "%s";
+  hyperhive.allowedRecipients = [ "operator" ];
+}
+"""
+
+
+@pytest.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("hive")
+    timeouts = Timeouts(health_s=30.0, drain_s=5.0)
+    async with running_hive(room, timeouts=timeouts) as running:
+        yield running
+
+
+def whoami() -> str:
+    """Make an agent tell the operator its manifest hash."""
+    return script(
+        {"tool": "mcp__hive__whoami", "input": {}},
+        {
+            "tool": "mcp__hive__send",
+            "input": {
+                "to": "operator",
+                "body": "I am {{result:manifest_sha256[^0-9a-f]+([0-9a-f]{64})}}",
+            },
+        },
+        {"text": "done"},
+    )
+
+
+async def test_the_main_job(hive: Hive) -> None:
+    proposal = await hive.propose("alice", GOOD % "the main job")
+    row = (await hive.approvals("alice"))[0]
+    assert row.state is ApprovalState.PENDING
+    assert row.commit == proposal.commit
+    operation = await hive.approve(proposal)
+    assert (operation.state, operation.error) == (OperationState.DONE, None)
+    running = await hive.agent("alice")
+    assert running.manifest_sha256 == proposal.manifest_sha256
+    assert running.description == "the main job"
+    await hive.send("alice", whoami())
+    await hive.answer("alice", f"I am {proposal.manifest_sha256}")
+
+
+async def test_what_is_committed_after_submitting_does_not_arrive(hive: Hive) -> None:
+    proposal = await hive.propose("alice", GOOD % "as proposed")
+    later = hive.commit("alice", {"agent.nix": GOOD % "smuggled in later"})
+    (hive.repository("alice") / "agent.nix").write_text(GOOD % "not even committed")
+    await hive.approve(proposal)
+    running = await hive.agent("alice")
+    assert running.description == "as proposed"
+    assert running.deployed_commit == proposal.commit != later
+
+
+def _stale(
+    proposal: ProposalResult, *, commit: str | None = None, manifest: str | None = None
+) -> api.ApproveParams:
+    return api.ApproveParams(
+        id=proposal.approval,
+        commit=commit or proposal.commit,
+        manifest=manifest or proposal.manifest_sha256,
+    )
+
+
+async def test_only_what_was_seen_can_be_approved(hive: Hive) -> None:
+    before = await hive.agent("alice")
+    first = await hive.propose("alice", GOOD % "first")
+    second = await hive.propose("alice", GOOD % "second")
+    wrong = (
+        _stale(first),  # superseded
+        _stale(second, commit=first.commit),
+        _stale(second, manifest=first.manifest_sha256),
+        _stale(second, commit=second.commit[:12]),
+        _stale(second, manifest="0" * 64),
+    )
+    for params in wrong:
+        with pytest.raises(HiveError) as caught:
+            await hive.operator.call(api.APPROVE, params)
+        assert caught.value.code is ErrorCode.STALE
+    states = {row.id: row.state for row in await hive.approvals("alice")}
+    assert states[first.approval] is ApprovalState.SUPERSEDED
+    assert states[second.approval] is ApprovalState.PENDING
+    assert (await hive.agent("alice")).manifest_sha256 == before.manifest_sha256
+    await hive.operator.call(
+        api.DENY, api.DenyParams(id=second.approval, reason="not now")
+    )
+    with pytest.raises(HiveError) as caught:
+        await hive.operator.call(api.APPROVE, _stale(second))
+    assert caught.value.code is ErrorCode.STALE
+
+
+async def test_two_operators_approve_at_once(hive: Hive) -> None:
+    hive.git("alice", "reset", "--hard", await deployed(hive))
+    proposal = await hive.propose("alice", GOOD % "two operators")
+    results = await asyncio.gather(
+        *(hive.operator.call(api.APPROVE, _stale(proposal)) for _ in range(5)),
+        return_exceptions=True,
+    )
+    refused = [r for r in results if isinstance(r, HiveError)]
+    queued = [r for r in results if not isinstance(r, BaseException)]
+    assert len(queued) == 1
+    assert [error.code for error in refused] == [ErrorCode.STALE] * 4
+    operation = await hive.operation(queued[0].operation)
+    assert operation.state is OperationState.DONE
+
+
+async def deployed(hive: Hive) -> str:
+    """Return what runs."""
+    commit = (await hive.agent("alice")).deployed_commit
+    assert commit is not None
+    return commit
+
+
+BAD = {
+    "syntax": ("{ ... }: {", ErrorCode.EVAL_FAILED, "agent.nix"),
+    "type": ("{ hyperhive.network = 5; }", ErrorCode.EVAL_FAILED, "network"),
+    "unknown option": ("{ hyperhive.modle = 1; }", ErrorCode.EVAL_FAILED, "modle"),
+    "recursion": (
+        "{ config, ... }: { hyperhive.prompt = config.hyperhive.prompt; }",
+        ErrorCode.EVAL_FAILED,
+        "recursion",
+    ),
+    "huge list": (
+        "{ hyperhive.prompt = toString (builtins.genList (x: x) 1000000000); }",
+        ErrorCode.EVAL_LIMIT,
+        "",
+    ),
+    "reads the host": (
+        "{ hyperhive.prompt = builtins.readFile /etc/passwd; }",
+        ErrorCode.EVAL_FAILED,
+        "/etc/passwd",
+    ),
+}
+
+
+def _memory_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(row for row in status.splitlines() if row.startswith("VmRSS"))
+    return int(line.split()[1])
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_bad_agent_nix_goes_back_to_its_author(hive: Hive, case: str) -> None:
+    nix, code, says = BAD[case]
+    hive.git("alice", "reset", "--hard", await deployed(hive))
+    before = await hive.approvals("alice")
+    with pytest.raises(HiveError) as caught:
+        await hive.propose("alice", nix)
+    assert caught.value.code is code
+    assert says in caught.value.message + str(caught.value.details)
+    assert await hive.approvals("alice") == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("symlink", ErrorCode.UNSAFE_TREE),
+        ("submodule", ErrorCode.UNSAFE_TREE),
+        ("flake", ErrorCode.UNSAFE_TREE),
+        ("large", ErrorCode.TOO_LARGE),
+        ("unrelated", ErrorCode.NOT_BASED_ON_MAIN),
+        ("unchanged", ErrorCode.NO_CHANGE),
+        ("branch", ErrorCode.INVALID_COMMIT),
+    ],
+)
+async def test_a_bad_commit_goes_back_to_its_author(
+    hive: Hive, kind: str, code: ErrorCode
+) -> None:
+    main = await deployed(hive)
+    hive.git("alice", "checkout", "-q", "-B", "work", main)
+    repository = hive.repository("alice")
+    if kind == "symlink":
+        (repository / "link").symlink_to("/etc/passwd")
+        commit = hive.commit("alice", {})
+    elif kind == "submodule":
+        gitlink = f"160000,{main},sub"
+        hive.git("alice", "update-index", "--add", "--cacheinfo", gitlink)
+        hive.git("alice", "commit", "-qm", "sub")
+        commit = hive.git("alice", "rev-parse", "HEAD")
+    elif kind == "flake":
+        commit = hive.commit("alice", {"flake.nix": "{}"})
+    elif kind == "large":
+        with (repository / "blob").open("wb") as file:
+            file.truncate(100 * 2**20)
+        commit = hive.commit("alice", {})
+    elif kind == "unrelated":
+        hive.git("alice", "checkout", "-q", "--orphan", "other")
+        commit = hive.commit("alice", {"agent.nix": GOOD % "unrelated"})
+    elif kind == "unchanged":
+        commit = main
+    else:
+        commit = "work"
+    before = await hive.approvals("alice")
+    memory = _memory_kib(hive.local.pid("hived"))
+    with pytest.raises(HiveError) as caught:
+        await hive.submit("alice", commit)
+    assert caught.value.code is code
+    assert await hive.approvals("alice") == before
+    assert _memory_kib(hive.local.pid("hived")) < memory + 48 * 1024
+    hive.git("alice", "checkout", "-q", "-f", "-B", "work", main)
+    hive.git("alice", "clean", "-fdxq")
+
+
+async def test_an_agent_that_cannot_start_is_brought_back(hive: Hive) -> None:
+    hive.git("alice", "checkout", "-q", "-f", "-B", "work", await deployed(hive))
+    before = await hive.agent("alice")
+    broken = """{
+      hyperhive.description = "broken";
+      hyperhive.mcpServers.nope.command = "/does/not/exist";
+    }"""
+    proposal = await hive.propose("alice", broken)
+    operation = await hive.approve(proposal)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert "nope" in operation.error
+    row = (await hive.approvals("alice"))[0]
+    assert row.state is ApprovalState.FAILED
+    assert row.reason is not None
+    assert "nope" in row.reason
+    after = await hive.agent("alice")
+    assert after.manifest_sha256 == before.manifest_sha256
+    assert after.deployed_commit == before.deployed_commit
+    await hive.send("alice", whoami())
+    await hive.answer("alice", f"I am {before.manifest_sha256}")
+
+
+async def test_the_manager_hears_the_outcome(hive: Hive) -> None:
+    found = await hive.operator.call(api.MESSAGES, api.MessagesParams(agent="manager"))
+    events = [m.body for m in found.messages if m.sender == "system"]
+    assert any("is deployed" in body for body in events)
+    assert any("failed" in body for body in events)
+    assert any("denied" in body for body in events)
+
+
+async def test_a_recipient_that_is_not_allowed(hive: Hive) -> None:
+    to_manager = {"to": "manager", "body": "may always"}
+    to_nobody = {"to": "bob", "body": "no such agent"}
+    await hive.send(
+        "alice",
+        script(
+            {"tool": "mcp__hive__send", "input": to_nobody},
+            {"tool": "mcp__hive__send", "input": to_manager},
+            {
+                "tool": "mcp__hive__send",
+                "input": {
+                    "to": "operator",
+                    "body": "heard: {{result:(no agent[^.]*)}}",
+                },
+            },
+            {"text": "done"},
+        ),
+    )
+    await hive.answer("alice", "heard: no agent")
+
+
+async def test_every_decision_is_in_the_audit_log(hive: Hive) -> None:
+    lines = (hive.state / "audit.jsonl").read_bytes().splitlines()
+    entries = [msgspec.json.decode(line) for line in lines]
+    kinds = {entry["what"] for entry in entries}
+    assert {"proposed", "approved", "deployed", "denied", "failed"} <= kinds
+    for entry, previous in zip(entries[1:], entries, strict=False):
+        assert entry["previous"] == previous["mac"]
+
+
+async def test_doctor_finds_nothing_wrong_but_what_failed(hive: Hive) -> None:
+    found = await hive.operator.call(api.DOCTOR, NoParams())
+    problems = [c for c in found.checks if c.state is api.CheckState.PROBLEM]
+    assert problems == []
