@@ -95,7 +95,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     rooms = Rooms(config)
     await asyncio.to_thread(rooms.prepare)
     backend = _backend(config)
-    evaluator = Evaluator(config)
+    evaluator = Evaluator.of(config)
     evaluator.check()
     store = open_store(layout.database, layout.lock)
     audit = Audit(layout.audit_log, layout.state / "private" / "audit.key")

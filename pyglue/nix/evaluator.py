@@ -1,0 +1,259 @@
+"""Evaluate an agent's directory to its manifest, once, without trusting it.
+
+Called by ``proposals`` (in hived, as root on NixOS) and ``hive manifest``. Nix is
+restricted to the agent's directory and the hive's modules: no other file, no network,
+no build during evaluation, no store, no search path, no flakes, no configuration of
+this machine; with limits of memory, CPU and wall time, and of what it may write. What
+comes out is not trusted either: ``manifest_schema.validate`` follows. An evaluation
+is not reproducible (``currentTime``), so its result is pinned and never made again.
+"""
+
+import asyncio
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import read_json
+from pyglue.nix.fence import ENVIRONMENT, Fence, Fenced
+from pyglue.nix.log import EvalError, Problem, Roots, read_problems
+from pyglue.paths import share
+from pyglue.process import Completed, Rlimits, run
+
+_PROGRAM: Final = "nix-instantiate"
+_PLACES: Final = "/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin"
+_OUTPUT_MAX: Final = 4 * 1024 * 1024
+_MEMORY_MAX: Final = 1536 * 1024 * 1024
+_OPTIONS_MAX: Final = 1000
+_OPTION_LENGTH_MAX: Final = 500
+_FLAGS: Final = (
+    *("--eval", "--strict", "--json", "--store", "dummy://"),
+    *("--log-format", "internal-json", "--restrict-eval"),
+    *("--option", "allowed-uris", ""),
+    *("--option", "allow-import-from-derivation", "false"),
+    *("--option", "allow-unsafe-native-code-during-evaluation", "false"),
+    *("--option", "experimental-features", ""),
+)
+# Signals as the sandbox reports them, and as a direct child does.
+_KILLED: Final = frozenset({-6, -9, -11, -24, -25, 134, 137, 139, 152, 153})
+_EXHAUSTED: Final = ("out of memory", "bad_alloc", "stack overflow", "heap sections")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a directory says: its manifest, not validated yet, and which NixOS options
+    it sets outside ``hyperhive``, as sorted paths.
+    """
+
+    manifest: Mapping[str, Any]
+    nixos_options: tuple[str, ...]
+
+
+class Evaluator:
+    """Evaluates directories; one for a process. Make it with ``of`` or by hand.
+
+    ``timeout`` is in seconds of wall time and of CPU; ``nixpkgs_lib`` is nixpkgs or its
+    ``lib`` directory, None means the built-in subset; ``uid`` is who Nix runs as if
+    this process is root.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 10.0,
+        nixpkgs_lib: Path | None = None,
+        uid: int | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._lib = nixpkgs_lib
+        self._uid = uid
+        self._fence: Fence | None = None
+
+    @classmethod
+    def of(cls, config: HiveConfig) -> "Evaluator":
+        """Return the evaluator that a hive is configured with."""
+        lib = config.nixpkgs_lib
+        return cls(
+            timeout=config.timeouts.evaluate_s,
+            nixpkgs_lib=None if lib is None else Path(lib),
+            uid=None if config.ids is None else config.ids.agent,
+        )
+
+    def check(self) -> None:
+        """See that all of it is there. Blocking, some 30 ms the first time.
+
+        Raises:
+            HiveError: ``missing_program`` or ``config_invalid``, with what to do.
+        """
+        _program()
+        self._lib_directory()
+        self._ready()
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether bubblewrap is around Nix here; known after ``check``."""
+        return self._fence is not None and self._fence.sandboxed
+
+    async def evaluate(self, directory: Path) -> Evaluation:
+        """Evaluate the agent in ``directory``, which this process can read.
+
+        Raises:
+            EvalError: ``eval_failed`` with the problems; ``eval_limit``.
+            HiveError: ``missing_program``, ``config_invalid``, ``too_large``.
+        """
+        if not (directory / "agent.nix").is_file():
+            problem = Problem("agent.nix", None, None, "there is no such file")
+            raise _failed([problem])
+        directories = {"agent": directory.absolute(), "modules": share() / "modules"}
+        lib = self._lib_directory()
+        if lib is not None:
+            directories["lib"] = lib
+        fence = self._fence
+        if fence is None:
+            fence = await asyncio.to_thread(self._ready)
+        with fence.around(directories) as fenced:
+            done = await self._run(fenced)
+            if done.code != 0:
+                raise _explain(done, fenced, self._timeout)
+        return _read_result(done.stdout)
+
+    async def _run(self, fenced: Fenced) -> Completed:
+        seen = fenced.seen
+        argv = [*fenced.prefix, str(_program()), *_FLAGS]
+        for name, path in seen.items():
+            argv += ["-I", f"{name}={path}"]
+        argv += [f"{seen['modules']}/eval/report.nix", "--argstr", "agent"]
+        argv += [seen["agent"]]
+        if "lib" in seen:
+            argv += ["--arg", "lib", f"import (/. + {_nix_string(seen['lib'])})"]
+        try:
+            return await run(
+                argv,
+                env=ENVIRONMENT,
+                timeout=self._timeout,
+                limits=Rlimits(
+                    address_space=_MEMORY_MAX,
+                    cpu_s=max(1, math.ceil(self._timeout)),
+                    file_size=0,
+                ),
+                run_as=fenced.run_as,
+                pass_fds=fenced.pass_fds,
+                max_output=_OUTPUT_MAX,
+            )
+        except HiveError as error:
+            if error.code == ErrorCode.TIMEOUT:
+                raise _too_long(self._timeout) from error
+            if error.code == ErrorCode.TOO_LARGE:
+                raise _too_much_output() from error
+            raise
+
+    def _ready(self) -> Fence:
+        fence = self._fence
+        if fence is None:
+            fence = self._fence = Fence(_program(), uid=self._uid)
+        return fence
+
+    def _lib_directory(self) -> Path | None:
+        if self._lib is None:
+            return None
+        for candidate in (self._lib / "lib", self._lib):
+            if (candidate / "default.nix").is_file():
+                return candidate.resolve()
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"{self._lib} is not nixpkgs: it has no lib/default.nix. Name a directory "
+            "of nixpkgs, or leave it out to use the built-in subset of its lib.",
+        )
+
+
+def _program() -> Path:
+    """Find nix-instantiate by a path that names the program itself.
+
+    Raises:
+        HiveError: ``missing_program`` with what to install.
+    """
+    found = shutil.which(_PROGRAM, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    if found is None:
+        raise HiveError(
+            ErrorCode.MISSING_PROGRAM,
+            "nix-instantiate was not found, so no agent.nix can be read. Install Nix "
+            "(Debian: apt install nix-bin) and put it on the PATH.",
+            details={"program": _PROGRAM},
+        )
+    beside = Path(found).resolve().with_name(_PROGRAM)
+    return beside if beside.exists() else Path(found).absolute()
+
+
+def _explain(done: Completed, fenced: Fenced, timeout: float) -> EvalError:
+    """Make an error of an evaluation that ended with an exit code."""
+    seen = fenced.seen
+    roots = Roots(seen["agent"], seen["modules"], seen.get("lib"), fenced.real["agent"])
+    problems = read_problems(done.stderr, roots)
+    if done.code in (-9, -24, 137, 152) and done.seconds >= timeout * 0.9:
+        return _too_long(timeout)
+    said = problems[0].message if problems else done.stderr.decode("utf-8", "replace")
+    if done.code in _KILLED or any(word in said.lower() for word in _EXHAUSTED):
+        return EvalError(
+            ErrorCode.EVAL_LIMIT,
+            f"Evaluating agent.nix took more than {_MEMORY_MAX // 2**20} MiB of memory "
+            "or nested too deeply, and was stopped. Remove what grows without end.",
+            problems,
+        )
+    if not problems:
+        reason = f"Nix ended with exit code {done.code} and gave no reason"
+        problems = (Problem(None, None, None, reason),)
+    return _failed(problems)
+
+
+def _failed(problems: tuple[Problem, ...] | list[Problem]) -> EvalError:
+    text = "\n".join(map(str, problems))
+    return EvalError(
+        ErrorCode.EVAL_FAILED, f"agent.nix cannot be evaluated. {text}", problems
+    )
+
+
+def _too_long(timeout: float) -> EvalError:
+    return EvalError(
+        ErrorCode.EVAL_LIMIT,
+        f"Evaluating agent.nix took more than {timeout:g} s and was stopped. Remove "
+        "what it computes for so long.",
+    )
+
+
+def _too_much_output() -> EvalError:
+    return EvalError(
+        ErrorCode.EVAL_LIMIT,
+        f"What agent.nix evaluates to has more than {_OUTPUT_MAX} bytes. Shorten its "
+        "texts and lists.",
+    )
+
+
+def _read_result(output: bytes) -> Evaluation:
+    try:
+        report = read_json(output, max_bytes=_OUTPUT_MAX)
+        manifest, options = report["manifest"], report["nixosOptions"]
+    except (HiveError, TypeError, KeyError) as error:
+        raise _failed([Problem(None, None, None, "its value is not plain JSON")]) from (
+            error
+        )
+    if not isinstance(manifest, dict) or not isinstance(options, list):
+        raise _failed([Problem(None, None, None, "its value is not a manifest")])
+    if len(options) > _OPTIONS_MAX or any(
+        not isinstance(path, str) or len(path) > _OPTION_LENGTH_MAX for path in options
+    ):
+        raise EvalError(
+            ErrorCode.EVAL_LIMIT,
+            f"agent.nix sets more than {_OPTIONS_MAX} NixOS options, or one of more "
+            f"than {_OPTION_LENGTH_MAX} characters.",
+        )
+    return Evaluation(manifest, tuple(sorted(options)))
+
+
+def _nix_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
