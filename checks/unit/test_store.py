@@ -1,0 +1,184 @@
+"""The store: group commit, savepoints, the outbox, one writer, migrations."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pyglue.api.common import Role
+from pyglue.api.operator import (
+    ApprovalKind,
+    ApprovalState,
+    Event,
+    OperationKind,
+    OperationState,
+)
+from pyglue.api.relay import SettleParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store import agents, approvals, events, messages, operations, usage
+from pyglue.store.approvals import NewApproval
+from pyglue.store.database import Store, Tx, open_store
+from pyglue.store.messages import NewMessage
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = open_store(tmp_path / "hive.db", tmp_path / "lock")
+    yield opened
+    await opened.close()
+
+
+def note(tx: Tx, text: str) -> int:
+    new = NewMessage(sender="a", recipient="b", body=text)
+    return messages.insert(tx, new).id
+
+
+async def count(store: Store) -> int:
+    return await store.read(lambda reader: messages.waiting(reader, "b"))
+
+
+async def test_many_writers_share_commits_and_lose_nothing(store: Store) -> None:
+    writes = [store.write(lambda tx, n=n: note(tx, str(n))) for n in range(300)]
+    numbers = await asyncio.gather(*writes)
+    assert sorted(numbers) == list(range(1, 301))
+    assert await count(store) == 300
+
+
+async def test_one_failing_write_does_not_undo_its_neighbours(store: Store) -> None:
+    def fails(tx: Tx) -> None:
+        note(tx, "undone")
+        raise HiveError(ErrorCode.CONFLICT, "No.")
+
+    published: list[Event] = []
+    store.on_events(published.extend)
+    results = await asyncio.gather(
+        store.write(lambda tx: note(tx, "one")),
+        store.write(fails),
+        store.write(lambda tx: note(tx, "two")),
+        return_exceptions=True,
+    )
+    assert isinstance(results[1], HiveError)
+    assert await count(store) == 2
+    assert len(published) == 2
+
+
+async def test_events_are_published_after_the_commit_in_order(
+    store: Store, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def publish(found: list[Event]) -> None:
+        with sqlite3.connect(tmp_path / "hive.db") as other:
+            stored = other.execute("SELECT max(seq) FROM event").fetchone()[0]
+        seen.extend((event.seq, stored) for event in found)
+
+    store.on_events(publish)
+    for number in range(5):
+        await store.write(lambda tx, n=number: note(tx, str(n)))
+    assert [seq for seq, _ in seen] == [1, 2, 3, 4, 5]
+    assert all(seq <= stored for seq, stored in seen)
+    assert await store.read(events.last_seq) == 5
+
+
+async def test_a_second_hived_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(HiveError) as caught:
+        open_store(tmp_path / "hive.db", tmp_path / "lock")
+    assert caught.value.code is ErrorCode.STORE_LOCKED
+
+
+async def test_a_newer_store_is_refused_and_untouched(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "hive.db") as newer:
+        newer.execute("PRAGMA user_version = 999")
+    with pytest.raises(HiveError) as caught:
+        open_store(tmp_path / "hive.db", tmp_path / "lock")
+    assert caught.value.code is ErrorCode.CONFIG_INVALID
+    assert "999" in caught.value.message
+
+
+async def test_the_file_is_for_hived_alone(store: Store, tmp_path: Path) -> None:
+    assert (tmp_path / "hive.db").stat().st_mode & 0o077 == 0
+
+
+def proposal(agent: str = "a") -> NewApproval:
+    return NewApproval(
+        agent=agent,
+        kind=ApprovalKind.CHANGE,
+        commit="c" * 40,
+        main=None,
+        record=b"{}",
+        manifest_sha256="0" * 64,
+        nixos_options=("x.y",),
+        policy=(),
+        description="d",
+        proposed_by="manager",
+        author="a",
+        message="m",
+    )
+
+
+async def test_one_pending_proposal_an_agent_and_ids_only_grow(store: Store) -> None:
+    numbers = []
+    for _ in range(3):
+        number = await store.write(approvals.reserve_id)
+        await store.write(lambda tx, n=number: approvals.insert(tx, n, proposal()))
+        numbers.append(number)
+    unused = await store.write(approvals.reserve_id)
+    assert [*numbers, unused] == [1, 2, 3, 4]
+    pending = await store.read(approvals.pending)
+    assert [row.id for row in pending] == [3]
+    first = await store.read(lambda reader: approvals.get(reader, 1))
+    assert first.state is ApprovalState.SUPERSEDED
+    assert first.nixos_options == ("x.y",)
+
+
+async def test_operations_remember_step_and_error(store: Store) -> None:
+    operation = await store.write(
+        lambda tx: operations.insert(
+            tx, kind=OperationKind.DEPLOY, agent="a", requested_by="op", approval=1
+        )
+    )
+    await store.write(
+        lambda tx: operations.advance(tx, operation.id, "apply", "it broke")
+    )
+    found = (await store.read(operations.unfinished))[0]
+    assert (found.step, found.error) == ("apply", "it broke")
+    await store.write(lambda tx: operations.finish(tx, operation.id, "it broke"))
+    assert await store.read(operations.unfinished) == ()
+    ended = await store.read(lambda reader: operations.get(reader, operation.id))
+    assert ended.state is OperationState.FAILED
+
+
+async def test_what_is_not_there_is_said(store: Store) -> None:
+    for look in (
+        lambda reader: approvals.get(reader, 7),
+        lambda reader: operations.get(reader, 7),
+    ):
+        with pytest.raises(HiveError) as caught:
+            await store.read(look)
+        assert caught.value.code is ErrorCode.NOT_FOUND
+    with pytest.raises(HiveError):
+        await store.write(lambda tx: messages.mark_read(tx, "operator", 7))
+    with pytest.raises(HiveError):
+        await store.write(lambda tx: agents.set_wanted(tx, "nobody", True))
+
+
+async def test_creating_an_agent_again_changes_nothing(store: Store) -> None:
+    await store.write(lambda tx: agents.create(tx, "a", Role.AGENT))
+    await store.write(lambda tx: agents.set_wanted(tx, "a", False))
+    await store.write(lambda tx: agents.create(tx, "a", Role.AGENT))
+    rows = await store.read(agents.all_agents)
+    assert [(row.name, row.wanted) for row in rows] == [("a", False)]
+
+
+async def test_reserved_money_counts_until_it_is_settled_once(store: Store) -> None:
+    number = await store.write(
+        lambda tx: usage.reserve(tx, agent="a", turn=None, model="m", cost_usd=2.0)
+    )
+    assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 2.0
+    for cost in (0.5, 99.0):
+        params = SettleParams(reservation=number, cost_usd=cost, status=200)
+        await store.write(lambda tx, p=params: usage.settle(tx, p))
+    assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 0.5
+    assert await store.read(lambda reader: usage.spent(reader, "a", 1e12)) == 0.0
