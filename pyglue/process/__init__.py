@@ -12,7 +12,7 @@ A process that makes a session of its own leaves the group; only a pid namespace
 """
 
 from pyglue.process.child import Child
-from pyglue.process.limits import Rlimits, RunAs
+from pyglue.process.limits import Rlimits, RunAs, find_program
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
 
@@ -23,6 +23,7 @@ __all__ = [
     "Rlimits",
     "RunAs",
     "describe_exit",
+    "find_program",
     "run",
     "run_sync",
 ]

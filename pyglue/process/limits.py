@@ -47,7 +47,7 @@ class Rlimits:
                 hard = resource.getrlimit(which)[1]
                 capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
                 args.append(f"--{option}={capped}")
-        return [_tool("prlimit"), *args, "--"]
+        return [find_program("prlimit"), *args, "--"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,13 @@ class RunAs:
         if (self.uid, self.gid) == (os.geteuid(), os.getegid()):
             return []
         ids = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-        return [_tool("setpriv"), *ids, "--inh-caps=-all", "--no-new-privs", "--"]
+        return [
+            find_program("setpriv"),
+            *ids,
+            "--inh-caps=-all",
+            "--no-new-privs",
+            "--",
+        ]
 
 
 def command_line(
@@ -105,5 +111,12 @@ def resolve(program: str, path: str) -> str:
 _TOOL_PATH: Final = "/run/current-system/sw/bin:/usr/bin:/bin"
 
 
-def _tool(name: str) -> str:
+def find_program(name: str) -> str:
+    """Return the absolute path of a program that the hive itself uses.
+
+    Looked up in this process's PATH, then where the system keeps its own.
+
+    Raises:
+        HiveError: ``missing_program``.
+    """
     return resolve(name, f"{os.environ.get('PATH', '')}:{_TOOL_PATH}")

@@ -1,0 +1,32 @@
+"""Run a program where it sees and reaches only what it is given: bubblewrap.
+
+The local backend runs agents in it, the evaluator Nix. ``prepare`` makes the command
+line that ``pyglue.process`` then starts: own user, pid, network, mount, ipc, uts and
+cgroup namespaces, no capability, no new user namespace, a system call filter, a
+read-only root of /usr, a little of /etc, and the binds asked for. ``probe`` finds out
+by doing it whether it works on this machine. ``python_runtime`` is what our own
+interpreter and package need inside.
+
+Everything is bound by an open descriptor (``--bind-fd``), which bubblewrap closes
+before the program starts: so a path may not be swapped between check and use, and the
+agent's user need not be able to walk to it. (Measured: a plain ``/proc/self/fd/N``
+stays open inside, and ``/proc/self/fd/N/..`` then leads out.)
+"""
+
+from pyglue.sandbox.probe import UNSAFE_VARIABLE, Probe, Support, probe
+from pyglue.sandbox.runtime import PythonRuntime, program_binds, python_runtime
+from pyglue.sandbox.spec import Bind, Prepared, SandboxSpec, prepare
+
+__all__ = [
+    "UNSAFE_VARIABLE",
+    "Bind",
+    "Prepared",
+    "Probe",
+    "PythonRuntime",
+    "SandboxSpec",
+    "Support",
+    "prepare",
+    "probe",
+    "program_binds",
+    "python_runtime",
+]

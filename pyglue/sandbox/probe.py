@@ -1,0 +1,118 @@
+"""Find out by doing it whether agents can be kept in on this machine.
+
+Called once at start by the local backend, and by ``hive doctor`` through it. Four
+outcomes, each with a sentence for the operator; what is missing is named with the
+command or setting that provides it.
+"""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import HiveError
+from pyglue.process import RunAs, run_sync
+from pyglue.sandbox.spec import SandboxSpec, prepare
+
+UNSAFE_VARIABLE: Final = "HIVE_UNSAFE_NO_SANDBOX"
+_TIMEOUT_S: Final = 20.0
+_SETTINGS: Final = (
+    (
+        "kernel/unprivileged_userns_clone",
+        "0",
+        (
+            "this kernel forbids user namespaces to ordinary users; allow them with "
+            "`sysctl -w kernel.unprivileged_userns_clone=1`"
+        ),
+    ),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        (
+            "AppArmor forbids user namespaces; give bwrap an AppArmor profile or allow "
+            "them with `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+        ),
+    ),
+    (
+        "user/max_user_namespaces",
+        "0",
+        (
+            "user namespaces are limited to none; allow them with "
+            "`sysctl -w user.max_user_namespaces=10000`"
+        ),
+    ),
+)
+
+
+class Support(StrEnum):
+    """How agents can be kept in here, best first."""
+
+    BWRAP = "bwrap"
+    UID_ONLY = "uid_only"
+    UNSAFE = "unsafe"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What works, and one sentence why it is not more (empty for BWRAP)."""
+
+    support: Support
+    reason: str
+
+
+def probe(run_as: RunAs | None) -> Probe:
+    """Try a sandbox as ``run_as`` (None: this user). Blocking, about 20 ms.
+
+    Root without a ``run_as`` is refused: bubblewrap as root keeps capabilities, and
+    without it the agent would be root.
+    """
+    root = os.geteuid() == 0
+    if root and (run_as is None or run_as.uid == 0):
+        return Probe(
+            Support.REFUSED,
+            "Agents never run as root: set `ids` in the config file to unprivileged "
+            "users.",
+        )
+    problem = _try(run_as)
+    if problem is None:
+        return Probe(Support.BWRAP, "")
+    if os.environ.get(UNSAFE_VARIABLE) == "1" and not root:
+        return Probe(Support.UNSAFE, problem)
+    return Probe(Support.UID_ONLY if root else Support.REFUSED, problem)
+
+
+def _try(run_as: RunAs | None) -> str | None:
+    """Return None if a sandbox works, else what to do about it."""
+    try:
+        with prepare(SandboxSpec(), ["true"]) as prepared:
+            done = run_sync(
+                prepared.argv,
+                env={},
+                timeout=_TIMEOUT_S,
+                run_as=run_as,
+                pass_fds=prepared.pass_fds,
+            )
+    except HiveError as error:
+        if error.details.get("program") == "bwrap":
+            return "bubblewrap is not installed (Debian: `apt install bubblewrap`)."
+        return error.message
+    if done.code == 0:
+        return None
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    last = said[-1] if said else f"exit code {done.code}"
+    if "nknown option" in last:
+        return f"bubblewrap is too old ({last}); update it to 0.10 or later."
+    return f"bubblewrap does not work here: {_why() or last}."
+
+
+def _why() -> str | None:
+    for name, forbidden, sentence in _SETTINGS:
+        try:
+            value = (Path("/proc/sys") / name).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if value == forbidden:
+            return sentence
+    return None

@@ -1,0 +1,137 @@
+"""What our own interpreter and package need inside a sandbox.
+
+Used by the local backend. The same paths inside as outside, read-only: the virtual
+environment, the interpreter it was made from (a pyenv below /root works too), this
+package and the share tree. Of a checkout only those folders, never what else lies
+there: the state directory may.
+"""
+
+import importlib.metadata
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyglue
+from pyglue import paths
+from pyglue.sandbox import rootfs
+from pyglue.sandbox.spec import Bind
+
+_SHARED: Final = ("agents", "modules", "prompts")
+_STORE: Final = Path("/nix/store")
+
+
+@dataclass(frozen=True)
+class PythonRuntime:
+    """Binds, the start of the command line (add ``-m module``), and environment."""
+
+    binds: tuple[Bind, ...]
+    argv: tuple[str, ...]
+    env: dict[str, str]
+
+
+def python_runtime(programs: Iterable[str] = ()) -> PythonRuntime:
+    """Return what runs this package inside; ``programs`` are made findable too.
+
+    Raises:
+        HiveError: ``config_invalid`` if the share tree is not found.
+    """
+    wanted = _Wanted()
+    executable = Path(sys.executable)
+    package = Path(pyglue.__file__).resolve().parent
+    share = paths.share()
+    for place in (
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(sys.base_prefix).resolve(),
+        executable.resolve().parent.parent,
+        package,
+        *(share / name for name in _SHARED),
+    ):
+        wanted.add(place)
+    imports = _imports(package.parent)
+    for entry in imports:
+        if entry != package.parent:
+            wanted.add(entry)
+    search = [rootfs.search_path()]
+    for program in programs:
+        search += wanted.add_program(program)
+    search.append(str(executable.parent))
+    env = {
+        "PATH": ":".join(dict.fromkeys(":".join(search).split(":"))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "HIVE_SHARE": str(share),
+        "LC_ALL": "C.UTF-8",
+    }
+    if imports:
+        env["PYTHONPATH"] = ":".join(map(str, imports))
+    return PythonRuntime(wanted.binds, (str(executable), "-P", "-s"), env)
+
+
+def program_binds(*programs: str) -> tuple[tuple[Bind, ...], str]:
+    """Return the binds that make ``programs`` runnable, and a PATH that finds them.
+
+    A program that is not installed is left out: who runs it says so.
+    """
+    wanted = _Wanted()
+    search = [rootfs.search_path()]
+    for program in programs:
+        search += wanted.add_program(program)
+    return wanted.binds, ":".join(dict.fromkeys(":".join(search).split(":")))
+
+
+def _imports(checkout: Path) -> list[Path]:
+    """Return what the interpreter would not find by itself: usually nothing.
+
+    PYTHONPATH reaches every Python that an agent starts, so it holds no more than it
+    must: what a packager's wrapper added, and a checkout that is not installed.
+    """
+    own = (Path(sys.prefix), Path(sys.base_prefix))
+    imports = [
+        entry
+        for entry in map(Path, sys.path)
+        if entry.is_dir()
+        and not any(entry.is_relative_to(prefix) for prefix in own)
+        and entry.name in ("site-packages", "dist-packages")
+    ]
+    found = importlib.metadata.distributions(name="hyperhive")
+    # A build leaves metadata in the checkout too; that one is not an installation.
+    if all(Path(str(each.locate_file(""))) == checkout for each in found):
+        imports.insert(0, checkout)
+    return imports
+
+
+class _Wanted:
+    """Collects paths; leaves out what is bound already."""
+
+    def __init__(self) -> None:
+        self._bound = rootfs.directories()
+        self._places: list[Path] = []
+
+    def add(self, path: Path) -> None:
+        """Want ``path`` at its own place."""
+        if path.is_relative_to(_STORE):
+            path = _STORE  # A closure is not known from one path of it.
+        done = [*self._bound, *self._places]
+        if path.exists() and not any(path.is_relative_to(place) for place in done):
+            self._places.append(path)
+
+    def add_program(self, name: str) -> list[str]:
+        """Want an installed program; return the directories to search for it."""
+        found = shutil.which(name)
+        if found is None:
+            return []
+        path = Path(found).absolute()
+        for place in dict.fromkeys((path, path.resolve())):
+            self.add(place)
+        return [str(path.parent)]
+
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """The binds, outer places first so that they do not hide inner ones."""
+        return tuple(
+            Bind(source=place, target=str(place)) for place in sorted(self._places)
+        )

@@ -1,0 +1,169 @@
+"""What a sandbox is made of, and the bubblewrap command line for it.
+
+The one caller-facing step is ``prepare``: it opens every source, writes the small
+files of /etc and the system call filter into memory files, and returns a command line
+with the descriptors to pass. A ``Prepared`` is good for one start.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Final
+
+from pyglue.process import find_program
+from pyglue.sandbox import rootfs, seccomp
+from pyglue.sandbox.sources import open_source
+
+INSIDE_ID: Final = 1000
+"""User and group number that the program sees itself as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bind:
+    """A directory, file or socket of the host at ``target`` inside.
+
+    ``below`` says from where on an agent could have put a link: those are refused.
+    Without it ``source`` must lie where only the host's owner writes.
+    """
+
+    source: Path
+    target: str
+    writable: bool = False
+    below: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be safe, whoever asks."""
+        target = PurePosixPath(self.target)
+        if not target.is_absolute() or ".." in target.parts or str(target) == "/":
+            raise ValueError(f"not a place for a bind: {self.target!r}")
+        if self.writable and self.below is None:
+            raise ValueError("what is writable inside needs `below`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxSpec:
+    """What the program sees. ``env`` is its whole environment; sizes in bytes.
+
+    ``network`` shares the host's network, its loopback too. ``home`` is what passwd
+    says. ``system`` False leaves out /usr and /etc: the binds are everything.
+    """
+
+    binds: tuple[Bind, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    chdir: str = "/"
+    network: bool = False
+    hostname: str = "hive"
+    user: str = "agent"
+    home: str = "/state"
+    tmp_bytes: int = 1 << 30
+    system: bool = True
+
+
+class Prepared:
+    """A command line for ``pyglue.process`` and the descriptors it needs.
+
+    Start it once, with an empty environment, then ``close`` it (or use ``with``).
+    """
+
+    def __init__(self, argv: Sequence[str], fds: Sequence[int]) -> None:
+        self.argv: Final = tuple(argv)
+        self.pass_fds: Final = tuple(fds)
+        self._open = list(fds)
+
+    def close(self) -> None:
+        """Close this process's ends; what was started keeps its own."""
+        while self._open:
+            os.close(self._open.pop())
+
+    def __enter__(self) -> "Prepared":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def prepare(spec: SandboxSpec, argv: Sequence[str]) -> Prepared:
+    """Return how to run ``argv`` (as seen inside) in the sandbox.
+
+    Run it as an unprivileged user: bubblewrap started by root keeps capabilities.
+
+    Raises:
+        HiveError: ``missing_program``, ``sandbox_unavailable``, ``not_found``,
+            ``forbidden``, ``unavailable``.
+    """
+    build = _Build()
+    try:
+        line = build.line(spec)
+    except BaseException:
+        build.close()
+        raise
+    return Prepared([*line, "--", *argv], build.fds)
+
+
+class _Build:
+    """Collects arguments and the descriptors that they name."""
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+        self._args: list[str] = []
+
+    def close(self) -> None:
+        for descriptor in self.fds:
+            os.close(descriptor)
+
+    def line(self, spec: SandboxSpec) -> list[str]:
+        self._args += [find_program("bwrap"), "--unshare-all"]
+        if spec.network:
+            self._args.append("--share-net")
+        self._args += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+        self._args += ["--uid", str(INSIDE_ID), "--gid", str(INSIDE_ID)]
+        self._args += ["--hostname", spec.hostname, "--new-session"]
+        self._args += ["--die-with-parent", "--clearenv"]
+        for name, value in spec.env.items():
+            self._args += ["--setenv", name, value]
+        if spec.system:
+            self._system(spec)
+        self._args += ["--proc", "/proc", "--dev", "/dev"]
+        size = str(spec.tmp_bytes)
+        self._args += ["--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108 (inside)
+        self._args += ["--remount-ro", "/dev"]
+        self._args += ["--size", size, "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+        for bind in spec.binds:
+            self._bind(bind)
+        self._args += ["--remount-ro", "/", "--chdir", spec.chdir]
+        self._args += ["--seccomp", str(self._memory("seccomp", seccomp.program()))]
+        return self._args
+
+    def _system(self, spec: SandboxSpec) -> None:
+        for link, target in rootfs.links():
+            self._args += ["--symlink", target, link]
+        for path in rootfs.directories(network=spec.network):
+            self._bind(Bind(source=path, target=str(path)))
+        files = rootfs.etc(
+            user=spec.user, number=INSIDE_ID, home=spec.home, network=spec.network
+        )
+        for name, data in files.items():
+            descriptor = self._memory(name, data)
+            self._args += ["--perms", "0644", "--file", str(descriptor), f"/etc/{name}"]
+
+    def _bind(self, bind: Bind) -> None:
+        descriptor = open_source(bind.source, bind.below)
+        self.fds.append(descriptor)
+        option = "--bind-fd" if bind.writable else "--ro-bind-fd"
+        self._args += [option, str(descriptor), bind.target]
+
+    def _memory(self, name: str, data: bytes) -> int:
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        self.fds.append(descriptor)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
