@@ -1,0 +1,83 @@
+"""Generated files are those that their sources make, and say what hived answers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checks import generate_rpc
+from checks.generate_rpc import SURFACES, Surface
+from pyglue.api.common import Method
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ANSWERED_IN = ("agent_api", "manager_api", "operator_api", "relay_api")
+
+
+@pytest.mark.parametrize("generator", ["generate_manifest", "generate_rpc"])
+def test_generated_files_are_up_to_date(generator: str) -> None:
+    program = ROOT / "checks" / f"{generator}.py"
+    done = subprocess.run(
+        [sys.executable, str(program), "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_drift_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate_rpc, "ROOT", tmp_path)
+    monkeypatch.setattr(generate_rpc, "TARGET", tmp_path / "rpc.md")
+    assert generate_rpc.main(["--check"]) == 1
+    assert generate_rpc.main([]) == 0
+    assert generate_rpc.main(["--check"]) == 0
+    (tmp_path / "rpc.md").write_text("old")
+    assert generate_rpc.main(["--check"]) == 1
+    assert "rpc.md is out of date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("surface", "module"),
+    list(zip(SURFACES, ANSWERED_IN, strict=True)),
+    ids=ANSWERED_IN,
+)
+def test_what_is_documented_is_what_hived_answers(
+    surface: Surface, module: str
+) -> None:
+    own = [(name, call) for name, call in generate_rpc.calls(surface.module)]
+    documented = {name for name, call in own if call not in surface.down}
+    documented |= {call.name.upper() for call in surface.also}
+    assert answered(ROOT / f"pyglue/host/{module}.py") == documented
+    assert all(call in dict(own).values() for call in surface.down)
+
+
+def answered(source: Path) -> set[str]:
+    """Return the constants that a module of hived registers handlers for."""
+    found = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr in ("on", "on_note") and len(node.args) == 2:
+            call = node.args[0]
+            found.add(
+                call.attr if isinstance(call, ast.Attribute) else ast.unparse(call)
+            )
+    return found
+
+
+def test_every_call_is_documented_once() -> None:
+    text = generate_rpc.render()
+    for surface in SURFACES:
+        begin = text.index(f"## {surface.title}\n")
+        section = text[begin:].partition("\n## ")[0]
+        for _, call in generate_rpc.calls(surface.module):
+            assert section.count(f"\n### `{call.name}`\n") == 1
+            kind = "Call" if isinstance(call, Method) else "Notification"
+            way = "hived to the client" if call in surface.down else "client to hived"
+            after = section.partition(f"### `{call.name}`")[2]
+            assert after.startswith(f"\n\n{kind}, {way}.")
