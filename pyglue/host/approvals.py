@@ -189,7 +189,7 @@ def _pending(tx: Tx, number: int) -> ApprovalRow:
         who = f" by {row.decided_by}" if row.decided_by else ""
         raise HiveError(
             ErrorCode.STALE,
-            f"Approval {number} is {row.state.value} already{who}; nothing was changed.",
+            f"Approval {number} is {row.state.value} already{who}; nothing changed.",
             details={"state": row.state.value},
         )
     return row

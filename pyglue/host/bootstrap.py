@@ -6,6 +6,7 @@ first agents and listens; ``Hive.close`` takes it all down again.
 
 import asyncio
 import logging
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,7 @@ from pyglue.host.sessions import Sessions
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.jsonrpc.sockets import Session
+from pyglue.names import SYSTEM
 from pyglue.nix import Evaluator
 from pyglue.paths import share
 from pyglue.store import events as event_rows
@@ -169,7 +171,10 @@ async def open_hive(config: HiveConfig) -> Hive:
             config=config,
         ),
     )
-    lifecycle.serve_with(lambda agent: _agent_session(services, lifecycle, agent))
+    lifecycle.connect(
+        lambda agent: _agent_session(services, lifecycle, agent),
+        lambda name: _start_one(operations, name),
+    )
     web = config.ids
     server = await serve(
         layout.operator_socket,
@@ -245,6 +250,13 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
         return result, handlers
 
     return session
+
+
+async def _start_one(operations: Operations, name: str) -> bool:
+    """Start an agent in its turn among its operations; tell if it went well."""
+    operation = await operations.request(OperationKind.START, name, by=SYSTEM)
+    ended = await operations.get(operation.id, math.inf)
+    return ended.error is None
 
 
 async def _start_agents(

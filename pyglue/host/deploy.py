@@ -17,7 +17,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker
 from pyglue.host.lifecycle import Lifecycle
-from pyglue.host.registry import Agent, Registry
+from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
 from pyglue.manifest import PinnedRecord, decode
 from pyglue.names import MANAGER, OPERATOR
@@ -151,6 +151,8 @@ class Deploy:
         await self._store.write(deployed)
         agent.approval, agent.commit = approval.id, approval.commit
         agent.record, agent.problem = record, None
+        if not agent.wanted:  # it was stopped by hand and stays so
+            await self._lifecycle.stop(agent)
         self._audited(approval, "deployed")
         await self._tell(
             approval,
@@ -184,18 +186,12 @@ class Deploy:
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self._registry.find(approval.agent)
         if agent is not None:
-            await self._note_problem(agent, reason)
+            await self._lifecycle.note_problem(agent, reason)
         self._audited(approval, "failed")
         await self._tell(
             approval,
             f"Approval {approval.id} for {approval.agent} failed, and what ran before "
             f"runs again. Reason: {reason}",
-        )
-
-    async def _note_problem(self, agent: Agent, reason: str) -> None:
-        agent.problem = reason
-        await self._store.write(
-            lambda tx: agent_rows.set_problem(tx, agent.name, reason)
         )
 
     async def _progress(

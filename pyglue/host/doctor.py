@@ -55,7 +55,7 @@ class Doctor:
         git = shutil.which("git")
         if git is None:
             missing = "git is not installed; install it (Debian: apt install git)."
-            found.append(Check(name="git", state=CheckState.PROBLEM, message=missing))
+            found.append(_problem("git", missing))
         else:
             found.append(_ok("git", f"git is at {git}."))
         return found
@@ -70,17 +70,15 @@ class Doctor:
     def _relay_check(self) -> Check:
         if self._relay.attached():
             return _ok("relay", "hive-relay is connected.")
-        return Check(
-            name="relay",
-            state=CheckState.PROBLEM,
-            message="hive-relay is not connected: agents reach no model. Start it.",
+        return _problem(
+            "relay", "hive-relay is not connected: agents reach no model. Start it."
         )
 
     def _disk(self) -> Check:
         free = shutil.disk_usage(self._state_dir).free
         text = f"{free // 2**20} MiB are free in the state directory."
         if free < _DISK_MIN:
-            return Check(name="disk", state=CheckState.PROBLEM, message=text)
+            return _problem("disk", text)
         return _ok("disk", text)
 
     def _agents(self) -> list[Check]:
@@ -101,3 +99,7 @@ class Doctor:
 
 def _ok(name: str, message: str) -> Check:
     return Check(name=name, state=CheckState.OK, message=message)
+
+
+def _problem(name: str, message: str) -> Check:
+    return Check(name=name, state=CheckState.PROBLEM, message=message)

@@ -6,8 +6,9 @@ what crashes. Deploy and the start/stop operations are built from these moves.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
@@ -57,14 +58,23 @@ class Lifecycle:
         self._config = config
         self._servers: dict[str, Server] = {}
         self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
-        self._crashes: dict[str, int] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._session: Callable[[Agent], Session] | None = None
+        self._start: Callable[[str], Awaitable[bool]] = _nobody_starts
         backend.watch(self._on_container)
 
-    def serve_with(self, session: Callable[[Agent], Session]) -> None:
-        """Set who answers on agents' sockets; the composition root calls this once."""
+    def connect(
+        self,
+        session: Callable[[Agent], Session],
+        start: Callable[[str], Awaitable[bool]],
+    ) -> None:
+        """Set who answers on agents' sockets and who starts an agent in its turn.
+
+        ``start`` queues a start operation and tells whether it went well; the
+        composition root calls this once.
+        """
         self._session = session
+        self._start = start
 
     # --- sockets --------------------------------------------------------------------
 
@@ -128,7 +138,6 @@ class Lifecycle:
         Raises:
             HiveError: ``deploy_failed`` with why it is not well; it is stopped then.
         """
-        self._cancel_restart(agent.name)
         spec = agent.spec(record)
         waiting: asyncio.Future[HarnessReport]
         waiting = asyncio.get_running_loop().create_future()
@@ -169,7 +178,6 @@ class Lifecycle:
 
     async def stop(self, agent: Agent) -> None:
         """Stop the container; what it held waits again."""
-        self._cancel_restart(agent.name)
         await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
         self._drop_harness(agent)
         self._registry.set_state(agent, AgentState.STOPPED)
@@ -196,18 +204,16 @@ class Lifecycle:
         async def start(agent: Agent) -> None:
             if agent.record is None or not agent.wanted or agent.name in skip:
                 return
-            try:
-                await asyncio.to_thread(self._rooms.make, agent.name)
-                await self.restart(agent, agent.record)
-            except HiveError as error:
-                await self._broken(agent, error.message)
+            await asyncio.to_thread(self._rooms.make, agent.name)
+            if not await self._start(agent.name):
+                self._bring_back(agent)
 
         await asyncio.gather(*(start(agent) for agent in self._registry.all()))
 
     async def close(self) -> None:
         """Stop everything; what should run will run again at the next start."""
-        for name in list(self._restarts):
-            self._cancel_restart(name)
+        for task in list(self._restarts.values()):
+            task.cancel()
         self.close_sockets()
         await self._backend.close()
 
@@ -234,37 +240,36 @@ class Lifecycle:
                     )
                 )
             return
+        tail = "\n".join(event.log_tail)
         self._registry.set_state(agent, AgentState.FAILED, event.reason)
         self._audit.record("system", "crashed", agent.name, {"reason": event.reason})
-        if agent.wanted and agent.applied is not None:
-            self._restarts[agent.name] = asyncio.create_task(
-                self._bring_back(agent, event)
-            )
+        self._bring_back(agent, f"It crashed: {event.reason}\n{tail}")
 
-    async def _bring_back(self, agent: Agent, event: ContainerEvent) -> None:
-        tail = "\n".join(event.log_tail)
-        await self._broken(agent, f"It crashed: {event.reason}\n{tail}")
-        while agent.wanted and agent.applied is not None:
-            crashes = self._crashes.get(agent.name, 0)
-            self._crashes[agent.name] = crashes + 1
-            await asyncio.sleep(_BACKOFF_S[min(crashes, len(_BACKOFF_S) - 1)])
-            record = agent.applied
-            self._restarts.pop(agent.name, None)  # restart() must not cancel us
-            try:
-                await self.restart(agent, record)
-            except HiveError as error:
-                await self._broken(agent, error.message)
-                continue
-            self._crashes.pop(agent.name, None)
-            return
+    def _bring_back(self, agent: Agent, problem: str | None = None) -> None:
+        if agent.wanted and agent.name not in self._restarts:
+            task = asyncio.create_task(self._try_again(agent, problem))
+            self._restarts[agent.name] = task
+            task.add_done_callback(lambda _: self._restarts.pop(agent.name, None))
 
-    async def _broken(self, agent: Agent, problem: str) -> None:
+    async def _try_again(self, agent: Agent, problem: str | None) -> None:
+        """Start a crashed agent, ever more slowly, until it is well or not wanted."""
+        if problem is not None:
+            await self.note_problem(agent, problem)
+            if agent.name != MANAGER:
+                text = f"{agent.name} is not well. {problem}"
+                await self._broker.notify(MANAGER, text)
+        for pause in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
+            await asyncio.sleep(pause)
+            if not agent.wanted or agent.harness is not None:
+                return
+            if await self._start(agent.name):
+                return
+
+    async def note_problem(self, agent: Agent, problem: str | None) -> None:
+        """Record what went wrong last, or with None that all is well again."""
         agent.problem = problem
         await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
-        if agent.name != MANAGER:
-            await self._broker.notify(MANAGER, f"{agent.name} is not well. {problem}")
 
-    def _cancel_restart(self, name: str) -> None:
-        task = self._restarts.pop(name, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+
+async def _nobody_starts(name: str) -> bool:
+    raise HiveError(ErrorCode.INTERNAL, f"Nothing is connected to start {name}.")

@@ -7,7 +7,9 @@ works in order, agents beside each other.
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
@@ -93,11 +95,9 @@ class Operations:
         """
         ended = self._ended.get(number)
         if ended is not None and wait_s > 0:
-            try:
-                async with asyncio.timeout(wait_s):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_s == math.inf else wait_s):
                     await ended.wait()
-            except TimeoutError:
-                pass
         return await self._store.read(lambda reader: rows.get(reader, number))
 
     async def close(self) -> None:

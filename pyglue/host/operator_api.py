@@ -3,6 +3,8 @@
 A connection from hive-web without a live session is answered ``login`` only.
 """
 
+from dataclasses import dataclass
+
 from pyglue import __version__
 from pyglue.api import operator as api
 from pyglue.api.agent import AnswerParams

@@ -239,7 +239,11 @@ class Proposals:
         policy.check_operator_limits(record.typed, self._config.limits)
         before, nixos_before = await self._before(proposed.agent)
         changes = policy.diff_policy(
-            before, manifest, nixos_before, evaluation.nixos_options
+            before,
+            manifest,
+            nixos_before,
+            evaluation.nixos_options,
+            system_changed=None,
         )
         number = await self._store.write(rows.reserve_id)
         await asyncio.to_thread(

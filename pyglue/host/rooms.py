@@ -63,15 +63,17 @@ class Rooms:
             applied = AppliedRepo(layout.applied(name))
             copy_config_repo(applied, layout.config(name), uid=uid, gid=uid)
         self._own(layout.agent_state(name), 0o750)
-        layout.private(name).mkdir(exist_ok=True, mode=0o711)
-        layout.private(name).parent.chmod(0o711)
+        layout.private(name).mkdir(exist_ok=True)
+        for passage in (layout.private(name), layout.private(name).parent):
+            passage.chmod(0o711)
         self._own(layout.session(name), 0o700)
         self.make_run(name)
 
     def make_run(self, name: str) -> Path:
         """Make the directory of the agent's sockets; kept over restarts."""
         run = self._layout.run(name)
-        run.mkdir(exist_ok=True, mode=0o755)
+        run.mkdir(exist_ok=True)
+        run.chmod(0o755)
         return run
 
     def forget_proposed(self, name: str) -> None:
@@ -86,7 +88,8 @@ class Rooms:
 
     def _own(self, path: Path, mode: int) -> None:
         if not path.exists():
-            path.mkdir(mode=mode)
+            path.mkdir()
+            path.chmod(mode)
             if self._ids is not None:
                 os.chown(path, self._ids.agent, self._ids.agent)
 

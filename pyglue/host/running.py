@@ -6,6 +6,7 @@ from pyglue.host.audit import Audit
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.registry import Agent, Registry
 from pyglue.manifest import PinnedRecord
+from pyglue.names import SYSTEM
 from pyglue.store import agents as rows
 from pyglue.store.database import Store
 
@@ -28,17 +29,29 @@ class Running:
         agent = self._registry.get(operation.agent)
         wanted = operation.kind is not OperationKind.STOP
         record = _deployed(agent) if wanted else None
-        await self._want(agent, wanted)
+        if operation.requested_by != SYSTEM:
+            await self._want(agent, wanted)
+        elif not agent.wanted:
+            return None  # it was stopped while the hive meant to bring it back
         if record is None:
             await self._lifecycle.stop(agent)
         elif operation.kind is OperationKind.RESTART or agent.harness is None:
-            await self._lifecycle.restart(agent, record)
+            await self._restart(agent, record)
         self._audit.record(operation.requested_by, operation.kind.value, agent.name, {})
         return None
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
         """Nothing to mend: the agent is stopped and says why."""
         return None
+
+    async def _restart(self, agent: Agent, record: PinnedRecord) -> None:
+        try:
+            await self._lifecycle.restart(agent, record)
+        except HiveError as error:
+            await self._lifecycle.note_problem(agent, error.message)
+            raise
+        if agent.problem is not None:
+            await self._lifecycle.note_problem(agent, None)
 
     async def _want(self, agent: Agent, wanted: bool) -> None:
         agent.wanted = wanted
