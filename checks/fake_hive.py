@@ -86,7 +86,7 @@ class FakeHive:
             ),
         ]
         self.read: set[int] = {30}
-        self.messages = [data.message(n) for n in range(33, 20, -1)]
+        self.messages = data.flow()
         self.operations: dict[int, api.Operation] = {
             11: self._operation(11, api.OperationState.DONE, 6)
         }
@@ -131,7 +131,8 @@ class FakeHive:
                 connection.notify(api.EVENT, event)
             return self.seq
 
-        return self._run(send())
+        seq: int = self._run(send())
+        return seq
 
     def notify_gap(self, reason: str) -> None:
         """Tell every subscriber that events were left out."""

@@ -285,3 +285,31 @@ def question(number: int, **fields: object) -> QuestionView:
         **fields,
     }
     return QuestionView(**values)  # type: ignore[arg-type]
+
+
+def flow() -> list[Message]:
+    """Return a morning's messages, newest first."""
+    lines = (
+        ("carol", "operator", "The review of the parser is done: two remarks."),
+        ("alice", "manager", "Who changed the retry limit? I cannot see the history."),
+        ("manager", "alice", "I have proposed that you may read it; it waits."),
+        ("operator", "manager", "Let alice answer questions about the history."),
+        ("manager", "carol", "Please review the parser change before noon."),
+        ("system", "manager", "bob has failed: “tickets” did not connect."),
+        ("carol", "manager", "Taken. I begin with the lexer; its tests are thin."),
+        ("alice", "carol", "Is the old compiler still needed anywhere?"),
+        ("carol", "alice", "Only for the nightly build, until the update lands."),
+        ("operator", "carol", "Thanks. Keep the nightly green until Friday."),
+    )
+    kinds = {"system": MessageKind.EVENT}
+    return [
+        message(
+            33 - at,
+            sender=sender,
+            recipient=to,
+            body=body,
+            kind=kinds.get(sender, MessageKind.MESSAGE),
+            sent_at=NOW - 140 * (at + 1),
+        )
+        for at, (sender, to, body) in enumerate(lines)
+    ]

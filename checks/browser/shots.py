@@ -1,0 +1,88 @@
+"""Screenshots of every page: ``python -m checks.browser.shots DIRECTORY [LINK]``.
+
+With LINK (what ``hive login`` prints) of a running hive, else of canned data. Each
+page is taken in light and dark, on a desktop and on a phone.
+"""
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page
+
+from checks import fake_hive
+from checks.browser.kit import chromium
+from checks.browser.pages import Dashboard
+from checks.web_kit import free_port, hive_web
+
+_SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
+_SCHEMES: Final = ("light", "dark")
+
+
+def shoot(page: Page, directory: Path, name: str) -> list[Path]:
+    """Write the open page in both schemes and sizes; returns the files."""
+    files = []
+    for size, (width, height) in _SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in _SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            files.append(directory / f"{name}-{size}-{scheme}.png")
+            page.screenshot(path=files[-1], full_page=True)
+    return files
+
+
+def take(browser: Browser, directory: Path, link: str) -> list[Path]:
+    """Log in with ``link`` and write every kind of page."""
+    directory.mkdir(parents=True, exist_ok=True)
+    base = "{0.scheme}://{0.netloc}".format(urlsplit(link))
+    page = browser.new_page()
+    page.goto(f"{base}/login")
+    files = shoot(page, directory, "login")
+    Dashboard(page, base).log_in(link)
+    for name, path in _pages(page, base).items():
+        page.goto(base + path)
+        Dashboard(page, base).live()
+        files += shoot(page, directory, name)
+    return files
+
+
+def _pages(page: Page, base: str) -> dict[str, str]:
+    """Return the paths worth a picture, with the newest approval and its agent."""
+    pages = {"overview": "/", "approvals": "/approvals", "agent": "/agents/manager"}
+    rows = page.request.get(f"{base}/api/approvals").json()["approvals"]
+    for row in rows[:1]:
+        pages["approval"] = f"/approvals/{row['id']}"
+        pages["approval-split"] = f"/approvals/{row['id']}?view=split"
+        if row["kind"] == "change":
+            pages["agent"] = f"/agents/{row['agent']}"
+    return pages
+
+
+def main(argv: list[str]) -> int:
+    """Take the pictures of a running hive, or of canned data."""
+    directory = Path(argv[0])
+    with chromium() as browser, contextlib.ExitStack() as stack:
+        link = argv[1] if len(argv) > 1 else stack.enter_context(_canned())
+        for file in take(browser, directory, link):
+            print(file)
+    return 0
+
+
+@contextlib.contextmanager
+def _canned() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as name:
+        runtime, port = Path(name), free_port()
+        with (
+            fake_hive.running(runtime / "operator.sock") as hive,
+            hive_web(runtime, port),
+        ):
+            hive.warnings = ("Agents are not isolated: bubblewrap does not work here.",)
+            yield f"http://127.0.0.1:{port}/login?code={hive.new_code()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

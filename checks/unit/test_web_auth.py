@@ -1,0 +1,295 @@
+"""Who may ask: every refusal of Host, Origin, session and CSRF, and the login."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checks import fake_hive
+from checks.fake_hive import FakeHive
+from checks.web_kit import COOKIE, URL, Operator, make_app
+from pyglue.config import WebConfig
+from pyglue.web.auth import csrf_token
+
+
+@pytest.fixture
+def hive(tmp_path: Path) -> Iterator[FakeHive]:
+    with fake_hive.running(tmp_path / "operator.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def operator(hive: FakeHive) -> Operator:
+    return Operator(hive, make_app(hive), hive.new_session())
+
+
+@pytest.fixture
+def stranger(hive: FakeHive) -> Operator:
+    return Operator(hive, make_app(hive))
+
+
+PAGES = [
+    "/",
+    "/approvals",
+    "/approvals/7",
+    "/approvals/7/diff.txt",
+    "/agents/alice",
+    "/messages/30",
+    "/fragments/agents",
+    "/fragments/approval/7",
+    "/fragments/agent/alice",
+    "/api/status",
+    "/api/agents",
+    "/api/approvals/7",
+    "/api/events",
+]
+FORMS: list[tuple[str, dict[str, str]]] = [
+    ("/send", {"to": "alice", "body": "hello"}),
+    ("/inbox/31/read", {}),
+    ("/questions/4/answer", {"text": "yes"}),
+    ("/agents/alice/stop", {}),
+    ("/agents/alice/start", {}),
+    ("/agents/alice/restart", {}),
+    ("/agents/spawn", {"name": "erin", "description": ""}),
+    ("/approvals/7/approve", {"commit": "a", "manifest": "b", "confirm": "yes"}),
+    ("/approvals/7/deny", {"reason": "no"}),
+    ("/logout", {}),
+]
+READING = {"status", "agents", "agent", "approvals", "approval", "operation"}
+
+
+def decisions(hive: FakeHive) -> list[str]:
+    """Return the names of all calls that change something."""
+    reading = {*READING, "inbox", "messages", "questions", "operations", "subscribe"}
+    return [name for name, _ in hive.calls if name not in reading]
+
+
+# --- sessions ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_is_shown_without_a_session(stranger: Operator, path: str) -> None:
+    answer = stranger.get(path)
+    assert answer.status_code == 401
+    assert not stranger.hive.calls
+    if path.startswith("/api"):
+        assert answer.content_type == "application/problem+json"
+    elif not path.startswith("/fragments"):
+        assert "hive login" in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_is_shown_under_a_dead_session(operator: Operator, path: str) -> None:
+    assert operator.session is not None
+    operator.hive.end_session(operator.session)
+    answer = operator.get(path)
+    assert answer.status_code == 401
+    assert f"{COOKIE}=;" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(("path", "form"), FORMS)
+def test_no_form_works_without_a_session(
+    stranger: Operator, path: str, form: dict[str, str]
+) -> None:
+    assert stranger.post(path, form).status_code == 401
+    assert not stranger.hive.calls
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 257, "a b" * 10, "\u20ac" * 40])
+def test_a_cookie_that_is_no_token_is_no_session(hive: FakeHive, token: str) -> None:
+    operator = Operator(hive, make_app(hive), token)
+    assert operator.get("/").status_code == 401
+    assert not hive.calls
+
+
+def test_static_files_need_no_session(stranger: Operator) -> None:
+    assert stranger.get("/static/hive.css").status_code == 200
+
+
+# --- the login -----------------------------------------------------------------
+
+
+def test_opening_the_link_consumes_nothing(stranger: Operator) -> None:
+    code = stranger.hive.new_code()
+    for _ in range(2):
+        page = stranger.get(f"/login?code={code}")
+        assert page.status_code == 200
+        assert f'value="{code}"' in page.text
+    assert code in stranger.hive.codes
+    assert not stranger.hive.calls
+
+
+def test_logging_in_and_out(stranger: Operator) -> None:
+    code = stranger.hive.new_code()
+    answer = stranger.post("/login", {"code": code})
+    assert (answer.status_code, answer.location) == (303, "/")
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith(f"{COOKIE}=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Secure" not in cookie
+    assert "Domain" not in cookie
+    assert stranger.get("/").status_code == 200
+    (stranger.session,) = stranger.hive.sessions
+    left = stranger.post("/logout")
+    assert (left.status_code, left.location) == (303, "/login")
+    assert not stranger.hive.sessions
+    assert stranger.get("/").status_code == 401
+
+
+@pytest.mark.parametrize("code", ["", "used-or-too-old", "<script>", "x" * 5000])
+def test_a_code_that_does_not_live_is_refused(stranger: Operator, code: str) -> None:
+    answer = stranger.post("/login", {"code": code})
+    assert answer.status_code == 401
+    assert "used already or is too old" in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_code_works_once(stranger: Operator) -> None:
+    code = stranger.hive.new_code()
+    assert stranger.post("/login", {"code": code}).status_code == 303
+    assert stranger.post("/login", {"code": code}).status_code == 401
+
+
+def test_another_site_cannot_log_its_visitor_in(stranger: Operator) -> None:
+    code = stranger.hive.new_code()
+    answer = stranger.post("/login", {"code": code}, Origin="https://evil.example")
+    assert answer.status_code == 403
+    assert code in stranger.hive.codes
+
+
+def test_by_https_the_cookie_is_secure_and_bound_to_the_host(hive: FakeHive) -> None:
+    web = WebConfig(external_url="https://hive.example")
+    app = make_app(hive, web)
+    answer = app.test_client().post(
+        "/login",
+        base_url="http://hive.example",
+        headers={"Origin": "https://hive.example"},
+        data={"code": hive.new_code()},
+    )
+    assert answer.status_code == 303
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith(f"__Host-{COOKIE}=")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+
+
+# --- Host, Origin, CSRF --------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/static/hive.css", "/api/status"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:7000", "", "a b"]
+)
+def test_a_foreign_host_name_is_refused(
+    operator: Operator, path: str, host: str
+) -> None:
+    answer = operator.client.get(path, base_url=URL, headers={"Host": host})
+    assert answer.status_code == 400
+    assert not operator.hive.calls
+
+
+@pytest.mark.parametrize("host", ["localhost:7000", "127.0.0.1:7000", "127.0.0.1"])
+def test_our_own_host_names_are_answered(operator: Operator, host: str) -> None:
+    answer = operator.client.get("/login", base_url=URL, headers={"Host": host})
+    assert answer.status_code == 200
+
+
+FOREIGN = [
+    "",
+    "null",
+    "https://evil.example",
+    "http://127.0.0.1:7001",
+    "https://127.0.0.1:7000",
+    "http://127.0.0.1:7000.evil.example",
+    "http://localhost:7000",
+]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+@pytest.mark.parametrize(("path", "form"), FORMS)
+def test_a_foreign_origin_is_refused(
+    operator: Operator, path: str, form: dict[str, str], origin: str
+) -> None:
+    assert operator.post(path, form, Origin=origin).status_code == 403
+    assert not decisions(operator.hive)
+
+
+def test_a_form_without_an_origin_is_refused(operator: Operator) -> None:
+    operator.headers = {}
+    answer = operator.post("/send", {"to": "alice", "body": "hello"})
+    assert answer.status_code == 403
+    assert not decisions(operator.hive)
+
+
+@pytest.mark.parametrize(("path", "form"), FORMS)
+@pytest.mark.parametrize("token", ["", "wrong", "\u20ac", csrf_token("other session")])
+def test_a_form_without_this_session_s_token_is_refused(
+    operator: Operator, path: str, form: dict[str, str], token: str
+) -> None:
+    assert operator.post(path, {**form, "csrf": token}).status_code == 403
+    assert not decisions(operator.hive)
+
+
+@pytest.mark.parametrize(("path", "form"), FORMS)
+def test_reading_a_form_s_address_changes_nothing(
+    operator: Operator, path: str, form: dict[str, str]
+) -> None:
+    assert operator.get(path).status_code in (404, 405)
+    assert not decisions(operator.hive)
+
+
+def test_tokens_survive_a_restart(hive: FakeHive) -> None:
+    session = hive.new_session()
+    Operator(hive, make_app(hive), session).get("/")
+    after = Operator(hive, make_app(hive), session)
+    answer = after.post("/send", {"to": "alice", "body": "still here"})
+    assert answer.status_code == 303
+
+
+# --- what every answer carries -------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/nothing", "/api/status", "/send"])
+def test_every_answer_has_its_headers(operator: Operator, path: str) -> None:
+    headers = operator.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    for part in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ):
+        assert part in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/approvals/7", "/agents/alice", "/login?code=c"]
+)
+def test_pages_need_nothing_that_the_policy_forbids(
+    operator: Operator, path: str
+) -> None:
+    html = operator.get(path).text
+    for forbidden in (" style=", "<style", " onclick", "javascript:", "http://"):
+        assert forbidden not in html
+    assert html.count("<script") == html.count('<script type="module" src="/static/')
+
+
+def test_a_forged_flash_is_not_shown(operator: Operator) -> None:
+    forged = "Rm9yZ2Vk." + "0" * 64
+    operator.client.set_cookie("hive_flash", forged, domain="127.0.0.1")
+    assert 'data-testid="flash"' not in operator.get("/").text
+
+
+def test_a_flash_is_shown_once(operator: Operator) -> None:
+    operator.post("/send", {"to": "alice", "body": "hello"})
+    assert "was sent to alice" in operator.get("/").text
+    assert "was sent to alice" not in operator.get("/").text

@@ -1,0 +1,98 @@
+"""A hive-web for tests: the app with a test client, and the real process.
+
+Used by the unit tests (with ``fake_hive``), the browser tests and the screenshots.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from checks.fake_hive import FakeHive
+from pyglue import config
+from pyglue.config import HiveConfig, WebConfig
+from pyglue.web.app import create_app
+from pyglue.web.auth import csrf_token
+
+URL: Final = "http://127.0.0.1:7000"
+COOKIE: Final = "hive_7000"
+
+
+@dataclass
+class Operator:
+    """A browser in miniature: an app, a session, forms with their tokens."""
+
+    hive: FakeHive
+    app: Flask
+    session: str | None = None
+    headers: dict[str, str] = field(default_factory=lambda: {"Origin": URL})
+
+    def __post_init__(self) -> None:
+        self.client = self.app.test_client()
+        if self.session is not None:
+            self.client.set_cookie(COOKIE, self.session, domain="127.0.0.1")
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        """Open a page."""
+        return self.client.get(path, base_url=URL, headers=headers)
+
+    def post(
+        self, path: str, form: Mapping[str, object] | None = None, **headers: str
+    ) -> TestResponse:
+        """Send a form as our own pages do; ``headers`` override."""
+        fields = {"csrf": csrf_token(self.session or ""), **(form or {})}
+        sent = {**self.headers, **headers}
+        return self.client.post(path, base_url=URL, data=fields, headers=sent)
+
+
+def make_app(hive: FakeHive, web: WebConfig | None = None) -> Flask:
+    """Return the app for a fake hive."""
+    return create_app(settings(hive.socket.parent, web or WebConfig()))
+
+
+def settings(runtime: Path, web: WebConfig) -> HiveConfig:
+    """Return the config of a hive whose sockets lie in ``runtime``."""
+    return HiveConfig(state_dir=str(runtime), runtime_dir=str(runtime), web=web)
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def hive_web(runtime: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``hive-web`` for the hive whose sockets lie in ``runtime``."""
+    web = WebConfig(port=port, external_url=f"http://127.0.0.1:{port}")
+    file = runtime / "config.json"
+    file.write_bytes(config.dump(settings(runtime, web)))
+    command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]
+    process = subprocess.Popen(command, env={**os.environ, "HOME": str(runtime)})
+    try:
+        _wait_for(process, port)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("hive-web did not begin to listen")
