@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pyglue import jsonrpc
 from pyglue.api.agent import (
+    RECV,
     STATE,
     TURN_EVENT,
     StateParams,
@@ -53,8 +54,8 @@ class Link:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._state: StateParams | None = None
-        self.turn: int | None = None
-        """The turn that events belong to."""
+        self._turn: int | None = None
+        self._turn_connection: Connection | None = None
 
     async def run(self, report: HarnessReport) -> None:
         """Stay connected until cancelled; every hello carries ``report``."""
@@ -95,10 +96,20 @@ class Link:
     ) -> R:
         """Call over whichever connection there is.
 
+        Mail taken within a turn is acknowledged with it, so it may only come over the
+        turn's own connection.
+
         Raises:
             HiveError: as ``Connection.call``; ``unavailable`` when the hive does not
                 come back in time.
         """
+        mine = self._turn_connection
+        if method.name == RECV.name and mine is not None and mine.closed:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                "The hive restarted during this turn. End your turn: mail that waits "
+                "wakes you.",
+            )
         try:
             connection = await asyncio.wait_for(self.connection(), _PATIENCE_S)
         except TimeoutError:
@@ -109,6 +120,14 @@ class Link:
             ) from None
         return await connection.call(method, params, timeout=timeout)
 
+    def begin_turn(self, turn: int, connection: Connection) -> None:
+        """Let events and mail belong to ``turn``, which began on ``connection``."""
+        self._turn, self._turn_connection = turn, connection
+
+    def end_turn(self) -> None:
+        """Let them belong to no turn."""
+        self._turn = self._turn_connection = None
+
     def say(self, state: AgentState, detail: str | None = None) -> None:
         """Report the harness's state, now and after every reconnect."""
         self._state = StateParams(state=state, detail=detail)
@@ -118,5 +137,5 @@ class Link:
     def emit(self, kind: TurnEventKind, data: dict[str, Any]) -> None:
         """Send a live event; without a connection it is lost, like any live picture."""
         if self._connection is not None:
-            event = TurnEventParams(turn=self.turn, kind=kind, data=data)
+            event = TurnEventParams(turn=self._turn, kind=kind, data=data)
             self._connection.notify(TURN_EVENT, event)

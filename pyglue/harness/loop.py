@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,12 +85,27 @@ class Loop:
         while True:
             self._link.say(AgentState.IDLE)
             connection, messages = await self._mail()
+            cancellation = self._running = Cancellation()  # may be asked at once
             try:
                 turn, model = await self._begin(connection)
             except HiveError as error:
+                self._running = None
                 await self._refused(connection, error)
                 continue
-            await self._turn(connection, turn, model, messages)
+            self._quiet.clear()
+            self._link.begin_turn(turn, connection)
+            self._link.say(AgentState.THINKING)
+            try:
+                figures = await self._session.turn(
+                    render(messages), model=model, cancellation=cancellation
+                )
+                self._running = None
+                await self._end(connection, turn, figures)
+            finally:
+                self._running = None
+                self._link.end_turn()
+                self._quiet.set()
+            await self._rest(figures)
 
     async def cancel(self, params: CancelTurnParams) -> Done:
         """Interrupt the running turn, if there is one; hived's method."""
@@ -135,29 +149,6 @@ class Loop:
         if error.code is not ErrorCode.UNAVAILABLE:
             state = _STATE_REFUSED.get(error.code, AgentState.IDLE)
             await self._pause(state, error.message)
-
-    async def _turn(
-        self,
-        connection: Connection,
-        turn: int,
-        model: str,
-        messages: Iterable[Message],
-    ) -> None:
-        self._link.say(AgentState.THINKING)
-        self._running = Cancellation()
-        self._quiet.clear()
-        self._link.turn = turn
-        try:
-            figures = await self._session.turn(
-                render(messages), model=model, cancellation=self._running
-            )
-            self._running = None
-            await self._end(connection, turn, figures)
-        finally:
-            self._link.turn = None
-            self._running = None
-            self._quiet.set()
-        await self._rest(figures)
 
     async def _end(self, connection: Connection, turn: int, figures: Figures) -> None:
         ended = figures.ended

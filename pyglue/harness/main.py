@@ -105,8 +105,10 @@ async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
         yield
-        for task in tasks:
-            task.cancel()
+        for task in reversed(tasks):
+            while not task.done():  # wait_for may swallow a cancellation once
+                task.cancel()
+                await asyncio.wait({task}, timeout=1.0)
 
 
 async def _until_signal(places: Places) -> None:

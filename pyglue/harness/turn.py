@@ -6,7 +6,6 @@ session stays whole, and its process is stopped if it does not end in time.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -84,8 +83,7 @@ async def run_turn(
                         tally.take(message)
             finally:
                 watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                await asyncio.wait({watch})  # not swallowing a cancellation of ours
     except TimeoutError:
         failure = "The CLI did not stop when it was interrupted."
     except (ClaudeSDKError, OSError, ValueError) as error:

@@ -1,0 +1,478 @@
+"""hived's side of a harness, small and in memory, and a model to talk to.
+
+``FakeHive`` serves one agent's socket with real JSON-RPC: an inbox with leases, turns,
+and a record of all that the harness said. ``scripted_model`` runs the scripted
+stand-in of the Messages API, and ``ModelSocket`` puts it behind a Unix socket as the
+relay would.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyglue
+from pyglue import jsonrpc
+from pyglue.api import agent as api
+from pyglue.api import manager as manager_api
+from pyglue.api.common import (
+    PROTOCOL,
+    AgentState,
+    Done,
+    HarnessReport,
+    HelloParams,
+    HelloResult,
+    NoParams,
+    OperationRef,
+    Role,
+)
+from pyglue.errors import HiveError
+from pyglue.harness.load import Places
+from pyglue.harness.loop import Pauses
+from pyglue.harness.main import run
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.manifest import PinnedRecord, canonical
+
+PATIENCE_S = 60.0
+
+MANIFEST: dict[str, Any] = {
+    "allowedRecipients": None,
+    "allowedTools": [],
+    "autoCompact": None,
+    "bash": {"allow": []},
+    "description": "",
+    "env": {},
+    "limits": {
+        "costPerDayUsd": None,
+        "cpuQuota": None,
+        "memoryMax": None,
+        "turnsPerHour": None,
+    },
+    "mcpServers": {},
+    "model": "haiku",
+    "network": False,
+    "notes": {"maxBytes": 16384},
+    "prompt": "",
+    "serverTools": [],
+}
+
+
+def record(**changes: Any) -> bytes:  # noqa: ANN401
+    """Return the canonical pinned record of a manifest with these options."""
+    return PinnedRecord(MANIFEST | changes, None).encode()
+
+
+def server(command: str, *args: str, tools: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return an MCP server as a manifest holds it."""
+    return {"command": command, "args": args, "env": {}, "allowedTools": tools}
+
+
+def script(*steps: dict[str, Any]) -> str:
+    """Return a message body that tells the scripted model what to do."""
+    return f"SCRIPT: {canonical(list(steps)).decode()}"
+
+
+@dataclass
+class Lease:
+    """A message that a connection holds."""
+
+    message: api.Message
+    connection: Connection
+
+
+@dataclass
+class FakeHive:
+    """One agent's socket. Change ``refuse_turns`` and friends to misbehave."""
+
+    path: Path
+    role: Role = Role.AGENT
+    model: str = "haiku"
+    reports: list[HarnessReport | None] = field(default_factory=list)
+    states: list[api.StateParams] = field(default_factory=list)
+    events: list[api.TurnEventParams] = field(default_factory=list)
+    ends: list[api.TurnEndParams] = field(default_factory=list)
+    starts: list[api.TurnStartParams] = field(default_factory=list)
+    sent: list[api.SendParams] = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
+    begun: list[manager_api.SubmitBeginParams] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    main: str | None = None
+    refuse_turns: HiveError | None = None
+    refuse_send: HiveError | None = None
+
+    def __post_init__(self) -> None:
+        self._inbox: list[api.Message] = []
+        self._leases: list[Lease] = []
+        self._next = 1
+        self._changed = asyncio.Condition()
+        self._server: jsonrpc.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "FakeHive":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+
+    async def start(self) -> None:
+        """Listen; also again after ``stop``, as a restarted hived would."""
+        self._server = await jsonrpc.serve(self.path, self._session)
+
+    def stop(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    @property
+    def harness(self) -> Connection:
+        """The connection of the harness."""
+        assert self._server is not None
+        return next(c for c in self._server.connections if _is_harness(c))
+
+    @property
+    def waiting(self) -> list[api.Message]:
+        """The messages that nobody holds."""
+        return list(self._inbox)
+
+    async def mail(self, body: str, **changes: Any) -> api.Message:  # noqa: ANN401
+        """Put a message in the inbox."""
+        values: dict[str, Any] = {
+            "id": self._next,
+            "sender": "operator",
+            "recipient": "bob",
+            "body": body,
+            "kind": api.MessageKind.MESSAGE,
+            "priority": api.Priority.NORMAL,
+            "sent_at": 1_767_225_600.0,
+            "hop": 0,
+            "redelivered": False,
+        }
+        message = api.Message(**(values | changes))
+        self._next += 1
+        self._inbox.append(message)
+        await self._notify()
+        return message
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something that the harness did makes ``condition`` true."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(condition)
+
+    def said(self, state: AgentState) -> bool:
+        """Tell whether the harness reported ``state``."""
+        return any(params.state is state for params in self.states)
+
+    def texts(self, kind: api.TurnEventKind) -> list[dict[str, Any]]:
+        """Return the data of all events of one kind."""
+        return [event.data for event in self.events if event.kind is kind]
+
+    # --- what the socket answers ------------------------------------------------
+
+    def _session(
+        self, connection: Connection, hello: HelloParams
+    ) -> tuple[HelloResult, Handlers]:
+        self.reports.append(hello.harness)
+        connection.on_close(lambda: self._return(connection))
+        handlers = Handlers()
+        handlers.on(api.RECV, lambda p: self._recv(connection, p))
+        handlers.on(api.SEND, self._send)
+        handlers.on(api.WHOAMI, self._whoami)
+        handlers.on(api.ASK, self._ask)
+        handlers.on(api.ANSWER, self._done)
+        handlers.on(api.TURN_START, self._turn_start)
+        handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
+        handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
+        handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
+        if self.role is Role.MANAGER:
+            handlers.on(manager_api.LIST_AGENTS, self._list_agents)
+            handlers.on(manager_api.REQUEST_SPAWN, self._propose)
+            handlers.on(manager_api.SUBMIT_BEGIN, self._submit_begin)
+            handlers.on(manager_api.SUBMIT_CHUNK, self._submit_chunk)
+            handlers.on(manager_api.SUBMIT_COMMIT, self._propose)
+            for method in (manager_api.START, manager_api.STOP, manager_api.RESTART):
+                handlers.on(method, self._operate)
+        self._soon()
+        result = HelloResult(
+            protocol=PROTOCOL, role=self.role, server="fake", agent="bob"
+        )
+        return result, handlers
+
+    async def _recv(
+        self, connection: Connection, params: api.RecvParams
+    ) -> api.RecvResult:
+        deadline = asyncio.get_running_loop().time() + params.wait_seconds
+        async with self._changed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait_for(lambda: self._inbox)
+            taken = self._inbox[: params.max]
+            if not params.peek:
+                del self._inbox[: params.max]
+                self._leases += [Lease(message, connection) for message in taken]
+        return api.RecvResult(messages=tuple(taken))
+
+    async def _send(self, params: api.SendParams) -> api.SendResult:
+        if self.refuse_send is not None:
+            raise self.refuse_send
+        self.sent.append(params)
+        await self._notify()
+        return api.SendResult(id=1000 + len(self.sent), hop=1)
+
+    async def _whoami(self, _: NoParams) -> api.WhoamiResult:
+        return api.WhoamiResult(
+            name="bob",
+            role=self.role,
+            model=self.model,
+            manifest_sha256="",
+            allowed_recipients=None,
+            waiting=len(self._inbox),
+            deployed_commit=None,
+            description="",
+        )
+
+    async def _ask(self, params: api.AskParams) -> api.AskResult:
+        self.calls.append(params)
+        return api.AskResult(question=7)
+
+    async def _done(self, params: Any) -> Done:  # noqa: ANN401
+        self.calls.append(params)
+        return Done()
+
+    async def _turn_start(self, params: api.TurnStartParams) -> api.TurnStartResult:
+        if self.refuse_turns is not None:
+            raise self.refuse_turns
+        self.starts.append(params)
+        await self._notify()
+        return api.TurnStartResult(turn=len(self.starts))
+
+    async def _turn_end(
+        self, connection: Connection, params: api.TurnEndParams
+    ) -> Done:
+        self.ends.append(params)
+        if params.outcome is api.TurnOutcome.OK:
+            self._leases = [x for x in self._leases if x.connection is not connection]
+        else:
+            self._return(connection)
+        await self._notify()
+        return Done()
+
+    async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
+        return manager_api.AgentsResult(agents=())
+
+    async def _propose(self, params: Any) -> manager_api.ProposalResult:  # noqa: ANN401
+        self.calls.append(params)
+        return manager_api.ProposalResult(
+            approval=3, commit="c" * 40, manifest_sha256="h", widens=("model",)
+        )
+
+    async def _submit_begin(
+        self, params: manager_api.SubmitBeginParams
+    ) -> manager_api.SubmitBeginResult:
+        self.begun.append(params)
+        return manager_api.SubmitBeginResult(upload="u1", main=self.main)
+
+    async def _submit_chunk(self, params: manager_api.SubmitChunkParams) -> Done:
+        self.chunks.append(params.data)
+        return Done()
+
+    async def _operate(self, params: manager_api.AgentParams) -> OperationRef:
+        self.calls.append(params)
+        return OperationRef(operation=9)
+
+    # --- bookkeeping --------------------------------------------------------------
+
+    def _return(self, connection: Connection) -> None:
+        """Give back what a connection holds."""
+        back = [x.message for x in self._leases if x.connection is connection]
+        self._leases = [x for x in self._leases if x.connection is not connection]
+        again = [api.Message(**{**_fields(m), "redelivered": True}) for m in back]
+        self._inbox = again + self._inbox
+        self._soon()
+
+    def _note(self, log: list[Any], params: Any) -> None:  # noqa: ANN401
+        log.append(params)
+        self._soon()
+
+    def _soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _is_harness(connection: Connection) -> bool:
+    hello = connection.hello
+    return isinstance(hello, HelloParams) and hello.harness is not None
+
+
+def _fields(message: api.Message) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in message.__struct_fields__}
+
+
+# --- the model ------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def scripted_model(log: Path) -> Iterator[int]:
+    """Run the scripted model on a free loopback port, and give the port."""
+    there = Path(pyglue.__file__).parent / "demo" / "scripted_model.py"
+    program = os.environ.get("HIVE_TEST_SCRIPTED_MODEL", str(there))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, program, "--port", str(port), "--log", str(log)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert str(port) in process.stdout.readline()
+        _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+    raise TimeoutError("the scripted model does not listen")
+
+
+@contextlib.asynccontextmanager
+async def model_socket(path: Path, port: int) -> AsyncIterator[None]:
+    """Listen at ``path`` and carry everything to the loopback ``port``."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+            writer.write_eof()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up, down = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer), contextlib.closing(down):
+            await asyncio.gather(pump(reader, down), pump(up, writer))
+
+    with jsonrpc.short_path(path) as name:
+        listener = await asyncio.start_unix_server(carry, name)
+    async with listener:
+        yield
+
+
+# --- the harness as a process -----------------------------------------------------
+
+
+@dataclass
+class Home:
+    """The directories of one agent."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for name in ("run", "state", "session"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        self.run = self.root / "run"
+        self.state = self.root / "state"
+        self.session = self.root / "session"
+        self.agents = self.root / "agents"
+
+    def load(self, **changes: Any) -> bytes:  # noqa: ANN401
+        """Write the pinned record of a manifest with these options."""
+        data = record(**changes)
+        (self.run / "manifest.json").write_bytes(data)
+        return data
+
+    def arguments(self) -> list[str]:
+        """Return the harness's command line."""
+        places = {
+            "--run-dir": self.run,
+            "--state": self.state,
+            "--session": self.session,
+            "--agents": self.agents,
+        }
+        flags = [str(part) for pair in places.items() for part in pair]
+        return [sys.executable, "-m", "pyglue.harness.main", *flags]
+
+
+@contextlib.asynccontextmanager
+async def harness(
+    home: Home, *wrapper: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the harness as a process of its own, and stop it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *wrapper,
+        *home.arguments(),
+        env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
+        cwd=Path(pyglue.__file__).parent.parent,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 15)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
+    """Run the harness inside the test, with pauses too short to notice."""
+    stop = asyncio.Event()
+    places = Places(home.run, home.state, home.session, home.agents)
+    pauses = Pauses(first_s=0.01, longest_s=0.05)
+    task = asyncio.create_task(run(places, stop, pauses=pauses))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+ECHO_SERVER = """
+import json, sys
+for line in sys.stdin:
+    call = json.loads(line)
+    method, number = call.get("method"), call.get("id")
+    if number is None:
+        continue
+    if method == "initialize":
+        answer = {
+            "protocolVersion": call["params"]["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "echo", "version": "1"},
+        }
+    elif method == "tools/list":
+        empty = {"type": "object"}
+        answer = {"tools": [{"name": n, "inputSchema": empty} for n in ("say", "cry")]}
+    elif method == "tools/call":
+        import os
+        said = call["params"]["name"] + " " + os.environ.get("VOICE", "")
+        answer = {"content": [{"type": "text", "text": said}]}
+    else:
+        error = {"code": -32601, "message": "no such method"}
+        print(json.dumps({"jsonrpc": "2.0", "id": number, "error": error}), flush=True)
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": number, "result": answer}), flush=True)
+"""
+"""A stdio MCP server with two tools, quick to start."""
