@@ -63,17 +63,21 @@ class Child:
         limits: Rlimits | None = None,
         run_as: RunAs | None = None,
         pass_fds: Sequence[int] = (),
+        wrapper: Sequence[str] = (),
         log: LogFile | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> "Child":
         """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
 
-        ``pass_fds`` may be closed as soon as this returns.
+        ``pass_fds`` may be closed as soon as this returns. ``wrapper`` is a command
+        line that runs the rest of its arguments, before limits and ``run_as`` hold.
 
         Raises:
             HiveError: ``missing_program``, ``unavailable``.
         """
-        line = command_line(argv, env=env, limits=limits, run_as=run_as)
+        line = command_line(
+            argv, env=env, limits=limits, run_as=run_as, wrapper=wrapper
+        )
         reader, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reader, False)
         try:

@@ -77,8 +77,11 @@ def command_line(
     env: Mapping[str, str],
     limits: Rlimits | None,
     run_as: RunAs | None,
+    wrapper: Sequence[str] = (),
 ) -> list[str]:
     """Return the whole command line of ``argv`` under ``limits`` as ``run_as``.
+
+    ``wrapper`` comes first and still runs as this process's user.
 
     Raises:
         HiveError: ``missing_program``.
@@ -88,7 +91,7 @@ def command_line(
         line = run_as.prefix() + line
     if limits is not None:
         line = limits.prefix() + line
-    return line
+    return [*wrapper, *line]
 
 
 def resolve(program: str, path: str) -> str:

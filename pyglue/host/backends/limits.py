@@ -1,0 +1,210 @@
+"""How memory and CPU limits of local agents are enforced on this machine.
+
+Used by the local backend. Three ways, the first that works: control groups (v2, or v1
+where the controllers live there) as root; a transient scope of the user's systemd;
+else none, and ``missing`` says so for the banner. prlimit is no substitute: the CLI
+reserves far more address space than it uses, and every process counts by itself.
+
+A wrapper puts the program into its group before anything else of it runs, so no child
+of it can be left outside.
+"""
+
+import contextlib
+import hashlib
+import os
+import signal
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import HiveError
+from pyglue.process import find_program, run_sync
+
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_TASKS_MAX: Final = 4096
+_PERIOD_US: Final = 100_000
+_JOIN: Final = (
+    'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; shift; done; '
+    'shift; exec "$@"'
+)
+"""A constant: directories and the program are its arguments. 0 is the writer itself."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Limits of one agent: bytes, percent of one core; None is no limit."""
+
+    memory_max: int | None
+    cpu_quota: int | None
+
+
+class Limiter(ABC):
+    """One way to hold an agent to its limits."""
+
+    missing: str | None = None
+    """A sentence on what is not enforced, None if everything is."""
+
+    @abstractmethod
+    def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
+        """Return what goes before the agent's command line, run as this user."""
+
+    def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
+        """Kill what is left of the agent and forget its group."""
+
+    def close(self) -> None:  # noqa: B027
+        """Forget everything."""
+
+
+class NoLimiter(Limiter):
+    """Enforces nothing, and says so."""
+
+    def __init__(self, why: str) -> None:
+        self.missing = f"Memory and CPU limits of agents are not enforced: {why}"
+
+    def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+
+class ScopeLimiter(Limiter):
+    """A transient scope in the user's own systemd."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the systemd-run that becomes the program."""
+        settings = [f"TasksMax={_TASKS_MAX}"]
+        if wanted.memory_max is not None:
+            settings += [f"MemoryMax={wanted.memory_max}", "MemorySwapMax=0"]
+        if wanted.cpu_quota is not None:
+            settings.append(f"CPUQuota={wanted.cpu_quota}%")
+        options = [f"--property={setting}" for setting in settings]
+        return (self._program, *_SCOPE, *options, "--")
+
+
+_SCOPE: Final = ("--user", "--scope", "--quiet", "--collect")
+
+
+class CgroupLimiter(Limiter):
+    """Control groups made by root: one directory an agent and hierarchy."""
+
+    def __init__(self, parents: dict[str, Path], *, unified: bool) -> None:
+        """``parents`` has, for each of memory, cpu and pids, where to make groups."""
+        self._parents = parents
+        self._unified = unified
+        self._directories = tuple(dict.fromkeys(parents.values()))
+
+    def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
+        """Make the agent's group and return what joins it."""
+        self.end(agent)
+        for parent in self._directories:
+            (parent / agent).mkdir(exist_ok=True)
+        for controller, file, value in self._settings(wanted):
+            (self._parents[controller] / agent / file).write_text(value)
+        groups = [str(parent / agent) for parent in self._directories]
+        return ("/bin/sh", "-c", _JOIN, "hive-limits", *groups, "--")
+
+    def _settings(self, wanted: Wanted) -> list[tuple[str, str, str]]:
+        memory, cpu = wanted.memory_max, wanted.cpu_quota
+        quota = None if cpu is None else cpu * _PERIOD_US // 100
+        settings = [("pids", "pids.max", str(_TASKS_MAX))]
+        if self._unified:
+            if memory is not None:
+                settings += [("memory", "memory.max", str(memory))]
+                settings += [("memory", "memory.swap.max", "0")]
+            if quota is not None:
+                settings += [("cpu", "cpu.max", f"{quota} {_PERIOD_US}")]
+            return settings
+        if memory is not None:
+            settings += [("memory", "memory.limit_in_bytes", str(memory))]
+        if quota is not None:
+            settings += [("cpu", "cpu.cfs_period_us", str(_PERIOD_US))]
+            settings += [("cpu", "cpu.cfs_quota_us", str(quota))]
+        return settings
+
+    def end(self, agent: str) -> None:
+        """Kill what is in the agent's group and remove it."""
+        for parent in self._directories:
+            group = parent / agent
+            with contextlib.suppress(OSError):
+                for pid in (group / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+            # Not empty yet if something is still dying; the next start reuses it.
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+    def close(self) -> None:
+        """Remove the groups of this hive."""
+        for parent in self._directories:
+            with contextlib.suppress(OSError):
+                for group in parent.iterdir():
+                    if group.is_dir():
+                        self.end(group.name)
+                parent.rmdir()
+
+
+def find_limiter(state: Path) -> Limiter:
+    """Find out what works here, by doing it. ``state`` tells hives apart. Blocking."""
+    if os.geteuid() != 0:
+        return _scope()
+    name = f"hyperhive-{hashlib.sha256(os.fsencode(state)).hexdigest()[:8]}"
+    for find in (_unified_parents, _old_parents):
+        try:
+            parents, unified = find(name)
+            limiter = CgroupLimiter(parents, unified=unified)
+            limiter.wrap("probe", Wanted(1 << 30, 100))
+        except OSError:
+            continue
+        limiter.end("probe")
+        return limiter
+    return NoLimiter("this machine gives root no control groups to limit them with.")
+
+
+def _scope() -> Limiter:
+    try:
+        program = find_program("systemd-run")
+        done = run_sync(
+            [program, *_SCOPE, "--property=MemoryMax=1G", "--", "true"],
+            env=_session(),
+            timeout=10,
+        )
+    except HiveError:
+        return NoLimiter("systemd-run is not here; start the hive as root for limits.")
+    if done.code == 0:
+        return ScopeLimiter(program)
+    return NoLimiter(
+        "your user has no running systemd; log in properly or start the hive as root."
+    )
+
+
+def _session() -> dict[str, str]:
+    names = ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _unified_parents(name: str) -> tuple[dict[str, Path], bool]:
+    controllers = (_CGROUPS / "cgroup.subtree_control").read_text().split()
+    wanted = ("memory", "cpu", "pids")
+    if not set(wanted) <= set(controllers):
+        text = " ".join(f"+{controller}" for controller in wanted)
+        (_CGROUPS / "cgroup.subtree_control").write_text(text)
+    parent = _CGROUPS / name
+    parent.mkdir(exist_ok=True)
+    (parent / "cgroup.subtree_control").write_text("+memory +cpu +pids")
+    return dict.fromkeys(wanted, parent), True
+
+
+def _old_parents(name: str) -> tuple[dict[str, Path], bool]:
+    own = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        own.update(dict.fromkeys(controllers.split(","), path))
+    parents = {}
+    for controller in ("memory", "cpu", "pids"):
+        parent = _CGROUPS / controller / own.get(controller, "/").lstrip("/") / name
+        parent.mkdir(exist_ok=True)
+        parents[controller] = parent
+    return parents, False

@@ -1,0 +1,298 @@
+"""Agents as child processes of hived: the embedded default, without NixOS or root.
+
+Each agent is the harness in a bubblewrap sandbox with its own sockets, state and
+session; the manager also has all agents' directories and the applied repositories.
+Started by root, agents run as one dedicated user. Where bubblewrap does not work,
+root's agents are kept apart by their user id only, and a user's are not started at
+all, unless HIVE_UNSAFE_NO_SANDBOX=1 says otherwise; ``warnings`` says what is missing.
+The end of a child is the crash event. A child dies with hived, even by kill -9.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue import paths
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.base import (
+    AgentSpec,
+    Backend,
+    ContainerEvent,
+    ContainerEventKind,
+)
+from pyglue.host.backends.inside import Inside
+from pyglue.host.backends.limits import Wanted, find_limiter
+from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
+from pyglue.sandbox import (
+    UNSAFE_VARIABLE,
+    Bind,
+    Prepared,
+    Probe,
+    PythonRuntime,
+    SandboxSpec,
+    Support,
+    prepare,
+    probe,
+    python_runtime,
+)
+
+_TAIL: Final = 20
+_ISOLATION: Final = {
+    Support.BWRAP: (
+        "bubblewrap: own files, processes, network and users, no capabilities, a "
+        "system call filter"
+    ),
+    Support.UID_ONLY: "a user id of their own, and nothing else",
+    Support.UNSAFE: "none: agents run as you",
+    Support.REFUSED: "agents are not started",
+}
+_GIT: Final = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+
+
+_HARNESS: Final = ("-m", "pyglue.harness.main")
+
+
+@dataclass
+class _Running:
+    """A started child; ``stopping`` tells a stop from a crash."""
+
+    child: Child
+    watcher: "asyncio.Task[None]"
+    stopping: bool = False
+
+
+class LocalBackend(Backend):
+    """Runs agents as children; see the module's docstring."""
+
+    name = "local"
+
+    def __init__(
+        self, config: HiveConfig, *, program: Sequence[str] = _HARNESS
+    ) -> None:
+        """Find out what this machine can do. Blocking, about 50 ms.
+
+        ``program`` is what the interpreter runs in the sandbox; tests give another.
+        """
+        self._program = tuple(program)
+        self._layout = config.layout
+        root = os.geteuid() == 0
+        ids = config.ids if root else None
+        self._run_as = None if ids is None else RunAs(ids.agent, ids.agent)
+        self._runtime: PythonRuntime = python_runtime(["git"])
+        self._probe = _usable(probe(self._run_as), self._run_as, self._runtime)
+        self._limiter = find_limiter(self._layout.state)
+        self.isolation = _ISOLATION[self._probe.support]
+        missing = (_warning(self._probe), self._limiter.missing)
+        self.warnings = tuple(text for text in missing if text)
+        self._running: dict[str, _Running] = {}
+        self._logs: dict[str, LogFile] = {}
+        self._callback: Callable[[ContainerEvent], None] = lambda _event: None
+
+    def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
+        """Set who hears of every start, stop and crash."""
+        self._callback = callback
+
+    async def apply(self, spec: AgentSpec) -> None:
+        """Put the record where the agent's next start reads it, at once or not."""
+        place = self._layout.run(spec.name)
+        fresh = place / ".manifest.json.new"
+        with fresh.open("wb") as file:
+            file.write(spec.record)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(0o644)
+        fresh.replace(place / Path(paths.INSIDE.manifest).name)
+
+    async def start(self, spec: AgentSpec) -> None:
+        """Start the agent.
+
+        Raises:
+            HiveError: ``sandbox_unavailable`` with what to enable; ``forbidden`` if
+                something that an agent made stands in the place of its directories.
+        """
+        if self.running(spec.name):
+            return
+        if self._probe.support is Support.REFUSED:
+            raise HiveError(ErrorCode.SANDBOX_UNAVAILABLE, self.warnings[0])
+        log = self._log(spec.name)
+        wanted = Wanted(spec.memory_max, spec.cpu_quota)
+        with self._prepared(spec) as prepared:
+            child = Child.start(
+                prepared.argv,
+                env=self._environment(spec),
+                limits=Rlimits(),
+                run_as=self._run_as,
+                pass_fds=prepared.pass_fds,
+                wrapper=self._limiter.wrap(spec.name, wanted),
+                log=log,
+            )
+        watcher = asyncio.create_task(self._watch(spec.name, child))
+        self._running[spec.name] = _Running(child, watcher)
+        self._callback(
+            ContainerEvent(spec.name, ContainerEventKind.STARTED, "It was started.")
+        )
+
+    async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
+        """Ask the harness to end, then end everything in its sandbox."""
+        running = self._running.get(name)
+        if running is None:
+            return
+        running.stopping = True
+        child = running.child
+        inside = Inside.of(child.pid) if self._sandboxed else None
+        try:
+            if inside is not None:
+                child.signal_pid = inside.program
+            await child.terminate(grace_s)
+            if inside is not None:
+                await inside.gone()
+        finally:
+            if inside is not None:
+                inside.close()
+        await asyncio.shield(running.watcher)
+
+    def running(self, name: str) -> bool:
+        """Tell whether the agent's process runs."""
+        running = self._running.get(name)
+        return running is not None and running.child.returncode is None
+
+    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+        """Return the newest lines of the agent's output, oldest first."""
+        return self._log(name).tail(lines)
+
+    async def close(self) -> None:
+        """Stop every agent."""
+        await asyncio.gather(*(self.stop(name) for name in tuple(self._running)))
+        self._limiter.close()
+
+    # --- one agent --------------------------------------------------------------------
+
+    @property
+    def _sandboxed(self) -> bool:
+        return self._probe.support is Support.BWRAP
+
+    def _log(self, name: str) -> LogFile:
+        if name not in self._logs:
+            self._logs[name] = LogFile(self._layout.logs / f"{name}.log")
+        return self._logs[name]
+
+    async def _watch(self, name: str, child: Child) -> None:
+        code = await child.wait()
+        running = self._running.pop(name)
+        self._limiter.end(name)
+        if running.stopping:
+            kind, reason = ContainerEventKind.STOPPED, "It was stopped."
+        else:
+            kind = ContainerEventKind.CRASHED
+            reason = f"Its process ended: {self._describe(code)}."
+        self._callback(ContainerEvent(name, kind, reason, child.lines[-_TAIL:]))
+
+    def _describe(self, code: int) -> str:
+        if self._sandboxed and code > 128:  # bubblewrap's way to tell of a signal
+            code = 128 - code
+        return describe_exit(code)
+
+    def _environment(self, spec: AgentSpec) -> dict[str, str]:
+        """Return what the child's own process starts with; a sandbox clears it."""
+        names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # systemd-run's
+        env = {name: os.environ[name] for name in names if name in os.environ}
+        if self._sandboxed:
+            return env
+        home = str(self._layout.agent_state(spec.name))
+        return {**env, **self._runtime.env, **_GIT, "HOME": home}
+
+    def _prepared(self, spec: AgentSpec) -> Prepared:
+        """Return the command line, and descriptors to pass."""
+        argv = (*self._runtime.argv, *self._program)
+        if self._sandboxed:
+            return prepare(self._sandbox(spec), argv)
+        layout = self._layout
+        # Only the manager's directory exists: that is how the harness knows.
+        agents = layout.agents if spec.manager else layout.run(spec.name) / "none"
+        places = (
+            ("--run-dir", layout.run(spec.name)),
+            ("--state", layout.agent_state(spec.name)),
+            ("--session", layout.session(spec.name)),
+            ("--agents", agents),
+        )
+        flags = [str(part) for place in places for part in place]
+        return Prepared((*argv, *flags), ())
+
+    def _sandbox(self, spec: AgentSpec) -> SandboxSpec:
+        layout, inside = self._layout, paths.INSIDE
+        top = layout.state
+        binds = [
+            *self._runtime.binds,
+            Bind(source=layout.run(spec.name), target=inside.run),
+            Bind(
+                source=layout.agent_state(spec.name),
+                target=inside.state,
+                writable=True,
+                below=top,
+            ),
+            Bind(
+                source=layout.session(spec.name),
+                target=inside.session,
+                writable=True,
+                below=top,
+            ),
+        ]
+        if spec.manager:
+            agents = Bind(
+                source=layout.agents, target=inside.agents, writable=True, below=top
+            )
+            binds += [agents, Bind(source=layout.applied_root, target=inside.applied)]
+        return SandboxSpec(
+            binds=tuple(binds),
+            env={**self._runtime.env, **_GIT, "HOME": inside.state},
+            chdir=inside.state,
+            network=spec.network,
+            hostname=spec.name,
+            home=inside.state,
+        )
+
+
+def _usable(found: Probe, run_as: RunAs | None, runtime: PythonRuntime) -> Probe:
+    """Without a sandbox the agents' user must be able to run us from where we are."""
+    if found.support is not Support.UID_ONLY:
+        return found
+    argv = [*runtime.argv, "-c", "import pyglue.harness"]
+    done = run_sync(argv, env=runtime.env, timeout=30, run_as=run_as)
+    if done.code == 0:
+        return found
+    return Probe(
+        Support.REFUSED,
+        f"{found.reason} And without it the agents' user would have to run "
+        f"{sys.executable}, which it may not.",
+    )
+
+
+def _warning(found: Probe) -> str | None:
+    match found.support:
+        case Support.BWRAP:
+            return None
+        case Support.UID_ONLY:
+            return (
+                f"Agents are held by their user id only: {found.reason} They share "
+                "this machine's network and process list, read what everyone may "
+                "read, and each other's state."
+            )
+        case Support.UNSAFE:
+            return (
+                f"NO SANDBOX ({UNSAFE_VARIABLE}=1): agents run as you, reach all your "
+                f"files and could approve their own changes. {found.reason}"
+            )
+        case Support.REFUSED:
+            return (
+                f"Agents cannot be started: {found.reason} (Only for a machine that "
+                f"holds nothing of value: {UNSAFE_VARIABLE}=1 runs them unprotected.)"
+            )
