@@ -1,0 +1,112 @@
+"""What a group of tests needs of this machine, and what is said when it is missing.
+
+``@pytest.mark.needs("bwrap", "nix")`` skips where a part is missing; the end of the
+run lists each group that was NOT RUN with the reason. With ``HIVE_TEST_REQUIRE=all``
+(set by ``.ci/run``) a test that cannot run fails instead, however it was skipped.
+"""
+
+import functools
+import importlib.util
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pyglue.process import RunAs
+from pyglue.sandbox import Support, probe
+
+_CHECKS: Final = Path(__file__).parent
+_ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
+
+
+def _program(name: str, package: str) -> str | None:
+    if shutil.which(name):
+        return None
+    return f"{name} is not installed (Debian: apt install {package})"
+
+
+def _bubblewrap() -> str | None:
+    found = probe(RunAs(65534, 65534) if os.geteuid() == 0 else None)
+    return None if found.support is Support.BWRAP else found.reason
+
+
+def _chromium() -> str | None:
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed (make test installs it)"
+    return _program("chromium", "chromium")
+
+
+def _root() -> str | None:
+    return None if os.geteuid() == 0 else "needs root: sudo make test"
+
+
+_NEEDS: Final[dict[str, Callable[[], str | None]]] = {
+    "bwrap": _bubblewrap,
+    "chromium": _chromium,
+    "git": lambda: _program("git", "git"),
+    "nix": lambda: _program("nix-instantiate", "nix-bin"),
+    "nspawn": lambda: _program("systemd-nspawn", "systemd-container"),
+    "root": _root,
+}
+
+
+@functools.cache
+def _missing(need: str) -> str | None:
+    """Return why ``need`` is not met here, None if it is."""
+    return _NEEDS[need]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    names = ", ".join(_NEEDS)
+    config.addinivalue_line("markers", f"needs(*what): parts of the machine: {names}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs are not met."""
+    for marker in item.iter_markers("needs"):
+        for need in marker.args:
+            if need not in _NEEDS:
+                pytest.fail(f"unknown need {need!r}; checks/conftest.py has the list")
+            reason = _missing(need)
+            if reason is not None:
+                pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[
+    None, pytest.TestReport, pytest.TestReport
+]:
+    """Turn every skip into a failure where all must run."""
+    report = yield
+    if _ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"It must run here, but: {_reason(report)}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was not run, by group and reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    groups = Counter((_group(report.nodeid), _reason(report)) for report in skipped)
+    if not groups:
+        return
+    terminalreporter.section("NOT RUN")
+    for (group, reason), count in sorted(groups.items()):
+        tests = "test" if count == 1 else "tests"
+        terminalreporter.line(f"NOT RUN  {group:8} {count:3} {tests}: {reason}")
+
+
+def _group(nodeid: str) -> str:
+    parts = Path(nodeid.split("::")[0]).parts
+    return parts[1] if len(parts) > 2 and parts[0] == _CHECKS.name else parts[0]
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)
