@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Blueprint, Flask, Response, g, request, stream_with_context
+from flask import Blueprint, Flask, Response, g, request
 from flask_sock import Sock
 from simple_websocket import Server
 
@@ -26,7 +26,7 @@ from pyglue.api.operator import STATUS
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import auth
 from pyglue.web.live import Hub, Item, Listener
-from pyglue.web.rpc import HiveLink, web
+from pyglue.web.rpc import HiveLink, Web, web
 
 _BEAT_S: Final = 20.0
 """How often an idle stream says that it lives, and checks that its session does."""
@@ -67,13 +67,13 @@ def _admit() -> None:
     if request.path == "/live" or "Origin" in request.headers:
         auth.check_origin(request, web().config)
     session = auth.session_of(request, web().config)
-    if session is None or not _alive(session):
+    if session is None or not _alive(web(), session):
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
 
 
-def _alive(session: str) -> bool:
+def _alive(known: Web, session: str) -> bool:
     """Ask hived whether a session lives; without hived nothing else can be seen."""
-    link = HiveLink(web().socket, session)
+    link = HiveLink(known.socket, session)
     try:
         link.call(STATUS, NoParams())
     except HiveError as error:
@@ -96,7 +96,7 @@ def _live(ws: Server) -> None:
     ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     try:
         with _listen() as listener, contextlib.suppress(OSError):
-            for item in _items(listener, "none"):
+            for item in _items(web(), listener, _turns("none")):
                 if not ws.connected:
                     return
                 if item is not None:
@@ -113,17 +113,16 @@ def events() -> Response:
     # Registered before the headers go out, so that a refusal can still be one.
     stack = contextlib.ExitStack()
     listener = stack.enter_context(_listen())
-    response = Response(
-        stream_with_context(_sse(listener)), content_type="text/event-stream"
-    )
+    body = _sse(_items(web(), listener, _turns("all")))
+    response = Response(body, content_type="text/event-stream; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(stack.close)
     return response
 
 
-def _sse(listener: Listener) -> Iterator[str]:
+def _sse(items: Iterator[Item | None]) -> Iterator[str]:
     yield "retry: 1000\n: connected\n\n"
-    for item in _items(listener, "all"):
+    for item in items:
         if item is None:
             yield ": beat\n\n"
         elif item.seq is not None:
@@ -138,17 +137,23 @@ def _listen() -> contextlib.AbstractContextManager[Listener]:
     return web().hub.listen(g.session, seen)
 
 
-def _items(listener: Listener, turns: str) -> Iterator[Item | None]:
-    """Give what the stream asked for; None now and then, to look after the client."""
-    hub, turns = web().hub, request.args.get("turns", turns)
+def _turns(default: str) -> str:
+    return request.args.get("turns", default)
+
+
+def _items(known: Web, listener: Listener, turns: str) -> Iterator[Item | None]:
+    """Give what the stream asked for; None now and then, to look after the client.
+
+    It outlives its request's context, so it is given all that it needs.
+    """
     checked = time.monotonic()
-    while (batch := hub.take(listener, _BEAT_S)) is not None:
+    while (batch := known.hub.take(listener, _BEAT_S)) is not None:
         for item in batch:
             if item.kind != _TURN_EVENT or turns in ("all", item.agent):
                 yield item
         if time.monotonic() - checked >= _BEAT_S:
             checked = time.monotonic()
-            if not _alive(listener.session):
-                hub.end_session(listener.session)
+            if not _alive(known, listener.session):
+                known.hub.end_session(listener.session)
         if not batch:
             yield None

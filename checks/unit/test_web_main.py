@@ -1,0 +1,198 @@
+"""The real process: gunicorn, WebSockets, and how it starts and stops."""
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simple_websocket import Client, ConnectionClosed
+
+from checks import fake_hive
+from checks.fake_hive import FakeHive
+from checks.web_kit import free_port, hive_web
+from pyglue.config import WebConfig
+from pyglue.web import main
+from pyglue.web.live import STREAMS_MAX
+
+
+@dataclass
+class Running:
+    """A hive-web process before a fake hive."""
+
+    hive: FakeHive
+    port: int
+    process: subprocess.Popen[bytes]
+    home: Path
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cookie(self) -> dict[str, str]:
+        return {"Cookie": f"hive_{self.port}={self.hive.new_session()}"}
+
+    def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse()
+
+    def live(self, query: str = "", **headers: str) -> Client:
+        sent = {"Origin": self.origin, **self.cookie(), **headers}
+        return Client(f"ws://127.0.0.1:{self.port}/live{query}", headers=sent)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home, port = tmp_path_factory.mktemp("web"), free_port()
+    with (
+        fake_hive.running(home / "operator.sock") as hive,
+        hive_web(home, port) as process,
+    ):
+        yield Running(hive, port, process, home)
+
+
+def until(ws: Client, wanted: str) -> dict[str, Any]:
+    """Return the first message of a type."""
+    while True:
+        text = ws.receive(timeout=20)
+        assert text is not None, f"no {wanted} came in time"
+        message: dict[str, Any] = json.loads(text)
+        if message["type"] == wanted:
+            return message
+
+
+def test_a_page_is_served(web: Running) -> None:
+    answer = web.get("/", web.cookie())
+    assert answer.status == 200
+    assert b"Waiting for your approval" in answer.read()
+
+
+def test_events_come_over_the_websocket(web: Running) -> None:
+    ws = web.live()
+    until(ws, "up")
+    seq = web.hive.emit("agent.state", "alice", state="idle")
+    event = until(ws, "event")
+    assert (event["seq"], event["kind"]) == (seq, "agent.state")
+    ws.close()
+
+
+def test_the_websocket_resumes(web: Running) -> None:
+    seen = web.hive.seq
+    newest = web.hive.emit("message.sent")
+    ws = web.live(f"?since={seen}")
+    assert until(ws, "event")["seq"] == newest
+    ws.close()
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Host": "evil.example"}, 400),
+        ({"Cookie": ""}, 401),
+        ({"Cookie": "hive_{port}=a-session-that-never-lived"}, 401),
+    ],
+)
+def test_a_foreign_websocket_is_refused(
+    web: Running, changed: dict[str, str], status: int
+) -> None:
+    headers = {"Origin": web.origin, **web.cookie(), **HANDSHAKE, **changed}
+    headers["Cookie"] = headers["Cookie"].replace("{port}", str(web.port))
+    answer = web.get("/live", headers)
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert not answer.headers.get("Upgrade")
+
+
+def test_a_websocket_without_an_origin_is_refused(web: Running) -> None:
+    assert web.get("/live", {**web.cookie(), **HANDSHAKE}).status == 403
+
+
+def test_our_own_websocket_is_accepted(web: Running) -> None:
+    headers = {"Origin": web.origin, **web.cookie(), **HANDSHAKE}
+    assert web.get("/live", headers).status == 101
+
+
+def test_a_page_that_leaves_frees_its_stream(web: Running) -> None:
+    opened = [web.live() for _ in range(20)]
+    for ws in opened:
+        until(ws, "up")
+    (connection,) = web.hive.subscribers
+    for ws in opened:
+        ws.close()
+    # The last stream's end closes the one subscription: no timer is waited for.
+    deadline = time.monotonic() + 10
+    while connection in web.hive.subscribers and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert connection not in web.hive.subscribers
+
+
+def test_a_large_message_to_the_websocket_ends_it(web: Running) -> None:
+    ws = web.live()
+    until(ws, "up")
+    ws.send("x" * 100_000)
+    with pytest.raises(ConnectionClosed):
+        while ws.receive(timeout=20) is not None:
+            pass
+
+
+def test_no_control_socket_is_left_anywhere(web: Running) -> None:
+    found = [path for path in web.home.rglob("*") if path.is_socket()]
+    assert found == [web.hive.socket]
+
+
+def test_there_are_more_threads_than_streams() -> None:
+    settings = main.settings(WebConfig(host="::1", port=7001))
+    assert settings["threads"] == 256 > STREAMS_MAX
+    assert settings["bind"] == ["[::1]:7001"]
+    assert settings["workers"] == 1
+    assert settings["graceful_timeout"] == 2
+
+
+def test_sigterm_ends_it_soon_with_streams_open(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        fake_hive.running(tmp_path / "operator.sock") as hive,
+        hive_web(tmp_path, port) as process,
+    ):
+        web = Running(hive, port, process, tmp_path)
+        ws = web.live()
+        until(ws, "up")
+        events = web.get("/api/events", web.cookie())
+        assert events.readline() == b"retry: 1000\n"
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - started < 5
+        with pytest.raises(ConnectionClosed):
+            while ws.receive(timeout=20) is not None:
+                pass
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"state_dir": 1}'])
+def test_a_wrong_config_is_a_sentence(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "config.json"
+    if text is not None:
+        file.write_text(text)
+    command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hive-web: The config file {file}")
+    assert "Traceback" not in done.stderr
