@@ -177,9 +177,7 @@ class RelayHub:
         try:
             socket.send_fds(channel, [datagram], [listener.fileno()])
         except OSError as error:
-            _log.warning(
-                "the relay did not take a socket: %s", os.strerror(error.errno)
-            )
+            _log.warning("the relay did not take a socket: %s", error)
             self._drop(channel)
 
     def _drop(self, channel: socket.socket) -> None:
