@@ -21,7 +21,7 @@ from typing import Any, Final
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
-from pyglue.nix.fence import ENVIRONMENT, Fence, Fenced
+from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.log import EvalError, Problem, Roots, read_problems
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
@@ -93,7 +93,7 @@ class Evaluator:
         """
         _program()
         self._lib_directory()
-        self._ready()
+        self.fence()
 
     @property
     def sandboxed(self) -> bool:
@@ -116,44 +116,47 @@ class Evaluator:
             directories["lib"] = lib
         fence = self._fence
         if fence is None:
-            fence = await asyncio.to_thread(self._ready)
-        with fence.around(directories) as fenced:
-            done = await self._run(fenced)
+            fence = await asyncio.to_thread(self.fence)
+        with fence.seeing(directories) as seen:
+            done = await self._run(fence, seen)
             if done.code != 0:
-                raise _explain(done, fenced, self._timeout)
+                raise _explain(done, seen, self._timeout)
         return _read_result(done.stdout)
 
-    async def _run(self, fenced: Fenced) -> Completed:
-        seen = fenced.seen
-        argv = [*fenced.prefix, str(_program()), *_FLAGS]
-        for name, path in seen.items():
-            argv += ["-I", f"{name}={path}"]
-        argv += [f"{seen['modules']}/eval/report.nix", "--argstr", "agent"]
-        argv += [seen["agent"]]
-        if "lib" in seen:
-            argv += ["--arg", "lib", f"import (/. + {_nix_string(seen['lib'])})"]
-        try:
-            return await run(
-                argv,
-                env=ENVIRONMENT,
-                timeout=self._timeout,
-                limits=Rlimits(
-                    address_space=_MEMORY_MAX,
-                    cpu_s=max(1, math.ceil(self._timeout)),
-                    file_size=0,
-                ),
-                run_as=fenced.run_as,
-                pass_fds=fenced.pass_fds,
-                max_output=_OUTPUT_MAX,
-            )
-        except HiveError as error:
-            if error.code == ErrorCode.TIMEOUT:
-                raise _too_long(self._timeout) from error
-            if error.code == ErrorCode.TOO_LARGE:
-                raise _too_much_output() from error
-            raise
+    async def _run(self, fence: Fence, seen: Seen) -> Completed:
+        inside = seen.inside
+        arguments = [*_FLAGS]
+        for name, path in inside.items():
+            arguments += ["-I", f"{name}={path}"]
+        arguments += [f"{inside['modules']}/eval/report.nix"]
+        arguments += ["--argstr", "agent", inside["agent"]]
+        if "lib" in inside:
+            lib = _nix_string(inside["lib"])
+            arguments += ["--arg", "lib", f"import (/. + {lib})"]
+        with fence.launch(seen, arguments) as launch:
+            try:
+                return await run(
+                    launch.argv,
+                    env=ENVIRONMENT,
+                    timeout=self._timeout,
+                    limits=Rlimits(
+                        address_space=_MEMORY_MAX,
+                        cpu_s=max(1, math.ceil(self._timeout)),
+                        file_size=0,
+                    ),
+                    run_as=launch.run_as,
+                    pass_fds=launch.pass_fds,
+                    max_output=_OUTPUT_MAX,
+                )
+            except HiveError as error:
+                if error.code == ErrorCode.TIMEOUT:
+                    raise _too_long(self._timeout) from error
+                if error.code == ErrorCode.TOO_LARGE:
+                    raise _too_much_output() from error
+                raise
 
-    def _ready(self) -> Fence:
+    def fence(self) -> Fence:
+        """Return what Nix runs behind, chosen at the first call. Blocking, then."""
         fence = self._fence
         if fence is None:
             fence = self._fence = Fence(_program(), uid=self._uid)
@@ -190,10 +193,12 @@ def _program() -> Path:
     return beside if beside.exists() else Path(found).absolute()
 
 
-def _explain(done: Completed, fenced: Fenced, timeout: float) -> EvalError:
+def _explain(done: Completed, seen: Seen, timeout: float) -> EvalError:
     """Make an error of an evaluation that ended with an exit code."""
-    seen = fenced.seen
-    roots = Roots(seen["agent"], seen["modules"], seen.get("lib"), fenced.real["agent"])
+    inside = seen.inside
+    roots = Roots(
+        inside["agent"], inside["modules"], inside.get("lib"), seen.real["agent"]
+    )
     problems = read_problems(done.stderr, roots)
     if done.code in (-9, -24, 137, 152) and done.seconds >= timeout * 0.9:
         return _too_long(timeout)

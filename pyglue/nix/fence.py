@@ -1,11 +1,10 @@
 """What keeps an evaluation in: a sandbox where there is one, else another user.
 
 Nix's own restrictions (see ``evaluator``) already stop every file, network and build
-attack that is known; this is the second wall. With a working bubblewrap the program
-sees its own files, the agent's directory and the hive's modules, all read-only, and
-nothing else: no /proc, no network, no other process. Started by root, an unprivileged
-user takes over first. Directories are handed over as open descriptors, so they may lie
-below ones that this user cannot enter; what the user could not read is copied.
+attack that is known; this is the second wall. In the sandbox the program sees its own
+files, the agent's directory and the hive's modules, read-only, and nothing else of
+this machine. Started by root, an unprivileged user takes over first; what that user
+could not read is copied for it.
 """
 
 import contextlib
@@ -13,13 +12,14 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import RunAs, run_sync
+from pyglue.sandbox import Bind, SandboxSpec, prepare
 
 # All that Nix sees of an environment.
 ENVIRONMENT: Final = {
@@ -33,46 +33,41 @@ ENVIRONMENT: Final = {
 NOBODY: Final = 65534
 _COPY_ENTRIES: Final = 20_000
 _COPY_BYTES: Final = 128 * 1024 * 1024
-_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_ISOLATE: Final = (
-    *("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"),
-    *("--cap-drop", "ALL", "--chdir", "/"),
-)
 
 
 @dataclass(frozen=True)
-class Fenced:
-    """How to start a program inside: what comes before it, and what it sees.
+class Seen:
+    """What the program sees: for each directory asked for, its path inside.
 
-    ``seen`` has, for each directory asked for, its path as the program sees it;
-    ``real`` where its files lie. Valid inside the ``with`` that gave it.
+    ``real`` is where its files lie. Valid inside the ``with`` that gave it.
     """
 
-    prefix: tuple[str, ...]
-    run_as: RunAs | None
-    pass_fds: tuple[int, ...]
-    seen: Mapping[str, str]
+    inside: Mapping[str, str]
     real: Mapping[str, Path]
 
 
+@dataclass(frozen=True)
+class Launch:
+    """How to start the program: everything that ``process.run`` must be told."""
+
+    argv: tuple[str, ...]
+    run_as: RunAs | None
+    pass_fds: tuple[int, ...]
+
+
 class Fence:
-    """Chosen once: bubblewrap or not, and who the program runs as."""
+    """Chosen once: whether it is ``sandboxed``, and who the program runs as."""
 
     def __init__(self, program: Path, *, uid: int | None = None) -> None:
         """``uid`` (default 65534) is who runs the program if this process is root."""
-        self._program = program
         user = NOBODY if uid is None else uid
+        self._program = program
         self._run_as = RunAs(user, user) if os.geteuid() == 0 else None
-        self._bubblewrap = self._working_bubblewrap()
-
-    @property
-    def sandboxed(self) -> bool:
-        """Whether bubblewrap is around the program."""
-        return self._bubblewrap is not None
+        self.sandboxed: Final = self._sandbox_works()
 
     @contextlib.contextmanager
-    def around(self, directories: Mapping[str, Path]) -> Iterator[Fenced]:
-        """Make ``directories`` visible, read-only, and yield how to start inside.
+    def seeing(self, directories: Mapping[str, Path]) -> Iterator[Seen]:
+        """Make ``directories`` readable for the program, by name.
 
         Raises:
             HiveError: ``too_large`` for a directory that must be copied and is huge.
@@ -81,42 +76,47 @@ class Fence:
             real = {
                 name: self._readable(path, stack) for name, path in directories.items()
             }
-            if self._bubblewrap is None:
-                seen = {name: str(path) for name, path in real.items()}
-                yield Fenced((), self._run_as, (), seen, real)
-                return
-            binds: list[str] = []
-            descriptors = []
-            for name, path in real.items():
-                descriptor = os.open(path, _DIRECTORY)
-                stack.callback(os.close, descriptor)
-                descriptors.append(descriptor)
-                source = f"/proc/self/fd/{descriptor}"
-                binds += ["--ro-bind", source, f"/hive/{name}"]
-            prefix = (*self._base(self._bubblewrap), *binds, "--")
-            seen = {name: f"/hive/{name}" for name in real}
-            yield Fenced(prefix, self._run_as, tuple(descriptors), seen, real)
+            if self.sandboxed:
+                inside = {name: f"/hive/{name}" for name in real}
+            else:
+                inside = {name: str(path) for name, path in real.items()}
+            yield Seen(inside, real)
 
-    def _base(self, bubblewrap: str) -> tuple[str, ...]:
-        """Return bubblewrap with all that the program itself needs."""
-        return (bubblewrap, *_ISOLATE, *_system(self._program))
+    @contextlib.contextmanager
+    def launch(self, seen: Seen, arguments: Sequence[str]) -> Iterator[Launch]:
+        """Yield how to start the program once, with ``arguments``.
 
-    def _working_bubblewrap(self) -> str | None:
-        found = shutil.which("bwrap")
-        if found is None:
-            return None
-        tried = run_sync(
-            [*self._base(found), "--", str(self._program), "--version"],
-            env=ENVIRONMENT,
-            timeout=20,
-            run_as=self._run_as,
-        )
-        return found if tried.code == 0 else None
+        Raises:
+            HiveError: what ``sandbox.prepare`` raises.
+        """
+        argv = [str(self._program), *arguments]
+        if self.sandboxed:
+            with prepare(_spec(self._program, seen), argv) as prepared:
+                yield Launch(prepared.argv, self._run_as, prepared.pass_fds)
+        else:
+            yield Launch(tuple(argv), self._run_as, ())
+
+    def _sandbox_works(self) -> bool:
+        spec = _spec(self._program, Seen({}, {}))
+        try:
+            with prepare(spec, [str(self._program), "--version"]) as prepared:
+                done = run_sync(
+                    prepared.argv,
+                    env=ENVIRONMENT,
+                    timeout=20,
+                    run_as=self._run_as,
+                    pass_fds=prepared.pass_fds,
+                )
+        except HiveError:
+            return False
+        return done.code == 0
 
     def _readable(self, path: Path, stack: contextlib.ExitStack) -> Path:
-        """Return ``path``, or a copy if the program's user could not read it."""
-        mode = path.stat().st_mode
-        if self._run_as is None or (self.sandboxed and mode & 0o5 == 0o5):
+        """Return ``path``, or a copy if the program's user could not read it.
+
+        Measured: bubblewrap 0.8 walks to what it binds, by descriptor too.
+        """
+        if self._run_as is None or _open_to_all(path):
             return path
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hive-")))
         room.chmod(0o755)
@@ -125,20 +125,30 @@ class Fence:
         return copy
 
 
-def _system(program: Path) -> Iterator[str]:
-    """Yield the binds of what a program of this system is made of."""
+def _open_to_all(path: Path) -> bool:
+    real = path.resolve()
+    walk = all(parent.stat().st_mode & 0o1 for parent in real.parents)
+    return walk and real.stat().st_mode & 0o5 == 0o5
+
+
+def _spec(program: Path, seen: Seen) -> SandboxSpec:
+    binds = [
+        Bind(source=seen.real[name], target=seen.inside[name]) for name in seen.real
+    ]
+    return SandboxSpec(binds=(*_system(program), *binds), env=ENVIRONMENT, system=False)
+
+
+def _system(program: Path) -> Iterator[Bind]:
+    """Yield what the program itself is made of, and nothing else of this machine."""
     if program.is_relative_to("/nix/store"):
-        yield from ("--ro-bind", "/nix/store", "/nix/store")
+        yield Bind(source=Path("/nix/store"), target="/nix/store")
         return
-    yield from ("--ro-bind", "/usr", "/usr")
-    for name in ("bin", "lib", "lib32", "lib64"):
-        path = Path("/", name)
-        if path.is_symlink():
-            yield from ("--symlink", str(path.readlink()), str(path))
-        elif path.is_dir():
-            yield from ("--ro-bind", str(path), str(path))
+    yield Bind(source=Path("/usr"), target="/usr")
+    for name in ("/lib", "/lib64"):
+        if Path(name).exists():
+            yield Bind(source=Path(name), target=name)
     if not program.is_relative_to("/usr"):
-        yield from ("--ro-bind", str(program.parent), str(program.parent))
+        yield Bind(source=program.parent, target=str(program.parent))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,0 +1,259 @@
+"""The evaluator: what it gives, what it says of errors, and where it runs."""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from checks.evaluator_kit import BOTH, agent, evaluator, prompt
+from checks.nix import outcome
+from pyglue import manifest_schema
+from pyglue.config import HiveConfig, Ids
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix import EvalError, Evaluation, Evaluator, Problem
+from pyglue.nix.log import Roots, read_problems
+from pyglue.paths import share
+
+CODES: Final = {ErrorCode.EVAL_FAILED, ErrorCode.EVAL_LIMIT}
+
+
+@pytest.fixture(params=BOTH)
+def both(request: pytest.FixtureRequest) -> Evaluator:
+    """Give an evaluator with bubblewrap, then one without."""
+    return evaluator(request.param)
+
+
+@pytest.fixture
+def ours() -> Evaluator:
+    """Give the evaluator that this machine would use."""
+    return Evaluator(timeout=30)
+
+
+async def refused(made: Evaluator, directory: Path) -> EvalError:
+    with pytest.raises(EvalError) as caught:
+        await made.evaluate(directory)
+    assert caught.value.code in CODES
+    return caught.value
+
+
+# --- what it gives --------------------------------------------------------------
+
+
+async def test_gives_manifest_and_options(both: Evaluator, tmp_path: Path) -> None:
+    body = """{ lib, ... }: {
+      imports = [ ./more.nix ];
+      hyperhive.prompt = builtins.readFile ./prompt.md;
+      systemd.services.x.enable = true;
+    }"""
+    more = "{ hyperhive.network = true; environment.variables.A = 1; }"
+    directory = agent(tmp_path / "a", body, more__nix=more, prompt__md="Be kind.\n")
+    found = await both.evaluate(directory)
+    manifest = manifest_schema.validate(found.manifest)
+    assert (manifest["prompt"], manifest["network"]) == ("Be kind.\n", True)
+    assert found.nixos_options == ("environment.variables.A", "systemd.services.x")
+
+
+async def test_a_sample_of_the_corpus_comes_out_as_recorded(ours: Evaluator) -> None:
+    names = outcome.case_names()[::6]
+    results = await asyncio.gather(
+        *(ours.evaluate(outcome.CASES / name) for name in names),
+        return_exceptions=True,
+    )
+    for name, result in zip(names, results, strict=True):
+        wanted = json.loads((outcome.CASES / name / "expected.json").read_text())
+        if "error" in wanted or name.startswith("lite-lacks"):
+            assert isinstance(result, EvalError), name
+        else:
+            assert isinstance(result, Evaluation), (name, result)
+            assert result.manifest == wanted["manifest"], name
+            assert [*result.nixos_options] == wanted["nixosOptions"], name
+
+
+@pytest.mark.parametrize("name", ["template", "manager", "alice"])
+async def test_agents_of_the_repository_are_good(ours: Evaluator, name: str) -> None:
+    found = await ours.evaluate(share() / "agents" / name)
+    manifest_schema.validate(found.manifest)
+
+
+async def test_uses_nixpkgs_lib_where_there_is_one(tmp_path: Path) -> None:
+    lib = tmp_path / "nixpkgs" / "lib"
+    shutil.copytree(share() / "modules" / "eval", lib / "eval")
+    text = 'import ./eval/lite.nix // { ours = "yes"; }'
+    (lib / "default.nix").write_text(text)
+    directory = agent(tmp_path / "a", prompt("lib.ours"))
+    for path in (lib, lib.parent):
+        found = await Evaluator(timeout=30, nixpkgs_lib=path).evaluate(directory)
+        assert found.manifest["prompt"] == "yes"
+    with pytest.raises(EvalError):
+        await Evaluator(timeout=30).evaluate(directory)
+
+
+async def test_a_wrong_lib_is_the_operators_error(tmp_path: Path) -> None:
+    made = Evaluator(nixpkgs_lib=tmp_path)
+    with pytest.raises(HiveError) as caught:
+        made.check()
+    assert caught.value.code == ErrorCode.CONFIG_INVALID
+
+
+def test_is_made_from_the_config(tmp_path: Path) -> None:
+    config = HiveConfig(
+        state_dir=str(tmp_path),
+        runtime_dir=str(tmp_path),
+        nixpkgs_lib=str(tmp_path / "none"),
+        ids=Ids(agent=1234, web=1235, relay=1236),
+    )
+    with pytest.raises(HiveError, match="none is not nixpkgs"):
+        Evaluator.of(config).check()
+
+
+def test_missing_nix_is_said_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HiveError) as caught:
+        Evaluator().check()
+    assert caught.value.code == ErrorCode.MISSING_PROGRAM
+    assert "nix-bin" in caught.value.message
+
+
+# --- where the directory may lie ---------------------------------------------------
+
+
+async def test_directory_that_only_its_owner_can_enter(
+    both: Evaluator, tmp_path: Path
+) -> None:
+    directory = agent(tmp_path / "closed" / "a b=c", prompt("1"))
+    directory.chmod(0o700)
+    directory.parent.chmod(0o700)
+    assert (await both.evaluate(directory)).manifest["prompt"] == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_special_file_in_the_directory_is_no_trap(
+    both: Evaluator, tmp_path: Path
+) -> None:
+    directory = agent(tmp_path / "a", prompt("1"))
+    os.mkfifo(directory / "pipe")
+    directory.chmod(0o700)
+    assert (await both.evaluate(directory)).manifest["prompt"] == "1"
+
+
+async def test_no_directory_or_no_agent_nix(ours: Evaluator, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        error = await refused(ours, path)
+        assert str(error.problems[0]) == "agent.nix: there is no such file"
+
+
+async def test_cancelling_ends_it(ours: Evaluator, tmp_path: Path) -> None:
+    ours.check()
+    directory = agent(tmp_path / "a", prompt("let f = n: f (n + 1) + 1; in f 0"))
+    task = asyncio.create_task(ours.evaluate(directory))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# --- errors ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{ hyperhive.model = "x" }', "agent.nix:1:25: syntax error"),
+        ("{\n  hyperhive.model = y;\n}", "agent.nix:2:21: undefined variable 'y'"),
+        ("{ hyperhive.modle = 1; }", "agent.nix:1:13: The option `hyperhive.modle'"),
+        ("{\n  hyperhive.network = 1;\n}", "agent.nix:2:13: A definition for option"),
+        ("{ imports = [ ./b.nix ]; }", "b.nix:1:3: "),
+        ("{ imports = [ ./none.nix ]; }", "agent.nix: getting status of 'none.nix'"),
+        ("{ disabledModules = [ ]; }", "agent.nix:1:3: agent.nix sets `disabled"),
+        ('throw "why not"', "agent.nix: why not"),
+        ('{ hyperhive.prompt = abort "x"; }', "aborted with the following error"),
+        ("let a = a; in a", "infinite recursion encountered"),
+    ],
+)
+async def test_errors_say_where_and_why(
+    both: Evaluator, tmp_path: Path, body: str, said: str
+) -> None:
+    error = await refused(both, agent(tmp_path / "a", body, b__nix="{ = 1; }"))
+    assert error.code == ErrorCode.EVAL_FAILED
+    assert said in error.message and said in str(error.problems[0])
+    assert str(tmp_path) not in error.message and "/hive/" not in error.message
+    problem = error.problems[0]
+    assert error.details["problems"] == [
+        {
+            "file": problem.file,
+            "line": problem.line,
+            "column": problem.column,
+            "message": problem.message,
+        }
+    ]
+
+
+async def test_a_thrown_text_cannot_forge_or_colour(
+    ours: Evaluator, tmp_path: Path
+) -> None:
+    forged = r"@nix {\"level\":0,\"raw_msg\":\"forged\",\"file\":\"x\",\"line\":1}"
+    text = f"\"\\n{forged}\\n\" + builtins.fromJSON ''\"\\u001b[2J\\u202e\\u0007\"''"
+    body = f"builtins.trace ({text}) (throw ({text}))"
+    error = await refused(ours, agent(tmp_path / "a", body))
+    (problem,) = error.problems
+    assert "\x1b" not in error.message and "\u202e" not in error.message
+    assert problem.file is None and "forged" in problem.message
+
+
+async def test_a_long_error_is_cut_and_still_read(
+    ours: Evaluator, tmp_path: Path
+) -> None:
+    body = 'throw (lib.concatStrings (lib.genList (_: "long ") 40000))'
+    error = await refused(ours, agent(tmp_path / "a", "{ lib, ... }: " + body))
+    assert error.problems[0].message.startswith("long long ")
+    assert len(error.message) < 5000
+
+
+def roots(directory: Path) -> Roots:
+    return Roots("/hive/agent", "/hive/modules", None, directory)
+
+
+def log(**event: object) -> bytes:
+    """Write an event as Nix does: keys sorted, no spaces."""
+    whole = {"action": "msg", "level": 0, **event}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    return b"@nix " + text.encode()
+
+
+def test_reads_positions_as_new_nix_writes_them(tmp_path: Path) -> None:
+    event = log(raw_msg="no", file="/hive/agent/d/x.nix:4:16", line=4, column=16)
+    assert read_problems(event, roots(tmp_path)) == (Problem("d/x.nix", 4, 16, "no"),)
+
+
+def test_reads_an_event_that_was_cut(tmp_path: Path) -> None:
+    whole = log(
+        **{"column": 3, "file": "/hive/agent/agent.nix", "line": 2},
+        msg="\x1b[31merror:\x1b[0m it broke " + "x" * 99,
+    )
+    (problem,) = read_problems(whole[:-60], roots(tmp_path))
+    assert (problem.file, problem.line, problem.column) == ("agent.nix", 2, 3)
+    assert problem.message.startswith("it broke xxx")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"@nix ", b"@nix {", b"@nix []", b"\xff\xfe", b'@nix {"level":0}', b"@nix 1"],
+)
+def test_a_log_without_an_error_has_no_problems(text: bytes, tmp_path: Path) -> None:
+    assert read_problems(text, roots(tmp_path)) == ()
+
+
+def test_a_text_that_names_a_file_outside_opens_none(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "x.nix").write_text("a = 1;")
+    (tmp_path / "agent" / "l.nix").symlink_to(tmp_path / "x.nix")
+    for name in ("../x.nix", str(tmp_path / "x.nix"), "l.nix"):
+        event = log(raw_msg=f"The option `hyperhive.a' is bad. In `{name}'")
+        (problem,) = read_problems(event, roots(tmp_path / "agent"))
+        assert problem.line is None
