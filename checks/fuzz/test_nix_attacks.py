@@ -263,7 +263,7 @@ async def test_modules_cannot_undo_the_checks(
 def test_the_sandbox_holds_without_nix(tmp_path: Path) -> None:
     """Run a shell where Nix would be: it sees its directory and no more."""
     secret_beside(tmp_path)
-    room = agent(tmp_path / "agent", "{ }")
+    room = agent(tmp_path / "agent", "{ }\n")
     room.chmod(0o755)
     script = (
         "PATH=/usr/bin; cd /hive/agent; id -u; cat agent.nix; ls /; ls /proc /tmp; "
@@ -290,5 +290,5 @@ def test_the_sandbox_holds_without_nix(tmp_path: Path) -> None:
     assert {"etc", "home", "root", "var", "work"}.isdisjoint(lines)
     # Its own init, the shell and ls.
     assert len([line for line in lines if line.isdigit() and line != "1000"]) <= 3
-    assert (room / "agent.nix").read_text() == "{ }"
+    assert (room / "agent.nix").read_text() == "{ }\n"
     assert not (room / "new").exists()

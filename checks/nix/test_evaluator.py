@@ -12,7 +12,7 @@ import pytest
 from checks.evaluator_kit import BOTH, agent, evaluator, prompt
 from checks.nix import outcome
 from pyglue import manifest_schema
-from pyglue.config import HiveConfig, Ids
+from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError, Evaluation, Evaluator, Problem
 from pyglue.nix.log import Roots, read_problems
@@ -104,7 +104,6 @@ def test_is_made_from_the_config(tmp_path: Path) -> None:
         state_dir=str(tmp_path),
         runtime_dir=str(tmp_path),
         nixpkgs_lib=str(tmp_path / "none"),
-        ids=Ids(agent=1234, web=1235, relay=1236),
     )
     with pytest.raises(HiveError, match="none is not nixpkgs"):
         Evaluator.of(config).check()
@@ -130,6 +129,21 @@ async def test_directory_that_only_its_owner_can_enter(
     directory.chmod(0o700)
     directory.parent.chmod(0o700)
     assert (await both.evaluate(directory)).manifest["prompt"] == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_what_root_copies_nobody_else_can_read(
+    both: Evaluator, tmp_path: Path
+) -> None:
+    directory = agent(tmp_path / "a", prompt("1"), secret="s")
+    directory.chmod(0o700)
+    with both.fence().seeing({"agent": directory}) as seen:
+        room = seen.real["agent"].parent
+        assert room != tmp_path
+        status = room.stat()
+        assert (status.st_uid, status.st_gid) == (0, 65534)
+        assert status.st_mode & 0o777 == 0o750
+    assert not room.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -203,6 +203,13 @@ def test_each_kind_both_ways(
     assert change.option.startswith("hyperhive." + path.replace("__", "."))
 
 
+def test_models_are_those_of_the_table() -> None:
+    (change,) = diff_policy(manifest(model="haiku"), manifest(model="opus"), (), ())
+    assert (change.effect, change.option) == (WIDENS, "hyperhive.model")
+    (change,) = diff_policy(manifest(model="opus"), manifest(model="haiku"), (), ())
+    assert change.effect == NARROWS
+
+
 def test_every_kind_of_the_schema_is_known_and_tested() -> None:
     options = [*SCHEMA.options]
     for option in SCHEMA.options:

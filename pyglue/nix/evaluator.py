@@ -59,8 +59,7 @@ class Evaluator:
     """Evaluates directories; one for a process. Make it with ``of`` or by hand.
 
     ``timeout`` is in seconds of wall time and of CPU; ``nixpkgs_lib`` is nixpkgs or its
-    ``lib`` directory, None means the built-in subset; ``uid`` is who Nix runs as if
-    this process is root.
+    ``lib`` directory, None means the built-in subset.
     """
 
     def __init__(
@@ -68,11 +67,9 @@ class Evaluator:
         *,
         timeout: float = 10.0,
         nixpkgs_lib: Path | None = None,
-        uid: int | None = None,
     ) -> None:
         self._timeout = timeout
         self._lib = nixpkgs_lib
-        self._uid = uid
         self._fence: Fence | None = None
 
     @classmethod
@@ -82,7 +79,6 @@ class Evaluator:
         return cls(
             timeout=config.timeouts.evaluate_s,
             nixpkgs_lib=None if lib is None else Path(lib),
-            uid=None if config.ids is None else config.ids.agent,
         )
 
     def check(self) -> None:
@@ -159,7 +155,7 @@ class Evaluator:
         """Return what Nix runs behind, chosen at the first call. Blocking, then."""
         fence = self._fence
         if fence is None:
-            fence = self._fence = Fence(_program(), uid=self._uid)
+            fence = self._fence = Fence(_program())
         return fence
 
     def _lib_directory(self) -> Path | None:

@@ -30,7 +30,8 @@ ENVIRONMENT: Final = {
     "NIX_USER_CONF_FILES": "",
     "PATH": "/nonexistent",
 }
-NOBODY: Final = 65534
+# Not the agents' user: without a sandbox it could reach into the evaluation.
+_NOBODY: Final = RunAs(65534, 65534)
 _COPY_ENTRIES: Final = 20_000
 _COPY_BYTES: Final = 128 * 1024 * 1024
 
@@ -58,11 +59,10 @@ class Launch:
 class Fence:
     """Chosen once: whether it is ``sandboxed``, and who the program runs as."""
 
-    def __init__(self, program: Path, *, uid: int | None = None) -> None:
-        """``uid`` (default 65534) is who runs the program if this process is root."""
-        user = NOBODY if uid is None else uid
+    def __init__(self, program: Path) -> None:
+        """Try the sandbox with ``program``. Blocking, some 50 ms."""
         self._program = program
-        self._run_as = RunAs(user, user) if os.geteuid() == 0 else None
+        self._run_as = _NOBODY if os.geteuid() == 0 else None
         self.sandboxed: Final = self._sandbox_works()
 
     @contextlib.contextmanager
@@ -119,7 +119,8 @@ class Fence:
         if self._run_as is None or _open_to_all(path):
             return path
         room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hive-")))
-        room.chmod(0o755)
+        os.chown(room, -1, self._run_as.gid)
+        room.chmod(0o750)
         copy = room / "copy"
         _copy(path, copy)
         return copy

@@ -1,0 +1,70 @@
+"""``hive manifest DIR``: what an agent's directory says, without a running hive.
+
+Runs the same evaluator and the same checks as a proposal, so that its author sees
+every error before submitting. Prints the manifest, or with ``--json`` all that is
+known; problems go to stderr as ``file:line:column: message`` with exit code 1.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyglue import manifest_schema
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix import EvalError, Evaluation, Evaluator
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's own arguments; ``--json`` is every command's."""
+    parser.add_argument(
+        "directory", metavar="DIR", type=Path, help="directory with agent.nix"
+    )
+    parser.add_argument(
+        "--nixpkgs-lib",
+        metavar="PATH",
+        type=Path,
+        help="evaluate with nixpkgs' own lib instead of the built-in subset",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the manifest of ``DIR`` and return the exit code.
+
+    Raises:
+        HiveError: what is wrong with this machine, not with the agent.
+    """
+    evaluator = Evaluator(nixpkgs_lib=arguments.nixpkgs_lib)
+    try:
+        found = asyncio.run(evaluator.evaluate(arguments.directory))
+        manifest_schema.validate(found.manifest)
+    except EvalError as error:
+        return _refuse(list(map(str, error.problems)) or [error.message])
+    except HiveError as error:
+        if error.code not in (ErrorCode.MANIFEST_INVALID, ErrorCode.TOO_LARGE):
+            raise
+        problems = error.details.get("problems", [])
+        texts = [problem["message"] for problem in problems] or [error.message]
+        return _refuse([f"agent.nix: {text}" for text in texts])
+    _print(found, whole=arguments.json)
+    return 0
+
+
+def _refuse(problems: list[str]) -> int:
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    return 1
+
+
+def _print(found: Evaluation, *, whole: bool) -> None:
+    """Print JSON in ASCII, so that nothing in it can move a terminal's cursor."""
+    if whole:
+        value: dict[str, Any] = {
+            "manifest": found.manifest,
+            "nixosOptions": found.nixos_options,
+        }
+        sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+    else:
+        text = json.dumps(found.manifest, sort_keys=True, indent=2)
+        sys.stdout.write(text + "\n")
