@@ -150,7 +150,7 @@ HUNGRY: Final = {
     "string": f"builtins.stringLength ({DOUBLE})",
     "attributes": (
         "builtins.length (builtins.attrNames (builtins.listToAttrs (builtins.genList "
-        "(n: { name = toString n; value = [ n ]; }) 50000000)))"
+        "(n: { name = toString n; value = [ n ]; }) 20000000)))"
     ),
     "deep": "let f = n: if n == 0 then 0 else 1 + f (n - 1); in f 100000000",
 }
@@ -216,10 +216,10 @@ async def test_too_many_nixos_options_are_refused(
 
 async def test_output_of_trace_fills_nothing(made: Evaluator, tmp_path: Path) -> None:
     noise = 'builtins.foldl\' (a: n: builtins.trace "noise ${toString n}" a) 1 '
-    room = agent(tmp_path / "a", prompt(noise + "(builtins.genList (n: n) 100000)"))
+    room = agent(tmp_path / "a", prompt(noise + "(builtins.genList (n: n) 40000)"))
     assert (await made.evaluate(room)).manifest["prompt"] == "1"
     room = agent(
-        tmp_path / "b", prompt(noise + '(builtins.genList (n: n) 50000) + throw "end"')
+        tmp_path / "b", prompt(noise + '(builtins.genList (n: n) 40000) + throw "end"')
     )
     with pytest.raises(EvalError, match="end"):
         await made.evaluate(room)

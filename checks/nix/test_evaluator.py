@@ -131,7 +131,7 @@ async def test_directory_that_only_its_owner_can_enter(
     assert (await both.evaluate(directory)).manifest["prompt"] == "1"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.needs("root")
 async def test_what_root_copies_nobody_else_can_read(
     both: Evaluator, tmp_path: Path
 ) -> None:
@@ -146,7 +146,7 @@ async def test_what_root_copies_nobody_else_can_read(
     assert not room.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.needs("root")
 async def test_a_special_file_in_the_directory_is_no_trap(
     both: Evaluator, tmp_path: Path
 ) -> None:
