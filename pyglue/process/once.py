@@ -50,7 +50,7 @@ def describe_exit(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Job:
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -61,6 +61,7 @@ class _Job:
     limits: Rlimits | None
     run_as: RunAs | None
     pass_fds: Sequence[int]
+    wrapper: Sequence[str]
     max_output: int
 
     @property
@@ -79,19 +80,31 @@ def run_sync(
     limits: Rlimits | None = None,
     run_as: RunAs | None = None,
     pass_fds: Sequence[int] = (),
+    wrapper: Sequence[str] = (),
     max_output: int = OUTPUT_LIMIT,
 ) -> Completed:
     """Run ``argv`` to its end. Blocking; ``timeout`` in seconds, sizes in bytes.
 
     ``env`` is all that the program sees of an environment; ``argv[0]`` is looked up in
     its PATH. ``stdin`` is bytes or a file, None is empty. With ``stdout`` the output
-    goes to that file, bounded by ``limits.file_size`` only.
+    goes to that file, bounded by ``limits.file_size`` only. ``wrapper`` is a command
+    line that runs the rest of its arguments, before limits and ``run_as`` hold.
 
     Raises:
         HiveError: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``.
     """
     job = _Job(
-        argv, env, cwd, stdin, stdout, timeout, limits, run_as, pass_fds, max_output
+        argv=argv,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        timeout=timeout,
+        limits=limits,
+        run_as=run_as,
+        pass_fds=pass_fds,
+        wrapper=wrapper,
+        max_output=max_output,
     )
     return _run(job, None)
 
@@ -107,6 +120,7 @@ async def run(
     limits: Rlimits | None = None,
     run_as: RunAs | None = None,
     pass_fds: Sequence[int] = (),
+    wrapper: Sequence[str] = (),
     max_output: int = OUTPUT_LIMIT,
 ) -> Completed:
     """Run ``argv`` to its end as ``run_sync`` does; cancelling kills it first.
@@ -117,7 +131,17 @@ async def run(
         HiveError: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``.
     """
     job = _Job(
-        argv, env, cwd, stdin, stdout, timeout, limits, run_as, pass_fds, max_output
+        argv=argv,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        timeout=timeout,
+        limits=limits,
+        run_as=run_as,
+        pass_fds=pass_fds,
+        wrapper=wrapper,
+        max_output=max_output,
     )
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Completed] = loop.create_future()
@@ -164,7 +188,13 @@ def _in_thread(
 
 
 def _run(job: _Job, wake: int | None) -> Completed:
-    line = command_line(job.argv, env=job.env, limits=job.limits, run_as=job.run_as)
+    line = command_line(
+        job.argv,
+        env=job.env,
+        limits=job.limits,
+        run_as=job.run_as,
+        wrapper=job.wrapper,
+    )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         child = _spawn(job, line, stack)

@@ -7,13 +7,14 @@ read-only root of /usr, a little of /etc, and the binds asked for. ``probe`` fin
 by doing it whether it works on this machine. ``python_runtime`` is what our own
 interpreter and package need inside.
 
-Everything is bound by an open descriptor (``--bind-fd``), which bubblewrap closes
-before the program starts: so a path may not be swapped between check and use, and the
-agent's user need not be able to walk to it. (Measured: a plain ``/proc/self/fd/N``
-stays open inside, and ``/proc/self/fd/N/..`` then leads out.)
+Everything is bound by an open descriptor (``--bind-fd``): bubblewrap checks that what
+it bound is what was opened, so a path swapped in between fails, and closes it before
+the program starts. (Measured: a plain ``/proc/self/fd/N`` stays open inside, and
+``/proc/self/fd/N/..`` then leads out.) What the user cannot walk to, ``reach`` shows.
 """
 
 from pyglue.sandbox.probe import UNSAFE_VARIABLE, Probe, Support, probe
+from pyglue.sandbox.reach import reach
 from pyglue.sandbox.runtime import PythonRuntime, program_binds, python_runtime
 from pyglue.sandbox.spec import Bind, Prepared, SandboxSpec, prepare
 
@@ -29,4 +30,5 @@ __all__ = [
     "probe",
     "program_binds",
     "python_runtime",
+    "reach",
 ]

@@ -86,13 +86,14 @@ def probe(run_as: RunAs | None) -> Probe:
 def _try(run_as: RunAs | None) -> str | None:
     """Return None if a sandbox works, else what to do about it."""
     try:
-        with prepare(SandboxSpec(), ["true"]) as prepared:
+        with prepare(SandboxSpec(), ["true"], run_as=run_as) as prepared:
             done = run_sync(
                 prepared.argv,
                 env={},
                 timeout=_TIMEOUT_S,
                 run_as=run_as,
                 pass_fds=prepared.pass_fds,
+                wrapper=prepared.wrapper,
             )
     except HiveError as error:
         if error.details.get("program") == "bwrap":

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Final
 
-from pyglue.process import find_program
+from pyglue.process import RunAs, find_program
 from pyglue.sandbox import rootfs, seccomp
+from pyglue.sandbox.reach import reach
 from pyglue.sandbox.sources import open_source
 
 INSIDE_ID: Final = 1000
@@ -62,14 +63,21 @@ class SandboxSpec:
 
 
 class Prepared:
-    """A command line for ``pyglue.process`` and the descriptors it needs.
+    """A command line for ``pyglue.process``, its wrapper and descriptors.
 
     Start it once, with an empty environment, then ``close`` it (or use ``with``).
     """
 
-    def __init__(self, argv: Sequence[str], fds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        fds: Sequence[int] = (),
+        *,
+        wrapper: Sequence[str] = (),
+    ) -> None:
         self.argv: Final = tuple(argv)
         self.pass_fds: Final = tuple(fds)
+        self.wrapper: Final = tuple(wrapper)
         self._open = list(fds)
 
     def close(self) -> None:
@@ -89,10 +97,13 @@ class Prepared:
         self.close()
 
 
-def prepare(spec: SandboxSpec, argv: Sequence[str]) -> Prepared:
-    """Return how to run ``argv`` (as seen inside) in the sandbox.
+def prepare(
+    spec: SandboxSpec, argv: Sequence[str], *, run_as: RunAs | None = None
+) -> Prepared:
+    """Return how to run ``argv`` (as seen inside) in the sandbox as ``run_as``.
 
-    Run it as an unprivileged user: bubblewrap started by root keeps capabilities.
+    Start it with the same ``run_as``, which is never root: bubblewrap started by root
+    keeps capabilities. None is this user.
 
     Raises:
         HiveError: ``missing_program``, ``sandbox_unavailable``, ``not_found``,
@@ -101,10 +112,11 @@ def prepare(spec: SandboxSpec, argv: Sequence[str]) -> Prepared:
     build = _Build()
     try:
         line = build.line(spec)
+        wrapper = reach(build.sources, run_as)
     except BaseException:
         build.close()
         raise
-    return Prepared([*line, "--", *argv], build.fds)
+    return Prepared([*line, "--", *argv], build.fds, wrapper=wrapper)
 
 
 class _Build:
@@ -112,6 +124,7 @@ class _Build:
 
     def __init__(self) -> None:
         self.fds: list[int] = []
+        self.sources: dict[Path, int] = {}
         self._args: list[str] = []
 
     def close(self) -> None:
@@ -156,6 +169,7 @@ class _Build:
     def _bind(self, bind: Bind) -> None:
         descriptor = open_source(bind.source, bind.below)
         self.fds.append(descriptor)
+        self.sources[Path(f"/proc/self/fd/{descriptor}").readlink()] = descriptor
         option = "--bind-fd" if bind.writable else "--ro-bind-fd"
         self._args += [option, str(descriptor), bind.target]
 

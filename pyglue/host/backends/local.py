@@ -132,7 +132,7 @@ class LocalBackend(Backend):
                 limits=Rlimits(),
                 run_as=self._run_as,
                 pass_fds=prepared.pass_fds,
-                wrapper=self._limiter.wrap(spec.name, wanted),
+                wrapper=self._limiter.wrap(spec.name, wanted) + prepared.wrapper,
                 log=log,
             )
         watcher = asyncio.create_task(self._watch(spec.name, child))
@@ -214,7 +214,7 @@ class LocalBackend(Backend):
         """Return the command line, and descriptors to pass."""
         argv = (*self._runtime.argv, *self._program)
         if self._sandboxed:
-            return prepare(self._sandbox(spec), argv)
+            return prepare(self._sandbox(spec), argv, run_as=self._run_as)
         layout = self._layout
         # Only the manager's directory exists: that is how the harness knows.
         agents = layout.agents if spec.manager else layout.run(spec.name) / "none"
@@ -225,7 +225,7 @@ class LocalBackend(Backend):
             ("--agents", agents),
         )
         flags = [str(part) for place in places for part in place]
-        return Prepared((*argv, *flags), ())
+        return Prepared((*argv, *flags))
 
     def _sandbox(self, spec: AgentSpec) -> SandboxSpec:
         layout, inside = self._layout, paths.INSIDE
