@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,11 +52,14 @@ class Reader:
                 return self.got[-1]
 
     def _next(self) -> dict[str, Any]:
-        batch = self.hub.take(self.listener, WAIT_S)
-        assert batch is not None, "the stream ended"
-        assert batch, "nothing came in time"
-        self._pending.extend(json.loads(item.text) for item in batch)
-        return self._pending.popleft()
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            batch = self.hub.take(self.listener, WAIT_S)
+            assert batch is not None, "the stream ended"
+            self._pending.extend(json.loads(item.text) for item in batch)
+            if self._pending:
+                return self._pending.popleft()
+        raise AssertionError("nothing came in time")
 
     def seqs(self) -> list[int]:
         return [one["seq"] for one in self.got if one["type"] == "event"]

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -166,11 +167,14 @@ def test_there_are_more_threads_than_streams() -> None:
     assert settings["graceful_timeout"] == 2
 
 
-def test_sigterm_ends_it_soon_with_streams_open(tmp_path: Path) -> None:
+def test_sigterm_ends_it_soon_with_streams_open(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
     with (
         fake_hive.running(tmp_path / "operator.sock") as hive,
         hive_web(tmp_path, port) as process,
+        socket.create_connection(("127.0.0.1", port)),  # as browsers keep in hand
     ):
         web = Running(hive, port, process, tmp_path)
         ws = web.live()
@@ -184,6 +188,7 @@ def test_sigterm_ends_it_soon_with_streams_open(tmp_path: Path) -> None:
         with pytest.raises(ConnectionClosed):
             while ws.receive(timeout=20) is not None:
                 pass
+    assert "ERROR" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("text", [None, "{", '{"state_dir": 1}'])

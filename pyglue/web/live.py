@@ -7,9 +7,9 @@ connection and remembers nothing. Each listener is a cursor into one bounded rin
 encoded messages: who reads too slowly, or comes back from before the ring, gets a
 ``gap`` and reads its pages again.
 
-Messages (JSON texts): ``{"type": "event", "seq", "at", "kind", "agent", "data"}``,
-``{"type": "gap", "seq", "reason"}``, and ``{"type": "down"}`` / ``{"type": "up"}``
-when hived goes away and comes back.
+Messages (JSON texts): ``{"type": "up"}`` or ``{"type": "down"}`` first and when hived
+comes and goes, ``{"type": "event", "seq", "at", "kind", "agent", "data"}``, and
+``{"type": "gap", "seq", "reason"}``.
 """
 
 import contextlib
@@ -54,6 +54,7 @@ class Listener:
         self.session = session
         self.since = since
         self.index = index
+        self.greeting: Item | None = None
         self.gap: str | None = None
         self.ended = False
 
@@ -92,6 +93,8 @@ class Hub:
             listener = Listener(session, since, self._index)
             self._listeners.add(listener)
             self._resume(listener)
+            if self._up is not None:
+                listener.greeting = _weather(self._up)
             self._ensure_thread()
             self._changed.notify_all()
         try:
@@ -114,6 +117,9 @@ class Hub:
                 self._changed.wait(timeout)
             if self._over(listener):
                 return None
+            if listener.greeting is not None:
+                greeting, listener.greeting = listener.greeting, None
+                return [greeting]
             new = self._index - listener.index
             listener.index = self._index
             if new > len(self._ring):
@@ -159,7 +165,8 @@ class Hub:
         return self._closed or listener.ended
 
     def _waiting(self, listener: Listener) -> bool:
-        return listener.index < self._index or listener.gap is not None
+        waits = listener.greeting or listener.gap
+        return waits is not None or listener.index < self._index
 
     def _resume(self, listener: Listener) -> None:
         """Go back to where ``listener`` was, or give it a gap."""
@@ -193,8 +200,7 @@ class Hub:
     def _set_up(self, up: bool) -> None:
         if self._up is not up:
             self._up = up
-            kind = "up" if up else "down"
-            self._append(Item(None, kind, None, f'{{"type": "{kind}"}}'))
+            self._append(_weather(up))
 
     def _drop_client(self) -> None:
         if self._client is not None:
@@ -302,6 +308,12 @@ class Hub:
             if self._client is client:
                 self._seq = item.seq
                 self._append(item)
+
+
+def _weather(up: bool) -> Item:
+    """Return the message that says whether hived is there."""
+    kind = "up" if up else "down"
+    return Item(None, kind, None, f'{{"type": "{kind}"}}')
 
 
 def _missed(listener: Listener, start: int, newest: int) -> bool:

@@ -8,6 +8,7 @@ off: it would lie in the user's home.
 
 import argparse
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -26,10 +27,25 @@ from pyglue.web.app import create_app
 THREADS: Final = 256
 """Of which ``live.STREAMS_MAX`` may be held by streams."""
 _GRACE_S: Final = 2
+_DRAIN_S: Final = 1
 
 
 class Worker(ThreadWorker):
     """gunicorn's threaded worker; a stop ends the live streams first."""
+
+    def init_process(self) -> None:
+        """Drain for a shorter time than the arbiter waits before it kills."""
+        self.cfg.set("graceful_timeout", _DRAIN_S)
+        super().init_process()
+
+    def run(self) -> None:
+        """Serve until told to stop, then end at once.
+
+        Browsers hold connections open on which they ask nothing; the threads that
+        wait on those would keep the process. There is nothing to save.
+        """
+        super().run()
+        os._exit(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGTERM: a thread, because a signal handler may take no lock."""
@@ -68,7 +84,7 @@ def settings(web: WebConfig) -> dict[str, Any]:
         "worker_connections": 4 * THREADS,
         "timeout": 60,
         "graceful_timeout": _GRACE_S,
-        "keepalive": 5,
+        "keepalive": 1,  # seconds; a stop waits for kept connections
         "control_socket_disable": True,
         "limit_request_line": 4094,
         "limit_request_fields": 60,
