@@ -1,6 +1,7 @@
 """Children: what they see, what ends them, and that nothing of them is left."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.child import OUTPUT_LIMIT, ChildLimits, Overrun, Ran, run
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git
+from pyglue.git.spare import SpareChild
 
 MIB = 1024 * 1024
 
@@ -143,3 +145,51 @@ def test_failures_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run_git(["version"], git_dir=repo.path)
     assert caught.value.code == ErrorCode.MISSING_PROGRAM
     assert os.environ["PATH"] in str(tmp_path)
+
+
+# A child that is started ahead
+
+
+def test_a_spare_child_is_used_once_and_replaced() -> None:
+    spare = SpareChild()
+    limits = ChildLimits(1024 * MIB, cpu_seconds=20, file_bytes=MIB)
+    spare.prepare()
+    waiting = children()
+    spare.prepare()
+    assert children() == waiting and len(waiting) == 1
+    ran = spare.run(b"no job", timeout=60, limits=limits)
+    assert ran.code == 1 and b"DecodeError" in ran.errors
+    assert children() == set()
+    assert spare.run(b"no job", timeout=60, limits=limits).code == 1  # without one
+    spare.prepare()
+    again = children()
+    assert len(again) == 1 and not again & waiting
+    spare.close()
+    spare.prepare()
+    assert children() == set()
+
+
+def test_a_spare_child_that_died_is_not_used() -> None:
+    spare = SpareChild()
+    limits = ChildLimits(1024 * MIB, cpu_seconds=20, file_bytes=MIB)
+    spare.prepare()
+    (pid,) = children()
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert spare.run(b"no job", timeout=60, limits=limits).code == 1
+    spare.prepare()
+    (pid,) = children()
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    spare.prepare()
+    assert len(children() - {pid}) == 1
+    spare.close()
+    assert children() == set()
+
+
+def children() -> set[int]:
+    """Return the process ids of this process's children."""
+    found = set()
+    for thread in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found

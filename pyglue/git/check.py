@@ -11,9 +11,10 @@ commits must be complete and within all size limits, so that a mistake that was
 committed and removed again does not force the manager to rewrite history.
 """
 
+import os
 import sys
 from collections import deque
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 import pygit2
@@ -233,10 +234,13 @@ def judge(job: Job) -> Passed | Refused:
         return Refused(error.code, error.message, error.details)
 
 
-def main() -> None:
-    """Answer the one job on standard input."""
+def main() -> NoReturn:
+    """Answer the one job on standard input and be gone."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     sys.stdout.buffer.write(msgspec.json.encode(judge(job)) + b"\n")
+    sys.stdout.flush()
+    # Tidying up an interpreter takes five times as long as a small check.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,57 @@ class Ran:
         )
 
 
+class Started:
+    """A child that waits for its input; ``finish`` or ``discard`` it, once."""
+
+    def __init__(
+        self, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path
+    ) -> None:
+        self._child = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=directory,
+            start_new_session=True,
+            umask=0o022,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs. It is not reaped, so its number stays its own."""
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._child.pid, flags) is None
+
+    def finish(
+        self, stdin: bytes | Path | None, *, timeout: float, limits: ChildLimits | None
+    ) -> Ran:
+        """Give it its input and return when nothing of it is left running."""
+        deadline = time.monotonic() + timeout
+        with self._child as child:
+            try:
+                if limits is not None:
+                    limits.apply(child.pid)
+                with _source(stdin) as source:
+                    talk = _Conversation(child, source, deadline)
+                    overrun = talk.hold()
+            finally:
+                self._kill()
+            code = child.wait()
+            return Ran(code, bytes(talk.output), bytes(talk.errors), overrun)
+
+    def discard(self) -> None:
+        """End it unused."""
+        with self._child:
+            self._kill()
+
+    def _kill(self) -> None:
+        # The child is not reaped yet, so the group's number is still its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -91,31 +142,8 @@ def run(
     limits: ChildLimits | None,
 ) -> Ran:
     """Run one child to its end; whatever happens, nothing of it is left running."""
-    deadline = time.monotonic() + timeout
-    with (
-        _source(stdin) as source,
-        subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            cwd=directory,
-            start_new_session=True,
-            umask=0o022,
-        ) as child,
-    ):
-        try:
-            if limits is not None:
-                limits.apply(child.pid)
-            talk = _Conversation(child, source, deadline)
-            overrun = talk.hold()
-        finally:
-            # The child is not reaped yet, so the group's number is still its own.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        code = child.wait()
-        return Ran(code, bytes(talk.output), bytes(talk.errors), overrun)
+    child = Started(argv, environment=environment, directory=directory)
+    return child.finish(stdin, timeout=timeout, limits=limits)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from pyglue.git.objects import HEX_SHA, Author
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git, run_module
 from pyglue.git.skeleton import sync_directory, write_repository
+from pyglue.git.spare import CHECK, SpareChild
 from pyglue.git.verdict import MIB, Job, PackLimits, Passed, Refused
 
 _FSCK: Final = re.compile(rb"object ([0-9a-f]{40}): ([A-Za-z0-9]{3,40}):")
@@ -59,11 +60,13 @@ def import_pack(
     workdir: Path,
     limits: PackLimits | None = None,
     allow_unchanged: bool = False,
+    spare: SpareChild | None = None,
 ) -> CheckedCommit:
     """Check ``commit``, whose objects are in the file ``pack`` or already known.
 
     ``workdir`` is a directory that only the host can enter; ``allow_unchanged``
-    accepts main itself and commits with main's files (a draft's first approval).
+    accepts main itself and commits with main's files (a draft's first approval);
+    ``spare`` has a checking child that was started ahead.
 
     Raises:
         HiveError: ``invalid_commit``, ``invalid_pack``, ``unsafe_tree``,
@@ -94,7 +97,7 @@ def import_pack(
             allow_unchanged=allow_unchanged,
             limits=limits,
         )
-        passed = _judge(job, quarantine)
+        passed = _judge(job, spare)
         if passed.new:
             _migrate(_repack(passed.new, quarantine, room, limits), applied)
     finally:
@@ -165,6 +168,7 @@ def _index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
         timeout=limits.wall_seconds,
         limits=_limits(limits),
         check=False,
+        durable=False,
     )
     if b"No space left on device" in ran.errors:
         raise HiveError(
@@ -210,15 +214,14 @@ def _index_refusal(ran: Ran) -> HiveError:
     )
 
 
-def _judge(job: Job, quarantine: Path) -> Passed:
+def _judge(job: Job, spare: SpareChild | None) -> Passed:
     """Run the checking child; its death is a refusal."""
-    ran = run_module(
-        "pyglue.git.check",
-        msgspec.json.encode(job),
-        directory=quarantine,
-        timeout=job.limits.wall_seconds,
-        limits=_limits(job.limits),
-    )
+    encoded, limits = msgspec.json.encode(job), _limits(job.limits)
+    timeout = job.limits.wall_seconds
+    if spare is None:
+        ran = run_module(CHECK, encoded, timeout=timeout, limits=limits)
+    else:
+        ran = spare.run(encoded, timeout=timeout, limits=limits)
     if ran.code == 0 and ran.overrun is None:
         try:
             answer = msgspec.json.decode(ran.output, type=Passed | Refused)
@@ -259,6 +262,7 @@ def _repack(
         stdin="".join(f"{sha}\n" for sha in new).encode("ascii"),
         timeout=limits.wall_seconds,
         limits=_limits(limits),
+        durable=False,
     )
     (pack,) = room.glob("clean-*.pack")
     return pack

@@ -1,8 +1,8 @@
 """Run git and the checking child, in a fixed, clean environment.
 
 Called by the other modules of this package only. git sees no user or system
-configuration, no hooks, no prompts and no transport; writes are synced to disk.
-Blocking; ``child`` holds the mechanics and the limits.
+configuration, no hooks, no prompts and no transport; writes are synced to disk unless
+they are only on their way. Blocking; ``child`` holds the mechanics and the limits.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.child import ChildLimits, Ran, run
+from pyglue.git.child import ChildLimits, Ran, Started, run
 from pyglue.git.filenames import show
 
 DEFAULT_TIMEOUT: Final = 60.0
@@ -68,11 +68,13 @@ def run_git(
     limits: ChildLimits | None = None,
     extra_env: Mapping[str, str] | None = None,
     check: bool = True,
+    durable: bool = True,
 ) -> Ran:
     """Run ``git args`` on a repository of the host's own. ``timeout`` is in seconds.
 
     ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
-    caller judges the exit code and overruns itself.
+    caller judges the exit code and overruns itself. With ``durable`` False nothing is
+    synced to disk: for what a crash may lose.
 
     Raises:
         HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
@@ -86,8 +88,9 @@ def run_git(
     environment = clean_environment(Path(program), extra_env or {})
     git_dir = git_dir.absolute()
     tree = () if work_tree is None else (f"--work-tree={work_tree.absolute()}",)
+    passing = () if durable else ("-c", "core.fsync=none")
     ran = run(
-        [program, f"--git-dir={git_dir}", *tree, *args],
+        [program, f"--git-dir={git_dir}", *tree, *passing, *args],
         environment=environment,
         directory=work_tree or git_dir,
         stdin=stdin,
@@ -106,10 +109,8 @@ def run_git(
     return ran
 
 
-def run_module(
-    module: str, job: bytes, *, directory: Path, timeout: float, limits: ChildLimits
-) -> Ran:
-    """Run ``python -m module`` with ``job`` on its input, under limits.
+def start_module(module: str) -> Started:
+    """Start ``python -m module``, which waits for its input.
 
     The child gets this process's import path, because wrappers of packaged programs
     extend ``sys.path`` in ways that a plain interpreter does not repeat.
@@ -118,11 +119,13 @@ def run_module(
     # Absolute, for the child starts in another directory; "" is this one's.
     imports = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     extra = {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
-    return run(
+    return Started(
         [str(python), "-P", "-s", "-m", module],
         environment=clean_environment(python, extra),
-        directory=directory,
-        stdin=job,
-        timeout=timeout,
-        limits=limits,
+        directory=Path("/"),
     )
+
+
+def run_module(module: str, job: bytes, *, timeout: float, limits: ChildLimits) -> Ran:
+    """Run ``python -m module`` with ``job`` on its input, under limits."""
+    return start_module(module).finish(job, timeout=timeout, limits=limits)
