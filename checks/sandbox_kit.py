@@ -2,12 +2,15 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from pyglue.process import Completed, RunAs, run_sync
-from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
+from pyglue.process import Completed, RunAs, run, run_sync
+from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime, reach
 
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
 AGENT: Final = RunAs(62001, 62001) if os.geteuid() == 0 else None
 """Who runs in the sandbox: an unprivileged user, whoever runs the tests."""
 
@@ -33,6 +36,25 @@ def inside(expression: str, *binds: Bind, **options: Any) -> Any:  # noqa: ANN40
     done = run_inside(_EVALUATE.format(repr(expression)), *binds, **options)
     assert done.code == 0, done.stderr.decode()
     return json.loads(done.stdout)
+
+
+async def suite_as_user(suite: Path, home: Path) -> Completed:
+    """Run a file of tests as the ordinary user 62005, who owns ``home``."""
+    pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(suite))
+    options = ("--basetemp", str(home / "t"), "-o", "addopts=--import-mode=importlib")
+    kept = {name: os.environ[name] for name in ("PATH",)}
+    run_as = RunAs(62005, 62005)
+    return await run(
+        [*pytest, *options],
+        env={**kept, "HOME": str(home), "LC_ALL": "C.UTF-8"},
+        cwd=CHECKOUT,
+        timeout=120,
+        run_as=run_as,
+        wrapper=reach(
+            {CHECKOUT: None, Path(sys.prefix): None, Path(sys.base_prefix): None},
+            run_as,
+        ),
+    )
 
 
 _EVALUATE: Final = """

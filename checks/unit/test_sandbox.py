@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from checks.sandbox_kit import AGENT, inside, run_inside
+from checks.sandbox_kit import AGENT, inside, run_inside, suite_as_user
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.process import Child, Completed, RunAs, run_sync
+from pyglue.process import Child, RunAs, run_sync
 from pyglue.sandbox import (
     Bind,
     Probe,
@@ -402,24 +402,10 @@ def test_a_bubblewrap_that_fails_is_explained(
 
 
 @pytest.mark.needs("root")
-def test_all_of_this_as_an_ordinary_user() -> None:
+async def test_all_of_this_as_an_ordinary_user() -> None:
     """Root's tests drop to a user in the sandbox; here hived itself is a user."""
     with tempfile.TemporaryDirectory(prefix="hive-user-") as room:
         os.chown(room, 62005, 62005)
-        done = _suite_as_user(Path(room))
+        done = await suite_as_user(Path(__file__), Path(room))
     assert done.code == 0, done.stdout.decode()[-4000:]
     assert b" passed" in done.stdout
-
-
-def _suite_as_user(home: Path) -> Completed:
-    return run_sync(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__),
-            *("--basetemp", str(home / "t")),
-            *("-o", "addopts=--import-mode=importlib -q"),
-        ],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"},
-        cwd=CHECKOUT,
-        timeout=120,
-        run_as=RunAs(62005, 62005),
-    )

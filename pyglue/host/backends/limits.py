@@ -12,6 +12,7 @@ of it can be left outside.
 import contextlib
 import hashlib
 import os
+import select
 import signal
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from pyglue.process import find_program, run_sync
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _TASKS_MAX: Final = 4096
 _PERIOD_US: Final = 100_000
+_DYING_S: Final = 1.0
+_ENABLE: Final = "+memory +cpu +pids"
 _JOIN: Final = (
     'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; shift; done; '
     'shift; exec "$@"'
@@ -51,9 +54,6 @@ class Limiter(ABC):
 
     def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
         """Kill what is left of the agent and forget its group."""
-
-    def close(self) -> None:  # noqa: B027
-        """Forget everything."""
 
 
 class NoLimiter(Limiter):
@@ -100,6 +100,9 @@ class CgroupLimiter(Limiter):
         """Make the agent's group and return what joins it."""
         self.end(agent)
         for parent in self._directories:
+            parent.mkdir(exist_ok=True)
+            if self._unified:
+                (parent / "cgroup.subtree_control").write_text(_ENABLE)
             (parent / agent).mkdir(exist_ok=True)
         for controller, file, value in self._settings(wanted):
             (self._parents[controller] / agent / file).write_text(value)
@@ -125,25 +128,25 @@ class CgroupLimiter(Limiter):
         return settings
 
     def end(self, agent: str) -> None:
-        """Kill what is in the agent's group and remove it."""
-        for parent in self._directories:
-            group = parent / agent
-            with contextlib.suppress(OSError):
-                for pid in (group / "cgroup.procs").read_text().split():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-            # Not empty yet if something is still dying; the next start reuses it.
-            with contextlib.suppress(OSError):
-                group.rmdir()
-
-    def close(self) -> None:
-        """Remove the groups of this hive."""
+        """Kill the members of the agent's group, and remove it."""
         for parent in self._directories:
             with contextlib.suppress(OSError):
-                for group in parent.iterdir():
-                    if group.is_dir():
-                        self.end(group.name)
+                _empty(parent / agent)
+                (parent / agent).rmdir()
+            with contextlib.suppress(OSError):
                 parent.rmdir()
+
+
+def _empty(group: Path) -> None:
+    """Kill all members and wait until they are dead: a group with members stays."""
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            process = os.pidfd_open(int(pid))
+            try:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [], _DYING_S)
+            finally:
+                os.close(process)
 
 
 def find_limiter(state: Path) -> Limiter:
@@ -155,11 +158,13 @@ def find_limiter(state: Path) -> Limiter:
         try:
             parents, unified = find(name)
             limiter = CgroupLimiter(parents, unified=unified)
-            limiter.wrap("probe", Wanted(1 << 30, 100))
+            prefix = limiter.wrap("probe", Wanted(1 << 30, 100))
         except OSError:
             continue
+        joined = run_sync([*prefix, "true"], env=_session(), timeout=10).code == 0
         limiter.end("probe")
-        return limiter
+        if joined:
+            return limiter
     return NoLimiter("this machine gives root no control groups to limit them with.")
 
 
@@ -189,12 +194,8 @@ def _unified_parents(name: str) -> tuple[dict[str, Path], bool]:
     controllers = (_CGROUPS / "cgroup.subtree_control").read_text().split()
     wanted = ("memory", "cpu", "pids")
     if not set(wanted) <= set(controllers):
-        text = " ".join(f"+{controller}" for controller in wanted)
-        (_CGROUPS / "cgroup.subtree_control").write_text(text)
-    parent = _CGROUPS / name
-    parent.mkdir(exist_ok=True)
-    (parent / "cgroup.subtree_control").write_text("+memory +cpu +pids")
-    return dict.fromkeys(wanted, parent), True
+        (_CGROUPS / "cgroup.subtree_control").write_text(_ENABLE)
+    return dict.fromkeys(wanted, _CGROUPS / name), True
 
 
 def _old_parents(name: str) -> tuple[dict[str, Path], bool]:
@@ -204,7 +205,6 @@ def _old_parents(name: str) -> tuple[dict[str, Path], bool]:
         own.update(dict.fromkeys(controllers.split(","), path))
     parents = {}
     for controller in ("memory", "cpu", "pids"):
-        parent = _CGROUPS / controller / own.get(controller, "/").lstrip("/") / name
-        parent.mkdir(exist_ok=True)
-        parents[controller] = parent
+        path = own.get(controller, "/").lstrip("/")
+        parents[controller] = _CGROUPS / controller / path / name
     return parents, False

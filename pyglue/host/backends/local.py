@@ -172,7 +172,6 @@ class LocalBackend(Backend):
     async def close(self) -> None:
         """Stop every agent."""
         await asyncio.gather(*(self.stop(name) for name in tuple(self._running)))
-        self._limiter.close()
 
     # --- one agent --------------------------------------------------------------------
 
