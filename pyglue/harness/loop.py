@@ -170,10 +170,14 @@ class Loop:
             _log.warning("the end of turn %d is not wanted: %s", turn, error.message)
 
     async def _rest(self, figures: Figures) -> None:
-        """Go on at once after a good turn, after a growing pause otherwise."""
+        """Go on at once after a good turn, after a growing pause otherwise.
+
+        Also after a cancelled one: who cancelled it mostly stops the agent next.
+        """
         ended = figures.ended
         if ended.outcome in (TurnOutcome.OK, TurnOutcome.CANCELLED):
             self._failures = 0
+        if ended.outcome is TurnOutcome.OK:
             return
         state = _STATE_AFTER.get(ended.outcome, AgentState.IDLE)
         await self._pause(state, ended.reason)

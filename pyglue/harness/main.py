@@ -21,7 +21,6 @@ from pyglue.api.common import HarnessReport
 from pyglue.errors import HiveError
 from pyglue.harness.forward import Forwarder
 from pyglue.harness.gate import Gate
-from pyglue.harness.hive_tools import hive_server
 from pyglue.harness.link import Link
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop, Pauses
@@ -30,6 +29,7 @@ from pyglue.harness.preflight import check
 from pyglue.harness.session import Session
 from pyglue.jsonrpc import Handlers
 from pyglue.tools import agent_tools, manager_tools
+from pyglue.tools.mcp import hive_server
 
 _STOP_S: Final = 3.0
 """How long a running turn gets to end when the harness is told to stop."""

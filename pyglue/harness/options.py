@@ -20,9 +20,7 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, McpSdkServerConfig
 from pyglue.harness.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.manifest_types import Manifest
-
-HIVE: Final = "hive"
-"""Name of the in-process MCP server with the hive's tools."""
+from pyglue.tools.mcp import HIVE
 
 _BUFFER: Final = 64 * 1024 * 1024
 _NOWHERE: Final = "http://127.0.0.1:9"

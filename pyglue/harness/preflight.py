@@ -18,8 +18,9 @@ from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, SystemMessage
 
 from pyglue.api.common import ServerStatus
 from pyglue.display import visible
-from pyglue.harness.options import HIVE, CliOptions, find_cli
+from pyglue.harness.options import CliOptions, find_cli
 from pyglue.manifest_types import Manifest, McpServer
+from pyglue.tools.mcp import HIVE
 
 TIMEOUT_S: Final = 90.0
 _LOCAL_COMMAND: Final = "/usage"

@@ -8,15 +8,12 @@ tool.
 """
 
 import asyncio
-import contextlib
 import os
 import re
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from pyglue import names
+from pyglue import names, process
 from pyglue.api.common import Params
 from pyglue.api.manager import (
     CHUNK_LIMIT,
@@ -30,9 +27,8 @@ from pyglue.api.manager import (
     SubmitCommitParams,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.process import Completed
 from pyglue.tools.tool import CALL_TIMEOUT_S, Caller
-
-T = TypeVar("T")
 
 EVALUATION_S: Final = 900.0
 """Longest wait for an evaluation; hived's own limits come earlier."""
@@ -96,96 +92,52 @@ async def submit(caller: Caller, agents: Path, request: ApplyCommit) -> Proposal
     main = begun.main
     if main and _COMMIT.fullmatch(main) and await _has(repository, main):
         wanted += f"^{main}\n"
-    async with contextlib.aclosing(_pack(repository, wanted)) as chunks:
-        async for chunk in chunks:
-            await caller.call(
-                SUBMIT_CHUNK,
-                SubmitChunkParams(upload=begun.upload, data=chunk),
-                timeout=CALL_TIMEOUT_S,
-            )
+    pack = await _pack(repository, wanted)
+    for begin in range(0, len(pack), CHUNK_LIMIT):
+        await caller.call(
+            SUBMIT_CHUNK,
+            SubmitChunkParams(
+                upload=begun.upload, data=pack[begin : begin + CHUNK_LIMIT]
+            ),
+            timeout=CALL_TIMEOUT_S,
+        )
     return await caller.call(
         SUBMIT_COMMIT, SubmitCommitParams(upload=begun.upload), timeout=EVALUATION_S
     )
 
 
 async def _has(repository: Path, commit: str) -> bool:
-    process = await _git(repository, "cat-file", "-e", f"{commit}^{{commit}}")
-    async with _ending(process):
-        await _in_time(process.communicate())
-    return process.returncode == 0
+    done = await _git(repository, b"", "cat-file", "-e", f"{commit}^{{commit}}")
+    return done.code == 0
 
 
-async def _pack(repository: Path, wanted: str) -> AsyncGenerator[bytes, None]:
-    """Yield the pack of the revisions ``wanted``, in pieces that a call may carry."""
-    process = await _git(
-        repository, "pack-objects", "--revs", "--stdout", "-q", "--threads=1"
-    )
-    async with _ending(process):
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise AssertionError("git was started with pipes")
-        errors = asyncio.ensure_future(process.stderr.read(65536))
-        with contextlib.suppress(ConnectionError):  # git's own words come below
-            process.stdin.write(wanted.encode())
-            process.stdin.write_eof()
-        total = 0
-        while chunk := await _in_time(_read(process.stdout)):
-            total += len(chunk)
-            if total > PACK_LIMIT:
-                raise HiveError(
-                    ErrorCode.TOO_LARGE,
-                    f"The commit needs a pack of more than {PACK_LIMIT >> 20} MiB. "
-                    "Keep large files out of an agent's repository.",
-                )
-            yield chunk
-        if await _in_time(process.wait()) != 0:
-            said = (await errors).decode(errors="replace").strip()[-500:]
-            raise HiveError(
-                ErrorCode.INVALID_PACK, f"git could not pack the commit: {said}"
-            )
-
-
-async def _read(stream: asyncio.StreamReader) -> bytes:
+async def _pack(repository: Path, wanted: str) -> bytes:
+    """Return the pack of the revisions ``wanted``."""
+    options = ("--revs", "--stdout", "-q", "--threads=1")
     try:
-        return await stream.readexactly(CHUNK_LIMIT)
-    except asyncio.IncompleteReadError as end:
-        return end.partial
-
-
-async def _git(repository: Path, *arguments: str) -> Process:
-    environment = {**_ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
-    try:
-        return await asyncio.create_subprocess_exec(
-            "git",
-            "-C",
-            str(repository),
-            *arguments,
-            stdin=PIPE if arguments[0] == "pack-objects" else DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=environment,
+        done = await _git(repository, wanted.encode(), "pack-objects", *options)
+    except HiveError as error:
+        if error.code is not ErrorCode.TOO_LARGE:
+            raise
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            f"The commit needs a pack of more than {PACK_LIMIT >> 20} MiB. Keep large "
+            "files out of an agent's repository.",
+        ) from error
+    if done.code != 0:
+        said = done.stderr.decode(errors="replace").strip()[-500:]
+        raise HiveError(
+            ErrorCode.INVALID_PACK, f"git could not pack the commit: {said}"
         )
-    except FileNotFoundError:
-        raise HiveError(
-            ErrorCode.MISSING_PROGRAM, "git is not installed here."
-        ) from None
+    return done.stdout
 
 
-async def _in_time(waiting: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(waiting, _GIT_S)
-    except TimeoutError:
-        raise HiveError(
-            ErrorCode.TIMEOUT, f"git did nothing for {_GIT_S:g} seconds."
-        ) from None
-
-
-@contextlib.asynccontextmanager
-async def _ending(process: Process) -> AsyncIterator[None]:
-    """Leave no git behind."""
-    try:
-        yield
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+async def _git(repository: Path, stdin: bytes, *arguments: str) -> Completed:
+    path = os.environ.get("PATH", os.defpath)
+    return await process.run(
+        ["git", "-C", str(repository), *arguments],
+        env={**_ENVIRONMENT, "PATH": path},
+        stdin=stdin,
+        timeout=_GIT_S,
+        max_output=PACK_LIMIT,
+    )

@@ -1,7 +1,8 @@
-"""The hive's tools as an MCP server inside this process.
+"""The hive's tools as an MCP server object.
 
-The definitions are ``pyglue.tools``; this gives them the SDK's shape. No process, no
-port: the CLI asks over its own pipe, and a call goes up the harness's link.
+The harness hands it to the CLI, which asks over its own pipe: no process, no port.
+``hive-mcp`` runs the same object over stdio. It is made through claude-agent-sdk,
+whose server works with both major versions of the ``mcp`` package.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,8 +15,10 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
-from pyglue.harness.options import HIVE
-from pyglue.tools import Caller, Tool
+from pyglue.tools.tool import Caller, Tool
+
+HIVE: Final = "hive"
+"""Name of the server, and so the middle part of its tools' names for the CLI."""
 
 _RESULT_CHARS: Final = 500_000
 """Results up to this size stay in the conversation instead of a file."""

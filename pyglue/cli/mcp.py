@@ -1,0 +1,116 @@
+"""hive-mcp: the tools of one agent's socket over stdio, for any other MCP client.
+
+It has no tool of its own: role and rights are the socket's, the definitions are
+``pyglue.tools``. When hived restarts, the next call connects again.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from mcp.server.stdio import stdio_server
+
+from pyglue import jsonrpc, paths
+from pyglue.api.common import (
+    PROTOCOL,
+    HelloParams,
+    HelloResult,
+    Method,
+    Params,
+    Result,
+    Role,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import Connection
+from pyglue.tools import Tool, agent_tools, manager_tools
+from pyglue.tools.mcp import hive_server
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+_HELLO: Final = HelloParams(protocol=PROTOCOL, client="hive-mcp")
+
+
+class Socket:
+    """Calls over one socket, connecting when there is no connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def connection(self) -> Connection:
+        """Return a living connection.
+
+        Raises:
+            HiveError: ``unavailable`` when nobody listens, or the hello's refusal.
+        """
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await jsonrpc.connect(self._path, hello=_HELLO)
+            return self._connection
+
+    async def call(
+        self, method: Method[P, R], params: P, *, timeout: float | None = None
+    ) -> R:
+        """Call; as ``Connection.call``."""
+        connection = await self.connection()
+        return await connection.call(method, params, timeout=timeout)
+
+    async def role(self) -> Role:
+        """Return what the socket lets its callers do."""
+        hello = (await self.connection()).hello
+        if not isinstance(hello, HelloResult):
+            raise AssertionError("a client's connection has the server's hello")
+        return hello.role
+
+
+def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
+    """Return the tools of a socket with this role.
+
+    Raises:
+        HiveError: ``forbidden`` for a socket that is no agent's.
+    """
+    match role:
+        case Role.AGENT:
+            return agent_tools()
+        case Role.MANAGER:
+            return manager_tools(agents)
+    raise HiveError(
+        ErrorCode.FORBIDDEN,
+        f"This is the {role.value}'s socket, which has no tools. Give an agent's: "
+        "…/agents/NAME/hive.sock.",
+    )
+
+
+async def serve(socket: Path, agents: Path) -> None:
+    """Serve the tools of ``socket`` over stdio until the client is gone.
+
+    Raises:
+        HiveError: when the socket does not answer or has no tools.
+    """
+    caller = Socket(socket)
+    tools = tools_of(await caller.role(), agents)
+    server: Any = hive_server(caller, tools)["instance"]
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
+def main() -> None:
+    """Entry point of ``hive-mcp``."""
+    parser = argparse.ArgumentParser(prog="hive-mcp", description=__doc__)
+    parser.add_argument("--socket", type=Path, default=Path(paths.INSIDE.hive_socket))
+    parser.add_argument("--agents", type=Path, default=Path(paths.INSIDE.agents))
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(serve(arguments.socket, arguments.agents))
+    except HiveError as error:
+        sys.exit(f"hive-mcp: {error.message}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
