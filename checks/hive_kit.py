@@ -90,7 +90,11 @@ class Hive:
 
         async def look() -> bool | None:
             found = (await self.operator.call(api.AGENTS, NoParams())).agents
-            idle = {a.name for a in found if a.state is AgentState.IDLE}
+            idle = {
+                a.name
+                for a in found
+                if a.state is AgentState.IDLE and a.deployed_commit is not None
+            }
             return True if idle.issuperset(names) else None
 
         await self.until(look, f"idle {names}")

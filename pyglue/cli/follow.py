@@ -71,7 +71,11 @@ def agents_idle(client: SyncClient, names: Iterable[str]) -> None:
                 raise HiveError(
                     ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} failed: {problem}"
                 )
-        idle = {agent.name for agent in agents if agent.state is AgentState.IDLE}
+        idle = {
+            agent.name
+            for agent in agents
+            if agent.state is AgentState.IDLE and agent.deployed_commit is not None
+        }
         return True if wanted <= idle else None
 
     until(client, look, what=f"the start of {', '.join(sorted(wanted))}")

@@ -72,6 +72,7 @@ class Hive:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.services.operations.close()
+        await self.services.proposals.close()
         await self.lifecycle.close()
         self.relay.close()
         await self.services.store.close()

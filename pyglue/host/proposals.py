@@ -26,6 +26,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
+from pyglue.git.spare import SpareChild
 from pyglue.git.tags import TagKind
 from pyglue.host import policy
 from pyglue.host.audit import Audit
@@ -90,6 +91,15 @@ class Proposals:
         self._uploads: dict[str, _Upload] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(2)
+        self._spare = SpareChild()
+
+    async def close(self) -> None:
+        """End the checking child that waits for the next commit."""
+        await asyncio.to_thread(self._spare.close)
+
+    def _prepare_check(self) -> None:
+        """Let a checking child start while something else is waited for."""
+        asyncio.get_running_loop().run_in_executor(None, self._spare.prepare)
 
     # --- packs ----------------------------------------------------------------------
 
@@ -113,6 +123,7 @@ class Proposals:
             prefix="upload-", suffix=".pack", dir=self._layout.quarantine
         )
         file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
+        self._prepare_check()
         upload = uuid.uuid4().hex
         self._uploads[upload] = _Upload(agent, commit, description, file, Path(name))
         return SubmitBeginResult(
@@ -168,6 +179,7 @@ class Proposals:
                     found.commit,
                     repo,
                     workdir=self._layout.quarantine,
+                    spare=self._spare,
                 )
                 proposed = Proposed(
                     agent=found.agent,
@@ -182,6 +194,7 @@ class Proposals:
                 return await self._render(repo, proposed)
         finally:
             self.drop(upload)
+            self._prepare_check()
 
     # --- spawns ---------------------------------------------------------------------
 

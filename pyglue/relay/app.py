@@ -37,7 +37,7 @@ _STATUS: Final = {
     ErrorCode.UNAVAILABLE: (503, "overloaded_error"),
     ErrorCode.UPSTREAM_FAILED: (502, "api_error"),
 }
-"""The CLI does not try 402 again and calls it a billing error, which parks the agent."""
+"""The CLI does not try 402 again: a billing error, which parks the agent."""
 
 _Sent = AbstractAsyncContextManager[aiohttp.ClientResponse]
 

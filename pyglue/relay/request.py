@@ -55,22 +55,38 @@ _CLIENT_TOOLS: Final = ("bash", "text_editor", "memory", "computer")
 _SOURCES: Final = frozenset({"base64", "text", "content"})
 _BETAS: Final = frozenset(
     {
+        "cache-diagnosis-2026-04-07",
+        "cache-keepalive-2026-09-03",
         "claude-code-20250219",
-        "interleaved-thinking-2025-05-14",
-        "context-management-2025-06-27",
-        "per-turn-control-2026-07-01",
-        "mid-conversation-tool-changes-2026-07-01",
-        "thinking-token-count-2026-05-13",
-        "effort-2025-11-24",
-        "fine-grained-tool-streaming-2025-05-14",
-        "prompt-caching-scope-2026-01-05",
-        "extended-cache-ttl-2025-04-11",
+        "claude-code-side-query-2026-09-29",
         "context-1m-2025-08-07",
-        "token-counting-2024-11-01",
+        "context-hint-2026-04-09",
+        "context-management-2025-06-27",
+        "effort-2025-11-24",
+        "extended-cache-ttl-2025-04-11",
+        "fine-grained-tool-streaming-2025-05-14",
+        "interleaved-thinking-2025-05-14",
+        "mid-conversation-system-2026-04-07",
+        "mid-conversation-system-clear-at-2026-08-21",
+        "mid-conversation-tool-changes-2026-07-01",
+        "per-turn-control-2026-07-01",
+        "prompt-caching-evict-2026-05-12",
+        "prompt-caching-scope-2026-01-05",
+        "redact-thinking-2026-02-12",
+        "request-tags-2026-08-21",
         "structured-outputs-2025-12-15",
+        "task-budgets-2026-03-13",
+        "thinking-binding-controls-2026-08-01",
+        "thinking-display-updates-2026-08-18",
+        "thinking-resumption-2026-07-17",
+        "thinking-token-count-2026-05-13",
+        "timing-2026-09-09",
+        "token-counting-2024-11-01",
+        "tool-provenance-2026-10-26",
     }
 )
-"""What Claude Code 2.1.329 sends by itself, and nothing that reaches outside."""
+"""What Claude Code 2.1.329 knows of how answers are shaped, cached and streamed; none
+of it reaches outside. Betas for files, MCP, web, fallbacks and agents are not here."""
 
 
 @dataclass(frozen=True)
