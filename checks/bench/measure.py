@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,13 +46,6 @@ class Figure:
     def ratio(self) -> float:
         """How often the reference goes into the median."""
         return self.median / self.reference
-
-
-async def timed(action: Callable[[], Awaitable[object]]) -> float:
-    """Return how many milliseconds ``action`` took."""
-    began = time.perf_counter()
-    await action()
-    return since(began)
 
 
 def since(began: float) -> float:
