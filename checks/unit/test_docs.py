@@ -32,6 +32,7 @@ def examples() -> Iterator[dict[str, str]]:
     yield files
 
 
+@pytest.mark.needs("nix")
 @pytest.mark.parametrize("files", list(examples()), ids=range(len(list(examples()))))
 async def test_an_example_evaluates(tmp_path: Path, files: dict[str, str]) -> None:
     tmp_path.chmod(0o755)
