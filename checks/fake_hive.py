@@ -40,6 +40,16 @@ class FakeHive:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
+        self.seq = 100
+        self.events: list[api.Event] = []
+        self.subscribers: list[Connection] = []
+        self.reset()
+        self._loop = asyncio.new_event_loop()
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def reset(self) -> None:
+        """Forget what tests did; connections and the count of events stay."""
         self.calls: list[tuple[str, object]] = []
         self.sessions: set[str] = set()
         self.codes: set[str] = set()
@@ -92,13 +102,7 @@ class FakeHive:
         }
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
-        self.seq = 100
-        self.events: list[api.Event] = []
-        self.subscribers: list[Connection] = []
         self.overrides: dict[str, Callable[[Any], Awaitable[Any]]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
 
     # --- for tests --------------------------------------------------------------
 
@@ -118,7 +122,7 @@ class FakeHive:
         """Return the parameters of all calls of one method."""
         return [params for method, params in self.calls if method == name]
 
-    def emit(self, kind: str, agent: str | None = None, **fields: Any) -> int:
+    def emit(self, kind: str, agent: str | None = None, /, **fields: Any) -> int:
         """Send an event to every subscriber; returns its seq."""
 
         async def send() -> int:

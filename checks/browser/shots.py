@@ -29,7 +29,7 @@ def shoot(page: Page, directory: Path, name: str) -> list[Path]:
     for size, (width, height) in _SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         for scheme in _SCHEMES:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             files.append(directory / f"{name}-{size}-{scheme}.png")
             page.screenshot(path=files[-1], full_page=True)
     return files

@@ -413,7 +413,7 @@ def poisoned(hive: FakeHive, text: str) -> None:
     hive.messages = [poison(one) for one in hive.messages]
     hive.operations = {n: poison(one) for n, one in hive.operations.items()}
     hive.warnings = (text,)
-    hive.log = (text,) * 3
+    hive.log = (text, text)
 
 
 @pytest.mark.parametrize("path", (*ALL, *FRAGMENTS, "/approvals/6"))

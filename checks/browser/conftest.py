@@ -1,0 +1,115 @@
+"""Fixtures of the browser tests: one chromium, one hive-web before a fake hive.
+
+``--shots DIRECTORY`` keeps a picture of the last page of every test. Without
+chromium the group is NOT RUN, with the reason; ``HIVE_TEST_REQUIRE=all`` makes that
+a failure.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from checks import fake_hive
+from checks.browser.kit import CHROMIUM, chromium
+from checks.browser.pages import Dashboard
+from checks.fake_hive import FakeHive
+from checks.web_kit import free_port, hive_web
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--shots``."""
+    parser.addoption("--shots", type=Path, help="write screenshots to this directory")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium."""
+    if not CHROMIUM.exists():
+        missing = f"no chromium at {CHROMIUM}; set HIVE_TEST_CHROMIUM"
+        if os.environ.get("HIVE_TEST_REQUIRE") == "all":
+            pytest.fail(missing)
+        pytest.skip(f"NOT RUN: {missing}")
+    with chromium() as running:
+        yield running
+
+
+@dataclass
+class Site:
+    """A dashboard, and the hive behind it."""
+
+    hive: FakeHive
+    url: str
+
+    def link(self) -> str:
+        """Return what ``hive login`` would print."""
+        return f"{self.url}/login?code={self.hive.new_code()}"
+
+
+@pytest.fixture(scope="session")
+def one_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A real hive-web before a fake hive, for all tests."""
+    runtime, port = tmp_path_factory.mktemp("site"), free_port()
+    with (
+        fake_hive.running(runtime / "operator.sock") as hive,
+        hive_web(runtime, port),
+    ):
+        yield Site(hive, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def site(one_site: Site) -> Site:
+    """The site with its first data again; nobody is logged in."""
+    one_site.hive.reset()
+    return one_site
+
+
+@contextlib.contextmanager
+def _page(
+    browser: Browser, request: pytest.FixtureRequest, *, scripts: bool
+) -> Iterator[Page]:
+    context = browser.new_context(java_script_enabled=scripts)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda line: problems.append(line.text) if "Policy" in line.text else None,
+    )
+    yield page
+    directory = request.config.getoption("--shots", None)
+    if directory is not None:
+        name = request.node.name.replace("/", "_")
+        page.screenshot(path=directory / f"{name}.png", full_page=True)
+    context.close()
+    assert not problems
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A fresh browser page; errors of its scripts and of the policy fail the test."""
+    with _page(browser, request, scripts=True) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def plain_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The same with JavaScript switched off."""
+    with _page(browser, request, scripts=False) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def dashboard(site: Site, page: Page) -> Dashboard:
+    """An operator who is logged in, on the overview, with live events."""
+    return Dashboard(page, site.url).log_in(site.link()).live()
+
+
+@pytest.fixture
+def plain_dashboard(site: Site, plain_page: Page) -> Dashboard:
+    """An operator who is logged in without JavaScript."""
+    return Dashboard(plain_page, site.url).log_in(site.link(), scripts=False)
