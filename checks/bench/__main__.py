@@ -5,13 +5,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from checks.bench import mail, proposal
+from checks.bench import mail, proposal, turn
 from checks.bench.measure import Figure, progress
 from checks.bench.report import as_json, as_table
 
 BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figure]]]] = {
     mail.NAME: mail.bench,
     proposal.NAME: proposal.bench,
+    turn.NAME: turn.bench,
 }
 
 

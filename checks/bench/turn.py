@@ -1,0 +1,125 @@
+"""[turn_oneshot]: a turn through the harness, from mail to its reported end.
+
+The real CLI over the scripted model: it starts, calls one hive tool, answers. The
+reference is the same with nothing around it: ``ClaudeSDKClient`` in a few lines, with
+the very same options, and one tool in process. Both continue a session of their own.
+"""
+
+import statistics
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    ClaudeSDKClient,
+    ResultMessage,
+    create_sdk_mcp_server,
+    tool,
+)
+
+from checks.bench.measure import Figure, progress, room, since
+from checks.harness_kit import (
+    FakeHive,
+    Home,
+    harness,
+    model_socket,
+    script,
+    scripted_model,
+)
+from pyglue.api.agent import TurnOutcome
+from pyglue.harness.gate import Gate
+from pyglue.harness.load import Places, load
+from pyglue.harness.options import CliOptions
+
+NAME: Final = "turn_oneshot"
+LIMIT: Final = 1.15
+_SAMPLES: Final = 20
+_WARM: Final = 2
+_SEND: Final = {"to": "alice", "body": "The parser's test passes again."}
+_PROMPT: Final = script(
+    {"tool": "mcp__hive__send", "input": _SEND}, {"text": "I told alice."}
+)
+
+
+async def bench() -> Figure:
+    """Run turns one after another, each beside one of the minimal script's."""
+    through: list[float] = []
+    minimal: list[float] = []
+    with room() as directory, scripted_model(directory / "requests.jsonl") as port:
+        home = Home(directory / "bob")
+        home.load()
+        script_of_few_lines = _Minimal.make(Home(directory / "bare"), port)
+        async with (
+            model_socket(home.run / "model.sock", port),
+            FakeHive(home.run / "hive.sock") as hive,
+            harness(home),
+        ):
+            for number in range(_SAMPLES + _WARM):
+                through.append(await _turn(hive))
+                minimal.append(await script_of_few_lines.turn())
+                if number % 5 == 0:
+                    progress(f"  turn {number} of {_SAMPLES + _WARM}")
+    del through[:_WARM], minimal[:_WARM]
+    bare = statistics.median(minimal)
+    return Figure(NAME, tuple(through), bare, LIMIT, {"ClaudeSDKClient": bare})
+
+
+async def _turn(hive: FakeHive) -> float:
+    """Send mail; return the milliseconds until the harness reported the turn's end."""
+    done, sent = len(hive.ends), len(hive.sent)
+    began = time.perf_counter()
+    await hive.mail(_PROMPT)
+    await hive.until(lambda: len(hive.ends) > done)
+    took = since(began)
+    assert hive.ends[-1].outcome is TurnOutcome.OK
+    assert len(hive.sent) == sent + 1
+    return took
+
+
+@dataclass
+class _Minimal:
+    """A script that runs turns of one session."""
+
+    options: CliOptions
+    session: str
+    calls: list[dict[str, Any]]
+    turns: int = 0
+
+    @classmethod
+    def make(cls, home: Home, port: int) -> "_Minimal":
+        calls: list[dict[str, Any]] = []
+
+        @tool("send", "Send a message.", {"to": str, "body": str})
+        async def send(arguments: dict[str, Any]) -> dict[str, Any]:
+            calls.append(arguments)
+            return {"content": [{"type": "text", "text": "sent"}]}
+
+        loaded = load(home.load())
+        options = CliOptions(
+            loaded,
+            Places(home.run, home.state, home.session, home.agents),
+            base_url=f"http://127.0.0.1:{port}",
+            hive=create_sdk_mcp_server("hive", tools=[send]),
+            gate=Gate(tools=loaded.manifest.allowed_tools, bash_allow=()),
+        )
+        return cls(options, str(uuid.uuid4()), calls)
+
+    async def turn(self) -> float:
+        """Run a turn; return its milliseconds."""
+        called = len(self.calls)
+        result: ResultMessage | None = None
+        began = time.perf_counter()
+        options = self.options.turn(
+            model="haiku", session=self.session, resume=self.turns > 0
+        )
+        async with ClaudeSDKClient(options) as client:
+            await client.query(_PROMPT)
+            async for message in client.receive_response():
+                if isinstance(message, ResultMessage):
+                    result = message
+        took = since(began)
+        self.turns += 1
+        assert result is not None and not result.is_error
+        assert len(self.calls) == called + 1
+        return took
