@@ -1,0 +1,52 @@
+# Everything one types. Each target sets up what it needs first (.ci/setup).
+# Options for a target go in ARGS: `make demo ARGS=--json`, `make test ARGS='-k broker'`.
+
+PYTHON := .venv/bin/python
+# Overridden by `make lint FILES=pyglue/host`.
+FILES ?= .
+
+.PHONY: help run demo test lint format bench generate clean
+
+help:
+	@echo 'make run       start a hive on http://127.0.0.1:7000 (HIVE_PORT); Ctrl-C ends it'
+	@echo 'make demo      play the whole story without a browser and check its end'
+	@echo 'make test      lint and all tests; says which groups could not run here'
+	@echo 'make bench     speed, beside a reference'
+	@echo 'make lint      ruff and mypy        make format    ruff, changing files'
+	@echo 'make generate  schema, types and reference pages from their sources'
+	@echo 'make clean     remove what was built; your hive in .hive stays'
+
+run:
+	@.ci/setup run
+	@exec .venv/bin/hive run $(ARGS)
+
+demo:
+	@.ci/setup run
+	@exec .venv/bin/hive demo $(ARGS)
+
+test: lint
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint:
+	@.ci/setup test
+	@$(PYTHON) -m ruff check $(FILES)
+	@$(PYTHON) -m ruff format --check $(FILES)
+	@$(PYTHON) -m mypy
+
+format:
+	@.ci/setup test
+	@$(PYTHON) -m ruff check --fix $(FILES)
+	@$(PYTHON) -m ruff format $(FILES)
+
+bench:
+	@.ci/setup test
+	@exec $(PYTHON) -m checks.bench $(ARGS)
+
+generate:
+	@.ci/setup run
+	@$(PYTHON) -m checks.generate_manifest
+	@$(PYTHON) -m checks.generate_rpc
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
