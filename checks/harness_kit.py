@@ -9,14 +9,15 @@ relay would.
 import asyncio
 import contextlib
 import os
-import socket
+import re
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 import pyglue
 from pyglue import jsonrpc
@@ -106,6 +107,8 @@ class FakeHive:
     main: str | None = None
     refuse_turns: HiveError | None = None
     refuse_send: HiveError | None = None
+    body_when_back: str | None = None
+    """What messages say when they are handed out again; None: the same."""
 
     def __post_init__(self) -> None:
         self._inbox: list[api.Message] = []
@@ -294,7 +297,10 @@ class FakeHive:
         """Give back what a connection holds."""
         back = [x.message for x in self._leases if x.connection is connection]
         self._leases = [x for x in self._leases if x.connection is not connection]
-        again = [api.Message(**{**_fields(m), "redelivered": True}) for m in back]
+        changes: dict[str, Any] = {"redelivered": True}
+        if self.body_when_back is not None:
+            changes["body"] = self.body_when_back
+        again = [msgspec.structs.replace(message, **changes) for message in back]
         self._inbox = again + self._inbox
         self._soon()
 
@@ -317,42 +323,25 @@ def _is_harness(connection: Connection) -> bool:
     return isinstance(hello, HelloParams) and hello.harness is not None
 
 
-def _fields(message: api.Message) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in message.__struct_fields__}
-
-
 # --- the model ------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def scripted_model(log: Path) -> Iterator[int]:
     """Run the scripted model on a free loopback port, and give the port."""
-    there = Path(pyglue.__file__).parent / "demo" / "scripted_model.py"
-    program = os.environ.get("HIVE_TEST_SCRIPTED_MODEL", str(there))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, program, "--port", str(port), "--log", str(log)],
+        [sys.executable, "-m", "pyglue.demo.scripted_model", "--log", str(log)],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout is not None
-        assert str(port) in process.stdout.readline()
-        _wait_for(port)
-        yield port
+        match = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert match is not None
+        yield int(match[1])
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-    raise TimeoutError("the scripted model does not listen")
 
 
 @contextlib.asynccontextmanager

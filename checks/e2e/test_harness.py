@@ -223,29 +223,28 @@ async def test_record_that_cannot_be_used_is_said(home: Home, hive: FakeHive) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "times", "message", "outcome", "state"),
+    ("status", "message", "outcome", "state"),
     [
-        (403, 1, "not you", "auth", "needs_login"),
-        (401, 3, "who are you", "auth", "needs_login"),
-        (429, 3, "slowly", "rate_limited", "rate_limited"),
-        (400, 3, "odd", "failed", "idle"),
-        (400, 1, "Your credit balance is too low", "budget", "over_budget"),
+        (403, "not you", "auth", "needs_login"),
+        (401, "who are you", "auth", "needs_login"),
+        (429, "slowly", "rate_limited", "rate_limited"),
+        (400, "odd", "failed", "idle"),
+        (402, "Today's budget is used up", "budget", "over_budget"),
+        (400, "Your credit balance is too low", "budget", "over_budget"),
     ],
 )
 async def test_failed_turn_gives_mail_back_and_tries_again(
     home: Home,
     hive: FakeHive,
     status: int,
-    times: int,
     message: str,
     outcome: str,
     state: str,
 ) -> None:
-    """``times`` is how often the CLI itself tries within one turn."""
     home.load()
-    step = {"status": status, "message": message, "times": times, "then": "fine"}
+    hive.body_when_back = script({"text": "fine"})
     async with harness_here(home):
-        await hive.mail(script(step))
+        await hive.mail(script({"status": status, "message": message}))
         await hive.until(lambda: len(hive.ends) == 2)
         first, second = hive.ends
         assert first.outcome.value == outcome
@@ -387,11 +386,11 @@ async def test_long_session_is_compacted_before_the_next_turn(
 ) -> None:
     home.load(autoCompact=10000)
     async with harness_here(home):
-        await hive.mail(script({"text": "long", "in_tokens": 20000}))
+        await hive.mail(script({"text": "long", "input_tokens": 20000}))
         await hive.until(lambda: len(hive.ends) == 1)
-        await hive.mail(script({"text": "short", "in_tokens": 500}))
+        await hive.mail(script({"text": "short", "input_tokens": 500}))
         await hive.until(lambda: len(hive.ends) == 2)
-        await hive.mail(script({"text": "short", "in_tokens": 500}))
+        await hive.mail(script({"text": "short", "input_tokens": 500}))
         await hive.until(lambda: len(hive.ends) == 3)
         assert len(hive.texts(TurnEventKind.COMPACTED)) == 1
         states = [params.state for params in hive.states]
