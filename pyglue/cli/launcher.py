@@ -24,6 +24,7 @@ from pyglue.config import HiveConfig, Ids, RelayConfig, Timeouts, WebConfig, dum
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
 from pyglue.process import Child, LogFile, RunAs
+from pyglue.sandbox import own_places, reach
 
 LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 """Users without an entry in passwd, for a hive that root started by hand."""
@@ -135,15 +136,13 @@ class LocalHive:
 
     def _configure(self, state: Path, upstream: str) -> HiveConfig:
         root = os.geteuid() == 0
-        private = state / "private"
-        private.mkdir(exist_ok=True, mode=0o711)
-        key_file = private / "api-key"
+        key_file = self._room / "api-key"
         key = self.options.api_key
         _write_secret(key_file, key or "scripted", LOCAL_IDS.relay if root else None)
         port = self.options.port
         return HiveConfig(
             state_dir=str(state),
-            runtime_dir=str(state / "run"),
+            runtime_dir=str(self._runtime(state)),
             ids=LOCAL_IDS if root else None,
             web=WebConfig(port=port, external_url=f"http://127.0.0.1:{port}"),
             relay=RelayConfig(
@@ -152,6 +151,22 @@ class LocalHive:
             timeouts=self.options.timeouts,
             agents=self.options.agents,
         )
+
+    def _runtime(self, state: Path) -> Path:
+        """Return where the sockets go: where the parts' own users can get at them.
+
+        The way to a state directory may be closed to them (below ``/root``, say), so
+        root's hive has its sockets elsewhere and ``run`` in the state is a link.
+        """
+        link = state / "run"
+        if os.geteuid() != 0:
+            return link
+        if link.is_symlink():
+            link.unlink()
+        runtime = self._room / "run"
+        runtime.mkdir(mode=0o755)
+        link.symlink_to(runtime)
+        return runtime
 
     async def _start_model(self) -> str:
         found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -212,9 +227,15 @@ class LocalHive:
             log=log,
             on_line=on_line,
             run_as=run_as,
+            wrapper=self._reach(run_as),
         )
         self._children[name] = child
         return child
+
+    def _reach(self, run_as: RunAs | None) -> tuple[str, ...]:
+        """Let a part find us and its sockets, even below a home closed to others."""
+        places = (*own_places(), self.options.state.resolve())
+        return reach(dict.fromkeys(places), run_as)
 
     async def _first(
         self, name: str, child: Child, found: "asyncio.Future[str]"

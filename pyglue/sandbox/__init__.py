@@ -15,7 +15,12 @@ the program starts. (Measured: a plain ``/proc/self/fd/N`` stays open inside, an
 
 from pyglue.sandbox.probe import UNSAFE_VARIABLE, Probe, Support, probe
 from pyglue.sandbox.reach import reach
-from pyglue.sandbox.runtime import PythonRuntime, program_binds, python_runtime
+from pyglue.sandbox.runtime import (
+    PythonRuntime,
+    own_places,
+    program_binds,
+    python_runtime,
+)
 from pyglue.sandbox.spec import Bind, Prepared, SandboxSpec, prepare
 
 __all__ = [
@@ -26,6 +31,7 @@ __all__ = [
     "PythonRuntime",
     "SandboxSpec",
     "Support",
+    "own_places",
     "prepare",
     "probe",
     "program_binds",

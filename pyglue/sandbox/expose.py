@@ -30,7 +30,11 @@ _MS_SLAVE: Final = 1 << 19
 def expose(closed: list[str], shown: list[tuple[str, int | None]]) -> None:
     """Cover ``closed`` and show ``shown`` in a mount namespace of our own."""
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(_CLONE_NEWNS), "a mount namespace")
+    if libc.unshare(_CLONE_NEWNS) != 0:
+        sys.exit(
+            f"{closed[0]} is closed to other users, and here root may not work around "
+            "that. Move the hive (to /opt, say), or `chmod o+x` that directory."
+        )
     _mount(libc, "none", "/", None, _MS_REC | _MS_SLAVE, "")
     # Opened anew: what was opened outside belongs to the host's mounts.
     sources = [_open(path, given) for path, given in shown]

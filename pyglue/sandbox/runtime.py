@@ -20,6 +20,7 @@ from pyglue.sandbox import rootfs
 from pyglue.sandbox.spec import Bind
 
 _SHARED: Final = ("agents", "modules", "prompts")
+_PACKAGE: Final = Path(pyglue.__file__).resolve().parent
 _STORE: Final = Path("/nix/store")
 
 
@@ -40,21 +41,10 @@ def python_runtime(programs: Iterable[str] = ()) -> PythonRuntime:
     """
     wanted = _Wanted()
     executable = Path(sys.executable)
-    package = Path(pyglue.__file__).resolve().parent
     share = paths.share()
-    for place in (
-        Path(sys.prefix),
-        Path(sys.base_prefix),
-        Path(sys.base_prefix).resolve(),
-        executable.resolve().parent.parent,
-        package,
-        *(share / name for name in _SHARED),
-    ):
+    for place in (*_libraries(), *(share / name for name in _SHARED)):
         wanted.add(place)
-    imports = _imports(package.parent)
-    for entry in imports:
-        if entry != package.parent:
-            wanted.add(entry)
+    imports = _imports()
     search = [rootfs.search_path()]
     for program in programs:
         search += wanted.add_program(program)
@@ -83,7 +73,25 @@ def program_binds(*programs: str) -> tuple[tuple[Bind, ...], str]:
     return wanted.binds, ":".join(dict.fromkeys(":".join(search).split(":")))
 
 
-def _imports(checkout: Path) -> list[Path]:
+def own_places() -> tuple[Path, ...]:
+    """Return all directories that a process of this hive, such as hive-web, reads."""
+    share = paths.share()
+    return (*_libraries(), *(share / name for name in (*_SHARED, "web")))
+
+
+def _libraries() -> tuple[Path, ...]:
+    """Return where the interpreter, this package and what it imports lie."""
+    return (
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(sys.base_prefix).resolve(),
+        Path(sys.executable).resolve().parent.parent,
+        _PACKAGE,
+        *(entry for entry in _imports() if entry != _PACKAGE.parent),
+    )
+
+
+def _imports() -> list[Path]:
     """Return what the interpreter would not find by itself: usually nothing.
 
     PYTHONPATH reaches every Python that an agent starts, so it holds no more than it
@@ -99,8 +107,8 @@ def _imports(checkout: Path) -> list[Path]:
     ]
     found = importlib.metadata.distributions(name="hyperhive")
     # A build leaves metadata in the checkout too; that one is not an installation.
-    if all(Path(str(each.locate_file(""))) == checkout for each in found):
-        imports.insert(0, checkout)
+    if all(Path(str(each.locate_file(""))) == _PACKAGE.parent for each in found):
+        imports.insert(0, _PACKAGE.parent)
     return imports
 
 
