@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from checks.bench import mail, proposal, turn
+from checks.bench import mail, proposal, start, turn
 from checks.bench.measure import Figure, progress
 from checks.bench.report import as_json, as_table
 
@@ -13,6 +13,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figure]]]] = {
     mail.NAME: mail.bench,
     proposal.NAME: proposal.bench,
     turn.NAME: turn.bench,
+    start.NAME: start.bench,
 }
 
 
