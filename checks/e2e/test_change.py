@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
@@ -31,7 +32,7 @@ GOOD = """{ ... }:
 """
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
     timeouts = Timeouts(health_s=30.0, drain_s=5.0)
