@@ -1,5 +1,6 @@
 """The documents hold: examples evaluate, links lead somewhere, commands are named."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,3 +104,28 @@ def anchors(page: Path) -> set[str]:
         kept = re.sub(r"[^\w\- ]", "", heading.lower().replace("`", ""))
         found.add(kept.strip().replace(" ", "-"))
     return found
+
+
+def sentences() -> Iterator[str]:
+    """Yield every text in the code, with … for what is put in."""
+    for path in (ROOT / "pyglue").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "…"
+                    for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_troubleshooting_quotes_what_the_code_says() -> None:
+    guide = (ROOT / "docs/operator-guide.md").read_text()
+    section = guide.partition("## Troubleshooting")[2]
+    quoted = re.findall(r"^\| \*(.+?)\* \|", section, re.MULTILINE)
+    assert len(quoted) > 15
+    said = list(sentences())
+    for quote in quoted:
+        parts = re.split(r"…|\bN\b|\bNAME\b|'[xy]'|[0-9]+|\$", quote)
+        for part in (one.strip(" .:(") for one in parts):
+            assert any(part in text for text in said), f"{part!r} of {quote!r}"
