@@ -72,13 +72,14 @@ def page(number: int) -> str:
     detail = _detail(number)
     chosen = _base(detail)
     files = diffview.build(chosen.files) if chosen else ()
+    pending = detail.approval.state is ApprovalState.PENDING
     return render_template(
         "approval.html",
         status=status(),
         detail=detail,
         policy=_by_effect(detail),
         base=chosen,
-        bases=_BASES,
+        bases=_BASES if pending else {**_BASES, DiffBase.RUNNING: "what ran then"},
         view="split" if request.args.get("view") == "split" else "unified",
         files=files,
         **_decision(detail),
