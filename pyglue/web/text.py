@@ -7,8 +7,8 @@ look-alike blanks) come out as names such as U+202E in brackets; nothing is
 dropped, so what is approved is what is read. ``clip`` says how much it cut.
 """
 
+import itertools
 import re
-import sys
 import unicodedata
 from typing import Final
 
@@ -21,6 +21,9 @@ _SELECTORS: Final = (
     *range(0xFE00, 0xFE10),
     *range(0xE0100, 0xE01F0),
 )
+_SEARCHED: Final = (range(0x20000), range(0xE0000, 0xE1000))
+"""Where characters are looked at one by one: all planes of which parts are hidden."""
+_PRIVATE: Final = range(0xF0000, 0x110000)
 _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"})
 
 
@@ -28,7 +31,7 @@ def _hidden_class() -> str:
     """Return a regex class of every character that must be shown by its name."""
     codes = {
         code
-        for code in range(sys.maxunicode + 1)
+        for code in itertools.chain(*_SEARCHED)
         if unicodedata.category(chr(code)) in _HIDDEN_CATEGORIES
         and chr(code) not in _KEPT
     }
@@ -39,6 +42,7 @@ def _hidden_class() -> str:
             spans[-1][1] = code
         else:
             spans.append([code, code])
+    spans.append([_PRIVATE[0], _PRIVATE[-1]])
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in spans)
 
 
