@@ -1,11 +1,11 @@
 """The models that the hive knows: one table of ids, aliases and list prices.
 
 Used by the relay (what a request may name and what it costs), by the policy diff
-(a dearer model widens) and by hived (which full ids an agent may use). Ids, prices
-and contexts are those that Claude Code 2.1.329 itself asks for and computes with:
-measured in November 2026 by running it against a stand-in that reports a million
-tokens of each kind. Prices are US dollars per million tokens; a cache write costs
-1.25 times the input price for five minutes and 2 times for an hour.
+(a dearer model widens) and by hived (which full ids an agent may use). Ids, aliases,
+prices and contexts are those of the model catalogue inside Claude Code 2.1.329 (read
+in November 2026; what the CLI asks for and computes with agrees): list prices of the
+Anthropic API in US dollars per million tokens. They change with time and contract, so
+costs are estimates; a web search by the model's side costs one cent.
 """
 
 import re
@@ -13,56 +13,106 @@ from dataclasses import dataclass
 from typing import Final
 
 _DATED: Final = re.compile(r"(claude-[a-z0-9-]+?)-20[0-9]{6}")
-_CACHE_WRITE: Final = 2.0
+_SEARCH_USD: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars per million tokens; ``write_5m`` and ``write_1h`` fill the cache."""
+
+    input: float
+    output: float
+    write_5m: float
+    write_1h: float
+    cache_read: float
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What one request used. ``cache_write_1h`` is counted in ``cache_write`` too."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    searches: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """Everything that was read by the model."""
+        return self.input + self.cache_read + self.cache_write
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model. ``context`` is in tokens; prices are USD per million tokens."""
+    """A model; ``context`` in tokens. ``long`` are the prices above ``long_above``."""
 
     id: str
-    input_usd: float
-    output_usd: float
-    cache_read_usd: float
+    prices: Prices
     context: int
     aliases: tuple[str, ...] = ()
+    long: Prices | None = None
+    long_above: int = 0
 
     @property
     def rank(self) -> float:
-        """Order by price: what an output and an input token cost together."""
-        return self.output_usd + self.input_usd
+        """Order by price: the most that an output and an input token cost together."""
+        prices = self.long or self.prices
+        return prices.output + prices.input
 
-    def cost_usd(
-        self,
-        *,
-        input_tokens: int = 0,
-        output_tokens: int = 0,
-        cache_read_tokens: int = 0,
-        cache_write_tokens: int = 0,
-    ) -> float:
-        """Return what these tokens cost; cache writes at the dearer, hourly price."""
+    def prices_for(self, prompt: int) -> Prices:
+        """Return what holds for a prompt of so many tokens."""
+        return self.long if self.long and prompt > self.long_above else self.prices
+
+    def cost_usd(self, tokens: Tokens) -> float:
+        """Return what these tokens cost at list price."""
+        prices = self.prices_for(tokens.prompt)
+        hourly = min(tokens.cache_write_1h, tokens.cache_write)
         total = (
-            input_tokens * self.input_usd
-            + output_tokens * self.output_usd
-            + cache_read_tokens * self.cache_read_usd
-            + cache_write_tokens * self.input_usd * _CACHE_WRITE
+            tokens.input * prices.input
+            + tokens.output * prices.output
+            + tokens.cache_read * prices.cache_read
+            + (tokens.cache_write - hourly) * prices.write_5m
+            + hourly * prices.write_1h
         )
-        return total / 1_000_000
+        return total / 1_000_000 + tokens.searches * _SEARCH_USD
 
+
+_2_10: Final = Prices(2, 10, 2.5, 4, 0.2)
+_3_15: Final = Prices(3, 15, 3.75, 6, 0.3)
+_5_25: Final = Prices(5, 25, 6.25, 10, 0.5)
+_8_40: Final = Prices(8, 40, 10, 16, 0.2)
+_10_50: Final = Prices(10, 50, 12.5, 20, 1)
+_10_50_CHEAP_READ: Final = Prices(10, 50, 12.5, 20, 0.25)
+_15_75: Final = Prices(15, 75, 18.75, 30, 1.5)
 
 MODELS: Final = (
-    ModelInfo("claude-haiku-5-5", 0.5, 0.5, 0.05, 1_000_000, ("haiku",)),
-    ModelInfo("claude-haiku-4-5", 1, 5, 0.1, 200_000),
-    ModelInfo("claude-sonnet-5-5", 2, 10, 0.1, 1_000_000, ("sonnet",)),
-    ModelInfo("claude-sonnet-5", 2, 10, 0.2, 1_000_000),
-    ModelInfo("claude-sonnet-4-6", 3, 15, 0.3, 200_000),
-    ModelInfo("claude-sonnet-4-5", 3, 15, 0.3, 200_000),
-    ModelInfo("claude-opus-5-5", 4, 20, 0.2, 1_000_000, ("opus",)),
-    ModelInfo("claude-opus-5", 5, 25, 0.5, 1_000_000),
-    ModelInfo("claude-opus-4-8", 5, 25, 0.5, 1_000_000),
-    ModelInfo("claude-opus-4-7", 5, 25, 0.5, 1_000_000),
-    ModelInfo("claude-opus-4-6", 5, 25, 0.5, 200_000),
-    ModelInfo("claude-opus-4-5", 5, 25, 0.5, 200_000),
+    ModelInfo(
+        "claude-haiku-5-5",
+        Prices(0.1, 0.5, 0.125, 0.2, 0.01),
+        1_000_000,
+        ("haiku",),
+        long=Prices(0.5, 2.5, 0.625, 1, 0.05),
+        long_above=100_000,
+    ),
+    ModelInfo("claude-haiku-4-5", Prices(1, 5, 1.25, 2, 0.1), 200_000),
+    ModelInfo("claude-sonnet-5-5", Prices(2, 10, 2.5, 4, 0.1), 1_000_000, ("sonnet",)),
+    ModelInfo("claude-sonnet-5", _2_10, 1_000_000),
+    ModelInfo("claude-sonnet-4-6", _3_15, 200_000),
+    ModelInfo("claude-sonnet-4-5", _3_15, 200_000),
+    ModelInfo("claude-sonnet-4-0", _3_15, 200_000, ("claude-sonnet-4",)),
+    ModelInfo("claude-opus-5-5", Prices(4, 20, 5, 8, 0.2), 1_000_000, ("opus",)),
+    ModelInfo("claude-opus-5", _5_25, 1_000_000),
+    ModelInfo("claude-opus-4-8", _5_25, 1_000_000),
+    ModelInfo("claude-opus-4-7", _5_25, 1_000_000),
+    ModelInfo("claude-opus-4-6", _5_25, 200_000),
+    ModelInfo("claude-opus-4-5", _5_25, 200_000),
+    ModelInfo("claude-opus-4-1", _15_75, 200_000),
+    ModelInfo("claude-opus-4-0", _15_75, 200_000, ("claude-opus-4",)),
+    ModelInfo("claude-fable-5-2", _8_40, 1_000_000, ("fable",)),
+    ModelInfo("claude-fable-5-1", _10_50_CHEAP_READ, 1_000_000),
+    ModelInfo("claude-fable-5", _10_50, 1_000_000),
 )
 _BY_NAME: Final = {
     name: model for model in MODELS for name in (model.id, *model.aliases)
@@ -78,3 +128,8 @@ def resolve(name: str) -> ModelInfo | None:
 def small() -> ModelInfo:
     """Return the model that the CLI uses for its own small chores."""
     return _BY_NAME["haiku"]
+
+
+def dearer(one: ModelInfo, other: ModelInfo) -> bool:
+    """Tell whether ``one`` costs more than ``other``."""
+    return one.rank > other.rank

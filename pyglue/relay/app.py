@@ -1,16 +1,16 @@
-"""The relay's doors: one HTTP server on each agent's socket, one client upstream.
+"""What the relay does with a request, from an agent's door to the model and back.
 
 A request is read whole, judged (``request``), paid for in advance (``link``), sent on
-as a new request with headers of our own and the key, and its answer is streamed back
-while ``meter`` counts. Nothing that the agent sent as a header goes up but the betas
-that are on the list; redirects are not followed; no body is stored or logged.
+as a new one (``upstream``), and its answer is streamed back while ``meter`` counts.
+However it ends, it is settled. Refusals have the form of the API's own errors, with a
+status that makes the CLI stop where trying again is of no use (all but 429 and 5xx);
+402 is what the harness takes for a used-up budget. No body is stored or logged.
 """
 
 import asyncio
 import logging
 import socket
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections import Counter
 from typing import Final
 
 import aiohttp
@@ -19,123 +19,112 @@ from aiohttp import web
 from pyglue.api.relay import SettleParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.models import Tokens
+from pyglue.relay.door import Door, open_door
 from pyglue.relay.link import Link
 from pyglue.relay.meter import Meter
 from pyglue.relay.request import BODY_LIMIT, Checked, check
+from pyglue.relay.upstream import Upstream, passed_on
 
-_VERSION: Final = "2023-06-01"
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
-_PASSED: Final = ("content-type", "request-id", "retry-after")
-_PASSED_PREFIX: Final = "anthropic-ratelimit-"
+_MESSAGES: Final = "/v1/messages"
+_COUNT: Final = "/v1/messages/count_tokens"
+_QUERIES: Final = ("", "beta=true")
+_CONCURRENT_MAX: Final = 16
+_BODY_S: Final = 120.0
+_HUNG_UP: Final = 499
 _STATUS: Final = {
     ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
-    ErrorCode.FIELD_REFUSED: (403, "permission_error"),
-    ErrorCode.MODEL_NOT_ALLOWED: (404, "not_found_error"),
-    ErrorCode.TOO_LARGE: (413, "request_too_large"),
-    ErrorCode.NOT_FOUND: (404, "not_found_error"),
+    ErrorCode.FIELD_REFUSED: (400, "invalid_request_error"),
+    ErrorCode.UNAUTHENTICATED: (401, "authentication_error"),
     ErrorCode.OVER_BUDGET: (402, "billing_error"),
-    ErrorCode.UNAVAILABLE: (503, "overloaded_error"),
+    ErrorCode.MODEL_NOT_ALLOWED: (404, "not_found_error"),
+    ErrorCode.NOT_FOUND: (404, "not_found_error"),
+    ErrorCode.TOO_LARGE: (413, "request_too_large"),
+    ErrorCode.TOO_MANY: (429, "rate_limit_error"),
     ErrorCode.UPSTREAM_FAILED: (502, "api_error"),
+    ErrorCode.UNAVAILABLE: (503, "overloaded_error"),
+    ErrorCode.TIMEOUT: (503, "overloaded_error"),
+    ErrorCode.AGENT_NOT_RUNNING: (503, "overloaded_error"),
 }
-"""The CLI does not try 402 again: a billing error, which parks the agent."""
-
-_Sent = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Serves agents' sockets."""
+    """Serves agents' doors. Make it inside the running loop."""
 
     def __init__(self, config: HiveConfig) -> None:
-        self._upstream = config.relay.upstream_url.rstrip("/")
-        self._key_file = config.relay.api_key_file
+        """Raise ``config_invalid`` if the model's address is not right."""
+        self._upstream = Upstream(config.relay)
         self.link = Link(config.layout, serve=self._open, drop=self._shut)
-        self._doors: dict[str, web.AppRunner] = {}
-        self._client: aiohttp.ClientSession | None = None
+        self._doors: dict[str, list[Door]] = {}
+        self._running: Counter[str] = Counter()
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Make the upstream client; call inside the running loop."""
-        self._client = aiohttp.ClientSession(
-            timeout=_TIMEOUT, auto_decompress=True, trust_env=True
-        )
-
     async def close(self) -> None:
-        """Shut every door."""
-        for agent in list(self._doors):
-            await self._shut(agent)
+        """Shut every door, settle what was cut off, leave."""
+        await asyncio.gather(*(self._shut(agent) for agent in list(self._doors)))
         if self._settling:
-            await asyncio.wait(self._settling, timeout=1.0)
-        if self._client is not None:
-            await self._client.close()
+            await asyncio.wait(self._settling, timeout=0.5)
+        await self._upstream.close()
 
     # --- doors ------------------------------------------------------------------------
 
     async def _open(self, agent: str, listener: socket.socket) -> None:
-        await self._shut(agent)
-        app = web.Application(client_max_size=BODY_LIMIT)
-
-        async def answer(request: web.Request) -> web.StreamResponse:
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._answer(agent, request)
 
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        self._doors[agent] = runner
+        fresh = await open_door(listener, answer)
+        old = self._doors.get(agent, [])
+        for door in old:
+            door.retire()
+        self._doors[agent] = [*(door for door in old if door.is_busy), fresh]
 
     async def _shut(self, agent: str) -> None:
-        runner = self._doors.pop(agent, None)
-        if runner is not None:
-            await runner.cleanup()
+        doors = self._doors.pop(agent, [])
+        await asyncio.gather(*(door.shut() for door in doors))
 
     # --- requests ---------------------------------------------------------------------
 
-    async def _answer(self, agent: str, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, agent: str, request: web.BaseRequest) -> web.StreamResponse:
+        self._running[agent] += 1
         try:
+            if self._running[agent] > _CONCURRENT_MAX:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"{_CONCURRENT_MAX} requests of this agent are being answered; "
+                    "wait for one.",
+                )
             return await self._route(agent, request)
         except HiveError as error:
-            return _refusal(error)
-        except web.HTTPRequestEntityTooLarge:
-            return _refusal(
-                HiveError(
-                    ErrorCode.TOO_LARGE,
-                    f"A request may have at most {BODY_LIMIT} bytes.",
-                )
-            )
+            _log.info("%s: %s: %s", agent, error.code, error)
+            return refusal(error)
+        finally:
+            self._running[agent] -= 1
 
-    async def _route(self, agent: str, request: web.Request) -> web.StreamResponse:
-        where = (request.method, request.rel_url.raw_path)
-        if where == ("HEAD", "/"):
+    async def _route(self, agent: str, request: web.BaseRequest) -> web.StreamResponse:
+        path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
+        if request.method == "HEAD" and path == "/":
             return web.Response()
-        query = request.rel_url.raw_query_string
-        paths = ("/v1/messages", "/v1/messages/count_tokens")
-        if (
-            request.method != "POST"
-            or where[1] not in paths
-            or query
-            not in (
-                "",
-                "beta=true",
-            )
-        ):
+        known = path in (_MESSAGES, _COUNT) and query in _QUERIES
+        if request.method != "POST" or not known:
             raise HiveError(
                 ErrorCode.NOT_FOUND,
-                "The hive passes on POST /v1/messages and /v1/messages/count_tokens "
-                "only.",
+                f"The hive passes on POST {_MESSAGES} and POST {_COUNT}, nothing else.",
             )
+        counting = path == _COUNT
         policy = self.link.policy(agent)
-        raw = await request.read()
-        counting = where[1] == paths[1]
-        beta = request.headers.get("anthropic-beta", "")
-        checked = await asyncio.to_thread(check, raw, beta, policy, counting=counting)
+        betas = request.headers.getall("anthropic-beta", [])
+        raw = await _read(request)
+        checked = await asyncio.to_thread(check, raw, betas, policy, counting=counting)
+        del raw
         if counting:
-            return await self._pass(request, where[1], checked, None)
+            return await self._pass(request, path, checked, None)
         checked, reservation = await self._reserve(agent, checked)
-        return await self._pass(request, where[1], checked, reservation)
+        return await self._pass(request, path, checked, reservation)
 
     async def _reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
+        """Set money aside; near the limit, for a shorter answer."""
         model = checked.model.id
         try:
             cost = checked.max_cost_usd
@@ -143,111 +132,128 @@ class Relay:
         except HiveError as error:
             if error.code is not ErrorCode.OVER_BUDGET:
                 raise
-            left = float(error.details["limit_usd"]) - float(error.details["spent_usd"])
-            smaller = checked.within(left * 0.99)
-            if smaller is None:
+            limit, spent = (
+                float(error.details.get(name, 0.0))
+                for name in ("limit_usd", "spent_usd")
+            )
+            shorter = checked.within((limit - spent) * 0.99)
+            if shorter is None:
                 raise
-            cost = smaller.max_cost_usd
-            return smaller, await self.link.reserve(agent, model, cost)
+        cost = shorter.max_cost_usd
+        return shorter, await self.link.reserve(agent, model, cost)
 
     async def _pass(
-        self, request: web.Request, path: str, checked: Checked, reservation: int | None
+        self,
+        request: web.BaseRequest,
+        path: str,
+        checked: Checked,
+        reservation: int | None,
     ) -> web.StreamResponse:
-        meter = Meter(checked.model, streamed=checked.body.get("stream") is True)
-        status = 0
+        meter, status, used = Meter(checked), 0, False
         try:
-            async with self._sent(path, checked) as upstream:
-                status = upstream.status
-                response = web.StreamResponse(status=status, headers=_passed(upstream))
+            async with self._upstream.send(path, checked) as answer:
+                if 300 <= answer.status < 400:
+                    raise _unreachable("a redirect")
+                status, used = answer.status, answer.status == 200
+                response = web.StreamResponse(status=status, headers=passed_on(answer))
                 await response.prepare(request)
-                async for data in upstream.content.iter_any():
-                    if status == 200:
+                async for data in answer.content.iter_any():
+                    if used:
                         meter.feed(data)
                     await response.write(data)
+                meter.end()
                 await response.write_eof()
                 return response
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if status:  # the answer began: all that is left is to break it off
-                if request.transport is not None:
-                    request.transport.abort()
-                raise asyncio.CancelledError from error
-            _log.warning("upstream failed: %s", type(error).__name__)
-            raise HiveError(
-                ErrorCode.UPSTREAM_FAILED,
-                f"The model could not be reached ({type(error).__name__}). Try again "
-                "later; the operator finds more in the relay's log.",
-            ) from error
+        except asyncio.CancelledError:
+            # The agent hung up: what was sent is paid for, answered or not.
+            status, used = status or _HUNG_UP, used or not status
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if status:  # the answer has begun: all that is left is to break it off
+                return _break_off(request, response)
+            _log.warning("the model could not be reached: %s", _reason(error))
+            raise _unreachable(_reason(error)) from error
         finally:
-            meter.finish()
             if reservation is not None:
-                self._settle(checked, meter, reservation, status)
-
-    def _sent(self, path: str, checked: Checked) -> _Sent:
-        if self._client is None:
-            raise HiveError(ErrorCode.UNAVAILABLE, "The relay is stopping.")
-        headers = {
-            "content-type": "application/json",
-            "accept": "application/json",
-            "anthropic-version": _VERSION,
-            "x-api-key": self._key(),
-            "user-agent": "hyperhive-relay",
-        }
-        if checked.betas:
-            headers["anthropic-beta"] = ",".join(checked.betas)
-        return self._client.post(
-            f"{self._upstream}{path}?beta=true",
-            data=checked.encoded(),
-            headers=headers,
-            allow_redirects=False,
-        )
-
-    def _key(self) -> str:
-        if self._key_file is None:
-            raise HiveError(
-                ErrorCode.UNAVAILABLE,
-                "No API key is configured; the operator sets it with apiKeyFile.",
-            )
-        try:
-            return Path(self._key_file).read_text().strip()
-        except OSError as error:
-            raise HiveError(
-                ErrorCode.UNAVAILABLE,
-                f"The API key cannot be read ({error.strerror}); tell the operator.",
-            ) from error
+                tokens = meter.tokens() if used else Tokens()
+                self._settle(checked, tokens, reservation, status or 502)
 
     def _settle(
-        self, checked: Checked, meter: Meter, reservation: int, status: int
+        self, checked: Checked, tokens: Tokens, reservation: int, status: int
     ) -> None:
-        """Tell hived what was used, behind the answer and even if the agent hung up.
-
-        An answer that broke off before it said what it used counts its input.
-        """
-        cost = meter.cost_usd
-        if status == 200 and not meter.seen:
-            cost = checked.input_cost_usd
+        """Tell hived what was used, behind the answer and even if the agent hung up."""
         params = SettleParams(
             reservation=reservation,
-            cost_usd=cost,
+            cost_usd=checked.model.cost_usd(tokens),
             status=status,
-            input_tokens=meter.input_tokens,
-            output_tokens=meter.output_tokens,
-            cache_read_tokens=meter.cache_read_tokens,
-            cache_write_tokens=meter.cache_write_tokens,
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
         )
         task = asyncio.create_task(self.link.settle(params))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
 
-def _passed(upstream: aiohttp.ClientResponse) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in upstream.headers.items()
-        if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIX)
-    }
+async def _read(request: web.BaseRequest) -> bytes:
+    too_large = HiveError(
+        ErrorCode.TOO_LARGE, f"A request may have at most {BODY_LIMIT} bytes."
+    )
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for data in request.content.iter_any():
+                body += data
+                if len(body) > BODY_LIMIT:
+                    raise too_large
+    except TimeoutError:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"The request did not come in {_BODY_S:g} s."
+        ) from None
+    return bytes(body)
 
 
-def _refusal(error: HiveError) -> web.Response:
+def _break_off(
+    request: web.BaseRequest, response: web.StreamResponse
+) -> web.StreamResponse:
+    """Close the agent's connection so that it sees that the answer is not whole."""
+    if request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+def _reason(error: BaseException) -> str:
+    """Say why in words that hold no address and no key."""
+    match error:
+        case aiohttp.ClientSSLError():
+            return "its TLS certificate or handshake is not right"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name was not found"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return "the proxy does not let it through"
+        case TimeoutError():
+            return "it took too long"
+        case aiohttp.ClientConnectorError():
+            return "the connection was refused"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection was lost"
+        case _:
+            return f"the connection failed, {type(error).__name__}"
+
+
+def _unreachable(reason: str) -> HiveError:
+    return HiveError(
+        ErrorCode.UPSTREAM_FAILED,
+        f"The model's API could not be reached: {reason}. Try again later; the "
+        "relay's log says more to the operator.",
+    )
+
+
+def refusal(error: HiveError) -> web.Response:
+    """Return ``error`` as the API would say it."""
     status, kind = _STATUS.get(error.code, (500, "api_error"))
     return web.json_response(
         {"type": "error", "error": {"type": kind, "message": error.message}},

@@ -1,7 +1,8 @@
 """The relay's connection to hived: policies, listening sockets, money.
 
-Comes back by itself when hived restarts. hived makes new sockets then, so the old
-ones are dropped when the connection is lost.
+Comes back by itself when hived restarts. Until then requests are told to try again,
+answers that have begun go on, and what they used is kept to be settled later; hived
+makes new sockets then, which take the place of the old ones.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -33,7 +35,10 @@ from pyglue.paths import Layout
 
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _DATAGRAM_MAX: Final = 4096
+_DESCRIPTORS_MAX: Final = 4
 _CALL_S: Final = 10.0
+_UNSETTLED_MAX: Final = 10_000
+_COST_MAX_USD: Final = 1000.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +55,11 @@ class Link:
         self._drop = drop
         self._connection: Connection | None = None
         self._policies: dict[str, ModelPolicy] = {}
+        self._served: set[str] = set()
+        self._unsettled: deque[SettleParams] = deque(maxlen=_UNSETTLED_MAX)
+        self._dropping: set[asyncio.Future[None]] = set()
+
+    # --- what requests need ---------------------------------------------------------
 
     def policy(self, agent: str) -> ModelPolicy:
         """Return what an agent may ask.
@@ -57,35 +67,45 @@ class Link:
         Raises:
             HiveError: ``unavailable`` while hived is not connected.
         """
+        self._live()
         found = self._policies.get(agent)
-        if found is None or self._connection is None:
+        if found is None:
             raise HiveError(
-                ErrorCode.UNAVAILABLE, "The hive is starting; try again in a moment."
+                ErrorCode.UNAVAILABLE,
+                "The hive has not said yet what this agent may ask of the model; try "
+                "again in a moment.",
             )
         return found
 
     async def reserve(self, agent: str, model: str, cost_usd: float) -> int:
-        """Set money aside.
+        """Set money aside and return the reservation.
 
         Raises:
-            HiveError: ``over_budget``, ``unavailable``.
+            HiveError: ``over_budget``, ``unavailable``, ``timeout``.
         """
-        params = ReserveParams(agent=agent, model=model, cost_usd=cost_usd)
+        cost = min(cost_usd, _COST_MAX_USD)
+        params = ReserveParams(agent=agent, model=model, cost_usd=cost)
         return (await self._live().call(RESERVE, params, timeout=_CALL_S)).reservation
 
     async def settle(self, params: SettleParams) -> None:
-        """Tell what was used; a hive that is gone keeps the whole reservation."""
+        """Tell what was used; kept until hived is there to hear it."""
         try:
             await self._live().call(SETTLE, params, timeout=_CALL_S)
         except HiveError as error:
-            _log.warning("a request was not settled: %s", error)
+            if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
+                self._unsettled.append(params)
+            else:
+                _log.warning("a request was not settled: %s", error)
 
     def _live(self) -> Connection:
         if self._connection is None:
             raise HiveError(
-                ErrorCode.UNAVAILABLE, "The hive is not there; try again in a moment."
+                ErrorCode.UNAVAILABLE,
+                "hived is not there, perhaps it restarts; try again in a moment.",
             )
         return self._connection
+
+    # --- the connection -------------------------------------------------------------
 
     async def run(self) -> None:
         """Connect, and connect again, for as long as the relay runs."""
@@ -95,40 +115,60 @@ class Link:
                 await self._attached()
                 tries = 0
             except HiveError as error:
-                level = logging.DEBUG if tries < len(_PAUSES_S) else logging.WARNING
+                level = logging.WARNING if tries == len(_PAUSES_S) else logging.DEBUG
                 _log.log(level, "no connection to hived: %s", error)
+                tries += 1
             await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
-            tries += 1
 
     async def _attached(self) -> None:
         handlers = Handlers()
         handlers.on_note(POLICY, self._set_policy)
         handlers.on_note(DETACH, self._detach)
         hello = HelloParams(protocol=PROTOCOL, client="hive-relay")
+        self._policies.clear()
         connection = await connect(self._layout.relay_socket, handlers, hello=hello)
         try:
             attached = await connection.call(ATTACH, NoParams(), timeout=_CALL_S)
             for policy in attached.policies:
                 self._set_policy(policy)
+            for agent in self._served - self._policies.keys():
+                await self._gone(agent)
             self._connection = connection
             _log.info("connected to hived")
             doors = asyncio.create_task(self._doors())
+            settled = asyncio.create_task(self._settle_kept())
             gone = asyncio.create_task(connection.wait_closed())
             try:
                 await asyncio.wait({doors, gone}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in (doors, gone):
+                for task in (doors, settled, gone):
                     task.cancel()
-                await asyncio.gather(doors, gone, return_exceptions=True)
+                await asyncio.gather(doors, settled, gone, return_exceptions=True)
         finally:
             self._connection = None
             connection.close()
-            for agent in list(self._policies):
-                await self._drop(agent)
-            self._policies.clear()
+
+    async def _settle_kept(self) -> None:
+        while self._unsettled and self._connection is not None:
+            await self.settle(self._unsettled.popleft())
+
+    def _set_policy(self, policy: ModelPolicy) -> None:
+        self._policies[policy.agent] = policy
+
+    def _detach(self, params: DetachParams) -> None:
+        self._policies.pop(params.agent, None)
+        task = asyncio.ensure_future(self._gone(params.agent))
+        self._dropping.add(task)
+        task.add_done_callback(self._dropping.discard)
+
+    async def _gone(self, agent: str) -> None:
+        self._served.discard(agent)
+        await self._drop(agent)
+
+    # --- descriptors ----------------------------------------------------------------
 
     async def _doors(self) -> None:
-        """Take one descriptor a datagram until hived closes the channel."""
+        """Take listening sockets until hived closes the channel."""
         channel = socket.socket(
             socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
         )
@@ -142,35 +182,46 @@ class Link:
                 await readable.wait()
                 readable.clear()
                 with contextlib.suppress(BlockingIOError):
-                    while await self._door(channel):
-                        pass
+                    for agent, listener in _received(channel):
+                        await self._open(agent, listener)
                     return
         except OSError as error:
-            _log.warning("no sockets from hived: %s", error)
+            _log.warning("no sockets from hived: %s", error.strerror)
         finally:
             loop.remove_reader(channel)
             channel.close()
 
-    async def _door(self, channel: socket.socket) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(channel, _DATAGRAM_MAX, 4)
+    async def _open(self, agent: str, listener: socket.socket) -> None:
+        try:
+            await self._serve(agent, listener)
+        except (OSError, ValueError) as error:
+            _log.warning("the socket of %s cannot be served: %s", agent, error)
+            listener.close()
+            return
+        self._served.add(agent)
+
+
+def _received(channel: socket.socket) -> Iterator[tuple[str, socket.socket]]:
+    """Yield each agent's listening socket; end when hived is gone.
+
+    Raises:
+        BlockingIOError: no more for now.
+    """
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(
+            channel, _DATAGRAM_MAX, _DESCRIPTORS_MAX
+        )
         if not data:
-            return False
+            return
         try:
             agent = msgspec.json.decode(data, type=Listener).agent
             (descriptor,) = descriptors
         except (msgspec.DecodeError, ValueError):
-            for extra in descriptors:
-                os.close(extra)
-            return True
+            _log.warning("a datagram of hived is not right")
+            for descriptor in descriptors:
+                os.close(descriptor)
+            continue
+        os.set_inheritable(descriptor, False)
         listener = socket.socket(fileno=descriptor)
         listener.setblocking(False)
-        await self._serve(agent, listener)
-        return True
-
-    def _set_policy(self, policy: ModelPolicy) -> None:
-        self._policies[policy.agent] = policy
-
-    def _detach(self, params: DetachParams) -> None:
-        self._policies.pop(params.agent, None)
-        task = asyncio.ensure_future(self._drop(params.agent))
-        task.add_done_callback(lambda done: done.exception())
+        yield agent, listener

@@ -1,4 +1,8 @@
-"""``hive-relay --config FILE``: the only way from an agent to the model."""
+"""``hive-relay --config FILE``: the only way from an agent to the model.
+
+Runs unprivileged (whoever starts it sees to that). Waits for hived as long as it
+takes, and ends on SIGTERM within two seconds.
+"""
 
 import argparse
 import asyncio
@@ -8,29 +12,38 @@ import sys
 from pathlib import Path
 
 from pyglue import __version__
-from pyglue.config import load
+from pyglue.config import HiveConfig, load
 from pyglue.errors import HiveError
 from pyglue.relay.app import Relay
 
 
-async def _serve(config_file: Path) -> None:
-    relay = Relay(load(config_file))
+async def serve(config: HiveConfig) -> None:
+    """Relay until SIGTERM or SIGINT.
+
+    Raises:
+        HiveError: ``config_invalid`` if the model's address is not right.
+    """
+    relay = Relay(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await relay.start()
     linked = asyncio.create_task(relay.link.run())
+    stopped = asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
+        # The link never ends by itself: if it does, its error ends the relay.
+        await asyncio.wait({linked, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await relay.close()
+        if linked.done():
+            linked.result()
     finally:
         linked.cancel()
-        await asyncio.gather(linked, return_exceptions=True)
-        await relay.close()
+        stopped.cancel()
+        await asyncio.gather(linked, stopped, return_exceptions=True)
 
 
 def main() -> None:
-    """Relay until SIGTERM; exit 1 with a sentence when it cannot start."""
+    """Run the relay; exit 1 with a sentence when it cannot start."""
     parser = argparse.ArgumentParser(prog="hive-relay", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="JSON config file")
     parser.add_argument("--version", action="version", version=__version__)
@@ -39,7 +52,7 @@ def main() -> None:
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        asyncio.run(_serve(arguments.config))
+        asyncio.run(serve(load(arguments.config)))
     except HiveError as error:
         sys.stderr.write(f"hive-relay: {error.message}\n")
         sys.exit(1)

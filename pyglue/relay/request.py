@@ -3,56 +3,50 @@
 The relay is the only way out of a container without network, so a request must not
 carry anything that makes the model's side fetch, run or remember: server tools, MCP
 servers, containers, files, URLs. Fields are let through by name; everything else is
-refused with its name. What goes up is this parse, serialised anew.
+refused with its name. What goes up is this parse, serialised anew. The lists hold
+what Claude Code 2.1.329 was seen to send, and nothing that reaches outside.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyglue import models
 from pyglue.api.relay import ModelPolicy
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.models import ModelInfo
+from pyglue.models import ModelInfo, Tokens
+from pyglue.relay.content import Reader, bad, refused, shown
+from pyglue.relay.strict_json import parse, serialise
 
 BODY_LIMIT: Final = 32 * 1024 * 1024
 """Largest request in bytes."""
-_DEPTH_MAX: Final = 100
 _BYTES_PER_TOKEN: Final = 3
-_MIN_OUTPUT: Final = 1024
+_MIN_OUTPUT: Final = 2048
+_MIN_THINKING: Final = 1024
+_MAX_OUTPUT: Final = 1_000_000
 
 _FIELDS: Final = frozenset(
     {
-        "model",
-        "messages",
-        "system",
-        "tools",
-        "tool_choice",
-        "stream",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "stop_sequences",
-        "metadata",
-        "thinking",
+        "cache_control",
         "context_management",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "model",
         "output_config",
         "output_format",
-        "cache_control",
         "service_tier",
+        "stop_sequences",
+        "stream",
+        "system",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
     }
 )
-_SERVER_TOOLS: Final = {
-    "web_search": "web_search",
-    "web_fetch": "web_fetch",
-    "code_execution": "code_execution",
-    "bash_code_execution": "code_execution",
-    "text_editor_code_execution": "code_execution",
-}
-_CLIENT_TOOLS: Final = ("bash", "text_editor", "memory", "computer")
-_SOURCES: Final = frozenset({"base64", "text", "content"})
 _BETAS: Final = frozenset(
     {
         "cache-diagnosis-2026-04-07",
@@ -87,107 +81,92 @@ _BETAS: Final = frozenset(
 )
 """What Claude Code 2.1.329 knows of how answers are shaped, cached and streamed; none
 of it reaches outside. Betas for files, MCP, web, fallbacks and agents are not here."""
+_BETAS_OF_SERVER_TOOLS: Final = {
+    "code_execution": ("code-execution-2025-05-22", "code-execution-2025-08-25"),
+    "web_fetch": ("web-fetch-2025-09-10",),
+    "web_search": ("web-search-2025-03-05",),
+}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that may go up, and the most it may cost."""
+    """A request that may go up. ``input_tokens`` is an estimate, rather too high."""
 
     body: dict[str, Any]
     model: ModelInfo
     betas: tuple[str, ...]
-    input_cost_usd: float
+    input_tokens: int
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the answer comes as events."""
+        return self.body.get("stream") is True
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens may come back."""
+        return int(self.body.get("max_tokens", 0))
+
+    @property
+    def input_cost_usd(self) -> float:
+        """Dollars for what is sent."""
+        return self.model.cost_usd(Tokens(input=self.input_tokens))
 
     @property
     def max_cost_usd(self) -> float:
         """Dollars if every token that is asked for comes back."""
-        output = int(self.body.get("max_tokens", 0))
-        return self.input_cost_usd + self.model.cost_usd(output_tokens=output)
+        tokens = Tokens(input=self.input_tokens, output=self.max_tokens)
+        return self.model.cost_usd(tokens)
 
     def encoded(self) -> bytes:
         """Return what is sent."""
-        return json.dumps(self.body, separators=(",", ":"), ensure_ascii=False).encode(
-            "utf-8", "surrogatepass"
-        )
+        return serialise(self.body)
 
     def within(self, budget_usd: float) -> "Checked | None":
         """Return this with as many tokens as ``budget_usd`` pays; None if too few."""
-        left = budget_usd - self.input_cost_usd
-        affordable = int(left / self.model.cost_usd(output_tokens=1))
-        if affordable < _MIN_OUTPUT:
+        price = self.model.prices_for(self.input_tokens).output / 1_000_000
+        affordable = int((budget_usd - self.input_cost_usd) / price)
+        if affordable < min(_MIN_OUTPUT, self.max_tokens):
             return None
-        tokens = min(affordable, int(self.body["max_tokens"]))
+        tokens = min(affordable, self.max_tokens)
         body = {**self.body, "max_tokens": tokens}
-        return Checked(body, self.model, self.betas, self.input_cost_usd)
+        thinking = body.get("thinking")
+        asked = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        if isinstance(thinking, dict) and isinstance(asked, int) and asked >= tokens:
+            budget = max(_MIN_THINKING, tokens - _MIN_THINKING)
+            body["thinking"] = {**thinking, "budget_tokens": budget}
+        return replace(self, body=body)
 
 
-def check(raw: bytes, beta: str, policy: ModelPolicy, *, counting: bool) -> Checked:
+def check(
+    raw: bytes, betas: Iterable[str], policy: ModelPolicy, *, counting: bool
+) -> Checked:
     """Parse and judge a request; ``counting`` is for ``count_tokens``.
+
+    ``betas`` are the values of the ``anthropic-beta`` headers.
 
     Raises:
         HiveError: ``bad_request``, ``field_refused``, ``model_not_allowed``.
     """
-    body = _parse(raw)
-    unknown = sorted(set(body) - _FIELDS)
-    if unknown:
-        raise _refused(f"the field {unknown[0][:60]!a}")
+    body = parse(raw)
+    for name in sorted(body.keys() - _FIELDS):
+        raise refused(f"the field {shown(name)}")
     model = _model(body.get("model"), policy)
-    for tool in _list(body, "tools"):
-        _check_tool(tool, policy)
-    _check_content(body.get("system"))
-    for message in _list(body, "messages"):
-        if not isinstance(message, dict):
-            raise _bad("messages must be objects")
-        _check_content(message.get("content"))
+    reader = Reader(policy)
+    reader.tools(body.get("tools"))
+    reader.content(body.get("system"))
+    reader.messages(body.get("messages"))
     tokens = body.get("max_tokens", 0 if counting else None)
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
-        raise _bad("max_tokens must be a whole number")
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        raise bad("max_tokens must be a whole number")
+    if not 0 <= tokens <= _MAX_OUTPUT:
+        raise bad(f"max_tokens must lie between 0 and {_MAX_OUTPUT}")
     return Checked(
         body={**body, "model": model.id},
         model=model,
-        betas=_betas(beta),
-        input_cost_usd=model.cost_usd(input_tokens=len(raw) // _BYTES_PER_TOKEN),
+        betas=_betas(betas, policy),
+        input_tokens=reader.tokens(len(raw), bytes_per_token=_BYTES_PER_TOKEN),
     )
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise _bad("the body is not plain JSON") from error
-    if not isinstance(body, dict):
-        raise _bad("the body is not an object")
-    _check_depth(body)
-    return body
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _check_depth(body: object) -> None:
-    level: list[object] = [body]
-    for _ in range(_DEPTH_MAX):
-        level = [item for value in level for item in _inside(value)]
-        if not level:
-            return
-    raise _bad(f"the body is nested more than {_DEPTH_MAX} deep")
-
-
-def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _list(body: Mapping[str, Any], name: str) -> list[Any]:
-    value = body.get(name, [])
-    if not isinstance(value, list):
-        raise _bad(f"{name} must be a list")
-    return value
 
 
 def _model(name: object, policy: ModelPolicy) -> ModelInfo:
@@ -195,63 +174,18 @@ def _model(name: object, policy: ModelPolicy) -> ModelInfo:
     if found is None or found.id not in policy.models:
         raise HiveError(
             ErrorCode.MODEL_NOT_ALLOWED,
-            f"{str(name)[:80]!a} is not a model of this agent. Allowed: "
-            f"{', '.join(policy.models)}.",
+            f"model: {shown(name)} is not one of this agent's models: "
+            f"{', '.join(sorted(policy.models)) or 'none'}.",
         )
     return found
 
 
-def _check_tool(tool: object, policy: ModelPolicy) -> None:
-    if not isinstance(tool, dict):
-        raise _bad("tools must be objects")
-    kind = tool.get("type", "custom")
-    if kind == "custom":
-        return
-    family = str(kind).rpartition("_")[0] or str(kind)
-    server = _SERVER_TOOLS.get(family)
-    if server is not None and server in policy.server_tools:
-        return
-    if family in _CLIENT_TOOLS:
-        return
-    raise _refused(f"a tool of type {str(kind)[:60]!a}")
-
-
-def _check_content(content: object) -> None:
-    """Refuse content that the model's side would fetch, at any depth."""
-    level: list[object] = [content]
-    while level:
-        for value in level:
-            if isinstance(value, dict):
-                _check_block(value)
-        level = [item for value in level for item in _inside(value)]
-
-
-def _check_block(block: dict[str, Any]) -> None:
-    kind = block.get("type")
-    if kind in ("image", "document"):
-        source = block.get("source")
-        source_kind = source.get("type") if isinstance(source, dict) else None
-        if source_kind not in _SOURCES:
-            raise _refused(f"a source of type {str(source_kind)[:60]!a}")
-    elif kind in ("container_upload", "mcp_tool_use", "mcp_tool_result"):
-        raise _refused(f"a block of type {kind!a}")
-
-
-def _betas(header: str) -> tuple[str, ...]:
-    asked = [name.strip() for name in header.split(",") if name.strip()]
-    for name in asked:
-        if name not in _BETAS:
-            raise _refused(f"the beta {name[:60]!a}")
-    return tuple(asked)
-
-
-def _bad(what: str) -> HiveError:
-    return HiveError(ErrorCode.BAD_REQUEST, f"The request is not right: {what}.")
-
-
-def _refused(what: str) -> HiveError:
-    return HiveError(
-        ErrorCode.FIELD_REFUSED,
-        f"The hive does not let {what} through to the model: it could reach outside. "
-        "An option of the agent's manifest may allow it.",
+def _betas(headers: Iterable[str], policy: ModelPolicy) -> tuple[str, ...]:
+    allowed = _BETAS.union(
+        *(_BETAS_OF_SERVER_TOOLS.get(tool, ()) for tool in policy.server_tools)
     )
+    asked = [name.strip() for header in headers for name in header.split(",")]
+    for name in asked:
+        if name and name not in allowed:
+            raise refused(f"the beta {shown(name)}")
+    return tuple(dict.fromkeys(name for name in asked if name))

@@ -1,0 +1,122 @@
+"""The one way out: requests to the model's API under headers of our own.
+
+Nothing that an agent sent as a header goes up but betas from the list. The key is
+read from its file for each request, so that a new one holds at once, and is written
+nowhere. Redirects are not followed, cookies not kept, answers not compressed (the
+meter reads them as they come).
+"""
+
+import ipaddress
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from pyglue.config import RelayConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.relay.request import Checked
+
+_VERSION: Final = "2023-06-01"
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
+_PASSED: Final = frozenset({"content-type", "request-id", "retry-after"})
+_PASSED_PREFIX: Final = "anthropic-ratelimit-"
+
+Sent = AbstractAsyncContextManager[aiohttp.ClientResponse]
+
+
+class Upstream:
+    """Sends requests up. Make it inside the running loop."""
+
+    def __init__(self, config: RelayConfig) -> None:
+        """Take where the model is.
+
+        Raises:
+            HiveError: ``config_invalid`` for an address that the key must not go to.
+        """
+        self._url = _checked_url(config.upstream_url)
+        self._key_file = config.api_key_file
+        self._client = aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+        )
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        await self._client.close()
+
+    def send(self, path: str, checked: Checked) -> Sent:
+        """Send a request to ``path``.
+
+        Raises:
+            HiveError: ``unauthenticated`` when there is no key to send.
+        """
+        headers = {
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "anthropic-version": _VERSION,
+            "content-type": "application/json",
+            "user-agent": "hyperhive-relay",
+            "x-api-key": self._key(),
+        }
+        if checked.betas:
+            headers["anthropic-beta"] = ",".join(checked.betas)
+        return self._client.post(
+            f"{self._url}{path}?beta=true",
+            data=checked.encoded(),
+            headers=headers,
+            allow_redirects=False,
+        )
+
+    def _key(self) -> str:
+        if self._key_file is None:
+            raise _no_key("no API key is configured")
+        try:
+            key = Path(self._key_file).read_text("ascii").strip()
+        except OSError as error:
+            reason = (error.strerror or "I/O error").lower()
+            raise _no_key(f"the API key cannot be read ({reason})") from error
+        except UnicodeDecodeError:
+            raise _no_key("the API key's file holds something else") from None
+        if not key or not key.isprintable() or " " in key:
+            raise _no_key("the API key's file does not hold one key")
+        return key
+
+
+def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the headers of an answer that an agent gets to see."""
+    return {
+        name: value
+        for name, value in answer.headers.items()
+        if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIX)
+    }
+
+
+def _no_key(what: str) -> HiveError:
+    return HiveError(
+        ErrorCode.UNAUTHENTICATED,
+        f"The relay has no access to the model: {what}. Tell the operator.",
+    )
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        return url.rstrip("/")
+    raise HiveError(
+        ErrorCode.CONFIG_INVALID,
+        "relay.upstream_url must begin with https:// (http:// only to this machine): "
+        "the API key is sent there.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
