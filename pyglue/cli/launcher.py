@@ -9,7 +9,6 @@ by root, each part runs as a user of its own. When this process ends, so do they
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import socket
 import sys
@@ -31,7 +30,6 @@ LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
-_LISTENING: Final = re.compile(r"(http://127\.0\.0\.1:\d+)")
 _CHILD_ENV: Final = {"PYTHONUNBUFFERED": "1", "HOME": "/nonexistent"}
 _KEPT_ENV: Final = (
     "PATH",
@@ -83,7 +81,7 @@ class LocalHive:
         self._room.chmod(0o711)
         upstream = self.options.upstream
         if self.options.api_key is None:
-            upstream = await self._start_model()
+            upstream = self._start_model()
         self.config = self._configure(state, upstream)
         self._config_file.write_bytes(dump(self.config))
         self._config_file.chmod(0o644)
@@ -168,19 +166,21 @@ class LocalHive:
         link.symlink_to(runtime)
         return runtime
 
-    async def _start_model(self) -> str:
-        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    def _start_model(self) -> str:
+        """Start the scripted model; return where it is, or will be in a moment.
 
-        def on_line(line: str) -> None:
-            match = _LISTENING.search(line)
-            if match and not found.done():
-                found.set_result(match[1])
-
-        argv = ["--port", "0", "--script", str(self.options.script)]
-        child = self._child(
-            "scripted-model", "pyglue.demo.scripted_model", argv, on_line
-        )
-        return await self._first("scripted-model", child, found)
+        The socket is made here: who asks before the model is up waits in its queue,
+        so that nothing else has to wait for the start.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            number = listening.fileno()
+            self._child(
+                "scripted-model",
+                "pyglue.demo.scripted_model",
+                ["--fd", str(number), "--script", str(self.options.script)],
+                pass_fds=(number,),
+            )
+            return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     def _spawn(
         self,
@@ -195,7 +195,7 @@ class LocalHive:
         env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
         run_as = None if uid is None else RunAs(uid, uid)
         argv = ["--config", str(self._config_file)]
-        child = self._child(name, module, argv, None, env=env, run_as=run_as)
+        child = self._child(name, module, argv, env=env, run_as=run_as)
         return asyncio.create_task(self._ready(name, child, ready))
 
     async def _ready(self, name: str, child: Child, ready: "_Readiness | None") -> None:
@@ -208,10 +208,10 @@ class LocalHive:
         name: str,
         module: str,
         argv: list[str],
-        on_line: Callable[[str], None] | None,
         *,
         env: Mapping[str, str] | None = None,
         run_as: RunAs | None = None,
+        pass_fds: tuple[int, ...] = (),
     ) -> Child:
         log = LogFile(self.options.state.resolve() / "logs" / f"{name}.log")
         self._logs.append(log)
@@ -225,8 +225,8 @@ class LocalHive:
                 **(env or {}),
             },
             log=log,
-            on_line=on_line,
             run_as=run_as,
+            pass_fds=pass_fds,
             wrapper=self._reach(run_as),
         )
         self._children[name] = child
@@ -268,6 +268,7 @@ class _Readiness:
         self._socket = socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
         )
+        path.unlink(missing_ok=True)
         with short_path(path) as name:
             self._socket.bind(name)
         path.chmod(0o600)

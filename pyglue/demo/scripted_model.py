@@ -21,6 +21,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import sys
 import uuid
 from collections import Counter
@@ -211,15 +212,17 @@ class ScriptedModel:
         self._tries: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
 
-    async def start(self, port: int = 0) -> None:
-        """Listen on loopback; port 0 takes a free one."""
+    async def start(self, *, port: int = 0, fd: int | None = None) -> None:
+        """Listen on loopback, or on the bound socket ``fd``; port 0 is a free one."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/messages/count_tokens", self._count)
         app.router.add_route("HEAD", "/", self._head)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site: web.BaseSite = web.TCPSite(self._runner, "127.0.0.1", port)
+        if fd is not None:
+            site = web.SockSite(self._runner, socket.socket(fileno=fd))
         await site.start()
         taken = self._runner.addresses[0][1]
         self.address = f"http://127.0.0.1:{taken}"
@@ -381,7 +384,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     if arguments.script is not None:
         script = msgspec.json.decode(arguments.script.read_bytes(), type=Script)
     model = ScriptedModel(script, log=arguments.log)
-    await model.start(arguments.port)
+    await model.start(port=arguments.port, fd=arguments.fd)
     sys.stdout.write(f"listening on {model.address}\n")
     sys.stdout.flush()
     stop = asyncio.Event()
@@ -396,6 +399,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(prog="scripted_model")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--fd", type=int, help="descriptor of a socket to listen on")
     parser.add_argument("--script", type=Path, help="JSON file with rules")
     parser.add_argument("--log", type=Path, help="append a line for each request")
     asyncio.run(_serve(parser.parse_args()))
