@@ -1,9 +1,9 @@
 """Who may ask: every refusal of Host, Origin, session and CSRF, and the login."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from checks import fake_hive
 from checks.fake_hive import FakeHive
@@ -12,20 +12,32 @@ from pyglue.config import WebConfig
 from pyglue.web.auth import csrf_token
 
 
-@pytest.fixture
-def hive(tmp_path: Path) -> Iterator[FakeHive]:
-    with fake_hive.running(tmp_path / "operator.sock") as running:
-        yield running
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
+    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
+    with fake_hive.running(socket) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def app(running: FakeHive) -> Flask:
+    return make_app(running)
 
 
 @pytest.fixture
-def operator(hive: FakeHive) -> Operator:
-    return Operator(hive, make_app(hive), hive.new_session())
+def hive(running: FakeHive) -> FakeHive:
+    running.reset()
+    return running
 
 
 @pytest.fixture
-def stranger(hive: FakeHive) -> Operator:
-    return Operator(hive, make_app(hive))
+def operator(hive: FakeHive, app: Flask) -> Operator:
+    return Operator(hive, app, hive.new_session())
+
+
+@pytest.fixture
+def stranger(hive: FakeHive, app: Flask) -> Operator:
+    return Operator(hive, app)
 
 
 PAGES = [
@@ -96,14 +108,24 @@ def test_no_form_works_without_a_session(
 
 
 @pytest.mark.parametrize("token", ["", "short", "x" * 257, "a b" * 10, "\u20ac" * 40])
-def test_a_cookie_that_is_no_token_is_no_session(hive: FakeHive, token: str) -> None:
-    operator = Operator(hive, make_app(hive), token)
+def test_a_cookie_that_is_no_token_is_no_session(
+    hive: FakeHive, app: Flask, token: str
+) -> None:
+    operator = Operator(hive, app, token)
     assert operator.get("/").status_code == 401
     assert not hive.calls
 
 
 def test_static_files_need_no_session(stranger: Operator) -> None:
     assert stranger.get("/static/hive.css").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/%2Fevil.example/", "/\\evil.example", "/\\/evil"])
+def test_the_way_back_stays_on_this_site(stranger: Operator, path: str) -> None:
+    html = stranger.get(path).text
+    assert 'href="/evil' in html
+    assert 'href="//' not in html
+    assert 'href="/\\' not in html
 
 
 # --- the login -----------------------------------------------------------------

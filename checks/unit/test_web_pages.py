@@ -3,11 +3,11 @@
 import gzip
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from flask import Flask
 
 from checks import fake_hive
 from checks import web_data as data
@@ -19,15 +19,27 @@ from pyglue.api.diff import DiffLine, FileDiff, Hunk, LineKind
 from pyglue.errors import ErrorCode, HiveError
 
 
-@pytest.fixture
-def hive(tmp_path: Path) -> Iterator[FakeHive]:
-    with fake_hive.running(tmp_path / "operator.sock") as running:
-        yield running
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
+    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
+    with fake_hive.running(socket) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def app(running: FakeHive) -> Flask:
+    return make_app(running)
 
 
 @pytest.fixture
-def operator(hive: FakeHive) -> Operator:
-    return Operator(hive, make_app(hive), hive.new_session())
+def hive(running: FakeHive) -> FakeHive:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def operator(hive: FakeHive, app: Flask) -> Operator:
+    return Operator(hive, app, hive.new_session())
 
 
 def refuse(code: ErrorCode, sentence: str) -> Any:  # noqa: ANN401 - any method's
@@ -376,6 +388,15 @@ def test_a_message_is_clipped_in_lists_and_whole_on_its_page(
     assert "more characters" in overview
     assert long in operator.get("/messages/31").text
     assert operator.get("/messages/30").status_code == 404
+
+
+def test_messages_too_large_for_one_answer_still_show(operator: Operator) -> None:
+    huge = "\x01" * (256 * 1024)  # six times as long in JSON
+    operator.hive.messages = [data.message(n, body=huge) for n in range(60, 1, -1)]
+    page = operator.get("/")
+    assert page.status_code == 200
+    assert 'data-testid="message" data-id="60"' in page.text
+    assert "could not be read" not in page.text
 
 
 # --- hostile text ----------------------------------------------------------------

@@ -116,7 +116,10 @@ def _here() -> str | None:
 
     The cookie is not sent when another site's link leads here; our own link does.
     """
-    return request.full_path.rstrip("?") if request.method == "GET" else None
+    if request.method != "GET":
+        return None
+    # One slash only: a browser reads what follows two as another site's name.
+    return "/" + request.full_path.rstrip("?").lstrip("/\\")
 
 
 def _answer(status: int, code: str, sentence: str) -> Response:

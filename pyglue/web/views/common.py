@@ -44,6 +44,25 @@ def part(read: Callable[[], T]) -> Part[T]:
         return Part(None, error.message)
 
 
+def fitting(limit: int, read: Callable[[int], T]) -> T:
+    """Read up to ``limit`` messages, fewer if so many do not fit into one answer.
+
+    Bodies are large if their senders want it, and an answer is one line of limited
+    length: the newest messages must show all the same.
+
+    Raises:
+        HiveError: what ``read`` raises for one message.
+    """
+    while True:
+        try:
+            return read(limit)
+        except HiveError as error:
+            if error.code is not ErrorCode.UNAVAILABLE or limit == 1:
+                raise
+            status()  # raises if it is the hive that is gone
+            limit = max(1, limit // 5)
+
+
 def status() -> HiveStatus:
     """Return what every page's frame shows."""
     return hive().call(STATUS, NoParams())

@@ -34,7 +34,7 @@ from pyglue.api.operator import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import Part, done, field, needed, part, status
+from pyglue.web.views.common import Part, done, field, fitting, needed, part, status
 
 blueprint = Blueprint("overview", __name__)
 
@@ -94,11 +94,15 @@ def _agents() -> tuple[AgentView, ...]:
 
 
 def _inbox() -> tuple[InboxMessage, ...]:
-    return hive().call(INBOX, InboxParams(limit=_INBOX_SHOWN)).messages
+    return fitting(
+        _INBOX_SHOWN, lambda n: hive().call(INBOX, InboxParams(limit=n)).messages
+    )
 
 
 def _flow() -> tuple[Message, ...]:
-    return hive().call(MESSAGES, MessagesParams(limit=_FLOW_SHOWN)).messages
+    return fitting(
+        _FLOW_SHOWN, lambda n: hive().call(MESSAGES, MessagesParams(limit=n)).messages
+    )
 
 
 # --- messages -------------------------------------------------------------------
