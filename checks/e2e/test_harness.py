@@ -398,6 +398,33 @@ async def test_long_session_is_compacted_before_the_next_turn(
         assert {end.outcome for end in hive.ends} == {TurnOutcome.OK}
 
 
+async def test_long_notes_are_shortened_between_turns(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load(notes={"maxBytes": 1024})
+    notes, backup = home.state / "notes.md", home.state / "notes.md.bak"
+    long = script({"text": "short"}) + "\n" + "x\n" * 1000
+    notes.write_text(long)
+    async with harness_here(home):
+        await hive.mail(script({"text": "fine"}))
+        await hive.until(lambda: hive.texts(TurnEventKind.LOG))
+        assert notes.read_text() == "short\n"
+        assert backup.read_text() == long
+        assert hive.said(AgentState.COMPACTING)
+        assert len(list(home.session.glob("projects/*/*.jsonl"))) == 1
+
+        longer = script({"status": 400, "message": "no"}) + "\n" + "x\n" * 1000
+        notes.write_text(longer)
+        for _ in range(2):  # it cannot be shortened, and is not tried again
+            done = len(hive.ends) + 1
+            await hive.mail(script({"text": "fine"}))
+            await hive.until(lambda done=done: len(hive.ends) == done)  # type: ignore[misc]
+            await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+        assert notes.read_text() == longer
+        states = [params.state for params in hive.states]
+        assert states.count(AgentState.COMPACTING) == 2
+
+
 async def test_manager_changes_and_proposes(
     home: Home, hive: FakeHive, model_port: int
 ) -> None:

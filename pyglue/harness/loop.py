@@ -22,12 +22,14 @@ from pyglue.api.agent import (
     Message,
     RecvParams,
     TurnEndParams,
+    TurnEventKind,
     TurnOutcome,
     TurnStartParams,
 )
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.link import Link
+from pyglue.harness.notes import Notes
 from pyglue.harness.prompt import render
 from pyglue.harness.session import Figures, Session
 from pyglue.harness.turn import Cancellation
@@ -68,11 +70,18 @@ class Loop:
     """Takes mail and runs turns, one at a time."""
 
     def __init__(
-        self, link: Link, session: Session, *, model: str, pauses: Pauses
+        self,
+        link: Link,
+        session: Session,
+        notes: Notes,
+        *,
+        model: str,
+        pauses: Pauses,
     ) -> None:
         """``model`` is the manifest's; hived may say another when a turn begins."""
         self._link = link
         self._session = session
+        self._notes = notes
         self._model = model
         self._pauses = pauses
         self._failures = 0
@@ -106,6 +115,7 @@ class Loop:
                 self._link.end_turn()
                 self._quiet.set()
             await self._rest(figures)
+            await self._tidy(model)
 
     async def cancel(self, params: CancelTurnParams) -> Done:
         """Interrupt the running turn, if there is one; hived's method."""
@@ -181,6 +191,22 @@ class Loop:
             return
         state = _STATE_AFTER.get(ended.outcome, AgentState.IDLE)
         await self._pause(state, ended.reason)
+
+    async def _tidy(self, model: str) -> None:
+        """Shorten the notes when they have grown too long."""
+        if not self._notes.are_long():
+            return
+        self._link.say(AgentState.COMPACTING, "Shortening the notes.")
+        self._running = cancellation = Cancellation()
+        self._quiet.clear()
+        try:
+            done = await self._notes.shorten(model=model, cancellation=cancellation)
+        finally:
+            self._running = None
+            self._quiet.set()
+        if done:
+            text = "The notes were shortened; notes.md.bak has the old ones."
+            self._link.emit(TurnEventKind.LOG, {"text": text})
 
     async def _pause(self, state: AgentState, detail: str | None) -> None:
         self._failures += 1

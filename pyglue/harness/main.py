@@ -24,6 +24,7 @@ from pyglue.harness.gate import Gate
 from pyglue.harness.link import Link
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop, Pauses
+from pyglue.harness.notes import Notes
 from pyglue.harness.options import CliOptions
 from pyglue.harness.preflight import check
 from pyglue.harness.session import Session
@@ -76,8 +77,14 @@ async def run(
             emit=link.emit,
             say=link.say,
         )
-        model = loaded.manifest.model
-        loop = Loop(link, session, model=model, pauses=pauses or Pauses())
+        max_bytes = loaded.manifest.notes.max_bytes
+        loop = Loop(
+            link,
+            session,
+            Notes(options, places.state, max_bytes=max_bytes),
+            model=loaded.manifest.model,
+            pauses=pauses or Pauses(),
+        )
         link_handlers.on(CANCEL_TURN, loop.cancel)
         async with _tasks(link.run(report), loop.run()):
             await stop.wait()
