@@ -77,11 +77,8 @@ class Tally:
             self.emit(TurnEventKind.THINKING, {"text": clip(block.thinking)})
         elif isinstance(block, ToolUseBlock):
             self.tool_calls += 1
-            data = {
-                "id": block.id,
-                "name": clip(block.name),
-                "input": plain(block.input),
-            }
+            name = clip(block.name, 200)
+            data = {"id": block.id, "name": name, "input": small(block.input)}
             self.emit(TurnEventKind.TOOL_USE, data)
 
     def _user(self, message: UserMessage) -> None:
