@@ -59,7 +59,8 @@ def _open(path: str, given: int | None) -> int:
         descriptor = inner
     found = os.fstat(descriptor)
     wanted = found if given is None else os.fstat(given)
-    if (found.st_dev, found.st_ino) != (wanted.st_dev, wanted.st_ino):
+    same = (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
+    if not same or stat.S_ISLNK(found.st_mode):
         sys.exit(f"{path} was replaced while it was about to be shown")
     return descriptor
 
