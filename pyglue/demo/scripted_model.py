@@ -1,40 +1,31 @@
 """A scripted stand-in of the Messages API on loopback: the model of demo and tests.
 
-Stateless: what it answers depends only on the request. A step list comes from the
-first rule of a script file whose ``match`` (a regular expression) is found in the
-newest text of the user, or from a line ``SCRIPT: [...]`` in that text itself; step i
-answers when i assistant messages follow the text. A step holds any of
-
-    text, tool + input, tools, thinking         what the model says and calls
-    status, type, message, times, headers       an error, for the first ``times`` tries
-    sleep, chunk_sleep, cut                     slow, word by word, broken off (seconds)
-    input_tokens, output_tokens, cache_read     usage
-    stop                                        another stop_reason
-
-In strings, ``{{result:REGEX}}`` is the first group found in this turn's tool results,
-newest first; ``{{user:REGEX}}`` and ``{{system:REGEX}}`` look in those texts;
-``{{model}}`` is the model's name.
+Stateless but for counting tries: what it answers depends only on the request and the
+script (``playbook``). ``python -m pyglue.demo.scripted_model --script FILE`` prints
+where it listens; tests use ``ScriptedModel`` in their event loop, or ``in_thread``.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import signal
 import socket
 import sys
+import threading
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from pyglue.demo.playbook import Request, Script, Step, ToolCall, choose, read_request
+
 _MAX_BODY: Final = 64 * 1024 * 1024
-_PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
 _ERROR_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -44,171 +35,32 @@ _ERROR_TYPES: Final = {
     429: "rate_limit_error",
     529: "overloaded_error",
 }
-_SUMMARY: Final = "<summary>A scripted summary of the conversation.</summary>"
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """One tool call of a step."""
-
-    tool: str
-    input: dict[str, Any] = {}
-
-
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer; see the module's docstring."""
-
-    text: str | None = None
-    tool: str | None = None
-    input: dict[str, Any] = {}
-    tools: tuple[ToolCall, ...] = ()
-    thinking: str | None = None
-    status: int | None = None
-    type: str | None = None
-    message: str | None = None
-    times: int = 2**31
-    headers: dict[str, str] = {}
-    sleep: float = 0.0
-    chunk_sleep: float = 0.0
-    cut: bool = False
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read: int = 0
-    stop: str | None = None
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Steps for a text of the user (and, if given, a system prompt) that matches."""
-
-    match: str
-    steps: tuple[Step, ...]
-    system: str | None = None
-
-
-class Script(msgspec.Struct, frozen=True):
-    """A script file; other fields are others' business."""
-
-    rules: tuple[Rule, ...] = ()
-    default: str = "OK."
-
-
-@dataclass(frozen=True)
-class Request:
-    """What of a request decides the answer."""
-
-    model: str
-    system: str
-    user: str
-    results: tuple[str, ...]
-    index: int
-    stream: bool
-    size: int
-
-    def fill(self, value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
-        """Return ``value`` with every place holder in its strings filled."""
-        if isinstance(value, str):
-            return _PLACE.sub(self._find, value)
-        if isinstance(value, Mapping):
-            return {key: self.fill(item) for key, item in value.items()}
-        if isinstance(value, Sequence):
-            return [self.fill(item) for item in value]
-        return value
-
-    def _find(self, place: re.Match[str]) -> str:
-        kind, pattern = place[1], place[2] or ""
-        if kind == "model":
-            return self.model
-        texts = {
-            "result": self.results,
-            "user": (self.user,),
-            "system": (self.system,),
-        }[kind]
-        for text in texts:
-            found = re.search(pattern, text)
-            if found is not None:
-                return found[1] if found.re.groups else found[0]
-        return f"(nothing matches {pattern})"
-
-
-def _texts(content: object) -> list[str]:
-    if isinstance(content, str):
-        return [content]
-    blocks = content if isinstance(content, list) else []
-    return [str(b.get("text", "")) for b in blocks if b.get("type") == "text"]
-
-
-def _results(messages: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    found: list[str] = []
-    for message in messages:
-        content = message.get("content")
-        for block in content if isinstance(content, list) else []:
-            if block.get("type") == "tool_result":
-                found += _texts(block.get("content"))
-    return tuple(reversed(found))
-
-
-def read_request(body: Mapping[str, Any], size: int) -> Request:
-    """Find the newest real text of the user and what came after it."""
-    messages = body.get("messages", [])
-    start, user = 0, ""
-    for index, message in enumerate(messages):
-        texts = [
-            text
-            for text in _texts(message.get("content"))
-            if message.get("role") == "user" and "<system-reminder>" not in text
-        ]
-        if any(text.strip() for text in texts):
-            start, user = index, "\n".join(texts)
-    later = messages[start + 1 :]
-    return Request(
-        model=str(body.get("model")),
-        system="\n".join(_texts(body.get("system"))),
-        user=user,
-        results=_results(later),
-        index=sum(message.get("role") == "assistant" for message in later),
-        stream=body.get("stream") is True,
-        size=size,
-    )
-
-
-def choose(script: Script, request: Request) -> Step:
-    """Return the step that answers ``request``."""
-    if "create a detailed summary" in request.user:
-        return Step(text=_SUMMARY)
-    steps = _inline(request.user)
-    if steps is None:
-        for rule in script.rules:
-            if re.search(rule.match, request.user) and (
-                rule.system is None or re.search(rule.system, request.system)
-            ):
-                steps = rule.steps
-                break
-    if steps is None or request.index >= len(steps):
-        return Step(text=script.default)
-    return steps[request.index]
-
-
-def _inline(text: str) -> tuple[Step, ...] | None:
-    begin = text.rfind("SCRIPT:")
-    if begin < 0:
-        return None
-    try:
-        raw, _ = json.JSONDecoder().raw_decode(text[begin + len("SCRIPT:") :].lstrip())
-        return msgspec.convert(raw, tuple[Step, ...])
-    except (ValueError, msgspec.ValidationError) as error:
-        return (Step(text=f"The script is not right: {error}"),)
 
 
 class ScriptedModel:
-    """The server. ``address`` is known after ``start``; ``bodies`` what it was sent."""
+    """The server. ``address`` is known after ``start``.
+
+    ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False. ``log``
+    gets a line for each request, ``requests`` the whole of it.
+    """
 
     def __init__(
-        self, script: Script | None = None, *, log: Path | None = None
+        self,
+        script: Script | None = None,
+        *,
+        log: Path | None = None,
+        requests: Path | None = None,
+        keep: bool = True,
     ) -> None:
         self.address = ""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self._script = script or Script()
         self._log = log
+        self._requests = requests
+        self._keep = keep
+        self._number = 0
+        self._arrived = asyncio.Condition()
         self._tries: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
 
@@ -232,6 +84,11 @@ class ScriptedModel:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def received(self, number: int) -> None:
+        """Return when ``number`` requests for a message have come."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: self._number >= number)
+
     async def _head(self, _request: web.Request) -> web.Response:
         return web.Response()
 
@@ -245,11 +102,16 @@ class ScriptedModel:
             body = json.loads(raw)
         except ValueError:
             return _error(400, None, "The body is not JSON.", {})
-        self.bodies.append(body)
-        self.headers.append(dict(request.headers))
+        async with self._arrived:
+            self._number += 1
+            if self._keep:
+                self.bodies.append(body)
+                self.headers.append(dict(request.headers))
+            self._arrived.notify_all()
         asked = read_request(body, len(raw))
         step = choose(self._script, asked)
-        self._note(asked, step)
+        _append(self._log, {"model": asked.model, "index": asked.index, "step": step})
+        _append(self._requests, body)
         await asyncio.sleep(step.sleep)
         if step.status is not None:
             key = f"{asked.user}\n{asked.index}"
@@ -261,11 +123,33 @@ class ScriptedModel:
             return await _stream(request, asked, step)
         return web.json_response(_whole(asked, step))
 
-    def _note(self, asked: Request, step: Step) -> None:
-        if self._log is not None:
-            line = {"model": asked.model, "index": asked.index, "step": step}
-            with self._log.open("ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
+
+@contextlib.contextmanager
+def in_thread(script: Script | None = None) -> Iterator[ScriptedModel]:
+    """Serve in a thread of its own, for tests without an event loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def begin() -> ScriptedModel:
+        model = ScriptedModel(script)
+        await model.start()
+        return model
+
+    model = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+    try:
+        yield model
+    finally:
+        asyncio.run_coroutine_threadsafe(model.stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _append(file: Path | None, line: object) -> None:
+    if file is not None:
+        with file.open("ab") as opened:
+            opened.write(msgspec.json.encode(line) + b"\n")
 
 
 def _error(
@@ -383,7 +267,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     script = Script()
     if arguments.script is not None:
         script = msgspec.json.decode(arguments.script.read_bytes(), type=Script)
-    model = ScriptedModel(script, log=arguments.log)
+    model = ScriptedModel(
+        script, log=arguments.log, requests=arguments.requests, keep=False
+    )
     await model.start(port=arguments.port, fd=arguments.fd)
     sys.stdout.write(f"listening on {model.address}\n")
     sys.stdout.flush()
@@ -402,6 +288,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="descriptor of a socket to listen on")
     parser.add_argument("--script", type=Path, help="JSON file with rules")
     parser.add_argument("--log", type=Path, help="append a line for each request")
+    parser.add_argument("--requests", type=Path, help="append each request's body")
     asyncio.run(_serve(parser.parse_args()))
 
 

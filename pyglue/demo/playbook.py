@@ -1,0 +1,189 @@
+"""What the scripted model answers: rules and steps as data, and how one is chosen.
+
+A step list comes from the first rule of a script file whose ``match`` (a regular
+expression) is found in the newest text of the user, or from a line ``SCRIPT: [...]``
+in that text itself; step i answers when i assistant messages follow the text. A step
+holds any of
+
+    text, tool + input, tools, thinking         what the model says and calls
+    status, type, message, times, headers       an error, for the first ``times`` tries
+    sleep, chunk_sleep, cut                     slow, word by word, broken off (seconds)
+    input_tokens, output_tokens, cache_read     usage
+    stop                                        another stop_reason
+
+In strings, ``{{result:REGEX}}`` is the first group found in this turn's tool results,
+newest first; ``{{user:REGEX}}`` and ``{{system:REGEX}}`` look in those texts;
+``{{model}}`` is the model's name.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+_PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
+_SUMMARY: Final = "<summary>A scripted summary of the conversation.</summary>"
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """One tool call of a step."""
+
+    tool: str
+    input: dict[str, Any] = {}
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One answer; see the module's docstring."""
+
+    text: str | None = None
+    tool: str | None = None
+    input: dict[str, Any] = {}
+    tools: tuple[ToolCall, ...] = ()
+    thinking: str | None = None
+    status: int | None = None
+    type: str | None = None
+    message: str | None = None
+    times: int = 2**31
+    headers: dict[str, str] = {}
+    sleep: float = 0.0
+    chunk_sleep: float = 0.0
+    cut: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read: int = 0
+    stop: str | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Steps for a text of the user, a model and a system prompt that match."""
+
+    match: str
+    steps: tuple[Step, ...]
+    model: str = ""
+    system: str = ""
+
+    def answers(self, request: "Request") -> bool:
+        """Tell whether this rule is for ``request``."""
+        return all(
+            re.search(pattern, text)
+            for pattern, text in (
+                (self.match, request.user),
+                (self.model, request.model),
+                (self.system, request.system),
+            )
+        )
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A script file; other fields are others' business."""
+
+    rules: tuple[Rule, ...] = ()
+    default: str = "OK."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What of a request decides the answer."""
+
+    model: str
+    system: str
+    user: str
+    results: tuple[str, ...]
+    index: int
+    stream: bool
+    size: int
+
+    def fill(self, value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+        """Return ``value`` with every place holder in its strings filled."""
+        if isinstance(value, str):
+            return _PLACE.sub(self._find, value)
+        if isinstance(value, Mapping):
+            return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, Sequence):
+            return [self.fill(item) for item in value]
+        return value
+
+    def _find(self, place: re.Match[str]) -> str:
+        kind, pattern = place[1], place[2] or ""
+        if kind == "model":
+            return self.model
+        texts = {
+            "result": self.results,
+            "user": (self.user,),
+            "system": (self.system,),
+        }[kind]
+        for text in texts:
+            found = re.search(pattern, text)
+            if found is not None:
+                return found[1] if found.re.groups else found[0]
+        return f"(nothing matches {pattern})"
+
+
+def _texts(content: object) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    blocks = content if isinstance(content, list) else []
+    return [str(b.get("text", "")) for b in blocks if b.get("type") == "text"]
+
+
+def _results(messages: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for message in messages:
+        content = message.get("content")
+        for block in content if isinstance(content, list) else []:
+            if block.get("type") == "tool_result":
+                found += _texts(block.get("content"))
+    return tuple(reversed(found))
+
+
+def read_request(body: Mapping[str, Any], size: int) -> Request:
+    """Find the newest real text of the user and what came after it."""
+    messages = body.get("messages", [])
+    start, user = 0, ""
+    for index, message in enumerate(messages):
+        texts = [
+            text
+            for text in _texts(message.get("content"))
+            if message.get("role") == "user" and "<system-reminder>" not in text
+        ]
+        if any(text.strip() for text in texts):
+            start, user = index, "\n".join(texts)
+    later = messages[start + 1 :]
+    return Request(
+        model=str(body.get("model")),
+        system="\n".join(_texts(body.get("system"))),
+        user=user,
+        results=_results(later),
+        index=sum(message.get("role") == "assistant" for message in later),
+        stream=body.get("stream") is True,
+        size=size,
+    )
+
+
+def choose(script: Script, request: Request) -> Step:
+    """Return the step that answers ``request``."""
+    if "create a detailed summary" in request.user:
+        return Step(text=_SUMMARY)
+    steps = _inline(request.user)
+    if steps is None:
+        for rule in script.rules:
+            if rule.answers(request):
+                steps = rule.steps
+                break
+    if steps is None or request.index >= len(steps):
+        return Step(text=script.default)
+    return steps[request.index]
+
+
+def _inline(text: str) -> tuple[Step, ...] | None:
+    begin = text.rfind("SCRIPT:")
+    if begin < 0:
+        return None
+    try:
+        raw, _ = json.JSONDecoder().raw_decode(text[begin + len("SCRIPT:") :].lstrip())
+        return msgspec.convert(raw, tuple[Step, ...])
+    except (ValueError, msgspec.ValidationError) as error:
+        return (Step(text=f"The script is not right: {error}"),)
