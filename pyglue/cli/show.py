@@ -6,7 +6,8 @@ from pyglue.api.diff import FileDiff
 from pyglue.api.operator import ApprovalDetail, DiffBase
 from pyglue.display import visible
 
-_LINE_MAX = 500
+_WHOLE = 2**31
+"""Nothing that is judged is cut."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -26,14 +27,16 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"Approval {row.id}: {row.kind.value} of {row.agent}, {row.state.value}",
         f"commit    {row.commit}",
         f"manifest  {row.manifest_sha256}",
-        f"by        {row.proposed_by} ({visible(detail.author, limit=80)})",
-        f"says      {visible(row.description or detail.message, limit=_LINE_MAX)}",
+        f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
+        f"says      {visible(row.description or detail.message, limit=_WHOLE)}",
     ]
     if row.reason is not None:
-        lines.append(f"reason    {visible(row.reason, limit=2000)}")
+        lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
     lines += ["", "What changes in its power:"]
     for change in detail.policy:
-        lines.append(f"  {change.effect.value:<18} {visible(change.sentence)}")
+        lines.append(
+            f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"
+        )
     if not detail.policy:
         lines.append("  nothing")
     for diff in detail.diffs:
@@ -47,8 +50,12 @@ def approval_text(detail: ApprovalDetail) -> str:
 
 
 def _file(file: FileDiff) -> list[str]:
-    path = visible(file.path, limit=_LINE_MAX)
+    path = visible(file.path, limit=_WHOLE)
     lines = [f"=== {path} ({file.status.value})"]
+    if file.old_path is not None and file.old_path != file.path:
+        lines.append(f"    was {visible(file.old_path, limit=_WHOLE)}")
+    if file.new_executable is not None and file.new_executable != file.old_executable:
+        lines.append(f"    executable: {'yes' if file.new_executable else 'no'}")
     if file.binary:
         lines.append("    binary")
     for hunk in file.hunks:
@@ -57,7 +64,7 @@ def _file(file: FileDiff) -> list[str]:
             f"+{hunk.new_start},{hunk.new_lines} @@"
         )
         lines += [
-            f"{line.kind.value}{visible(line.text, limit=_LINE_MAX)}"
+            f"{line.kind.value}{visible(line.text, limit=_WHOLE)}"
             for line in hunk.lines
         ]
     if file.truncated:

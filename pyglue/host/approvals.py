@@ -32,7 +32,7 @@ from pyglue.host.broker import Broker
 from pyglue.host.operations import Operations
 from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
-from pyglue.names import MANAGER, OPERATOR
+from pyglue.names import MANAGER
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
@@ -134,7 +134,7 @@ class Approvals:
         )
         if self._registry.find(row.agent) is None:
             await asyncio.to_thread(self._rooms.forget_proposed, row.agent)
-        if row.proposed_by not in (OPERATOR, "system"):
+        if row.proposed_by == MANAGER:
             await self._broker.notify(
                 MANAGER,
                 f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",

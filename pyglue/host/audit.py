@@ -52,11 +52,11 @@ class Audit:
         }
         mac = hmac.new(self._key, canonical(entry), hashlib.sha256).hexdigest()
         self._file.write(canonical({**entry, "mac": mac}) + b"\n")
+        os.fsync(self._file.fileno())
         self._last = mac
 
     def close(self) -> None:
-        """Write everything to disk."""
-        os.fsync(self._file.fileno())
+        """Close the file; every line is on disk already."""
         self._file.close()
 
     def _read_last(self) -> str:

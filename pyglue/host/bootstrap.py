@@ -192,7 +192,14 @@ async def open_hive(config: HiveConfig) -> Hive:
         audit=audit,
         config=config,
     )
-    running = Running(store=store, registry=registry, lifecycle=lifecycle, audit=audit)
+    running = Running(
+        store=store,
+        registry=registry,
+        broker=broker,
+        lifecycle=lifecycle,
+        rooms=rooms,
+        audit=audit,
+    )
     interrupted = await operations.start(
         {
             OperationKind.SPAWN: deploy,
@@ -266,7 +273,8 @@ async def _start_agents(
     """Run what should run, and make the agents that the config names."""
     await lifecycle.start_wanted(interrupted)
     for name in services.config.agents:
-        if services.registry.find(name) is not None or name in interrupted:
+        known = services.registry.find(name)
+        if (known is not None and known.record is not None) or name in interrupted:
             continue
         try:
             proposal = await services.proposals.seed(

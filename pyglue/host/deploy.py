@@ -20,7 +20,7 @@ from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
 from pyglue.manifest import PinnedRecord, decode
-from pyglue.names import MANAGER, OPERATOR
+from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import ApprovalRow
@@ -140,6 +140,9 @@ class Deploy:
 
         def deployed(tx: Tx) -> None:
             rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
+            for waiting in rows.pending(tx, approval.agent):  # main has moved
+                state = ApprovalState.SUPERSEDED
+                rows.decide(tx, waiting.id, state, by=SYSTEM, reason=None)
             agent_rows.set_deployed(
                 tx,
                 approval.agent,
@@ -190,8 +193,8 @@ class Deploy:
         self._audited(approval, "failed")
         await self._tell(
             approval,
-            f"Approval {approval.id} for {approval.agent} failed, and what ran before "
-            f"runs again. Reason: {reason}",
+            f"Approval {approval.id} for {approval.agent} failed; nothing of it stays "
+            f"in force. Reason: {reason}",
         )
 
     async def _progress(
@@ -207,7 +210,5 @@ class Deploy:
         self._audit.record("system", what, approval.agent, data)
 
     async def _tell(self, approval: ApprovalRow, text: str) -> None:
-        if approval.proposed_by not in (OPERATOR, "system"):
-            await self._broker.notify(approval.proposed_by, text)
-        elif approval.agent != MANAGER:
+        if approval.proposed_by == MANAGER or approval.agent != MANAGER:
             await self._broker.notify(MANAGER, text)

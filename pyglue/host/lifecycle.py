@@ -198,15 +198,18 @@ class Lifecycle:
             except HiveError as error:
                 _log.warning("%s did not cancel its turn: %s", agent.name, error)
 
-    async def start_wanted(self, skip: frozenset[str]) -> None:
-        """At hived's start: run every deployed agent that should run."""
+    async def start_wanted(self, interrupted: frozenset[str]) -> None:
+        """At hived's start: run every deployed agent that should run.
+
+        Where an operation was ``interrupted``, that goes on first: it may deploy the
+        agent, and may be past the step that starts it.
+        """
 
         async def start(agent: Agent) -> None:
-            if agent.record is None or not agent.wanted or agent.name in skip:
-                return
-            await asyncio.to_thread(self._rooms.make, agent.name)
-            if not await self._start(agent.name):
-                self._bring_back(agent)
+            if agent.wanted and (agent.record or agent.name in interrupted):
+                well = await self._start(agent.name)
+                if not well and agent.record is not None:
+                    self._bring_back(agent)
 
         await asyncio.gather(*(start(agent) for agent in self._registry.all()))
 

@@ -177,7 +177,8 @@ class OperatorApi:
     # --- deciding -------------------------------------------------------------------
 
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
-        return await self._s.proposals.spawn(params.name, params.description, OPERATOR)
+        by = self._caller.name
+        return await self._s.proposals.spawn(params.name, params.description, by)
 
     async def _start(self, params: AgentParams) -> OperationRef:
         return await self._request(api.OperationKind.START, params)

@@ -107,14 +107,10 @@ class Proposals:
         """Open an upload for a commit of ``agent``'s repository.
 
         Raises:
-            HiveError: ``not_found``, ``agent_not_running``, ``too_many``.
+            HiveError: ``not_found``, ``invalid_name``, ``too_many``.
         """
         known = self._registry.get(names.check(agent))
-        if known.record is None:
-            raise HiveError(
-                ErrorCode.AGENT_NOT_RUNNING,
-                f"{agent} is not deployed yet; wait for its first approval.",
-            )
+        main = AppliedRepo(self._layout.applied(known.name)).main()
         if len(self._uploads) >= _UPLOADS_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY, f"{_UPLOADS_MAX} uploads are open; finish one."
@@ -126,9 +122,7 @@ class Proposals:
         self._prepare_check()
         upload = uuid.uuid4().hex
         self._uploads[upload] = _Upload(agent, commit, description, file, Path(name))
-        return SubmitBeginResult(
-            upload=upload, main=AppliedRepo(self._layout.applied(agent)).main()
-        )
+        return SubmitBeginResult(upload=upload, main=main)
 
     def chunk(self, upload: str, data: bytes) -> None:
         """Add bytes to an upload; too many end it.
@@ -186,7 +180,7 @@ class Proposals:
                     kind=ApprovalKind.CHANGE,
                     commit=checked.sha,
                     main=checked.parent_main,
-                    author=str(checked.author),
+                    author=f"{checked.author.name} <{checked.author.email}>",
                     message=checked.message,
                     description=found.description,
                     by=by,
@@ -212,7 +206,8 @@ class Proposals:
     ) -> ProposalResult:
         """Propose an agent whose first commit is ``agents/<template>``."""
         async with self._locks[name]:
-            if self._registry.find(name) is not None:
+            known = self._registry.find(name)
+            if known is not None and known.record is not None:
                 raise HiveError(
                     ErrorCode.NAME_TAKEN, f"There is an agent {name!r} already."
                 )
@@ -226,7 +221,8 @@ class Proposals:
         self, name: str, template: str, description: str, by: str
     ) -> ProposalResult:
         files = await asyncio.to_thread(_read_template, self._templates / template)
-        await asyncio.to_thread(self._rooms.forget_proposed, name)
+        if self._registry.find(name) is None:  # else its first deploy failed
+            await asyncio.to_thread(self._rooms.forget_proposed, name)
         repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
         message = f"Start {name} from {template}"
         commit = await asyncio.to_thread(repo.seed_main, files, message=message)

@@ -13,7 +13,6 @@ from typing import Final
 
 from pyglue.config import HiveConfig
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
-from pyglue.git.quarantine import sweep
 from pyglue.git.repos import AppliedRepo
 
 UNMAPPED_UID: Final = 2147483632
@@ -47,7 +46,11 @@ class Rooms:
             shared.mkdir(exist_ok=True, parents=True)
             shared.chmod(0o755)
         self._give_to_nobody(layout.agents)
-        sweep(layout.quarantine)
+        for left in layout.quarantine.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
         AppliedRepo.sweep(layout.applied_root)
 
     def make(self, name: str) -> None:

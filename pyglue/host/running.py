@@ -1,12 +1,16 @@
 """The start, stop and restart operations: one repeatable step each."""
 
+import asyncio
+
 from pyglue.api.operator import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
+from pyglue.host.broker import Broker
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.registry import Agent, Registry
+from pyglue.host.rooms import Rooms
 from pyglue.manifest import PinnedRecord
-from pyglue.names import SYSTEM
+from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import agents as rows
 from pyglue.store.database import Store
 
@@ -17,22 +21,46 @@ class Running:
     first = "run"
 
     def __init__(
-        self, *, store: Store, registry: Registry, lifecycle: Lifecycle, audit: Audit
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        lifecycle: Lifecycle,
+        rooms: Rooms,
+        audit: Audit,
     ) -> None:
+        self._broker = broker
+        self._rooms = rooms
         self._store = store
         self._registry = registry
         self._lifecycle = lifecycle
         self._audit = audit
 
     async def run(self, operation: Operation, step: str) -> str | None:  # noqa: ARG002
-        """Do what the kind says; starting what is well changes nothing."""
+        """Do what the kind says and tell the manager if it asked for it."""
+        try:
+            await self._run(operation)
+        except HiveError as error:
+            await self._tell(operation, f"failed. {error.message}")
+            raise
+        await self._tell(operation, "is done.")
+        return None
+
+    async def _tell(self, operation: Operation, outcome: str) -> None:
+        if operation.requested_by == MANAGER:
+            text = f"{operation.kind.value.capitalize()} of {operation.agent} {outcome}"
+            await self._broker.notify(MANAGER, text)
+
+    async def _run(self, operation: Operation) -> None:
+        """Starting what is well changes nothing."""
         agent = self._registry.get(operation.agent)
         wanted = operation.kind is not OperationKind.STOP
         record = _deployed(agent) if wanted else None
         if operation.requested_by != SYSTEM:
             await self._want(agent, wanted)
         elif not agent.wanted:
-            return None  # it was stopped while the hive meant to bring it back
+            return  # it was stopped while the hive meant to bring it back
         if record is None:
             await self._lifecycle.stop(agent)
         elif operation.kind is OperationKind.RESTART or agent.harness is None:
@@ -46,6 +74,7 @@ class Running:
 
     async def _restart(self, agent: Agent, record: PinnedRecord) -> None:
         try:
+            await asyncio.to_thread(self._rooms.make, agent.name)
             await self._lifecycle.restart(agent, record)
         except HiveError as error:
             await self._lifecycle.note_problem(agent, error.message)

@@ -61,9 +61,9 @@ class Sessions:
         """
         ids = self._config.ids
         uid = connection.peer_uid
-        from_web = hello.client == WEB_CLIENT
+        from_web = hello.client == WEB_CLIENT or hello.session is not None
         if ids is not None:
-            from_web = uid == ids.web
+            from_web = from_web or uid == ids.web
             if uid in (ids.agent, ids.relay):
                 raise HiveError(
                     ErrorCode.FORBIDDEN, "This user may not act as the operator."
