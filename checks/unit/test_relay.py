@@ -375,6 +375,8 @@ async def test_without_a_reservation_nothing_goes_up(
 ) -> None:
     setup.hived.refuse = HiveError(code, "Not now.")
     assert (await setup.refused(message())) == "503 overloaded_error: Not now."
+    async with setup.alice.post(PATH, json=message()) as answer:
+        assert answer.headers["retry-after"] == "5"
     assert setup.model.bodies == []
 
 

@@ -32,6 +32,7 @@ _QUERIES: Final = ("", "beta=true")
 _CONCURRENT_MAX: Final = 16
 _BODY_S: Final = 120.0
 _HUNG_UP: Final = 499
+_RETRY_AFTER_S: Final = "5"  # two tries of the CLI then outlast a restart of hived
 _STATUS: Final = {
     ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
     ErrorCode.FIELD_REFUSED: (400, "invalid_request_error"),
@@ -258,4 +259,5 @@ def refusal(error: HiveError) -> web.Response:
     return web.json_response(
         {"type": "error", "error": {"type": kind, "message": error.message}},
         status=status,
+        headers={"retry-after": _RETRY_AFTER_S} if status == 503 else {},
     )
