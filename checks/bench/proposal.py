@@ -39,8 +39,8 @@ async def bench() -> Figure:
                 files = {"agent.nix": f"# Version {number}.\n{nix}"}
                 commit = hive.commit(_AGENT, files)
                 await asyncio.sleep(_THINKING_S)
-                rendered = await _submit(hive, commit)
                 evaluated = _evaluate(hive.repository(_AGENT))
+                rendered = await _submit(hive, commit)
                 if number >= _WARM:
                     rendering.append(rendered)
                     evaluating.append(evaluated)
