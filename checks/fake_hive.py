@@ -5,8 +5,6 @@ it was asked in ``calls``, and refuses as hived does: sessions, stale approvals,
 second decisions. Tests change its lists directly and ``emit`` events.
 """
 
-# ruff: noqa: ANN401 - one place answers every method
-
 import asyncio
 import contextlib
 import secrets

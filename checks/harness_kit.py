@@ -65,7 +65,7 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def record(**changes: Any) -> bytes:  # noqa: ANN401
+def record(**changes: Any) -> bytes:
     """Return the canonical pinned record of a manifest with these options."""
     return PinnedRecord(MANIFEST | changes, None).encode()
 
@@ -146,7 +146,7 @@ class FakeHive:
         """The messages that nobody holds."""
         return list(self._inbox)
 
-    async def mail(self, body: str, **changes: Any) -> api.Message:  # noqa: ANN401
+    async def mail(self, body: str, **changes: Any) -> api.Message:
         """Put a message in the inbox."""
         values: dict[str, Any] = {
             "id": self._next,
@@ -246,7 +246,7 @@ class FakeHive:
         self.calls.append(params)
         return api.AskResult(question=7)
 
-    async def _done(self, params: Any) -> Done:  # noqa: ANN401
+    async def _done(self, params: Any) -> Done:
         self.calls.append(params)
         return Done()
 
@@ -271,7 +271,7 @@ class FakeHive:
     async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
         return manager_api.AgentsResult(agents=())
 
-    async def _propose(self, params: Any) -> manager_api.ProposalResult:  # noqa: ANN401
+    async def _propose(self, params: Any) -> manager_api.ProposalResult:
         self.calls.append(params)
         return manager_api.ProposalResult(
             approval=3, commit="c" * 40, manifest_sha256="h", widens=("model",)
@@ -304,7 +304,7 @@ class FakeHive:
         self._inbox = again + self._inbox
         self._soon()
 
-    def _note(self, log: list[Any], params: Any) -> None:  # noqa: ANN401
+    def _note(self, log: list[Any], params: Any) -> None:
         log.append(params)
         self._soon()
 
@@ -383,7 +383,7 @@ class Home:
         self.session = self.root / "session"
         self.agents = self.root / "agents"
 
-    def load(self, **changes: Any) -> bytes:  # noqa: ANN401
+    def load(self, **changes: Any) -> bytes:
         """Write the pinned record of a manifest with these options."""
         data = record(**changes)
         (self.run / "manifest.json").write_bytes(data)

@@ -51,7 +51,7 @@ KEY = "sk-ant-the-real-one"
 MODEL = "claude-sonnet-5-5"
 
 
-def policy(**fields: Any) -> ModelPolicy:  # noqa: ANN401
+def policy(**fields: Any) -> ModelPolicy:
     """Return alice's policy, changed in ``fields``."""
     given = {
         "agent": "alice",
@@ -64,7 +64,7 @@ def policy(**fields: Any) -> ModelPolicy:  # noqa: ANN401
 
 def message(
     text: str = "hello",
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,
 ) -> dict[str, Any]:
     """Return a request as the CLI makes them, changed in ``fields``."""
     content = [{"type": "text", "text": text}]
@@ -163,7 +163,7 @@ class FakeHived:
         await self.until(lambda: len(self.settled) >= number)
         return self.settled[number - 1]
 
-    async def until(self, condition: Any) -> None:  # noqa: ANN401
+    async def until(self, condition: Any) -> None:
         """Return when ``condition`` holds; looked at after every call."""
         async with asyncio.timeout(PATIENCE_S):
             while not condition():

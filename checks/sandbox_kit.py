@@ -15,7 +15,7 @@ AGENT: Final = RunAs(62001, 62001) if os.geteuid() == 0 else None
 """Who runs in the sandbox: an unprivileged user, whoever runs the tests."""
 
 
-def run_inside(code: str, *binds: Bind, **options: Any) -> Completed:  # noqa: ANN401
+def run_inside(code: str, *binds: Bind, **options: Any) -> Completed:
     """Run ``code`` with our interpreter inside; ``options`` are SandboxSpec's."""
     runtime = python_runtime()
     env: Mapping[str, str] = {**runtime.env, **options.pop("env", {})}
@@ -31,7 +31,7 @@ def run_inside(code: str, *binds: Bind, **options: Any) -> Completed:  # noqa: A
         )
 
 
-def inside(expression: str, *binds: Bind, **options: Any) -> Any:  # noqa: ANN401
+def inside(expression: str, *binds: Bind, **options: Any) -> Any:
     """Return the value of a Python expression, evaluated inside."""
     done = run_inside(_EVALUATE.format(repr(expression)), *binds, **options)
     assert done.code == 0, done.stderr.decode()

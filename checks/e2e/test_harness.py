@@ -145,6 +145,8 @@ async def test_gate_holds_in_the_real_cli(home: Home, hive: FakeHive) -> None:
         assert results[0]["text"] == "allowed words"
         assert [r["is_error"] for r in results] == [False] + [True] * len(refused)
         assert all("Allowed patterns" in r["text"] for r in results[1:])
+        denied = hive.texts(TurnEventKind.DENIED)
+        assert [d["tool"] for d in denied] == ["Bash"] * len(refused)
         assert hive.ends[0].outcome is TurnOutcome.OK
         assert hive.ends[0].denials == len(refused)
         assert not marker.exists()

@@ -64,7 +64,7 @@ async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
 
 async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
     parked = asyncio.create_task(kit.broker.recv(holder(kit, "bob"), WAIT))
-    await kit.store.write(lambda tx: None)
+    await kit.store.write(lambda _tx: None)
     await settled()
     await send(kit, "alice", "bob")
     async with asyncio.timeout(10):
@@ -86,7 +86,7 @@ async def test_mail_that_comes_while_recv_looks_is_not_missed(kit: Kit) -> None:
 async def test_two_parked_recvs_are_refused(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    await kit.store.write(lambda tx: None)
+    await kit.store.write(lambda _tx: None)
     await settled()
     with pytest.raises(HiveError) as caught:
         await kit.broker.recv(bob, WAIT)
@@ -123,9 +123,7 @@ async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
     assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
-@pytest.mark.parametrize(
-    "outcome", [o for o in TurnOutcome if o is not TurnOutcome.OK]
-)
+@pytest.mark.parametrize("outcome", [o for o in TurnOutcome if o is not TurnOutcome.OK])
 async def test_a_turn_that_ends_badly_gives_everything_back(
     kit: Kit, outcome: TurnOutcome
 ) -> None:
@@ -157,7 +155,7 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    await kit.store.write(lambda tx: None)
+    await kit.store.write(lambda _tx: None)
     await settled()
     sending = asyncio.create_task(send(kit, "alice", "bob"))
     await asyncio.sleep(0)  # the send has claimed the waiter, nothing is stored yet

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -321,6 +322,25 @@ def test_other_tools_that_run_commands_pass_the_same_gate() -> None:
     assert watcher.refusal("Monitor", {"command": "git status"}) is None
     assert watcher.refusal("Monitor", {"command": "rm x"}) is not None
     assert watcher.refusal("REPL", {"code": "1"}) is not None
+
+
+async def test_hook_decides_and_tells() -> None:
+    told: list[tuple[str, str]] = []
+    watched = Gate(
+        tools=["Bash"], bash_allow=["git status"], refused=lambda *x: told.append(x)
+    )
+
+    async def decision(tool: str, arguments: Any) -> str:
+        call: Any = {"tool_name": tool, "tool_input": arguments}
+        answer: Any = await watched.hook(call, None, {"signal": None})
+        return str(answer["hookSpecificOutput"]["permissionDecision"])
+
+    assert await decision("Bash", {"command": "git status"}) == "allow"
+    assert told == []
+    assert await decision("Bash", {"command": "rm x"}) == "deny"
+    assert await decision("Bash", None) == "deny"  # whatever fails is a refusal
+    assert [tool for tool, _ in told] == ["Bash", "Bash"]
+    assert "could not judge" in told[1][1]
 
 
 # --- what the gate read is what bash runs ----------------------------------------

@@ -710,7 +710,7 @@ def replace_child(room: Room, body: str, patch: pytest.MonkeyPatch) -> None:
     (imports / "other_check.py").write_text(body + "\n")
     patch.syspath_prepend(str(imports))
 
-    def run(_: str, job: bytes, **options: Any) -> Ran:  # noqa: ANN401
+    def run(_: str, job: bytes, **options: Any) -> Ran:
         return run_module("other_check", job, **options)
 
     patch.setattr(quarantine, "run_module", run)

@@ -25,12 +25,12 @@ from pyglue.api.agent import (
     TurnEventKind,
     TurnEventParams,
 )
-from pyglue.harness.events import TEXT_LIMIT, Tally, clip, count, small
+from pyglue.harness.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.prompt import render
 from pyglue.jsonrpc import AGENT_LINE_LIMIT
 
 
-def mail(body: str, **changes: Any) -> Message:  # noqa: ANN401
+def mail(body: str, **changes: Any) -> Message:
     values: dict[str, Any] = {
         "id": 12,
         "sender": "operator",
@@ -150,7 +150,7 @@ def test_blocks_become_events() -> None:
         {"\ud800": "\udfff"},
     ],
 )
-def test_events_stay_small_and_encodable(hostile: Any) -> None:  # noqa: ANN401
+def test_events_stay_small_and_encodable(hostile: Any) -> None:
     heard = Heard()
     use = ToolUseBlock(id="t", name="X", input=hostile)
     heard.tally.take(AssistantMessage(content=[use], model="m"))
@@ -199,3 +199,9 @@ def test_clip_gives_text_that_can_be_sent(text: str) -> None:
 def test_small_keeps_what_is_small() -> None:
     value = {"a": [1, 2.5, None, True, "x"], "b": {"c": "d"}}
     assert small(value) == value
+
+
+@given(st.text() | st.just("\u200b" * 5000) | st.just("x" * 5000))
+def test_a_sentence_fits_its_field(text: str) -> None:
+    assert len(sentence(text)) <= 4000
+    assert sentence(text).isprintable()

@@ -22,7 +22,7 @@ from pyglue.tools.mcp import hive_server
 class NoHive:
     """A caller that nothing may call."""
 
-    async def call(self, *_: object, **__: object) -> Any:  # noqa: ANN401
+    async def call(self, *_: object, **__: object) -> Any:
         raise AssertionError("a preflight calls nothing")
 
 
@@ -43,7 +43,7 @@ def options(places: Places, loaded: Loaded) -> CliOptions:
     )
 
 
-async def checked(places: Places, **changes: Any) -> Checked:  # noqa: ANN401
+async def checked(places: Places, **changes: Any) -> Checked:
     loaded = load(record(**changes))
     return await check(options(places, loaded), loaded.manifest)
 

@@ -313,7 +313,7 @@ async def test_hive_mcp_offers_the_tools_of_its_socket(hive: FakeHive) -> None:
         assert json.loads(_text(me))["name"] == "bob"
 
 
-def _text(result: Any) -> str:  # noqa: ANN401
+def _text(result: Any) -> str:
     return str(result.content[0].text)
 
 

@@ -49,7 +49,7 @@ class Setup:
 
     async def post(
         self,
-        body: Any,  # noqa: ANN401
+        body: Any,
         path: str = PATH,
         **headers: str,
     ) -> tuple[int, str]:
@@ -58,7 +58,7 @@ class Setup:
         async with self.alice.post(path, data=data, headers=named) as answer:
             return answer.status, await answer.text()
 
-    async def refused(self, body: Any, path: str = PATH, **headers: str) -> str:  # noqa: ANN401
+    async def refused(self, body: Any, path: str = PATH, **headers: str) -> str:
         """Post, expect an error in the API's form, return its type and text."""
         status, text = await self.post(body, path, **headers)
         error = json.loads(text)

@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-def event(kind: str, **fields: Any) -> bytes:  # noqa: ANN401
+def event(kind: str, **fields: Any) -> bytes:
     data = json.dumps({"type": kind, **fields})
     return f"event: {kind}\ndata: {data}\n\n".encode()
 

@@ -12,26 +12,26 @@ from pyglue.relay.request import Checked, check
 
 
 def judge(
-    body: Any,  # noqa: ANN401
+    body: Any,
     *betas: str,
     counting: bool = False,
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,
 ) -> Checked:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return check(raw, betas, policy(**fields), counting=counting)
 
 
 def refusal(
-    body: Any,  # noqa: ANN401
+    body: Any,
     *betas: str,
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,
 ) -> HiveError:
     with pytest.raises(HiveError) as caught:
         judge(body, *betas, **fields)
     return caught.value
 
 
-def content(*blocks: Any) -> dict[str, Any]:  # noqa: ANN401
+def content(*blocks: Any) -> dict[str, Any]:
     return message(messages=[{"role": "user", "content": list(blocks)}])
 
 
@@ -151,7 +151,7 @@ def test_fields_that_are_not_listed(field: str) -> None:
         ["custom"],
     ],
 )
-def test_server_tools(kind: Any) -> None:  # noqa: ANN401
+def test_server_tools(kind: Any) -> None:
     tool = {"type": kind, "name": "t"}
     assert refusal(message(tools=[tool])).code is ErrorCode.FIELD_REFUSED
     added = {
@@ -197,7 +197,7 @@ def test_client_tools_go_up() -> None:
 
 @pytest.mark.parametrize("kind", ["image", "document"])
 @pytest.mark.parametrize("source", ["url", "file", "", None])
-def test_sources_that_the_models_side_would_fetch(kind: str, source: Any) -> None:  # noqa: ANN401
+def test_sources_that_the_models_side_would_fetch(kind: str, source: Any) -> None:
     block = {"type": kind, "source": {"type": source, "url": "http://x"}}
     nested = {"type": "tool_result", "tool_use_id": "1", "content": [block]}
     inside = {"type": "document", "source": {"type": "content", "content": [block]}}
@@ -209,7 +209,7 @@ def test_sources_that_the_models_side_would_fetch(kind: str, source: Any) -> Non
 @pytest.mark.parametrize(
     "kind", ["container_upload", "mcp_tool_use", "server_tool_use", "new", None, 1]
 )
-def test_blocks_that_are_not_listed(kind: Any) -> None:  # noqa: ANN401
+def test_blocks_that_are_not_listed(kind: Any) -> None:
     assert refusal(content({"type": kind})).code is ErrorCode.FIELD_REFUSED
 
 
@@ -232,7 +232,7 @@ def test_message_fields_that_are_not_listed() -> None:
         "a\nb",
     ],
 )
-def test_models_of_others(name: Any) -> None:  # noqa: ANN401
+def test_models_of_others(name: Any) -> None:
     error = refusal(message(model=name))
     assert error.code is ErrorCode.MODEL_NOT_ALLOWED
     assert error.message.startswith("model: ") and "\n" not in error.message

@@ -25,7 +25,7 @@ def inline(*steps: dict[str, Any]) -> str:
     return f"[message 1 from operator]\nSCRIPT: {json.dumps(steps)} and more"
 
 
-def user(*blocks: Any) -> dict[str, Any]:  # noqa: ANN401
+def user(*blocks: Any) -> dict[str, Any]:
     made = [{"type": "text", "text": b} if isinstance(b, str) else b for b in blocks]
     return {"role": "user", "content": made}
 
@@ -38,12 +38,12 @@ def result(text: str) -> dict[str, Any]:
 SAID = {"role": "assistant", "content": [{"type": "text", "text": "."}]}
 
 
-def asked(*messages: dict[str, Any], **fields: Any) -> Request:  # noqa: ANN401
+def asked(*messages: dict[str, Any], **fields: Any) -> Request:
     body = {"model": "claude-x", "messages": list(messages), **fields}
     return read_request(body, 100)
 
 
-def rules(*given: dict[str, Any], **fields: Any) -> Script:  # noqa: ANN401
+def rules(*given: dict[str, Any], **fields: Any) -> Script:
     return msgspec.convert({"rules": list(given), **fields}, Script)
 
 

@@ -42,7 +42,7 @@ def operator(hive: FakeHive, app: Flask) -> Operator:
     return Operator(hive, app, hive.new_session())
 
 
-def refuse(code: ErrorCode, sentence: str) -> Any:  # noqa: ANN401 - any method's
+def refuse(code: ErrorCode, sentence: str) -> Any:
     async def answer(_params: object) -> None:
         raise HiveError(code, sentence)
 
@@ -190,7 +190,7 @@ def test_the_whole_diff_as_text(operator: Operator) -> None:
     assert operator.get("/approvals/7/diff.txt?file=99").text == ""
 
 
-def decide(operator: Operator, **changed: str) -> Any:  # noqa: ANN401
+def decide(operator: Operator, **changed: str) -> Any:
     row = operator.hive.approvals[7].approval
     form = {"commit": row.commit, "manifest": row.manifest_sha256, "confirm": "yes"}
     return operator.post("/approvals/7/approve", {**form, **changed})
@@ -409,7 +409,7 @@ NASTY = (
 )
 
 
-def poison(value: Any) -> Any:  # noqa: ANN401 - whatever a struct holds
+def poison(value: Any) -> Any:
     """Return the same data with every free text replaced by hostile text."""
     if isinstance(value, msgspec.Struct):
         fixed = {"name", "agent", "asker", "sender", "recipient", "to", "role"}

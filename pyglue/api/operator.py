@@ -28,7 +28,6 @@ from pyglue.api.common import (
 from pyglue.api.diff import FileDiff
 from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
 
-
 # --- sessions -----------------------------------------------------------------
 
 
