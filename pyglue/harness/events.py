@@ -23,10 +23,12 @@ from claude_agent_sdk import (
 )
 
 from pyglue.api.agent import TurnEventKind
+from pyglue.display import visible
 
 TEXT_LIMIT: Final = 16 * 1024
 """Longest text in an event, in characters."""
 _VALUE_LIMIT: Final = 64 * 1024
+_SENTENCE_LIMIT: Final = 2000
 _ITEMS: Final = 64
 _DEPTH: Final = 6
 
@@ -102,15 +104,13 @@ class Tally:
             names = ("attempt", "max_retries", "retry_delay_ms", "error_status")
             self.emit(TurnEventKind.RETRY, {n: plain(data.get(n)) for n in names})
         elif message.subtype == "permission_denied":
-            self.denied(str(data.get("tool_name")), str(data.get("message")))
+            tool, reason = str(data.get("tool_name")), str(data.get("message"))
+            data = {"tool": clip(tool, 200), "reason": clip(reason)}
+            self.emit(TurnEventKind.DENIED, data)
         elif message.subtype == "compact_boundary":
             self.was_compacted = True
             details = data.get("compact_metadata")
             self.emit(TurnEventKind.COMPACTED, {"details": small(details)})
-
-    def denied(self, tool: str, reason: str) -> None:
-        """Emit that a tool call was refused."""
-        self.emit(TurnEventKind.DENIED, {"tool": clip(tool), "reason": clip(reason)})
 
 
 def tokens_read(usage: dict[str, Any]) -> int:
@@ -135,6 +135,11 @@ def small(value: object) -> Any:  # noqa: ANN401
     copy = plain(value)
     encoded = msgspec.json.encode(copy)
     return copy if len(encoded) <= _VALUE_LIMIT else clip(encoded.decode())
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` as one printable line that fits a field of the API."""
+    return visible(text, limit=_SENTENCE_LIMIT)[: 2 * _SENTENCE_LIMIT]
 
 
 def plain(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401

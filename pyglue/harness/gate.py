@@ -9,7 +9,7 @@ boundary is the container.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,8 +75,18 @@ class Pattern:
 class Gate:
     """Decides over tool calls of one agent; made once from its manifest."""
 
-    def __init__(self, *, tools: Sequence[str], bash_allow: Sequence[str]) -> None:
-        """``tools`` are the built-in tools allowed, ``bash_allow`` the patterns."""
+    def __init__(
+        self,
+        *,
+        tools: Sequence[str],
+        bash_allow: Sequence[str],
+        refused: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """``tools`` are the built-in tools allowed, ``bash_allow`` the patterns.
+
+        ``refused`` hears of each call that the hook refuses: tool and reason.
+        """
+        self._refused = refused
         self._tools = frozenset(tools)
         self._allow = tuple(bash_allow)
         self._patterns = [Pattern(text) for text in bash_allow]
@@ -92,6 +102,8 @@ class Gate:
         except Exception:
             _log.exception("the gate failed")
             reason = "The gate could not judge this call, so it is refused."
+        if reason is not None and self._refused is not None:
+            self._refused(str(call.get("tool_name")), reason)
         decided = PreToolUseHookSpecificOutput(
             hookEventName="PreToolUse",
             permissionDecision="allow" if reason is None else "deny",

@@ -28,6 +28,7 @@ from pyglue.api.agent import (
 )
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.harness.events import sentence
 from pyglue.harness.link import Link
 from pyglue.harness.notes import Notes
 from pyglue.harness.prompt import render
@@ -131,8 +132,13 @@ class Loop:
             await asyncio.wait_for(self._quiet.wait(), seconds)
 
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
-        """Wait for mail; return it with the connection that holds its leases."""
-        params = RecvParams(wait_seconds=_WAIT_S, max=_MOST)
+        """Wait for mail; return it with the connection that holds its leases.
+
+        After a turn that failed, one message at a time: a message that makes every
+        turn fail must not take the others with it.
+        """
+        most = 1 if self._failures else _MOST
+        params = RecvParams(wait_seconds=_WAIT_S, max=most)
         while True:
             connection = await self._link.connection()
             try:
@@ -212,5 +218,6 @@ class Loop:
         self._failures += 1
         seconds = self._pauses.after(self._failures)
         _log.info("waiting %.1f s: %s", seconds, detail)
-        self._link.say(state, f"Next try in {seconds:.0f} s. {detail or ''}".strip())
+        detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
+        self._link.say(state, sentence(detail))
         await asyncio.sleep(seconds)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import paths
-from pyglue.api.agent import CANCEL_TURN
+from pyglue.api.agent import CANCEL_TURN, TurnEventKind
 from pyglue.api.common import HarnessReport
 from pyglue.errors import HiveError
+from pyglue.harness.events import clip, sentence
 from pyglue.harness.forward import Forwarder
 from pyglue.harness.gate import Gate
 from pyglue.harness.link import Link
@@ -52,7 +53,7 @@ async def run(
     try:
         loaded = load(record)
     except HiveError as error:
-        problem = f"The pinned record cannot be used: {error.message}"
+        problem = sentence(f"The pinned record cannot be used: {error.message}")
         sha256 = fingerprint(record)
         report = HarnessReport(manifest_sha256=sha256, problem=problem)
         await _only_report(link, report, stop)
@@ -94,7 +95,13 @@ async def run(
 def _options(places: Places, loaded: Loaded, url: str, link: Link) -> CliOptions:
     manifest = loaded.manifest
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
-    gate = Gate(tools=manifest.allowed_tools, bash_allow=manifest.bash.allow)
+    gate = Gate(
+        tools=manifest.allowed_tools,
+        bash_allow=manifest.bash.allow,
+        refused=lambda tool, reason: link.emit(
+            TurnEventKind.DENIED, {"tool": clip(tool, 200), "reason": clip(reason)}
+        ),
+    )
     hive = hive_server(link, tools)
     return CliOptions(loaded, places, base_url=url, hive=hive, gate=gate)
 

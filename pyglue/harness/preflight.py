@@ -18,6 +18,7 @@ from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, SystemMessage
 
 from pyglue.api.common import ServerStatus
 from pyglue.display import visible
+from pyglue.harness.events import sentence
 from pyglue.harness.options import CliOptions, find_cli
 from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools.mcp import HIVE
@@ -26,7 +27,6 @@ TIMEOUT_S: Final = 90.0
 _LOCAL_COMMAND: Final = "/usage"
 _TAIL: Final = 4
 _SAID: Final = re.compile(r'MCP server "([^"]+)":? Server stderr: (.*)')
-_PROBLEM_LIMIT: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,11 @@ async def check(
         *_server_problems(manifest, reported, said),
     ]
     servers = tuple(_status(name, server) for name, server in reported.items())
-    return Checked(version, servers, visible_problem(problems))
-
-
-def visible_problem(problems: list[str]) -> str | None:
-    """Return problems as one line of bounded length; None if there are none."""
-    return visible(" ".join(problems), limit=_PROBLEM_LIMIT) if problems else None
+    return Checked(version, servers, sentence(" ".join(problems)) or None)
 
 
 def _failed(problem: str) -> Checked:
-    return Checked(None, (), visible_problem([problem]))
+    return Checked(None, (), sentence(problem))
 
 
 async def _init(client: ClaudeSDKClient) -> dict[str, Any]:

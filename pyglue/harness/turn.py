@@ -19,12 +19,10 @@ from claude_agent_sdk import (
 )
 
 from pyglue.api.agent import TurnOutcome
-from pyglue.display import visible
-from pyglue.harness.events import Tally, count, tokens_read
+from pyglue.harness.events import Tally, count, sentence, tokens_read
 
 INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
-_REASON_LIMIT: Final = 1000
 _TAIL: Final = 5
 _UNKNOWN_SESSION: Final = "No conversation found with session ID"
 
@@ -87,7 +85,7 @@ async def run_turn(
     except TimeoutError:
         failure = "The CLI did not stop when it was interrupted."
     except (ClaudeSDKError, OSError, ValueError) as error:
-        failure = _sentence(str(error), said)
+        failure = _failure(str(error), said)
     finally:
         await client.disconnect()
     return _ended(tally, failure, cancellation)
@@ -116,7 +114,7 @@ def _ended(tally: Tally, failure: str | None, cancellation: Cancellation) -> End
     else:
         outcome, reason = _judge(tally.result, tally.error)
     unknown = failure is not None and _UNKNOWN_SESSION in failure
-    reason = visible(reason, limit=_REASON_LIMIT) if reason else None
+    reason = sentence(reason) if reason else None
     if tally.result is None:
         return Ended(outcome, reason, is_unknown_session=unknown)
     result = tally.result
@@ -156,6 +154,6 @@ def _judge(result: ResultMessage, error: str | None) -> tuple[TurnOutcome, str |
     return outcome, why
 
 
-def _sentence(error: str, said: deque[str]) -> str:
+def _failure(error: str, said: deque[str]) -> str:
     tail = f" It wrote: {' / '.join(said)}" if said else ""
     return f"The CLI failed: {error}.{tail}"
