@@ -28,6 +28,8 @@ from pyglue.sandbox import own_places, reach
 LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 """Users without an entry in passwd, for a hive that root started by hand."""
 
+_DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
+"""Even when this process is killed, no part of the hive is left behind."""
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
 _CHILD_ENV: Final = {"PYTHONUNBUFFERED": "1", "HOME": "/nonexistent"}
@@ -90,8 +92,13 @@ class LocalHive:
         web = self._spawn(
             "hive-web", "pyglue.web.main", notify=True, uid=ids.web if ids else None
         )
-        self._spawn("hive-relay", "pyglue.relay.main", uid=ids.relay if ids else None)
-        await asyncio.gather(hived, web)
+        relay = self._spawn(
+            "hive-relay",
+            "pyglue.relay.main",
+            notify=True,
+            uid=ids.relay if ids else None,
+        )
+        await asyncio.gather(hived, web, relay)
 
     @property
     def _config_file(self) -> Path:
@@ -217,7 +224,7 @@ class LocalHive:
         self._logs.append(log)
         kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
         child = Child.start(
-            [sys.executable, "-P", "-m", module, *argv],
+            [*_DIE_WITH_US, sys.executable, "-P", "-m", module, *argv],
             env={
                 **kept,
                 "PYTHONUNBUFFERED": "1",

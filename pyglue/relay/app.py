@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -54,10 +55,18 @@ _log = logging.getLogger(__name__)
 class Relay:
     """Serves agents' doors. Make it inside the running loop."""
 
-    def __init__(self, config: HiveConfig) -> None:
-        """Raise ``config_invalid`` if the model's address is not right."""
+    def __init__(
+        self, config: HiveConfig, *, attached: Callable[[], object] = lambda: None
+    ) -> None:
+        """``attached`` is called whenever hived has told all that agents may ask.
+
+        Raises:
+            HiveError: ``config_invalid`` if the model's address is not right.
+        """
         self._upstream = Upstream(config.relay)
-        self.link = Link(config.layout, serve=self._open, drop=self._shut)
+        self.link = Link(
+            config.layout, serve=self._open, drop=self._shut, attached=attached
+        )
         self._doors: dict[str, list[Door]] = {}
         self._running: Counter[str] = Counter()
         self._settling: set[asyncio.Task[None]] = set()

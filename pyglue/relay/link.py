@@ -49,7 +49,15 @@ Drop = Callable[[str], Awaitable[None]]
 class Link:
     """Keeps the connection; ``serve`` and ``drop`` open and close an agent's door."""
 
-    def __init__(self, layout: Layout, *, serve: Serve, drop: Drop) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        serve: Serve,
+        drop: Drop,
+        attached: Callable[[], object],
+    ) -> None:
+        self._attached_now = attached
         self._layout = layout
         self._serve = serve
         self._drop = drop
@@ -135,6 +143,7 @@ class Link:
                 await self._gone(agent)
             self._connection = connection
             _log.info("connected to hived")
+            self._attached_now()
             doors = asyncio.create_task(self._doors())
             settled = asyncio.create_task(self._settle_kept())
             gone = asyncio.create_task(connection.wait_closed())

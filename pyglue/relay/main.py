@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+import sdnotify
+
 from pyglue import __version__
 from pyglue.config import HiveConfig, load
 from pyglue.errors import HiveError
@@ -23,7 +25,8 @@ async def serve(config: HiveConfig) -> None:
     Raises:
         HiveError: ``config_invalid`` if the model's address is not right.
     """
-    relay = Relay(config)
+    notifier = sdnotify.SystemdNotifier()
+    relay = Relay(config, attached=lambda: notifier.notify("READY=1"))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
