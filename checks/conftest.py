@@ -110,3 +110,12 @@ def _reason(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     return str(report.longrepr)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser's tests last.
+
+    Playwright's loop runs in the main thread from its first page to the end of the
+    session, and no asyncio test can run beside it.
+    """
+    items.sort(key=lambda item: "browser" in item.path.parent.name)

@@ -175,6 +175,18 @@ async def test_the_end_of_another_turn_is_refused(kit: Kit) -> None:
     assert caught.value.code is ErrorCode.CONFLICT
 
 
+async def test_limits_and_cancels_do_not_count_against_mail(tmp_path: Path) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(deliveries_max=2))
+    await kit.agent("bob")
+    await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="wait"))
+    bob = holder(kit, "bob")
+    for outcome in (TurnOutcome.RATE_LIMITED, TurnOutcome.CANCELLED, TurnOutcome.AUTH):
+        assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+        await end(kit, bob, await kit.broker.turn_start(bob, "haiku"), outcome)
+    assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+    await kit.store.close()
+
+
 async def test_a_message_that_never_finishes_goes_to_the_operator(
     tmp_path: Path,
 ) -> None:

@@ -38,6 +38,8 @@ from pyglue.store.messages import NewMessage
 _WINDOW_S: Final = 60.0
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
+_FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
+"""Outcomes that count against the mail of a turn; the others are not its fault."""
 _REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
 
 
@@ -231,9 +233,9 @@ class Broker:
         name = holder.agent.name
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (
-                f"Message {dead.id} from {dead.sender} to {dead.recipient} was handed "
-                f"out {self._limits.deliveries_max} times and never finished. It "
-                f"says:\n\n{dead.body}"
+                f"Message {dead.id} from {dead.sender} to {dead.recipient} failed "
+                f"{self._limits.deliveries_max} times and is given up. It says:\n\n"
+                f"{dead.body}"
             )
             letter = NewMessage(
                 sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
@@ -296,7 +298,8 @@ class Broker:
             if well:
                 rows.finish_turn(tx, agent.name, params.turn)
             else:
-                rows.release_turn(tx, agent.name, params.turn)
+                failed = params.outcome in _FAULTS
+                rows.release_turn(tx, agent.name, params.turn, failed=failed)
             return True
 
         ended = await self._store.write(end)

@@ -152,11 +152,16 @@ def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     )
 
 
-def release_turn(tx: Tx, agent: str, turn: int) -> None:
-    """The turn did not end well: its messages wait again."""
+def release_turn(tx: Tx, agent: str, turn: int, *, failed: bool) -> None:
+    """The turn did not end well: its messages wait again.
+
+    ``failed`` counts against them; a limit, a login or a cancel is not their fault.
+    """
     tx.execute(
-        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
+        "failures = failures + ? "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
+        int(failed),
         agent,
         turn,
     )
@@ -165,7 +170,8 @@ def release_turn(tx: Tx, agent: str, turn: int) -> None:
 def release_holder(tx: Tx, agent: str, holder: str) -> int:
     """The connection is gone: what it held waits again; return the count."""
     cursor = tx.execute(
-        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
+        "failures = failures + 1 "
         "WHERE recipient = ? AND state = 'held' AND holder = ?",
         agent,
         holder,
@@ -182,14 +188,14 @@ def release_all(tx: Tx) -> int:
     return int(cursor.rowcount)
 
 
-def bury(tx: Tx, recipient: str, deliveries_max: int) -> tuple[Message, ...]:
-    """Take out of the way what was handed out too often; return it."""
+def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[Message, ...]:
+    """Take out of the way what turns failed or died over too often; return it."""
     rows = tx.execute(
         "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
-        f"state = 'waiting' AND deliveries >= ? RETURNING {_COLUMNS}",
+        f"state = 'waiting' AND failures >= ? RETURNING {_COLUMNS}",
         tx.now,
         recipient,
-        deliveries_max,
+        failures_max,
     )
     return tuple(_message(row) for row in rows.fetchall())
 

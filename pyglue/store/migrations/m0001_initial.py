@@ -28,6 +28,7 @@ STATEMENTS: Final = (
         hop INTEGER NOT NULL,
         state TEXT NOT NULL,
         deliveries INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
         holder TEXT,
         turn INTEGER,
         done_at REAL

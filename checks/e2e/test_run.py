@@ -1,0 +1,124 @@
+"""``hive run`` and ``hive demo`` as a newcomer types them, in real processes."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from checks.hive_kit import free_port
+
+pytestmark = pytest.mark.needs("nix", "git", "bwrap")
+
+HIVE = (sys.executable, "-m", "pyglue.cli.hive")
+PATIENCE_S = 90
+
+
+def open_room(room: Path) -> Path:
+    """Let the users of a hive that root starts walk to ``room``."""
+    for passage in (room, *room.parents):
+        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
+            passage.chmod(passage.stat().st_mode | 0o011)
+    return room / "state"
+
+
+@asynccontextmanager
+async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run ``hive run`` until it says that it is ready."""
+    environment = {k: v for k, v in os.environ.items() if k != "ANTHROPIC_API_KEY"}
+    process = await asyncio.create_subprocess_exec(
+        *HIVE,
+        "run",
+        "--state",
+        str(state),
+        env=environment | {"HIVE_PORT": str(port)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = []
+    async with asyncio.timeout(PATIENCE_S):
+        while b"Ctrl-C stops it" not in (said[-1] if said else b""):
+            line = await process.stdout.readline()
+            assert line, b"".join(said).decode()
+            said.append(line)
+    text = b"".join(said).decode()
+    assert f"http://127.0.0.1:{port}/login?code=" in text
+    assert "scripted model" in text
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def parts(state: Path) -> list[int]:
+    """Return the processes that have anything of this hive's state open or named."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (entry / "cmdline").read_bytes() + os.fsencode(
+                " ".join(str(link.readlink()) for link in (entry / "fd").iterdir())
+            )
+        except OSError:
+            continue
+        if os.fsencode(state) in text and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+async def gone(state: Path) -> None:
+    """Return when no process of the hive is left."""
+    async with asyncio.timeout(30):
+        while left := parts(state):
+            await _ended(left[0])
+
+
+async def _ended(pid: int) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    await ended.wait()
+    loop.remove_reader(descriptor)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_run_serves_and_leaves_nothing_behind(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port) as process:
+        url = f"http://127.0.0.1:{port}/login"
+        answer = await asyncio.to_thread(urllib.request.urlopen, url)
+        assert answer.status == 200
+        assert parts(state)
+        process.send_signal(how)
+        code = await process.wait()
+        assert code == (-9 if how is signal.SIGKILL else 0)
+        await gone(state)
+
+
+async def test_demo_tells_its_story_in_json(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *HIVE, "demo", "--json", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    outcome = json.loads(out)
+    assert outcome["ok"] is True
+    names = [step["name"] for step in outcome["steps"]]
+    for name in ("start", "agents", "request", "proposal", "deployed", "answer"):
+        assert name in names
+    assert all(step["seconds"] <= outcome["seconds"] for step in outcome["steps"])
