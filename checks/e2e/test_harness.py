@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import pyglue
 from checks.harness_kit import (
     ECHO_SERVER,
     FakeHive,
@@ -474,6 +475,10 @@ async def test_manager_changes_and_proposes(
         assert b"".join(hive.chunks).startswith(b"PACK")
 
 
+OURS = (str(Path(pyglue.__file__).parents[1]), sys.prefix)
+"""Where this program lies, which may be below the /tmp that is hidden."""
+
+
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 async def test_works_without_any_network(home: Home, hive: FakeHive) -> None:
     """The real CLI in its own namespaces: nothing but the two sockets leads out."""
@@ -481,7 +486,9 @@ async def test_works_without_any_network(home: Home, hive: FakeHive) -> None:
     wrapper = [
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
         *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
-        *("--tmpfs", "/tmp", "--bind", str(home.root), str(home.root)),
+        *("--tmpfs", "/tmp"),
+        *(word for place in OURS for word in ("--ro-bind", place, place)),
+        *("--bind", str(home.root), str(home.root)),
     ]
     probe = subprocess.run(
         [*wrapper, "true"], capture_output=True, text=True, check=False
