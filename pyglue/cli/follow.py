@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.operator import AGENTS, SUBSCRIBE, SubscribeParams
+from pyglue.api.operator import AGENTS, STATUS, SUBSCRIBE, SubscribeParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
@@ -54,6 +54,10 @@ def agents_known(client: SyncClient, names: Iterable[str]) -> None:
 
     def look() -> bool | None:
         known = {agent.name for agent in client.call(AGENTS, NoParams()).agents}
+        for name in sorted(wanted - known):
+            for warning in client.call(STATUS, NoParams()).warnings:
+                if warning.startswith(f"{name} could not be made"):
+                    raise HiveError(ErrorCode.AGENT_NOT_RUNNING, warning)
         return True if wanted <= known else None
 
     until(client, look, what=f"the start of {', '.join(sorted(wanted))}")

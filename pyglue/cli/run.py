@@ -118,5 +118,9 @@ def _open_story(client: SyncClient) -> None:
     if any(message.body == told.request for message in sent):
         return
     say("The scripted scenario begins when the manager is up: watch the approvals.")
-    follow.agents_known(client, told.agents)
+    try:
+        follow.agents_known(client, told.agents)
+    except HiveError as error:
+        say(f"The scenario cannot begin. {error.message}")
+        return
     client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))

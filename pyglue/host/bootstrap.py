@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pyglue import __version__
@@ -43,7 +44,7 @@ from pyglue.nix import Evaluator
 from pyglue.paths import share
 from pyglue.store import events as event_rows
 from pyglue.store import messages
-from pyglue.store.database import Store, open_store
+from pyglue.store.database import Store, Tx, open_store
 
 _HOUSEKEEPING_S: Final = 600.0
 _EVENTS_KEPT_S: Final = 7 * 86400.0
@@ -289,7 +290,15 @@ async def _start_agents(
                 SETUP,
             )
         except HiveError as error:
-            _log.error("%s could not be made: %s", name, error.message)
+            text = f"{name} could not be made: {error.message}"
+            _log.error("%s", text)
+            services.views.warn(text)
+            data = {"text": text}
+            services.store.post(partial(_emit_warning, name=name, data=data))
+
+
+def _emit_warning(tx: Tx, name: str, data: dict[str, str]) -> None:
+    tx.emit("hive.warning", name, data)
 
 
 async def _housekeeping(store: Store, approvals: Approvals) -> None:

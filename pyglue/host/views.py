@@ -67,6 +67,11 @@ class Views:
         self._relay = relay
         self._config = config
         self._started_at = time.time()
+        self._notices: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Show a warning until hived starts again."""
+        self._notices.append(text)
 
     async def status(self) -> HiveStatus:
         """Return the hive at a glance."""
@@ -102,7 +107,8 @@ class Views:
 
     def _warnings(self) -> tuple[str, ...]:
         lost = ("The relay is not connected: agents reach no model.",)
-        return (*self._backend.warnings, *(() if self._relay.attached() else lost))
+        relay = () if self._relay.attached() else lost
+        return (*self._backend.warnings, *self._notices, *relay)
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""
