@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 45.0
 AGENTS = ("manager", "alice")
+API_KEY = "the-hives-own-key"
 
 
 def free_port() -> int:
@@ -231,8 +232,12 @@ async def running_hive(
     agents: tuple[str, ...] = AGENTS,
     timeouts: Timeouts | None = None,
     wait: bool = True,
+    upstream: str | None = None,
 ) -> AsyncIterator[Hive]:
-    """Run a hive in ``room`` for as long as the block takes."""
+    """Run a hive in ``room`` for as long as the block takes.
+
+    ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
+    """
     for passage in (room, *room.parents):
         if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
             with contextlib.suppress(PermissionError):
@@ -241,9 +246,10 @@ async def running_hive(
         LocalOptions(
             state=room / "state",
             port=free_port(),
-            api_key=None,
+            api_key=None if upstream is None else API_KEY,
             script=story.PATH,
             agents=agents,
+            upstream=upstream or LocalOptions.upstream,
             timeouts=timeouts or Timeouts(),
         ),
         lambda _text: None,

@@ -1,0 +1,499 @@
+"""What an agent cannot reach, tried from inside its real sandbox on a whole hive.
+
+alice may run Python, so the scripted model makes it run one program of probes; the
+tests judge what it found, and what came to the model. Addresses tried are the
+machine's own and 192.0.2.1, which is nobody's. The last test uses up the budget.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from checks.hive_kit import API_KEY, Hive, running_hive, script
+from pyglue.api import operator as api
+from pyglue.api.common import (
+    HELLO,
+    PROTOCOL,
+    AgentState,
+    HelloParams,
+    NoParams,
+)
+from pyglue.api.manager import LIST_AGENTS, AgentParams
+from pyglue.api.operator import OperationState
+from pyglue.cli.launcher import LOCAL_IDS
+from pyglue.config import Timeouts
+from pyglue.demo.scripted_model import ScriptedModel
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import connect
+from pyglue.process import RunAs, run
+from pyglue.sandbox import own_places, reach
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+NIX = """{
+  hyperhive.description = "tries to get out";
+  hyperhive.allowedRecipients = [ "operator" ];
+  hyperhive.allowedTools = [ "Bash" ];
+  hyperhive.bash.allow = [ "python3 *" ];
+  hyperhive.limits.costPerDayUsd = %s;
+}
+"""
+
+PROBES = '''
+import http.client, json, os, pathlib, socket, sys
+
+def attempt(family, address):
+    """Connect; say how it went."""
+    with socket.socket(family) as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            return type(error).__name__
+        return "connected"
+
+def tcp(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return attempt(family, (host, port))
+
+def unix(path):
+    return attempt(socket.AF_UNIX, path)
+
+class Model(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect("/run/hive/model.sock")
+
+def model(body=None, headers={}, method="POST", path="/v1/messages"):
+    """Ask the model's socket; return status and text."""
+    connection = Model("model")
+    connection.request(method, path, body and json.dumps(body), headers)
+    answer = connection.getresponse()
+    return [answer.status, answer.read().decode()]
+
+def rpc(*lines):
+    """Call the hive's socket, one after the other; return the answers."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect("/run/hive/hive.sock")
+        file, answers = sock.makefile("rb"), []
+        for line in lines:
+            sock.sendall(json.dumps(line).encode() + b"\\n")
+            answers.append(json.loads(file.readline()))
+        return answers
+
+def spoil(path):
+    """Try to replace a file."""
+    try:
+        pathlib.Path(path).write_bytes(b"mine")
+    except OSError as error:
+        return type(error).__name__
+    return "written"
+
+sources = json.loads(pathlib.Path("/state/probes.json").read_text())
+found = {}
+for name, source in sources.items():
+    try:
+        found[name] = eval(source)
+    except Exception as error:
+        found[name] = "failed: " + repr(error)
+pathlib.Path("/state/found.json").write_text(json.dumps(found))
+print("probes are done")
+'''
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """Return a request to the model that is right but for ``changes``."""
+    body = {
+        "model": "haiku",
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": "a probe"}],
+    }
+    return body | changes
+
+
+def block(**content: Any) -> dict[str, Any]:
+    """Return a request with one content block."""
+    return request(messages=[{"role": "user", "content": [content]}])
+
+
+URL = "https://192.0.2.1/"
+TOOL = {"type": "web_search_20250305", "name": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+RUN = {"type": "code_execution_20250825", "name": "code_execution"}
+SERVER = {"type": "url", "url": URL, "name": "out"}
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], int]] = {
+    "web search": (request(tools=[TOOL]), {}, 400),
+    "web fetch": (request(tools=[FETCH]), {}, 400),
+    "code execution": (request(tools=[RUN]), {}, 400),
+    "mcp servers": (request(mcp_servers=[SERVER]), {}, 400),
+    "container": (request(container="c"), {}, 400),
+    "unknown field": (request(callback=URL), {}, 400),
+    "image by url": (block(type="image", source={"type": "url", "url": URL}), {}, 400),
+    "file": (block(type="document", source={"type": "file", "file_id": "f"}), {}, 400),
+    "mcp result": (block(type="mcp_tool_use", id="m", name="n", input={}), {}, 400),
+    "beta": (request(), {"anthropic-beta": "mcp-client-2025-04-04"}, 400),
+    "files beta": (request(), {"anthropic-beta": "files-api-2025-04-14"}, 400),
+    "dearer model": (request(model="opus"), {}, 404),
+    "no such model": (request(model="gpt"), {}, 404),
+}
+ALICES_MODEL = "claude-haiku-5-5"
+FOREIGN_KEY = "sk-not-the-hives"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the probes found inside, the model outside, and who called the listener."""
+
+    found: dict[str, Any]
+    bodies: list[dict[str, Any]]
+    headers: list[dict[str, str]]
+    callers: list[str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def model() -> AsyncIterator[ScriptedModel]:
+    served = ScriptedModel()
+    await served.start()
+    yield served
+    await served.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(
+    tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel
+) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("hive")
+    timeouts = Timeouts(health_s=30.0, drain_s=5.0)
+    async with running_hive(room, timeouts=timeouts, upstream=model.address) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def listening(place: str) -> Iterator[list[str]]:
+    """Listen on a Unix socket with this name in the test's loop; give who called."""
+    callers: list[str] = []
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(place)
+        sock.listen()
+        sock.setblocking(False)
+        loop.add_reader(sock, lambda: callers.append(str(sock.accept())))
+        try:
+            yield callers
+        finally:
+            loop.remove_reader(sock)
+
+
+def probes(hive: Hive, tcp_port: int, abstract: str) -> dict[str, str]:
+    """Return what is tried, each as an expression over the program's functions."""
+    layout = hive.local.config.layout
+    sources = {
+        "internet": "tcp('192.0.2.1', 443)",
+        "loopback": f"tcp('127.0.0.1', {tcp_port})",
+        "loopback 6": f"tcp('::1', {tcp_port})",
+        "dashboard": f"tcp('127.0.0.1', {hive.local.config.web.port})",
+        "abstract": f"unix({chr(0) + abstract!r})",
+        "operator": f"unix({str(layout.operator_socket)!r})",
+        "relay": f"unix({str(layout.relay_socket)!r})",
+        "relay fds": f"unix({str(layout.relay_fds_socket)!r})",
+        "manager's hive": f"unix({str(layout.run('manager') / 'hive.sock')!r})",
+        "manager's model": f"unix({str(layout.run('manager') / 'model.sock')!r})",
+        "own hive": "unix('/run/hive/hive.sock')",
+        "sees": "sorted(os.listdir('/run/hive'))",
+        "interfaces": "[name for _, name in socket.if_nameindex()]",
+        "root": "sorted(os.listdir('/'))",
+        "processes": "[p for p in os.listdir('/proc') if p.isdigit()]",
+        "environment": "dict(os.environ)",
+        "own manifest": "spoil('/run/hive/manifest.json')",
+        "state of the hive": f"os.path.exists({str(layout.database)!r})",
+        "foreign key": (
+            f"model({request()!r}, {{'x-api-key': {FOREIGN_KEY!r}, "
+            f"'authorization': 'Bearer {FOREIGN_KEY}', 'cookie': 'a=b'}})"
+        ),
+        "files": "model(path='/v1/files', method='GET')",
+        "batches": f"model({request()!r}, path='/v1/messages/batches')",
+        "absolute": f"model({request()!r}, path='{URL}v1/messages')",
+        "connect": "model(path='192.0.2.1:443', method='CONNECT')",
+    }
+    for name, (body, headers, _status) in REFUSED.items():
+        sources[f"refused: {name}"] = f"model({body!r}, {headers!r})"
+    for name in ("list_agents", "submit_begin", "start", "approve", "login_code"):
+        hello = {"protocol": PROTOCOL, "client": "hive"}
+        lines = (call(1, "hello", **hello), call(2, name))
+        sources[f"rpc: {name}"] = f"rpc(*{lines!r})"
+    sources["rpc: no hello"] = f"rpc({call(1, 'whoami')!r})"
+    return sources
+
+
+def call(number: int, method: str, **params: Any) -> dict[str, Any]:
+    """Return a call as it goes over a socket."""
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+async def deploy(hive: Hive, nix: str) -> None:
+    """Bring alice under this agent.nix."""
+    operation = await hive.approve(await hive.propose("alice", nix))
+    assert (operation.state, operation.error) == (OperationState.DONE, None)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seen(hive: Hive, model: ScriptedModel) -> Seen:
+    """Let alice run the probes once; return what came of it."""
+    await deploy(hive, NIX % "5")
+    abstract = f"hive-test-{os.getpid()}"
+    state = hive.local.config.layout.agent_state("alice")
+    callers: list[str] = []
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.append("tcp")
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        with listening(f"\0{abstract}") as by_name:
+            port = server.sockets[0].getsockname()[1]
+            (state / "probes.json").write_text(json.dumps(probes(hive, port, abstract)))
+            (state / "probe.py").write_text(PROBES)
+            for name in ("probes.json", "probe.py"):
+                (state / name).chmod(0o644)
+            bash = {"command": "python3 /state/probe.py", "description": "probe"}
+            heard = {"to": "operator", "body": "{{result:probes are done|.+}}"}
+            await hive.send(
+                "alice",
+                script(
+                    {"tool": "Bash", "input": bash},
+                    {"tool": "mcp__hive__send", "input": heard},
+                    {"text": "done"},
+                ),
+            )
+            said = await hive.answer("alice", "")
+    assert said.body == "probes are done"
+    found = json.loads((state / "found.json").read_text())
+    return Seen(found, model.bodies, model.headers, callers + by_name)
+
+
+# --- what it reaches ----------------------------------------------------------------
+
+
+async def test_the_probes_can_tell_a_socket_that_is_there(seen: Seen) -> None:
+    assert seen.found["own hive"] == "connected"
+
+
+@pytest.mark.parametrize(
+    "name", ["internet", "loopback", "loopback 6", "dashboard", "abstract"]
+)
+async def test_no_network_reaches_out(seen: Seen, name: str) -> None:
+    assert seen.found[name] in ("OSError", "ConnectionRefusedError")
+
+
+async def test_nobody_called_the_listeners_of_the_host(seen: Seen) -> None:
+    assert seen.callers == []
+    assert seen.found["interfaces"] == ["lo"]
+
+
+@pytest.mark.parametrize(
+    "name", ["operator", "relay", "relay fds", "manager's hive", "manager's model"]
+)
+async def test_the_sockets_of_others_are_not_there(
+    hive: Hive, seen: Seen, name: str
+) -> None:
+    assert hive.local.config.layout.operator_socket.exists()
+    assert seen.found[name] == "FileNotFoundError"
+
+
+async def test_only_its_own_things_are_there(seen: Seen) -> None:
+    assert seen.found["sees"] == ["hive.sock", "manifest.json", "model.sock"]
+    assert not {"agents", "applied", "home", "root"} & set(seen.found["root"])
+    assert seen.found["state of the hive"] is False
+    assert len(seen.found["processes"]) < 20
+    assert seen.found["own manifest"] in ("OSError", "PermissionError")
+
+
+async def test_no_key_is_in_its_environment(seen: Seen) -> None:
+    assert seen.found["environment"]["PATH"]
+    assert API_KEY not in json.dumps(seen.found)
+
+
+# --- the model ------------------------------------------------------------------------
+
+
+async def test_the_hives_key_replaces_a_foreign_one(seen: Seen) -> None:
+    status, text = seen.found["foreign key"]
+    assert status == 200, text
+    for headers in seen.headers:
+        lower = {name.lower(): value for name, value in headers.items()}
+        assert lower["x-api-key"] == API_KEY
+        assert not {"authorization", "cookie"} & lower.keys()
+    assert FOREIGN_KEY not in str(seen.headers)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_reaches_outside_is_refused(seen: Seen, name: str) -> None:
+    status, text = seen.found[f"refused: {name}"]
+    assert status == REFUSED[name][2], text
+    error = json.loads(text)
+    assert error["type"] == "error"
+    assert error["error"]["message"].endswith(".")
+
+
+@pytest.mark.parametrize("name", ["files", "batches", "connect"])
+async def test_other_paths_are_refused(seen: Seen, name: str) -> None:
+    status, _text = seen.found[name]
+    assert 400 <= status < 500
+
+
+async def test_another_host_in_the_request_is_not_gone_to(seen: Seen) -> None:
+    status, text = seen.found["absolute"]
+    assert status == 200, text
+    assert json.loads(text)["content"] == [{"type": "text", "text": "OK."}]
+
+
+async def test_nothing_refused_came_to_the_model(seen: Seen) -> None:
+    probed = [b for b in seen.bodies if b["messages"] == request()["messages"]]
+    assert len(probed) == len(["foreign key", "absolute"])
+    assert {body["model"] for body in probed} == {ALICES_MODEL}
+    for body in seen.bodies:
+        assert "opus" not in body["model"]
+        assert not {"mcp_servers", "container", "callback"} & body.keys()
+        assert all("input_schema" in tool for tool in body.get("tools", []))
+    betas = {h.get("anthropic-beta", "") for h in seen.headers}
+    assert not any("mcp" in beta or "files" in beta for beta in betas)
+
+
+# --- methods that are not its own -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["list_agents", "submit_begin", "start", "approve", "login_code"]
+)
+async def test_an_agent_has_no_method_of_others(seen: Seen, name: str) -> None:
+    hello, answer = seen.found[f"rpc: {name}"]
+    assert hello["result"]["role"] == "agent"
+    assert answer["error"]["data"]["code"] == "unknown_method"
+
+
+async def test_nothing_is_answered_before_the_hello(seen: Seen) -> None:
+    (answer,) = seen.found["rpc: no hello"]
+    assert answer["error"]["data"]["code"] == "unknown_method"
+
+
+Socket = Callable[[Hive], Path]
+APPROVE = api.ApproveParams(id=1, commit="0" * 40, manifest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    "socket_of",
+    [
+        lambda hive: hive.local.config.layout.run("alice") / "hive.sock",
+        lambda hive: hive.local.config.layout.run("manager") / "hive.sock",
+        lambda hive: hive.local.config.layout.relay_socket,
+    ],
+    ids=["agent", "manager", "relay"],
+)
+async def test_only_the_operators_socket_approves(
+    hive: Hive, socket_of: Socket
+) -> None:
+    hello = HelloParams(protocol=PROTOCOL, client="hive")
+    connection = await connect(socket_of(hive), hello=hello)
+    calls: list[Awaitable[Any]] = [
+        connection.call(api.APPROVE, APPROVE),
+        connection.call(api.LOGIN_CODE, NoParams()),
+        connection.call(api.DOCTOR, NoParams()),
+        connection.call(HELLO, hello),
+    ]
+    for refused in calls:
+        with pytest.raises(HiveError) as caught:
+            await refused
+        assert caught.value.code is ErrorCode.UNKNOWN_METHOD
+    connection.close()
+
+
+async def test_the_operators_socket_has_no_managers_methods(hive: Hive) -> None:
+    with pytest.raises(HiveError) as caught:
+        await hive.operator.call(LIST_AGENTS, NoParams())
+    assert caught.value.code is ErrorCode.UNKNOWN_METHOD
+
+
+# --- users of the host ----------------------------------------------------------------
+
+CONNECT = """
+import socket, sys
+sock = socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[2]))
+try:
+    sock.connect(sys.argv[1])
+except OSError as error:
+    print(type(error).__name__)
+else:
+    print("connected")
+"""
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize(
+    ("user", "name", "answer"),
+    [
+        ("agent", "operator", "PermissionError"),
+        ("agent", "relay", "PermissionError"),
+        ("agent", "relay_fds", "PermissionError"),
+        ("relay", "operator", "PermissionError"),
+        ("web", "relay", "PermissionError"),
+        ("web", "relay_fds", "PermissionError"),
+        ("web", "operator", "connected"),
+        ("relay", "relay", "connected"),
+    ],
+)
+async def test_each_user_has_its_own_sockets(
+    hive: Hive, user: str, name: str, answer: str
+) -> None:
+    uid = getattr(LOCAL_IDS, user)
+    path = getattr(hive.local.config.layout, f"{name}_socket")
+    kind = "SOCK_SEQPACKET" if name == "relay_fds" else "SOCK_STREAM"
+    run_as = RunAs(uid, uid)
+    done = await run(
+        [sys.executable, "-I", "-c", CONNECT, str(path), kind],
+        env={"PATH": os.environ["PATH"]},
+        timeout=30,
+        run_as=run_as,
+        wrapper=reach(dict.fromkeys(own_places()), run_as),
+    )
+    assert (done.code, done.stdout.decode().strip()) == (0, answer), done.stderr
+
+
+# --- money ----------------------------------------------------------------------------
+
+
+async def test_over_budget_ends_the_turn_and_parks_the_agent(
+    hive: Hive, seen: Seen, model: ScriptedModel
+) -> None:
+    assert seen.found
+    await deploy(hive, NIX % "0.001")
+    unpaid = "this is not paid for"
+    await hive.send("alice", script({"text": unpaid}))
+
+    async def look() -> api.AgentView | None:
+        found = await hive.agent("alice")
+        return found if found.state is AgentState.OVER_BUDGET else None
+
+    parked = await hive.until(look, "alice over budget")
+    assert "Next try" in (parked.detail or "")
+    ended = [e for e in hive.events if e.kind == "turn.ended" and e.agent == "alice"]
+    assert ended[-1].data["outcome"] == "budget"
+    assert unpaid not in json.dumps(model.bodies)
+    waiting = await hive.operator.call(api.AGENT, AgentParams(agent="alice"))
+    assert waiting.agent.inbox == 1
