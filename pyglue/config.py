@@ -97,7 +97,7 @@ def load(path: Path) -> HiveConfig:
         HiveError: ``config_invalid`` with the field that is wrong.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=HiveConfig)
+        config = msgspec.json.decode(path.read_bytes(), type=HiveConfig)
     except OSError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
@@ -109,6 +109,15 @@ def load(path: Path) -> HiveConfig:
             ErrorCode.CONFIG_INVALID,
             f"The config file {path} is not right: {error}.",
         ) from error
+    for name in ("state_dir", "runtime_dir"):
+        place = getattr(config, name)
+        if not place.startswith("/") or "\0" in place:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"The config file {path} is not right: {name} must be an absolute "
+                f"path, not {place!a}.",
+            )
+    return config
 
 
 def dump(config: HiveConfig) -> bytes:

@@ -16,7 +16,6 @@ from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.operator import CheckState, OperationState
 from pyglue.cli.show import approval_text, table
 from pyglue.display import visible
-from pyglue.errors import HiveError
 from pyglue.jsonrpc import SyncClient
 
 _WAIT_S: Final = 180.0
@@ -43,17 +42,14 @@ class Command:
 
 
 def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
-    """Call hived and print; an error in ``--json`` is an object too."""
-    try:
-        client = SyncClient(socket, client="hive", timeout=_WAIT_S + 10)
-        answer = command.call(client, arguments)
-        client.close()
-    except HiveError as error:
-        if not arguments.json:
-            raise
-        problem = {"error": {"code": error.code.value, "message": error.message}}
-        sys.stdout.write(msgspec.json.encode(problem).decode() + "\n")
-        return 1
+    """Call hived and print.
+
+    Raises:
+        HiveError: what hived refused with, or that it does not answer.
+    """
+    client = SyncClient(socket, client="hive", timeout=_WAIT_S + 10)
+    answer = command.call(client, arguments)
+    client.close()
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(answer.result).decode() + "\n")
     else:

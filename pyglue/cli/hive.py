@@ -1,7 +1,8 @@
 """``hive``: everything that the dashboard does, and starting a local hive.
 
-Every command takes ``--json``. Errors are one sentence on stderr and exit code 1,
-wrong usage is 2. What agents wrote is printed with control characters made visible.
+Every command takes ``--json``. Errors are one sentence on stderr (an object on stdout
+with ``--json``) and exit code 1, wrong usage is 2. What agents wrote is printed with
+control characters made visible.
 """
 
 import argparse
@@ -11,12 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from pyglue import __version__
 from pyglue.cli import commands, demo, manifest, run
+from pyglue.display import visible
 from pyglue.errors import HiveError
 
 _DEFAULT_STATE: Final = ".hive"
 _SOCKET: Final = "/run/hyperhive/operator.sock"
+_LINE_MAX: Final = 2000
 
 
 def _socket(arguments: argparse.Namespace) -> Path:
@@ -64,13 +69,24 @@ def _remote(command: commands.Command) -> Callable[[argparse.Namespace], int]:
     return lambda arguments: commands.run(command, _socket(arguments), arguments)
 
 
+def _tell(error: HiveError, *, as_json: bool) -> None:
+    """Say what went wrong; with ``--json`` as an object on stdout."""
+    if as_json:
+        problem = {"error": {"code": error.code.value, "message": error.message}}
+        sys.stdout.write(msgspec.json.encode(problem).decode() + "\n")
+    else:
+        lines = error.message.split("\n")
+        text = "\n".join(visible(line, limit=_LINE_MAX) for line in lines)
+        sys.stderr.write(f"hive: {text}\n")
+
+
 def main() -> None:
     """Run one command and exit."""
     arguments = build_parser().parse_args()
     try:
         code = arguments.call(arguments)
     except HiveError as error:
-        sys.stderr.write(f"hive: {error.message}\n")
+        _tell(error, as_json=arguments.json)
         code = 1
     except BrokenPipeError:
         code = 1

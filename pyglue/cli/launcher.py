@@ -77,10 +77,10 @@ class LocalHive:
             HiveError: what kept a part from starting, with the end of its log.
         """
         state = self.options.state.resolve()
-        state.mkdir(parents=True, exist_ok=True)
-        (state / "logs").mkdir(exist_ok=True)
         self._room = Path(tempfile.mkdtemp(prefix="hive-"))
         self._room.chmod(0o711)
+        _make(state)
+        _free(self.options.port)
         upstream = self.options.upstream
         if self.options.api_key is None:
             upstream = self._start_model()
@@ -292,6 +292,33 @@ class _Readiness:
         """Stop listening; later messages are of no interest."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
+
+
+def _make(state: Path) -> None:
+    """Make the state directory, and see that it can be written."""
+    try:
+        logs = state / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        for directory in (state, logs):
+            tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The state directory {state} cannot be written: {error.strerror}. Choose "
+            "another with --state.",
+        ) from error
+
+
+def _free(port: int) -> None:
+    """See that the dashboard can listen, before anything is started."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The dashboard cannot listen on port {port} of 127.0.0.1: "
+            f"{os.strerror(error.errno)}. Choose another with --port or HIVE_PORT.",
+        ) from error
 
 
 def _write_secret(path: Path, text: str, uid: int | None) -> None:

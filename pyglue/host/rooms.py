@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 
@@ -27,7 +28,22 @@ class Rooms:
         self._ids = config.ids
 
     def prepare(self) -> None:
-        """Make the hive's own directories, and remove what a crash left in them."""
+        """Make the hive's own directories, and remove what a crash left in them.
+
+        Raises:
+            HiveError: ``config_invalid`` where hived may not write.
+        """
+        try:
+            self._prepare()
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"{error.filename or self._layout.state} cannot be used: "
+                f"{error.strerror}. Configure a state_dir and a runtime_dir that "
+                "hived may write.",
+            ) from error
+
+    def _prepare(self) -> None:
         layout = self._layout
         layout.state.mkdir(parents=True, exist_ok=True)
         if self._ids is None:
