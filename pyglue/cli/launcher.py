@@ -314,10 +314,11 @@ def _free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"The dashboard cannot listen on port {port} of 127.0.0.1: "
-            f"{os.strerror(error.errno)}. Choose another with --port or HIVE_PORT.",
+            f"The dashboard cannot listen on port {port} of 127.0.0.1: {reason}. "
+            "Choose another with --port or HIVE_PORT.",
         ) from error
 
 
