@@ -10,29 +10,27 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive
+from checks.cli_kit import HIVE, python
+from checks.hive_kit import Hive, free_port, running_hive
 from pyglue.api import operator as api
 from pyglue.api.common import PROTOCOL, NoParams
 from pyglue.config import HiveConfig, RelayConfig, dump, load
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
-from pyglue.process import RunAs, run
-from pyglue.sandbox import own_places, reach
+from pyglue.process import RunAs
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.needs("nix", "git", "bwrap"),
 ]
 
-HIVE = "pyglue.cli.hive"
 DAEMONS = ("pyglue.host.main", "pyglue.relay.main", "pyglue.web.main")
 NOBODY = RunAs(65534, 65534)
 ASKING = (
@@ -51,48 +49,6 @@ ASKING = (
     "restart alice",
     "doctor",
 )
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a process ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def refusal(self, *, code: int = 1) -> str:
-        """Return the sentence it ended with; it is one, and no traceback is near."""
-        assert "Traceback" not in self.out + self.err
-        assert self.code == code, self.err
-        last = self.err.strip().splitlines()[-1]
-        assert code == 2 or last[-1] in ".)?", last
-        return last
-
-    def error(self) -> dict[str, str]:
-        """Return the error object of ``--json``, which is all that it printed."""
-        assert (self.code, self.err) == (1, "")
-        error: dict[str, str] = json.loads(self.out.splitlines()[-1])["error"]
-        assert error.keys() == {"code", "message"}
-        return error
-
-
-async def python(
-    module: str,
-    *arguments: str | Path,
-    env: Mapping[str, str] | None = None,
-    run_as: RunAs | None = None,
-) -> Said:
-    """Run a module as a process, to its end."""
-    kept = {key: os.environ[key] for key in ("PATH",)}
-    done = await run(
-        [sys.executable, "-P", "-m", module, *map(str, arguments)],
-        env={**kept, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(env or {})},
-        timeout=60,
-        run_as=run_as,
-        wrapper=reach(dict.fromkeys(own_places()), run_as),
-    )
-    return Said(done.code, done.stdout.decode(), done.stderr.decode())
 
 
 # --- the command line, without a hive -----------------------------------------------
@@ -269,17 +225,45 @@ async def test_a_relay_would_send_the_key_in_the_clear(tmp_path: Path) -> None:
     assert "https://" in said.refusal()
 
 
+def only(directory: Path, *programs: str) -> str:
+    """Return a PATH with just these programs, for every user to walk to."""
+    directory.mkdir()
+    for passage in (directory, *directory.parents):
+        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
+            passage.chmod(passage.stat().st_mode | 0o011)
+    for name in programs:
+        found = shutil.which(name)
+        assert found is not None
+        (directory / name).symlink_to(found)
+    return str(directory)
+
+
+async def test_a_hive_without_git(tmp_path: Path) -> None:
+    path = only(tmp_path / "bin", "bwrap", "nix-instantiate", "setpriv")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", HIVE, "run"),
+        *("--state", str(tmp_path / "state"), "--port", str(free_port())),
+        env={"PATH": path, "HOME": "/nonexistent"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        while "Ctrl-C" not in "".join(said[-1:]):
+            said.append((await process.stdout.readline()).decode())
+            assert said[-1], said
+    process.terminate()
+    await process.communicate()
+    assert "could not be made: git was not found. Install git" in "".join(said)
+    assert "Traceback" not in "".join(said)
+
+
 async def test_hived_without_nix(tmp_path: Path) -> None:
     for place in ("/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin"):
         if (Path(place) / "nix-instantiate").exists():
             pytest.skip(f"hived finds Nix in {place}, whatever PATH says")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("bwrap", "git", "setpriv"):
-        found = shutil.which(name)
-        assert found is not None
-        (programs / name).symlink_to(found)
-    env = {"PATH": str(programs)}
+    env = {"PATH": only(tmp_path / "bin", "bwrap", "git", "setpriv")}
     said = await python("pyglue.host.main", "--config", config_file(tmp_path), env=env)
     assert "nix-instantiate was not found" in said.refusal()
 

@@ -1,0 +1,56 @@
+"""Run the project's own commands as processes, and judge how they end."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.process import RunAs, run
+from pyglue.sandbox import own_places, reach
+
+HIVE: Final = "pyglue.cli.hive"
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def refusal(self, *, code: int = 1) -> str:
+        """Return the sentence it ended with; it is one, and no traceback is near."""
+        assert "Traceback" not in self.out + self.err
+        assert self.code == code, self.err
+        last = self.err.strip().splitlines()[-1]
+        assert code == 2 or last[-1] in ".)?", last
+        return last
+
+    def error(self) -> dict[str, str]:
+        """Return the error object of ``--json``, which is all that it printed."""
+        assert (self.code, self.err) == (1, "")
+        error: dict[str, str] = json.loads(self.out.splitlines()[-1])["error"]
+        assert error.keys() == {"code", "message"}
+        return error
+
+
+async def python(
+    module: str,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    run_as: RunAs | None = None,
+) -> Said:
+    """Run a module as a process, to its end."""
+    kept = {key: os.environ[key] for key in ("PATH",)}
+    done = await run(
+        [sys.executable, "-P", "-m", module, *map(str, arguments)],
+        env={**kept, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(env or {})},
+        timeout=60,
+        run_as=run_as,
+        wrapper=reach(dict.fromkeys(own_places()), run_as),
+    )
+    return Said(done.code, done.stdout.decode(), done.stderr.decode())
