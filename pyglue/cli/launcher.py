@@ -32,7 +32,6 @@ _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 """Even when this process is killed, no part of the hive is left behind."""
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
-_CHILD_ENV: Final = {"PYTHONUNBUFFERED": "1", "HOME": "/nonexistent"}
 _KEPT_ENV: Final = (
     "PATH",
     "LANG",

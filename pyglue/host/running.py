@@ -66,7 +66,6 @@ class Running:
         elif operation.kind is OperationKind.RESTART or agent.harness is None:
             await self._restart(agent, record)
         self._audit.record(operation.requested_by, operation.kind.value, agent.name, {})
-        return None
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
         """Nothing to mend: the agent is stopped and says why."""

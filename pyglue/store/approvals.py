@@ -160,12 +160,6 @@ def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...
     return tuple(_row(row) for row in query.execute(tx.db))
 
 
-def unfinished(reader: Reader) -> tuple[ApprovalRow, ...]:
-    """Return what was approved and has not ended."""
-    query = ApprovalModel.select().where(ApprovalModel.state.in_(_OPEN))
-    return tuple(_row(row) for row in query.execute(reader.db))
-
-
 def decide(
     tx: Tx, number: int, state: ApprovalState, *, by: str, reason: str | None
 ) -> None:

@@ -269,11 +269,3 @@ def flow(
         limit,
     )
     return tuple(_message(row) for row in rows.fetchall())
-
-
-def participants(tx: Tx, number: int) -> tuple[str, str] | None:
-    """Return sender and recipient of a message, None if there is no such message."""
-    row = tx.execute(
-        "SELECT sender, recipient FROM message WHERE id = ?", number
-    ).fetchone()
-    return None if row is None else (str(row[0]), str(row[1]))
