@@ -30,6 +30,15 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 7000
     external_url: str = "http://127.0.0.1:7000"
     trusted_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    """Files with the certificate chain and its key; None: no TLS of our own."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose ``X-Forwarded-*`` headers are believed; none by default."""
+    agent_ports: bool = True
+    """Whether each agent also has a port on loopback that leads to its page."""
+    terminal: bool = True
+    """Whether operators may open a terminal in an agent's container."""
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,10 +50,19 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What no agent.nix can exceed; None means no limit."""
+    """What no agent.nix can exceed; None means no limit.
+
+    ``memory_max`` is a size such as ``2G``, ``cpu_quota`` percent of one core,
+    ``mcp_commands`` the programs (as an agent.nix names them) that may be servers.
+    """
 
     models: tuple[str, ...] | None = None
     cost_per_day_usd: float | None = None
+    tokens_per_day: int | None = None
+    turns_per_hour: int | None = None
+    memory_max: str | None = None
+    cpu_quota: int | None = None
+    mcp_commands: tuple[str, ...] | None = None
     network: bool = True
 
 
@@ -68,12 +86,49 @@ class MessageLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     hops_max: int = 64
 
 
+class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Days that something is kept after it is of no more use."""
+
+    messages_days: float = 90.0
+    history_days: float = 7.0
+    stats_days: float = 400.0
+    events_days: float = 7.0
+
+
+class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the nixos-container backend makes systems from, and how it runs them.
+
+    ``nixpkgs`` is the locked nixpkgs and ``framework`` this project's own flake, both
+    as store paths; ``revision`` names the framework's revision. ``modules`` are files
+    of the host's administrator that every container gets.
+    """
+
+    nixpkgs: str
+    framework: str
+    revision: str
+    system: str = "x86_64-linux"
+    modules: tuple[str, ...] = ()
+    private_users: str = "pick"
+    evaluate_s: float = 120.0
+    build_s: float = 3600.0
+    network_ranges: tuple[str, ...] = ("10.231.0.0/16",)
+    """IPv4 ranges that containers with a network get their addresses from."""
+
+
+class DeclaredAgent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An agent that the configuration names; ``source`` None is ``agents/<name>``."""
+
+    name: str
+    source: str | None = None
+
+
 class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that is configured."""
 
     state_dir: str
     runtime_dir: str
     backend: str = "local"
+    """``local`` or ``nixos-container``."""
     ids: Ids | None = None
     web: WebConfig = WebConfig()
     relay: RelayConfig = RelayConfig()
@@ -81,8 +136,13 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     messages: MessageLimits = MessageLimits()
     nixpkgs_lib: str | None = None
-    agents: tuple[str, ...] = ("manager",)
-    """Agents that are made from ``agents/<name>`` at first start."""
+    agents: tuple[DeclaredAgent, ...] = (DeclaredAgent(name="manager"),)
+    """Agents that are made, and approved, at first start."""
+    retention: Retention = Retention()
+    nixos: NixosConfig | None = None
+    """What the ``nixos-container`` backend needs; None on the local one."""
+    operators_gid: int | None = None
+    """The group whose members may use ``operator.sock``; None: only who runs us."""
 
     @property
     def layout(self) -> Layout:

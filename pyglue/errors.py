@@ -58,6 +58,7 @@ class ErrorCode(StrEnum):
     CONFIG_INVALID = "config_invalid"
     STORE_LOCKED = "store_locked"
     DEPLOY_FAILED = "deploy_failed"
+    BUILD_FAILED = "build_failed"
 
 
 class HiveError(Exception):

@@ -19,7 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue.config import HiveConfig, Ids, RelayConfig, Timeouts, WebConfig, dump
+from pyglue.config import (
+    DeclaredAgent,
+    HiveConfig,
+    Ids,
+    RelayConfig,
+    Timeouts,
+    WebConfig,
+    dump,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
 from pyglue.process import Child, LogFile, RunAs
@@ -153,7 +161,7 @@ class LocalHive:
                 upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
             ),
             timeouts=self.options.timeouts,
-            agents=self.options.agents,
+            agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 
     def _runtime(self, state: Path) -> Path:

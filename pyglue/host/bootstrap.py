@@ -273,7 +273,7 @@ async def _start_agents(
 ) -> None:
     """Run what should run, and make the agents that the config names."""
     await lifecycle.start_wanted(interrupted)
-    for name in services.config.agents:
+    for name in (declared.name for declared in services.config.agents):
         known = services.registry.find(name)
         if (known is not None and known.record is not None) or name in interrupted:
             continue

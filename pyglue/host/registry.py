@@ -72,6 +72,7 @@ class Agent:
             network=record.typed.network,
             memory_max=None if memory is None else memory_bytes(memory),
             cpu_quota=limits.cpu_quota,
+            system=record.system,
         )
 
 

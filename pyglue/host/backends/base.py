@@ -33,8 +33,9 @@ class ContainerEvent:
 class AgentSpec:
     """All that a backend needs to run an agent.
 
-    ``record`` is the canonical pinned record, byte for byte what was approved.
-    ``memory_max`` is in bytes, ``cpu_quota`` in percent of one core.
+    ``record`` is the canonical pinned record, byte for byte what was approved, and
+    ``system`` its toplevel's ``.drv`` (None on the local backend). ``memory_max`` is
+    in bytes, ``cpu_quota`` in percent of one core.
     """
 
     name: str
@@ -43,6 +44,7 @@ class AgentSpec:
     network: bool
     memory_max: int | None
     cpu_quota: int | None
+    system: str | None = None
 
 
 class Backend(ABC):
@@ -58,6 +60,20 @@ class Backend(ABC):
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""
 
+    async def build(self, spec: AgentSpec) -> str | None:
+        """Build what ``spec`` needs, and return the system that it will run in.
+
+        May take long; touches nothing that runs. None where there is nothing to
+        build. Raises HiveError ``build_failed`` with the end of the log.
+        """
+        del spec
+        return None
+
+    async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:
+        """At hived's start: return the agents that run already and are left alone."""
+        del specs
+        return frozenset()
+
     @abstractmethod
     async def apply(self, spec: AgentSpec) -> None:
         """Make ``spec`` what the next start runs; never touches what runs now."""
@@ -69,6 +85,10 @@ class Backend(ABC):
     @abstractmethod
     async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
         """Stop the container and everything in it, by force after ``grace_s``."""
+
+    async def remove(self, name: str) -> None:
+        """Forget the (stopped) container; the agent's own directories stay."""
+        del name
 
     @abstractmethod
     def running(self, name: str) -> bool:
