@@ -16,7 +16,7 @@ from pyglue.config import HiveConfig
 from pyglue.web import auth, errors, formats, rpc
 from pyglue.web.live import Hub
 from pyglue.web.text import clip, finalize
-from pyglue.web.views import agents, api, approvals, login, overview, stream
+from pyglue.web.views import agents, api, approvals, login, overview, stream, vendor
 
 _BODY_LIMIT: Final = 2 * 1024 * 1024
 """Bytes of one request: a message of 256 KiB, each byte of it escaped, fits."""
@@ -48,6 +48,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     for module in (login, overview, approvals, agents, api):
         app.register_blueprint(module.blueprint)
     stream.init(app, known.hub)
+    vendor.init(app, web)
     return app
 
 

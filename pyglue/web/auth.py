@@ -191,7 +191,7 @@ def after(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-    if request.endpoint != "static":
+    if request.endpoint not in {"static", "vendor.vendor"}:
         headers["Cache-Control"] = "no-store"
     if g.get("flash_taken"):
         response.delete_cookie(_FLASH_COOKIE)

@@ -1,0 +1,54 @@
+"""The libraries that pages use: only the named files, only to who is logged in."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from checks import fake_hive
+from checks.fake_hive import FakeHive
+from checks.web_kit import Operator, make_app
+from pyglue.paths import share
+from pyglue.web.views import vendor
+
+
+@pytest.fixture(scope="module")
+def hive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
+    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
+    with fake_hive.running(socket) as started:
+        yield started
+
+
+@pytest.fixture
+def operator(hive: FakeHive) -> Operator:
+    return Operator(hive, make_app(hive), hive.new_session())
+
+
+@pytest.fixture
+def stranger(hive: FakeHive) -> Operator:
+    return Operator(hive, make_app(hive))
+
+
+@pytest.mark.parametrize("name", sorted(vendor.FILES))
+def test_every_named_library_is_served(operator: Operator, name: str) -> None:
+    answer = operator.get(f"/static/vendor/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"].endswith("max-age=86400")
+    assert answer.headers["Content-Type"].startswith(("text/javascript", "text/css"))
+
+
+@pytest.mark.parametrize(
+    "name", ["axe.js", "..%2f..%2fpackage.json", "package.json", "uplot.js.map"]
+)
+def test_nothing_else_is_served(operator: Operator, name: str) -> None:
+    assert operator.get(f"/static/vendor/{name}").status_code == 404
+
+
+def test_a_stranger_gets_no_library(stranger: Operator) -> None:
+    assert stranger.get("/static/vendor/uplot.js").status_code != 200
+
+
+def test_what_is_pinned_names_no_host() -> None:
+    lock = (share() / "web" / "package-lock.json").read_text()
+    assert '"resolved"' not in lock
+    assert not re.search(r"https?://", lock)
