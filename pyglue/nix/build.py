@@ -1,0 +1,107 @@
+"""Build an approved system: the first time that anything of it is built or fetched.
+
+Called by the ``nixos-container`` backend at deploy. The builds run in Nix's sandbox,
+which the host's settings cannot switch off by mistake, under a limit of wall time;
+cancelling ends the client, and with it the daemon's builds. What a build prints is
+hostile: it goes to ``log`` line by line, bounded and made visible, and nowhere else.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.hoststore import HostStore, check_path, is_derivation
+from pyglue.process import Child, describe_exit, find_program
+
+_LINE_MAX: Final = 500
+_LINES_MAX: Final = 20_000
+_TAIL: Final = 30
+_GRACE_S: Final = 10.0
+
+
+class Builder:
+    """Builds derivations in the host's store; one for a hived.
+
+    ``timeout`` is in seconds for a whole system. ``sandbox`` False is for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        sandbox: bool = True,
+        store: HostStore | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._sandbox = sandbox
+        self._store = store or HostStore()
+
+    async def realise(self, drv: str, *, root: Path, log: Callable[[str], None]) -> str:
+        """Build ``drv`` and return its store path, kept by the gc root ``root``.
+
+        ``log`` is called in the event loop with each line that is printed.
+
+        Raises:
+            HiveError: ``build_failed`` with the end of the log; what cannot be started.
+        """
+        if not is_derivation(drv):
+            raise HiveError(
+                ErrorCode.INTERNAL, "What was approved is not a derivation."
+            )
+        lines: deque[str] = deque(maxlen=_TAIL)
+        said = 0
+
+        def on_line(text: str) -> None:
+            nonlocal said
+            said += 1
+            shown = visible(text, limit=_LINE_MAX)
+            lines.append(shown)
+            if said <= _LINES_MAX:
+                log(shown)
+            elif said == _LINES_MAX + 1:
+                log(f"[more than {_LINES_MAX} lines; the rest is not kept]")
+
+        await asyncio.to_thread(root.parent.mkdir, parents=True, exist_ok=True)
+        child = Child.start(
+            self._command(drv, root), env=self._store.environment, on_line=on_line
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                code = await child.wait()
+        except TimeoutError as error:
+            raise _failed(
+                f"It did not end in {self._timeout:g} s and was stopped.", lines
+            ) from error
+        finally:
+            await child.terminate(_GRACE_S)
+        if code != 0:
+            raise _failed(f"Nix ended with {describe_exit(code)}.", lines)
+        return await self._built(root)
+
+    def _command(self, drv: str, root: Path) -> list[str]:
+        return [
+            *(find_program("nix-store"), "--realise", drv),
+            *("--add-root", str(root)),
+            *("--option", "sandbox", "true" if self._sandbox else "false"),
+            *("--option", "sandbox-fallback", "false"),
+            *("--option", "keep-failed", "false"),
+            *("--timeout", str(max(1, int(self._timeout)))),
+        ]
+
+    async def _built(self, root: Path) -> str:
+        """Read the path from the gc root: nothing that a build prints is believed."""
+        return check_path(str(await asyncio.to_thread(root.readlink)))
+
+
+def _failed(why: str, lines: deque[str]) -> HiveError:
+    tail = tuple(lines)
+    text = "\n".join(tail)
+    return HiveError(
+        ErrorCode.BUILD_FAILED,
+        f"The system could not be built. {why} The end of the log:\n{text}",
+        details={"log": list(tail)},
+    )
