@@ -3,6 +3,8 @@
 // keeping what the reader typed, opened and focused. Events come over one WebSocket,
 // or as SSE where that does not connect. Lost connections resume where they were.
 
+import "./keys.js";
+import { notify } from "./notify.js";
 import { showTurnEvent } from "./turn.js";
 
 const DEBOUNCE_MS = 120;
@@ -101,7 +103,9 @@ function receive(text) {
   if (message.type === "event") {
     if (message.seq <= seq) return;
     seq = message.seq;
+    page.dataset.seen = seq;
     if (message.kind === "turn.event") return showTurnEvent(message);
+    notify(message);
     for (const section of document.querySelectorAll("[data-fragment]"))
       if (wants(section, message)) refresh(section);
   } else if (message.type === "gap") {

@@ -1,0 +1,41 @@
+"""The keyboard: it moves and shows, and decides nothing by itself."""
+
+from playwright.sync_api import expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+
+
+def test_j_and_k_walk_through_what_waits(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.keyboard.press("j")
+    first = dashboard.waiting().first
+    expect(first.locator(":focus")).to_have_count(1)
+    page.keyboard.press("j")
+    expect(first.locator(":focus")).to_have_count(0)
+    page.keyboard.press("k")
+    expect(first.locator(":focus")).to_have_count(1)
+
+
+def test_a_opens_the_approval_and_then_goes_to_its_button(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.keyboard.press("a")
+    page.wait_for_url(f"{site.url}/approvals/7")
+    dashboard.live()
+    page.keyboard.press("a")
+    expect(page.get_by_test_id("approve")).to_be_focused()
+    page.keyboard.press("d")
+    expect(page.get_by_label("Why? The manager reads it.")).to_be_focused()
+    page.keyboard.type("ad?")  # typed, not obeyed
+    expect(page.get_by_label("Why? The manager reads it.")).to_have_value("ad?")
+    assert site.hive.called("approve") == site.hive.called("deny") == []
+
+
+def test_the_question_mark_lists_the_keys(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.keyboard.press("?")
+    expect(page.get_by_test_id("keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("keys")).to_be_hidden()

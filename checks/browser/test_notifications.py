@@ -1,0 +1,127 @@
+"""Notifications, with the permission granted and the browser's own Notification."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+
+# Keeps what was shown, and still shows it.
+_RECORD = """
+window.shown = [];
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    window.shown.push({ title, notification: this });
+    const root = document.documentElement;
+    root.dataset.shown = window.shown.length;
+    this.addEventListener("show", () => {
+      root.dataset.onscreen = Number(root.dataset.onscreen ?? 0) + 1;
+    });
+  }
+};
+"""
+
+
+@pytest.fixture
+def granted(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.grant_permissions(["notifications"], origin=site.url)
+    context.add_init_script(_RECORD)
+    yield context
+    context.close()
+
+
+def _open(context: BrowserContext, site: Site) -> Dashboard:
+    return Dashboard(context.new_page(), site.url).log_in(site.link()).live()
+
+
+def _titles(page: Page) -> list[str]:
+    return page.evaluate("window.shown.map((one) => one.title)")
+
+
+def _settle(site: Site, page: Page) -> None:
+    """Wait until everything emitted before has gone through the page."""
+    seq = site.hive.emit("agent.changed", "alice", what="problem")
+    expect(page.locator("body")).to_have_attribute("data-seen", str(seq))
+
+
+def test_each_item_is_told_once_with_a_link(
+    site: Site, granted: BrowserContext
+) -> None:
+    dashboard = _open(granted, site)
+    page = dashboard.page
+    assert _titles(page) == []  # nothing at page load
+    site.hive.emit("approval.created", "alice", approval=7)
+    site.hive.emit("question.asked", "bob", question=4, to="operator")
+    site.hive.emit("question.asked", "bob", question=5, to="alice")
+    site.hive.emit(
+        "message.sent", "operator", id=31, sender="carol", recipient="operator"
+    )
+    site.hive.emit("message.sent", "bob", id=32, sender="carol", recipient="bob")
+    expect(page.locator("html")).to_have_attribute("data-shown", "3")
+    _settle(site, page)
+    assert _titles(page) == [
+        "alice waits for your approval",
+        "bob asks you something",
+        "carol wrote to you",
+    ]
+    expect(page.locator("html")).to_have_attribute("data-onscreen", "3")
+    page.evaluate("window.shown[0].notification.onclick()")
+    page.wait_for_url(f"{site.url}/approvals/7")
+
+
+def test_two_tabs_tell_once(site: Site, granted: BrowserContext) -> None:
+    pages = [_open(granted, site).page for _ in range(2)]
+    site.hive.emit("approval.created", "alice", approval=7)
+    for page in pages:
+        _settle(site, page)
+    assert sum(len(_titles(page)) for page in pages) == 1
+
+
+def test_mute_is_kept(site: Site, granted: BrowserContext) -> None:
+    dashboard = _open(granted, site)
+    page = dashboard.page
+    bell = page.get_by_test_id("bell")
+    expect(bell).to_have_attribute("data-state", "on")
+    bell.click()
+    expect(bell).to_have_attribute("data-state", "muted")
+    page.reload()
+    expect(bell).to_have_attribute("data-state", "muted")
+    dashboard.live()
+    site.hive.emit("approval.created", "alice", approval=7)
+    _settle(site, page)
+    assert _titles(page) == []
+    bell.click()
+    site.hive.emit("approval.created", "alice", approval=8)
+    expect(page.locator("html")).to_have_attribute("data-shown", "1")
+
+
+def test_it_asks_only_when_told_to(site: Site, browser: Browser) -> None:
+    context = browser.new_context()
+    context.add_init_script(
+        "Notification.requestPermission = async () => {"
+        "  document.documentElement.dataset.asked = 'yes'; return 'default'; }"
+    )
+    page = _open(context, site).page
+    bell = page.get_by_test_id("bell")
+    expect(bell).to_have_attribute("data-state", "off")
+    expect(page.locator("html")).not_to_have_attribute("data-asked", "yes")
+    bell.click()
+    expect(page.locator("html")).to_have_attribute("data-asked", "yes")
+    context.close()
+
+
+def test_it_says_why_where_the_context_is_not_secure(
+    site: Site, browser: Browser
+) -> None:
+    context = browser.new_context()
+    context.add_init_script(
+        "Object.defineProperty(window, 'isSecureContext', { get: () => false })"
+    )
+    page = _open(context, site).page
+    page.get_by_test_id("bell").click()
+    expect(page.get_by_test_id("bell-why")).to_contain_text("https")
+    context.close()

@@ -1,0 +1,95 @@
+// Desktop notifications: a new approval, a new question and a message to the operator
+// each tell once. Only live events tell, so a page load never does; of several tabs the
+// first to claim an item tells. Mute is kept for this browser.
+
+const MUTED = "hive-muted";
+const CLAIMED = "hive-notified";
+const CLAIMS_KEPT = 200;
+
+const bell = document.getElementById("bell");
+const why = document.getElementById("bell-why");
+
+const KINDS = {
+  "approval.created": (event) => ({
+    key: `approval-${event.data.approval}`,
+    title: `${event.agent} waits for your approval`,
+    link: `/approvals/${Number(event.data.approval)}`,
+  }),
+  "question.asked": (event) => event.data.to === "operator" && ({
+    key: `question-${event.data.question}`,
+    title: `${event.agent} asks you something`,
+    link: `/#question-${Number(event.data.question)}`,
+  }),
+  "message.sent": (event) => event.data.recipient === "operator" && ({
+    key: `message-${event.data.id}`,
+    title: `${event.data.sender} wrote to you`,
+    link: `/messages/${Number(event.data.id)}`,
+  }),
+};
+
+function blocked() {
+  if (!window.isSecureContext)
+    return "Notifications need https, or http on localhost: browsers refuse them on this address.";
+  if (!("Notification" in window)) return "This browser has no notifications.";
+  if (Notification.permission === "denied")
+    return "Notifications are blocked for this site in the browser's settings.";
+  return null;
+}
+
+function muted() {
+  return localStorage.getItem(MUTED) === "yes";
+}
+
+function draw() {
+  const reason = blocked();
+  const on = !reason && Notification.permission === "granted" && !muted();
+  const off = !reason && Notification.permission === "granted" && muted();
+  bell.dataset.state = reason ? "blocked" : on ? "on" : off ? "muted" : "off";
+  bell.textContent = on ? "Mute" : off ? "Unmute" : "Notify me";
+  bell.setAttribute("aria-label", on ? "Mute notifications" : off ? "Unmute notifications" : "Enable notifications");
+  bell.hidden = false;
+}
+
+function explain(text) {
+  why.textContent = text ?? "";
+  why.hidden = !text;
+}
+
+async function pressed() {
+  const reason = blocked();
+  if (reason) return explain(why.hidden ? reason : null);
+  if (Notification.permission === "granted") {
+    localStorage.setItem(MUTED, muted() ? "no" : "yes");
+  } else {
+    await Notification.requestPermission();
+    localStorage.setItem(MUTED, "no");
+    explain(blocked());
+  }
+  draw();
+}
+
+// True for the one tab that may tell about the item.
+function claim(key) {
+  return navigator.locks.request("hive-notify", () => {
+    const known = JSON.parse(localStorage.getItem(CLAIMED) ?? "[]");
+    if (known.includes(key)) return false;
+    localStorage.setItem(CLAIMED, JSON.stringify([...known, key].slice(-CLAIMS_KEPT)));
+    return true;
+  });
+}
+
+export async function notify(event) {
+  const item = KINDS[event.kind]?.(event);
+  if (!item || blocked() || Notification.permission !== "granted" || muted()) return;
+  if (!(await claim(`${item.key}@${event.at}`))) return;
+  const shown = new Notification(item.title, { body: "hyperhive", tag: item.key });
+  shown.onclick = () => {
+    window.focus();
+    shown.close();
+    location.assign(item.link);
+  };
+}
+
+bell.addEventListener("click", pressed);
+window.addEventListener("storage", draw); // muted in another tab
+draw();
