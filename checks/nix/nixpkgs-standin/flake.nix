@@ -1,22 +1,12 @@
 {
-  description = "As much of nixpkgs as `nix flake check` of this repository needs, offline";
+  description = "As much of nixpkgs as hyperhive's flake and systems need, offline";
 
   outputs = _: {
     legacyPackages = builtins.listToAttrs (
       map
         (system: {
           name = system;
-          value.runCommand =
-            name: _: script:
-            derivation {
-              inherit name system;
-              builder = "/bin/sh";
-              args = [
-                "-c"
-                script
-              ];
-              PATH = "/usr/bin:/bin";
-            };
+          value = { inherit (import ./pkgs.nix { inherit system; }) runCommand; };
         })
         [
           "x86_64-linux"

@@ -1,0 +1,146 @@
+# What every agent's container gets, beside what its agent.nix sets. `manifest` is what
+# ./manifest.nix gives; `uid` the number that agents have on the host and in containers.
+#
+# The backend binds /run/hive (sockets and pinned record, read-only), /state, /session
+# and, for the manager, /agents and /applied; nothing else of the host is there.
+{
+  manifest,
+  name,
+  manager,
+  uid,
+  framework,
+}:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.hive;
+  inherit (lib) mkDefault mkIf mkOption types;
+
+  # Where pyglue/paths.py (INSIDE) has them.
+  own = [
+    "/state"
+    "/session"
+  ];
+in
+{
+  imports = [ ./options.nix ];
+
+  options.hive = {
+    package = mkOption {
+      type = types.package;
+      default = pkgs.hyperhive or (pkgs.callPackage (framework + "/package.nix") { });
+      description = "The hive's own programs, of which hive-agent runs in the container.";
+    };
+    claudeCode = mkOption {
+      type = types.package;
+      default = pkgs.claude-code;
+      description = "The Claude Code CLI that turns run.";
+    };
+    nameservers = mkOption {
+      type = types.listOf types.str;
+      default = [
+        "9.9.9.9"
+        "1.1.1.1"
+      ];
+      description = "Resolvers of a container with a network: it cannot reach the host's.";
+    };
+  };
+
+  config = {
+    boot.isNspawnContainer = true;
+    system.stateVersion = mkDefault "26.05";
+    nixpkgs.config.allowUnfreePredicate = mkDefault (
+      package: lib.getName package == "claude-code"
+    );
+
+    # The host's Nix daemon is nobody's business here.
+    nix.enable = mkDefault false;
+    documentation.enable = mkDefault false;
+
+    networking = {
+      hostName = mkDefault name;
+      useDHCP = mkDefault false;
+      useHostResolvConf = mkDefault false;
+      # The backend's rules are on the host, where the container does not reach.
+      firewall.enable = mkDefault manifest.network;
+      nameservers = mkIf manifest.network (mkDefault cfg.nameservers);
+    };
+
+    users.users.agent = {
+      isNormalUser = true;
+      createHome = false;
+      home = "/state";
+      inherit uid;
+      group = "agent";
+      description = "The agent";
+    };
+    users.groups.agent.gid = uid;
+
+    environment.systemPackages = [
+      cfg.package
+      cfg.claudeCode
+      pkgs.bashInteractive
+      pkgs.coreutils
+      pkgs.git
+    ];
+
+    systemd.services.hive-agent = {
+      description = "The agent's harness";
+      wantedBy = [ "multi-user.target" ];
+      unitConfig = {
+        RequiresMountsFor = [ "/run/hive" ] ++ own;
+        StartLimitIntervalSec = 0;
+      };
+      environment = {
+        HOME = "/state";
+        # Repositories in /agents belong to the same number on the host.
+        GIT_CONFIG_COUNT = "1";
+        GIT_CONFIG_KEY_0 = "safe.directory";
+        GIT_CONFIG_VALUE_0 = "*";
+        # What agent.nix puts into environment.systemPackages is found here.
+        PATH = lib.mkForce "/run/current-system/sw/bin";
+      };
+      serviceConfig = {
+        ExecStart = "${cfg.package}/bin/hive-agent";
+        User = "agent";
+        Group = "agent";
+        WorkingDirectory = "/state";
+        StandardOutput = "journal";
+        StandardError = "journal";
+        SyslogIdentifier = "hive-agent";
+        Restart = "always";
+        RestartSec = 1;
+        KillMode = "mixed";
+        TimeoutStopSec = 10;
+
+        CapabilityBoundingSet = "";
+        LockPersonality = true;
+        NoNewPrivileges = true;
+        PrivateDevices = true;
+        PrivateTmp = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHome = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectSystem = "strict";
+        ReadWritePaths = own ++ lib.optional manager "/agents";
+        RestrictAddressFamilies = [
+          "AF_UNIX"
+          "AF_INET"
+          "AF_INET6"
+          "AF_NETLINK"
+        ];
+        RestrictRealtime = true;
+        RestrictSUIDSGID = true;
+        SystemCallArchitectures = "native";
+      };
+    };
+  };
+}

@@ -1,0 +1,24 @@
+# The systems of a hive's agents, for its generated flake: h-NAME for each directory
+# in agents/. `directory` is what pyglue/nix/flake.py wrote; hive.json its settings.
+{ nixpkgs, directory }:
+let
+  hive = builtins.fromJSON (builtins.readFile (directory + "/hive.json"));
+
+  configuration = name: {
+    name = "h-${name}";
+    value =
+      let
+        here = directory + "/agents/${name}";
+      in
+      {
+        config.system.build.toplevel = import ./system.nix {
+          inherit nixpkgs name;
+          inherit (hive) system uid modules;
+          agent = here + "/config";
+          manifest = here + "/manifest.json";
+          manager = name == "manager";
+        };
+      };
+  };
+in
+builtins.listToAttrs (map configuration (builtins.attrNames (builtins.readDir (directory + "/agents"))))
