@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe
 
@@ -49,7 +50,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "chromium": _chromium,
     "git": lambda: _program("git", "git"),
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
-    "nspawn": lambda: _program("systemd-nspawn", "systemd-container"),
+    "nspawn": why_not,
     "root": _root,
 }
 

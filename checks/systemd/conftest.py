@@ -1,0 +1,66 @@
+"""Fixtures of the systemd group: one tree, one booted host for all, fresh ones."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from checks.systemd.machine import Machine, booted, tail
+from checks.systemd.tree import disk, tree
+
+_TAIL: Final = 150
+_MACHINES: Final = pytest.StashKey[list[Machine]]()
+_numbers: Final = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember the hosts that run, to tell of them when a test fails."""
+    config.stash[_MACHINES] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    """Add the end of each host's journal to a failed test's report."""
+    report = yield
+    if report.failed:
+        for machine in item.config.stash[_MACHINES]:
+            report.sections.append(("Journal of the test host", tail(machine, _TAIL)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def debian(request: pytest.FixtureRequest) -> Path:
+    """The tree that hosts boot; says so when it has to be made."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            os.write(2, f"{text}\n".encode())
+
+    return tree(say)
+
+
+def _boot(config: pytest.Config, debian: Path) -> Iterator[Machine]:
+    name = f"hive-{os.getpid()}-{next(_numbers)}"
+    machines = config.stash[_MACHINES]
+    with disk() as room, booted(debian, room, name) as machine:
+        machines.append(machine)
+        yield machine
+        machines.remove(machine)
+
+
+@pytest.fixture(scope="session")
+def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
+    """One host for all tests that leave it as it was."""
+    yield from _boot(pytestconfig, debian)
+
+
+@pytest.fixture
+def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
+    """A host of the test's own."""
+    yield from _boot(pytestconfig, debian)

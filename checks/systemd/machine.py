@@ -1,0 +1,312 @@
+"""A host with systemd as PID 1, for tests: booted, entered, and thrown away.
+
+``booted`` boots the tree on an overlay in a systemd-nspawn of its own, with this
+checkout and its environment read-only below ``TOOLS``. It is as much of a host as the backend needs: systemd,
+machined, journald, D-Bus, Nix, and containers in it. What it is not: it has no
+memory, cpu or pids controller, and no network but loopback.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from checks.systemd.tree import mirror, suite
+
+TOOLS: Final = "/opt/hive-test"
+"""``bin`` has our programs, in the host and, by the stand-in, in containers."""
+CHECKOUT: Final = f"{TOOLS}/checkout"
+"""Where they find us: at its own place it might be below a home, which units hide."""
+
+_VENV: Final = f"{TOOLS}/venv"
+_PYTHON: Final = (f"{_VENV}/bin/{Path(sys.executable).name}", "-P")
+_HERE: Final = Path(__file__).resolve().parent
+_CHECKOUT: Final = _HERE.parents[1]
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_BOOT_S: Final = 120.0
+_STOP_S: Final = 30.0
+_MODULES: Final = {
+    "hive": "pyglue.cli.hive",
+    "hive-agent": "pyglue.harness.main",
+    "hive-mcp": "pyglue.cli.mcp",
+    "hive-relay": "pyglue.relay.main",
+    "hive-web": "pyglue.web.main",
+    "hived": "pyglue.host.main",
+    "nixos-container": "checks.systemd.nixos_container",
+    "scripted-model": "pyglue.demo.scripted_model",
+}
+
+
+def why_not() -> str | None:
+    """Return why no host can be booted here, None if one can."""
+    if os.geteuid() != 0:
+        return "needs root: sudo make test"
+    for program, package in (
+        ("systemd-nspawn", "systemd-container"),
+        ("debootstrap", "debootstrap"),
+        ("nsenter", "util-linux"),
+    ):
+        if shutil.which(program) is None:
+            return f"{program} is not installed (Debian: apt install {package})"
+    if suite() is None or mirror() is None:
+        return "no Debian package mirror for this machine's release is configured"
+    if Path(sys.base_prefix).parts[1:2] in (("home",), ("root",)):
+        return (
+            f"the interpreter of the environment, {sys.base_prefix}, is below a home, "
+            "which units do not see; make .venv with /usr/bin/python3"
+        )
+    if not any(_cgroup_roots()):
+        return "this machine has no cgroup tree that may be written"
+    return None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Machine:
+    """A booted host. ``leader`` is its PID 1, seen from here; ``room`` its disk."""
+
+    leader: int
+    room: Path
+
+    @property
+    def root(self) -> Path:
+        """Its root directory, for files and sockets. Absolute links lead astray."""
+        return Path(f"/proc/{self.leader}/root")
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        timeout: float = 120.0,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run a program in it, as root."""
+        done = subprocess.run(
+            ("nsenter", "-t", str(self.leader), "-a", "--", *argv),
+            env={"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            said = f"{done.stdout}{done.stderr}"
+            raise AssertionError(f"{' '.join(argv)}: {done.returncode}\n{said}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def python(self, code: str, *argv: str, check: bool = True) -> Done:
+        """Run our own interpreter in it."""
+        env = {"PYTHONPATH": CHECKOUT}
+        return self.run(*_PYTHON, "-c", code, *argv, check=check, env=env)
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Return a unit's properties."""
+        asked = ",".join(properties)
+        out = self.run("systemctl", "show", unit, f"--property={asked}").out
+        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file in it."""
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        place.chmod(mode)
+
+    def journal(self, *arguments: str) -> str:
+        """Return its journal, as journalctl prints it with these arguments."""
+        return self.run("journalctl", "--no-pager", "-o", "short", *arguments).out
+
+
+@contextlib.contextmanager
+def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
+    """Boot ``tree`` as the host ``name``, with its /var and /nix in ``room``.
+
+    These two are on a real disk: an overlay cannot be mounted with mapped owners,
+    which binds into containers are.
+    """
+    shutil.copytree(tree / "var", room / "var", symlinks=True)
+    (room / "nix/store").mkdir(parents=True)
+    (room / "var/log/journal").mkdir(exist_ok=True)
+    _tools(room / "tools")
+    with _cgroup(name) as enter, _ready_socket(room / "notify") as ready:
+        process = subprocess.Popen(
+            _argv(tree, room, name),
+            env={
+                "PATH": _PATH,
+                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                "NOTIFY_SOCKET": str(room / "notify"),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=(room / "console").open("wb"),
+            stderr=subprocess.STDOUT,
+            preexec_fn=enter,  # before nspawn looks where it is
+            start_new_session=True,
+        )
+        try:
+            machine = Machine(_leader(ready, process, room), room)
+            _settle(machine)
+            yield machine
+            _stop(machine, process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _interpreter() -> tuple[str, ...]:
+    """Return what the environment's interpreter needs beside the tree's /usr."""
+    place = Path(sys.base_prefix)
+    return () if place.is_relative_to("/usr") else (str(place),)
+
+
+def _argv(tree: Path, room: Path, name: str) -> tuple[str, ...]:
+    return (
+        *("setpriv", "--pdeathsig", "KILL", "--", "systemd-nspawn", "--boot"),
+        *("-D", str(tree), "-M", name, "--volatile=overlay", f"--hostname={name}"),
+        *("--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes"),
+        *("--private-network", "--link-journal=no", "--resolv-conf=off"),
+        f"--bind={room}/var:/var",
+        f"--bind={room}/nix:/nix",
+        f"--bind-ro={room}/tools:{TOOLS}",
+        f"--bind-ro={room}/tools/bin:/usr/local/bin",
+        f"--bind-ro={_CHECKOUT}:{CHECKOUT}",
+        f"--bind-ro={sys.prefix}:{_VENV}",
+        *(f"--bind-ro={place}" for place in _interpreter()),
+    )
+
+
+def _tools(place: Path) -> None:
+    """Put our programs where PATH finds them, each run by our own interpreter."""
+    for name in ("bin", "checkout", "venv"):
+        (place / name).mkdir(parents=True)
+    for name, module in _MODULES.items():
+        script = place / "bin" / name
+        run = f'exec {" ".join(_PYTHON)} -m {module} "$@"'
+        script.write_text(f"#!/bin/sh\nexport PYTHONPATH={CHECKOUT}\n{run}\n")
+        script.chmod(0o755)
+    seen_inside = ("/usr", TOOLS, *_interpreter())
+    flags = "".join(f"--bind-ro={place}\n" for place in seen_inside)
+    (place / "container-flags").write_text(flags)
+
+
+# --- start and stop -------------------------------------------------------------------
+
+
+def _cgroup_roots() -> Iterator[Path]:
+    """Give the hierarchies that systemd uses: one, or two on an older set-up."""
+    if (_CGROUPS / "cgroup.procs").exists():
+        places = [_CGROUPS]
+    else:
+        places = [_CGROUPS / "unified", _CGROUPS / "systemd"]
+    for place in places:
+        if os.access(place / "cgroup.procs", os.W_OK):
+            yield place
+
+
+@contextlib.contextmanager
+def _cgroup(name: str) -> Iterator["_Enter"]:
+    """Make a group for the host: two in one would share nspawn's own groups."""
+    groups = [root / f"host-{name}" for root in _cgroup_roots()]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    try:
+        yield _Enter(tuple(group / "cgroup.procs" for group in groups))
+    finally:
+        for group in groups:
+            for place, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(place).rmdir()
+
+
+@dataclass(frozen=True)
+class _Enter:
+    """Moves the calling process into the groups."""
+
+    members: tuple[Path, ...]
+
+    def __call__(self) -> None:
+        for place in self.members:
+            place.write_text(str(os.getpid()))
+
+
+@contextlib.contextmanager
+def _ready_socket(path: Path) -> Iterator[socket.socket]:
+    """Listen for what nspawn tells whoever started it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+        ready.bind(str(path))
+        ready.settimeout(1.0)
+        yield ready
+
+
+def _leader(
+    ready: socket.socket, process: "subprocess.Popen[bytes]", room: Path
+) -> int:
+    """Return the host's PID 1 when it says that it is up."""
+    leader, up, left = 0, False, _BOOT_S
+    while not (leader and up):
+        if process.poll() is not None or left <= 0:
+            said = (room / "console").read_text(errors="replace")
+            raise AssertionError(f"the test host did not boot:\n{said[-4000:]}")
+        try:
+            message = ready.recv(4096).decode()
+        except TimeoutError:
+            left -= 1.0
+            continue
+        for line in message.splitlines():
+            if line.startswith("X_NSPAWN_LEADER_PID="):
+                leader = int(line.partition("=")[2])
+            up = up or line == "READY=1"
+    return leader
+
+
+def _settle(machine: Machine) -> None:
+    """Wait for everything that boots; give sandboxes in it a whole /proc.
+
+    A user namespace may mount /proc only where one is to be seen that nothing is
+    mounted over; nspawn mounts over parts of the host's.
+    """
+    state = machine.run("systemctl", "is-system-running", "--wait", check=False)
+    if state.out.strip() != "running":
+        failed = machine.run("systemctl", "--failed", "--no-pager").out
+        raise AssertionError(f"the test host is {state.out}{failed}")
+    machine.run("mkdir", "-p", "-m", "0700", "/run/hive-test", "/run/hive-test/proc")
+    machine.run("mount", "-t", "proc", "proc", "/run/hive-test/proc")
+    unit = (_HERE / "container" / "container@.service").read_text()
+    text = unit.replace("@here@", f"{CHECKOUT}/checks/systemd/container")
+    machine.write("/etc/systemd/system/container@.service", text)
+    machine.run("systemctl", "daemon-reload")
+
+
+def _stop(machine: Machine, process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(machine.leader, signal.SIGRTMIN + 4)  # what systemd powers off at
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def tail(machine: Machine, lines: int) -> str:
+    """Return the end of a host's journal, for somebody who looks at a failure."""
+    with contextlib.suppress(AssertionError, OSError, subprocess.SubprocessError):
+        return machine.journal("-n", str(lines))
+    return "its journal cannot be read"
