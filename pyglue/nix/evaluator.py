@@ -11,8 +11,6 @@ is not reproducible (``currentTime``), so its result is pinned and never made ag
 import asyncio
 import json
 import math
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,28 +19,21 @@ from typing import Any, Final
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
+from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
-from pyglue.nix.log import EvalError, Problem, Roots, read_problems
+from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
 
-_PROGRAM: Final = "nix-instantiate"
-_PLACES: Final = "/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin"
 _OUTPUT_MAX: Final = 4 * 1024 * 1024
 _MEMORY_MAX: Final = 1536 * 1024 * 1024
 _OPTIONS_MAX: Final = 1000
 _OPTION_LENGTH_MAX: Final = 500
 _FLAGS: Final = (
     *("--eval", "--strict", "--json", "--store", "dummy://"),
-    *("--log-format", "internal-json", "--restrict-eval"),
-    *("--option", "allowed-uris", ""),
-    *("--option", "allow-import-from-derivation", "false"),
-    *("--option", "allow-unsafe-native-code-during-evaluation", "false"),
-    *("--option", "experimental-features", ""),
+    *RESTRICTED,
 )
-# Signals as the sandbox reports them, and as a direct child does.
-_KILLED: Final = frozenset({-6, -9, -11, -24, -25, 134, 137, 139, 152, 153})
-_EXHAUSTED: Final = ("out of memory", "bad_alloc", "stack overflow", "heap sections")
+_SUBJECT: Final = "agent.nix"
 
 
 @dataclass(frozen=True)
@@ -69,6 +60,7 @@ class Evaluator:
         nixpkgs_lib: Path | None = None,
     ) -> None:
         self._timeout = timeout
+        self._limits = Limits(_SUBJECT, timeout, _MEMORY_MAX)
         self._lib = nixpkgs_lib
         self._fence: Fence | None = None
 
@@ -87,7 +79,7 @@ class Evaluator:
         Raises:
             HiveError: ``missing_program`` or ``config_invalid``, with what to do.
         """
-        _program()
+        program()
         self._lib_directory()
         self.fence()
 
@@ -116,7 +108,7 @@ class Evaluator:
         with fence.seeing(directories) as seen:
             done = await self._run(fence, seen)
             if done.code != 0:
-                raise _explain(done, seen, self._timeout)
+                raise self._limits.explain(done, _roots(seen))
         return _read_result(done.stdout)
 
     async def _run(self, fence: Fence, seen: Seen) -> Completed:
@@ -146,7 +138,7 @@ class Evaluator:
                 )
             except HiveError as error:
                 if error.code == ErrorCode.TIMEOUT:
-                    raise _too_long(self._timeout) from error
+                    raise self._limits.too_long() from error
                 if error.code == ErrorCode.TOO_LARGE:
                     raise _too_much_output() from error
                 raise
@@ -155,7 +147,7 @@ class Evaluator:
         """Return what Nix runs behind, chosen at the first call. Blocking, then."""
         fence = self._fence
         if fence is None:
-            fence = self._fence = Fence(_program())
+            fence = self._fence = Fence(program())
         return fence
 
     def _lib_directory(self) -> Path | None:
@@ -171,60 +163,15 @@ class Evaluator:
         )
 
 
-def _program() -> Path:
-    """Find nix-instantiate by a path that names the program itself.
-
-    Raises:
-        HiveError: ``missing_program`` with what to install.
-    """
-    found = shutil.which(_PROGRAM, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
-    if found is None:
-        raise HiveError(
-            ErrorCode.MISSING_PROGRAM,
-            "nix-instantiate was not found, so no agent.nix can be read. Install Nix "
-            "(Debian: apt install nix-bin) and put it on the PATH.",
-            details={"program": _PROGRAM},
-        )
-    beside = Path(found).resolve().with_name(_PROGRAM)
-    return beside if beside.exists() else Path(found).absolute()
-
-
-def _explain(done: Completed, seen: Seen, timeout: float) -> EvalError:
-    """Make an error of an evaluation that ended with an exit code."""
+def _roots(seen: Seen) -> Roots:
     inside = seen.inside
-    roots = Roots(
+    return Roots(
         inside["agent"], inside["modules"], inside.get("lib"), seen.real["agent"]
     )
-    problems = read_problems(done.stderr, roots)
-    if done.code in (-9, -24, 137, 152) and done.seconds >= timeout * 0.9:
-        return _too_long(timeout)
-    said = problems[0].message if problems else done.stderr.decode("utf-8", "replace")
-    if done.code in _KILLED or any(word in said.lower() for word in _EXHAUSTED):
-        return EvalError(
-            ErrorCode.EVAL_LIMIT,
-            f"Evaluating agent.nix took more than {_MEMORY_MAX // 2**20} MiB of memory "
-            "or nested too deeply, and was stopped. Remove what grows without end.",
-            problems,
-        )
-    if not problems:
-        reason = f"Nix ended with exit code {done.code} and gave no reason"
-        problems = (Problem(None, None, None, reason),)
-    return _failed(problems)
 
 
-def _failed(problems: tuple[Problem, ...] | list[Problem]) -> EvalError:
-    text = "\n".join(map(str, problems))
-    return EvalError(
-        ErrorCode.EVAL_FAILED, f"agent.nix cannot be evaluated. {text}", problems
-    )
-
-
-def _too_long(timeout: float) -> EvalError:
-    return EvalError(
-        ErrorCode.EVAL_LIMIT,
-        f"Evaluating agent.nix took more than {timeout:g} s and was stopped. Remove "
-        "what it computes for so long.",
-    )
+def _failed(problems: list[Problem]) -> EvalError:
+    return Limits(_SUBJECT, 0, 0).failed(problems)
 
 
 def _too_much_output() -> EvalError:

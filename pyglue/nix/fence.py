@@ -40,11 +40,13 @@ _COPY_BYTES: Final = 128 * 1024 * 1024
 class Seen:
     """What the program sees: for each directory asked for, its path inside.
 
-    ``real`` is where its files lie. Valid inside the ``with`` that gave it.
+    ``real`` is where its files lie. Valid inside the ``with`` that gave it. The
+    program may write to ``output`` (in ``inside`` too), an empty directory of its own.
     """
 
     inside: Mapping[str, str]
     real: Mapping[str, Path]
+    output: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,12 @@ class Fence:
         self.sandboxed: Final = self._sandbox_works()
 
     @contextlib.contextmanager
-    def seeing(self, directories: Mapping[str, Path]) -> Iterator[Seen]:
-        """Make ``directories`` readable for the program, by name.
+    def seeing(
+        self, directories: Mapping[str, Path], *, output: str | None = None
+    ) -> Iterator[Seen]:
+        """Make ``directories`` (or files) readable for the program, by name.
+
+        With ``output`` there is also a directory of that name that it may write to.
 
         Raises:
             HiveError: ``too_large`` for a directory that must be copied and is huge.
@@ -76,11 +82,18 @@ class Fence:
             real = {
                 name: self._readable(path, stack) for name, path in directories.items()
             }
+            room = None
+            shown = dict(real)
+            if output is not None:
+                room = shown[output] = self._own_room(stack) / output
+                room.mkdir(mode=0o700)
+                if self._run_as is not None:
+                    os.chown(room, self._run_as.uid, self._run_as.gid)
             if self.sandboxed:
-                inside = {name: f"/hive/{name}" for name in real}
+                inside = {name: f"/hive/{name}" for name in shown}
             else:
-                inside = {name: str(path) for name, path in real.items()}
-            yield Seen(inside, real)
+                inside = {name: str(path) for name, path in shown.items()}
+            yield Seen(inside, real, room)
 
     @contextlib.contextmanager
     def launch(self, seen: Seen, arguments: Sequence[str]) -> Iterator[Launch]:
@@ -118,24 +131,36 @@ class Fence:
         """
         if self._run_as is None or _open_to_all(path):
             return path
-        room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hive-")))
-        os.chown(room, -1, self._run_as.gid)
-        room.chmod(0o750)
-        copy = room / "copy"
+        copy = self._own_room(stack) / "copy"
         _copy(path, copy)
         return copy
+
+    def _own_room(self, stack: contextlib.ExitStack) -> Path:
+        """Make a temporary directory that the program's user can enter."""
+        room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hive-")))
+        if self._run_as is not None:
+            os.chown(room, -1, self._run_as.gid)
+            room.chmod(0o750)
+        return room
 
 
 def _open_to_all(path: Path) -> bool:
     real = path.resolve()
     walk = all(parent.stat().st_mode & 0o1 for parent in real.parents)
-    return walk and real.stat().st_mode & 0o5 == 0o5
+    needed = 0o5 if real.is_dir() else 0o4
+    return walk and real.stat().st_mode & needed == needed
 
 
 def _spec(program: Path, seen: Seen) -> SandboxSpec:
     binds = [
         Bind(source=seen.real[name], target=seen.inside[name]) for name in seen.real
     ]
+    if seen.output is not None:
+        target = f"/hive/{seen.output.name}"
+        below = seen.output.parent
+        binds.append(
+            Bind(source=seen.output, target=target, writable=True, below=below)
+        )
     return SandboxSpec(binds=(*_system(program), *binds), env=ENVIRONMENT, system=False)
 
 
@@ -153,7 +178,11 @@ def _system(program: Path) -> Iterator[Bind]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy directories and files so that anyone can read them; links stay links."""
+    """Copy a file, or a directory with its files and links, readable by anyone."""
+    if not source.is_dir():
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
+        return
     left, room = _COPY_ENTRIES, _COPY_BYTES
     for above, names, files in os.walk(source):
         here = target / Path(above).relative_to(source)

@@ -1,0 +1,93 @@
+"""What an evaluation is run with, and what is said when it does not end well.
+
+Shared by ``evaluator`` (manifests) and ``system`` (NixOS systems): the flags that keep
+Nix to what it was given, where its program is, and errors as sentences.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.log import EvalError, Problem, Roots, read_problems
+from pyglue.process import Completed
+
+RESTRICTED: Final = (
+    *("--log-format", "internal-json", "--restrict-eval"),
+    *("--option", "allowed-uris", ""),
+    *("--option", "allow-import-from-derivation", "false"),
+    *("--option", "allow-unsafe-native-code-during-evaluation", "false"),
+    *("--option", "experimental-features", ""),
+)
+_PROGRAM: Final = "nix-instantiate"
+_PLACES: Final = "/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin"
+# Signals as the sandbox reports them, and as a direct child does.
+_KILLED: Final = frozenset({-6, -9, -11, -24, -25, 134, 137, 139, 152, 153})
+_EXHAUSTED: Final = ("out of memory", "bad_alloc", "stack overflow", "heap sections")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an evaluation of ``subject`` may take: seconds, bytes of memory."""
+
+    subject: str
+    timeout: float
+    memory: int
+
+    def too_long(self) -> EvalError:
+        """Say that it took too long."""
+        return EvalError(
+            ErrorCode.EVAL_LIMIT,
+            f"Evaluating {self.subject} took more than {self.timeout:g} s and was "
+            "stopped. Remove what it computes for so long.",
+        )
+
+    def failed(self, problems: tuple[Problem, ...] | list[Problem]) -> EvalError:
+        """Say what is wrong with it."""
+        text = "\n".join(map(str, problems))
+        return EvalError(
+            ErrorCode.EVAL_FAILED,
+            f"{self.subject} cannot be evaluated. {text}",
+            problems,
+        )
+
+    def explain(self, done: Completed, roots: Roots) -> EvalError:
+        """Make an error of an evaluation that ended with an exit code."""
+        problems = read_problems(done.stderr, roots)
+        if done.code in (-9, -24, 137, 152) and done.seconds >= self.timeout * 0.9:
+            return self.too_long()
+        said = (
+            problems[0].message if problems else done.stderr.decode("utf-8", "replace")
+        )
+        if done.code in _KILLED or any(word in said.lower() for word in _EXHAUSTED):
+            return EvalError(
+                ErrorCode.EVAL_LIMIT,
+                f"Evaluating {self.subject} took more than {self.memory // 2**20} MiB "
+                "of memory or nested too deeply, and was stopped. Remove what grows "
+                "without end.",
+                problems,
+            )
+        if not problems:
+            reason = f"Nix ended with exit code {done.code} and gave no reason"
+            problems = (Problem(None, None, None, reason),)
+        return self.failed(problems)
+
+
+def program() -> Path:
+    """Find nix-instantiate by a path that names the program itself.
+
+    Raises:
+        HiveError: ``missing_program`` with what to install.
+    """
+    found = shutil.which(_PROGRAM, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    if found is None:
+        raise HiveError(
+            ErrorCode.MISSING_PROGRAM,
+            "nix-instantiate was not found, so no agent.nix can be read. Install Nix "
+            "(Debian: apt install nix-bin) and put it on the PATH.",
+            details={"program": _PROGRAM},
+        )
+    beside = Path(found).resolve().with_name(_PROGRAM)
+    return beside if beside.exists() else Path(found).absolute()

@@ -1,0 +1,257 @@
+"""Evaluate the NixOS system of an agent to its ``.drv``, without trusting agent.nix.
+
+Called by ``proposals`` at submit on the ``nixos-container`` backend, right after the
+manifest and behind the same fence (see ``evaluator``): restricted to the agent's
+directory, the hive's modules and the locked nixpkgs; no network, no import from
+derivation, an unprivileged user. What it instantiates goes into an empty binary cache
+of its own, not into the host's store. Only the derivations and the files that they
+name are then copied, and Nix takes none whose name is not the hash of its content, so
+that nothing can be put in another's place. Nothing is built or fetched here.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.config import HiveConfig, NixosConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import canonical
+from pyglue.nix.failure import RESTRICTED, Limits, program
+from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
+from pyglue.nix.hoststore import HostStore, is_derivation
+from pyglue.nix.log import EvalError, Problem, Roots
+from pyglue.process import Completed, Rlimits, run
+
+_ENTRY: Final = "modules/hive/system.nix"
+_MEMORY_MAX: Final = 6 * 1024**3
+_FILE_MAX: Final = 256 * 1024**2
+_CACHE_MAX: Final = 1024**3
+_CACHE_FILES_MAX: Final = 200_000
+_OUTPUT_MAX: Final = 64 * 1024
+_WATCH_S: Final = 0.5
+_SUBJECT: Final = "The system of agent.nix"
+
+
+class SystemEvaluator:
+    """Evaluates systems; one for a hived. ``uid`` is the agents' fixed number."""
+
+    def __init__(
+        self, nixos: NixosConfig, *, uid: int, store: HostStore | None = None
+    ) -> None:
+        self._nixos = nixos
+        self._uid = uid
+        self._store = store or HostStore()
+        self._limits = Limits(_SUBJECT, nixos.evaluate_s, _MEMORY_MAX)
+        self._fence: Fence | None = None
+
+    @classmethod
+    def of(cls, config: HiveConfig) -> "SystemEvaluator | None":
+        """Return the evaluator of a hive, None where agents are no NixOS systems."""
+        if config.backend != "nixos-container":
+            return None
+        if config.nixos is None or config.ids is None:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                "The nixos-container backend needs `nixos` and `ids` in the config "
+                "file; the NixOS module writes both.",
+            )
+        return cls(config.nixos, uid=config.ids.agent)
+
+    def check(self) -> None:
+        """See that all of it is there. Blocking, some 30 ms the first time.
+
+        Raises:
+            HiveError: ``missing_program`` or ``config_invalid``, with what to do.
+        """
+        for path, what in (
+            (Path(self._nixos.nixpkgs, "nixos/lib/eval-config.nix"), "nixpkgs"),
+            (Path(self._nixos.framework, _ENTRY), "framework"),
+            *((Path(path), "modules") for path in self._nixos.modules),
+        ):
+            if not path.is_file():
+                raise HiveError(
+                    ErrorCode.CONFIG_INVALID,
+                    f"nixos.{what} in the config file is not right: there is no "
+                    f"{path}.",
+                )
+        self._chosen()
+
+    async def evaluate(
+        self, directory: Path, manifest: Mapping[str, Any], *, name: str, manager: bool
+    ) -> str:
+        """Return the ``.drv`` of the system; it is in the host's store, but not kept.
+
+        ``manifest`` is validated; ``directory`` is the agent's, ``name`` its name.
+
+        Raises:
+            EvalError: ``eval_failed`` with the problems; ``eval_limit``.
+            HiveError: ``unavailable`` if the host's store does not take it.
+        """
+        fence = await asyncio.to_thread(self._chosen)
+        with contextlib.ExitStack() as stack:
+            room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            (room / "manifest").write_bytes(canonical(manifest))
+            paths = {
+                "agent": directory.absolute(),
+                "manifest": room / "manifest",
+                "nixpkgs": Path(self._nixos.nixpkgs),
+                "framework": Path(self._nixos.framework),
+            }
+            for number, module in enumerate(self._nixos.modules):
+                paths[f"module-{number}"] = Path(module)
+            seen = await asyncio.to_thread(
+                stack.enter_context, fence.seeing(paths, output="cache")
+            )
+            done = await self._run(fence, seen, name, manager=manager)
+            if done.code != 0:
+                raise self._limits.explain(done, _roots(seen))
+            drv = _only_derivation(done.stdout, self._limits)
+            await self._import(seen.output or room, drv)
+            return drv
+
+    async def _run(
+        self, fence: Fence, seen: Seen, name: str, *, manager: bool
+    ) -> Completed:
+        inside, timeout = seen.inside, self._limits.timeout
+        arguments = [*RESTRICTED, "--option", "substituters", ""]
+        arguments += ["--store", f"file://{inside['cache']}?compression=none"]
+        for key, path in inside.items():
+            if key != "cache":
+                arguments += ["-I", f"{key}={path}"]
+        arguments += [f"{inside['framework']}/{_ENTRY}"]
+        for key in ("nixpkgs", "agent", "manifest"):
+            arguments += ["--argstr", key, inside[key]]
+        arguments += ["--argstr", "name", name, "--argstr", "system"]
+        arguments += [self._nixos.system, "--arg", "uid", str(self._uid)]
+        arguments += ["--arg", "manager", "true" if manager else "false"]
+        modules = [inside[key] for key in inside if key.startswith("module-")]
+        listed = " ".join(f'(/. + "{path}")' for path in modules)
+        arguments += ["--arg", "modules", f"[ {listed} ]"]
+        with fence.launch(seen, arguments) as launch:
+            try:
+                async with self._bounded(seen.output):
+                    return await run(
+                        launch.argv,
+                        env=ENVIRONMENT,
+                        timeout=timeout,
+                        limits=Rlimits(
+                            address_space=_MEMORY_MAX,
+                            cpu_s=max(1, math.ceil(timeout)),
+                            file_size=_FILE_MAX,
+                        ),
+                        run_as=launch.run_as,
+                        pass_fds=launch.pass_fds,
+                        max_output=_OUTPUT_MAX,
+                    )
+            except HiveError as error:
+                if error.code == ErrorCode.TIMEOUT:
+                    raise self._limits.too_long() from error
+                if error.code == ErrorCode.TOO_LARGE:
+                    raise _too_much() from error
+                raise
+
+    @asynccontextmanager
+    async def _bounded(self, output: Path | None) -> AsyncIterator[None]:
+        """End the body when it has written too much.
+
+        Looked at now and then: a directory has no event for its size, and RLIMIT_FSIZE
+        bounds single files only.
+        """
+        body = asyncio.current_task()
+        exceeded = False
+
+        async def watch() -> None:
+            nonlocal exceeded
+            while output is not None and body is not None:
+                await asyncio.sleep(_WATCH_S)
+                if await asyncio.to_thread(_size, output) is None:
+                    exceeded = True
+                    body.cancel()
+                    return
+
+        task = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if exceeded and body is not None and body.uncancel() == 0:
+                raise _too_much() from None
+            raise
+        finally:
+            task.cancel()
+
+    async def _import(self, cache: Path, drv: str) -> None:
+        """Copy ``drv`` and what it refers to into the host's store, each one checked.
+
+        The evaluation is over and nothing writes to the cache any more.
+        """
+        if await asyncio.to_thread(_size, cache) is None:
+            raise _too_much()
+        await asyncio.to_thread(_only_plain_files, cache)
+        await self._store.call(
+            "nix",
+            [
+                *("--extra-experimental-features", "nix-command", "copy"),
+                *("--derivation", "--from", f"file://{cache}", drv),
+            ],
+        )
+
+    def _chosen(self) -> Fence:
+        if self._fence is None:
+            self._fence = Fence(program())
+        return self._fence
+
+
+def _roots(seen: Seen) -> Roots:
+    inside = seen.inside
+    return Roots(
+        inside["agent"], inside["framework"], inside["nixpkgs"], seen.real["agent"]
+    )
+
+
+def _only_derivation(output: bytes, limits: Limits) -> str:
+    drv = output.decode("utf-8", "replace").strip()
+    if not is_derivation(drv):
+        problem = "config.system.build.toplevel is not one derivation"
+        raise limits.failed([Problem(None, None, None, problem)])
+    return drv
+
+
+def _size(directory: Path) -> int | None:
+    """Return the bytes in a directory that is being written to, None if too many."""
+    total = files = 0
+    for above, _, names in os.walk(directory):
+        for name in names:
+            files += 1
+            with contextlib.suppress(OSError):
+                total += Path(above, name).lstat().st_size
+            if total > _CACHE_MAX or files > _CACHE_FILES_MAX:
+                return None
+    return total
+
+
+def _only_plain_files(directory: Path) -> None:
+    """Refuse links and special files, which Nix does not make: it reads as root."""
+    for above, names, files in os.walk(directory):
+        for name in (*names, *files):
+            status = Path(above, name).lstat()
+            plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+            if not plain and not stat.S_ISDIR(status.st_mode):
+                raise HiveError(
+                    ErrorCode.EVAL_FAILED,
+                    f"{_SUBJECT} wrote what Nix does not write; it is refused.",
+                )
+
+
+def _too_much() -> EvalError:
+    return EvalError(
+        ErrorCode.EVAL_LIMIT,
+        f"{_SUBJECT} puts more than {_CACHE_MAX // 2**20} MiB or {_CACHE_FILES_MAX} "
+        "files into the store. Remove what copies or writes so much.",
+    )
