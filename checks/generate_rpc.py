@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as types
 
-from pyglue.api import agent, common, manager, operator, relay
+from pyglue.api import agent, common, manager, operator, relay, terminal
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Note, Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import MAX_OUTSTANDING
@@ -39,24 +39,51 @@ Call = Method[Any, Any] | Note[Any]
 
 @dataclass(frozen=True)
 class Surface:
-    """What one role's sockets offer, and what hived says down them."""
+    """What one role's sockets offer, and what hived says down them.
+
+    ``shared`` are calls of modules that several roles share.
+    """
 
     title: str
     socket: str
     module: ModuleType
+    shared: tuple[tuple[ModuleType, tuple[Call, ...]], ...] = ()
     also: tuple[Method[Any, Any], ...] = ()
     down: tuple[Call, ...] = ()
     limited: tuple[tuple[tuple[Call, ...], str], ...] = ()
 
 
+TERMINAL_DOWN: Final = (
+    terminal.TERMINAL_START,
+    terminal.TERMINAL_INPUT,
+    terminal.TERMINAL_RESIZE,
+    terminal.TERMINAL_STOP,
+)
+TERMINAL_UP: Final = (terminal.TERMINAL_OUTPUT, terminal.TERMINAL_EXIT)
+TERMINAL_VIEW: Final = (
+    terminal.TERMINAL_OPEN,
+    terminal.TERMINAL_ATTACH,
+    terminal.TERMINAL_INPUT,
+    terminal.TERMINAL_RESIZE,
+    terminal.TERMINAL_ACK,
+    terminal.TERMINAL_CLOSE,
+    terminal.TERMINAL_DATA,
+    terminal.TERMINAL_ENDED,
+)
 HARNESS: Final = (agent.TURN_START, agent.TURN_END, agent.STATE, agent.TURN_EVENT)
 SURFACES: Final = (
     Surface(
         "Every agent",
         "`hive.sock` in the agent's own directory; it is the agent's identity.",
         agent,
-        down=(agent.CANCEL_TURN,),
-        limited=((HARNESS, "Only on a connection whose `hello` carried `harness`."),),
+        shared=((terminal, TERMINAL_DOWN + TERMINAL_UP),),
+        down=(agent.CANCEL_TURN, *TERMINAL_DOWN),
+        limited=(
+            (
+                HARNESS + TERMINAL_UP,
+                "Only on a connection whose `hello` carried `harness`.",
+            ),
+        ),
     ),
     Surface(
         "The manager",
@@ -68,7 +95,14 @@ SURFACES: Final = (
         "`operator.sock`: the dashboard and the `hive` command.",
         operator,
         also=(manager.START, manager.STOP, manager.RESTART),
-        down=(operator.EVENT, operator.GAP),
+        shared=((terminal, TERMINAL_VIEW),),
+        down=(
+            operator.EVENT,
+            operator.GAP,
+            operator.JOURNAL_NEWS,
+            terminal.TERMINAL_DATA,
+            terminal.TERMINAL_ENDED,
+        ),
         limited=(
             ((operator.LOGIN,), "Only for hive-web; the one call without a session."),
             ((operator.LOGIN_CODE,), "Not for hive-web: a session makes no other."),
@@ -89,6 +123,16 @@ def calls(module: ModuleType) -> Iterator[tuple[str, Call]]:
         value = getattr(module, name)
         if isinstance(value, Method | Note):
             yield name, value
+
+
+def calls_of(surface: Surface) -> Iterator[tuple[str, Call, str]]:
+    """Yield constant, call and docstring of all that a role's sockets carry."""
+    for name, call in calls(surface.module):
+        yield name, call, definitions(surface.module)[name]
+    for module, picked in surface.shared:
+        for name, call in calls(module):
+            if call in picked:
+                yield name, call, definitions(module)[name]
 
 
 def definitions(module: ModuleType) -> dict[str, str]:
@@ -203,9 +247,8 @@ def render_call(surface: Surface, call: Call, said: str) -> str:
 def render_surface(surface: Surface) -> str:
     """Render all of a role's calls."""
     parts = [f"## {surface.title}", surface.socket]
-    said = definitions(surface.module)
-    for name, call in calls(surface.module):
-        parts.append(render_call(surface, call, said[name]))
+    for _, call, said in calls_of(surface):
+        parts.append(render_call(surface, call, said))
     if surface.also:
         names = ", ".join(f"`{call.name}`" for call in surface.also)
         parts.append(f"And as [the manager](#the-manager) has them: {names}.")
@@ -218,7 +261,7 @@ def render_types() -> str:
     inner: dict[type[Any], None] = {}
     ends: list[type[Any]] = [HelloParams, HelloResult]
     for surface in SURFACES:
-        for _, call in calls(surface.module):
+        for _, call, _ in calls_of(surface):
             ends.append(call.params)
             ends += [call.result] if isinstance(call, Method) else []
     for end in ends:

@@ -7,11 +7,13 @@ from typing import Any
 
 from pyglue.api.common import AgentState
 from pyglue.api.operator import Event
-from pyglue.config import MessageLimits
+from pyglue.config import HiveConfig, MessageLimits
+from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.events import EventBus
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
+from pyglue.host.terminals import Terminals
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents
 from pyglue.store.database import Store, open_store
@@ -47,6 +49,7 @@ class Kit:
     registry: Registry
     broker: Broker
     questions: Questions
+    terminals: Terminals
     bus: EventBus
     events: list[Event]
 
@@ -75,7 +78,10 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
     await registry.load()
     broker = Broker(store, registry, limits or MessageLimits())
     questions = Questions(store, registry, broker)
-    return Kit(store, registry, broker, questions, bus, events)
+    audit = Audit(room / "audit.jsonl", room / "audit.key")
+    config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
+    terminals = Terminals(registry, audit, config)
+    return Kit(store, registry, broker, questions, terminals, bus, events)
 
 
 async def settled(count: int = 20) -> None:

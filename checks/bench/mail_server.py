@@ -32,6 +32,7 @@ def _session(kit: Kit, agent: Agent) -> Session:
             registry=kit.registry,
             broker=kit.broker,
             questions=kit.questions,
+            terminals=kit.terminals,
             harness=False,
         )
         result = HelloResult(

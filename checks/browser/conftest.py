@@ -5,11 +5,15 @@ chromium the group is NOT RUN, with the reason; ``HIVE_TEST_REQUIRE=all`` makes 
 a failure.
 """
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -18,7 +22,12 @@ from checks import fake_hive
 from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
+from checks.hive_kit import Hive, running_hive
 from checks.web_kit import free_port, hive_web
+from pyglue.api.common import NoParams
+from pyglue.api.operator import LOGIN_CODE
+
+T = TypeVar("T")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +75,44 @@ def site(one_site: Site) -> Site:
     """The site with its first data again; nobody is logged in."""
     one_site.hive.reset()
     return one_site
+
+
+@dataclass
+class Hosted:
+    """A whole real hive; its event loop runs in a thread, beside the browser's."""
+
+    hive: Hive
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the hive's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
+
+    def link(self) -> str:
+        """Return what ``hive login`` would print."""
+        return self.run(self.hive.operator.call(LOGIN_CODE, NoParams())).url
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    """The hive of the story, with real agents, for all tests that need one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(120)
+
+    whole: AbstractAsyncContextManager[Hive] = running_hive(
+        tmp_path_factory.mktemp("hosted")
+    )
+    try:
+        yield Hosted(run(whole.__aenter__()), loop)  # type: ignore[arg-type]
+    finally:
+        run(whole.__aexit__(None, None, None))  # type: ignore[arg-type]
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @contextlib.contextmanager

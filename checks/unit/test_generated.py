@@ -55,7 +55,7 @@ def test_drift_is_told(
 def test_what_is_documented_is_what_hived_answers(
     surface: Surface, module: str
 ) -> None:
-    own = [(name, call) for name, call in generate_rpc.calls(surface.module)]
+    own = [(name, call) for name, call, _ in generate_rpc.calls_of(surface)]
     documented = {name for name, call in own if call not in surface.down}
     documented |= {call.name.upper() for call in surface.also}
     assert answered(ROOT / f"pyglue/host/{module}.py") == documented
@@ -81,7 +81,7 @@ def test_every_call_is_documented_once() -> None:
     for surface in SURFACES:
         begin = text.index(f"## {surface.title}\n")
         section = text[begin:].partition("\n## ")[0]
-        for _, call in generate_rpc.calls(surface.module):
+        for _, call, _ in generate_rpc.calls_of(surface):
             assert section.count(f"\n### `{call.name}`\n") == 1
             kind = "Call" if isinstance(call, Method) else "Notification"
             way = "hived to the client" if call in surface.down else "client to hived"

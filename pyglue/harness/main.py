@@ -29,6 +29,7 @@ from pyglue.harness.notes import Notes
 from pyglue.harness.options import CliOptions
 from pyglue.harness.preflight import check
 from pyglue.harness.session import Session
+from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
 from pyglue.tools import agent_tools, manager_tools
 from pyglue.tools.mcp import hive_server
@@ -87,8 +88,13 @@ async def run(
             pauses=pauses or Pauses(),
         )
         link_handlers.on(CANCEL_TURN, loop.cancel)
+        terminals = Terminals(
+            link, environment=options.environment, directory=places.state
+        )
+        terminals.add_to(link_handlers)
         async with _tasks(link.run(report), loop.run()):
             await stop.wait()
+            terminals.close()
             await loop.finish(_STOP_S)
 
 

@@ -25,10 +25,17 @@ from pyglue.api.agent import (
     WhoamiResult,
 )
 from pyglue.api.common import Done, NoParams
+from pyglue.api.terminal import (
+    TERMINAL_EXIT,
+    TERMINAL_OUTPUT,
+    TerminalExitParams,
+    TerminalOutputParams,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
+from pyglue.host.terminals import Terminals
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.store import messages
 from pyglue.store.database import Store
@@ -46,6 +53,7 @@ class AgentApi:
         registry: Registry,
         broker: Broker,
         questions: Questions,
+        terminals: Terminals,
         harness: bool,
     ) -> None:
         self._agent = agent
@@ -54,6 +62,7 @@ class AgentApi:
         self._registry = registry
         self._broker = broker
         self._questions = questions
+        self._terminals = terminals
         self._harness = harness
         self._holder = Holder(agent)
         connection.on_close(self._gone)
@@ -71,6 +80,8 @@ class AgentApi:
             handlers.on(TURN_END, self._turn_end)
             handlers.on_note(STATE, self._state)
             handlers.on_note(TURN_EVENT, self._turn_event)
+            handlers.on(TERMINAL_OUTPUT, self._terminal_output)
+            handlers.on_note(TERMINAL_EXIT, self._terminal_exit)
         return handlers
 
     async def _send(self, params: SendParams) -> SendResult:
@@ -123,6 +134,12 @@ class AgentApi:
     def _turn_event(self, params: TurnEventParams) -> None:
         data = {"turn": params.turn, "kind": params.kind.value, "data": params.data}
         self._store.post(lambda tx: tx.emit("turn.event", self._agent.name, data))
+
+    async def _terminal_output(self, params: TerminalOutputParams) -> Done:
+        return await self._terminals.output(params, self._connection)
+
+    def _terminal_exit(self, params: TerminalExitParams) -> None:
+        self._terminals.exited(params, self._connection)
 
     def _gone(self) -> None:
         self._broker.hang_up(self._holder, harness=self._harness)

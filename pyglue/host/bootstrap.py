@@ -25,6 +25,7 @@ from pyglue.host.broker import Broker
 from pyglue.host.deploy import Deploy
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
+from pyglue.host.journal import Journal
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.manager_api import ManagerApi
 from pyglue.host.operations import Operations
@@ -36,6 +37,7 @@ from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
 from pyglue.host.running import Running
 from pyglue.host.sessions import Sessions
+from pyglue.host.terminals import Terminals
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.jsonrpc.sockets import Session
@@ -72,6 +74,7 @@ class Hive:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.services.journal.close()
         await self.services.operations.close()
         await self.services.proposals.close()
         await self.lifecycle.close()
@@ -164,6 +167,8 @@ async def open_hive(config: HiveConfig) -> Hive:
             evaluator=evaluator,
             state_dir=config.state_dir,
         ),
+        journal=Journal(registry, backend),
+        terminals=Terminals(registry, audit, config),
         views=Views(
             store=store,
             registry=registry,
@@ -240,6 +245,7 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
             registry=services.registry,
             broker=services.broker,
             questions=services.questions,
+            terminals=services.terminals,
             harness=hello.harness is not None,
         ).handlers()
         if agent.role is Role.MANAGER:
@@ -249,6 +255,7 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
                 registry=services.registry,
                 proposals=services.proposals,
                 operations=services.operations,
+                journal=services.journal,
             ).add_to(handlers)
         result = HelloResult(
             protocol=PROTOCOL,

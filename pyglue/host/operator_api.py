@@ -17,6 +17,7 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
+from pyglue.api.journal import JournalPage, JournalParams
 from pyglue.api.manager import (
     RESTART,
     START,
@@ -25,6 +26,19 @@ from pyglue.api.manager import (
     ProposalResult,
     SpawnParams,
 )
+from pyglue.api.terminal import (
+    TERMINAL_ACK,
+    TERMINAL_ATTACH,
+    TERMINAL_CLOSE,
+    TERMINAL_INPUT,
+    TERMINAL_OPEN,
+    TERMINAL_RESIZE,
+    TerminalAttachParams,
+    TerminalAttachResult,
+    TerminalOpenParams,
+    TerminalOpenResult,
+    TerminalParams,
+)
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals
@@ -32,11 +46,13 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
+from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Registry
 from pyglue.host.sessions import Caller, Sessions
+from pyglue.host.terminals import Terminals
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import OPERATOR
@@ -63,6 +79,8 @@ class Services:
     backend: Backend
     doctor: Doctor
     views: Views
+    terminals: Terminals
+    journal: Journal
 
 
 class OperatorApi:
@@ -87,6 +105,7 @@ class OperatorApi:
             handlers.on(api.LOGIN_CODE, self._login_code)
         self._reading(handlers)
         self._deciding(handlers)
+        self._in_terminals(handlers)
         return handlers
 
     def _reading(self, handlers: Handlers) -> None:
@@ -103,6 +122,8 @@ class OperatorApi:
         handlers.on(api.MESSAGES, self._messages)
         handlers.on(api.QUESTIONS, self._questions)
         handlers.on(api.SUBSCRIBE, self._subscribe)
+        handlers.on(api.JOURNAL, self._s.journal.read)
+        handlers.on(api.JOURNAL_FOLLOW, self._journal_follow)
 
     def _deciding(self, handlers: Handlers) -> None:
         handlers.on(api.SPAWN, self._spawn)
@@ -115,6 +136,25 @@ class OperatorApi:
         handlers.on(api.MARK_READ, self._mark_read)
         handlers.on(api.OPERATOR_ANSWER, self._answer)
 
+    def _in_terminals(self, handlers: Handlers) -> None:
+        terminals, by, viewer = self._s.terminals, self._caller.name, self._connection
+
+        async def opened(params: TerminalOpenParams) -> TerminalOpenResult:
+            return await terminals.open(params, by)
+
+        async def attached(params: TerminalAttachParams) -> TerminalAttachResult:
+            return terminals.attach(params, viewer, by)
+
+        async def closed(params: TerminalParams) -> Done:
+            return terminals.close(params, by)
+
+        handlers.on(TERMINAL_OPEN, opened)
+        handlers.on(TERMINAL_ATTACH, attached)
+        handlers.on(TERMINAL_CLOSE, closed)
+        handlers.on_note(TERMINAL_INPUT, lambda it: terminals.input(it, viewer))
+        handlers.on_note(TERMINAL_RESIZE, lambda it: terminals.resize(it, viewer))
+        handlers.on_note(TERMINAL_ACK, lambda it: terminals.ack(it, viewer))
+
     # --- sessions -------------------------------------------------------------------
 
     async def _login_code(self, _params: NoParams) -> api.LoginCodeResult:
@@ -122,6 +162,7 @@ class OperatorApi:
 
     async def _logout(self, params: api.LogoutParams) -> Done:
         await self._s.sessions.logout(params)
+        self._s.terminals.close_of(self._caller.name)
         return Done()
 
     # --- reading --------------------------------------------------------------------
@@ -173,6 +214,9 @@ class OperatorApi:
     async def _subscribe(self, params: api.SubscribeParams) -> api.SubscribeResult:
         seq = self._s.bus.subscribe(self._connection, params.since)
         return api.SubscribeResult(seq=seq)
+
+    async def _journal_follow(self, params: JournalParams) -> JournalPage:
+        return await self._s.journal.follow(params, self._connection)
 
     # --- deciding -------------------------------------------------------------------
 

@@ -6,13 +6,22 @@ One call at a time: use one a thread, or a pool of them.
 import contextlib
 import itertools
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from pyglue.api.common import HELLO, PROTOCOL, HelloParams, Method, Params, Result
+from pyglue.api.common import (
+    HELLO,
+    PROTOCOL,
+    HelloParams,
+    Method,
+    Note,
+    Params,
+    Result,
+)
 from pyglue.api.operator import EVENT, GAP, Event, GapParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import not_there, short_path
@@ -23,6 +32,7 @@ from pyglue.jsonrpc.wire import (
     decode_envelope,
     decode_result,
     lost,
+    note_line,
 )
 
 P = TypeVar("P", bound=Params)
@@ -48,6 +58,7 @@ class SyncClient:
         self._timeout = timeout
         self._ids = itertools.count(1)
         self._notes: list[Envelope] = []
+        self._sending = threading.Lock()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with short_path(path) as name:
@@ -75,7 +86,8 @@ class SyncClient:
         request = next(self._ids)
         self._sock.settimeout(timeout or self._timeout)
         try:
-            self._sock.sendall(call_line(request, method.name, params))
+            with self._sending:
+                self._sock.sendall(call_line(request, method.name, params))
             envelope = self._answer(request)
         except TimeoutError:
             self.close()  # a late answer must not be taken for the next one
@@ -86,12 +98,29 @@ class SyncClient:
             raise lost() from error
         return decode_result(envelope, method.result)
 
+    def notify(self, note: Note[P], params: P) -> None:
+        """Send a notification; from any thread, also while another one waits.
+
+        Raises:
+            HiveError: ``unavailable`` when the connection is lost.
+        """
+        try:
+            with self._sending:
+                self._sock.sendall(note_line(note.name, params))
+        except (OSError, ValueError) as error:
+            raise lost() from error
+
     def notes(self, *, timeout: float | None = None) -> Iterator[Event | GapParams]:
-        """Block for the events of a subscription; ends when the connection does.
+        """Block for the events of a subscription; see ``stream``."""
+        return self.stream(EVENT, GAP, timeout=timeout)
+
+    def stream(self, *notes: Note[Any], timeout: float | None = None) -> Iterator[Any]:
+        """Block for the notifications of these kinds; ends when the connection does.
 
         Raises:
             HiveError: ``timeout`` when nothing came for ``timeout`` seconds.
         """
+        known = {note.name: note.params for note in notes}
         while True:
             self._sock.settimeout(timeout)
             try:
@@ -103,10 +132,9 @@ class SyncClient:
                 ) from None
             except (OSError, ValueError, HiveError):
                 return
-            if envelope.method == EVENT.name:
-                yield msgspec.json.decode(envelope.params, type=Event)
-            elif envelope.method == GAP.name:
-                yield msgspec.json.decode(envelope.params, type=GapParams)
+            kind = known.get(envelope.method or "")
+            if kind is not None:
+                yield msgspec.json.decode(envelope.params, type=kind)
 
     def close(self) -> None:
         """Close; a thread blocked in ``notes`` or ``call`` returns."""

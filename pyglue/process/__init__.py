@@ -15,6 +15,7 @@ from pyglue.process.child import Child
 from pyglue.process.limits import Rlimits, RunAs, find_program
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
+from pyglue.process.session import kill_session
 
 __all__ = [
     "Child",
@@ -24,6 +25,7 @@ __all__ = [
     "RunAs",
     "describe_exit",
     "find_program",
+    "kill_session",
     "run",
     "run_sync",
 ]

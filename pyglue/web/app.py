@@ -16,7 +16,17 @@ from pyglue.config import HiveConfig
 from pyglue.web import auth, errors, formats, rpc
 from pyglue.web.live import Hub
 from pyglue.web.text import clip, finalize
-from pyglue.web.views import agents, api, approvals, login, overview, stream, vendor
+from pyglue.web.views import (
+    agents,
+    api,
+    approvals,
+    journal,
+    login,
+    overview,
+    stream,
+    terminal,
+    vendor,
+)
 
 _BODY_LIMIT: Final = 2 * 1024 * 1024
 """Bytes of one request: a message of 256 KiB, each byte of it escaped, fits."""
@@ -45,10 +55,11 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     app.teardown_request(rpc.close_link)
     errors.init(app)
     _templates(app)
-    for module in (login, overview, approvals, agents, api):
+    for module in (login, overview, approvals, agents, api, journal):
         app.register_blueprint(module.blueprint)
     stream.init(app, known.hub)
     vendor.init(app, web)
+    terminal.init(app)
     return app
 
 

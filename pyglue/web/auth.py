@@ -175,16 +175,17 @@ def take_flash() -> str | None:
 
 # --- what every answer carries ------------------------------------------------------
 
-_CSP: Final = (
+CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+"""Of every answer; the terminal's page adds a nonce to it."""
 
 
 def after(response: Response) -> Response:
     """Add the security headers; pages are never stored."""
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", _CSP)
+    headers.setdefault("Content-Security-Policy", CSP)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "same-origin"

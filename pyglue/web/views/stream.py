@@ -4,8 +4,8 @@ Both read ``live.Hub``. Without ``?turns=`` a WebSocket leaves out what happens 
 turns (``turn.event``), which only an agent's page shows; ``?turns=alice`` is that
 agent's, ``?turns=all`` (the default of SSE) everyone's. ``?since=`` or SSE's
 Last-Event-ID resumes. A browser's same-origin rules do not hold for WebSockets: host,
-origin and session are checked before the handshake by ``auth.guard`` and ``_admit``
-and again, by ``_admit``, in the handler itself.
+origin and session are checked before the handshake by ``auth.guard`` and ``admit``
+and again, by ``admit``, in the handler itself.
 """
 
 import contextlib
@@ -47,31 +47,31 @@ def init(app: Flask, hub: Hub) -> None:
 
     app.config["SOCK_SERVER_OPTIONS"] = {
         "ping_interval": _BEAT_S,
-        "max_message_size": 4096,
+        "max_message_size": 64 * 1024,
         "event_class": Wake,
     }
     blueprint = Blueprint("stream", __name__)
     sock = Sock()
-    blueprint.before_request(_admit)
+    blueprint.before_request(admit)
     sock.route("/live", bp=blueprint)(_live)
     blueprint.get("/api/events")(events)
     app.register_blueprint(blueprint)
 
 
-def _admit() -> None:
+def admit() -> None:
     """Refuse a stream that no page or script of the operator opened.
 
     Raises:
         HiveError: ``forbidden`` for a foreign origin, ``unauthenticated``.
     """
-    if request.path == "/live" or "Origin" in request.headers:
+    if "Upgrade" in request.headers or "Origin" in request.headers:
         auth.check_origin(request, web().config)
     session = auth.session_of(request, web().config)
-    if session is None or not _alive(web(), session):
+    if session is None or not alive(web(), session):
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
 
 
-def _alive(known: Web, session: str) -> bool:
+def alive(known: Web, session: str) -> bool:
     """Ask hived whether a session lives; without hived nothing else can be seen."""
     link = HiveLink(known.socket, session)
     try:
@@ -87,7 +87,7 @@ def _live(ws: Server) -> None:
     """Send events to a page until either side ends."""
     try:
         auth.check_host(request, web().config)
-        _admit()
+        admit()
     except HiveError as error:
         ws.close(1008, error.message[:100])
         return
@@ -153,7 +153,7 @@ def _items(known: Web, listener: Listener, turns: str) -> Iterator[Item | None]:
                 yield item
         if time.monotonic() - checked >= _BEAT_S:
             checked = time.monotonic()
-            if not _alive(known, listener.session):
+            if not alive(known, listener.session):
                 known.hub.end_session(listener.session)
         if not batch:
             yield None

@@ -1,0 +1,110 @@
+"""The terminal: a real shell in a real agent's sandbox, through every hop."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from checks.browser.conftest import Hosted
+from checks.browser.pages import Dashboard
+
+pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
+
+AGENT = "alice"
+
+
+@pytest.fixture
+def terminal(hosted: Hosted, page: Page) -> Page:
+    dashboard = Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
+    expect(dashboard.agent_state(AGENT)).to_contain_text("idle")
+    page.goto(f"{hosted.hive.url}/agents/{AGENT}/terminal")
+    _connected(page)
+    return page
+
+
+def _connected(page: Page) -> None:
+    expect(page.get_by_test_id("terminal-state")).to_have_attribute(
+        "data-state", "open", timeout=60_000
+    )
+
+
+def _screen(page: Page, text: str | re.Pattern[str]) -> None:
+    """Wait until the terminal shows ``text``."""
+    expect(page.locator(".xterm-accessibility-tree")).to_contain_text(
+        text, timeout=60_000
+    )
+
+
+def _type(page: Page, line: str) -> None:
+    page.keyboard.type(line)
+    page.keyboard.press("Enter")
+
+
+def _audited(hosted: Hosted, what: str) -> list[dict[str, object]]:
+    lines = hosted.hive.local.config.layout.audit_log.read_text().splitlines()
+    return [one for one in map(json.loads, lines) if one["what"] == what]
+
+
+def test_a_shell_as_the_agent_itself(hosted: Hosted, terminal: Page) -> None:
+    _type(terminal, "echo sum=$((6*7)) user=$(id -un) in=$PWD")
+    _screen(terminal, "sum=42 user=agent in=/state")
+    _type(terminal, "test -w /agents || echo no agents here")
+    _screen(terminal, "no agents here")
+    opened = _audited(hosted, "terminal_opened")[-1]
+    assert opened["agent"] == AGENT
+    assert str(opened["who"]).startswith("session ")
+
+
+def test_the_window_s_size_reaches_the_programs(terminal: Page) -> None:
+    terminal.set_viewport_size({"width": 700, "height": 700})
+    _type(terminal, "sleep 0; echo narrow $(stty size)")
+    narrow = re.compile(r"narrow \d+ (\d+)")
+    _screen(terminal, narrow)
+    shown = terminal.locator(".xterm-accessibility-tree").inner_text()
+    found = narrow.search(shown)
+    assert found is not None
+    assert int(found[1]) < 90
+
+
+def test_a_large_paste_arrives_whole(terminal: Page) -> None:
+    _type(terminal, "stty -icanon; head -c 200000 | tr -d '\\n' | wc -c")
+    terminal.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.setData("text/plain", "x".repeat(200000));
+            document.querySelector(".xterm-helper-textarea").dispatchEvent(
+              new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+        }"""
+    )
+    _screen(terminal, "200000")
+
+
+def test_a_flood_is_held_back_and_the_page_still_answers(terminal: Page) -> None:
+    _type(terminal, "seq 1 300000; echo flood=$((40+2))over")
+    _screen(terminal, "flood=42over")
+
+
+def test_a_reload_comes_back_to_the_same_shell(terminal: Page) -> None:
+    _type(terminal, "here=$((40+2)); clear")
+    terminal.reload()
+    _connected(terminal)
+    terminal.locator(".xterm-helper-textarea").focus()
+    _type(terminal, "echo still=$here")
+    _screen(terminal, "still=42")
+
+
+def test_the_end_of_the_shell_is_said_and_a_new_one_opens(terminal: Page) -> None:
+    _type(terminal, "exit 3")
+    expect(terminal.get_by_test_id("terminal-state")).to_have_attribute(
+        "data-state", "over", timeout=60_000
+    )
+    terminal.get_by_role("button", name="Open a new one").click()
+    _connected(terminal)
+
+
+def test_what_a_program_writes_stays_in_the_terminal(terminal: Page) -> None:
+    title = terminal.title()
+    _type(terminal, r"printf '\e]0;pwned\a<script>document.title=1</script>\n'")
+    _screen(terminal, "<script>document.title=1</script>")
+    assert terminal.title() == title

@@ -1,0 +1,149 @@
+"""A terminal in an agent's container: calls of the operator, and of hived to harness.
+
+Bytes go from the harness's PTY over the agent's ``hive.sock`` to hived and on to the
+operator's connection, and back. ``offset`` counts a terminal's output bytes from its
+beginning, so that a viewer that comes back misses nothing and sees nothing twice.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, Done, Method, Note, Params, Result, ShortText
+
+CHUNK: Final = 32 * 1024
+"""Most bytes in one message."""
+
+TerminalId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Data = Annotated[bytes, Meta(max_length=CHUNK)]
+Cells = Annotated[int, Meta(ge=1, le=1000)]
+
+# --- hived to harness -----------------------------------------------------------
+
+
+class TerminalStartParams(Params, frozen=True):
+    """Open a PTY with a shell in it."""
+
+    terminal: TerminalId
+    columns: Cells
+    rows: Cells
+
+
+TERMINAL_START: Final = Method("terminal_start", TerminalStartParams, Done)
+
+
+class TerminalInputParams(Params, frozen=True):
+    """What was typed or pasted."""
+
+    terminal: TerminalId
+    data: Data
+
+
+TERMINAL_INPUT: Final = Note("terminal_input", TerminalInputParams)
+
+
+class TerminalResizeParams(Params, frozen=True):
+    """The viewer's window has another size."""
+
+    terminal: TerminalId
+    columns: Cells
+    rows: Cells
+
+
+TERMINAL_RESIZE: Final = Note("terminal_resize", TerminalResizeParams)
+
+
+class TerminalParams(Params, frozen=True):
+    """Names a terminal."""
+
+    terminal: TerminalId
+
+
+TERMINAL_STOP: Final = Note("terminal_stop", TerminalParams)
+"""End the shell and all that it started."""
+
+# --- harness to hived -----------------------------------------------------------
+
+
+class TerminalOutputParams(Params, frozen=True):
+    """Bytes of the PTY; the answer comes when there is room for more."""
+
+    terminal: TerminalId
+    data: Data
+
+
+TERMINAL_OUTPUT: Final = Method("terminal_output", TerminalOutputParams, Done)
+
+
+class TerminalExitParams(Params, frozen=True):
+    """The shell ended; ``reason`` is a sentence."""
+
+    terminal: TerminalId
+    reason: ShortText
+
+
+TERMINAL_EXIT: Final = Note("terminal_exit", TerminalExitParams)
+
+# --- operator -------------------------------------------------------------------
+
+
+class TerminalOpenParams(Params, frozen=True):
+    """Open a terminal in the container of ``agent``, as its own user."""
+
+    agent: AgentName
+    columns: Cells = 80
+    rows: Cells = 24
+
+
+class TerminalOpenResult(Result, frozen=True):
+    """The terminal's id: a secret, good for coming back to it."""
+
+    terminal: TerminalId
+
+
+TERMINAL_OPEN: Final = Method("terminal_open", TerminalOpenParams, TerminalOpenResult)
+
+
+class TerminalAttachParams(Params, frozen=True):
+    """See a terminal's output from ``offset`` on; one viewer at a time, the newest."""
+
+    terminal: TerminalId
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class TerminalAttachResult(Result, frozen=True):
+    """Output begins at ``offset``: what was before it is gone, if it is later."""
+
+    agent: str
+    offset: int
+
+
+TERMINAL_ATTACH: Final = Method(
+    "terminal_attach", TerminalAttachParams, TerminalAttachResult
+)
+
+
+class TerminalAckParams(Params, frozen=True):
+    """The viewer has shown everything before ``offset``."""
+
+    terminal: TerminalId
+    offset: Annotated[int, Meta(ge=0)]
+
+
+TERMINAL_ACK: Final = Note("terminal_ack", TerminalAckParams)
+
+TERMINAL_CLOSE: Final = Method("terminal_close", TerminalParams, Done)
+
+
+class TerminalDataParams(Params, frozen=True):
+    """Down the operator's connection: output that begins at ``offset``."""
+
+    terminal: TerminalId
+    offset: int
+    data: bytes
+
+
+TERMINAL_DATA: Final = Note("terminal_data", TerminalDataParams)
+
+TERMINAL_ENDED: Final = Note("terminal_ended", TerminalExitParams)
+"""Down the operator's connection: nothing more comes."""

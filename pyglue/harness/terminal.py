@@ -1,0 +1,202 @@
+"""Terminals for the operator: PTYs with a shell, as this agent's own user.
+
+hived asks for them over the link and takes their output; one call is outstanding a
+terminal, so a program that floods its PTY waits for whoever reads. They end with the
+connection: hived that comes back knows nothing of them.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.common import Done
+from pyglue.api.terminal import (
+    CHUNK,
+    TERMINAL_EXIT,
+    TERMINAL_INPUT,
+    TERMINAL_OUTPUT,
+    TERMINAL_RESIZE,
+    TERMINAL_START,
+    TERMINAL_STOP,
+    TerminalExitParams,
+    TerminalInputParams,
+    TerminalOutputParams,
+    TerminalParams,
+    TerminalResizeParams,
+    TerminalStartParams,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.harness.link import Link
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.process import describe_exit, kill_session
+
+TERMINALS_MAX: Final = 8
+_INPUT_MAX: Final = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+class Terminals:
+    """All terminals of this harness."""
+
+    def __init__(
+        self, link: Link, *, environment: Mapping[str, str], directory: Path
+    ) -> None:
+        """``environment`` is what the shell has beside this process's own."""
+        self._link = link
+        self._environment = environment
+        self._directory = directory
+        self._open: dict[str, _Terminal] = {}
+
+    def add_to(self, handlers: Handlers) -> None:
+        """Answer what hived calls."""
+        handlers.on(TERMINAL_START, self._start)
+        handlers.on_note(TERMINAL_INPUT, self._input)
+        handlers.on_note(TERMINAL_RESIZE, self._resize)
+        handlers.on_note(TERMINAL_STOP, self._stop)
+
+    def close(self) -> None:
+        """End every shell."""
+        for terminal in list(self._open.values()):
+            terminal.stop()
+
+    async def _start(self, params: TerminalStartParams) -> Done:
+        if len(self._open) >= TERMINALS_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"{TERMINALS_MAX} terminals of this agent are open; close one.",
+            )
+        connection = await self._link.connection()
+        terminal = _Terminal(
+            params.terminal,
+            connection,
+            {**os.environ, **self._environment, "TERM": "xterm-256color"},
+            self._directory,
+        )
+        terminal.resize(params.columns, params.rows)
+        self._open[params.terminal] = terminal
+        connection.on_close(terminal.stop)
+        terminal.task.add_done_callback(lambda _: self._open.pop(params.terminal))
+        return Done()
+
+    def _input(self, params: TerminalInputParams) -> None:
+        terminal = self._open.get(params.terminal)
+        if terminal is not None:
+            terminal.type(params.data)
+
+    def _resize(self, params: TerminalResizeParams) -> None:
+        terminal = self._open.get(params.terminal)
+        if terminal is not None:
+            terminal.resize(params.columns, params.rows)
+
+    def _stop(self, params: TerminalParams) -> None:
+        terminal = self._open.get(params.terminal)
+        if terminal is not None:
+            terminal.stop()
+
+
+class _Terminal:
+    """One PTY; ``task`` ends when the shell has ended and all was read."""
+
+    def __init__(
+        self,
+        name: str,
+        connection: Connection,
+        environment: Mapping[str, str],
+        directory: Path,
+    ) -> None:
+        self._name = name
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._typed = bytearray()
+        self._master, inside = pty.openpty()
+        try:
+            self._shell = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pyglue.harness.shell"],
+                stdin=inside,
+                stdout=inside,
+                stderr=inside,
+                close_fds=True,
+                env=dict(environment),
+                cwd=directory,
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._master)
+            raise
+        finally:
+            os.close(inside)
+        os.set_blocking(self._master, False)
+        self.task = asyncio.create_task(self._run())
+
+    def type(self, data: bytes) -> None:
+        """Write to the PTY, now or when its reader has room."""
+        if len(self._typed) + len(data) > _INPUT_MAX:
+            _log.warning("a terminal reads nothing; what was typed is dropped")
+            return
+        self._typed += data
+        self._write()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the programs of the window's size."""
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+    def stop(self) -> None:
+        """End the shell and all of its session."""
+        if self._shell.returncode is None:
+            kill_session(self._shell.pid)
+
+    def _write(self) -> None:
+        try:
+            written = os.write(self._master, self._typed)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._typed.clear()
+            written = 0
+        del self._typed[:written]
+        if self._typed:
+            self._loop.add_writer(self._master, self._write)
+        else:
+            self._loop.remove_writer(self._master)
+
+    async def _run(self) -> None:
+        try:
+            while (data := await self._read()) and not self._connection.closed:
+                output = TerminalOutputParams(terminal=self._name, data=data)
+                await self._connection.call(TERMINAL_OUTPUT, output)
+        except HiveError as error:
+            _log.info("a terminal ends: %s", error.message)
+        finally:
+            self.stop()
+            self._loop.remove_reader(self._master)
+            self._loop.remove_writer(self._master)
+            os.close(self._master)
+            self._master = -1
+            code = await asyncio.to_thread(self._shell.wait)
+            reason = f"The shell ended: {describe_exit(code)}."
+            ended = TerminalExitParams(terminal=self._name, reason=reason)
+            self._connection.notify(TERMINAL_EXIT, ended)
+
+    async def _read(self) -> bytes:
+        """Return the next output, empty when every program has let go of the PTY."""
+        readable = asyncio.Event()
+        self._loop.add_reader(self._master, readable.set)
+        try:
+            await readable.wait()
+            return os.read(self._master, CHUNK)
+        except OSError:  # EIO: the other side is closed
+            return b""
+        finally:
+            self._loop.remove_reader(self._master)
