@@ -98,6 +98,10 @@ class Layout:
         """Captured output of local children."""
         return self.state / "logs"
 
+    def agent_log(self, agent: str) -> Path:
+        """Return a local agent's log; an agent may be called as a daemon is."""
+        return self.logs / "agents" / f"{agent}.log"
+
     def config(self, agent: str) -> Path:
         """Return the agent's proposed repository, written by the manager."""
         return self.agents / agent / "config"

@@ -40,6 +40,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "start": manager_api.AgentParams,
     "stop": manager_api.AgentParams,
     "restart": manager_api.AgentParams,
+    "agent_logs": manager_api.AgentLogsParams,
 }
 
 

@@ -58,7 +58,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "subprocess": ("process", "git/child.py"),
     "multiprocessing": (),
     "pty": ("harness",),
-    "ctypes": ("sandbox/expose.py",),
+    "ctypes": ("sandbox/expose.py", "process/watch.py"),
     "pickle": (),
     "yaml": (),
 }

@@ -19,6 +19,7 @@ from pyglue.api.common import (
     Params,
     Result,
 )
+from pyglue.api.journal import JournalPage
 
 CHUNK_LIMIT: Final = 512 * 1024
 """Largest chunk of a pack in bytes, before base64."""
@@ -113,3 +114,13 @@ class AgentParams(Params, frozen=True):
 START: Final = Method("start", AgentParams, OperationRef)
 STOP: Final = Method("stop", AgentParams, OperationRef)
 RESTART: Final = Method("restart", AgentParams, OperationRef)
+
+
+class AgentLogsParams(Params, frozen=True):
+    """The newest lines that an agent's harness logged."""
+
+    agent: AgentName
+    lines: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+AGENT_LOGS: Final = Method("agent_logs", AgentLogsParams, JournalPage)

@@ -26,6 +26,7 @@ from pyglue.api.common import (
     ShortText,
 )
 from pyglue.api.diff import FileDiff
+from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
 
 # --- sessions -----------------------------------------------------------------
@@ -455,6 +456,16 @@ class QuestionsResult(Result, frozen=True):
 
 QUESTIONS: Final = Method("questions", NoParams, QuestionsResult)
 OPERATOR_ANSWER: Final = Method("answer", AnswerParams, Done)
+
+
+# --- logs -------------------------------------------------------------------------
+
+
+JOURNAL: Final = Method("journal", JournalParams, JournalPage)
+JOURNAL_FOLLOW: Final = Method("journal_follow", JournalParams, JournalPage)
+"""As ``journal``; what comes after it arrives as ``journal_news`` until the
+connection ends. One log a connection."""
+JOURNAL_NEWS: Final = Note("journal_news", JournalNews)
 
 
 # --- events -----------------------------------------------------------------------

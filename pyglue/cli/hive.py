@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli import commands, demo, manifest, run
+from pyglue.cli import commands, demo, logs, manifest, run, shell
 from pyglue.display import visible
 from pyglue.errors import HiveError
 
@@ -58,6 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
     printing = add("manifest", "print the manifest of an agent's directory")
     manifest.add_arguments(printing)
     printing.set_defaults(call=manifest.run)
+    reading = add("logs", "print the log of an agent, or of the hive itself")
+    logs.add_arguments(reading)
+    reading.set_defaults(call=lambda arguments: logs.run(_socket(arguments), arguments))
+    typing = add("shell", "open a terminal in an agent's container")
+    shell.add_arguments(typing)
+    typing.set_defaults(call=lambda arguments: shell.run(_socket(arguments), arguments))
     for command in commands.COMMANDS:
         sub = add(command.name, command.about)
         command.declare(sub)

@@ -5,6 +5,7 @@ Nothing here decides: proposals wait for the operator, the rest are operations.
 
 from pyglue.api.common import Done, NoParams, OperationRef
 from pyglue.api.manager import (
+    AGENT_LOGS,
     LIST_AGENTS,
     REQUEST_SPAWN,
     RESTART,
@@ -25,6 +26,7 @@ from pyglue.api.manager import (
 )
 from pyglue.api.operator import OperationKind
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
@@ -45,11 +47,13 @@ class ManagerApi:
         registry: Registry,
         proposals: Proposals,
         operations: Operations,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._registry = registry
         self._proposals = proposals
         self._operations = operations
+        self._journal = journal
         self._uploads: set[str] = set()
         connection.on_close(self._gone)
 
@@ -63,6 +67,7 @@ class ManagerApi:
         handlers.on(START, self._start)
         handlers.on(STOP, self._stop)
         handlers.on(RESTART, self._restart)
+        handlers.on(AGENT_LOGS, self._journal.for_model)
 
     async def _list(self, _params: NoParams) -> AgentsResult:
         pending = {

@@ -38,12 +38,14 @@ class Child:
         output: int,
         log: LogFile | None,
         on_line: Callable[[str], None] | None,
+        line_max: int = _LINE_MAX,
     ) -> None:
         self.signal_pid: int | None = None
         self._process = process
         self._output = output
         self._log = log
         self._on_line = on_line
+        self._line_max = line_max
         self._partial = bytearray()
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         loop = asyncio.get_running_loop()
@@ -66,8 +68,11 @@ class Child:
         wrapper: Sequence[str] = (),
         log: LogFile | None = None,
         on_line: Callable[[str], None] | None = None,
+        line_max: int = _LINE_MAX,
     ) -> "Child":
         """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
+
+        A line of more than ``line_max`` bytes is cut there.
 
         ``pass_fds`` may be closed as soon as this returns. ``wrapper`` is a command
         line that runs the rest of its arguments, before limits and ``run_as`` hold.
@@ -97,7 +102,7 @@ class Child:
             raise could_not_start(Path(argv[0]).name, error) from error
         finally:
             os.close(writer)
-        return cls(process, reader, log, on_line)
+        return cls(process, reader, log, on_line, line_max)
 
     @property
     def pid(self) -> int:
@@ -170,7 +175,7 @@ class Child:
         self._partial = rest
         for line in whole:
             self._say(line)
-        if len(rest) > _LINE_MAX:
+        if len(rest) > self._line_max:
             self._say(rest)
             self._partial = bytearray()
         return True
@@ -184,8 +189,8 @@ class Child:
             self._lines.append(f"[log not written: {error.strerror}]")
 
     def _say(self, line: bytes | bytearray) -> None:
-        text = bytes(line[:_LINE_MAX]).decode("utf-8", "replace")
-        self._lines.append(text)
+        text = bytes(line[: self._line_max]).decode("utf-8", "replace")
+        self._lines.append(text[:_LINE_MAX])
         if self._on_line is not None:
             self._on_line(text)
 

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pyglue.api.journal import JournalUnit
+from pyglue.host.backends.logs import JournalSource
+
 
 class ContainerEventKind(StrEnum):
     """What a backend reports on its own account."""
@@ -17,16 +20,25 @@ class ContainerEventKind(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     CRASHED = "crashed"
+    GAVE_UP = "gave_up"
+    """It crashed, and what restarts it by itself has given up on it."""
 
 
 @dataclass(frozen=True)
 class ContainerEvent:
-    """A container began or ended; ``reason`` is a sentence for people."""
+    """A container began or ended; ``reason`` is a sentence for people.
+
+    ``id`` is the run that it is about, None where runs have none. ``asked``: hived
+    stops it. ``restarting``: it is started again without hived.
+    """
 
     agent: str
     kind: ContainerEventKind
     reason: str
     log_tail: tuple[str, ...] = ()
+    id: str | None = None
+    asked: bool = False
+    restarting: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +108,15 @@ class Backend(ABC):
 
     @abstractmethod
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
-        """Return the newest lines of the agent's log, oldest first."""
+        """Return the newest lines of the agent's log, oldest first. May block."""
+
+    @abstractmethod
+    def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
+        """Return a log of an agent (``harness`` or ``machine``); None: hived's own."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop watching and release what is held; local children end here."""
+        """Stop watching and release what is held.
+
+        Local children end here; containers that hived is not the parent of go on.
+        """

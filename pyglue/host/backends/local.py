@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import paths
+from pyglue.api.journal import JournalUnit
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import (
@@ -27,6 +28,8 @@ from pyglue.host.backends.base import (
 )
 from pyglue.host.backends.inside import Inside
 from pyglue.host.backends.limits import Wanted, find_limiter
+from pyglue.host.backends.logfiles import FileSource
+from pyglue.host.backends.logs import JournalSource
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
 from pyglue.sandbox import (
     UNSAFE_VARIABLE,
@@ -169,6 +172,14 @@ class LocalBackend(Backend):
         """Return the newest lines of the agent's output, oldest first."""
         return self._log(name).tail(lines)
 
+    def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
+        """Return a log: an agent has one, whatever ``unit`` says; None is hived's."""
+        del unit
+        layout = self._layout
+        return FileSource(
+            layout.logs / "hived.log" if name is None else layout.agent_log(name)
+        )
+
     async def close(self) -> None:
         """Stop every agent."""
         await asyncio.gather(*(self.stop(name) for name in tuple(self._running)))
@@ -181,7 +192,7 @@ class LocalBackend(Backend):
 
     def _log(self, name: str) -> LogFile:
         if name not in self._logs:
-            self._logs[name] = LogFile(self._layout.logs / f"{name}.log")
+            self._logs[name] = LogFile(self._layout.agent_log(name))
         return self._logs[name]
 
     async def _watch(self, name: str, child: Child) -> None:

@@ -1,0 +1,171 @@
+"""A log in systemd's journal, read by ``journalctl``: the NixOS backend's.
+
+A container's own journal is asked for by machine name, what the host's systemd and
+nspawn say of it by the unit's. Every selection is one argument with an ``=`` in it,
+made from a checked name, so none can be taken for another option. ``journalctl`` leaves
+out messages over 4096 bytes itself (no ``--all``), which bounds each of its lines.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+import msgspec
+
+from pyglue.api.journal import LINES_MAX, JournalPage
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.logs import JournalSource, Lines, Placed, placed, split
+from pyglue.process import Child, find_program
+
+_FORMAT: Final = (
+    *("--output=json", "--output-fields=MESSAGE", "--no-pager", "--quiet"),
+)
+_CURSOR: Final = re.compile(r"[A-Za-z0-9=;-]{1,400}")
+_READ_S: Final = 60.0
+_ENTRY_MAX: Final = 64 * 1024
+"""Bytes of one line of JSON: 4096 that are no text are written as numbers."""
+_WITH_US: Final = ("--pdeathsig", "KILL", "--")
+_TOO_LONG: Final = "(a message of more than 4096 bytes)"
+
+
+class Journald(JournalSource):
+    """What ``selection`` (arguments of journalctl) picks from the journal."""
+
+    def __init__(self, *selection: str) -> None:
+        self._selection = selection
+
+    async def read(self, lines: int, cursor: str | None) -> JournalPage:
+        """Return lines; see ``JournalSource``."""
+        found = Lines(lines)
+        said: list[str] = []
+
+        def take(line: str) -> None:
+            entry = _entry(line)
+            if entry is None:
+                said[:] = [line]
+            elif cursor is None or not found.full:
+                for one in entry:
+                    found.put(one)
+
+        child = self._start([f"--lines={lines}", *_after(cursor)], take)
+        try:
+            async with asyncio.timeout(_READ_S):
+                code = await child.wait()
+        except TimeoutError:
+            raise HiveError(
+                ErrorCode.TIMEOUT, f"journalctl did not end in {_READ_S:g} s."
+            ) from None
+        finally:
+            child.kill()
+        if code != 0:
+            raise self._failed(said)
+        return found.page(cursor)
+
+    async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
+        """Give what is logged after ``cursor``, from one ``journalctl --follow``."""
+        news = _News()
+        since = _after(cursor) if cursor is not None else ["--lines=all"]
+        child = self._start(["--follow", *since], news.take)
+        end = asyncio.ensure_future(child.wait())
+        end.add_done_callback(lambda _: news.wake.set())
+        try:
+            while True:
+                page = news.page(cursor)
+                if page is not None:
+                    cursor = page.cursor
+                    yield page
+                elif end.done():
+                    raise self._failed(news.said)
+                else:
+                    await news.wake.wait()
+                    news.wake.clear()
+        finally:
+            child.kill()
+            await end
+
+    def _start(self, arguments: list[str], take: Callable[[str], None]) -> Child:
+        return Child.start(
+            [find_program("journalctl"), *_FORMAT, *self._selection, *arguments],
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "LC_ALL": "C.UTF-8",
+                "SYSTEMD_COLORS": "0",
+            },
+            wrapper=(find_program("setpriv"), *_WITH_US),
+            on_line=take,
+            line_max=_ENTRY_MAX,
+        )
+
+    def _failed(self, said: list[str]) -> HiveError:
+        reason = visible(said[-1]) if said else "it ended"
+        if any(one.startswith("--machine=") for one in self._selection):
+            return HiveError(
+                ErrorCode.AGENT_NOT_RUNNING,
+                f"The log inside the container cannot be read: {reason}. What the host "
+                "logged about it is the unit `machine`.",
+            )
+        return HiveError(ErrorCode.UNAVAILABLE, f"journalctl failed: {reason}.")
+
+
+class _News:
+    """What a follower has not been given yet; too much of it drops the oldest."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.said: list[str] = []
+        self._lines = Lines(LINES_MAX)
+        self._taken = 0
+
+    def take(self, line: str) -> None:
+        entry = _entry(line)
+        if entry is None:
+            self.said[:] = [line]
+            return
+        for one in entry:
+            self._lines.put(one)
+            self._taken += 1
+        self.wake.set()
+
+    def page(self, cursor: str | None) -> JournalPage | None:
+        """Return what is there, None when nothing is."""
+        if self._taken == 0:
+            return None
+        page = self._lines.page(cursor, gap=self._taken > LINES_MAX)
+        self._lines, self._taken = Lines(LINES_MAX), 0
+        return page
+
+
+def _after(cursor: str | None) -> list[str]:
+    if cursor is None:
+        return []
+    if _CURSOR.fullmatch(cursor) is None:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, "This is no cursor of this log; begin without one."
+        )
+    return [f"--after-cursor={cursor}"]
+
+
+def _entry(line: str) -> list[Placed] | None:
+    """Return the lines of one JSON object; None for anything else that was said."""
+    try:
+        entry = msgspec.json.decode(line, type=dict[str, Any])
+        at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+        cursor = str(entry["__CURSOR"])
+    except (msgspec.DecodeError, KeyError, ValueError, TypeError):
+        return None
+    message = _message(entry.get("MESSAGE", ""))
+    return [placed(text, at, cursor) for text in split(message)]
+
+
+def _message(value: object) -> str:
+    """Return a field's text: a string, bytes as numbers, or several of both."""
+    if value is None:
+        return _TOO_LONG
+    if isinstance(value, list):
+        if all(type(one) is int and 0 <= one < 256 for one in value):
+            return bytes(value).decode("utf-8", "replace")
+        return "\n".join(_message(one) for one in value[:100])
+    return str(value)

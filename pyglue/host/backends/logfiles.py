@@ -1,0 +1,169 @@
+"""A log that is a file, as ``process.LogFile`` writes it: the local backend's.
+
+Two files, ``NAME`` and before it ``NAME.1``; a line may begin in one and end in the
+other. A cursor is inode and offset, so it outlives the renaming, and a checksum of what
+is before it, because inodes are used again. A line counts when it is ended; what is
+begun is shown by ``read`` at the end, behind the cursor.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from pyglue.api.journal import LINES_MAX, JournalPage
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.logs import JournalSource, Lines
+from pyglue.process.watch import Watch
+
+_CURSOR: Final = re.compile(r"([0-9]{1,20}):([0-9]{1,18}):([0-9]{1,2}):([0-9]{1,10})")
+_RAW_MAX: Final = 64 * 1024
+"""Bytes without a newline that count as a line."""
+_CHECKED: Final = 64
+
+
+class _Place(NamedTuple):
+    inode: int
+    offset: int
+    checked: int
+    checksum: int
+
+    @classmethod
+    def behind(cls, raw: bytes, inode: int, offset: int) -> "_Place":
+        tail = raw[-_CHECKED:]
+        return cls(inode, offset, len(tail), zlib.crc32(tail))
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self))
+
+    def within(self, file: IO[bytes]) -> bool:
+        if _inode(file) != self.inode or self.offset < self.checked:
+            return False
+        tail = os.pread(file.fileno(), self.checked, self.offset - self.checked)
+        return len(tail) == self.checked and zlib.crc32(tail) == self.checksum
+
+
+class FileSource(JournalSource):
+    """The log at ``path``; that there is none yet is no error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._older = path.with_name(path.name + ".1")
+
+    async def read(self, lines: int, cursor: str | None) -> JournalPage:
+        """Return lines; see ``JournalSource``."""
+        if cursor is None:
+            return await asyncio.to_thread(self._newest, lines)
+        return await asyncio.to_thread(self._after, lines, _place(cursor))
+
+    async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
+        """Give what is written after ``cursor``."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        place = None if cursor is None else _place(cursor)
+        with Watch(self._path.parent, frozenset({self._path.name})) as watch:
+            while True:
+                page = await asyncio.to_thread(self._after, LINES_MAX, place)
+                place = None if page.cursor is None else _place(page.cursor)
+                if page.lines or page.gap:
+                    yield page
+                else:
+                    await watch.changed()
+
+    # --- blocking ---------------------------------------------------------------
+
+    def _newest(self, count: int) -> JournalPage:
+        lines = Lines(count)
+        with self._open() as files:
+            for raw, place in _read(files, 0, begun=True):
+                lines.add(_text(raw), None, None if place is None else str(place))
+        return lines.page(None)
+
+    def _after(self, count: int, place: _Place | None) -> JournalPage:
+        lines = Lines(count)
+        with self._open() as files:
+            files, offset, gap = _from(files, place)
+            for raw, found in _read(files, offset, begun=False):
+                lines.add(_text(raw), None, str(found))
+                if lines.full:
+                    break
+        return lines.page(None if place is None or gap else str(place), gap=gap)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[list[IO[bytes]]]:
+        """Give both files, the older first, as far as they are there."""
+        with contextlib.ExitStack() as stack:
+            newer = _file(self._path, stack)
+            older = _file(self._older, stack)
+            if (
+                older is not None
+                and newer is not None
+                and _inode(older) == _inode(newer)
+            ):
+                newer = _file(self._path, stack)  # Renamed between the two.
+            yield [file for file in (older, newer) if file is not None]
+
+
+def _place(cursor: str) -> _Place:
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, "This is no cursor of this log; begin without one."
+        )
+    return _Place(*map(int, found.groups()))
+
+
+def _from(
+    files: list[IO[bytes]], place: _Place | None
+) -> tuple[list[IO[bytes]], int, bool]:
+    """Return the files from ``place`` on, where to begin, and if lines are gone."""
+    if place is None:
+        return files, 0, False
+    for at, file in enumerate(files):
+        if place.within(file):
+            return files[at:], place.offset, False
+    return files, 0, True
+
+
+def _read(
+    files: list[IO[bytes]], offset: int, *, begun: bool
+) -> Iterator[tuple[bytes, _Place | None]]:
+    """Yield lines with the place behind each; one that is only begun has none."""
+    rest = b""
+    for file in files:
+        file.seek(offset)
+        position, offset = offset, 0
+        while raw := file.readline(_RAW_MAX):
+            position += len(raw)
+            if raw.endswith(b"\n") or len(raw) == _RAW_MAX:
+                place = _Place.behind(raw, _inode(file), position)
+                yield rest + raw.removesuffix(b"\n"), place
+                rest = b""
+            else:
+                rest += raw
+    if rest and begun:
+        yield rest, None
+
+
+def _file(path: Path, stack: contextlib.ExitStack) -> IO[bytes] | None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return stack.enter_context(os.fdopen(os.open(path, flags), "rb"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            f"The log {path} cannot be read: {error.strerror}.",
+        ) from error
+
+
+def _inode(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_ino
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
