@@ -21,7 +21,7 @@ from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
 from pyglue.api.manager import AgentParams, ProposalResult
 from pyglue.api.operator import Event, InboxMessage, Operation
 from pyglue.cli.launcher import LocalHive, LocalOptions
-from pyglue.config import Timeouts
+from pyglue.config import HiveConfig, Timeouts
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.manifest import canonical
@@ -203,12 +203,16 @@ class Hive:
         os.kill(self.local.pid("hived"), 9)
         await self.operator.wait_closed()
         await self.local.start_hived()
-        self.operator = await _operator(self.local, self.events, self.changed)
+        self.operator = await open_operator(
+            self.local.config, self.events, self.changed
+        )
 
 
-async def _operator(
-    local: LocalHive, events: list[Event], changed: asyncio.Event
+async def open_operator(
+    config: HiveConfig, events: list[Event], changed: asyncio.Event
 ) -> Connection:
+    """Connect as the operator; put every event into ``events``, set ``changed``."""
+
     def take(event: Event) -> None:
         events.append(event)
         changed.set()
@@ -216,7 +220,7 @@ async def _operator(
     handlers = Handlers()
     handlers.on_note(api.EVENT, take)
     connection = await connect(
-        local.config.layout.operator_socket,
+        config.layout.operator_socket,
         handlers,
         hello=HelloParams(protocol=PROTOCOL, client="test"),
     )
@@ -258,7 +262,7 @@ async def running_hive(
         await local.start()
         events: list[Event] = []
         changed = asyncio.Event()
-        operator = await _operator(local, events, changed)
+        operator = await open_operator(local.config, events, changed)
         hive = Hive(local, operator, events, changed)
         if wait:
             await hive.idle(*agents)

@@ -1,9 +1,9 @@
 """A host with systemd as PID 1, for tests: booted, entered, and thrown away.
 
 ``booted`` boots the tree on an overlay in a systemd-nspawn of its own, with this
-checkout and its environment read-only below ``TOOLS``. It is as much of a host as the backend needs: systemd,
-machined, journald, D-Bus, Nix, and containers in it. What it is not: it has no
-memory, cpu or pids controller, and no network but loopback.
+checkout and its environment read-only below ``TOOLS``. It is as much of a host as the
+backend needs: systemd, machined, journald, D-Bus, Nix, and containers in it. What it
+is not: it has no memory, cpu or pids controller, and no network but loopback.
 """
 
 import contextlib

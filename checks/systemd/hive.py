@@ -1,0 +1,170 @@
+"""A hive as NixOS runs one: hived, relay and dashboard as units of a test host.
+
+``install`` puts configuration, users, units and the stand-in nixpkgs on a booted host
+and starts them; ``connected`` gives a ``SystemHive``, which is driven as the
+local hives of the other tests are, through the host's root directory.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from checks.hive_kit import Hive, open_operator
+from checks.standin_kit import NIX_CONF, make_nixpkgs
+from checks.systemd.machine import CHECKOUT, Machine
+from pyglue.api.operator import Event
+from pyglue.config import (
+    DeclaredAgent,
+    HiveConfig,
+    Ids,
+    NixosConfig,
+    RelayConfig,
+    Timeouts,
+    WebConfig,
+    dump,
+)
+from pyglue.host.backends.nixos_container import container_of, unit_of
+
+IDS: Final = Ids(agent=62001, web=62002, relay=62003)
+PORT: Final = 7000
+MODEL_PORT: Final = 7900
+STATE: Final = "/var/lib/hyperhive"
+RUNTIME: Final = "/run/hyperhive"
+DAEMONS: Final = ("hived", "hive-relay", "hive-web")
+TIMEOUTS: Final = Timeouts(health_s=60.0, drain_s=5.0, evaluate_s=60.0)
+
+_UNITS: Final = Path(__file__).parent / "units"
+_SCRIPT: Final = Path(__file__).parents[2] / "pyglue/demo/scenario.json"
+_KEY: Final = "/etc/hyperhive/api-key"
+
+
+def config_for(nixpkgs: str, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
+    """Return the daemons' configuration."""
+    config = HiveConfig(
+        state_dir=STATE,
+        runtime_dir=RUNTIME,
+        backend="nixos-container",
+        ids=IDS,
+        web=WebConfig(port=PORT, external_url=f"http://127.0.0.1:{PORT}"),
+        relay=RelayConfig(
+            upstream_url=f"http://127.0.0.1:{MODEL_PORT}",
+            api_key_file=_KEY,
+            scripted=True,
+        ),
+        timeouts=TIMEOUTS,
+        agents=tuple(DeclaredAgent(name=name) for name in agents),
+        nixos=NixosConfig(nixpkgs=nixpkgs, framework=CHECKOUT, revision="test"),
+    )
+    return msgspec.structs.replace(config, **changes)
+
+
+def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
+    """Set a hive up on a host and start it; return when its daemons are ready."""
+    machine.write("/etc/nix/nix.conf", NIX_CONF)
+    standin = machine.room / "var/tmp/nixpkgs"
+    make_nixpkgs(standin)
+    nixpkgs = machine.run("nix-store", "--add", "/var/tmp/nixpkgs").out.strip()
+    shutil.rmtree(standin)
+    config = config_for(nixpkgs, agents, **changes)
+    users = (
+        ("hive-agent", IDS.agent),
+        ("hive-web", IDS.web),
+        ("hive-relay", IDS.relay),
+    )
+    lines = [f"u {name} {uid} -\n" for name, uid in users]
+    machine.write("/etc/sysusers.d/hyperhive.conf", "".join(lines))
+    machine.run("systemd-sysusers")
+    machine.write("/etc/hyperhive/config.json", dump(config).decode())
+    machine.write("/etc/hyperhive/script.json", _SCRIPT.read_text())
+    machine.write(_KEY, "the-hives-own-key", 0o400)
+    machine.run("chown", "hive-relay", _KEY)
+    machine.run("mkdir", "-p", "-m", "0755", f"{STATE}/agents")
+    for unit in _UNITS.iterdir():
+        machine.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
+    machine.run("systemctl", "daemon-reload")
+    for daemon in DAEMONS:
+        machine.run("systemctl", "start", daemon)
+    return config
+
+
+@dataclass
+class _Seen:
+    """What ``Hive`` asks of a local hive; paths as they are from outside."""
+
+    config: HiveConfig
+
+
+@dataclass
+class SystemHive(Hive):
+    """A hive on a test host, and the operator's connection to it."""
+
+    machine: Machine = field(kw_only=True)
+
+    async def kill_hived(self) -> None:
+        """Kill -9 hived, wait until systemd has it again, and connect again."""
+        self.machine.run("systemctl", "kill", "--signal=KILL", "hived")
+        await self.operator.wait_closed()
+        await self.reconnect()
+
+    async def restart_hived(self) -> None:
+        """Restart hived as an update of the host does, and connect again."""
+        await asyncio.to_thread(self.machine.run, "systemctl", "restart", "hived")
+        await self.operator.wait_closed()
+        await self.reconnect()
+
+    async def reconnect(self) -> None:
+        """Connect to a hived that is being started."""
+        await asyncio.to_thread(self.machine.run, "systemctl", "start", "hived")
+        self.operator = await open_operator(
+            self.local.config, self.events, self.changed
+        )
+
+    def leader(self, agent: str) -> int:
+        """Return the container's PID 1, as a number of the host's."""
+        shown = self.machine.run(
+            "machinectl", "show", container_of(agent), "--property=Leader", "--value"
+        )
+        return int(shown.out)
+
+    def inside(self, agent: str, code: str, *, user: str = "root") -> Any:
+        """Return what Python code prints as JSON, run by ``user`` in a container."""
+        done = self.machine.run(
+            *("systemd-run", "--quiet", "--wait", "--pipe", "-M", container_of(agent)),
+            *(f"--uid={user}", "/usr/bin/python3", "-c", code),
+        )
+        return json.loads(done.out)
+
+    def unit(self, agent: str, *properties: str) -> dict[str, str]:
+        """Return properties of a container's unit."""
+        return self.machine.show(unit_of(agent), *properties)
+
+
+@contextlib.asynccontextmanager
+async def connected(machine: Machine, config: HiveConfig) -> AsyncIterator[SystemHive]:
+    """Connect as the operator for as long as the block takes."""
+    seen = msgspec.structs.replace(
+        config,
+        state_dir=f"{machine.root}{STATE}",
+        runtime_dir=f"{machine.root}{RUNTIME}",
+    )
+    events: list[Event] = []
+    changed = asyncio.Event()
+    operator = await open_operator(seen, events, changed)
+    hive = SystemHive(
+        _Seen(seen),
+        operator,
+        events,
+        changed,
+        machine=machine,
+    )
+    try:
+        yield hive
+    finally:
+        hive.operator.close()
