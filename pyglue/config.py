@@ -111,6 +111,8 @@ class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     private_users: str = "pick"
     evaluate_s: float = 120.0
     build_s: float = 3600.0
+    build_sandbox: bool = True
+    """Whether Nix must build in its sandbox; only a test without one says no."""
     network_ranges: tuple[str, ...] = ("10.231.0.0/16",)
     """IPv4 ranges that containers with a network get their addresses from."""
 

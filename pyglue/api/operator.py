@@ -28,6 +28,7 @@ from pyglue.api.common import (
 from pyglue.api.diff import FileDiff
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
+from pyglue.api.system import SystemDetail
 
 # --- sessions -----------------------------------------------------------------
 
@@ -145,6 +146,8 @@ class AgentView(Result, frozen=True):
     last_turn_at: float | None
     cost_today_usd: float
     problem: str | None
+    needs_update: bool = False
+    """Whether its system was made with another nixpkgs or hive than this one has."""
 
 
 class AgentsView(Result, frozen=True):
@@ -281,6 +284,8 @@ class ApprovalDetail(Result, frozen=True):
     diffs: tuple[DiffSet, ...]
     manifest_json: str
     manifest_before_json: str | None
+    system: SystemDetail | None = None
+    """Its NixOS system: packages, build log, closure; None on the local backend."""
 
 
 APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)

@@ -34,6 +34,7 @@ from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
 from pyglue.names import MANAGER
 from pyglue.store import approvals as rows
+from pyglue.store import systems
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
 
@@ -148,6 +149,7 @@ class Approvals:
         """
         row, bases = await self._store.read(lambda reader: _with_bases(reader, number))
         diffs = await asyncio.to_thread(self._diffs, row, bases)
+        system = await self._store.read(lambda reader: systems.get(reader, number))
         return ApprovalDetail(
             approval=row.summary(),
             author=row.author,
@@ -158,6 +160,7 @@ class Approvals:
             manifest_before_json=(
                 None if bases.before is None else pretty(bases.before.record)
             ),
+            system=None if system is None else system.detail(),
         )
 
     def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:

@@ -21,6 +21,7 @@ from pyglue.host.approvals import Approvals
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
+from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.broker import Broker
 from pyglue.host.deploy import Deploy
 from pyglue.host.doctor import Doctor
@@ -28,6 +29,7 @@ from pyglue.host.events import EventBus
 from pyglue.host.journal import Journal
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.manager_api import ManagerApi
+from pyglue.host.notices import Notices
 from pyglue.host.operations import Operations
 from pyglue.host.operator_api import Services, operator_session
 from pyglue.host.proposals import Proposals
@@ -37,7 +39,9 @@ from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
 from pyglue.host.running import Running
 from pyglue.host.sessions import Sessions
+from pyglue.host.systems import Systems
 from pyglue.host.terminals import Terminals
+from pyglue.host.upkeep import Upkeep
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.jsonrpc.sockets import Session
@@ -63,6 +67,7 @@ class Hive:
 
     services: Services
     lifecycle: Lifecycle
+    upkeep: Upkeep
     relay: RelayHub
     audit: Audit
     server: Server
@@ -77,6 +82,7 @@ class Hive:
         await self.services.journal.close()
         await self.services.operations.close()
         await self.services.proposals.close()
+        await self.upkeep.close()
         await self.lifecycle.close()
         self.relay.close()
         await self.services.store.close()
@@ -86,9 +92,11 @@ class Hive:
 def _backend(config: HiveConfig) -> Backend:
     if config.backend == "local":
         return LocalBackend(config)
+    if config.backend == "nixos-container":
+        return NixosContainerBackend(config)
     raise HiveError(
         ErrorCode.CONFIG_INVALID,
-        f'There is no backend {config.backend!r}; use "local".',
+        f'There is no backend {config.backend!r}; use "local" or "nixos-container".',
     )
 
 
@@ -123,12 +131,23 @@ async def open_hive(config: HiveConfig) -> Hive:
         relay=relay,
         rooms=rooms,
         backend=backend,
-        audit=audit,
+        config=config,
+    )
+    notices = Notices(store, broker, audit)
+    await notices.load()
+    bus.listen(notices.on_event)
+    upkeep = Upkeep(
+        registry=registry,
+        lifecycle=lifecycle,
+        backend=backend,
+        notices=notices,
         config=config,
     )
     questions = Questions(store, registry, broker)
     operations = Operations(store)
+    systems = await asyncio.to_thread(Systems.of, config, store)
     proposals = Proposals(
+        systems=systems,
         store=store,
         registry=registry,
         evaluator=evaluator,
@@ -170,6 +189,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         journal=Journal(registry, backend),
         terminals=Terminals(registry, audit, config),
         views=Views(
+            systems=systems,
             store=store,
             registry=registry,
             bus=bus,
@@ -178,10 +198,8 @@ async def open_hive(config: HiveConfig) -> Hive:
             config=config,
         ),
     )
-    lifecycle.connect(
-        lambda agent: _agent_session(services, lifecycle, agent),
-        lambda name: _start_one(operations, name),
-    )
+    lifecycle.connect(lambda agent: _agent_session(services, lifecycle, agent))
+    upkeep.connect(lambda name: _start_one(operations, name))
     web = config.ids
     server = await serve(
         layout.operator_socket,
@@ -190,6 +208,8 @@ async def open_hive(config: HiveConfig) -> Hive:
         gid=None if web is None else web.web,
     )
     deploy = Deploy(
+        backend=backend,
+        systems=systems,
         store=store,
         registry=registry,
         broker=broker,
@@ -201,10 +221,9 @@ async def open_hive(config: HiveConfig) -> Hive:
     running = Running(
         store=store,
         registry=registry,
-        broker=broker,
         lifecycle=lifecycle,
         rooms=rooms,
-        audit=audit,
+        notices=notices,
     )
     interrupted = await operations.start(
         {
@@ -217,12 +236,13 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     tasks = (
         asyncio.create_task(questions.watch()),
-        asyncio.create_task(_housekeeping(store, approvals)),
-        asyncio.create_task(_start_agents(services, lifecycle, interrupted)),
+        asyncio.create_task(_housekeeping(store, approvals, systems)),
+        asyncio.create_task(_start_agents(services, upkeep, interrupted)),
     )
     return Hive(
         services=services,
         lifecycle=lifecycle,
+        upkeep=upkeep,
         relay=relay,
         audit=audit,
         server=server,
@@ -276,10 +296,10 @@ async def _start_one(operations: Operations, name: str) -> bool:
 
 
 async def _start_agents(
-    services: Services, lifecycle: Lifecycle, interrupted: frozenset[str]
+    services: Services, upkeep: Upkeep, interrupted: frozenset[str]
 ) -> None:
     """Run what should run, and make the agents that the config names."""
-    await lifecycle.start_wanted(interrupted)
+    await upkeep.start_wanted(interrupted)
     for name in (declared.name for declared in services.config.agents):
         known = services.registry.find(name)
         if (known is not None and known.record is not None) or name in interrupted:
@@ -308,9 +328,15 @@ def _emit_warning(tx: Tx, name: str, data: dict[str, str]) -> None:
     tx.emit("hive.warning", name, data)
 
 
-async def _housekeeping(store: Store, approvals: Approvals) -> None:
+async def _housekeeping(
+    store: Store, approvals: Approvals, systems: Systems | None
+) -> None:
+    if systems is not None:
+        await systems.start()
     while True:
         await approvals.expire()
+        if systems is not None:
+            await systems.sweep()
         await store.write(
             lambda tx: event_rows.prune(
                 tx, older_than=tx.now - _EVENTS_KEPT_S, keep=_EVENTS_KEPT

@@ -1,9 +1,10 @@
 """Making an approved commit run, or bringing back what ran before.
 
 Two machines share these steps: a spawn makes the agent's rooms first. Every step
-may be repeated. The harness's hello with the new manifest hash is the proof; only
-then does ``main`` move. A failure goes through ``revert`` (the previous record runs
-again) to ``fail`` (tag, status, mail), whatever went wrong.
+may be repeated. Building comes first and touches nothing that runs. The harness's
+hello with the new manifest hash, from inside the system that was built, is the proof;
+only then does ``main`` move. A failure goes through ``revert`` (the previous record
+runs again) to ``fail`` (tag, status, mail), whatever went wrong.
 """
 
 import asyncio
@@ -15,10 +16,13 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.audit import Audit
+from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
+from pyglue.host.buildlog import BuildLog
 from pyglue.host.lifecycle import Lifecycle
-from pyglue.host.registry import Registry
+from pyglue.host.registry import Agent, Registry
 from pyglue.host.rooms import Rooms
+from pyglue.host.systems import Systems
 from pyglue.manifest import PinnedRecord, decode
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import agents as agent_rows
@@ -45,7 +49,11 @@ class Deploy:
         rooms: Rooms,
         audit: Audit,
         config: HiveConfig,
+        backend: Backend,
+        systems: Systems | None = None,
     ) -> None:
+        self._backend = backend
+        self._systems = systems
         self._store = store
         self._registry = registry
         self._broker = broker
@@ -61,6 +69,9 @@ class Deploy:
             case "tag":
                 await asyncio.to_thread(self._tag_begin, approval)
                 await self._progress(approval, ApprovalState.BUILDING)
+                return "build"
+            case "build":
+                await self._build(approval)
                 return "prepare"
             case "prepare":
                 await self._store.write(lambda tx: self._create(tx, approval.agent))
@@ -88,7 +99,7 @@ class Deploy:
     def recover(self, step: str) -> str | None:
         """Return what mends a failure of ``step``."""
         match step:
-            case "tag" | "prepare":
+            case "tag" | "build" | "prepare":
                 return "fail"
             case "drain" | "apply" | "finish":
                 return "revert"
@@ -162,6 +173,24 @@ class Deploy:
             f"Approval {approval.id} for {approval.agent} is deployed: commit "
             f"{approval.commit} runs under manifest {approval.manifest_sha256}.",
         )
+
+    async def _build(self, approval: ApprovalRow) -> None:
+        """Build what was approved; without a system there is nothing to build."""
+        if self._systems is None:
+            return
+        # A new agent is in the registry from its ``prepare`` on only.
+        agent = self._registry.find(approval.agent) or Agent(
+            approval.agent, self._registry.role(approval.agent), wanted=True
+        )
+        log = BuildLog(self._store, approval.id, approval.agent)
+        try:
+            toplevel = await self._backend.build(
+                agent.spec(self._record(approval)), log.add
+            )
+        finally:
+            await log.close()
+        if toplevel is not None:
+            await self._systems.compare_built(approval.id, toplevel, agent.approval)
 
     def _tag_end(self, repo: AppliedRepo, approval: ApprovalRow) -> None:
         repo.advance_main(approval.commit, approval.main)

@@ -1,22 +1,21 @@
 """An agent's present: its socket, its container, and whether it is well.
 
 Opens and closes each agent's ``hive.sock``, starts and stops containers through the
-backend, waits for a harness to say hello with the right manifest, and brings back
-what crashes. Deploy and the start/stop operations are built from these moves.
+backend, and waits for a harness to say hello with the right manifest. Deploy and the
+start/stop operations are built from these moves; ``upkeep`` keeps well what runs.
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
+from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.audit import Audit
-from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKind
+from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.broker import Broker
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
@@ -24,12 +23,11 @@ from pyglue.host.rooms import Rooms
 from pyglue.jsonrpc import AGENT_LINE_LIMIT, Connection, Server, serve
 from pyglue.jsonrpc.sockets import Session
 from pyglue.manifest import PinnedRecord
-from pyglue.names import MANAGER
 from pyglue.store import agents as rows
 from pyglue.store.database import Store
 
-_BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-_TAIL: Final = 20
+TAIL: Final = 20
+"""Lines of a log that go with a failure."""
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +43,6 @@ class Lifecycle:
         relay: RelayHub,
         rooms: Rooms,
         backend: Backend,
-        audit: Audit,
         config: HiveConfig,
     ) -> None:
         self._store = store
@@ -54,27 +51,23 @@ class Lifecycle:
         self._relay = relay
         self._rooms = rooms
         self._backend = backend
-        self._audit = audit
         self._config = config
+        self._closing = False
         self._servers: dict[str, Server] = {}
         self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
-        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._well: Callable[[Agent], None] = lambda _agent: None
+        self._lost: Callable[[Agent], None] = lambda _agent: None
         self._session: Callable[[Agent], Session] | None = None
-        self._start: Callable[[str], Awaitable[bool]] = _nobody_starts
-        backend.watch(self._on_container)
 
-    def connect(
-        self,
-        session: Callable[[Agent], Session],
-        start: Callable[[str], Awaitable[bool]],
-    ) -> None:
-        """Set who answers on agents' sockets and who starts an agent in its turn.
-
-        ``start`` queues a start operation and tells whether it went well; the
-        composition root calls this once.
-        """
+    def connect(self, session: Callable[[Agent], Session]) -> None:
+        """Set who answers on agents' sockets; the composition root calls this once."""
         self._session = session
-        self._start = start
+
+    def listen(
+        self, *, well: Callable[[Agent], None], lost: Callable[[Agent], None]
+    ) -> None:
+        """Set who hears of good hellos that no move waits for, and of hang-ups."""
+        self._well, self._lost = well, lost
 
     # --- sockets --------------------------------------------------------------------
 
@@ -124,11 +117,21 @@ class Lifecycle:
             waiting.set_result(report)
         if report.problem is None:
             self._registry.set_state(agent, AgentState.IDLE)
+            if waiting is None:
+                self._well(agent)
+        elif waiting is None:
+            self._registry.set_state(agent, AgentState.FAILED, report.problem)
 
     def _harness_gone(self, agent: Agent, connection: Connection) -> None:
         if agent.harness is connection:
             agent.harness = None
             agent.turn = None
+            if self._closing or agent.state is AgentState.STOPPING:
+                return
+            if self._backend.running(agent.name):
+                detail = "Its harness hung up; it is expected back."
+                self._registry.set_state(agent, AgentState.STARTING, detail)
+                self._lost(agent)
 
     # --- moves ----------------------------------------------------------------------
 
@@ -136,13 +139,14 @@ class Lifecycle:
         """Run the agent under ``record`` and wait until it is well.
 
         Raises:
-            HiveError: ``deploy_failed`` with why it is not well; it is stopped then.
+            HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
+                with why it is not well; it is stopped then.
         """
         spec = agent.spec(record)
+        built = await self._backend.build(spec)
         waiting: asyncio.Future[HarnessReport]
         waiting = asyncio.get_running_loop().create_future()
-        await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
-        self._drop_harness(agent)
+        await self._end(agent)
         agent.applied = record
         self._registry.set_state(agent, AgentState.STARTING)
         self._hellos[agent.name] = waiting
@@ -154,6 +158,13 @@ class Lifecycle:
             report = await self._await_hello(agent, waiting)
             if report.problem is not None:
                 raise HiveError(ErrorCode.DEPLOY_FAILED, report.problem)
+            if built is not None and report.system != built:
+                raise HiveError(
+                    ErrorCode.DEPLOY_FAILED,
+                    f"{agent.name} does not run in the system that was built for it. "
+                    f"It should be {built}, and its harness reports "
+                    f"{visible(report.system or 'none')}.",
+                )
         except HiveError as error:
             await self._backend.stop(agent.name, grace_s=0.0)
             self._registry.set_state(agent, AgentState.FAILED, error.message)
@@ -169,18 +180,56 @@ class Lifecycle:
             async with asyncio.timeout(limit):
                 return await waiting
         except TimeoutError:
-            tail = "\n".join(self._backend.log_tail(agent.name, _TAIL))
+            tail = "\n".join(await self.log_tail(agent))
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
                 f"{agent.name} did not report within {limit:g} s. Its log ends with:\n"
                 f"{tail}",
             ) from None
 
+    async def log_tail(self, agent: Agent) -> tuple[str, ...]:
+        """Return the end of an agent's log."""
+        return await asyncio.to_thread(self._backend.log_tail, agent.name, TAIL)
+
+    def ended(self, agent: Agent, event: ContainerEvent) -> bool:
+        """Tell the move that waits for the agent that its container ended.
+
+        False if no move does.
+        """
+        waiting = self._hellos.get(agent.name)
+        if waiting is None:
+            return False
+        if not waiting.done():
+            tail = "\n".join(event.log_tail)
+            waiting.set_exception(
+                HiveError(
+                    ErrorCode.DEPLOY_FAILED,
+                    f"{agent.name} ended while starting: {event.reason}\n{tail}",
+                )
+            )
+        return True
+
+    def moving(self, agent: Agent) -> bool:
+        """Tell whether a move is starting the agent now."""
+        return agent.name in self._hellos
+
+    async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
+        """Take over a container that runs under ``record`` already."""
+        agent.applied = record
+        self._registry.set_state(agent, AgentState.STARTING, "It is taken over.")
+        await self.open(agent)
+        self._relay.add(agent, record)
+
     async def stop(self, agent: Agent) -> None:
         """Stop the container; what it held waits again."""
-        await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
-        self._drop_harness(agent)
+        await self._end(agent)
         self._registry.set_state(agent, AgentState.STOPPED)
+
+    async def _end(self, agent: Agent) -> None:
+        if self._backend.running(agent.name):
+            self._registry.set_state(agent, AgentState.STOPPING)
+        await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
+        self.drop_harness(agent)
 
     async def drain(self, agent: Agent) -> None:
         """Wait for a running turn to end, then cancel it; its mail goes back."""
@@ -198,81 +247,20 @@ class Lifecycle:
             except HiveError as error:
                 _log.warning("%s did not cancel its turn: %s", agent.name, error)
 
-    async def start_wanted(self, interrupted: frozenset[str]) -> None:
-        """At hived's start: run every deployed agent that should run.
-
-        Where an operation was ``interrupted``, that goes on first: it may deploy the
-        agent, and may be past the step that starts it.
-        """
-
-        async def start(agent: Agent) -> None:
-            if agent.wanted and (agent.record or agent.name in interrupted):
-                well = await self._start(agent.name)
-                if not well and agent.record is not None:
-                    self._bring_back(agent)
-
-        await asyncio.gather(*(start(agent) for agent in self._registry.all()))
-
     async def close(self) -> None:
-        """Stop everything; what should run will run again at the next start."""
-        for task in list(self._restarts.values()):
-            task.cancel()
+        """Stop what ends with hived; what should run will run at the next start."""
+        self._closing = True
         self.close_sockets()
         await self._backend.close()
 
-    def _drop_harness(self, agent: Agent) -> None:
+    def drop_harness(self, agent: Agent) -> None:
+        """Hang up on the harness of a container that ends or has ended."""
         if agent.harness is not None:
             agent.harness.close()
             agent.harness = None
         agent.turn = None
 
-    # --- crashes --------------------------------------------------------------------
-
-    def _on_container(self, event: ContainerEvent) -> None:
-        agent = self._registry.find(event.agent)
-        if agent is None or event.kind is not ContainerEventKind.CRASHED:
-            return
-        waiting = self._hellos.get(event.agent)
-        if waiting is not None:
-            if not waiting.done():
-                tail = "\n".join(event.log_tail)
-                waiting.set_exception(
-                    HiveError(
-                        ErrorCode.DEPLOY_FAILED,
-                        f"{event.agent} ended while starting: {event.reason}\n{tail}",
-                    )
-                )
-            return
-        tail = "\n".join(event.log_tail)
-        self._registry.set_state(agent, AgentState.FAILED, event.reason)
-        self._audit.record("system", "crashed", agent.name, {"reason": event.reason})
-        self._bring_back(agent, f"It crashed: {event.reason}\n{tail}")
-
-    def _bring_back(self, agent: Agent, problem: str | None = None) -> None:
-        if agent.wanted and agent.name not in self._restarts:
-            task = asyncio.create_task(self._try_again(agent, problem))
-            self._restarts[agent.name] = task
-            task.add_done_callback(lambda _: self._restarts.pop(agent.name, None))
-
-    async def _try_again(self, agent: Agent, problem: str | None) -> None:
-        """Start a crashed agent, ever more slowly, until it is well or not wanted."""
-        if problem is not None:
-            await self.note_problem(agent, problem)
-            if agent.name != MANAGER:
-                text = f"{agent.name} is not well. {problem}"
-                await self._broker.notify(MANAGER, text)
-        for pause in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
-            await asyncio.sleep(pause)
-            if not agent.wanted or agent.harness is not None:
-                return
-            if await self._start(agent.name):
-                return
-
     async def note_problem(self, agent: Agent, problem: str | None) -> None:
         """Record what went wrong last, or with None that all is well again."""
         agent.problem = problem
         await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
-
-
-async def _nobody_starts(name: str) -> bool:
-    raise HiveError(ErrorCode.INTERNAL, f"Nothing is connected to start {name}.")

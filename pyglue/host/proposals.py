@@ -4,7 +4,8 @@ The pack comes over the socket in chunks; it is checked in quarantine, the tree 
 evaluated once in the restricted evaluator, validated against the trusted options and
 the operator's limits, pinned, tagged, compared, and only then queued. Any refusal
 goes back to the proposer and leaves nothing behind; the operator sees only what is
-whole. Nothing is built or fetched here.
+whole. Where agents are NixOS systems, the system is evaluated too, and compared with
+what is deployed. Nothing is built or fetched here.
 """
 
 import asyncio
@@ -32,8 +33,10 @@ from pyglue.host import policy
 from pyglue.host.audit import Audit
 from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
+from pyglue.host.systems import Held, Systems
 from pyglue.manifest import PinnedRecord
-from pyglue.nix import Evaluation, Evaluator
+from pyglue.names import MANAGER
+from pyglue.nix import Evaluator
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx
@@ -66,6 +69,15 @@ class Proposed:
     by: str
 
 
+@dataclass(frozen=True)
+class _Evaluated:
+    """What a commit says: ``held`` is its system, None where agents have none."""
+
+    manifest: Mapping[str, Any]
+    nixos_options: tuple[str, ...]
+    held: Held | None
+
+
 class Proposals:
     """Takes packs and template spawns, and renders approvals."""
 
@@ -79,6 +91,7 @@ class Proposals:
         audit: Audit,
         config: HiveConfig,
         templates: Path,
+        systems: Systems | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -88,6 +101,7 @@ class Proposals:
         self._config = config
         self._layout = config.layout
         self._templates = templates
+        self._systems = systems
         self._uploads: dict[str, _Upload] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(2)
@@ -241,18 +255,27 @@ class Proposals:
     # --- rendering ------------------------------------------------------------------
 
     async def _render(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
-        evaluation = await self._evaluate(repo, proposed.commit)
-        manifest = manifest_schema.validate(evaluation.manifest)
-        record = PinnedRecord(manifest, None)
+        found = await self._evaluate(repo, proposed)
+        try:
+            return await self._queued(repo, proposed, found)
+        except BaseException:
+            if self._systems is not None and found.held is not None:
+                self._systems.drop(found.held)
+            raise
+
+    async def _queued(
+        self, repo: AppliedRepo, proposed: Proposed, found: _Evaluated
+    ) -> ProposalResult:
+        held = found.held
+        record = PinnedRecord(found.manifest, None if held is None else held.new.drv)
         encoded = record.encode()
-        policy.check_operator_limits(record.typed, self._config.limits)
         before, nixos_before = await self._before(proposed.agent)
         changes = policy.diff_policy(
             before,
-            manifest,
+            found.manifest,
             nixos_before,
-            evaluation.nixos_options,
-            system_changed=None,
+            found.nixos_options,
+            system_changed=None if held is None else held.changed,
         )
         number = await self._store.write(rows.reserve_id)
         await asyncio.to_thread(
@@ -265,14 +288,16 @@ class Proposals:
             main=proposed.main,
             record=encoded,
             manifest_sha256=record.sha256,
-            nixos_options=evaluation.nixos_options,
+            nixos_options=found.nixos_options,
             policy=changes,
             description=proposed.description,
             proposed_by=proposed.by,
             author=proposed.author,
             message=proposed.message,
         )
-        await self._store.write(lambda tx: self._queue(tx, repo, number, new))
+        if self._systems is not None and held is not None:
+            self._systems.assign(held, number)
+        await self._store.write(lambda tx: self._queue(tx, repo, number, new, held))
         data = {"approval": number, "commit": new.commit}
         data["manifest"] = new.manifest_sha256
         self._audit.record(proposed.by, "proposed", proposed.agent, data)
@@ -285,7 +310,14 @@ class Proposals:
             ),
         )
 
-    def _queue(self, tx: Tx, repo: AppliedRepo, number: int, new: NewApproval) -> None:
+    def _queue(
+        self,
+        tx: Tx,
+        repo: AppliedRepo,
+        number: int,
+        new: NewApproval,
+        held: Held | None,
+    ) -> None:
         main = repo.main()
         if new.kind is ApprovalKind.CHANGE and main != new.main:
             raise HiveError(
@@ -295,10 +327,31 @@ class Proposals:
                 details={"main": main},
             )
         rows.insert(tx, number, new)
+        if held is not None:
+            Systems.insert(tx, number, held)
 
-    async def _evaluate(self, repo: AppliedRepo, commit: str) -> Evaluation:
-        async with self._room, self._exported(repo, commit) as directory:
-            return await self._evaluator.evaluate(directory)
+    async def _evaluate(self, repo: AppliedRepo, proposed: Proposed) -> _Evaluated:
+        async with self._room, self._exported(repo, proposed.commit) as directory:
+            found = await self._evaluator.evaluate(directory)
+            manifest = manifest_schema.validate(found.manifest)
+            typed = PinnedRecord(manifest, None).typed
+            policy.check_operator_limits(typed, self._config.limits)
+            held = await self._system(directory, manifest, proposed.agent)
+        return _Evaluated(manifest, found.nixos_options, held)
+
+    async def _system(
+        self, directory: Path, manifest: Mapping[str, Any], name: str
+    ) -> Held | None:
+        if self._systems is None:
+            return None
+        agent = self._registry.find(name)
+        return await self._systems.evaluate(
+            directory,
+            manifest,
+            name=name,
+            manager=name == MANAGER,
+            deployed=None if agent is None else agent.approval,
+        )
 
     @asynccontextmanager
     async def _exported(self, repo: AppliedRepo, commit: str) -> AsyncIterator[Path]:

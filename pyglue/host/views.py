@@ -22,6 +22,7 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub, start_of_day
+from pyglue.host.systems import Systems
 from pyglue.names import OPERATOR
 from pyglue.store import agents, approvals, messages, questions, usage
 from pyglue.store.agents import TurnSummary
@@ -36,10 +37,12 @@ class _Figures:
     turns: dict[str, TurnSummary]
     cost: dict[str, float]
     pending: dict[str, int]
+    outdated: frozenset[str]
 
 
-def _figures(reader: Reader) -> _Figures:
+def _figures(reader: Reader, systems: Systems | None) -> _Figures:
     return _Figures(
+        outdated=frozenset() if systems is None else systems.outdated(reader),
         inbox=messages.waiting_counts(reader),
         turns=agents.turn_summaries(reader),
         cost=usage.spent_by_agent(reader, start_of_day()),
@@ -59,7 +62,9 @@ class Views:
         backend: Backend,
         relay: RelayHub,
         config: HiveConfig,
+        systems: Systems | None = None,
     ) -> None:
+        self._systems = systems
         self._store = store
         self._registry = registry
         self._bus = bus
@@ -112,7 +117,7 @@ class Views:
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""
-        figures = await self._store.read(_figures)
+        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
         return AgentsView(
             agents=tuple(_view(agent, figures) for agent in self._registry.all())
         )
@@ -124,7 +129,7 @@ class Views:
             HiveError: ``not_found``.
         """
         agent = self._registry.get(params.agent)
-        figures = await self._store.read(_figures)
+        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
         history = await self._store.read(
             lambda reader: approvals.search(
                 reader, state=None, agent=agent.name, limit=20
@@ -170,4 +175,5 @@ def _view(agent: Agent, figures: _Figures) -> AgentView:
         last_turn_at=turns.last_at,
         cost_today_usd=figures.cost.get(agent.name, 0.0),
         problem=agent.problem,
+        needs_update=agent.name in figures.outdated,
     )

@@ -52,12 +52,18 @@ def _environment() -> dict[str, str]:
     return {"HOME": "/var/empty", "LC_ALL": "C.UTF-8", **found}
 
 
+def _root() -> Path:
+    """Return where the store lies that NIX_REMOTE names, for a store of one's own."""
+    place = os.environ.get("NIX_REMOTE", "").removeprefix("local?root=")
+    return Path(place) if place.startswith("/") else Path("/")
+
+
 @dataclass(frozen=True)
 class HostStore:
     """How the host's Nix is called. ``root`` is where ``/nix/store`` really lies."""
 
     environment: Mapping[str, str] = field(default_factory=_environment)
-    root: Path = Path("/")
+    root: Path = field(default_factory=_root)
 
     def real(self, path: str) -> Path:
         """Return where the files of a store path lie on this machine."""

@@ -17,6 +17,7 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,34 @@ _WATCH_S: Final = 0.5
 _SUBJECT: Final = "The system of agent.nix"
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A system's derivation in a cache of its own, until the ``with`` ends."""
+
+    drv: str
+    cache: Path
+    store: HostStore
+
+    async def into_store(self) -> None:
+        """Copy it and what it refers to into the host's store, each one checked.
+
+        The evaluation is over and nothing writes to the cache any more.
+
+        Raises:
+            HiveError: ``eval_limit``; ``unavailable`` if the store does not take it.
+        """
+        if await asyncio.to_thread(_size, self.cache) is None:
+            raise _too_much()
+        await asyncio.to_thread(_only_plain_files, self.cache)
+        await self.store.call(
+            "nix",
+            [
+                *("--extra-experimental-features", "nix-command", "copy"),
+                *("--derivation", "--from", f"file://{self.cache}", self.drv),
+            ],
+        )
+
+
 class SystemEvaluator:
     """Evaluates systems; one for a hived. ``uid`` is the agents' fixed number."""
 
@@ -52,7 +81,9 @@ class SystemEvaluator:
         self._fence: Fence | None = None
 
     @classmethod
-    def of(cls, config: HiveConfig) -> "SystemEvaluator | None":
+    def of(
+        cls, config: HiveConfig, *, store: HostStore | None = None
+    ) -> "SystemEvaluator | None":
         """Return the evaluator of a hive, None where agents are no NixOS systems."""
         if config.backend != "nixos-container":
             return None
@@ -62,7 +93,7 @@ class SystemEvaluator:
                 "The nixos-container backend needs `nixos` and `ids` in the config "
                 "file; the NixOS module writes both.",
             )
-        return cls(config.nixos, uid=config.ids.agent)
+        return cls(config.nixos, uid=config.ids.agent, store=store)
 
     def check(self) -> None:
         """See that all of it is there. Blocking, some 30 ms the first time.
@@ -83,16 +114,16 @@ class SystemEvaluator:
                 )
         self._chosen()
 
-    async def evaluate(
+    @asynccontextmanager
+    async def evaluated(
         self, directory: Path, manifest: Mapping[str, Any], *, name: str, manager: bool
-    ) -> str:
-        """Return the ``.drv`` of the system; it is in the host's store, but not kept.
+    ) -> AsyncIterator["Evaluated"]:
+        """Yield the system of the agent in ``directory``, not in any store yet.
 
-        ``manifest`` is validated; ``directory`` is the agent's, ``name`` its name.
+        ``manifest`` is validated, and ``name`` the agent's.
 
         Raises:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
-            HiveError: ``unavailable`` if the host's store does not take it.
         """
         fence = await asyncio.to_thread(self._chosen)
         with contextlib.ExitStack() as stack:
@@ -113,8 +144,7 @@ class SystemEvaluator:
             if done.code != 0:
                 raise self._limits.explain(done, _roots(seen))
             drv = _only_derivation(done.stdout, self._limits)
-            await self._import(seen.output or room, drv)
-            return drv
+            yield Evaluated(drv, seen.output or room, self._store)
 
     async def _run(
         self, fence: Fence, seen: Seen, name: str, *, manager: bool
@@ -185,22 +215,6 @@ class SystemEvaluator:
             raise
         finally:
             task.cancel()
-
-    async def _import(self, cache: Path, drv: str) -> None:
-        """Copy ``drv`` and what it refers to into the host's store, each one checked.
-
-        The evaluation is over and nothing writes to the cache any more.
-        """
-        if await asyncio.to_thread(_size, cache) is None:
-            raise _too_much()
-        await asyncio.to_thread(_only_plain_files, cache)
-        await self._store.call(
-            "nix",
-            [
-                *("--extra-experimental-features", "nix-command", "copy"),
-                *("--derivation", "--from", f"file://{cache}", drv),
-            ],
-        )
 
     def _chosen(self) -> Fence:
         if self._fence is None:

@@ -99,6 +99,22 @@ class ApprovalModel(Model):
         table_name = "approval"
 
 
+class SystemModel(Model):
+    """The NixOS system of an approval."""
+
+    approval = IntegerField(primary_key=True)
+    drv = TextField()
+    nixpkgs = TextField()
+    revision = TextField()
+    packages = BlobField()
+    toplevel = TextField(null=True)
+    build_log = TextField()
+    closure = BlobField(null=True)
+
+    class Meta:
+        table_name = "approval_system"
+
+
 class OperationModel(Model):
     """An operation and the step that it reached."""
 

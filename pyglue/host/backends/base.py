@@ -72,13 +72,16 @@ class Backend(ABC):
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""
 
-    async def build(self, spec: AgentSpec) -> str | None:
+    async def build(
+        self, spec: AgentSpec, log: Callable[[str], None] | None = None
+    ) -> str | None:
         """Build what ``spec`` needs, and return the system that it will run in.
 
         May take long; touches nothing that runs. None where there is nothing to
-        build. Raises HiveError ``build_failed`` with the end of the log.
+        build; what is built already is only returned. ``log`` is given each line, made
+        visible. Raises HiveError ``build_failed`` with the end of the log.
         """
-        del spec
+        del spec, log
         return None
 
     async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:

@@ -1,0 +1,174 @@
+"""The NixOS systems of agents, on a hive that has them: evaluate, compare, keep, tell.
+
+One for a hived on the ``nixos-container`` backend, none on the local one. ``proposals``
+has a system evaluated and compared before anybody approves it, ``deploy`` has it built
+by the backend; what both need to know later is in the store.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.api.system import ClosureDiff
+from pyglue.config import HiveConfig, NixosConfig
+from pyglue.nix.closure import diff_closures
+from pyglue.nix.hoststore import HostStore
+from pyglue.nix.packages import diff_packages
+from pyglue.nix.roots import DerivationRoots
+from pyglue.nix.system import SystemEvaluator
+from pyglue.store import systems as rows
+from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.systems import NewSystem, SystemRow
+
+_DEPLOYED_KEPT: Final = 10
+
+
+@dataclass(frozen=True)
+class Held:
+    """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
+
+    ``changed`` tells whether it is another one than what is deployed.
+    """
+
+    new: NewSystem
+    root: Path
+    changed: bool
+
+
+class Systems:
+    """Everything about systems that is not running them."""
+
+    def __init__(
+        self,
+        store: Store,
+        evaluator: SystemEvaluator,
+        nixos: NixosConfig,
+        *,
+        nix: HostStore,
+        hive: str,
+    ) -> None:
+        self._store = store
+        self._evaluator = evaluator
+        self._nixos = nixos
+        self._nix = nix
+        self._roots = DerivationRoots(nix, hive)
+
+    @classmethod
+    def of(cls, config: HiveConfig, store: Store) -> "Systems | None":
+        """Return the systems of a hive that is configured with them, checked.
+
+        Raises:
+            HiveError: ``config_invalid``, ``missing_program``. Blocking.
+        """
+        nix = HostStore()
+        evaluator = SystemEvaluator.of(config, store=nix)
+        if evaluator is None or config.nixos is None:
+            return None
+        evaluator.check()
+        hive = hashlib.sha256(config.state_dir.encode()).hexdigest()[:16]
+        return cls(store, evaluator, config.nixos, nix=nix, hive=hive)
+
+    async def evaluate(
+        self,
+        directory: Path,
+        manifest: Mapping[str, Any],
+        *,
+        name: str,
+        manager: bool,
+        deployed: int | None,
+    ) -> Held:
+        """Evaluate an agent's system and compare it with that of ``deployed``.
+
+        Raises:
+            EvalError: ``eval_failed``, ``eval_limit``, for the proposer.
+            HiveError: ``unavailable``.
+        """
+        before = None if deployed is None else await self.row(deployed)
+        async with self._evaluator.evaluated(
+            directory, manifest, name=name, manager=manager
+        ) as evaluated:
+            drv = evaluated.drv
+            # Kept before it is in the store: nothing may collect it in between.
+            root = await asyncio.to_thread(self._roots.hold, drv)
+            try:
+                await evaluated.into_store()
+                packages = await diff_packages(
+                    self._nix,
+                    None if before is None else before.drv,
+                    drv,
+                    base=deployed if before is not None else None,
+                )
+            except BaseException:
+                self._roots.drop(root)
+                raise
+        new = NewSystem(
+            drv=drv,
+            nixpkgs=self._nixos.nixpkgs,
+            revision=self._nixos.revision,
+            packages=packages,
+        )
+        return Held(new, root, before is None or before.drv != drv)
+
+    def assign(self, held: Held, approval: int) -> None:
+        """Keep it for as long as the approval needs it."""
+        self._roots.assign(held.root, approval)
+
+    def drop(self, held: Held) -> None:
+        """Let it go: nothing came of the proposal."""
+        self._roots.drop(held.root)
+
+    @staticmethod
+    def insert(tx: Tx, approval: int, held: Held) -> None:
+        """Record it, in the approval's own transaction."""
+        rows.insert(tx, approval, held.new)
+
+    async def row(self, approval: int) -> SystemRow | None:
+        """Return the system of an approval."""
+        return await self._store.read(lambda reader: rows.get(reader, approval))
+
+    async def compare_built(
+        self, approval: int, toplevel: str, deployed: int | None
+    ) -> ClosureDiff:
+        """Record what was built, and how it differs from what is deployed.
+
+        Raises:
+            HiveError: ``unavailable``.
+        """
+        await self._store.write(lambda tx: rows.built(tx, approval, toplevel))
+        before = None if deployed is None else await self.row(deployed)
+        old = None if before is None else before.toplevel
+        if old is not None and not await asyncio.to_thread(self._nix.real(old).exists):
+            old = None
+        closure = await diff_closures(
+            self._nix, old, toplevel, base=None if old is None else deployed
+        )
+        await self._store.write(lambda tx: rows.set_closure(tx, approval, closure))
+        return closure
+
+    async def start(self) -> None:
+        """At hived's start: clean up, and tell whose system is not of this hive."""
+        await asyncio.to_thread(self._roots.clear_new)
+        data = {"revision": self._nixos.revision, "nixpkgs": self._nixos.nixpkgs}
+        for name in await self._store.read(self.outdated):
+            self._store.post(partial(_tell, name=name, data=data))
+
+    async def sweep(self) -> None:
+        """Let go the derivations that nothing needs any more; called now and then."""
+        keep = await self._store.read(
+            lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
+        )
+        await asyncio.to_thread(self._roots.sweep, keep)
+
+    def outdated(self, reader: Reader) -> frozenset[str]:
+        """Return the agents deployed with another nixpkgs or framework than ours."""
+        ours = (self._nixos.nixpkgs, self._nixos.revision)
+        deployed = rows.deployed(reader)
+        return frozenset(name for name, with_ in deployed.items() if with_ != ours)
+
+
+def _tell(tx: Tx, *, name: str, data: Mapping[str, str]) -> None:
+    tx.emit("agent.needs_update", name, data)

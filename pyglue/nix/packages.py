@@ -1,0 +1,165 @@
+"""Which packages a system would bring, before anything is built: from derivations.
+
+Called by ``proposals``. Only derivations that one system has and the other has not are
+read. Packages are what says a version; a new download is a derivation whose result is
+pinned by hash (such a build has a network) and whose result the old system did not
+have. All texts are the author's: made visible here, bounded, and compared as they are.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyglue.api.system import Fetch, PackageChange, PackagesDiff
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.drv import Derivation, parse
+from pyglue.nix.hoststore import HostStore, check_path, short_name
+
+_DERIVATIONS_MAX: Final = 100_000
+_BYTES_MAX: Final = 512 * 1024**2
+_LISTED_MAX: Final = 2000
+_URLS_MAX: Final = 10
+_NAME_MAX: Final = 120
+_URL_MAX: Final = 500
+
+
+@dataclass
+class _Side:
+    """What one system has and the other has not."""
+
+    versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    fetches: dict[str, Fetch] = field(default_factory=dict)
+    derivations: int = 0
+
+
+async def diff_packages(
+    store: HostStore, before: str | None, after: str, *, base: int | None
+) -> PackagesDiff:
+    """Compare two systems' derivations, which are in the store; None: with nothing.
+
+    Raises:
+        HiveError: ``eval_failed``, ``eval_limit``; ``unavailable``.
+    """
+    new = await requisites(store, after)
+    old = set() if before is None else await requisites(store, before)
+    gone, come = await asyncio.to_thread(
+        lambda: (_read(store, old - new), _read(store, new - old))
+    )
+    return _compare(gone, come, base)
+
+
+async def requisites(store: HostStore, path: str) -> set[str]:
+    """Return all that ``path`` refers to, and itself.
+
+    Raises:
+        HiveError: ``unavailable``, also if it is not in the store.
+    """
+    arguments = ["--query", "--requisites", check_path(path)]
+    done = await store.call("nix-store", arguments)
+    return set(done.stdout.decode("utf-8", "replace").split())
+
+
+def _read(store: HostStore, paths: Iterable[str]) -> _Side:
+    side, room = _Side(), _BYTES_MAX
+    for path in paths:
+        if not path.endswith(".drv"):
+            continue
+        file = store.real(path)
+        room -= file.lstat().st_size
+        side.derivations += 1
+        if room < 0 or side.derivations > _DERIVATIONS_MAX:
+            raise HiveError(
+                ErrorCode.EVAL_LIMIT,
+                f"The system has more than {_DERIVATIONS_MAX} derivations or "
+                f"{_BYTES_MAX // 2**20} MiB of them, more than a hive compares.",
+            )
+        _note(side, path, parse(file.read_bytes()))
+    return side
+
+
+def _note(side: _Side, path: str, drv: Derivation) -> None:
+    said = _attributes(drv)
+    fixed = drv.fixed
+    if fixed is not None:
+        side.fetches[fixed.path] = Fetch(
+            name=visible(short_name(path).removesuffix(".drv"), limit=_NAME_MAX),
+            urls=_urls(said),
+            hash=visible(f"{fixed.algorithm}:{fixed.hash}", limit=_NAME_MAX),
+            builder=visible(drv.builder, limit=_NAME_MAX),
+        )
+        return
+    name, version = said.get("pname"), said.get("version")
+    if not isinstance(name, str) or not isinstance(version, str):
+        name, version = split_name(short_name(path).removesuffix(".drv"))
+    if version:
+        side.versions[name].add(version)
+
+
+def _attributes(drv: Derivation) -> Mapping[str, Any]:
+    """Return what the derivation was given, also where that is structured."""
+    structured = drv.environment.get("__json")
+    if structured is None:
+        return drv.environment
+    try:
+        found = json.loads(structured)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _urls(said: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    for key in ("urls", "url"):
+        value = said.get(key)
+        if isinstance(value, str):
+            found += value.split()
+        elif isinstance(value, list):
+            found += [each for each in value if isinstance(each, str)]
+    unique = dict.fromkeys(found)
+    return tuple(visible(url, limit=_URL_MAX) for url in [*unique][:_URLS_MAX])
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split ``name-version`` as Nix does: at the first dash before a non-letter."""
+    for at, character in enumerate(name[:-1]):
+        if character == "-" and not name[at + 1].isalpha():
+            return name[:at], name[at + 1 :]
+    return name, ""
+
+
+def _compare(gone: _Side, come: _Side, base: int | None) -> PackagesDiff:
+    changes, rebuilt = [], 0
+    for name in sorted({*gone.versions, *come.versions}):
+        old, new = gone.versions.get(name, set()), come.versions.get(name, set())
+        rebuilt += len(old & new)
+        if old != new:
+            changes.append(
+                PackageChange(
+                    name=visible(name, limit=_NAME_MAX),
+                    before=_shown(old - new),
+                    after=_shown(new - old),
+                )
+            )
+    new_fetches = sorted(come.fetches.keys() - gone.fetches.keys())
+    fetches = [come.fetches[path] for path in new_fetches]
+    fetches.sort(key=lambda fetch: fetch.name)
+    return PackagesDiff(
+        base=base,
+        packages=tuple(changes[:_LISTED_MAX]),
+        fetches=tuple(fetches[:_LISTED_MAX]),
+        derivations=come.derivations,
+        rebuilt=rebuilt,
+        left_out=_over(changes) + _over(fetches),
+    )
+
+
+def _shown(versions: set[str]) -> tuple[str, ...]:
+    return tuple(visible(version, limit=_NAME_MAX) for version in sorted(versions))
+
+
+def _over(items: Sequence[object]) -> int:
+    return max(0, len(items) - _LISTED_MAX)

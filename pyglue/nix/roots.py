@@ -1,0 +1,50 @@
+"""Garbage collector roots of derivations: what was proposed stays until it is decided.
+
+A root is a link in the store's own ``gcroots``, named by the approval's number. Built
+systems are kept by the backend, which knows what it runs.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+
+from pyglue.nix.hoststore import HostStore, check_path
+
+_PLACE = "nix/var/nix/gcroots/hyperhive"
+_NEW = "new-"
+
+
+class DerivationRoots:
+    """The roots of one hive, known by the directory of its state."""
+
+    def __init__(self, store: HostStore, hive: str) -> None:
+        self._place = store.root / _PLACE / hive
+
+    def hold(self, drv: str) -> Path:
+        """Keep ``drv`` under a name of its own, also before it is in the store."""
+        self._place.mkdir(parents=True, exist_ok=True)
+        root = self._place / f"{_NEW}{uuid.uuid4().hex}"
+        root.symlink_to(check_path(drv))
+        return root
+
+    def assign(self, root: Path, approval: int) -> None:
+        """Give what is held to an approval."""
+        root.replace(self._place / str(approval))
+
+    def drop(self, root: Path) -> None:
+        """Let go what is held; gone is no error."""
+        root.unlink(missing_ok=True)
+
+    def sweep(self, keep: Collection[int]) -> None:
+        """Let go every approval's derivation but these."""
+        with contextlib.suppress(FileNotFoundError):
+            for root in self._place.iterdir():
+                if root.name.isdecimal() and int(root.name) not in keep:
+                    root.unlink(missing_ok=True)
+
+    def clear_new(self) -> None:
+        """At start: let go what a crash left without an approval."""
+        with contextlib.suppress(FileNotFoundError):
+            for root in self._place.glob(f"{_NEW}*"):
+                root.unlink(missing_ok=True)

@@ -1,0 +1,18 @@
+"""The NixOS system of an approval: what it was evaluated with, and what was built."""
+
+from typing import Final
+
+STATEMENTS: Final = (
+    """
+    CREATE TABLE approval_system (
+        approval INTEGER PRIMARY KEY,
+        drv TEXT NOT NULL,
+        nixpkgs TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        packages BLOB NOT NULL,
+        toplevel TEXT,
+        build_log TEXT NOT NULL DEFAULT '',
+        closure BLOB
+    ) STRICT
+    """,
+)

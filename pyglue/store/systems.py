@@ -1,0 +1,132 @@
+"""The systems of approvals: what each was evaluated with, and what it was built to."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from pyglue.api.operator import ApprovalState
+from pyglue.api.system import ClosureDiff, PackagesDiff, SystemDetail
+from pyglue.store.database import Reader, Tx
+from pyglue.store.models import SystemModel
+
+_OPEN = (
+    ApprovalState.PENDING.value,
+    ApprovalState.APPROVED.value,
+    ApprovalState.BUILDING.value,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSystem:
+    """A system that was evaluated: its derivation, and with which nixpkgs and hive."""
+
+    drv: str
+    nixpkgs: str
+    revision: str
+    packages: PackagesDiff
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow(NewSystem):
+    """The system of an approval; ``toplevel`` is None until it is built."""
+
+    approval: int
+    toplevel: str | None
+    build_log: str
+    closure: ClosureDiff | None
+
+    def detail(self) -> SystemDetail:
+        """Return the row as the operator sees it."""
+        return SystemDetail(
+            drv=self.drv,
+            nixpkgs=self.nixpkgs,
+            revision=self.revision,
+            packages=self.packages,
+            toplevel=self.toplevel,
+            build_log=self.build_log,
+            closure=self.closure,
+        )
+
+
+def insert(tx: Tx, approval: int, new: NewSystem) -> None:
+    """Record the system that an approval is for."""
+    SystemModel.insert(
+        approval=approval,
+        drv=new.drv,
+        nixpkgs=new.nixpkgs,
+        revision=new.revision,
+        packages=msgspec.json.encode(new.packages),
+    ).execute(tx.db)
+
+
+def get(tx: Tx | Reader, approval: int) -> SystemRow | None:
+    """Return an approval's system, None if it was proposed without one."""
+    query = SystemModel.select().where(SystemModel.approval == approval)
+    rows = [_row(found) for found in query.execute(tx.db)]
+    return rows[0] if rows else None
+
+
+def write_log(tx: Tx, approval: int, agent: str, text: str, lines: int) -> None:
+    """Replace the build's log, and say how far it is."""
+    SystemModel.update(build_log=text).where(SystemModel.approval == approval).execute(
+        tx.db
+    )
+    last = text.rstrip("\n").rpartition("\n")[2]
+    data = {"approval": approval, "lines": lines, "last": last}
+    tx.emit("approval.build", agent, data)
+
+
+def built(tx: Tx, approval: int, toplevel: str) -> None:
+    """Record what was built."""
+    SystemModel.update(toplevel=toplevel).where(
+        SystemModel.approval == approval
+    ).execute(tx.db)
+
+
+def set_closure(tx: Tx, approval: int, closure: ClosureDiff) -> None:
+    """Record how what was built differs from what ran."""
+    SystemModel.update(closure=msgspec.json.encode(closure)).where(
+        SystemModel.approval == approval
+    ).execute(tx.db)
+
+
+def deployed(reader: Reader) -> dict[str, tuple[str, str]]:
+    """Return nixpkgs and revision of what is deployed, by agent."""
+    found = reader.execute(
+        "SELECT agent.name, nixpkgs, revision FROM agent "
+        "JOIN approval_system ON approval_system.approval = agent.approval"
+    )
+    return {str(row[0]): (str(row[1]), str(row[2])) for row in found}
+
+
+def worth_keeping(reader: Reader, each: int) -> frozenset[int]:
+    """Return approvals whose derivation is still needed.
+
+    Those are the open ones, and of each agent the newest ``each`` deployed ones.
+    """
+    marks = ", ".join("?" for _ in _OPEN)
+    found = reader.execute(
+        "SELECT id FROM (SELECT id, state, row_number() OVER ("  # noqa: S608 (marks)
+        "PARTITION BY agent, state ORDER BY id DESC) AS place FROM approval) "
+        f"WHERE state IN ({marks}) OR (state = ? AND place <= ?)",
+        *_OPEN,
+        ApprovalState.DEPLOYED.value,
+        each,
+    )
+    return frozenset(int(row[0]) for row in found)
+
+
+def _row(model: SystemModel) -> SystemRow:
+    closure = model.closure
+    return SystemRow(
+        approval=model.approval,
+        drv=model.drv,
+        nixpkgs=model.nixpkgs,
+        revision=model.revision,
+        packages=msgspec.json.decode(bytes(model.packages), type=PackagesDiff),
+        toplevel=model.toplevel,
+        build_log=model.build_log,
+        closure=None
+        if closure is None
+        else msgspec.json.decode(bytes(closure), type=ClosureDiff),
+    )
