@@ -26,6 +26,9 @@ class Rooms:
     def __init__(self, config: HiveConfig) -> None:
         self._layout = config.layout
         self._ids = config.ids
+        # Containers get binds that root made; nobody has to pass by the host's paths,
+        # where a set-user-id file that a container's root left would be the host's.
+        self._passage = config.backend == "local"
 
     def prepare(self) -> None:
         """Make the hive's own directories, and remove what a crash left in them.
@@ -46,7 +49,7 @@ class Rooms:
     def _prepare(self) -> None:
         layout = self._layout
         layout.state.mkdir(parents=True, exist_ok=True)
-        if self._ids is None:
+        if self._ids is None or not self._passage:
             layout.state.chmod(0o700)
         else:  # agents pass through to what is bound, and can list nothing
             layout.state.chmod(0o711)

@@ -1,18 +1,24 @@
 """The start, stop and restart operations: one repeatable step each."""
 
 import asyncio
+from typing import Final
 
 from pyglue.api.operator import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.audit import Audit
-from pyglue.host.broker import Broker
 from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.rooms import Rooms
 from pyglue.manifest import PinnedRecord
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import agents as rows
 from pyglue.store.database import Store
+
+_TOLD: Final = {
+    OperationKind.START: NoticeKind.STARTED,
+    OperationKind.STOP: NoticeKind.STOPPED,
+    OperationKind.RESTART: NoticeKind.STARTED,
+}
 
 
 class Running:
@@ -25,36 +31,46 @@ class Running:
         *,
         store: Store,
         registry: Registry,
-        broker: Broker,
         lifecycle: Lifecycle,
         rooms: Rooms,
-        audit: Audit,
+        notices: Notices,
     ) -> None:
-        self._broker = broker
         self._rooms = rooms
         self._store = store
         self._registry = registry
         self._lifecycle = lifecycle
-        self._audit = audit
+        self._notices = notices
 
     async def run(self, operation: Operation, step: str) -> str | None:  # noqa: ARG002
         """Do what the kind says and tell the manager if it asked for it."""
         try:
             await self._run(operation)
         except HiveError as error:
-            await self._tell(operation, f"failed. {error.message}")
+            if operation.requested_by == MANAGER:
+                what = f"{operation.kind.value.capitalize()} of {operation.agent}"
+                await self._notices.mail(
+                    operation.agent, f"{what} failed. {error.message}"
+                )
             raise
-        await self._tell(operation, "is done.")
         return None
 
-    async def _tell(self, operation: Operation, outcome: str) -> None:
-        if operation.requested_by == MANAGER:
-            text = f"{operation.kind.value.capitalize()} of {operation.agent} {outcome}"
-            await self._broker.notify(MANAGER, text)
+    async def _tell(self, operation: Operation, *, recovered: bool) -> None:
+        what = f"{operation.kind.value.capitalize()} of {operation.agent} is done."
+        if recovered:
+            what = f"{operation.agent} runs again and is well."
+        await self._notices.give(
+            _TOLD[operation.kind],
+            operation.agent,
+            what,
+            by=operation.requested_by,
+            data={"operation": operation.kind.value},
+            mail=recovered or operation.requested_by == MANAGER,
+        )
 
     async def _run(self, operation: Operation) -> None:
         """Starting what is well changes nothing."""
         agent = self._registry.get(operation.agent)
+        unwell = agent.problem is not None
         wanted = operation.kind is not OperationKind.STOP
         record = _deployed(agent) if wanted else None
         if operation.requested_by != SYSTEM:
@@ -65,7 +81,8 @@ class Running:
             await self._lifecycle.stop(agent)
         elif operation.kind is OperationKind.RESTART or agent.harness is None:
             await self._restart(agent, record)
-        self._audit.record(operation.requested_by, operation.kind.value, agent.name, {})
+        recovered = unwell and operation.requested_by == SYSTEM
+        await self._tell(operation, recovered=recovered)
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
         """Nothing to mend: the agent is stopped and says why."""

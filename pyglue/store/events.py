@@ -27,6 +27,12 @@ def since(reader: Reader, seq: int, limit: int) -> tuple[Event, ...]:
     )
 
 
+def data_of(reader: Reader, kind: str) -> tuple[dict[str, object], ...]:
+    """Return the data of every kept event of a kind, oldest first."""
+    rows = reader.execute("SELECT data FROM event WHERE kind = ? ORDER BY seq", kind)
+    return tuple(_data(row[0]) for row in rows.fetchall())
+
+
 def oldest_seq(reader: Reader) -> int:
     """Return the oldest kept event's number, 0 if there is none."""
     row = reader.execute("SELECT min(seq) FROM event").fetchone()

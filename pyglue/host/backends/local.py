@@ -204,7 +204,8 @@ class LocalBackend(Backend):
         else:
             kind = ContainerEventKind.CRASHED
             reason = f"Its process ended: {self._describe(code)}."
-        self._callback(ContainerEvent(name, kind, reason, child.lines[-_TAIL:]))
+        tail, asked = child.lines[-_TAIL:], running.stopping
+        self._callback(ContainerEvent(name, kind, reason, tail, asked=asked))
 
     def _describe(self, code: int) -> str:
         if self._sandboxed and code > 128:  # bubblewrap's way to tell of a signal

@@ -1,0 +1,105 @@
+"""Addresses of the containers that have a network.
+
+Used by the ``nixos-container`` backend. A container's conf file is where its pair of
+addresses is kept; what any conf file of this host names is taken, whoever wrote it.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.nspawn_conf import Found, Pair
+
+_BLOCK: Final = 4
+"""A pair lies in a block of four, so that no two share a block's broadcast."""
+_NAMES: Final = ("HOST_ADDRESS", "LOCAL_ADDRESS")
+
+
+def check_ranges(ranges: Iterable[str]) -> tuple[ipaddress.IPv4Network, ...]:
+    """Return the configured ranges.
+
+    Raises:
+        HiveError: ``config_invalid``.
+    """
+    found = []
+    for text in ranges:
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError as error:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"nixos.network_ranges has {text[:40]!a}: {error}. Write a range such "
+                'as "10.231.0.0/16".',
+            ) from error
+        if network.num_addresses < _BLOCK:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"nixos.network_ranges has {text}, which holds not one container; use "
+                "at least a /30.",
+            )
+        found.append(network)
+    return tuple(found)
+
+
+def pair_of(conf: Found, ranges: Iterable[ipaddress.IPv4Network]) -> Pair | None:
+    """Return the pair that a conf file has, None unless it is of these ranges."""
+    host, local = (conf.get(name) for name in _NAMES)
+    if host is None or local is None:
+        return None
+    pair = Pair(host, local)
+    return pair if any(pair in _Pairs(network) for network in ranges) else None
+
+
+def allocate(
+    confs: Iterable[Found], container: str, ranges: tuple[ipaddress.IPv4Network, ...]
+) -> Pair:
+    """Return the container's pair of addresses: the one it has, or the first free.
+
+    Raises:
+        HiveError: ``unavailable`` when the ranges are used up.
+    """
+    taken: set[str | None] = set()
+    for conf in confs:
+        if conf.container == container:
+            own = pair_of(conf, ranges)
+            if own is not None:
+                return own
+        else:
+            taken.update(conf.get(name) for name in _NAMES)
+    for network in ranges:
+        for pair in _Pairs(network):
+            if pair.host not in taken and pair.local not in taken:
+                return pair
+    raise HiveError(
+        ErrorCode.UNAVAILABLE,
+        "No address is left for one more container with a network. Configure more "
+        "nixos.network_ranges, or destroy agents that are not used.",
+    )
+
+
+class _Pairs:
+    """The pairs of a range, without making a list of them."""
+
+    def __init__(self, network: ipaddress.IPv4Network) -> None:
+        self._network = network
+
+    def __iter__(self) -> Iterator[Pair]:
+        first = int(self._network.network_address)
+        for block in range(first, first + self._network.num_addresses, _BLOCK):
+            yield _pair(block)
+
+    def __contains__(self, pair: object) -> bool:
+        if not isinstance(pair, Pair):
+            return False
+        try:
+            host = ipaddress.IPv4Address(pair.host)
+        except ValueError:
+            return False
+        return host in self._network and pair == _pair(int(host) - int(host) % _BLOCK)
+
+
+def _pair(block: int) -> Pair:
+    return Pair(
+        str(ipaddress.IPv4Address(block + 1)), str(ipaddress.IPv4Address(block + 2))
+    )

@@ -1,0 +1,42 @@
+"""Limits of a container as a drop-in of its unit, which systemd holds it to.
+
+Used by the ``nixos-container`` backend. The file lies in /run: it is written before
+each start, and gone after a boot like the sockets are.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from pyglue.host.backends.files import write_file
+
+TASKS_MAX: Final = 4096
+_NAME: Final = "50-hyperhive.conf"
+
+
+def text(memory_max: int | None, cpu_quota: int | None) -> str:
+    """Return the drop-in; bytes, and percent of one core. None is no limit."""
+    lines = ["# Written by hived.", "[Service]", f"TasksMax={TASKS_MAX}"]
+    if memory_max is not None:
+        lines += [f"MemoryMax={memory_max}", "MemorySwapMax=0"]
+    if cpu_quota is not None:
+        lines.append(f"CPUQuota={cpu_quota}%")
+    return "\n".join([*lines, ""])
+
+
+def write(units: Path, unit: str, content: str) -> bool:
+    """Put a unit's drop-in in place; tell whether systemd has to read it again."""
+    directory = units / f"{unit}.d"
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    directory.chmod(0o755)
+    return write_file(directory / _NAME, content.encode())
+
+
+def remove(units: Path, unit: str) -> bool:
+    """Take a unit's drop-in away; tell whether there was one."""
+    directory = units / f"{unit}.d"
+    try:
+        (directory / _NAME).unlink()
+        directory.rmdir()
+    except OSError:
+        return False
+    return True

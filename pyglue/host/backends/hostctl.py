@@ -1,0 +1,99 @@
+"""What the ``nixos-container`` backend has done by programs of the host.
+
+``systemctl`` reaches systemd without D-Bus, so that containers can be stopped while
+that is away. Argument lists only; every name was checked.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.hoststore import HostStore
+from pyglue.process import Completed, describe_exit, find_program, run
+
+PROGRAMS: Final = ("nixos-container", "systemctl", "machinectl", "nix-env")
+_QUICK_S: Final = 60.0
+_START_S: Final = 150.0
+"""More than the unit's own limit, which tells better what was wrong."""
+_KILLED_S: Final = 60.0
+
+
+class HostCtl:
+    """Containers, their profiles and their units, by name."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment or HostStore().environment
+
+    async def create(self, container: str, system: str) -> None:
+        """Make a container that runs ``system``.
+
+        Raises:
+            HiveError: ``deploy_failed`` with what the program said.
+        """
+        await self._must(
+            "nixos-container", "create", container, "--system-path", system
+        )
+
+    async def destroy(self, container: str) -> None:
+        """Remove a container with its root directory; one that is not there too.
+
+        Raises:
+            HiveError: ``deploy_failed`` with what the program said.
+        """
+        await self._must("nixos-container", "destroy", container)
+
+    async def set_profile(self, profile: str, system: str) -> None:
+        """Make ``system`` the profile's next generation, which also keeps it.
+
+        Raises:
+            HiveError: ``deploy_failed`` with what the program said.
+        """
+        await self._must("nix-env", "--profile", profile, "--set", system)
+
+    async def reload(self) -> None:
+        """Let systemd read its files again."""
+        await self._must("systemctl", "daemon-reload")
+
+    async def start(self, unit: str, machine: str) -> None:
+        """Start a unit, out of whatever state it was left in.
+
+        Raises:
+            HiveError: ``deploy_failed`` if it does not come up.
+        """
+        await self._try("systemctl", "reset-failed", unit)
+        # What a killed nspawn leaves registered is in the way of the next one.
+        await self._try("machinectl", "terminate", machine)
+        await self._must("systemctl", "start", unit, timeout=_START_S)
+
+    async def stop(self, unit: str, *, grace_s: float) -> None:
+        """Stop a unit, by force after ``grace_s``.
+
+        Raises:
+            HiveError: ``deploy_failed`` if even that does not end it.
+        """
+        try:
+            if grace_s <= 0:
+                raise TimeoutError
+            async with asyncio.timeout(grace_s):
+                await self._must("systemctl", "stop", unit)
+        except TimeoutError:
+            # The job stays: killed without one, it would be started again.
+            await self._must("systemctl", "stop", "--no-block", unit)
+            await self._try("systemctl", "kill", "--signal=SIGKILL", unit)
+            await self._must("systemctl", "stop", unit, timeout=_KILLED_S)
+        await self._try("systemctl", "reset-failed", unit)
+
+    async def _must(self, *argv: str, timeout: float = _QUICK_S) -> None:
+        done = await self._try(*argv, timeout=timeout)
+        if done.code != 0:
+            said = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"{' '.join(argv[:2])} ended with {describe_exit(done.code)}: {said}",
+            )
+
+    async def _try(self, *argv: str, timeout: float = _QUICK_S) -> Completed:
+        program = find_program(argv[0])
+        return await run([program, *argv[1:]], env=self._environment, timeout=timeout)

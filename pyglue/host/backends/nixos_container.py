@@ -1,0 +1,308 @@
+"""Agents as NixOS containers of this host: the backend for production.
+
+Each agent is the container ``h-NAME``: users of its own, no network unless its record
+says so, and of the host only the directories that ``paths.INSIDE`` lists. What runs is
+exactly the system that was built from the approved derivation: the conf file names
+its store path. Containers outlive hived and are adopted by the next one; systemd
+restarts what crashes, and hived what systemd gave up on.
+
+A deploy restarts the container instead of switching it over: its record, binds, limits
+and network hold from a start on only, and the hello then proves that it boots.
+``AUTO_START`` is 0: the sockets that a container binds are hived's, made after a boot.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from typing import Final
+
+from pyglue.api.journal import JournalUnit
+from pyglue.config import HiveConfig, NixosConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.base import (
+    AgentSpec,
+    Backend,
+    ContainerEvent,
+    ContainerEventKind,
+)
+from pyglue.host.backends.hostctl import PROGRAMS, HostCtl
+from pyglue.host.backends.journald import Journald
+from pyglue.host.backends.logs import JournalSource
+from pyglue.host.backends.nixos_files import (
+    ContainerFiles,
+    HostPlaces,
+    container_of,
+    unit_of,
+)
+from pyglue.host.backends.ownership import Seen
+from pyglue.host.backends.track import Change, Phase, Track, UnitState
+from pyglue.host.backends.units import UnitWatch
+from pyglue.nix.build import Builder
+from pyglue.process import LogFile, find_program, run_sync
+
+HARNESS_UNIT: Final = "hive-agent"
+_READY_S: Final = 20.0
+_TAIL_S: Final = 10.0
+_KINDS: Final = {
+    Change.STARTED: ContainerEventKind.STARTED,
+    Change.STOPPED: ContainerEventKind.STOPPED,
+    Change.CRASHED: ContainerEventKind.CRASHED,
+    Change.GAVE_UP: ContainerEventKind.GAVE_UP,
+}
+
+
+class NixosContainerBackend(Backend):
+    """Runs agents as NixOS containers; see the module's docstring."""
+
+    name = "nixos-container"
+    isolation = (
+        "NixOS containers: own files, users, processes and network, limits of memory, "
+        "CPU and tasks"
+    )
+
+    def __init__(
+        self,
+        config: HiveConfig,
+        *,
+        builder: Builder | None = None,
+        places: HostPlaces | None = None,
+    ) -> None:
+        """Check what this machine and the configuration have for it.
+
+        Raises:
+            HiveError: ``config_invalid``, ``missing_program``.
+        """
+        nixos = _checked(config)
+        for program in PROGRAMS:
+            find_program(program)
+        self._layout = config.layout
+        self._files = ContainerFiles(config, nixos, places or HostPlaces())
+        self._ctl = HostCtl()
+        self._builder = builder or Builder(
+            timeout=nixos.build_s, sandbox=nixos.build_sandbox
+        )
+        self._tracks: dict[str, Track] = {}
+        self._watch = UnitWatch(
+            lambda: tuple(unit_of(agent) for agent in self._tracks), self._changed
+        )
+        self._agents: dict[str, str] = {}
+        self._foreign: tuple[str, ...] = ()
+        self._callback: Callable[[ContainerEvent], None] = lambda _event: None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What is not as it should be on this host now."""
+        found = [*self._foreign]
+        if self._watch.problem is not None:
+            found.append(
+                "Crashes of containers are not noticed: systemd does not answer over "
+                f"D-Bus. {self._watch.problem}"
+            )
+        if not os.statvfs(self._layout.agents).f_flag & os.ST_NOSUID:
+            found.append(
+                f"{self._layout.agents} is not mounted nosuid: a container's root can "
+                "leave a set-user-id program for other containers in it. Mount it onto "
+                "itself with nosuid and nodev, as the NixOS module does."
+            )
+        return tuple(found)
+
+    def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
+        """Set who hears of every start, stop and crash."""
+        self._callback = callback
+
+    # --- building and applying --------------------------------------------------------
+
+    async def build(
+        self, spec: AgentSpec, log: Callable[[str], None] | None = None
+    ) -> str | None:
+        """Build the approved derivation; its log goes to the agent's build log."""
+        if spec.system is None:
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"What was approved for {spec.name} has no system: it comes from a "
+                "hive on another backend. Propose it again.",
+            )
+        file = LogFile(self._layout.logs / "builds" / f"{spec.name}.log")
+
+        def said(line: str) -> None:
+            file.write(line.encode("utf-8", "replace") + b"\n")
+            if log is not None:
+                log(line)
+
+        try:
+            return await self._builder.realise(
+                spec.system, root=self._files.root(spec), log=said
+            )
+        finally:
+            file.close()
+
+    async def apply(self, spec: AgentSpec) -> None:
+        """Make the record, its system and its limits what the next start runs."""
+        system = await self.build(spec)
+        assert system is not None  # noqa: S101 (for mypy)
+        files = self._files
+        await asyncio.to_thread(files.check_sources, spec)
+        if not await asyncio.to_thread(files.claim, spec.name):
+            await self._ctl.create(container_of(spec.name), system)
+        await self._ctl.set_profile(str(files.profile(spec.name)), system)
+        if await asyncio.to_thread(files.write, spec, system):
+            await self._ctl.reload()
+
+    # --- running ----------------------------------------------------------------------
+
+    async def start(self, spec: AgentSpec) -> None:
+        """Start the container, also out of a state that systemd gave up on."""
+        await self._follow(spec.name)
+        track = self._tracks[spec.name]
+        if track.state.phase is Phase.UP:
+            return
+        track.starting()
+        await self._ctl.start(unit_of(spec.name), container_of(spec.name))
+        await self._read(spec.name)
+
+    async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
+        """Ask the container to power off, and end it after ``grace_s``."""
+        track = self._tracks.get(name)
+        if track is None:
+            await self._follow(name)
+            track = self._tracks[name]
+        track.asked = True
+        if not await asyncio.to_thread(self._files.exists, name):
+            return
+        await self._ctl.stop(unit_of(name), grace_s=grace_s)
+        await self._read(name)
+
+    async def remove(self, name: str) -> None:
+        """Remove the container, its root directory and its systems."""
+        if await asyncio.to_thread(self._files.is_ours, name):
+            await self._ctl.destroy(container_of(name))
+        if await asyncio.to_thread(self._files.forget, name):
+            await self._ctl.reload()
+        self._tracks.pop(name, None)
+
+    def running(self, name: str) -> bool:
+        """Tell whether the container runs, as systemd said last."""
+        track = self._tracks.get(name)
+        return track is not None and track.state.phase is Phase.UP
+
+    async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:
+        """Begin to watch; leave alone what runs what it should run."""
+        for spec in specs:
+            self._track(spec.name)
+        self._watch.start()
+        await self._watch.ready(_READY_S)
+        self._foreign = await asyncio.to_thread(self._files.strangers)
+        same = [
+            spec.name
+            for spec in specs
+            if self.running(spec.name)
+            and await asyncio.to_thread(self._files.holds, spec)
+        ]
+        return frozenset(same)
+
+    # --- logs -------------------------------------------------------------------------
+
+    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+        """Return the newest lines of the harness, or else of the container's unit."""
+        selections = (
+            (f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}"),
+            (f"--unit={unit_of(name)}",),
+        )
+        for selection in selections:
+            with contextlib.suppress(HiveError):
+                done = run_sync(
+                    [
+                        find_program("journalctl"),
+                        *("--no-pager", "--quiet", "--output=cat"),
+                        *(f"--lines={lines}", *selection),
+                    ],
+                    env={"PATH": os.environ.get("PATH", os.defpath)},
+                    timeout=_TAIL_S,
+                )
+                text = done.stdout.decode("utf-8", "replace")
+                if done.code == 0 and text:
+                    return tuple(text.splitlines()[-lines:])
+        return ()
+
+    def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
+        """Return the journal of the harness in the container, or of its unit."""
+        if name is None:
+            return Journald("--unit=hived.service")
+        if unit is JournalUnit.MACHINE:
+            return Journald(f"--unit={unit_of(name)}")
+        return Journald(f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}")
+
+    async def close(self) -> None:
+        """Stop watching. Containers go on: the next hived adopts them."""
+        await self._watch.close()
+
+    # --- events -----------------------------------------------------------------------
+
+    def _track(self, agent: str) -> Track:
+        unit = unit_of(agent)
+        if agent not in self._tracks:
+            seen = self._files.own.seen(agent)
+            self._tracks[agent] = Track(last_run=seen.run, restarts=seen.restarts)
+            self._agents[unit] = agent
+        return self._tracks[agent]
+
+    async def _follow(self, agent: str) -> None:
+        """Watch an agent's unit, from what it is now on."""
+        known = agent in self._tracks
+        self._track(agent)
+        self._watch.start()
+        if not known:
+            await self._watch.ready(_READY_S)
+            await self._read(agent)
+
+    async def _read(self, agent: str) -> None:
+        """Know the unit's state; without D-Bus the reconnection will tell."""
+        with contextlib.suppress(HiveError):
+            await self._watch.read(unit_of(agent))
+
+    def _changed(self, unit: str, state: UnitState, settled: bool) -> None:
+        agent = self._agents[unit]
+        track = self._tracks.get(agent)
+        if track is None:
+            return
+        for told in track.take(state, settled=settled):
+            self._callback(
+                ContainerEvent(
+                    agent,
+                    _KINDS[told.change],
+                    told.why,
+                    id=told.run,
+                    asked=track.asked,
+                    restarting=told.change is Change.CRASHED,
+                )
+            )
+            seen = Seen()
+            if told.change is Change.STARTED:
+                seen = Seen(told.run, state.restarts)
+            self._files.own.remember(agent, seen)
+
+
+def _checked(config: HiveConfig) -> NixosConfig:
+    """Return what the backend needs of the configuration.
+
+    Raises:
+        HiveError: ``config_invalid``.
+    """
+    missing = None
+    if os.geteuid() != 0:
+        missing = "hived must be started as root"
+    elif config.nixos is None:
+        missing = "`nixos` must be configured"
+    elif config.ids is None:
+        missing = "`ids` must be configured"
+    elif shutil.which("nixos-container") is None:
+        missing = "`nixos-container` must be installed (boot.enableContainers = true)"
+    if missing is not None or config.nixos is None:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"The backend nixos-container cannot be used: {missing}. The NixOS module "
+            "services.hyperhive sees to all of it.",
+        )
+    return config.nixos

@@ -1,0 +1,194 @@
+"""A container's files on the host: the conf, the record, the limits, what is bound.
+
+Used by the ``nixos-container`` backend. Everything blocks: call it in a thread. Every
+path is made here from the configuration and a checked name.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.config import HiveConfig, NixosConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends import addresses, dropin, nspawn_conf
+from pyglue.host.backends.base import AgentSpec
+from pyglue.host.backends.files import write_file
+from pyglue.host.backends.ownership import Ownership
+from pyglue.names import is_name
+from pyglue.nix.hoststore import check_path
+from pyglue.paths import INSIDE
+from pyglue.sandbox.sources import open_source
+
+PREFIX: Final = "h-"
+_SYSTEMS_KEPT: Final = 3
+
+
+@dataclass(frozen=True)
+class HostPlaces:
+    """Where NixOS keeps containers; tests have others."""
+
+    confs: Path = Path("/etc/nixos-containers")
+    profiles: Path = Path("/nix/var/nix/profiles/per-container")
+    units: Path = Path("/run/systemd/system")
+
+
+def container_of(agent: str) -> str:
+    """Return the name of an agent's container."""
+    return f"{PREFIX}{agent}"
+
+
+def unit_of(agent: str) -> str:
+    """Return the unit that runs an agent's container."""
+    return f"container@{PREFIX}{agent}.service"
+
+
+class ContainerFiles:
+    """Writes, reads and recognises them."""
+
+    def __init__(
+        self, config: HiveConfig, nixos: NixosConfig, places: HostPlaces
+    ) -> None:
+        """Check what of the configuration goes into them.
+
+        Raises:
+            HiveError: ``config_invalid``.
+        """
+        self._layout = config.layout
+        self._places = places
+        self._users = nspawn_conf.check_private_users(nixos.private_users)
+        self._ranges = addresses.check_ranges(nixos.network_ranges)
+        for place in (self._layout.state, self._layout.runtime):
+            nspawn_conf.plain(place)
+        self.own = Ownership(self._layout)
+
+    def root(self, spec: AgentSpec) -> Path:
+        """Return the gc root of what a record's derivation builds."""
+        drv = Path(check_path(spec.system or "")).name
+        return self.own.systems(spec.name) / drv.removesuffix(".drv")
+
+    def profile(self, agent: str) -> Path:
+        """Return the profile of an agent's systems."""
+        return self._places.profiles / container_of(agent) / "system"
+
+    def exists(self, agent: str) -> bool:
+        """Tell whether there is a container of that name, whoever made it."""
+        return self._found(agent) is not None
+
+    def is_ours(self, agent: str) -> bool:
+        """Tell whether there is a container, and this hive made it."""
+        found = self._found(agent)
+        return found is not None and self._ours(agent, found)
+
+    def claim(self, agent: str) -> bool:
+        """Make the container's name this hive's; tell whether it is there already.
+
+        Raises:
+            HiveError: ``name_taken`` if somebody else made it.
+        """
+        found = self._found(agent)
+        if found is not None and not self._ours(agent, found):
+            container = container_of(agent)
+            raise HiveError(
+                ErrorCode.NAME_TAKEN,
+                f"This host has a container {container} that this hive did not make. "
+                f"Remove it (nixos-container destroy {container}) or call the agent "
+                "something else.",
+            )
+        self.own.claim(agent)
+        return found is not None
+
+    def check_sources(self, spec: AgentSpec) -> None:
+        """Make sure that what is bound is the hive's own directories.
+
+        Raises:
+            HiveError: ``not_found``; ``forbidden`` for a link in the place of one.
+        """
+        for bind in self._binds(spec):
+            below = self._layout.state if bind.writable else None
+            os.close(open_source(bind.source, below))
+
+    def write(self, spec: AgentSpec, system: str) -> bool:
+        """Write all files; tell whether systemd has to read its own again.
+
+        Raises:
+            HiveError: ``config_invalid``; ``unavailable`` without a free address;
+                ``deploy_failed`` where hived may not write.
+        """
+        container = container_of(spec.name)
+        pair = None
+        if spec.network:
+            confs = nspawn_conf.read_all(self._places.confs)
+            pair = addresses.allocate(confs, container, self._ranges)
+        conf = nspawn_conf.Conf(
+            hive=self._layout.state,
+            system=system,
+            private_users=self._users,
+            binds=self._binds(spec),
+            network=pair,
+        )
+        limits = dropin.text(spec.memory_max, spec.cpu_quota)
+        try:
+            write_file(self._places.confs / f"{container}.conf", conf.text().encode())
+            write_file(self._record(spec.name), spec.record)
+            self.own.keep_newest(spec.name, _SYSTEMS_KEPT)
+            return dropin.write(self._places.units, unit_of(spec.name), limits)
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"{error.filename} cannot be written: {error.strerror}. hived has to "
+                "be able to write where NixOS keeps its containers.",
+            ) from error
+
+    def forget(self, agent: str) -> bool:
+        """Remove what hived wrote; tell whether systemd has to read its own again."""
+        self.own.release(agent)
+        return dropin.remove(self._places.units, unit_of(agent))
+
+    def holds(self, spec: AgentSpec) -> bool:
+        """Tell whether the files are those of this record and its system."""
+        found = self._found(spec.name)
+        if spec.system is None or found is None or not self._ours(spec.name, found):
+            return False
+        try:
+            built = str(self.root(spec).readlink())
+            record = self._record(spec.name).read_bytes()
+        except OSError:
+            return False
+        return record == spec.record and found.get("SYSTEM_PATH") == built
+
+    def strangers(self) -> tuple[str, ...]:
+        """Return a sentence on each container that only looks like this hive's."""
+        found = []
+        for conf in nspawn_conf.read_all(self._places.confs):
+            agent = conf.container.removeprefix(PREFIX)
+            if agent == conf.container:
+                continue
+            if not is_name(agent) or not self._ours(agent, conf):
+                found.append(
+                    f"The container {conf.container[:40]!a} has a name of this hive's "
+                    "kind, and this hive did not make it. It is left alone."
+                )
+        return tuple(found)
+
+    def _found(self, agent: str) -> nspawn_conf.Found | None:
+        return nspawn_conf.read(self._places.confs, container_of(agent))
+
+    def _ours(self, agent: str, found: nspawn_conf.Found) -> bool:
+        # Claimed first: a crash may come between ``create`` and our own conf.
+        return found.made_by(self._layout.state) or self.own.claimed(agent)
+
+    def _record(self, agent: str) -> Path:
+        return self._layout.run(agent) / Path(INSIDE.manifest).name
+
+    def _binds(self, spec: AgentSpec) -> tuple[nspawn_conf.IdmapBind, ...]:
+        layout, bind = self._layout, nspawn_conf.IdmapBind
+        binds = [
+            bind(layout.run(spec.name), INSIDE.run),
+            bind(layout.agent_state(spec.name), INSIDE.state, writable=True),
+            bind(layout.session(spec.name), INSIDE.session, writable=True),
+        ]
+        if spec.manager:
+            binds.append(bind(layout.agents, INSIDE.agents, writable=True))
+            binds.append(bind(layout.applied_root, INSIDE.applied))
+        return tuple(binds)

@@ -1,0 +1,165 @@
+"""A container's conf file, ``/etc/nixos-containers/NAME.conf``: text and reading.
+
+Used by the ``nixos-container`` backend, which writes the whole file: what ``create``
+left in it would give every container a network. NixOS's start script expands
+``EXTRA_NSPAWN_FLAGS`` unquoted, so nothing that an agent chose is ever in the file:
+names are checked where they come in, the system is a store path, and directories of
+the configuration that a shell or nspawn would read as more than a path are refused.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.hoststore import check_path
+
+_PLAIN: Final = re.compile(r"/[A-Za-z0-9_./+-]*")
+_SETTING: Final = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+_MARK: Final = "# Written by hived for the hive in "
+_SIZE_MAX: Final = 64 * 1024
+_USERS: Final = re.compile(r"pick|[1-9][0-9]{0,9}")
+_RANGE: Final = 65536
+
+_HIDDEN: Final = ("/nix/var/nix/profiles", "/nix/var/nix/gcroots")
+"""NixOS's unit binds these read-write. The host's own ``nix-env`` works in them as
+root, so a link that container root puts there would lead it anywhere; and the system
+that runs next would be the container's choice. SYSTEM_PATH says it instead."""
+_CLOSED: Final = ("/nix/var/nix/daemon-socket", "/nix/var/nix/db")
+"""Containers build nothing; the daemon would take their word for much."""
+
+
+@dataclass(frozen=True)
+class IdmapBind:
+    """A directory of the host in the container, with the same user ids inside."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two ends of a container's network."""
+
+    host: str
+    local: str
+
+
+@dataclass(frozen=True)
+class Conf:
+    """What the start script is told. ``hive`` is the state directory, as a mark."""
+
+    hive: Path
+    system: str
+    private_users: str
+    binds: tuple[IdmapBind, ...]
+    network: Pair | None = None
+
+    def text(self) -> str:
+        """Return the file's text.
+
+        Raises:
+            HiveError: ``config_invalid`` for a path that cannot stand in it.
+        """
+        settings = [
+            ("PRIVATE_NETWORK", "1"),
+            ("PRIVATE_USERS", self.private_users),
+            ("AUTO_START", "0"),
+            ("SYSTEM_PATH", check_path(self.system)),
+        ]
+        if self.network is not None:
+            settings += [
+                ("HOST_ADDRESS", self.network.host),
+                ("LOCAL_ADDRESS", self.network.local),
+                ("COPY_RESOLV_CONF", "1"),
+            ]
+        flags = " ".join([*map(_bind, self.binds), *_fences()])
+        lines = [f"{_MARK}{plain(self.hive)}"]
+        lines += [f"{name}={value}" for name, value in settings]
+        return "\n".join([*lines, f'EXTRA_NSPAWN_FLAGS="{flags}"', ""])
+
+
+def _bind(bind: IdmapBind) -> str:
+    flag = "--bind" if bind.writable else "--bind-ro"
+    return f"{flag}={plain(bind.source)}:{bind.target}:idmap"
+
+
+def _fences() -> Iterable[str]:
+    # nspawn mounts these after binds of the same place.
+    yield from (f"--tmpfs={place}:mode=0755,size=1m" for place in _HIDDEN)
+    yield from (f"--inaccessible={place}" for place in _CLOSED)
+
+
+def plain(path: Path) -> str:
+    """Return a path as text that means nothing but itself to the start script.
+
+    Raises:
+        HiveError: ``config_invalid``.
+    """
+    text = str(path)
+    if _PLAIN.fullmatch(text) is None:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"{text!a} cannot be a directory of this hive: the containers' start "
+            "script takes only letters, digits and _ . / + - in it. Configure other "
+            "directories.",
+        )
+    return text
+
+
+def check_private_users(value: str) -> str:
+    """Return ``value`` if it gives containers users of their own.
+
+    Raises:
+        HiveError: ``config_invalid``.
+    """
+    numeric = value.isdecimal() and int(value) % _RANGE == 0
+    if _USERS.fullmatch(value) is None or not (value == "pick" or numeric):
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f'nixos.private_users is {value[:40]!a}. Use "pick", or the first of '
+            f"{_RANGE} user ids, a multiple of {_RANGE}: without users of its own a "
+            "container's root is the host's.",
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Found:
+    """A conf file as it lies there. ``text`` None: it cannot be read as one."""
+
+    container: str
+    text: str | None
+
+    def get(self, name: str) -> str | None:
+        """Return a setting, None if it is not there."""
+        for key, value in _SETTING.findall(self.text or ""):
+            if key == name:
+                return str(value)
+        return None
+
+    def made_by(self, hive: Path) -> bool:
+        """Tell whether the hive in ``hive`` wrote it."""
+        return (self.text or "").startswith(f"{_MARK}{hive}\n")
+
+
+def read(directory: Path, container: str) -> Found | None:
+    """Return a container's conf file, None if there is none."""
+    path = directory / f"{container}.conf"
+    try:
+        with path.open("rb") as file:
+            data = file.read(_SIZE_MAX + 1)
+        return Found(container, data.decode() if len(data) <= _SIZE_MAX else None)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        return Found(container, None)
+
+
+def read_all(directory: Path) -> tuple[Found, ...]:
+    """Return every container's conf file."""
+    found = (read(directory, path.stem) for path in sorted(directory.glob("*.conf")))
+    return tuple(conf for conf in found if conf is not None)

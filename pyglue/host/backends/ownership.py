@@ -1,0 +1,91 @@
+"""What hived keeps about an agent's container: that it is its own, what it saw last.
+
+Used by the ``nixos-container`` backend. It lies in the agent's private room, where no
+container reaches: ``container.json``, and ``systems/``, the gc roots of what was built
+for the agent. Everything blocks.
+"""
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.host.backends.files import write_file
+from pyglue.paths import Layout
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The run that hived saw last, and how often systemd had restarted the unit."""
+
+    run: str | None = None
+    restarts: int = 0
+
+
+class _Note(msgspec.Struct, frozen=True):
+    boot: str = ""
+    run: str | None = None
+    restarts: int = 0
+
+
+class Ownership:
+    """Claims, what was seen, and systems, by agent."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._boot = _BOOT_ID.read_text().strip()
+
+    def systems(self, agent: str) -> Path:
+        """Return where the gc roots of the agent's systems are."""
+        return self._layout.private(agent) / "systems"
+
+    def claimed(self, agent: str) -> bool:
+        """Tell whether hived made, or was about to make, the container."""
+        return self._file(agent).exists()
+
+    def claim(self, agent: str) -> None:
+        """Note that the container is the hive's; before it is made."""
+        if not self.claimed(agent):
+            self._write(agent, _Note(boot=self._boot))
+
+    def remember(self, agent: str, seen: Seen) -> None:
+        """Note what was seen, for the next hived of this boot."""
+        if self._layout.private(agent).is_dir():
+            note = _Note(boot=self._boot, run=seen.run, restarts=seen.restarts)
+            self._write(agent, note)
+
+    def seen(self, agent: str) -> Seen:
+        """Return what was seen last in this boot."""
+        try:
+            note = msgspec.json.decode(self._file(agent).read_bytes(), type=_Note)
+        except (OSError, msgspec.DecodeError):
+            return Seen()
+        if note.boot != self._boot:
+            return Seen()
+        return Seen(note.run, note.restarts)
+
+    def keep_newest(self, agent: str, count: int) -> None:
+        """Let all systems but the ``count`` that were built last be collected."""
+        with contextlib.suppress(FileNotFoundError):
+            roots = sorted(
+                self.systems(agent).iterdir(), key=lambda root: root.lstat().st_mtime_ns
+            )
+            for old in roots[:-count]:
+                old.unlink()
+
+    def release(self, agent: str) -> None:
+        """Forget the container and its systems."""
+        shutil.rmtree(self.systems(agent), ignore_errors=True)
+        self._file(agent).unlink(missing_ok=True)
+
+    def _file(self, agent: str) -> Path:
+        return self._layout.private(agent) / "container.json"
+
+    def _write(self, agent: str, note: _Note) -> None:
+        self._layout.private(agent).mkdir(parents=True, exist_ok=True)
+        write_file(self._file(agent), msgspec.json.encode(note), mode=0o600)

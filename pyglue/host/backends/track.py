@@ -1,0 +1,187 @@
+"""What happened to a container, told from what systemd says of its unit.
+
+Used by the ``nixos-container`` backend, one ``Track`` a unit. Signals may be merged,
+and none arrives while hived or D-Bus is away; so what counts is not that a state was
+seen but what one state after another implies. A run of a unit has an invocation id:
+it is the id of the event, and each run ends once.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import Final
+
+from pyglue.process import describe_exit
+
+_EXITED: Final = 1
+_REBOOT: Final = 133
+"""nspawn's exit code for a reboot from inside; systemd starts the unit again."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """Properties of a service as systemd gives them."""
+
+    active: str = "inactive"
+    sub: str = "dead"
+    result: str = "success"
+    restarts: int = 0
+    invocation: str = ""
+    exit_code: int = 0
+    exit_status: int = 0
+
+    @property
+    def phase(self) -> "Phase":
+        """Return where in its life the unit is, the same for every systemd."""
+        if self.sub.startswith("auto-restart") or self.sub.endswith("-auto-restart"):
+            return Phase.RESTARTING
+        return _PHASES.get(self.active, Phase.DOWN)
+
+
+class Phase(Enum):
+    """Where in its life a unit is."""
+
+    DOWN = auto()
+    STARTING = auto()
+    UP = auto()
+    ENDING = auto()
+    RESTARTING = auto()
+    FAILED = auto()
+
+
+_PHASES: Final = {
+    "inactive": Phase.DOWN,
+    "activating": Phase.STARTING,
+    "active": Phase.UP,
+    "reloading": Phase.UP,
+    "refreshing": Phase.UP,
+    "deactivating": Phase.ENDING,
+    "failed": Phase.FAILED,
+}
+
+
+class Change(StrEnum):
+    """What there is to tell of a container."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    GAVE_UP = "gave_up"
+    """It crashed and systemd will not start it again."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A change, the id of the run that it is about, and a sentence why."""
+
+    change: Change
+    run: str
+    why: str
+
+
+@dataclass
+class Track:
+    """A unit's past. ``last_run`` may come from an earlier hived of this boot.
+
+    ``asked`` is set while hived itself stops the container, until it starts it again.
+    """
+
+    last_run: str | None = None
+    restarts: int = 0
+    asked: bool = False
+    state: UnitState = UnitState()
+    _began: bool = False
+    _ended: bool = False
+    _gave_up: bool = False
+
+    def take(self, new: UnitState, *, settled: bool) -> tuple[Told, ...]:
+        """Tell what ``new`` means.
+
+        ``settled`` is false for a state that a signal brought: ``failed`` is then
+        perhaps on its way to a restart.
+        """
+        told = self._take(new, settled=settled)
+        self.state = new
+        return tuple(told)
+
+    def starting(self) -> None:
+        """hived is about to start it: a failure from here on is news."""
+        self.last_run, self.asked, self._began = None, False, True
+        self._ended = self._gave_up = False
+
+    def _take(self, new: UnitState, *, settled: bool) -> list[Told]:
+        match new.phase:
+            case Phase.UP:
+                return self._up(new)
+            case Phase.DOWN:
+                return self._down(new)
+            case Phase.ENDING | Phase.RESTARTING | Phase.FAILED if (
+                new.result != "success"
+            ):
+                return self._failing(new, settled=settled)
+        return []
+
+    def _up(self, new: UnitState) -> list[Told]:
+        if new.invocation == self.last_run:
+            return []
+        told = []
+        missed = self.last_run is not None and not self._ended
+        if missed and new.restarts > self.restarts:
+            why = "It ended and systemd started it again, unseen by hived."
+            told.append(Told(Change.CRASHED, self.last_run or "", why))
+        self.last_run, self.restarts = new.invocation, new.restarts
+        self._ended = self._gave_up = False
+        told.append(Told(Change.STARTED, new.invocation, "It runs."))
+        return told
+
+    def _down(self, new: UnitState) -> list[Told]:
+        if self.last_run is None or self._ended or _rebooting(new):
+            return []
+        self._ended = True
+        why = "It was stopped by the hive."
+        if not self.asked:
+            why = "It powered off, or somebody stopped it."
+        return [Told(Change.STOPPED, self.last_run, why)]
+
+    def _failing(self, new: UnitState, *, settled: bool) -> list[Told]:
+        if self.asked:
+            return self._down(new) if new.phase is Phase.FAILED else []
+        told = []
+        run = self.last_run or new.invocation
+        if not self._ended and (self._began or self.last_run is not None):
+            self._ended, self.last_run = True, run
+            told.append(Told(Change.CRASHED, run, describe(new)))
+        if new.phase is Phase.FAILED and settled and not self._gave_up:
+            self._gave_up = True
+            count = f"{new.restarts} times" if new.restarts != 1 else "once"
+            why = f"systemd started it again {count} and gave up: {describe(new)}"
+            if new.restarts == 0:
+                why = f"systemd does not start it again: {describe(new)}"
+            told.append(Told(Change.GAVE_UP, run, why))
+        return told
+
+
+def _rebooting(state: UnitState) -> bool:
+    return (state.exit_code, state.exit_status) == (_EXITED, _REBOOT)
+
+
+def describe(state: UnitState) -> str:
+    """Return in a sentence how a run ended."""
+    match state.result:
+        case "oom-kill":
+            return "It used more memory than its limit and was killed (OOM)."
+        case "exit-code":
+            return f"Its container ended with exit code {state.exit_status}."
+        case "signal":
+            return f"Its container was {describe_exit(-state.exit_status)}."
+        case "core-dump":
+            return f"Its container dumped core ({describe_exit(-state.exit_status)})."
+        case "timeout":
+            return "Its container did not start or stop in time."
+        case "start-limit-hit":
+            return "It was started too often in a short time."
+        case "watchdog":
+            return "Its container stopped answering."
+        case "protocol":
+            return "Its container ended before it was ready."
+        case other:
+            return f"Its container failed: {other}."

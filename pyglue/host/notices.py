@@ -1,0 +1,174 @@
+"""What the hive tells of itself: to the manager's inbox, the audit log, everyone live.
+
+One call says a thing that happened to an agent: lifecycle, operations and approvals
+make it. A notice with a key is given once, however often it is found out again: keys
+are kept with the events of the last days, so over a restart of hived too. A container
+that crashes all the time does not fill the inbox: of what can happen by itself, the
+manager gets ``_FEW`` of a kind and agent in a while, one if it is about itself, and is
+told with the next how many were left out. Audit log and events have each one.
+"""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.operator import Event
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.audit import Audit
+from pyglue.host.broker import Broker
+from pyglue.names import MANAGER, SYSTEM
+from pyglue.store import events as rows
+from pyglue.store.database import Store, Tx
+
+EVENT: Final = "notice"
+_WHILE_S: Final = 600.0
+_FEW: Final = 5
+_KEYS_MAX: Final = 10_000
+
+
+class NoticeKind(StrEnum):
+    """What can happen to an agent."""
+
+    SPAWNED = "spawned"
+    DRAFT_CREATED = "draft_created"
+    APPROVAL_RESOLVED = "approval_resolved"
+    REBUILT = "rebuilt"
+    ROLLED_BACK = "rolled_back"
+    STARTED = "started"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    DESTROYED = "destroyed"
+    NEEDS_UPDATE = "needs_update"
+    NEEDS_LOGIN = "needs_login"
+
+
+_BY_THEMSELVES: Final = frozenset(
+    {
+        NoticeKind.STARTED,
+        NoticeKind.STOPPED,
+        NoticeKind.CRASHED,
+        NoticeKind.NEEDS_LOGIN,
+    }
+)
+
+
+class Notices:
+    """Gives notice."""
+
+    def __init__(self, store: Store, broker: Broker, audit: Audit) -> None:
+        self._store = store
+        self._broker = broker
+        self._audit = audit
+        self._keys: dict[str, None] = {}
+        self._given: dict[tuple[str, NoticeKind], deque[float]] = defaultdict(deque)
+        self._held_back: dict[tuple[str, NoticeKind], int] = defaultdict(int)
+        self._mailed: dict[tuple[str, NoticeKind], bool] = {}
+        self._tasks: set[asyncio.Task[bool]] = set()
+
+    async def load(self) -> None:
+        """Remember what was told before this hived."""
+        for data in await self._store.read(partial(rows.data_of, kind=EVENT)):
+            key = data.get("key")
+            if isinstance(key, str):
+                self._keys[key] = None
+
+    async def give(
+        self,
+        kind: NoticeKind,
+        agent: str,
+        text: str,
+        *,
+        by: str = SYSTEM,
+        key: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        mail: bool = True,
+    ) -> bool:
+        """Tell that ``kind`` happened to ``agent``; false if ``key`` was told before.
+
+        ``text`` is the message; hostile parts of it were made visible. ``data`` is for
+        the audit log. ``mail`` False leaves the manager out, who caused it or is told
+        otherwise.
+        """
+        if key is not None:
+            if key in self._keys:
+                return False
+            self._remember(key)
+        self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
+        said = {"what": kind.value, "text": text, **_key(key)}
+        self._store.post(partial(_emit, agent=agent, data=said))
+        mailed = mail and self._may_mail(kind, agent)
+        self._mailed[agent, kind] = mailed
+        if mailed:
+            await self.mail(agent, text + self._missing(kind, agent))
+        return True
+
+    async def add(self, kind: NoticeKind, agent: str, text: str) -> None:
+        """Send the manager more on the last notice of a kind, if it got that."""
+        if self._mailed.get((agent, kind)):
+            await self.mail(agent, text)
+
+    async def mail(self, agent: str, text: str) -> None:
+        """Send the manager what is no notice, such as why something did not happen.
+
+        A full inbox is no reason to fail for whoever calls.
+        """
+        try:
+            await self._broker.notify(MANAGER, text)
+        except HiveError as error:
+            if error.code is not ErrorCode.TOO_MANY:
+                raise
+            self._audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
+
+    def on_event(self, event: Event) -> None:
+        """Take a committed event: an agent that says that it needs a login."""
+        state = event.data.get("state")
+        if event.kind != "agent.state" or state != AgentState.NEEDS_LOGIN.value:
+            return
+        agent = event.agent or ""
+        give = self.give(
+            NoticeKind.NEEDS_LOGIN,
+            agent,
+            f"{agent} cannot reach the model: it needs a login, which the operator has "
+            "to give it.",
+            key=f"login:{agent}:{event.data.get('since_at')}",
+        )
+        task = asyncio.create_task(give)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _may_mail(self, kind: NoticeKind, agent: str) -> bool:
+        if kind not in _BY_THEMSELVES:
+            return True
+        now = time.monotonic()
+        given = self._given[agent, kind]
+        while given and given[0] < now - _WHILE_S:
+            given.popleft()
+        if len(given) >= (1 if agent == MANAGER else _FEW):
+            self._held_back[agent, kind] += 1
+            return False
+        given.append(now)
+        return True
+
+    def _missing(self, kind: NoticeKind, agent: str) -> str:
+        count = self._held_back.pop((agent, kind), 0)
+        if count == 0:
+            return ""
+        return f"\n({count} more notices of this kind about {agent} were left out.)"
+
+    def _remember(self, key: str) -> None:
+        self._keys[key] = None
+        if len(self._keys) > _KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
+
+
+def _key(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"key": key}
+
+
+def _emit(tx: Tx, agent: str, data: dict[str, str]) -> None:
+    tx.emit(EVENT, agent, data)
