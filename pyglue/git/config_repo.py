@@ -70,7 +70,7 @@ def copy_config_repo(
         tree.mkdir()
         tree.chmod(0o755)
         export_tree(applied, main, tree)
-        _write_history(applied, main, tree, room)
+        _write_history(applied, main, tree)
         _give(tree, uid, gid)
         tree.rename(dest)
     finally:
@@ -84,16 +84,19 @@ def sweep_staging(parent: Path) -> None:
         shutil.rmtree(left)
 
 
-def _write_history(applied: AppliedRepo, main: str, tree: Path, room: Path) -> None:
-    """Write ``tree/.git`` with main, its whole history and a matching index."""
+def _write_history(applied: AppliedRepo, main: str, tree: Path) -> None:
+    """Write ``tree/.git`` with main, its whole history and a matching index.
+
+    git packs in the repository that it runs in and renames from there, so it runs in
+    the new one: agents' directories are a mount of their own in production.
+    """
     git_dir = tree / ".git"
     git_dir.mkdir()
-    write_repository(git_dir, bare=False)
-    packing = ["pack-objects", "--quiet", "--revs", str(room / "history")]
-    run_git(packing, git_dir=applied.path, stdin=f"{main}\n".encode("ascii"))
-    for part in room.glob("history-*"):
-        name = part.name.replace("history-", "pack-")
-        part.rename(git_dir / "objects" / "pack" / name)
+    write_repository(git_dir, bare=False, alternate=applied.path / "objects")
+    packing = ["pack-objects", "--quiet", "--revs"]
+    packing.append(str(git_dir / "objects" / "pack" / "pack"))
+    run_git(packing, git_dir=git_dir, stdin=f"{main}\n".encode("ascii"))
+    (git_dir / "objects" / "info" / "alternates").unlink()
     run_git(["update-ref", "refs/heads/main", main], git_dir=git_dir)
     run_git(["read-tree", main], git_dir=git_dir, work_tree=tree)
 
