@@ -1,7 +1,12 @@
 """The terminal: a real shell in a real agent's sandbox, through every hop."""
 
 import json
+import os
+import pty
 import re
+import select
+import subprocess
+import sys
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -108,3 +113,53 @@ def test_what_a_program_writes_stays_in_the_terminal(terminal: Page) -> None:
     _type(terminal, r"printf '\e]0;pwned\a<script>document.title=1</script>\n'")
     _screen(terminal, "<script>document.title=1</script>")
     assert terminal.title() == title
+
+
+def test_hive_shell_is_the_same_terminal(hosted: Hosted) -> None:
+    """The command, on a PTY of ours: keys go in, output and the exit come back."""
+    master, inside = pty.openpty()
+    socket = hosted.hive.local.config.layout.operator_socket
+    argv = [sys.executable, "-m", "pyglue.cli.hive", "shell", AGENT]
+    process = subprocess.Popen(
+        [*argv, "--socket", str(socket)],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    try:
+        _read_until(master, b"$")
+        os.write(master, b"echo from=$((6*7)) in=$PWD\r")
+        _read_until(master, b"from=42 in=/state")
+        os.write(master, b"exit\r")
+        _read_until(master, b"The shell ended")
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_hive_shell_without_a_terminal_says_so(hosted: Hosted) -> None:
+    socket = hosted.hive.local.config.layout.operator_socket
+    done = subprocess.run(
+        [sys.executable, "-m", "pyglue.cli.hive", "shell", AGENT, "--socket", socket],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("hive: `hive shell` needs a terminal")
+
+
+def _read_until(master: int, wanted: bytes) -> None:
+    seen = b""
+    while wanted not in seen:
+        ready, _, _ = select.select([master], [], [], 60)
+        assert ready, seen
+        try:
+            seen += os.read(master, 4096)
+        except OSError:
+            pytest.fail(f"it ended after {seen!r}")

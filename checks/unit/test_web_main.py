@@ -100,6 +100,7 @@ HANDSHAKE = {
 }
 
 
+@pytest.mark.parametrize("path", ["/live", "/agents/alice/terminal/ws"])
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -112,11 +113,11 @@ HANDSHAKE = {
     ],
 )
 def test_a_foreign_websocket_is_refused(
-    web: Running, changed: dict[str, str], status: int
+    web: Running, path: str, changed: dict[str, str], status: int
 ) -> None:
     headers = {"Origin": web.origin, **web.cookie(), **HANDSHAKE, **changed}
     headers["Cookie"] = headers["Cookie"].replace("{port}", str(web.port))
-    answer = web.get("/live", headers)
+    answer = web.get(path, headers)
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert not answer.headers.get("Upgrade")

@@ -95,7 +95,7 @@ def unexpected(error: Exception) -> Response:
 
 def wants_json() -> bool:
     """Tell whether a program asks: errors are problem+json then."""
-    return request.path.startswith(("/api/", "/live"))
+    return "Upgrade" in request.headers or request.path.startswith("/api/")
 
 
 def _not_logged_in(error: HiveError) -> Response:
