@@ -4,17 +4,29 @@ It runs in a copy of the files that git would commit, with a store of its own, s
 that it needs neither root nor the machine's store.
 """
 
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from checks.evaluator_kit import BARE, evaluator
+from pyglue import manifest_schema
+
+pytestmark = pytest.mark.needs("nix")
+
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-PARTS: Final = ("flake.nix", "flake.lock", "modules", "agents", "checks/nix")
+PARTS: Final = (
+    *("flake.nix", "flake.lock", "package.nix", "pyproject.toml", "README.md"),
+    *("LICENSE", "modules", "agents", "prompts", "pyglue", "web", "nix", "templates"),
+    "checks/nix",
+)
 FEATURES: Final = ("--extra-experimental-features", "nix-command flakes")
 
 
@@ -25,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
+            ignored = shutil.ignore_patterns("__pycache__", "node_modules")
             shutil.copytree(source, target / part, ignore=ignored)
         else:
             target.mkdir(exist_ok=True)
@@ -35,13 +47,19 @@ def tree(tmp_path: Path) -> Path:
 
 def flake_check(tree: Path) -> subprocess.CompletedProcess[str]:
     """Check the flake in `tree` with a private store and nothing to download."""
+    return run(
+        tree,
+        *("nix", *FEATURES, "flake", "check", "--no-write-lock-file"),
+        *("--override-input", "nixpkgs", "path:checks/nix/nixpkgs-standin", "."),
+    )
+
+
+def run(tree: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of nix's in `tree`, with a private store."""
     home = tree.parent
     settings = ["sandbox = false", "build-users-group =", "substituters ="]
     return subprocess.run(
-        [
-            *("nix", *FEATURES, "flake", "check", "--no-write-lock-file"),
-            *("--override-input", "nixpkgs", "path:checks/nix/nixpkgs-standin", "."),
-        ],
+        argv,
         cwd=tree,
         capture_output=True,
         text=True,
@@ -90,3 +108,94 @@ def test_the_lock_pins_nixpkgs_to_a_release() -> None:
     assert nixpkgs["original"]["ref"] in (ROOT / "flake.nix").read_text()
     assert len(nixpkgs["locked"]["rev"]) == 40
     assert nixpkgs["locked"]["narHash"].startswith("sha256-")
+
+
+# --- what nothing here can build ---------------------------------------------------
+
+
+def facts(tree: Path, what: str) -> Any:
+    """Evaluate package.nix over names in the place of packages."""
+    file = "checks/nix/package-facts.nix"
+    done = run(
+        tree,
+        *("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode"),
+        *(file, "-A", what),
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_nix_file_parses() -> None:
+    listed = subprocess.run(
+        [
+            "git",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "*.nix",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = [name for name in listed.stdout.split("\0") if name]
+    good = [name for name in files if "/cases/bad-" not in name]
+    assert "flake.nix" in good
+    parsed = subprocess.run(
+        ["nix-instantiate", "--parse", *good],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert parsed.returncode == 0, parsed.stderr
+
+
+def test_the_package_has_the_dependencies_of_pyproject(tree: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split("[^a-z0-9-]", line)[0] for line in project["dependencies"]}
+    assert set(facts(tree, "dependencies")) == wanted
+    sdk = facts(tree, "sdk")
+    assert f"claude-agent-sdk=={sdk['version']}" in project["dependencies"]
+    assert sdk["hash"].startswith("sha256-")
+    assert sorted(facts(tree, "programs")) == sorted(project["scripts"])
+    assert facts(tree, "version") == project["version"]
+
+
+def test_the_package_is_made_from_what_is_installed_and_nothing_else(
+    tree: Path,
+) -> None:
+    for stray in (".hive/hive.db", "pyglue/__pycache__/x.pyc", "result"):
+        (tree / stray).parent.mkdir(exist_ok=True)
+        (tree / stray).write_text("not to be copied")
+    source = Path(facts(tree, "source"))
+    assert {path.name for path in source.iterdir()} == {
+        *("LICENSE", "README.md", "agents", "modules", "prompts", "pyglue"),
+        *("pyproject.toml", "web"),
+    }
+    assert not list(source.rglob("__pycache__"))
+    assert (source / "pyglue/host/main.py").read_bytes() == (
+        ROOT / "pyglue/host/main.py"
+    ).read_bytes()
+
+
+def test_imports_named_in_the_package_exist(tree: Path) -> None:
+    for module in facts(tree, "imports"):
+        assert importlib.util.find_spec(module) is not None, module
+
+
+def test_the_bundled_cli_is_where_the_harness_looks(tree: Path) -> None:
+    sdk = "lib/site-packages/claude_agent_sdk"
+    assert f"{sdk}/_bundled" in facts(tree, "bundled")
+    assert "ln -s /bin/claude $bundled/claude" in facts(tree, "bundled")
+
+
+async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "templates/agent", tmp_path / "agent")
+    found = await evaluator(BARE).evaluate(tmp_path / "agent")
+    assert manifest_schema.validate(found.manifest)["network"] is False
+    assert found.nixos_options == ("environment.systemPackages",)

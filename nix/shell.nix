@@ -1,0 +1,43 @@
+# What one needs to work on hyperhive: `nix develop`, then `make test` without .ci/setup,
+# or `pytest` itself.
+{
+  mkShell,
+  python3,
+  hyperhive,
+  bubblewrap,
+  chromium,
+  git,
+  gnumake,
+  nix,
+  nixfmt,
+  ruff,
+  util-linux,
+}:
+mkShell {
+  packages = [
+    bubblewrap
+    chromium
+    git
+    gnumake
+    nix
+    nixfmt
+    ruff
+    util-linux
+    (python3.withPackages (
+      packages:
+      hyperhive.dependencies
+      ++ [
+        packages.hypothesis
+        packages.mypy
+        packages.playwright
+        packages.pytest
+        packages.pytest-asyncio
+        packages.types-jsonschema
+      ]
+    ))
+  ];
+  shellHook = ''
+    export PYTHONPATH=$PWD
+    export HIVE_TEST_CHROMIUM=${chromium}/bin/chromium
+  '';
+}

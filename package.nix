@@ -1,0 +1,156 @@
+# hyperhive as a package: a Python environment with the library, and in bin/ its
+# programs. `pkgs.callPackage ./package.nix { }`; needs nothing but nixpkgs.
+{
+  lib,
+  python3,
+  runCommand,
+  makeBinaryWrapper,
+  bubblewrap,
+  git,
+  nix,
+  util-linux,
+  claude-code ? null,
+  # Where no `claude` is on PATH, run nixpkgs' claude-code (its licence is unfree). In a
+  # NixOS container `hive.claudeCode` puts one there, so that this can stay off.
+  bundleClaudeCode ? false,
+}:
+let
+  inherit (lib.importTOML ./pyproject.toml) project;
+
+  programs = builtins.attrNames project.scripts;
+
+  # The version that is tested, whatever nixpkgs has: its API is young.
+  sdk = {
+    version = "0.2.186";
+    hash = "sha256-FssBr4MJ03Gq58IUtp0ahfKDpa7Qb8FgVMG8NWyS96M=";
+  };
+
+  claude-agent-sdk = python3.pkgs.claude-agent-sdk.overridePythonAttrs (old: {
+    inherit (sdk) version;
+    src = python3.pkgs.fetchPypi {
+      pname = "claude_agent_sdk";
+      inherit (sdk) version hash;
+    };
+    dependencies = old.dependencies ++ [
+      python3.pkgs.jsonschema
+      python3.pkgs.sniffio
+    ];
+    doCheck = false;
+    # The source comes without a CLI; the harness looks here after PATH.
+    postInstall = lib.optionalString bundleClaudeCode ''
+      bundled=$out/${python3.sitePackages}/claude_agent_sdk/_bundled
+      mkdir -p $bundled
+      ln -s ${lib.getExe claude-code} $bundled/claude
+    '';
+  });
+
+  # Each of pyproject.toml's dependencies; a test compares the two.
+  packages = python3.pkgs // {
+    inherit claude-agent-sdk;
+  };
+  dependencies = map (name: packages.${name}) [
+    "aiohttp"
+    "claude-agent-sdk"
+    "dbus-fast"
+    "flask"
+    "flask-sock"
+    "gunicorn"
+    "jsonschema"
+    "mcp"
+    "msgspec"
+    "peewee"
+    "pygit2"
+    "pygments"
+    "sdnotify"
+    "tree-sitter"
+    "tree-sitter-bash"
+  ];
+
+  # What is installed, and nothing else of a checkout: not its state, not its tests.
+  src = builtins.path {
+    name = "hyperhive-source";
+    path = ./.;
+    filter =
+      path: _:
+      let
+        inside = lib.removePrefix (toString ./. + "/") (toString path);
+        top = builtins.head (lib.splitString "/" inside);
+      in
+      builtins.elem top [
+        "LICENSE"
+        "README.md"
+        "agents"
+        "modules"
+        "prompts"
+        "pyglue"
+        "pyproject.toml"
+        "web"
+      ]
+      && baseNameOf path != "__pycache__";
+  };
+
+  library = python3.pkgs.buildPythonPackage {
+    pname = "hyperhive";
+    inherit (project) version;
+    inherit src dependencies;
+    pyproject = true;
+    build-system = [ python3.pkgs.setuptools ];
+    postInstall = ''
+      mkdir -p $out/share/hyperhive
+      cp -r agents modules prompts web $out/share/hyperhive/
+    '';
+    # The tests start sandboxes and systems, which a build has not.
+    doCheck = false;
+    pythonImportsCheck = [
+      "pyglue.cli.hive"
+      "pyglue.harness.main"
+      "pyglue.host.main"
+      "pyglue.relay.main"
+      "pyglue.web.main"
+    ];
+    meta = {
+      inherit (project) description;
+      license = lib.licenses.mit;
+      platforms = lib.platforms.linux;
+    };
+  };
+
+  # Not the programs of the library alone: they start `sys.executable -m pyglue…`, which
+  # must find the library too.
+  environment = python3.withPackages (_: [ library ]);
+
+  tools = [
+    bubblewrap
+    git
+    nix
+    util-linux
+  ];
+in
+runCommand "hyperhive-${project.version}"
+  {
+    pname = "hyperhive";
+    inherit (project) version;
+    nativeBuildInputs = [ makeBinaryWrapper ];
+    passthru = {
+      inherit
+        claude-agent-sdk
+        dependencies
+        environment
+        library
+        programs
+        sdk
+        ;
+    };
+    meta = library.meta // {
+      mainProgram = "hive";
+    };
+  }
+  ''
+    mkdir -p $out/bin $out/share
+    ln -s ${library}/share/hyperhive $out/share/hyperhive
+    for program in ${toString programs}; do
+      makeWrapper ${environment}/bin/$program $out/bin/$program \
+        --set-default HIVE_SHARE $out/share/hyperhive \
+        --suffix PATH : ${lib.makeBinPath tools}
+    done
+  ''
