@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ ENVIRONMENT: Final = {
 }
 # Not the agents' user: without a sandbox it could reach into the evaluation.
 _NOBODY: Final = RunAs(65534, 65534)
+_REMOVALS: Final = 100
+_PAUSE_S: Final = 0.05
 _COPY_ENTRIES: Final = 20_000
 _COPY_BYTES: Final = 128 * 1024 * 1024
 
@@ -137,11 +140,22 @@ class Fence:
 
     def _own_room(self, stack: contextlib.ExitStack) -> Path:
         """Make a temporary directory that the program's user can enter."""
-        room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hive-")))
+        room = Path(tempfile.mkdtemp(prefix="hive-"))
+        stack.callback(_remove, room)
         if self._run_as is not None:
             os.chown(room, -1, self._run_as.gid)
             room.chmod(0o750)
         return room
+
+
+def _remove(room: Path) -> None:
+    """Remove a directory; what was killed in a sandbox may write for a moment more."""
+    for _ in range(_REMOVALS):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(room)
+            return
+        time.sleep(_PAUSE_S)
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def _open_to_all(path: Path) -> bool:

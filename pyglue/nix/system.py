@@ -31,7 +31,7 @@ from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.process import Completed, Rlimits, run
 
 _ENTRY: Final = "modules/hive/system.nix"
-_MEMORY_MAX: Final = 6 * 1024**3
+_MEMORY_MAX: Final = 4 * 1024**3
 _FILE_MAX: Final = 256 * 1024**2
 _CACHE_MAX: Final = 1024**3
 _CACHE_FILES_MAX: Final = 200_000
@@ -126,7 +126,7 @@ class SystemEvaluator:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
         """
         fence = await asyncio.to_thread(self._chosen)
-        with contextlib.ExitStack() as stack:
+        async with _closed_in_thread() as stack:
             room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             (room / "manifest").write_bytes(canonical(manifest))
             paths = {
@@ -220,6 +220,16 @@ class SystemEvaluator:
         if self._fence is None:
             self._fence = Fence(program())
         return self._fence
+
+
+@asynccontextmanager
+async def _closed_in_thread() -> AsyncIterator[contextlib.ExitStack]:
+    """Yield a stack whose end may take a while: a cache is many files."""
+    stack = contextlib.ExitStack()
+    try:
+        yield stack
+    finally:
+        await asyncio.to_thread(stack.close)
 
 
 def _roots(seen: Seen) -> Roots:
