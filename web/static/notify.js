@@ -46,7 +46,7 @@ function draw() {
   const off = !reason && Notification.permission === "granted" && muted();
   bell.dataset.state = reason ? "blocked" : on ? "on" : off ? "muted" : "off";
   bell.textContent = on ? "Mute" : off ? "Unmute" : "Notify me";
-  bell.setAttribute("aria-label", on ? "Mute notifications" : off ? "Unmute notifications" : "Enable notifications");
+  bell.setAttribute("aria-label", `${bell.textContent} (notifications)`);
   bell.hidden = false;
 }
 
