@@ -1,0 +1,368 @@
+"""The way of a system through hived: proposed, compared, approved, built, proved.
+
+A whole hived with real git, Nix and store. Only the container is played: its backend
+builds with the real builder, and a harness says hello from the system it is told to.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from checks.system_kit import REVISION, UID, SystemKit, environment
+from pyglue.api.common import PROTOCOL, HarnessReport, HelloParams, NoParams
+from pyglue.api.journal import JournalUnit
+from pyglue.api.manager import AgentParams, ProposalResult
+from pyglue.api.operator import (
+    ApprovalDetail,
+    ApprovalState,
+    ApproveParams,
+    Effect,
+    Operation,
+)
+from pyglue.config import HiveConfig, Ids, NixosConfig, Timeouts
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.host import bootstrap
+from pyglue.host.backends.base import AgentSpec, Backend, ContainerEvent
+from pyglue.host.backends.logs import JournalSource
+from pyglue.jsonrpc import Connection, Handlers, connect
+from pyglue.manifest import decode
+from pyglue.nix import EvalError
+from pyglue.nix.build import Builder
+from pyglue.paths import Layout
+
+pytestmark = pytest.mark.needs("nix", "git", "root")
+
+_PATIENCE_S: Final = 120.0
+
+
+class Containers(Backend):
+    """Builds for real; a "container" is a connection that says hello."""
+
+    name = "nixos-container"
+    isolation = "none: it is played"
+    warnings = ()
+
+    def __init__(self, layout: Layout, builder: Builder, room: Path) -> None:
+        self.claims: str | None = None
+        self.started: list[str | None] = []
+        self._layout = layout
+        self._builder = builder
+        self._room = room
+        self._connections: dict[str, Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
+        """Nothing happens by itself here."""
+
+    async def build(
+        self, spec: AgentSpec, log: Callable[[str], None] | None = None
+    ) -> str | None:
+        """Build in the private store."""
+        assert spec.system is not None
+        root = self._room / "built" / Path(spec.system).name
+        return await self._builder.realise(
+            spec.system, root=root, log=log or (lambda _: None)
+        )
+
+    async def apply(self, spec: AgentSpec) -> None:
+        """Nothing is written down."""
+
+    async def start(self, spec: AgentSpec) -> None:
+        """Let a harness say hello, from the built system unless told otherwise."""
+        built = await self.build(spec)
+        self.started.append(spec.system)
+        task = asyncio.create_task(self._hello(spec, self.claims or built))
+        self._tasks.add(task)
+
+    async def _hello(self, spec: AgentSpec, system: str | None) -> None:
+        sha256 = decode(spec.record).sha256
+        report = HarnessReport(manifest_sha256=sha256, system=system)
+        hello = HelloParams(protocol=PROTOCOL, client="hive-agent", harness=report)
+        path = self._layout.run(spec.name) / "hive.sock"
+        self._connections[spec.name] = await connect(
+            path, hello=hello, handlers=Handlers()
+        )
+
+    async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
+        """Hang up."""
+        connection = self._connections.pop(name, None)
+        if connection is not None:
+            connection.close()
+
+    def running(self, name: str) -> bool:
+        """Tell whether it is connected."""
+        return name in self._connections
+
+    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
+        """There is none."""
+        return ()
+
+    def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
+        """There is none."""
+        raise HiveError(ErrorCode.NOT_FOUND, "There is no log.")
+
+    async def close(self) -> None:
+        """Hang up everywhere."""
+        for name in tuple(self._connections):
+            await self.stop(name)
+
+
+@dataclass
+class Way:
+    """A hived with systems, and its backend."""
+
+    hive: bootstrap.Hive
+    backend: Containers
+    kit: SystemKit
+    config: HiveConfig
+
+    async def spawn(self, name: str) -> ProposalResult:
+        """Propose an agent from the template."""
+        return await self.hive.services.proposals.spawn(name, "", "operator")
+
+    async def approve(self, proposal: ProposalResult) -> Operation:
+        """Approve it and wait for the operation's end."""
+        services = self.hive.services
+        params = ApproveParams(
+            id=proposal.approval,
+            commit=proposal.commit,
+            manifest=proposal.manifest_sha256,
+        )
+        operation = await services.approvals.approve(params, "operator")
+        return await services.operations.get(operation.id, _PATIENCE_S)
+
+    async def detail(self, proposal: ProposalResult) -> ApprovalDetail:
+        """Return what the operator sees of it."""
+        return await self.hive.services.approvals.detail(proposal.approval)
+
+    async def propose(self, name: str, nix: str) -> ProposalResult:
+        """Commit an agent.nix on main and submit its pack."""
+        proposals = self.hive.services.proposals
+        repository = self.config.layout.config(name)
+        (repository / "agent.nix").write_text(nix)
+        self._git(repository, "add", "-A")
+        self._git(repository, "commit", "-qm", "Change")
+        commit = self._git(repository, "rev-parse", "HEAD").decode().strip()
+        pack = self._git(
+            repository, "pack-objects", "--revs", "--stdout", "-q", given=commit
+        )
+        begun = proposals.begin(name, commit, "")
+        proposals.chunk(begun.upload, pack)
+        return await proposals.submit(begun.upload, "manager")
+
+    def _git(self, repository: Path, *arguments: str, given: str = "") -> bytes:
+        done = subprocess.run(
+            ["git", "-c", "user.name=m", "-c", "user.email=m@localhost", *arguments],
+            cwd=repository,
+            input=given.encode(),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": "/nonexistent",
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory",
+                "GIT_CONFIG_VALUE_0": "*",
+            },
+            capture_output=True,
+            check=True,
+        )
+        return done.stdout
+
+    def roots(self) -> set[str]:
+        """Return the approvals whose derivations are kept."""
+        hive = hashlib.sha256(self.config.state_dir.encode()).hexdigest()[:16]
+        place = self.kit.room / "root/nix/var/nix/gcroots/hyperhive" / hive
+        return {path.name for path in place.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SystemKit:
+    """Give a store that this module's tests share."""
+    return SystemKit.make(tmp_path_factory.mktemp("systems"))
+
+
+@contextlib.asynccontextmanager
+async def opened(kit: SystemKit, room: Path, **changes: Any) -> AsyncIterator[Way]:
+    """Run a hived in ``room``, whose backend is played."""
+    config = HiveConfig(
+        state_dir=str(room / "state"),
+        runtime_dir=str(room / "run"),
+        backend="nixos-container",
+        ids=Ids(agent=UID, web=UID + 1, relay=UID + 2),
+        agents=(),
+        timeouts=Timeouts(health_s=_PATIENCE_S, evaluate_s=_PATIENCE_S),
+        nixos=kit.config(**changes),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(kit.room).items():
+            patch.setenv(name, value)
+        nixos: NixosConfig = kit.config(**changes)
+        builder = Builder(timeout=nixos.build_s, store=kit.store)
+        backend = Containers(config.layout, builder, kit.room)
+        patch.setattr(bootstrap, "_backend", lambda _: backend)
+        hive = await bootstrap.open_hive(config)
+        try:
+            yield Way(hive, backend, kit, config)
+        finally:
+            await hive.close()
+
+
+@pytest.fixture
+async def way(shared: SystemKit, tmp_path: Path) -> AsyncIterator[Way]:
+    """Give a running hived."""
+    async with opened(shared, tmp_path) as found:
+        yield found
+
+
+MORE: Final = """{ pkgs, ... }: {
+  hyperhive.description = "changed";
+  environment.systemPackages = [ pkgs.hello ];
+}
+"""
+
+
+async def test_the_way_of_a_system(way: Way) -> None:
+    first = await way.spawn("alice")
+    seen = await way.detail(first)
+    assert seen.system is not None
+    drv = seen.system.drv
+    assert way.kit.store.real(drv).exists() and seen.system.toplevel is None
+    assert (seen.system.revision, seen.system.nixpkgs) == (
+        REVISION,
+        str(way.kit.nixpkgs),
+    )
+    assert "git" in {change.name for change in seen.system.packages.packages}
+    assert str(first.approval) in way.roots()
+    assert not list((way.kit.room / "built").glob("*"))  # nothing is built yet
+
+    assert (await way.approve(first)).error is None
+    seen = await way.detail(first)
+    assert seen.system is not None and seen.system.closure is not None
+    assert way.backend.started == [drv]
+    assert "building" in seen.system.build_log
+    assert seen.system.closure.bytes_before == 0 < seen.system.closure.bytes_after
+
+    second = await way.propose("alice", MORE)
+    seen = await way.detail(second)
+    assert seen.system is not None and seen.system.packages.base == first.approval
+    assert [c.name for c in seen.system.packages.packages] == ["hello"]
+    (change,) = (c for c in seen.policy if c.option == "environment.systemPackages")
+    assert change.effect is Effect.WIDENS
+    assert (await way.approve(second)).error is None
+    seen = await way.detail(second)
+    assert seen.system is not None and seen.system.closure is not None
+    assert seen.system.closure.base == first.approval
+    record = way.hive.services.registry.get("alice").record
+    assert record is not None and record.system == seen.system.drv
+
+    # Another description is no other system: what stays set did not change.
+    third = await way.propose("alice", MORE.replace("changed", "once more"))
+    seen = await way.detail(third)
+    assert seen.system is not None and seen.system.packages.derivations == 0
+    assert not any(c.option == "NixOS" for c in seen.policy)
+    fourth = await way.propose("alice", MORE.replace("pkgs.hello", "pkgs.jq"))
+    seen = await way.detail(fourth)
+    assert any(c.option == "NixOS" and c.effect is Effect.WIDENS for c in seen.policy)
+
+
+async def test_what_does_not_evaluate_reaches_nobody(way: Way) -> None:
+    assert (await way.approve(await way.spawn("alice"))).error is None
+    before = way.roots()
+    with pytest.raises(EvalError, match=r"The system of agent\.nix"):
+        await way.propose("alice", "{ systemd.services.x.description = throw ''no''; }")
+    assert way.roots() == before
+    detail = await way.hive.services.views.agent(AgentParams(agent="alice"))
+    assert len(detail.approvals) == 1
+
+
+async def test_a_build_that_fails_leaves_everything_as_it_is(way: Way) -> None:
+    first = await way.spawn("alice")
+    assert (await way.approve(first)).error is None
+    broken = await way.propose(
+        "alice",
+        """{ pkgs, ... }: { environment.systemPackages = [
+          (pkgs.build { name = "broken"; script = "echo it is broken; exit 3"; })
+        ]; }""",
+    )
+    operation = await way.approve(broken)
+    assert operation.error is not None
+    assert "could not be built" in operation.error
+    assert "it is broken" in operation.error
+    seen = await way.detail(broken)
+    assert seen.approval.state is ApprovalState.FAILED
+    assert seen.system is not None and "it is broken" in seen.system.build_log
+    agent = way.hive.services.registry.get("alice")
+    assert agent.approval == first.approval and agent.harness is not None
+    assert len(way.backend.started) == 1  # it was never stopped
+    repo = AppliedRepo(way.config.layout.applied("alice"))
+    assert repo.main() == first.commit
+
+
+async def test_a_new_agent_whose_build_hangs_is_not_made(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    async with opened(shared, tmp_path, build_s=3.0, modules=(hang(tmp_path),)) as way:
+        operation = await way.approve(await way.spawn("alice"))
+        assert operation.error is not None and "did not end in 3 s" in operation.error
+        assert way.hive.services.registry.find("alice") is None
+        assert way.backend.started == []
+
+
+def hang(room: Path) -> str:
+    path = room / "hang.nix"
+    path.write_text(
+        '{ pkgs, ... }: { environment.systemPackages = [ (pkgs.build { name = "h"; '
+        'script = "sleep 86399.5"; }) ]; }'
+    )
+    return str(path)
+
+
+async def test_a_harness_in_another_system_is_no_deploy(way: Way) -> None:
+    first = await way.spawn("alice")
+    assert (await way.approve(first)).error is None
+    way.backend.claims = "/nix/store/00000000000000000000000000000000-other\x1b"
+    second = await way.propose("alice", MORE)
+    operation = await way.approve(second)
+    assert operation.error is not None
+    assert "does not run in the system that was built" in operation.error
+    assert "\x1b" not in operation.error
+    repo = AppliedRepo(way.config.layout.applied("alice"))
+    assert repo.main() == first.commit
+
+
+async def test_agents_of_an_older_hive_need_an_update(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    async with opened(shared, tmp_path) as way:
+        assert (await way.approve(await way.spawn("alice"))).error is None
+        (agent,) = (await way.hive.services.views.agents(NoParams())).agents
+        assert not agent.needs_update
+    async with opened(shared, tmp_path, revision="newer") as way:
+        (agent,) = (await way.hive.services.views.agents(NoParams())).agents
+        assert agent.needs_update
+        told = await way.hive.services.store.read(
+            lambda reader: reader.execute(
+                "SELECT agent FROM event WHERE kind = 'agent.needs_update'"
+            ).fetchall()
+        )
+        assert told == [("alice",)]
+
+
+async def test_derivations_that_nobody_needs_are_let_go(way: Way) -> None:
+    systems = way.hive.services.views._systems
+    assert systems is not None
+    first = await way.spawn("alice")
+    assert (await way.approve(first)).error is None
+    second = await way.propose("alice", MORE)
+    third = await way.propose("alice", MORE + "# again\n")
+    await systems.sweep()
+    assert {str(first.approval), str(third.approval)} <= way.roots()
+    assert str(second.approval) not in way.roots()
