@@ -571,3 +571,27 @@ async def test_a_client_that_leaves_takes_its_child_along(
     loop.remove_reader(gone)
     os.close(gone)
     os.close(more)
+
+
+async def test_a_container_that_comes_back_is_followed_anew(
+    socket: Socket, backend: OneLog, room: Room
+) -> None:
+    backend.log = source()
+    room.put("one")
+    peer = await socket.peer()
+    await peer.follow()
+    more = await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY)
+    for state in ("thinking", "starting", "idle"):
+        data = {"state": state}
+        socket.journal.heard(
+            api.Event(seq=1, at=0.0, kind="agent.state", agent="alice", data=data)
+        )
+        room.put(state)
+    again = await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY)
+    got: list[str] = []
+    while got[-1:] != ["idle"]:
+        got += texts(await peer.next())
+    assert got == ["thinking", "starting", "idle"]
+    assert [line[-1] for line in room.asked[1:]] == ["--after-cursor=s=ab;i=1"] * 2
+    os.close(more)
+    os.close(again)

@@ -167,6 +167,8 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     sessions = Sessions(store, config, audit)
     await sessions.load()
+    journal = Journal(registry, backend)
+    bus.listen(journal.heard)
     services = Services(
         config=config,
         store=store,
@@ -186,7 +188,7 @@ async def open_hive(config: HiveConfig) -> Hive:
             evaluator=evaluator,
             state_dir=config.state_dir,
         ),
-        journal=Journal(registry, backend),
+        journal=journal,
         terminals=Terminals(registry, audit, config),
         views=Views(
             systems=systems,

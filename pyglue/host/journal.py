@@ -2,15 +2,18 @@
 
 Names are looked up among the agents there are before anything is opened or started.
 A follower is a task of its connection: when that ends, so does whatever feeds it. What
-is sent waits for a slow reader; the source keeps its own memory bounded.
+is sent waits for a slow reader; the source keeps its own memory bounded. A container
+that was away is followed anew: what followed its journal sees only the one that ended.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from typing import Final
 
+from pyglue.api.common import AgentState
 from pyglue.api.journal import (
     HIVE_LOG,
     JournalNews,
@@ -19,7 +22,7 @@ from pyglue.api.journal import (
     JournalUnit,
 )
 from pyglue.api.manager import AgentLogsParams
-from pyglue.api.operator import JOURNAL_NEWS
+from pyglue.api.operator import JOURNAL_NEWS, Event
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.logs import JournalSource
@@ -33,7 +36,24 @@ _BEAT_S: Final = 20.0
 _FOR_MODELS: Final = 32 * 1024
 """Characters of log that a model is given."""
 
+_AWAY: Final = frozenset(
+    {
+        *(AgentState.STOPPED, AgentState.STARTING),
+        *(AgentState.FAILED, AgentState.STOPPING),
+    }
+)
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Follower:
+    """Who follows which agent; ``again`` is set when its container is back."""
+
+    agent: str
+    task: "asyncio.Task[None] | None" = None
+    away: bool = False
+    again: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Journal:
@@ -42,7 +62,18 @@ class Journal:
     def __init__(self, registry: Registry, backend: Backend) -> None:
         self._registry = registry
         self._backend = backend
-        self._followers: dict[Connection, asyncio.Task[None]] = {}
+        self._followers: dict[Connection, _Follower] = {}
+
+    def heard(self, event: Event) -> None:
+        """Take every event of the hive: a container may have come back."""
+        if event.kind != "agent.state":
+            return
+        away = event.data.get("state") in _AWAY
+        for follower in self._followers.values():
+            if follower.agent == event.agent:
+                if follower.away and not away:
+                    follower.again.set()
+                follower.away = away
 
     async def read(self, params: JournalParams) -> JournalPage:
         """Return lines.
@@ -76,11 +107,12 @@ class Journal:
 
         async def feed() -> None:
             await begin.wait()
-            await _send(source, page.cursor, connection)
+            await _send(source, page.cursor, connection, follower.again)
 
         # Counted before the first wait, so that no two take the last place.
-        task = asyncio.create_task(feed())
-        self._followers[connection] = task
+        follower = _Follower(params.agent)
+        task = follower.task = asyncio.create_task(feed())
+        self._followers[connection] = follower
         task.add_done_callback(lambda _: self._followers.pop(connection, None))
 
         def gone() -> None:
@@ -116,7 +148,7 @@ class Journal:
 
     async def close(self) -> None:
         """End every follower."""
-        tasks = tuple(self._followers.values())
+        tasks = [one.task for one in self._followers.values() if one.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,21 +166,24 @@ class Journal:
 
 
 async def _send(
-    source: JournalSource, cursor: str | None, connection: Connection
+    source: JournalSource,
+    cursor: str | None,
+    connection: Connection,
+    again: asyncio.Event,
 ) -> None:
     """Send news until cancelled, or until the log says why there is no more."""
-    news = JournalNews()
     try:
-        async with contextlib.aclosing(_beating(source.follow(cursor))) as pages:
-            async for page in pages:
-                if page is not None:
+        while True:
+            pages = _beating(source.follow(cursor), again)
+            async with contextlib.aclosing(pages):
+                async for page in pages:
+                    cursor = page.cursor or cursor
                     news = JournalNews(
                         lines=page.lines, cursor=page.cursor, gap=page.gap
                     )
-                else:
-                    news = JournalNews()
-                connection.notify(JOURNAL_NEWS, news)
-                await connection.drained()
+                    connection.notify(JOURNAL_NEWS, news)
+                    await connection.drained()
+            again.clear()
     except HiveError as error:
         connection.notify(JOURNAL_NEWS, JournalNews(ended=error.message[:4096]))
     except Exception:
@@ -158,17 +193,27 @@ async def _send(
 
 
 async def _beating(
-    pages: AsyncGenerator[JournalPage, None],
-) -> AsyncGenerator[JournalPage | None, None]:
-    """Give ``pages`` on, and None after each while in which there were none."""
-    async with contextlib.aclosing(pages):
+    pages: AsyncGenerator[JournalPage, None], again: asyncio.Event
+) -> AsyncGenerator[JournalPage, None]:
+    """Give ``pages`` on until ``again``, and an empty one after each while without."""
+    interrupted = asyncio.ensure_future(again.wait())
+    step: asyncio.Future[JournalPage] | None = None
+    try:
         while True:
             step = asyncio.ensure_future(anext(pages))
-            try:
-                while not (await asyncio.wait([step], timeout=_BEAT_S))[0]:
-                    yield None
-            except BaseException:
-                step.cancel()
-                await asyncio.wait([step])
-                raise
+            waiting = [step, interrupted]
+            while not step.done():
+                await asyncio.wait(
+                    waiting, timeout=_BEAT_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not step.done():
+                    if interrupted.done():
+                        return
+                    yield JournalPage(lines=(), cursor=None)
             yield step.result()
+    finally:
+        interrupted.cancel()
+        if step is not None and not step.done():
+            step.cancel()
+            await asyncio.wait([step])
+        await pages.aclose()
