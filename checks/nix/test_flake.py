@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -199,3 +200,14 @@ async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
     found = await evaluator(BARE).evaluate(tmp_path / "agent")
     assert manifest_schema.validate(found.manifest)["network"] is False
     assert found.nixos_options == ("environment.systemPackages",)
+
+
+def test_what_is_built_holds_every_file(tree: Path, tmp_path: Path) -> None:
+    setup = "import setuptools; setuptools.setup()"
+    made = run(tree, sys.executable, "-c", setup, "build", "--build-lib", "../built")
+    assert made.returncode == 0, made.stderr
+    wanted = [path for path in (tree / "pyglue").rglob("*") if path.is_file()]
+    assert len(wanted) > 100
+    for path in wanted:
+        built = tmp_path / "built" / path.relative_to(tree)
+        assert built.read_bytes() == path.read_bytes()
