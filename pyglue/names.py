@@ -15,7 +15,10 @@ _PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,8}")
 OPERATOR: Final = "operator"
 SYSTEM: Final = "system"
 MANAGER: Final = "manager"
-RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, "all", "hive"})
+EVERYONE: Final = "all"
+"""As a recipient: every agent but the sender."""
+
+RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, EVERYONE, "hive"})
 
 
 def is_name(text: str) -> bool:

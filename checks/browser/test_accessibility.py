@@ -28,6 +28,7 @@ PAGES: Final = [
     "/approvals/5",
     "/agents/alice",
     "/agents/alice/terminal",
+    "/messages",
     "/messages/31",
     "/nowhere",
 ]

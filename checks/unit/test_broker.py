@@ -376,3 +376,33 @@ async def test_every_change_is_an_event_in_order(kit: Kit) -> None:
     assert kinds[-3:] == ["message.sent", "turn.started", "turn.ended"]
     numbers = [event.seq for event in kit.events]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_the_manager_writes_to_all_others(kit: Kit) -> None:
+    await send(kit, "manager", "all", "stop what you do")
+    for name in ("alice", "bob"):
+        (taken,) = (await kit.broker.recv(holder(kit, name), NOW)).messages
+        assert (taken.sender, taken.body) == ("manager", "stop what you do")
+    assert not (await kit.broker.recv(holder(kit, "manager"), NOW)).messages
+
+
+async def test_only_the_manager_writes_to_all(kit: Kit) -> None:
+    with pytest.raises(HiveError, match="Only the manager") as refused:
+        await send(kit, "alice", "all")
+    assert refused.value.code is ErrorCode.RECIPIENT_NOT_ALLOWED
+
+
+async def test_a_full_inbox_does_not_keep_the_others_from_a_broadcast(
+    tmp_path: Path,
+) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(inbox_max=1))
+    for name in ("manager", "alice", "bob"):
+        await kit.agent(name)
+    await send(kit, "manager", "alice")
+    new = NewMessage(sender="operator", recipient="all", body="hi")
+    _, missed = await kit.broker.broadcast(new)
+    assert missed == ("alice",)
+    with pytest.raises(HiveError, match="Every inbox is full"):
+        await kit.broker.broadcast(new)
+    assert len((await kit.broker.recv(holder(kit, "bob"), NOW)).messages) == 1
+    await kit.store.close()

@@ -4,9 +4,11 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pyglue.api.agent import MessageKind
 from pyglue.api.common import Role
 from pyglue.api.operator import (
     ApprovalKind,
@@ -182,3 +184,32 @@ async def test_reserved_money_counts_until_it_is_settled_once(store: Store) -> N
         await store.write(lambda tx, p=params: usage.settle(tx, p))
     assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 0.5
     assert await store.read(lambda reader: usage.spent(reader, "a", 1e12)) == 0.0
+
+
+async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
+    def write(tx: Tx) -> None:
+        for sender, to, body, kind in (
+            ("alice", "bob", "A discount of 50% today", MessageKind.MESSAGE),
+            ("bob", "alice", "50 apples_and_pears", MessageKind.ANSWER),
+            ("carol", "alice", "nothing", MessageKind.MESSAGE),
+        ):
+            new = NewMessage(sender=sender, recipient=to, body=body, kind=kind)
+            messages.insert(tx, new)
+
+    await store.write(write)
+
+    async def found(**asked: Any) -> list[str]:
+        rows = await store.read(
+            lambda reader: messages.flow(
+                reader, **{"limit": 10, "before": None, "agent": None, **asked}
+            )
+        )
+        return [row.sender for row in rows]
+
+    assert await found() == ["carol", "bob", "alice"]
+    assert await found(text="50%") == ["alice"]
+    assert await found(text="s_a") == ["bob"]
+    assert await found(text="DISCOUNT") == ["alice"]
+    assert await found(kind=MessageKind.ANSWER) == ["bob"]
+    assert await found(agent="bob") == ["bob", "alice"]
+    assert await found(agent="bob", before=2) == ["alice"]

@@ -567,3 +567,37 @@ def test_the_api_refuses_with_a_sentence(operator: Operator, path: str) -> None:
     assert answer.status_code == 400
     assert answer.json is not None
     assert answer.json["detail"]
+
+
+def test_messages_are_filtered_and_searched(hive: FakeHive, operator: Operator) -> None:
+    page = operator.get("/messages?text=50%25+off&agent=bob&kind=message&before=40")
+    assert page.status_code == 200
+    asked = hive.called("messages")[0]
+    assert (asked.text, asked.agent, asked.kind, asked.before) == (
+        "50% off",
+        "bob",
+        "message",
+        40,
+    )
+    assert 'value="50% off"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("kind=gossip", "kind is one of"), ("agent=../x", "name")]
+)
+def test_a_filter_that_is_none_is_refused(
+    operator: Operator, query: str, said: str
+) -> None:
+    page = operator.get(f"/messages?{query}")
+    assert page.status_code == 400
+    assert said in page.text
+
+
+def test_a_broadcast_says_whom_it_missed(hive: FakeHive, operator: Operator) -> None:
+    async def sent(_params: Any) -> api.SentResult:
+        return api.SentResult(id=9, missed=("bob",))
+
+    hive.overrides["send"] = sent
+    operator.post("/send", {"to": "all", "body": "Stop."})
+    page = operator.get("/")
+    assert "Message 9 was sent to all agents. The inbox of bob is full." in page.text

@@ -66,7 +66,10 @@ class Message(Result, frozen=True):
 
 
 class SendParams(Params, frozen=True):
-    """Send ``body`` to an agent, to ``manager`` or to ``operator``."""
+    """Send ``body`` to an agent, to ``manager`` or to ``operator``.
+
+    The manager may also send to ``all``: every other agent gets a message of its own.
+    """
 
     to: AgentName
     body: Body
@@ -75,10 +78,14 @@ class SendParams(Params, frozen=True):
 
 
 class SendResult(Result, frozen=True):
-    """The message is durable; ``id`` names it."""
+    """The message is durable; ``id`` names it (the last one, of several).
+
+    ``missed`` are agents whose inbox was full when everyone was written to.
+    """
 
     id: int
     hop: int
+    missed: tuple[str, ...] = ()
 
 
 SEND: Final = Method("send", SendParams, SendResult)
@@ -156,9 +163,14 @@ WHOAMI: Final = Method("whoami", NoParams, WhoamiResult)
 
 
 class TurnOutcome(StrEnum):
-    """How a turn ended. Only ``ok`` acknowledges the mail it was given."""
+    """How a turn ended. Only the first two acknowledge the mail it was given.
+
+    ``compacted_and_retried``: the conversation was too long, was shortened, and then
+    the turn ended well.
+    """
 
     OK = "ok"
+    COMPACTED = "compacted_and_retried"
     CANCELLED = "cancelled"
     RATE_LIMITED = "rate_limited"
     AUTH = "auth"
@@ -168,22 +180,34 @@ class TurnOutcome(StrEnum):
 
 
 class TurnStartParams(Params, frozen=True):
-    """A turn begins; every message that the caller holds joins it."""
+    """A turn begins over ``messages``; None: over every message that the caller holds.
+
+    What the caller holds and does not name never reached it, and waits again.
+    """
 
     model: ShortText
+    messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
 
 
 class TurnStartResult(Result, frozen=True):
-    """The turn's id, to be given back at its end."""
+    """The turn's id, to be given back at its end.
+
+    ``budget_usd`` is what is left of the day; None means no limit.
+    """
 
     turn: int
+    budget_usd: float | None = None
 
 
 TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
 
 
 class TurnEndParams(Params, frozen=True):
-    """A turn ended; figures are the harness's own and only shown, never trusted."""
+    """A turn ended; figures are the harness's own and only shown, never trusted.
+
+    ``blames_mail``: a turn that failed counts against its messages, since one of them
+    may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` it was told.
+    """
 
     turn: Id
     outcome: TurnOutcome
@@ -195,16 +219,25 @@ class TurnEndParams(Params, frozen=True):
     input_tokens: Annotated[int, Meta(ge=0)] = 0
     output_tokens: Annotated[int, Meta(ge=0)] = 0
     cost_usd: Annotated[float, Meta(ge=0)] = 0.0
+    blames_mail: bool = True
+    budget_used: bool = False
 
 
-TURN_END: Final = Method("turn_end", TurnEndParams, Done)
+class TurnEndResult(Result, frozen=True):
+    """``retry_after_s`` is what the model's side asked to wait, if it did."""
+
+    retry_after_s: float | None = None
+
+
+TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)
 
 
 class StateParams(Params, frozen=True):
-    """The harness's own state changed; hived stamps the time."""
+    """The harness's own state; ``since_at`` None means from now on."""
 
     state: AgentState
     detail: ShortText | None = None
+    since_at: float | None = None
 
 
 STATE: Final = Note("state", StateParams)
@@ -220,6 +253,7 @@ class TurnEventKind(StrEnum):
     DENIED = "denied"
     RETRY = "retry"
     COMPACTED = "compacted"
+    SERVER = "server"
     RESULT = "result"
     LOG = "log"
 
@@ -242,3 +276,20 @@ class CancelTurnParams(Params, frozen=True):
 
 
 CANCEL_TURN: Final = Method("cancel_turn", CancelTurnParams, Done)
+
+
+class ControlParams(Params, frozen=True):
+    """Down: what is wanted of this harness from now on; said after each hello too.
+
+    ``paused`` and ``over_budget`` are why no turn may begin, None if one may. ``again``
+    is said once: whatever the harness waits for, it is to try now.
+    """
+
+    paused: ShortText | None = None
+    over_budget: ShortText | None = None
+    again: bool = False
+
+
+CONTROL: Final = Note("control", ControlParams)
+COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
+"""Down the socket: shorten the session as soon as no turn runs."""

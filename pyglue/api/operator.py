@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from pyglue.api.agent import AnswerParams, Body, Message, Priority
+from pyglue.api.agent import AnswerParams, Body, Message, MessageKind, Priority
 from pyglue.api.common import (
     AgentName,
     AgentState,
@@ -29,6 +29,15 @@ from pyglue.api.diff import FileDiff
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
 from pyglue.api.system import SystemDetail
+from pyglue.api.telemetry import (
+    AgentPortsParams,
+    AgentPortsResult,
+    HistoryParams,
+    MetricsTokenParams,
+    MetricsTokenResult,
+    StatsParams,
+    StatsResult,
+)
 
 # --- sessions -----------------------------------------------------------------
 
@@ -148,6 +157,13 @@ class AgentView(Result, frozen=True):
     problem: str | None
     needs_update: bool = False
     """Whether its system was made with another nixpkgs or hive than this one has."""
+    last_turn_outcome: str | None = None
+    context_fill: float | None = None
+    """How full the model's context was at the end of the last turn, 0 to 1."""
+    port: int | None = None
+    """Its port on the host's loopback, which leads to its page."""
+    port_conflict: str | None = None
+    """Why that port does not work, if it does not."""
 
 
 class AgentsView(Result, frozen=True):
@@ -372,7 +388,7 @@ OPERATIONS: Final = Method("operations", NoParams, OperationsResult)
 
 
 class OperatorSendParams(Params, frozen=True):
-    """The operator writes to an agent."""
+    """The operator writes to an agent, or to ``all`` of them."""
 
     to: AgentName
     body: Body
@@ -381,9 +397,13 @@ class OperatorSendParams(Params, frozen=True):
 
 
 class SentResult(Result, frozen=True):
-    """The durable message's id."""
+    """The durable message's id (the last one, of several).
+
+    ``missed`` are agents whose inbox was full when everyone was written to.
+    """
 
     id: int
+    missed: tuple[str, ...] = ()
 
 
 OPERATOR_SEND: Final = Method("send", OperatorSendParams, SentResult)
@@ -422,11 +442,16 @@ MARK_READ: Final = Method("mark_read", MarkReadParams, Done)
 
 
 class MessagesParams(Params, frozen=True):
-    """The flow of all messages, newest first, older than ``before``."""
+    """The flow of all messages, newest first, older than ``before``.
+
+    ``agent`` sent or got them; ``text`` is in their body, whatever its case.
+    """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     before: Id | None = None
     agent: AgentName | None = None
+    kind: MessageKind | None = None
+    text: Annotated[str, Meta(max_length=200)] = ""
 
 
 class MessagesResult(Result, frozen=True):
@@ -516,3 +541,51 @@ class GapParams(Params, frozen=True):
 
 
 GAP: Final = Note("gap", GapParams)
+
+
+# --- telemetry and history ----------------------------------------------------------
+
+
+STATS: Final = Method("stats", StatsParams, StatsResult)
+
+
+class HistoryPage(Result, frozen=True):
+    """Events of one agent's turns, oldest first.
+
+    Subscribe after ``seq`` to see what follows, each event once. ``more`` are there in
+    the direction that was asked for; ``is_cut`` says that some after ``after`` are not
+    kept any more.
+    """
+
+    events: tuple[Event, ...]
+    seq: int
+    more: bool
+    is_cut: bool
+
+
+HISTORY: Final = Method("history", HistoryParams, HistoryPage)
+
+
+class Total(Result, frozen=True):
+    """One figure since the beginning, and its newest value."""
+
+    agent: str
+    key: str
+    count: int
+    total: float
+    last: float
+
+
+class MetricsResult(Result, frozen=True):
+    """All that ``/metrics`` shows."""
+
+    status: HiveStatus
+    agents: tuple[AgentView, ...]
+    totals: tuple[Total, ...]
+
+
+METRICS: Final = Method("metrics", NoParams, MetricsResult)
+METRICS_TOKEN: Final = Method("metrics_token", MetricsTokenParams, MetricsTokenResult)
+"""CLI only. The token answers to ``metrics`` and nothing else."""
+AGENT_PORTS: Final = Method("agent_ports", AgentPortsParams, AgentPortsResult)
+"""hive-web only, without a session: the names and ports that it binds."""

@@ -10,7 +10,7 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -29,7 +29,7 @@ from pyglue.api.common import Role
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.registry import Agent, Registry
-from pyglue.names import MANAGER, OPERATOR, SYSTEM
+from pyglue.names import EVERYONE, MANAGER, OPERATOR, SYSTEM
 from pyglue.store import agents as agent_rows
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
@@ -80,7 +80,10 @@ class Broker:
             HiveError: ``not_found``, ``recipient_not_allowed``, ``rate_limited``,
                 ``too_large``, ``too_many`` (the inbox is full), ``bad_request``.
         """
-        recipient = self._recipient(sender, params.to)
+        everyone = params.to == EVERYONE
+        recipient = (
+            _broadcaster(sender) if everyone else self._recipient(sender, params.to)
+        )
         self._check_rate(sender.name, recipient)
         hop = self._hops[sender.name] + 1
         if hop > self._limits.hops_max:
@@ -97,8 +100,37 @@ class Broker:
             reply_to=params.reply_to,
             hop=hop,
         )
+        if everyone:
+            number, missed = await self.broadcast(new)
+            return SendResult(id=number, hop=hop, missed=missed)
         message = await self._store_message(new)
         return SendResult(id=message.id, hop=hop)
+
+    async def broadcast(self, new: NewMessage) -> tuple[int, tuple[str, ...]]:
+        """Send to every agent but the sender; return the last id and who missed it.
+
+        Raises:
+            HiveError: ``not_found`` when there is nobody else; ``too_many`` when every
+                inbox is full.
+        """
+        _checked_body(new.body)
+        number, missed = 0, []
+        for agent in self._registry.all():
+            if agent.name == new.sender:
+                continue
+            try:
+                one = replace(new, recipient=agent.name)
+                number = (await self._store_message(one)).id
+            except HiveError as error:
+                if error.code is not ErrorCode.TOO_MANY:
+                    raise
+                missed.append(agent.name)
+        if number == 0:
+            code = ErrorCode.TOO_MANY if missed else ErrorCode.NOT_FOUND
+            raise HiveError(
+                code, "Every inbox is full." if missed else "There is nobody else."
+            )
+        return number, tuple(missed)
 
     async def post(self, new: NewMessage) -> Message:
         """Send for the operator or the hive itself; only the size is checked."""
@@ -340,6 +372,17 @@ class Broker:
         name, token = holder.agent.name, holder.token
         self._fresh.add(name)
         self._store.post(lambda tx: rows.release_holder(tx, name, token))
+
+
+def _broadcaster(sender: Agent) -> str:
+    """Return what a broadcast counts as, for rates; only the manager's are sent."""
+    if sender.role is not Role.MANAGER:
+        raise HiveError(
+            ErrorCode.RECIPIENT_NOT_ALLOWED,
+            "Only the manager may write to all. Name one agent, or ask the manager to "
+            "pass it on.",
+        )
+    return EVERYONE
 
 
 def _checked_body(body: str) -> str:

@@ -55,7 +55,7 @@ from pyglue.host.sessions import Caller, Sessions
 from pyglue.host.terminals import Terminals
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers
-from pyglue.names import OPERATOR
+from pyglue.names import EVERYONE, OPERATOR
 from pyglue.store import approvals as approval_rows
 from pyglue.store import messages, operations, questions
 from pyglue.store.database import Store
@@ -203,7 +203,12 @@ class OperatorApi:
     async def _messages(self, params: api.MessagesParams) -> api.MessagesResult:
         found = await self._s.store.read(
             lambda reader: messages.flow(
-                reader, limit=params.limit, before=params.before, agent=params.agent
+                reader,
+                limit=params.limit,
+                before=params.before,
+                agent=params.agent,
+                kind=params.kind,
+                text=params.text,
             )
         )
         return api.MessagesResult(messages=found)
@@ -262,6 +267,9 @@ class OperatorApi:
             priority=params.priority,
             reply_to=params.reply_to,
         )
+        if params.to == EVERYONE:
+            number, missed = await self._s.broker.broadcast(new)
+            return api.SentResult(id=number, missed=missed)
         message = await self._s.broker.post(new)
         return api.SentResult(id=message.id)
 

@@ -141,6 +141,26 @@ def join_turn(tx: Tx, agent: str, holder: str, turn: int) -> int:
     return int(cursor.rowcount)
 
 
+def release_unseen(
+    tx: Tx, agent: str, holder: str, seen: tuple[int, ...] | None
+) -> None:
+    """What ``holder`` took and never got to see waits again, for no fault of its own.
+
+    An answer that crosses with its own cancellation is one.
+    """
+    if seen is None:
+        return
+    marks = ", ".join("?" * len(seen))
+    tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL "
+        "WHERE recipient = ? AND state = 'held' AND holder = ? AND turn IS NULL "
+        f"AND id NOT IN ({marks})",
+        agent,
+        holder,
+        *seen,
+    )
+
+
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     """The turn ended well: its messages are done."""
     tx.execute(
@@ -256,16 +276,28 @@ def inbox(
 
 
 def flow(
-    reader: Reader, *, limit: int, before: int | None, agent: str | None
+    reader: Reader,
+    *,
+    limit: int,
+    before: int | None,
+    agent: str | None,
+    kind: MessageKind | None = None,
+    text: str = "",
 ) -> tuple[Message, ...]:
-    """Return all messages, newest first."""
+    """Return all messages, newest first; ``text`` in any case of ASCII letters."""
+    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     rows = reader.execute(
         f"SELECT {_COLUMNS} FROM message WHERE id < ? "
-        "AND (? IS NULL OR sender = ? OR recipient = ?) ORDER BY id DESC LIMIT ?",
+        "AND (? IS NULL OR sender = ? OR recipient = ?) AND (? IS NULL OR kind = ?) "
+        "AND (? = '%%' OR body LIKE ? ESCAPE '!') ORDER BY id DESC LIMIT ?",
         before or 2**62,
         agent,
         agent,
         agent,
+        kind,
+        kind,
+        f"%{escaped}%",
+        f"%{escaped}%",
         limit,
     )
     return tuple(_message(row) for row in rows.fetchall())

@@ -27,7 +27,10 @@ def _send() -> Tool:
         "at once. An answer arrives as a message of its own: end your turn and it "
         "wakes you, or wait for it with recv.",
         {
-            "to": _TO,
+            "to": {
+                **_TO,
+                "description": f"{_TO['description']} The manager may also say 'all'.",
+            },
             "body": {
                 "type": "string",
                 "minLength": 1,

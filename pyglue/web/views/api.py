@@ -27,11 +27,11 @@ from pyglue.api.operator import (
     ApprovalsParams,
     ApprovalState,
     InboxParams,
-    MessagesParams,
     OperationParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive
+from pyglue.web.views.common import asked_messages
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -103,14 +103,8 @@ def inbox() -> Response:
 
 @blueprint.get("/messages")
 def messages() -> Response:
-    """Answer ``messages``; ``?before=``, ``?limit=``, ``?agent=``."""
-    who = request.args.get("agent")
-    params = MessagesParams(
-        limit=_limit(),
-        before=request.args.get("before", type=int),
-        agent=names.check(who) if who else None,
-    )
-    return _answer(MESSAGES, params)
+    """Answer ``messages``; ``?before= &limit= &agent= &kind= &text=``."""
+    return _answer(MESSAGES, asked_messages(_limit()))
 
 
 @blueprint.get("/operations")

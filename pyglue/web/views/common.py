@@ -8,15 +8,22 @@ from typing import Final, Generic, TypeVar
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
+from pyglue import names
+from pyglue.api.agent import MessageKind
 from pyglue.api.common import NoParams
-from pyglue.api.operator import STATUS, HiveStatus
+from pyglue.api.operator import STATUS, HiveStatus, MessagesParams
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import OPERATOR
 from pyglue.web import auth
 from pyglue.web.rpc import hive
 
 T = TypeVar("T")
 
-_OWN_PAGES: Final = re.compile(r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?)?")
+_OWN_PAGES: Final = re.compile(
+    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages)?"
+)
+_ID: Final = re.compile("[1-9][0-9]{0,15}")
+_TEXT_MAX: Final = 200
 _FATAL: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.UNAUTHENTICATED})
 
 
@@ -96,6 +103,27 @@ def needed(name: str, what: str, *, limit: int | None = None) -> str:
     if not value:
         raise HiveError(ErrorCode.BAD_REQUEST, f"Write {what} first.")
     return value
+
+
+def asked_messages(limit: int) -> MessagesParams:
+    """Return which messages the query asks for.
+
+    Raises:
+        HiveError: ``bad_request`` for a kind that there is not, ``invalid_name``.
+    """
+    asked = request.args
+    kind, who, before = asked.get("kind"), asked.get("agent"), asked.get("before", "")
+    if kind and kind not in set(MessageKind):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"kind is one of: {', '.join(MessageKind)}."
+        )
+    return MessagesParams(
+        limit=limit,
+        before=int(before) if _ID.fullmatch(before) else None,
+        agent=None if not who else who if who == OPERATOR else names.check(who),
+        kind=MessageKind(kind) if kind else None,
+        text=asked.get("text", "")[:_TEXT_MAX],
+    )
 
 
 def done(text: str, where: str = "/") -> Response:

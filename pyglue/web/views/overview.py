@@ -7,10 +7,11 @@ the page includes them all, ``/fragments/<section>`` gives one anew for live upd
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.agent import BODY_LIMIT, AnswerParams, Message, Priority
+from pyglue.api.agent import BODY_LIMIT, AnswerParams, Message, MessageKind, Priority
 from pyglue.api.common import NoParams
 from pyglue.api.operator import (
     AGENTS,
@@ -33,14 +34,25 @@ from pyglue.api.operator import (
     QuestionView,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import EVERYONE
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import Part, done, field, fitting, needed, part, status
+from pyglue.web.views.common import (
+    Part,
+    asked_messages,
+    done,
+    field,
+    fitting,
+    needed,
+    part,
+    status,
+)
 
 blueprint = Blueprint("overview", __name__)
 
 _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
 _QUESTIONS_SHOWN: Final = 20
+_PAGE: Final = 100
 
 
 @blueprint.get("/")
@@ -108,6 +120,24 @@ def _flow() -> tuple[Message, ...]:
 # --- messages -------------------------------------------------------------------
 
 
+@blueprint.get("/messages")
+def messages() -> str:
+    """Show the flow of messages: filtered, searched, page by page."""
+    asked = asked_messages(_PAGE)
+    found = fitting(
+        _PAGE,
+        lambda n: hive().call(MESSAGES, msgspec.structs.replace(asked, limit=n)),
+    ).messages
+    return render_template(
+        "messages.html",
+        status=status(),
+        messages=Part(found),
+        asked=asked,
+        kinds=tuple(MessageKind),
+        more=found[-1].id if len(found) >= _PAGE else None,
+    )
+
+
 @blueprint.get("/messages/<int:number>")
 def message(number: int) -> str:
     """Show one message whole."""
@@ -134,7 +164,9 @@ def send() -> Response:
             priority=Priority.HIGH if urgent else Priority.NORMAL,
         ),
     )
-    return done(f"Message {sent.id} was sent to {to}.")
+    missed = f" The inbox of {', '.join(sent.missed)} is full." if sent.missed else ""
+    whom = "all agents" if to == EVERYONE else to
+    return done(f"Message {sent.id} was sent to {whom}.{missed}")
 
 
 @blueprint.post("/inbox/<int:number>/read")

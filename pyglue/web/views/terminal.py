@@ -50,6 +50,7 @@ from pyglue.web.views.stream import admit, alive
 _BEAT_S: Final = 20.0
 _TERMINAL: Final = re.compile("[0-9a-f]{32}")
 
+
 class Typed(Struct, frozen=True, tag="input", forbid_unknown_fields=True):
     """From the page: keys or a paste."""
 
