@@ -77,7 +77,7 @@ class SendParams(Params, frozen=True):
     priority: Priority = Priority.NORMAL
 
 
-class SendResult(Result, frozen=True):
+class SendResult(Result, frozen=True, omit_defaults=True):
     """The message is durable; ``id`` names it (the last one, of several).
 
     ``missed`` are agents whose inbox was full when everyone was written to.

@@ -396,7 +396,7 @@ class OperatorSendParams(Params, frozen=True):
     priority: Priority = Priority.NORMAL
 
 
-class SentResult(Result, frozen=True):
+class SentResult(Result, frozen=True, omit_defaults=True):
     """The durable message's id (the last one, of several).
 
     ``missed`` are agents whose inbox was full when everyone was written to.
