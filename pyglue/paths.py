@@ -102,6 +102,11 @@ class Layout:
         """Return a local agent's log; an agent may be called as a daemon is."""
         return self.logs / "agents" / f"{agent}.log"
 
+    @property
+    def flake(self) -> Path:
+        """The hive's generated flake: what is deployed, to look at."""
+        return self.state / "flake"
+
     def config(self, agent: str) -> Path:
         """Return the agent's proposed repository, written by the manager."""
         return self.agents / agent / "config"

@@ -13,7 +13,8 @@ let
       {
         config.system.build.toplevel = import ./system.nix {
           inherit nixpkgs name;
-          inherit (hive) system uid modules;
+          inherit (hive) system uid;
+          modules = map (file: directory + "/modules/${file}") hive.modules;
           agent = here + "/config";
           manifest = here + "/manifest.json";
           manager = name == "manager";

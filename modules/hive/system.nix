@@ -14,23 +14,23 @@
   modules ? [ ],
 }:
 let
-  # The lines below would copy a directory given as a path into the store, whole.
-  path = value: /. + builtins.toString value;
+  # A path would be copied into the store, whole, where a string is wanted.
+  inherit (builtins) toString;
 
   container = import ../agent/container.nix {
     inherit name manager uid;
-    manifest = import ../agent/manifest.nix (path manifest);
-    framework = path ../..;
+    manifest = import ../agent/manifest.nix (toString manifest);
+    framework = ../..;
   };
 
-  evaluated = import (path nixpkgs + "/nixos/lib/eval-config.nix") {
+  evaluated = import (toString nixpkgs + "/nixos/lib/eval-config.nix") {
     system = null;
     modules = [
       container
       { nixpkgs.hostPlatform = system; }
-      (path agent + "/agent.nix")
+      (toString agent + "/agent.nix")
     ]
-    ++ map path modules;
+    ++ map toString modules;
   };
 in
 evaluated.config.system.build.toplevel

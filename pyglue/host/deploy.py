@@ -167,12 +167,26 @@ class Deploy:
         agent.record, agent.problem = record, None
         if not agent.wanted:  # it was stopped by hand and stays so
             await self._lifecycle.stop(agent)
+        await self._show(repo, approval, record)
         self._audited(approval, "deployed")
         await self._tell(
             approval,
             f"Approval {approval.id} for {approval.agent} is deployed: commit "
             f"{approval.commit} runs under manifest {approval.manifest_sha256}.",
         )
+
+    async def _show(
+        self, repo: AppliedRepo, approval: ApprovalRow, record: PinnedRecord
+    ) -> None:
+        """Show it in the hive's flake, which nothing depends on."""
+        if self._systems is None:
+            return
+        try:
+            await asyncio.to_thread(
+                self._systems.show, repo, approval.agent, record, approval.commit
+            )
+        except OSError as error:
+            _log.warning("%s is not in the hive's flake: %s", approval.agent, error)
 
     async def _build(self, approval: ApprovalRow) -> None:
         """Build what was approved; without a system there is nothing to build."""

@@ -7,6 +7,7 @@ by the backend; what both need to know later is in the store.
 
 import asyncio
 import hashlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,11 @@ from typing import Any, Final
 
 from pyglue.api.system import ClosureDiff
 from pyglue.config import HiveConfig, NixosConfig
+from pyglue.git.export import export_tree
+from pyglue.git.repos import AppliedRepo
+from pyglue.manifest import PinnedRecord
 from pyglue.nix.closure import diff_closures
+from pyglue.nix.flake import HiveFlake
 from pyglue.nix.hoststore import HostStore
 from pyglue.nix.packages import diff_packages
 from pyglue.nix.roots import DerivationRoots
@@ -50,12 +55,14 @@ class Systems:
         *,
         nix: HostStore,
         hive: str,
+        flake: HiveFlake,
     ) -> None:
         self._store = store
         self._evaluator = evaluator
         self._nixos = nixos
         self._nix = nix
         self._roots = DerivationRoots(nix, hive)
+        self._flake = flake
 
     @classmethod
     def of(cls, config: HiveConfig, store: Store) -> "Systems | None":
@@ -66,11 +73,12 @@ class Systems:
         """
         nix = HostStore()
         evaluator = SystemEvaluator.of(config, store=nix)
-        if evaluator is None or config.nixos is None:
+        if evaluator is None or config.nixos is None or config.ids is None:
             return None
         evaluator.check()
         hive = hashlib.sha256(config.state_dir.encode()).hexdigest()[:16]
-        return cls(store, evaluator, config.nixos, nix=nix, hive=hive)
+        flake = HiveFlake(config.layout.flake, config.nixos, uid=config.ids.agent)
+        return cls(store, evaluator, config.nixos, nix=nix, hive=hive, flake=flake)
 
     async def evaluate(
         self,
@@ -152,9 +160,20 @@ class Systems:
     async def start(self) -> None:
         """At hived's start: clean up, and tell whose system is not of this hive."""
         await asyncio.to_thread(self._roots.clear_new)
+        await asyncio.to_thread(self._flake.write)
+        known = await self._store.read(lambda reader: frozenset(rows.deployed(reader)))
+        await asyncio.to_thread(self._flake.tidy, known)
         data = {"revision": self._nixos.revision, "nixpkgs": self._nixos.nixpkgs}
         for name in await self._store.read(self.outdated):
             self._store.post(partial(_tell, name=name, data=data))
+
+    def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
+        """Put what is deployed, commit ``at``, into the hive's flake. Blocking."""
+        with tempfile.TemporaryDirectory(dir=repo.path.parent) as room:
+            tree = Path(room, "config")
+            tree.mkdir()
+            export_tree(repo, at, tree)
+            self._flake.put(name, tree, record.manifest)
 
     async def sweep(self) -> None:
         """Let go the derivations that nothing needs any more; called now and then."""

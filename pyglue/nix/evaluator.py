@@ -9,7 +9,6 @@ is not reproducible (``currentTime``), so its result is pinned and never made ag
 """
 
 import asyncio
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
+from pyglue.nix.flake import nix_string
 from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
@@ -119,7 +119,7 @@ class Evaluator:
         arguments += [f"{inside['modules']}/eval/report.nix"]
         arguments += ["--argstr", "agent", inside["agent"]]
         if "lib" in inside:
-            lib = _nix_string(inside["lib"])
+            lib = nix_string(inside["lib"])
             arguments += ["--arg", "lib", f"import (/. + {lib})"]
         with fence.launch(seen, arguments) as launch:
             try:
@@ -201,7 +201,3 @@ def _read_result(output: bytes) -> Evaluation:
             f"than {_OPTION_LENGTH_MAX} characters.",
         )
     return Evaluation(manifest, tuple(sorted(options)))
-
-
-def _nix_string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
