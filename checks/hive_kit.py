@@ -29,7 +29,7 @@ from pyglue.tools.submit import ApplyCommit, submit
 
 T = TypeVar("T")
 
-PATIENCE_S = 45.0
+PATIENCE_S = 90.0
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
 

@@ -2,16 +2,20 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_asyncio
 
+from checks.hive_kit import AGENTS
+from checks.systemd.hive import SystemHive, connected, install
 from checks.systemd.machine import Machine, booted, tail
 from checks.systemd.tree import disk, tree
+from pyglue.config import HiveConfig
 
-_TAIL: Final = 150
+_TAIL: Final = 60
 _MACHINES: Final = pytest.StashKey[list[Machine]]()
 _numbers: Final = itertools.count()
 
@@ -58,6 +62,20 @@ def _boot(config: pytest.Config, debian: Path) -> Iterator[Machine]:
 def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
     """One host for all tests that leave it as it was."""
     yield from _boot(pytestconfig, debian)
+
+
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> HiveConfig:
+    """A hive on the one host, with a manager and alice."""
+    return install(machine, AGENTS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemHive]:
+    """The one hive, with an operator who sees all of its events."""
+    async with connected(machine, installed) as running:
+        await running.idle(*AGENTS)
+        yield running
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,9 @@ import msgspec
 from checks.hive_kit import Hive, open_operator
 from checks.standin_kit import NIX_CONF, make_nixpkgs
 from checks.systemd.machine import CHECKOUT, Machine
-from pyglue.api.operator import Event
+from checks.systemd.submit import Answer
+from pyglue.api.manager import ProposalResult
+from pyglue.api.operator import Event, Operation, OperationState
 from pyglue.config import (
     DeclaredAgent,
     HiveConfig,
@@ -107,6 +109,41 @@ class SystemHive(Hive):
 
     machine: Machine = field(kw_only=True)
 
+    def git(self, agent: str, *arguments: str) -> str:
+        """Run git in an agent's repository, on the host."""
+        done = self.machine.run(
+            *("git", "-C", f"{STATE}/agents/{agent}/config"),
+            *("-c", "user.name=m", "-c", "user.email=m@localhost", *arguments),
+        )
+        return done.out.strip()
+
+    def commit(self, agent: str, files: Mapping[str, str], message: str = "c") -> str:
+        """Write files, commit them, return the commit."""
+        for name, text in files.items():
+            path = self.repository(agent) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git(agent, "add", "-A")
+        self.git(agent, "commit", "-qm", message)
+        owner = f"{IDS.agent}:{IDS.agent}"
+        self.machine.run("chown", "-R", owner, f"{STATE}/agents/{agent}/config")
+        return self.git(agent, "rev-parse", "HEAD")
+
+    async def submit(
+        self, agent: str, commit: str, description: str = ""
+    ) -> ProposalResult:
+        """Submit a commit with the manager's tool."""
+        argv = ("-m", "checks.systemd.submit", agent, commit)
+        done = await asyncio.to_thread(self.machine.python, *argv)
+        return msgspec.json.decode(done.out, type=Answer).result()
+
+    async def operation(self, number: int) -> Operation:
+        """Return an operation at its end, however long it takes."""
+        while True:
+            found = await super().operation(number)
+            if found.state not in (OperationState.QUEUED, OperationState.RUNNING):
+                return found
+
     async def kill_hived(self) -> None:
         """Kill -9 hived, wait until systemd has it again, and connect again."""
         self.machine.run("systemctl", "kill", "--signal=KILL", "hived")
@@ -125,6 +162,19 @@ class SystemHive(Hive):
         self.operator = await open_operator(
             self.local.config, self.events, self.changed
         )
+
+    @contextlib.contextmanager
+    def configured(self, **changes: Any) -> Iterator[None]:
+        """Change the nixos part of the configuration; holds from a restart on."""
+        path = "/etc/hyperhive/config.json"
+        kept = (self.machine.root / path.lstrip("/")).read_text()
+        config = msgspec.json.decode(kept)
+        config["nixos"] |= changes
+        self.machine.write(path, json.dumps(config))
+        try:
+            yield
+        finally:
+            self.machine.write(path, kept)
 
     def leader(self, agent: str) -> int:
         """Return the container's PID 1, as a number of the host's."""

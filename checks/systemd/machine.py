@@ -30,6 +30,15 @@ _PYTHON: Final = (f"{_VENV}/bin/{Path(sys.executable).name}", "-P")
 _HERE: Final = Path(__file__).resolve().parent
 _CHECKOUT: Final = _HERE.parents[1]
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT: Final = {
+    "PATH": _PATH,
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/root",
+    # What agents own is looked at as root.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _BOOT_S: Final = 120.0
 _STOP_S: Final = 30.0
@@ -100,7 +109,7 @@ class Machine:
         """Run a program in it, as root."""
         done = subprocess.run(
             ("nsenter", "-t", str(self.leader), "-a", "--", *argv),
-            env={"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **(env or {})},
+            env={**_ENVIRONMENT, **(env or {})},
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -113,10 +122,10 @@ class Machine:
             raise AssertionError(f"{' '.join(argv)}: {done.returncode}\n{said}")
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def python(self, code: str, *argv: str, check: bool = True) -> Done:
+    def python(self, *argv: str, check: bool = True) -> Done:
         """Run our own interpreter in it."""
         env = {"PYTHONPATH": CHECKOUT}
-        return self.run(*_PYTHON, "-c", code, *argv, check=check, env=env)
+        return self.run(*_PYTHON, *argv, check=check, env=env)
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         """Return a unit's properties."""
