@@ -11,6 +11,7 @@ from pyglue.config import HiveConfig, MessageLimits
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.events import EventBus
+from pyglue.host.history import History
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.terminals import Terminals
@@ -29,6 +30,7 @@ MANIFEST: dict[str, Any] = {
         "costPerDayUsd": None,
         "cpuQuota": None,
         "memoryMax": None,
+        "tokensPerDay": None,
         "turnsPerHour": None,
     },
     "mcpServers": {},
@@ -51,6 +53,7 @@ class Kit:
     questions: Questions
     terminals: Terminals
     bus: EventBus
+    history: History
     events: list[Event]
 
     async def agent(self, name: str, **manifest: Any) -> Agent:
@@ -81,7 +84,8 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
     audit = Audit(room / "audit.jsonl", room / "audit.key")
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(registry, audit, config)
-    return Kit(store, registry, broker, questions, terminals, bus, events)
+    history = History(store, registry, bus, config.retention)
+    return Kit(store, registry, broker, questions, terminals, bus, history, events)
 
 
 async def settled(count: int = 20) -> None:

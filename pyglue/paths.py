@@ -131,6 +131,10 @@ class Layout:
         """Return the deployed pinned record, kept for restarts."""
         return self.private(agent) / "manifest.json"
 
+    def port(self, agent: str) -> Path:
+        """Return the file with the agent's port on the host's loopback."""
+        return self.private(agent) / "port"
+
     def run(self, agent: str) -> Path:
         """Return the directory bound read-only at ``/run/hive``."""
         return self.runtime / "agents" / agent

@@ -33,6 +33,7 @@ def _session(kit: Kit, agent: Agent) -> Session:
             broker=kit.broker,
             questions=kit.questions,
             terminals=kit.terminals,
+            history=kit.history,
             harness=False,
         )
         result = HelloResult(

@@ -1,25 +1,41 @@
 """What an agent's own socket answers. The socket says who calls, nothing else does."""
 
+import time
+
 from pyglue.api.agent import (
+    ACK,
     ANSWER,
     ASK,
+    CANCEL_QUESTION,
+    CANCEL_REMINDER,
+    OPEN_THREADS,
     RECV,
+    REMIND,
     SEND,
     STATE,
     TURN_END,
     TURN_EVENT,
     TURN_START,
     WHOAMI,
+    AckParams,
+    AckResult,
     AnswerParams,
     AskParams,
     AskResult,
+    CancelQuestionParams,
+    CancelReminderParams,
+    OpenThreadsResult,
     RecvParams,
     RecvResult,
+    RemindParams,
+    RemindResult,
     SendParams,
     SendResult,
     StateParams,
     TurnEndParams,
+    TurnEndResult,
     TurnEventParams,
+    TurnOutcome,
     TurnStartParams,
     TurnStartResult,
     WhoamiResult,
@@ -33,9 +49,14 @@ from pyglue.api.terminal import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker, Holder
+from pyglue.host.budgets import Budgets, Limit
+from pyglue.host.controls import Controls
+from pyglue.host.history import History
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
+from pyglue.host.reminders import Reminders
 from pyglue.host.terminals import Terminals
+from pyglue.host.threads import open_threads
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.store import messages
 from pyglue.store.database import Store
@@ -53,7 +74,9 @@ class AgentApi:
         registry: Registry,
         broker: Broker,
         questions: Questions,
+        reminders: Reminders,
         terminals: Terminals,
+        history: History,
         harness: bool,
     ) -> None:
         self._agent = agent
@@ -62,10 +85,15 @@ class AgentApi:
         self._registry = registry
         self._broker = broker
         self._questions = questions
+        self._reminders = reminders
         self._terminals = terminals
+        self._history = history
+        self._budgets = budgets
         self._harness = harness
         self._holder = Holder(agent)
         connection.on_close(self._gone)
+        if harness:
+            controls.greet(agent, connection)
 
     def handlers(self) -> Handlers:
         """Return what this connection answers; turns are the harness's alone."""
@@ -74,6 +102,12 @@ class AgentApi:
         handlers.on(RECV, self._recv)
         handlers.on(ASK, self._ask)
         handlers.on(ANSWER, self._answer)
+        handlers.on(CANCEL_QUESTION, self._cancel_question)
+        handlers.on(REMIND, self._remind)
+        handlers.on(CANCEL_REMINDER, self._cancel_reminder)
+        handlers.on(OPEN_THREADS, self._open_threads)
+        if not self._harness:
+            handlers.on(ACK, self._ack)
         handlers.on(WHOAMI, self._whoami)
         if self._harness:
             handlers.on(TURN_START, self._turn_start)
@@ -97,6 +131,25 @@ class AgentApi:
         await self._questions.answer(self._agent.name, params)
         return Done()
 
+    async def _cancel_question(self, params: CancelQuestionParams) -> Done:
+        await self._questions.cancel(self._agent, params)
+        return Done()
+
+    async def _remind(self, params: RemindParams) -> RemindResult:
+        return await self._reminders.remind(self._agent, params)
+
+    async def _cancel_reminder(self, params: CancelReminderParams) -> Done:
+        await self._reminders.cancel(self._agent, params)
+        return Done()
+
+    async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
+        name = self._agent.name
+        return await self._store.read(lambda reader: open_threads(reader, name))
+
+    async def _ack(self, params: AckParams) -> AckResult:
+        count = await self._broker.ack(self._holder, params.messages)
+        return AckResult(acknowledged=count)
+
     async def _whoami(self, _params: NoParams) -> WhoamiResult:
         agent = self._agent
         record = agent.policy()
@@ -107,7 +160,7 @@ class AgentApi:
         return WhoamiResult(
             name=agent.name,
             role=agent.role,
-            model=manifest.model,
+            model=agent.model,
             manifest_sha256=record.sha256,
             allowed_recipients=manifest.allowed_recipients,
             waiting=waiting,
@@ -116,24 +169,53 @@ class AgentApi:
         )
 
     async def _turn_start(self, params: TurnStartParams) -> TurnStartResult:
-        if self._agent.harness is not self._connection:
+        agent = self._agent
+        if agent.harness is not self._connection:
             raise HiveError(
                 ErrorCode.CONFLICT, "Another harness of this agent has connected."
             )
-        turn = await self._broker.turn_start(self._holder, params.model)
-        return TurnStartResult(turn=turn)
+        paused = self._registry.paused(agent)
+        if paused is not None:
+            raise HiveError(ErrorCode.PAUSED, paused)
+        if agent.over_budget is not None:
+            raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
+        left: list[float | None] = []
+        try:
+            turn = await self._broker.turn_start(
+                self._holder,
+                params.model,
+                seen=params.messages,
+                check=lambda tx: left.append(self._budgets.check(tx, agent)),
+            )
+        except HiveError as error:
+            if error.code is ErrorCode.OVER_BUDGET:
+                limit = Limit(str(error.details["limit"]))
+                await self._budgets.reached(
+                    agent, limit, float(error.details["until_at"])
+                )
+            raise
+        return TurnStartResult(turn=turn, budget_usd=left[0])
 
-    async def _turn_end(self, params: TurnEndParams) -> Done:
+    async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
+        agent = self._agent
         await self._broker.turn_end(self._holder, params)
-        return Done()
+        out_of_budget = agent.refused is not None or params.budget_used
+        if params.outcome is TurnOutcome.BUDGET and out_of_budget:
+            limit = Limit(agent.refused or Limit.COST.value)
+            await self._budgets.reached(agent, limit, None)
+        wait = None if agent.retry_at is None else agent.retry_at - time.time()
+        return TurnEndResult(
+            retry_after_s=wait if wait is not None and wait > 0 else None
+        )
 
     def _state(self, params: StateParams) -> None:
         if self._agent.harness is self._connection:
-            self._registry.report_state(self._agent, params.state, params.detail)
+            self._registry.report_state(
+                self._agent, params.state, params.detail, params.since_at
+            )
 
     def _turn_event(self, params: TurnEventParams) -> None:
-        data = {"turn": params.turn, "kind": params.kind.value, "data": params.data}
-        self._store.post(lambda tx: tx.emit("turn.event", self._agent.name, data))
+        self._history.add(self._agent.name, params)
 
     async def _terminal_output(self, params: TerminalOutputParams) -> Done:
         return await self._terminals.output(params, self._connection)

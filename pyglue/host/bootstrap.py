@@ -23,23 +23,29 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.broker import Broker
+from pyglue.host.budgets import Budgets
+from pyglue.host.controls import Controls
 from pyglue.host.deploy import Deploy
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
+from pyglue.host.history import History
 from pyglue.host.journal import Journal
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.manager_api import ManagerApi
 from pyglue.host.notices import Notices
 from pyglue.host.operations import Operations
 from pyglue.host.operator_api import Services, operator_session
+from pyglue.host.ports import Ports
 from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
+from pyglue.host.reminders import Reminders
 from pyglue.host.rooms import Rooms
 from pyglue.host.running import Running
 from pyglue.host.sessions import Sessions
 from pyglue.host.systems import Systems
+from pyglue.host.telemetry import Telemetry
 from pyglue.host.terminals import Terminals
 from pyglue.host.upkeep import Upkeep
 from pyglue.host.views import Views
@@ -48,13 +54,10 @@ from pyglue.jsonrpc.sockets import Session
 from pyglue.names import SYSTEM
 from pyglue.nix import Evaluator
 from pyglue.paths import share
-from pyglue.store import events as event_rows
 from pyglue.store import messages
-from pyglue.store.database import Store, Tx, open_store
+from pyglue.store.database import Tx, open_store
 
 _HOUSEKEEPING_S: Final = 600.0
-_EVENTS_KEPT_S: Final = 7 * 86400.0
-_EVENTS_KEPT: Final = 20_000
 SETUP: Final = "nixos-rebuild"
 """In whose name the first agents are approved: the operator chose them in Nix."""
 
@@ -144,6 +147,25 @@ async def open_hive(config: HiveConfig) -> Hive:
         config=config,
     )
     questions = Questions(store, registry, broker)
+    reminders = Reminders(store, registry, broker)
+    controls = Controls(
+        store=store,
+        registry=registry,
+        broker=broker,
+        audit=audit,
+        limits=config.limits,
+    )
+    await controls.load()
+    controls.listen(relay.refresh)
+    budgets = Budgets(
+        store=store,
+        registry=registry,
+        questions=questions,
+        reminders=reminders,
+        controls=controls,
+        audit=audit,
+        config=config,
+    )
     operations = Operations(store)
     systems = await asyncio.to_thread(Systems.of, config, store)
     proposals = Proposals(
@@ -165,6 +187,10 @@ async def open_hive(config: HiveConfig) -> Hive:
         audit=audit,
         config=config,
     )
+    history = History(store, registry, bus, config.retention)
+    ports = Ports(registry, bus, layout) if config.web.agent_ports else None
+    if ports is not None:
+        await ports.load()
     sessions = Sessions(store, config, audit)
     await sessions.load()
     journal = Journal(registry, backend)
@@ -179,6 +205,8 @@ async def open_hive(config: HiveConfig) -> Hive:
         approvals=approvals,
         operations=operations,
         sessions=sessions,
+        controls=controls,
+        budgets=budgets,
         bus=bus,
         backend=backend,
         doctor=Doctor(
@@ -190,7 +218,11 @@ async def open_hive(config: HiveConfig) -> Hive:
         ),
         journal=journal,
         terminals=Terminals(registry, audit, config),
+        history=history,
+        telemetry=Telemetry(store, registry, bus, layout),
+        ports=ports,
         views=Views(
+            ports=ports,
             systems=systems,
             store=store,
             registry=registry,
@@ -238,7 +270,9 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     tasks = (
         asyncio.create_task(questions.watch()),
-        asyncio.create_task(_housekeeping(store, approvals, systems)),
+        asyncio.create_task(reminders.watch()),
+        asyncio.create_task(budgets.watch()),
+        asyncio.create_task(_housekeeping(history, approvals, systems)),
         asyncio.create_task(_start_agents(services, upkeep, interrupted)),
     )
     return Hive(
@@ -267,7 +301,9 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
             registry=services.registry,
             broker=services.broker,
             questions=services.questions,
+            reminders=services.reminders,
             terminals=services.terminals,
+            history=services.history,
             harness=hello.harness is not None,
         ).handlers()
         if agent.role is Role.MANAGER:
@@ -331,7 +367,7 @@ def _emit_warning(tx: Tx, name: str, data: dict[str, str]) -> None:
 
 
 async def _housekeeping(
-    store: Store, approvals: Approvals, systems: Systems | None
+    history: History, approvals: Approvals, systems: Systems | None
 ) -> None:
     if systems is not None:
         await systems.start()
@@ -339,9 +375,5 @@ async def _housekeeping(
         await approvals.expire()
         if systems is not None:
             await systems.sweep()
-        await store.write(
-            lambda tx: event_rows.prune(
-                tx, older_than=tx.now - _EVENTS_KEPT_S, keep=_EVENTS_KEPT
-            )
-        )
+        await history.prune()
         await asyncio.sleep(_HOUSEKEEPING_S)

@@ -17,6 +17,13 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
+from pyglue.api.control import (
+    CancelTurnOfParams,
+    ModelStatus,
+    PauseAllParams,
+    PauseParams,
+    SetModelParams,
+)
 from pyglue.api.journal import JournalPage, JournalParams
 from pyglue.api.manager import (
     RESTART,
@@ -26,6 +33,7 @@ from pyglue.api.manager import (
     ProposalResult,
     SpawnParams,
 )
+from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.api.terminal import (
     TERMINAL_ACK,
     TERMINAL_ATTACH,
@@ -44,14 +52,20 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals
 from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
+from pyglue.host.budgets import Budgets
+from pyglue.host.controls import Controls
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
+from pyglue.host.history import History
 from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
+from pyglue.host.ports import Ports
 from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Registry
+from pyglue.host.reminders import Reminders
 from pyglue.host.sessions import Caller, Sessions
+from pyglue.host.telemetry import Telemetry
 from pyglue.host.terminals import Terminals
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers
@@ -71,6 +85,7 @@ class Services:
     registry: Registry
     broker: Broker
     questions: Questions
+    reminders: Reminders
     proposals: Proposals
     approvals: Approvals
     operations: Operations
@@ -81,6 +96,11 @@ class Services:
     views: Views
     terminals: Terminals
     journal: Journal
+    controls: Controls
+    budgets: Budgets
+    history: History
+    telemetry: Telemetry
+    ports: Ports | None
 
 
 class OperatorApi:
@@ -98,11 +118,16 @@ class OperatorApi:
         handlers = Handlers()
         if self._caller.web:
             handlers.on(api.LOGIN, self._s.sessions.login)
+            if self._s.ports is not None:
+                handlers.on(api.AGENT_PORTS, self._s.ports.answer)
+        if self._caller.metrics:
+            handlers.on(api.METRICS, self._s.views.metrics)
         if not self._caller.session:
             return handlers
         handlers.on(api.LOGOUT, self._logout)
         if not self._caller.web:
             handlers.on(api.LOGIN_CODE, self._login_code)
+            handlers.on(api.METRICS_TOKEN, self._metrics_token)
         self._reading(handlers)
         self._deciding(handlers)
         self._in_terminals(handlers)
@@ -122,6 +147,9 @@ class OperatorApi:
         handlers.on(api.MESSAGES, self._messages)
         handlers.on(api.QUESTIONS, self._questions)
         handlers.on(api.SUBSCRIBE, self._subscribe)
+        handlers.on(api.STATS, self._s.telemetry.read)
+        handlers.on(api.HISTORY, self._s.history.read)
+        handlers.on(api.METRICS, views.metrics)
         handlers.on(api.JOURNAL, self._s.journal.read)
         handlers.on(api.JOURNAL_FOLLOW, self._journal_follow)
 
@@ -135,6 +163,15 @@ class OperatorApi:
         handlers.on(api.OPERATOR_SEND, self._send)
         handlers.on(api.MARK_READ, self._mark_read)
         handlers.on(api.OPERATOR_ANSWER, self._answer)
+        handlers.on(api.DISMISS, self._dismiss)
+        handlers.on(api.PAUSE, self._pause)
+        handlers.on(api.RESUME, self._resume)
+        handlers.on(api.PAUSE_ALL, self._pause_all)
+        handlers.on(api.RESUME_ALL, self._resume_all)
+        handlers.on(api.CANCEL_TURN_OF, self._cancel_turn)
+        handlers.on(api.COMPACT, self._compact)
+        handlers.on(api.SET_MODEL, self._set_model)
+        handlers.on(api.RESET_MODEL, self._reset_model)
 
     def _in_terminals(self, handlers: Handlers) -> None:
         terminals, by, viewer = self._s.terminals, self._caller.name, self._connection
@@ -159,6 +196,9 @@ class OperatorApi:
 
     async def _login_code(self, _params: NoParams) -> api.LoginCodeResult:
         return await self._s.sessions.mint_code(self._caller.name)
+
+    async def _metrics_token(self, params: MetricsTokenParams) -> MetricsTokenResult:
+        return await self._s.sessions.metrics_token(params, self._caller.name)
 
     async def _logout(self, params: api.LogoutParams) -> Done:
         await self._s.sessions.logout(params)
@@ -282,6 +322,42 @@ class OperatorApi:
     async def _answer(self, params: AnswerParams) -> Done:
         await self._s.questions.answer(OPERATOR, params)
         return Done()
+
+    async def _dismiss(self, params: api.DismissParams) -> Done:
+        await self._s.questions.dismiss(params)
+        return Done()
+
+    # --- agents at work -------------------------------------------------------------
+
+    async def _pause(self, params: PauseParams) -> Done:
+        await self._s.controls.pause(params, self._caller.name)
+        return Done()
+
+    async def _resume(self, params: AgentParams) -> Done:
+        await self._s.controls.resume(params.agent, self._caller.name)
+        return Done()
+
+    async def _pause_all(self, params: PauseAllParams) -> Done:
+        await self._s.controls.pause_all(params.reason, self._caller.name)
+        return Done()
+
+    async def _resume_all(self, _params: NoParams) -> Done:
+        await self._s.controls.resume_all(self._caller.name)
+        return Done()
+
+    async def _cancel_turn(self, params: CancelTurnOfParams) -> Done:
+        await self._s.controls.cancel(params.agent, params.reason, self._caller.name)
+        return Done()
+
+    async def _compact(self, params: AgentParams) -> Done:
+        await self._s.controls.compact(params.agent, self._caller.name)
+        return Done()
+
+    async def _set_model(self, params: SetModelParams) -> ModelStatus:
+        return await self._s.controls.set_model(params, self._caller.name)
+
+    async def _reset_model(self, params: AgentParams) -> ModelStatus:
+        return await self._s.controls.reset_model(params.agent, self._caller.name)
 
 
 def operator_session(

@@ -237,6 +237,7 @@ class Proposals:
         files = await asyncio.to_thread(_read_template, self._templates / template)
         if self._registry.find(name) is None:  # else its first deploy failed
             await asyncio.to_thread(self._rooms.forget_proposed, name)
+        await asyncio.to_thread(self._rooms.settle_port, name)
         repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
         message = f"Start {name} from {template}"
         commit = await asyncio.to_thread(repo.seed_main, files, message=message)

@@ -15,6 +15,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
+from pyglue.host import ports
 
 UNMAPPED_UID: Final = 2147483632
 """Outside every range that a container's users are mapped to."""
@@ -26,6 +27,7 @@ class Rooms:
     def __init__(self, config: HiveConfig) -> None:
         self._layout = config.layout
         self._ids = config.ids
+        self._agent_ports = config.web.agent_ports
         # Containers get binds that root made; nobody has to pass by the host's paths,
         # where a set-user-id file that a container's root left would be the host's.
         self._passage = config.backend == "local"
@@ -97,6 +99,11 @@ class Rooms:
         run.mkdir(exist_ok=True)
         run.chmod(0o755)
         return run
+
+    def settle_port(self, name: str) -> None:
+        """Choose the port of a name that may be new, before it has a repository."""
+        if self._agent_ports:
+            ports.settle(self._layout, name)
 
     def forget_proposed(self, name: str) -> None:
         """Remove the repository of an agent that never came to be."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from pyglue.api.common import HelloParams
 from pyglue.api.operator import LoginCodeResult, LoginParams, LoginResult, LogoutParams
+from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
@@ -36,6 +37,8 @@ class Caller:
     name: str
     web: bool
     session: bool
+    metrics: bool = False
+    """Whether all that it has is the token of ``/metrics``."""
 
 
 class Sessions:
@@ -46,11 +49,13 @@ class Sessions:
         self._config = config
         self._audit = audit
         self._live: dict[str, float] = {}
+        self._metrics: frozenset[str] = frozenset()
 
     async def load(self) -> None:
         """Read the live sessions."""
         now = time.time()
         self._live = await self._store.read(lambda reader: logins.sessions(reader, now))
+        self._metrics = await self._store.read(logins.metrics)
 
     def caller(self, connection: Connection, hello: HelloParams) -> Caller:
         """Tell who calls.
@@ -73,6 +78,8 @@ class Sessions:
         if hello.session is None:
             return Caller("hive-web", web=True, session=False)
         digest = _digest(hello.session)
+        if digest in self._metrics:
+            return Caller("metrics", web=True, session=False, metrics=True)
         if self._live.get(digest, 0.0) <= time.time():
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
@@ -119,6 +126,17 @@ class Sessions:
         self._live[digest] = expires_at
         self._audit.record(f"session {digest[:8]}", "login", None, {})
         return LoginResult(session=token, expires_at=expires_at)
+
+    async def metrics_token(
+        self, params: MetricsTokenParams, by: str
+    ) -> MetricsTokenResult:
+        """Make the token of ``/metrics`` anew, or revoke it; the old one ends."""
+        token = "" if params.revoke else secrets.token_urlsafe(32)
+        digest = _digest(token) if token else None
+        await self._store.write(lambda tx: logins.set_metrics(tx, digest))
+        self._metrics = frozenset(filter(None, [digest]))
+        self._audit.record(by, "metrics_token", None, {"revoked": params.revoke})
+        return MetricsTokenResult(token=token)
 
     async def logout(self, params: LogoutParams) -> None:
         """End a session; one that has ended is no error."""

@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+import msgspec
+
 from pyglue import __version__
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
@@ -13,18 +15,23 @@ from pyglue.api.operator import (
     AgentView,
     ApprovalSummary,
     HiveStatus,
+    MetricsResult,
+    Total,
 )
 from pyglue.config import HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.approvals import pretty
 from pyglue.host.backends.base import Backend
+from pyglue.host.budgets import start_of_day
+from pyglue.host.controls import model_status
 from pyglue.host.events import EventBus
+from pyglue.host.ports import Ports
 from pyglue.host.registry import Agent, Registry
-from pyglue.host.relay_api import RelayHub, start_of_day
+from pyglue.host.relay_api import RelayHub
 from pyglue.host.systems import Systems
 from pyglue.names import OPERATOR
-from pyglue.store import agents, approvals, messages, questions, usage
+from pyglue.store import agents, approvals, messages, questions, stats, usage
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
@@ -63,8 +70,10 @@ class Views:
         relay: RelayHub,
         config: HiveConfig,
         systems: Systems | None = None,
+        ports: Ports | None = None,
     ) -> None:
         self._systems = systems
+        self._ports = ports
         self._store = store
         self._registry = registry
         self._bus = bus
@@ -103,6 +112,7 @@ class Views:
             open_questions=asked,
             unread=unread,
             last_seq=self._bus.last_seq,
+            paused=self._registry.hive.paused_at is not None,
         )
 
     def _model_source(self) -> str:
@@ -119,7 +129,25 @@ class Views:
         """Return every agent."""
         figures = await self._store.read(lambda reader: _figures(reader, self._systems))
         return AgentsView(
-            agents=tuple(_view(agent, figures) for agent in self._registry.all())
+            agents=tuple(self._view(agent, figures) for agent in self._registry.all())
+        )
+
+    async def metrics(self, _params: NoParams) -> MetricsResult:
+        """Return all that is counted."""
+        found = await self._store.read(stats.totals)
+        return MetricsResult(
+            status=await self.status(),
+            agents=(await self.agents(NoParams())).agents,
+            totals=tuple(
+                Total(
+                    agent=one.agent,
+                    key=one.key,
+                    count=one.count,
+                    total=one.total,
+                    last=one.last,
+                )
+                for one in found
+            ),
         )
 
     async def agent(self, params: AgentParams) -> AgentDetail:
@@ -138,7 +166,7 @@ class Views:
         tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record
         return AgentDetail(
-            agent=_view(agent, figures),
+            agent=self._view(agent, figures),
             manifest_json=None if record is None else pretty(record.encode()),
             agent_nix=await self._agent_nix(agent),
             approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
@@ -152,28 +180,35 @@ class Views:
         raw = await asyncio.to_thread(read_file, repo, agent.commit, "agent.nix")
         return raw.decode("utf-8", "replace")
 
-
-def _view(agent: Agent, figures: _Figures) -> AgentView:
-    record = agent.applied or agent.record
-    turns = figures.turns.get(agent.name, TurnSummary(0, None))
-    return AgentView(
-        name=agent.name,
-        role=agent.role,
-        wanted=agent.wanted,
-        state=agent.state,
-        since_at=agent.since,
-        detail=agent.detail,
-        description="" if record is None else record.typed.description,
-        model="" if record is None else record.typed.model,
-        network=record is not None and record.typed.network,
-        manifest_sha256=None if record is None else record.sha256,
-        deployed_commit=agent.commit,
-        deployed_approval=agent.approval,
-        pending_approval=figures.pending.get(agent.name),
-        inbox=figures.inbox.get(agent.name, 0),
-        turns=turns.count,
-        last_turn_at=turns.last_at,
-        cost_today_usd=figures.cost.get(agent.name, 0.0),
-        problem=agent.problem,
-        needs_update=agent.name in figures.outdated,
-    )
+    def _view(self, agent: Agent, figures: _Figures) -> AgentView:
+        record = agent.applied or agent.record
+        turns = figures.turns.get(agent.name, TurnSummary(0, None))
+        ports = self._ports
+        return AgentView(
+            name=agent.name,
+            container=self._backend.container(agent.name),
+            role=agent.role,
+            wanted=agent.wanted,
+            state=agent.state,
+            since_at=agent.since,
+            detail=agent.detail,
+            description="" if record is None else record.typed.description,
+            model=agent.model,
+        model_status=model_status(agent),
+        paused=agent.control.paused_at is not None,
+            network=record is not None and record.typed.network,
+            manifest_sha256=None if record is None else record.sha256,
+            deployed_commit=agent.commit,
+            deployed_approval=agent.approval,
+            pending_approval=figures.pending.get(agent.name),
+            inbox=figures.inbox.get(agent.name, 0),
+            turns=turns.count,
+            last_turn_at=turns.last_at,
+            last_turn_outcome=turns.last_outcome,
+            context_fill=turns.context_fill,
+            cost_today_usd=figures.cost.get(agent.name, 0.0),
+            problem=agent.problem,
+            needs_update=agent.name in figures.outdated,
+            port=None if ports is None else ports.port(agent.name),
+            port_conflict=None if ports is None else ports.conflict(agent.name),
+        )

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from peewee import fn
-
 from pyglue.api.agent import TurnEndParams
 from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
@@ -26,10 +24,12 @@ class AgentRow:
 
 @dataclass(frozen=True)
 class TurnSummary:
-    """How many turns an agent ran, and when the last one ended."""
+    """How many turns an agent began, and how the last one ended."""
 
     count: int
     last_at: float | None
+    last_outcome: str | None = None
+    context_fill: float | None = None
 
 
 def _row(model: AgentModel) -> AgentRow:
@@ -85,9 +85,13 @@ def _update(tx: Tx, name: str, **values: object) -> None:
 
 def start_turn(tx: Tx, agent: str, model: str) -> int:
     """Record a turn's begin; what a dead harness left open ends here."""
-    TurnModel.update(ended_at=tx.now, outcome="failed", reason="lost").where(
-        TurnModel.agent == agent, TurnModel.ended_at.is_null()
-    ).execute(tx.db)
+    lost: int = (
+        TurnModel.update(ended_at=tx.now, outcome="failed", reason="lost")
+        .where(TurnModel.agent == agent, TurnModel.ended_at.is_null())
+        .execute(tx.db)
+    )
+    if lost:
+        _note_end(tx, agent, "failed")
     turn: int = TurnModel.insert(
         agent=agent,
         model=model,
@@ -100,8 +104,27 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
         output_tokens=0,
         cost_usd=0.0,
     ).execute(tx.db)
+    tx.execute(
+        "INSERT INTO agent_turns (agent, count) VALUES (?, 1) "
+        "ON CONFLICT DO UPDATE SET count = count + 1",
+        agent,
+    )
     tx.emit("turn.started", agent, {"turn": turn, "model": model})
     return turn
+
+
+def _note_end(tx: Tx, agent: str, outcome: str) -> None:
+    tx.execute(
+        "UPDATE agent_turns SET last_at = ?, last_outcome = ? WHERE agent = ?",
+        tx.now,
+        outcome,
+        agent,
+    )
+
+
+def set_context_fill(tx: Tx, agent: str, fill: float) -> None:
+    """Record how full the model's context was when the last turn ended."""
+    tx.execute("UPDATE agent_turns SET context_fill = ? WHERE agent = ?", fill, agent)
 
 
 def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
@@ -127,6 +150,7 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
         .execute(tx.db)
     )
     if changed:
+        _note_end(tx, agent, end.outcome.value)
         data = {
             "turn": end.turn,
             "outcome": end.outcome.value,
@@ -140,12 +164,26 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
 
 def turn_summaries(reader: Reader) -> dict[str, TurnSummary]:
     """Return each agent's turns in short."""
-    rows = (
-        TurnModel.select(
-            TurnModel.agent, fn.COUNT(TurnModel.id), fn.MAX(TurnModel.ended_at)
-        )
-        .group_by(TurnModel.agent)
-        .tuples()
-        .execute(reader.db)
+    rows = reader.execute(
+        "SELECT agent, count, last_at, last_outcome, context_fill FROM agent_turns"
     )
-    return {agent: TurnSummary(count, last) for agent, count, last in rows}
+    return {agent: TurnSummary(*rest) for agent, *rest in rows.fetchall()}
+
+
+def turns_since(tx: Tx, agent: str, since: float) -> tuple[int, float | None]:
+    """Return how many turns began after ``since``, and when the first of them did."""
+    row = tx.execute(
+        "SELECT count(*), min(started_at) FROM turn WHERE agent = ? AND started_at > ?",
+        agent,
+        since,
+    ).fetchone()
+    return int(row[0]), row[1]
+
+
+def last_models(reader: Reader) -> dict[str, str]:
+    """Return the model of each agent's newest turn."""
+    rows = reader.execute(
+        "SELECT agent, model FROM turn WHERE id IN (SELECT max(id) FROM turn "
+        "GROUP BY agent)"
+    )
+    return {str(name): str(model) for name, model in rows.fetchall()}

@@ -3,7 +3,7 @@
 import msgspec
 
 from pyglue.api.operator import Event
-from pyglue.store.database import Reader, Tx
+from pyglue.store.database import Reader
 
 
 def last_seq(reader: Reader) -> int:
@@ -34,19 +34,9 @@ def data_of(reader: Reader, kind: str) -> tuple[dict[str, object], ...]:
 
 
 def oldest_seq(reader: Reader) -> int:
-    """Return the oldest kept event's number, 0 if there is none."""
-    row = reader.execute("SELECT min(seq) FROM event").fetchone()
-    return int(row[0] or 0)
-
-
-def prune(tx: Tx, *, older_than: float, keep: int) -> None:
-    """Drop events before ``older_than`` (seconds since the epoch), but not the newest
-    ``keep``."""
-    tx.execute(
-        "DELETE FROM event WHERE at < ? AND seq <= (SELECT max(seq) FROM event) - ?",
-        older_than,
-        keep,
-    )
+    """Return the number from which on every event is kept."""
+    row = reader.execute("SELECT seq FROM event_floor WHERE name = 'bus'").fetchone()
+    return int(row[0]) + 1
 
 
 def _data(raw: bytes) -> dict[str, object]:

@@ -5,12 +5,16 @@ from enum import StrEnum
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import LoginModel
 
+_NEVER = 1e12
+"""When a token without an end expires."""
+
 
 class LoginKind(StrEnum):
-    """A code is used once and becomes a session."""
+    """A code is used once and becomes a session; one token may read the metrics."""
 
     CODE = "code"
     SESSION = "session"
+    METRICS = "metrics"
 
 
 def insert(tx: Tx, kind: LoginKind, digest: str, expires_at: float) -> None:
@@ -43,3 +47,18 @@ def sessions(reader: Reader, now: float) -> dict[str, float]:
         .execute(reader.db)
     )
     return {row.hash: row.expires_at for row in rows}
+
+
+def metrics(reader: Reader) -> frozenset[str]:
+    """Return the hash of the token of ``/metrics``, if there is one."""
+    kind = LoginKind.METRICS.value
+    rows = LoginModel.select().where(LoginModel.kind == kind).execute(reader.db)
+    return frozenset(row.hash for row in rows)
+
+
+def set_metrics(tx: Tx, digest: str | None) -> None:
+    """Replace the token of ``/metrics``, or with None remove it."""
+    kind = LoginKind.METRICS.value
+    LoginModel.delete().where(LoginModel.kind == kind).execute(tx.db)
+    if digest is not None:
+        insert(tx, LoginKind.METRICS, digest, _NEVER)

@@ -5,6 +5,7 @@ dead. Holding has no timer: it ends with the turn, the connection or the process
 The statements are plain SQL because ``send`` and ``recv`` are the hot path.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from pyglue.store.database import Reader, Tx
 _COLUMNS: Final = (
     "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries"
 )
+_SIDES: Final = ("sender", "recipient")
 _ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(_ORDER)}
 
@@ -172,6 +174,23 @@ def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     )
 
 
+def finish_taken(
+    tx: Tx, agent: str, holder: str, numbers: tuple[int, ...] | None
+) -> int:
+    """What ``holder`` took outside a turn is done: these, or all; return the count."""
+    cursor = tx.execute(
+        "UPDATE message SET state = 'done', done_at = ?, holder = NULL "
+        "WHERE recipient = ? AND state = 'held' AND holder = ? AND turn IS NULL "
+        "AND (? OR id IN (SELECT value FROM json_each(?)))",
+        tx.now,
+        agent,
+        holder,
+        numbers is None,
+        json.dumps(numbers or ()),
+    )
+    return int(cursor.rowcount)
+
+
 def release_turn(tx: Tx, agent: str, turn: int, *, failed: bool) -> None:
     """The turn did not end well: its messages wait again.
 
@@ -229,11 +248,42 @@ def waiting(reader: Reader | Tx, recipient: str) -> int:
     return int(row[0])
 
 
+def waits(reader: Reader, number: int) -> bool:
+    """Tell whether a message is still to be handled by its recipient."""
+    row = reader.execute(
+        "SELECT 1 FROM message WHERE id = ? AND state IN ('waiting', 'held')", number
+    ).fetchone()
+    return row is not None
+
+
+def unanswered(
+    reader: Reader, *, sender: str | None, recipient: str | None, since: float, most: int
+) -> tuple[Message, ...]:
+    """Return messages without a reply since ``since``, newest first.
+
+    ``sender`` or ``recipient`` says whose; what the hive itself sent asks for none.
+    """
+    mine, name = ("sender", sender) if sender is not None else ("recipient", recipient)
+    rows = reader.execute(
+        f"SELECT {_COLUMNS} FROM message AS m WHERE {mine} = ? AND kind = 'message' "
+        "AND sent_at >= ? AND state != 'dead' AND NOT EXISTS (SELECT 1 FROM message "
+        "AS r WHERE r.reply_to = m.id AND r.sender = m.recipient) "
+        "ORDER BY id DESC LIMIT ?",
+        name,
+        since,
+        most,
+    )
+    return tuple(_message(row) for row in rows.fetchall())
+
+
 def waiting_counts(reader: Reader) -> dict[str, int]:
     """Return how many messages wait or are held, by recipient."""
     rows = reader.execute(
-        "SELECT recipient, count(*) FROM message WHERE state IN ('waiting', 'held') "
-        "GROUP BY recipient"
+        "SELECT recipient, sum(n) FROM ("  # each half is an index of its own
+        "SELECT recipient, count(*) AS n FROM message WHERE state = 'waiting' "
+        "GROUP BY recipient UNION ALL "
+        "SELECT recipient, count(*) FROM message WHERE state = 'held' "
+        "GROUP BY recipient) GROUP BY recipient"
     )
     return {str(name): int(count) for name, count in rows.fetchall()}
 
@@ -262,11 +312,11 @@ def inbox(
     reader: Reader, recipient: str, *, unread_only: bool, limit: int
 ) -> tuple[InboxMessage, ...]:
     """Return an inbox, newest first."""
+    unread = "AND state = 'waiting'" if unread_only else ""  # takes the partial index
     rows = reader.execute(
-        f"SELECT {_COLUMNS}, state FROM message WHERE recipient = ? "
-        "AND (state = 'waiting' OR NOT ?) ORDER BY id DESC LIMIT ?",
+        f"SELECT {_COLUMNS}, state FROM message WHERE recipient = ? {unread} "
+        "ORDER BY id DESC LIMIT ?",
         recipient,
-        unread_only,
         limit,
     )
     return tuple(
@@ -286,18 +336,21 @@ def flow(
 ) -> tuple[Message, ...]:
     """Return all messages, newest first; ``text`` in any case of ASCII letters."""
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    rows = reader.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE id < ? "
-        "AND (? IS NULL OR sender = ? OR recipient = ?) AND (? IS NULL OR kind = ?) "
-        "AND (? = '%%' OR body LIKE ? ESCAPE '!') ORDER BY id DESC LIMIT ?",
-        before or 2**62,
-        agent,
-        agent,
-        agent,
-        kind,
-        kind,
-        f"%{escaped}%",
-        f"%{escaped}%",
-        limit,
+    like = f"%{escaped}%"
+    newest = (
+        f"SELECT {_COLUMNS} FROM message WHERE id < ? AND (? IS NULL OR kind = ?) "
+        "AND (? = '%%' OR body LIKE ? ESCAPE '!') {} ORDER BY id DESC LIMIT ?"
     )
+    values: tuple[object, ...] = (before or 2**62, kind, kind, like, like)
+    if agent is None:
+        rows = reader.execute(newest.format(""), *values, limit)
+    else:  # each side has an index; one OR would read the whole table
+        sent, got = (newest.format(f"AND {side} = ?") for side in _SIDES)
+        rows = reader.execute(
+            f"SELECT * FROM (SELECT * FROM ({sent}) UNION SELECT * FROM ({got})) "
+            "ORDER BY id DESC LIMIT ?",
+            *(*values, agent, limit),
+            *(*values, agent, limit),
+            limit,
+        )
     return tuple(_message(row) for row in rows.fetchall())

@@ -9,9 +9,19 @@ from typing import Final
 from peewee import SqliteDatabase
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store.migrations import m0001_initial, m0005_systems
+from pyglue.store.migrations import (
+    m0001_initial,
+    m0002_telemetry,
+    m0004_reminders,
+    m0005_systems,
+)
 
-STEPS: Final = (m0001_initial.STATEMENTS, m0005_systems.STATEMENTS)
+STEPS: Final = (
+    m0001_initial.STATEMENTS,
+    m0002_telemetry.STATEMENTS,
+    m0004_reminders.STATEMENTS,
+    m0005_systems.STATEMENTS,
+)
 
 
 def migrate(database: SqliteDatabase) -> int:

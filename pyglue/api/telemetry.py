@@ -1,0 +1,137 @@
+"""Figures of turns, the history of an agent, metrics and ports, as types.
+
+The operator's calls that carry them are declared in ``operator``. Keys of figures
+are made by ``host.telemetry`` only; ``fold_of`` says how points of one are put
+together to one point of a longer step.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, Id, Params, Result, ShortText
+
+HIVE: Final = "hive"
+"""Whose figures the hive's own are; no agent may have this name."""
+
+
+class Fold(StrEnum):
+    """What several values of one figure become."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    MAX = "max"
+
+
+_SUMS: Final = frozenset(
+    {
+        "turns",
+        "tool_calls",
+        "tokens_in",
+        "tokens_out",
+        "tokens_cache_read",
+        "tokens_cache_write",
+        "cost_usd",
+    }
+)
+_COUNTED: Final = ("exit:", "sent:", "received:", "tool:")
+
+
+def fold_of(key: str) -> Fold:
+    """Return how a figure's values are put together."""
+    if key in _SUMS or key.startswith(_COUNTED):
+        return Fold.SUM
+    return Fold.MAX if key.endswith("_max") else Fold.MEAN
+
+
+class StatsParams(Params, frozen=True):
+    """Figures from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
+
+    Without ``step`` the hive chooses one that makes a readable chart; without
+    ``agent`` and ``keys`` everything is returned.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    agent: AgentName | None = None
+    step: Annotated[int, Meta(ge=60, le=31 * 86400)] | None = None
+    keys: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
+
+
+class StatSeries(Result, frozen=True):
+    """One figure of one agent (or of ``hive``): where each step begins, its value.
+
+    Steps in which nothing was recorded are left out.
+    """
+
+    agent: str
+    key: str
+    at: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class StatsResult(Result, frozen=True):
+    """The series, by agent and key, and the step that was used."""
+
+    since: float
+    until: float
+    step: int
+    series: tuple[StatSeries, ...]
+
+
+class HistoryParams(Params, frozen=True):
+    """A page of what happened inside an agent's turns.
+
+    With ``after`` the first events after that number, else the last ones before
+    ``before``, else the last ones.
+    """
+
+    agent: AgentName
+    before: Id | None = None
+    after: Annotated[int, Meta(ge=0)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+
+
+class MetricsTokenParams(Params, frozen=True):
+    """Make the token that ``/metrics`` asks for; an older one ends.
+
+    With ``revoke`` none is made.
+    """
+
+    revoke: bool = False
+
+
+class MetricsTokenResult(Result, frozen=True):
+    """The token, shown once; empty when it was revoked."""
+
+    token: str
+
+
+class PortConflict(Params, frozen=True):
+    """An agent whose port somebody else has."""
+
+    agent: AgentName
+    reason: Annotated[str, Meta(max_length=400)]
+
+
+class AgentPortsParams(Params, frozen=True):
+    """What the dashboard could not bind; answered when ``known`` is not the newest."""
+
+    known: Annotated[int, Meta(ge=0)] = 0
+    conflicts: Annotated[tuple[PortConflict, ...], Meta(max_length=4096)] = ()
+    wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
+
+
+class AgentPort(Result, frozen=True):
+    """An agent's port on the host's loopback."""
+
+    agent: str
+    port: int
+
+
+class AgentPortsResult(Result, frozen=True):
+    """Every agent's port; ``version`` changes with them."""
+
+    version: int
+    ports: tuple[AgentPort, ...]

@@ -1,0 +1,193 @@
+"""Figures of turns: rows as they come, and buckets of ever longer steps.
+
+A row is kept for two days. With each row the buckets that it falls into are brought
+up to date in the same transaction, so a chart reads one step and never adds two up.
+Series are named once (``stats_series``), which also holds each one's count, total and
+last value: what counters and gauges need costs one small table.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.telemetry import Fold, StatSeries, fold_of
+from pyglue.store.database import Reader, Tx
+
+DAY_S: Final = 86400.0
+ROWS_KEPT_S: Final = 2 * DAY_S
+STEPS: Final = (300, 3600, 21600)
+"""Lengths of buckets in seconds; the longest two live as long as the config says."""
+SHORT_KEPT_S: Final = 8 * DAY_S
+"""How long the shortest buckets are kept: a week's chart, with a day to spare."""
+SERIES_MAX: Final = 256
+"""Most series of one agent; what a harness names cannot grow the store."""
+
+_FOLDED: Final = {Fold.SUM: "total", Fold.MEAN: "total / n", Fold.MAX: "high"}
+
+
+@dataclass(frozen=True)
+class Total:
+    """A series since the beginning, and its newest value."""
+
+    agent: str
+    key: str
+    count: int
+    total: float
+    last: float
+    last_at: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is asked for; ``step`` is a multiple of the step that it is read from."""
+
+    since: float
+    until: float
+    step: int
+    agent: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
+    """Add a row a figure; figures beyond ``SERIES_MAX`` names are left out."""
+    known = _series(tx, agent)
+    fresh = [key for key in values if key not in known]
+    if fresh:
+        room = max(0, SERIES_MAX - len(known))
+        _many(
+            tx,
+            "INSERT INTO stats_series (agent, key) VALUES (?, ?)",
+            [(agent, key) for key in fresh[:room]],
+        )
+        known = _series(tx, agent)
+    rows = [(known[key], value) for key, value in values.items() if key in known]
+    _many(
+        tx,
+        "INSERT OR REPLACE INTO stats_row (series, ts, value) VALUES (?, ?, ?)",
+        [(series, tx.now, value) for series, value in rows],
+    )
+    _many(
+        tx,
+        "INSERT INTO stats_bucket (step, series, ts, n, total, high) "
+        "VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET n = n + 1, "
+        "total = total + excluded.total, high = max(high, excluded.high)",
+        [
+            (step, series, int(tx.now // step) * step, value, value)
+            for step in STEPS
+            for series, value in rows
+        ],
+    )
+    _many(
+        tx,
+        "UPDATE stats_series SET n = n + 1, total = total + ?, last = ?, last_at = ? "
+        "WHERE id = ?",
+        [(value, value, tx.now, series) for series, value in rows],
+    )
+
+
+def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
+    """Return what was asked for, by agent and key; empty steps have no point."""
+    found = reader.execute(
+        "SELECT id, agent, key FROM stats_series WHERE (?1 IS NULL OR agent = ?1) "
+        "ORDER BY agent, key",
+        window.agent,
+    ).fetchall()
+    wanted = set(window.keys)
+    chosen = {i: (a, k) for i, a, k in found if not wanted or k in wanted}
+    points: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    for fold in Fold:
+        ids = [i for i, (_, key) in chosen.items() if fold_of(key) is fold]
+        for one, rows in itertools.groupby(
+            _points(reader, window, fold, ids), lambda row: row[0]
+        ):
+            _, at, values = zip(*rows, strict=True)
+            points[one] = (at, values)
+    return tuple(
+        StatSeries(agent=agent, key=key, at=points[i][0], values=points[i][1])
+        for i, (agent, key) in chosen.items()
+        if i in points
+    )
+
+
+def totals(reader: Reader) -> tuple[Total, ...]:
+    """Return every series in short."""
+    rows = reader.execute(
+        "SELECT agent, key, n, total, last, last_at FROM stats_series "
+        "ORDER BY agent, key"
+    )
+    return tuple(Total(*row) for row in rows.fetchall())
+
+
+def prune(tx: Tx, *, kept_s: float, most: int) -> int:
+    """Drop up to ``most`` rows and buckets that are too old; return how many."""
+    gone = _prune(tx, "stats_row", (), tx.now - ROWS_KEPT_S, most)
+    short, *others = STEPS
+    gone += _prune(
+        tx, "stats_bucket", (short,), tx.now - min(SHORT_KEPT_S, kept_s), most - gone
+    )
+    for step in others:
+        gone += _prune(tx, "stats_bucket", (step,), tx.now - kept_s, most - gone)
+    return gone
+
+
+def _prune(tx: Tx, table: str, step: tuple[int, ...], before: float, most: int) -> int:
+    """Drop what is older; each series is a range of the key: no more is read."""
+    key = "step, series, ts" if step else "series, ts"
+    cursor = tx.execute(
+        f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM stats_series "
+        f"CROSS JOIN {table} ON series = stats_series.id "
+        f"{'AND step = ?' if step else ''} AND ts < ? LIMIT ?)",
+        *step,
+        before,
+        most,
+    )
+    return max(0, int(cursor.rowcount))
+
+
+def _series(tx: Tx, agent: str) -> dict[str, int]:
+    rows = tx.execute("SELECT key, id FROM stats_series WHERE agent = ?", agent)
+    return dict(rows.fetchall())
+
+
+def _points(
+    reader: Reader, window: Window, fold: Fold, ids: Sequence[int]
+) -> list[tuple[int, float, float]]:
+    """Return series, time and value, in that order, from the longest step that fits."""
+    if not ids:
+        return []
+    base = max((step for step in STEPS if window.step % step == 0), default=0)
+    among = f"series IN ({','.join(map(str, ids))}) AND ts >= ? AND ts < ?"
+    begin = window.since // window.step * window.step
+    if base == window.step:
+        sql = (
+            f"SELECT series, ts, {_FOLDED[fold]} FROM stats_bucket "
+            f"WHERE step = {base} AND {among} ORDER BY series, ts"
+        )
+    else:
+        if base:
+            source = f"stats_bucket WHERE step = {base} AND {among}"
+            value = {
+                Fold.SUM: "sum(total)",
+                Fold.MEAN: "sum(total) / sum(n)",
+                Fold.MAX: "max(high)",
+            }[fold]
+        else:
+            source = f"stats_row WHERE {among}"
+            value = {
+                Fold.SUM: "sum(value)",
+                Fold.MEAN: "avg(value)",
+                Fold.MAX: "max(value)",
+            }[fold]
+        bucket = f"CAST(ts / {window.step} AS INTEGER) * {window.step}"
+        sql = (
+            f"SELECT series, {bucket} AS at, {value} FROM {source} "
+            "GROUP BY series, at ORDER BY series, at"
+        )
+    rows: list[tuple[int, float, float]]
+    rows = reader.execute(sql, begin, window.until).fetchall()
+    return rows
+
+
+def _many(tx: Tx, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    tx.db.connection().executemany(sql, rows)
