@@ -53,9 +53,7 @@ in
   config = {
     boot.isNspawnContainer = true;
     system.stateVersion = mkDefault "26.05";
-    nixpkgs.config.allowUnfreePredicate = mkDefault (
-      package: lib.getName package == "claude-code"
-    );
+    nixpkgs.config.allowUnfreePredicate = package: lib.getName package == "claude-code";
 
     # The host's Nix daemon is nobody's business here.
     nix.enable = mkDefault false;
@@ -64,16 +62,18 @@ in
     networking = {
       hostName = mkDefault name;
       useDHCP = mkDefault false;
-      useHostResolvConf = mkDefault false;
+      # nixpkgs sets it for every container; mkForce still undoes this.
+      useHostResolvConf = lib.mkOverride 90 false;
       # The backend's rules are on the host, where the container does not reach.
       firewall.enable = mkDefault manifest.network;
-      nameservers = mkIf manifest.network (mkDefault cfg.nameservers);
+      nameservers = mkIf manifest.network cfg.nameservers;
     };
+    services.resolved.enable = mkIf manifest.network (mkDefault true);
 
     users.users.agent = {
-      isNormalUser = true;
-      createHome = false;
+      isSystemUser = true;
       home = "/state";
+      shell = pkgs.bashInteractive;
       inherit uid;
       group = "agent";
       description = "The agent";

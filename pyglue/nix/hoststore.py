@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import Completed, describe_exit, find_program, run
 
@@ -90,7 +91,7 @@ class HostStore:
             max_output=_OUTPUT_MAX,
         )
         if done.code != 0:
-            said = done.stderr[-2000:].decode("utf-8", "replace").strip()
+            said = visible(done.stderr[-2000:].decode("utf-8", "replace"), limit=2000)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
                 f"{program} ended with {describe_exit(done.code)}: {said}",

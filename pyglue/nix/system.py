@@ -11,6 +11,7 @@ that nothing can be put in another's place. Nothing is built or fetched here.
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import stat
@@ -30,6 +31,7 @@ from pyglue.nix.hoststore import HostStore, is_derivation
 from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.process import Completed, Rlimits, run
 
+_log = logging.getLogger(__name__)
 _ENTRY: Final = "modules/hive/system.nix"
 _MEMORY_MAX: Final = 4 * 1024**3
 _FILE_MAX: Final = 256 * 1024**2
@@ -59,13 +61,18 @@ class Evaluated:
         if await asyncio.to_thread(_size, self.cache) is None:
             raise _too_much()
         await asyncio.to_thread(_only_plain_files, self.cache)
-        await self.store.call(
-            "nix",
-            [
-                *("--extra-experimental-features", "nix-command", "copy"),
-                *("--derivation", "--from", f"file://{self.cache}", self.drv),
-            ],
-        )
+        arguments = ["--extra-experimental-features", "nix-command", "copy"]
+        arguments += ["--derivation", "--from", f"file://{self.cache}", self.drv]
+        try:
+            await self.store.call("nix", arguments)
+        except HiveError as error:
+            # It names paths of this machine, and the proposer reads the answer.
+            _log.error("a system was not taken into the store: %s", error)
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                "The host's Nix store did not take the system. Ask the operator: "
+                "hived's log says why.",
+            ) from error
 
 
 class SystemEvaluator:
