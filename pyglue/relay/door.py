@@ -19,9 +19,15 @@ _GRACE_S: Final = 0.3
 class Door:
     """An open door; made by ``open_door``."""
 
-    def __init__(self, server: web.Server, listening: asyncio.Server) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        listening: asyncio.Server,
+        answering: "set[web.RequestHandler]",
+    ) -> None:
         self._server = server
         self._listening = listening
+        self._answering = answering
 
     @property
     def is_busy(self) -> bool:
@@ -31,7 +37,13 @@ class Door:
     def retire(self) -> None:
         """Take no new request; let those that run come to their end."""
         self._listening.close()
-        self._server.pre_shutdown()
+        # aiohttp stops to read a connection that waits for its next request and leaves
+        # it open: a client that keeps it alive would ask there and never be answered.
+        for connection in self._server.connections:
+            if connection in self._answering:
+                connection.close()
+            else:
+                connection.force_close()
 
     async def shut(self) -> None:
         """Cut everything off."""
@@ -44,6 +56,15 @@ async def open_door(listener: socket.socket, handler: Handler) -> Door:
 
     A request whose client is gone is cancelled.
     """
-    server = web.Server(handler, handler_cancellation=True, access_log=None)
+    answering: set[web.RequestHandler] = set()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        answering.add(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            answering.discard(request.protocol)
+
+    server = web.Server(answer, handler_cancellation=True, access_log=None)
     loop = asyncio.get_running_loop()
-    return Door(server, await loop.create_server(server, sock=listener))
+    return Door(server, await loop.create_server(server, sock=listener), answering)

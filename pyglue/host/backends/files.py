@@ -1,5 +1,6 @@
 """Put a file in place at once or not at all. Used by the backends."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -8,18 +9,24 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> bool:
     """Make ``data`` the content of ``path``; tell whether it changed.
 
     The directory is the host's own. What is there already is not written again.
+
+    Raises:
+        OSError: it could not be written; what was there is untouched.
     """
-    try:
+    with contextlib.suppress(OSError):
         if path.read_bytes() == data:
             path.chmod(mode)
             return False
-    except OSError:
-        pass
     fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.chmod(mode)
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(mode)
+        fresh.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return True
