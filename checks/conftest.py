@@ -52,6 +52,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
     "nspawn": why_not,
     "root": _root,
+    "systemd-analyze": lambda: _program("systemd-analyze", "systemd"),
 }
 
 

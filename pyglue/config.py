@@ -66,6 +66,16 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     network: bool = True
 
 
+class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an agent has whose agent.nix says nothing; None: the limit, if any."""
+
+    cost_per_day_usd: float | None = None
+    tokens_per_day: int | None = None
+    turns_per_hour: int | None = None
+    memory_max: str | None = None
+    cpu_quota: int | None = None
+
+
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds. ``drain`` is how long a deploy waits for a running turn."""
 
@@ -135,6 +145,7 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     web: WebConfig = WebConfig()
     relay: RelayConfig = RelayConfig()
     limits: OperatorLimits = OperatorLimits()
+    defaults: AgentDefaults = AgentDefaults()
     timeouts: Timeouts = Timeouts()
     messages: MessageLimits = MessageLimits()
     nixpkgs_lib: str | None = None

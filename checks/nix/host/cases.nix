@@ -1,0 +1,156 @@
+# Settings of services.hyperhive by name; expected.json has what nixpkgs' lib makes of
+# each (`python -m checks.nix.host.record --lib PATH`).
+{ lib }:
+let
+  key.apiKeyFile = "/run/secrets/anthropic-api-key";
+  # The smallest hive that is right, and these changes.
+  hive = changes: { services.hyperhive = lib.recursiveUpdate key changes; };
+  agent = name: hive { agents.${name} = { }; };
+in
+{
+  disabled.services.hyperhive.enable = lib.mkForce false;
+  smallest = hive { };
+  everything = hive {
+    stateDir = "/srv/hive";
+    operators = [ "alice" "bob" ];
+    upstreamUrl = "https://gateway.example.org";
+    revision = "0123abc";
+    healthTimeout = 180;
+    drainTimeout = 30;
+    evaluationTimeout = 60;
+    buildTimeout = 600;
+    approvalExpiryDays = 3;
+    retention = {
+      messagesDays = 1;
+      historyDays = 2;
+      statsDays = 3;
+      eventsDays = 4;
+    };
+    ids = {
+      operators = 57000;
+      agent = 57001;
+      web = 57002;
+      relay = 57003;
+    };
+    dashboard = {
+      listenAddress = "192.0.2.10";
+      port = 443;
+      externalUrl = "https://hive.example.org";
+      trustedHosts = [ "hive.example.org" ];
+      trustedProxies = [ "192.0.2.1" "2001:db8::1" ];
+      tls.certFile = "/var/lib/acme/hive/fullchain.pem";
+      tls.keyFile = "/var/lib/acme/hive/key.pem";
+      openFirewall = true;
+      agentPorts = false;
+      terminal = false;
+    };
+    agents = {
+      manager.source = "/nix/store/33333333333333333333333333333333-manager";
+      alice.source = "/nix/store/44444444444444444444444444444444-alice";
+      bob = { };
+    };
+    containerModules = [ "/nix/store/55555555555555555555555555555555-every.nix" ];
+    networkRanges = [ "10.99.0.0/20" "10.98.0.0/20" ];
+    limits = {
+      models = [ "haiku" "sonnet" ];
+      costPerDay = 10;
+      tokensPerDay = 5000000;
+      turnsPerHour = 60;
+      memoryMax = "2G";
+      cpuQuota = 200;
+      mcpCommands = [ "mcp-server-sqlite" ];
+      network = true;
+    };
+    defaults = {
+      costPerDay = 2.5;
+      tokensPerDay = 1000000;
+      turnsPerHour = 30;
+      memoryMax = "1024M";
+      cpuQuota = 100;
+    };
+  };
+  tls = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.tls.keyFile = "/k.pem";
+  };
+  ipv6 = hive { dashboard.listenAddress = "::1"; };
+  behind-proxy = hive {
+    dashboard.listenAddress = "192.0.2.10";
+    dashboard.trustedProxies = [ "192.0.2.1" ];
+  };
+  default-equals-limit = hive {
+    limits.memoryMax = "1G";
+    defaults.memoryMax = "1024M";
+  };
+
+  # warnings
+  warn-clear = hive { dashboard.listenAddress = "0.0.0.0"; };
+  warn-users = hive { privateUsers = "1966080"; };
+  warn-firewall = hive { dashboard.openFirewall = true; };
+
+  # assertions
+  bad-agent-name = agent "Alice";
+  bad-agent-long = agent "abcdefghij";
+  bad-agent-dash = agent "alice-";
+  bad-agent-reserved = agent "hive";
+  bad-agent-clash = agent "alice" // { containers.h-alice = { }; };
+  bad-no-key.services.hyperhive = { };
+  bad-key-in-store = hive { apiKeyFile = "${builtins.storeDir}/44444444444444444444444444444444-key"; };
+  bad-tls-key-in-store = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.tls.keyFile = "${builtins.storeDir}/44444444444444444444444444444444-key";
+  };
+  bad-tls-cert-alone = hive { dashboard.tls.certFile = "/c.pem"; };
+  bad-tls-key-alone = hive { dashboard.tls.keyFile = "/k.pem"; };
+  bad-tls-url = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.tls.keyFile = "/k.pem";
+    dashboard.externalUrl = "http://hive.example.org";
+  };
+  bad-default-memory = hive {
+    limits.memoryMax = "1G";
+    defaults.memoryMax = "1025M";
+  };
+  bad-default-cpu = hive {
+    limits.cpuQuota = 100;
+    defaults.cpuQuota = 101;
+  };
+  bad-default-cost = hive {
+    limits.costPerDay = 1;
+    defaults.costPerDay = 1.5;
+  };
+  bad-default-tokens = hive {
+    limits.tokensPerDay = 1;
+    defaults.tokensPerDay = 2;
+  };
+  bad-default-turns = hive {
+    limits.turnsPerHour = 1;
+    defaults.turnsPerHour = 2;
+  };
+  bad-ids = hive { ids.web = 58003; };
+  bad-upstream = hive { upstreamUrl = "http://gateway.example.org"; };
+  bad-no-nftables = hive { limits.network = true; } // {
+    networking.nftables.enable = false;
+  };
+  bad-no-containers = hive { } // { boot.enableContainers = false; };
+  bad-in-container = hive { } // { boot.isContainer = true; };
+
+  # values that no option takes
+  type-port-zero = hive { dashboard.port = 0; };
+  type-port-high = hive { dashboard.port = 65536; };
+  type-port-text = hive { dashboard.port = "443"; };
+  type-memory = hive { limits.memoryMax = "2 GB"; };
+  type-users = hive { privateUsers = "no"; };
+  type-users-flag = hive { privateUsers = "pick --bind=/:/host"; };
+  type-state = hive { stateDir = "/var/lib/hy per:hive"; };
+  type-state-relative = hive { stateDir = "var/lib/hive"; };
+  type-address = hive { dashboard.listenAddress = "localhost; rm"; };
+  type-url = hive { dashboard.externalUrl = "https://hive.example.org/path"; };
+  type-uid = hive { ids.agent = 65534; };
+  type-cost = hive { limits.costPerDay = 0; };
+  type-range = hive { networkRanges = [ "10.0.0.0/8 } accept" ]; };
+  type-ranges-empty = hive { networkRanges = [ ]; };
+  type-days = hive { retention.statsDays = 0; };
+  type-source = hive { agents.alice.source = "agents/alice"; };
+  type-unknown = hive { dashboard.prot = 1; };
+}

@@ -1,0 +1,68 @@
+"""Record what nixpkgs' own lib makes of every case of the host module.
+
+``python -m checks.nix.host.record --lib PATH`` (PATH: the `lib` directory of a nixpkgs)
+writes expected.json. Run it by hand when the module or a case changes, and review the
+diff. The tests then need no nixpkgs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from checks.nix import outcome
+
+HERE: Final = Path(__file__).resolve().parent
+EXPECTED: Final = HERE / "expected.json"
+
+
+def names() -> list[str]:
+    """Return the names of all cases, sorted."""
+    file = HERE / "cases.nix"
+    expression = (
+        f"builtins.attrNames (import {file} {{ lib = import {outcome.LITE}; }})"
+    )
+    done = subprocess.run(
+        [
+            *("nix-instantiate", "--eval", "--strict", "--json"),
+            *("--store", "dummy://", "--expr", expression),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def evaluate(case: str, lib: Path | None = None) -> dict[str, Any]:
+    """Evaluate the host module under one case's settings."""
+    return outcome.run(HERE / "evaluate.nix", ["--argstr", "case", case], lib)
+
+
+def evaluate_all(lib: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Evaluate every case, some side by side."""
+    cases = names()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda case: evaluate(case, lib), cases)
+        return dict(zip(cases, found, strict=True))
+
+
+def main() -> int:
+    """Record every case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--lib", type=Path, required=True, help="nixpkgs' lib directory"
+    )
+    found = evaluate_all(parser.parse_args().lib.resolve())
+    text = json.dumps(found, indent=1, sort_keys=True)
+    EXPECTED.write_text(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

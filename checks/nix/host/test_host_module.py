@@ -1,0 +1,272 @@
+"""services.hyperhive against stand-ins for NixOS: config file, units, refusals.
+
+With HIVE_NIXPKGS_LIB set to a nixpkgs' `lib` directory, the recorded answers are also
+compared with that lib.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from checks.nix import outcome
+from checks.nix.host import record
+from checks.nix.test_corpus import lib_id, libs
+from pyglue import config as hive_config
+from pyglue import names
+from pyglue.config import HiveConfig
+
+pytestmark = pytest.mark.needs("nix")
+
+EXPECTED: Final[dict[str, Any]] = json.loads(record.EXPECTED.read_text())
+GOOD: Final = ("smallest", "everything", "tls", "ipv6", "behind-proxy")
+MOST: Final = {"hived": 5.0, "hive-web": 2.0, "hive-relay": 2.0}
+
+
+@pytest.mark.parametrize("lib", libs(), ids=lib_id)
+def test_every_case_comes_out_as_recorded(lib: Path | None) -> None:
+    found = record.evaluate_all(lib)
+    assert found.keys() == EXPECTED.keys()
+    assert {n: found[n] for n in found if found[n] != EXPECTED[n]} == {}
+
+
+def test_every_case_is_what_its_name_says() -> None:
+    for name, case in EXPECTED.items():
+        kind = name.partition("-")[0]
+        assert ("error" in case) == (kind == "type"), name
+        if kind != "type":
+            assert len(case["failed"]) == (kind == "bad"), name
+            assert len(case["warnings"]) == (kind == "warn"), name
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("bad-agent-name", "not an agent's name"),
+        ("bad-agent-long", "1 to 9 characters"),
+        ("bad-agent-dash", "not ending in '-'"),
+        ("bad-agent-reserved", "reserved"),
+        ("bad-agent-clash", "containers.h-alice"),
+        ("bad-no-key", "apiKeyFile is not set"),
+        ("bad-key-in-store", "apiKeyFile is in the Nix store"),
+        ("bad-tls-key-in-store", "dashboard.tls.keyFile is in the Nix store"),
+        ("bad-tls-cert-alone", "both certFile and keyFile"),
+        ("bad-tls-key-alone", "both certFile and keyFile"),
+        ("bad-tls-url", "Begin it with https://"),
+        ("bad-default-memory", "defaults.memoryMax (1025M) is more than"),
+        ("bad-default-cpu", "limits.cpuQuota (100)"),
+        ("bad-default-cost", "defaults.costPerDay (1.5)"),
+        ("bad-default-tokens", "limits.tokensPerDay (1)"),
+        ("bad-default-turns", "limits.turnsPerHour (1)"),
+        ("bad-ids", "different numbers"),
+        ("bad-upstream", "must begin with https://"),
+        ("bad-no-nftables", "networking.nftables.enable = true"),
+        ("bad-no-containers", "boot.enableContainers = true"),
+        ("bad-in-container", "cannot run in one"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_to_do(case: str, says: str) -> None:
+    assert says in EXPECTED[case]["failed"][0]
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("warn-clear", "without TLS and without a proxy"),
+        ("warn-users", 'is not "pick"'),
+        ("warn-firewall", "openFirewall opens a port"),
+    ],
+)
+def test_what_is_allowed_but_risky_is_warned_of(case: str, says: str) -> None:
+    assert says in EXPECTED[case]["warnings"][0]
+
+
+def test_names_are_judged_as_in_python() -> None:
+    text = (outcome.ROOT / "modules/host/checks.nix").read_text()
+    block = text.partition("reserved = [")[2].partition("]")[0]
+    listed = set(re.findall(r'"([a-z]+)"', block))
+    assert listed == set(names.RESERVED) - {names.MANAGER}
+
+
+def load(tmp_path: Path, case: str) -> HiveConfig:
+    """Return what the daemons read of the file that a case generates."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(EXPECTED[case]["settings"]))
+    return hive_config.load(file)
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_the_daemons_read_the_generated_file(tmp_path: Path, case: str) -> None:
+    assert load(tmp_path, case).backend == "nixos-container"
+
+
+def test_the_generated_file_says_what_the_options_say(tmp_path: Path) -> None:
+    config = load(tmp_path, "everything")
+    assert config.operators_gid == 57000
+    assert config.ids is not None and config.ids.agent == 57001
+    assert config.web.external_url == "https://hive.example.org"
+    assert config.web.trusted_proxies == ("192.0.2.1", "2001:db8::1")
+    assert not config.web.terminal and not config.web.agent_ports
+    assert config.limits.memory_max == "2G" and config.limits.network
+    assert config.defaults.cost_per_day_usd == 2.5
+    assert config.timeouts.health_s == 180
+    assert config.timeouts.approval_expires_s == 3 * 86400
+    assert config.retention.stats_days == 3
+    sources = {agent.name: agent.source for agent in config.agents}
+    assert sources.keys() == {"alice", "bob", "manager"}
+    assert sources["bob"] is None and "-alice" in str(sources["alice"])
+    assert config.nixos is not None
+    assert config.nixos.network_ranges == ("10.99.0.0/20", "10.98.0.0/20")
+    assert config.nixos.build_s == 600
+
+
+def test_nothing_of_the_configuration_is_lost(tmp_path: Path) -> None:
+    """The module writes every field but these, which a host has no say in."""
+    left = {"timeouts.stop_s", "timeouts.evaluate_s", "nixos.build_sandbox"}
+    written = set(paths(EXPECTED["everything"]["settings"]))
+    config = json.loads(hive_config.dump(load(tmp_path, "everything")))
+    fields = {path for path in paths(config) if path.split(".")[0] != "messages"}
+    assert fields - written == left
+
+
+def paths(value: dict[str, Any], above: str = "") -> list[str]:
+    """Return the dotted paths of what is no object."""
+    found = []
+    for name, inner in value.items():
+        here = f"{above}{name}"
+        if isinstance(inner, dict):
+            found += paths(inner, f"{here}.")
+        else:
+            found.append(here)
+    return found
+
+
+def test_no_agent_is_lost_that_is_always_there(tmp_path: Path) -> None:
+    assert [agent.name for agent in load(tmp_path, "smallest").agents] == ["manager"]
+
+
+def test_secrets_go_to_one_unit_each_and_into_no_file() -> None:
+    case = EXPECTED["everything"]
+    assert "/run/secrets" not in json.dumps(case["settings"])
+    services = case["services"]
+    credentials = {
+        n: s["serviceConfig"].get("LoadCredential") for n, s in services.items()
+    }
+    assert credentials["hive-relay"] == ["api-key:/run/secrets/anthropic-api-key"]
+    assert not credentials["hived"]
+    assert [line.partition(":")[0] for line in credentials["hive-web"]] == [
+        "tls-cert",
+        "tls-key",
+    ]
+    assert (
+        EXPECTED["smallest"]["services"]["hive-web"]["serviceConfig"]["LoadCredential"]
+        == []
+    )
+
+
+def test_only_hived_is_root_and_it_has_no_network() -> None:
+    services = EXPECTED["smallest"]["services"]
+    assert "User" not in services["hived"]["serviceConfig"]
+    assert services["hived"]["serviceConfig"]["PrivateNetwork"] is True
+    for name in ("hive-web", "hive-relay"):
+        settings = services[name]["serviceConfig"]
+        assert settings["User"] == name
+        assert settings["CapabilityBoundingSet"] == ""
+    assert (
+        "AF_INET" not in services["hived"]["serviceConfig"]["RestrictAddressFamilies"]
+    )
+
+
+def test_a_restart_keeps_containers_and_their_sockets() -> None:
+    settings = EXPECTED["smallest"]["services"]["hived"]["serviceConfig"]
+    assert settings["RuntimeDirectoryPreserve"] is True
+    assert settings["KillMode"] == "mixed"
+    assert settings["Type"] == "notify" and settings["WatchdogSec"] > 0
+
+
+def test_the_agents_directory_is_mounted_without_devices_and_setuid() -> None:
+    (mount,) = EXPECTED["everything"]["mounts"]
+    assert mount["what"] == mount["where"] == "/srv/hive/agents"
+    assert mount["options"] == "bind,nosuid,nodev"
+    hived = EXPECTED["everything"]["services"]["hived"]
+    assert hived["unitConfig"]["RequiresMountsFor"] == ["/srv/hive/agents"]
+    assert "d /srv/hive 0700 root root -" in EXPECTED["everything"]["tmpfiles"]["rules"]
+
+
+def test_operators_and_hive_web_share_the_socket_and_nobody_else() -> None:
+    users = EXPECTED["everything"]["users"]
+    group = users["groups"]["hive-operators"]
+    assert group == {"gid": 57000, "members": ["alice", "bob", "hive-web"]}
+    assert users["users"]["hive-agent"]["uid"] == 57001
+    assert EXPECTED["everything"]["packages"] == ["hyperhive"]
+
+
+def test_without_agents_that_may_have_one_the_network_stays_as_it_is() -> None:
+    networking = EXPECTED["smallest"]["networking"]
+    assert not networking["nat"]["enable"] and not networking["nftables"]["enable"]
+    assert networking["nftables"]["tables"] == {}
+    assert networking["firewall"]["allowedTCPPorts"] == []
+
+
+def test_an_agent_with_a_network_reaches_the_internet_alone() -> None:
+    networking = EXPECTED["everything"]["networking"]
+    assert networking["nat"] == {
+        "enable": True,
+        "internalIPs": ["10.99.0.0/20", "10.98.0.0/20"],
+    }
+    rules = networking["nftables"]["tables"]["hyperhive"]["content"]
+    for closed in ("10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16", "172.16.0.0/12"):
+        assert closed in rules
+    assert 'iifname "ve-h-*" ct state != { established, related } drop' in rules
+    assert 'iifname "ve-h-*" oifname "ve-*" drop' in rules
+    assert "meta nfproto ipv6 drop" in rules
+
+
+def unit_text(service: dict[str, Any]) -> str:
+    """Write a service as NixOS would."""
+    lines = ["[Unit]", f"Description={service['description']}"]
+    sections = {"Service": service["serviceConfig"], "Unit": service["unitConfig"]}
+    for name, settings in sections.items():
+        lines.append(f"[{name}]")
+        for key, value in settings.items():
+            for item in value if isinstance(value, list) else [value]:
+                text = str(item).lower() if isinstance(item, bool) else item
+                lines.append(f"{key}={text}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize("case", ["smallest", "everything"])
+@pytest.mark.parametrize("name", MOST)
+def test_a_unit_is_hardened(tmp_path: Path, case: str, name: str) -> None:
+    file = tmp_path / f"{name}.service"
+    file.write_text(unit_text(EXPECTED[case]["services"][name]))
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stdout
+    print(f"{name} ({case}): exposure {found[1]}, at most {MOST[name]}")
+    assert float(found[1]) <= MOST[name], done.stdout
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize("name", MOST)
+def test_systemd_knows_every_setting(tmp_path: Path, name: str) -> None:
+    text = unit_text(EXPECTED["everything"]["services"][name])
+    file = tmp_path / f"{name}.service"
+    file.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    about = [line for line in done.stderr.splitlines() if str(file) in line]
+    assert about == []

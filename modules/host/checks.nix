@@ -1,0 +1,99 @@
+# What the types of the options cannot say: each wrong setting with what to do.
+{ config, lib, ... }:
+let
+  cfg = config.services.hyperhive;
+  web = cfg.dashboard;
+  t = import ./types.nix { inherit lib; };
+
+  option = name: "services.hyperhive.${name}";
+  inStore = path: path != null && lib.hasPrefix "${builtins.storeDir}/" (toString path);
+  isSet = path: path != null && toString path != "";
+
+  require = assertion: message: { inherit assertion message; };
+
+  secret =
+    name: path:
+    require (!inStore path) "${option name} is in the Nix store, where everybody can read it. Name a file outside, such as \"/run/secrets/NAME\", in quotes.";
+
+  # The rules of pyglue/names.py.
+  reserved = [
+    "all"
+    "hive"
+    "operator"
+    "system"
+  ];
+  names = lib.attrNames cfg.agents;
+  agent = name: [
+    (require (
+      builtins.match "[a-z][a-z0-9-]{0,8}" name != null && !lib.hasSuffix "-" name
+    ) "${option "agents"}.${name}: this is not an agent's name. Use 1 to 9 characters: a lower-case letter, then lower-case letters, digits and '-', not ending in '-'.")
+    (require (
+      !lib.elem name reserved
+    ) "${option "agents"}.${name}: this name is reserved for the hive itself. Choose another.")
+    (require (
+      !(config.containers ? "h-${name}")
+    ) "${option "agents"}.${name}: its container is called h-${name}, and containers.h-${name} is declared too. Rename one of them.")
+  ];
+
+  shown = value: if builtins.isString value then value else builtins.toJSON value;
+  amount = value: if builtins.isString value then t.bytes value else value;
+  within =
+    name:
+    let
+      limit = cfg.limits.${name};
+      default = cfg.defaults.${name};
+    in
+    require (
+      limit == null || default == null || amount default <= amount limit
+    ) "${option "defaults.${name}"} (${shown default}) is more than ${option "limits.${name}"} (${shown limit}). Lower the default or raise the limit.";
+
+  ids = lib.attrValues cfg.ids;
+  loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
+in
+{
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      (require (isSet cfg.apiKeyFile) "${option "apiKeyFile"} is not set. Put the API key into a file that only root can read, outside the Nix store, and name it there.")
+      (secret "apiKeyFile" cfg.apiKeyFile)
+      (secret "dashboard.tls.keyFile" web.tls.keyFile)
+      (require (
+        (web.tls.certFile == null) == (web.tls.keyFile == null)
+      ) "${option "dashboard.tls"} needs both certFile and keyFile, or neither.")
+      (require (
+        web.tls.certFile == null || lib.hasPrefix "https://" web.externalUrl
+      ) "${option "dashboard.externalUrl"} begins with http:// although dashboard.tls is set. Begin it with https://.")
+      (require (
+        lib.allUnique ids
+      ) "${option "ids"}: operators, agent, web and relay must be different numbers; otherwise one could act as another.")
+      (require (
+        lib.hasPrefix "https://" cfg.upstreamUrl || lib.hasPrefix "http://127.0.0.1" cfg.upstreamUrl
+      ) "${option "upstreamUrl"} must begin with https:// (or be http://127.0.0.1…): the API key is sent there.")
+      (require (
+        !cfg.limits.network || config.networking.nftables.enable
+      ) "${option "limits.network"} needs networking.nftables.enable = true: without it nothing keeps containers from this host and its network.")
+      (require config.boot.enableContainers "services.hyperhive runs agents as NixOS containers: set boot.enableContainers = true.")
+      (require (
+        !config.boot.isContainer or false
+      ) "services.hyperhive starts containers and cannot run in one.")
+    ]
+    ++ map within [
+      "costPerDay"
+      "tokensPerDay"
+      "turnsPerHour"
+      "memoryMax"
+      "cpuQuota"
+    ]
+    ++ lib.concatMap agent names;
+
+    warnings =
+      lib.optional (
+        !loopback && web.tls.certFile == null && web.trustedProxies == [ ]
+      ) "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS and without a proxy: whoever sees that network can take over an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
+      ++ lib.optional (
+        cfg.privateUsers != "pick"
+      ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of users, so what breaks out of one is not held back from the others."
+      ++ lib.optional (
+        web.openFirewall && loopback
+      ) "services.hyperhive.dashboard.openFirewall opens a port on which only this machine is listened to. Set dashboard.listenAddress, or leave the firewall closed.";
+  };
+}

@@ -1,0 +1,96 @@
+# The ONE file that the daemons read. Field by field what pyglue/config.py declares; a
+# test decodes it with that. Secrets are not in it, only where systemd puts them.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.hyperhive;
+  web = cfg.dashboard;
+
+  shared = group: {
+    cost_per_day_usd = group.costPerDay;
+    tokens_per_day = group.tokensPerDay;
+    turns_per_hour = group.turnsPerHour;
+    memory_max = group.memoryMax;
+    cpu_quota = group.cpuQuota;
+  };
+
+  day = 86400;
+  tls = web.tls.certFile != null;
+in
+{
+  options.services.hyperhive = {
+    settings = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "What is in the daemons' config file.";
+    };
+    configFile = mkOption {
+      type = types.path;
+      internal = true;
+      readOnly = true;
+      description = "The daemons' config file.";
+    };
+  };
+
+  config.services.hyperhive = {
+    configFile = pkgs.writeText "hyperhive.json" (builtins.toJSON cfg.settings);
+    settings = {
+      state_dir = cfg.stateDir;
+      runtime_dir = "/run/hyperhive";
+      backend = "nixos-container";
+      ids = {
+        inherit (cfg.ids) agent web relay;
+      };
+      operators_gid = cfg.ids.operators;
+      web = {
+        host = web.listenAddress;
+        inherit (web) port;
+        external_url = web.externalUrl;
+        trusted_hosts = web.trustedHosts;
+        tls_cert = if tls then "/run/credentials/hive-web.service/tls-cert" else null;
+        tls_key = if tls then "/run/credentials/hive-web.service/tls-key" else null;
+        trusted_proxies = web.trustedProxies;
+        agent_ports = web.agentPorts;
+        inherit (web) terminal;
+      };
+      relay = {
+        upstream_url = cfg.upstreamUrl;
+        api_key_file = "/run/credentials/hive-relay.service/api-key";
+        scripted = false;
+      };
+      limits = shared cfg.limits // {
+        inherit (cfg.limits) models network;
+        mcp_commands = cfg.limits.mcpCommands;
+      };
+      defaults = shared cfg.defaults;
+      timeouts = {
+        health_s = cfg.healthTimeout;
+        drain_s = cfg.drainTimeout;
+        approval_expires_s = cfg.approvalExpiryDays * day;
+      };
+      retention = {
+        messages_days = cfg.retention.messagesDays;
+        history_days = cfg.retention.historyDays;
+        stats_days = cfg.retention.statsDays;
+        events_days = cfg.retention.eventsDays;
+      };
+      nixpkgs_lib = "${cfg.nixpkgs}/lib";
+      agents = lib.mapAttrsToList (name: agent: {
+        inherit name;
+        source = if agent.source == null then null else "${agent.source}";
+      }) ({ manager.source = null; } // cfg.agents);
+      nixos = {
+        nixpkgs = "${cfg.nixpkgs}";
+        framework = "${cfg.framework}";
+        inherit (cfg) revision;
+        inherit (pkgs.stdenv.hostPlatform) system;
+        modules = map (module: "${module}") cfg.containerModules;
+        private_users = cfg.privateUsers;
+        evaluate_s = cfg.evaluationTimeout;
+        build_s = cfg.buildTimeout;
+        network_ranges = cfg.networkRanges;
+      };
+    };
+  };
+}

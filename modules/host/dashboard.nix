@@ -1,0 +1,96 @@
+# The dashboard: where it listens, what it is called, and who may come between.
+{ config, lib, ... }:
+let
+  inherit (lib) literalExpression mkOption types;
+  t = import ./types.nix { inherit lib; };
+  cfg = config.services.hyperhive.dashboard;
+  shown = if lib.hasInfix ":" cfg.listenAddress then "[${cfg.listenAddress}]" else cfg.listenAddress;
+in
+{
+  options.services.hyperhive.dashboard = {
+    listenAddress = mkOption {
+      type = t.address;
+      default = "127.0.0.1";
+      example = "192.0.2.10";
+      description = ''
+        Address that the dashboard listens on. For any but loopback use `tls` or a proxy:
+        otherwise sessions cross the network in the clear.
+      '';
+    };
+    port = mkOption {
+      type = t.port;
+      default = 7000;
+      example = 443;
+      description = "Port that the dashboard listens on.";
+    };
+    externalUrl = mkOption {
+      type = types.strMatching "https?://[A-Za-z0-9.:_-]+|https?://\\[[0-9A-Fa-f:.]+](:[0-9]+)?";
+      default = "${if cfg.tls.certFile == null then "http" else "https"}://${shown}:${toString cfg.port}";
+      defaultText = literalExpression ''"http(s)://''${listenAddress}:''${port}"'';
+      example = "https://hive.example.org";
+      description = ''
+        The address in the operator's browser, without a path. With https cookies are
+        marked as secure; `hive login` prints links to it.
+      '';
+    };
+    trustedHosts = mkOption {
+      type = types.listOf types.str;
+      default = [
+        "127.0.0.1"
+        "localhost"
+      ];
+      example = [ "hive.example.org" ];
+      description = ''
+        Host names that the dashboard answers to, besides that of `externalUrl`; any other
+        is refused, because another site's name may be made to point here.
+      '';
+    };
+    trustedProxies = mkOption {
+      type = types.listOf t.address;
+      default = [ ];
+      example = [ "127.0.0.1" ];
+      description = ''
+        Addresses of reverse proxies. Only what comes from them may say by
+        `X-Forwarded-For` and `X-Forwarded-Proto` who asks and how.
+      '';
+    };
+    tls = {
+      certFile = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/var/lib/acme/hive.example.org/fullchain.pem";
+        description = ''
+          File with the certificate and its chain: the dashboard speaks https. Read when
+          `hive-web` starts, so restart that unit when the certificate is renewed.
+        '';
+      };
+      keyFile = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/var/lib/acme/hive.example.org/key.pem";
+        description = ''
+          File with the certificate's key, outside the Nix store. systemd hands it to
+          `hive-web`; the file may be readable by root only.
+        '';
+      };
+    };
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether to open the dashboard's port in the firewall.";
+    };
+    agentPorts = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether each agent also has a port on loopback that leads to its page.";
+    };
+    terminal = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether operators may open a terminal in an agent's container.";
+    };
+  };
+}

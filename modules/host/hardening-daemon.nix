@@ -1,0 +1,18 @@
+# For hive-web and hive-relay, which start no program and touch no file of anybody's.
+import ./hardening.nix
+// {
+  AmbientCapabilities = "";
+  CapabilityBoundingSet = "";
+  KeyringMode = "private";
+  MemoryDenyWriteExecute = true;
+  PrivateUsers = true;
+  ProcSubset = "pid";
+  ProtectKernelLogs = true;
+  ProtectKernelTunables = true;
+  ProtectProc = "invisible";
+  RestrictNamespaces = true;
+  SystemCallFilter = [
+    "@system-service"
+    "~@privileged @resources"
+  ];
+}

@@ -1,0 +1,19 @@
+# What all three units have; each unit adds, and says why where it takes less.
+{
+  LockPersonality = true;
+  NoNewPrivileges = true;
+  PrivateDevices = true;
+  PrivateTmp = true;
+  ProtectClock = true;
+  ProtectControlGroups = true;
+  ProtectHome = true;
+  ProtectHostname = true;
+  ProtectKernelModules = true;
+  ProtectSystem = "strict";
+  RemoveIPC = true;
+  RestrictRealtime = true;
+  RestrictSUIDSGID = true;
+  SystemCallArchitectures = "native";
+  SystemCallErrorNumber = "EPERM";
+  UMask = "0077";
+}

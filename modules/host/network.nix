@@ -1,0 +1,60 @@
+# For agents with a network: addresses are translated, and packets from a container go
+# to the internet and nowhere else. The table stands before NixOS's own firewall, which
+# can refuse more but not allow what is dropped here.
+{ config, lib, ... }:
+let
+  cfg = config.services.hyperhive;
+  interfaces = "\"ve-h-*\"";
+  ranges = lib.concatStringsSep ", " cfg.networkRanges;
+
+  # This network, private, shared (RFC 6598), loopback, link-local (where clouds keep
+  # their metadata), protocol and test ranges, multicast, reserved.
+  closed4 = [
+    "0.0.0.0/8"
+    "10.0.0.0/8"
+    "100.64.0.0/10"
+    "127.0.0.0/8"
+    "169.254.0.0/16"
+    "172.16.0.0/12"
+    "192.0.0.0/24"
+    "192.0.2.0/24"
+    "192.88.99.0/24"
+    "192.168.0.0/16"
+    "198.18.0.0/15"
+    "198.51.100.0/24"
+    "203.0.113.0/24"
+    "224.0.0.0/3"
+  ];
+in
+{
+  config = lib.mkIf (cfg.enable && cfg.limits.network) {
+    networking.nat = {
+      enable = true;
+      internalIPs = cfg.networkRanges;
+    };
+    networking.nftables.enable = lib.mkDefault true;
+    networking.nftables.tables.hyperhive = {
+      family = "inet";
+      content = ''
+        chain input {
+          type filter hook input priority filter - 10; policy accept;
+          # Nothing on this host is an agent's to call. Answers to what the host began pass.
+          iifname ${interfaces} ct state != { established, related } drop
+        }
+        chain forward {
+          type filter hook forward priority filter - 10; policy accept;
+          # Nobody calls into a container, other containers least.
+          oifname ${interfaces} ct state != { established, related } drop
+          iifname ${interfaces} oifname "ve-*" drop
+          iifname ${interfaces} oifname "vb-*" drop
+          # Containers have no IPv6 address: what comes is made up, and leads to
+          # link-local and unique-local neighbours at best.
+          iifname ${interfaces} meta nfproto ipv6 drop
+          # Only under their own addresses.
+          iifname ${interfaces} ip saddr != { ${ranges} } drop
+          iifname ${interfaces} ip daddr { ${lib.concatStringsSep ", " closed4} } drop
+        }
+      '';
+    };
+  };
+}

@@ -1,0 +1,51 @@
+# hive-relay: the one process that has the API key, and a way out to use it.
+{ config, lib, ... }:
+let
+  cfg = config.services.hyperhive;
+in
+{
+  config = lib.mkIf cfg.enable {
+    systemd.services.hive-relay = {
+      description = "hyperhive: the way to the model";
+      wantedBy = [ "multi-user.target" ];
+      wants = [
+        "hived.service"
+        "network-online.target"
+      ];
+      after = [
+        "hived.service"
+        "network-online.target"
+        "nss-lookup.target"
+      ];
+      path = [ ];
+      serviceConfig = import ./hardening-daemon.nix // {
+        ExecStart = "${cfg.package}/bin/hive-relay --config ${cfg.configFile}";
+        Type = "notify";
+        NotifyAccess = "main";
+        # Ready once hived knows it, however long that takes.
+        TimeoutStartSec = "infinity";
+        User = "hive-relay";
+        Group = "hive-relay";
+        Restart = "always";
+        RestartSec = 1;
+        TimeoutStopSec = 10;
+        LoadCredential = [ "api-key:${toString cfg.apiKeyFile}" ];
+        # The model's address is looked up, so which addresses it calls is not known
+        # here: IPAddressDeny stays off. NETLINK: the C library asks which kinds of
+        # address this host has.
+        RestrictAddressFamilies = [
+          "AF_UNIX"
+          "AF_INET"
+          "AF_INET6"
+          "AF_NETLINK"
+        ];
+        # Of the hive: its two sockets, and model.sock of each agent, which hived hands
+        # over as descriptors.
+        InaccessiblePaths = [
+          "-/run/hyperhive/agents"
+          "-${cfg.stateDir}"
+        ];
+      };
+    };
+  };
+}

@@ -1,0 +1,33 @@
+# Directories that must be there before hived is, and the mount of agents/ onto itself:
+# containers write there, and a set-user-id file or a device of theirs means nothing.
+{ config, lib, ... }:
+let
+  cfg = config.services.hyperhive;
+  agents = "${cfg.stateDir}/agents";
+  # Outside every range that a container's users are mapped to (pyglue/host/rooms.py).
+  unmapped = toString 2147483632;
+in
+{
+  config = lib.mkIf cfg.enable {
+    systemd.tmpfiles.rules = [
+      "d ${cfg.stateDir} 0700 root root -"
+      "d ${agents} 0755 ${unmapped} ${unmapped} -"
+      # hived may write in these, and could not make them in a read-only /etc and /nix.
+      "d /etc/nixos-containers 0755 root root -"
+      "d /var/lib/nixos-containers 0700 root root -"
+      "d /nix/var/nix/profiles/per-container 0755 root root -"
+      "d /nix/var/nix/gcroots/per-container 0755 root root -"
+    ];
+    systemd.mounts = [
+      {
+        description = "What hyperhive's agents may write, without devices or set-user-id";
+        what = agents;
+        where = agents;
+        type = "none";
+        options = "bind,nosuid,nodev";
+        after = [ "systemd-tmpfiles-setup.service" ];
+        requires = [ "systemd-tmpfiles-setup.service" ];
+      }
+    ];
+  };
+}

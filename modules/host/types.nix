@@ -1,0 +1,30 @@
+# Types that several options share. Sizes are powers of 1024, as in an agent.nix.
+{ lib }:
+let
+  inherit (lib) types;
+
+  factor = {
+    K = 1024;
+    M = 1024 * 1024;
+    G = 1024 * 1024 * 1024;
+    T = 1024 * 1024 * 1024 * 1024;
+  };
+in
+{
+  size = types.strMatching "[1-9][0-9]{0,8}[KMGT]";
+
+  # A size in bytes.
+  bytes =
+    size:
+    lib.toInt (builtins.substring 0 (builtins.stringLength size - 1) size)
+    * factor.${builtins.substring (builtins.stringLength size - 1) 1 size};
+
+  # systemd, nspawn and a shell read such a path as nothing but itself.
+  directory = types.strMatching "/[A-Za-z0-9_.+/-]*[A-Za-z0-9_.+-]";
+  word = types.strMatching "[A-Za-z0-9_.+-]+";
+  address = types.strMatching "[0-9A-Fa-f.:]+";
+  seconds = types.ints.between 1 604800;
+  days = types.ints.between 1 36500;
+  port = types.ints.between 1 65535;
+  money = types.numbers.positive;
+}
