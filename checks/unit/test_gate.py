@@ -1,11 +1,9 @@
 """The Bash gate: what runs, what is refused, and that the shell reads it the same."""
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyglue.harness.gate import Gate
@@ -262,6 +260,73 @@ def test_is_refused(command: str) -> None:
         ("nix *", "nix run --impure x", False),
         ("make *-test", "make unit-test", True),
         ("make *-test", "make -f-test", False),
+        ("python3 *", "python3 -c x", False),
+        ("python3 *", "python3", False),
+        ("python3.11 *", "python3.11 x.py", False),
+        ("python3 /state/x.py *", "python3 /state/x.py -c y", True),
+        ("python3 -m pytest *", "python3 -m pytest -q", True),
+        ("python3 -m *", "python3 -m http.server", False),
+        ("perl -n *", "perl -n -e 1", False),
+        ("awk *", "awk 'BEGIN{system(\"sh\")}'", False),
+        ("awk {print$1} *", "awk '{print$1}' f", True),
+        ("node *", "node -e 1", False),
+        ("sed *", "sed -n 1,20p f", True),
+        ("sed *", "sed s/a/b/g f", True),
+        ("sed *", "sed -e 1p -e 's/a/b/;2d' f", True),
+        ("sed *", "sed '$!d' f", True),
+        ("sed *", "sed s/a/b/e f", False),
+        ("sed *", "sed 's/a/b/w F' f", False),
+        ("sed *", "sed '1e sh' f", False),
+        ("sed *", "sed 'w F' f", False),
+        ("sed *", "sed p f -i", False),
+        ("sed *", "sed -e p -e e f", False),
+        ("sed *", "sed -f f", False),
+        ("sed *", "sed '/[/s/]x/e sh/p' f", False),
+        ("sed -f run.sed *", "sed -f run.sed f", True),
+        ("sed -i s/a/b/ *", "sed -i s/a/b/ f", True),
+        ("tar *", "tar xf f.tar", True),
+        ("tar *", "tar xIf sh f.tar", False),
+        ("tar *", "tar --checkpoint=1 --checkpoint-act=exec=sh -cf x y", False),
+        ("tar *", "tar -Ish -xf x", False),
+        ("make *", "make test", True),
+        ("make *", "make SHELL=sh", False),
+        ("make *", "make --eval x", False),
+        ("make *", "make -C /tmp", False),
+        ("split *", "split --filter=sh f", False),
+        ("zip *", "zip -T -TT sh a b", False),
+        ("curl *", "curl -s http://x", True),
+        ("curl *", "curl -o F http://x", False),
+        ("curl *", "curl -sK F", False),
+        ("wget *", "wget --use-ask=sh x", False),
+        ("fd *", "fd -x sh", False),
+        ("ssh *", "ssh -o ProxyCommand=sh x", False),
+        ("scp *", "scp -S sh a b", False),
+        ("ssh host uptime", "ssh host uptime", True),
+        ("xargs *", "xargs sh", False),
+        ("stdbuf *", "stdbuf -o0 sh", False),
+        ("setsid *", "setsid sh", False),
+        ("vim *", "vim -c !sh", False),
+        ("man *", "man -P sh x", False),
+        ("sqlite3 *", "sqlite3 x '.shell sh'", False),
+        ("/lib64/ld-linux-x86-64.so.2 *", "/lib64/ld-linux-x86-64.so.2 /bin/sh", False),
+        ("nix *", "nix run x", False),
+        ("nix shell *", "nix shell x", True),
+        ("git submodule *", "git submodule foreach sh", False),
+        ("git submodule *", "git submodule status", True),
+        ("git bisect *", "git bisect run sh", False),
+        ("git bisect good", "git bisect good", True),
+        ("git difftool *", "git difftool -y", False),
+        ("git config *", "git config core.fsmonitor sh", False),
+        ("git config *", "git config --add alias.x !sh", False),
+        ("git config *", "git config set core.pager sh", False),
+        ("git config *", "git config --file F user.name x", False),
+        ("git config *", "git config --rename-section a core", False),
+        ("git config core.pager *", "git config core.pager cat", True),
+        ("git merge *", "git merge -s sh x", False),
+        ("git merge *", "git merge --strategy=sh x", False),
+        ("git log *", "git log --stat", True),
+        ("git fetch *", "git fetch --upload-pa=sh x", False),
+        ("rsync *", "rsync --rsync-path=sh a b", False),
         ("ls * -l", "ls x -l", True),
         ("ls * -l", "ls -R -l", False),
         ("ls * -l", "ls ../x -l", False),
@@ -341,103 +406,6 @@ async def test_hook_decides_and_tells() -> None:
     assert await decision("Bash", None) == "deny"  # whatever fails is a refusal
     assert [tool for tool, _ in told] == ["Bash", "Bash"]
     assert "could not judge" in told[1][1]
-
-
-# --- what the gate read is what bash runs ----------------------------------------
-
-_PIECES = st.sampled_from(
-    [
-        *"ab '\"$`\\;&|<>(){}[]*?!#~=^%@+:,./_-\n\té0129",
-        "a ",
-        "b ",
-        " && ",
-        " | ",
-        "'x y'",
-        '"x y"',
-        "$(a)",
-        "${a}",
-        "a=b",
-        "~/",
-        "\\\n",
-        "<<a",
-    ]
-)
-_WORDS = st.lists(_PIECES, max_size=6).map("".join)
-_PLAIN = st.sampled_from(["x", "'$ y'", '"! é"', "a=b", "x~^", "''", '--o="z"'])
-_COMMANDS = st.builds(
-    lambda parts, joins: "".join(map("".join, zip(parts, joins, strict=False))),
-    st.lists(
-        st.builds(
-            lambda name, words: f"{name} {' '.join(words)}",
-            st.sampled_from(["a", "b", "'a'", "a\t"]),
-            st.lists(_PLAIN | _WORDS, max_size=3),
-        ),
-        min_size=1,
-        max_size=3,
-    ),
-    st.lists(
-        st.sampled_from([";", " && ", "|", "\n", " || ", "\n\n"]),
-        min_size=3,
-        max_size=3,
-    ),
-).map(lambda text: text.rstrip("|&; "))
-
-
-@pytest.fixture(scope="module")
-def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PATH whose only programs write down what they were called with."""
-    root = tmp_path_factory.mktemp("stubs")
-    for name in "ab":
-        script = root / name
-        script.write_text('#!/bin/bash\nprintf "%s\\0" "${0##*/}" "$@" > "$LOG/$$"\n')
-        script.chmod(0o755)
-    return root
-
-
-def _ran(command: str, stubs: Path, work: Path) -> list[tuple[str, ...]]:
-    """Run in real bash, in an empty directory, and return every call made."""
-    empty, log = work / "empty", work / "log"
-    for directory in (empty, log):
-        directory.mkdir(exist_ok=True)
-    subprocess.run(
-        ["/bin/bash", "-c", command],
-        env={"PATH": str(stubs), "LOG": str(log), "HOME": "/nowhere"},
-        cwd=empty,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
-    assert not list(empty.iterdir()), "the command wrote a file"
-    calls = []
-    for call in log.iterdir():
-        calls.append(tuple(w.decode() for w in call.read_bytes().split(b"\0")[:-1]))
-        call.unlink()
-    return calls
-
-
-@settings(
-    max_examples=400,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(command=_COMMANDS)
-@example(command="a'b' \"x\"y")
-@example(command="a a^ b~ %1 +:,")
-@example(command="a '\n'")
-@example(command="b a=b ''")
-def test_bash_runs_the_words_that_the_gate_read(
-    command: str, stubs: Path, tmp_path: Path
-) -> None:
-    reader = gate("a *", "b *")
-    if reader.refusal_of_command(command) is not None:
-        return
-    seen = sorted(reader._reader.read(command))
-    ran = sorted(_ran(command, stubs, tmp_path))
-    if "||" in command:  # what follows it may rightly not run
-        assert set(ran) <= set(seen)
-    else:
-        assert ran == seen
 
 
 @settings(max_examples=200, deadline=None)

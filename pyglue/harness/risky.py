@@ -4,87 +4,31 @@ A pattern such as ``git *`` is meant for git's everyday use; taken by the letter
 would also run any program (``git -c alias.x='!sh' x``, ``--upload-pack=…``) or write
 any file (``--output=…``). So words matched by a wildcard may not be one of these;
 who wants one writes it out in a pattern. GNU and git options may be abbreviated,
-which is why prefixes count. Called by ``gate`` alone.
+which is why prefixes count. What is known of programs is in ``programs``. Called by
+``gate`` alone.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from pyglue.harness import programs
+from pyglue.harness.programs import Options
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+_VERSION: Final = re.compile(r"[-.]?[0-9][0-9.]*$")
 
-
-WRAPPERS: Final = _names(
-    """
-    . alias ash at bash batch bg bind builtin busybox bwrap chroot chrt command complete
-    coproc crontab csh dash declare disown doas enable env eval exec export fc fg
-    firejail fish flock gdb getopts hash history ionice jobs ksh let local logout
-    ltrace mapfile nice nohup nsenter parallel read readarray readonly rksh runuser
-    script set setpriv setsid sh shopt source ssh start-stop-daemon stdbuf strace su
-    sudo systemd-run taskset tcsh time timeout toybox trap typeset unalias unbuffer
-    unset unshare wait watch xargs zsh
-    """
+_SED_SAFE: Final = programs.names(
+    "-n -E -r -s -z -u -nE -En -nr -rn --quiet --silent --regexp-extended --null-data "
+    "--separate --unbuffered --posix --sandbox -e --"
 )
-"""Programs and builtins that run another command or change what a later one means."""
-
-RESERVED: Final = _names(
-    "! [[ ]] { } if then else elif fi case esac for select while until do done in "
-    "function"
+_ADDRESS: Final = r"(?:[0-9]+|\$|/[^/\\\n\[]*/)"
+_SED_STEP: Final = (
+    rf" *(?:{_ADDRESS}(?:,(?:{_ADDRESS}|[+~][0-9]+))?)? *!? *"
+    r"(?:[pdq=]|s/[^/\\\n\[]*/[^/\\\n\[]*/[gpiI0-9]*) *"
 )
-"""Words with which no simple command begins."""
-
-
-@dataclass(frozen=True)
-class _Options:
-    """Options of one program that a wildcard must not match."""
-
-    long: frozenset[str] = frozenset()
-    short: frozenset[str] = frozenset()
-    exact: frozenset[str] = frozenset()
-
-
-def _options(long: str = "", short: str = "", exact: str = "") -> _Options:
-    return _Options(frozenset(long.split()), frozenset(short), frozenset(exact.split()))
-
-
-_GIT: Final = _options(
-    "config config-env exec exec-path ext-diff git-dir no-index open-files-in-pager "
-    "output output-directory receive-pack separate-git-dir template upload-pack "
-    "work-tree",
-    "cOox",
-)
-_GIT_CLONE: Final = _options(short="u")
-_OTHERS: Final = {
-    "find": _options(
-        exact="-exec -execdir -ok -okdir -delete -fprint -fprint0 -fprintf -fls"
-    ),
-    "printf": _options(exact="-v"),
-    "rg": _options("pre hostname-bin"),
-    "rsync": _options("rsh rsync-path", "eM"),
-    "sort": _options("output compress-program temporary-directory", "oT"),
-    "tar": _options(
-        "to-command checkpoint-action use-compress-program rsh-command info-script "
-        "new-volume-script absolute-names",
-        "FIP",
-    ),
-}
-_NIX_SAFE: Final = frozenset({"--json", "--xml", "--strict", "--show-trace", "-"})
-
-_GIT_WITH_VALUE: Final = _names(
-    "-C -c --config-env --git-dir --work-tree --namespace --attr-source"
-)
-_GIT_EVERYDAY: Final = _names(
-    """
-    add blame branch cat-file check-ignore checkout cherry cherry-pick clean commit
-    count-objects describe diff diff-tree for-each-ref fsck grep init log ls-files
-    ls-tree merge merge-base mv name-rev range-diff reflog reset restore rev-list
-    rev-parse revert rm shortlog show show-ref stash status switch tag whatchanged
-    """
-)
-_GIT_REMOTE: Final = _names("archive clone fetch ls-remote pull push remote submodule")
+_SED_SCRIPT: Final = re.compile(rf"{_SED_STEP}(?:;{_SED_STEP})*")
+"""Scripts that print, delete or replace text and can do nothing else."""
 
 
 def problem(words: Sequence[str], literal: Sequence[bool]) -> str | None:
@@ -94,20 +38,44 @@ def problem(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     longer than ``words`` when the pattern is open at its end.
     """
     name = PurePosixPath(words[0]).name
-    if words[0] in RESERVED:
+    plain = _VERSION.sub("", name) or name
+    if words[0] in programs.RESERVED:
         return f"{words[0]!a} is shell syntax"
-    if name in WRAPPERS and not all(literal):
-        return (
-            f"{name!a} runs other commands or changes what they mean, so it needs a "
-            "pattern without '*'"
-        )
+    if {name, plain} & programs.WRAPPERS or name.startswith(("ld-linux", "ld.so")):
+        return None if all(literal) else _runs_others(name)
+    if {name, plain} & programs.INTERPRETERS:
+        return _interpreter(name, words, literal)
     if name == "git":
         return _git(words, literal)
     if name == "nix" or name.startswith("nix-"):
         return _nix(words, literal)
-    if name in _OTHERS:
-        return _rest(words, literal, 1, _OTHERS[name])
+    if name in ("sed", "gsed"):
+        return _sed(words, literal)
+    if name in programs.OPTIONS:
+        return _other(name, words, literal, programs.OPTIONS[name])
     return None
+
+
+def _runs_others(name: str) -> str:
+    return (
+        f"{name!a} runs other commands or changes what they mean, so it needs a "
+        "pattern without '*'"
+    )
+
+
+def _interpreter(
+    name: str, words: Sequence[str], literal: Sequence[bool]
+) -> str | None:
+    """All up to the program or script must be named, and there must be one."""
+    at = 1
+    while at < len(words) and literal[at] and words[at].startswith("-"):
+        at += 1
+    if all(literal) or (at < len(words) and literal[at]):
+        return None
+    return (
+        f"{name!a} runs the program that its arguments give, so a pattern must name "
+        "the script (as in 'python3 /state/report.py *')"
+    )
 
 
 def _git(words: Sequence[str], literal: Sequence[bool]) -> str | None:
@@ -115,7 +83,7 @@ def _git(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     while at < len(words) and words[at].startswith("-"):
         if not literal[at]:
             return _named(words[at])
-        takes_value = words[at] in _GIT_WITH_VALUE
+        takes_value = words[at] in programs.GIT_WITH_VALUE
         is_directory = words[at] == "-C"
         at += 1
         if takes_value and at < len(words):
@@ -124,28 +92,108 @@ def _git(words: Sequence[str], literal: Sequence[bool]) -> str | None:
             at += 1
     if at >= len(words):
         return None
-    if not literal[at] and words[at] not in _GIT_EVERYDAY:
-        return f"'git {words[at][:40]}' is not one of git's everyday commands"
-    if words[at] in _GIT_REMOTE:
-        for i in range(at + 1, len(words)):
+    command = words[at]
+    if not literal[at] and command not in programs.GIT_EVERYDAY:
+        return f"'git {command[:40]}' is not one of git's everyday commands"
+    if command in programs.GIT_RUNNERS and not all(literal):
+        return _runs_others(f"git {command}")
+    return _git_command(command, words, literal, at + 1)
+
+
+def _git_command(
+    command: str, words: Sequence[str], literal: Sequence[bool], begin: int
+) -> str | None:
+    """Judge what follows the name of git's ``command``."""
+    if command in programs.GIT_REMOTE:
+        for i in range(begin, len(words)):
             if not literal[i] and "::" in words[i]:
                 return f"{words[i][:60]!a} could name a program for git to run"
-    if words[at] == "clone":
-        refused = _rest(words, literal, at + 1, _GIT_CLONE)
-        if refused:
-            return refused
-    return _rest(words, literal, at + 1, _GIT)
+            if not literal[i] and words[i] == "foreach":
+                return _runs_others(f"git {command} foreach")
+    refused = None
+    if command == "clone":
+        refused = _rest(words, literal, begin, programs.GIT_CLONE)
+    elif command == "config":
+        refused = _git_config(words, literal, begin)
+    elif command in ("merge", "cherry-pick", "revert", "rebase", "pull"):
+        refused = _rest(words, literal, begin, programs.GIT_MERGE)
+    return refused or _rest(words, literal, begin, programs.GIT)
+
+
+def _git_config(
+    words: Sequence[str], literal: Sequence[bool], begin: int
+) -> str | None:
+    """Many keys name programs: only those that cannot may come from a wildcard."""
+    refused = _rest(words, literal, begin, programs.GIT_CONFIG)
+    if refused is not None:
+        return refused
+    for i in range(begin, len(words)):
+        word = words[i]
+        if word.startswith("-") or "." not in word:
+            continue  # an option, 'get', 'set'
+        section = word.partition(".")[0].lower()
+        if not literal[i] and section not in programs.GIT_SAFE_SECTIONS:
+            return f"the key {word[:60]!a} must be named by a pattern to be used"
+        break
+    else:
+        for i in range(begin, len(words)):
+            if not literal[i] and words[i] in ("rename-section", "--rename-section"):
+                return _named(words[i])
+    return None
 
 
 def _nix(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     for i in range(1, len(words)):
-        if not literal[i] and words[i].startswith("-") and words[i] not in _NIX_SAFE:
+        if literal[i]:
+            continue
+        if words[i].startswith("-") and words[i] not in programs.NIX_SAFE:
             return _named(words[i])
+        if i == 1 and words[0].endswith("nix") and words[1] in programs.NIX_RUNNERS:
+            return _runs_others(f"nix {words[1]}")
     return None
 
 
+def _sed(words: Sequence[str], literal: Sequence[bool]) -> str | None:
+    """Scripts of sed can run commands and write files: take only those that can't."""
+    takes_script = False
+    given = False
+    for i in range(1, len(words)):
+        is_option = words[i].startswith("-") and not takes_script
+        is_script = takes_script or not (is_option or given)
+        takes_script = is_option and words[i] == "-e"
+        given = given or is_script
+        if literal[i]:
+            continue
+        if is_option and words[i] not in _SED_SAFE:
+            return _named(words[i])
+        if is_script and not _SED_SCRIPT.fullmatch(words[i]):
+            return (
+                f"the sed script {words[i][:60]!a} is not one of plain addresses with "
+                "p, d, q, = or s/old/new/, so it must be named by a pattern"
+            )
+    return None
+
+
+def _other(
+    name: str, words: Sequence[str], literal: Sequence[bool], options: Options
+) -> str | None:
+    if (
+        name.endswith("tar")
+        and len(words) > 1
+        and not literal[1]
+        and not words[1].startswith("-")
+        and _is_risky(f"-{words[1]}", options)  # options without their dash
+    ):
+        return _named(words[1])
+    if name.endswith("make"):
+        for i in range(1, len(words)):
+            if not literal[i] and "=" in words[i] and not words[i].startswith("-"):
+                return f"the variable {words[i][:60]!a} must be named by a pattern"
+    return _rest(words, literal, 1, options)
+
+
 def _rest(
-    words: Sequence[str], literal: Sequence[bool], begin: int, options: _Options
+    words: Sequence[str], literal: Sequence[bool], begin: int, options: Options
 ) -> str | None:
     for i in range(begin, len(words)):
         if not literal[i] and _is_risky(words[i], options):
@@ -153,7 +201,7 @@ def _rest(
     return None
 
 
-def _is_risky(word: str, options: _Options) -> bool:
+def _is_risky(word: str, options: Options) -> bool:
     if word in options.exact:
         return True
     if word.startswith("--"):
