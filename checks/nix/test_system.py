@@ -376,3 +376,19 @@ async def test_hostile_names_are_made_visible_and_lists_are_bounded(
     first = found.packages[0]
     assert first.name == "\\x1b[2J\\u202e<b>"
     assert first.after == ("1\\nforged",)
+
+
+async def test_a_file_that_claims_to_be_a_derivation_is_refused(
+    kit: SystemKit, tmp_path: Path
+) -> None:
+    body = said("''${builtins.toFile ''x.drv'' ''Derive(garbage''}''")
+    with pytest.raises(HiveError) as caught:  # by the store, or by newer Nix itself
+        await kit.evaluate(agent(tmp_path / "a", body))
+    assert caught.value.code in {ErrorCode.UNAVAILABLE, ErrorCode.EVAL_FAILED}
+    assert "/tmp/" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["template", "manager", "alice"])
+async def test_agents_of_the_repository_have_systems(kit: SystemKit, name: str) -> None:
+    directory = share() / "agents" / name
+    assert await kit.evaluate(directory, manager=name == "manager")
