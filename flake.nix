@@ -37,10 +37,16 @@
       # `import`, because older nix refuses a path here.
       nixosModules = {
         agent = import ./modules/agent/options.nix;
-      }
-      // lib.optionalAttrs (builtins.pathExists ./modules/host/default.nix) {
         host = import ./modules/host;
-        default = self.nixosModules.host;
+        default =
+          { lib, ... }:
+          {
+            imports = [ self.nixosModules.host ];
+            services.hyperhive = {
+              framework = lib.mkDefault self.outPath;
+              revision = lib.mkDefault (self.rev or self.dirtyRev or self.lastModifiedDate or "unknown");
+            };
+          };
       };
 
       nixosConfigurations = lib.optionalAttrs nixos {
@@ -107,7 +113,8 @@
         // lib.optionalAttrs whole {
           package = self.packages.${system}.default;
           virtual-machine = (withUnfreeCli system).callPackage ./nix/vm-test.nix {
-            inherit self nixpkgs;
+            inherit nixpkgs system;
+            hyperhive = self;
           };
         }
       );

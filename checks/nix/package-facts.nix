@@ -1,50 +1,58 @@
-# What package.nix says, evaluated without nixpkgs: packages are their names, and what
-# builds them returns its arguments. Read by test_flake.py.
+# What flake.nix and package.nix say, evaluated with names in the place of packages.
+# Read by test_flake.py.
 let
-  lib = import ../../modules/eval/lite.nix // {
-    licenses.mit = "mit";
-    platforms.linux = [ ];
-    getExe = package: "/bin/${package}";
-  };
+  lib = import ../../modules/eval/lite.nix;
 
-  # "aiohttp>=3.10,<4" is aiohttp.
-  name = line: builtins.head (builtins.match "([a-z0-9-]+).*" line);
+  systems = [
+    "x86_64-linux"
+    "aarch64-linux"
+  ];
 
-  inherit (lib.importTOML ../../pyproject.toml) project;
-
-  pkgs = lib.genAttrs (map name project.dependencies ++ [
-    "setuptools"
-    "sniffio"
-  ]) (pname: { inherit pname; }) // {
-    fetchPypi = arguments: arguments;
-    buildPythonPackage = arguments: arguments // { outPath = "/library"; };
-    claude-agent-sdk = {
-      pname = "claude-agent-sdk";
-      overridePythonAttrs = change: { pname = "claude-agent-sdk"; } // change { dependencies = [ ]; };
+  nixpkgs = {
+    outPath = ./nixpkgs-names;
+    lib = lib // {
+      inherit ((import ./nixpkgs-names { system = "none"; }).lib) getName;
+      nixosSystem = arguments: arguments // { type = "nixos"; };
     };
+    legacyPackages = lib.genAttrs systems (system: import ./nixpkgs-names { inherit system; });
   };
 
-  package = import ../../package.nix {
-    inherit lib;
-    python3 = {
-      inherit pkgs;
-      sitePackages = "lib/site-packages";
-      withPackages = _: "/environment";
-    };
-    runCommand = _: arguments: _: arguments.passthru // { inherit (arguments) version; };
-    makeBinaryWrapper = "make-binary-wrapper";
-    bubblewrap = "/bubblewrap";
-    git = "/git";
-    nix = "/nix";
-    util-linux = "/util-linux";
-    claude-code = "claude";
-    bundleClaudeCode = true;
+  flake = (import ../../flake.nix).outputs {
+    inherit nixpkgs;
+    self = flake;
   };
+
+  package = flake.packages.x86_64-linux.bundled;
+
+  names = builtins.mapAttrs (_: builtins.mapAttrs (_: each: each.name));
 in
 {
-  inherit (package) programs sdk version;
+  inherit (package) programs sdk;
+  inherit (package.arguments) version;
+  inherit (package.arguments) meta;
+  inherit (package) script;
   dependencies = map (each: each.pname) package.dependencies;
   imports = package.library.pythonImportsCheck;
   source = "${package.library.src}";
   bundled = package.claude-agent-sdk.postInstall;
+  free = flake.packages.x86_64-linux.default.claude-agent-sdk.postInstall;
+
+  packages = names flake.packages;
+  shells = names flake.devShells;
+  apps = flake.apps.x86_64-linux.default;
+  formatter = flake.formatter.x86_64-linux.name;
+  checks = builtins.attrNames flake.checks.aarch64-linux;
+  modules = builtins.attrNames flake.nixosModules;
+  shell = map (each: each.name) flake.devShells.x86_64-linux.default.packages;
+  example = map (module: builtins.typeOf module) flake.nixosConfigurations.example.modules;
+  host = builtins.attrNames (flake.nixosModules.default { inherit lib; }).services.hyperhive;
+  machine = flake.checks.x86_64-linux.virtual-machine.test.testScript;
+  overlay =
+    let
+      pkgs = nixpkgs.legacyPackages.x86_64-linux;
+    in
+    (flake.overlays.default pkgs pkgs).hyperhive.name;
+  templates = builtins.mapAttrs (
+    _: template: template // { path = builtins.attrNames (builtins.readDir template.path); }
+  ) flake.templates;
 }

@@ -19,6 +19,7 @@ import pytest
 
 from checks.evaluator_kit import BARE, evaluator
 from pyglue import manifest_schema
+from pyglue.cli.commands import COMMANDS
 
 pytestmark = pytest.mark.needs("nix")
 
@@ -115,7 +116,7 @@ def test_the_lock_pins_nixpkgs_to_a_release() -> None:
 
 
 def facts(tree: Path, what: str) -> Any:
-    """Evaluate package.nix over names in the place of packages."""
+    """Evaluate the flake with names in the place of packages."""
     file = "checks/nix/package-facts.nix"
     done = run(
         tree,
@@ -165,6 +166,7 @@ def test_the_package_has_the_dependencies_of_pyproject(tree: Path) -> None:
     assert sdk["hash"].startswith("sha256-")
     assert sorted(facts(tree, "programs")) == sorted(project["scripts"])
     assert facts(tree, "version") == project["version"]
+    assert facts(tree, "meta")["mainProgram"] in project["scripts"]
 
 
 def test_the_package_is_made_from_what_is_installed_and_nothing_else(
@@ -192,7 +194,38 @@ def test_imports_named_in_the_package_exist(tree: Path) -> None:
 def test_the_bundled_cli_is_where_the_harness_looks(tree: Path) -> None:
     sdk = "lib/site-packages/claude_agent_sdk"
     assert f"{sdk}/_bundled" in facts(tree, "bundled")
-    assert "ln -s /bin/claude $bundled/claude" in facts(tree, "bundled")
+    link = "ln -s /store/claude-code/bin/claude $bundled/claude"
+    assert link in facts(tree, "bundled")
+    assert link not in facts(tree, "free")
+
+
+def test_every_output_of_the_flake_is_wired(tree: Path) -> None:
+    version = facts(tree, "version")
+    package = {"default": f"hyperhive-{version}", "bundled": f"hyperhive-{version}"}
+    systems = ("x86_64-linux", "aarch64-linux")
+    assert facts(tree, "packages") == dict.fromkeys(systems, package)
+    assert facts(tree, "shells") == {key: {"default": "shell"} for key in systems}
+    assert facts(tree, "apps")["program"].endswith("/bin/hive")
+    assert facts(tree, "formatter") == "nixfmt-tree"
+    assert facts(tree, "overlay") == f"hyperhive-{version}"
+    assert {"agents", "corpus", "package", "parse", "schema", "virtual-machine"} <= {
+        *facts(tree, "checks")
+    }
+    assert facts(tree, "modules") == ["agent", "default", "host"]
+    assert facts(tree, "host") == ["framework", "revision"]
+    assert len(facts(tree, "example")) == 3
+    assert {"git", "nix", "ruff"} <= {*facts(tree, "shell")}
+    templates = facts(tree, "templates")
+    assert templates["agent"]["path"] == ["agent.nix"]
+    assert "flake.nix" in templates["default"]["path"]
+
+
+def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:
+    script = facts(tree, "machine")
+    compile(script, "testScript", "exec")
+    named = set(re.findall(r"hive (?:[a-z]+)|(?<=hive\(\")[a-z]+", script))
+    known = {command.name for command in COMMANDS} | {"logs"}
+    assert {name.removeprefix("hive ") for name in named} <= known
 
 
 async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
