@@ -64,7 +64,6 @@ FRAGMENTS = (
     ),
     "/fragments/approval/7",
     "/fragments/agent/alice",
-    "/fragments/agent/alice/log",
 )
 
 

@@ -25,6 +25,13 @@ from pyglue.api.common import (
     Role,
     ShortText,
 )
+from pyglue.api.control import (
+    CancelTurnOfParams,
+    ModelStatus,
+    PauseAllParams,
+    PauseParams,
+    SetModelParams,
+)
 from pyglue.api.diff import FileDiff
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
@@ -97,6 +104,8 @@ class HiveStatus(Result, frozen=True):
     open_questions: int
     unread: int
     last_seq: int
+    paused: bool = False
+    """Whether the operator stopped the whole hive."""
 
 
 STATUS: Final = Method("status", NoParams, HiveStatus)
@@ -134,7 +143,7 @@ class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
     ``wanted`` is whether it should run; ``state`` what it does, ``since_at`` since
-    when; ``problem`` what went wrong last, if anything.
+    when; ``model`` what its next turn uses; ``problem`` what went wrong last, if anything.
     """
 
     name: str
@@ -155,8 +164,13 @@ class AgentView(Result, frozen=True):
     last_turn_at: float | None
     cost_today_usd: float
     problem: str | None
+    container: str = ""
+    """What its container is called on the backend."""
     needs_update: bool = False
     """Whether its system was made with another nixpkgs or hive than this one has."""
+    model_status: ModelStatus | None = None
+    paused: bool = False
+    """Whether the operator paused this agent, running turn or not."""
     last_turn_outcome: str | None = None
     context_fill: float | None = None
     """How full the model's context was at the end of the last turn, 0 to 1."""
@@ -187,6 +201,19 @@ class AgentDetail(Result, frozen=True):
 
 AGENT: Final = Method("agent", AgentParams, AgentDetail)
 SPAWN: Final = Method("spawn", SpawnParams, ProposalResult)
+
+
+# --- agents at work ---------------------------------------------------------------
+
+PAUSE: Final = Method("pause", PauseParams, Done)
+RESUME: Final = Method("resume", AgentParams, Done)
+"""Also ends the wait of an agent that needed a login or hit a limit: it tries again."""
+PAUSE_ALL: Final = Method("pause_all", PauseAllParams, Done)
+RESUME_ALL: Final = Method("resume_all", NoParams, Done)
+CANCEL_TURN_OF: Final = Method("cancel", CancelTurnOfParams, Done)
+COMPACT: Final = Method("compact", AgentParams, Done)
+SET_MODEL: Final = Method("set_model", SetModelParams, ModelStatus)
+RESET_MODEL: Final = Method("reset_model", AgentParams, ModelStatus)
 
 
 # --- approvals ------------------------------------------------------------------
@@ -463,8 +490,17 @@ class MessagesResult(Result, frozen=True):
 MESSAGES: Final = Method("messages", MessagesParams, MessagesResult)
 
 
+class QuestionEnd(StrEnum):
+    """How a question ended; dismissed is the operator's word, cancelled the asker's."""
+
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DISMISSED = "dismissed"
+
+
 class QuestionView(Result, frozen=True):
-    """A question, open or answered."""
+    """A question, open or ended; ``ended`` is None while it is open."""
 
     id: int
     asker: str
@@ -476,6 +512,7 @@ class QuestionView(Result, frozen=True):
     expires_at: float | None
     answered_at: float | None
     answer: str | None
+    ended: QuestionEnd | None = None
 
 
 class QuestionsResult(Result, frozen=True):
@@ -486,6 +523,16 @@ class QuestionsResult(Result, frozen=True):
 
 QUESTIONS: Final = Method("questions", NoParams, QuestionsResult)
 OPERATOR_ANSWER: Final = Method("answer", AnswerParams, Done)
+
+
+class DismissParams(Params, frozen=True):
+    """Close an open question without an answer; the asker reads the reason."""
+
+    question: Id
+    reason: ShortText = ""
+
+
+DISMISS: Final = Method("dismiss_question", DismissParams, Done)
 
 
 # --- logs -------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import msgspec
 
 from pyglue import __version__
 from pyglue.api.common import NoParams

@@ -4,6 +4,7 @@
 // or as SSE where that does not connect. Lost connections resume where they were.
 
 import "./keys.js";
+import { watchLogs } from "./logs.js";
 import { notify } from "./notify.js";
 import { showTurnEvent } from "./turn.js";
 
@@ -91,6 +92,8 @@ function swap(section, html) {
   const fresh = document.createElement("template");
   fresh.innerHTML = html;
   const kept = remember(section);
+  const whole = [...section.querySelectorAll("[data-keep][id][open]")];
+  for (const one of whole) fresh.content.getElementById(one.id)?.replaceWith(one);
   section.replaceChildren(fresh.content);
   restore(section, kept);
   ages();
@@ -175,5 +178,6 @@ function ages() {
   }
 }
 
+watchLogs();
 setInterval(ages, 5000);
 connect();

@@ -105,6 +105,10 @@ class Backend(ABC):
         """Forget the (stopped) container; the agent's own directories stay."""
         del name
 
+    def container(self, name: str) -> str:
+        """Return what the container of an agent is called on this backend."""
+        return name
+
     @abstractmethod
     def running(self, name: str) -> bool:
         """Tell whether the container runs."""

@@ -182,6 +182,10 @@ class NixosContainerBackend(Backend):
             await self._ctl.reload()
         self._tracks.pop(name, None)
 
+    def container(self, name: str) -> str:
+        """Return the name that systemd and machined know."""
+        return container_of(name)
+
     def running(self, name: str) -> bool:
         """Tell whether the container runs, as systemd said last."""
         track = self._tracks.get(name)

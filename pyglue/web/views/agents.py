@@ -32,12 +32,6 @@ def fragment(name: str) -> str:
     return render_template("fragments/agent.html", **_data(name))
 
 
-@blueprint.get("/fragments/agent/<name>/log")
-def log(name: str) -> str:
-    """Give the end of an agent's log anew."""
-    return render_template("fragments/log.html", **_data(name))
-
-
 @blueprint.post("/agents/<name>/<action>")
 def act(name: str, action: str) -> Response:
     """Start, stop or restart an agent."""

@@ -1,0 +1,57 @@
+"""The log under each agent: opened, followed, kept open over updates of the page."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from checks.browser.conftest import Hosted
+from checks.browser.pages import Dashboard
+from pyglue.api.manager import RESTART, AgentParams
+
+pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
+
+AGENT = "bob"
+WAIT_MS = 60_000
+
+
+@pytest.fixture
+def dashboard(hosted: Hosted, page: Page) -> Dashboard:
+    return Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
+
+
+def _box(page: Page) -> Locator:
+    return page.locator(f"#logs-{AGENT}")
+
+
+def test_it_is_read_when_opened_and_stays_at_its_end(dashboard: Dashboard) -> None:
+    box = _box(dashboard.page)
+    pane = box.get_by_test_id("logs-pane")
+    expect(pane).to_be_hidden()
+    expect(pane).to_be_empty()
+    box.locator("summary").click()
+    expect(pane).to_contain_text("INFO", timeout=WAIT_MS)
+    at_end = "(pane) => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 2"
+    assert pane.evaluate(at_end)
+    assert pane.evaluate("(pane) => pane.getBoundingClientRect().height") > 200
+
+
+def test_it_follows_and_survives_the_page_s_updates(
+    hosted: Hosted, dashboard: Dashboard
+) -> None:
+    box = _box(dashboard.page)
+    box.locator("summary").click()
+    pane = box.get_by_test_id("logs-pane")
+    expect(box.locator("[data-logs-state]")).to_have_text("following", timeout=WAIT_MS)
+    before = pane.inner_text()
+    hosted.run(hosted.hive.operator.call(RESTART, AgentParams(agent=AGENT)))
+    hosted.run(hosted.hive.idle(AGENT))
+    expect(pane).not_to_have_text(before, timeout=WAIT_MS)
+    expect(dashboard.agent_state(AGENT)).to_contain_text("idle", timeout=WAIT_MS)
+    assert pane.inner_text().startswith(before)
+    expect(box).to_have_attribute("open", "")
+
+
+def test_the_unit_can_be_chosen(dashboard: Dashboard) -> None:
+    box = _box(dashboard.page)
+    box.locator("summary").click()
+    box.get_by_label("Unit").select_option("machine")
+    expect(box.get_by_test_id("logs-pane")).to_contain_text("INFO", timeout=WAIT_MS)

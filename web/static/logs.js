@@ -1,0 +1,80 @@
+// The log under each agent: read when it is opened, followed while it is open.
+
+const LINES_KEPT = 5000;
+const AT_END = 40;
+
+const streams = new WeakMap();
+
+function close(box) {
+  streams.get(box)?.close();
+  streams.delete(box);
+}
+
+function line(entry) {
+  const at = entry.at === null ? "" : `${new Date(entry.at * 1000).toISOString().slice(0, 19)}Z `;
+  return `${at}${entry.text}\n`;
+}
+
+function add(pane, lines, gap) {
+  const stays = pane.scrollHeight - pane.scrollTop - pane.clientHeight < AT_END;
+  if (gap) pane.append("(lines are missing here)\n");
+  pane.append(...lines.map(line));
+  while (pane.childNodes.length > LINES_KEPT) pane.firstChild.remove();
+  if (stays) pane.scrollTop = pane.scrollHeight;
+}
+
+function say(box, text) {
+  box.querySelector("[data-logs-state]").textContent = text;
+}
+
+async function problem(answer) {
+  const told = await answer.json().catch(() => null);
+  return told?.detail ?? "The log could not be read.";
+}
+
+async function read(box) {
+  close(box);
+  const pane = box.querySelector("pre");
+  const unit = box.querySelector("[data-logs-unit]").value;
+  const place = `/api/journal/${encodeURIComponent(box.dataset.logs)}?unit=${unit}&lines=500`;
+  say(box, "reading");
+  const answer = await fetch(place, { credentials: "same-origin" }).catch(() => null);
+  if (!answer?.ok) return say(box, answer ? await problem(answer) : "The dashboard is not answering.");
+  const page = await answer.json();
+  pane.replaceChildren();
+  add(pane, page.lines, false);
+  pane.scrollTop = pane.scrollHeight;
+  say(box, page.lines.length ? "" : "Nothing was logged.");
+  if (box.open && box.querySelector("[data-logs-follow]").checked) follow(box, pane, place, page.cursor);
+}
+
+function follow(box, pane, place, cursor) {
+  const since = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+  const stream = new EventSource(`${place}&follow=1${since}`);
+  streams.set(box, stream);
+  say(box, "following");
+  stream.onmessage = (message) => {
+    const news = JSON.parse(message.data);
+    add(pane, news.lines ?? [], news.gap);
+    if (news.ended) {
+      close(box);
+      say(box, news.ended);
+    }
+  };
+  stream.onerror = () => say(box, "connection lost, reconnecting");
+  stream.onopen = () => say(box, "following");
+}
+
+export function watchLogs() {
+  // `toggle` does not bubble; the capture phase sees it all the same.
+  document.addEventListener("toggle", (event) => {
+    const box = event.target.closest?.("details[data-logs]");
+    if (box) box.open ? read(box) : close(box);
+  }, true);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-logs-refresh]")) read(event.target.closest("[data-logs]"));
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.closest("[data-logs-unit], [data-logs-follow]")) read(event.target.closest("[data-logs]"));
+  });
+}
