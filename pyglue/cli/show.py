@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pyglue.api.diff import FileDiff
 from pyglue.api.operator import ApprovalDetail, DiffBase
+from pyglue.cli.show_system import system_lines
 from pyglue.display import visible
 
 _WHOLE = 2**31
@@ -39,6 +40,8 @@ def approval_text(detail: ApprovalDetail) -> str:
         )
     if not detail.policy:
         lines.append("  nothing")
+    if detail.system is not None:
+        lines += ["", *system_lines(detail.system)]
     for diff in detail.diffs:
         if diff.base is DiffBase.RUNNING:
             lines += ["", *(line for file in diff.files for line in _file(file))]
