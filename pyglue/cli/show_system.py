@@ -31,7 +31,8 @@ def system_lines(system: SystemDetail) -> Iterator[str]:
         yield f"Built: {_size(closure.bytes_before)} -> {_size(closure.bytes_after)}"
         for change in closure.changes:
             grown = change.bytes_after - change.bytes_before
-            yield f"  {_versions(change)}  {'+' if grown >= 0 else '-'}{_size(abs(grown))}"
+            sign = "+" if grown >= 0 else "-"
+            yield f"  {_versions(change)}  {sign}{_size(abs(grown))}"
     elif system.build_log:
         yield "The end of the build's log:"
         for line in system.build_log.splitlines()[-_LOG_LINES:]:
