@@ -59,6 +59,8 @@ let
     "mcp"
     "msgspec"
     "peewee"
+    "prometheus-client"
+    "prometheus-client"
     "pygit2"
     "pygments"
     "sdnotify"

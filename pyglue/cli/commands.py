@@ -14,6 +14,7 @@ from pyglue.api import operator as api
 from pyglue.api.common import NoParams, Result
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.operator import CheckState, OperationState
+from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.show import approval_text, table
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -98,12 +99,25 @@ def _spawn_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", default="", metavar="TEXT")
 
 
+def _metrics_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--revoke", action="store_true", help="only end the old one")
+
+
 # --- calls ------------------------------------------------------------------------
 
 
 def _login(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     result = client.call(api.LOGIN_CODE, NoParams())
     return Answer(result, f"Open this link once, within 10 minutes:\n{result.url}")
+
+
+def _metrics_token(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = MetricsTokenParams(revoke=arguments.revoke)
+    result = client.call(api.METRICS_TOKEN, params)
+    if arguments.revoke:
+        return Answer(result, "There is no token for /metrics any more.")
+    text = f"Shown once; the one before has ended:\n{result.token}"
+    return Answer(result, text)
 
 
 def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
@@ -240,6 +254,12 @@ def _doctor(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 
 COMMANDS: Final = (
     Command("login", "print a link to the dashboard that works once", _nothing, _login),
+    Command(
+        "metrics-token",
+        "make the token that /metrics asks for",
+        _metrics_arguments,
+        _metrics_token,
+    ),
     Command("status", "the hive at a glance", _nothing, _status),
     Command("agents", "list the agents", _nothing, _agents),
     Command("approvals", "list the proposals, newest first", _nothing, _approvals),

@@ -13,7 +13,7 @@ import msgspec
 from pyglue.api.operator import Event
 from pyglue.store.database import Reader, Tx
 
-_HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"
+HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"
 """As in migration 2: SQLite takes the index only for the very same words."""
 PAGE_BYTES: Final = 4 * 1024 * 1024
 """Most event data in one page, so that it fits into one answer."""
@@ -38,7 +38,7 @@ def page(
     forward = after is not None
     order = "ASC" if forward else "DESC"
     rows = reader.execute(
-        f"SELECT seq, at, kind, agent, data FROM event WHERE agent = ? AND {_HISTORY} "
+        f"SELECT seq, at, kind, agent, data FROM event WHERE agent = ? AND {HISTORY} "
         f"AND seq > ? AND seq < ? ORDER BY seq {order} LIMIT ?",
         agent,
         after or 0,
@@ -89,8 +89,8 @@ def prune_age(tx: Tx, *, history: int, others: int, most: int) -> int:
     """Drop up to ``most`` events up to these numbers; return how many went."""
     gone = 0
     for name, bound, kinds in (
-        ("history", history, _HISTORY),
-        ("bus", others, f"NOT ({_HISTORY})"),
+        ("history", history, HISTORY),
+        ("bus", others, f"NOT ({HISTORY})"),
     ):
         cursor = tx.execute(
             f"DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq <= ? "
@@ -108,7 +108,7 @@ def prune_age(tx: Tx, *, history: int, others: int, most: int) -> int:
 def prune_size(tx: Tx, agent: str, *, excess: int, most: int) -> int:
     """Drop an agent's oldest events, at least ``excess`` bytes, at most ``most``."""
     rows = tx.execute(
-        f"SELECT seq, length(data) FROM event WHERE agent = ? AND {_HISTORY} "
+        f"SELECT seq, length(data) FROM event WHERE agent = ? AND {HISTORY} "
         "ORDER BY seq LIMIT ?",
         agent,
         most,
@@ -119,7 +119,7 @@ def prune_size(tx: Tx, agent: str, *, excess: int, most: int) -> int:
         if freed >= excess:
             break
     tx.execute(
-        f"DELETE FROM event WHERE agent = ? AND {_HISTORY} AND seq <= ?", agent, last
+        f"DELETE FROM event WHERE agent = ? AND {HISTORY} AND seq <= ?", agent, last
     )
     tx.execute(
         "UPDATE history_size SET floor = max(floor, ?) WHERE agent = ?", last, agent

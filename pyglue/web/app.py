@@ -17,12 +17,15 @@ from pyglue.web import auth, errors, formats, rpc
 from pyglue.web.live import Hub
 from pyglue.web.text import clip, finalize
 from pyglue.web.views import (
+    agent_api,
     agents,
     api,
     approvals,
     journal,
     login,
+    metrics,
     overview,
+    stats,
     stream,
     terminal,
     vendor,
@@ -55,7 +58,17 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     app.teardown_request(rpc.close_link)
     errors.init(app)
     _templates(app)
-    for module in (login, overview, approvals, agents, api, journal):
+    for module in (
+        login,
+        overview,
+        approvals,
+        agents,
+        api,
+        journal,
+        agent_api,
+        stats,
+        metrics,
+    ):
         app.register_blueprint(module.blueprint)
     stream.init(app, known.hub)
     vendor.init(app, web)

@@ -29,8 +29,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")
 _FLASH_COOKIE: Final = "hive_flash"
 _FLASH_LIMIT: Final = 1200
 
-PUBLIC: Final = frozenset({"static", "login.page", "login.submit"})
-"""Endpoints that need no session."""
+PUBLIC: Final = frozenset({"static", "login.page", "login.submit", "metrics.metrics"})
+"""Endpoints that need no session; the metrics ask for a token of their own."""
 
 
 def guard() -> None:

@@ -5,6 +5,7 @@ holds a traceback. Without a live session the answer is the login page.
 """
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -39,6 +40,7 @@ _STATUS: Final = {
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 500,
 }
+_API: Final = re.compile(r"/api/|/agents/[^/]*/api/|/metrics$")
 _OTHERWISE: Final = 422
 _RETRY_AFTER: Final = frozenset({429, 503})
 
@@ -95,7 +97,8 @@ def unexpected(error: Exception) -> Response:
 
 def wants_json() -> bool:
     """Tell whether a program asks: errors are problem+json then."""
-    return "Upgrade" in request.headers or request.path.startswith("/api/")
+    path = request.path
+    return "Upgrade" in request.headers or _API.match(path) is not None
 
 
 def _not_logged_in(error: HiveError) -> Response:

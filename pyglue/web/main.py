@@ -23,6 +23,7 @@ from pyglue import config as hive_config
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import HiveError
 from pyglue.web.app import create_app
+from pyglue.web.ports import AgentPorts
 
 THREADS: Final = 256
 """Of which ``live.STREAMS_MAX`` may be held by streams."""
@@ -69,7 +70,10 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """Make the app, in the worker."""
-        return create_app(self._config)
+        app = create_app(self._config)
+        if self._config.web.agent_ports:
+            AgentPorts(self._config).start()
+        return app
 
 
 def settings(web: WebConfig) -> dict[str, Any]:
