@@ -60,7 +60,6 @@ let
     "msgspec"
     "peewee"
     "prometheus-client"
-    "prometheus-client"
     "pygit2"
     "pygments"
     "sdnotify"

@@ -19,7 +19,30 @@ let
 
   flake = (import ../../flake.nix).outputs {
     inherit nixpkgs;
-    self = flake;
+    self = flake // {
+      outPath = "/nix/store/22222222222222222222222222222222-source";
+      rev = "0123456789abcdef0123456789abcdef01234567";
+    };
+  };
+
+  stubs = import ./host/stubs.nix { inherit lib; };
+
+  # What the template's machine would have of a hive.
+  started = lib.evalModules {
+    specialArgs = { inherit (stubs) pkgs; };
+    modules = [
+      flake.nixosModules.default
+      stubs.module
+      {
+        inherit (import ../../templates/default/configuration.nix) services;
+      }
+      {
+        services.hyperhive = {
+          package = stubs.pkgs.hyperhive;
+          nixpkgs = "/nix/store/11111111111111111111111111111111-source";
+        };
+      }
+    ];
   };
 
   package = flake.packages.x86_64-linux.bundled;
@@ -47,6 +70,11 @@ in
   example = map (module: builtins.typeOf module) flake.nixosConfigurations.example.modules;
   host = builtins.attrNames (flake.nixosModules.default { inherit lib; }).services.hyperhive;
   machine = flake.checks.x86_64-linux.virtual-machine.test.testScript;
+  template = {
+    inherit (started.config) warnings;
+    failed = map (each: each.message) (lib.filter (each: !each.assertion) started.config.assertions);
+    inherit (started.config.services.hyperhive) settings;
+  };
   overlay =
     let
       pkgs = nixpkgs.legacyPackages.x86_64-linux;

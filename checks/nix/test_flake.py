@@ -20,6 +20,7 @@ import pytest
 from checks.evaluator_kit import BARE, evaluator
 from pyglue import manifest_schema
 from pyglue.cli.commands import COMMANDS
+from pyglue.config import load
 
 pytestmark = pytest.mark.needs("nix")
 
@@ -226,6 +227,18 @@ def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:
     named = set(re.findall(r"hive (?:[a-z]+)|(?<=hive\(\")[a-z]+", script))
     known = {command.name for command in COMMANDS} | {"logs"}
     assert {name.removeprefix("hive ") for name in named} <= known
+
+
+def test_the_template_of_a_machine_has_a_hive(tree: Path, tmp_path: Path) -> None:
+    found = facts(tree, "template")
+    assert (found["failed"], found["warnings"]) == ([], [])
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(found["settings"]))
+    config = load(file)
+    assert config.backend == "nixos-container"
+    assert config.nixos is not None
+    assert config.nixos.revision == "0123456789abcdef0123456789abcdef01234567"
+    assert [agent.name for agent in config.agents] == ["manager"]
 
 
 async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
