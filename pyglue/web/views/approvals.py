@@ -95,6 +95,15 @@ def decision(number: int) -> str:
     )
 
 
+@blueprint.get("/fragments/approval/<int:number>/system")
+def system(number: int) -> str:
+    """Give what an approval does to its system anew: the build's log grows."""
+    detail = _detail(number)
+    if detail.system is None:
+        raise HiveError(ErrorCode.NOT_FOUND, "This approval is for no system.")
+    return render_template("fragments/system.html", detail=detail)
+
+
 @blueprint.get("/approvals/<int:number>/diff.txt")
 def diff_text(number: int) -> Response:
     """Give the whole diff as text without limits, hidden characters named."""
@@ -174,6 +183,13 @@ def _caution(detail: ApprovalDetail) -> str | None:
     running = next((d for d in detail.diffs if d.base is DiffBase.RUNNING), None)
     files = running.files if running else ()
     hidden = diffview.hidden(files)
+    if detail.system is not None and detail.system.packages.left_out:
+        unlisted = "Not all of what its system brings is listed here"
+        return (
+            f"It widens power. {unlisted}. I know."
+            if widens
+            else f"{unlisted}. I know."
+        )
     if widens and hidden:
         return f"It widens power, and {hidden} file(s) are not shown in full. I know."
     if widens:

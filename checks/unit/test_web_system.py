@@ -1,0 +1,95 @@
+"""The system on an approval's page: what is listed, and that hostile names are text."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from flask import Flask
+
+from checks import fake_hive
+from checks.fake_hive import FakeHive
+from checks.unit.test_cli_system import PACKAGES
+from checks.web_kit import Operator, make_app
+from pyglue.api import operator as api
+from pyglue.api.system import ClosureChange, ClosureDiff, PackageChange, SystemDetail
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
+    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
+    with fake_hive.running(socket) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def app(running: FakeHive) -> Flask:
+    return make_app(running)
+
+
+@pytest.fixture
+def operator(running: FakeHive, app: Flask) -> Operator:
+    running.reset()
+    return Operator(running, app, running.new_session())
+
+
+def give(operator: Operator, system: SystemDetail) -> None:
+    approvals = operator.hive.approvals
+    approvals[7] = msgspec.structs.replace(approvals[7], system=system)
+
+
+SYSTEM = SystemDetail(
+    drv="/nix/store/x-system.drv",
+    nixpkgs="/nix/store/n",
+    revision="r",
+    packages=PACKAGES,
+    toplevel=None,
+    build_log="building <b>now</b>\n",
+    closure=None,
+)
+
+
+def test_lists_packages_and_downloads(operator: Operator) -> None:
+    give(operator, SYSTEM)
+    for path in ("/approvals/7", "/fragments/approval/7/system"):
+        page = operator.get(path).text
+        assert "3 packages differ" not in page and "2 packages differ" in page
+        assert "https://e.org/x.gz" in page and "names no address" in page
+        assert "approval 3" in page and "1 more are not listed" in page
+        assert "building &lt;b&gt;now&lt;/b&gt;" in page
+
+
+def test_hostile_names_are_text(operator: Operator) -> None:
+    name = "<script>alert(1)</script>\u202e"
+    change = PackageChange(name=name, before=("<i>",), after=("\x1b[2J",))
+    packages = msgspec.structs.replace(PACKAGES, packages=(change,))
+    give(operator, msgspec.structs.replace(SYSTEM, packages=packages))
+    page = operator.get("/approvals/7").text
+    assert "<script>alert" not in page and "<i>" not in page and "\x1b" not in page
+
+
+def test_what_is_not_listed_needs_a_word(operator: Operator) -> None:
+    give(operator, SYSTEM)
+    assert (
+        "Not all of what its system brings is listed"
+        in operator.get("/approvals/7").text
+    )
+
+
+def test_shows_what_was_built(operator: Operator) -> None:
+    change = ClosureChange(
+        name="jq", before=("1.6",), after=("1.7",), bytes_before=2048, bytes_after=4096
+    )
+    closure = ClosureDiff(
+        base=3, changes=(change,), bytes_before=1 << 20, bytes_after=3 << 20
+    )
+    built = msgspec.structs.replace(SYSTEM, closure=closure, toplevel="/nix/store/t")
+    give(operator, built)
+    page = operator.get("/approvals/7").text
+    assert "1.0 MiB before, 3.0 MiB after" in page and "/nix/store/t" in page
+
+
+def test_an_approval_without_a_system_has_no_such_part(operator: Operator) -> None:
+    page = operator.get("/approvals/7")
+    assert 'data-testid="system"' not in page.text
+    assert operator.get("/fragments/approval/7/system").status_code == 404
+    assert api.ApprovalDetail.__struct_defaults__  # ``system`` may be left out
