@@ -51,6 +51,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "git": lambda: _program("git", "git"),
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
     "nspawn": why_not,
+    "openssl": lambda: _program("openssl", "openssl"),
     "root": _root,
     "systemd-analyze": lambda: _program("systemd-analyze", "systemd"),
 }

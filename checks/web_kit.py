@@ -73,9 +73,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def hive_web(runtime: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def hive_web(
+    runtime: Path, port: int, web: WebConfig | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``hive-web`` for the hive whose sockets lie in ``runtime``."""
-    web = WebConfig(port=port, external_url=f"http://127.0.0.1:{port}")
+    web = web or WebConfig(port=port, external_url=f"http://127.0.0.1:{port}")
     file = runtime / "config.json"
     file.write_bytes(config.dump(settings(runtime, web)))
     command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]

@@ -15,7 +15,9 @@ from pyglue import paths
 from pyglue.config import HiveConfig
 from pyglue.web import auth, errors, formats, rpc
 from pyglue.web.live import Hub
+from pyglue.web.proxy import TrustedProxies
 from pyglue.web.text import clip, finalize
+from pyglue.web.tls import PatientSockets
 from pyglue.web.views import (
     agent_api,
     agents,
@@ -53,6 +55,10 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     socket = config.layout.operator_socket
     known = rpc.Web(config=config.web, socket=socket, hub=Hub(socket))
     app.extensions["hyperhive"] = known
+    proxies = config.web.trusted_proxies
+    app.wsgi_app = TrustedProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
+    if config.web.tls_cert is not None:
+        app.wsgi_app = PatientSockets(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(auth.guard)
     app.after_request(auth.after)
     app.teardown_request(rpc.close_link)

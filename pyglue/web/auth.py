@@ -181,6 +181,8 @@ CSP: Final = (
 )
 """Of every answer; the terminal's page adds a nonce to it."""
 
+_HSTS: Final = "max-age=31536000"
+
 
 def after(response: Response) -> Response:
     """Add the security headers; pages are never stored."""
@@ -192,6 +194,8 @@ def after(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    if is_https(web().config):
+        headers["Strict-Transport-Security"] = _HSTS
     if request.endpoint not in {"static", "vendor.vendor"}:
         headers["Cache-Control"] = "no-store"
     if g.get("flash_taken"):

@@ -22,6 +22,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from pyglue import config as hive_config
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import HiveError
+from pyglue.web import tls
 from pyglue.web.app import create_app
 from pyglue.web.ports import AgentPorts
 
@@ -88,6 +89,10 @@ def settings(web: WebConfig) -> dict[str, Any]:
         "worker_connections": 4 * THREADS,
         "timeout": 60,
         "graceful_timeout": _GRACE_S,
+        # Whom the headers of proxies are believed from: `proxy.TrustedProxies` decides,
+        # and gunicorn believes nobody (its default is whoever calls from loopback).
+        "forwarded_allow_ips": "",
+        **tls.settings(web),
         "keepalive": 1,  # seconds; a stop waits for kept connections
         "control_socket_disable": True,
         "limit_request_line": 4094,
@@ -108,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         config = hive_config.load(asked.config)
+        tls.check(config.web)
         create_app(config)  # says now what would be wrong in the worker
     except HiveError as error:
         print(f"hive-web: {error.message}", file=sys.stderr)
