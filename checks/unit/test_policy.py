@@ -402,6 +402,9 @@ def check(limits: OperatorLimits, **paths: object) -> None:
     check_operator_limits(typed, limits, resolve=MODELS.get)
 
 
+SHELL = {"command": "bash", "args": [], "env": {}, "allowedTools": []}
+
+
 @pytest.mark.parametrize(
     ("limits", "paths", "said"),
     [
@@ -412,6 +415,23 @@ def check(limits: OperatorLimits, **paths: object) -> None:
             *({"cost_per_day_usd": 2.0}, {"limits__costPerDayUsd": 2.5}),
             "A daily cost of $2.5 is more than $2.",
         ),
+        (
+            {"tokens_per_day": 5},
+            {"limits__tokensPerDay": 6},
+            "6 tokens a day are more than 5.",
+        ),
+        (
+            {"turns_per_hour": 5},
+            {"limits__turnsPerHour": 6},
+            "6 turns an hour are more than 5.",
+        ),
+        ({"memory_max": "1G"}, {"limits__memoryMax": "1025M"}, "Memory of 1025M is"),
+        ({"cpu_quota": 100}, {"limits__cpuQuota": 101}, "101 % of a processor are"),
+        (
+            *({"mcp_commands": ("sqlite",)}, {"mcpServers": {"x": SHELL}}),
+            "The MCP server x runs bash, which is not one of: sqlite.",
+        ),
+        ({"mcp_commands": ()}, {"mcpServers": {"x": SHELL}}, "is not one of: none."),
         ({"network": False}, {"network": True}, "No agent may have a network."),
         ({"network": False}, {"serverTools": ["web_fetch"]}, "reach the internet"),
     ],
@@ -433,6 +453,11 @@ def test_operator_limits_refuse(
         ({"models": ("mystery",)}, {"model": "mystery"}),
         ({"cost_per_day_usd": 2.0}, {"limits__costPerDayUsd": 2}),
         ({"cost_per_day_usd": 2.0}, {}),
+        ({"memory_max": "1G"}, {"limits__memoryMax": "1024M"}),
+        ({"memory_max": "1G", "cpu_quota": 100}, {}),
+        ({"cpu_quota": 100}, {"limits__cpuQuota": 100}),
+        ({"mcp_commands": ("bash",)}, {"mcpServers": {"x": SHELL}}),
+        ({"mcp_commands": ()}, {}),
         ({"network": False}, {}),
     ],
 )

@@ -39,6 +39,7 @@ from pyglue.git.tags import (
 
 _MAIN: Final = "refs/heads/main"
 _NOTHING: Final = "0" * 40
+_DECLARED: Final = "refs/hive/declared"
 _REPACK_AT: Final = 50
 """Number of packs from which ``tidy`` makes them one."""
 
@@ -217,6 +218,30 @@ class AppliedRepo:
         if seeded is None:
             raise HiveError(ErrorCode.INTERNAL, "git made no first commit.")
         return seeded
+
+    def commit_files(
+        self, files: Mapping[str, bytes], *, message: str, at: int | None = None
+    ) -> str | None:
+        """Make a commit of the host's on main that holds just ``files``.
+
+        main stays where it is. Returns the new SHA, None if main has these files.
+
+        Raises:
+            HiveError: ``not_found`` without a main; ``unsafe_tree``.
+        """
+        main = self.main()
+        if main is None:
+            raise HiveError(ErrorCode.NOT_FOUND, "There is no main to stand on.")
+        when = int(time.time()) if at is None else at
+        stream = seed_stream(files, message, when, ref=_DECLARED, parent=main)
+        run_git(
+            ["fast-import", "--quiet", "--done", "--force"],
+            git_dir=self.path,
+            stdin=stream,
+        )
+        made = self._git(["rev-parse", "--verify", _DECLARED])
+        same = self.commit(made).tree == self.commit(main).tree
+        return None if same else made
 
     def tidy(self) -> None:
         """Remove what a crash left and pack what has become many; at start only.

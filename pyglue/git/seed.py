@@ -10,17 +10,28 @@ from pyglue.git import filenames
 from pyglue.git.tags import person
 
 
-def seed_stream(files: Mapping[str, bytes], message: str, at: int) -> bytes:
-    """Return a first commit of main at ``at`` (seconds since the epoch).
+def seed_stream(
+    files: Mapping[str, bytes],
+    message: str,
+    at: int,
+    *,
+    ref: str = "refs/heads/main",
+    parent: str | None = None,
+) -> bytes:
+    """Return a commit at ``at`` (seconds since the epoch) that holds just ``files``.
+
+    It is the first of ``ref``, or stands on ``parent`` whatever ``ref`` was.
 
     Raises:
         HiveError: ``unsafe_tree`` for a path that the rules refuse.
     """
     text = message.encode("utf-8")
     parts = [
-        f"feature done\ncommit refs/heads/main\ncommitter {person(at)}\n".encode(),
+        f"feature done\ncommit {ref}\ncommitter {person(at)}\n".encode(),
         b"data %d\n%b\n" % (len(text), text),
     ]
+    if parent is not None:
+        parts.append(f"from {parent}\ndeleteall\n".encode())
     for path, content in sorted(files.items()):
         why = filenames.path_problem(path)
         if why is not None:

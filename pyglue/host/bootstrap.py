@@ -5,15 +5,13 @@ first agents and listens; ``Hive.close`` takes it all down again.
 """
 
 import asyncio
-import logging
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
-from pyglue.api.operator import ApproveParams, OperationKind
+from pyglue.api.operator import OperationKind
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agent_api import AgentApi
@@ -25,6 +23,7 @@ from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
 from pyglue.host.controls import Controls
+from pyglue.host.declared import Declared
 from pyglue.host.deploy import Deploy
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
@@ -55,13 +54,9 @@ from pyglue.names import SYSTEM
 from pyglue.nix import Evaluator
 from pyglue.paths import share
 from pyglue.store import messages
-from pyglue.store.database import Tx, open_store
+from pyglue.store.database import open_store
 
 _HOUSEKEEPING_S: Final = 600.0
-SETUP: Final = "nixos-rebuild"
-"""In whose name the first agents are approved: the operator chose them in Nix."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +156,6 @@ async def open_hive(config: HiveConfig) -> Hive:
         store=store,
         registry=registry,
         questions=questions,
-        reminders=reminders,
         controls=controls,
         audit=audit,
         config=config,
@@ -191,6 +185,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     ports = Ports(registry, bus, layout) if config.web.agent_ports else None
     if ports is not None:
         await ports.load()
+    bus.listen(approvals.heard)
     sessions = Sessions(store, config, audit)
     await sessions.load()
     journal = Journal(registry, backend)
@@ -201,6 +196,8 @@ async def open_hive(config: HiveConfig) -> Hive:
         registry=registry,
         broker=broker,
         questions=questions,
+        reminders=reminders,
+        audit=audit,
         proposals=proposals,
         approvals=approvals,
         operations=operations,
@@ -234,12 +231,11 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     lifecycle.connect(lambda agent: _agent_session(services, lifecycle, agent))
     upkeep.connect(lambda name: _start_one(operations, name))
-    web = config.ids
     server = await serve(
         layout.operator_socket,
         lambda connection, hello: operator_session(services, connection, hello),
         mode=0o660,
-        gid=None if web is None else web.web,
+        gid=_operators(config),
     )
     deploy = Deploy(
         backend=backend,
@@ -268,12 +264,21 @@ async def open_hive(config: HiveConfig) -> Hive:
             OperationKind.RESTART: running,
         }
     )
+    declared = Declared(
+        config=config,
+        registry=registry,
+        proposals=proposals,
+        approvals=approvals,
+        store=store,
+        views=services.views,
+        agents=share() / "agents",
+    )
     tasks = (
         asyncio.create_task(questions.watch()),
         asyncio.create_task(reminders.watch()),
         asyncio.create_task(budgets.watch()),
         asyncio.create_task(_housekeeping(history, approvals, systems)),
-        asyncio.create_task(_start_agents(services, upkeep, interrupted)),
+        asyncio.create_task(_start_agents(upkeep, declared, interrupted)),
     )
     return Hive(
         services=services,
@@ -284,6 +289,13 @@ async def open_hive(config: HiveConfig) -> Hive:
         server=server,
         tasks=tasks,
     )
+
+
+def _operators(config: HiveConfig) -> int | None:
+    """Return the group of ``operator.sock``: the operators', else hive-web's own."""
+    if config.operators_gid is not None:
+        return config.operators_gid
+    return None if config.ids is None else config.ids.web
 
 
 def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Session:
@@ -304,6 +316,8 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
             reminders=services.reminders,
             terminals=services.terminals,
             history=services.history,
+            budgets=services.budgets,
+            controls=services.controls,
             harness=hello.harness is not None,
         ).handlers()
         if agent.role is Role.MANAGER:
@@ -312,6 +326,7 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
                 store=services.store,
                 registry=services.registry,
                 proposals=services.proposals,
+                approvals=services.approvals,
                 operations=services.operations,
                 journal=services.journal,
             ).add_to(handlers)
@@ -334,36 +349,11 @@ async def _start_one(operations: Operations, name: str) -> bool:
 
 
 async def _start_agents(
-    services: Services, upkeep: Upkeep, interrupted: frozenset[str]
+    upkeep: Upkeep, declared: Declared, interrupted: frozenset[str]
 ) -> None:
     """Run what should run, and make the agents that the config names."""
     await upkeep.start_wanted(interrupted)
-    for name in (declared.name for declared in services.config.agents):
-        known = services.registry.find(name)
-        if (known is not None and known.record is not None) or name in interrupted:
-            continue
-        try:
-            proposal = await services.proposals.seed(
-                name, name, f"First start of {name}", SETUP
-            )
-            await services.approvals.approve(
-                ApproveParams(
-                    id=proposal.approval,
-                    commit=proposal.commit,
-                    manifest=proposal.manifest_sha256,
-                ),
-                SETUP,
-            )
-        except HiveError as error:
-            text = f"{name} could not be made: {error.message}"
-            _log.error("%s", text)
-            services.views.warn(text)
-            data = {"text": text}
-            services.store.post(partial(_emit_warning, name=name, data=data))
-
-
-def _emit_warning(tx: Tx, name: str, data: dict[str, str]) -> None:
-    tx.emit("hive.warning", name, data)
+    await declared.run(interrupted)
 
 
 async def _housekeeping(

@@ -17,6 +17,7 @@ from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.broker import Broker
+from pyglue.host.ceilings import under_ceilings
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
@@ -142,7 +143,7 @@ class Lifecycle:
             HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
                 with why it is not well; it is stopped then.
         """
-        spec = agent.spec(record)
+        spec = under_ceilings(agent.spec(record), self._config)
         built = await self._backend.build(spec)
         waiting: asyncio.Future[HarnessReport]
         waiting = asyncio.get_running_loop().create_future()

@@ -17,7 +17,7 @@ from pyglue.display import listed, quoted, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.policy_kinds import compare
 from pyglue.host.policy_words import Difference, Resolve, capitalised, value_at
-from pyglue.manifest import canonical
+from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
 from pyglue.manifest_types import Manifest
 
@@ -174,6 +174,9 @@ def check_operator_limits(
     found = [
         *_model_limit(manifest, limits, resolve),
         *_cost_limit(manifest, limits),
+        *_count_limits(manifest, limits),
+        *_container_limits(manifest, limits),
+        *_command_limit(manifest, limits),
         *_network_limit(manifest, limits),
     ]
     if found:
@@ -185,16 +188,25 @@ def check_operator_limits(
         )
 
 
+def model_is_allowed(
+    model: str, limits: OperatorLimits, *, resolve: Resolve = models.resolve
+) -> bool:
+    """Tell whether the operator's limits allow a model."""
+    if limits.models is None:
+        return True
+    found = resolve(model)
+    wanted = found.id if found is not None else model
+    allowed = [resolve(name) for name in limits.models]
+    ids = {known.id for known in allowed if known is not None} | set(limits.models)
+    return wanted in ids
+
+
 def _model_limit(
     manifest: Manifest, limits: OperatorLimits, resolve: Resolve
 ) -> Iterator[str]:
-    if limits.models is None:
-        return
-    found = resolve(manifest.model)
-    wanted = found.id if found is not None else manifest.model
-    allowed = [resolve(name) for name in limits.models]
-    ids = {known.id for known in allowed if known is not None} | set(limits.models)
-    if wanted not in ids:
+    if limits.models is not None and not model_is_allowed(
+        manifest.model, limits, resolve=resolve
+    ):
         names = listed(map(quoted, limits.models)) or "none"
         yield f"The model {quoted(manifest.model)} is not one of: {names}."
 
@@ -203,6 +215,39 @@ def _cost_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     asked, most = manifest.limits.cost_per_day_usd, limits.cost_per_day_usd
     if asked is not None and most is not None and asked > most:
         yield f"A daily cost of ${asked:g} is more than ${most:g}."
+
+
+def _count_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    """As the cost: ``null`` is fine, the operator's limit holds then."""
+    own = manifest.limits
+    for asked, most, what in (
+        (own.tokens_per_day, limits.tokens_per_day, "tokens a day"),
+        (own.turns_per_hour, limits.turns_per_hour, "turns an hour"),
+    ):
+        if asked is not None and most is not None and asked > most:
+            yield f"{asked} {what} are more than {most}."
+
+
+def _container_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    """As the cost: ``null`` is fine, the container gets the operator's limit then."""
+    asked, most = manifest.limits.memory_max, limits.memory_max
+    if asked and most and memory_bytes(asked) > memory_bytes(most):
+        yield f"Memory of {asked} is more than {most}."
+    cpu, cpu_most = manifest.limits.cpu_quota, limits.cpu_quota
+    if cpu is not None and cpu_most is not None and cpu > cpu_most:
+        yield f"{cpu} % of a processor are more than {cpu_most} %."
+
+
+def _command_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if limits.mcp_commands is None:
+        return
+    for name, server in sorted(manifest.mcp_servers.items()):
+        if server.command not in limits.mcp_commands:
+            names = listed(map(quoted, limits.mcp_commands)) or "none"
+            yield (
+                f"The MCP server {quoted(name)} runs {quoted(server.command)}, which "
+                f"is not one of: {names}."
+            )
 
 
 def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:

@@ -213,12 +213,60 @@ class Proposals:
             HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``.
         """
         names.check_new(name)
-        return await self.seed(name, "template", description, by)
+        files = await asyncio.to_thread(_read_template, self._templates / "template")
+        return await self._seed(
+            name, files, f"Start {name} from template", description, by
+        )
 
-    async def seed(
-        self, name: str, template: str, description: str, by: str
+    async def declare(
+        self, name: str, files: Mapping[str, bytes], description: str, by: str
     ) -> ProposalResult:
-        """Propose an agent whose first commit is ``agents/<template>``."""
+        """Propose an agent that the configuration names, with these files.
+
+        Raises:
+            HiveError: ``invalid_name``, ``name_taken``, what is wrong with the files.
+        """
+        if name != names.MANAGER:
+            names.check_new(name)
+        return await self._seed(
+            name, files, f"Start {name} as declared", description, by
+        )
+
+    async def redeclare(
+        self, name: str, files: Mapping[str, bytes], description: str, by: str
+    ) -> ProposalResult | None:
+        """Propose that an agent has just these files; None if main has them.
+
+        Raises:
+            HiveError: whatever is wrong with the files, the manifest or its limits.
+        """
+        async with self._locks[name]:
+            repo = AppliedRepo(self._layout.applied(name))
+            main = await asyncio.to_thread(repo.main)
+            message = f"Take over the declared files of {name}"
+            commit = await asyncio.to_thread(repo.commit_files, files, message=message)
+            if commit is None:
+                return None
+            proposed = Proposed(
+                agent=name,
+                kind=ApprovalKind.CHANGE,
+                commit=commit,
+                main=main,
+                author=_AUTHOR,
+                message=message,
+                description=description,
+                by=by,
+            )
+            return await self._render(repo, proposed)
+
+    async def _seed(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        message: str,
+        description: str,
+        by: str,
+    ) -> ProposalResult:
         async with self._locks[name]:
             known = self._registry.find(name)
             if known is not None and known.record is not None:
@@ -229,17 +277,20 @@ class Proposals:
                 raise HiveError(
                     ErrorCode.NAME_TAKEN, f"{name!r} waits for an approval already."
                 )
-            return await self._seed(name, template, description, by)
+            return await self._first(name, files, message, description, by)
 
-    async def _seed(
-        self, name: str, template: str, description: str, by: str
+    async def _first(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        message: str,
+        description: str,
+        by: str,
     ) -> ProposalResult:
-        files = await asyncio.to_thread(_read_template, self._templates / template)
         if self._registry.find(name) is None:  # else its first deploy failed
             await asyncio.to_thread(self._rooms.forget_proposed, name)
         await asyncio.to_thread(self._rooms.settle_port, name)
         repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
-        message = f"Start {name} from {template}"
         commit = await asyncio.to_thread(repo.seed_main, files, message=message)
         proposed = Proposed(
             agent=name,

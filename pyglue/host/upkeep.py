@@ -17,6 +17,7 @@ from pyglue.api.common import AgentState
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKind
+from pyglue.host.ceilings import under_ceilings
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.registry import Agent, Registry
@@ -43,6 +44,7 @@ class Upkeep:
         self._lifecycle = lifecycle
         self._backend = backend
         self._notices = notices
+        self._config = config
         self._patience_s = config.timeouts.health_s
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +94,10 @@ class Upkeep:
             if agent.record is not None and agent.name not in interrupted
         }
         agents = {name: self._registry.get(name) for name in records}
-        specs = tuple(agents[name].spec(record) for name, record in records.items())
+        specs = tuple(
+            under_ceilings(agents[name].spec(record), self._config)
+            for name, record in records.items()
+        )
         adopted = await self._backend.adopt(specs)
         for name in sorted(adopted):
             if agents[name].wanted:
