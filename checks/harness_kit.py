@@ -36,8 +36,8 @@ from pyglue.api.common import (
 )
 from pyglue.errors import HiveError
 from pyglue.harness.load import Places
-from pyglue.harness.loop import Pauses
 from pyglue.harness.main import run
+from pyglue.harness.trouble import Pauses
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.manifest import PinnedRecord, canonical
 
@@ -54,6 +54,7 @@ MANIFEST: dict[str, Any] = {
         "costPerDayUsd": None,
         "cpuQuota": None,
         "memoryMax": None,
+        "tokensPerDay": None,
         "turnsPerHour": None,
     },
     "mcpServers": {},
@@ -107,6 +108,8 @@ class FakeHive:
     main: str | None = None
     refuse_turns: HiveError | None = None
     refuse_send: HiveError | None = None
+    budget_usd: float | None = None
+    retry_after_s: float | None = None
     body_when_back: str | None = None
     """What messages say when they are handed out again; None: the same."""
 
@@ -191,7 +194,7 @@ class FakeHive:
         handlers.on(api.WHOAMI, self._whoami)
         handlers.on(api.ASK, self._ask)
         handlers.on(api.ANSWER, self._done)
-        handlers.on(api.TURN_START, self._turn_start)
+        handlers.on(api.TURN_START, lambda p: self._turn_start(connection, p))
         handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
         handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
         handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
@@ -250,23 +253,26 @@ class FakeHive:
         self.calls.append(params)
         return Done()
 
-    async def _turn_start(self, params: api.TurnStartParams) -> api.TurnStartResult:
+    async def _turn_start(
+        self, connection: Connection, params: api.TurnStartParams
+    ) -> api.TurnStartResult:
         if self.refuse_turns is not None:
+            self._return(connection)
             raise self.refuse_turns
         self.starts.append(params)
         await self._notify()
-        return api.TurnStartResult(turn=len(self.starts))
+        return api.TurnStartResult(turn=len(self.starts), budget_usd=self.budget_usd)
 
     async def _turn_end(
         self, connection: Connection, params: api.TurnEndParams
-    ) -> Done:
+    ) -> api.TurnEndResult:
         self.ends.append(params)
-        if params.outcome is api.TurnOutcome.OK:
+        if params.outcome in (api.TurnOutcome.OK, api.TurnOutcome.COMPACTED):
             self._leases = [x for x in self._leases if x.connection is not connection]
         else:
             self._return(connection)
         await self._notify()
-        return Done()
+        return api.TurnEndResult(retry_after_s=self.retry_after_s)
 
     async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
         return manager_api.AgentsResult(agents=())

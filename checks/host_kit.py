@@ -10,6 +10,8 @@ from pyglue.api.operator import Event
 from pyglue.config import HiveConfig, MessageLimits
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
+from pyglue.host.budgets import Budgets
+from pyglue.host.controls import Controls
 from pyglue.host.events import EventBus
 from pyglue.host.history import History
 from pyglue.host.questions import Questions
@@ -52,6 +54,8 @@ class Kit:
     broker: Broker
     questions: Questions
     terminals: Terminals
+    controls: Controls
+    budgets: Budgets
     bus: EventBus
     history: History
     events: list[Event]
@@ -84,8 +88,35 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
     audit = Audit(room / "audit.jsonl", room / "audit.key")
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(registry, audit, config)
+    controls = Controls(
+        store=store,
+        registry=registry,
+        broker=broker,
+        audit=audit,
+        limits=config.limits,
+    )
+    await controls.load()
+    budgets = Budgets(
+        store=store,
+        registry=registry,
+        questions=questions,
+        controls=controls,
+        audit=audit,
+        config=config,
+    )
     history = History(store, registry, bus, config.retention)
-    return Kit(store, registry, broker, questions, terminals, bus, history, events)
+    return Kit(
+        store=store,
+        registry=registry,
+        broker=broker,
+        questions=questions,
+        terminals=terminals,
+        controls=controls,
+        budgets=budgets,
+        bus=bus,
+        history=history,
+        events=events,
+    )
 
 
 async def settled(count: int = 20) -> None:

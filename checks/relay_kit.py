@@ -24,7 +24,6 @@ from pyglue.api.common import (
     Done,
     HelloParams,
     HelloResult,
-    NoParams,
     Role,
 )
 from pyglue.api.relay import (
@@ -33,6 +32,7 @@ from pyglue.api.relay import (
     POLICY,
     RESERVE,
     SETTLE,
+    AttachParams,
     AttachResult,
     DetachParams,
     Listener,
@@ -92,6 +92,7 @@ class FakeHived:
     refuse: HiveError | None = None
     reserved: list[ReserveParams] = field(default_factory=list)
     settled: list[SettleParams] = field(default_factory=list)
+    attached: list[AttachParams] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     _ids: Any = field(default_factory=lambda: itertools.count(1))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -190,7 +191,8 @@ class FakeHived:
         result = HelloResult(protocol=PROTOCOL, role=Role.RELAY, server="fake")
         return result, handlers
 
-    async def _attach(self, _params: NoParams) -> AttachResult:
+    async def _attach(self, params: AttachParams) -> AttachResult:
+        self.attached.append(params)
         return AttachResult(policies=tuple(self.policies.values()))
 
     async def _reserve(self, params: ReserveParams) -> ReserveResult:

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     NAME_RESERVED = "name_reserved"
     NAME_TAKEN = "name_taken"
     AGENT_NOT_RUNNING = "agent_not_running"
+    PAUSED = "paused"
     # proposals
     INVALID_COMMIT = "invalid_commit"
     INVALID_PACK = "invalid_pack"

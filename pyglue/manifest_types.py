@@ -24,6 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cost_per_day_usd: float | None
     cpu_quota: int | None
     memory_max: str | None
+    tokens_per_day: int | None
     turns_per_hour: int | None
 
 

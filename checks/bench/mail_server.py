@@ -33,6 +33,8 @@ def _session(kit: Kit, agent: Agent) -> Session:
             broker=kit.broker,
             questions=kit.questions,
             terminals=kit.terminals,
+            budgets=kit.budgets,
+            controls=kit.controls,
             history=kit.history,
             harness=False,
         )

@@ -17,7 +17,7 @@ from pyglue.api.operator import (
     OperationKind,
     OperationState,
 )
-from pyglue.api.relay import SettleParams
+from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import agents, approvals, events, messages, operations, usage
 from pyglue.store.approvals import NewApproval
@@ -176,7 +176,9 @@ async def test_creating_an_agent_again_changes_nothing(store: Store) -> None:
 
 async def test_reserved_money_counts_until_it_is_settled_once(store: Store) -> None:
     number = await store.write(
-        lambda tx: usage.reserve(tx, agent="a", turn=None, model="m", cost_usd=2.0)
+        lambda tx: usage.reserve(
+            tx, ReserveParams(agent="a", model="m", cost_usd=2.0), None
+        )
     )
     assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 2.0
     for cost in (0.5, 99.0):

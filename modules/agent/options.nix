@@ -344,6 +344,25 @@ in
           '';
           example = 2.5;
         };
+        tokensPerDay = option {
+          type = t.orNull (
+            t.whole {
+              min = 1;
+              max = 1000000000000;
+            }
+          );
+          widens = "raise";
+          words = {
+            name = "daily token limit";
+            suffix = " tokens";
+          };
+          default = null;
+          description = ''
+            Tokens that the model reads and writes in a day (UTC), from its cache or
+            not, counted by the relay; `null`: no limit.
+          '';
+          example = 5000000;
+        };
         memoryMax = option {
           type = t.orNull (
             t.text {

@@ -112,6 +112,22 @@ class RecvResult(Result, frozen=True):
 RECV: Final = Method("recv", RecvParams, RecvResult)
 
 
+class AckParams(Params, frozen=True):
+    """These messages, taken outside a turn, are done with; None: all of them."""
+
+    messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
+
+
+class AckResult(Result, frozen=True):
+    """How many were acknowledged."""
+
+    acknowledged: int
+
+
+ACK: Final = Method("ack", AckParams, AckResult)
+"""Not the harness's: what it takes is acknowledged by the end of the turn."""
+
+
 class AskParams(Params, frozen=True):
     """Ask the operator or a peer; the answer arrives as a message."""
 
@@ -144,6 +160,90 @@ class AnswerParams(Params, frozen=True):
 
 
 ANSWER: Final = Method("answer", AnswerParams, Done)
+
+
+class CancelQuestionParams(Params, frozen=True):
+    """Take back a question that the caller put."""
+
+    question: Id
+
+
+CANCEL_QUESTION: Final = Method("cancel_question", CancelQuestionParams, Done)
+
+
+class RemindParams(Params, frozen=True):
+    """Be woken later by a message of the hive, in seconds or at a time (ISO 8601, UTC).
+
+    ``repeat_seconds``: then again and again, that far apart.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=4096)]
+    in_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] | None = None
+    at: Annotated[str, Meta(max_length=64)] | None = None
+    repeat_seconds: Annotated[int, Meta(ge=60, le=366 * 86400)] | None = None
+
+
+class RemindResult(Result, frozen=True):
+    """The reminder's id, and when it comes."""
+
+    reminder: int
+    due_at: float
+
+
+REMIND: Final = Method("remind", RemindParams, RemindResult)
+
+
+class CancelReminderParams(Params, frozen=True):
+    """Cancel a reminder of the caller's."""
+
+    reminder: Id
+
+
+CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)
+
+
+class OpenMessage(Result, frozen=True):
+    """A message of the last week that nobody answered with ``reply_to``."""
+
+    id: int
+    sender: str
+    recipient: str
+    sent_at: float
+    begins: str
+
+
+class OpenQuestion(Result, frozen=True):
+    """A question without an answer yet."""
+
+    id: int
+    asker: str
+    to: str
+    question: str
+    options: tuple[str, ...]
+    asked_at: float
+    expires_at: float | None
+
+
+class OpenReminder(Result, frozen=True):
+    """A reminder that is still to come."""
+
+    id: int
+    text: str
+    due_at: float
+    repeat_seconds: int | None
+
+
+class OpenThreadsResult(Result, frozen=True):
+    """What is open around the caller; messages newest first, at most 32 of each."""
+
+    to_answer: tuple[OpenMessage, ...]
+    unanswered: tuple[OpenMessage, ...]
+    questions_to_me: tuple[OpenQuestion, ...]
+    my_questions: tuple[OpenQuestion, ...]
+    reminders: tuple[OpenReminder, ...]
+
+
+OPEN_THREADS: Final = Method("open_threads", NoParams, OpenThreadsResult)
 
 
 class WhoamiResult(Result, frozen=True):
@@ -206,7 +306,8 @@ class TurnEndParams(Params, frozen=True):
     """A turn ended; figures are the harness's own and only shown, never trusted.
 
     ``blames_mail``: a turn that failed counts against its messages, since one of them
-    may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` it was told.
+    may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` that it was
+    told.
     """
 
     turn: Id

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of everything in this package; a peer with another one is refused."""
 
 P = TypeVar("P", bound="Params")

@@ -143,7 +143,8 @@ class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
     ``wanted`` is whether it should run; ``state`` what it does, ``since_at`` since
-    when; ``model`` what its next turn uses; ``problem`` what went wrong last, if anything.
+    when; ``model`` what its next turn uses; ``problem`` what went wrong last, if
+    anything.
     """
 
     name: str

@@ -14,7 +14,6 @@ from pyglue.api.common import (
     Done,
     Id,
     Method,
-    NoParams,
     Note,
     Params,
     Result,
@@ -25,13 +24,14 @@ class ModelPolicy(Params, frozen=True):
     """What one agent may ask of the model; from its pinned manifest and the operator.
 
     ``models`` are full ids. ``server_tools`` are names such as ``web_search``;
-    ``cost_per_day_usd`` None means no limit.
+    a limit of None means no limit.
     """
 
     agent: AgentName
     models: tuple[str, ...]
     server_tools: tuple[str, ...]
     cost_per_day_usd: float | None
+    tokens_per_day: int | None = None
 
 
 class Listener(Params, frozen=True):
@@ -46,7 +46,16 @@ class AttachResult(Result, frozen=True):
     policies: tuple[ModelPolicy, ...]
 
 
-ATTACH: Final = Method("attach", NoParams, AttachResult)
+class AttachParams(Params, frozen=True):
+    """``open`` are the reservations that this relay still has to settle.
+
+    Every other open one belonged to a relay that died; hived settles it.
+    """
+
+    open: tuple[Id, ...] = ()
+
+
+ATTACH: Final = Method("attach", AttachParams, AttachResult)
 POLICY: Final = Note("policy", ModelPolicy)
 """Down: an agent's policy is new or changed; it holds from the next request on."""
 
@@ -61,11 +70,16 @@ DETACH: Final = Note("detach", DetachParams)
 
 
 class ReserveParams(Params, frozen=True):
-    """Set ``cost_usd`` aside for a request that is about to go up."""
+    """Set ``cost_usd`` aside for a request that is about to go up.
+
+    ``input_tokens`` is an estimate, ``output_tokens`` what is asked for at most.
+    """
 
     agent: AgentName
     model: Annotated[str, Meta(max_length=256)]
     cost_usd: Annotated[float, Meta(ge=0, le=1000)]
+    input_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    output_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
 
 
 class ReserveResult(Result, frozen=True):
@@ -81,6 +95,7 @@ class SettleParams(Params, frozen=True):
     """What a request really used. ``status`` is the HTTP status that came back.
 
     A request that failed before anything was used settles with zeros.
+    ``retry_after_s`` is what the model's side asked to wait.
     """
 
     reservation: Id
@@ -90,6 +105,7 @@ class SettleParams(Params, frozen=True):
     output_tokens: Annotated[int, Meta(ge=0)] = 0
     cache_read_tokens: Annotated[int, Meta(ge=0)] = 0
     cache_write_tokens: Annotated[int, Meta(ge=0)] = 0
+    retry_after_s: Annotated[float, Meta(ge=0)] | None = None
 
 
 SETTLE: Final = Method("settle", SettleParams, Done)

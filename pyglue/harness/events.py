@@ -24,6 +24,7 @@ from claude_agent_sdk import (
 
 from pyglue.api.agent import TurnEventKind
 from pyglue.display import visible
+from pyglue.tools.mcp import HIVE
 
 TEXT_LIMIT: Final = 16 * 1024
 """Longest text in an event, in characters."""
@@ -31,6 +32,7 @@ _VALUE_LIMIT: Final = 64 * 1024
 _SENTENCE_LIMIT: Final = 2000
 _ITEMS: Final = 64
 _DEPTH: Final = 6
+_DELAY_MAX_MS: Final = 86_400_000
 
 Emit = Callable[[TurnEventKind, dict[str, Any]], None]
 
@@ -49,6 +51,10 @@ class Tally:
     result: ResultMessage | None = None
     was_compacted: bool = False
     init: dict[str, Any] = field(default_factory=dict)
+    retry_after_s: float = 0.0
+    """The longest that the CLI waited before a try, which the model's side asks for."""
+    is_deaf: bool = False
+    """Whether the hive's own tools did not connect."""
 
     def take(self, message: Message) -> None:
         """Count one message of the CLI and emit what it means."""
@@ -100,7 +106,11 @@ class Tally:
         if message.subtype == "init":
             self.init = data
             self.session_id = data.get("session_id")
+            self._servers(data.get("mcp_servers"))
         elif message.subtype == "api_retry":
+            delay = data.get("retry_delay_ms")
+            if isinstance(delay, int | float) and 0 <= delay < _DELAY_MAX_MS:
+                self.retry_after_s = max(self.retry_after_s, delay / 1000)
             names = ("attempt", "max_retries", "retry_delay_ms", "error_status")
             self.emit(TurnEventKind.RETRY, {n: plain(data.get(n)) for n in names})
         elif message.subtype == "permission_denied":
@@ -111,6 +121,16 @@ class Tally:
             self.was_compacted = True
             details = data.get("compact_metadata")
             self.emit(TurnEventKind.COMPACTED, {"details": small(details)})
+
+    def _servers(self, servers: object) -> None:
+        """Tell of MCP servers that did not come up for this turn."""
+        for server in servers if isinstance(servers, list) else []:
+            name, status = str(server.get("name")), str(server.get("status"))
+            if status == "connected":
+                continue
+            self.is_deaf = self.is_deaf or name == HIVE
+            data = {"name": clip(name, 200), "status": clip(status, 200)}
+            self.emit(TurnEventKind.SERVER, data)
 
 
 def tokens_read(usage: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ the link and reaches hived over whichever connection there is.
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -58,7 +59,11 @@ class Link:
         self._turn_connection: Connection | None = None
 
     async def run(self, report: HarnessReport) -> None:
-        """Stay connected until cancelled; every hello carries ``report``."""
+        """Stay connected until cancelled; every hello carries ``report``.
+
+        Raises:
+            HiveError: ``unsupported_protocol``: this hived never takes this harness.
+        """
         hello = HelloParams(protocol=PROTOCOL, client=CLIENT, harness=report)
         pause = _FIRST_S
         while True:
@@ -67,6 +72,8 @@ class Link:
                     self._socket, self._handlers, hello=hello
                 )
             except HiveError as error:
+                if error.code is ErrorCode.UNSUPPORTED_PROTOCOL:
+                    raise
                 _log.info("no connection to the hive: %s", error.message)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_S)
@@ -130,7 +137,11 @@ class Link:
 
     def say(self, state: AgentState, detail: str | None = None) -> None:
         """Report the harness's state, now and after every reconnect."""
-        self._state = StateParams(state=state, detail=detail)
+        before = self._state
+        since = time.time()
+        if before is not None and before.state is state and before.since_at is not None:
+            since = before.since_at
+        self._state = StateParams(state=state, detail=detail, since_at=since)
         if self._connection is not None:
             self._connection.notify(STATE, self._state)
 

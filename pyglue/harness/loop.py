@@ -3,14 +3,14 @@
 Mail is leased to the connection that it came on. If that connection is lost before
 the turn begins, hived has the mail back and will hand it out again, so it is dropped
 here; if it is lost later, the turn runs on and its end is simply not wanted. A turn
-that did not end well gives its mail back, so the next one waits a growing while.
+that did not end well gives its mail back, so the next one waits: a growing while, or
+as long as the model's side asked for, or until the operator says so (``wishes``).
 """
 
 import asyncio
 import contextlib
 import logging
-import random
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 from pyglue.api.agent import (
@@ -22,6 +22,7 @@ from pyglue.api.agent import (
     Message,
     RecvParams,
     TurnEndParams,
+    TurnEndResult,
     TurnEventKind,
     TurnOutcome,
     TurnStartParams,
@@ -30,41 +31,27 @@ from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.events import sentence
 from pyglue.harness.link import Link
-from pyglue.harness.notes import Notes
+from pyglue.harness.notes import SAVE, Notes
 from pyglue.harness.prompt import render
 from pyglue.harness.session import Figures, Session
+from pyglue.harness.trouble import (
+    AUTH_TRIES,
+    GIVEN_BACK,
+    STATE_AFTER,
+    STATE_REFUSED,
+    Pauses,
+)
 from pyglue.harness.turn import Cancellation
+from pyglue.harness.wishes import Hold, Wishes
 from pyglue.jsonrpc import Connection
 
 _WAIT_S: Final = 180.0
 _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
-
-_STATE_AFTER: Final = {
-    TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,
-    TurnOutcome.AUTH: AgentState.NEEDS_LOGIN,
-    TurnOutcome.BUDGET: AgentState.OVER_BUDGET,
-}
-_STATE_REFUSED: Final = {
-    ErrorCode.RATE_LIMITED: AgentState.RATE_LIMITED,
-    ErrorCode.OVER_BUDGET: AgentState.OVER_BUDGET,
-}
+_WELL: Final = (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Pauses:
-    """Seconds to wait after turns that did not end well; doubled each time."""
-
-    first_s: float = 5.0
-    longest_s: float = 600.0
-
-    def after(self, failures: int) -> float:
-        """Return the pause after that many failures in a row, with some jitter."""
-        pause = min(self.first_s * 2.0 ** (failures - 1), self.longest_s)
-        return pause * random.uniform(0.8, 1.2)  # noqa: S311
 
 
 class Loop:
@@ -75,6 +62,7 @@ class Loop:
         link: Link,
         session: Session,
         notes: Notes,
+        wishes: Wishes,
         *,
         model: str,
         pauses: Pauses,
@@ -83,9 +71,12 @@ class Loop:
         self._link = link
         self._session = session
         self._notes = notes
+        self._wishes = wishes
         self._model = model
         self._pauses = pauses
         self._failures = 0
+        self._auth_failures = 0
+        self._login: Hold | None = None
         self._running: Cancellation | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -93,30 +84,13 @@ class Loop:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            await self._may_work()
             self._link.say(AgentState.IDLE)
-            connection, messages = await self._mail()
-            cancellation = self._running = Cancellation()  # may be asked at once
-            try:
-                turn, model = await self._begin(connection)
-            except HiveError as error:
-                self._running = None
-                await self._refused(connection, error)
-                continue
-            self._quiet.clear()
-            self._link.begin_turn(turn, connection)
-            self._link.say(AgentState.THINKING)
-            try:
-                figures = await self._session.turn(
-                    render(messages), model=model, cancellation=cancellation
-                )
-                self._running = None
-                await self._end(connection, turn, figures)
-            finally:
-                self._running = None
-                self._link.end_turn()
-                self._quiet.set()
-            await self._rest(figures)
-            await self._tidy(model)
+            got = await self._next_mail()
+            if got is not None:
+                await self._work(*got)
+            elif self._wishes.take_compact():
+                await self._compact()
 
     async def cancel(self, params: CancelTurnParams) -> Done:
         """Interrupt the running turn, if there is one; hived's method."""
@@ -131,8 +105,37 @@ class Loop:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._quiet.wait(), seconds)
 
+    # --- waiting ----------------------------------------------------------------------
+
+    async def _may_work(self) -> None:
+        """Wait while paused, over budget or without a login."""
+        while True:
+            self._wishes.look()
+            if self._wishes.take_again():
+                self._login, self._failures, self._auth_failures = None, 0, 0
+            hold = self._wishes.hold or self._login
+            if hold is None:
+                return
+            self._link.say(*hold)
+            await self._wishes.changed()
+
+    async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
+        """Return mail with the connection that leased it; None if a wish came first.
+
+        What arrives just then is named by no turn, and so waits again.
+        """
+        mail = asyncio.create_task(self._mail())
+        wish = asyncio.create_task(self._wishes.changed())
+        try:
+            await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
+            return mail.result() if mail.done() else None
+        finally:
+            for task in (mail, wish):
+                task.cancel()
+            await asyncio.wait({mail, wish})
+
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
-        """Wait for mail; return it with the connection that holds its leases.
+        """Wait for mail.
 
         After a turn that failed, one message at a time: a message that makes every
         turn fail must not take the others with it.
@@ -146,27 +149,83 @@ class Loop:
             except HiveError as error:
                 _log.info("no mail: %s", error.message)
                 if error.code is not ErrorCode.UNAVAILABLE:
-                    await self._pause(AgentState.IDLE, error.message)
+                    state = STATE_REFUSED.get(error.code, AgentState.IDLE)
+                    await self._pause(state, error.message)
                 continue
             if got.messages:
                 return connection, got.messages
 
-    async def _begin(self, connection: Connection) -> tuple[int, str]:
-        """Begin the turn on the connection of its mail; return its id and model."""
-        me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
-        model = me.model or self._model
-        params = TurnStartParams(model=model)
-        started = await connection.call(TURN_START, params, timeout=_CALL_S)
-        return started.turn, model
+    async def _pause(
+        self, state: AgentState, detail: str | None, at_least: float = 0.0
+    ) -> None:
+        """Wait after a failure, unless something is wanted sooner."""
+        self._failures += 1
+        seconds = max(self._pauses.after(self._failures), at_least)
+        _log.info("waiting %.1f s: %s", seconds, detail)
+        detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
+        self._link.say(state, sentence(detail))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wishes.changed()
+
+    # --- turns ------------------------------------------------------------------------
+
+    async def _work(
+        self, connection: Connection, messages: tuple[Message, ...]
+    ) -> None:
+        self._wishes.look()
+        seen = tuple(message.id for message in messages)
+        try:
+            figures, told = await self._turn(connection, render(messages), seen)
+        except HiveError as error:
+            await self._refused(connection, error)
+            return
+        await self._rest(figures, told)
+        if self._wishes.hold is None:
+            await self._tidy()
+
+    async def _turn(
+        self, connection: Connection, prompt: str, seen: tuple[int, ...]
+    ) -> tuple[Figures, TurnEndResult]:
+        """Run a turn on the connection that holds its mail.
+
+        Raises:
+            HiveError: the turn may not begin.
+        """
+        cancellation = self._running = Cancellation()  # may be asked at once
+        try:
+            me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
+            model = me.model or self._model
+            params = TurnStartParams(model=model, messages=seen)
+            started = await connection.call(TURN_START, params, timeout=_CALL_S)
+            self._model = model
+            self._quiet.clear()
+            self._link.begin_turn(started.turn, connection)
+            self._link.say(AgentState.THINKING)
+            figures = await self._session.turn(
+                prompt,
+                model=model,
+                budget_usd=started.budget_usd,
+                cancellation=cancellation,
+            )
+            self._running = None
+            return figures, await self._end(connection, started.turn, figures)
+        finally:
+            self._running = None
+            self._link.end_turn()
+            self._quiet.set()
 
     async def _refused(self, connection: Connection, error: HiveError) -> None:
         _log.warning("the turn may not begin: %s", error.message)
-        connection.close()  # gives the mail back, whatever refused the turn
-        if error.code is not ErrorCode.UNAVAILABLE:
-            state = _STATE_REFUSED.get(error.code, AgentState.IDLE)
-            await self._pause(state, error.message)
+        if error.code not in GIVEN_BACK:
+            connection.close()  # gives the mail back, whatever refused the turn
+        if error.code is not ErrorCode.UNAVAILABLE and self._wishes.hold is None:
+            state = STATE_REFUSED.get(error.code, AgentState.IDLE)
+            await self._pause(state, error.message, _retry_after(error))
 
-    async def _end(self, connection: Connection, turn: int, figures: Figures) -> None:
+    async def _end(
+        self, connection: Connection, turn: int, figures: Figures
+    ) -> TurnEndResult:
         ended = figures.ended
         params = TurnEndParams(
             turn=turn,
@@ -179,45 +238,79 @@ class Loop:
             input_tokens=ended.input_tokens,
             output_tokens=ended.output_tokens,
             cost_usd=figures.cost_usd,
+            blames_mail=ended.verdict.blames_mail,
+            budget_used=ended.verdict.budget_used,
         )
         try:
-            await connection.call(TURN_END, params, timeout=_CALL_S)
+            return await connection.call(TURN_END, params, timeout=_CALL_S)
         except HiveError as error:
             _log.warning("the end of turn %d is not wanted: %s", turn, error.message)
+            return TurnEndResult()
 
-    async def _rest(self, figures: Figures) -> None:
+    async def _rest(self, figures: Figures, told: TurnEndResult) -> None:
         """Go on at once after a good turn, after a growing pause otherwise.
 
         Also after a cancelled one: who cancelled it mostly stops the agent next.
         """
         ended = figures.ended
-        if ended.outcome in (TurnOutcome.OK, TurnOutcome.CANCELLED):
-            self._failures = 0
-        if ended.outcome is TurnOutcome.OK:
+        if ended.outcome in (*_WELL, TurnOutcome.CANCELLED):
+            self._failures = self._auth_failures = 0
+        if ended.outcome in _WELL or self._wishes.hold is not None:
             return
-        state = _STATE_AFTER.get(ended.outcome, AgentState.IDLE)
-        await self._pause(state, ended.reason)
+        if ended.outcome is TurnOutcome.AUTH:
+            self._auth_failures += 1
+            if self._auth_failures >= AUTH_TRIES:
+                self._login = AgentState.NEEDS_LOGIN, ended.reason or ""
+                return
+        state = STATE_AFTER.get(ended.outcome, AgentState.IDLE)
+        wait = 0.0
+        if ended.outcome is TurnOutcome.RATE_LIMITED:
+            wait = told.retry_after_s or figures.retry_after_s
+        await self._pause(state, ended.reason, wait)
 
-    async def _tidy(self, model: str) -> None:
-        """Shorten the notes when they have grown too long."""
+    # --- keeping short ----------------------------------------------------------------
+
+    async def _tidy(self) -> None:
+        """Shorten the session and the notes when they have grown too long."""
+        if self._session.is_long:
+            await self._compact()
         if not self._notes.are_long():
             return
         self._link.say(AgentState.COMPACTING, "Shortening the notes.")
+        with self._busy() as cancellation:
+            done = await self._notes.shorten(
+                model=self._model, cancellation=cancellation
+            )
+        self._log(done)
+
+    async def _compact(self) -> None:
+        """Let the agent save what it must not forget, then shorten the session."""
+        if self._notes.can_be_written and self._session.has_begun:
+            try:
+                await self._turn(await self._link.connection(), SAVE, ())
+            except HiveError as error:
+                _log.info("the notes are not saved first: %s", error.message)
+        if self._wishes.hold is not None:
+            return
+        with self._busy() as cancellation:
+            self._log(await self._session.compact(self._model, cancellation))
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[Cancellation]:
+        """Be at work that is no turn, and can be cancelled like one."""
         self._running = cancellation = Cancellation()
         self._quiet.clear()
         try:
-            done = await self._notes.shorten(model=model, cancellation=cancellation)
+            yield cancellation
         finally:
             self._running = None
             self._quiet.set()
-        if done:
-            text = "The notes were shortened; notes.md.bak has the old ones."
-            self._link.emit(TurnEventKind.LOG, {"text": text})
 
-    async def _pause(self, state: AgentState, detail: str | None) -> None:
-        self._failures += 1
-        seconds = self._pauses.after(self._failures)
-        _log.info("waiting %.1f s: %s", seconds, detail)
-        detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
-        self._link.say(state, sentence(detail))
-        await asyncio.sleep(seconds)
+    def _log(self, text: str | None) -> None:
+        if text is not None:
+            self._link.emit(TurnEventKind.LOG, {"text": sentence(text)})
+
+
+def _retry_after(error: HiveError) -> float:
+    told = error.details.get("retry_after_s")
+    return float(told) if isinstance(told, int | float) else 0.0

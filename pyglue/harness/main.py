@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import paths
-from pyglue.api.agent import CANCEL_TURN, TurnEventKind
+from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL, TurnEventKind
 from pyglue.api.common import HarnessReport
 from pyglue.errors import HiveError
 from pyglue.harness.events import clip, sentence
@@ -24,12 +24,14 @@ from pyglue.harness.forward import Forwarder
 from pyglue.harness.gate import Gate
 from pyglue.harness.link import Link
 from pyglue.harness.load import Loaded, Places, fingerprint, load
-from pyglue.harness.loop import Loop, Pauses
+from pyglue.harness.loop import Loop
 from pyglue.harness.notes import Notes
 from pyglue.harness.options import CliOptions
 from pyglue.harness.preflight import check
 from pyglue.harness.session import Session
 from pyglue.harness.terminal import Terminals
+from pyglue.harness.trouble import Pauses
+from pyglue.harness.wishes import Wishes
 from pyglue.jsonrpc import Handlers
 from pyglue.tools import agent_tools, manager_tools
 from pyglue.tools.mcp import hive_server
@@ -79,15 +81,24 @@ async def run(
             emit=link.emit,
             say=link.say,
         )
+        wishes = Wishes()
         max_bytes = loaded.manifest.notes.max_bytes
         loop = Loop(
             link,
             session,
-            Notes(options, places.state, max_bytes=max_bytes),
+            Notes(
+                options,
+                places.state,
+                max_bytes=max_bytes,
+                tools=loaded.manifest.allowed_tools,
+            ),
+            wishes,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),
         )
         link_handlers.on(CANCEL_TURN, loop.cancel)
+        link_handlers.on(COMPACT_SESSION, wishes.ask_compact)
+        link_handlers.on_note(CONTROL, wishes.take)
         terminals = Terminals(
             link, environment=options.environment, directory=places.state
         )
@@ -171,6 +182,11 @@ def main() -> None:
         asyncio.run(_until_signal(places))
     except OSError as error:
         sys.exit(f"hive-agent: {error}")
+    except ExceptionGroup as group:
+        refused, others = group.split(HiveError)
+        if refused is None or others is not None:
+            raise
+        sys.exit(f"hive-agent: {refused.exceptions[0]}")
 
 
 if __name__ == "__main__":

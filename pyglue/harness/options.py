@@ -22,6 +22,8 @@ from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.manifest_types import Manifest
 from pyglue.tools.mcp import HIVE
 
+MAX_STEPS: Final = 500
+"""Calls of the model in one turn; who needs more is going in circles."""
 _BUFFER: Final = 64 * 1024 * 1024
 _NOWHERE: Final = "http://127.0.0.1:9"
 _FIXED: Final = {
@@ -51,8 +53,10 @@ class CliOptions:
         base_url: str,
         hive: McpSdkServerConfig,
         gate: Gate,
+        max_steps: int = MAX_STEPS,
     ) -> None:
         """``base_url`` is the forwarder's."""
+        self._max_steps = max_steps
         manifest = loaded.manifest
         self._manifest = manifest
         self._places = places
@@ -74,11 +78,19 @@ class CliOptions:
         return self._environment
 
     def turn(
-        self, *, model: str, session: str, resume: bool, verbatim: bool = True
+        self,
+        *,
+        model: str,
+        session: str,
+        resume: bool,
+        verbatim: bool = True,
+        budget_usd: float | None = None,
     ) -> ClaudeAgentOptions:
         """Return the options of one turn; ``verbatim`` is False for CLI commands."""
         options = self._base(model, dict(self._extra()))
         options.verbatim_prompts = verbatim
+        options.max_turns = self._max_steps
+        options.max_budget_usd = budget_usd
         if resume:
             options.resume = session
         else:

@@ -51,7 +51,11 @@ async def check(
     if missing:
         return _failed(" ".join(missing))
     said = _Said()
-    sdk_options = options.preflight()
+    try:
+        sdk_options = options.preflight()
+    except OSError as error:
+        why = error.strerror or error
+        return _failed(f"The CLI's files cannot be written in /session: {why}.")
     sdk_options.stderr = said.take
     client = ClaudeSDKClient(sdk_options)
     try:

@@ -1,15 +1,16 @@
 """The agent's one session over all its turns: which it is, and keeping it short.
 
 Holds the session's id in the session directory, so that turns continue it over
-restarts; a session that the CLI does not know is replaced by a fresh one. Before a
-turn, a session that has grown past the manifest's ``autoCompact`` is compacted by
-the CLI's own ``/compact``. ``loop`` calls this; one turn at a time.
+restarts; a session that the CLI does not know is replaced by a fresh one. A session
+that has grown past the manifest's ``autoCompact`` is compacted after the turn by the
+CLI's own ``/compact``; one that does not fit any more in the middle of a turn by the
+CLI itself, else from here. ``loop`` calls this; one turn at a time.
 """
 
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from pyglue.api.agent import TurnEventKind, TurnOutcome
 from pyglue.api.common import AgentState
 from pyglue.harness.events import Emit, Tally
 from pyglue.harness.options import CliOptions, replace_file
+from pyglue.harness.trouble import Verdict
 from pyglue.harness.turn import Cancellation, Ended, run_turn
 
 _COMPACT: Final = "/compact"
@@ -41,6 +43,17 @@ class Figures:
     ended: Ended
     tool_calls: int
     cost_usd: float
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a turn is to do, however often it is tried."""
+
+    prompt: str
+    model: str
+    budget_usd: float | None
+    cancellation: Cancellation
 
 
 class Session:
@@ -63,65 +76,129 @@ class Session:
         self._say = say
         self._kept = self._read()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a conversation to shorten."""
+        return self._kept is not None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the conversation has passed the size to be compacted at."""
+        kept, limit = self._kept, self._compact_at
+        return kept is not None and limit is not None and kept.context_tokens >= limit
+
     async def turn(
-        self, prompt: str, *, model: str, cancellation: Cancellation
+        self,
+        prompt: str,
+        *,
+        model: str,
+        cancellation: Cancellation,
+        budget_usd: float | None = None,
     ) -> Figures:
         """Run one turn over ``prompt``."""
-        await self._compact_if_long(model, cancellation)
+        if self.is_long:  # a restart came between it and its compaction
+            await self.compact(model, cancellation)
+            self._say(AgentState.THINKING)
         before = self._kept
-        tally = Tally(self._emit)
-        ended = await self._run(prompt, model, tally, cancellation)
+        work = _Work(prompt, model, budget_usd, cancellation)
+        tally, ended = await self._run(work)
         if ended.is_unknown_session:
-            _log.warning("the session is unknown to the CLI; a fresh one begins")
-            self._emit(TurnEventKind.LOG, {"text": "A fresh session begins."})
-            self._kept = before = None
-            tally = Tally(self._emit)
-            ended = await self._run(prompt, model, tally, cancellation)
+            self._begin_anew("The session is unknown to the CLI.")
+            before = None
+            tally, ended = await self._run(work)
+        if ended.verdict.is_too_long and before is not None:
+            tally, ended = await self._retry_shorter(work)
+            before = before if self._kept else None
+        elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
+            ended = _as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         self._remember(tally, ended)
-        return Figures(ended, tally.tool_calls, cost if cost >= 0 else 0.0)
+        return Figures(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
 
-    async def _run(
-        self, prompt: str, model: str, tally: Tally, cancellation: Cancellation
-    ) -> Ended:
-        kept = self._kept
+    async def _run(self, work: _Work) -> tuple[Tally, Ended]:
+        kept, tally = self._kept, Tally(self._emit)
         session = kept.id if kept else str(uuid.uuid4())
-        options = self._options.turn(
-            model=model, session=session, resume=kept is not None
-        )
-        return await run_turn(options, prompt, tally, cancellation)
+        try:
+            options = self._options.turn(
+                model=work.model,
+                session=session,
+                resume=kept is not None,
+                budget_usd=work.budget_usd,
+            )
+        except OSError as error:  # such as a full disk: nothing of the mail's
+            reason = f"The CLI's files cannot be written: {error.strerror or error}."
+            verdict = Verdict(TurnOutcome.FAILED, reason, blames_mail=False)
+            return tally, Ended(verdict)
+        return tally, await run_turn(options, work.prompt, tally, work.cancellation)
+
+    async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
+        """The CLI could not shorten the conversation by itself: ask it, else forget.
+
+        What the agent must not forget is in its notes.
+        """
+        await self.compact(work.model, work.cancellation)
+        self._say(AgentState.THINKING)
+        tally, ended = await self._run(work)
+        if ended.verdict.is_too_long:
+            self._begin_anew("The conversation cannot be shortened.")
+            tally, ended = await self._run(work)
+        return tally, _as_compacted(ended)
+
+    def _begin_anew(self, why: str) -> None:
+        _log.warning("%s A fresh session begins.", why)
+        self._emit(TurnEventKind.LOG, {"text": f"{why} A fresh session begins."})
+        self._kept = None
 
     def _remember(self, tally: Tally, ended: Ended) -> None:
         if tally.session_id is None:
             return  # nothing came back: the next turn tries the same again
         before = self._kept
-        self._kept = _Kept(
-            tally.session_id,
-            ended.session_cost_usd or (before.cost_usd if before else 0.0),
-            tally.context_tokens or (before.context_tokens if before else 0),
+        self._keep(
+            _Kept(
+                tally.session_id,
+                ended.session_cost_usd or (before.cost_usd if before else 0.0),
+                tally.context_tokens or (before.context_tokens if before else 0),
+            )
         )
-        replace_file(self._file, msgspec.json.encode(self._kept).decode())
 
-    async def _compact_if_long(self, model: str, cancellation: Cancellation) -> None:
+    def _keep(self, kept: _Kept) -> None:
+        self._kept = kept
+        try:
+            replace_file(self._file, msgspec.json.encode(kept).decode())
+        except OSError as error:
+            text = f"The session cannot be remembered: {error.strerror or error}."
+            _log.warning("%s", text)
+            self._emit(TurnEventKind.LOG, {"text": text})
+
+    async def compact(self, model: str, cancellation: Cancellation) -> str:
+        """Shorten the conversation; return a sentence on what became of it."""
         kept = self._kept
-        if kept is None or self._compact_at is None:
-            return
-        if kept.context_tokens < self._compact_at:
-            return
+        if kept is None:
+            return "There is no conversation to shorten yet."
         self._say(AgentState.COMPACTING)
         tally = Tally(self._emit)
-        options = self._options.turn(
-            model=model, session=kept.id, resume=True, verbatim=False
-        )
+        try:
+            options = self._options.turn(
+                model=model, session=kept.id, resume=True, verbatim=False
+            )
+        except OSError as error:
+            return f"The CLI's files cannot be written: {error.strerror or error}."
         ended = await run_turn(options, _COMPACT, tally, cancellation)
-        if ended.outcome is not TurnOutcome.OK:
-            _log.warning("the session was not compacted: %s", ended.reason)
         # Either way not again before the next turn has measured the context anew.
-        self._kept = _Kept(kept.id, ended.session_cost_usd or kept.cost_usd, 0)
-        self._say(AgentState.THINKING)
+        self._keep(_Kept(kept.id, ended.session_cost_usd or kept.cost_usd, 0))
+        if ended.outcome is TurnOutcome.OK and tally.was_compacted:
+            return "The conversation was shortened."
+        _log.warning("the session was not compacted: %s", ended.reason)
+        return f"The conversation was not shortened: {ended.reason or tally.text}"
 
     def _read(self) -> _Kept | None:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _as_compacted(ended: Ended) -> Ended:
+    if ended.outcome is not TurnOutcome.OK:
+        return ended
+    return replace(ended, verdict=Verdict(TurnOutcome.COMPACTED))

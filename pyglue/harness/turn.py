@@ -15,16 +15,19 @@ from claude_agent_sdk import (
     ClaudeAgentOptions,
     ClaudeSDKClient,
     ClaudeSDKError,
-    ResultMessage,
 )
 
 from pyglue.api.agent import TurnOutcome
 from pyglue.harness.events import Tally, count, sentence, tokens_read
+from pyglue.harness.trouble import Verdict, judge
 
 INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
 _TAIL: Final = 5
-_UNKNOWN_SESSION: Final = "No conversation found with session ID"
+_BAD_SESSION: Final = ("No conversation found with session ID", "is already in use")
+_DEAF: Final = Verdict(
+    TurnOutcome.FAILED, "The hive's own tools did not connect.", blames_mail=False
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +36,7 @@ _log = logging.getLogger(__name__)
 class Ended:
     """How a turn ended, and its figures. ``cost_usd`` counts the whole session."""
 
-    outcome: TurnOutcome
-    reason: str | None = None
+    verdict: Verdict
     is_unknown_session: bool = False
     duration_ms: int = 0
     steps: int = 0
@@ -42,6 +44,17 @@ class Ended:
     input_tokens: int = 0
     output_tokens: int = 0
     session_cost_usd: float = 0.0
+
+    @property
+    def outcome(self) -> TurnOutcome:
+        """The verdict's."""
+        return self.verdict.outcome
+
+    @property
+    def reason(self) -> str | None:
+        """The verdict's, as one line that fits a field of the API."""
+        reason = self.verdict.reason
+        return sentence(reason) if reason else None
 
 
 class Cancellation:
@@ -69,7 +82,7 @@ async def run_turn(
     said: deque[str] = deque(maxlen=_TAIL)
     options.stderr = said.append
     client = ClaudeSDKClient(options)
-    failure = None
+    failure: Verdict | None = None
     try:
         async with asyncio.timeout(None) as limit:
             watch = asyncio.create_task(_interrupt(client, cancellation, limit))
@@ -79,16 +92,21 @@ async def run_turn(
                     await client.query(prompt)
                     async for message in client.receive_response():
                         tally.take(message)
+                        if tally.is_deaf:
+                            failure = _DEAF
+                            break
             finally:
                 watch.cancel()
                 await asyncio.wait({watch})  # not swallowing a cancellation of ours
     except TimeoutError:
-        failure = "The CLI did not stop when it was interrupted."
+        failure = Verdict(
+            TurnOutcome.FAILED, "The CLI did not stop when it was interrupted."
+        )
     except (ClaudeSDKError, OSError, ValueError) as error:
-        failure = _failure(str(error), said)
+        failure = _failure(error, tally, said)
     finally:
         await client.disconnect()
-    return _ended(tally, failure, cancellation)
+    return _ended(tally, failure, cancellation, said)
 
 
 async def _interrupt(
@@ -102,26 +120,28 @@ async def _interrupt(
         _log.info("the CLI could not be interrupted: %s", error)
 
 
-def _ended(tally: Tally, failure: str | None, cancellation: Cancellation) -> Ended:
-    outcome: TurnOutcome
-    reason: str | None
+def _ended(
+    tally: Tally, failure: Verdict | None, cancellation: Cancellation, said: deque[str]
+) -> Ended:
     if cancellation.reason is not None:
-        outcome, reason = TurnOutcome.CANCELLED, cancellation.reason
+        verdict = Verdict(TurnOutcome.CANCELLED, cancellation.reason)
     elif failure is not None:
-        outcome, reason = TurnOutcome.FAILED, failure
+        verdict = failure
     elif tally.result is None:
-        outcome, reason = TurnOutcome.FAILED, "The CLI ended without a result."
+        verdict = Verdict(
+            TurnOutcome.FAILED, f"The CLI ended without a result.{_tail(said)}"
+        )
     else:
-        outcome, reason = _judge(tally.result, tally.error)
-    unknown = failure is not None and _UNKNOWN_SESSION in failure
-    reason = sentence(reason) if reason else None
+        verdict = judge(tally.result, tally.error)
+    told = " ".join([*said, verdict.reason or ""])
+    unknown = any(mark in told for mark in _BAD_SESSION)
     if tally.result is None:
-        return Ended(outcome, reason, is_unknown_session=unknown)
+        return Ended(verdict, is_unknown_session=unknown)
     result = tally.result
     usage = result.usage or {}
     return Ended(
-        outcome,
-        reason,
+        verdict,
+        is_unknown_session=unknown and verdict.outcome is TurnOutcome.FAILED,
         duration_ms=max(result.duration_ms, 0),
         steps=max(result.num_turns, 0),
         denials=len(result.permission_denials or []),
@@ -131,29 +151,14 @@ def _ended(tally: Tally, failure: str | None, cancellation: Cancellation) -> End
     )
 
 
-def _judge(result: ResultMessage, error: str | None) -> tuple[TurnOutcome, str | None]:
-    """Say how a finished turn ended. Errors call themselves ``success``: never trust
-    ``subtype``.
-    """
-    if not result.is_error:
-        return TurnOutcome.OK, None
-    why = result.result or "; ".join(result.errors or []) or result.subtype
-    match result.terminal_reason, result.api_error_status, error:
-        case "max_turns", _, _:
-            outcome = TurnOutcome.MAX_TURNS
-        case ("budget_exhausted", _, _) | (_, 402, _) | (_, _, "billing_error"):
-            outcome = TurnOutcome.BUDGET
-        case (("aborted_streaming" | "aborted_tools"), _, _):
-            outcome = TurnOutcome.CANCELLED
-        case _, (429 | 529), _:
-            outcome = TurnOutcome.RATE_LIMITED
-        case _, (401 | 403), _:
-            outcome = TurnOutcome.AUTH
-        case _:
-            outcome = TurnOutcome.FAILED
-    return outcome, why
+def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
+    """A CLI that ended before it had read the mail cannot have ended for its sake."""
+    return Verdict(
+        TurnOutcome.FAILED,
+        f"The CLI failed: {error}.{_tail(said)}",
+        blames_mail=bool(tally.init),
+    )
 
 
-def _failure(error: str, said: deque[str]) -> str:
-    tail = f" It wrote: {' / '.join(said)}" if said else ""
-    return f"The CLI failed: {error}.{tail}"
+def _tail(said: deque[str]) -> str:
+    return f" It wrote: {' / '.join(said)}" if said else ""

@@ -59,7 +59,7 @@ from pyglue.host.terminals import Terminals
 from pyglue.host.threads import open_threads
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.store import messages
-from pyglue.store.database import Store
+from pyglue.store.database import Store, Tx
 
 
 class AgentApi:
@@ -77,6 +77,8 @@ class AgentApi:
         reminders: Reminders,
         terminals: Terminals,
         history: History,
+        budgets: Budgets,
+        controls: Controls,
         harness: bool,
     ) -> None:
         self._agent = agent
@@ -174,27 +176,40 @@ class AgentApi:
             raise HiveError(
                 ErrorCode.CONFLICT, "Another harness of this agent has connected."
             )
-        paused = self._registry.paused(agent)
-        if paused is not None:
-            raise HiveError(ErrorCode.PAUSED, paused)
-        if agent.over_budget is not None:
-            raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
         left: list[float | None] = []
         try:
             turn = await self._broker.turn_start(
                 self._holder,
                 params.model,
                 seen=params.messages,
-                check=lambda tx: left.append(self._budgets.check(tx, agent)),
+                check=lambda tx: left.append(self._check(tx)),
             )
         except HiveError as error:
-            if error.code is ErrorCode.OVER_BUDGET:
+            self._broker.give_back(self._holder)
+            if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
                 limit = Limit(str(error.details["limit"]))
                 await self._budgets.reached(
                     agent, limit, float(error.details["until_at"])
                 )
             raise
         return TurnStartResult(turn=turn, budget_usd=left[0])
+
+    def _check(self, tx: Tx) -> float | None:
+        """Refuse a turn that may not begin; return what it may cost."""
+        agent = self._agent
+        paused = self._registry.paused(agent)
+        if paused is not None:
+            raise HiveError(ErrorCode.PAUSED, paused)
+        if agent.over_budget is not None:
+            raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
+        wait = 0.0 if agent.retry_at is None else agent.retry_at - time.time()
+        if wait > 0:
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                "The model's side asked to wait.",
+                details={"retry_after_s": wait},
+            )
+        return self._budgets.check(tx, agent)
 
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
         agent = self._agent

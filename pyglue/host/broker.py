@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -36,6 +37,7 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 
 _WINDOW_S: Final = 60.0
+_LOOP_TOLD_S: Final = 600.0
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
@@ -69,6 +71,7 @@ class Broker:
         self._fresh: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
         self._hops: dict[str, int] = defaultdict(int)
+        self._loops: dict[str, float] = {}
         self._sent: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     # --- sending ----------------------------------------------------------------
@@ -84,14 +87,7 @@ class Broker:
         recipient = (
             _broadcaster(sender) if everyone else self._recipient(sender, params.to)
         )
-        self._check_rate(sender.name, recipient)
-        hop = self._hops[sender.name] + 1
-        if hop > self._limits.hops_max:
-            raise HiveError(
-                ErrorCode.RATE_LIMITED,
-                f"This conversation went through {hop - 1} turns without a human. "
-                "Stop here, or ask the operator.",
-            )
+        hop = await self.admit(sender, recipient)
         new = NewMessage(
             sender=sender.name,
             recipient=recipient,
@@ -105,6 +101,38 @@ class Broker:
             return SendResult(id=number, hop=hop, missed=missed)
         message = await self._store_message(new)
         return SendResult(id=message.id, hop=hop)
+
+    async def admit(self, sender: Agent, recipient: str) -> int:
+        """Count one more message of an agent, and return the hop that it has.
+
+        Raises:
+            HiveError: ``rate_limited``, by the minute or because the conversation went
+                through too many turns without a human.
+        """
+        self._check_rate(sender.name, recipient)
+        hop = self._hops[sender.name] + 1
+        if hop > self._limits.hops_max:
+            await self._tell_of_loop(sender.name, recipient, hop - 1)
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                f"This conversation went through {hop - 1} turns without a human. "
+                "Stop here, or ask the operator.",
+            )
+        return hop
+
+    async def _tell_of_loop(self, sender: str, recipient: str, turns: int) -> None:
+        """Tell the operator of a loop, once in a while."""
+        now = time.monotonic()
+        if now - self._loops.get(sender, -_LOOP_TOLD_S) < _LOOP_TOLD_S:
+            return
+        self._loops[sender] = now
+        await self.notify(
+            OPERATOR,
+            f"A message from {sender} to {recipient} was refused: the conversation "
+            f"went through {turns} turns of agents without a human, so it may be a "
+            "loop. Look at the flow of messages, and write to one of them if it is to "
+            "go on.",
+        )
 
     async def broadcast(self, new: NewMessage) -> tuple[int, tuple[str, ...]]:
         """Send to every agent but the sender; return the last id and who missed it.
@@ -233,9 +261,13 @@ class Broker:
                 lambda reader: rows.peek(reader, name, params.max)
             )
             return RecvResult(messages=found)
-        messages = await self._take(holder, params.max)
-        if not messages and params.wait_seconds > 0:
-            messages = await self._wait(holder, params)
+        try:
+            messages = await self._next(holder, params)
+        except asyncio.CancelledError:
+            # What was on its way to a caller that gave up goes back. Taken in a turn
+            # it is the turn's, which would be ended by the same hand.
+            self._release_loose(holder)
+            raise
         if messages:
             holder.empty_waits = 0
             return RecvResult(messages=messages)
@@ -243,6 +275,32 @@ class Broker:
             holder.empty_waits += 1
         resting = holder.empty_waits >= _EMPTY_WAITS and holder.agent.turn is not None
         return RecvResult(messages=(), hint=_REST_HINT if resting else None)
+
+    async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
+        agent = holder.agent
+        why = self._registry.paused(agent)
+        if why is not None and agent.turn is None:
+            raise HiveError(ErrorCode.PAUSED, why)
+        messages = await self._take(holder, params.max)
+        if not messages and params.wait_seconds > 0:
+            messages = await self._wait(holder, params)
+        return messages
+
+    def unpark(self, agent: Agent) -> None:
+        """Let an open wait of the agent end with nothing."""
+        parked = self._parked.pop(agent.name, None)
+        if parked is not None and not parked.future.done():
+            parked.future.set_result(())
+
+    async def ack(self, holder: Holder, numbers: tuple[int, ...] | None) -> int:
+        """End messages that ``holder`` took outside a turn; None: all of them."""
+        agent = holder.agent
+        done = await self._store.write(
+            lambda tx: rows.finish_taken(tx, agent.name, holder.token, numbers)
+        )
+        if done and agent.turn is None:
+            self._hops[agent.name] = 0
+        return done
 
     async def _take(self, holder: Holder, most: int) -> tuple[Message, ...]:
         name = holder.agent.name
@@ -290,7 +348,8 @@ class Broker:
             async with asyncio.timeout(params.wait_seconds):
                 return await future
         except TimeoutError:
-            return ()
+            # Mail and the end of the wait may come in the same moment.
+            return future.result() if _has_result(future) else ()
         finally:
             if self._parked.get(name) is parked:
                 del self._parked[name]
@@ -302,17 +361,32 @@ class Broker:
 
     # --- turns and leases ---------------------------------------------------------
 
-    async def turn_start(self, holder: Holder, model: str) -> int:
-        """Begin a turn: all that ``holder`` took joins it."""
+    async def turn_start(
+        self,
+        holder: Holder,
+        model: str,
+        *,
+        seen: tuple[int, ...] | None = None,
+        check: Callable[[Tx], object] = lambda _tx: None,
+    ) -> int:
+        """Begin a turn: what ``holder`` took and has ``seen`` (None: all) joins it.
+
+        ``check`` may refuse, in the same transaction.
+        """
         agent = holder.agent
 
         def begin(tx: Tx) -> int:
+            check(tx)
+            rows.release_unseen(tx, agent.name, holder.token, seen)
             turn = agent_rows.start_turn(tx, agent.name, model)
             rows.join_turn(tx, agent.name, holder.token, turn)
             return turn
 
         holder.empty_waits = 0
         agent.turn = await self._store.write(begin)
+        agent.turn_model = model
+        if seen is not None:
+            self._fresh.add(agent.name)
         return agent.turn
 
     async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
@@ -322,7 +396,7 @@ class Broker:
             HiveError: ``conflict`` if it is not this agent's running turn.
         """
         agent = holder.agent
-        well = params.outcome is TurnOutcome.OK
+        well = params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
         def end(tx: Tx) -> bool:
             if not agent_rows.end_turn(tx, agent.name, params):
@@ -330,7 +404,7 @@ class Broker:
             if well:
                 rows.finish_turn(tx, agent.name, params.turn)
             else:
-                failed = params.outcome in _FAULTS
+                failed = params.outcome in _FAULTS and params.blames_mail
                 rows.release_turn(tx, agent.name, params.turn, failed=failed)
             return True
 
@@ -368,6 +442,15 @@ class Broker:
             parked.future.cancel()
         self._release(holder)
 
+    def give_back(self, holder: Holder) -> None:
+        """What ``holder`` took waits again: a turn over it was refused."""
+        self._release_loose(holder)
+
+    def _release_loose(self, holder: Holder) -> None:
+        name, token = holder.agent.name, holder.token
+        self._fresh.add(name)
+        self._store.post(lambda tx: rows.release_unseen(tx, name, token, ()))
+
     def _release(self, holder: Holder) -> None:
         name, token = holder.agent.name, holder.token
         self._fresh.add(name)
@@ -394,3 +477,7 @@ def _checked_body(body: str) -> str:
             "long texts into a file and send where it is.",
         )
     return body
+
+
+def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:
+    return future.done() and not future.cancelled()

@@ -3,11 +3,20 @@
 A connection from hive-web without a live session is answered ``login`` only.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from pyglue import __version__
 from pyglue.api import operator as api
 from pyglue.api.agent import AnswerParams
+from pyglue.api.audit import (
+    AUDIT_EXPORT,
+    AUDIT_VERIFY,
+    AuditExportParams,
+    AuditExportResult,
+    AuditVerdict,
+    AuditVerifyParams,
+)
 from pyglue.api.common import (
     PROTOCOL,
     Done,
@@ -49,7 +58,9 @@ from pyglue.api.terminal import (
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import audit_log
 from pyglue.host.approvals import Approvals
+from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
@@ -86,6 +97,7 @@ class Services:
     broker: Broker
     questions: Questions
     reminders: Reminders
+    audit: Audit
     proposals: Proposals
     approvals: Approvals
     operations: Operations
@@ -164,6 +176,8 @@ class OperatorApi:
         handlers.on(api.MARK_READ, self._mark_read)
         handlers.on(api.OPERATOR_ANSWER, self._answer)
         handlers.on(api.DISMISS, self._dismiss)
+        handlers.on(AUDIT_VERIFY, self._audit_verify)
+        handlers.on(AUDIT_EXPORT, self._audit_export)
         handlers.on(api.PAUSE, self._pause)
         handlers.on(api.RESUME, self._resume)
         handlers.on(api.PAUSE_ALL, self._pause_all)
@@ -324,8 +338,22 @@ class OperatorApi:
         return Done()
 
     async def _dismiss(self, params: api.DismissParams) -> Done:
-        await self._s.questions.dismiss(params)
+        question = await self._s.questions.dismiss(params)
+        data = {"question": question.id, "reason": params.reason}
+        by = self._caller.name
+        self._s.audit.record(by, "question_dismissed", question.asker, data)
         return Done()
+
+    # --- the audit log ----------------------------------------------------------------
+
+    async def _audit_verify(self, params: AuditVerifyParams) -> AuditVerdict:
+        audit = self._s.audit
+        return await asyncio.to_thread(
+            audit_log.verify, audit.path, audit.key, audit.head_path, params.anchors
+        )
+
+    async def _audit_export(self, params: AuditExportParams) -> AuditExportResult:
+        return await asyncio.to_thread(audit_log.export, self._s.audit.path, params)
 
     # --- agents at work -------------------------------------------------------------
 

@@ -2,11 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
-from pyglue.api.agent import AnswerParams, AskParams, AskResult, MessageKind
+from pyglue.api.agent import (
+    AnswerParams,
+    AskParams,
+    AskResult,
+    CancelQuestionParams,
+    MessageKind,
+)
 from pyglue.api.common import Role
-from pyglue.api.operator import QuestionView
+from pyglue.api.operator import DismissParams, QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker
 from pyglue.host.registry import Agent, Registry
@@ -26,6 +34,29 @@ class Questions:
         self._registry = registry
         self._broker = broker
         self._changed = asyncio.Event()
+        self._listener: Callable[[QuestionView, str], Awaitable[None]] = _unheard
+
+    def listen(self, listener: Callable[[QuestionView, str], Awaitable[None]]) -> None:
+        """Set who hears the answers to questions of the hive itself."""
+        self._listener = listener
+
+    async def ask_operator(
+        self, question: str, options: tuple[str, ...], *, expires_at: float | None
+    ) -> int:
+        """Ask the operator in the hive's own name; return the question's id."""
+        number = await self._store.write(
+            lambda tx: rows.insert(
+                tx,
+                asker=SYSTEM,
+                to=OPERATOR,
+                question=question,
+                options=options,
+                multi=False,
+                expires_at=expires_at,
+            )
+        )
+        self._changed.set()
+        return number
 
     async def ask(self, asker: Agent, params: AskParams) -> AskResult:
         """Put a question to the operator or a peer.
@@ -53,11 +84,59 @@ class Questions:
                 expires_at=expires_at,
             )
 
+        hop = 0 if params.to == OPERATOR else await self._broker.admit(asker, params.to)
         number = await self._store.write(insert)
         if params.to != OPERATOR:
-            await self._broker.post(_put(asker.name, number, params))
+            await self._broker.post(replace(_put(asker.name, number, params), hop=hop))
         self._changed.set()
         return AskResult(question=number, expires_at=expires_at)
+
+    async def cancel(self, asker: Agent, params: CancelQuestionParams) -> None:
+        """Take back a question; who was asked is told.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed.
+        """
+
+        def close(tx: Tx) -> QuestionView:
+            question = rows.get(tx, params.question)
+            if question.asker != asker.name:
+                raise HiveError(
+                    ErrorCode.NOT_FOUND,
+                    f"You put no question {question.id}. open_threads lists yours.",
+                )
+            _check_open(question)
+            rows.close(tx, question.id, None, asker.name, QuestionEnd.CANCELLED)
+            return question
+
+        question = await self._store.write(close)
+        self._changed.set()
+        if question.to != OPERATOR:
+            await self._broker.notify(
+                question.to,
+                f"Question {question.id} of {asker.name} is cancelled: no answer is "
+                "wanted any more.",
+            )
+
+    async def dismiss(self, params: DismissParams) -> QuestionView:
+        """Close any open question for the operator, without an answer.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed.
+        """
+
+        def close(tx: Tx) -> QuestionView:
+            question = rows.get(tx, params.question)
+            _check_open(question)
+            rows.close(tx, question.id, None, OPERATOR, QuestionEnd.DISMISSED)
+            return question
+
+        question = await self._store.write(close)
+        self._changed.set()
+        why = f" Reason: {params.reason}" if params.reason else ""
+        text = "The operator dismissed this question; it will not be answered."
+        await self._tell(question, SYSTEM, text + why)
+        return question
 
     async def answer(self, by: str, params: AnswerParams) -> None:
         """Answer a question that was put to ``by``.
@@ -73,16 +152,20 @@ class Questions:
                     ErrorCode.NOT_FOUND,
                     f"There is no question {params.question} put to {by}.",
                 )
-            if question.answered_at is not None:
-                raise HiveError(
-                    ErrorCode.CONFLICT, f"Question {question.id} is closed already."
-                )
+            _check_open(question)
             text = _answer_text(question, params)
-            rows.close(tx, question.id, text, by)
+            rows.close(tx, question.id, text, by, QuestionEnd.ANSWERED)
             return question, text
 
+        asked = await self._store.read(
+            lambda reader: rows.find(reader, params.question)
+        )
+        sender = None if by == OPERATOR else self._registry.get(by)
+        hop = 0
+        if sender is not None and asked is not None and asked.to == by:
+            hop = await self._broker.admit(sender, asked.asker)
         question, text = await self._store.write(close)
-        await self._tell(question, by, text)
+        await self._tell(question, by, text, hop)
 
     async def watch(self) -> None:
         """Expire questions when their time is over; runs as long as hived does."""
@@ -98,10 +181,20 @@ class Questions:
             except TimeoutError:
                 continue
 
-    async def _tell(self, question: QuestionView, by: str, text: str) -> None:
+    async def _tell(
+        self, question: QuestionView, by: str, text: str, hop: int = 0
+    ) -> None:
+        if question.asker == SYSTEM:
+            if by != SYSTEM:
+                await self._listener(question, text)
+            return
         body = f"Answer to question {question.id} ({question.question[:200]}):\n{text}"
         new = NewMessage(
-            sender=by, recipient=question.asker, body=body, kind=MessageKind.ANSWER
+            sender=by,
+            recipient=question.asker,
+            body=body,
+            kind=MessageKind.ANSWER,
+            hop=hop,
         )
         await self._broker.post(new)
 
@@ -131,6 +224,12 @@ def _put(asker: str, number: int, params: AskParams) -> NewMessage:
     )
 
 
+def _check_open(question: QuestionView) -> None:
+    if question.ended is not None or question.answered_at is not None:
+        how = "closed" if question.ended is None else question.ended.value
+        raise HiveError(ErrorCode.CONFLICT, f"Question {question.id} is {how} already.")
+
+
 def _answer_text(question: QuestionView, params: AnswerParams) -> str:
     unknown = [choice for choice in params.choices if choice not in question.options]
     if unknown:
@@ -148,5 +247,9 @@ def _answer_text(question: QuestionView, params: AnswerParams) -> str:
 def _expire(tx: Tx) -> tuple[tuple[QuestionView, ...], float | None]:
     over = rows.expired(tx)
     for question in over:
-        rows.close(tx, question.id, None, SYSTEM)
+        rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
     return over, rows.next_expiry(tx)
+
+
+async def _unheard(question: QuestionView, text: str) -> None:
+    """Drop an answer: nothing asks in the hive's name yet."""

@@ -15,6 +15,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord, decode, memory_bytes
 from pyglue.names import MANAGER
 from pyglue.store import agents as rows
+from pyglue.store.control import Control
 from pyglue.store.database import Store
 
 _HARNESS_STATES: Final = frozenset(
@@ -28,6 +29,11 @@ _HARNESS_STATES: Final = frozenset(
         AgentState.OVER_BUDGET,
     }
 )
+
+
+HIVE: Final = "hive"
+"""The whole of it, where an agent's name would stand."""
+_NOTHING: Final = Control(agent="")
 
 
 @dataclass
@@ -47,6 +53,26 @@ class Agent:
     detail: str | None = None
     harness: Connection | None = None
     turn: int | None = None
+    turn_model: str | None = None
+    """The model of the running turn, else of the last one."""
+    control: Control = field(default=_NOTHING)
+    over_budget: str | None = None
+    """Why no turn may begin until a budget has room again."""
+    refused: str | None = None
+    """Which daily limit refused the newest request, if one did."""
+    retry_at: float | None = None
+    """Until when the model's side asked to wait."""
+
+    def __post_init__(self) -> None:
+        if self.control is _NOTHING:
+            self.control = Control(agent=self.name)
+
+    @property
+    def model(self) -> str:
+        """What the next turn uses: the operator's choice, else the manifest's."""
+        record = self.applied or self.record
+        manifest = "" if record is None else record.typed.model
+        return self.control.model or manifest
 
     def policy(self) -> PinnedRecord:
         """Return the record whose rules hold now.
@@ -82,6 +108,8 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._agents: dict[str, Agent] = {}
+        self.hive = Control(agent=HIVE)
+        """What the operator wants of all agents."""
 
     async def load(self) -> None:
         """Read the agents from the store."""
@@ -124,6 +152,14 @@ class Registry:
         """Return an agent, None if there is no such agent."""
         return self._agents.get(name)
 
+    def paused(self, agent: Agent) -> str | None:
+        """Return why the agent is paused, None if it is not."""
+        for row, what in ((self.hive, "the hive"), (agent.control, agent.name)):
+            if row.paused_at is not None:
+                why = f": {row.pause_reason}" if row.pause_reason else "."
+                return f"{row.paused_by} paused {what}{why}"
+        return None
+
     @staticmethod
     def role(name: str) -> Role:
         """Return the role that goes with a name."""
@@ -138,18 +174,34 @@ class Registry:
         return agent
 
     def set_state(
-        self, agent: Agent, state: AgentState, detail: str | None = None
+        self,
+        agent: Agent,
+        state: AgentState,
+        detail: str | None = None,
+        since: float | None = None,
     ) -> None:
-        """Change what an agent is doing, and tell everyone."""
-        if (agent.state, agent.detail) == (state, detail):
+        """Change what an agent is doing, and tell everyone.
+
+        ``since`` None is now, if it is another state than before.
+        """
+        if (agent.state, agent.detail) == (state, detail) and since is None:
             return
-        if agent.state is not state:
-            agent.since = time.time()
+        now = time.time()
+        if since is not None:
+            agent.since = min(since, now)
+        elif agent.state is not state:
+            agent.since = now
         agent.state, agent.detail = state, detail
         data = {"state": state.value, "since_at": agent.since, "detail": detail}
         self._store.post(lambda tx: tx.emit("agent.state", agent.name, data))
 
-    def report_state(self, agent: Agent, state: AgentState, detail: str | None) -> None:
+    def report_state(
+        self,
+        agent: Agent,
+        state: AgentState,
+        detail: str | None,
+        since: float | None = None,
+    ) -> None:
         """Take a state that the harness reports; the host's own it cannot claim."""
         if state in _HARNESS_STATES and agent.harness is not None:
-            self.set_state(agent, state, detail)
+            self.set_state(agent, state, detail, since)

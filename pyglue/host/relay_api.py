@@ -7,11 +7,11 @@ after it, in the store, where no agent reaches.
 
 import asyncio
 import contextlib
-import datetime
 import logging
 import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -22,7 +22,6 @@ from pyglue.api.common import (
     Done,
     HelloParams,
     HelloResult,
-    NoParams,
     Role,
 )
 from pyglue.api.relay import (
@@ -31,6 +30,7 @@ from pyglue.api.relay import (
     POLICY,
     RESERVE,
     SETTLE,
+    AttachParams,
     AttachResult,
     DetachParams,
     Listener,
@@ -41,6 +41,7 @@ from pyglue.api.relay import (
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.budgets import Limit, Limits, limits_of, start_of_day
 from pyglue.host.registry import Agent, Registry
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
 from pyglue.manifest import PinnedRecord
@@ -48,13 +49,11 @@ from pyglue.store import usage
 from pyglue.store.database import Store, Tx
 
 _MODE: Final = 0o660
+_TOKENS_PER_SECOND: Final = 100
+"""As the relay's meter counts an answer that broke off."""
+_LOST: Final = 499
+_RETRY_MAX_S: Final = 86400.0
 _log = logging.getLogger(__name__)
-
-
-def start_of_day() -> float:
-    """Return the last midnight (UTC) in seconds since the epoch."""
-    now = datetime.datetime.now(datetime.UTC)
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
 class RelayHub:
@@ -78,7 +77,8 @@ class RelayHub:
         self._channels: set[socket.socket] = set()
         self._server: Server | None = None
         self._fds: socket.socket | None = None
-        self._spent: Callable[[str], None] = lambda _agent: None
+        self._lost_at: float | None = None
+        """When the last relay was lost, if this hived saw it."""
 
     # --- sockets ------------------------------------------------------------------
 
@@ -143,19 +143,21 @@ class RelayHub:
 
     def _policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
         manifest = record.typed
-        allowed = [models.resolve(manifest.model), models.small()]
-        limits = [
-            manifest.limits.cost_per_day_usd,
-            self._config.limits.cost_per_day_usd,
-        ]
+        names = {manifest.model, agent.model, agent.turn_model or ""}
+        allowed = [*map(models.resolve, names), models.small()]
+        limits = limits_of(agent, self._config)
         return ModelPolicy(
             agent=agent.name,
             models=tuple({model.id for model in allowed if model is not None}),
             server_tools=manifest.server_tools,
-            cost_per_day_usd=min(
-                (limit for limit in limits if limit is not None), default=None
-            ),
+            cost_per_day_usd=limits.cost_usd,
+            tokens_per_day=limits.tokens,
         )
+
+    def refresh(self, agent: Agent) -> None:
+        """Tell the relay anew what the agent may ask, if it may at all."""
+        if agent.name in self._policies:
+            self.add(agent, agent.policy())
 
     def _accept(self) -> None:
         if self._fds is None:
@@ -195,7 +197,7 @@ class RelayHub:
             raise HiveError(ErrorCode.FORBIDDEN, "This user is not the relay.")
         _log.debug("%s connects", hello.client)
         self._connections.add(connection)
-        connection.on_close(lambda: self._connections.discard(connection))
+        connection.on_close(lambda: self._gone(connection))
         handlers = Handlers()
         handlers.on(ATTACH, self._attach)
         handlers.on(RESERVE, self._reserve)
@@ -205,7 +207,18 @@ class RelayHub:
         )
         return result, handlers
 
-    async def _attach(self, _params: NoParams) -> AttachResult:
+    def _gone(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._lost_at = time.time()
+
+    async def _note_retry(self, reservation: int, until: float) -> None:
+        owner = await self._store.read(lambda reader: usage.owner(reader, reservation))
+        agent = None if owner is None else self._registry.find(owner)
+        if agent is not None:
+            agent.retry_at = until
+
+    async def _attach(self, params: AttachParams) -> AttachResult:
+        await self._store.write(lambda tx: self._settle_orphans(tx, params.open))
         return AttachResult(policies=tuple(self._policies.values()))
 
     async def _reserve(self, params: ReserveParams) -> ReserveResult:
@@ -215,33 +228,80 @@ class RelayHub:
             raise HiveError(
                 ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} has no access to a model."
             )
-        limit = policy.cost_per_day_usd
+        if self._registry.paused(agent) is not None and agent.turn is None:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"{agent.name} is paused; it reaches no model."
+            )
+        limits = limits_of(agent, self._config)
 
         def reserve(tx: Tx) -> int:
-            if limit is not None:
-                spent = usage.spent(tx, agent.name, start_of_day())
-                if spent + params.cost_usd > limit:
-                    raise _over_budget(agent.name, spent, limit)
-            return usage.reserve(
-                tx,
-                agent=agent.name,
-                turn=agent.turn,
-                model=params.model,
-                cost_usd=params.cost_usd,
-            )
+            _check_day(tx, params, limits)
+            return usage.reserve(tx, params, agent.turn)
 
-        return ReserveResult(reservation=await self._store.write(reserve))
+        try:
+            number = await self._store.write(reserve)
+        except HiveError as error:
+            if error.code is ErrorCode.OVER_BUDGET:
+                agent.refused = str(error.details["limit"])
+            raise
+        agent.refused = None
+        return ReserveResult(reservation=number)
+
+    def _settle_orphans(self, tx: Tx, still_open: tuple[int, ...]) -> None:
+        """Settle what a dead relay had set aside.
+
+        Nobody knows what these requests used. They were most likely sent, so they are
+        not free; and at full amount one crash could use up a day. So each counts as an
+        answer that broke off when the relay was lost, by the meter's own rule: all of
+        the input, and output for the seconds that it had, up to what was asked for.
+        """
+        for orphan in usage.orphans(tx, frozenset(still_open)):
+            lost_at = self._lost_at or orphan.at
+            output = int(max(0.0, lost_at - orphan.at) * _TOKENS_PER_SECOND)
+            tokens = models.Tokens(
+                input=orphan.input_tokens, output=min(output, orphan.output_tokens)
+            )
+            model = models.resolve(orphan.model)
+            settled = SettleParams(
+                reservation=orphan.id,
+                cost_usd=0.0 if model is None else model.cost_usd(tokens),
+                status=_LOST,
+                input_tokens=tokens.input,
+                output_tokens=tokens.output,
+            )
+            usage.settle(tx, settled)
+            _log.warning("reservation %d of a lost relay is settled", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
+        if params.retry_after_s is not None:
+            until = time.time() + min(params.retry_after_s, _RETRY_MAX_S)
+            await self._note_retry(params.reservation, until)
         await self._store.write(lambda tx: usage.settle(tx, params))
         return Done()
 
 
-def _over_budget(name: str, spent: float, limit: float) -> HiveError:
+def _check_day(tx: Tx, params: ReserveParams, limits: Limits) -> None:
+    day = start_of_day()
+    if limits.cost_usd is not None:
+        spent = usage.spent(tx, params.agent, day)
+        if spent + params.cost_usd > limits.cost_usd:
+            used = f"${spent:.4f} of ${limits.cost_usd:.2f}"
+            details = {"spent_usd": spent, "limit_usd": limits.cost_usd}
+            raise _over_budget(params.agent, used, Limit.COST, details)
+    if limits.tokens is not None:
+        read = usage.tokens(tx, params.agent, day)
+        if read + params.input_tokens + params.output_tokens > limits.tokens:
+            used = f"{read} of {limits.tokens} tokens"
+            left = {"spent_tokens": read, "limit_tokens": limits.tokens}
+            raise _over_budget(params.agent, used, Limit.TOKENS, left)
+
+
+def _over_budget(
+    name: str, used: str, limit: Limit, details: Mapping[str, float]
+) -> HiveError:
     return HiveError(
         ErrorCode.OVER_BUDGET,
-        f"{name} has spent or set aside ${spent:.4f} of ${limit:.2f} today (UTC); this "
-        "request could pass the limit. It holds until midnight, or until the operator "
-        "approves a higher one.",
-        details={"spent_usd": spent, "limit_usd": limit},
+        f"{name} has spent or set aside {used} today (UTC); this request could pass "
+        "the limit. It holds until midnight, or until the operator lets it go on.",
+        details={"limit": limit.value, **details},
     )

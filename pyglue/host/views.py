@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-
 from pyglue import __version__
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
@@ -193,8 +192,8 @@ class Views:
             detail=agent.detail,
             description="" if record is None else record.typed.description,
             model=agent.model,
-        model_status=model_status(agent),
-        paused=agent.control.paused_at is not None,
+            model_status=model_status(agent),
+            paused=agent.control.paused_at is not None,
             network=record is not None and record.typed.network,
             manifest_sha256=None if record is None else record.sha256,
             deployed_commit=agent.commit,

@@ -59,9 +59,18 @@ class Handlers:
         self._methods: dict[str, _Registered] = {}
         self._notes: dict[str, _Registered] = {}
 
-    def on(self, method: Method[P, R], fn: Callable[[P], Awaitable[R]]) -> None:
-        """Answer ``method`` with what ``fn`` returns or the HiveError it raises."""
-        decode = msgspec.json.Decoder(method.params).decode
+    def on(
+        self,
+        method: Method[P, R],
+        fn: Callable[[P], Awaitable[R]],
+        *,
+        decode: Callable[[msgspec.Raw], P] | None = None,
+    ) -> None:
+        """Answer ``method`` with what ``fn`` returns or the HiveError it raises.
+
+        ``decode`` may refuse parameters with a HiveError of its own.
+        """
+        decode = decode or msgspec.json.Decoder(method.params).decode
         self._methods[method.name] = _Registered(decode, fn)
 
     def on_note(self, note: Note[P], fn: Callable[[P], None]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from pyglue.api.common import HELLO, PROTOCOL, HelloParams, HelloResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection, Handlers
@@ -134,7 +136,9 @@ async def serve(
 
     def accept() -> Connection:
         connection = Connection(Handlers(), line_limit=line_limit)
-        connection.handlers.on(HELLO, lambda hello: _greet(connection, session, hello))
+        connection.handlers.on(
+            HELLO, lambda hello: _greet(connection, session, hello), decode=_hello
+        )
         connections.add(connection)
         connection.on_close(lambda: connections.discard(connection))
         return connection
@@ -145,16 +149,28 @@ async def serve(
     return Server(path, connections, server)
 
 
+class _Version(msgspec.Struct):
+    """All that is certain of another version's hello."""
+
+    protocol: int = 0
+
+
+def _hello(raw: msgspec.Raw) -> HelloParams:
+    """Read a hello; its version comes first, since all else depends on it."""
+    spoken = msgspec.json.decode(raw, type=_Version).protocol
+    if spoken != PROTOCOL:
+        raise HiveError(
+            ErrorCode.UNSUPPORTED_PROTOCOL,
+            f"This hive speaks protocol {PROTOCOL}, the caller {spoken}. Restart the "
+            "older of the two.",
+            details={"protocol": PROTOCOL},
+        )
+    return msgspec.json.decode(raw, type=HelloParams)
+
+
 async def _greet(
     connection: Connection, session: Session, hello: HelloParams
 ) -> HelloResult:
-    if hello.protocol != PROTOCOL:
-        raise HiveError(
-            ErrorCode.UNSUPPORTED_PROTOCOL,
-            f"This hive speaks protocol {PROTOCOL}, the caller {hello.protocol}. "
-            "Restart the older of the two.",
-            details={"protocol": PROTOCOL},
-        )
     result, connection.handlers = session(connection, hello)
     connection.hello = hello
     return result

@@ -17,7 +17,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from pyglue.api.relay import SettleParams
+from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.models import Tokens
@@ -33,6 +33,12 @@ _QUERIES: Final = ("", "beta=true")
 _CONCURRENT_MAX: Final = 16
 _BODY_S: Final = 120.0
 _HUNG_UP: Final = 499
+_LIMITS: Final = 2
+"""Daily limits that a request may be shortened for: money and tokens."""
+_LIMITED: Final = (429, 503, 529)
+_PATIENCE_S: Final = 10.0
+"""How long a turn may be kept waiting for a limit; beyond that it ends and parks."""
+_WAIT_MAX_S: Final = 7 * 86400.0
 _RETRY_AFTER_S: Final = "5"  # two tries of the CLI then outlast a restart of hived
 _STATUS: Final = {
     ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
@@ -135,22 +141,15 @@ class Relay:
 
     async def _reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
         """Set money aside; near the limit, for a shorter answer."""
-        model = checked.model.id
-        try:
-            cost = checked.max_cost_usd
-            return checked, await self.link.reserve(agent, model, cost)
-        except HiveError as error:
-            if error.code is not ErrorCode.OVER_BUDGET:
-                raise
-            limit, spent = (
-                float(error.details.get(name, 0.0))
-                for name in ("limit_usd", "spent_usd")
-            )
-            shorter = checked.within((limit - spent) * 0.99)
-            if shorter is None:
-                raise
-        cost = shorter.max_cost_usd
-        return shorter, await self.link.reserve(agent, model, cost)
+        for _ in range(_LIMITS):  # each limit may ask for a shorter one once
+            try:
+                return checked, await self.link.reserve(_aside(agent, checked))
+            except HiveError as error:
+                shorter = _shortened(checked, error)
+                if shorter is None:
+                    raise
+                checked = shorter
+        return checked, await self.link.reserve(_aside(agent, checked))
 
     async def _pass(
         self,
@@ -160,12 +159,17 @@ class Relay:
         reservation: int | None,
     ) -> web.StreamResponse:
         meter, status, used = Meter(checked), 0, False
+        wait: float | None = None
         try:
             async with self._upstream.send(path, checked) as answer:
                 if 300 <= answer.status < 400:
                     raise _unreachable("a redirect")
                 status, used = answer.status, answer.status == 200
-                response = web.StreamResponse(status=status, headers=passed_on(answer))
+                wait = _asked_to_wait(answer)
+                headers = passed_on(answer)
+                if wait is not None and wait > _PATIENCE_S:
+                    headers["x-should-retry"] = "false"
+                response = web.StreamResponse(status=status, headers=headers)
                 await response.prepare(request)
                 async for data in answer.content.iter_any():
                     if used:
@@ -186,10 +190,15 @@ class Relay:
         finally:
             if reservation is not None:
                 tokens = meter.tokens() if used else Tokens()
-                self._settle(checked, tokens, reservation, status or 502)
+                self._settle(checked, tokens, reservation, status or 502, wait)
 
     def _settle(
-        self, checked: Checked, tokens: Tokens, reservation: int, status: int
+        self,
+        checked: Checked,
+        tokens: Tokens,
+        reservation: int,
+        status: int,
+        wait: float | None,
     ) -> None:
         """Tell hived what was used, behind the answer and even if the agent hung up."""
         params = SettleParams(
@@ -200,10 +209,33 @@ class Relay:
             output_tokens=tokens.output,
             cache_read_tokens=tokens.cache_read,
             cache_write_tokens=tokens.cache_write,
+            retry_after_s=wait,
         )
         task = asyncio.create_task(self.link.settle(params))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+
+
+def _aside(agent: str, checked: Checked) -> ReserveParams:
+    return ReserveParams(
+        agent=agent,
+        model=checked.model.id,
+        cost_usd=checked.max_cost_usd,
+        input_tokens=checked.input_tokens,
+        output_tokens=checked.max_tokens,
+    )
+
+
+def _shortened(checked: Checked, error: HiveError) -> Checked | None:
+    """Return the request with as many tokens as a limit leaves, None if too few."""
+    if error.code is not ErrorCode.OVER_BUDGET:
+        return None
+    told = error.details
+    if "limit_tokens" in told:
+        left = int(told["limit_tokens"]) - int(told.get("spent_tokens", 0))
+        return checked.within_tokens(left - checked.input_tokens)
+    limit, spent = (float(told.get(name, 0.0)) for name in ("limit_usd", "spent_usd"))
+    return checked.within((limit - spent) * 0.99)
 
 
 async def _read(request: web.BaseRequest) -> bytes:
@@ -224,6 +256,17 @@ async def _read(request: web.BaseRequest) -> bytes:
             ErrorCode.BAD_REQUEST, f"The request did not come in {_BODY_S:g} s."
         ) from None
     return bytes(body)
+
+
+def _asked_to_wait(answer: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds that a limited or overloaded API asks to wait."""
+    if answer.status not in _LIMITED:
+        return None
+    try:
+        seconds = float(answer.headers.get("retry-after", ""))
+    except ValueError:  # none, or a date, which this API does not send
+        return None
+    return seconds if 0 <= seconds < _WAIT_MAX_S else None
 
 
 def _break_off(

@@ -16,13 +16,14 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.common import PROTOCOL, HelloParams, NoParams
+from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.relay import (
     ATTACH,
     DETACH,
     POLICY,
     RESERVE,
     SETTLE,
+    AttachParams,
     DetachParams,
     Listener,
     ModelPolicy,
@@ -65,6 +66,8 @@ class Link:
         self._policies: dict[str, ModelPolicy] = {}
         self._served: set[str] = set()
         self._unsettled: deque[SettleParams] = deque(maxlen=_UNSETTLED_MAX)
+        self._unpaid: set[int] = set()
+        """Reservations that hived does not know to be settled."""
         self._dropping: set[asyncio.Future[None]] = set()
 
     # --- what requests need ---------------------------------------------------------
@@ -85,24 +88,28 @@ class Link:
             )
         return found
 
-    async def reserve(self, agent: str, model: str, cost_usd: float) -> int:
-        """Set money aside and return the reservation.
+    async def reserve(self, params: ReserveParams) -> int:
+        """Set money and tokens aside and return the reservation.
 
         Raises:
             HiveError: ``over_budget``, ``unavailable``, ``timeout``.
         """
-        cost = min(cost_usd, _COST_MAX_USD)
-        params = ReserveParams(agent=agent, model=model, cost_usd=cost)
-        return (await self._live().call(RESERVE, params, timeout=_CALL_S)).reservation
+        capped = min(params.cost_usd, _COST_MAX_USD)
+        params = msgspec.structs.replace(params, cost_usd=capped)
+        got = await self._live().call(RESERVE, params, timeout=_CALL_S)
+        self._unpaid.add(got.reservation)
+        return got.reservation
 
     async def settle(self, params: SettleParams) -> None:
         """Tell what was used; kept until hived is there to hear it."""
         try:
             await self._live().call(SETTLE, params, timeout=_CALL_S)
+            self._unpaid.discard(params.reservation)
         except HiveError as error:
             if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
                 self._unsettled.append(params)
             else:
+                self._unpaid.discard(params.reservation)
                 _log.warning("a request was not settled: %s", error)
 
     def _live(self) -> Connection:
@@ -116,13 +123,19 @@ class Link:
     # --- the connection -------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, and connect again, for as long as the relay runs."""
+        """Connect, and connect again, for as long as the relay runs.
+
+        Raises:
+            HiveError: ``unsupported_protocol``: this hived never takes this relay.
+        """
         tries = 0
         while True:
             try:
                 await self._attached()
                 tries = 0
             except HiveError as error:
+                if error.code is ErrorCode.UNSUPPORTED_PROTOCOL:
+                    raise
                 level = logging.WARNING if tries == len(_PAUSES_S) else logging.DEBUG
                 _log.log(level, "no connection to hived: %s", error)
                 tries += 1
@@ -136,7 +149,9 @@ class Link:
         self._policies.clear()
         connection = await connect(self._layout.relay_socket, handlers, hello=hello)
         try:
-            attached = await connection.call(ATTACH, NoParams(), timeout=_CALL_S)
+            attached = await connection.call(
+                ATTACH, AttachParams(open=tuple(self._unpaid)), timeout=_CALL_S
+            )
             for policy in attached.policies:
                 self._set_policy(policy)
             for agent in self._served - self._policies.keys():

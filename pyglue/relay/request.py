@@ -125,7 +125,10 @@ class Checked:
     def within(self, budget_usd: float) -> "Checked | None":
         """Return this with as many tokens as ``budget_usd`` pays; None if too few."""
         price = self.model.prices_for(self.input_tokens).output / 1_000_000
-        affordable = int((budget_usd - self.input_cost_usd) / price)
+        return self.within_tokens(int((budget_usd - self.input_cost_usd) / price))
+
+    def within_tokens(self, affordable: int) -> "Checked | None":
+        """Return this with at most so many tokens to come back; None if too few."""
         if affordable < min(_MIN_OUTPUT, self.max_tokens):
             return None
         tokens = min(affordable, self.max_tokens)

@@ -257,7 +257,12 @@ def waits(reader: Reader, number: int) -> bool:
 
 
 def unanswered(
-    reader: Reader, *, sender: str | None, recipient: str | None, since: float, most: int
+    reader: Reader,
+    *,
+    sender: str | None,
+    recipient: str | None,
+    since: float,
+    most: int,
 ) -> tuple[Message, ...]:
     """Return messages without a reply since ``since``, newest first.
 

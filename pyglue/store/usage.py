@@ -1,10 +1,23 @@
 """What requests to the model cost: reserved before, settled after."""
 
+from dataclasses import dataclass
+
 from peewee import fn
 
-from pyglue.api.relay import SettleParams
+from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import UsageModel
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A reservation whose relay is gone, with the tokens that were set aside."""
+
+    id: int
+    model: str
+    at: float
+    input_tokens: int
+    output_tokens: int
 
 
 def spent(tx: Tx | Reader, agent: str, since: float) -> float:
@@ -27,14 +40,53 @@ def spent_by_agent(reader: Reader, since: float) -> dict[str, float]:
     return {agent: float(cost) for agent, cost in rows}
 
 
-def reserve(
-    tx: Tx, *, agent: str, turn: int | None, model: str, cost_usd: float
-) -> int:
-    """Set money aside and return the reservation's id."""
+def tokens(tx: Tx | Reader, agent: str, since: float) -> int:
+    """Return the tokens read, written or set aside by an agent since ``since``."""
+    every = (
+        UsageModel.input_tokens
+        + UsageModel.output_tokens
+        + UsageModel.cache_read_tokens
+        + UsageModel.cache_write_tokens
+    )
+    query = UsageModel.select(fn.SUM(every)).where(
+        UsageModel.agent == agent, UsageModel.at >= since
+    )
+    return int(query.scalar(tx.db) or 0)
+
+
+def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
+    """Set money and tokens aside and return the reservation's id."""
     number: int = UsageModel.insert(
-        agent=agent, turn=turn, model=model, at=tx.now, settled=False, cost_usd=cost_usd
+        agent=params.agent,
+        turn=turn,
+        model=params.model,
+        at=tx.now,
+        settled=False,
+        cost_usd=params.cost_usd,
+        input_tokens=params.input_tokens,
+        output_tokens=params.output_tokens,
     ).execute(tx.db)
     return number
+
+
+def owner(reader: Reader, number: int) -> str | None:
+    """Return whose reservation it is."""
+    row = reader.execute("SELECT agent FROM usage WHERE id = ?", number).fetchone()
+    return None if row is None else str(row[0])
+
+
+def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
+    """Return the open reservations that no relay will settle any more."""
+    rows = (
+        UsageModel.select()
+        .where(UsageModel.settled == False)  # noqa: E712 - a column
+        .execute(tx.db)
+    )
+    return tuple(
+        Orphan(row.id, row.model, row.at, row.input_tokens, row.output_tokens)
+        for row in rows
+        if row.id not in open_ones
+    )
 
 
 def settle(tx: Tx, params: SettleParams) -> None:

@@ -17,7 +17,7 @@
     env = { EDITOR = "true"; _x1 = ""; };
     network = true;
     serverTools = [ "web_search" "code_execution" ];
-    limits = { turnsPerHour = 1; costPerDayUsd = 0.25; memoryMax = "512M"; cpuQuota = 250; };
+    limits = { turnsPerHour = 1; costPerDayUsd = 0.25; tokensPerDay = 5000000; memoryMax = "512M"; cpuQuota = 250; };
     notes.maxBytes = 1048576;
     autoCompact = null;
   };

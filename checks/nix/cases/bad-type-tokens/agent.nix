@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    limits.tokensPerDay = 0;
+  };
+}

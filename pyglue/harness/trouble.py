@@ -1,0 +1,84 @@
+"""What a turn's end means: its outcome, whose fault it is, and how long to wait.
+
+Every row of the CLI's ways to end has its place here; ``turn`` asks for the verdict,
+``loop`` for the wait. Errors call themselves ``success``: ``subtype`` is never trusted.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from claude_agent_sdk import ResultMessage
+
+from pyglue.api.agent import TurnOutcome
+from pyglue.api.common import AgentState
+from pyglue.errors import ErrorCode
+
+STATE_AFTER: Final = {
+    TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,
+    TurnOutcome.BUDGET: AgentState.OVER_BUDGET,
+}
+STATE_REFUSED: Final = {
+    ErrorCode.RATE_LIMITED: AgentState.RATE_LIMITED,
+    ErrorCode.OVER_BUDGET: AgentState.OVER_BUDGET,
+    ErrorCode.PAUSED: AgentState.PAUSED,
+}
+GIVEN_BACK: Final = frozenset(STATE_REFUSED)
+"""Refusals of a turn with which hived itself takes the mail back."""
+AUTH_TRIES: Final = 2
+"""Turns that may fail for want of a login before the agent waits for one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a turn ended. ``blames_mail``: its messages may be the cause.
+
+    ``budget_used``: the CLI stopped at the budget it was given. ``is_too_long``: the
+    conversation did not fit, and the CLI could not shorten it.
+    """
+
+    outcome: TurnOutcome
+    reason: str | None = None
+    blames_mail: bool = True
+    budget_used: bool = False
+    is_too_long: bool = False
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Seconds to wait after turns that did not end well; doubled each time."""
+
+    first_s: float = 5.0
+    longest_s: float = 600.0
+
+    def after(self, failures: int) -> float:
+        """Return the pause after that many failures in a row, with some jitter."""
+        pause = min(self.first_s * 2.0 ** min(failures - 1, 30), self.longest_s)
+        return pause * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+def judge(result: ResultMessage, error: str | None) -> Verdict:
+    """Say how a turn ended that the CLI reported; ``error`` is its name for why."""
+    if not result.is_error:
+        return Verdict(TurnOutcome.OK)
+    why = result.result or "; ".join(result.errors or []) or result.subtype
+    match result.terminal_reason, result.api_error_status, error:
+        case "max_turns", _, _:
+            return Verdict(TurnOutcome.MAX_TURNS, why)
+        case "budget_exhausted", _, _:
+            return Verdict(TurnOutcome.BUDGET, why, budget_used=True)
+        case "prompt_too_long", _, _:
+            return Verdict(TurnOutcome.FAILED, why, is_too_long=True)
+        case (_, 402, _) | (_, _, "billing_error"):
+            return Verdict(TurnOutcome.BUDGET, why)
+        case (("aborted_streaming" | "aborted_tools"), _, _):
+            return Verdict(TurnOutcome.CANCELLED, why)
+        case (_, (429 | 503 | 529), _) | (_, _, ("rate_limit" | "overloaded")):
+            return Verdict(TurnOutcome.RATE_LIMITED, why)
+        case (_, (401 | 403), _) | (_, _, "authentication_failed"):
+            return Verdict(TurnOutcome.AUTH, why)
+        case (_, 404, _) | (_, _, ("model_not_found" | "server_error")):
+            return Verdict(TurnOutcome.FAILED, why, blames_mail=False)
+        case _, int(status), _ if status >= 500:
+            return Verdict(TurnOutcome.FAILED, why, blames_mail=False)
+    return Verdict(TurnOutcome.FAILED, why)
