@@ -31,12 +31,13 @@ def attempt(what):
 
 
 async def told(hive: SystemHive) -> list[str]:
-    """Return what the hive told the manager of alice, oldest first."""
+    """Return what the hive told the manager of ends and starts, oldest first."""
     flow = await hive.operator.call(api.MESSAGES, api.MessagesParams(limit=200))
     return [
         message.body
         for message in sorted(flow.messages, key=lambda message: message.id)
         if (message.sender, message.recipient) == ("system", "manager")
+        and not message.body.startswith("Approval ")
     ]
 
 

@@ -113,7 +113,7 @@ class Track:
             case Phase.UP:
                 return self._up(new)
             case Phase.DOWN:
-                return self._down(new)
+                return self._down(new, settled=settled)
             case Phase.ENDING | Phase.RESTARTING | Phase.FAILED if (
                 new.result != "success"
             ):
@@ -133,9 +133,14 @@ class Track:
         told.append(Told(Change.STARTED, new.invocation, "It runs."))
         return told
 
-    def _down(self, new: UnitState) -> list[Told]:
-        if self.last_run is None or self._ended or _rebooting(new):
+    def _down(self, new: UnitState, *, settled: bool) -> list[Told]:
+        if self.last_run is None or self._ended:
             return []
+        if _rebooting(new):
+            self._ended = True
+            return []
+        if not settled and new.invocation != self.last_run:
+            return []  # dead for a moment, as the next run that it already names
         self._ended = True
         why = "It was stopped by the hive."
         if not self.asked:
@@ -144,7 +149,8 @@ class Track:
 
     def _failing(self, new: UnitState, *, settled: bool) -> list[Told]:
         if self.asked:
-            return self._down(new) if new.phase is Phase.FAILED else []
+            over = new.phase is Phase.FAILED
+            return self._down(new, settled=settled) if over else []
         told = []
         run = self.last_run or new.invocation
         if not self._ended and (self._began or self.last_run is not None):
