@@ -6,7 +6,9 @@ log. Names and units are hived's to judge. hived feeds a stream as the log grows
 sends a beat when it does not, by which this end finds out that its client has gone.
 """
 
+import contextlib
 import datetime
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -32,6 +34,8 @@ blueprint = Blueprint("journal", __name__, url_prefix="/api")
 
 _LINES: Final = 200
 _PATIENCE_S: Final = 90.0
+_LOOK_S: Final = 20.0
+"""How often it is seen to that the session lives, however much is logged."""
 
 
 @blueprint.get("/journal/<name>")
@@ -89,15 +93,17 @@ def _stream(params: JournalParams) -> Response:
 
 def _sse(client: SyncClient, page: JournalPage, link: HiveLink) -> Iterator[str]:
     yield "retry: 2000\n" + _event(page)
-    for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
-        if news.lines or news.gap or news.ended is not None:
-            yield _event(news)
-        else:
-            yield ": beat\n\n"
-            if not _alive(link):
+    looked = time.monotonic()
+    with contextlib.suppress(HiveError):  # hived says nothing any more
+        for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
+            beat = not (news.lines or news.gap or news.ended)
+            yield ": beat\n\n" if beat else _event(news)
+            if news.ended is not None:
                 return
-        if news.ended is not None:
-            return
+            if beat or time.monotonic() - looked > _LOOK_S:
+                looked = time.monotonic()
+                if not _alive(link):
+                    return
 
 
 def _event(page: JournalPage | JournalNews) -> str:

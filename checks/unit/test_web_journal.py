@@ -1,0 +1,102 @@
+"""The stream of a log in hive-web: events, beats, and when it ends."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from pyglue.api.journal import JournalLine, JournalNews, JournalPage
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.views import journal
+
+LINE: Final = JournalLine(at=None, text="a line")
+NEWS: Final = JournalNews(lines=(LINE,), cursor="1:2:3:4")
+BEAT: Final = JournalNews()
+
+
+class Client:
+    """Gives news, then hangs up as a connection does."""
+
+    def __init__(self, *news: JournalNews) -> None:
+        self.news = news
+
+    def stream(self, _note: object, *, timeout: float) -> Iterator[JournalNews]:
+        assert timeout > 20, "hived's beats must come sooner"
+        yield from self.news
+
+
+class Link:
+    """Asks hived if the session lives."""
+
+    def __init__(self, answer: Callable[[], None] = lambda: None) -> None:
+        self.asked = 0
+        self.answer = answer
+
+    def call(self, *_: object) -> None:
+        self.asked += 1
+        self.answer()
+
+    def close(self) -> None:
+        pass
+
+
+def stream(link: Link, *news: JournalNews) -> list[str]:
+    page = JournalPage(lines=(LINE,), cursor="1:1:1:1")
+    client: Any = Client(*news)
+    asking: Any = link
+    return list(journal._sse(client, page, asking))
+
+
+def test_events_carry_the_cursor_as_their_id() -> None:
+    first, second = stream(Link(), NEWS)
+    assert first.startswith("retry: 2000\nid: 1:1:1:1\ndata: ")
+    assert second.startswith("id: 1:2:3:4\ndata: ")
+    assert json.loads(second.partition("data: ")[2])["lines"] == [
+        {"at": None, "text": "a line"}
+    ]
+    assert second.endswith("\n\n")
+
+
+def test_a_line_cannot_end_an_event() -> None:
+    news = JournalNews(lines=(JournalLine(at=None, text="x\n\ndata: y\rz"),))
+    (_, event) = stream(Link(), news)
+    assert event.count("\n") == 2
+    assert "\r" not in event
+
+
+def test_silence_is_a_beat_that_looks_after_the_session() -> None:
+    link = Link()
+    _, beat, event = stream(link, BEAT, NEWS)
+    assert (beat, link.asked) == (": beat\n\n", 1)
+    assert "a line" in event
+
+
+@pytest.mark.parametrize(
+    ("code", "goes_on"),
+    [(ErrorCode.UNAUTHENTICATED, False), (ErrorCode.UNAVAILABLE, True)],
+)
+def test_a_session_that_has_ended_ends_its_stream(
+    code: ErrorCode, goes_on: bool
+) -> None:
+    def refuse() -> None:
+        raise HiveError(code, "no")
+
+    events = stream(Link(refuse), BEAT, NEWS)
+    assert (len(events) == 3) is goes_on
+
+
+def test_a_log_that_is_never_silent_is_no_way_around_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise HiveError(ErrorCode.UNAUTHENTICATED, "no")
+
+    monkeypatch.setattr(journal, "_LOOK_S", -1.0)
+    assert len(stream(Link(refuse), NEWS, NEWS, NEWS)) == 2
+
+
+def test_the_end_of_a_log_is_the_last_event() -> None:
+    events = stream(Link(), JournalNews(ended="The container is gone."), NEWS)
+    assert len(events) == 2
+    assert "The container is gone." in events[-1]
