@@ -54,6 +54,9 @@ class Containers(Backend):
 
     def __init__(self, layout: Layout, builder: Builder, room: Path) -> None:
         self.claims: str | None = None
+        self.building = asyncio.Event()
+        self.may_build = asyncio.Event()
+        self.may_build.set()
         self.started: list[str | None] = []
         self._layout = layout
         self._builder = builder
@@ -69,6 +72,8 @@ class Containers(Backend):
     ) -> str | None:
         """Build in the private store."""
         assert spec.system is not None
+        self.building.set()
+        await self.may_build.wait()
         root = self._room / "built" / Path(spec.system).name
         return await self._builder.realise(
             spec.system, root=root, log=log or (lambda _: None)
@@ -132,14 +137,17 @@ class Way:
 
     async def approve(self, proposal: ProposalResult) -> Operation:
         """Approve it and wait for the operation's end."""
-        services = self.hive.services
+        begun = await self.begin(proposal)
+        return await self.hive.services.operations.get(begun.id, _PATIENCE_S)
+
+    async def begin(self, proposal: ProposalResult) -> Operation:
+        """Approve it and return the operation that begins."""
         params = ApproveParams(
             id=proposal.approval,
             commit=proposal.commit,
             manifest=proposal.manifest_sha256,
         )
-        operation = await services.approvals.approve(params, "operator")
-        return await services.operations.get(operation.id, _PATIENCE_S)
+        return await self.hive.services.approvals.approve(params, "operator")
 
     async def detail(self, proposal: ProposalResult) -> ApprovalDetail:
         """Return what the operator sees of it."""
@@ -324,6 +332,24 @@ def hang(room: Path) -> str:
         'script = "sleep 86399.5"; }) ]; }'
     )
     return str(path)
+
+
+async def test_a_build_that_hiveds_end_broke_off_is_done_by_the_next(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    async with opened(shared, tmp_path) as way:
+        way.backend.may_build.clear()
+        proposal = await way.spawn("alice")
+        operation = await way.begin(proposal)
+        async with asyncio.timeout(_PATIENCE_S):
+            await way.backend.building.wait()
+        assert (await way.detail(proposal)).approval.state is ApprovalState.BUILDING
+    async with opened(shared, tmp_path) as way:
+        operations = way.hive.services.operations
+        assert (await operations.get(operation.id, _PATIENCE_S)).error is None
+        seen = await way.detail(proposal)
+        assert seen.approval.state is ApprovalState.DEPLOYED
+        assert seen.system is not None and seen.system.toplevel is not None
 
 
 async def test_a_harness_in_another_system_is_no_deploy(way: Way) -> None:

@@ -10,6 +10,12 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from pyglue.api.agent import AnswerParams, Body, Message, MessageKind, Priority
+from pyglue.api.audit import (
+    AuditExportParams,
+    AuditExportResult,
+    AuditVerdict,
+    AuditVerifyParams,
+)
 from pyglue.api.common import (
     AgentName,
     AgentState,
@@ -554,8 +560,9 @@ class Event(Params, frozen=True):
 
     Kinds: ``agent.state``, ``agent.changed``, ``turn.started``, ``turn.ended``,
     ``turn.event``, ``message.sent``, ``message.taken``, ``approval.created``,
-    ``approval.changed``, ``operation.changed``, ``question.asked``,
-    ``question.answered``, ``hive.warning``.
+    ``approval.changed``, ``approval.build``, ``operation.changed``,
+    ``question.asked``, ``question.answered``, ``agent.needs_update``,
+    ``hive.warning``.
     """
 
     seq: int
@@ -637,3 +644,10 @@ METRICS_TOKEN: Final = Method("metrics_token", MetricsTokenParams, MetricsTokenR
 """CLI only. The token answers to ``metrics`` and nothing else."""
 AGENT_PORTS: Final = Method("agent_ports", AgentPortsParams, AgentPortsResult)
 """hive-web only, without a session: the names and ports that it binds."""
+
+
+# --- the audit log --------------------------------------------------------------------
+
+
+AUDIT_VERIFY: Final = Method("audit_verify", AuditVerifyParams, AuditVerdict)
+AUDIT_EXPORT: Final = Method("audit_export", AuditExportParams, AuditExportResult)

@@ -12,6 +12,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.migrations import (
     m0001_initial,
     m0002_telemetry,
+    m0003_control,
     m0004_reminders,
     m0005_systems,
 )
@@ -19,6 +20,7 @@ from pyglue.store.migrations import (
 STEPS: Final = (
     m0001_initial.STATEMENTS,
     m0002_telemetry.STATEMENTS,
+    m0003_control.STATEMENTS,
     m0004_reminders.STATEMENTS,
     m0005_systems.STATEMENTS,
 )
