@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from checks.hive_kit import Hive, open_operator
 from checks.standin_kit import NIX_CONF, make_nixpkgs
 from checks.systemd.machine import CHECKOUT, Machine
 from checks.systemd.submit import Answer
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operator import Event, Operation, OperationState
 from pyglue.config import (
@@ -33,6 +35,8 @@ from pyglue.config import (
     dump,
 )
 from pyglue.host.backends.nixos_container import container_of, unit_of
+
+T = TypeVar("T")
 
 IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 PORT: Final = 7000
@@ -108,6 +112,15 @@ class SystemHive(Hive):
     """A hive on a test host, and the operator's connection to it."""
 
     machine: Machine = field(kw_only=True)
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+        """Look now and after every event; say how the agents are if it is in vain."""
+        try:
+            return await super().until(look, what)
+        except AssertionError as error:
+            found = (await self.operator.call(api.AGENTS, NoParams())).agents
+            states = (f"{a.name} {a.state} {a.detail or ''}" for a in found)
+            raise AssertionError(f"{error}: {'; '.join(states)}") from error
 
     def git(self, agent: str, *arguments: str) -> str:
         """Run git in an agent's repository, on the host."""
