@@ -149,6 +149,11 @@ class FakeHive:
         """The messages that nobody holds."""
         return list(self._inbox)
 
+    def replace_waiting(self, body: str) -> None:
+        """Let what waits say something else."""
+        again = [msgspec.structs.replace(one, body=body) for one in self._inbox]
+        self._inbox = again
+
     async def mail(self, body: str, **changes: Any) -> api.Message:
         """Put a message in the inbox."""
         values: dict[str, Any] = {
@@ -194,11 +199,18 @@ class FakeHive:
         handlers.on(api.WHOAMI, self._whoami)
         handlers.on(api.ASK, self._ask)
         handlers.on(api.ANSWER, self._done)
+        handlers.on(api.CANCEL_QUESTION, self._done)
+        handlers.on(api.REMIND, self._remind)
+        handlers.on(api.CANCEL_REMINDER, self._done)
+        handlers.on(api.OPEN_THREADS, self._open_threads)
+        if hello.harness is None:
+            handlers.on(api.ACK, lambda p: self._ack(connection, p))
         handlers.on(api.TURN_START, lambda p: self._turn_start(connection, p))
         handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
         handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
         handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
         if self.role is Role.MANAGER:
+            handlers.on(manager_api.WITHDRAW, self._done)
             handlers.on(manager_api.LIST_AGENTS, self._list_agents)
             handlers.on(manager_api.REQUEST_SPAWN, self._propose)
             handlers.on(manager_api.SUBMIT_BEGIN, self._submit_begin)
@@ -248,6 +260,31 @@ class FakeHive:
     async def _ask(self, params: api.AskParams) -> api.AskResult:
         self.calls.append(params)
         return api.AskResult(question=7)
+
+    async def _remind(self, params: api.RemindParams) -> api.RemindResult:
+        self.calls.append(params)
+        return api.RemindResult(reminder=5, due_at=1.0)
+
+    async def _open_threads(self, _: NoParams) -> api.OpenThreadsResult:
+        return api.OpenThreadsResult(
+            to_answer=(),
+            unanswered=(),
+            questions_to_me=(),
+            my_questions=(),
+            reminders=(),
+        )
+
+    async def _ack(
+        self, connection: Connection, params: api.AckParams
+    ) -> api.AckResult:
+        mine = [x for x in self._leases if x.connection is connection]
+        done = [
+            x
+            for x in mine
+            if params.messages is None or x.message.id in params.messages
+        ]
+        self._leases = [x for x in self._leases if x not in done]
+        return api.AckResult(acknowledged=len(done))
 
     async def _done(self, params: Any) -> Done:
         self.calls.append(params)

@@ -290,6 +290,24 @@ async def test_hops_grow_from_turn_to_turn_and_are_limited(tmp_path: Path) -> No
     await kit.store.close()
 
 
+async def test_mail_outside_a_turn_is_acknowledged_by_its_holder_alone(
+    kit: Kit,
+) -> None:
+    numbers = [await send(kit, "alice", "bob", str(n)) for n in range(3)]
+    bob, other = holder(kit, "bob"), holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    assert await kit.broker.ack(other, None) == 0
+    assert await kit.broker.ack(bob, (numbers[0], 99)) == 1
+    turn = await kit.broker.turn_start(bob, "haiku")
+    assert await kit.broker.ack(bob, None) == 0  # a turn's mail is the turn's
+    await end(kit, bob, turn, TurnOutcome.FAILED)
+    again = (await kit.broker.recv(bob, NOW)).messages
+    assert [m.body for m in again] == ["1", "2"]
+    assert await kit.broker.ack(bob, None) == 2
+    kit.broker.hang_up(bob, harness=False)
+    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+
+
 async def test_two_empty_waits_tell_to_end_the_turn(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The tools: their schemas fit the API, calls and refusals read well, hive-mcp too."""
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -34,6 +35,11 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "whoami": agent_api.WHOAMI.params,
     "ask": agent_api.AskParams,
     "answer": agent_api.AnswerParams,
+    "cancel_question": agent_api.CancelQuestionParams,
+    "remind": agent_api.RemindParams,
+    "cancel_reminder": agent_api.CancelReminderParams,
+    "open_threads": agent_api.OPEN_THREADS.params,
+    "withdraw_proposal": manager_api.WithdrawParams,
     "list_agents": manager_api.LIST_AGENTS.params,
     "request_spawn": manager_api.SpawnParams,
     "request_apply_commit": ApplyCommit,
@@ -92,6 +98,17 @@ async def test_results_are_json(connection: Connection, hive: FakeHive) -> None:
     assert json.loads((await named("list_agents").call(connection, {})).text) == {
         "agents": []
     }
+    for name, arguments in (
+        ("cancel_question", {"question": 7}),
+        ("cancel_reminder", {"reminder": 5}),
+        ("withdraw_proposal", {"id": 3, "reason": "a mistake"}),
+    ):
+        answer = await named(name).call(connection, arguments)
+        assert json.loads(answer.text) == {"done": True}
+    set_ = await named("remind").call(connection, {"text": "x", "in_seconds": 5})
+    assert json.loads(set_.text) == {"reminder": 5, "due_at": 1.0}
+    open_ = await named("open_threads").call(connection, {})
+    assert json.loads(open_.text)["to_answer"] == []
     for name in ("start", "stop", "restart"):
         answer = await named(name).call(connection, {"agent": "bob"})
         assert json.loads(answer.text) == {"operation": 9}
@@ -122,6 +139,28 @@ async def test_refusal_is_its_sentence(connection: Connection, hive: FakeHive) -
         ("recv", {"wait_seconds": 181}),
         ("recv", {"max": 0}),
         ("ask", {"question": "x", "options": ["a"] * 17}),
+        ("ask", {"question": ""}),
+        ("ask", {"question": "x", "ttl_seconds": 0}),
+        ("answer", {"text": "x"}),
+        ("answer", {"question": 0}),
+        ("cancel_question", {"question": "1"}),
+        ("cancel_question", {}),
+        ("remind", {"in_seconds": 5}),
+        ("remind", {"text": "", "in_seconds": 5}),
+        ("remind", {"text": "x", "in_seconds": 0}),
+        ("remind", {"text": "x", "in_seconds": 60, "repeat_seconds": 59}),
+        ("remind", {"text": "x", "in_seconds": 400 * 86400}),
+        ("cancel_reminder", {"reminder": 0}),
+        ("open_threads", {"agent": "alice"}),
+        ("whoami", {"agent": "alice"}),
+        ("list_agents", {"x": 1}),
+        ("request_spawn", {}),
+        ("request_spawn", {"name": 5}),
+        ("start", {}),
+        ("stop", {"agent": ["a"]}),
+        ("restart", {"agent": None}),
+        ("withdraw_proposal", {"id": 0}),
+        ("withdraw_proposal", {"reason": "x"}),
         ("request_apply_commit", {"agent": "bob"}),
     ],
 )
@@ -302,7 +341,7 @@ async def test_hive_mcp_offers_the_tools_of_its_socket(hive: FakeHive) -> None:
     ):
         await client.initialize()
         listed = await client.list_tools()
-        assert {tool.name for tool in listed.tools} == set(SHAPES)
+        assert {tool.name for tool in listed.tools} == {*SHAPES, "ack"}
         sent = await client.call_tool("send", {"to": "alice", "body": "hi"})
         assert json.loads(_text(sent)) == {"id": 1001, "hop": 1}
         hive.refuse_send = HiveError(ErrorCode.NOT_FOUND, "There is no alice.")
@@ -312,6 +351,43 @@ async def test_hive_mcp_offers_the_tools_of_its_socket(hive: FakeHive) -> None:
         await hive.start()
         me = await client.call_tool("whoami", {})
         assert json.loads(_text(me))["name"] == "bob"
+
+
+async def test_mail_of_hive_mcp_is_lent_until_the_next_recv_or_ack(
+    hive: FakeHive,
+) -> None:
+    async def recv(client: ClientSession) -> list[tuple[str, bool]]:
+        got = json.loads(_text(await client.call_tool("recv", {"max": 9})))
+        return [(m["body"], m["redelivered"]) for m in got["messages"]]
+
+    await hive.mail("one")
+    async with _client(hive) as client:
+        assert await recv(client) == [("one", False)]
+    await hive.until(lambda: hive.waiting)  # gone without a word: it waits again
+    async with _client(hive) as client:
+        assert await recv(client) == [("one", True)]
+        await hive.mail("two")
+        peeked = await client.call_tool("recv", {"peek": True})
+        assert "two" in _text(peeked)
+        assert await recv(client) == [("two", False)]  # ends "one"
+        acked = await client.call_tool("ack", {"messages": [99]})
+        assert json.loads(_text(acked)) == {"acknowledged": 0}
+        acked = await client.call_tool("ack", {})
+        assert json.loads(_text(acked)) == {"acknowledged": 1}
+        await hive.mail("three")
+        assert await recv(client) == [("three", False)]
+    await hive.until(lambda: hive.waiting)
+    assert [m.body for m in hive.waiting] == ["three"]
+
+
+@contextlib.asynccontextmanager
+async def _client(hive: FakeHive) -> AsyncIterator[ClientSession]:
+    async with (
+        stdio_client(mcp_server(hive)) as (read, write),
+        ClientSession(read, write) as client,
+    ):
+        await client.initialize()
+        yield client
 
 
 def _text(result: Any) -> str:

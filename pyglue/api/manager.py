@@ -13,11 +13,13 @@ from pyglue.api.common import (
     AgentState,
     Done,
     HexSha,
+    Id,
     Method,
     NoParams,
     OperationRef,
     Params,
     Result,
+    ShortText,
 )
 from pyglue.api.journal import JournalPage
 
@@ -66,6 +68,16 @@ class ProposalResult(Result, frozen=True):
 
 
 REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)
+
+
+class WithdrawParams(Params, frozen=True):
+    """Take back a proposal of the caller's that still waits."""
+
+    id: Id
+    reason: ShortText = ""
+
+
+WITHDRAW: Final = Method("withdraw_proposal", WithdrawParams, Done)
 
 
 class SubmitBeginParams(Params, frozen=True):

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli import commands, demo, logs, manifest, run, shell
+from pyglue.cli import audit, commands, demo, logs, manifest, run, shell
 from pyglue.display import visible
 from pyglue.errors import HiveError
 
@@ -64,6 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     typing = add("shell", "open a terminal in an agent's container")
     shell.add_arguments(typing)
     typing.set_defaults(call=lambda arguments: shell.run(_socket(arguments), arguments))
+    auditing = add("audit", "check the audit log, or print it")
+    audit.add_arguments(auditing)
+    auditing.set_defaults(call=lambda options: audit.run(_socket(options), options))
     for command in commands.COMMANDS:
         sub = add(command.name, command.about)
         command.declare(sub)

@@ -1,7 +1,10 @@
 """hive-mcp: the tools of one agent's socket over stdio, for any other MCP client.
 
-It has no tool of its own: role and rights are the socket's, the definitions are
-``pyglue.tools``. When hived restarts, the next call connects again.
+Role and rights are the socket's, the definitions are ``pyglue.tools``. Its one tool
+more is ``ack``: there is no turn here whose end could acknowledge mail. What ``recv``
+hands out is lent until the next ``recv`` or ``ack``; when the client goes away before,
+it waits again and is marked redelivered. When hived restarts, the next call connects
+again.
 """
 
 import argparse
@@ -13,6 +16,7 @@ from typing import Any, Final, TypeVar
 from mcp.server.stdio import stdio_server
 
 from pyglue import jsonrpc, paths
+from pyglue.api.agent import ACK, AckParams, RecvParams
 from pyglue.api.common import (
     PROTOCOL,
     HelloParams,
@@ -24,7 +28,7 @@ from pyglue.api.common import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
-from pyglue.tools import Tool, agent_tools, manager_tools
+from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools
 from pyglue.tools.mcp import hive_server
 
 P = TypeVar("P", bound=Params)
@@ -55,8 +59,10 @@ class Socket:
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
-        """Call; as ``Connection.call``."""
+        """Call; as ``Connection.call``. Asking for more mail ends what came before."""
         connection = await self.connection()
+        if isinstance(params, RecvParams) and not params.peek:
+            await connection.call(ACK, AckParams(), timeout=timeout)
         return await connection.call(method, params, timeout=timeout)
 
     async def role(self) -> Role:
@@ -75,9 +81,9 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
     """
     match role:
         case Role.AGENT:
-            return agent_tools()
+            return (*agent_tools(), ack_tool())
         case Role.MANAGER:
-            return manager_tools(agents)
+            return (*manager_tools(agents), ack_tool())
     raise HiveError(
         ErrorCode.FORBIDDEN,
         f"This is the {role.value}'s socket, which has no tools. Give an agent's: "

@@ -25,6 +25,8 @@ class TagKind(StrEnum):
     DEPLOYED = "deployed"
     FAILED = "failed"
     DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True)

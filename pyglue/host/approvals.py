@@ -8,9 +8,11 @@ operators at once make one deploy.
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
+from pyglue.api.manager import WithdrawParams
 from pyglue.api.operator import (
     ApprovalDetail,
     ApprovalKind,
@@ -19,6 +21,7 @@ from pyglue.api.operator import (
     DenyParams,
     DiffBase,
     DiffSet,
+    Event,
     Operation,
     OperationKind,
 )
@@ -37,6 +40,12 @@ from pyglue.store import approvals as rows
 from pyglue.store import systems
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
+
+_CLOSING: Final = {
+    ApprovalState.DENIED: TagKind.DENIED,
+    ApprovalState.WITHDRAWN: TagKind.WITHDRAWN,
+    ApprovalState.EXPIRED: TagKind.EXPIRED,
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,31 @@ class Approvals:
         """
         await self._close(params.id, ApprovalState.DENIED, by, params.reason)
 
+    async def withdraw(self, params: WithdrawParams, by: str) -> None:
+        """Take a proposal back, for who proposed it.
+
+        Raises:
+            HiveError: ``not_found``, ``forbidden``, ``stale``.
+        """
+        row = await self._store.read(lambda reader: rows.get(reader, params.id))
+        if row.proposed_by != by:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                f"Approval {row.id} was proposed by {row.proposed_by}, who alone can "
+                "withdraw it. The operator can deny it.",
+            )
+        reason = params.reason or "Withdrawn by who proposed it."
+        await self._close(row.id, ApprovalState.WITHDRAWN, by, reason)
+
+    def heard(self, event: Event) -> None:
+        """Write down what was superseded: a newer proposal does that by itself."""
+        if (
+            event.kind == "approval.changed"
+            and event.data.get("state") == ApprovalState.SUPERSEDED.value
+        ):
+            data = {k: event.data[k] for k in ("approval", "commit", "manifest")}
+            self._audit.record("system", "superseded", event.agent, data)
+
     async def expire(self) -> None:
         """Close what has waited too long; called now and then."""
         too_old = time.time() - self._config.timeouts.approval_expires_s
@@ -131,11 +165,11 @@ class Approvals:
         self._audited(row, by, state.value)
         repo = self._repo(row.agent)
         await asyncio.to_thread(
-            repo.tag, TagKind.DENIED, row.id, row.commit, reason.encode()
+            repo.tag, _CLOSING[state], row.id, row.commit, reason.encode()
         )
         if self._registry.find(row.agent) is None:
             await asyncio.to_thread(self._rooms.forget_proposed, row.agent)
-        if row.proposed_by == MANAGER:
+        if row.proposed_by == MANAGER and by != MANAGER:
             await self._broker.notify(
                 MANAGER,
                 f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",

@@ -14,6 +14,7 @@ from pyglue.api.manager import (
     SUBMIT_BEGIN,
     SUBMIT_CHUNK,
     SUBMIT_COMMIT,
+    WITHDRAW,
     AgentInfo,
     AgentParams,
     AgentsResult,
@@ -23,16 +24,18 @@ from pyglue.api.manager import (
     SubmitBeginResult,
     SubmitChunkParams,
     SubmitCommitParams,
+    WithdrawParams,
 )
 from pyglue.api.operator import OperationKind
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.approvals import Approvals
 from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
-from pyglue.store import approvals
+from pyglue.store import approvals as approval_rows
 from pyglue.store.database import Store
 
 
@@ -46,12 +49,14 @@ class ManagerApi:
         store: Store,
         registry: Registry,
         proposals: Proposals,
+        approvals: Approvals,
         operations: Operations,
         journal: Journal,
     ) -> None:
         self._store = store
         self._registry = registry
         self._proposals = proposals
+        self._approvals = approvals
         self._operations = operations
         self._journal = journal
         self._uploads: set[str] = set()
@@ -64,6 +69,7 @@ class ManagerApi:
         handlers.on(SUBMIT_BEGIN, self._begin)
         handlers.on(SUBMIT_CHUNK, self._chunk)
         handlers.on(SUBMIT_COMMIT, self._commit)
+        handlers.on(WITHDRAW, self._withdraw)
         handlers.on(START, self._start)
         handlers.on(STOP, self._stop)
         handlers.on(RESTART, self._restart)
@@ -71,7 +77,7 @@ class ManagerApi:
 
     async def _list(self, _params: NoParams) -> AgentsResult:
         pending = {
-            row.agent: row.id for row in await self._store.read(approvals.pending)
+            row.agent: row.id for row in await self._store.read(approval_rows.pending)
         }
         return AgentsResult(
             agents=tuple(
@@ -111,6 +117,10 @@ class ManagerApi:
         upload = self._own(params.upload)
         self._uploads.discard(upload)
         return await self._proposals.submit(upload, MANAGER)
+
+    async def _withdraw(self, params: WithdrawParams) -> Done:
+        await self._approvals.withdraw(params, MANAGER)
+        return Done()
 
     async def _start(self, params: AgentParams) -> OperationRef:
         return await self._request(OperationKind.START, params.agent)

@@ -10,8 +10,6 @@ from pyglue import __version__
 from pyglue.api import operator as api
 from pyglue.api.agent import AnswerParams
 from pyglue.api.audit import (
-    AUDIT_EXPORT,
-    AUDIT_VERIFY,
     AuditExportParams,
     AuditExportResult,
     AuditVerdict,
@@ -176,8 +174,8 @@ class OperatorApi:
         handlers.on(api.MARK_READ, self._mark_read)
         handlers.on(api.OPERATOR_ANSWER, self._answer)
         handlers.on(api.DISMISS, self._dismiss)
-        handlers.on(AUDIT_VERIFY, self._audit_verify)
-        handlers.on(AUDIT_EXPORT, self._audit_export)
+        handlers.on(api.AUDIT_VERIFY, self._audit_verify)
+        handlers.on(api.AUDIT_EXPORT, self._audit_export)
         handlers.on(api.PAUSE, self._pause)
         handlers.on(api.RESUME, self._resume)
         handlers.on(api.PAUSE_ALL, self._pause_all)

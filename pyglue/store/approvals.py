@@ -189,9 +189,10 @@ def progress(
 
 
 def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
-    row = tx.execute("SELECT agent FROM approval WHERE id = ?", number).fetchone()
-    agent = None if row is None else str(row[0])
-    tx.emit("approval.changed", agent, {"approval": number, "state": state.value})
+    row = get(tx, number)
+    data = {"approval": number, "state": state.value}
+    hashes = {"commit": row.commit, "manifest": row.manifest_sha256}
+    tx.emit("approval.changed", row.agent, {**data, **hashes})
 
 
 def search(

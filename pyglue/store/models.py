@@ -67,6 +67,7 @@ class QuestionModel(Model):
     expires_at = FloatField(null=True)
     answered_at = FloatField(null=True)
     answer = TextField(null=True)
+    ended = TextField(null=True)
 
     class Meta:
         table_name = "question"

@@ -3,7 +3,7 @@
 import msgspec
 from peewee import SQL, fn
 
-from pyglue.api.operator import QuestionView
+from pyglue.api.operator import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import QuestionModel
@@ -21,6 +21,7 @@ def _view(row: QuestionModel) -> QuestionView:
         expires_at=row.expires_at,
         answered_at=row.answered_at,
         answer=row.answer,
+        ended=None if row.ended is None else QuestionEnd(row.ended),
     )
 
 
@@ -48,6 +49,12 @@ def insert(
     return number
 
 
+def find(reader: Reader, number: int) -> QuestionView | None:
+    """Return a question, or None."""
+    query = QuestionModel.select().where(QuestionModel.id == number)
+    return next((_view(row) for row in query.execute(reader.db)), None)
+
+
 def get(tx: Tx, number: int) -> QuestionView:
     """Return a question.
 
@@ -60,12 +67,27 @@ def get(tx: Tx, number: int) -> QuestionView:
     return _view(rows[0])
 
 
-def close(tx: Tx, number: int, answer: str | None, by: str) -> None:
-    """Record the answer, or with None that it expired."""
-    QuestionModel.update(answered_at=tx.now, answer=answer).where(
+def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) -> None:
+    """Record the answer, or with None how it ended without one."""
+    QuestionModel.update(answered_at=tx.now, answer=answer, ended=ended.value).where(
         QuestionModel.id == number
     ).execute(tx.db)
-    tx.emit("question.answered", by, {"question": number, "expired": answer is None})
+    data = {"question": number, "expired": ended is QuestionEnd.EXPIRED}
+    tx.emit("question.answered", by, {**data, "ended": ended.value})
+
+
+def open_with(reader: Reader, name: str) -> tuple[QuestionView, ...]:
+    """Return the open questions that ``name`` put or was asked, the oldest first."""
+    rows = (
+        QuestionModel.select()
+        .where(
+            QuestionModel.answered_at.is_null(),
+            (QuestionModel.asker == name) | (QuestionModel.recipient == name),
+        )
+        .order_by(QuestionModel.id)
+        .execute(reader.db)
+    )
+    return tuple(_view(row) for row in rows)
 
 
 def expired(tx: Tx) -> tuple[QuestionView, ...]:

@@ -16,7 +16,28 @@ _ID: Final[Schema] = {"type": "integer", "minimum": 1}
 
 def agent_tools() -> tuple[Tool, ...]:
     """Return the tools of an agent's socket."""
-    return (_send(), _recv(), _whoami(), _ask(), _answer())
+    return (
+        _send(),
+        _recv(),
+        _whoami(),
+        _ask(),
+        _answer(),
+        _cancel_question(),
+        _remind(),
+        _cancel_reminder(),
+        _open_threads(),
+    )
+
+
+def ack_tool() -> Tool:
+    """Return the tool that ends mail outside of turns, for ``hive-mcp`` alone."""
+    return over(
+        api.ACK,
+        "Say that messages you took with recv are done with; without 'messages' all of "
+        "them. Until then (or your next recv) they are only lent to you: when you go "
+        "away, they wait again and are marked redelivered.",
+        {"messages": {"type": "array", "items": _ID, "maxItems": 64}},
+    )
 
 
 def _send() -> Tool:
@@ -112,6 +133,63 @@ def _ask() -> Tool:
             "to": {**_TO, "description": "Who is asked; 'operator' if left out."},
         },
         required=("question",),
+    )
+
+
+def _cancel_question() -> Tool:
+    return over(
+        api.CANCEL_QUESTION,
+        "Take back a question that you asked and that needs no answer any more.",
+        {"question": {**_ID, "description": "The question's id."}},
+        required=("question",),
+    )
+
+
+def _remind() -> Tool:
+    return over(
+        api.REMIND,
+        "Have the hive send you a message later, so that you can end your turn now: "
+        "give in_seconds or at. It arrives as a message of kind 'event' from 'system'. "
+        "Not for waiting for an answer: that wakes you by itself.",
+        {
+            "text": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 4096,
+                "description": "What to remember, for yourself: say what is to do.",
+            },
+            "in_seconds": {"type": "integer", "minimum": 1, "maximum": 366 * 86400},
+            "at": {
+                "type": "string",
+                "description": "A time in UTC, as 2026-01-31T09:00:00Z.",
+            },
+            "repeat_seconds": {
+                "type": "integer",
+                "minimum": 60,
+                "maximum": 366 * 86400,
+                "description": "Then again and again, that far apart.",
+            },
+        },
+        required=("text",),
+    )
+
+
+def _cancel_reminder() -> Tool:
+    return over(
+        api.CANCEL_REMINDER,
+        "Cancel a reminder that is still to come, also a repeated one.",
+        {"reminder": {**_ID, "description": "The reminder's id."}},
+        required=("reminder",),
+    )
+
+
+def _open_threads() -> Tool:
+    return over(
+        api.OPEN_THREADS,
+        "List what is open around you: messages of the last week that you did not "
+        "answer with reply_to, or that nobody answered you; open questions to you and "
+        "of yours; your reminders.",
+        {},
     )
 
 

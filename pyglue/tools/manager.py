@@ -33,6 +33,25 @@ def manager_tools(agents: Path) -> tuple[Tool, ...]:
         _spawn(),
         _apply_commit(agents),
         over(
+            api.WITHDRAW,
+            "Take back a proposal of yours that still waits for the operator, for "
+            "example because you found a mistake in it. To replace it, just propose "
+            "the new commit.",
+            {
+                "id": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "The approval's id, as the proposal returned it.",
+                },
+                "reason": {
+                    "type": "string",
+                    "maxLength": 4096,
+                    "description": "For the operator, who may have begun to read it.",
+                },
+            },
+            required=("id",),
+        ),
+        over(
             api.START,
             "Start an agent. Returns the operation's id; the outcome arrives as a "
             "message.",

@@ -1,0 +1,64 @@
+"""What the operator is told of the audit log; the calls are in ``operator``."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, Params, Result
+
+_Hash = Annotated[str, Meta(max_length=64)]
+_Word = Annotated[str, Meta(max_length=128)]
+
+
+class AuditAnchor(Params, frozen=True):
+    """A head of the log that was kept elsewhere, as hived said it on stderr."""
+
+    seq: Annotated[int, Meta(ge=1, le=2**53)]
+    head: _Hash
+
+
+class AuditVerifyParams(Params, frozen=True):
+    """Check the chain, and that the log holds what these anchors name."""
+
+    anchors: Annotated[tuple[AuditAnchor, ...], Meta(max_length=4096)] = ()
+
+
+class AuditVerdict(Result, frozen=True):
+    """``bad_line`` is the first line that is not what hived wrote, if it is a line."""
+
+    ok: bool
+    lines: int
+    head: str | None
+    bad_line: int | None = None
+    problem: str | None = None
+
+
+class AuditExportParams(Params, frozen=True):
+    """Lines after number ``after`` that fit every filter given, the oldest first."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=500)] = 500
+    who: _Word | None = None
+    what: _Word | None = None
+    agent: AgentName | None = None
+    since_at: float | None = None
+    until_at: float | None = None
+
+
+class AuditEntry(Result, frozen=True):
+    """One line: who did what, to which agent, with which hashes."""
+
+    seq: int
+    at: float
+    who: str
+    what: str
+    agent: str | None
+    data: dict[str, Any]
+    mac: str
+
+
+class AuditExportResult(Result, frozen=True):
+    """The lines; ``after`` is where the next call goes on, None at the end."""
+
+    entries: tuple[AuditEntry, ...]
+    after: int | None

@@ -1,0 +1,180 @@
+"""Reads the audit log: verifies its chain, and searches it.
+
+``verify`` says which line is the first that is not what hived wrote: edited, moved,
+missing, made without the key, or cut off at the end. For the last it takes anchors:
+``audit.head``, and whatever heads the operator kept elsewhere (the journal).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pyglue.api.audit import (
+    AuditAnchor,
+    AuditEntry,
+    AuditExportParams,
+    AuditExportResult,
+    AuditVerdict,
+)
+from pyglue.manifest import canonical
+
+START: Final = "0" * 64
+_HEAD_WIDTH: Final = 256
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest line: its number and its HMAC."""
+
+    seq: int
+    mac: str
+
+    def encode(self, key: bytes) -> bytes:
+        """Return what ``audit.head`` holds: always as long, so it is written over."""
+        text = f"{self.seq} {self.mac} {_sign_head(key, self.seq, self.mac)}"
+        return text.ljust(_HEAD_WIDTH - 1).encode() + b"\n"
+
+
+def _sign_head(key: bytes, seq: int, mac: str) -> str:
+    return hmac.new(key, f"head {seq} {mac}".encode(), hashlib.sha256).hexdigest()
+
+
+def mac_of(key: bytes, entry: dict[str, Any]) -> str:
+    """Return the HMAC of a line without its own."""
+    return hmac.new(key, canonical(entry), hashlib.sha256).hexdigest()
+
+
+def read_head(path: Path, key: bytes) -> Head | None:
+    """Return what ``audit.head`` says; None if it is missing or not ours."""
+    try:
+        seq, mac, signature = path.read_text("ascii").split()
+        head = Head(int(seq), mac)
+    except (OSError, ValueError):
+        return None
+    good = hmac.compare_digest(_sign_head(key, head.seq, head.mac), signature)
+    return head if good else None
+
+
+def read_last(log: Path, key: bytes) -> tuple[str, int, bool]:
+    """Return the last line's HMAC, the number of lines, and if that HMAC is right."""
+    lines = _lines(log)
+    if not lines:
+        return START, 0, True
+    try:
+        entry = _decode(lines[-1])
+        mac = str(entry.pop("mac"))
+        return mac, len(lines), hmac.compare_digest(mac_of(key, entry), mac)
+    except (ValueError, KeyError):
+        return START, len(lines), False
+
+
+def verify(
+    log: Path, key: bytes, head_path: Path, anchors: Iterable[AuditAnchor] = ()
+) -> AuditVerdict:
+    """Check every line and every anchor; the first that is wrong is said."""
+    lines = _lines(log)
+    macs: list[str] = []
+    last = START
+    for number, line in enumerate(lines, start=1):
+        problem, last = _judge(line, number, last, key)
+        if problem is not None:
+            return AuditVerdict(
+                ok=False, lines=len(lines), head=None, bad_line=number, problem=problem
+            )
+        macs.append(last)
+    problem, at = _judge_end(macs, read_head(head_path, key), anchors)
+    return AuditVerdict(
+        ok=problem is None, lines=len(lines), head=last, bad_line=at, problem=problem
+    )
+
+
+def _judge(line: bytes, number: int, last: str, key: bytes) -> tuple[str | None, str]:
+    """Return what is wrong with a line, if anything, and its HMAC."""
+    try:
+        entry = _decode(line)
+        mac = str(entry.pop("mac"))
+        previous, seq = entry["previous"], entry.get("seq", number)
+    except (ValueError, KeyError):
+        return "It is not a line of the audit log.", last
+    if not hmac.compare_digest(mac_of(key, entry), mac) or line != canonical(
+        {**entry, "mac": mac}
+    ):
+        return "It was edited, or written without the key.", last
+    if previous != last or seq != number:
+        return "A line before it was removed or added, or lines were moved.", last
+    if entry.get("what") == "audit_mismatch":
+        what = msgspec.json.encode(entry["data"]).decode()
+        problem = "hived found here that the log was not as it had left it: "
+        return f"{problem}lines were removed or changed before. {what}", mac
+    return None, mac
+
+
+def _judge_end(
+    macs: list[str], head: Head | None, anchors: Iterable[AuditAnchor]
+) -> tuple[str | None, int | None]:
+    if head is None and macs:
+        return "audit.head is missing or was made without the key.", None
+    known = [] if head is None else [("audit.head", head.seq, head.mac)]
+    known += [("an anchor that you gave", a.seq, a.head) for a in anchors]
+    for name, seq, mac in sorted(known, key=lambda anchor: anchor[1]):
+        if seq > len(macs):
+            text = f"The log ends before line {seq}, which {name} names: it was cut."
+            return text, len(macs) + 1
+        if not seq >= 1 or not hmac.compare_digest(macs[seq - 1], mac):
+            return f"Line {seq} is not the one that {name} names.", max(seq, 1)
+    return None, None
+
+
+def export(log: Path, params: AuditExportParams) -> AuditExportResult:
+    """Return lines after ``params.after`` that fit the filter, as they stand."""
+    found: list[AuditEntry] = []
+    for entry in _entries(_lines(log)[params.after :], params.after):
+        if _fits(entry, params):
+            found.append(entry)
+            if len(found) == params.limit:
+                return AuditExportResult(entries=tuple(found), after=entry.seq)
+    return AuditExportResult(entries=tuple(found), after=None)
+
+
+def _entries(lines: list[bytes], after: int) -> Iterator[AuditEntry]:
+    for number, line in enumerate(lines, start=after + 1):
+        try:
+            entry = _decode(line)
+            yield msgspec.convert({**entry, "seq": number}, AuditEntry)
+        except ValueError:  # ``verify`` is for those
+            yield AuditEntry(
+                seq=number,
+                at=0.0,
+                who="?",
+                what="unreadable",
+                agent=None,
+                data={"line": line[:500].decode(errors="replace")},
+                mac="",
+            )
+
+
+def _fits(entry: AuditEntry, params: AuditExportParams) -> bool:
+    return (
+        params.who in (None, entry.who)
+        and params.what in (None, entry.what)
+        and params.agent in (None, entry.agent)
+        and (params.since_at is None or entry.at >= params.since_at)
+        and (params.until_at is None or entry.at < params.until_at)
+    )
+
+
+def _lines(log: Path) -> list[bytes]:
+    try:
+        return log.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+    return decoded

@@ -1,0 +1,68 @@
+"""What is open around an agent: its ``open_threads`` tool."""
+
+import time
+from typing import Final
+
+from pyglue.api.agent import (
+    Message,
+    OpenMessage,
+    OpenQuestion,
+    OpenReminder,
+    OpenThreadsResult,
+)
+from pyglue.api.operator import QuestionView
+from pyglue.store import messages, questions, reminders
+from pyglue.store.database import Reader
+
+_BACK_S: Final = 7 * 86400.0
+_MOST: Final = 32
+_BEGINS: Final = 200
+
+
+def open_threads(reader: Reader, name: str) -> OpenThreadsResult:
+    """Return what ``name`` has not answered, and what it waits for."""
+    since = time.time() - _BACK_S
+    received = messages.unanswered(
+        reader, sender=None, recipient=name, since=since, most=_MOST
+    )
+    sent = messages.unanswered(
+        reader, sender=name, recipient=None, since=since, most=_MOST
+    )
+    asked = questions.open_with(reader, name)
+    return OpenThreadsResult(
+        to_answer=tuple(map(_message, received)),
+        unanswered=tuple(map(_message, sent)),
+        questions_to_me=tuple(_question(q) for q in asked if q.to == name)[:_MOST],
+        my_questions=tuple(_question(q) for q in asked if q.asker == name)[:_MOST],
+        reminders=tuple(
+            OpenReminder(
+                id=reminder.id,
+                text=reminder.text,
+                due_at=reminder.due_at,
+                repeat_seconds=reminder.repeat_s,
+            )
+            for reminder in reminders.of_agent(reader, name)
+        ),
+    )
+
+
+def _message(message: Message) -> OpenMessage:
+    return OpenMessage(
+        id=message.id,
+        sender=message.sender,
+        recipient=message.recipient,
+        sent_at=message.sent_at,
+        begins=message.body[:_BEGINS],
+    )
+
+
+def _question(question: QuestionView) -> OpenQuestion:
+    return OpenQuestion(
+        id=question.id,
+        asker=question.asker,
+        to=question.to,
+        question=question.question[:_BEGINS],
+        options=question.options,
+        asked_at=question.asked_at,
+        expires_at=question.expires_at,
+    )
