@@ -45,6 +45,7 @@ bench:
 generate:
 	@.ci/setup run
 	@$(PYTHON) -m checks.generate_manifest
+	@$(PYTHON) -m checks.generate_host_options
 	@$(PYTHON) -m checks.generate_rpc
 
 clean:

@@ -21,7 +21,7 @@ from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
 from pyglue.api.manager import AgentParams, ProposalResult
 from pyglue.api.operator import Event, InboxMessage, Operation
 from pyglue.cli.launcher import LocalHive, LocalOptions
-from pyglue.config import HiveConfig, Timeouts
+from pyglue.config import HiveConfig, Timeouts, dump
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.manifest import canonical
@@ -197,6 +197,12 @@ class Hive:
         return await self.submit(agent, self.commit(agent, {"agent.nix": nix}))
 
     # --- killing ------------------------------------------------------------------
+
+    async def reconfigure(self, config: HiveConfig) -> None:
+        """Write another config file and start hived again with it."""
+        self.local.config = config
+        self.local._config_file.write_bytes(dump(config))
+        await self.kill_hived()
 
     async def kill_hived(self) -> None:
         """Kill -9 hived, start it again, and connect again."""

@@ -1,4 +1,4 @@
-"""The dashboard under TLS and behind proxies: certificate, cookies, whose word counts."""
+"""The dashboard under TLS and behind proxies: certificate, cookies, who is believed."""
 
 import http.client
 import json

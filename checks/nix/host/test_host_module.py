@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks import generate_host_options
 from checks.nix import outcome
 from checks.nix.host import record
 from checks.nix.test_corpus import lib_id, libs
@@ -223,6 +224,32 @@ def test_an_agent_with_a_network_reaches_the_internet_alone() -> None:
     assert 'iifname "ve-h-*" ct state != { established, related } drop' in rules
     assert 'iifname "ve-h-*" oifname "ve-*" drop' in rules
     assert "meta nfproto ipv6 drop" in rules
+
+
+def test_the_option_reference_is_up_to_date() -> None:
+    options = generate_host_options.read_options()
+    assert generate_host_options.PAGE.read_text() == (
+        generate_host_options.render(options)
+    )
+
+
+def test_every_option_says_what_it_is_and_shows_an_example() -> None:
+    for option in generate_host_options.read_options():
+        assert option["description"].rstrip().endswith((".", "`null`")), option["name"]
+        assert option["example"], option["name"]
+        assert option["default"] or option["name"].endswith(".name"), option["name"]
+
+
+def test_drift_of_the_reference_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate_host_options, "ROOT", tmp_path.parent)
+    monkeypatch.setattr(generate_host_options, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(generate_host_options, "read_options", list)
+    assert generate_host_options.main(["--check"]) == 1
+    assert "make generate" in capsys.readouterr().out
+    assert generate_host_options.main([]) == 0
+    assert generate_host_options.main(["--check"]) == 0
 
 
 def unit_text(service: dict[str, Any]) -> str:
