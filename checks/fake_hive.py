@@ -29,6 +29,8 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
+from pyglue.api.control import ModelStatus, SetModelParams
+from pyglue.api.telemetry import HistoryParams, StatSeries, StatsParams, StatsResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 
@@ -50,6 +52,8 @@ class FakeHive:
         """Forget what tests did; connections and the count of events stay."""
         self.calls: list[tuple[str, object]] = []
         self.sessions: set[str] = set()
+        self.metrics_token = "metrics-" + secrets.token_urlsafe(32)
+        self.history_floor = 0
         self.codes: set[str] = set()
         self.agents = data.agents()
         self.approvals = {
@@ -165,6 +169,10 @@ class FakeHive:
 
         self._run(drop())
 
+    def run(self, work: Any) -> Any:
+        """Run a coroutine in the hive's own event loop, for as long as it takes."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
     def _run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -205,6 +213,11 @@ class FakeHive:
     def _session(
         self, connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
+        if hello.session is not None and hello.session == self.metrics_token:
+            handlers = Handlers()
+            self._on(handlers, api.METRICS, self._metrics)
+            result = HelloResult(protocol=PROTOCOL, role=Role.OPERATOR, server="fake")
+            return result, handlers
         if hello.session is not None and hello.session not in self.sessions:
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
@@ -254,6 +267,11 @@ class FakeHive:
             api.SPAWN: self._spawn,
             api.LOGOUT: self._logout,
             api.SUBSCRIBE: subscribe,
+            api.STATS: self._stats,
+            api.HISTORY: self._history,
+            api.CANCEL_TURN_OF: self._done,
+            api.COMPACT: self._done,
+            api.SET_MODEL: self._set_model,
             manager_api.START: self._power,
             manager_api.STOP: self._power,
             manager_api.RESTART: self._power,
@@ -438,6 +456,48 @@ class FakeHive:
             commit=row.commit,
             manifest_sha256=row.manifest_sha256,
             widens=(),
+        )
+
+    async def _stats(self, params: StatsParams) -> StatsResult:
+        series = StatSeries(agent="alice", key="turns", at=(0.0,), values=(3.0,))
+        return StatsResult(
+            since=params.since or 0.0,
+            until=params.until or 1.0,
+            step=params.step or 60,
+            series=(series,),
+        )
+
+    async def _history(self, params: HistoryParams) -> api.HistoryPage:
+        after = params.after or 0
+        found = [
+            event
+            for event in self.events
+            if event.agent == params.agent
+            and event.kind.startswith("turn.")
+            and after < event.seq < (params.before or 2**53)
+        ]
+        ahead = params.after is not None
+        page = found[: params.limit] if ahead else found[-params.limit :]
+        more = len(page) < len(found)
+        return api.HistoryPage(
+            events=tuple(page),
+            seq=page[-1].seq if ahead and more else self.seq,
+            more=more,
+            is_cut=0 < after < self.history_floor,
+        )
+
+    async def _done(self, _params: Any) -> Done:
+        return Done()
+
+    async def _set_model(self, params: SetModelParams) -> ModelStatus:
+        return ModelStatus(manifest="haiku", active="haiku", queued=params.model)
+
+    async def _metrics(self, _params: NoParams) -> api.MetricsResult:
+        total = api.Total(agent="alice", key="tool:Bash", count=2, total=5, last=2)
+        return api.MetricsResult(
+            status=await self._status(NoParams()),
+            agents=tuple(self.agents),
+            totals=(total, msgspec.structs.replace(total, key="inbox")),
         )
 
     async def _power(self, _params: manager_api.AgentParams) -> OperationRef:

@@ -5,23 +5,32 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from checks.bench import mail, proposal, start, turn
+from checks.bench import durable, idle, mail, parked, proposal, scale, start, turn
 from checks.bench.measure import Figure, progress
 from checks.bench.report import as_json, as_table
 
-BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figure]]]] = {
+Figures = Figure | tuple[Figure, ...]
+
+BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     mail.NAME: mail.bench,
     proposal.NAME: proposal.bench,
     turn.NAME: turn.bench,
     start.NAME: start.bench,
+    idle.NAME: idle.bench,
+    parked.NAME: parked.bench,
+    durable.NAME: durable.bench,
+    scale.RECV: scale.recv,
+    scale.STATS: scale.stats,
+    scale.OVERVIEW: scale.overview,
 }
 
 
 async def _run(names: list[str]) -> list[Figure]:
-    figures = []
+    figures: list[Figure] = []
     for name in names:
         progress(f"[{name}]")
-        figures.append(await BENCHMARKS[name]())
+        found = await BENCHMARKS[name]()
+        figures.extend(found if isinstance(found, tuple) else (found,))
     return figures
 
 

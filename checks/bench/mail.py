@@ -25,7 +25,7 @@ from pyglue.jsonrpc import Connection, connect
 NAME: Final = "send_recv_wake"
 LIMIT: Final = 3.0
 _ROUNDS: Final = 6
-_BODY: Final = "Please look at the failing test in the parser. " * 4
+BODY: Final = "Please look at the failing test in the parser. " * 4
 
 
 async def bench() -> Figure:
@@ -35,12 +35,12 @@ async def bench() -> Figure:
     committing: list[float] = []
     with room() as directory:
         async with (
-            _process("checks.bench.mail_server", directory),
-            _process("checks.bench.echo_server", directory / "echo"),
+            process("checks.bench.mail_server", directory),
+            process("checks.bench.echo_server", directory / "echo"),
         ):
-            echo = await _Echo.open(directory / "echo")
-            commits = _Commits(directory / "bare.db")
-            post = await _Post.open(directory)
+            echo = await Echo.open(directory / "echo")
+            commits = Commits(directory / "bare.db")
+            post = await Post.open(directory, PARKED)
             for number in range(_ROUNDS + 1):
                 for name in PARKED:
                     waking.append(await post.send(name))
@@ -60,7 +60,7 @@ async def bench() -> Figure:
     return Figure(NAME, tuple(waking), sum(parts.values()), LIMIT, parts)
 
 
-class _Post:
+class Post:
     """The sender's connection and every parked agent's."""
 
     def __init__(self, sender: Connection, parked: dict[str, Connection]) -> None:
@@ -69,9 +69,10 @@ class _Post:
         self._waits = {name: self._park(name) for name in parked}
 
     @classmethod
-    async def open(cls, directory: Path) -> "_Post":
+    async def open(cls, directory: Path, names: tuple[str, ...]) -> "Post":
+        """Connect for everyone and park all but the sender."""
         hello = HelloParams(protocol=PROTOCOL, client="bench")
-        parked = {name: await connect(directory / name, hello=hello) for name in PARKED}
+        parked = {name: await connect(directory / name, hello=hello) for name in names}
         return cls(await connect(directory / SENDER, hello=hello), parked)
 
     def _park(self, name: str) -> asyncio.Task[api.RecvResult]:
@@ -83,7 +84,7 @@ class _Post:
         wait = self._waits[name]
         began = time.perf_counter()
         sending = asyncio.create_task(
-            self._sender.call(api.SEND, api.SendParams(to=name, body=_BODY))
+            self._sender.call(api.SEND, api.SendParams(to=name, body=BODY))
         )
         got = await wait
         took = since(began)
@@ -100,7 +101,7 @@ class _Post:
             connection.close()
 
 
-class _Echo:
+class Echo:
     """A connection to the echo server."""
 
     def __init__(
@@ -110,15 +111,16 @@ class _Echo:
         self._writer = writer
 
     @classmethod
-    async def open(cls, path: Path) -> "_Echo":
+    async def open(cls, path: Path) -> "Echo":
+        """Connect."""
         return cls(*await asyncio.open_unix_connection(path))
 
     async def once(self) -> float:
         """Send a line as long as a message and read it back."""
         began = time.perf_counter()
-        self._writer.write(json.dumps({"id": 1, "body": _BODY}).encode() + b"\n")
+        self._writer.write(json.dumps({"id": 1, "body": BODY}).encode() + b"\n")
         answer = json.loads(await self._reader.readline())
-        assert answer["body"] == _BODY
+        assert answer["body"] == BODY
         return since(began)
 
     def close(self) -> None:
@@ -126,7 +128,7 @@ class _Echo:
         self._writer.close()
 
 
-class _Commits:
+class Commits:
     """A table and nothing around it."""
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +140,7 @@ class _Commits:
     def once(self) -> float:
         """Insert one row in a transaction of its own."""
         began = time.perf_counter()
-        self._db.execute("INSERT INTO message (body) VALUES (?)", (_BODY,))
+        self._db.execute("INSERT INTO message (body) VALUES (?)", (BODY,))
         return since(began)
 
     def close(self) -> None:
@@ -147,18 +149,18 @@ class _Commits:
 
 
 @contextlib.asynccontextmanager
-async def _process(module: str, path: Path) -> AsyncIterator[None]:
-    """Run a server of this package until the block ends; it says when it listens."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, str(path)),
+async def process(module: str, *arguments: str | Path) -> AsyncIterator[int]:
+    """Run a server of this package until the block ends; gives its process id."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *map(str, arguments)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert child.stdin is not None and child.stdout is not None
     try:
-        assert await process.stdout.readline() == b"ready\n", f"{module} did not start"
-        yield
+        assert await child.stdout.readline() == b"ready\n", f"{module} did not start"
+        yield child.pid
     finally:
-        process.stdin.close()
-        await process.wait()
+        child.stdin.close()
+        await child.wait()

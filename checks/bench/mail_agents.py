@@ -3,5 +3,11 @@
 from typing import Final
 
 SENDER: Final = "sender"
-PARKED: Final = tuple(f"agent-{number}" for number in range(100))
-NAMES: Final = (SENDER, *PARKED)
+
+
+def parked(count: int) -> tuple[str, ...]:
+    """Return the names of ``count`` agents that wait."""
+    return tuple(f"agent-{number}" for number in range(count))
+
+
+PARKED: Final = parked(100)

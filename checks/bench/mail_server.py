@@ -1,4 +1,4 @@
-"""hived's way of a message, as a process: ``python -m checks.bench.mail_server ROOM``.
+"""hived's way of a message: ``python -m checks.bench.mail_server ROOM [AGENTS]``.
 
 The real store, registry, broker and agent API on one socket an agent (``ROOM/NAME``),
 put together as ``bootstrap`` does, without what a message never meets: containers,
@@ -9,12 +9,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from checks.bench.mail_agents import NAMES
+import pyglue.host.bootstrap  # noqa: F401 - all that hived loads counts in its memory
+from checks.bench.mail_agents import PARKED, SENDER, parked
 from checks.host_kit import Kit, open_kit
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult
 from pyglue.config import MessageLimits
 from pyglue.host.agent_api import AgentApi
 from pyglue.host.registry import Agent
+from pyglue.host.reminders import Reminders
 from pyglue.jsonrpc import AGENT_LINE_LIMIT, Connection, Handlers, serve
 from pyglue.jsonrpc.sockets import Session
 
@@ -32,6 +34,7 @@ def _session(kit: Kit, agent: Agent) -> Session:
             registry=kit.registry,
             broker=kit.broker,
             questions=kit.questions,
+            reminders=Reminders(kit.store, kit.registry, kit.broker),
             terminals=kit.terminals,
             budgets=kit.budgets,
             controls=kit.controls,
@@ -46,7 +49,7 @@ def _session(kit: Kit, agent: Agent) -> Session:
     return session
 
 
-async def _serve(room: Path) -> None:
+async def _serve(room: Path, waiting: tuple[str, ...]) -> None:
     limits = MessageLimits(
         per_pair_per_minute=_UNLIMITED, per_agent_per_minute=_UNLIMITED
     )
@@ -57,7 +60,7 @@ async def _serve(room: Path) -> None:
             _session(kit, await kit.agent(name)),
             line_limit=AGENT_LINE_LIMIT,
         )
-        for name in NAMES
+        for name in (SENDER, *waiting)
     ]
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
@@ -67,4 +70,5 @@ async def _serve(room: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else len(PARKED)
+    asyncio.run(_serve(Path(sys.argv[1]), parked(count)))

@@ -1,0 +1,245 @@
+"""What a large store costs: [recv_history], [stats_week], [overview].
+
+``recv`` with a million messages of history beside the same with a thousand, on two
+stores in turns; a week's figures of 50 agents over HTTP, and the overview of 200 agents
+after 100,000 messages and a million figures, each beside what a person may be asked to
+wait. The stores are filled by SQL: what is measured is reading them.
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from checks import fake_hive
+from checks.bench.measure import Figure, progress, room, since
+from checks.host_kit import Kit, open_kit
+from checks.web_kit import Operator, make_app
+from pyglue.api.agent import RecvParams, TurnEndParams, TurnOutcome
+from pyglue.api.common import NoParams
+from pyglue.config import HiveConfig
+from pyglue.host.backends.local import LocalBackend
+from pyglue.host.broker import Holder
+from pyglue.host.relay_api import RelayHub
+from pyglue.host.telemetry import Telemetry
+from pyglue.host.views import Views
+from pyglue.paths import Layout
+from pyglue.store.database import Tx
+from pyglue.store.messages import NewMessage
+from pyglue.store.stats import STEPS
+
+RECV: Final = "recv_history"
+STATS: Final = "stats_week"
+OVERVIEW: Final = "overview"
+_WAIT_MS: Final = 50.0
+_KEYS: Final = (
+    *("turns", "tool_calls", "duration_ms", "duration_p50_ms", "duration_p95_ms"),
+    *("turns_per_min", "since_last_turn_s", "exit:ok", "exit:failed", "inbox"),
+    *("inbox_max", "sent:peer", "sent:manager", "sent:operator", "received:peer"),
+    *("received:manager", "received:operator", "received:system", "notes_bytes"),
+    *("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write"),
+    *("cost_usd", "context_fill", "tool:Bash", "tool:Read", "tool:Edit"),
+    *("tool:mcp__hive__send", "tool:mcp__hive__recv"),
+)
+_WEEK_S: Final = 7 * 86400
+
+
+def _many(tx: Tx, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
+    tx.db.connection().executemany(sql, rows)
+
+
+# --- recv ---------------------------------------------------------------------------
+
+
+async def recv() -> Figure:
+    """Receive on a store with much history and on one with little, in turns."""
+    much: list[float] = []
+    little: list[float] = []
+    with room() as directory:
+        large = await _with_history(directory / "large", 1_000_000)
+        small = await _with_history(directory / "small", 1_000)
+        for number in range(420):
+            for kit, samples in ((large, much), (small, little)):
+                took = await _receive(kit)
+                if number >= 20:
+                    samples.append(took)
+        for kit in (large, small):
+            await kit.store.close()
+    bare = statistics.median(little)
+    return Figure(RECV, tuple(much), bare, 1.2, {"with 1,000": bare})
+
+
+async def _with_history(directory: Path, count: int) -> Kit:
+    directory.mkdir()
+    kit = await open_kit(directory)
+    await kit.agent("alice")
+    await kit.agent("bob")
+    sql = (
+        "INSERT INTO message (sender, recipient, body, kind, priority, sent_at, hop, "
+        "state, deliveries, done_at) VALUES ('bob', ?, ?, 'message', 1, ?, 1, "
+        "'done', 1, ?)"
+    )
+    for begin in range(0, count, 50_000):
+        rows = [
+            ("alice" if n % 2 else "bob", f"Message {n}. " * 8, n, n)
+            for n in range(begin, min(begin + 50_000, count))
+        ]
+        await kit.store.write(lambda tx, r=rows: _many(tx, sql, r))
+    progress(f"  {count} messages of history")
+    return kit
+
+
+async def _receive(kit: Kit) -> float:
+    agent = kit.registry.get("alice")
+    new = NewMessage(sender="bob", recipient="alice", body="And now this one.")
+    await kit.broker.post(new)
+    holder = Holder(agent)
+    began = time.perf_counter()
+    got = await kit.broker.recv(holder, RecvParams(max=32))
+    took = since(began)
+    assert len(got.messages) == 1
+    turn = await _begin(kit, holder)
+    await kit.broker.turn_end(holder, TurnEndParams(turn=turn, outcome=TurnOutcome.OK))
+    return took
+
+
+async def _begin(kit: Kit, holder: Holder) -> int:
+    started = await kit.broker.turn_start(holder, "haiku")
+    return started if isinstance(started, int) else int(started.turn)
+
+
+# --- figures ------------------------------------------------------------------------
+
+
+def _fill_week(tx: Tx, agents: int) -> None:
+    """Buckets of a week in which every agent worked all the time."""
+    chance = random.Random(7)  # noqa: S311
+    now = int(tx.now)
+    _many(
+        tx,
+        "INSERT INTO stats_series (agent, key) VALUES (?, ?)",
+        [(f"agent{n}", key) for n in range(agents) for key in _KEYS],
+    )
+    for step in STEPS:
+        ages = range(now // step * step - _WEEK_S, now, step)
+        rows = (
+            (step, series, at, 5, chance.random() * 100, chance.random() * 50)
+            for series in range(1, agents * len(_KEYS) + 1)
+            for at in ages
+        )
+        _many(tx, "INSERT INTO stats_bucket VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+async def stats() -> Figure:
+    """Ask ``/api/stats`` for a week of 50 agents, all figures."""
+    return await asyncio.to_thread(_stats)
+
+
+def _stats() -> Figure:
+    samples: list[float] = []
+    with room() as directory, fake_hive.running(directory / "operator.sock") as hive:
+        kit = hive.run(open_kit(directory))
+        hive.run(kit.store.write(lambda tx: _fill_week(tx, 50)))
+        telemetry = hive.run(_telemetry(kit, directory))
+        hive.overrides["stats"] = telemetry.read
+        operator = Operator(hive, make_app(hive), hive.new_session())
+        progress("  a week of 50 agents")
+        for number in range(45):
+            began = time.perf_counter()
+            answer = operator.get(f"/api/stats?since={time.time() - _WEEK_S}")
+            took = since(began)
+            assert answer.status_code == 200 and len(answer.data) > 100_000
+            if number >= 5:
+                samples.append(took)
+        hive.run(kit.store.close())
+    return Figure(STATS, tuple(samples), _WAIT_MS, 1.0, {"fixed": _WAIT_MS})
+
+
+async def _telemetry(kit: Kit, directory: Path) -> Telemetry:
+    return Telemetry(kit.store, kit.registry, kit.bus, Layout(directory, directory))
+
+
+# --- overview -----------------------------------------------------------------------
+
+
+async def overview() -> Figure:
+    """Ask for status and agents of a hive with 200 agents."""
+    samples: list[float] = []
+    with room() as directory:
+        kit = await open_kit(directory)
+        views = _views(kit, directory)
+        for number in range(200):
+            await kit.agent(f"agent{number}")
+        await kit.store.write(_fill_hive)
+        progress("  200 agents, 100,000 messages, 1,000,000 figures")
+        for number in range(105):
+            began = time.perf_counter()
+            await views.status()
+            found = await views.agents(NoParams())
+            took = since(began)
+            assert len(found.agents) == 200 and any(a.inbox for a in found.agents)
+            if number >= 5:
+                samples.append(took)
+        await kit.store.close()
+    return Figure(OVERVIEW, tuple(samples), _WAIT_MS, 1.0, {"fixed": _WAIT_MS})
+
+
+def _views(kit: Kit, directory: Path) -> Views:
+    config = HiveConfig(state_dir=str(directory), runtime_dir=str(directory))
+    needed: dict[str, Any] = {
+        "store": kit.store,
+        "registry": kit.registry,
+        "bus": kit.bus,
+        "backend": LocalBackend(config),
+        "relay": RelayHub(kit.store, kit.registry, config, server_name="bench"),
+        "config": config,
+    }
+    return Views(**needed)
+
+
+def _fill_hive(tx: Tx) -> None:
+    now = tx.now
+    _many(
+        tx,
+        "INSERT INTO message (sender, recipient, body, kind, priority, sent_at, hop, "
+        "state) VALUES (?, ?, 'Some words.', 'message', 1, ?, 1, ?)",
+        [
+            (
+                f"agent{n * 7 % 200}",
+                "operator" if n % 50 == 0 else f"agent{n % 200}",
+                now - n,
+                "waiting" if n % 97 < 5 else "done",
+            )
+            for n in range(100_000)
+        ],
+    )
+    _many(
+        tx,
+        "INSERT INTO turn (agent, model, started_at, ended_at, outcome) "
+        "VALUES (?, 'haiku', ?, ?, 'ok')",
+        [(f"agent{n % 200}", now - n, now - n + 1) for n in range(100_000)],
+    )
+    _many(
+        tx,
+        "INSERT INTO agent_turns VALUES (?, 500, ?, 'ok', 0.5)",
+        [(f"agent{n}", now) for n in range(200)],
+    )
+    _many(
+        tx,
+        "INSERT INTO usage (agent, turn, model, at, settled, cost_usd) "
+        "VALUES (?, ?, 'claude-haiku-5-5', ?, 1, 0.01)",
+        [(f"agent{n % 200}", n, now - 20 * n) for n in range(100_000)],
+    )
+    _many(
+        tx,
+        "INSERT INTO stats_series (agent, key) VALUES (?, ?)",
+        [(f"agent{n}", key) for n in range(200) for key in _KEYS[:25]],
+    )
+    _many(
+        tx,
+        "INSERT INTO stats_row VALUES (?, ?, ?)",
+        [(s, now - n * 800, n) for s in range(1, 5001) for n in range(200)],
+    )
