@@ -26,6 +26,7 @@ from pyglue.api.operator import (
     ApprovalState,
     ApproveParams,
     Effect,
+    Event,
     Operation,
 )
 from pyglue.config import HiveConfig, Ids, NixosConfig, Timeouts
@@ -39,6 +40,8 @@ from pyglue.manifest import decode
 from pyglue.nix import EvalError
 from pyglue.nix.build import Builder
 from pyglue.paths import Layout, share
+from pyglue.store import events as event_rows
+from pyglue.store.database import Reader
 
 pytestmark = pytest.mark.needs("nix", "git", "root")
 
@@ -185,11 +188,29 @@ class Way:
         )
         return done.stdout
 
+    async def told(self, name: str) -> dict[str, Any]:
+        """Return the first notice of an agent since this hived started."""
+        services = self.hive.services
+        found: asyncio.Queue[Event] = asyncio.Queue()
+        services.bus.listen(found.put_nowait)
+        for row in await services.store.read(_events):
+            found.put_nowait(row)
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                event = await found.get()
+                if (event.kind, event.agent) == ("notice", name):
+                    if event.data["what"] == "needs_update":
+                        return event.data
+
     def roots(self) -> set[str]:
         """Return the approvals whose derivations are kept."""
         hive = hashlib.sha256(self.config.state_dir.encode()).hexdigest()[:16]
         place = self.kit.room / "root/nix/var/nix/gcroots/hyperhive" / hive
         return {path.name for path in place.iterdir()}
+
+
+def _events(reader: Reader) -> tuple[Event, ...]:
+    return event_rows.since(reader, 0, 10_000)
 
 
 @pytest.fixture(scope="module")
@@ -375,16 +396,8 @@ async def test_agents_of_an_older_hive_need_an_update(
     async with opened(shared, tmp_path, revision="newer") as way:
         (agent,) = (await way.hive.services.views.agents(NoParams())).agents
         assert agent.needs_update
-        systems, store = way.hive.services.views._systems, way.hive.services.store
-        assert systems is not None
-        await systems.start()  # hived's own may not have come so far
-        await store.write(lambda _: None)
-        told = await store.read(
-            lambda reader: reader.execute(
-                "SELECT agent FROM event WHERE kind = 'agent.needs_update'"
-            ).fetchall()
-        )
-        assert set(told) == {("alice",)}
+        told = await way.told("alice")
+        assert told["what"] == "needs_update" and "needs an update" in told["text"]
 
 
 async def test_derivations_that_nobody_needs_are_let_go(way: Way) -> None:

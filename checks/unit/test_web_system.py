@@ -93,3 +93,11 @@ def test_an_approval_without_a_system_has_no_such_part(operator: Operator) -> No
     assert 'data-testid="system"' not in page.text
     assert operator.get("/fragments/approval/7/system").status_code == 404
     assert api.ApprovalDetail.__struct_defaults__  # ``system`` may be left out
+
+
+def test_an_agent_of_an_older_hive_is_marked(operator: Operator) -> None:
+    assert "needs an update" not in operator.get("/").text
+    agents = operator.hive.agents
+    agents[:] = [msgspec.structs.replace(one, needs_update=True) for one in agents]
+    assert "needs an update" in operator.get("/").text
+    assert "made with another nixpkgs" in operator.get("/agents/alice").text

@@ -561,8 +561,7 @@ class Event(Params, frozen=True):
     Kinds: ``agent.state``, ``agent.changed``, ``turn.started``, ``turn.ended``,
     ``turn.event``, ``message.sent``, ``message.taken``, ``approval.created``,
     ``approval.changed``, ``approval.build``, ``operation.changed``,
-    ``question.asked``, ``question.answered``, ``agent.needs_update``,
-    ``hive.warning``.
+    ``question.asked``, ``question.answered``, ``hive.warning``.
     """
 
     seq: int

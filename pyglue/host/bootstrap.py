@@ -277,7 +277,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         asyncio.create_task(questions.watch()),
         asyncio.create_task(reminders.watch()),
         asyncio.create_task(budgets.watch()),
-        asyncio.create_task(_housekeeping(history, approvals, systems)),
+        asyncio.create_task(_housekeeping(history, approvals, systems, notices)),
         asyncio.create_task(_start_agents(upkeep, declared, interrupted)),
     )
     return Hive(
@@ -357,10 +357,10 @@ async def _start_agents(
 
 
 async def _housekeeping(
-    history: History, approvals: Approvals, systems: Systems | None
+    history: History, approvals: Approvals, systems: Systems | None, notices: Notices
 ) -> None:
     if systems is not None:
-        await systems.start()
+        await systems.start(notices)
     while True:
         await approvals.expire()
         if systems is not None:

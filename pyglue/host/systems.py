@@ -7,17 +7,19 @@ by the backend; what both need to know later is in the store.
 
 import asyncio
 import hashlib
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pyglue.api.system import ClosureDiff
 from pyglue.config import HiveConfig, NixosConfig
+from pyglue.display import visible
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
+from pyglue.host.notices import NoticeKind, Notices
 from pyglue.manifest import PinnedRecord
 from pyglue.nix.closure import diff_closures
 from pyglue.nix.flake import HiveFlake
@@ -29,6 +31,7 @@ from pyglue.store import systems as rows
 from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.systems import NewSystem, SystemRow
 
+_log = logging.getLogger(__name__)
 _DEPLOYED_KEPT: Final = 10
 
 
@@ -157,15 +160,29 @@ class Systems:
         await self._store.write(lambda tx: rows.set_closure(tx, approval, closure))
         return closure
 
-    async def start(self) -> None:
-        """At hived's start: clean up, and tell whose system is not of this hive."""
-        await asyncio.to_thread(self._roots.clear_new)
-        await asyncio.to_thread(self._flake.write)
+    async def start(self, notices: Notices) -> None:
+        """At hived's start: clean up, and tell once whose system is an older one."""
         known = await self._store.read(lambda reader: frozenset(rows.deployed(reader)))
-        await asyncio.to_thread(self._flake.tidy, known)
-        data = {"revision": self._nixos.revision, "nixpkgs": self._nixos.nixpkgs}
-        for name in await self._store.read(self.outdated):
-            self._store.post(partial(_tell, name=name, data=data))
+        try:
+            await asyncio.to_thread(self._tidy, known)
+        except OSError as error:
+            _log.warning("the hive's flake and gc roots are not tidy: %s", error)
+        nixpkgs, revision = self._nixos.nixpkgs, self._nixos.revision
+        for name in sorted(await self._store.read(self.outdated)):
+            await notices.give(
+                NoticeKind.NEEDS_UPDATE,
+                name,
+                f"{name} needs an update: its system was made with another nixpkgs or "
+                f"hive than this one has (hive {visible(revision, limit=100)}). "
+                "Propose a commit of it, and what differs is shown for approval.",
+                key=f"update:{name}:{revision}:{nixpkgs}",
+                data={"revision": revision, "nixpkgs": nixpkgs},
+            )
+
+    def _tidy(self, known: frozenset[str]) -> None:
+        self._roots.clear_new()
+        self._flake.write()
+        self._flake.tidy(known)
 
     def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
         """Put what is deployed, commit ``at``, into the hive's flake. Blocking."""
@@ -180,14 +197,13 @@ class Systems:
         keep = await self._store.read(
             lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
         )
-        await asyncio.to_thread(self._roots.sweep, keep)
+        try:
+            await asyncio.to_thread(self._roots.sweep, keep)
+        except OSError as error:
+            _log.warning("derivations are kept that nothing needs: %s", error)
 
     def outdated(self, reader: Reader) -> frozenset[str]:
         """Return the agents deployed with another nixpkgs or framework than ours."""
         ours = (self._nixos.nixpkgs, self._nixos.revision)
         deployed = rows.deployed(reader)
         return frozenset(name for name, with_ in deployed.items() if with_ != ours)
-
-
-def _tell(tx: Tx, *, name: str, data: Mapping[str, str]) -> None:
-    tx.emit("agent.needs_update", name, data)
