@@ -37,7 +37,15 @@
       # `import`, because older nix refuses a path here.
       nixosModules = {
         agent = import ./modules/agent/options.nix;
-        host = import ./modules/host;
+        # The hive's own pins, so that agents are made from what this flake names.
+        host = {
+          imports = [ (import ./modules/host) ];
+          services.hyperhive = {
+            framework = lib.mkDefault "${self}";
+            nixpkgs = lib.mkDefault "${nixpkgs}";
+            revision = lib.mkDefault (self.rev or "unknown");
+          };
+        };
         default =
           { lib, ... }:
           {

@@ -66,7 +66,7 @@ in
         lib.allUnique ids
       ) "${option "ids"}: operators, agent, web and relay must be different numbers; otherwise one could act as another.")
       (require (
-        lib.hasPrefix "https://" cfg.upstreamUrl || lib.hasPrefix "http://127.0.0.1" cfg.upstreamUrl
+        builtins.match "https://.+|http://127\\.0\\.0\\.1(:[0-9]+)?(/.*)?" cfg.upstreamUrl != null
       ) "${option "upstreamUrl"} must begin with https:// (or be http://127.0.0.1…): the API key is sent there.")
       (require (
         !cfg.limits.network || config.networking.nftables.enable

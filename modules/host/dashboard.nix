@@ -24,7 +24,7 @@ in
       description = "Port that the dashboard listens on.";
     };
     externalUrl = mkOption {
-      type = types.strMatching "https?://[A-Za-z0-9.:_-]+|https?://\\[[0-9A-Fa-f:.]+](:[0-9]+)?";
+      type = types.strMatching "https?://[A-Za-z0-9.:_-]+|https?://\\[[0-9A-Fa-f:.]+]{1}(:[0-9]+)?";
       default = "${if cfg.tls.certFile == null then "http" else "https"}://${shown}:${toString cfg.port}";
       defaultText = literalExpression ''"http(s)://''${listenAddress}:''${port}"'';
       example = "https://hive.example.org";

@@ -57,11 +57,16 @@ class Limits:
 def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limits:
     """Return an agent's limits, with what was added for today if ``lifted``."""
     own, operators = agent.policy().typed.limits, config.limits
+    default = config.defaults
     row = agent.control
     extra = lifted and row.lift_day == start_of_day()
-    cost = _lower(own.cost_per_day_usd, operators.cost_per_day_usd)
-    tokens = _lower(own.tokens_per_day, operators.tokens_per_day)
-    turns = _lower(own.turns_per_hour, operators.turns_per_hour)
+    cost = _lower(
+        own.cost_per_day_usd, default.cost_per_day_usd, operators.cost_per_day_usd
+    )
+    tokens = _lower(
+        own.tokens_per_day, default.tokens_per_day, operators.tokens_per_day
+    )
+    turns = _lower(own.turns_per_hour, default.turns_per_hour, operators.turns_per_hour)
     return Limits(
         cost if cost is None else cost + row.lift_usd * extra,
         tokens if tokens is None else int(tokens + row.lift_tokens * extra),
@@ -69,8 +74,13 @@ def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limit
     )
 
 
-def _lower(one: float | None, other: float | None) -> float | None:
-    return min((limit for limit in (one, other) if limit is not None), default=None)
+def _lower(
+    own: float | None, default: float | None, operators: float | None
+) -> float | None:
+    """Return what holds: the agent's own or the default, under the operator's."""
+    asked = default if own is None else own
+    held = (limit for limit in (asked, operators) if limit is not None)
+    return min(held, default=None)
 
 
 class Budgets:

@@ -74,6 +74,7 @@ in
     dashboard.tls.keyFile = "/k.pem";
   };
   ipv6 = hive { dashboard.listenAddress = "::1"; };
+  ipv6-url = hive { dashboard.externalUrl = "https://[2001:db8::1]:7000"; };
   behind-proxy = hive {
     dashboard.listenAddress = "192.0.2.10";
     dashboard.trustedProxies = [ "192.0.2.1" ];
@@ -129,6 +130,8 @@ in
   };
   bad-ids = hive { ids.web = 58003; };
   bad-upstream = hive { upstreamUrl = "http://gateway.example.org"; };
+  bad-upstream-lookalike = hive { upstreamUrl = "http://127.0.0.1.example.org"; };
+  upstream-on-loopback = hive { upstreamUrl = "http://127.0.0.1:8000"; };
   bad-no-nftables = hive { limits.network = true; } // {
     networking.nftables.enable = false;
   };

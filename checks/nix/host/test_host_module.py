@@ -64,6 +64,7 @@ def test_every_case_is_what_its_name_says() -> None:
         ("bad-default-turns", "limits.turnsPerHour (1)"),
         ("bad-ids", "different numbers"),
         ("bad-upstream", "must begin with https://"),
+        ("bad-upstream-lookalike", "must begin with https://"),
         ("bad-no-nftables", "networking.nftables.enable = true"),
         ("bad-no-containers", "boot.enableContainers = true"),
         ("bad-in-container", "cannot run in one"),
