@@ -2,17 +2,24 @@
 
 Every message begins with a header line that the hive wrote, so no prompt can begin
 with ``/`` and be taken for a command of the CLI. Bodies are hostile: a line of one
-that looks like a header is marked, so that nobody can put words into another's
-mouth. ``prompts/agent.md`` tells the model of both.
+that looks like a header, or like the CLI's own ``<system-reminder>``, is marked, so
+that nobody can put words into another's mouth. ``prompts/agent.md`` tells the model
+of both.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from pyglue.api.agent import Message
 
-_HEADER: Final = "[message "
+_FORGED: Final = re.compile(
+    r"[\[({\u27e6\u3008-\u301b]\s*(?:message\b|\w+[\s#]*[0-9])|<\s*/?\s*system", re.I
+)
+_LOOKED_AT: Final = 2000
 _MARK: Final = "> "
 
 
@@ -44,5 +51,10 @@ def _body(text: str) -> str:
 
 
 def _looks_like_header(line: str) -> bool:
-    seen = "".join(c for c in line[:200] if c.isprintable()).lstrip().lower()
-    return seen.startswith(_HEADER)
+    """Tell if a reader could take ``line`` for the hive's or the CLI's own.
+
+    Look-alike letters are many, so any bracket, word and number will do.
+    """
+    shown = (c for c in line if c.isprintable() and unicodedata.category(c)[0] != "M")
+    seen = unicodedata.normalize("NFKC", "".join(islice(shown, _LOOKED_AT)))
+    return _FORGED.match(seen.strip()) is not None
