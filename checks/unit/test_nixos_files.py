@@ -313,6 +313,7 @@ def test_only_the_newest_systems_are_kept(room: Room) -> None:
     assert sorted(root.name for root in systems.iterdir()) == ["2", "3", "4"]
 
 
+@pytest.mark.needs("root")
 def test_nobody_passes_by_the_state_directory(room: Room) -> None:
     Rooms(room.config).prepare()
     assert room.layout.state.stat().st_mode & 0o777 == 0o700

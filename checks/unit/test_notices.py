@@ -1,0 +1,115 @@
+"""What the hive tells of itself: once, to everyone, and not too much of it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from checks.host_kit import Kit, open_kit, settled
+from pyglue.api.agent import RecvParams
+from pyglue.api.common import AgentState
+from pyglue.config import MessageLimits
+from pyglue.host.audit import Audit
+from pyglue.host.notices import EVENT, NoticeKind, Notices
+from pyglue.names import MANAGER, SYSTEM
+
+CRASHED = NoticeKind.CRASHED
+
+
+class Room:
+    def __init__(self, kit: Kit, notices: Notices, log: Path) -> None:
+        self.kit, self.notices, self.log = kit, notices, log
+
+    async def mail(self) -> list[str]:
+        """Return what waits for the manager, oldest first."""
+        holder = await self.kit.holder(self.kit.registry.get(MANAGER))
+        found = await self.kit.broker.recv(holder, RecvParams(peek=True, max=32))
+        return [message.body for message in found.messages]
+
+    def audited(self) -> list[str]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line)["what"] for line in lines]
+
+
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    kit = await open_kit(tmp_path, MessageLimits(inbox_max=20))
+    await kit.agent(MANAGER)
+    await kit.agent("alice")
+    log = tmp_path / "audit.jsonl"
+    audit = Audit(log, tmp_path / "key")
+    yield Room(kit, Notices(kit.store, kit.broker, audit), log)
+    audit.close()
+    await kit.store.close()
+
+
+async def test_a_notice_is_mail_audit_and_event(room: Room) -> None:
+    assert await room.notices.give(CRASHED, "alice", "alice crashed.", key="k")
+    assert await room.mail() == ["alice crashed."]
+    assert room.audited() == ["crashed"]
+    (event,) = [event for event in room.kit.events if event.kind == EVENT]
+    assert (event.agent, event.data["what"]) == ("alice", "crashed")
+
+
+async def test_a_key_is_told_once_over_a_restart_too(room: Room) -> None:
+    assert await room.notices.give(CRASHED, "alice", "one", key="k")
+    assert not await room.notices.give(CRASHED, "alice", "again", key="k")
+    later = Notices(room.kit.store, room.kit.broker, room.notices._audit)
+    await later.load()
+    assert not await later.give(CRASHED, "alice", "again", key="k")
+    assert await later.give(CRASHED, "alice", "two", key="l")
+    assert await room.mail() == ["one", "two"]
+
+
+async def test_what_the_manager_caused_is_not_mailed_to_it(room: Room) -> None:
+    await room.notices.give(NoticeKind.STOPPED, "alice", "x", mail=False)
+    await room.notices.add(NoticeKind.STOPPED, "alice", "more of it")
+    assert await room.mail() == []
+    assert room.audited() == ["stopped"]
+
+
+async def test_a_flood_is_held_back_and_counted(room: Room) -> None:
+    for number in range(8):
+        assert await room.notices.give(CRASHED, "alice", str(number))
+        await room.notices.add(CRASHED, "alice", "log")
+    mail = await room.mail()
+    assert mail == [text for number in range(5) for text in (str(number), "log")]
+    assert len(room.audited()) == 8
+    for given in room.notices._given.values():
+        given.clear()
+    await room.notices.give(CRASHED, "alice", "later")
+    assert "3 more notices" in (await room.mail())[-1]
+
+
+async def test_the_manager_hears_of_its_own_loop_once(room: Room) -> None:
+    for number in range(4):
+        await room.notices.give(CRASHED, MANAGER, f"manager {number}")
+    assert await room.mail() == ["manager 0"]
+
+
+async def test_outcomes_are_never_held_back(room: Room) -> None:
+    for number in range(9):
+        await room.notices.give(NoticeKind.REBUILT, "alice", str(number))
+    assert len(await room.mail()) == 9
+
+
+async def test_a_full_inbox_fails_nothing(room: Room) -> None:
+    for number in range(25):
+        await room.notices.give(NoticeKind.REBUILT, "alice", str(number))
+    assert len(await room.mail()) == 20
+    assert room.audited().count("not_told") == 5
+
+
+async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
+    room.kit.bus.listen(room.notices.on_event)
+    alice = room.kit.registry.get("alice")
+    room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN)
+    room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN, "still")
+    await room.kit.store.write(lambda _tx: None)
+    await settled()
+    await room.kit.store.write(lambda _tx: None)
+    await settled()
+    (text,) = await room.mail()
+    assert "needs a login" in text
+    assert SYSTEM not in text
