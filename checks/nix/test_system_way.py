@@ -198,9 +198,9 @@ class Way:
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 event = await found.get()
-                if (event.kind, event.agent) == ("notice", name):
-                    if event.data["what"] == "needs_update":
-                        return event.data
+                known = (event.kind, event.agent) == ("notice", name)
+                if known and event.data["what"] == "needs_update":
+                    return event.data
 
     def roots(self) -> set[str]:
         """Return the approvals whose derivations are kept."""
