@@ -4,6 +4,8 @@ One hive serves the whole module; each test leaves alice deployed and well.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,10 +16,16 @@ import pytest_asyncio
 from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
-from pyglue.api.manager import ProposalResult
+from pyglue.api.manager import (
+    WITHDRAW,
+    ProposalResult,
+    SpawnParams,
+    WithdrawParams,
+)
 from pyglue.api.operator import ApprovalState, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -280,13 +288,65 @@ async def test_a_recipient_that_is_not_allowed(hive: Hive) -> None:
     await hive.answer("alice", "heard: no agent")
 
 
+async def test_a_proposal_is_withdrawn_by_its_proposer_alone(hive: Hive) -> None:
+    hive.git("alice", "reset", "--hard", await deployed(hive))
+    proposal = await hive.propose("alice", GOOD % "a mistake in it")
+    manager = await hive.as_agent("manager")
+    params = WithdrawParams(id=proposal.approval, reason="There is a mistake in it.")
+    await manager.call(WITHDRAW, params)
+    row = (await hive.approvals("alice"))[0]
+    assert (row.state, row.decided_by) == (ApprovalState.WITHDRAWN, "manager")
+    with pytest.raises(HiveError) as caught:
+        await manager.call(WITHDRAW, params)
+    assert caught.value.code is ErrorCode.STALE
+    with pytest.raises(HiveError) as caught:
+        await hive.operator.call(api.APPROVE, _stale(proposal))
+    assert caught.value.code is ErrorCode.STALE
+    applied = AppliedRepo(hive.state / "applied" / "alice.git")
+    tags = {tag.name for tag in applied.tags()}
+    assert f"withdrawn/{proposal.approval}" in tags
+    assert f"denied/{proposal.approval}" not in tags
+    spawn = await hive.operator.call(api.SPAWN, SpawnParams(name="theirs"))
+    with pytest.raises(HiveError) as caught:
+        await manager.call(WITHDRAW, WithdrawParams(id=spawn.approval))
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    await hive.operator.call(api.DENY, api.DenyParams(id=spawn.approval, reason="no"))
+    manager.close()
+
+
 async def test_every_decision_is_in_the_audit_log(hive: Hive) -> None:
     lines = (hive.state / "audit.jsonl").read_bytes().splitlines()
     entries = [msgspec.json.decode(line) for line in lines]
     kinds = {entry["what"] for entry in entries}
     assert {"proposed", "approved", "deployed", "denied", "failed"} <= kinds
+    assert {"withdrawn", "superseded"} <= kinds
     for entry, previous in zip(entries[1:], entries, strict=False):
         assert entry["previous"] == previous["mac"]
+    said = (hive.state / "logs" / "hived.log").read_text()
+    done = _audit(hive, "verify", "--anchors", "-", stdin=said)
+    assert done.stdout.startswith("The audit log is whole: ")
+    assert " anchors agree" in done.stdout
+    rows = _audit(hive, "export", "--what", "withdrawn", "--csv").stdout.splitlines()
+    assert rows[0] == "seq,at,who,what,agent,data,mac"
+    assert all(",manager,withdrawn,alice," in row for row in rows[1:])
+    assert _audit(hive, "export", "--since", "soon").returncode == 1
+    assert _audit(hive, "verify", "--anchors", "-", stdin="x").returncode == 1
+
+
+def _audit(
+    hive: Hive, *arguments: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pyglue.cli.hive", "audit", *arguments),
+            *("--state", str(hive.state)),
+        ],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 async def test_doctor_finds_nothing_wrong_but_what_failed(hive: Hive) -> None:
