@@ -228,8 +228,6 @@ async def test_record_that_cannot_be_used_is_said(home: Home, hive: FakeHive) ->
 @pytest.mark.parametrize(
     ("status", "message", "outcome", "state"),
     [
-        (403, "not you", "auth", "needs_login"),
-        (401, "who are you", "auth", "needs_login"),
         (429, "slowly", "rate_limited", "rate_limited"),
         (400, "odd", "failed", "idle"),
         (402, "Today's budget is used up", "budget", "over_budget"),
@@ -256,7 +254,7 @@ async def test_failed_turn_gives_mail_back_and_tries_again(
         assert hive.said(AgentState(state))
         assert second.outcome is TurnOutcome.OK
         assert hive.waiting == []
-        assert bool(hive.texts(TurnEventKind.RETRY)) == (status in (401, 429))
+        assert bool(hive.texts(TurnEventKind.RETRY)) == (status == 429)
 
 
 async def test_cancel_in_a_tool(home: Home, hive: FakeHive) -> None:

@@ -11,25 +11,18 @@ from typing import Final
 import msgspec
 
 from pyglue.api import operator as api
-from pyglue.api.common import NoParams, Result
+from pyglue.api.common import NoParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.operator import CheckState, OperationState
 from pyglue.api.telemetry import MetricsTokenParams
+from pyglue.cli import control
+from pyglue.cli.answer import Answer
 from pyglue.cli.show import approval_text, table
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
 
 _WAIT_S: Final = 180.0
 _TEXT_MAX: Final = 2000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command prints, and how it exits."""
-
-    result: Result
-    text: str
-    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -272,5 +265,22 @@ COMMANDS: Final = (
     Command("start", "start an agent", _agent, _start),
     Command("stop", "stop an agent", _agent, _stop),
     Command("restart", "restart an agent", _agent, _restart),
+    Command(
+        "pause",
+        "let no turn of an agent begin; --all: stop the hive",
+        control.pause_arguments,
+        control.pause,
+    ),
+    Command("resume", "let it go on", control.one_or_all, control.resume),
+    Command(
+        "cancel", "cancel the running turn", control.cancel_arguments, control.cancel
+    ),
+    Command("compact", "shorten an agent's conversation", _agent, control.compact),
+    Command(
+        "model",
+        "show or choose an agent's model",
+        control.model_arguments,
+        control.model,
+    ),
     Command("doctor", "look for what is wrong", _nothing, _doctor),
 )

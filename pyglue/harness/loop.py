@@ -85,6 +85,9 @@ class Loop:
         """Work until cancelled."""
         while True:
             await self._may_work()
+            if self._session.is_long:
+                await self._compact()
+                continue
             self._link.say(AgentState.IDLE)
             got = await self._next_mail()
             if got is not None:
@@ -271,9 +274,7 @@ class Loop:
     # --- keeping short ----------------------------------------------------------------
 
     async def _tidy(self) -> None:
-        """Shorten the session and the notes when they have grown too long."""
-        if self._session.is_long:
-            await self._compact()
+        """Shorten the notes when they have grown too long."""
         if not self._notes.are_long():
             return
         self._link.say(AgentState.COMPACTING, "Shortening the notes.")

@@ -96,9 +96,6 @@ class Session:
         budget_usd: float | None = None,
     ) -> Figures:
         """Run one turn over ``prompt``."""
-        if self.is_long:  # a restart came between it and its compaction
-            await self.compact(model, cancellation)
-            self._say(AgentState.THINKING)
         before = self._kept
         work = _Work(prompt, model, budget_usd, cancellation)
         tally, ended = await self._run(work)

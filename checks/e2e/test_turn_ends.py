@@ -1,0 +1,377 @@
+"""Every way that a turn of the real CLI can end: outcome, state, and what comes next.
+
+The rows are those of the CLI's own case table. Each runs the whole harness against the
+scripted model, and looks at what is done with the mail afterwards.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.harness_kit import (
+    ECHO_SERVER,
+    FakeHive,
+    Home,
+    harness,
+    harness_here,
+    model_socket,
+    script,
+    scripted_model,
+    server,
+)
+from pyglue.api.agent import (
+    COMPACT_SESSION,
+    CONTROL,
+    ControlParams,
+    TurnEventKind,
+    TurnOutcome,
+)
+from pyglue.api.common import AgentState, NoParams
+from pyglue.harness import options as options_module
+from pyglue.harness.options import find_cli
+
+Step = dict[str, Any]
+TOO_LONG: Step = {
+    "status": 400,
+    "message": "prompt is too long: 210000 tokens > 200000",
+}
+FINE: Step = {"text": "fine"}
+
+
+@pytest.fixture(scope="module")
+def model_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with scripted_model(tmp_path_factory.mktemp("model") / "requests.jsonl") as port:
+        yield port
+
+
+@pytest.fixture
+async def home(tmp_path: Path, model_port: int) -> AsyncIterator[Home]:
+    home = Home(tmp_path / "bob")
+    async with model_socket(home.run / "model.sock", model_port):
+        yield home
+
+
+@pytest.fixture
+async def hive(home: Home) -> AsyncIterator[FakeHive]:
+    async with FakeHive(home.run / "hive.sock") as hive:
+        yield hive
+
+
+def error(status: int, message: str = "no", **more: Any) -> Step:
+    return {"status": status, "message": message, **more}
+
+
+def call(name: str, **arguments: object) -> Step:
+    return {"tool": name, "input": arguments}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to end.
+
+    ``blames``: it counts against the mail. ``retried``: the same mail is tried again.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    outcome: TurnOutcome
+    state: AgentState = AgentState.IDLE
+    reason: str = ""
+    blames: bool = True
+    retried: bool = True
+    budget_usd: float | None = None
+    max_steps: int | None = None
+
+
+OK, FAILED, AUTH = TurnOutcome.OK, TurnOutcome.FAILED, TurnOutcome.AUTH
+LIMITED, BUDGET = TurnOutcome.RATE_LIMITED, TurnOutcome.BUDGET
+ROWS = (
+    Row("ok", (FINE,), OK, retried=False),
+    Row("denials", (call("Bash", command="ls"), FINE), OK, retried=False),
+    Row("401", (error(401),), AUTH, reason="no"),
+    Row("403", (error(403),), AUTH, reason="no"),
+    Row("429", (error(429),), LIMITED, AgentState.RATE_LIMITED),
+    Row("529", (error(529),), LIMITED, AgentState.RATE_LIMITED),
+    Row("500", (error(500),), FAILED, blames=False),
+    Row("429-then-ok", (error(429, times=2),), OK, retried=False),
+    Row("too-long-at-once", (TOO_LONG,), FAILED, reason="too long"),
+    Row(
+        "credit",
+        (error(400, "Your credit balance is too low"),),
+        BUDGET,
+        AgentState.OVER_BUDGET,
+    ),
+    Row("unknown-model", (error(404, type="not_found_error"),), FAILED, blames=False),
+    Row(
+        "max-turns",
+        (call("mcp__hive__whoami"),) * 4,
+        TurnOutcome.MAX_TURNS,
+        max_steps=2,
+    ),
+    Row(
+        "max-budget",
+        (call("mcp__hive__whoami"),) * 4,
+        BUDGET,
+        AgentState.OVER_BUDGET,
+        budget_usd=0.000001,
+    ),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_a_turn_ends(
+    home: Home, hive: FakeHive, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if row.max_steps is not None:
+        monkeypatch.setattr(
+            options_module.CliOptions.__init__,
+            "__kwdefaults__",
+            {"max_steps": row.max_steps},
+        )
+    home.load()
+    hive.budget_usd = row.budget_usd
+    hive.body_when_back = script(FINE)
+    async with harness_here(home):
+        await hive.mail(script(*row.steps))
+        await hive.until(lambda: hive.ends)
+        first = hive.ends[0]
+        assert first.outcome is row.outcome, first
+        assert row.reason in (first.reason or "")
+        if first.outcome is FAILED:
+            assert first.blames_mail is row.blames
+        assert first.budget_used is (row.name == "max-budget")
+        if row.retried:
+            hive.budget_usd = None
+            await hive.until(
+                lambda: len(hive.ends) >= 2 and hive.ends[-1].outcome is OK
+            )
+            assert hive.said(row.state)
+            waits = [s for s in hive.states if "Next try in" in (s.detail or "")]
+            assert waits
+            assert waits[0].state is row.state
+        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+        assert hive.waiting == []
+
+
+async def test_a_full_conversation_is_shortened_by_the_cli(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    async with harness_here(home):
+        for _ in range(3):
+            await hive.mail(script(FINE))
+        await hive.until(lambda: hive.ends and not hive.waiting)
+        await hive.mail(script({**TOO_LONG, "times": 1}))
+        await hive.until(lambda: hive.ends[-1].outcome is TurnOutcome.COMPACTED)
+        assert hive.texts(TurnEventKind.COMPACTED)
+        assert {end.outcome for end in hive.ends} == {OK, TurnOutcome.COMPACTED}
+
+
+async def test_two_failed_logins_wait_for_the_operator(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    async with harness_here(home):
+        await hive.mail(script(error(401)))
+        await hive.until(lambda: hive.said(AgentState.NEEDS_LOGIN))
+        assert [end.outcome for end in hive.ends] == [AUTH, AUTH]
+        assert len(hive.waiting) == 1
+        since = hive.states[-1].since_at
+        hive.stop()  # it says the same, since the same moment, to a hived that is new
+        await hive.start()
+        await hive.until(lambda: len(hive.reports) == 2)
+        await hive.until(lambda: hive.states[-1].since_at == since)
+        hive.harness.notify(CONTROL, ControlParams())
+        hive.body_when_back = None
+        hive.replace_waiting(script(FINE))
+        hive.harness.notify(CONTROL, ControlParams(again=True))
+        await hive.until(lambda: hive.ends[-1].outcome is OK)
+        assert len(hive.ends) == 3
+
+
+async def test_the_servers_wait_is_kept(home: Home, hive: FakeHive) -> None:
+    home.load()
+    hive.retry_after_s = 3600.0
+    async with harness_here(home):
+        await hive.mail(script(error(429)))
+        await hive.until(lambda: hive.said(AgentState.RATE_LIMITED))
+        assert "Next try in 3600 s" in (hive.states[-1].detail or "")
+        hive.replace_waiting(script(FINE))
+        hive.harness.notify(CONTROL, ControlParams(again=True))
+        await hive.until(lambda: hive.ends[-1].outcome is OK)
+
+
+# --- sessions and the program itself --------------------------------------------------
+
+
+async def test_a_session_that_is_in_use_is_replaced(
+    home: Home, hive: FakeHive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.load()
+    kept = home.session / "hive-session.json"
+    async with harness_here(home):
+        await hive.mail(script(FINE))
+        await hive.until(lambda: hive.ends)
+    used = kept.read_text().split('"')[3]
+    kept.unlink()
+    ids = iter([used])
+    real = options_module.CliOptions.turn
+
+    def turn(self: Any, **named: Any) -> Any:
+        return real(self, **{**named, "session": next(ids, named["session"])})
+
+    monkeypatch.setattr(options_module.CliOptions, "turn", turn)
+    async with harness_here(home):
+        await hive.mail(script(FINE))
+        await hive.until(lambda: len(hive.ends) == 2)
+        assert hive.ends[1].outcome is OK
+        assert any("fresh session" in e["text"] for e in hive.texts(TurnEventKind.LOG))
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ('exec "$REAL" --no-such-flag "$@"', "The CLI failed"),
+        ("kill -9 $$", "The CLI failed"),
+        (None, "The CLI failed"),
+    ],
+    ids=["bad-flag", "killed", "missing"],
+)
+async def test_a_cli_that_does_not_start_is_not_the_mails_fault(
+    home: Home,
+    hive: FakeHive,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str | None,
+    reason: str,
+) -> None:
+    home.load()
+    programs, real = home.root / "bin", find_cli()
+    programs.mkdir()
+    claude = programs / "claude"
+    wrapper = '#!/bin/sh\n{}\nexec "$REAL" "$@"\n'
+    monkeypatch.setenv("REAL", str(real))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    claude.write_text(wrapper.format(""))
+    claude.chmod(0o755)
+    async with harness_here(home):
+        await hive.until(lambda: hive.said(AgentState.IDLE))
+        if broken is None:
+            claude.unlink()
+        else:
+            claude.write_text(wrapper.format(broken))
+        await hive.mail(script(FINE))
+        await hive.until(lambda: hive.ends)
+        first = hive.ends[0]
+        assert first.outcome is FAILED
+        assert not first.blames_mail
+        assert reason in (first.reason or ""), first.reason
+        claude.write_text(wrapper.format(""))
+        claude.chmod(0o755)
+        await hive.until(lambda: hive.ends[-1].outcome is OK)
+
+
+async def test_a_dead_mcp_server_is_told_and_the_turn_goes_on(
+    home: Home, hive: FakeHive
+) -> None:
+    echo = home.root / "echo.py"
+    echo.write_text(ECHO_SERVER)
+    home.load(mcpServers={"echo": server(sys.executable, str(echo), tools=("say",))})
+    async with harness_here(home):
+        await hive.until(lambda: hive.said(AgentState.IDLE))
+        echo.write_text("raise SystemExit(3)")
+        await hive.mail(script(FINE))
+        await hive.until(lambda: hive.ends)
+        assert hive.ends[0].outcome is OK
+        told = hive.texts(TurnEventKind.SERVER)
+        assert [(one["name"], one["status"]) for one in told] == [("echo", "failed")]
+
+
+@pytest.mark.needs("bwrap")
+async def test_a_full_disk_is_said_and_is_not_the_mails_fault(
+    home: Home, hive: FakeHive
+) -> None:
+    long = "x" * 60_000  # more than the CLI itself frees at its end
+    home.load(allowedTools=["Bash"], bash={"allow": ["dd *"]}, prompt=long)
+    fill = home.session / "fill"
+    wrapper = [
+        *("bwrap", "--dev-bind", "/", "/", "--die-with-parent"),
+        *("--size", str(6 * 1024 * 1024), "--tmpfs", str(home.session)),
+    ]
+    dd = f"dd if=/dev/zero of={fill} bs=512"
+    hive.body_when_back = script(FINE)
+    async with harness(home, *wrapper):
+        await hive.mail(script(call("Bash", command=dd), {"text": "filled"}))
+        await hive.until(
+            lambda: (
+                any(not end.blames_mail for end in hive.ends)
+                or (
+                    len(hive.ends) == 1
+                    and not hive.waiting
+                    and hive.ends[0].outcome is OK
+                )
+            )
+        )
+        if hive.ends[-1].outcome is OK:
+            await hive.mail(script(FINE))
+            await hive.until(lambda: len(hive.ends) >= 2)
+        last = hive.ends[-1]
+        assert last.outcome is FAILED
+        assert not last.blames_mail
+        assert "No space left" in (last.reason or ""), last.reason
+
+
+# --- shortening -----------------------------------------------------------------------
+
+
+async def test_notes_are_saved_before_the_session_is_shortened(
+    home: Home, hive: FakeHive, tmp_path: Path
+) -> None:
+    notes = home.state / "notes.md"
+    write = call("Write", file_path=str(notes), content="remember alice\n")
+    home.load(autoCompact=10000, allowedTools=["Write"])
+    async with harness_here(home):
+        await hive.mail(script({"text": "long", "input_tokens": 20000}))
+        await hive.until(lambda: len(hive.starts) == 2)
+        await hive.until(lambda: hive.texts(TurnEventKind.COMPACTED))
+        assert hive.starts[1].messages == ()
+        assert [end.outcome for end in hive.ends] == [OK, OK]
+        await hive.mail(script(write, FINE))
+        await hive.until(lambda: len(hive.ends) == 3)
+        assert notes.read_text() == "remember alice\n"
+        assert len(hive.texts(TurnEventKind.COMPACTED)) == 1
+
+
+async def test_the_operator_may_have_the_session_shortened(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    async with harness_here(home):
+        await hive.mail(script(FINE))
+        await hive.until(lambda: hive.ends and hive.states[-1].state is AgentState.IDLE)
+        await hive.harness.call(COMPACT_SESSION, NoParams())
+        await hive.until(lambda: hive.texts(TurnEventKind.COMPACTED))
+        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+        assert hive.said(AgentState.COMPACTING)
+        assert len(hive.ends) == 1
+
+
+async def test_paused_takes_no_mail_until_resumed(home: Home, hive: FakeHive) -> None:
+    home.load()
+    async with harness_here(home):
+        await hive.until(lambda: hive.said(AgentState.IDLE))
+        hive.harness.notify(CONTROL, ControlParams(paused="operator paused bob."))
+        await hive.until(lambda: hive.states[-1].state is AgentState.PAUSED)
+        assert hive.states[-1].detail == "operator paused bob."
+        await hive.mail(script(FINE))
+        assert len(hive.waiting) == 1
+        hive.harness.notify(CONTROL, ControlParams(over_budget="used up"))
+        await hive.until(lambda: hive.states[-1].state is AgentState.OVER_BUDGET)
+        assert len(hive.waiting) == 1
+        hive.harness.notify(CONTROL, ControlParams(again=True))
+        await hive.until(lambda: hive.ends)
+        assert hive.ends[0].outcome is OK
