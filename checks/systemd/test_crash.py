@@ -9,7 +9,7 @@ from checks.hive_kit import script
 from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState
-from pyglue.api.manager import AgentParams
+from pyglue.api.manager import START, AgentParams
 from pyglue.host.backends.nixos_container import container_of, unit_of
 
 pytestmark = [
@@ -100,7 +100,7 @@ async def test_poweroff_inside_is_told_and_stays(hive: SystemHive) -> None:
     await hive.until(look, "the notice that alice stopped")
     assert (await hive.agent("alice")).state is AgentState.STOPPED
     assert hive.unit("alice", "ActiveState") == {"ActiveState": "inactive"}
-    number = (await hive.operator.call(api.START, AgentParams(agent="alice"))).operation
+    number = (await hive.operator.call(START, AgentParams(agent="alice"))).operation
     assert (await hive.operation(number)).error is None
     await answers(hive, "alice", "back after it was powered off")
     assert notices(hive, "alice", since).count("stopped") == 1
