@@ -79,6 +79,8 @@ async def test_a_line_that_is_only_begun_comes_whole_with_the_cursor(
     log.write(b"one\nbeg")
     page = await file.read(5, None)
     assert texts(page) == ["one", "beg"]
+    only = await file.read(1, None)
+    assert (texts(only), only.cursor) == (["beg"], page.cursor)
     log.write(b"un\n")
     assert texts(await file.read(5, page.cursor)) == ["begun"]
 

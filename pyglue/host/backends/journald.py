@@ -10,14 +10,14 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from pyglue.api.journal import LINES_MAX, JournalPage
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.backends.logs import JournalSource, Lines, Placed, placed, split
+from pyglue.host.backends.logs import JournalSource, Lines
 from pyglue.process import Child, find_program
 
 _FORMAT: Final = (
@@ -43,12 +43,10 @@ class Journald(JournalSource):
         said: list[str] = []
 
         def take(line: str) -> None:
-            entry = _entry(line)
-            if entry is None:
+            if (entry := _entry(line)) is None:
                 said[:] = [line]
             elif cursor is None or not found.full:
-                for one in entry:
-                    found.put(one)
+                entry.put_into(found)
 
         child = self._start([f"--lines={lines}", *_after(cursor)], take)
         try:
@@ -62,19 +60,21 @@ class Journald(JournalSource):
             child.kill()
         if code != 0:
             raise self._failed(said)
-        return found.page(cursor)
+        page = found.page if cursor is None else found.first_page
+        return await asyncio.to_thread(page, cursor)
 
     async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
         """Give what is logged after ``cursor``, from one ``journalctl --follow``."""
         news = _News()
         since = _after(cursor) if cursor is not None else ["--lines=all"]
-        child = self._start(["--follow", *since], news.take)
+        child = self._start(["--follow", *since], news.hear)
         end = asyncio.ensure_future(child.wait())
         end.add_done_callback(lambda _: news.wake.set())
         try:
             while True:
-                page = news.page(cursor)
-                if page is not None:
+                lines = news.take()
+                if lines is not None:
+                    page = await asyncio.to_thread(lines.page, cursor, gap=news.gap)
                     cursor = page.cursor
                     yield page
                 elif end.done():
@@ -110,32 +110,45 @@ class Journald(JournalSource):
         return HiveError(ErrorCode.UNAVAILABLE, f"journalctl failed: {reason}.")
 
 
+class _Entry(NamedTuple):
+    """One object of journalctl's; a message of several lines goes on after the last."""
+
+    texts: tuple[str, ...]
+    at: float
+    cursor: str
+
+    def put_into(self, lines: Lines) -> None:
+        for text in self.texts[:-1]:
+            lines.add(text, self.at, None)
+        lines.add(self.texts[-1], self.at, self.cursor)
+
+
 class _News:
     """What a follower has not been given yet; too much of it drops the oldest."""
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.said: list[str] = []
+        self.gap = False
         self._lines = Lines(LINES_MAX)
-        self._taken = 0
+        self._count = 0
 
-    def take(self, line: str) -> None:
-        entry = _entry(line)
-        if entry is None:
+    def hear(self, line: str) -> None:
+        """Take a line of journalctl's."""
+        if (entry := _entry(line)) is None:
             self.said[:] = [line]
             return
-        for one in entry:
-            self._lines.put(one)
-            self._taken += 1
+        entry.put_into(self._lines)
+        self._count += len(entry.texts)
         self.wake.set()
 
-    def page(self, cursor: str | None) -> JournalPage | None:
-        """Return what is there, None when nothing is."""
-        if self._taken == 0:
+    def take(self) -> Lines | None:
+        """Return what is there, None when nothing is; ``gap`` tells if some went."""
+        if self._count == 0:
             return None
-        page = self._lines.page(cursor, gap=self._taken > LINES_MAX)
-        self._lines, self._taken = Lines(LINES_MAX), 0
-        return page
+        self.gap = self._count > LINES_MAX
+        taken, self._lines, self._count = self._lines, Lines(LINES_MAX), 0
+        return taken
 
 
 def _after(cursor: str | None) -> list[str]:
@@ -148,8 +161,8 @@ def _after(cursor: str | None) -> list[str]:
     return [f"--after-cursor={cursor}"]
 
 
-def _entry(line: str) -> list[Placed] | None:
-    """Return the lines of one JSON object; None for anything else that was said."""
+def _entry(line: str) -> _Entry | None:
+    """Return one JSON object's message; None for anything else that was said."""
     try:
         entry = msgspec.json.decode(line, type=dict[str, Any])
         at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
@@ -157,7 +170,7 @@ def _entry(line: str) -> list[Placed] | None:
     except (msgspec.DecodeError, KeyError, ValueError, TypeError):
         return None
     message = _message(entry.get("MESSAGE", ""))
-    return [placed(text, at, cursor) for text in split(message)]
+    return _Entry(tuple(message.removesuffix("\n").split("\n")), at, cursor)
 
 
 def _message(value: object) -> str:

@@ -76,11 +76,12 @@ class FileSource(JournalSource):
     # --- blocking ---------------------------------------------------------------
 
     def _newest(self, count: int) -> JournalPage:
-        lines = Lines(count)
+        lines, last = Lines(count), None
         with self._open() as files:
             for raw, place in _read(files, 0, begun=True):
-                lines.add(_text(raw), None, None if place is None else str(place))
-        return lines.page(None)
+                lines.add(_text(raw), None, None)
+                last = place or last
+        return lines.page(None if last is None else str(last))
 
     def _after(self, count: int, place: _Place | None) -> JournalPage:
         lines = Lines(count)
@@ -90,7 +91,7 @@ class FileSource(JournalSource):
                 lines.add(_text(raw), None, str(found))
                 if lines.full:
                     break
-        return lines.page(None if place is None or gap else str(place), gap=gap)
+        return lines.first_page(None if place is None or gap else str(place), gap=gap)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[list[IO[bytes]]]:

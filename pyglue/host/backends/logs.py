@@ -1,13 +1,13 @@
 """What a log is to whoever reads it, on every backend.
 
 ``journal.py`` of the host calls this; ``logfiles`` and ``journald`` beside it are the
-two kinds. Agents write what is read here: every line is cut and made visible as it
-comes in, and no answer grows beyond ``SIZE_MAX``, whatever the log holds.
+two kinds. Agents write what is read here: every line is cut, what is answered is made
+visible, and neither what waits nor an answer grows beyond ``SIZE_MAX``.
 """
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from pyglue.api.journal import JournalLine, JournalPage
@@ -19,10 +19,9 @@ SIZE_MAX: Final = 2 * 1024 * 1024
 """Bytes of one page's text."""
 
 
-class Placed(NamedTuple):
-    """A line, and the cursor behind it."""
-
-    line: JournalLine
+class _Raw(NamedTuple):
+    text: str
+    at: float | None
     cursor: str | None
 
 
@@ -46,52 +45,69 @@ class JournalSource(ABC):
 
 
 class Lines:
-    """Lines on their way into a page: at most ``count``, at most ``SIZE_MAX``."""
+    """Lines on their way into a page: at most ``count``, at most ``SIZE_MAX``.
+
+    Taking a line is cheap, so that it can be done in the event loop; ``page`` is not.
+    """
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._kept: deque[Placed] = deque()
+        self._kept: deque[_Raw] = deque()
         self._size = 0
         self._gap = False
 
     def add(self, text: str, at: float | None, cursor: str | None) -> None:
-        """Take one line; the oldest go when there are too many."""
-        self.put(placed(text, at, cursor))
+        """Take one line; the oldest go when there are too many.
 
-    def put(self, one: Placed) -> None:
-        """Take a line that is made already."""
-        self._kept.append(one)
-        self._size += _size(one)
+        ``cursor`` is None where reading cannot go on right behind the line.
+        """
+        self._kept.append(_Raw(text[: LINE_MAX + 1], at, cursor))
+        self._size += _room(self._kept[-1].text)
         while len(self._kept) > self._count:
-            self._size -= _size(self._kept.popleft())
+            self._size -= _room(self._kept.popleft().text)
         while self._size > SIZE_MAX:
-            self._size -= _size(self._kept.popleft())
+            self._size -= _room(self._kept.popleft().text)
             self._gap = True
 
     @property
     def full(self) -> bool:
         """Whether one more line could push another out."""
-        return len(self._kept) >= self._count or self._size > SIZE_MAX - 4 * LINE_MAX
+        return len(self._kept) >= self._count or self._size > SIZE_MAX - 2 * LINE_MAX
 
     def page(self, cursor: str | None, *, gap: bool = False) -> JournalPage:
-        """Return what was taken; ``cursor`` is where it goes on without lines."""
-        cursors = [one.cursor for one in self._kept if one.cursor is not None]
+        """Return the newest lines; ``cursor`` is where it goes on without lines."""
+        shown, size = deque[JournalLine](), 0
+        for raw in reversed(self._kept):
+            line = _visible(raw)
+            size += _room(line.text)
+            if size > SIZE_MAX:
+                gap = True
+                break
+            shown.appendleft(line)
+        cursors = (raw.cursor for raw in reversed(self._kept) if raw.cursor is not None)
         return JournalPage(
-            lines=tuple(one.line for one in self._kept),
-            cursor=cursors[-1] if cursors else cursor,
-            gap=gap or self._gap,
+            lines=tuple(shown), cursor=next(cursors, cursor), gap=gap or self._gap
         )
 
+    def first_page(self, cursor: str | None, *, gap: bool = False) -> JournalPage:
+        """Return the oldest lines; the others come again after the page's cursor."""
+        shown: list[JournalLine] = []
+        size = 0
+        for raw in self._kept:
+            line = _visible(raw)
+            size += _room(line.text)
+            if size > SIZE_MAX:
+                break
+            shown.append(line)
+            cursor = raw.cursor or cursor
+        return JournalPage(lines=tuple(shown), cursor=cursor, gap=gap or self._gap)
 
-def placed(text: str, at: float | None, cursor: str | None) -> Placed:
-    """Return a line as it is shown."""
-    return Placed(JournalLine(at=at, text=visible(text, limit=LINE_MAX)), cursor)
+
+def _visible(raw: _Raw) -> JournalLine:
+    return JournalLine(at=raw.at, text=visible(raw.text, limit=LINE_MAX))
 
 
-def split(text: str) -> Iterator[str]:
-    """Give the lines of one entry, at least one; the last newline ends a line."""
-    yield from text.removesuffix("\n").split("\n")
-
-
-def _size(one: Placed) -> int:
-    return len(one.line.text.encode("utf-8", "replace")) + 40
+def _room(text: str) -> int:
+    """Return about how many bytes a line takes in an answer."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return size + 40
