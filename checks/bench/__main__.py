@@ -5,7 +5,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from checks.bench import durable, idle, mail, parked, proposal, scale, start, turn
+from checks.bench import (
+    crash,
+    durable,
+    idle,
+    mail,
+    parked,
+    proposal,
+    scale,
+    start,
+    turn,
+)
 from checks.bench.measure import Figure, progress
 from checks.bench.report import as_json, as_table
 
@@ -17,6 +27,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     turn.NAME: turn.bench,
     start.NAME: start.bench,
     idle.NAME: idle.bench,
+    crash.NAME: crash.bench,
     parked.NAME: parked.bench,
     durable.NAME: durable.bench,
     scale.RECV: scale.recv,

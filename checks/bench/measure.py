@@ -20,7 +20,7 @@ _CACHE: Final = Path(__file__).parents[2] / ".cache"
 
 @dataclass(frozen=True)
 class Figure:
-    """One benchmark's outcome; ``limit`` is the highest good ratio to ``reference``.
+    """One outcome of a benchmark; ``limit`` is the highest good ratio to ``reference``.
 
     ``parts`` are medians of what the reference consists of, by name.
     """
@@ -30,6 +30,7 @@ class Figure:
     reference: float
     limit: float
     parts: dict[str, float]
+    unit: str = "ms"
 
     @property
     def median(self) -> float:

@@ -18,7 +18,7 @@ def _entry(figure: Figure) -> dict[str, object]:
         "name": figure.name,
         "median": round(figure.median, 3),
         "p99": round(figure.p99, 3),
-        "unit": "ms",
+        "unit": figure.unit,
         "reference": round(figure.reference, 3),
         "ratio": round(figure.ratio, 3),
         "samples": len(figure.samples),
@@ -39,16 +39,17 @@ def as_table(figures: Sequence[Figure]) -> str:
     lines.append("")
     for figure in figures:
         parts = " + ".join(f"{name} {ms:.2f}" for name, ms in figure.parts.items())
-        lines.append(f"{figure.name}: {len(figure.samples)} samples beside {parts} ms")
+        taken = f"{len(figure.samples)} samples beside {parts} {figure.unit}"
+        lines.append(f"{figure.name}: {taken}")
     return "\n".join(lines)
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
-        f"{figure.median:.2f} ms",
-        f"{figure.p99:.2f} ms",
-        f"{figure.reference:.2f} ms",
+        f"{figure.median:.2f} {figure.unit}",
+        f"{figure.p99:.2f} {figure.unit}",
+        f"{figure.reference:.2f} {figure.unit}",
         f"{figure.ratio:.2f}",
         f"{figure.limit:g}",
         "yes" if figure.ratio <= figure.limit else "no",
