@@ -134,7 +134,7 @@ def _fill_week(tx: Tx, agents: int) -> None:
 
 
 async def stats() -> Figure:
-    """Ask ``/api/stats`` for a week of 50 agents, all figures."""
+    """Ask ``/api/stats`` for a week of 50 agents: the headlines."""
     return await asyncio.to_thread(_stats)
 
 

@@ -17,7 +17,7 @@ from pyglue.api.agent import (
     TurnOutcome,
 )
 from pyglue.api.operator import Event
-from pyglue.api.telemetry import HIVE, Fold, StatsParams, fold_of
+from pyglue.api.telemetry import HEADLINES, HIVE, Fold, StatsParams, fold_of
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder
 from pyglue.host.registry import Agent
@@ -183,7 +183,7 @@ async def test_points_are_folded_as_their_figure_wants(
         86400: {"tokens_in": (12,), "inbox": (4,), "inbox_max": (9,)},
     }
     for step, folded in expected.items():
-        params = StatsParams(since=start, until=start + 900, step=step)
+        params = StatsParams(since=start, until=start + 900, step=step, agent="alice")
         result = await telemetry.read(params)
         assert {one.key: one.values for one in result.series} == folded, step
         assert all(point % step == 0 for one in result.series for point in one.at)
@@ -254,3 +254,14 @@ async def test_the_sum_of_events_is_published_once(
     kit.bus.listen(seen.append)
     await asyncio.gather(turn(kit, alice))
     assert [e.kind for e in seen] == ["turn.started", "turn.ended"]
+
+
+async def test_of_all_agents_the_headlines_are_shown(
+    kit: Kit, telemetry: Telemetry
+) -> None:
+    await kit.agent("alice")
+    await turn(kit, kit.registry.get("alice"))
+    shown = {one.key for one in (await telemetry.read(StatsParams())).series}
+    assert {"turns", "approvals_pending"} <= shown <= set(HEADLINES)
+    own = (await telemetry.read(StatsParams(agent="alice"))).series
+    assert "notes_bytes" in {one.key for one in own}

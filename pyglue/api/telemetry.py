@@ -24,6 +24,21 @@ class Fold(StrEnum):
     MAX = "max"
 
 
+HEADLINES: Final = (
+    "turns",
+    "tool_calls",
+    "duration_p50_ms",
+    "duration_p95_ms",
+    "exit:failed",
+    "inbox_max",
+    "tokens_in",
+    "tokens_out",
+    "cost_usd",
+    "context_fill",
+    "approvals_pending",
+)
+"""What a chart of all agents shows when nobody names figures."""
+
 _SUMS: Final = frozenset(
     {
         "turns",
@@ -48,8 +63,8 @@ def fold_of(key: str) -> Fold:
 class StatsParams(Params, frozen=True):
     """Figures from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
 
-    Without ``step`` the hive chooses one that makes a readable chart; without
-    ``agent`` and ``keys`` everything is returned.
+    Without ``step`` the hive chooses one that makes a readable chart. Without ``keys``
+    one agent's figures are all returned, and of all agents the headlines.
     """
 
     since: float | None = None

@@ -19,7 +19,7 @@ from typing import Final
 from pyglue import models
 from pyglue.api.agent import TurnOutcome
 from pyglue.api.operator import Event
-from pyglue.api.telemetry import HIVE, StatsParams, StatsResult
+from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
@@ -124,7 +124,8 @@ class Telemetry:
                 f"That is more than {_POINTS_MAX} steps; use a longer step or a "
                 "shorter window.",
             )
-        window = Window(since, until, step, params.agent, params.keys)
+        keys = params.keys or (() if params.agent else HEADLINES)
+        window = Window(since, until, step, params.agent, keys)
         found = await self._store.read(lambda reader: stats.series(reader, window))
         return StatsResult(since=since, until=until, step=step, series=found)
 

@@ -17,9 +17,9 @@ from pyglue.store.database import Reader, Tx
 DAY_S: Final = 86400.0
 ROWS_KEPT_S: Final = 2 * DAY_S
 STEPS: Final = (300, 3600, 21600)
-"""Lengths of buckets in seconds; the longest two live as long as the config says."""
-SHORT_KEPT_S: Final = 8 * DAY_S
-"""How long the shortest buckets are kept: a week's chart, with a day to spare."""
+"""Lengths of buckets in seconds."""
+KEPT_S: Final = (8 * DAY_S, 60 * DAY_S, float("inf"))
+"""How long buckets of each length are kept, and none longer than the config says."""
 SERIES_MAX: Final = 256
 """Most series of one agent; what a harness names cannot grow the store."""
 
@@ -122,12 +122,9 @@ def totals(reader: Reader) -> tuple[Total, ...]:
 def prune(tx: Tx, *, kept_s: float, most: int) -> int:
     """Drop up to ``most`` rows and buckets that are too old; return how many."""
     gone = _prune(tx, "stats_row", (), tx.now - ROWS_KEPT_S, most)
-    short, *others = STEPS
-    gone += _prune(
-        tx, "stats_bucket", (short,), tx.now - min(SHORT_KEPT_S, kept_s), most - gone
-    )
-    for step in others:
-        gone += _prune(tx, "stats_bucket", (step,), tx.now - kept_s, most - gone)
+    for step, longest in zip(STEPS, KEPT_S, strict=True):
+        before = tx.now - min(longest, kept_s)
+        gone += _prune(tx, "stats_bucket", (step,), before, most - gone)
     return gone
 
 
