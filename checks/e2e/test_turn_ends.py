@@ -4,6 +4,8 @@ The rows are those of the CLI's own case table. Each runs the whole harness agai
 scripted model, and looks at what is done with the mail afterwards.
 """
 
+import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import pyglue
 from checks.harness_kit import (
     ECHO_SERVER,
     FakeHive,
@@ -34,6 +37,7 @@ from pyglue.api.agent import (
 from pyglue.api.common import AgentState, NoParams
 from pyglue.harness import options as options_module
 from pyglue.harness.options import find_cli
+from pyglue.jsonrpc import sockets
 
 Step = dict[str, Any]
 TOO_LONG: Step = {
@@ -375,3 +379,44 @@ async def test_paused_takes_no_mail_until_resumed(home: Home, hive: FakeHive) ->
         hive.harness.notify(CONTROL, ControlParams(again=True))
         await hive.until(lambda: hive.ends)
         assert hive.ends[0].outcome is OK
+
+
+# --- versions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoken", [1, 99], ids=["older-hived", "newer-hived"])
+async def test_a_hived_of_another_version_is_not_waited_for(
+    home: Home, hive: FakeHive, monkeypatch: pytest.MonkeyPatch, spoken: int
+) -> None:
+    home.load()
+    monkeypatch.setattr(sockets, "PROTOCOL", spoken)
+    process = await asyncio.create_subprocess_exec(
+        *home.arguments(),
+        env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(120):
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    last = said.decode().strip().splitlines()[-1]
+    assert last.startswith(
+        f"hive-agent: This hive speaks protocol {spoken}, the caller"
+    )
+    assert last.endswith("Restart the older of the two.")
+    assert b"Traceback" not in said
+    assert hive.reports == []
+
+
+@pytest.mark.parametrize("spoken", [1, 99], ids=["older-harness", "newer-harness"])
+async def test_a_harness_of_another_version_is_told_so(
+    hive: FakeHive, spoken: int
+) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(hive.path))
+    hello = {"protocol": spoken, "client": "hive-agent", "a_field_of_that_version": []}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "hello", "params": hello}
+    writer.write(json.dumps(request).encode() + b"\n")
+    async with asyncio.timeout(60):
+        answer = json.loads(await reader.readline())
+    assert answer["error"]["data"]["code"] == "unsupported_protocol"
+    assert f"the caller {spoken}" in answer["error"]["message"]
+    writer.close()
