@@ -97,8 +97,11 @@ def unexpected(error: Exception) -> Response:
 
 def wants_json() -> bool:
     """Tell whether a program asks: errors are problem+json then."""
-    path = request.path
-    return "Upgrade" in request.headers or _API.match(path) is not None
+    return (
+        "Upgrade" in request.headers
+        or _API.match(request.path) is not None
+        or request.accept_mimetypes.best == "application/json"
+    )
 
 
 def _not_logged_in(error: HiveError) -> Response:

@@ -6,7 +6,8 @@
 import "./keys.js";
 import { watchLogs } from "./logs.js";
 import { notify } from "./notify.js";
-import { showTurnEvent } from "./turn.js";
+import "./command.js";
+import { showTurn, turnGap } from "./turn.js";
 
 const DEBOUNCE_MS = 120;
 const RETRY_MS = [250, 500, 1000, 2000, 5000];
@@ -107,12 +108,15 @@ function receive(text) {
     if (message.seq <= seq) return;
     seq = message.seq;
     page.dataset.seen = seq;
-    if (message.kind === "turn.event") return showTurnEvent(message);
+    if (message.kind.startsWith("turn.")) showTurn(message);
+    document.dispatchEvent(new CustomEvent("hive:event", { detail: message }));
+    if (message.kind === "turn.event") return;
     notify(message);
     for (const section of document.querySelectorAll("[data-fragment]"))
       if (wants(section, message)) refresh(section);
   } else if (message.type === "gap") {
     seq = message.seq;
+    turnGap();
     refreshAll();
   } else if (message.type === "down") {
     say("lost", "The hive is not answering; waiting for it");

@@ -1,8 +1,19 @@
-// The running turn on an agent's page: each event as one line of text.
+// The turns of one agent, as they happen and as they were: read from the history when
+// the page loads, then live under the same numbers, so that nothing is shown twice.
+// Everything that an agent made is put in as text.
 
-const SHOWN = 300;
-const LONGEST = 4000;
+const PAGE = 200;
+const KEPT = 1500;
+const LONGEST = 20000;
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+const list = document.getElementById("turn");
+const earlier = document.getElementById("turn-earlier");
+const tools = new Map();
+let first = null;
+let last = 0;
+let reading = null;
+let waiting = [];
 
 // Hidden characters by name, as the server does it; line ends and tabs stay.
 function visible(text) {
@@ -14,36 +25,154 @@ function visible(text) {
   });
 }
 
-// Events say what they are by "kind" and "data": take the text out of the usual
-// places, and show anything else as JSON.
-function wordsOf(data) {
-  if (typeof data === "string") return data;
-  if (typeof data?.tool === "string") return `${data.tool}: ${data.reason ?? ""}`;
-  if (typeof data?.text === "string") return data.text;
-  if (typeof data?.name === "string") {
-    const rest = data.input ?? data.args;
-    return rest === undefined ? data.name : `${data.name} ${JSON.stringify(rest)}`;
-  }
-  return JSON.stringify(data);
+function shown(value) {
+  const text = visible(typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "");
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${text.length - LONGEST} more characters)` : text;
 }
 
-export function showTurnEvent(event) {
-  const list = document.getElementById("turn");
+function make(name, css, text) {
+  const element = document.createElement(name);
+  if (css) element.className = css;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function folded(title, text, css) {
+  const box = make("details", `fold ${css ?? ""}`);
+  box.append(make("summary", "", title), make("pre", "body", shown(text)));
+  return box;
+}
+
+function tagged(tag, text, css) {
+  const line = make("div", `line ${css ?? ""}`);
+  line.append(make("span", "tag", tag), " ", make("span", "body", shown(text)));
+  return line;
+}
+
+function brief(input) {
+  const text = typeof input === "string" ? input : Object.values(input ?? {}).find((one) => typeof one === "string") ?? "";
+  return shown(text.split("\n")[0]).slice(0, 120);
+}
+
+const KINDS = {
+  text: (data) => tagged("says", data.text),
+  thinking: (data) => folded("thinking", data.text, "quietly"),
+  tool_use: (data) => {
+    const box = folded(`${shown(data.name ?? "tool")} ${brief(data.input)}`, data.input ?? {}, "tool");
+    if (data.id) tools.set(data.id, box);
+    return box;
+  },
+  tool_result: (data) => {
+    const box = tools.get(data.id);
+    const result = make("pre", data.is_error ? "body result bad" : "body result", shown(data.text ?? ""));
+    if (!box) return folded("result", data.text ?? "");
+    box.append(result);
+    box.querySelector("summary").append(make("span", data.is_error ? "tag widens" : "tag", data.is_error ? "failed" : "done"));
+    return null;
+  },
+  denied: (data) => tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned"),
+  retry: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
+  compacted: (data) => folded("the session was compacted", data.details ?? {}),
+  server: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),
+  result: (data) => tagged("result", data.text),
+};
+
+function render(event) {
+  const item = make("li");
+  item.dataset.seq = event.seq;
+  if (event.kind === "turn.started") {
+    item.className = "turn-begin";
+    item.append(make("b", "", `Turn ${event.data.turn}`), ` on ${shown(event.data.model)}, `, stamp(event.at));
+  } else if (event.kind === "turn.ended") {
+    item.className = "turn-end";
+    const { outcome, reason, turn } = event.data;
+    item.append(make("b", "", `Turn ${turn}: ${shown(String(outcome)).replaceAll("_", " ")}`));
+    if (reason) item.append(` ${shown(reason)}`);
+  } else {
+    const { kind = "event", data = {} } = event.data;
+    const made = (KINDS[kind] ?? ((all) => tagged(shown(String(kind)), all.text ?? all)))(data);
+    if (!made) return null;
+    item.append(made);
+  }
+  return item;
+}
+
+function stamp(at) {
+  const time = make("time");
+  time.dateTime = new Date(at * 1000).toISOString();
+  time.textContent = time.dateTime;
+  return time;
+}
+
+function add(events) {
+  const stays = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+  for (const event of events) {
+    if (event.seq <= last) continue;
+    last = event.seq;
+    first ??= event.seq;
+    const item = render(event);
+    if (item) list.append(item);
+  }
+  while (list.children.length > KEPT) list.firstElementChild.remove();
+  empty();
+  if (stays) list.scrollTop = list.scrollHeight;
+}
+
+function empty() {
+  const none = list.querySelector(".empty");
+  if (none && list.children.length > 1) none.remove();
+  if (none) none.textContent = "No turn yet.";
+}
+
+async function read(query) {
+  const answer = await fetch(`/agents/${list.dataset.agent}/api/history?limit=${PAGE}${query}`, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+}
+
+// Read what is missing; live events that come meanwhile wait for it.
+async function catchUp() {
+  reading ??= (async () => {
+    try {
+      let page = await read(last ? `&after=${last}` : "");
+      if (first === null) earlier.hidden = !page.more;
+      add(page.events);
+      while (page.more && page.events.length && last && page.events.at(-1).seq > first + PAGE) {
+        page = await read(`&after=${last}`);
+        add(page.events);
+      }
+    } catch {
+      // The next event or reconnection tries again.
+    } finally {
+      reading = null;
+      add(waiting.splice(0));
+    }
+  })();
+  return reading;
+}
+
+async function older() {
+  if (first === null) return;
+  const page = await read(`&before=${first}`);
+  earlier.hidden = !page.more;
+  const height = list.scrollHeight;
+  const items = page.events.map(render).filter(Boolean);
+  first = page.events[0]?.seq ?? first;
+  list.prepend(...items);
+  list.scrollTop += list.scrollHeight - height;
+}
+
+export function showTurn(event) {
   if (!list || event.agent !== list.dataset.agent) return;
-  list.querySelector(".empty")?.remove();
-  const { kind = "event", data = event.data } = event.data;
-  const item = document.createElement("li");
-  const tag = document.createElement("span");
-  tag.className = "tag";
-  tag.textContent = String(kind).replaceAll("_", " ");
-  const text = visible(wordsOf(data) ?? "");
-  const body = document.createElement("span");
-  body.className = "body";
-  body.textContent =
-    text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${text.length - LONGEST} more characters)` : text;
-  item.append(tag, " ", body);
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-  list.append(item);
-  while (list.children.length > SHOWN) list.firstElementChild.remove();
-  if (atEnd) list.scrollTop = list.scrollHeight;
+  if (reading) waiting.push(event);
+  else add([event]);
+}
+
+export function turnGap() {
+  if (list) catchUp();
+}
+
+if (list) {
+  earlier.addEventListener("click", older);
+  catchUp();
 }

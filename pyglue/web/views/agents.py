@@ -12,6 +12,7 @@ from pyglue.api.operator import AGENT, SPAWN, AgentDetail
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.highlight import Budget, nix_lines
 from pyglue.web.rpc import hive
+from pyglue.web.views.command import completions
 from pyglue.web.views.common import done, field, needed, status
 
 blueprint = Blueprint("agents", __name__)
@@ -55,7 +56,12 @@ def spawn() -> Response:
 
 def _data(name: str) -> dict[str, Any]:
     detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
-    return {"detail": detail, "agent": detail.agent, "nix": _nix(detail)}
+    return {
+        "detail": detail,
+        "agent": detail.agent,
+        "nix": _nix(detail),
+        "completions": completions(),
+    }
 
 
 def _nix(detail: AgentDetail) -> list[Markup]:

@@ -120,6 +120,12 @@ def _flow() -> tuple[Message, ...]:
 # --- messages -------------------------------------------------------------------
 
 
+@blueprint.get("/figures")
+def figures() -> str:
+    """Show the charts of the whole hive; its script reads the figures."""
+    return render_template("figures.html", status=status())
+
+
 @blueprint.get("/messages")
 def messages() -> str:
     """Show the flow of messages: filtered, searched, page by page."""

@@ -1,0 +1,136 @@
+// Figures over time, drawn by uPlot: of one agent, or with data-agent="hive" of all.
+// Read anew when a turn ends, at most every few seconds.
+
+const BOX = document.getElementById("charts");
+const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400 };
+const WAIT_MS = 3000;
+const HEIGHT = 180;
+const COLOURS = ["--link", "--green", "--amber", "--violet", "--red", "--muted"];
+const OTHER = ["#0e7490", "#a16207", "#be185d", "#4d7c0f", "#6d28d9", "#475569"];
+
+const money = (value) => (value === null ? "" : `$${value.toFixed(value < 1 ? 4 : 2)}`);
+const seconds = (value) => (value === null ? "" : `${(value / 1000).toFixed(1)} s`);
+const share = (value) => (value === null ? "" : `${Math.round(value * 100)} %`);
+const number = (value) => (value === null ? "" : Number(value.toFixed(2)).toLocaleString("en"));
+const bytes = (value) => (value === null ? "" : `${(value / 1024).toFixed(1)} KiB`);
+const span = (value) => (value === null ? "" : `${Math.round(value)} s`);
+
+const AGENT = [
+  { title: "Turns a minute", keys: ["turns_per_min"], say: number },
+  { title: "How turns ended", keys: ["exit:"], say: number },
+  { title: "Length of a turn", keys: ["duration_p50_ms", "duration_p95_ms"], say: seconds },
+  { title: "Tool calls", keys: ["tool_calls"], say: number },
+  { title: "Uses of each tool", keys: ["tool:"], say: number },
+  { title: "Inbox", keys: ["inbox", "inbox_max"], say: number },
+  { title: "Messages sent, by recipient", keys: ["sent:"], say: number },
+  { title: "Messages received, by sender", keys: ["received:"], say: number },
+  { title: "Tokens", keys: ["tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write"], say: number },
+  { title: "Context used", keys: ["context_fill"], say: share },
+  { title: "Cost", keys: ["cost_usd"], say: money },
+  { title: "Size of the notes", keys: ["notes_bytes"], say: bytes },
+  { title: "Pause before a turn", keys: ["since_last_turn_s"], say: span },
+];
+const HIVE = [
+  { title: "Cost, by agent", keys: ["cost_usd"], byAgent: true, say: money },
+  { title: "Approvals waiting", keys: ["approvals_pending"], say: number },
+  { title: "Turns, by agent", keys: ["turns"], byAgent: true, say: number },
+  { title: "Inbox, by agent", keys: ["inbox"], byAgent: true, say: number },
+  { title: "Tokens out, by agent", keys: ["tokens_out"], byAgent: true, say: number },
+];
+
+const whole = BOX?.dataset.agent === "hive";
+const drawn = [];
+let timer = null;
+
+function colour(index) {
+  const style = getComputedStyle(document.documentElement);
+  return index < COLOURS.length ? style.getPropertyValue(COLOURS[index]).trim() : OTHER[index % OTHER.length];
+}
+
+function name(series, chart) {
+  if (chart.byAgent) return series.agent;
+  const prefix = chart.keys.find((key) => key.endsWith(":") && series.key.startsWith(key));
+  return prefix ? series.key.slice(prefix.length) : series.key.replaceAll("_", " ");
+}
+
+function matching(all, chart) {
+  return all.filter((one) =>
+    chart.keys.some((key) => (key.endsWith(":") ? one.key.startsWith(key) : one.key === key)) &&
+    (chart.byAgent ? one.agent !== "hive" : !whole || one.agent === "hive"));
+}
+
+function table(found, result) {
+  const times = [...new Set(found.flatMap((one) => one.at))].sort((a, b) => a - b);
+  const place = new Map(times.map((at, index) => [at, index]));
+  const columns = found.map((one) => {
+    const column = new Array(times.length).fill(null);
+    one.at.forEach((at, index) => { column[place.get(at)] = one.values[index]; });
+    return column;
+  });
+  return times.length ? [times, ...columns] : [[result.since, result.until], ...found.map(() => [null, null])];
+}
+
+function draw(chart, result) {
+  const found = matching(result.series, chart);
+  const figure = document.createElement("figure");
+  figure.className = "chart card";
+  figure.dataset.testid = "chart";
+  const title = document.createElement("figcaption");
+  title.textContent = chart.title;
+  figure.append(title);
+  BOX.append(figure);
+  if (!found.length) {
+    const none = document.createElement("p");
+    none.className = "hint";
+    none.textContent = "Nothing in this time.";
+    return figure.append(none);
+  }
+  const axis = { stroke: colour(5), grid: { stroke: "rgb(128 128 128 / .2)" }, ticks: { show: false } };
+  drawn.push(new uPlot({
+    width: Math.max(220, figure.clientWidth - 24),
+    height: HEIGHT,
+    scales: { x: { time: true, range: [result.since, result.until] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
+    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(chart.say) }],
+    series: [{ value: (_, at) => (at ? new Date(at * 1000).toLocaleString() : "") },
+      ...found.map((one, index) => ({
+        label: name(one, chart), stroke: colour(index), width: 1.5, spanGaps: true,
+        points: { size: 5 }, value: (_, value) => chart.say(value ?? null),
+      }))],
+  }, table(found, result), figure));
+}
+
+async function load() {
+  timer = null;
+  const range = document.querySelector("[data-range][aria-pressed=true]")?.dataset.range ?? "24h";
+  const since = Math.floor(Date.now() / 1000) - RANGES[range];
+  const keys = whole ? ["cost_usd", "approvals_pending", "turns", "inbox", "tokens_out"].map((key) => `&key=${key}`).join("") : "";
+  const place = whole ? `/api/stats?since=${since}${keys}` : `/agents/${BOX.dataset.agent}/api/stats?since=${since}`;
+  const answer = await fetch(place, { credentials: "same-origin" }).catch(() => null);
+  if (!answer?.ok) return;
+  const result = await answer.json();
+  drawn.splice(0).forEach((one) => one.destroy());
+  const height = BOX.offsetHeight;
+  BOX.style.minHeight = `${height}px`; // so that the page does not jump
+  BOX.replaceChildren();
+  for (const chart of whole ? HIVE : AGENT) draw(chart, result);
+  BOX.style.minHeight = "";
+  BOX.dataset.loaded = range;
+}
+
+function soon() {
+  timer ??= setTimeout(load, WAIT_MS);
+}
+
+if (BOX) {
+  for (const button of document.querySelectorAll("[data-range]"))
+    button.addEventListener("click", () => {
+      document.querySelectorAll("[data-range]").forEach((one) => one.setAttribute("aria-pressed", one === button));
+      load();
+    });
+  document.addEventListener("hive:event", ({ detail }) => {
+    if (detail.kind === "turn.ended" && (whole || detail.agent === BOX.dataset.agent)) soon();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", load);
+  new ResizeObserver(() => drawn.forEach((one) => one.setSize({ width: Math.max(220, one.root.parentElement.clientWidth - 24), height: HEIGHT }))).observe(BOX);
+  load();
+}
