@@ -94,7 +94,7 @@ SURFACES: Final = (
         "The operator",
         "`operator.sock`: the dashboard and the `hive` command.",
         operator,
-        also=(manager.START, manager.STOP, manager.RESTART),
+        also=(manager.START, manager.STOP, manager.RESTART, manager.REBUILD),
         shared=((terminal, TERMINAL_VIEW),),
         down=(
             operator.EVENT,

@@ -70,6 +70,17 @@ class ProposalResult(Result, frozen=True):
 REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)
 
 
+class DraftResult(Result, frozen=True):
+    """A draft that was made; ``main`` is the template's commit that it begins with."""
+
+    name: str
+    main: str
+
+
+REQUEST_SPAWN_DRAFT: Final = Method("request_spawn_draft", SpawnParams, DraftResult)
+"""Its first own commit is proposed as any other, with ``spawn`` in ``submit_begin``."""
+
+
 class WithdrawParams(Params, frozen=True):
     """Take back a proposal of the caller's that still waits."""
 
@@ -81,11 +92,15 @@ WITHDRAW: Final = Method("withdraw_proposal", WithdrawParams, Done)
 
 
 class SubmitBeginParams(Params, frozen=True):
-    """Announce a commit of an agent's config repository."""
+    """Announce a commit of an agent's config repository.
+
+    ``spawn``: the agent is a draft, and comes to be with this commit.
+    """
 
     agent: AgentName
     commit: HexSha
     description: Description = ""
+    spawn: bool = False
 
 
 class SubmitBeginResult(Result, frozen=True):
@@ -126,6 +141,8 @@ class AgentParams(Params, frozen=True):
 START: Final = Method("start", AgentParams, OperationRef)
 STOP: Final = Method("stop", AgentParams, OperationRef)
 RESTART: Final = Method("restart", AgentParams, OperationRef)
+REBUILD: Final = Method("rebuild", AgentParams, OperationRef)
+"""Evaluates what is deployed again, with the nixpkgs and hive of this host."""
 
 
 class AgentLogsParams(Params, frozen=True):

@@ -40,7 +40,7 @@ from pyglue.api.control import (
 )
 from pyglue.api.diff import FileDiff
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
-from pyglue.api.manager import AgentParams, ProposalResult, SpawnParams
+from pyglue.api.manager import AgentParams, DraftResult, ProposalResult, SpawnParams
 from pyglue.api.system import SystemDetail
 from pyglue.api.telemetry import (
     AgentPortsParams,
@@ -210,6 +210,93 @@ AGENT: Final = Method("agent", AgentParams, AgentDetail)
 SPAWN: Final = Method("spawn", SpawnParams, ProposalResult)
 
 
+# --- the life of an agent -------------------------------------------------------
+
+
+class DraftView(Result, frozen=True):
+    """A draft: repository and state of an agent that does not run yet."""
+
+    name: str
+    created_at: float
+    by: str
+    description: str
+    main: str | None
+    pending_approval: int | None
+
+
+class DraftsResult(Result, frozen=True):
+    """All drafts, by name."""
+
+    drafts: tuple[DraftView, ...]
+
+
+DRAFTS: Final = Method("drafts", NoParams, DraftsResult)
+DRAFT: Final = Method("draft", SpawnParams, DraftResult)
+DRAFT_DISCARD: Final = Method("draft_discard", AgentParams, OperationRef)
+DESTROY: Final = Method("destroy", AgentParams, OperationRef)
+"""Stops and removes the agent; its repositories, state and session are kept."""
+
+
+class KeptPart(Result, frozen=True):
+    """One thing that is kept: what it is, where it lies, what it takes on disk."""
+
+    what: str
+    path: str
+    bytes: int
+
+
+class KeptView(Result, frozen=True):
+    """What is kept of a destroyed agent. ``commit`` is what ran last, if anything."""
+
+    name: str
+    destroyed_at: float
+    by: str
+    description: str
+    commit: str | None
+    approval: int | None
+    manifest_sha256: str | None
+    manifest_json: str | None
+    pending_approval: int | None
+    mail: int
+    """How many messages wait for it; purging lets them go."""
+    bytes: int
+    parts: tuple[KeptPart, ...]
+
+
+class KeptResult(Result, frozen=True):
+    """All that is kept, by name."""
+
+    kept: tuple[KeptView, ...]
+
+
+KEPT: Final = Method("kept", NoParams, KeptResult)
+RESTORE: Final = Method("restore", AgentParams, ProposalResult)
+"""Proposes what ran last; the agent comes back when that is approved."""
+
+
+class PurgeParams(Params, frozen=True):
+    """Remove all that is kept of a name, for good; ``confirm`` repeats the name."""
+
+    agent: AgentName
+    confirm: AgentName
+
+
+PURGE: Final = Method("purge", PurgeParams, OperationRef)
+
+
+class RollbackParams(Params, frozen=True):
+    """Deploy again what ``approval`` deployed earlier."""
+
+    agent: AgentName
+    approval: Id
+
+
+ROLLBACK: Final = Method("rollback", RollbackParams, OperationRef)
+"""A new commit on main with the old files, approved by this call."""
+REBUILD_ALL: Final = Method("rebuild_all", NoParams, OperationRef)
+"""One agent after another; stops at the first that fails."""
+
+
 # --- agents at work ---------------------------------------------------------------
 
 PAUSE: Final = Method("pause", PauseParams, Done)
@@ -231,6 +318,9 @@ class ApprovalKind(StrEnum):
 
     SPAWN = "spawn"
     CHANGE = "change"
+    RESTORE = "restore"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
 
 
 class ApprovalState(StrEnum):
@@ -373,6 +463,14 @@ class OperationKind(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    DRAFT = "draft"
+    DISCARD = "discard"
+    DESTROY = "destroy"
+    RESTORE = "restore"
+    PURGE = "purge"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
+    REBUILD_ALL = "rebuild_all"
 
 
 class OperationState(StrEnum):
@@ -385,7 +483,7 @@ class OperationState(StrEnum):
 
 
 class Operation(Result, frozen=True):
-    """An operation's row."""
+    """An operation's row; that of the whole hive has the agent ``hive``."""
 
     id: int
     kind: OperationKind
@@ -397,6 +495,8 @@ class Operation(Result, frozen=True):
     requested_by: str
     created_at: float
     finished_at: float | None
+    note: str = ""
+    """What it has to say beside step and error."""
 
 
 class OperationParams(Params, frozen=True):
