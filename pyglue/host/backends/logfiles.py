@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import zlib
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -32,11 +33,6 @@ class _Place(NamedTuple):
     checked: int
     checksum: int
 
-    @classmethod
-    def behind(cls, raw: bytes, inode: int, offset: int) -> "_Place":
-        tail = raw[-_CHECKED:]
-        return cls(inode, offset, len(tail), zlib.crc32(tail))
-
     def __str__(self) -> str:
         return ":".join(map(str, self))
 
@@ -45,6 +41,20 @@ class _Place(NamedTuple):
             return False
         tail = os.pread(file.fileno(), self.checked, self.offset - self.checked)
         return len(tail) == self.checked and zlib.crc32(tail) == self.checksum
+
+
+class _Found(NamedTuple):
+    """A line, and what stands last before ``offset``: nothing if it is only begun."""
+
+    line: bytes
+    raw: bytes
+    inode: int
+    offset: int
+
+    @property
+    def place(self) -> _Place:
+        tail = self.raw[-_CHECKED:]
+        return _Place(self.inode, self.offset, len(tail), zlib.crc32(tail))
 
 
 class FileSource(JournalSource):
@@ -78,17 +88,20 @@ class FileSource(JournalSource):
     def _newest(self, count: int) -> JournalPage:
         lines, last = Lines(count), None
         with self._open() as files:
-            for raw, place in _read(files, 0, begun=True):
-                lines.add(_text(raw), None, None)
-                last = place or last
-        return lines.page(None if last is None else str(last))
+            newest: deque[bytes] = deque(maxlen=count)
+            for found in _read(files, 0, begun=True):
+                newest.append(found.line)
+                last = found if found.raw else last
+        for line in newest:
+            lines.add(_text(line), None, None)
+        return lines.page(None if last is None else str(last.place))
 
     def _after(self, count: int, place: _Place | None) -> JournalPage:
         lines = Lines(count)
         with self._open() as files:
             files, offset, gap = _from(files, place)
-            for raw, found in _read(files, offset, begun=False):
-                lines.add(_text(raw), None, str(found))
+            for found in _read(files, offset, begun=False):
+                lines.add(_text(found.line), None, str(found.place))
                 if lines.full:
                     break
         return lines.first_page(None if place is None or gap else str(place), gap=gap)
@@ -129,24 +142,23 @@ def _from(
     return files, 0, True
 
 
-def _read(
-    files: list[IO[bytes]], offset: int, *, begun: bool
-) -> Iterator[tuple[bytes, _Place | None]]:
-    """Yield lines with the place behind each; one that is only begun has none."""
+def _read(files: list[IO[bytes]], offset: int, *, begun: bool) -> Iterator[_Found]:
+    """Yield lines; with ``begun`` also one that is not ended."""
     rest = b""
     for file in files:
         file.seek(offset)
         position, offset = offset, 0
+        inode = _inode(file)
         while raw := file.readline(_RAW_MAX):
             position += len(raw)
             if raw.endswith(b"\n") or len(raw) == _RAW_MAX:
-                place = _Place.behind(raw, _inode(file), position)
-                yield rest + raw.removesuffix(b"\n"), place
+                line = rest + raw.removesuffix(b"\n")
+                yield _Found(line, raw, inode, position)
                 rest = b""
             else:
                 rest += raw
     if rest and begun:
-        yield rest, None
+        yield _Found(rest, b"", 0, 0)
 
 
 def _file(path: Path, stack: contextlib.ExitStack) -> IO[bytes] | None:
