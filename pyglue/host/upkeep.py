@@ -137,6 +137,8 @@ class Upkeep:
         if event.kind is ContainerEventKind.GAVE_UP:
             verb = "does not come back by itself"
         text = f"{agent.name} {verb}. {event.reason}"
+        # At once: it may be well again before the rest of this is written.
+        agent.problem = "\n".join((text, *event.log_tail))
         self._spawn(self._give(NoticeKind.CRASHED, agent, event, text))
         if not event.restarting:
             self._bring_back(agent)
@@ -155,7 +157,7 @@ class Upkeep:
         if not await self._notices.give(kind, agent.name, whole, key=key, data=data):
             return
         if kind is NoticeKind.CRASHED:
-            await self._lifecycle.note_problem(agent, f"{text}\n{log}".rstrip())
+            await self._lifecycle.note_problem(agent, agent.problem)
             if not log:
                 await self._give_log(agent, name)
 
