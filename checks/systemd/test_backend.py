@@ -143,7 +143,7 @@ async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
     await until_another_run(hive, run)
     await hive.reconnect()
     await hive.idle("manager", "alice")
-    fresh = await news(hive, before, "alice crashed")
+    fresh = await news(hive, before, "alice crashed", "runs again")
     assert len([text for text in fresh if "alice crashed" in text]) == 1
     assert f"(event {run[:12]})" in fresh[0]
 
