@@ -1,5 +1,6 @@
 """The tools: their schemas fit the API, calls and refusals read well, hive-mcp too."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -392,6 +393,32 @@ async def _client(hive: FakeHive) -> AsyncIterator[ClientSession]:
 
 def _text(result: Any) -> str:
     return str(result.content[0].text)
+
+
+async def test_a_long_recv_of_hive_mcp_shows_signs_of_life(hive: FakeHive) -> None:
+    heard: list[str | None] = []
+    alive = asyncio.Event()
+
+    async def progress(_done: float, _total: float | None, text: str | None) -> None:
+        heard.append(text)
+        alive.set()
+
+    started = mcp_server(hive)
+    started.args += ["--progress-seconds", "0.2"]
+    async with (
+        stdio_client(started) as (read, write),
+        ClientSession(read, write) as client,
+    ):
+        await client.initialize()
+        arguments = {"wait_seconds": 120}
+        waiting = asyncio.create_task(
+            client.call_tool("recv", arguments, progress_callback=progress)
+        )
+        async with asyncio.timeout(60):
+            await alive.wait()
+            await hive.mail("at last")
+            assert not (await waiting).is_error
+    assert "Still waiting" in (heard[0] or "")
 
 
 def test_hive_mcp_says_when_nobody_listens(tmp_path: Path) -> None:

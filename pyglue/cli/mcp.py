@@ -26,6 +26,7 @@ from pyglue.api.common import (
     Result,
     Role,
 )
+from pyglue.cli.progress import EVERY_S, add_progress
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
 from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools
@@ -91,7 +92,7 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
     )
 
 
-async def serve(socket: Path, agents: Path) -> None:
+async def serve(socket: Path, agents: Path, every_s: float = EVERY_S) -> None:
     """Serve the tools of ``socket`` over stdio until the client is gone.
 
     Raises:
@@ -100,6 +101,7 @@ async def serve(socket: Path, agents: Path) -> None:
     caller = Socket(socket)
     tools = tools_of(await caller.role(), agents)
     server: Any = hive_server(caller, tools)["instance"]
+    add_progress(server, every_s)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
@@ -109,9 +111,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="hive-mcp", description=__doc__)
     parser.add_argument("--socket", type=Path, default=Path(paths.INSIDE.hive_socket))
     parser.add_argument("--agents", type=Path, default=Path(paths.INSIDE.agents))
+    parser.add_argument(
+        "--progress-seconds",
+        type=float,
+        default=EVERY_S,
+        help="how often a call that waits says that it still does",
+    )
     arguments = parser.parse_args()
+    every_s = max(0.1, arguments.progress_seconds)
     try:
-        asyncio.run(serve(arguments.socket, arguments.agents))
+        asyncio.run(serve(arguments.socket, arguments.agents, every_s))
     except HiveError as error:
         sys.exit(f"hive-mcp: {error.message}")
     except KeyboardInterrupt:

@@ -1,0 +1,137 @@
+"""The operator's hand on a whole hive: emergency stop, models, budgets; with crashes."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from checks.hive_kit import Hive, running_hive, script
+from pyglue.api import operator as api
+from pyglue.api.agent import AnswerParams
+from pyglue.api.common import AgentState, NoParams
+from pyglue.config import Timeouts
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("control")
+    timeouts = Timeouts(health_s=90.0, drain_s=2.0)
+    async with running_hive(room, timeouts=timeouts) as running:
+        yield running
+
+
+async def command(hive: Hive, *words: str) -> tuple[int, str]:
+    """Run ``hive`` as the operator types it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pyglue.cli.hive", *words),
+        *("--socket", str(hive.local.config.layout.operator_socket)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def state(hive: Hive, wanted: AgentState) -> api.AgentView:
+    async def look() -> api.AgentView | None:
+        found = await hive.agent("alice")
+        return found if found.state is wanted else None
+
+    return await hive.until(look, f"alice {wanted}")
+
+
+def answer(text: str, **first: object) -> str:
+    send = {"tool": "mcp__hive__send", "input": {"to": "operator", "body": text}}
+    return script({**first, **send}, {"text": "done"})
+
+
+async def test_the_emergency_stop_holds_over_a_crash(hive: Hive) -> None:
+    await hive.send("alice", answer("after the stop", sleep=1.5))
+    await state(hive, AgentState.THINKING)
+    code, said = await command(hive, "pause", "--all", "--reason", "fire")
+    assert (code, said.split(".")[0]) == (0, "The hive is stopped")
+    view = await state(hive, AgentState.PAUSED)
+    assert "paused the hive: fire" in (view.detail or "")
+    assert view.inbox == 1
+    await hive.kill_hived()
+    view = await state(hive, AgentState.PAUSED)
+    assert view.inbox == 1
+    assert (await hive.operator.call(api.STATUS, NoParams())).paused
+    code, said = await command(hive, "resume", "alice")
+    assert code == 1
+    assert "whole hive is paused" in said
+    code, said = await command(hive, "compact", "alice")
+    assert (code, "is paused" in said) == (1, True)
+    assert (await command(hive, "resume", "--all"))[0] == 0
+    await hive.answer("alice", "after the stop")
+
+
+async def test_one_agent_is_paused_and_the_others_work(hive: Hive) -> None:
+    await hive.idle("alice", "manager")
+    assert (await command(hive, "pause", "alice"))[0] == 0
+    assert (await state(hive, AgentState.PAUSED)).paused
+    await hive.send("alice", answer("resumed"))
+    await hive.send("manager", answer("not paused"))
+    await hive.answer("manager", "not paused")
+    assert (await hive.agent("alice")).inbox == 1
+    assert (await command(hive, "resume", "alice"))[0] == 0
+    await hive.answer("alice", "resumed")
+
+
+async def test_another_model_until_it_is_reset(hive: Hive) -> None:
+    await hive.idle("alice")
+    code, said = await command(hive, "model", "alice", "sonnet")
+    assert (code, "next turn" in said) == (0, True)
+    view = await hive.agent("alice")
+    assert view.model_status is not None
+    assert view.model_status.queued == "sonnet"
+    await hive.send("alice", answer("I am {{model}}"))
+    await hive.answer("alice", "I am claude-sonnet")
+    await hive.kill_hived()
+    await hive.idle("alice")
+    view = await hive.agent("alice")
+    assert view.model_status is not None
+    assert (view.model_status.active, view.model_status.override) == ("sonnet",) * 2
+    assert (await command(hive, "model", "alice", "--reset"))[0] == 0
+    await hive.send("alice", answer("now I am {{model}}"))
+    await hive.answer("alice", "now I am claude-haiku")
+    code, said = await command(hive, "model", "alice", "gpt")
+    assert (code, "There is no model 'gpt'" in said) == (1, True)
+
+
+async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -> None:
+    nix = "{ hyperhive.limits.turnsPerHour = 1; }"
+    assert (await hive.approve(await hive.propose("alice", nix))).error is None
+    await hive.send("alice", answer("one more"))
+    await state(hive, AgentState.OVER_BUDGET)
+
+    async def asked() -> api.QuestionView | None:
+        found = await hive.operator.call(api.QUESTIONS, NoParams())
+        mine = [q for q in found.questions if q.asker == "system" and not q.answered_at]
+        return mine[0] if mine else None
+
+    question = await hive.until(asked, "the question")
+    assert question.question.startswith("alice has used the 1 turns")
+    # As many turns as this test has run would need as many answers: one is enough.
+    for _ in range(20):
+        params = AnswerParams(question=question.id, choices=question.options[:1])
+        await hive.operator.call(api.OPERATOR_ANSWER, params)
+
+        async def next_step() -> api.QuestionView | str | None:
+            if any("one more" in m.message.body for m in await hive.inbox()):
+                return "answered"
+            return await asked()
+
+        found = await hive.until(next_step, "the answer or another question")
+        if found == "answered":
+            break
+        assert not isinstance(found, str)
+        question = found
+    await hive.answer("alice", "one more")
