@@ -166,7 +166,7 @@ def release_unseen(
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     """The turn ended well: its messages are done."""
     tx.execute(
-        "UPDATE message SET state = 'done', done_at = ?, holder = NULL "
+        "UPDATE message INDEXED BY message_held SET state = 'done', done_at = ?, holder = NULL "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
         tx.now,
         agent,
@@ -197,7 +197,7 @@ def release_turn(tx: Tx, agent: str, turn: int, *, failed: bool) -> None:
     ``failed`` counts against them; a limit, a login or a cancel is not their fault.
     """
     tx.execute(
-        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
+        "UPDATE message INDEXED BY message_held SET state = 'waiting', holder = NULL, turn = NULL, "
         "failures = failures + ? "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
         int(failed),
@@ -246,6 +246,17 @@ def waiting(reader: Reader | Tx, recipient: str) -> int:
         recipient,
     ).fetchone()
     return int(row[0])
+
+
+def let_go(tx: Tx, recipient: str) -> int:
+    """Give up what waits for a name that is gone for good."""
+    cursor = tx.execute(
+        "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
+        "state IN ('waiting', 'held')",
+        tx.now,
+        recipient,
+    )
+    return int(cursor.rowcount)
 
 
 def waits(reader: Reader, number: int) -> bool:
