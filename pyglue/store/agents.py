@@ -50,6 +50,12 @@ def all_agents(reader: Reader) -> tuple[AgentRow, ...]:
     return tuple(_row(row) for row in rows)
 
 
+def find(reader: Reader | Tx, name: str) -> AgentRow | None:
+    """Return an agent, None if there is none of that name."""
+    rows = AgentModel.select().where(AgentModel.name == name).execute(reader.db)
+    return next((_row(row) for row in rows), None)
+
+
 def create(tx: Tx, name: str, role: Role) -> None:
     """Add an agent that is wanted and has nothing deployed yet; again is no error."""
     AgentModel.insert(

@@ -113,15 +113,28 @@ def reserve_id(tx: Tx) -> int:
     return number
 
 
-def insert(tx: Tx, number: int, new: NewApproval) -> None:
-    """Queue a proposal; an older pending one of the same agent is superseded."""
-    for older in pending(tx, new.agent):
-        decide(tx, older.id, ApprovalState.SUPERSEDED, by="system", reason=None)
+def insert(
+    tx: Tx, number: int, new: NewApproval, *, approved_by: str | None = None
+) -> None:
+    """Queue a proposal; an older pending one of the same agent is superseded.
+
+    With ``approved_by`` it is approved from the start, and what waits goes on waiting.
+    """
+    if approved_by is None:
+        for older in pending(tx, new.agent):
+            reason = None
+            if older.proposed_by != new.proposed_by:
+                reason = f"Approval {number} of {new.proposed_by} came after it."
+            decide(tx, older.id, ApprovalState.SUPERSEDED, by="system", reason=reason)
     ApprovalModel.insert(
         id=number,
         agent=new.agent,
         kind=new.kind.value,
-        state=ApprovalState.PENDING.value,
+        state=(
+            ApprovalState.PENDING if approved_by is None else ApprovalState.APPROVED
+        ).value,
+        decided_at=None if approved_by is None else tx.now,
+        decided_by=approved_by,
         commit=new.commit,
         main=new.main,
         record=new.record,
@@ -170,6 +183,12 @@ def decide(
     _changed(tx, number, state)
 
 
+def supersede_all(tx: Tx, agent: str, reason: str) -> None:
+    """Close all that is pending of an agent, for a reason that its proposer reads."""
+    for waiting in pending(tx, agent):
+        decide(tx, waiting.id, ApprovalState.SUPERSEDED, by="system", reason=reason)
+
+
 def progress(
     tx: Tx,
     number: int,
@@ -192,7 +211,8 @@ def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
     row = get(tx, number)
     data = {"approval": number, "state": state.value}
     hashes = {"commit": row.commit, "manifest": row.manifest_sha256}
-    tx.emit("approval.changed", row.agent, {**data, **hashes})
+    said = {} if row.reason is None else {"reason": row.reason}
+    tx.emit("approval.changed", row.agent, {**data, **hashes, **said})
 
 
 def search(

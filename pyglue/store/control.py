@@ -60,6 +60,14 @@ def all_rows(reader: Reader) -> dict[str, Control]:
     return {row.agent: Control(**{n: getattr(row, n) for n in _NAMES}) for row in rows}
 
 
+def remove(tx: Tx, agent: str) -> Control | None:
+    """Remove an agent's row, and return what it was."""
+    rows = ControlModel.select().where(ControlModel.agent == agent).execute(tx.db)
+    found = [Control(**{n: getattr(row, n) for n in _NAMES}) for row in rows]
+    ControlModel.delete().where(ControlModel.agent == agent).execute(tx.db)
+    return found[0] if found else None
+
+
 def put(tx: Tx, row: Control) -> None:
     """Write a row."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _NAMES}

@@ -129,6 +129,7 @@ class OperationModel(Model):
     requested_by = TextField()
     created_at = FloatField()
     finished_at = FloatField(null=True)
+    arguments = TextField(default="{}")
 
     class Meta:
         table_name = "operation"

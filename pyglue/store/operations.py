@@ -1,5 +1,10 @@
 """Operations: what hived does in steps, and how far it got."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
 from pyglue.api.operator import Operation, OperationKind, OperationState
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
@@ -20,6 +25,7 @@ def _view(row: OperationModel) -> Operation:
         requested_by=row.requested_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        note=str(msgspec.json.decode(row.arguments).get("note", "")),
     )
 
 
@@ -30,6 +36,7 @@ def insert(
     agent: str,
     requested_by: str,
     approval: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Operation:
     """Queue an operation."""
     number: int = OperationModel.insert(
@@ -40,6 +47,7 @@ def insert(
         approval=approval,
         requested_by=requested_by,
         created_at=tx.now,
+        arguments=_encoded(arguments or {}),
     ).execute(tx.db)
     operation = get(tx, number)
     _emit(tx, operation)
@@ -80,6 +88,30 @@ def get(tx: Tx | Reader, number: int) -> Operation:
     return _view(rows[0])
 
 
+def arguments(reader: Reader | Tx, number: int) -> dict[str, Any]:
+    """Return what an operation was given, or has written down itself."""
+    row = reader.execute(
+        "SELECT arguments FROM operation WHERE id = ?", number
+    ).fetchone()
+    found: dict[str, Any] = {} if row is None else msgspec.json.decode(row[0])
+    return found
+
+
+def set_arguments(tx: Tx, number: int, values: Mapping[str, Any]) -> None:
+    """Replace an operation's arguments; ``note`` among them is shown to people."""
+    text = _encoded(values)
+    tx.execute("UPDATE operation SET arguments = ? WHERE id = ?", text, number)
+    _emit(tx, get(tx, number))
+
+
+def open_of(reader: Reader | Tx, agent: str) -> Operation | None:
+    """Return an operation of an agent that has not ended, None if all have."""
+    query = OperationModel.select().where(
+        OperationModel.state.in_(_OPEN), OperationModel.agent == agent
+    )
+    return next((_view(row) for row in query.limit(1).execute(reader.db)), None)
+
+
 def unfinished(reader: Reader) -> tuple[Operation, ...]:
     """Return what has not ended, oldest first."""
     query = (
@@ -94,6 +126,10 @@ def recent(reader: Reader, limit: int = 50) -> tuple[Operation, ...]:
     """Return the newest operations."""
     query = OperationModel.select().order_by(OperationModel.id.desc()).limit(limit)
     return tuple(_view(row) for row in query.execute(reader.db))
+
+
+def _encoded(values: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(dict(values)).decode()
 
 
 def _emit(tx: Tx, operation: Operation) -> None:

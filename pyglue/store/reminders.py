@@ -66,6 +66,11 @@ def of_agent(reader: Reader | Tx, agent: str) -> tuple[Reminder, ...]:
     return tuple(map(_reminder, rows.fetchall()))
 
 
+def remove_of(tx: Tx, agent: str) -> None:
+    """Remove all reminders of an agent."""
+    tx.execute("DELETE FROM reminder WHERE agent = ?", agent)
+
+
 def due(tx: Tx) -> tuple[Reminder, ...]:
     """Return what is due, the oldest first."""
     rows = tx.execute(

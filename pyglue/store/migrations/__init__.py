@@ -15,6 +15,7 @@ from pyglue.store.migrations import (
     m0003_control,
     m0004_reminders,
     m0005_systems,
+    m0006_life,
 )
 
 STEPS: Final = (
@@ -23,6 +24,7 @@ STEPS: Final = (
     m0003_control.STATEMENTS,
     m0004_reminders.STATEMENTS,
     m0005_systems.STATEMENTS,
+    m0006_life.STATEMENTS,
 )
 
 

@@ -1,0 +1,47 @@
+"""Drafts: names whose repository is there, and whose agent is not yet."""
+
+from dataclasses import dataclass
+
+from pyglue.store.database import Reader, Tx
+
+_SELECT = 'SELECT name, created_at, "by", description FROM draft '
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A row."""
+
+    name: str
+    created_at: float
+    by: str
+    description: str
+
+
+def insert(tx: Tx, name: str, *, by: str, description: str) -> None:
+    """Take a name for a draft; the caller checked that it is free."""
+    tx.execute(
+        'INSERT INTO draft (name, created_at, "by", description) VALUES (?, ?, ?, ?)',
+        name,
+        tx.now,
+        by,
+        description,
+    )
+    tx.emit("agent.changed", name, {"what": "draft"})
+
+
+def get(reader: Reader | Tx, name: str) -> Draft | None:
+    """Return a draft, None if there is none of that name."""
+    row = reader.execute(_SELECT + "WHERE name = ?", name).fetchone()
+    return None if row is None else Draft(*row)
+
+
+def all_drafts(reader: Reader) -> tuple[Draft, ...]:
+    """Return every draft by name."""
+    rows = reader.execute(_SELECT + "ORDER BY name").fetchall()
+    return tuple(Draft(*row) for row in rows)
+
+
+def remove(tx: Tx, name: str) -> None:
+    """End a draft: it became an agent or was discarded. Again is no error."""
+    if tx.execute("DELETE FROM draft WHERE name = ?", name).rowcount:
+        tx.emit("agent.changed", name, {"what": "draft"})

@@ -1,0 +1,80 @@
+"""What is kept of destroyed agents: what ran last; the files are where they were."""
+
+from dataclasses import dataclass
+
+from pyglue.manifest import decode
+from pyglue.store.database import Reader, Tx
+
+_SELECT = 'SELECT name, destroyed_at, "by", description, record, "commit", approval FROM kept '
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row; ``record`` is the pinned record's bytes, None if nothing ever ran."""
+
+    name: str
+    destroyed_at: float
+    by: str
+    description: str
+    record: bytes | None
+    commit: str | None
+    approval: int | None
+
+
+def keep(tx: Tx, name: str, *, by: str) -> None:
+    """Turn an agent's row into one that is kept; again is no error."""
+    row = tx.execute(
+        'SELECT record, "commit", approval FROM agent WHERE name = ?', name
+    ).fetchone()
+    if row is None:
+        return
+    record = None if row[0] is None else bytes(row[0])
+    tx.execute(
+        'INSERT INTO kept (name, destroyed_at, "by", description, record, "commit", '
+        "approval) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        name,
+        tx.now,
+        by,
+        "" if record is None else decode(record).typed.description,
+        record,
+        row[1],
+        row[2],
+    )
+    tx.execute("DELETE FROM agent WHERE name = ?", name)
+    tx.emit("agent.changed", name, {"what": "destroyed"})
+
+
+def bring_back(tx: Tx, name: str, role: str) -> None:
+    """Make it an agent again, with what ran last, and stopped; again is no error."""
+    found = get(tx, name)
+    if found is None:
+        return
+    tx.execute(
+        'INSERT INTO agent (name, role, wanted, created_at, approval, "commit", '
+        "record) VALUES (?, ?, 0, ?, ?, ?, ?)",
+        name,
+        role,
+        tx.now,
+        found.approval,
+        found.commit,
+        found.record,
+    )
+    remove(tx, name)
+
+
+def get(reader: Reader | Tx, name: str) -> Kept | None:
+    """Return what is kept of a name, None if nothing is."""
+    row = reader.execute(_SELECT + "WHERE name = ?", name).fetchone()
+    return None if row is None else Kept(*row)
+
+
+def all_kept(reader: Reader) -> tuple[Kept, ...]:
+    """Return everything that is kept, by name."""
+    rows = reader.execute(_SELECT + "ORDER BY name").fetchall()
+    return tuple(Kept(*row) for row in rows)
+
+
+def remove(tx: Tx, name: str) -> None:
+    """Forget it: it is an agent again, or purged. Again is no error."""
+    if tx.execute("DELETE FROM kept WHERE name = ?", name).rowcount:
+        tx.emit("agent.changed", name, {"what": "kept"})
