@@ -145,8 +145,8 @@ def _write(
     waiting = _one(
         tx,
         "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
-        "state = 'waiting') + (SELECT count(*) FROM message INDEXED BY message_held WHERE "
-        "recipient = ?1 AND state = 'held')",
+        "state = 'waiting') + (SELECT count(*) FROM message INDEXED BY "
+        "message_held WHERE recipient = ?1 AND state = 'held')",
         name,
     )
     after.inbox = int(waiting)

@@ -166,7 +166,8 @@ def release_unseen(
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     """The turn ended well: its messages are done."""
     tx.execute(
-        "UPDATE message INDEXED BY message_held SET state = 'done', done_at = ?, holder = NULL "
+        "UPDATE message INDEXED BY message_held "
+        "SET state = 'done', done_at = ?, holder = NULL "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
         tx.now,
         agent,
@@ -197,7 +198,8 @@ def release_turn(tx: Tx, agent: str, turn: int, *, failed: bool) -> None:
     ``failed`` counts against them; a limit, a login or a cancel is not their fault.
     """
     tx.execute(
-        "UPDATE message INDEXED BY message_held SET state = 'waiting', holder = NULL, turn = NULL, "
+        "UPDATE message INDEXED BY message_held "
+        "SET state = 'waiting', holder = NULL, turn = NULL, "
         "failures = failures + ? "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
         int(failed),
