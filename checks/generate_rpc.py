@@ -77,7 +77,12 @@ SURFACES: Final = (
         "`hive.sock` in the agent's own directory; it is the agent's identity.",
         agent,
         shared=((terminal, TERMINAL_DOWN + TERMINAL_UP),),
-        down=(agent.CANCEL_TURN, *TERMINAL_DOWN),
+        down=(
+            agent.CANCEL_TURN,
+            agent.CONTROL,
+            agent.COMPACT_SESSION,
+            *TERMINAL_DOWN,
+        ),
         limited=(
             (
                 HARNESS + TERMINAL_UP,

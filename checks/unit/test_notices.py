@@ -1,5 +1,6 @@
 """What the hive tells of itself: once, to everyone, and not too much of it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pyglue.api.agent import RecvParams
 from pyglue.api.common import AgentState
 from pyglue.config import MessageLimits
 from pyglue.host.audit import Audit
-from pyglue.host.notices import EVENT, NoticeKind, Notices
+from pyglue.host.notices import EVENT, SERVER_EVENT, NoticeKind, Notices
 from pyglue.names import MANAGER, SYSTEM
 
 CRASHED = NoticeKind.CRASHED
@@ -70,12 +71,12 @@ async def test_what_the_manager_caused_is_not_mailed_to_it(room: Room) -> None:
 
 
 async def test_a_flood_is_held_back_and_counted(room: Room) -> None:
-    for number in range(8):
+    for number in range(13):
         assert await room.notices.give(CRASHED, "alice", str(number))
         await room.notices.add(CRASHED, "alice", "log")
     mail = await room.mail()
-    assert mail == [text for number in range(5) for text in (str(number), "log")]
-    assert len(room.audited()) == 8
+    assert mail == [text for number in range(10) for text in (str(number), "log")]
+    assert len(room.audited()) == 13
     for given in room.notices._given.values():
         given.clear()
     await room.notices.give(CRASHED, "alice", "later")
@@ -89,9 +90,9 @@ async def test_the_manager_hears_of_its_own_loop_once(room: Room) -> None:
 
 
 async def test_outcomes_are_never_held_back(room: Room) -> None:
-    for number in range(9):
+    for number in range(12):
         await room.notices.give(NoticeKind.REBUILT, "alice", str(number))
-    assert len(await room.mail()) == 9
+    assert len(await room.mail()) == 12
 
 
 async def test_a_full_inbox_fails_nothing(room: Room) -> None:
@@ -113,3 +114,16 @@ async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     (text,) = await room.mail()
     assert "needs a login" in text
     assert SYSTEM not in text
+
+
+async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None:
+    room.kit.bus.listen(room.notices.on_event)
+    told = {"name": "db\x1b[2J", "status": "failed"}
+    for _ in range(3):
+        await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", told))
+    await settled()
+    await asyncio.gather(*room.notices._tasks)
+    (text,) = await room.mail()
+    assert text.startswith("The MCP server ")
+    assert "\x1b" not in text
+    assert text.endswith("failed. The turn went on without its tools.")

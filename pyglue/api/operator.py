@@ -658,9 +658,9 @@ JOURNAL_NEWS: Final = Note("journal_news", JournalNews)
 class Event(Params, frozen=True):
     """Something happened. ``seq`` grows by one; ``kind`` is ``room.what``.
 
-    Kinds: ``agent.state``, ``agent.changed``, ``turn.started``, ``turn.ended``,
-    ``turn.event``, ``message.sent``, ``message.taken``, ``approval.created``,
-    ``approval.changed``, ``approval.build``, ``operation.changed``,
+    Kinds: ``agent.state``, ``agent.changed``, ``agent.server``, ``turn.started``,
+    ``turn.ended``, ``turn.event``, ``message.sent``, ``message.taken``,
+    ``approval.created``, ``approval.changed``, ``approval.build``, ``operation.changed``,
     ``question.asked``, ``question.answered``, ``hive.warning``.
     """
 

@@ -34,6 +34,7 @@ from pyglue.api.agent import (
     StateParams,
     TurnEndParams,
     TurnEndResult,
+    TurnEventKind,
     TurnEventParams,
     TurnOutcome,
     TurnStartParams,
@@ -52,6 +53,7 @@ from pyglue.host.broker import Broker, Holder
 from pyglue.host.budgets import Budgets, Limit
 from pyglue.host.controls import Controls
 from pyglue.host.history import History
+from pyglue.host.notices import SERVER_EVENT
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.reminders import Reminders
@@ -231,6 +233,10 @@ class AgentApi:
 
     def _turn_event(self, params: TurnEventParams) -> None:
         self._history.add(self._agent.name, params)
+        if params.kind is TurnEventKind.SERVER:
+            told = {name: str(params.data.get(name)) for name in ("name", "status")}
+            name = self._agent.name
+            self._store.post(lambda tx: tx.emit(SERVER_EVENT, name, told))
 
     async def _terminal_output(self, params: TerminalOutputParams) -> Done:
         return await self._terminals.output(params, self._connection)

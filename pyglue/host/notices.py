@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.operator import Event
+from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker
@@ -26,8 +27,10 @@ from pyglue.store import events as rows
 from pyglue.store.database import Store, Tx
 
 EVENT: Final = "notice"
+SERVER_EVENT: Final = "agent.server"
+"""An MCP server was not connected when a turn began."""
 _WHILE_S: Final = 600.0
-_FEW: Final = 5
+_FEW: Final = 10
 _KEYS_MAX: Final = 10_000
 
 
@@ -45,6 +48,7 @@ class NoticeKind(StrEnum):
     DESTROYED = "destroyed"
     NEEDS_UPDATE = "needs_update"
     NEEDS_LOGIN = "needs_login"
+    SERVER_DOWN = "server_down"
 
 
 _BY_THEMSELVES: Final = frozenset(
@@ -53,6 +57,7 @@ _BY_THEMSELVES: Final = frozenset(
         NoticeKind.STOPPED,
         NoticeKind.CRASHED,
         NoticeKind.NEEDS_LOGIN,
+        NoticeKind.SERVER_DOWN,
     }
 )
 
@@ -125,19 +130,32 @@ class Notices:
             self._audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
 
     def on_event(self, event: Event) -> None:
-        """Take a committed event: an agent that says that it needs a login."""
-        state = event.data.get("state")
-        if event.kind != "agent.state" or state != AgentState.NEEDS_LOGIN.value:
-            return
-        agent = event.agent or ""
-        give = self.give(
-            NoticeKind.NEEDS_LOGIN,
-            agent,
-            f"{agent} cannot reach the model: it needs a login, which the operator has "
-            "to give it.",
-            key=f"login:{agent}:{event.data.get('since_at')}",
-        )
-        task = asyncio.create_task(give)
+        """Take a committed event: a login is needed, an MCP server is not up."""
+        agent, data = event.agent or "", event.data
+        if event.kind == SERVER_EVENT:
+            name = visible(str(data.get("name")), limit=100)
+            status = visible(str(data.get("status")), limit=100)
+            text = (
+                f"The MCP server {name!a} of {agent} did not come up for a turn: "
+                f"{status}. The turn went on without its tools."
+            )
+            day = int(event.at // 86400)
+            self._soon(
+                NoticeKind.SERVER_DOWN, agent, text, f"server:{agent}:{name}:{day}"
+            )
+        elif (
+            event.kind == "agent.state"
+            and data.get("state") == AgentState.NEEDS_LOGIN.value
+        ):
+            text = (
+                f"{agent} cannot reach the model: it needs a login, which the operator "
+                "has to give it."
+            )
+            key = f"login:{agent}:{data.get('since_at')}"
+            self._soon(NoticeKind.NEEDS_LOGIN, agent, text, key)
+
+    def _soon(self, kind: NoticeKind, agent: str, text: str, key: str) -> None:
+        task = asyncio.create_task(self.give(kind, agent, text, key=key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
