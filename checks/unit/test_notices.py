@@ -35,7 +35,7 @@ class Room:
 
 @pytest_asyncio.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    kit = await open_kit(tmp_path, MessageLimits(inbox_max=20))
+    kit = await open_kit(tmp_path, MessageLimits(inbox_max=24))
     await kit.agent(MANAGER)
     await kit.agent("alice")
     log = tmp_path / "audit.jsonl"
@@ -96,9 +96,9 @@ async def test_outcomes_are_never_held_back(room: Room) -> None:
 
 
 async def test_a_full_inbox_fails_nothing(room: Room) -> None:
-    for number in range(25):
+    for number in range(29):
         await room.notices.give(NoticeKind.REBUILT, "alice", str(number))
-    assert len(await room.mail()) == 20
+    assert len(await room.mail()) == 24
     assert room.audited().count("not_told") == 5
 
 
