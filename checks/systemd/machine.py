@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ _ENVIRONMENT: Final = {
     "GIT_CONFIG_VALUE_0": "*",
 }
 _CGROUPS: Final = Path("/sys/fs/cgroup")
+_GROUP: Final = "host-hive-"
+_LOOKS: Final = 50
+_LOOK_EVERY_S: Final = 0.02
 _BOOT_S: Final = 120.0
 _STOP_S: Final = 5.0
 _MODULES: Final = {
@@ -233,17 +237,36 @@ def _cgroup_roots() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _cgroup(name: str) -> Iterator["_Enter"]:
-    """Make a group for the host: two in one would share nspawn's own groups."""
-    groups = [root / f"host-{name}" for root in _cgroup_roots()]
+    """Make a group for the host: two in one would share nspawn's own groups.
+
+    What is left in it is killed in the end; and before, what a run left that is gone.
+    """
+    own = f"{_GROUP}{os.getpid()}-{name}"
+    for root in _cgroup_roots():
+        for left in root.glob(f"{_GROUP}*"):
+            if not Path("/proc", left.name.split("-")[2]).exists():
+                _remove(left)
+    groups = [root / own for root in _cgroup_roots()]
     for group in groups:
         group.mkdir(exist_ok=True)
     try:
         yield _Enter(tuple(group / "cgroup.procs" for group in groups))
     finally:
         for group in groups:
-            for place, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(place).rmdir()
+            _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Kill everything in a group, and remove it."""
+    with contextlib.suppress(OSError):
+        (group / "cgroup.kill").write_text("1")
+    for _ in range(_LOOKS):
+        for place, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(place).rmdir()
+        if not group.exists():
+            return
+        time.sleep(_LOOK_EVERY_S)  # no event says that a group has become empty
 
 
 @dataclass(frozen=True)
