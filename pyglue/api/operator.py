@@ -660,8 +660,8 @@ class Event(Params, frozen=True):
 
     Kinds: ``agent.state``, ``agent.changed``, ``agent.server``, ``turn.started``,
     ``turn.ended``, ``turn.event``, ``message.sent``, ``message.taken``,
-    ``approval.created``, ``approval.changed``, ``approval.build``, ``operation.changed``,
-    ``question.asked``, ``question.answered``, ``hive.warning``.
+    ``approval.created``, ``approval.changed``, ``approval.build``,
+    ``operation.changed``, ``question.asked``, ``question.answered``, ``hive.warning``.
     """
 
     seq: int
