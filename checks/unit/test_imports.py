@@ -57,7 +57,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "jsonschema": ("manifest_schema.py",),
     "subprocess": ("process", "git/child.py"),
     "multiprocessing": (),
-    "pty": ("harness",),
+    "pty": ("process",),
     "ctypes": ("sandbox/expose.py", "process/watch.py"),
     "pickle": (),
     "yaml": (),
@@ -72,7 +72,7 @@ _STARTERS: Final = frozenset(
         *("spawnv", "spawnve", "spawnl", "startfile"),
     }
 )
-_MAY_START: Final = ("sandbox/expose.py", "harness/terminal.py")
+_MAY_START: Final = ("sandbox/expose.py", "process/login_shell.py")
 
 SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,14 +7,8 @@ connection: hived that comes back knows nothing of them.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -38,7 +32,7 @@ from pyglue.api.terminal import (
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.link import Link
 from pyglue.jsonrpc import Connection, Handlers
-from pyglue.process import describe_exit, kill_session
+from pyglue.process import PtyShell, describe_exit
 
 TERMINALS_MAX: Final = 8
 _INPUT_MAX: Final = 1 << 20
@@ -118,24 +112,8 @@ class _Terminal:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._typed = bytearray()
-        self._master, inside = pty.openpty()
-        try:
-            self._shell = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pyglue.harness.shell"],
-                stdin=inside,
-                stdout=inside,
-                stderr=inside,
-                close_fds=True,
-                env=dict(environment),
-                cwd=directory,
-                start_new_session=True,
-            )
-        except OSError:
-            os.close(self._master)
-            raise
-        finally:
-            os.close(inside)
-        os.set_blocking(self._master, False)
+        self._shell = PtyShell(environment, directory)
+        self._master = self._shell.master
         self.task = asyncio.create_task(self._run())
 
     def type(self, data: bytes) -> None:
@@ -148,14 +126,12 @@ class _Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Tell the programs of the window's size."""
-        size = struct.pack("HHHH", rows, columns, 0, 0)
         with contextlib.suppress(OSError):
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+            self._shell.resize(columns, rows)
 
     def stop(self) -> None:
         """End the shell and all of its session."""
-        if self._shell.returncode is None:
-            kill_session(self._shell.pid)
+        self._shell.kill()
 
     def _write(self) -> None:
         try:

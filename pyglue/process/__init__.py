@@ -1,8 +1,8 @@
 """Start other programs: the one place on the host that does.
 
 ``run`` (asyncio) and ``run_sync`` (threads) run a program to its end; ``Child`` keeps
-a long-lived one. Always an argument list, never a shell; a clean environment that the
-caller names; a session of its own, killed as a whole on timeout, on cancellation, when
+a long-lived one, ``PtyShell`` a terminal's. Always an argument list, never a shell; a
+clean environment that the caller names; a session of its own, killed as a whole on timeout, on cancellation, when
 it says too much, and after it has ended. What fails is a ``HiveError``:
 ``missing_program``, ``timeout``, ``too_large``, ``unavailable``; an exit code other
 than 0 is an answer, not an error. Used by nix, sandbox, host, harness and cli.
@@ -15,17 +15,17 @@ from pyglue.process.child import Child
 from pyglue.process.limits import Rlimits, RunAs, find_program
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
-from pyglue.process.session import kill_session
+from pyglue.process.pty import PtyShell
 
 __all__ = [
     "Child",
     "Completed",
     "LogFile",
+    "PtyShell",
     "Rlimits",
     "RunAs",
     "describe_exit",
     "find_program",
-    "kill_session",
     "run",
     "run_sync",
 ]

@@ -1,6 +1,6 @@
 """The first program in a terminal: takes the PTY as its own and becomes a shell.
 
-``terminal`` starts this with the PTY as its standard streams and in a session of its
+``PtyShell`` starts this with the PTY as its standard streams and in a session of its
 own. A process of its own, because taking a controlling terminal between fork and exec
 is nothing to do in a program with threads.
 """
