@@ -5,7 +5,8 @@ a long-lived one, ``PtyShell`` a terminal's. Always an argument list, never a sh
 clean environment that the caller names; a session of its own, killed as a whole on
 timeout, on cancellation, when it says too much, and after it has ended. What fails is
 a ``HiveError``: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``; an
-exit code other than 0 is an answer, not an error. Used by nix, sandbox, host, harness and cli.
+exit code other than 0 is an answer, not an error. Used by nix, sandbox, host, harness
+and cli.
 
 A process that makes a session of its own leaves the group; only a pid namespace (see
 ``pyglue.sandbox``) holds those.
