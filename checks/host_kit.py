@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyglue.api.common import AgentState
+from pyglue.api.common import AgentState, Role
 from pyglue.api.operator import Event
 from pyglue.config import HiveConfig, MessageLimits
 from pyglue.host.audit import Audit
@@ -19,7 +19,8 @@ from pyglue.host.registry import Agent, Registry
 from pyglue.host.terminals import Terminals
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents
-from pyglue.store.database import Store, open_store
+from pyglue.store.agents import AgentRow
+from pyglue.store.database import Store, Tx, open_store
 
 MANIFEST: dict[str, Any] = {
     "allowedRecipients": None,
@@ -62,11 +63,12 @@ class Kit:
 
     async def agent(self, name: str, **manifest: Any) -> Agent:
         """Make an agent that runs under the default manifest and these changes."""
-        agent = self.registry.add(name)
+        role = self.registry.role(name)
+        row = await self.store.write(lambda tx: stored(tx, name, role))
+        agent = self.registry.take(row)
         agent.record = PinnedRecord({**MANIFEST, **manifest}, None)
         agent.applied = agent.record
         agent.state = AgentState.IDLE
-        await self.store.write(lambda tx: agents.create(tx, name, agent.role))
         return agent
 
     async def holder(self, agent: Agent) -> Holder:
@@ -117,6 +119,14 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
         history=history,
         events=events,
     )
+
+
+def stored(tx: Tx, name: str, role: Role) -> AgentRow:
+    """Return the row of an agent, made if it is new."""
+    agents.create(tx, name, role)
+    row = agents.find(tx, name)
+    assert row is not None
+    return row
 
 
 async def settled(count: int = 20) -> None:

@@ -13,15 +13,17 @@ import msgspec
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.operator import CheckState, OperationState
+from pyglue.api.operator import CheckState
 from pyglue.api.telemetry import MetricsTokenParams
-from pyglue.cli import control
+from pyglue.cli import control, life
 from pyglue.cli.answer import Answer
-from pyglue.cli.show import approval_text, table
+from pyglue.cli.show import KINDS, approval_text, table
+from pyglue.cli.waiting import WAIT_S, ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
 
-_WAIT_S: Final = 180.0
+_CALL_S: Final = 930.0
+"""An evaluation may take long; hived's own limits come earlier."""
 _TEXT_MAX: Final = 2000
 
 
@@ -41,7 +43,7 @@ def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: what hived refused with, or that it does not answer.
     """
-    client = SyncClient(socket, client="hive", timeout=_WAIT_S + 10)
+    client = SyncClient(socket, client="hive", timeout=max(WAIT_S + 10, _CALL_S))
     answer = command.call(client, arguments)
     client.close()
     if arguments.json:
@@ -148,12 +150,15 @@ def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 
 def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     result = client.call(api.APPROVALS, api.ApprovalsParams())
-    rows: list[Sequence[str]] = [("ID", "AGENT", "STATE", "COMMIT", "WIDENS", "")]
+    rows: list[Sequence[str]] = [
+        ("ID", "AGENT", "KIND", "STATE", "COMMIT", "WIDENS", "")
+    ]
     for row in result.approvals:
         rows.append(
             (
                 str(row.id),
                 row.agent,
+                KINDS[row.kind],
                 row.state.value,
                 row.commit[:12],
                 str(len(row.widens)),
@@ -173,20 +178,7 @@ def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
         id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
     )
     number = client.call(api.APPROVE, params).operation
-    return _operation(client, number, wait=not arguments.no_wait)
-
-
-def _operation(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
-    if wait and sys.stderr.isatty():
-        sys.stderr.write(f"Operation {number} runs …\n")
-    seconds = _WAIT_S if wait else 0.0
-    params = api.OperationParams(id=number, wait_seconds=seconds)
-    result = client.call(api.OPERATION, params)
-    text = f"Operation {number} ({result.kind.value} {result.agent}): "
-    text += f"{result.state.value}"
-    if result.error is not None:
-        text += f". {visible(result.error, limit=_TEXT_MAX)}"
-    return Answer(result, text, int(result.state is OperationState.FAILED))
+    return ended(client, number, wait=not arguments.no_wait)
 
 
 def _deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
@@ -225,17 +217,17 @@ def _spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 def _start(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = AgentParams(agent=arguments.agent)
-    return _operation(client, client.call(START, params).operation)
+    return ended(client, client.call(START, params).operation)
 
 
 def _stop(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = AgentParams(agent=arguments.agent)
-    return _operation(client, client.call(STOP, params).operation)
+    return ended(client, client.call(STOP, params).operation)
 
 
 def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = AgentParams(agent=arguments.agent)
-    return _operation(client, client.call(RESTART, params).operation)
+    return ended(client, client.call(RESTART, params).operation)
 
 
 def _doctor(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
@@ -281,6 +273,32 @@ COMMANDS: Final = (
         "show or choose an agent's model",
         control.model_arguments,
         control.model,
+    ),
+    Command("drafts", "list the drafts of agents", _nothing, life.drafts),
+    Command("draft", "begin an agent in two steps", _spawn_arguments, life.draft),
+    Command("discard", "discard a draft", life.certain_arguments, life.discard),
+    Command("kept", "list what is kept of destroyed agents", _nothing, life.kept),
+    Command(
+        "destroy",
+        "remove an agent; its state is kept",
+        life.certain_arguments,
+        life.destroy,
+    ),
+    Command("restore", "propose a destroyed agent again", _agent, life.restore),
+    Command(
+        "purge", "remove what is kept, for good", life.certain_arguments, life.purge
+    ),
+    Command(
+        "rollback",
+        "deploy again what an earlier approval deployed",
+        life.rollback_arguments,
+        life.rollback,
+    ),
+    Command(
+        "rebuild",
+        "build what is deployed again, unchanged",
+        control.one_or_all,
+        life.rebuild,
     ),
     Command("doctor", "look for what is wrong", _nothing, _doctor),
 )

@@ -3,10 +3,18 @@
 from collections.abc import Sequence
 
 from pyglue.api.diff import FileDiff
-from pyglue.api.operator import ApprovalDetail, DiffBase
+from pyglue.api.operator import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.cli.show_system import system_lines
 from pyglue.display import visible
 
+KINDS = {
+    ApprovalKind.SPAWN: "spawn",
+    ApprovalKind.CHANGE: "change",
+    ApprovalKind.RESTORE: "restore",
+    ApprovalKind.ROLLBACK: "roll back",
+    ApprovalKind.REBUILD: "rebuild",
+}
+"""What approving does, in words."""
 _WHOLE = 2**31
 """Nothing that is judged is cut."""
 
@@ -25,7 +33,7 @@ def approval_text(detail: ApprovalDetail) -> str:
     """Return all that is judged about a proposal, and the command that approves it."""
     row = detail.approval
     lines = [
-        f"Approval {row.id}: {row.kind.value} of {row.agent}, {row.state.value}",
+        f"Approval {row.id}: {KINDS[row.kind]} of {row.agent}, {row.state.value}",
         f"commit    {row.commit}",
         f"manifest  {row.manifest_sha256}",
         f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",

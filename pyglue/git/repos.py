@@ -70,8 +70,19 @@ class AppliedRepo:
         return cls(path)
 
     @staticmethod
+    def put_aside(path: Path) -> Path:
+        """Move a repository, if it is there, to where it can be removed in pieces."""
+        aside = path.parent / f".new-gone-{path.name}"
+        if path.exists():
+            if aside.exists():
+                shutil.rmtree(aside)
+            path.rename(aside)
+            sync_directory(path.parent)
+        return aside
+
+    @staticmethod
     def sweep(parent: Path) -> None:
-        """Remove what a crash in ``create`` left in ``parent``; at start only."""
+        """Remove what a crash left half made or half removed; at start only."""
         for left in parent.glob(".new-*"):
             shutil.rmtree(left)
 

@@ -15,7 +15,6 @@ import msgspec
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operator import (
     ApprovalDetail,
-    ApprovalKind,
     ApprovalState,
     ApproveParams,
     DenyParams,
@@ -23,7 +22,6 @@ from pyglue.api.operator import (
     DiffSet,
     Event,
     Operation,
-    OperationKind,
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -31,13 +29,14 @@ from pyglue.git.diff import diff
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.audit import Audit
-from pyglue.host.broker import Broker
+from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.operations import Operations
 from pyglue.host.registry import Registry
+from pyglue.host.rendering import OPERATIONS
 from pyglue.host.rooms import Rooms
 from pyglue.names import MANAGER
+from pyglue.store import agents, drafts, kept, systems
 from pyglue.store import approvals as rows
-from pyglue.store import systems
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
 
@@ -64,7 +63,7 @@ class Approvals:
         *,
         store: Store,
         registry: Registry,
-        broker: Broker,
+        notices: Notices,
         operations: Operations,
         rooms: Rooms,
         audit: Audit,
@@ -72,11 +71,12 @@ class Approvals:
     ) -> None:
         self._store = store
         self._registry = registry
-        self._broker = broker
+        self._notices = notices
         self._operations = operations
         self._rooms = rooms
         self._audit = audit
         self._config = config
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def approve(self, params: ApproveParams, by: str) -> Operation:
         """Approve what was seen and queue its deploy.
@@ -96,10 +96,7 @@ class Approvals:
                     "again.",
                     details={"commit": row.commit, "manifest": row.manifest_sha256},
                 )
-            kind = {
-                ApprovalKind.SPAWN: OperationKind.SPAWN,
-                ApprovalKind.CHANGE: OperationKind.DEPLOY,
-            }[row.kind]
+            kind = OPERATIONS[row.kind]
             rows.decide(tx, row.id, ApprovalState.APPROVED, by=by, reason=None)
             operation = self._operations.insert(
                 tx, kind, row.agent, by=by, approval=row.id
@@ -143,7 +140,17 @@ class Approvals:
             and event.data.get("state") == ApprovalState.SUPERSEDED.value
         ):
             data = {k: event.data[k] for k in ("approval", "commit", "manifest")}
+            reason = event.data.get("reason")
+            if reason is not None:
+                data["reason"] = reason
+                task = asyncio.create_task(self._superseded(data["approval"], reason))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
             self._audit.record("system", "superseded", event.agent, data)
+
+    async def _superseded(self, number: int, reason: str) -> None:
+        row = await self._store.read(lambda reader: rows.get(reader, number))
+        await self._tell(row, "system", ApprovalState.SUPERSEDED, reason)
 
     async def expire(self) -> None:
         """Close what has waited too long; called now and then."""
@@ -156,24 +163,34 @@ class Approvals:
     async def _close(
         self, number: int, state: ApprovalState, by: str, reason: str
     ) -> None:
-        def close(tx: Tx) -> ApprovalRow:
+        def close(tx: Tx) -> tuple[ApprovalRow, bool]:
             row = _pending(tx, number)
             rows.decide(tx, number, state, by=by, reason=reason)
-            return row
+            came_to_be = (agents.find, drafts.get, kept.get)
+            return row, not any(find(tx, row.agent) for find in came_to_be)
 
-        row = await self._store.write(close)
+        row, only_proposed = await self._store.write(close)
         self._audited(row, by, state.value)
         repo = self._repo(row.agent)
         await asyncio.to_thread(
             repo.tag, _CLOSING[state], row.id, row.commit, reason.encode()
         )
-        if self._registry.find(row.agent) is None:
+        if only_proposed:
             await asyncio.to_thread(self._rooms.forget_proposed, row.agent)
-        if row.proposed_by == MANAGER and by != MANAGER:
-            await self._broker.notify(
-                MANAGER,
-                f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
-            )
+        await self._tell(row, by, state, reason)
+
+    async def _tell(
+        self, row: ApprovalRow, by: str, state: ApprovalState, reason: str
+    ) -> None:
+        await self._notices.give(
+            NoticeKind.APPROVAL_RESOLVED,
+            row.agent,
+            f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
+            by=by,
+            key=f"approval:{row.id}:{state.value}",
+            mail=row.proposed_by == MANAGER and by != MANAGER,
+            audit=False,
+        )
 
     async def detail(self, number: int) -> ApprovalDetail:
         """Return all that the operator judges.
@@ -182,6 +199,7 @@ class Approvals:
             HiveError: ``not_found``.
         """
         row, bases = await self._store.read(lambda reader: _with_bases(reader, number))
+        bases = await asyncio.to_thread(self._held, row, bases)
         diffs = await asyncio.to_thread(self._diffs, row, bases)
         system = await self._store.read(lambda reader: systems.get(reader, number))
         return ApprovalDetail(
@@ -197,9 +215,24 @@ class Approvals:
             system=None if system is None else system.detail(),
         )
 
+    def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
+        """Leave out what an agent had that was called so before, and was purged."""
+        repo = self._repo(row.agent)
+
+        def held(commit: str | None) -> str | None:
+            return commit if commit is not None and _holds(repo, commit) else None
+
+        running = held(bases.running)
+        return _Bases(
+            running=running,
+            approved=held(bases.approved),
+            previous=held(bases.previous),
+            before=None if running is None else bases.before,
+        )
+
     def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
         repo = self._repo(row.agent)
-        if not repo.path.is_dir():  # a denied spawn: its repository is gone
+        if not _holds(repo, row.commit):  # a denied spawn, or it was purged
             return ()
         wanted = (
             (DiffBase.RUNNING, bases.running),
@@ -230,6 +263,16 @@ def _pending(tx: Tx, number: int) -> ApprovalRow:
             details={"state": row.state.value},
         )
     return row
+
+
+def _holds(repo: AppliedRepo, commit: str) -> bool:
+    if not repo.path.is_dir():
+        return False
+    try:
+        repo.commit(commit)
+    except HiveError:
+        return False
+    return True
 
 
 def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:

@@ -26,9 +26,13 @@ from pyglue.host.controls import Controls
 from pyglue.host.declared import Declared
 from pyglue.host.deploy import Deploy
 from pyglue.host.doctor import Doctor
+from pyglue.host.drafts import Discarding, Drafting, Drafts
+from pyglue.host.ending import Destroying, Ending, Purging
 from pyglue.host.events import EventBus
 from pyglue.host.history import History
 from pyglue.host.journal import Journal
+from pyglue.host.kept import Kept
+from pyglue.host.life import Life
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.manager_api import ManagerApi
 from pyglue.host.notices import Notices
@@ -37,9 +41,12 @@ from pyglue.host.operator_api import Services, operator_session
 from pyglue.host.ports import Ports
 from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
+from pyglue.host.rebuild import RebuildingAll
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.reminders import Reminders
+from pyglue.host.rendering import Rendering
+from pyglue.host.repeats import Repeats
 from pyglue.host.rooms import Rooms
 from pyglue.host.running import Running
 from pyglue.host.sessions import Sessions
@@ -117,8 +124,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     registry = Registry(store)
     await registry.load()
     await store.write(messages.release_all)
-    for agent in registry.all():
-        await asyncio.to_thread(rooms.tidy, agent.name)
+    await asyncio.to_thread(rooms.tidy_all)
     broker = Broker(store, registry, config.messages)
     relay = RelayHub(store, registry, config, server_name=f"hived {__version__}")
     await relay.open()
@@ -162,20 +168,42 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     operations = Operations(store)
     systems = await asyncio.to_thread(Systems.of, config, store)
-    proposals = Proposals(
-        systems=systems,
+    rendering = Rendering(
         store=store,
         registry=registry,
         evaluator=evaluator,
-        rooms=rooms,
+        operations=operations,
         audit=audit,
+        config=config,
+        systems=systems,
+    )
+    proposals = Proposals(
+        store=store,
+        registry=registry,
+        rendering=rendering,
+        rooms=rooms,
         config=config,
         templates=share() / "agents",
     )
+    repeats = Repeats(
+        store=store,
+        registry=registry,
+        proposals=proposals,
+        rendering=rendering,
+        config=config,
+        systems=systems,
+    )
+    rebuilding = RebuildingAll(
+        store=store, registry=registry, operations=operations, repeats=repeats
+    )
+    drafts = Drafts(store, registry, operations, layout)
+    await drafts.load()
+    ending = Ending(store, registry, operations)
+    await ending.load()
     approvals = Approvals(
         store=store,
         registry=registry,
-        broker=broker,
+        notices=notices,
         operations=operations,
         rooms=rooms,
         audit=audit,
@@ -201,6 +229,13 @@ async def open_hive(config: HiveConfig) -> Hive:
         proposals=proposals,
         approvals=approvals,
         operations=operations,
+        life=Life(
+            drafts=drafts,
+            kept=Kept(store, rooms),
+            ending=ending,
+            repeats=repeats,
+            rebuilding=rebuilding,
+        ),
         sessions=sessions,
         controls=controls,
         budgets=budgets,
@@ -242,7 +277,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         systems=systems,
         store=store,
         registry=registry,
-        broker=broker,
+        notices=notices,
         lifecycle=lifecycle,
         rooms=rooms,
         audit=audit,
@@ -259,9 +294,47 @@ async def open_hive(config: HiveConfig) -> Hive:
         {
             OperationKind.SPAWN: deploy,
             OperationKind.DEPLOY: deploy,
+            OperationKind.RESTORE: deploy,
+            OperationKind.ROLLBACK: deploy,
+            OperationKind.REBUILD: deploy,
+            OperationKind.REBUILD_ALL: rebuilding,
             OperationKind.START: running,
             OperationKind.STOP: running,
             OperationKind.RESTART: running,
+            OperationKind.DRAFT: Drafting(
+                store=store,
+                registry=registry,
+                proposals=proposals,
+                rooms=rooms,
+                notices=notices,
+                layout=layout,
+                templates=share() / "agents",
+            ),
+            OperationKind.DISCARD: Discarding(
+                store=store,
+                registry=registry,
+                proposals=proposals,
+                rooms=rooms,
+                audit=audit,
+            ),
+            OperationKind.DESTROY: Destroying(
+                store=store,
+                registry=registry,
+                lifecycle=lifecycle,
+                upkeep=upkeep,
+                backend=backend,
+                rooms=rooms,
+                questions=questions,
+                notices=notices,
+                systems=systems,
+            ),
+            OperationKind.PURGE: Purging(
+                store=store,
+                registry=registry,
+                proposals=proposals,
+                rooms=rooms,
+                audit=audit,
+            ),
         }
     )
     declared = Declared(
@@ -329,6 +402,8 @@ def _agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Se
                 approvals=services.approvals,
                 operations=services.operations,
                 journal=services.journal,
+                drafts=services.life.drafts,
+                repeats=services.life.repeats,
             ).add_to(handlers)
         result = HelloResult(
             protocol=PROTOCOL,

@@ -1,7 +1,8 @@
 """Making an approved commit run, or bringing back what ran before.
 
-Two machines share these steps: a spawn makes the agent's rooms first. Every step
-may be repeated. Building comes first and touches nothing that runs. The harness's
+Spawn, deploy, restore, rollback and rebuild share these steps: what is new gets its
+row and rooms first, a draft and a destroyed agent keep theirs. Every step may be
+repeated. Building comes first and touches nothing that runs. The harness's
 hello with the new manifest hash, from inside the system that was built, is the proof;
 only then does ``main`` move. A failure goes through ``revert`` (the previous record
 runs again) to ``fail`` (tag, status, mail), whatever went wrong.
@@ -9,42 +10,69 @@ runs again) to ``fail`` (tag, status, mail), whatever went wrong.
 
 import asyncio
 import logging
+from typing import ClassVar, Final
 
-from pyglue.api.operator import ApprovalState, Operation
+from pyglue.api.operator import ApprovalKind, ApprovalState, Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
-from pyglue.host.broker import Broker
 from pyglue.host.buildlog import BuildLog
+from pyglue.host.ending import get_kept
 from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.rooms import Rooms
 from pyglue.host.systems import Systems
 from pyglue.manifest import PinnedRecord, decode
-from pyglue.names import MANAGER, SYSTEM
+from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows
+from pyglue.store import drafts, kept
+from pyglue.store.agents import AgentRow
 from pyglue.store.approvals import ApprovalRow
-from pyglue.store.database import Store, Tx
+from pyglue.store.database import Reader, Store, Tx
 
 _log = logging.getLogger(__name__)
 _REASON_MAX = 4000
+_NOTICES: Final = {
+    ApprovalKind.SPAWN: NoticeKind.SPAWNED,
+    ApprovalKind.CHANGE: NoticeKind.APPROVAL_RESOLVED,
+    ApprovalKind.RESTORE: NoticeKind.SPAWNED,
+    ApprovalKind.ROLLBACK: NoticeKind.ROLLED_BACK,
+    ApprovalKind.REBUILD: NoticeKind.REBUILT,
+}
+_MORE: Final = {
+    ApprovalKind.RESTORE: " {name} is back with what was kept of it.",
+    ApprovalKind.ROLLBACK: " It was rolled back: main is a new commit of the host's. "
+    "Fetch main from /applied/{name}.git, and base your next commit on it.",
+    ApprovalKind.REBUILD: " It was rebuilt from what was deployed before.",
+}
 
 
 class Deploy:
-    """The machine of spawn and deploy operations."""
+    """The machine of every operation that an approval queues."""
 
     first = "tag"
+    steps: ClassVar[tuple[str, ...]] = (
+        "tag",
+        "build",
+        "prepare",
+        "drain",
+        "apply",
+        "finish",
+        "revert",
+        "fail",
+    )
 
     def __init__(
         self,
         *,
         store: Store,
         registry: Registry,
-        broker: Broker,
+        notices: Notices,
         lifecycle: Lifecycle,
         rooms: Rooms,
         audit: Audit,
@@ -56,7 +84,7 @@ class Deploy:
         self._systems = systems
         self._store = store
         self._registry = registry
-        self._broker = broker
+        self._notices = notices
         self._lifecycle = lifecycle
         self._rooms = rooms
         self._audit = audit
@@ -67,6 +95,7 @@ class Deploy:
         approval = await self._approval(operation)
         match step:
             case "tag":
+                await self._store.read(lambda reader: self._check(reader, approval))
                 await asyncio.to_thread(self._tag_begin, approval)
                 await self._progress(approval, ApprovalState.BUILDING)
                 return "build"
@@ -74,8 +103,8 @@ class Deploy:
                 await self._build(approval)
                 return "prepare"
             case "prepare":
-                await self._store.write(lambda tx: self._create(tx, approval.agent))
-                self._registry.add(approval.agent)
+                row = await self._store.write(lambda tx: self._create(tx, approval))
+                self._registry.take(row)
                 await asyncio.to_thread(self._rooms.make, approval.agent)
                 return "drain"
             case "drain":
@@ -139,8 +168,40 @@ class Deploy:
         repo.tag(TagKind.APPROVED, approval.id, approval.commit)
         repo.tag(TagKind.BUILDING, approval.id, approval.commit)
 
-    def _create(self, tx: Tx, name: str) -> None:
-        agent_rows.create(tx, name, self._registry.role(name))
+    def _check(self, reader: Reader, approval: ApprovalRow) -> None:
+        """Refuse what was queued behind the end of what it is about.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict``.
+        """
+        name = approval.agent
+        if agent_rows.find(reader, name) is not None:
+            return  # also when a crash came after ``prepare``
+        match approval.kind:
+            case ApprovalKind.SPAWN:
+                gone = approval.main is not None and drafts.get(reader, name) is None
+                if gone or kept.get(reader, name) is not None:
+                    raise HiveError(
+                        ErrorCode.CONFLICT,
+                        f"What was approved for {name} is gone: it was discarded or "
+                        "destroyed meanwhile.",
+                    )
+            case ApprovalKind.RESTORE:
+                get_kept(reader, name)
+            case _:
+                self._registry.get(name)
+
+    def _create(self, tx: Tx, approval: ApprovalRow) -> AgentRow:
+        """One transaction: what was a draft, or kept, is an agent from now on."""
+        name = approval.agent
+        role = self._registry.role(name)
+        kept.bring_back(tx, name, role.value)
+        drafts.remove(tx, name)
+        agent_rows.create(tx, name, role)
+        row = agent_rows.find(tx, name)
+        if row is None:
+            raise HiveError(ErrorCode.INTERNAL, f"{name} was not stored.")
+        return row
 
     async def _finish(self, approval: ApprovalRow) -> None:
         repo = self._repo(approval.agent)
@@ -151,9 +212,11 @@ class Deploy:
 
         def deployed(tx: Tx) -> None:
             rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
-            for waiting in rows.pending(tx, approval.agent):  # main has moved
-                state = ApprovalState.SUPERSEDED
-                rows.decide(tx, waiting.id, state, by=SYSTEM, reason=None)
+            if approval.commit != approval.main:
+                why = f"main has moved with approval {approval.id}; propose it again."
+                rows.supersede_all(tx, approval.agent, why)
+            if approval.kind is ApprovalKind.RESTORE:
+                agent_rows.set_wanted(tx, approval.agent, True)
             agent_rows.set_deployed(
                 tx,
                 approval.agent,
@@ -165,14 +228,18 @@ class Deploy:
         await self._store.write(deployed)
         agent.approval, agent.commit = approval.id, approval.commit
         agent.record, agent.problem = record, None
+        agent.wanted = agent.wanted or approval.kind is ApprovalKind.RESTORE
         if not agent.wanted:  # it was stopped by hand and stays so
             await self._lifecycle.stop(agent)
         await self._show(repo, approval, record)
         self._audited(approval, "deployed")
         await self._tell(
             approval,
+            _NOTICES[approval.kind],
+            ApprovalState.DEPLOYED,
             f"Approval {approval.id} for {approval.agent} is deployed: commit "
-            f"{approval.commit} runs under manifest {approval.manifest_sha256}.",
+            f"{approval.commit} runs under manifest {approval.manifest_sha256}."
+            + _MORE.get(approval.kind, "").format(name=approval.agent),
         )
 
     async def _show(
@@ -216,19 +283,12 @@ class Deploy:
             await self._lifecycle.stop(agent)
         elif agent.wanted:
             await self._lifecycle.restart(agent, agent.record)
+        else:
+            await self._lifecycle.stop(agent)
 
     async def _fail(self, approval: ApprovalRow, reason: str) -> None:
         reason = reason[:_REASON_MAX]
-        repo = self._repo(approval.agent)
-        tags = await asyncio.to_thread(repo.tags)
-        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
-            await asyncio.to_thread(
-                repo.tag,
-                TagKind.FAILED,
-                approval.id,
-                approval.commit,
-                reason.encode("utf-8", "replace"),
-            )
+        await asyncio.to_thread(self._tag_failed, approval, reason)
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self._registry.find(approval.agent)
         if agent is not None:
@@ -236,9 +296,21 @@ class Deploy:
         self._audited(approval, "failed")
         await self._tell(
             approval,
+            NoticeKind.APPROVAL_RESOLVED,
+            ApprovalState.FAILED,
             f"Approval {approval.id} for {approval.agent} failed; nothing of it stays "
             f"in force. Reason: {reason}",
+            reason,
         )
+
+    def _tag_failed(self, approval: ApprovalRow, reason: str) -> None:
+        repo = self._repo(approval.agent)
+        if not repo.path.is_dir():  # it was purged or discarded meanwhile
+            return
+        tags = repo.tags()
+        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
+            message = reason.encode("utf-8", "replace")
+            repo.tag(TagKind.FAILED, approval.id, approval.commit, message)
 
     async def _progress(
         self, approval: ApprovalRow, state: ApprovalState, reason: str | None = None
@@ -252,6 +324,21 @@ class Deploy:
         data["manifest"] = approval.manifest_sha256
         self._audit.record("system", what, approval.agent, data)
 
-    async def _tell(self, approval: ApprovalRow, text: str) -> None:
-        if approval.proposed_by == MANAGER or approval.agent != MANAGER:
-            await self._broker.notify(MANAGER, text)
+    async def _tell(
+        self,
+        approval: ApprovalRow,
+        kind: NoticeKind,
+        state: ApprovalState,
+        text: str,
+        reason: str | None = None,
+    ) -> None:
+        data = {"approval": approval.id, "state": state.value, "reason": reason}
+        await self._notices.give(
+            kind,
+            approval.agent,
+            text,
+            key=f"approval:{approval.id}:{state.value}",
+            data=data,
+            mail=approval.proposed_by == MANAGER or approval.agent != MANAGER,
+            audit=False,
+        )

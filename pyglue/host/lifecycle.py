@@ -29,6 +29,7 @@ from pyglue.store.database import Store
 
 TAIL: Final = 20
 """Lines of a log that go with a failure."""
+_DEPLOYED: Final = "A new manifest is about to be deployed."
 _log = logging.getLogger(__name__)
 
 
@@ -85,6 +86,13 @@ class Lifecycle:
             mode=0o660,
             gid=None if ids is None else ids.agent,
         )
+
+    def forget(self, agent: Agent) -> None:
+        """Take the sockets of a stopped agent away; again is no error."""
+        server = self._servers.pop(agent.name, None)
+        if server is not None:
+            server.close()
+        self._relay.remove(agent.name)
 
     def close_sockets(self) -> None:
         """Stop listening for every agent."""
@@ -232,13 +240,13 @@ class Lifecycle:
         await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
         self.drop_harness(agent)
 
-    async def drain(self, agent: Agent) -> None:
+    async def drain(self, agent: Agent, reason: str = _DEPLOYED) -> None:
         """Wait for a running turn to end, then cancel it; its mail goes back."""
         connection = agent.harness
         if connection is None or agent.turn is None:
             return
         limit = self._config.timeouts.drain_s
-        params = CancelTurnParams(reason="A new manifest is about to be deployed.")
+        params = CancelTurnParams(reason=reason)
         try:
             async with asyncio.timeout(limit):
                 await self._broker.turn_over(agent)

@@ -7,7 +7,9 @@ from pyglue.api.common import Done, NoParams, OperationRef
 from pyglue.api.manager import (
     AGENT_LOGS,
     LIST_AGENTS,
+    REBUILD,
     REQUEST_SPAWN,
+    REQUEST_SPAWN_DRAFT,
     RESTART,
     START,
     STOP,
@@ -18,6 +20,7 @@ from pyglue.api.manager import (
     AgentInfo,
     AgentParams,
     AgentsResult,
+    DraftResult,
     ProposalResult,
     SpawnParams,
     SubmitBeginParams,
@@ -29,10 +32,12 @@ from pyglue.api.manager import (
 from pyglue.api.operator import OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals
+from pyglue.host.drafts import Drafts
 from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
+from pyglue.host.repeats import Repeats
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
 from pyglue.store import approvals as approval_rows
@@ -52,6 +57,8 @@ class ManagerApi:
         approvals: Approvals,
         operations: Operations,
         journal: Journal,
+        drafts: Drafts,
+        repeats: Repeats,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -59,6 +66,8 @@ class ManagerApi:
         self._approvals = approvals
         self._operations = operations
         self._journal = journal
+        self._drafts = drafts
+        self._repeats = repeats
         self._uploads: set[str] = set()
         connection.on_close(self._gone)
 
@@ -66,6 +75,7 @@ class ManagerApi:
         """Answer the manager's calls too."""
         handlers.on(LIST_AGENTS, self._list)
         handlers.on(REQUEST_SPAWN, self._spawn)
+        handlers.on(REQUEST_SPAWN_DRAFT, self._draft)
         handlers.on(SUBMIT_BEGIN, self._begin)
         handlers.on(SUBMIT_CHUNK, self._chunk)
         handlers.on(SUBMIT_COMMIT, self._commit)
@@ -73,6 +83,7 @@ class ManagerApi:
         handlers.on(START, self._start)
         handlers.on(STOP, self._stop)
         handlers.on(RESTART, self._restart)
+        handlers.on(REBUILD, self._rebuild)
         handlers.on(AGENT_LOGS, self._journal.for_model)
 
     async def _list(self, _params: NoParams) -> AgentsResult:
@@ -97,8 +108,11 @@ class ManagerApi:
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
         return await self._proposals.spawn(params.name, params.description, MANAGER)
 
+    async def _draft(self, params: SpawnParams) -> DraftResult:
+        return await self._drafts.make(params.name, params.description, MANAGER)
+
     async def _begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
-        begun = self._proposals.begin(params.agent, params.commit, params.description)
+        begun = await self._proposals.begin(params)
         self._uploads.add(begun.upload)
         return begun
 
@@ -131,15 +145,23 @@ class ManagerApi:
     async def _restart(self, params: AgentParams) -> OperationRef:
         return await self._request(OperationKind.RESTART, params.agent)
 
+    async def _rebuild(self, params: AgentParams) -> OperationRef:
+        name = self._other(params.agent)
+        operation = await self._repeats.rebuild(name, MANAGER)
+        return OperationRef(operation=operation.id)
+
     async def _request(self, kind: OperationKind, name: str) -> OperationRef:
+        operation = await self._operations.request(kind, self._other(name), by=MANAGER)
+        return OperationRef(operation=operation.id)
+
+    def _other(self, name: str) -> str:
         agent = self._registry.get(name)
         if agent.name == MANAGER:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                "The manager cannot start or stop itself; ask the operator.",
+                "The manager cannot start, stop or rebuild itself; ask the operator.",
             )
-        operation = await self._operations.request(kind, agent.name, by=MANAGER)
-        return OperationRef(operation=operation.id)
+        return agent.name
 
     def _gone(self) -> None:
         for upload in self._uploads:

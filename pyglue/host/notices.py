@@ -92,9 +92,11 @@ class Notices:
         key: str | None = None,
         data: Mapping[str, Any] | None = None,
         mail: bool = True,
+        audit: bool = True,
     ) -> bool:
         """Tell that ``kind`` happened to ``agent``; false if ``key`` was told before.
 
+        ``audit`` False is for what the audit log has already, under its own name.
         ``text`` is the message; hostile parts of it were made visible. ``data`` is for
         the audit log. ``mail`` False leaves the manager out, who caused it or is told
         otherwise.
@@ -103,7 +105,8 @@ class Notices:
             if key in self._keys:
                 return False
             self._remember(key)
-        self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
+        if audit:
+            self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
         said = {"what": kind.value, "text": text, **_key(key)}
         self._store.post(partial(_emit, agent=agent, data=said))
         mailed = mail and self._may_mail(kind, agent)

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pyglue.api.operator import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
@@ -26,6 +26,8 @@ class Machine(Protocol):
     """One kind of operation."""
 
     first: str
+    steps: ClassVar[tuple[str, ...]]
+    """Every step that there is; the tests kill hived in each."""
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do ``step``; return the next one, or None when all is done."""

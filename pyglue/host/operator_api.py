@@ -33,10 +33,12 @@ from pyglue.api.control import (
 )
 from pyglue.api.journal import JournalPage, JournalParams
 from pyglue.api.manager import (
+    REBUILD,
     RESTART,
     START,
     STOP,
     AgentParams,
+    DraftResult,
     ProposalResult,
     SpawnParams,
 )
@@ -67,6 +69,7 @@ from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
 from pyglue.host.history import History
 from pyglue.host.journal import Journal
+from pyglue.host.life import Life
 from pyglue.host.operations import Operations
 from pyglue.host.ports import Ports
 from pyglue.host.proposals import Proposals
@@ -111,6 +114,7 @@ class Services:
     history: History
     telemetry: Telemetry
     ports: Ports | None
+    life: Life
 
 
 class OperatorApi:
@@ -160,6 +164,8 @@ class OperatorApi:
         handlers.on(api.STATS, self._s.telemetry.read)
         handlers.on(api.HISTORY, self._s.history.read)
         handlers.on(api.METRICS, views.metrics)
+        handlers.on(api.DRAFTS, self._s.life.drafts.all)
+        handlers.on(api.KEPT, self._s.life.kept.all)
         handlers.on(api.JOURNAL, self._s.journal.read)
         handlers.on(api.JOURNAL_FOLLOW, self._journal_follow)
 
@@ -168,6 +174,7 @@ class OperatorApi:
         handlers.on(START, self._start)
         handlers.on(STOP, self._stop)
         handlers.on(RESTART, self._restart)
+        self._living(handlers)
         handlers.on(api.APPROVE, self._approve)
         handlers.on(api.DENY, self._deny)
         handlers.on(api.OPERATOR_SEND, self._send)
@@ -184,6 +191,16 @@ class OperatorApi:
         handlers.on(api.COMPACT, self._compact)
         handlers.on(api.SET_MODEL, self._set_model)
         handlers.on(api.RESET_MODEL, self._reset_model)
+
+    def _living(self, handlers: Handlers) -> None:
+        handlers.on(api.DRAFT, self._draft)
+        handlers.on(api.DRAFT_DISCARD, self._draft_discard)
+        handlers.on(api.DESTROY, self._destroy)
+        handlers.on(api.RESTORE, self._restore)
+        handlers.on(api.PURGE, self._purge)
+        handlers.on(api.ROLLBACK, self._rollback)
+        handlers.on(REBUILD, self._rebuild)
+        handlers.on(api.REBUILD_ALL, self._rebuild_all)
 
     def _in_terminals(self, handlers: Handlers) -> None:
         terminals, by, viewer = self._s.terminals, self._caller.name, self._connection
@@ -247,7 +264,11 @@ class OperatorApi:
     async def _inbox(self, params: api.InboxParams) -> api.InboxResult:
         found = await self._s.store.read(
             lambda reader: messages.inbox(
-                reader, OPERATOR, unread_only=params.unread_only, limit=params.limit
+                reader,
+                OPERATOR,
+                unread_only=params.unread_only,
+                limit=params.limit,
+                clip=params.clip,
             )
         )
         return api.InboxResult(messages=found)
@@ -261,6 +282,7 @@ class OperatorApi:
                 agent=params.agent,
                 kind=params.kind,
                 text=params.text,
+                clip=params.clip,
             )
         )
         return api.MessagesResult(messages=found)
@@ -298,6 +320,35 @@ class OperatorApi:
             kind, agent.name, by=self._caller.name
         )
         return OperationRef(operation=operation.id)
+
+    async def _draft(self, params: SpawnParams) -> DraftResult:
+        by = self._caller.name
+        return await self._s.life.drafts.make(params.name, params.description, by)
+
+    async def _draft_discard(self, params: AgentParams) -> OperationRef:
+        return await self._s.life.drafts.discard(params, self._caller.name)
+
+    async def _destroy(self, params: AgentParams) -> OperationRef:
+        return await self._s.life.ending.destroy(params, self._caller.name)
+
+    async def _restore(self, params: AgentParams) -> ProposalResult:
+        return await self._s.life.repeats.restore(params.agent, self._caller.name)
+
+    async def _purge(self, params: api.PurgeParams) -> OperationRef:
+        return await self._s.life.ending.purge(params, self._caller.name)
+
+    async def _rollback(self, params: api.RollbackParams) -> OperationRef:
+        operation = await self._s.life.repeats.rollback(
+            params.agent, params.approval, self._caller.name
+        )
+        return OperationRef(operation=operation.id)
+
+    async def _rebuild(self, params: AgentParams) -> OperationRef:
+        operation = await self._s.life.repeats.rebuild(params.agent, self._caller.name)
+        return OperationRef(operation=operation.id)
+
+    async def _rebuild_all(self, _params: NoParams) -> OperationRef:
+        return await self._s.life.rebuilding.request(self._caller.name)
 
     async def _approve(self, params: api.ApproveParams) -> OperationRef:
         operation = await self._s.approvals.approve(params, self._caller.name)

@@ -135,7 +135,7 @@ class Questions:
         self._changed.set()
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
-        await self._tell(question, SYSTEM, text + why)
+        await self.tell(question, SYSTEM, text + why)
         return question
 
     async def answer(self, by: str, params: AnswerParams) -> None:
@@ -165,7 +165,7 @@ class Questions:
         if sender is not None and asked is not None and asked.to == by:
             hop = await self._broker.admit(sender, asked.asker)
         question, text = await self._store.write(close)
-        await self._tell(question, by, text, hop)
+        await self.tell(question, by, text, hop)
 
     async def watch(self) -> None:
         """Expire questions when their time is over; runs as long as hived does."""
@@ -173,7 +173,7 @@ class Questions:
             self._changed.clear()
             expired, next_at = await self._store.write(_expire)
             for question in expired:
-                await self._tell(question, SYSTEM, "Nobody answered in time.")
+                await self.tell(question, SYSTEM, "Nobody answered in time.")
             wait = None if next_at is None else max(0.0, next_at - time.time())
             try:
                 async with asyncio.timeout(wait):
@@ -181,9 +181,10 @@ class Questions:
             except TimeoutError:
                 continue
 
-    async def _tell(
+    async def tell(
         self, question: QuestionView, by: str, text: str, hop: int = 0
     ) -> None:
+        """Tell who put a question what came of it; the hive itself hears answers."""
         if question.asker == SYSTEM:
             if by != SYSTEM:
                 await self._listener(question, text)

@@ -15,6 +15,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord, decode, memory_bytes
 from pyglue.names import MANAGER
 from pyglue.store import agents as rows
+from pyglue.store.agents import AgentRow
 from pyglue.store.control import Control
 from pyglue.store.database import Store
 
@@ -108,13 +109,21 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._agents: dict[str, Agent] = {}
+        self._absent: dict[str, str] = {}
         self.hive = Control(agent=HIVE)
         """What the operator wants of all agents."""
 
     async def load(self) -> None:
         """Read the agents from the store."""
         for row in await self._store.read(rows.all_agents):
-            self._agents[row.name] = Agent(
+            self.take(row)
+
+    def take(self, row: AgentRow) -> Agent:
+        """Return the agent of a stored row, made if it is not known."""
+        self._absent.pop(row.name, None)
+        agent = self._agents.get(row.name)
+        if agent is None:
+            agent = self._agents[row.name] = Agent(
                 name=row.name,
                 role=row.role,
                 wanted=row.wanted,
@@ -123,6 +132,18 @@ class Registry:
                 record=None if row.record is None else decode(row.record),
                 problem=row.problem,
             )
+        return agent
+
+    def forget(self, name: str) -> None:
+        """Let go of an agent that was destroyed; again is no error."""
+        self._agents.pop(name, None)
+
+    def absent(self, name: str, why: str | None) -> None:
+        """Set what those hear who ask for a name that is no agent, or nothing more."""
+        if why is None:
+            self._absent.pop(name, None)
+        else:
+            self._absent[name] = why
 
     def all(self) -> tuple[Agent, ...]:
         """Return the agents, the manager first, then by name."""
@@ -140,6 +161,8 @@ class Registry:
             HiveError: ``not_found`` with the names there are.
         """
         agent = self._agents.get(name)
+        if agent is None and name in self._absent:
+            raise HiveError(ErrorCode.NOT_FOUND, self._absent[name])
         if agent is None:
             known = ", ".join(sorted(self._agents)) or "none yet"
             raise HiveError(
@@ -164,14 +187,6 @@ class Registry:
     def role(name: str) -> Role:
         """Return the role that goes with a name."""
         return Role.MANAGER if name == MANAGER else Role.AGENT
-
-    def add(self, name: str) -> Agent:
-        """Return the agent of that name, made if it is new."""
-        agent = self._agents.get(name)
-        if agent is None:
-            agent = Agent(name=name, role=self.role(name), wanted=True)
-            self._agents[name] = agent
-        return agent
 
     def set_state(
         self,

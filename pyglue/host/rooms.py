@@ -8,17 +8,31 @@ operator's own.
 
 import os
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from pyglue.config import HiveConfig
+from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 from pyglue.host import ports
+from pyglue.process import find_program, run_sync
 
+_REMOVING_S: Final = 3600.0
 UNMAPPED_UID: Final = 2147483632
 """Outside every range that a container's users are mapped to."""
+
+
+class KeptRoom(StrEnum):
+    """A part of what stays when an agent is destroyed."""
+
+    CONFIG = "config"
+    STATE = "state"
+    PRIVATE = "private"
+    APPLIED = "applied"
+    LOGS = "logs"
 
 
 class Rooms:
@@ -77,6 +91,16 @@ class Rooms:
     def make(self, name: str) -> None:
         """Make an agent's rooms from ``applied``; what is there already stays."""
         layout = self._layout
+        self.make_draft(name)
+        layout.private(name).mkdir(exist_ok=True)
+        for passage in (layout.private(name), layout.private(name).parent):
+            passage.chmod(0o711)
+        self._own(layout.session(name), 0o700)
+        self.make_run(name)
+
+    def make_draft(self, name: str) -> None:
+        """Make what the manager may write of an agent: its repository and state."""
+        layout = self._layout
         home = layout.agents / name
         home.mkdir(exist_ok=True)
         home.chmod(0o755)
@@ -87,11 +111,6 @@ class Rooms:
             applied = AppliedRepo(layout.applied(name))
             copy_config_repo(applied, layout.config(name), uid=uid, gid=uid)
         self._own(layout.agent_state(name), 0o750)
-        layout.private(name).mkdir(exist_ok=True)
-        for passage in (layout.private(name), layout.private(name).parent):
-            passage.chmod(0o711)
-        self._own(layout.session(name), 0o700)
-        self.make_run(name)
 
     def make_run(self, name: str) -> Path:
         """Make the directory of the agent's sockets; kept over restarts."""
@@ -107,13 +126,60 @@ class Rooms:
 
     def forget_proposed(self, name: str) -> None:
         """Remove the repository of an agent that never came to be."""
-        shutil.rmtree(self._layout.applied(name), ignore_errors=True)
+        self.remove(name, KeptRoom.APPLIED)
 
-    def tidy(self, name: str) -> None:
-        """Remove what a crash left in the agent's repository; at start only."""
-        applied = self._layout.applied(name)
-        if applied.is_dir():
-            AppliedRepo(applied).tidy()
+    def forget_draft(self, name: str) -> None:
+        """Remove all of a draft; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` with what stays.
+        """
+        for part in (KeptRoom.CONFIG, KeptRoom.STATE, KeptRoom.PRIVATE):
+            self.remove(name, part)
+        self.remove(name, KeptRoom.APPLIED)
+
+    def forget_run(self, name: str) -> None:
+        """Remove the directory of the agent's sockets; again is no error."""
+        _remove(self._layout.run(name))
+
+    def places(self, name: str, room: "KeptRoom") -> tuple[Path, ...]:
+        """Return where a part of what is kept of an agent lies, there or not."""
+        layout = self._layout
+        match room:
+            case KeptRoom.CONFIG:
+                return (layout.config(name),)
+            case KeptRoom.STATE:
+                return (layout.agent_state(name),)
+            case KeptRoom.PRIVATE:
+                return (layout.private(name),)
+            case KeptRoom.APPLIED:
+                return (layout.applied(name),)
+        log = layout.agent_log(name)
+        older = log.with_name(f"{log.name}.1")
+        built = layout.logs / "builds" / f"{name}.log"
+        return (log, older, built, built.with_name(f"{built.name}.1"))
+
+    def remove(self, name: str, room: "KeptRoom") -> None:
+        """Remove a part of what is kept, for good; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` with what stays.
+        """
+        for place in self.places(name, room):
+            if room is KeptRoom.APPLIED:
+                place = AppliedRepo.put_aside(place)  # half of one must not be found
+            _remove(place)
+        if room is KeptRoom.STATE:  # the last of the two in it
+            home = self._layout.agents / name
+            if home.is_dir():
+                sweep_staging(home)
+            _remove(home)
+
+    def tidy_all(self) -> None:
+        """Remove what a crash left in the repositories; at start only."""
+        for applied in self._layout.applied_root.glob("*.git"):
+            if (applied / "HEAD").is_file():
+                AppliedRepo(applied).tidy()
 
     def _own(self, path: Path, mode: int) -> None:
         if not path.exists():
@@ -125,3 +191,21 @@ class Rooms:
     def _give_to_nobody(self, path: Path) -> None:
         if self._ids is not None:
             os.chown(path, UNMAPPED_UID, UNMAPPED_UID)
+
+
+def _remove(path: Path) -> None:
+    """Remove what agents may have filled: however deep, and following no link."""
+    if not os.path.lexists(path):
+        return
+    done = run_sync(
+        [find_program("rm"), "-rf", "--one-file-system", "--", str(path)],
+        env={"LC_ALL": "C"},
+        timeout=_REMOVING_S,
+    )
+    if done.code != 0 or os.path.lexists(path):
+        said = done.stderr.decode("utf-8", "replace").strip()[-300:] or "still there"
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            f"{path} could not be removed whole: {visible(said)}. Is "
+            "something writing in it? Do it again.",
+        )

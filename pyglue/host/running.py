@@ -1,7 +1,7 @@
 """The start, stop and restart operations: one repeatable step each."""
 
 import asyncio
-from typing import Final
+from typing import ClassVar, Final
 
 from pyglue.api.operator import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
@@ -25,6 +25,7 @@ class Running:
     """The machine of start, stop and restart."""
 
     first = "run"
+    steps: ClassVar[tuple[str, ...]] = ("run",)
 
     def __init__(
         self,
@@ -69,6 +70,9 @@ class Running:
 
     async def _run(self, operation: Operation) -> None:
         """Starting what is well changes nothing."""
+        gone = self._registry.find(operation.agent) is None
+        if gone and operation.requested_by == SYSTEM:
+            return  # it was destroyed while the hive meant to bring it back
         agent = self._registry.get(operation.agent)
         unwell = agent.problem is not None
         wanted = operation.kind is not OperationKind.STOP

@@ -128,6 +128,35 @@ class Systems:
         """Keep it for as long as the approval needs it."""
         self._roots.assign(held.root, approval)
 
+    async def again(self, approval: int, deployed: int | None) -> Held | None:
+        """Return the system of an earlier approval anew, None if it is gone."""
+        row = await self.row(approval)
+        if row is None:
+            return None
+        root = await asyncio.to_thread(self._roots.hold, row.drv)
+        try:
+            if not await asyncio.to_thread(self._nix.real(row.drv).exists):
+                self._roots.drop(root)
+                return None
+            before = None if deployed is None else await self.row(deployed)
+            packages = await diff_packages(
+                self._nix,
+                None if before is None else before.drv,
+                row.drv,
+                base=deployed if before is not None else None,
+            )
+        except BaseException:
+            self._roots.drop(root)
+            raise
+        new = NewSystem(
+            drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
+        )
+        return Held(new, root, before is None or before.drv != row.drv)
+
+    def forget(self, name: str) -> None:
+        """Show a destroyed agent in the hive's flake no more. Blocking."""
+        self._flake.remove(name)
+
     def drop(self, held: Held) -> None:
         """Let it go: nothing came of the proposal."""
         self._roots.drop(held.root)

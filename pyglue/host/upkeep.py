@@ -66,6 +66,12 @@ class Upkeep:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def forget(self, name: str) -> None:
+        """Bring an agent back no more: it is destroyed."""
+        task = self._restarts.get(name)
+        if task is not None:
+            task.cancel()
+
     # --- hived's start ----------------------------------------------------------------
 
     async def start_wanted(self, interrupted: frozenset[str]) -> None:

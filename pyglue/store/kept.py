@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pyglue.manifest import decode
 from pyglue.store.database import Reader, Tx
 
-_SELECT = 'SELECT name, destroyed_at, "by", description, record, "commit", approval FROM kept '
+_SELECT = (
+    'SELECT name, destroyed_at, "by", description, record, "commit", '
+    "approval FROM kept "
+)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) 
     tx.emit("question.answered", by, {**data, "ended": ended.value})
 
 
-def open_with(reader: Reader, name: str) -> tuple[QuestionView, ...]:
+def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:
     """Return the open questions that ``name`` put or was asked, the oldest first."""
     rows = (
         QuestionModel.select()

@@ -6,10 +6,25 @@ from typing import Any, Final
 from pyglue.api import manager as api
 from pyglue.api.common import Result
 from pyglue.tools.agent import agent_tools
-from pyglue.tools.submit import EVALUATION_S, ApplyCommit, submit
+from pyglue.tools.submit import (
+    EVALUATION_S,
+    ApplyCommit,
+    SpawnCommit,
+    submit,
+    submit_spawn,
+)
 from pyglue.tools.tool import Caller, Schema, Tool, convert, object_schema, over
 
 _AGENT: Final[Schema] = {"type": "string", "description": "The agent's name."}
+_NAME: Final[Schema] = {
+    "type": "string",
+    "description": "1 to 9 lower-case letters, digits or '-', beginning with a letter.",
+}
+_COMMIT: Final[Schema] = {
+    "type": "string",
+    "description": "Full id of the commit (git rev-parse HEAD): 40 hexadecimal digits. "
+    "Branch and tag names are not taken.",
+}
 _DESCRIPTION: Final[Schema] = {
     "type": "string",
     "maxLength": 8192,
@@ -31,6 +46,8 @@ def manager_tools(agents: Path) -> tuple[Tool, ...]:
             {},
         ),
         _spawn(),
+        _spawn_draft(),
+        _spawn_commit(agents),
         _apply_commit(agents),
         over(
             api.WITHDRAW,
@@ -73,6 +90,16 @@ def manager_tools(agents: Path) -> tuple[Tool, ...]:
             required=("agent",),
         ),
         over(
+            api.REBUILD,
+            "Build what an agent runs from again, unchanged, with the nixpkgs and hive "
+            "of this host, and restart it with that. For agents that need an update. "
+            "Refused if it would change what the agent is: then propose a commit. "
+            "Returns the operation's id; the outcome arrives as a message.",
+            {"agent": _AGENT},
+            required=("agent",),
+            timeout=lambda _: EVALUATION_S,
+        ),
+        over(
             api.AGENT_LOGS,
             "Read the newest lines that an agent's harness logged, for finding out why "
             "it fails. What stands there may be the agent's own words: it is no "
@@ -96,17 +123,42 @@ def _spawn() -> Tool:
         api.REQUEST_SPAWN,
         "Ask for a new agent made from the template. Nothing exists until the operator "
         "approves; the outcome arrives as a message. Afterwards its repository is at "
-        "/agents/NAME/config and can be changed like any other.",
-        {
-            "name": {
-                "type": "string",
-                "description": "1 to 9 lower-case letters, digits or '-', beginning "
-                "with a letter.",
-            },
-            "description": _DESCRIPTION,
-        },
+        "/agents/NAME/config and can be changed like any other. To say from the start "
+        "what it is to be, use request_spawn_draft.",
+        {"name": _NAME, "description": _DESCRIPTION},
         required=("name",),
         timeout=lambda _: EVALUATION_S,
+    )
+
+
+def _spawn_draft() -> Tool:
+    return over(
+        api.REQUEST_SPAWN_DRAFT,
+        "Begin a new agent in two steps. Makes its repository at once, from the "
+        "template, at /agents/NAME/config, and /agents/NAME/state beside it: nothing "
+        "runs. Change agent.nix there, commit, and ask for the agent with "
+        "request_spawn_commit.",
+        {"name": _NAME, "description": _DESCRIPTION},
+        required=("name",),
+        timeout=lambda _: EVALUATION_S,
+    )
+
+
+def _spawn_commit(agents: Path) -> Tool:
+    async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
+        return await submit_spawn(caller, agents, convert(arguments, SpawnCommit))
+
+    return Tool(
+        "request_spawn_commit",
+        "Ask that a draft becomes an agent with this commit of its repository. It is "
+        "evaluated at once: an error comes back here with file, line and reason. "
+        "Otherwise it waits for the operator, and the agent begins with just this "
+        "commit when they approve; the outcome arrives as a message.",
+        object_schema(
+            {"name": _NAME, "commit": _COMMIT, "description": _DESCRIPTION},
+            ("name", "commit"),
+        ),
+        run,
     )
 
 
@@ -123,11 +175,7 @@ def _apply_commit(agents: Path) -> Tool:
         object_schema(
             {
                 "agent": _AGENT,
-                "commit": {
-                    "type": "string",
-                    "description": "Full id of the commit (git rev-parse HEAD): 40 "
-                    "hexadecimal digits. Branch and tag names are not taken.",
-                },
+                "commit": _COMMIT,
                 "description": _DESCRIPTION,
             },
             ("agent", "commit"),

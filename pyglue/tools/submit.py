@@ -3,8 +3,8 @@
 Runs beside the manager, in its sandbox: hived never opens a repository that an
 agent can write. Git runs with no configuration but its own repository's, without
 hooks, and packs what ``main`` lacks. The agent's name and the commit are checked
-before they come near a path or a command. Called by the ``request_apply_commit``
-tool.
+before they come near a path or a command. Called by the tools ``request_apply_commit``
+and ``request_spawn_commit``.
 """
 
 import asyncio
@@ -58,7 +58,31 @@ class ApplyCommit(Params, frozen=True):
     description: str = ""
 
 
-async def submit(caller: Caller, agents: Path, request: ApplyCommit) -> ProposalResult:
+class SpawnCommit(Params, frozen=True):
+    """The arguments of ``request_spawn_commit``."""
+
+    name: str
+    commit: str
+    description: str = ""
+
+
+async def submit_spawn(
+    caller: Caller, agents: Path, request: SpawnCommit
+) -> ProposalResult:
+    """Submit the commit that a draft becomes an agent with.
+
+    Raises:
+        HiveError: as ``submit``.
+    """
+    asked = ApplyCommit(
+        agent=request.name, commit=request.commit, description=request.description
+    )
+    return await submit(caller, agents, asked, spawn=True)
+
+
+async def submit(
+    caller: Caller, agents: Path, request: ApplyCommit, *, spawn: bool = False
+) -> ProposalResult:
     """Pack the commit, send it and return the proposal that now waits.
 
     Raises:
@@ -84,7 +108,10 @@ async def submit(caller: Caller, agents: Path, request: ApplyCommit) -> Proposal
     begun = await caller.call(
         SUBMIT_BEGIN,
         SubmitBeginParams(
-            agent=request.agent, commit=commit, description=request.description
+            agent=request.agent,
+            commit=commit,
+            description=request.description,
+            spawn=spawn,
         ),
         timeout=CALL_TIMEOUT_S,
     )

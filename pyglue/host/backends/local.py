@@ -163,6 +163,12 @@ class LocalBackend(Backend):
                 inside.close()
         await asyncio.shield(running.watcher)
 
+    async def remove(self, name: str) -> None:
+        """Forget the agent's log; there is nothing else of a stopped one."""
+        log = self._logs.pop(name, None)
+        if log is not None:
+            log.close()
+
     def running(self, name: str) -> bool:
         """Tell whether the agent's process runs."""
         running = self._running.get(name)

@@ -1,0 +1,51 @@
+"""Whether a name is free: the one check behind every way to make an agent.
+
+``names.check_new`` says what a name may look like; here is what it may clash with. Run
+in the transaction that takes the name, so that of two callers one is refused.
+"""
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store import agents, approvals, drafts, kept, operations
+from pyglue.store.database import Reader, Tx
+
+
+def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
+    """Refuse a name that stands for something already.
+
+    ``again``: an agent whose first deploy failed may be proposed once more.
+
+    Raises:
+        HiveError: ``name_taken`` with what has it, and what to do.
+    """
+    row = agents.find(reader, name)
+    if row is not None and not (again and row.record is None):
+        raise _taken(
+            f"There is an agent {name!r} already. Choose another name, or propose a "
+            "change of it."
+        )
+    if drafts.get(reader, name) is not None:
+        raise _taken(
+            f"There is a draft of that name: propose the first commit of {name!r}, or "
+            "discard the draft."
+        )
+    if kept.get(reader, name) is not None:
+        raise _taken(
+            f"{name!r} was destroyed and its state is kept: restore or purge it, or "
+            "choose another name."
+        )
+    waiting = approvals.pending(reader, name)
+    if waiting:
+        raise _taken(
+            f"{name!r} waits for an approval already ({waiting[0].id}). Decide or "
+            "withdraw that first."
+        )
+    busy = operations.open_of(reader, name)
+    if busy is not None:
+        raise _taken(
+            f"Operation {busy.id} ({busy.kind.value}) of {name!r} has not ended. Wait "
+            "for its end, and look again."
+        )
+
+
+def _taken(sentence: str) -> HiveError:
+    return HiveError(ErrorCode.NAME_TAKEN, sentence)

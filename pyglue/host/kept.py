@@ -1,0 +1,91 @@
+"""What is kept of destroyed agents, measured for the operator.
+
+Sizes are what the files take on disk, as far as they can be read; they are measured
+anew for each look, since the manager may still write in ``config`` and ``state``.
+"""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.common import NoParams
+from pyglue.api.operator import KeptPart, KeptResult, KeptView
+from pyglue.host.approvals import pretty
+from pyglue.host.rooms import KeptRoom, Rooms
+from pyglue.manifest import decode
+from pyglue.store import approvals, kept, messages
+from pyglue.store.database import Reader, Store
+from pyglue.store.kept import Kept as KeptRow
+
+_BLOCK: Final = 512
+_WORDS: Final = {
+    KeptRoom.CONFIG: "repository of proposals",
+    KeptRoom.STATE: "state",
+    KeptRoom.PRIVATE: "session, port and the hive's own notes",
+    KeptRoom.APPLIED: "repository of what was approved and run",
+    KeptRoom.LOGS: "logs",
+}
+
+
+class Kept:
+    """Reads what is kept."""
+
+    def __init__(self, store: Store, rooms: Rooms) -> None:
+        self._store = store
+        self._rooms = rooms
+
+    async def all(self, _params: NoParams) -> KeptResult:
+        """Return everything that is kept, with its sizes."""
+
+        def read(
+            reader: Reader,
+        ) -> tuple[tuple[KeptRow, ...], dict[str, int], dict[str, int]]:
+            pending = {row.agent: row.id for row in approvals.pending(reader)}
+            return kept.all_kept(reader), pending, messages.waiting_counts(reader)
+
+        found, pending, mail = await self._store.read(read)
+        views = []
+        for row in found:
+            parts = await asyncio.to_thread(self._measure, row.name)
+            manifest = None if row.record is None else decode(row.record)
+            views.append(
+                KeptView(
+                    name=row.name,
+                    destroyed_at=row.destroyed_at,
+                    by=row.by,
+                    description=row.description,
+                    commit=row.commit,
+                    approval=row.approval,
+                    manifest_sha256=None if manifest is None else manifest.sha256,
+                    manifest_json=None if row.record is None else pretty(row.record),
+                    pending_approval=pending.get(row.name),
+                    mail=mail.get(row.name, 0),
+                    bytes=sum(part.bytes for part in parts),
+                    parts=parts,
+                )
+            )
+        return KeptResult(kept=tuple(views))
+
+    def _measure(self, name: str) -> tuple[KeptPart, ...]:
+        return tuple(
+            KeptPart(what=_WORDS[room], path=str(place), bytes=_size(place))
+            for room in KeptRoom
+            for place in self._rooms.places(name, room)
+            if os.path.lexists(place)
+        )
+
+
+def _size(place: Path) -> int:
+    """Return what a file or tree takes on disk; no link is followed."""
+    total = 0
+    left = [str(place)]
+    while left:
+        path = left.pop()
+        with contextlib.suppress(OSError):  # gone meanwhile, or too deep to name
+            total += os.lstat(path).st_blocks * _BLOCK
+            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+                with os.scandir(path) as entries:
+                    left.extend(entry.path for entry in entries)
+    return total
