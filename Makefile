@@ -47,6 +47,7 @@ generate:
 	@$(PYTHON) -m checks.generate_manifest
 	@$(PYTHON) -m checks.generate_host_options
 	@$(PYTHON) -m checks.generate_rpc
+	@$(PYTHON) -m checks.generate_openapi
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -29,7 +29,8 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
-from pyglue.api.control import ModelStatus, SetModelParams
+from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
+from pyglue.api.journal import JournalLine, JournalPage, JournalParams
 from pyglue.api.telemetry import HistoryParams, StatSeries, StatsParams, StatsResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
@@ -104,6 +105,9 @@ class FakeHive:
         }
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
+        self.paused = False
+        self.drafts: list[api.DraftView] = []
+        self.kept: list[api.KeptView] = []
         self.overrides: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 
     # --- for tests --------------------------------------------------------------
@@ -270,6 +274,13 @@ class FakeHive:
             api.STATS: self._stats,
             api.HISTORY: self._history,
             api.CANCEL_TURN_OF: self._done,
+            api.PAUSE: self._done,
+            api.RESUME: self._done,
+            api.PAUSE_ALL: self._pause_all,
+            api.RESUME_ALL: self._resume_all,
+            api.DRAFTS: self._drafts,
+            api.KEPT: self._kept,
+            api.JOURNAL: self._journal,
             api.COMPACT: self._done,
             api.SET_MODEL: self._set_model,
             manager_api.START: self._power,
@@ -307,6 +318,7 @@ class FakeHive:
             open_questions=len(self.questions),
             unread=len(self.inbox) - len(self.read),
             last_seq=self.seq,
+            paused=self.paused,
         )
 
     async def _agents(self, _params: NoParams) -> api.AgentsView:
@@ -402,7 +414,7 @@ class FakeHive:
 
     async def _inbox(self, params: api.InboxParams) -> api.InboxResult:
         rows = [
-            api.InboxMessage(message=one, read=one.id in self.read)
+            api.InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
             for one in self.inbox[: params.limit]
         ]
         return api.InboxResult(messages=tuple(rows))
@@ -413,7 +425,8 @@ class FakeHive:
             for one in self.messages
             if params.before is None or one.id < params.before
         ]
-        return api.MessagesResult(messages=tuple(rows[: params.limit]))
+        shown = (_shown(one, params.clip) for one in rows[: params.limit])
+        return api.MessagesResult(messages=tuple(shown))
 
     async def _questions(self, _params: NoParams) -> api.QuestionsResult:
         return api.QuestionsResult(questions=tuple(self.questions))
@@ -489,6 +502,24 @@ class FakeHive:
     async def _done(self, _params: Any) -> Done:
         return Done()
 
+    async def _pause_all(self, _params: PauseAllParams) -> Done:
+        self.paused = True
+        return Done()
+
+    async def _resume_all(self, _params: NoParams) -> Done:
+        self.paused = False
+        return Done()
+
+    async def _drafts(self, _params: NoParams) -> api.DraftsResult:
+        return api.DraftsResult(drafts=tuple(self.drafts))
+
+    async def _kept(self, _params: NoParams) -> api.KeptResult:
+        return api.KeptResult(kept=tuple(self.kept))
+
+    async def _journal(self, params: JournalParams) -> JournalPage:
+        lines = tuple(JournalLine(at=data.NOW, text=text) for text in self.log)
+        return JournalPage(lines=lines[: params.lines], cursor=None)
+
     async def _set_model(self, params: SetModelParams) -> ModelStatus:
         return ModelStatus(manifest="haiku", active="haiku", queued=params.model)
 
@@ -502,6 +533,13 @@ class FakeHive:
 
     async def _power(self, _params: manager_api.AgentParams) -> OperationRef:
         return OperationRef(operation=13)
+
+
+def _shown(message: Message, clip: int | None) -> api.ShownMessage:
+    values = {name: getattr(message, name) for name in Message.__struct_fields__}
+    body = message.body[:clip]
+    left_out = len(message.body) - len(body)
+    return api.ShownMessage(**{**values, "body": body, "left_out": left_out})
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ ANSWERED_IN = ("agent_api", "manager_api", "operator_api", "relay_api")
     [
         pytest.param("generate_manifest", marks=pytest.mark.needs("nix")),
         "generate_rpc",
+        "generate_openapi",
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:

@@ -9,7 +9,14 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from pyglue.api.agent import AnswerParams, Body, Message, MessageKind, Priority
+from pyglue.api.agent import (
+    BODY_LIMIT,
+    AnswerParams,
+    Body,
+    Message,
+    MessageKind,
+    Priority,
+)
 from pyglue.api.audit import (
     AuditExportParams,
     AuditExportResult,
@@ -543,17 +550,28 @@ class SentResult(Result, frozen=True, omit_defaults=True):
 OPERATOR_SEND: Final = Method("send", OperatorSendParams, SentResult)
 
 
+Clip = Annotated[int, Meta(ge=1, le=BODY_LIMIT)]
+
+
+class ShownMessage(Message, frozen=True):
+    """A message as a list shows it."""
+
+    left_out: int = 0
+    """How many characters of the body ``clip`` left out."""
+
+
 class InboxParams(Params, frozen=True):
-    """The operator's inbox, newest first."""
+    """The operator's inbox, newest first; ``clip`` is the most of each body."""
 
     unread_only: bool = False
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    clip: Clip | None = None
 
 
 class InboxMessage(Result, frozen=True):
     """A message to the operator."""
 
-    message: Message
+    message: ShownMessage
     read: bool
 
 
@@ -578,7 +596,8 @@ MARK_READ: Final = Method("mark_read", MarkReadParams, Done)
 class MessagesParams(Params, frozen=True):
     """The flow of all messages, newest first, older than ``before``.
 
-    ``agent`` sent or got them; ``text`` is in their body, whatever its case.
+    ``agent`` sent or got them; ``text`` is in their body, whatever its case; ``clip``
+    is the most characters of each body that are wanted.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
@@ -586,12 +605,13 @@ class MessagesParams(Params, frozen=True):
     agent: AgentName | None = None
     kind: MessageKind | None = None
     text: Annotated[str, Meta(max_length=200)] = ""
+    clip: Clip | None = None
 
 
 class MessagesResult(Result, frozen=True):
     """The messages."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[ShownMessage, ...]
 
 
 MESSAGES: Final = Method("messages", MessagesParams, MessagesResult)

@@ -9,8 +9,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from pyglue.api.agent import Message, MessageKind, Priority
-from pyglue.api.operator import InboxMessage
+from pyglue.api.operator import InboxMessage, ShownMessage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 
@@ -48,6 +50,13 @@ def _message(row: tuple[Any, ...]) -> Message:
         hop=row[8],
         redelivered=row[9] > 1,
     )
+
+
+def _shown(row: tuple[Any, ...], clip: int | None) -> ShownMessage:
+    values = msgspec.structs.asdict(_message(row))
+    whole = values["body"]
+    values["body"] = whole[:clip]
+    return ShownMessage(**values, left_out=len(whole) - len(values["body"]))
 
 
 def insert(
@@ -327,9 +336,14 @@ def mark_read(tx: Tx, recipient: str, number: int) -> None:
 
 
 def inbox(
-    reader: Reader, recipient: str, *, unread_only: bool, limit: int
+    reader: Reader,
+    recipient: str,
+    *,
+    unread_only: bool,
+    limit: int,
+    clip: int | None = None,
 ) -> tuple[InboxMessage, ...]:
-    """Return an inbox, newest first."""
+    """Return an inbox, newest first; of each body ``clip`` characters at most."""
     unread = "AND state = 'waiting'" if unread_only else ""  # takes the partial index
     rows = reader.execute(
         f"SELECT {_COLUMNS}, state FROM message WHERE recipient = ? {unread} "
@@ -338,7 +352,7 @@ def inbox(
         limit,
     )
     return tuple(
-        InboxMessage(message=_message(row[:-1]), read=row[-1] != "waiting")
+        InboxMessage(message=_shown(row, clip), read=row[-1] != "waiting")
         for row in rows.fetchall()
     )
 
@@ -351,8 +365,12 @@ def flow(
     agent: str | None,
     kind: MessageKind | None = None,
     text: str = "",
-) -> tuple[Message, ...]:
-    """Return all messages, newest first; ``text`` in any case of ASCII letters."""
+    clip: int | None = None,
+) -> tuple[ShownMessage, ...]:
+    """Return all messages, newest first; ``text`` in any case of ASCII letters.
+
+    Of each body ``clip`` characters at most.
+    """
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
     newest = (
@@ -371,4 +389,4 @@ def flow(
             *(*values, agent, limit),
             limit,
         )
-    return tuple(_message(row) for row in rows.fetchall())
+    return tuple(_shown(row, clip) for row in rows.fetchall())

@@ -13,7 +13,7 @@ from jinja2 import StrictUndefined
 
 from pyglue import paths
 from pyglue.config import HiveConfig
-from pyglue.web import auth, errors, formats, rpc
+from pyglue.web import auth, errors, formats, openapi, rpc
 from pyglue.web.live import Hub
 from pyglue.web.proxy import TrustedProxies
 from pyglue.web.text import clip, finalize
@@ -76,6 +76,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         agent_api,
         stats,
         metrics,
+        openapi,
     ):
         app.register_blueprint(module.blueprint)
     stream.init(app, known.hub)

@@ -13,6 +13,7 @@ import msgspec
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from pyglue.api.common import Result
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import auth
 from pyglue.web.rpc import web
@@ -43,6 +44,20 @@ _STATUS: Final = {
 _API: Final = re.compile(r"/api/|/agents/[^/]*/api/|/metrics$")
 _OTHERWISE: Final = 422
 _RETRY_AFTER: Final = frozenset({429, 503})
+
+
+class Problem(Result, frozen=True):
+    """A refusal for programs (RFC 9457): branch on ``code``, show ``detail``.
+
+    ``code`` is hived's (docs/rpc.md), or the name of an HTTP status.
+    """
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    type: str = "about:blank"
+
 
 _TITLES: Final[dict[str, str]] = {
     ErrorCode.CONFLICT: "That is no longer possible",
@@ -146,13 +161,8 @@ def _answer(status: int, code: str, sentence: str) -> Response:
 
 
 def _problem(status: int, code: str, sentence: str) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": sentence,
-    }
+    title = HTTPStatus(status).phrase
+    body = Problem(title=title, status=status, code=code, detail=sentence)
     return Response(
         msgspec.json.encode(body), status, content_type="application/problem+json"
     )

@@ -29,6 +29,7 @@ let
     "playwright"
     "pytest"
     "pytest-asyncio"
+    "schemathesis"
     "setuptools"
     "sniffio"
     "types-jsonschema"

@@ -31,7 +31,7 @@ from pyglue.api.operator import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import asked_messages
+from pyglue.web.views.common import asked_clip, asked_messages
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -97,13 +97,13 @@ def questions() -> Response:
 
 @blueprint.get("/inbox")
 def inbox() -> Response:
-    """Answer ``inbox``; ``?limit=``."""
-    return _answer(INBOX, InboxParams(limit=_limit()))
+    """Answer ``inbox``; ``?limit=``, ``?clip=``."""
+    return _answer(INBOX, InboxParams(limit=_limit(), clip=asked_clip()))
 
 
 @blueprint.get("/messages")
 def messages() -> Response:
-    """Answer ``messages``; ``?before= &limit= &agent= &kind= &text=``."""
+    """Answer ``messages``; ``?before= &limit= &agent= &kind= &text= &clip=``."""
     return _answer(MESSAGES, asked_messages(_limit()))
 
 

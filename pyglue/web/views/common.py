@@ -9,7 +9,7 @@ from flask import redirect, request
 from werkzeug.wrappers import Response
 
 from pyglue import names
-from pyglue.api.agent import MessageKind
+from pyglue.api.agent import BODY_LIMIT, MessageKind
 from pyglue.api.common import NoParams
 from pyglue.api.operator import STATUS, HiveStatus, MessagesParams
 from pyglue.errors import ErrorCode, HiveError
@@ -105,7 +105,7 @@ def needed(name: str, what: str, *, limit: int | None = None) -> str:
     return value
 
 
-def asked_messages(limit: int) -> MessagesParams:
+def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
     """Return which messages the query asks for.
 
     Raises:
@@ -123,7 +123,14 @@ def asked_messages(limit: int) -> MessagesParams:
         agent=None if not who else who if who == OPERATOR else names.check(who),
         kind=MessageKind(kind) if kind else None,
         text=asked.get("text", "")[:_TEXT_MAX],
+        clip=clip if clip is not None else asked_clip(),
     )
+
+
+def asked_clip() -> int | None:
+    """Return the most characters of each body that the query wants."""
+    most = request.args.get("clip", type=int)
+    return None if most is None else max(1, min(most, BODY_LIMIT))
 
 
 def done(text: str, where: str = "/") -> Response:

@@ -1,0 +1,171 @@
+"""The HTTP API is as its document says: every route, every answer, every refusal."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import jsonschema
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.schemas import BaseSchema
+
+from checks import fake_hive, generate_openapi
+from checks.fake_hive import FakeHive
+from checks.web_kit import COOKIE, URL, Operator, make_app
+from pyglue.web import openapi
+from pyglue.web.auth import csrf_token
+
+EXAMPLES: Final = 15
+CHECKS: Final = [
+    schemathesis.checks.not_a_server_error,
+    schemathesis.checks.status_code_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def hive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
+    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
+    with fake_hive.running(socket) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def app(hive: FakeHive) -> Flask:
+    return make_app(hive)
+
+
+@pytest.fixture(scope="module")
+def operator(hive: FakeHive, app: Flask) -> Operator:
+    return Operator(hive, app, hive.new_session())
+
+
+@pytest.fixture(scope="module")
+def described(app: Flask) -> BaseSchema:
+    """The API as Schemathesis reads it, before an app that answers."""
+    document = json.loads(generate_openapi.TARGET.read_text())
+    fields = document["paths"]["/api/journal/{name}"]["get"]["parameters"]
+    fields[:] = [one for one in fields if one["name"] != "follow"]
+    schema = schemathesis.openapi.from_dict(document)
+    schema.app = app
+    return schema
+
+
+def operations() -> Iterator[tuple[str, str]]:
+    """Yield path and verb of all that ends: a stream does not."""
+    for path, verbs in json.loads(generate_openapi.TARGET.read_text())["paths"].items():
+        if not path.endswith("/events"):
+            yield from ((path, verb) for verb in verbs)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("path", "verb"), list(operations()))
+def test_every_answer_is_as_the_document_says(
+    described: BaseSchema,
+    operator: Operator,
+    path: str,
+    verb: str,
+    mode: GenerationMode,
+) -> None:
+    hive, session = operator.hive, operator.session or ""
+    headers = {"Origin": URL, "X-CSRF-Token": csrf_token(session)}
+    if path == "/metrics":
+        headers["Authorization"] = f"Bearer {hive.metrics_token}"
+    asked = described[path][verb.upper()]
+
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=asked.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(
+            checks=CHECKS, headers=headers, cookies={COOKIE: session}, base_url=URL
+        )
+
+    with contextlib.suppress(Unsatisfiable):  # no field can be wrong
+        ask()
+
+
+def test_the_document_is_a_valid_openapi_document(operator: Operator) -> None:
+    answer = operator.get("/api/openapi.json")
+    assert answer.status_code == 200
+    found = answer.get_json()
+    assert found["openapi"] == "3.1.0"
+    schemas = found["components"]["schemas"]
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    refs = {
+        text.split('"')[0] for text in answer.text.split('"#/components/schemas/')[1:]
+    }
+    assert refs == set(schemas)
+
+
+def test_every_view_of_the_api_is_described(app: Flask) -> None:
+    routes = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "/api/" in rule.rule or rule.rule == "/metrics"
+    }
+    assert routes == set(openapi.ENTRIES)
+
+
+def test_a_view_without_an_entry_fails_the_document(hive: FakeHive) -> None:
+    app = make_app(hive)
+    app.add_url_rule("/api/novel", "novel", lambda: "")
+    with pytest.raises(KeyError, match="novel"):
+        openapi.describe(app)
+
+
+def test_a_stranger_gets_no_document(hive: FakeHive, app: Flask) -> None:
+    answer = Operator(hive, app).get("/api/openapi.json")
+    assert answer.status_code == 401
+    assert answer.content_type == "application/problem+json"
+    assert answer.get_json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/api/approvals/{10**30}", 400),
+        (f"/api/operations/{10**30}", 400),
+        ("/api/approvals/0", 400),
+        ("/api/agents/alice\x7f", 400),
+        ("/api/messages?clip=-1&before=0", 200),
+        (f"/api/messages?clip={10**40}", 200),
+        (f"/api/messages?limit={10**400}", 200),
+        ("/api/stats?since=1e999&until=nan", 200),
+        (f"/agents/alice/api/history?before={10**30}", 400),
+    ],
+)
+def test_numbers_out_of_range_are_refused_or_bounded(
+    operator: Operator, path: str, status: int
+) -> None:
+    answer = operator.get(path)
+    assert answer.status_code == status, answer.text
+    kind = "application/json" if status == 200 else "application/problem+json"
+    assert answer.content_type == kind
+
+
+def test_drift_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate_openapi, "ROOT", tmp_path)
+    monkeypatch.setattr(generate_openapi, "TARGET", tmp_path / "openapi.json")
+    assert generate_openapi.main(["--check"]) == 1
+    assert generate_openapi.main([]) == 0
+    assert generate_openapi.main(["--check"]) == 0
+    (tmp_path / "openapi.json").write_text("{}")
+    assert generate_openapi.main(["--check"]) == 1
+    assert "openapi.json is out of date" in capsys.readouterr().out
