@@ -17,7 +17,7 @@ _SHARED: Final = frozenset(
     {
         *("api", "config", "display", "errors", "jsonrpc", "manifest"),
         *("manifest_schema", "manifest_types", "models", "names", "paths"),
-        *("process", "sandbox", "tools"),
+        *("process", "sandbox", "tools", "archive"),
     }
 )
 _MIDDLE: Final = frozenset({"store", "git", "nix"})

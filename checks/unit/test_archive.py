@@ -1,0 +1,306 @@
+"""Archives: what is written comes back, and every rule of unpacking refuses."""
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import os
+import socket
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack
+from pyglue.errors import ErrorCode, HiveError
+
+LIMITS = Limits(
+    entries=50, file_bytes=100_000, total_bytes=200_000, index_bytes=100_000
+)
+
+
+def written(top: Path, *, links: bool = False, **more: bytes) -> bytes:
+    """Return an archive of a tree ``state`` and of files."""
+    stream = io.BytesIO()
+    writer = Writer(stream, Kind.AGENT, file_max=50_000, entries_max=1000)
+    for name, data in more.items():
+        writer.add_bytes(name, data)
+    writer.add_tree("state", top, links=links)
+    writer.finish({"name": "alice"})
+    return stream.getvalue()
+
+
+def places(room: Path, *, links: bool = False) -> Places:
+    """Return where members go in an empty room."""
+    (room / "state").mkdir(parents=True)
+    files = {"record": room / "record"}
+    return Places(trees={"state": room / "state"}, files=files, links=links)
+
+
+def read(
+    data: bytes, room: Path, *, links: bool = False, limits: Limits = LIMITS
+) -> Index:
+    """Unpack into an empty room."""
+    into = places(room, links=links)
+    return unpack(io.BytesIO(data), Kind.AGENT, into, limits)
+
+
+def test_a_tree_comes_back_whatever_its_names_are(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "deep" / ("d" * 200)).mkdir(parents=True)
+    files = {
+        b"plain": b"text",
+        b"deep/" + b"d" * 200 + b"/" + b"n" * 200: b"long",
+        b"new\nline and \xff%41": b"odd",
+        "sch\u00f6n \u202e".encode(): b"",
+    }
+    for name, content in files.items():
+        Path(os.fsdecode(os.fsencode(top) + b"/" + name)).write_bytes(content)
+    (top / "plain").chmod(0o640)
+    index = read(written(top, record=b"{}"), tmp_path / "room")
+    out = os.fsencode(tmp_path / "room" / "state")
+    for name, content in files.items():
+        assert Path(os.fsdecode(out + b"/" + name)).read_bytes() == content
+    assert (tmp_path / "room" / "state" / "plain").stat().st_mode & 0o7777 == 0o640
+    assert (tmp_path / "room" / "record").read_bytes() == b"{}"
+    assert index.about == {"name": "alice"}
+    assert index.left_out == ()
+    assert len(index.members) == 5
+
+
+def test_what_is_special_or_leads_elsewhere_is_left_out(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "link").symlink_to("/etc/passwd")
+    (top / "up").symlink_to("..")
+    os.mkfifo(top / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(top / "sock"))
+        (top / "large").write_bytes(b"x" * 50_001)
+        deep = top
+        for _ in range(70):
+            deep = deep / "d"
+            deep.mkdir()
+        limits = dataclasses.replace(LIMITS, entries=100)
+        index = read(written(top), tmp_path / "room", limits=limits)
+    assert sorted(line.split(":")[0] for line in index.left_out) == [
+        "state/" + "/".join("d" * 64),
+        "state/large",
+        "state/link",
+        "state/pipe",
+        "state/sock",
+        "state/up",
+    ]
+    assert index.members == ()
+
+
+def test_links_are_kept_as_they_are_where_they_are_wanted(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "link").symlink_to("/etc/" + "x" * 300)
+    read(written(top, links=True), tmp_path / "room", links=True)
+    link = tmp_path / "room" / "state" / "link"
+    assert str(link.readlink()) == "/etc/" + "x" * 300
+    with pytest.raises(HiveError, match="is a link"):
+        read(written(top, links=True), tmp_path / "other")
+
+
+def test_a_top_that_is_a_link_is_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "top").symlink_to("/etc")
+    index = read(written(tmp_path / "top"), tmp_path / "room")
+    assert index.left_out == ("state: it changed while it was read",)
+
+
+# --- hostile archives -----------------------------------------------------------------
+
+Change = Callable[[tarfile.TarInfo], None]
+
+
+def made(
+    *members: tuple[str, bytes, Change | None],
+    index: Mapping[str, Any] | None = None,
+    add_index: bool = True,
+) -> bytes:
+    """Return an archive of these members with an index that agrees with them."""
+    raw = io.BytesIO()
+    said = []
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, data, change in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            if change is not None:
+                change(info)
+            tar.addfile(info, io.BytesIO(data))
+            if info.isreg():
+                digest = hashlib.sha256(data).hexdigest()
+                said.append({"name": name, "size": len(data), "sha256": digest})
+        whole = {
+            "format": 1,
+            "kind": "agent",
+            "version": "1",
+            "created_at": 1.0,
+            "about": {},
+            "members": said,
+            **(index or {}),
+        }
+        if add_index:
+            data = msgspec.json.encode(whole)
+            info = tarfile.TarInfo(INDEX)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return gzip.compress(raw.getvalue())
+
+
+def kind_of(type_: bytes, target: str = "") -> Change:
+    def change(info: tarfile.TarInfo) -> None:
+        info.type, info.linkname, info.size = type_, target, 0
+
+    return change
+
+
+def owned(info: tarfile.TarInfo) -> None:
+    info.uid = 2**33
+
+
+def test_the_kit_makes_good_archives_too(tmp_path: Path) -> None:
+    assert read(made(("state/a", b"1", None)), tmp_path).members[0].name == "state/a"
+
+
+A = ("state/a", b"1", None)
+DIRECTORY = ("state/d", b"", kind_of(tarfile.DIRTYPE))
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "absolute": (made(("/state/a", b"", None)), "name .* is not allowed"),
+    "up": (made(("state/../../a", b"", None)), "name .* is not allowed"),
+    "up encoded": (made(("state/%2e%2e/a", b"", None)), "name .* is not allowed"),
+    "slash encoded": (made(("state/..%2fa", b"", None)), "name .* is not allowed"),
+    "nul": (made(("state/a%00b", b"", None)), "name .* is not allowed"),
+    "dot": (made(("state/./a", b"", None)), "name .* is not allowed"),
+    "empty part": (made(("state//a", b"", None)), "name .* is not allowed"),
+    "not encoded": (made(("state/ö", b"", None)), "extended header|not an archive"),
+    "long part": (made(("state/" + "a" * 256, b"", None)), "name .* is not allowed"),
+    "too deep": (made(("state/" + "a/" * 80 + "a", b"", None)), "is not allowed"),
+    "elsewhere": (made(("etc/passwd", b"", None)), "nothing that belongs in it"),
+    "tree as file": (made(("state", b"x", None)), "is not a directory"),
+    "file as tree": (made(("record/x", b"", None)), "nothing that belongs in it"),
+    "record as directory": (
+        made(("record", b"", kind_of(tarfile.DIRTYPE))),
+        "is not a file",
+    ),
+    "symbolic link": (
+        made(("state/l", b"", kind_of(tarfile.SYMTYPE, "/etc"))),
+        "is a link",
+    ),
+    "hard link": (
+        made(A, ("state/l", b"", kind_of(tarfile.LNKTYPE, "state/a"))),
+        "is a link",
+    ),
+    "device": (made(("state/d", b"", kind_of(tarfile.CHRTYPE))), "neither a file"),
+    "block device": (made(("state/d", b"", kind_of(tarfile.BLKTYPE))), "neither a"),
+    "pipe": (made(("state/d", b"", kind_of(tarfile.FIFOTYPE))), "neither a file"),
+    "sparse": (made(("state/d", b"", kind_of(tarfile.GNUTYPE_SPARSE))), "neither a"),
+    "twice": (made(A, A), "in it twice"),
+    "file in the place of a directory": (
+        made(DIRECTORY, ("state/d/x", b"", None), ("state/d/x/y", b"", None)),
+        "has no place",
+    ),
+    "directory that is not there": (made(("state/n/x", b"", None)), "has no place"),
+    "owner": (made(("state/a", b"", owned)), "owner that there cannot be"),
+    "too many": (
+        made(*((f"state/{n}", b"", None) for n in range(51))),
+        "than 50 files",
+    ),
+    "large file": (made(("state/a", b"0" * 100_001, None)), "more than 100000 bytes"),
+    "large in all": (
+        made(*((f"state/{n}", b"0" * 90_000, None) for n in range(3))),
+        "more than 200000 bytes",
+    ),
+    "large index": (made(A, index={"about": {"x": "y" * 100_001}}), "an index of more"),
+    "no index": (made(A, add_index=False), "it has no index"),
+    "odd index": (made(A, index={"more": 1}), "its index cannot be read"),
+    "other format": (made(A, index={"format": 2}), "its format is 2"),
+    "other kind": (made(A, index={"kind": "hive"}), "it is of a whole hive"),
+    "hash": (
+        made(A, index={"members": [{"name": "state/a", "size": 1, "sha256": "0"}]}),
+        "the hash differs",
+    ),
+    "not in the index": (made(A, index={"members": []}), "index does not have"),
+    "only in the index": (
+        made(index={"members": [{"name": "state/a", "size": 1, "sha256": "0"}]}),
+        "it lacks",
+    ),
+    "no gzip": (b"not an archive at all", "cut off or damaged"),
+    "nothing": (b"", "no index|cut off"),
+    "no tar": (gzip.compress(b"x" * 2000), "not an archive of a hive"),
+    "cut off": (made(("state/a", os.urandom(50_000), None))[:30_000], "cut off"),
+    "more after it": (made(A) + gzip.compress(b"x"), "follows its index|cut off"),
+    "bomb": (
+        gzip.compress(gzip.decompress(made(A))[:512].ljust(10_000_000, b"\0")),
+        "no index|damaged|between",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_refused(name: str, tmp_path: Path) -> None:
+    data, said = HOSTILE[name]
+    with pytest.raises(HiveError, match=said) as refused:
+        read(data, tmp_path / "room")
+    assert refused.value.code in (ErrorCode.BAD_REQUEST, ErrorCode.TOO_LARGE)
+    assert "Nothing was taken over." in refused.value.message
+    assert [path.name for path in tmp_path.iterdir()] == ["room"]
+
+
+def extended(records: bytes) -> bytes:
+    """Return an archive that begins with an extended header of these bytes."""
+    raw = io.BytesIO()
+    info = tarfile.TarInfo("./PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    raw.write(info.tobuf(tarfile.USTAR_FORMAT))
+    raw.write(records.ljust(-(-len(records) // 512) * 512, b"\0"))
+    return gzip.compress(raw.getvalue() + gzip.decompress(made(A)))
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"x" * 70_000,
+        b"12 path=a\n\n",
+        b"99 path=state/a\n",
+        b"0 path=state/a\n",
+        b"20 GNU.sparse.x=abc\n",
+        b"10 size=-\n",
+        b"10 path=\xff\n",
+        b"15 size=1234567\n",
+        b"10 size=9\n10 size=9\n",
+        b"28 size=9999999999999999999\n",
+    ],
+)
+def test_an_extended_header_that_is_not_ours_is_refused(
+    records: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(HiveError):
+        read(extended(records), tmp_path)
+
+
+def test_a_link_that_is_allowed_leads_no_later_member_out(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = ("state/l", b"", kind_of(tarfile.SYMTYPE, str(outside)))
+    through = made(link, ("state/l/x", b"1", None))
+    with pytest.raises(HiveError, match="has no place"):
+        read(through, tmp_path / "room", links=True)
+    over = made(link, ("state/l", b"1", None))
+    with pytest.raises(HiveError, match="twice"):
+        read(over, tmp_path / "other", links=True)
+    assert not any(outside.iterdir())
+
+
+def test_the_mode_grants_nothing_special(tmp_path: Path) -> None:
+    def special(info: tarfile.TarInfo) -> None:
+        info.mode = 0o6755
+
+    read(made(("state/a", b"1", special)), tmp_path)
+    assert (tmp_path / "state" / "a").stat().st_mode & 0o7777 == 0o755

@@ -1,0 +1,26 @@
+"""Archives of an agent and of a whole hive: a tar of its own strict kind, gzipped.
+
+hived writes them and reads those of agents; ``hive restore-backup`` reads those of a
+hive, without one. Any tar program lists them. Names are percent-encoded, so that every
+byte that an agent may give a name survives; the last member, ``index.json``, has the
+size and SHA-256 of every other.
+"""
+
+from pyglue.archive.index import INDEX, Index, Kind, Member
+from pyglue.archive.reader import Limits, Places, unpack
+from pyglue.archive.tree import Entry, LeftOut, walk
+from pyglue.archive.writer import Writer
+
+__all__ = [
+    "INDEX",
+    "Entry",
+    "Index",
+    "Kind",
+    "LeftOut",
+    "Limits",
+    "Member",
+    "Places",
+    "Writer",
+    "unpack",
+    "walk",
+]

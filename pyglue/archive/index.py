@@ -1,0 +1,60 @@
+"""What an archive says of itself, in its last member; and how names are written."""
+
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import msgspec
+
+FORMAT: Final = 1
+INDEX: Final = "index.json"
+_PLAIN: Final = " +=,@:()[]"
+PART_MAX: Final = 255
+DEPTH_MAX: Final = 64
+
+
+class Kind(StrEnum):
+    """What an archive is of."""
+
+    AGENT = "agent"
+    HIVE = "hive"
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file in the archive."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole of it. ``version`` is of the hyperhive that wrote it."""
+
+    format: int
+    kind: Kind
+    version: str
+    created_at: float
+    about: dict[str, Any]
+    members: tuple[Member, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def quote(name: bytes) -> str:
+    """Return one component of a path as it stands in an archive."""
+    return quote_from_bytes(name, safe=_PLAIN)
+
+
+def split(path: str) -> tuple[bytes, ...] | None:
+    """Return the components of a member's name; None if it is not ours to unpack."""
+    parts = path.split("/")
+    found = tuple(unquote_to_bytes(part) for part in parts)
+    good = len(parts) <= DEPTH_MAX + 2 and all(
+        name not in (b"", b".", b"..")
+        and b"/" not in name
+        and b"\0" not in name
+        and len(name) <= PART_MAX
+        and quote(name) == part
+        for name, part in zip(found, parts, strict=True)
+    )
+    return found if good else None

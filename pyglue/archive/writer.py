@@ -1,0 +1,162 @@
+"""Writes an archive to a stream, member by member, and the index at the end.
+
+Blocking: hived does it in a thread, into a pipe. A file that shrinks while it is read
+is filled up with zeros, and said to be; one that grows is read as long as it was.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from pyglue import __version__
+from pyglue.archive.index import FORMAT, INDEX, Index, Kind, Member
+from pyglue.archive.tree import Entry, LeftOut, walk
+from pyglue.errors import ErrorCode, HiveError
+
+_CHUNK: Final = 1024 * 1024
+_LEVEL: Final = 3
+_LEFT_OUT_MAX: Final = 1000
+
+
+class Writer:
+    """One archive being written; ``finish`` ends it."""
+
+    def __init__(
+        self, stream: BinaryIO, kind: Kind, *, file_max: int, entries_max: int
+    ) -> None:
+        self._zip = gzip.GzipFile(
+            filename="", fileobj=stream, mode="wb", compresslevel=_LEVEL, mtime=0
+        )
+        self._tar = tarfile.open(  # noqa: SIM115 - closed in ``finish``
+            fileobj=self._zip, mode="w|", format=tarfile.PAX_FORMAT
+        )
+        self._kind = kind
+        self._file_max = file_max
+        self._entries_max = entries_max
+        self._entries = 0
+        self._members: list[Member] = []
+        self.left_out: list[str] = []
+
+    def add_bytes(self, name: str, data: bytes, *, mode: int = 0o600) -> None:
+        """Add a file that the host makes."""
+        info = self._info(name, mode=mode, uid=os.geteuid(), gid=os.getegid())
+        info.size = len(data)
+        self._add(info, io.BytesIO(data))
+
+    def add_file(self, name: str, path: Path, *, size: int | None = None) -> None:
+        """Add a file of the host's own, or its first ``size`` bytes."""
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            info = self._of(name, status)
+            info.size = status.st_size if size is None else size
+            self._add(info, file)
+
+    def add_tree(self, name: str, top: Path, *, links: bool) -> None:
+        """Add what is below ``top``, written by whomever; see ``walk``."""
+        for found in walk(top, name, links=links):
+            match found:
+                case LeftOut():
+                    self.leave_out(found.name, found.why)
+                case Entry():
+                    self.add_entry(found)
+
+    def add_entry(self, found: Entry) -> None:
+        """Add one entry of a tree."""
+        info = self._of(found.name, found.status)
+        if found.target is not None:
+            info.type, info.linkname = tarfile.SYMTYPE, os.fsdecode(found.target)
+            if not found.target.isascii():
+                self.leave_out(found.name, "it is a link with an odd target")
+                return
+            self._count()
+            self._tar.addfile(info)
+        elif found.descriptor is None:
+            info.type = tarfile.DIRTYPE
+            self._count()
+            self._tar.addfile(info)
+        elif found.status.st_size > self._file_max:
+            self.leave_out(found.name, f"it has more than {self._file_max} bytes")
+        else:
+            info.size = found.status.st_size
+            with open(found.descriptor, "rb", closefd=False) as file:
+                self._add(info, file)
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Note that something is not in the archive."""
+        if len(self.left_out) < _LEFT_OUT_MAX:
+            self.left_out.append(f"{name}: {why}")
+        elif len(self.left_out) == _LEFT_OUT_MAX:
+            self.left_out.append("and more")
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write the index and the end."""
+        index = Index(
+            format=FORMAT,
+            kind=self._kind,
+            version=__version__,
+            created_at=time.time(),
+            about=about,
+            members=tuple(self._members),
+            left_out=tuple(self.left_out),
+        )
+        self.add_bytes(INDEX, msgspec.json.encode(index))
+        self._tar.close()
+        self._zip.close()
+
+    def _info(self, name: str, *, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        info.mode, info.uid, info.gid = mode & 0o777, uid, gid
+        info.mtime = int(time.time())
+        return info
+
+    def _of(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
+        info = self._info(
+            name, mode=status.st_mode, uid=status.st_uid, gid=status.st_gid
+        )
+        info.mtime = max(0, int(status.st_mtime))
+        return info
+
+    def _count(self) -> None:
+        self._entries += 1
+        if self._entries > self._entries_max:
+            raise HiveError(
+                ErrorCode.TOO_LARGE,
+                f"There are more than {self._entries_max} files. Have the agent tidy "
+                "up its state, and do it again.",
+            )
+
+    def _add(self, info: tarfile.TarInfo, file: BinaryIO) -> None:
+        self._count()
+        source = _Exactly(file, info.size)
+        self._tar.addfile(info, source)
+        if source.short:
+            self.leave_out(info.name, "its end, which went while it was read")
+        digest = source.hash.hexdigest()
+        self._members.append(Member(info.name, info.size, digest))
+
+
+class _Exactly(io.RawIOBase):
+    """``size`` bytes of a file, hashed; zeros where it has become shorter."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+        self.hash = hashlib.sha256()
+        self.short = False
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = min(self._left, _CHUNK if size < 0 else size)
+        data = self._file.read(wanted)
+        if len(data) < wanted:
+            self.short = True
+            data = data.ljust(wanted, b"\0")
+        self._left -= len(data)
+        self.hash.update(data)
+        return data
