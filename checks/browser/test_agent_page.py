@@ -8,7 +8,7 @@ from checks.browser.pages import Dashboard
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
-AGENT = "carol"
+AGENT = "alice"
 WAIT_MS = 60_000
 
 

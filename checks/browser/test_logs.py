@@ -9,7 +9,7 @@ from pyglue.api.manager import RESTART, AgentParams
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
-AGENT = "bob"
+AGENT = "alice"
 WAIT_MS = 60_000
 
 

@@ -1,5 +1,6 @@
 """Who may ask: every refusal of Host, Origin, session and CSRF, and the login."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -302,7 +303,7 @@ def test_pages_need_nothing_that_the_policy_forbids(
     html = operator.get(path).text
     for forbidden in (" style=", "<style", " onclick", "javascript:", "http://"):
         assert forbidden not in html
-    ours = re.findall('<script (?:type="module" )?src="/static/[^"]+"(?: defer)?>', html)
+    ours = re.findall(r'<script( type="module")? src="/static/[^"]+"( defer)?>', html)
     assert html.count("<script") == len(ours)
 
 
