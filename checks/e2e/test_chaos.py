@@ -172,10 +172,11 @@ async def test_nothing_is_lost(chaos: Chaos) -> None:
 
 async def moment(hive: Hive, chance: random.Random) -> None:
     """Wait for a random number of events, so that a kill hits anything."""
-    for _ in range(chance.randrange(1, 30)):
-        hive.changed.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(hive.changed.wait(), 2)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            for _ in range(chance.randrange(1, 30)):
+                hive.changed.clear()
+                await hive.changed.wait()
 
 
 async def at_rest(hive: Hive) -> bool:
