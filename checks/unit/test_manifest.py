@@ -232,3 +232,12 @@ def test_what_jsonschema_calls_an_integer_must_be_one_in_the_types_too() -> None
     changed = defaults()
     changed["limits"]["turnsPerHour"] = 2.0
     refused(ErrorCode.MANIFEST_INVALID, SCHEMA.validate, changed)
+
+
+def test_a_record_from_before_an_option_still_reads() -> None:
+    old = defaults()
+    del old["limits"]["tokensPerDay"]
+    data = manifest.canonical({"manifest": old, "system": None})
+    record = manifest.decode(data)
+    assert record.typed.limits.tokens_per_day is None
+    assert record.encode() == data
