@@ -182,13 +182,14 @@ class Hive:
         return self.git(agent, "rev-parse", "HEAD")
 
     async def submit(
-        self, agent: str, commit: str, description: str = ""
+        self, agent: str, commit: str, description: str = "", *, spawn: bool = False
     ) -> ProposalResult:
         """Submit a commit with the manager's tool."""
         manager = await self.as_agent("manager")
         try:
             request = ApplyCommit(agent=agent, commit=commit, description=description)
-            return await submit(manager, self.local.config.layout.agents, request)
+            agents = self.local.config.layout.agents
+            return await submit(manager, agents, request, spawn=spawn)
         finally:
             manager.close()
 

@@ -26,7 +26,7 @@ from pyglue.cli.mcp import tools_of
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
 from pyglue.tools import Tool, agent_tools, manager_tools
-from pyglue.tools.submit import ApplyCommit
+from pyglue.tools.submit import ApplyCommit, SpawnCommit
 
 AGENTS = Path("/agents")
 
@@ -43,6 +43,9 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "withdraw_proposal": manager_api.WithdrawParams,
     "list_agents": manager_api.LIST_AGENTS.params,
     "request_spawn": manager_api.SpawnParams,
+    "request_spawn_draft": manager_api.SpawnParams,
+    "request_spawn_commit": SpawnCommit,
+    "rebuild": manager_api.AgentParams,
     "request_apply_commit": ApplyCommit,
     "start": manager_api.AgentParams,
     "stop": manager_api.AgentParams,

@@ -1,0 +1,387 @@
+"""Kill -9 hived at every step of every operation of an agent's life.
+
+Which steps there are is read from the machines. Each story is one operation; hived is
+killed after the work of its first step, started, killed after that of the second, and
+so on, so that every step is repeated on top of itself. Then the operation must have
+ended as it would have, and nothing else may be there: no process, socket, directory or
+tag. One hive for all of it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from checks.hive_kit import PATIENCE_S, Hive, open_operator, running_hive
+from pyglue.api import operator as api
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.manager import (
+    REBUILD,
+    RESTART,
+    START,
+    STOP,
+    AgentParams,
+    SpawnParams,
+)
+from pyglue.api.operator import ApprovalState, OperationKind, OperationState
+from pyglue.config import Timeouts
+from pyglue.errors import HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.deploy import Deploy
+from pyglue.host.drafts import Discarding, Drafting
+from pyglue.host.ending import Destroying, Purging
+from pyglue.host.operations import Machine
+from pyglue.host.rebuild import RebuildingAll
+from pyglue.host.running import Running
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+TIMEOUTS = Timeouts(health_s=60.0, drain_s=2.0)
+MENDING = {
+    Deploy: ("revert", "fail"),
+    Drafting: ("undo",),
+    Destroying: ("fail",),
+}
+"""Steps that come only after a failure."""
+
+
+@dataclass
+class Deaths:
+    """The hive, whose hived dies as it is told."""
+
+    hive: Hive
+    program: asyncio.subprocess.Process
+
+    async def next_life(self, plan: dict[str, str]) -> None:
+        """Start hived, to die as planned, and connect."""
+        assert self.program.stdin is not None
+        self.program.stdin.write(json.dumps(plan).encode() + b"\n")
+        await self._line("ready")
+        hive = self.hive
+        config = hive.local.config
+        hive.operator = await open_operator(config, hive.events, hive.changed)
+
+    async def death(self) -> None:
+        """Return when hived has been killed."""
+        await self._line("killed")
+
+    async def _line(self, expected: str) -> None:
+        assert self.program.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            line = await self.program.stdout.readline()
+        assert line.decode().strip() == expected
+
+    async def stop_hived(self) -> None:
+        """Kill it from outside."""
+        status = Path(f"/proc/{self.program.pid}/task/{self.program.pid}/children")
+        (child,) = status.read_text().split()
+        os.kill(int(child), 9)
+        await self._line("killed")
+        await self.hive.operator.wait_closed()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deaths(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deaths]:
+    room = tmp_path_factory.mktemp("hive")
+    async with running_hive(room, timeouts=TIMEOUTS) as hive:
+        await _propose_all(hive)
+        os.kill(hive.local.pid("hived"), 9)
+        await hive.operator.wait_closed()
+        program = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "checks.killed_hived",
+            str(hive.local._config_file),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parent.parent.parent,
+            limit=1 << 20,
+        )
+        try:
+            yield Deaths(hive, program)
+        finally:
+            assert program.stdin is not None
+            program.stdin.close()
+            await program.wait()
+
+
+async def _propose_all(hive: Hive) -> None:
+    """Let all that needs the manager wait for approval, and stop it: it costs time."""
+    await hive.operator.call(api.DRAFT, SpawnParams(name="bob"))
+    commit = hive.commit("bob", {"agent.nix": '{ hyperhive.description = "bob"; }'})
+    await hive.submit("bob", commit, spawn=True)
+    await hive.propose("alice", '{ hyperhive.description = "changed"; }')
+    await hive.operator.call(api.SPAWN, SpawnParams(name="carol"))
+    await hive.operator.call(api.SPAWN, SpawnParams(name="dave"))
+    for name in ("manager", "alice"):
+        queued = await hive.operator.call(STOP, AgentParams(agent=name))
+        await hive.operation(queued.operation)
+
+
+@dataclass(frozen=True)
+class Story:
+    """One operation, and what must be so at its end."""
+
+    kind: OperationKind
+    agent: str
+    machine: type[Machine]
+    request: Callable[[Hive], Awaitable[object]]
+    check: Callable[[Hive], Awaitable[None]]
+    fail_at: str | None = None
+    """A step that fails, so that the mending ones are taken."""
+
+    def steps(self) -> list[str]:
+        """Return the steps that are killed, in their order."""
+        mending = MENDING.get(self.machine, ())
+        ways = [step for step in self.machine.steps if step not in mending]
+        if self.fail_at is None:
+            return ways
+        return [*mending]
+
+
+def _approve(name: str) -> Callable[[Hive], Awaitable[object]]:
+    async def request(hive: Hive) -> object:
+        (row,) = [r for r in await hive.approvals(name) if r.state == "pending"]
+        return await hive.operator.call(
+            api.APPROVE,
+            api.ApproveParams(
+                id=row.id, commit=row.commit, manifest=row.manifest_sha256
+            ),
+        )
+
+    return request
+
+
+def _call(method: object, **params: object) -> Callable[[Hive], Awaitable[object]]:
+    async def request(hive: Hive) -> object:
+        with contextlib.suppress(HiveError):  # the answer may die with hived
+            return await hive.operator.call(method, method.params(**params))  # type: ignore[attr-defined]
+        return None
+
+    return request
+
+
+async def _rollback(hive: Hive) -> object:
+    first = (await hive.approvals("alice"))[-1]
+    params = api.RollbackParams(agent="alice", approval=first.id)
+    return await hive.operator.call(api.ROLLBACK, params)
+
+
+async def _restore(hive: Hive) -> object:
+    await hive.operator.call(api.RESTORE, AgentParams(agent="bob"))
+    return await _approve("bob")(hive)
+
+
+async def _deployed(hive: Hive, name: str, *, runs: bool = True) -> None:
+    """The newest approval is deployed, once; the agent is as it should be."""
+    row = (await hive.approvals(name))[0]
+    assert row.state is ApprovalState.DEPLOYED
+    agent = await hive.agent(name)
+    assert (agent.deployed_approval, agent.problem) == (row.id, None)
+    repo = AppliedRepo(hive.local.config.layout.applied(name))
+    assert repo.main() == row.commit
+    kinds = [tag.kind.value for tag in repo.tags() if tag.id == row.id]
+    assert kinds == ["approved", "building", "deployed", "proposal"]
+    if runs:
+        await hive.idle(name)
+        queued = await hive.operator.call(STOP, AgentParams(agent=name))
+        assert (await hive.operation(queued.operation)).error is None
+    assert (await hive.agent(name)).state is AgentState.STOPPED
+
+
+def _is_deployed(name: str, *, runs: bool = True) -> Callable[[Hive], Awaitable[None]]:
+    async def check(hive: Hive) -> None:
+        await _deployed(hive, name, runs=runs)
+
+    return check
+
+
+def _names(hive: Hive) -> dict[str, list[str]]:
+    """Return which agents have what on disk and in the hive."""
+    layout = hive.local.config.layout
+    return {
+        "home": sorted(path.name for path in layout.agents.iterdir()),
+        "applied": sorted(path.name for path in layout.applied_root.iterdir()),
+        "run": sorted(path.name for path in (layout.runtime / "agents").iterdir()),
+        "quarantine": sorted(path.name for path in layout.quarantine.iterdir()),
+    }
+
+
+async def _destroyed(hive: Hive) -> None:
+    agents = (await hive.operator.call(api.AGENTS, NoParams())).agents
+    assert "bob" not in {agent.name for agent in agents}
+    (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
+    assert (kept.name, kept.commit is None, len(kept.parts) >= 4) == (
+        "bob",
+        False,
+        True,
+    )
+    found = _names(hive)
+    assert "bob" in found["home"]
+    assert "bob.git" in found["applied"]
+    assert "bob" not in found["run"]
+    told = [e for e in hive.events if e.kind == "notice" and e.agent == "bob"]
+    assert [e.data["what"] for e in told].count("destroyed") <= 2  # two stories
+
+
+async def _purged(hive: Hive) -> None:
+    assert (await hive.operator.call(api.KEPT, NoParams())).kept == ()
+    await _no_trace(hive, "bob")
+
+
+async def _no_trace(hive: Hive, name: str) -> None:
+    found = _names(hive)
+    assert name not in found["home"] + found["run"]
+    assert f"{name}.git" not in found["applied"]
+    assert not hive.local.config.layout.private(name).exists()
+    assert not hive.local.config.layout.agent_log(name).exists()
+
+
+async def _drafted(hive: Hive) -> None:
+    drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
+    (draft,) = [one for one in drafts if one.name == "erin"]
+    assert hive.git("erin", "rev-parse", "HEAD") == draft.main
+    assert "erin" not in _names(hive)["run"]
+
+
+async def _no_erin(hive: Hive) -> None:
+    drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
+    assert "erin" not in {one.name for one in drafts}
+    await _no_trace(hive, "erin")
+
+
+async def _failed(hive: Hive) -> None:
+    (row,) = await hive.approvals("dave")
+    assert row.state is ApprovalState.FAILED
+    assert row.reason is not None
+    assert "The test fails apply." in row.reason
+    agent = await hive.agent("dave")
+    assert (agent.deployed_commit, agent.state) == (None, AgentState.STOPPED)
+    repo = AppliedRepo(hive.local.config.layout.applied("dave"))
+    kinds = [tag.kind.value for tag in repo.tags()]
+    assert kinds == ["approved", "building", "failed", "proposal"]
+
+
+async def _still_there(hive: Hive) -> None:
+    agent = await hive.agent("carol")
+    assert agent.problem is not None
+    assert "was to be destroyed, and is still there" in agent.problem
+    queued = await hive.operator.call(START, AgentParams(agent="carol"))
+    assert (await hive.operation(queued.operation)).error is None
+    await hive.operation(
+        (await hive.operator.call(STOP, AgentParams(agent="carol"))).operation
+    )
+
+
+async def _all_rebuilt(hive: Hive) -> None:
+    newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
+    whole = next(one for one in newest if one.kind is OperationKind.REBUILD_ALL)
+    assert whole.note == "Rebuilt: alice, carol, manager. Left: none."
+
+
+async def _stopped(hive: Hive) -> None:
+    assert (await hive.agent("carol")).state is AgentState.STOPPED
+
+
+async def _started(hive: Hive) -> None:
+    await hive.idle("carol")
+
+
+K = OperationKind
+STORIES = {
+    "draft": Story(K.DRAFT, "erin", Drafting, _call(api.DRAFT, name="erin"), _drafted),
+    "discard": Story(
+        K.DISCARD, "erin", Discarding, _call(api.DRAFT_DISCARD, agent="erin"), _no_erin
+    ),
+    "draft-fails": Story(
+        K.DRAFT, "erin", Drafting, _call(api.DRAFT, name="erin"), _no_erin, "rooms"
+    ),
+    "spawn": Story(K.SPAWN, "carol", Deploy, _approve("carol"), _is_deployed("carol")),
+    "two-step": Story(K.SPAWN, "bob", Deploy, _approve("bob"), _is_deployed("bob")),
+    "spawn-fails": Story(K.SPAWN, "dave", Deploy, _approve("dave"), _failed, "apply"),
+    "apply": Story(
+        K.DEPLOY, "alice", Deploy, _approve("alice"), _is_deployed("alice", runs=False)
+    ),
+    "rollback": Story(
+        K.ROLLBACK, "alice", Deploy, _rollback, _is_deployed("alice", runs=False)
+    ),
+    "rebuild": Story(
+        K.REBUILD,
+        "alice",
+        Deploy,
+        _call(REBUILD, agent="alice"),
+        _is_deployed("alice", runs=False),
+    ),
+    "destroy": Story(
+        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+    ),
+    "restore": Story(K.RESTORE, "bob", Deploy, _restore, _is_deployed("bob")),
+    "destroy-again": Story(
+        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+    ),
+    "purge": Story(
+        K.PURGE, "bob", Purging, _call(api.PURGE, agent="bob", confirm="bob"), _purged
+    ),
+    "destroy-fails": Story(
+        K.DESTROY,
+        "carol",
+        Destroying,
+        _call(api.DESTROY, agent="carol"),
+        _still_there,
+        "stop",
+    ),
+    "rebuild-all": Story(
+        K.REBUILD_ALL, "hive", RebuildingAll, _call(api.REBUILD_ALL), _all_rebuilt
+    ),
+    "start": Story(K.START, "carol", Running, _call(START, agent="carol"), _started),
+    "restart": Story(
+        K.RESTART, "carol", Running, _call(RESTART, agent="carol"), _started
+    ),
+    "stop": Story(K.STOP, "carol", Running, _call(STOP, agent="carol"), _stopped),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
+    story, hive = STORIES[name], deaths.hive
+    steps = story.steps()
+    plans = [{"kind": story.kind.value, "step": step, "how": "after"} for step in steps]
+    if story.fail_at is not None:
+        failing = {"kind": story.kind.value, "step": story.fail_at, "how": "fail"}
+        plans = [{**failing, "then": steps[0]}, *plans[1:]]
+    await deaths.next_life(plans[0])
+    asked = asyncio.create_task(story.request(hive))  # type: ignore[arg-type]
+    for plan in [*plans[1:], {}]:
+        await deaths.death()
+        await deaths.next_life(plan)
+    await asyncio.wait([asked])
+    newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
+    one = next(o for o in newest if (o.kind, o.agent) == (story.kind, story.agent))
+    ended = await hive.operation(one.id)
+    expected = OperationState.DONE if story.fail_at is None else OperationState.FAILED
+    assert ended.state is expected, ended
+    await story.check(hive)
+    await deaths.stop_hived()
+
+
+async def test_every_step_of_every_kind_is_killed() -> None:
+    told = {(story.kind, step) for story in STORIES.values() for step in story.steps()}
+    machines = {story.kind: story.machine for story in STORIES.values()}
+    assert machines.keys() == set(OperationKind)
+    for kind, machine in machines.items():
+        killed = {step for where, step in told if where is kind}
+        ways = set(machine.steps) - set(MENDING.get(machine, ()))
+        assert killed >= ways
+    for machine in MENDING:
+        killed = {s for k, s in told if machines[k] is machine}
+        assert killed == set(machine.steps)
