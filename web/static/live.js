@@ -8,8 +8,12 @@ import { watchLogs } from "./logs.js";
 import { notify } from "./notify.js";
 import "./command.js";
 import { showTurn, turnGap } from "./turn.js";
+import { watchFilter } from "./filter.js";
 
-const DEBOUNCE_MS = 120;
+const SOON_MS = 15; // events of one transaction come together
+const REST_MS = 150; // between two readings of one section,
+const REST_FACTOR = 4; // and longer where reading takes long
+const REST_MAX_MS = 5000;
 const RETRY_MS = [250, 500, 1000, 2000, 5000];
 const SSE_AFTER = 2; // WebSockets that failed before one ever opened
 
@@ -18,10 +22,12 @@ const link = document.getElementById("link");
 let seq = Number(page.dataset.seq);
 let failures = 0;
 let everOpen = false;
+let stale = false; // something could not be read
 
 // --- fragments -----------------------------------------------------------------
 
-const pending = new Map();
+// Of each section: whether it is being read, is to be read again, or soon.
+const reading = new WeakMap();
 
 function wants(section, event) {
   const agent = section.dataset.agent;
@@ -30,23 +36,37 @@ function wants(section, event) {
 }
 
 function refresh(section) {
-  if (pending.has(section)) return;
-  pending.set(section, setTimeout(() => fetchFragment(section), DEBOUNCE_MS));
+  const at = reading.get(section) ?? { busy: false, again: false, soon: false, next: 0 };
+  reading.set(section, at);
+  if (at.busy) at.again = true;
+  else if (!at.soon) {
+    at.soon = true;
+    setTimeout(() => fetchFragment(section, at), Math.max(SOON_MS, at.next - performance.now()));
+  }
 }
 
 function refreshAll() {
   document.querySelectorAll("[data-fragment]").forEach(refresh);
 }
 
-async function fetchFragment(section) {
+async function fetchFragment(section, at) {
+  const place = section.dataset.fragment;
+  const began = performance.now();
+  Object.assign(at, { busy: true, again: false, soon: false });
   try {
-    const answer = await fetch(section.dataset.fragment, { credentials: "same-origin" });
+    const answer = await fetch(place, { credentials: "same-origin" });
     if (answer.status === 401) return location.reload();
-    if (answer.ok) swap(section, await answer.text());
+    const html = answer.ok ? await answer.text() : null;
+    if (place !== section.dataset.fragment) at.again = true; // a search went on meanwhile
+    else if (html !== null) swap(section, html);
+    else if (answer.status >= 500) stale = true;
   } catch {
-    // The stream's own reconnection refreshes everything later.
+    stale = true; // read again when the stream is back
   } finally {
-    pending.delete(section);
+    const ended = performance.now();
+    at.busy = false;
+    at.next = ended + Math.min(REST_MAX_MS, Math.max(REST_MS, (ended - began) * REST_FACTOR));
+    if (at.again) refresh(section);
   }
 }
 
@@ -122,6 +142,8 @@ function receive(text) {
     say("lost", "The hive is not answering; waiting for it");
   } else if (message.type === "up") {
     say("live", "live");
+    if (stale) refreshAll();
+    stale = false;
   }
 }
 
@@ -183,5 +205,6 @@ function ages() {
 }
 
 watchLogs();
+watchFilter(refresh);
 setInterval(ages, 5000);
 connect();

@@ -20,7 +20,8 @@ from pyglue.web.rpc import hive
 T = TypeVar("T")
 
 _OWN_PAGES: Final = re.compile(
-    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages)?"
+    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations/[0-9]{1,16}|\?[\w%+.&=-]{1,800})?",
+    re.ASCII,
 )
 _ID: Final = re.compile("[1-9][0-9]{0,15}")
 _TEXT_MAX: Final = 200
@@ -49,25 +50,6 @@ def part(read: Callable[[], T]) -> Part[T]:
         elif error.code in _FATAL:
             raise
         return Part(None, error.message)
-
-
-def fitting(limit: int, read: Callable[[int], T]) -> T:
-    """Read up to ``limit`` messages, fewer if so many do not fit into one answer.
-
-    Bodies are large if their senders want it, and an answer is one line of limited
-    length: the newest messages must show all the same.
-
-    Raises:
-        HiveError: what ``read`` raises for one message.
-    """
-    while True:
-        try:
-            return read(limit)
-        except HiveError as error:
-            if error.code is not ErrorCode.UNAVAILABLE or limit == 1:
-                raise
-            status()  # raises if it is the hive that is gone
-            limit = max(1, limit // 5)
 
 
 def status() -> HiveStatus:

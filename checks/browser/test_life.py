@@ -1,0 +1,121 @@
+"""An agent's life by mouse, on a real hive: made, destroyed, restored, purged, rolled
+back.
+"""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from checks.browser.conftest import Hosted
+from checks.browser.pages import Dashboard
+
+pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
+
+WAIT_MS = 60_000
+
+
+@pytest.fixture
+def dashboard(hosted: Hosted, page: Page) -> Dashboard:
+    return Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
+
+
+def _ended_well(page: Page) -> None:
+    expect(page.get_by_test_id("operation")).to_have_attribute(
+        "data-state", "done", timeout=WAIT_MS
+    )
+
+
+def _approve(dashboard: Dashboard, hosted: Hosted, name: str) -> None:
+    page = dashboard.page
+    page.wait_for_url("**/approvals/*")
+    number = int(page.url.rsplit("/", 1)[1].split("#")[0])
+    approval = dashboard.approval(number)
+    approval.approve()
+    approval.expect_state("deployed", timeout_s=60)
+    hosted.run(hosted.hive.idle(name))
+
+
+def _destroy(dashboard: Dashboard, name: str) -> None:
+    page = dashboard.page
+    dashboard.open_agent(name)
+    page.get_by_role("link", name="Destroy …").click()
+    expect(page.get_by_text("Kept", exact=True)).to_be_visible()
+    page.get_by_test_id("destroy").click()
+    _ended_well(page)
+
+
+def test_made_destroyed_restored_and_purged(
+    hosted: Hosted, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    form = page.get_by_test_id("spawn")
+    form.get_by_label("Name").fill("dora")
+    form.get_by_role("button", name="Propose").click()
+    _approve(dashboard, hosted, "dora")
+    _destroy(dashboard, "dora")
+
+    page.goto(f"{hosted.hive.url}/kept/dora")
+    page.get_by_test_id("restore").click()
+    _approve(dashboard, hosted, "dora")
+    _destroy(dashboard, "dora")
+
+    page.goto(f"{hosted.hive.url}/kept/dora")
+    purge = page.get_by_test_id("purge-form")
+    purge.get_by_role("textbox").fill("alice")
+    page.get_by_test_id("purge").click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Overview")
+    page.goto(f"{hosted.hive.url}/kept/dora")
+    purge.get_by_role("textbox").fill("dora")
+    page.get_by_test_id("purge").click()
+    dashboard.overview()
+    expect(page.locator('[data-testid=kept-state][data-id="dora"]')).to_have_count(
+        0, timeout=WAIT_MS
+    )
+
+
+def test_a_draft_is_made_shown_and_discarded(
+    hosted: Hosted, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    form = page.get_by_test_id("spawn")
+    form.get_by_label("Name").fill("emil")
+    form.get_by_label("What it is for").fill("Reads the news")
+    form.get_by_role("button", name="Make a draft").click()
+    expect(page.get_by_text("Reads the news")).to_be_visible()
+    dashboard.overview()
+    draft = page.locator('[data-testid=draft][data-id="emil"]')
+    draft.get_by_text("Discard").first.click()
+    draft.get_by_role("button", name="Discard").click()
+    expect(draft).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_a_rebuild_is_followed_live(hosted: Hosted, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    dashboard.open_agent("alice")
+    page.get_by_role("button", name="Rebuild").click()
+    page.wait_for_url("**/operations/*")
+    _ended_well(page)
+    hosted.run(hosted.hive.idle("alice"))
+
+
+def test_going_back_asks_first_and_is_an_approval(
+    hosted: Hosted, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    nix = hosted.hive.repository("alice") / "agent.nix"
+    before = hosted.run(hosted.hive.agent("alice"))
+    text = nix.read_text().rstrip().removesuffix("}")
+    proposal = hosted.run(
+        hosted.hive.propose(
+            "alice", f'{text}\n  hyperhive.limits.turnsPerHour = 999;\n}}'
+        )
+    )
+    hosted.run(hosted.hive.approve(proposal))
+    dashboard.open_agent("alice")
+    page.locator(
+        f'a[href="/agents/alice/rollback/{before.deployed_approval}"]'
+    ).first.click()
+    page.get_by_test_id("rollback").click()
+    _ended_well(page)
+    after = hosted.run(hosted.hive.agent("alice"))
+    assert after.manifest_sha256 == before.manifest_sha256
+    assert after.deployed_commit != before.deployed_commit

@@ -1,0 +1,159 @@
+"""The pages on which agents end, come back and go back: drafts, kept state, rollback.
+
+What loses something asks first, on a page of its own that says what goes; so it works
+without JavaScript. What takes its time leads to the page of its operation.
+"""
+
+from flask import Blueprint, render_template
+from werkzeug.wrappers import Response
+
+from pyglue import names
+from pyglue.api.common import NoParams
+from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
+from pyglue.api.operator import (
+    AGENT,
+    APPROVAL,
+    DESTROY,
+    DRAFT,
+    DRAFTS,
+    KEPT,
+    OPERATION,
+    REBUILD_ALL,
+    ROLLBACK,
+    ApprovalParams,
+    DraftView,
+    KeptView,
+    Operation,
+    OperationParams,
+    RollbackParams,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.rpc import hive
+from pyglue.web.views.common import done, field, needed, status
+
+blueprint = Blueprint("life", __name__)
+
+
+def _agent(name: str) -> AgentParams:
+    return AgentParams(agent=names.check(name))
+
+
+def _follow(number: int, text: str) -> Response:
+    return done(text, f"/operations/{number}")
+
+
+# --- operations -------------------------------------------------------------------
+
+
+@blueprint.get("/operations/<int:number>")
+def operation(number: int) -> str:
+    """Show how far something is that takes its time."""
+    found = _operation(number)
+    return render_template("operation.html", status=status(), operation=found)
+
+
+@blueprint.get("/fragments/operation/<int:number>")
+def operation_fragment(number: int) -> str:
+    """Give the changing part of that page anew."""
+    return render_template("fragments/operation.html", operation=_operation(number))
+
+
+def _operation(number: int) -> Operation:
+    return hive().call(OPERATION, OperationParams(id=number))
+
+
+# --- agents -----------------------------------------------------------------------
+
+
+@blueprint.get("/agents/<name>/destroy")
+def ask_destroy(name: str) -> str:
+    """Say what destroying ends and what it keeps."""
+    found = hive().call(AGENT, _agent(name)).agent
+    return render_template("destroy.html", status=status(), agent=found)
+
+
+@blueprint.post("/agents/<name>/destroy")
+def destroy(name: str) -> Response:
+    """Destroy an agent; its state is kept."""
+    asked = _agent(name)
+    number = hive().call(DESTROY, asked).operation
+    return _follow(number, f"{asked.agent} is being destroyed; its state is kept.")
+
+
+@blueprint.get("/agents/<name>/rollback/<int:approval>")
+def ask_rollback(name: str, approval: int) -> str:
+    """Say what going back to an earlier approval does."""
+    asked = _agent(name)
+    earlier = hive().call(APPROVAL, ApprovalParams(id=approval)).approval
+    if earlier.agent != asked.agent:
+        raise HiveError(
+            ErrorCode.NOT_FOUND, f"Approval {approval} is not one of {asked.agent}."
+        )
+    now = hive().call(AGENT, asked).agent
+    return render_template("rollback.html", status=status(), agent=now, earlier=earlier)
+
+
+@blueprint.post("/agents/<name>/rollback/<int:approval>")
+def rollback(name: str, approval: int) -> Response:
+    """Deploy again what an earlier approval deployed."""
+    asked = RollbackParams(agent=names.check(name), approval=approval)
+    number = hive().call(ROLLBACK, asked).operation
+    return _follow(number, f"{asked.agent} goes back to approval {approval}.")
+
+
+@blueprint.post("/agents/<name>/rebuild")
+def rebuild(name: str) -> Response:
+    """Make an agent's system anew with what the hive has now."""
+    asked = _agent(name)
+    return _follow(hive().call(REBUILD, asked).operation, f"{asked.agent} is rebuilt.")
+
+
+@blueprint.post("/rebuild")
+def rebuild_all() -> Response:
+    """Rebuild every agent, one after another."""
+    number = hive().call(REBUILD_ALL, NoParams()).operation
+    return _follow(number, "Every agent is rebuilt, one after another.")
+
+
+# --- drafts -----------------------------------------------------------------------
+
+
+@blueprint.post("/agents/draft")
+def make_draft() -> Response:
+    """Make a draft: repositories to prepare, and no container yet."""
+    name = names.check_new(needed("name", "a name"))
+    description = field("description", limit=8192).strip()
+    hive().call(DRAFT, SpawnParams(name=name, description=description))
+    text = f"{name} is a draft. The manager prepares it and asks for your approval."
+    return done(text, f"/drafts/{name}")
+
+
+@blueprint.get("/drafts/<name>")
+def draft(name: str) -> str:
+    """Show a draft, and what discarding it removes."""
+    return render_template("draft.html", status=status(), draft=_draft(name))
+
+
+def _draft(name: str) -> DraftView:
+    wanted = names.check(name)
+    for one in hive().call(DRAFTS, NoParams()).drafts:
+        if one.name == wanted:
+            return one
+    raise HiveError(ErrorCode.NOT_FOUND, f"There is no draft {wanted}.")
+
+
+# --- kept state -------------------------------------------------------------------
+
+
+@blueprint.get("/kept/<name>")
+def kept(name: str) -> str:
+    """Show what is kept of a destroyed agent; ``views.kept`` has its forms."""
+    return render_template("kept.html", status=status(), kept=_kept(name))
+
+
+def _kept(name: str) -> KeptView:
+    wanted = names.check(name)
+    for one in hive().call(KEPT, NoParams()).kept:
+        if one.name == wanted:
+            return one
+    raise HiveError(ErrorCode.NOT_FOUND, f"Nothing is kept of {wanted}.")
