@@ -1,0 +1,462 @@
+"""An agent's life on a real hive: names at every edge, the ends, who may do what."""
+
+import asyncio
+import html
+import http.cookiejar
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from checks.cli_kit import HIVE, python
+from checks.hive_kit import PATIENCE_S, Hive, running_hive, script
+from pyglue.api import agent as agent_api
+from pyglue.api import operator as api
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.manager import (
+    REBUILD,
+    REQUEST_SPAWN_DRAFT,
+    START,
+    STOP,
+    AgentParams,
+    SpawnParams,
+)
+from pyglue.api.operator import ApprovalState, Operation, OperationState
+from pyglue.config import Timeouts
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.tools.manager import manager_tools
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+DESCRIBED = '{ hyperhive.description = "%s"; }'
+BROKEN = (
+    '{ hyperhive.mcpServers.broken = { command = "/does/not/exist"; args = [ ]; }; }'
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("hive")
+    timeouts = Timeouts(health_s=60.0, drain_s=2.0)
+    async with running_hive(room, timeouts=timeouts) as running:
+        yield running
+
+
+def name(agent: str) -> AgentParams:
+    return AgentParams(agent=agent)
+
+
+async def queued(hive: Hive, method: object, params: object) -> Operation:
+    """Call what queues an operation, and return that at its end."""
+    reference = await hive.operator.call(method, params)  # type: ignore[arg-type,var-annotated]
+    return await hive.operation(reference.operation)
+
+
+async def spawned(hive: Hive, agent: str) -> None:
+    """Make an agent from the template."""
+    proposal = await hive.operator.call(api.SPAWN, SpawnParams(name=agent))
+    assert (await hive.approve(proposal)).error is None
+
+
+async def gone(hive: Hive, agent: str) -> None:
+    """Destroy and purge."""
+    assert (await queued(hive, api.DESTROY, name(agent))).error is None
+    params = api.PurgeParams(agent=agent, confirm=agent)
+    assert (await queued(hive, api.PURGE, params)).error is None
+
+
+async def told_manager(hive: Hive, part: str) -> str:
+    """Return the message of the hive to the manager that holds ``part``."""
+
+    async def look() -> str | None:
+        params = api.MessagesParams(agent="manager", limit=200)
+        found = await hive.operator.call(api.MESSAGES, params)
+        bodies = [m.body for m in found.messages if m.sender == "system"]
+        return next((body for body in bodies if part in body), None)
+
+    return await hive.until(look, f"a message with {part!r}")
+
+
+# --- names ------------------------------------------------------------------------
+
+
+async def _by_tool(hive: Hive, text: str) -> str:
+    tools = manager_tools(hive.local.config.layout.agents)
+    tool = next(tool for tool in tools if tool.name == "request_spawn")
+    manager = await hive.as_agent("manager")
+    try:
+        answer = await tool.call(manager, {"name": text})
+    finally:
+        manager.close()
+    assert answer.is_error, answer.text
+    return answer.text
+
+
+async def _by_command(hive: Hive, text: str) -> str:
+    state = ("--state", str(hive.state))
+    said = await python(HIVE, "spawn", *state, "--", text)
+    return said.refusal()
+
+
+class _Form:
+    """The dashboard's form for a new agent, in one session."""
+
+    def __init__(self, url: str, code: str) -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._opener = urllib.request.build_opener(jar)
+        self._url = url
+        page = self._send("/login", {"code": code})
+        found = re.search(r'name="csrf" value="([^"]+)"', page[1])
+        assert found is not None, page
+        self._csrf = found[1]
+
+    def spawn(self, text: str) -> tuple[int, str]:
+        """Fill it in and send it."""
+        fields = {"csrf": self._csrf, "name": text, "description": ""}
+        return self._send("/agents/spawn", fields)
+
+    def _send(self, path: str, fields: dict[str, str]) -> tuple[int, str]:
+        request = urllib.request.Request(  # noqa: S310 (http)
+            f"{self._url}{path}",
+            urllib.parse.urlencode(fields).encode(),
+            {"Origin": self._url},
+        )
+        try:
+            with self._opener.open(request, timeout=PATIENCE_S) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read().decode()
+
+
+async def _by_form(hive: Hive, text: str) -> str:
+    code = await hive.operator.call(api.LOGIN_CODE, NoParams())
+    form = await asyncio.to_thread(_Form, hive.url, code.code)
+    status, page = await asyncio.to_thread(form.spawn, text)
+    assert 400 <= status < 500, page
+    return html.unescape(page)
+
+
+async def _by_call(hive: Hive, text: str) -> str:
+    with pytest.raises(HiveError) as refused:
+        await hive.operator.call(api.SPAWN, SpawnParams(name=text))
+    return refused.value.message
+
+
+EDGES: dict[str, Callable[[Hive, str], Awaitable[str]]] = {
+    "tool": _by_tool,
+    "command": _by_command,
+    "form": _by_form,
+    "call": _by_call,
+}
+SHAPE = "is not an agent"
+NAMES = {
+    "Bob": SHAPE,
+    "b\u00f6b": SHAPE,
+    "bob\u200b": SHAPE,
+    "\u0430lice": SHAPE,  # a Cyrillic a
+    "1bob": SHAPE,
+    "-bob": SHAPE,
+    "bob-": SHAPE,
+    "b b": SHAPE,
+    "tenletters": SHAPE,
+    "../x": SHAPE,
+    "a/b": SHAPE,
+    "..": SHAPE,
+    "operator": "is reserved",
+    "system": "is reserved",
+    "manager": "is reserved",
+    "all": "is reserved",
+    "hive": "is reserved",
+    "alice": "There is an agent",
+    "draft": "There is a draft of that name",
+    "kept": "its state is kept: restore or purge it",
+    "waits": "waits for an approval already",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def taken(hive: Hive) -> Hive:
+    """A hive in which names stand for every thing that they can."""
+    await hive.operator.call(api.DRAFT, SpawnParams(name="draft"))
+    await spawned(hive, "kept")
+    await queued(hive, api.DESTROY, name("kept"))
+    await hive.operator.call(api.SPAWN, SpawnParams(name="waits"))
+    return hive
+
+
+@pytest.mark.parametrize("edge", EDGES)
+async def test_a_bad_name_is_refused_with_its_reason(taken: Hive, edge: str) -> None:
+    for text, reason in NAMES.items():
+        said = await EDGES[edge](taken, text)
+        assert reason in said, (text, said)
+
+
+async def test_a_draft_takes_no_other_names(taken: Hive) -> None:
+    for text, reason in NAMES.items():
+        with pytest.raises(HiveError, match=re.escape(reason)):
+            await taken.operator.call(api.DRAFT, SpawnParams(name=text))
+
+
+# --- two steps --------------------------------------------------------------------
+
+
+async def test_a_draft_becomes_an_agent_with_its_commit(hive: Hive) -> None:
+    manager = await hive.as_agent("manager")
+    made = await manager.call(REQUEST_SPAWN_DRAFT, SpawnParams(name="two"))
+    manager.close()
+    assert hive.git("two", "rev-parse", "HEAD") == made.main
+    with pytest.raises(HiveError, match="two is a draft"):
+        await hive.send("two", "hello")
+    with pytest.raises(HiveError, match="request_spawn_commit"):
+        await hive.submit("two", hive.git("two", "rev-parse", "HEAD"))
+    commit = hive.commit("two", {"agent.nix": DESCRIBED % "in two steps"})
+    proposal = await hive.submit("two", commit, spawn=True)
+    await hive.operator.call(
+        api.DENY, api.DenyParams(id=proposal.approval, reason="no")
+    )
+    drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
+    assert "two" in {draft.name for draft in drafts}  # a denied commit is not its end
+    await told_manager(
+        hive, f"Approval {proposal.approval} for two is denied. Reason: no"
+    )
+    commit = hive.commit("two", {"agent.nix": DESCRIBED % "in two more steps"})
+    ended = await hive.approve(await hive.submit("two", commit, spawn=True))
+    assert ended.error is None
+    agent = await hive.agent("two")
+    assert (agent.deployed_commit, agent.description) == (commit, "in two more steps")
+    drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
+    assert "two" not in {draft.name for draft in drafts}
+    with pytest.raises(HiveError, match="two is an agent already, not a draft"):
+        await hive.submit("two", commit, spawn=True)
+    await gone(hive, "two")
+
+
+async def test_a_draft_that_is_not_there_is_not_discarded(hive: Hive) -> None:
+    with pytest.raises(HiveError, match="There is no draft 'alice'"):
+        await hive.operator.call(api.DRAFT_DISCARD, name("alice"))
+
+
+# --- destroyed, restored, purged --------------------------------------------------
+
+
+async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
+    await spawned(hive, "dora")
+    before = await hive.agent("dora")
+    state = hive.local.config.layout.agent_state("dora")
+    (state / "note").write_text("remember")
+    dora = await hive.as_agent("dora")
+    await dora.call(agent_api.ASK, agent_api.AskParams(question="well?"))
+    await dora.call(
+        agent_api.REMIND, agent_api.RemindParams(text="later", in_seconds=3600)
+    )
+    pending = await hive.propose("dora", DESCRIBED % "never")
+    await queued(hive, STOP, name("dora"))
+    await hive.send("dora", script({"text": "done"}))
+    assert (await queued(hive, api.DESTROY, name("dora"))).error is None
+    await dora.wait_closed()
+    assert not hive.local.config.layout.run("dora").exists()
+    (waiting,) = [a for a in await hive.approvals("dora") if a.id == pending.approval]
+    assert waiting.state is ApprovalState.SUPERSEDED
+    assert waiting.reason == "dora was destroyed."
+    asked = (await hive.operator.call(api.QUESTIONS, NoParams())).questions
+    assert all(q.ended is not None for q in asked if q.asker == "dora")
+    with pytest.raises(HiveError, match="dora was destroyed"):
+        await hive.send("dora", "hello")
+    await told_manager(hive, "dora was destroyed by")
+    kept = (await hive.operator.call(api.KEPT, NoParams())).kept
+    (one,) = [found for found in kept if found.name == "dora"]
+    assert (one.manifest_sha256, one.mail) == (before.manifest_sha256, 1)
+    proposal = await hive.operator.call(api.RESTORE, name("dora"))
+    assert proposal.manifest_sha256 == before.manifest_sha256
+    assert (await hive.approve(proposal)).error is None
+    after = await hive.agent("dora")
+    assert (after.deployed_commit, after.wanted) == (before.deployed_commit, True)
+    assert (state / "note").read_text() == "remember"
+
+    async def read() -> bool | None:
+        return True if (await hive.agent("dora")).inbox == 0 else None
+
+    await hive.until(read, "the mail that waited")
+    await gone(hive, "dora")
+    await spawned(hive, "dora")  # the name is free, and nothing of the old one shows
+    assert not (state / "note").exists()
+    first = (await hive.approvals("dora"))[0]
+    params = api.ApprovalParams(id=first.id)
+    detail = await hive.operator.call(api.APPROVAL, params)
+    assert detail.manifest_before_json is None
+    old = (await hive.approvals("dora"))[-1]
+    with pytest.raises(HiveError, match="was purged"):
+        await hive.operator.call(
+            api.ROLLBACK, api.RollbackParams(agent="dora", approval=old.id)
+        )
+    await gone(hive, "dora")
+
+
+async def test_purging_wants_the_name_again_and_something_kept(hive: Hive) -> None:
+    await spawned(hive, "pat")
+    params = api.PurgeParams(agent="pat", confirm="pat")
+    with pytest.raises(HiveError, match="Nothing is kept of 'pat'"):
+        await hive.operator.call(api.PURGE, params)
+    await queued(hive, api.DESTROY, name("pat"))
+    with pytest.raises(HiveError, match="Repeat the name 'pat'"):
+        await hive.operator.call(api.PURGE, api.PurgeParams(agent="pat", confirm="pit"))
+    deep = hive.local.config.layout.agent_state("pat")
+    here = os.open(deep, os.O_DIRECTORY)
+    for _ in range(3000):  # deeper than a path can name, or a recursion go
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    outside = hive.state / "outside"
+    outside.mkdir()
+    (outside / "file").touch()
+    (deep / "link").symlink_to(outside)
+    assert (await queued(hive, api.PURGE, params)).error is None
+    assert not deep.parent.exists()
+    assert (outside / "file").exists()
+
+
+# --- rolled back, rebuilt ---------------------------------------------------------
+
+
+async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> None:
+    await spawned(hive, "rolf")
+    first = (await hive.approvals("rolf"))[-1]
+    second = await hive.propose("rolf", DESCRIBED % "second")
+    assert (await hive.approve(second)).error is None
+    params = api.RollbackParams(agent="rolf", approval=first.id)
+    assert (await queued(hive, api.ROLLBACK, params)).error is None
+    agent = await hive.agent("rolf")
+    assert agent.manifest_sha256 == first.manifest_sha256
+    assert agent.deployed_commit not in (first.commit, second.commit)
+    row = (await hive.approvals("rolf"))[0]
+    assert (row.kind, row.state) == ("rollback", "deployed")
+    await told_manager(hive, f"Approval {row.id} for rolf is deployed")
+    for approval, why in (
+        (row.id, "is what rolf runs under now"),
+        ((await hive.approvals("alice"))[0].id, "was never deployed for rolf"),
+    ):
+        refused = api.RollbackParams(agent="rolf", approval=approval)
+        with pytest.raises(HiveError, match=why):
+            await hive.operator.call(api.ROLLBACK, refused)
+    waiting = await hive.submit("rolf", _on_main(hive, "rolf", "third"))
+    assert (await queued(hive, REBUILD, name("rolf"))).error is None
+    newest, before = (await hive.approvals("rolf"))[:2]
+    assert (newest.kind, newest.state) == ("rebuild", "deployed")
+    assert (before.id, before.state) == (waiting.approval, "pending")  # it may wait on
+    await gone(hive, "rolf")
+
+
+def _on_main(hive: Hive, agent: str, words: str) -> str:
+    """Fetch what runs, as the manager does, and commit on it."""
+    hive.git(agent, "fetch", "-q", str(hive.local.config.layout.applied(agent)), "main")
+    hive.git(agent, "reset", "-q", "--hard", "FETCH_HEAD")
+    return hive.commit(agent, {"agent.nix": DESCRIBED % words})
+
+
+# --- at once ----------------------------------------------------------------------
+
+
+async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
+    await spawned(hive, "quin")
+    proposal = await hive.propose("quin", DESCRIBED % "too late")
+    manager = await hive.as_agent("manager")
+    approve = api.ApproveParams(
+        id=proposal.approval, commit=proposal.commit, manifest=proposal.manifest_sha256
+    )
+    references = await asyncio.gather(
+        hive.operator.call(api.DESTROY, name("quin")),
+        hive.operator.call(api.APPROVE, approve),
+        manager.call(START, name("quin")),
+        hive.operator.call(api.DESTROY, name("quin")),
+    )
+    manager.close()
+    ended = [await hive.operation(one.operation) for one in references]
+    destroy, apply, start, again = ended
+    assert destroy.error is None
+    for late in (apply, start, again):
+        assert late.state is OperationState.FAILED
+        assert late.error is not None
+        assert "quin was destroyed. Its state is kept" in late.error
+    row = (await hive.approvals("quin"))[0]
+    assert row.state is ApprovalState.FAILED
+    assert row.reason is not None
+    assert "quin was destroyed" in row.reason
+    agents = (await hive.operator.call(api.AGENTS, NoParams())).agents
+    assert "quin" not in {agent.name for agent in agents}
+    await queued(hive, api.PURGE, api.PurgeParams(agent="quin", confirm="quin"))
+
+
+# --- commands ---------------------------------------------------------------------
+
+
+async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
+    async def run(*words: str) -> tuple[int, str]:
+        said = await python(HIVE, *words, "--state", hive.state)
+        assert "Traceback" not in said.err
+        return said.code, said.out + said.err
+
+    assert (await run("draft", "cora"))[0] == 0
+    assert "cora" in (await run("drafts"))[1]
+    code, text = await run("discard", "cora")
+    assert (code, "with its repository and state" in text) == (1, True)
+    assert (await run("discard", "cora", "--yes"))[0] == 0
+    await spawned(hive, "cleo")
+    code, text = await run("destroy", "cleo")
+    assert (code, "Give --yes" in text) == (1, True)
+    assert (await hive.agent("cleo")).state is AgentState.IDLE
+    assert (await run("rebuild", "cleo"))[0] == 0
+    assert (await run("destroy", "cleo", "--yes"))[0] == 0
+    assert "cleo" in (await run("kept"))[1]
+    assert "hive approval" in (await run("restore", "cleo"))[1]
+    assert "restore" in (await run("approvals"))[1]
+    code, text = await run("purge", "cleo")
+    assert (code, "agents/cleo/state" in text) == (1, True)
+    assert (await run("purge", "cleo", "--yes"))[0] == 0
+
+
+# --- the manager ------------------------------------------------------------------
+
+
+async def test_the_manager_is_not_its_own_operator(hive: Hive) -> None:
+    manager = await hive.as_agent("manager")
+    for method in (START, STOP, REBUILD):
+        with pytest.raises(HiveError, match="cannot start, stop or rebuild itself"):
+            await manager.call(method, name("manager"))
+    for foreign in (api.DESTROY, api.PURGE, api.RESTORE, api.ROLLBACK, api.REBUILD_ALL):
+        with pytest.raises(HiveError) as refused:
+            await manager.call(foreign, NoParams())  # type: ignore[arg-type]
+        assert refused.value.code is ErrorCode.UNKNOWN_METHOD
+    manager.close()
+    with pytest.raises(HiveError, match="it is what proposes"):
+        await hive.operator.call(api.DESTROY, name("manager"))
+
+
+async def test_with_a_broken_manager_the_operator_does_everything(hive: Hive) -> None:
+    good = (await hive.approvals("manager"))[0]
+    ended = await hive.approve(await hive.propose("manager", BROKEN))
+    assert ended.error is not None  # it may propose that, and it is not deployed
+    await queued(hive, STOP, name("manager"))
+    await spawned(hive, "olga")
+    assert (await queued(hive, REBUILD, name("olga"))).error is None
+    first, rebuilt = [row.id for row in reversed(await hive.approvals("olga"))]
+    params = api.RollbackParams(agent="olga", approval=first)
+    assert (await queued(hive, api.ROLLBACK, params)).error is None
+    await queued(hive, api.DESTROY, name("olga"))
+    proposal = await hive.operator.call(api.RESTORE, name("olga"))
+    assert (await hive.approve(proposal)).error is None
+    await gone(hive, "olga")
+    assert rebuilt > first
+    assert (await queued(hive, START, name("manager"))).error is None
+    await hive.idle("manager")
+    assert (await hive.agent("manager")).deployed_approval == good.id
