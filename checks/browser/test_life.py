@@ -2,6 +2,8 @@
 back.
 """
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -103,12 +105,8 @@ def test_going_back_asks_first_and_is_an_approval(
     page = dashboard.page
     nix = hosted.hive.repository("alice") / "agent.nix"
     before = hosted.run(hosted.hive.agent("alice"))
-    text = nix.read_text().rstrip().removesuffix("}")
-    proposal = hosted.run(
-        hosted.hive.propose(
-            "alice", f'{text}\n  hyperhive.limits.turnsPerHour = 999;\n}}'
-        )
-    )
+    changed = re.sub(r"turnsPerHour = [0-9]+", "turnsPerHour = 999", nix.read_text())
+    proposal = hosted.run(hosted.hive.propose("alice", changed))
     hosted.run(hosted.hive.approve(proposal))
     dashboard.open_agent("alice")
     page.locator(
