@@ -17,6 +17,16 @@ from pyglue.api.agent import (
     MessageKind,
     Priority,
 )
+from pyglue.api.archive import (
+    ExportParams,
+    ImportChunkParams,
+    ImportParams,
+    ImportResult,
+    RepairResult,
+    TransferChunk,
+    TransferParams,
+    TransferRef,
+)
 from pyglue.api.audit import (
     AuditExportParams,
     AuditExportResult,
@@ -138,6 +148,8 @@ class Check(Result, frozen=True):
     name: str
     state: CheckState
     message: str
+    repair: str | None = None
+    """What ``repair`` would do about it, where it can."""
 
 
 class DoctorResult(Result, frozen=True):
@@ -147,6 +159,8 @@ class DoctorResult(Result, frozen=True):
 
 
 DOCTOR: Final = Method("doctor", NoParams, DoctorResult)
+REPAIR: Final = Method("repair", NoParams, RepairResult)
+"""CLI only. Mends what ``doctor`` says that it can."""
 
 
 # --- agents ---------------------------------------------------------------------
@@ -478,6 +492,7 @@ class OperationKind(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     REBUILD_ALL = "rebuild_all"
+    IMPORT = "import"
 
 
 class OperationState(StrEnum):
@@ -770,3 +785,17 @@ AGENT_PORTS: Final = Method("agent_ports", AgentPortsParams, AgentPortsResult)
 
 AUDIT_VERIFY: Final = Method("audit_verify", AuditVerifyParams, AuditVerdict)
 AUDIT_EXPORT: Final = Method("audit_export", AuditExportParams, AuditExportResult)
+
+
+# --- archives -----------------------------------------------------------------------
+
+
+EXPORT: Final = Method("export", ExportParams, TransferRef)
+"""CLI only, as all of these. Read it with ``transfer_read``."""
+BACKUP: Final = Method("backup", NoParams, TransferRef)
+"""The whole hive, of this moment; it holds the key of the audit log."""
+TRANSFER_READ: Final = Method("transfer_read", TransferParams, TransferChunk)
+IMPORT_BEGIN: Final = Method("import_begin", NoParams, TransferRef)
+IMPORT_CHUNK: Final = Method("import_chunk", ImportChunkParams, Done)
+IMPORT: Final = Method("import", ImportParams, ImportResult)
+"""Checks what was sent; the agent's start waits for an approval like any other's."""

@@ -15,7 +15,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.operator import CheckState
 from pyglue.api.telemetry import MetricsTokenParams
-from pyglue.cli import control, life
+from pyglue.cli import archive, control, life
 from pyglue.cli.answer import Answer
 from pyglue.cli.show import KINDS, approval_text, table
 from pyglue.cli.waiting import WAIT_S, ended
@@ -299,6 +299,24 @@ COMMANDS: Final = (
         "build what is deployed again, unchanged",
         control.one_or_all,
         life.rebuild,
+    ),
+    Command(
+        "export",
+        "write an agent into a file",
+        archive.export_arguments,
+        archive.export,
+    ),
+    Command(
+        "import",
+        "take over an agent from a file",
+        archive.import_arguments,
+        archive.import_agent,
+    ),
+    Command(
+        "backup",
+        "write the whole hive into a file while it runs",
+        archive.backup_arguments,
+        archive.backup,
     ),
     Command("doctor", "look for what is wrong", _nothing, _doctor),
 )

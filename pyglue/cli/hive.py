@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli import audit, commands, demo, logs, manifest, run, shell
+from pyglue.cli import archive, audit, commands, demo, logs, manifest, run, shell
 from pyglue.display import visible
 from pyglue.errors import HiveError
 
@@ -67,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     auditing = add("audit", "check the audit log, or print it")
     audit.add_arguments(auditing)
     auditing.set_defaults(call=lambda options: audit.run(_socket(options), options))
+    restoring = add("restore-backup", "make a state directory from a backup")
+    archive.restore_arguments(restoring)
+    restoring.set_defaults(call=archive.restore_backup)
     for command in commands.COMMANDS:
         sub = add(command.name, command.about)
         command.declare(sub)

@@ -16,10 +16,12 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agent_api import AgentApi
 from pyglue.host.approvals import Approvals
+from pyglue.host.archives import Archives
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
+from pyglue.host.backup import Backups
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
 from pyglue.host.controls import Controls
@@ -29,7 +31,9 @@ from pyglue.host.doctor import Doctor
 from pyglue.host.drafts import Discarding, Drafting, Drafts
 from pyglue.host.ending import Destroying, Ending, Purging
 from pyglue.host.events import EventBus
+from pyglue.host.export import Exports
 from pyglue.host.history import History
+from pyglue.host.imports import Importing, Imports
 from pyglue.host.journal import Journal
 from pyglue.host.kept import Kept
 from pyglue.host.life import Life
@@ -53,6 +57,7 @@ from pyglue.host.sessions import Sessions
 from pyglue.host.systems import Systems
 from pyglue.host.telemetry import Telemetry
 from pyglue.host.terminals import Terminals
+from pyglue.host.transfers import Transfers
 from pyglue.host.upkeep import Upkeep
 from pyglue.host.views import Views
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
@@ -85,6 +90,7 @@ class Hive:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.services.journal.close()
+        await self.services.archives.close()
         await self.services.operations.close()
         await self.services.proposals.close()
         await self.upkeep.close()
@@ -200,6 +206,21 @@ async def open_hive(config: HiveConfig) -> Hive:
     await drafts.load()
     ending = Ending(store, registry, operations)
     await ending.load()
+    imports = Imports(
+        store=store,
+        registry=registry,
+        operations=operations,
+        proposals=proposals,
+        rooms=rooms,
+        config=config,
+    )
+    await imports.load()
+    archives = Archives(
+        transfers=Transfers(layout.quarantine),
+        exports=Exports(store, audit, layout),
+        imports=imports,
+        backups=Backups(audit, layout),
+    )
     approvals = Approvals(
         store=store,
         registry=registry,
@@ -251,6 +272,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         journal=journal,
         terminals=Terminals(registry, audit, config),
         history=history,
+        archives=archives,
         telemetry=Telemetry(store, registry, bus, layout),
         ports=ports,
         views=Views(
@@ -309,6 +331,16 @@ async def open_hive(config: HiveConfig) -> Hive:
                 notices=notices,
                 layout=layout,
                 templates=share() / "agents",
+            ),
+            OperationKind.IMPORT: Importing(
+                imports,
+                store=store,
+                registry=registry,
+                proposals=proposals,
+                repeats=repeats,
+                rooms=rooms,
+                audit=audit,
+                config=config,
             ),
             OperationKind.DISCARD: Discarding(
                 store=store,

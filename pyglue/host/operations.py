@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pyglue.api.operator import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
@@ -62,10 +62,16 @@ class Operations:
         *,
         by: str,
         approval: int | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> Operation:
         """Record an operation in the caller's transaction; ``enqueue`` it after."""
         return rows.insert(
-            tx, kind=kind, agent=agent, requested_by=by, approval=approval
+            tx,
+            kind=kind,
+            agent=agent,
+            requested_by=by,
+            approval=approval,
+            arguments=arguments,
         )
 
     def enqueue(self, operation: Operation) -> None:

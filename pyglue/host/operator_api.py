@@ -60,6 +60,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import audit_log
 from pyglue.host.approvals import Approvals
+from pyglue.host.archives import Archives
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
@@ -114,6 +115,7 @@ class Services:
     history: History
     telemetry: Telemetry
     ports: Ports | None
+    archives: Archives
     life: Life
 
 
@@ -142,6 +144,7 @@ class OperatorApi:
         if not self._caller.web:
             handlers.on(api.LOGIN_CODE, self._login_code)
             handlers.on(api.METRICS_TOKEN, self._metrics_token)
+            self._s.archives.add_to(handlers, self._connection, self._caller.name)
         self._reading(handlers)
         self._deciding(handlers)
         self._in_terminals(handlers)

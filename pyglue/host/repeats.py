@@ -58,16 +58,21 @@ class Repeats:
         names.check(name)
         async with self._proposals.lock(name):
             found = await self._store.read(lambda reader: get_kept(reader, name))
-            if found.record is None or found.commit is None or found.approval is None:
+            if found.commit is None:
                 raise HiveError(
                     ErrorCode.CONFLICT,
                     f"Nothing of {name} ever ran, so there is nothing to restore. "
                     "Purge it, and spawn it anew.",
                 )
             repo = AppliedRepo(self._layout.applied(name))
-            again = await self._again(
-                repo, found.commit, decode(found.record), found.approval, name
-            )
+            description = f"Restore {name} as it was when it was destroyed."
+            if found.record is None or found.approval is None:  # it never ran here
+                again = await self._rendering.evaluate(repo, found.commit, name)
+                description = found.description
+            else:
+                again = await self._again(
+                    repo, found.commit, decode(found.record), found.approval, name
+                )
             proposed = Proposed(
                 agent=name,
                 kind=ApprovalKind.RESTORE,
@@ -75,7 +80,7 @@ class Repeats:
                 main=found.commit,
                 author=_AUTHOR,
                 message=repo.commit(found.commit).message,
-                description=f"Restore {name} as it was when it was destroyed.",
+                description=description,
                 by=by,
             )
             return await self._rendering.queue(repo, proposed, again)

@@ -80,7 +80,7 @@ class Rooms:
         ):
             shared.mkdir(exist_ok=True, parents=True)
             shared.chmod(0o755)
-        self._give_to_nobody(layout.agents)
+        self.give_to_nobody(layout.agents)
         for left in layout.quarantine.iterdir():
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
@@ -105,7 +105,7 @@ class Rooms:
         home.mkdir(exist_ok=True)
         home.chmod(0o755)
         sweep_staging(home)
-        self._give_to_nobody(home)
+        self.give_to_nobody(home)
         uid = None if self._ids is None else self._ids.agent
         if not layout.config(name).exists():
             applied = AppliedRepo(layout.applied(name))
@@ -140,7 +140,7 @@ class Rooms:
 
     def forget_run(self, name: str) -> None:
         """Remove the directory of the agent's sockets; again is no error."""
-        _remove(self._layout.run(name))
+        remove_tree(self._layout.run(name))
 
     def places(self, name: str, room: "KeptRoom") -> tuple[Path, ...]:
         """Return where a part of what is kept of an agent lies, there or not."""
@@ -168,12 +168,12 @@ class Rooms:
         for place in self.places(name, room):
             if room is KeptRoom.APPLIED:
                 place = AppliedRepo.put_aside(place)  # half of one must not be found
-            _remove(place)
+            remove_tree(place)
         if room is KeptRoom.STATE:  # the last of the two in it
             home = self._layout.agents / name
             if home.is_dir():
                 sweep_staging(home)
-            _remove(home)
+            remove_tree(home)
 
     def tidy_all(self) -> None:
         """Remove what a crash left in the repositories; at start only."""
@@ -188,12 +188,13 @@ class Rooms:
             if self._ids is not None:
                 os.chown(path, self._ids.agent, self._ids.agent)
 
-    def _give_to_nobody(self, path: Path) -> None:
+    def give_to_nobody(self, path: Path) -> None:
+        """Let no user of a container own it, as root."""
         if self._ids is not None:
             os.chown(path, UNMAPPED_UID, UNMAPPED_UID)
 
 
-def _remove(path: Path) -> None:
+def remove_tree(path: Path) -> None:
     """Remove what agents may have filled: however deep, and following no link."""
     if not os.path.lexists(path):
         return

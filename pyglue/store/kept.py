@@ -81,3 +81,17 @@ def remove(tx: Tx, name: str) -> None:
     """Forget it: it is an agent again, or purged. Again is no error."""
     if tx.execute("DELETE FROM kept WHERE name = ?", name).rowcount:
         tx.emit("agent.changed", name, {"what": "kept"})
+
+
+def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) -> None:
+    """Keep what never ran here: an agent taken over from elsewhere, or found."""
+    tx.execute(
+        'INSERT INTO kept (name, destroyed_at, "by", description, "commit") '
+        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        name,
+        tx.now,
+        by,
+        description,
+        commit,
+    )
+    tx.emit("agent.changed", name, {"what": "kept"})

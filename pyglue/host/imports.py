@@ -1,0 +1,331 @@
+"""Taking over an agent from an archive, which may hold anything.
+
+It is unpacked by rules of our own into rooms beside those of agents, and its history is
+judged as a proposal's is; a kill up to there leaves only what the next start sweeps.
+From then on it is an operation: the rooms are moved to their places, the agent is kept
+like a destroyed one, and its coming back is proposed. Nothing of it runs, and none of
+its files is evaluated as anything but a proposal, before the operator approves.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+from pyglue import names
+from pyglue.api.archive import ImportParams, ImportResult
+from pyglue.api.operator import Operation, OperationKind
+from pyglue.archive import Index, Kind, Limits, Places, unpack
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.history import HISTORY_LIMITS
+from pyglue.git.quarantine import import_pack
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.audit import Audit
+from pyglue.host.clashes import check_free
+from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD
+from pyglue.host.operations import Operations
+from pyglue.host.proposals import Proposals
+from pyglue.host.registry import Registry
+from pyglue.host.repeats import Repeats
+from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
+from pyglue.host.transfers import Transfers
+from pyglue.manifest import MAX_BYTES
+from pyglue.store import kept
+from pyglue.store import operations as operation_rows
+from pyglue.store.database import Reader, Store, Tx
+
+_MIB: Final = 1024 * 1024
+_LIMITS: Final = Limits(
+    entries=ENTRIES_MAX,
+    file_bytes=FILE_MAX,
+    total_bytes=16 * 1024 * _MIB,
+    index_bytes=64 * _MIB,
+)
+_PREFIX: Final = ".import-"
+_ABSENT: Final = "{name} was imported, and is no agent before that is approved."
+_ROOMS: Final = (KeptRoom.CONFIG, KeptRoom.STATE, KeptRoom.PRIVATE)
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Rooms being made, each beside the place that it is for."""
+
+    agents: Path
+    private: Path
+    applied: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return self.agents, self.private, self.applied
+
+
+class Imports:
+    """Unpacks and checks, and queues."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        operations: Operations,
+        proposals: Proposals,
+        rooms: Rooms,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._operations = operations
+        self._proposals = proposals
+        self._rooms = rooms
+        self._layout = config.layout
+        self._ids = config.ids
+
+    async def load(self) -> None:
+        """Remove what a kill left of imports that are no operation; at start only."""
+
+        def keys(reader: Reader) -> set[str]:
+            return {
+                str(operation_rows.arguments(reader, one.id).get("key", ""))
+                for one in operation_rows.unfinished(reader)
+                if one.kind is OperationKind.IMPORT
+            }
+
+        wanted = await self._store.read(keys)
+        parents = {room.parent for room in self.staged("x").all}
+        for left in [room for top in parents for room in top.glob(f"{_PREFIX}*")]:
+            if left.name.removeprefix(_PREFIX) not in wanted:
+                await asyncio.to_thread(remove_tree, left)
+
+    async def take(
+        self, params: ImportParams, transfers: Transfers, by: str
+    ) -> ImportResult:
+        """Check what was sent, and queue that it is taken over.
+
+        Raises:
+            HiveError: ``name_taken``; what is wrong with the archive or its history.
+        """
+        key = uuid.uuid4().hex
+        staged = self.staged(key)
+        archive = transfers.taken(params.transfer)
+        queued = False
+        try:
+            index, name, commit = await asyncio.to_thread(
+                self._unpack, archive, staged, params.name
+            )
+            operation = await self._queue(name, commit, key, by)
+            queued = True
+        finally:
+            transfers.drop(params.transfer)
+            if not queued:
+                for room in staged.all:
+                    await asyncio.to_thread(remove_tree, room)
+        self._operations.enqueue(operation)
+        return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
+
+    async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
+        def insert(tx: Tx) -> Operation:
+            check_free(tx, name)
+            return self._operations.insert(
+                tx,
+                OperationKind.IMPORT,
+                name,
+                by=by,
+                arguments={"key": key, "commit": commit},
+            )
+
+        async with self._proposals.lock(name):
+            await self._store.read(lambda reader: check_free(reader, name))
+            await asyncio.to_thread(self._check_rooms, name)
+            return await self._store.write(insert)
+
+    def _check_rooms(self, name: str) -> None:
+        """Refuse a name that has files although it is free."""
+        for room in _ROOMS:
+            for place in self._rooms.places(name, room):
+                left = place.exists() and (
+                    room is not KeptRoom.PRIVATE
+                    or {entry.name for entry in place.iterdir()} - {"port"}
+                )
+                if left:
+                    raise HiveError(
+                        ErrorCode.NAME_TAKEN,
+                        f"There are files of an earlier {name!r} ({place}). Run hive "
+                        "doctor --repair, or import it --as another name.",
+                    )
+        self._rooms.forget_proposed(name)  # of a proposal that came to nothing
+
+    # --- checking; all of it blocks ---------------------------------------------------
+
+    def staged(self, key: str) -> _Staged:
+        """Return where an import is made."""
+        layout = self._layout
+        return _Staged(
+            layout.agents / f"{_PREFIX}{key}",
+            layout.state / "private" / f"{_PREFIX}{key}",
+            layout.applied_root / f"{_PREFIX}{key}",
+        )
+
+    def _unpack(
+        self, archive: Path, staged: _Staged, wanted: str | None
+    ) -> tuple[Index, str, str]:
+        for room in staged.all:
+            room.mkdir(mode=0o700)
+        self._rooms.give_to_nobody(staged.agents)
+        state, session = staged.agents / "state", staged.private / "session"
+        for place in (state, session):
+            place.mkdir(mode=0o700)
+            if self._ids is not None:
+                os.chown(place, self._ids.agent, self._ids.agent)
+        state.chmod(0o750)
+        work = Path(tempfile.mkdtemp(prefix="import-", dir=self._layout.quarantine))
+        try:
+            ids = self._ids
+            places = Places(
+                trees={"state": state, "session": session},
+                files={PACK: work / PACK, RECORD: work / RECORD},
+                owner=None if ids is None else (ids.agent, ids.agent),
+            )
+            with archive.open("rb") as stream:
+                index = unpack(stream, Kind.AGENT, places, _LIMITS)
+            name = wanted or index.about.get("name")
+            if not isinstance(name, str):
+                raise _refused("its index names no agent")
+            names.check_new(name)
+            return index, name, self._history(index, work, staged)
+        finally:
+            shutil.rmtree(work)
+
+    def _history(self, index: Index, work: Path, staged: _Staged) -> str:
+        """Bring the history through the checks of a proposal; return its main."""
+        pack, record = work / PACK, work / RECORD
+        if not pack.exists():
+            raise _refused(f"it lacks {PACK}")
+        if record.exists() and record.stat().st_size > MAX_BYTES:
+            raise _refused(f"{RECORD} is too large")
+        commit = index.about.get("main")
+        if not isinstance(commit, str):
+            raise _refused("its index names no commit")
+        repo = AppliedRepo.create(staged.applied / "repo")
+        checked = import_pack(
+            pack,
+            commit,
+            repo,
+            workdir=self._layout.quarantine,
+            limits=HISTORY_LIMITS,
+        )
+        repo.advance_main(checked.sha, None)
+        return checked.sha
+
+
+class Importing:
+    """The machine that takes over what was checked."""
+
+    first = "place"
+    steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
+
+    def __init__(
+        self,
+        imports: Imports,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        repeats: Repeats,
+        rooms: Rooms,
+        audit: Audit,
+        config: HiveConfig,
+    ) -> None:
+        self._imports = imports
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._repeats = repeats
+        self._rooms = rooms
+        self._audit = audit
+        self._layout = config.layout
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        said = await self._store.read(
+            lambda reader: operation_rows.arguments(reader, operation.id)
+        )
+        staged = self._imports.staged(said["key"])
+        match step:
+            case "place":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._place, name, staged)
+                return "keep"
+            case "keep":
+                await self._keep(operation, said["commit"])
+                return "propose"
+            case "propose":
+                result = await self._repeats.restore(name, operation.requested_by)
+                note = f"Approval {result.approval} waits for you"
+                values = {**said, "note": note, "approval": result.approval}
+                await self._store.write(
+                    lambda tx: operation_rows.set_arguments(tx, operation.id, values)
+                )
+                return None
+            case "undo":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._undo, name, staged)
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure of ``step``; once it is kept it stays so."""
+        return "undo" if step in ("place", "keep") else None
+
+    def _place(self, name: str, staged: _Staged) -> None:
+        layout = self._layout
+        self._rooms.settle_port(name)
+        for home in (layout.agents / name, layout.private(name)):
+            home.mkdir(exist_ok=True)
+        _move(staged.agents / "state", layout.agent_state(name))
+        _move(staged.private / "session", layout.session(name))
+        _move(staged.applied / "repo", layout.applied(name))
+        self._rooms.make_draft(name)
+        for room in staged.all:
+            remove_tree(room)
+
+    async def _keep(self, operation: Operation, commit: str) -> None:
+        name = operation.agent
+        by = operation.requested_by
+        await self._store.write(
+            lambda tx: kept.insert(
+                tx, name, by=by, description="Imported from an archive.", commit=commit
+            )
+        )
+        self._registry.absent(name, _ABSENT.format(name=name))
+        data = {"commit": commit, "operation": operation.id}
+        self._audit.record(by, "imported", name, data)
+
+    def _undo(self, name: str, staged: _Staged) -> None:
+        for room in (*_ROOMS, KeptRoom.APPLIED):
+            self._rooms.remove(name, room)
+        for place in staged.all:
+            remove_tree(place)
+
+
+def _move(source: Path, place: Path) -> None:
+    """Move a room to its place; again is no error."""
+    with suppress(FileNotFoundError):
+        source.rename(place)
+    if not place.is_dir():
+        raise HiveError(
+            ErrorCode.UNAVAILABLE, f"{place} could not be made. Import it again."
+        )
+
+
+def _refused(why: str) -> HiveError:
+    return HiveError(
+        ErrorCode.BAD_REQUEST,
+        f"The archive is refused: {why}. Nothing was taken over.",
+    )

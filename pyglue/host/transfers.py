@@ -1,0 +1,205 @@
+"""Archives on their way over the operator's socket, in either direction.
+
+What goes out is written by a thread into a pipe that the caller's reads empty: a
+caller that is slow slows it, one that is gone ends it, and no copy lies on the disk.
+What comes in is a file in the quarantine until it is whole. Both end with their
+connection.
+"""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyglue.api.archive import CHUNK_MAX, TransferChunk
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import Connection
+
+_OPEN_MAX: Final = 2
+UPLOAD_MAX: Final = 4 * 1024**3
+"""Largest archive that is taken in, in bytes."""
+
+Write = Callable[[BinaryIO], list[str]]
+"""Writes an archive, and returns what was left out."""
+
+
+@dataclass
+class _Download:
+    read: int
+    writing: Future[list[str]]
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    gone: bool = False
+
+
+@dataclass
+class _Upload:
+    file: BinaryIO
+    path: Path
+    size: int = 0
+
+
+class Transfers:
+    """All that is on its way."""
+
+    def __init__(self, quarantine: Path) -> None:
+        self._quarantine = quarantine
+        self._downloads: dict[str, _Download] = {}
+        self._uploads: dict[str, _Upload] = {}
+        # One thread writes a pipe and another reads it, for each that may be open.
+        self._threads = ThreadPoolExecutor(2 * _OPEN_MAX, thread_name_prefix="archive")
+
+    def send(self, write: Write, to: Connection) -> str:
+        """Begin to write an archive for a connection.
+
+        Raises:
+            HiveError: ``too_many``.
+        """
+        self.check_room()
+        read, end = os.pipe2(os.O_CLOEXEC)
+        handle = uuid.uuid4().hex
+        writing = self._threads.submit(_written, write, end)
+        self._downloads[handle] = _Download(read, writing)
+        to.on_close(lambda: self.drop(handle))
+        return handle
+
+    async def read(self, handle: str) -> TransferChunk:
+        """Return the next bytes; the last ones come when all of it is written.
+
+        Raises:
+            HiveError: ``not_found``; why it could not be written whole.
+        """
+        found = self._downloads.get(handle)
+        if found is None:
+            raise _no_such()
+        loop = asyncio.get_running_loop()
+        async with found.busy:
+            if found.gone:
+                raise _no_such()
+            reading = loop.run_in_executor(self._threads, _filled, found.read)
+            try:
+                data = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                found.gone = True
+                reading.add_done_callback(lambda _done: os.close(found.read))
+                self._downloads.pop(handle, None)
+                raise
+            if handle not in self._downloads:  # dropped while it was read
+                os.close(found.read)
+                raise _no_such()
+        if len(data) == CHUNK_MAX:
+            return TransferChunk(data=data, end=False)
+        self.drop(handle)
+        left_out = await asyncio.wrap_future(found.writing)
+        return TransferChunk(data=data, end=True, left_out=tuple(left_out))
+
+    def receive(self, of: Connection) -> str:
+        """Begin to take an archive from a connection.
+
+        Raises:
+            HiveError: ``too_many``.
+        """
+        self.check_room()
+        descriptor, name = tempfile.mkstemp(prefix="archive-", dir=self._quarantine)
+        file = os.fdopen(descriptor, "wb")
+        handle = uuid.uuid4().hex
+        self._uploads[handle] = _Upload(file, Path(name))
+        of.on_close(lambda: self.drop(handle))
+        return handle
+
+    def add(self, handle: str, data: bytes) -> None:
+        """Add bytes to what is taken in; too many end it.
+
+        Raises:
+            HiveError: ``not_found``; ``too_large``; ``unavailable``.
+        """
+        found = self._uploads.get(handle)
+        if found is None:
+            raise _no_such()
+        found.size += len(data)
+        if found.size > UPLOAD_MAX:
+            self.drop(handle)
+            raise HiveError(
+                ErrorCode.TOO_LARGE, f"The archive has more than {UPLOAD_MAX} bytes."
+            )
+        try:
+            found.file.write(data)
+        except OSError as error:
+            self.drop(handle)
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"The archive could not be stored: {error}."
+            ) from error
+
+    def taken(self, handle: str) -> Path:
+        """Return what was taken in; it goes with ``drop``.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        found = self._uploads.get(handle)
+        if found is None:
+            raise _no_such()
+        found.file.flush()
+        return found.path
+
+    def drop(self, handle: str) -> None:
+        """Forget it; one that is gone is no error."""
+        upload = self._uploads.pop(handle, None)
+        if upload is not None:
+            with contextlib.suppress(OSError):
+                upload.file.close()
+            upload.path.unlink(missing_ok=True)
+        download = self._downloads.pop(handle, None)
+        if download is not None and not download.gone:
+            download.gone = True
+            if not download.busy.locked():
+                os.close(download.read)
+
+    async def close(self) -> None:
+        """End everything; return when no thread is left."""
+        for handle in (*self._uploads, *self._downloads):
+            self.drop(handle)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def check_room(self) -> None:
+        """Refuse one more than there may be.
+
+        Raises:
+            HiveError: ``too_many``.
+        """
+        if len(self._uploads) + len(self._downloads) >= _OPEN_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"{_OPEN_MAX} archives are on their way; wait until one is done.",
+            )
+
+
+def _written(write: Write, end: int) -> list[str]:
+    with os.fdopen(end, "wb") as stream:
+        try:
+            return write(stream)
+        except BrokenPipeError as error:
+            raise HiveError(ErrorCode.CANCELLED, "Nobody reads it any more.") from error
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"The archive could not be written: {error}."
+            ) from error
+
+
+def _filled(descriptor: int) -> bytes:
+    """Read until a chunk is full, or the writer is done."""
+    parts = []
+    left = CHUNK_MAX
+    while left and (data := os.read(descriptor, left)):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
+
+
+def _no_such() -> HiveError:
+    return HiveError(ErrorCode.NOT_FOUND, "There is no such transfer; begin again.")
