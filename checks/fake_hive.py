@@ -280,6 +280,9 @@ class FakeHive:
             api.RESUME_ALL: self._resume_all,
             api.DRAFTS: self._drafts,
             api.KEPT: self._kept,
+            api.RESTORE: self._spawned,
+            api.PURGE: self._power,
+            api.DRAFT_DISCARD: self._power,
             api.JOURNAL: self._journal,
             api.COMPACT: self._done,
             api.SET_MODEL: self._set_model,
@@ -455,9 +458,17 @@ class FakeHive:
     async def _spawn(
         self, params: manager_api.SpawnParams
     ) -> manager_api.ProposalResult:
+        return self._proposed(params.name)
+
+    async def _spawned(
+        self, params: manager_api.AgentParams
+    ) -> manager_api.ProposalResult:
+        return self._proposed(params.agent)
+
+    def _proposed(self, agent: str) -> manager_api.ProposalResult:
         row = data.summary(
             8,
-            agent=params.name,
+            agent=agent,
             kind=api.ApprovalKind.SPAWN,
             proposed_by="operator",
             widens=(),
@@ -531,7 +542,7 @@ class FakeHive:
             totals=(total, msgspec.structs.replace(total, key="inbox")),
         )
 
-    async def _power(self, _params: manager_api.AgentParams) -> OperationRef:
+    async def _power(self, _params: Any) -> OperationRef:
         return OperationRef(operation=13)
 
 

@@ -16,7 +16,10 @@ from pyglue.api.operator import (
     ApprovalSummary,
     DiffBase,
     DiffSet,
+    DraftView,
     Effect,
+    KeptPart,
+    KeptView,
     PolicyChange,
     QuestionView,
 )
@@ -97,6 +100,43 @@ def agents() -> list[AgentView]:
         ),
         agent("dave", state=AgentState.STOPPED, wanted=False, last_turn_at=None),
     ]
+
+
+def kept(name: str, **fields: object) -> KeptView:
+    """Return what is kept of an agent, with ``fields`` changed."""
+    values: dict[str, object] = {
+        "name": name,
+        "destroyed_at": NOW - 8000,
+        "by": "session 1a2b3c4d",
+        "description": "Kept the changelog",
+        "commit": sha(name + "commit"),
+        "approval": 3,
+        "manifest_sha256": sha(name + "manifest", 64),
+        "manifest_json": MANIFEST,
+        "pending_approval": None,
+        "mail": 2,
+        "bytes": 3_400_000,
+        "parts": (
+            KeptPart(what="state", path=f"agents/{name}/state", bytes=3_000_000),
+            KeptPart(what="repository", path=f"applied/{name}.git", bytes=400_000),
+        ),
+        **fields,
+    }
+    return KeptView(**values)  # type: ignore[arg-type]
+
+
+def draft(name: str, **fields: object) -> DraftView:
+    """Return a draft, with ``fields`` changed."""
+    values: dict[str, object] = {
+        "name": name,
+        "created_at": NOW - 500,
+        "by": "manager",
+        "description": "Will answer questions about releases",
+        "main": sha(name + "main"),
+        "pending_approval": None,
+        **fields,
+    }
+    return DraftView(**values)  # type: ignore[arg-type]
 
 
 def summary(number: int, **fields: object) -> ApprovalSummary:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser
 
+from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from pyglue.paths import share
@@ -39,6 +40,13 @@ PAGES: Final = [
 def test_axe_finds_nothing(
     site: Site, browser: Browser, scheme: str, width: int
 ) -> None:
+    site.hive.kept, site.hive.drafts = [data.kept("olga")], [data.draft("rita")]
+    site.hive.agents.append(
+        data.agent(
+            "erin", paused=True, port_conflict="Taken.", port=8123, context_fill=0.9
+        )
+    )
+    site.hive.paused = True
     context = browser.new_context(
         color_scheme=scheme,  # type: ignore[arg-type]
         viewport={"width": width, "height": 900},

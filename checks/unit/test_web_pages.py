@@ -12,6 +12,7 @@ from flask import Flask
 from checks import fake_hive
 from checks import web_data as data
 from checks.fake_hive import FakeHive
+from checks.hostile import NASTY, poisoned
 from checks.web_kit import Operator, make_app
 from pyglue.api import operator as api
 from pyglue.api.agent import AnswerParams, Priority
@@ -74,6 +75,8 @@ def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
     html = operator.get("/").text
     names = re.findall(r'<section id="(\w+)"', html)
     assert names == [
+        "kept",
+        "drafts",
         "approvals",
         "questions",
         "agents",
@@ -399,41 +402,6 @@ def test_messages_too_large_for_one_answer_still_show(operator: Operator) -> Non
 
 
 # --- hostile text ----------------------------------------------------------------
-
-NASTY = (
-    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><nasty>"
-    "{{ 7*7777 }}{% raw %}"
-    "\x1b[31m\x07\x00\r\x7f\x85\u202e\u2066\u200b\u2028\ufeff\U000e0041\ud7ff"
-    "]]>--></textarea></title>javascript:alert(1)"
-)
-
-
-def poison(value: Any) -> Any:
-    """Return the same data with every free text replaced by hostile text."""
-    if isinstance(value, msgspec.Struct):
-        fixed = {"name", "agent", "asker", "sender", "recipient", "to", "role"}
-        changed = {
-            name: poison(getattr(value, name))
-            for name in value.__struct_fields__
-            if name not in fixed
-        }
-        return msgspec.structs.replace(value, **changed)
-    if isinstance(value, tuple):
-        return tuple(poison(one) for one in value)
-    if type(value) is str:
-        return NASTY
-    return value
-
-
-def poisoned(hive: FakeHive, text: str) -> None:
-    hive.agents = [poison(one) for one in hive.agents]
-    hive.approvals = {n: poison(one) for n, one in hive.approvals.items()}
-    hive.questions = [poison(one) for one in hive.questions]
-    hive.inbox = [poison(one) for one in hive.inbox]
-    hive.messages = [poison(one) for one in hive.messages]
-    hive.operations = {n: poison(one) for n, one in hive.operations.items()}
-    hive.warnings = (text,)
-    hive.log = (text, text)
 
 
 @pytest.mark.parametrize("path", (*ALL, *FRAGMENTS, "/approvals/6"))

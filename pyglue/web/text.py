@@ -76,8 +76,11 @@ def finalize(value: object) -> object:
     return visible(str(value))
 
 
-def clip(text: str | None, limit: int) -> str:
-    """Return at most ``limit`` characters, then a note of how many were left out."""
-    if text is None or len(text) <= limit:
-        return text or ""
-    return f"{text[:limit]} … ({len(text) - limit:,} more characters)"
+def clip(text: str | None, limit: int, left_out: int = 0) -> str:
+    """Return at most ``limit`` characters, then a note of how many were left out.
+
+    ``left_out`` more were left out before.
+    """
+    text = text or ""
+    more = left_out + max(0, len(text) - limit)
+    return f"{text[:limit]} … ({more:,} more characters)" if more else text

@@ -7,16 +7,17 @@ the page includes them all, ``/fragments/<section>`` gives one anew for live upd
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.agent import BODY_LIMIT, AnswerParams, Message, MessageKind, Priority
+from pyglue.api.agent import BODY_LIMIT, AnswerParams, MessageKind, Priority
 from pyglue.api.common import NoParams
 from pyglue.api.operator import (
     AGENTS,
     APPROVALS,
+    DRAFTS,
     INBOX,
+    KEPT,
     MARK_READ,
     MESSAGES,
     OPERATOR_ANSWER,
@@ -26,22 +27,25 @@ from pyglue.api.operator import (
     ApprovalsParams,
     ApprovalState,
     ApprovalSummary,
+    DraftView,
     InboxMessage,
     InboxParams,
+    KeptView,
     MarkReadParams,
     MessagesParams,
     OperatorSendParams,
     QuestionView,
+    ShownMessage,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import EVERYONE
+from pyglue.web.roster import CHOICES, Roster
 from pyglue.web.rpc import hive
 from pyglue.web.views.common import (
     Part,
     asked_messages,
     done,
     field,
-    fitting,
     needed,
     part,
     status,
@@ -53,18 +57,28 @@ _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
 _QUESTIONS_SHOWN: Final = 20
 _PAGE: Final = 100
+_MAIL_CLIP: Final = 1200
+_FLOW_CLIP: Final = 400
+"""Characters of a body; hived cuts it, so that large bodies cost a list nothing."""
+_SEARCH_MAX: Final = 100
 
 
 @blueprint.get("/")
 def page() -> str:
     """Show the overview."""
-    frame = status()
+    frame, roster, everyone = status(), _roster(), part(_everyone)
+    found = everyone.data or ()
     return render_template(
         "overview.html",
         status=frame,
+        kept=part(_kept),
+        drafts=part(_drafts),
         approvals=part(_waiting),
         questions=part(_questions),
-        agents=part(_agents),
+        names=tuple(one.name for one in found),
+        roster=roster,
+        choices=CHOICES,
+        agents=Part(roster.choose(found), everyone.problem),
         inbox=part(_inbox),
         messages=part(_flow),
     )
@@ -74,6 +88,8 @@ def page() -> str:
 def fragment(section: str) -> str:
     """Give one section of the overview anew."""
     readers: dict[str, Callable[[], object]] = {
+        "kept": _kept,
+        "drafts": _drafts,
         "approvals": _waiting,
         "questions": _questions,
         "agents": _agents,
@@ -87,7 +103,15 @@ def fragment(section: str) -> str:
     if section == "banner":
         return render_template("fragments/banner.html", status=read())
     data: dict[str, Part[Any]] = {section: part(read)}
-    return render_template(f"fragments/{section}.html", **data)
+    return render_template(f"fragments/{section}.html", roster=_roster(), **data)
+
+
+def _kept() -> tuple[KeptView, ...]:
+    return hive().call(KEPT, NoParams()).kept
+
+
+def _drafts() -> tuple[DraftView, ...]:
+    return hive().call(DRAFTS, NoParams()).drafts
 
 
 def _waiting() -> tuple[ApprovalSummary, ...]:
@@ -101,20 +125,28 @@ def _questions() -> tuple[QuestionView, ...]:
     return tuple(waiting[:_QUESTIONS_SHOWN])
 
 
+def _roster() -> Roster:
+    asked = request.args.get("state", "")
+    state = asked if asked in CHOICES else ""
+    return Roster(request.args.get("q", "").strip()[:_SEARCH_MAX], state)
+
+
 def _agents() -> tuple[AgentView, ...]:
+    return _roster().choose(_everyone())
+
+
+def _everyone() -> tuple[AgentView, ...]:
     return hive().call(AGENTS, NoParams()).agents
 
 
 def _inbox() -> tuple[InboxMessage, ...]:
-    return fitting(
-        _INBOX_SHOWN, lambda n: hive().call(INBOX, InboxParams(limit=n)).messages
-    )
+    asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
+    return hive().call(INBOX, asked).messages
 
 
-def _flow() -> tuple[Message, ...]:
-    return fitting(
-        _FLOW_SHOWN, lambda n: hive().call(MESSAGES, MessagesParams(limit=n)).messages
-    )
+def _flow() -> tuple[ShownMessage, ...]:
+    asked = MessagesParams(limit=_FLOW_SHOWN, clip=_FLOW_CLIP)
+    return hive().call(MESSAGES, asked).messages
 
 
 # --- messages -------------------------------------------------------------------
@@ -129,11 +161,8 @@ def figures() -> str:
 @blueprint.get("/messages")
 def messages() -> str:
     """Show the flow of messages: filtered, searched, page by page."""
-    asked = asked_messages(_PAGE)
-    found = fitting(
-        _PAGE,
-        lambda n: hive().call(MESSAGES, msgspec.structs.replace(asked, limit=n)),
-    ).messages
+    asked = asked_messages(_PAGE, _FLOW_CLIP)
+    found = hive().call(MESSAGES, asked).messages
     return render_template(
         "messages.html",
         status=status(),

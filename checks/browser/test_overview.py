@@ -1,0 +1,140 @@
+"""The overview of a large hive, in a real browser: search, the stop, no news lost."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from playwright.sync_api import expect
+
+from checks import web_data as data
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from pyglue.api.common import AgentState
+from pyglue.api.operator import AgentsView
+
+
+def rows(dashboard: Dashboard) -> Any:
+    return dashboard.section("agents").get_by_test_id("agent")
+
+
+def set_state(site: Site, name: str, state: AgentState) -> None:
+    site.hive.agents = [
+        msgspec.structs.replace(one, state=state) if one.name == name else one
+        for one in site.hive.agents
+    ]
+    site.hive.emit("agent.state", name, state=state.value)
+
+
+def test_searching_as_one_types(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.keyboard.press("/")
+    search = page.get_by_label("Search", exact=True)
+    expect(search).to_be_focused()
+    page.keyboard.type("ca")
+    expect(rows(dashboard)).to_have_count(1)
+    expect(page).to_have_url(f"{site.url}/?q=ca")
+    set_state(site, "carol", AgentState.THINKING)  # the search survives the news
+    expect(dashboard.agent_state("carol")).to_have_text("thinking")
+    expect(rows(dashboard)).to_have_count(1)
+    expect(search).to_be_focused()
+    expect(search).to_have_value("ca")
+    page.keyboard.type("xyz")
+    expect(dashboard.section("agents")).to_contain_text("No agent matches")
+    search.fill("")
+    expect(rows(dashboard)).to_have_count(5)
+    page.get_by_label("State", exact=True).select_option("stopped")
+    expect(rows(dashboard)).to_have_count(1)
+    page.reload()
+    dashboard.live()
+    expect(rows(dashboard)).to_have_count(1)
+    dashboard.agent("dave").get_by_role("button", name="Start").click()
+    expect(page).to_have_url(f"{site.url}/?state=stopped#agents")
+
+
+def test_searching_without_javascript(site: Site, plain_dashboard: Dashboard) -> None:
+    page = plain_dashboard.page
+    page.get_by_label("Search", exact=True).fill("rate limited")
+    page.get_by_role("button", name="Filter").click()
+    expect(rows(plain_dashboard)).to_have_count(1)
+    expect(plain_dashboard.agent("carol")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    expect(rows(plain_dashboard)).to_have_count(5)
+
+
+def test_what_happens_while_a_section_is_read_is_read_too(
+    site: Site, dashboard: Dashboard
+) -> None:
+    hive = site.hive
+    old = AgentsView(agents=tuple(hive.agents))
+    asked = asyncio.Event()
+    go = asyncio.Event()
+
+    async def slow(_params: object) -> AgentsView:
+        if not asked.is_set():
+            asked.set()
+            await go.wait()
+            return old
+        return AgentsView(agents=tuple(hive.agents))
+
+    async def wait() -> None:
+        await asked.wait()
+
+    async def let_go() -> None:
+        go.set()
+
+    hive.overrides["agents"] = slow
+    hive.emit("agent.state", "alice", state="idle")
+    hive.run(wait())  # the section is being read
+    set_state(site, "alice", AgentState.COMPACTING)
+    seen = str(hive.seq)
+    expect(dashboard.page.locator("body")).to_have_attribute("data-seen", seen)
+    hive.run(let_go())
+    expect(dashboard.agent_state("alice")).to_have_text("compacting")
+
+
+def test_the_emergency_stop(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    button = page.get_by_role("button", name="Pause the whole hive")
+    expect(button).to_be_hidden()  # it takes two steps
+    page.get_by_text("Emergency stop").click()
+    page.get_by_label("Why (optional)").fill("A loop")
+    button.click()
+    expect(page.get_by_test_id("paused")).to_contain_text("The whole hive is paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_test_id("paused")).to_have_count(0)
+    assert [one.reason for one in site.hive.called("pause_all")] == ["A loop"]
+
+
+def test_a_stop_elsewhere_is_seen_here(site: Site, dashboard: Dashboard) -> None:
+    site.hive.paused = True
+    site.hive.emit("agent.changed", "hive", what="control")
+    expect(dashboard.page.get_by_test_id("paused")).to_be_visible()
+
+
+def test_the_stop_works_without_javascript(
+    site: Site, plain_dashboard: Dashboard
+) -> None:
+    page = plain_dashboard.page
+    page.get_by_text("Emergency stop").click()
+    page.get_by_role("button", name="Pause the whole hive").click()
+    expect(page.get_by_test_id("paused")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(plain_dashboard.flash()).to_contain_text("goes on")
+
+
+def test_kept_state_and_drafts_appear_and_go(site: Site, dashboard: Dashboard) -> None:
+    page, hive = dashboard.page, site.hive
+    kept, drafts = page.get_by_test_id("kept"), page.get_by_test_id("drafts")
+    expect(kept).to_be_hidden()
+    expect(drafts).to_be_hidden()
+    hive.kept, hive.drafts = [data.kept("olga")], [data.draft("rita")]
+    hive.emit("agent.changed", "olga", what="destroyed")
+    expect(kept.get_by_test_id("kept-state")).to_have_count(1)
+    expect(drafts.get_by_test_id("draft")).to_have_count(1)
+    drafts.get_by_text("Discard", exact=True).first.click()
+    drafts.get_by_role("button", name="Discard").click()
+    expect(dashboard.flash()).to_contain_text("rita is discarded")
+    dashboard.live()
+    hive.kept = []
+    hive.emit("agent.changed", "olga", what="kept")
+    expect(kept).to_be_hidden()
