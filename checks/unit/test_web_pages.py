@@ -286,7 +286,7 @@ def test_power(operator: Operator, action: str) -> None:
     assert params.agent == "alice"
 
 
-@pytest.mark.parametrize("path", ["/agents/alice/destroy", "/agents/alice/"])
+@pytest.mark.parametrize("path", ["/agents/alice/explode", "/agents/alice/"])
 def test_other_actions_are_not_found(operator: Operator, path: str) -> None:
     assert operator.post(path).status_code == 404
 
