@@ -5,9 +5,11 @@ first agents and listens; ``Hive.close`` takes it all down again.
 """
 
 import asyncio
+import logging
 import math
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
@@ -24,6 +26,7 @@ from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.backup import Backups
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
+from pyglue.host.clashes import known
 from pyglue.host.controls import Controls
 from pyglue.host.declared import Declared
 from pyglue.host.deploy import Deploy
@@ -69,6 +72,7 @@ from pyglue.store import messages
 from pyglue.store.database import open_store
 
 _HOUSEKEEPING_S: Final = 600.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +135,8 @@ async def open_hive(config: HiveConfig) -> Hive:
     await registry.load()
     await store.write(messages.release_all)
     await asyncio.to_thread(rooms.tidy_all)
+    names = await store.read(known)
+    await asyncio.to_thread(rooms.forget_strays, names)
     broker = Broker(store, registry, config.messages)
     relay = RelayHub(store, registry, config, server_name=f"hived {__version__}")
     await relay.open()
@@ -379,11 +385,11 @@ async def open_hive(config: HiveConfig) -> Hive:
         agents=share() / "agents",
     )
     tasks = (
-        asyncio.create_task(questions.watch()),
-        asyncio.create_task(reminders.watch()),
-        asyncio.create_task(budgets.watch()),
-        asyncio.create_task(_housekeeping(history, approvals, systems, notices)),
-        asyncio.create_task(_start_agents(upkeep, declared, interrupted)),
+        _watched(questions.watch()),
+        _watched(reminders.watch()),
+        _watched(budgets.watch()),
+        _watched(_housekeeping(history, approvals, systems, notices)),
+        _watched(_start_agents(upkeep, declared, interrupted)),
     )
     return Hive(
         services=services,
@@ -453,6 +459,18 @@ async def _start_one(operations: Operations, name: str) -> bool:
     operation = await operations.request(OperationKind.START, name, by=SYSTEM)
     ended = await operations.get(operation.id, math.inf)
     return ended.error is None
+
+
+def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run what nobody waits for, and say so if it fails."""
+    task = asyncio.create_task(work)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s ended: %s", work, error, exc_info=error)
+
+    task.add_done_callback(ended)
+    return task
 
 
 async def _start_agents(
