@@ -210,8 +210,15 @@ async def _manager(
 
 
 async def _call(bus: MessageBus, message: Message) -> Message:
-    async with asyncio.timeout(_CALL_S):
-        reply = await bus.call(message)
+    try:
+        async with asyncio.timeout(_CALL_S):
+            reply = await bus.call(message)
+    except Exception as error:  # time is up, or whatever went wrong below the library
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            f"systemd did not answer {message.member} over D-Bus: "
+            f"{error or f'nothing came in {_CALL_S:g} s'}.",
+        ) from error
     if reply is None or reply.message_type is MessageType.ERROR:
         said = reply.body[0] if reply is not None and reply.body else "no answer"
         raise HiveError(
