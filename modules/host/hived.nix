@@ -59,6 +59,7 @@ in
         ReadWritePaths = [
           cfg.stateDir
           "/etc/nixos-containers"
+          "/nix/var/nix/gcroots/hyperhive" # keeps what waits for approval
           "/nix/var/nix/gcroots/per-container"
           "/nix/var/nix/profiles/per-container"
           "/run/lock" # nixos-container's own lock

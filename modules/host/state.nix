@@ -16,6 +16,7 @@ in
       "d /etc/nixos-containers 0755 root root -"
       "d /var/lib/nixos-containers 0700 root root -"
       "d /nix/var/nix/profiles/per-container 0755 root root -"
+      "d /nix/var/nix/gcroots/hyperhive 0755 root root -"
       "d /nix/var/nix/gcroots/per-container 0755 root root -"
     ];
     systemd.mounts = [

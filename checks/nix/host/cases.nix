@@ -69,6 +69,15 @@ in
       cpuQuota = 100;
     };
   };
+  # What checks/systemd boots.
+  booted = hive {
+    apiKeyFile = "/etc/hyperhive/api-key";
+    upstreamUrl = "http://127.0.0.1:7900";
+    drainTimeout = 5;
+    evaluationTimeout = 60;
+    agents.alice = { };
+    limits.network = true;
+  };
   tls = hive {
     dashboard.tls.certFile = "/c.pem";
     dashboard.tls.keyFile = "/k.pem";

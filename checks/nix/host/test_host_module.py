@@ -14,7 +14,7 @@ import pytest
 
 from checks import generate_host_options
 from checks.nix import outcome
-from checks.nix.host import record
+from checks.nix.host import record, units
 from checks.nix.test_corpus import lib_id, libs
 from pyglue import config as hive_config
 from pyglue import names
@@ -253,25 +253,12 @@ def test_drift_of_the_reference_is_told(
     assert generate_host_options.main(["--check"]) == 0
 
 
-def unit_text(service: dict[str, Any]) -> str:
-    """Write a service as NixOS would."""
-    lines = ["[Unit]", f"Description={service['description']}"]
-    sections = {"Service": service["serviceConfig"], "Unit": service["unitConfig"]}
-    for name, settings in sections.items():
-        lines.append(f"[{name}]")
-        for key, value in settings.items():
-            for item in value if isinstance(value, list) else [value]:
-                text = str(item).lower() if isinstance(item, bool) else item
-                lines.append(f"{key}={text}")
-    return "\n".join(lines) + "\n"
-
-
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("case", ["smallest", "everything"])
 @pytest.mark.parametrize("name", MOST)
 def test_a_unit_is_hardened(tmp_path: Path, case: str, name: str) -> None:
     file = tmp_path / f"{name}.service"
-    file.write_text(unit_text(EXPECTED[case]["services"][name]))
+    file.write_text(units.service(EXPECTED[case]["services"][name]))
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(file)],
         capture_output=True,
@@ -287,7 +274,7 @@ def test_a_unit_is_hardened(tmp_path: Path, case: str, name: str) -> None:
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("name", MOST)
 def test_systemd_knows_every_setting(tmp_path: Path, name: str) -> None:
-    text = unit_text(EXPECTED["everything"]["services"][name])
+    text = units.service(EXPECTED["everything"]["services"][name])
     file = tmp_path / f"{name}.service"
     file.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
     done = subprocess.run(
