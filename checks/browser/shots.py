@@ -52,7 +52,15 @@ def take(browser: Browser, directory: Path, link: str) -> list[Path]:
 
 def _pages(page: Page, base: str) -> dict[str, str]:
     """Return the paths worth a picture, with the newest approval and its agent."""
-    pages = {"overview": "/", "approvals": "/approvals", "agent": "/agents/manager"}
+    pages = {
+        "overview": "/",
+        "approvals": "/approvals",
+        "agent": "/agents/manager",
+        "messages": "/messages",
+        "figures": "/figures",
+        "terminal": "/agents/manager/terminal",
+        "destroy": "/agents/alice/destroy",
+    }
     rows = page.request.get(f"{base}/api/approvals").json()["approvals"]
     for row in rows[:1]:
         pages["approval"] = f"/approvals/{row['id']}"
