@@ -20,7 +20,7 @@ import pytest
 from checks.system_kit import REVISION, UID, SystemKit, environment
 from pyglue.api.common import PROTOCOL, HarnessReport, HelloParams, NoParams
 from pyglue.api.journal import JournalUnit
-from pyglue.api.manager import AgentParams, ProposalResult
+from pyglue.api.manager import AgentParams, ProposalResult, SubmitBeginParams
 from pyglue.api.operator import (
     ApprovalDetail,
     ApprovalState,
@@ -28,6 +28,7 @@ from pyglue.api.operator import (
     Effect,
     Event,
     Operation,
+    PurgeParams,
 )
 from pyglue.config import HiveConfig, Ids, NixosConfig, Timeouts
 from pyglue.errors import ErrorCode, HiveError
@@ -167,7 +168,7 @@ class Way:
         pack = self._git(
             repository, "pack-objects", "--revs", "--stdout", "-q", given=commit
         )
-        begun = proposals.begin(name, commit, "")
+        begun = await proposals.begin(SubmitBeginParams(agent=name, commit=commit))
         proposals.chunk(begun.upload, pack)
         return await proposals.submit(begun.upload, "manager")
 
@@ -398,6 +399,63 @@ async def test_agents_of_an_older_hive_need_an_update(
         assert agent.needs_update
         told = await way.told("alice")
         assert told["what"] == "needs_update" and "needs an update" in told["text"]
+
+
+async def test_a_rebuild_is_the_same_agent_in_this_hives_system(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    async with opened(shared, tmp_path) as way:
+        first = await way.spawn("alice")
+        assert (await way.approve(first)).error is None
+    async with opened(shared, tmp_path, revision="newer") as way:
+        life, operations = way.hive.services.life, way.hive.services.operations
+        made = await life.repeats.rebuild("alice", "operator")
+        assert (await operations.get(made.id, _PATIENCE_S)).error is None
+        (agent,) = (await way.hive.services.views.agents(NoParams())).agents
+        assert not agent.needs_update
+        assert (agent.deployed_commit, agent.deployed_approval) == (
+            first.commit,
+            made.approval,
+        )
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["kept", "collected"])
+async def test_what_ran_before_runs_again_in_its_system(way: Way, gone: bool) -> None:
+    life, operations = way.hive.services.life, way.hive.services.operations
+    first = await way.spawn("alice")
+    assert (await way.approve(first)).error is None
+    old = way.hive.services.registry.get("alice").record
+    assert old is not None and old.system is not None
+    assert (await way.approve(await way.propose("alice", MORE))).error is None
+    if gone:
+        deleting = ("--delete", "--ignore-liveness", old.system)
+        await way.kit.store.call("nix-store", deleting, timeout=_PATIENCE_S)
+    made = await life.repeats.rollback("alice", first.approval, "operator")
+    assert (await operations.get(made.id, _PATIENCE_S)).error is None
+    record = way.hive.services.registry.get("alice").record
+    assert record is not None
+    assert (record.manifest, record.system) == (old.manifest, old.system)
+    assert way.backend.started[-1] == old.system
+
+    queued = await life.ending.destroy(AgentParams(agent="alice"), "operator")
+    assert (await operations.get(queued.operation, _PATIENCE_S)).error is None
+    assert not (way.config.layout.flake / "agents" / "alice").exists()
+    systems = way.hive.services.views._systems
+    assert systems is not None
+    await systems.sweep()
+    assert str(made.approval) in way.roots()  # it may be restored
+    back = await life.repeats.restore("alice", "operator")
+    assert back.manifest_sha256 == record.sha256
+    assert (await way.approve(back)).error is None
+    assert way.backend.started[-1] == old.system
+
+    queued = await life.ending.destroy(AgentParams(agent="alice"), "operator")
+    assert (await operations.get(queued.operation, _PATIENCE_S)).error is None
+    params = PurgeParams(agent="alice", confirm="alice")
+    queued = await life.ending.purge(params, "operator")
+    assert (await operations.get(queued.operation, _PATIENCE_S)).error is None
+    await systems.sweep()
+    assert not {str(back.approval), str(made.approval)} & way.roots()
 
 
 async def test_derivations_that_nobody_needs_are_let_go(way: Way) -> None:

@@ -47,5 +47,16 @@ def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
         )
 
 
+def known(reader: Reader) -> frozenset[str]:
+    """Return every name that stands for something."""
+    rows = reader.execute(
+        "SELECT name FROM agent UNION SELECT name FROM draft UNION SELECT name FROM "
+        "kept UNION SELECT agent FROM approval WHERE state IN ('pending', 'approved', "
+        "'building') UNION SELECT agent FROM operation WHERE state IN ('queued', "
+        "'running')"
+    )
+    return frozenset(str(row[0]) for row in rows.fetchall())
+
+
 def _taken(sentence: str) -> HiveError:
     return HiveError(ErrorCode.NAME_TAKEN, sentence)

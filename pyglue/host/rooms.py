@@ -17,7 +17,9 @@ from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
 from pyglue.host import ports
+from pyglue.names import is_name
 from pyglue.process import find_program, run_sync
 
 _REMOVING_S: Final = 3600.0
@@ -174,6 +176,22 @@ class Rooms:
             if home.is_dir():
                 sweep_staging(home)
             remove_tree(home)
+
+    def forget_strays(self, known: frozenset[str]) -> None:
+        """Remove what proposing an agent left when hived died in it; at start only.
+
+        Whatever ever ran, or has a working copy, stays, known or not: the store may be
+        an older one from a backup.
+        """
+        for applied in sorted(self._layout.applied_root.glob("*.git")):
+            name = applied.name.removesuffix(".git")
+            if name in known or not is_name(name) or not (applied / "HEAD").is_file():
+                continue
+            if (self._layout.agents / name).exists():
+                continue
+            tags = AppliedRepo(applied).tags()
+            if not any(tag.kind is TagKind.DEPLOYED for tag in tags):
+                self.remove(name, KeptRoom.APPLIED)
 
     def tidy_all(self) -> None:
         """Remove what a crash left in the repositories; at start only."""

@@ -203,7 +203,7 @@ class Systems:
                 name,
                 f"{name} needs an update: its system was made with another nixpkgs or "
                 f"hive than this one has (hive {visible(revision, limit=100)}). "
-                "Propose a commit of it, and what differs is shown for approval.",
+                "Rebuild it, or propose a commit of it: what differs is shown then.",
                 key=f"update:{name}:{revision}:{nixpkgs}",
                 data={"revision": revision, "nixpkgs": nixpkgs},
             )

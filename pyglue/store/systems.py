@@ -102,13 +102,15 @@ def deployed(reader: Reader) -> dict[str, tuple[str, str]]:
 def worth_keeping(reader: Reader, each: int) -> frozenset[int]:
     """Return approvals whose derivation is still needed.
 
-    Those are the open ones, and of each agent the newest ``each`` deployed ones.
+    Those are the open ones, and of each agent, there or kept, the newest ``each``
+    deployed ones.
     """
     marks = ", ".join("?" for _ in _OPEN)
     found = reader.execute(
-        "SELECT id FROM (SELECT id, state, row_number() OVER ("  # noqa: S608 (marks)
+        "SELECT id FROM (SELECT id, agent, state, row_number() OVER ("  # noqa: S608 (marks)
         "PARTITION BY agent, state ORDER BY id DESC) AS place FROM approval) "
-        f"WHERE state IN ({marks}) OR (state = ? AND place <= ?)",
+        f"WHERE state IN ({marks}) OR (state = ? AND place <= ? AND agent IN "
+        "(SELECT name FROM agent UNION SELECT name FROM kept))",
         *_OPEN,
         ApprovalState.DEPLOYED.value,
         each,
