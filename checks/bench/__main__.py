@@ -10,6 +10,7 @@ from checks.bench import (
     durable,
     idle,
     mail,
+    page,
     parked,
     proposal,
     scale,
@@ -33,6 +34,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     scale.RECV: scale.recv,
     scale.STATS: scale.stats,
     scale.OVERVIEW: scale.overview,
+    page.PAGE: page.page,
+    page.BROWSER: page.browser,
 }
 
 

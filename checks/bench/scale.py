@@ -170,15 +170,15 @@ async def overview() -> Figure:
     samples: list[float] = []
     with room() as directory:
         kit = await open_kit(directory)
-        views = _views(kit, directory)
+        shown = views(kit, directory)
         for number in range(200):
             await kit.agent(f"agent{number}")
-        await kit.store.write(_fill_hive)
+        await kit.store.write(fill_hive)
         progress("  200 agents, 100,000 messages, 1,000,000 figures")
         for number in range(105):
             began = time.perf_counter()
-            await views.status()
-            found = await views.agents(NoParams())
+            await shown.status()
+            found = await shown.agents(NoParams())
             took = since(began)
             assert len(found.agents) == 200 and any(a.inbox for a in found.agents)
             if number >= 5:
@@ -187,7 +187,8 @@ async def overview() -> Figure:
     return Figure(OVERVIEW, tuple(samples), _WAIT_MS, 1.0, {"fixed": _WAIT_MS})
 
 
-def _views(kit: Kit, directory: Path) -> Views:
+def views(kit: Kit, directory: Path) -> Views:
+    """Return what answers the operator about the hive of ``kit``."""
     config = HiveConfig(state_dir=str(directory), runtime_dir=str(directory))
     needed: dict[str, Any] = {
         "store": kit.store,
@@ -200,7 +201,8 @@ def _views(kit: Kit, directory: Path) -> Views:
     return Views(**needed)
 
 
-def _fill_hive(tx: Tx) -> None:
+def fill_hive(tx: Tx) -> None:
+    """Fill the store with what 200 agents leave behind."""
     now = tx.now
     _many(
         tx,

@@ -97,9 +97,8 @@ def _templates(app: Flask) -> None:
     env.lstrip_blocks = True
     env.filters.update(
         clip=clip,
-        ago=formats.ago,
-        until=formats.until,
-        iso=formats.iso,
+        when=formats.when,
+        badge=formats.badge,
         clock=formats.clock,
         usd=formats.usd,
         sha=formats.short_sha,

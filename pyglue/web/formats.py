@@ -1,17 +1,32 @@
 """Values as people read them: times, money, hashes, JSON. Template filters only."""
 
+import functools
 import time
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from markupsafe import Markup
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
-def iso(at: float) -> str:
-    """Return a time as ISO 8601 in UTC."""
-    return _datetime(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+def when(at: float, past: bool = True) -> Markup:
+    """Return a time as markup that says how far away it is; pages have hundreds."""
+    text = _datetime(at).isoformat(" ", "seconds")
+    day, hour = text[:10], text[11:19]
+    away = ago(at) if past else until(at)
+    return Markup(  # noqa: S704 - digits and words of this module only
+        f'<time datetime="{day}T{hour}Z" title="{day} {hour} UTC">{away}</time>'
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def badge(state: str) -> Markup:
+    """Return what shows the state of an agent, an approval or an operation."""
+    return Markup(
+        '<span class="state s-{}" data-testid="state">{}</span>'  # escaped by format
+    ).format(state, words(state))
 
 
 def clock(at: float) -> str:

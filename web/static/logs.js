@@ -32,7 +32,17 @@ async function problem(answer) {
   return told?.detail ?? "The log could not be read.";
 }
 
+// The overview has one body for all its logs; the first opening of one copies it.
+function fill(box) {
+  if (box.querySelector("pre")) return;
+  box.append(document.getElementById("logs-body").content.cloneNode(true));
+  box.querySelector("pre").setAttribute("aria-label", `Log of ${box.dataset.logs}`);
+  box.querySelector("[data-logs-text]").href =
+    `/api/journal/${encodeURIComponent(box.dataset.logs)}?format=text&lines=5000`;
+}
+
 async function read(box) {
+  fill(box);
   close(box);
   const pane = box.querySelector("pre");
   const unit = box.querySelector("[data-logs-unit]").value;

@@ -1,0 +1,173 @@
+"""What the dashboard costs on a large hive: [overview_page], [overview_browser].
+
+The hive has 200 agents, 100,000 messages and a million figures, read from a real store
+behind the operator's socket. ``overview_page`` is the whole page in hive-web, beside
+what a person may be asked to wait; its parts name the processor time of a page (both
+ends of the socket) too. ``first_paint`` is when chromium first showed something of it,
+and ``event_page`` how long an event takes from hived's socket into an open page. Both
+need chromium.
+"""
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from checks import fake_hive
+from checks.bench.measure import Figure, progress, room, since
+from checks.bench.scale import fill_hive, views
+from checks.browser.kit import CHROMIUM, chromium
+from checks.browser.pages import Dashboard
+from checks.fake_hive import FakeHive
+from checks.host_kit import Kit, open_kit
+from checks.web_kit import Operator, free_port, hive_web, make_app
+from pyglue.api import operator as api
+from pyglue.names import OPERATOR
+from pyglue.store import messages
+
+PAGE: Final = "overview_page"
+BROWSER: Final = "overview_browser"
+PAINT: Final = "first_paint"
+EVENT: Final = "event_page"
+_SERVER_MS: Final = 50.0
+_PAINT_MS: Final = 500.0
+_EVENT_MS: Final = 100.0
+
+
+@contextlib.contextmanager
+def _large(directory: Path) -> Iterator[FakeHive]:
+    with fake_hive.running(directory / "operator.sock") as hive:
+        kit = hive.run(open_kit(directory))
+        hive.run(_fill(kit))
+        _answer(hive, kit, directory)
+        progress("  200 agents, 100,000 messages, 1,000,000 figures")
+        try:
+            yield hive
+        finally:
+            hive.run(kit.store.close())
+
+
+async def _fill(kit: Kit) -> None:
+    for number in range(200):
+        await kit.agent(f"agent{number}")
+    await kit.store.write(fill_hive)
+
+
+def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
+    shown = views(kit, directory)
+
+    async def status(_params: object) -> api.HiveStatus:
+        found = await shown.status()
+        return api.HiveStatus(
+            **{
+                name: getattr(found, name)
+                for name in api.HiveStatus.__struct_fields__
+                if name != "last_seq"
+            },
+            last_seq=hive.seq,
+        )
+
+    async def flow(params: api.MessagesParams) -> api.MessagesResult:
+        rows = await kit.store.read(
+            lambda reader: messages.flow(
+                reader, limit=params.limit, before=None, agent=None, clip=params.clip
+            )
+        )
+        return api.MessagesResult(messages=rows)
+
+    async def inbox(params: api.InboxParams) -> api.InboxResult:
+        rows = await kit.store.read(
+            lambda reader: messages.inbox(
+                reader,
+                OPERATOR,
+                unread_only=False,
+                limit=params.limit,
+                clip=params.clip,
+            )
+        )
+        return api.InboxResult(messages=rows)
+
+    hive.overrides |= {
+        "status": status,
+        "agents": shown.agents,
+        "messages": flow,
+        "inbox": inbox,
+    }
+
+
+async def page() -> Figure:
+    """Ask for the overview of a large hive."""
+    return await asyncio.to_thread(_page)
+
+
+def _page() -> Figure:
+    samples: list[float] = []
+    cpu: list[float] = []
+    with room() as directory, _large(directory) as hive:
+        operator = Operator(hive, make_app(hive), hive.new_session())
+        for number in range(65):
+            used, began = time.process_time(), time.perf_counter()
+            answer = operator.get("/")
+            took = since(began)
+            assert answer.status_code == 200 and answer.text.count("data-agent=") >= 200
+            if number >= 5:
+                samples.append(took)
+                cpu.append((time.process_time() - used) * 1000)
+    parts = {"fixed": _SERVER_MS, "(processor)": statistics.median(cpu)}
+    return Figure(PAGE, tuple(samples), _SERVER_MS, 1.0, parts)
+
+
+async def browser() -> tuple[Figure, ...]:
+    """Open the overview in chromium, and send events to it."""
+    if not CHROMIUM.exists():
+        progress(f"  NOT RUN: no chromium at {CHROMIUM}")
+        return ()
+    return await asyncio.to_thread(_browser)
+
+
+def _browser() -> tuple[Figure, ...]:
+    port = free_port()
+    with (
+        room() as directory,
+        _large(directory) as hive,
+        hive_web(directory, port),
+        chromium() as running,
+    ):
+        site = f"http://127.0.0.1:{port}"
+        tab = running.new_context().new_page()
+        opened = Dashboard(tab, site).log_in(f"{site}/login?code={hive.new_code()}")
+        paints = []
+        for _ in range(12):
+            opened.overview().live()
+            paints.append(float(tab.evaluate(_FIRST_PAINT)))
+        tab.evaluate(_WATCH)
+        arrived = [_event(hive, tab) for _ in range(60)]
+    return (
+        Figure(PAINT, tuple(paints), _PAINT_MS, 1.0, {"fixed": _PAINT_MS}),
+        Figure(EVENT, tuple(arrived), _EVENT_MS, 1.0, {"fixed": _EVENT_MS}),
+    )
+
+
+_FIRST_PAINT: Final = """() => new Promise((done) => {
+  new PerformanceObserver((list) => {
+    const one = list.getEntriesByName("first-contentful-paint")[0];
+    if (one) done(one.startTime);
+  }).observe({ type: "paint", buffered: true });
+})"""
+_WATCH: Final = """() => {
+  window.arrived = new Map();
+  document.addEventListener("hive:event", (event) =>
+    window.arrived.set(event.detail.seq, Date.now()));
+}"""
+_ARRIVED: Final = "(seq) => window.arrived.get(seq)"
+
+
+def _event(hive: FakeHive, tab: Any) -> float:
+    """Send an event; return the milliseconds until the page's script had it."""
+    began = time.time() * 1000
+    seq = hive.emit("operation.changed", "agent7", id=1, state="running")
+    tab.wait_for_function(_ARRIVED, arg=seq)
+    return max(0.0, float(tab.evaluate(_ARRIVED, seq)) - began)
