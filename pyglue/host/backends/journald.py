@@ -67,7 +67,9 @@ class Journald(JournalSource):
         """Give what is logged after ``cursor``, from one ``journalctl --follow``."""
         news = _News()
         since = _after(cursor) if cursor is not None else ["--lines=all"]
-        child = self._start(["--follow", *since], news.hear)
+        # Without --merge this means "of this boot", and to find out which boot a
+        # container's is takes rights in it that hived does not have.
+        child = self._start(["--follow", "--merge", *since], news.hear)
         end = asyncio.ensure_future(child.wait())
         end.add_done_callback(lambda _: news.wake.set())
         try:
