@@ -1,13 +1,16 @@
 """A hive as NixOS runs one: hived, relay and dashboard as units of a test host.
 
-``install`` puts configuration, users, units and the stand-in nixpkgs on a booted host
-and starts them; ``connected`` gives a ``SystemHive``, which is driven as the
-local hives of the other tests are, through the host's root directory.
+``install`` puts what ``modules/host`` makes of the case ``booted`` on a booted host:
+configuration, users, directories, mount and units with all their fences; of these only
+the paths of programs and of the configuration change. The stand-in nixpkgs comes with
+it, and a nix-daemon, as NixOS has one. ``connected`` gives a ``SystemHive``, which is
+driven as the local hives of the other tests are, through the host's root directory.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,58 +20,52 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from checks.hive_kit import Hive, open_operator
+from checks.nix.host import record, units
 from checks.standin_kit import NIX_CONF, make_nixpkgs
-from checks.systemd.machine import CHECKOUT, Machine
+from checks.systemd.machine import CHECKOUT, TOOLS, Machine
 from checks.systemd.submit import Answer
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operator import Event, Operation, OperationState
-from pyglue.config import (
-    DeclaredAgent,
-    HiveConfig,
-    Ids,
-    NixosConfig,
-    RelayConfig,
-    Timeouts,
-    WebConfig,
-    dump,
-)
+from pyglue.config import DeclaredAgent, HiveConfig, Ids, dump
 from pyglue.host.backends.nixos_container import container_of, unit_of
 
 T = TypeVar("T")
 
-IDS: Final = Ids(agent=62001, web=62002, relay=62003)
+IDS: Final = Ids(agent=58001, web=58002, relay=58003)
 PORT: Final = 7000
-MODEL_PORT: Final = 7900
 STATE: Final = "/var/lib/hyperhive"
 RUNTIME: Final = "/run/hyperhive"
-DAEMONS: Final = ("hived", "hive-relay", "hive-web")
-TIMEOUTS: Final = Timeouts(health_s=60.0, drain_s=5.0, evaluate_s=60.0)
+DAEMONS: Final = ("scripted-model", "hived", "hive-relay", "hive-web")
 
 _UNITS: Final = Path(__file__).parent / "units"
 _SCRIPT: Final = Path(__file__).parents[2] / "pyglue/demo/scenario.json"
+_CONFIG: Final = "/etc/hyperhive/config.json"
 _KEY: Final = "/etc/hyperhive/api-key"
+_CASE: Final = "booted"
+_PACKAGE: Final = re.compile(r"/nix/store/0{32}-hyperhive(/bin/\S+) --config \S+")
+_OFTEN: Final = "[Unit]\nStartLimitIntervalSec=0\n"
+"""hived is restarted here more often than anywhere."""
 
 
-def config_for(nixpkgs: str, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
-    """Return the daemons' configuration."""
-    config = HiveConfig(
-        state_dir=STATE,
-        runtime_dir=RUNTIME,
-        backend="nixos-container",
-        ids=IDS,
-        web=WebConfig(port=PORT, external_url=f"http://127.0.0.1:{PORT}"),
-        relay=RelayConfig(
-            upstream_url=f"http://127.0.0.1:{MODEL_PORT}",
-            api_key_file=_KEY,
-            scripted=True,
-        ),
-        timeouts=TIMEOUTS,
+def config_for(
+    settings: Mapping[str, Any], nixpkgs: str, agents: tuple[str, ...], **changes: Any
+) -> HiveConfig:
+    """Return the daemons' configuration: the module's, with what is on this host."""
+    config = msgspec.convert(settings, HiveConfig)
+    assert config.ids == IDS
+    assert config.nixos is not None
+    replace = msgspec.structs.replace
+    nixos = replace(config.nixos, nixpkgs=nixpkgs, framework=CHECKOUT, revision="test")
+    return replace(
+        config,
         agents=tuple(DeclaredAgent(name=name) for name in agents),
-        nixos=NixosConfig(nixpkgs=nixpkgs, framework=CHECKOUT, revision="test"),
+        nixos=nixos,
+        nixpkgs_lib=f"{nixpkgs}/lib",
+        relay=replace(config.relay, scripted=True),
+        **changes,
     )
-    return msgspec.structs.replace(config, **changes)
 
 
 def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
@@ -78,26 +75,34 @@ def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveCo
     make_nixpkgs(standin)
     nixpkgs = machine.run("nix-store", "--add", "/var/tmp/nixpkgs").out.strip()
     shutil.rmtree(standin)
-    config = config_for(nixpkgs, agents, **changes)
-    users = (
-        ("hive-agent", IDS.agent),
-        ("hive-web", IDS.web),
-        ("hive-relay", IDS.relay),
-    )
-    lines = [f"u {name} {uid} -\n" for name, uid in users]
-    machine.write("/etc/sysusers.d/hyperhive.conf", "".join(lines))
-    machine.run("systemd-sysusers")
-    machine.write("/etc/hyperhive/config.json", dump(config).decode())
+    made = record.evaluate(_CASE)
+    config = config_for(made["settings"], nixpkgs, agents, **changes)
+    machine.write(_CONFIG, dump(config).decode())
     machine.write("/etc/hyperhive/script.json", _SCRIPT.read_text())
     machine.write(_KEY, "the-hives-own-key", 0o400)
-    machine.run("chown", "hive-relay", _KEY)
-    machine.run("mkdir", "-p", "-m", "0755", f"{STATE}/agents")
-    for unit in _UNITS.iterdir():
-        machine.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
-    machine.run("systemctl", "daemon-reload")
-    for daemon in DAEMONS:
-        machine.run("systemctl", "start", daemon)
+    _install_units(machine, made)
+    machine.run("systemctl", "start", "nix-daemon.socket", *DAEMONS)
     return config
+
+
+def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:
+    """Write what NixOS would of users, directories, mount and units."""
+    place = "/etc/systemd/system"
+    machine.write("/etc/sysusers.d/hyperhive.conf", units.sysusers(made["users"]))
+    machine.run("systemd-sysusers")
+    rules = "".join(f"{rule}\n" for rule in made["tmpfiles"]["rules"])
+    machine.write("/etc/tmpfiles.d/hyperhive.conf", rules)
+    machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hyperhive.conf")
+    for mount in made["mounts"]:
+        name = mount["where"].strip("/").replace("/", "-")
+        machine.write(f"{place}/{name}.mount", units.mount(mount))
+    for name, service in made["services"].items():
+        text = _PACKAGE.sub(rf"{TOOLS}\1 --config {_CONFIG}", units.service(service))
+        machine.write(f"{place}/{name}.service", text)
+    machine.write(f"{place}/hived.service.d/often.conf", _OFTEN)
+    for unit in _UNITS.iterdir():
+        machine.write(f"{place}/{unit.name}", unit.read_text())
+    machine.run("systemctl", "daemon-reload")
 
 
 @dataclass
@@ -179,7 +184,7 @@ class SystemHive(Hive):
     @contextlib.contextmanager
     def configured(self, **changes: Any) -> Iterator[None]:
         """Change the nixos part of the configuration; holds from a restart on."""
-        path = "/etc/hyperhive/config.json"
+        path = _CONFIG
         kept = (self.machine.root / path.lstrip("/")).read_text()
         config = msgspec.json.decode(kept)
         config["nixos"] |= changes

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from checks.hive_kit import script
-from checks.systemd.hive import SystemHive
+from checks.systemd.hive import STATE, SystemHive
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operator import ApprovalState, OperationState
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import ports
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -60,6 +61,9 @@ async def test_a_new_agent_appears_live_in_the_manager(hive: SystemHive) -> None
     listing = "import json, os; print(json.dumps(sorted(os.listdir('/agents'))))"
     leader = hive.leader("manager")
     assert "bob" not in hive.inside("manager", listing)
+    # hived has no network of its own to look for a free port in.
+    listen = f"--socket-property=ListenStream=127.0.0.1:{ports.hashed('bob')}"
+    hive.machine.run("systemd-run", "--quiet", "--unit=busy", listen, "/bin/true")
     manager = await hive.as_agent("manager")
     proposal = await manager.call(REQUEST_SPAWN, SpawnParams(name="bob"))
     manager.close()
@@ -67,6 +71,8 @@ async def test_a_new_agent_appears_live_in_the_manager(hive: SystemHive) -> None
     assert (operation.state, operation.error) == (OperationState.DONE, None)
     await hive.idle("bob")
     assert "bob" in hive.inside("manager", listing)
+    kept = hive.machine.run("cat", f"{STATE}/private/bob/port").out
+    assert int(kept) > ports.hashed("bob")
     assert hive.leader("manager") == leader
     await hive.send("bob", said("here is bob"))
     await hive.answer("bob", "here is bob")

@@ -1,10 +1,8 @@
 """Logs out of systemd's journal: real entries, real journalctl, real containers."""
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,9 +21,6 @@ pytestmark = [
 ]
 
 PATIENCE_S: Final = 120.0
-MODULE: Final = Path(__file__).parents[1] / "nix/host/expected.json"
-FENCES: Final = ("Capability", "IPAddress", "Lock", "NoNew", "Private", "Protect")
-FENCES_TOO: Final = ("Restrict", "SystemCall", "UMask")
 HOSTILE: Final = "\x1b[2J \u202e<script> of alice"
 SHOWN: Final = "\\x1b[2J \\u202e<script> of alice"
 
@@ -166,29 +161,12 @@ async def test_a_container_that_is_stopped(hive: SystemHive) -> None:
     await hive.idle("alice")
 
 
-async def test_the_hardened_unit_of_the_module_may_read_it(hive: SystemHive) -> None:
-    say(hive, "through the fence")
-    unit = json.loads(MODULE.read_text())["smallest"]["services"]["hived"]
-    fences = [
-        f"--property={name}={_value(value)}"
-        for name, value in unit["serviceConfig"].items()
-        if name.startswith((*FENCES, *FENCES_TOO))
-    ]
-    assert len(fences) > 15
-    done = await asyncio.to_thread(
-        hive.machine.run,
-        *("systemd-run", "--quiet", "--wait", "--pipe", *fences, "--"),
-        *("setpriv", "--pdeathsig", "KILL", "--", "journalctl", "--output=json"),
-        *("--machine=h-alice", "--unit=hive-agent", "--lines=1", "--quiet"),
-    )
-    assert json.loads(done.out)["MESSAGE"] == "through the fence"
-
-
-def _value(value: object) -> str:
-    """Write a setting as NixOS does."""
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+async def test_the_command_line_shows_them(hive: SystemHive) -> None:
+    say(hive, "for the command line")
+    assert "for the command line" in hive.machine.run("hive", "logs", "alice").out
+    machine = hive.machine.run("hive", "logs", "alice", "--unit", "machine").out
+    assert "h-alice" in machine
+    assert hive.machine.run("hive", "logs", "hive", "--lines", "5").out
 
 
 def _followers(hive: SystemHive) -> int:
