@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from checks.cli_kit import HIVE, python
 from checks.hive_kit import PATIENCE_S, Hive, running_hive, script
@@ -19,6 +20,7 @@ from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.manager import (
+    LIST_AGENTS,
     REBUILD,
     REQUEST_SPAWN_DRAFT,
     START,
@@ -27,7 +29,7 @@ from pyglue.api.manager import (
     SpawnParams,
 )
 from pyglue.api.operator import ApprovalState, Operation, OperationState
-from pyglue.config import Timeouts
+from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.tools.manager import manager_tools
 
@@ -460,3 +462,42 @@ async def test_with_a_broken_manager_the_operator_does_everything(hive: Hive) ->
     assert (await queued(hive, START, name("manager"))).error is None
     await hive.idle("manager")
     assert (await hive.agent("manager")).deployed_approval == good.id
+
+
+# --- refusals ---------------------------------------------------------------------
+
+
+async def test_what_never_ran_is_not_restored(hive: Hive) -> None:
+    await hive.operator.call(api.DRAFT, SpawnParams(name="nora"))
+    manager = await hive.as_agent("manager")
+    listed = await manager.call(LIST_AGENTS, NoParams())
+    manager.close()
+    assert "nora" in listed.drafts
+    commit = hive.commit("nora", {"agent.nix": BROKEN})
+    ended = await hive.approve(await hive.submit("nora", commit, spawn=True))
+    assert ended.state is OperationState.FAILED
+    await told_manager(hive, "for nora failed; nothing of it stays in force. Reason:")
+    await queued(hive, api.DESTROY, name("nora"))
+    with pytest.raises(HiveError, match="there is nothing to restore"):
+        await hive.operator.call(api.RESTORE, name("nora"))
+    params = api.PurgeParams(agent="nora", confirm="nora")
+    assert (await queued(hive, api.PURGE, params)).error is None
+
+
+async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:
+    await spawned(hive, "lena")
+    first = (await hive.approvals("lena"))[0]
+    assert (await queued(hive, REBUILD, name("lena"))).error is None
+    config = hive.local.config
+    await hive.reconfigure(replace(config, limits=OperatorLimits(models=("opus",))))
+    params = api.RollbackParams(agent="lena", approval=first.id)
+    for method, asked in ((api.ROLLBACK, params), (REBUILD, name("lena"))):
+        with pytest.raises(HiveError) as refused:
+            await hive.operator.call(method, asked)  # type: ignore[arg-type]
+        assert refused.value.code is ErrorCode.OPERATOR_LIMIT
+    assert (await queued(hive, api.DESTROY, name("lena"))).error is None
+    with pytest.raises(HiveError) as refused:
+        await hive.operator.call(api.RESTORE, name("lena"))
+    assert refused.value.code is ErrorCode.OPERATOR_LIMIT
+    purge = api.PurgeParams(agent="lena", confirm="lena")
+    assert (await queued(hive, api.PURGE, purge)).error is None

@@ -42,10 +42,11 @@ class AgentInfo(Result, frozen=True):
     pending_approval: int | None
 
 
-class AgentsResult(Result, frozen=True):
-    """All agents, by name."""
+class AgentsResult(Result, frozen=True, omit_defaults=True):
+    """All agents, by name; ``drafts`` are names of what is none yet."""
 
     agents: tuple[AgentInfo, ...]
+    drafts: tuple[str, ...] = ()
 
 
 LIST_AGENTS: Final = Method("list_agents", NoParams, AgentsResult)

@@ -90,7 +90,9 @@ class ManagerApi:
         pending = {
             row.agent: row.id for row in await self._store.read(approval_rows.pending)
         }
+        found = await self._drafts.all(_params)
         return AgentsResult(
+            drafts=tuple(draft.name for draft in found.drafts),
             agents=tuple(
                 AgentInfo(
                     name=agent.name,

@@ -42,7 +42,8 @@ def manager_tools(agents: Path) -> tuple[Tool, ...]:
         over(
             api.LIST_AGENTS,
             "List all agents: state, model, what their configuration runs from "
-            "('main') and the approval that waits for the operator, if any.",
+            "('main') and the approval that waits for the operator, if any; and the "
+            "drafts.",
             {},
         ),
         _spawn(),
