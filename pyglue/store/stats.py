@@ -6,7 +6,7 @@ Series are named once (``stats_series``), which also holds each one's count, tot
 last value: what counters and gauges need costs one small table.
 """
 
-import itertools
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -98,11 +98,14 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
     points: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
     for fold in Fold:
         ids = [i for i, (_, key) in chosen.items() if fold_of(key) is fold]
-        for one, rows in itertools.groupby(
-            _points(reader, window, fold, ids), lambda row: row[0]
-        ):
-            _, at, values = zip(*rows, strict=True)
-            points[one] = (at, values)
+        if not (rows := _points(reader, window, fold, ids)):
+            continue
+        owners, at, values = zip(*rows, strict=True)
+        begin = 0
+        while begin < len(owners):  # series by series, without a look at each point
+            end = bisect.bisect_right(owners, owners[begin], begin)
+            points[owners[begin]] = (at[begin:end], values[begin:end])
+            begin = end
     return tuple(
         StatSeries(agent=agent, key=key, at=points[i][0], values=points[i][1])
         for i, (agent, key) in chosen.items()
