@@ -13,7 +13,7 @@ from jinja2 import StrictUndefined
 
 from pyglue import paths
 from pyglue.config import HiveConfig
-from pyglue.web import auth, errors, formats, openapi, rpc
+from pyglue.web import auth, errors, formats, openapi, packed, rpc
 from pyglue.web.live import Hub
 from pyglue.web.proxy import TrustedProxies
 from pyglue.web.text import clip, finalize
@@ -64,6 +64,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         app.wsgi_app = PatientSockets(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(auth.guard)
     app.after_request(auth.after)
+    packed.init(app)
     app.teardown_request(rpc.close_link)
     errors.init(app)
     _templates(app)
