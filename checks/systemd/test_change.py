@@ -1,6 +1,5 @@
 """The way of a change and of a message where agents are containers of systemd."""
 
-import json
 import os
 from typing import Any
 
@@ -197,20 +196,22 @@ async def test_a_container_of_somebody_else_is_not_taken(hive: SystemHive) -> No
     hive.machine.run("rm", conf)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "\0\0\0", "PRIVATE_USERS=no\nSYSTEM_PATH=../../x\n", "A" * 200_000],
-    ids=["empty", "zeroes", "another", "large"],
-)
-async def test_a_malformed_conf_file_is_written_anew(
-    hive: SystemHive, text: str
-) -> None:
-    conf = hive.machine.run("cat", "/etc/nixos-containers/h-alice.conf").out
-    hive.machine.write("/etc/nixos-containers/h-alice.conf", text)
-    hive.machine.write("/etc/nixos-containers/h-zz.conf", text)
+async def test_malformed_conf_files_are_written_anew(hive: SystemHive) -> None:
+    def conf(agent: str) -> str:
+        return f"/etc/nixos-containers/h-{agent}.conf"
+
+    broken = {
+        "alice": "PRIVATE_USERS=no\nSYSTEM_PATH=../../x\n",
+        "bob": "\0\0\0",
+        "manager": "A" * 200_000,
+    }
+    kept = {name: hive.machine.run("cat", conf(name)).out for name in broken}
+    for name, text in {**broken, "zz": ""}.items():
+        hive.machine.write(conf(name), text)
     await hive.restart_hived()
-    await hive.idle("manager", "alice", "bob")
-    assert hive.machine.run("cat", "/etc/nixos-containers/h-alice.conf").out == conf
-    await hive.send("alice", said(f"well after {json.dumps(text[:9])}"))
-    await hive.answer("alice", "well after")
-    hive.machine.run("rm", "/etc/nixos-containers/h-zz.conf")
+    await hive.idle(*broken)
+    for name, text in kept.items():
+        assert hive.machine.run("cat", conf(name)).out == text
+        await hive.send(name, said(f"{name} is well"))
+        await hive.answer(name, f"{name} is well")
+    hive.machine.run("rm", conf("zz"))
