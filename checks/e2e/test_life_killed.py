@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -233,8 +234,20 @@ async def _destroyed(hive: Hive) -> None:
     assert "bob" in found["home"]
     assert "bob.git" in found["applied"]
     assert "bob" not in found["run"]
-    told = [e for e in hive.events if e.kind == "notice" and e.agent == "bob"]
-    assert [e.data["what"] for e in told].count("destroyed") <= 2  # two stories
+    told = [e.data for e in hive.events if e.kind == "notice" and e.agent == "bob"]
+    keys = [data["key"] for data in told if data["what"] == "destroyed"]
+    assert len(keys) == len(set(keys)) > 0
+
+
+async def _not_restored(hive: Hive) -> None:
+    """It is an agent again, stopped, with what ran last; nothing of it is lost."""
+    row = (await hive.approvals("bob"))[0]
+    assert (row.kind, row.state) == ("restore", "failed")
+    agent = await hive.agent("bob")
+    assert (agent.state, agent.wanted) == (AgentState.STOPPED, False)
+    assert agent.deployed_commit == row.commit
+    assert agent.problem is not None
+    assert "The test fails apply." in agent.problem
 
 
 async def _purged(hive: Hive) -> None:
@@ -298,6 +311,7 @@ async def _stopped(hive: Hive) -> None:
 
 async def _started(hive: Hive) -> None:
     await hive.idle("carol")
+    assert _inside(hive) != []
 
 
 K = OperationKind
@@ -328,8 +342,12 @@ STORIES = {
     "destroy": Story(
         K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
     ),
-    "restore": Story(K.RESTORE, "bob", Deploy, _restore, _is_deployed("bob")),
+    "restore-fails": Story(K.RESTORE, "bob", Deploy, _restore, _not_restored, "apply"),
     "destroy-again": Story(
+        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+    ),
+    "restore": Story(K.RESTORE, "bob", Deploy, _restore, _is_deployed("bob")),
+    "destroy-at-last": Story(
         K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
     ),
     "purge": Story(
@@ -391,6 +409,30 @@ async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     assert ended.state is expected, ended
     await story.check(hive)
     await deaths.stop_hived()
+
+
+async def test_no_process_and_no_upload_is_left(deaths: Deaths) -> None:
+    """hived is dead now, after the last story; so is all that it ever started."""
+    for process in _inside(deaths.hive):
+        with contextlib.suppress(ProcessLookupError):
+            ended = os.pidfd_open(process)
+            await asyncio.to_thread(select.select, [ended], [], [], PATIENCE_S)
+            os.close(ended)
+    assert _inside(deaths.hive) == []
+    await deaths.next_life({})
+    assert _names(deaths.hive)["quarantine"] == []
+    await deaths.stop_hived()
+
+
+def _inside(hive: Hive) -> list[int]:
+    """Return the processes that have a directory of an agent mounted."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            mounts = (entry / "mountinfo").read_text()
+            if entry.name.isdigit() and f"{hive.state}/agents/" in mounts:
+                found.append(int(entry.name))
+    return found
 
 
 async def test_every_step_of_every_kind_is_killed() -> None:
