@@ -24,6 +24,7 @@ from pyglue.jsonrpc import SyncClient
 
 _CALL_S: Final = 930.0
 """An evaluation may take long; hived's own limits come earlier."""
+_REPAIR_S: Final = 600.0
 _TEXT_MAX: Final = 2000
 
 
@@ -230,9 +231,28 @@ def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     return ended(client, client.call(RESTART, params).operation)
 
 
-def _doctor(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repair", action="store_true", help="mend what can be")
+
+
+def _repair(client: SyncClient) -> Answer:
+    result = client.call(api.REPAIR, NoParams(), timeout=_REPAIR_S)
+    lines = [f"MENDED  {visible(line, limit=_TEXT_MAX)}" for line in result.done]
+    lines += [f"LEFT    {visible(line, limit=_TEXT_MAX)}" for line in result.failed]
+    text = "\n".join(lines) or "There is nothing to mend."
+    return Answer(result, text, int(bool(result.failed)))
+
+
+def _doctor(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    if arguments.repair:
+        return _repair(client)
     result = client.call(api.DOCTOR, NoParams())
-    rows = [(c.state.value.upper(), c.name, visible(c.message)) for c in result.checks]
+    rows = []
+    for check in result.checks:
+        rows.append((check.state.value.upper(), check.name, visible(check.message)))
+        if check.repair is not None:
+            would = f"hive doctor --repair would {visible(check.repair)}."
+            rows.append(("", "", would))
     bad = any(check.state is CheckState.PROBLEM for check in result.checks)
     return Answer(result, table(rows), int(bad))
 
@@ -318,5 +338,10 @@ COMMANDS: Final = (
         archive.backup_arguments,
         archive.backup,
     ),
-    Command("doctor", "look for what is wrong", _nothing, _doctor),
+    Command(
+        "doctor",
+        "look for what is wrong; --repair: mend it",
+        _doctor_arguments,
+        _doctor,
+    ),
 )

@@ -81,7 +81,7 @@ class Backups:
             try:
                 return self._write(stream, copy, facts, size, head)
             finally:
-                shutil.rmtree(room)
+                shutil.rmtree(room, ignore_errors=True)
 
         return write
 

@@ -53,6 +53,9 @@ from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.reminders import Reminders
 from pyglue.host.rendering import Rendering
+from pyglue.host.repair import Repair
+from pyglue.host.repair_repos import RepoRepair
+from pyglue.host.repair_rooms import RoomRepair
 from pyglue.host.repeats import Repeats
 from pyglue.host.rooms import Rooms
 from pyglue.host.running import Running
@@ -221,6 +224,13 @@ async def open_hive(config: HiveConfig) -> Hive:
         config=config,
     )
     await imports.load()
+    repair = Repair(
+        store=store,
+        proposals=proposals,
+        repos=RepoRepair(store, operations, layout),
+        rooms=RoomRepair(store, operations, rooms, backend, layout),
+        audit=audit,
+    )
     archives = Archives(
         transfers=Transfers(layout.quarantine),
         exports=Exports(store, audit, layout),
@@ -273,12 +283,14 @@ async def open_hive(config: HiveConfig) -> Hive:
             backend=backend,
             relay=relay,
             evaluator=evaluator,
+            repair=repair,
             state_dir=config.state_dir,
         ),
         journal=journal,
         terminals=Terminals(registry, audit, config),
         history=history,
         archives=archives,
+        repair=repair,
         telemetry=Telemetry(store, registry, bus, layout),
         ports=ports,
         views=Views(

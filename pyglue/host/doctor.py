@@ -7,6 +7,7 @@ from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.registry import Registry
 from pyglue.host.relay_api import RelayHub
+from pyglue.host.repair import Repair
 from pyglue.nix import Evaluator
 
 _WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
@@ -14,7 +15,7 @@ _DISK_MIN = 512 * 1024 * 1024
 
 
 class Doctor:
-    """Looks at programs, isolation, relay, disk and agents."""
+    """Looks at programs, isolation, relay, disk, agents, and at what must agree."""
 
     def __init__(
         self,
@@ -23,12 +24,14 @@ class Doctor:
         backend: Backend,
         relay: RelayHub,
         evaluator: Evaluator,
+        repair: Repair,
         state_dir: str,
     ) -> None:
         self._registry = registry
         self._backend = backend
         self._relay = relay
         self._evaluator = evaluator
+        self._repair = repair
         self._state_dir = state_dir
 
     async def examine(self) -> DoctorResult:
@@ -39,6 +42,7 @@ class Doctor:
             self._relay_check(),
             self._disk(),
             *self._agents(),
+            *await self._repair.checks(),
         ]
         checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
         return DoctorResult(checks=tuple(checks))

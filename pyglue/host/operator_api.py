@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyglue import __version__
 from pyglue.api import operator as api
 from pyglue.api.agent import AnswerParams
+from pyglue.api.archive import RepairResult
 from pyglue.api.audit import (
     AuditExportParams,
     AuditExportResult,
@@ -77,6 +78,7 @@ from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Registry
 from pyglue.host.reminders import Reminders
+from pyglue.host.repair import Repair
 from pyglue.host.sessions import Caller, Sessions
 from pyglue.host.telemetry import Telemetry
 from pyglue.host.terminals import Terminals
@@ -116,6 +118,7 @@ class Services:
     telemetry: Telemetry
     ports: Ports | None
     archives: Archives
+    repair: Repair
     life: Life
 
 
@@ -145,6 +148,7 @@ class OperatorApi:
             handlers.on(api.LOGIN_CODE, self._login_code)
             handlers.on(api.METRICS_TOKEN, self._metrics_token)
             self._s.archives.add_to(handlers, self._connection, self._caller.name)
+            handlers.on(api.REPAIR, self._repair)
         self._reading(handlers)
         self._deciding(handlers)
         self._in_terminals(handlers)
@@ -244,6 +248,9 @@ class OperatorApi:
 
     async def _doctor(self, _params: NoParams) -> api.DoctorResult:
         return await self._s.doctor.examine()
+
+    async def _repair(self, _params: NoParams) -> RepairResult:
+        return await self._s.repair.mend(self._caller.name)
 
     async def _approvals(self, params: api.ApprovalsParams) -> api.ApprovalsResult:
         found = await self._s.store.read(

@@ -6,7 +6,7 @@ what runs and stopping what does not are no errors.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,6 +104,21 @@ class Backend(ABC):
     async def remove(self, name: str) -> None:
         """Forget the (stopped) container; the agent's own directories stay."""
         del name
+
+    def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
+        """Return whose containers are this hive's, and of none of ``names``; blocks."""
+        del names
+        return ()
+
+    def orphans(
+        self, names: Iterable[str]
+    ) -> tuple[tuple[str, Callable[[], None]], ...]:
+        """Return a sentence on each process of an agent that this hived did not start.
+
+        With it comes what ends the process. Blocks.
+        """
+        del names
+        return ()
 
     def container(self, name: str) -> str:
         """Return what the container of an agent is called on this backend."""

@@ -11,8 +11,9 @@ The end of a child is the crash event. A child dies with hived, even by kill -9.
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from pyglue import paths
 from pyglue.api.journal import JournalUnit
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends import orphans
 from pyglue.host.backends.base import (
     AgentSpec,
     Backend,
@@ -168,6 +170,16 @@ class LocalBackend(Backend):
         log = self._logs.pop(name, None)
         if log is not None:
             log.close()
+
+    def orphans(
+        self, names: Iterable[str]
+    ) -> tuple[tuple[str, Callable[[], None]], ...]:
+        """Return what a killed hived left running on these agents' directories."""
+        says = "Process {0.pid} works as {0.agent}, and this hived did not start it."
+        return tuple(
+            (says.format(one), partial(orphans.end, one))
+            for one in orphans.find(self._layout, names)
+        )
 
     def running(self, name: str) -> bool:
         """Tell whether the agent's process runs."""

@@ -182,6 +182,10 @@ class NixosContainerBackend(Backend):
             await self._ctl.reload()
         self._tracks.pop(name, None)
 
+    def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
+        """Return whose containers this hive made, and are of none of ``names``."""
+        return self._files.left_behind(names)
+
     def container(self, name: str) -> str:
         """Return the name that systemd and machined know."""
         return container_of(name)

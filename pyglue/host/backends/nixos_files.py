@@ -171,6 +171,16 @@ class ContainerFiles:
                 )
         return tuple(found)
 
+    def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
+        """Return whose containers this hive made, and are of none of ``names``."""
+        found = []
+        for conf in nspawn_conf.read_all(self._places.confs):
+            agent = conf.container.removeprefix(PREFIX)
+            ours = agent != conf.container and is_name(agent)
+            if ours and agent not in names and self._ours(agent, conf):
+                found.append(agent)
+        return tuple(found)
+
     def _found(self, agent: str) -> nspawn_conf.Found | None:
         return nspawn_conf.read(self._places.confs, container_of(agent))
 

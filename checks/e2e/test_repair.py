@@ -1,0 +1,279 @@
+"""``hive doctor --repair``: what is broken by hand is told, mended, and then well."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from checks.cli_kit import HIVE, Said, python
+from checks.hive_kit import Hive, running_hive
+from pyglue.api import operator as api
+from pyglue.api.archive import RepairResult
+from pyglue.api.audit import AuditExportParams
+from pyglue.api.common import NoParams
+from pyglue.api.manager import AgentParams, SpawnParams
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    async with running_hive(tmp_path_factory.mktemp("hive")) as running:
+        yield running
+
+
+def git(hive: Hive, name: str, *arguments: str) -> str:
+    """Run git in an applied repository, as root by hand would."""
+    path = hive.local.config.layout.applied(name)
+    done = subprocess.run(
+        ["git", f"--git-dir={path}", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "GIT_AUTHOR_NAME": "x",
+            "GIT_AUTHOR_EMAIL": "x@x",
+            "GIT_COMMITTER_NAME": "x",
+            "GIT_COMMITTER_EMAIL": "x@x",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def sql(hive: Hive, statement: str, *values: object) -> None:
+    """Change the store by hand, beside hived."""
+    with sqlite3.connect(hive.local.config.layout.database, timeout=60) as database:
+        database.execute(statement, values)
+
+
+async def broken(hive: Hive) -> list[api.Check]:
+    """Return what doctor would mend."""
+    found = await hive.operator.call(api.DOCTOR, NoParams())
+    return [check for check in found.checks if check.repair is not None]
+
+
+async def mended(hive: Hive, says: str, would: str) -> RepairResult:
+    """See that doctor tells it, mends it, audits it, and then finds nothing."""
+    (check,) = await broken(hive)
+    assert says in check.message
+    assert would in (check.repair or "")
+    before = await broken(hive)  # looking changes nothing
+    assert len(before) == 1
+    result = await hive.operator.call(api.REPAIR, NoParams())
+    assert result.failed == ()
+    (done,) = result.done
+    assert says in done
+    params = AuditExportParams(what="repaired")
+    entries = (await hive.operator.call(api.AUDIT_EXPORT, params)).entries
+    assert says in entries[-1].data["found"]
+    for operation in (await hive.operator.call(api.OPERATIONS, NoParams())).operations:
+        await hive.operation(operation.id)
+    assert await broken(hive) == []
+    again = await hive.operator.call(api.REPAIR, NoParams())
+    assert (again.done, again.failed) == ((), ())
+    return result
+
+
+async def command(hive: Hive, *words: str) -> Said:
+    socket = hive.local.config.layout.operator_socket
+    return await python(HIVE, "doctor", *words, "--socket", socket)
+
+
+async def test_a_hive_that_is_well_needs_no_repair(hive: Hive) -> None:
+    assert await broken(hive) == []
+    said = await command(hive, "--repair")
+    assert (said.code, said.out) == (0, "There is nothing to mend.\n")
+
+
+async def test_a_tag_without_an_approval(hive: Hive) -> None:
+    git(hive, "alice", "tag", "proposal/999", "main")
+    said = await command(hive)
+    assert "hive doctor --repair would delete the tag proposal/999." in said.out
+    assert said.code == 1
+    await mended(hive, "alice has a tag proposal/999", "delete the tag")
+    assert git(hive, "alice", "tag", "--list", "proposal/999") == ""
+
+
+async def test_an_approval_without_its_tags(hive: Hive) -> None:
+    number = (await hive.agent("alice")).deployed_approval
+    record = git(hive, "alice", "cat-file", "tag", f"proposal/{number}")
+    git(hive, "alice", "tag", "-d", f"proposal/{number}")
+    await mended(hive, f"no tag proposal/{number}", "from the store")
+    again = git(hive, "alice", "cat-file", "tag", f"proposal/{number}")
+    assert again.partition("\n\n")[2] == record.partition("\n\n")[2]
+    git(hive, "alice", "tag", "-d", f"deployed/{number}")
+    await mended(hive, f"no tag deployed/{number}", "from the store")
+
+
+async def test_main_that_nobody_approved(hive: Hive) -> None:
+    deployed = (await hive.agent("alice")).deployed_commit
+    tree = git(hive, "alice", "rev-parse", "main^{tree}")
+    other = git(hive, "alice", "commit-tree", tree, "-p", "main", "-m", "by hand")
+    git(hive, "alice", "update-ref", "refs/heads/main", other)
+    await mended(hive, f"main of alice is at {other}", "set main of alice")
+    assert git(hive, "alice", "rev-parse", "main") == deployed
+
+
+async def test_a_deploy_that_the_store_lost(hive: Hive) -> None:
+    """The store fails between moving main and recording the deploy."""
+    before = await hive.agent("alice")
+    proposal = await hive.propose("alice", '{ hyperhive.description = "lost"; }')
+    assert (await hive.approve(proposal)).error is None
+    number = proposal.approval
+    sql(hive, "UPDATE approval SET state = 'failed' WHERE id = ?", number)
+    sql(
+        hive,
+        "UPDATE agent SET \"commit\" = ?, approval = ? WHERE name = 'alice'",
+        before.deployed_commit,
+        before.deployed_approval,
+    )
+    git(hive, "alice", "tag", f"failed/{number}", "main")
+    await mended(hive, f"is what approval {number} deployed", "once more")
+    after = await hive.agent("alice")
+    assert after.deployed_approval == number
+    assert git(hive, "alice", "rev-parse", "main") == proposal.commit
+    (newest, *_) = await hive.approvals("alice")
+    assert newest.state is api.ApprovalState.DEPLOYED
+
+
+async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
+    proposal = await hive.propose("alice", '{ hyperhive.description = "stuck"; }')
+    number = proposal.approval
+    sql(hive, "UPDATE approval SET state = 'building' WHERE id = ?", number)
+    await mended(hive, f"Approval {number} of alice is building", "end as failed")
+    (newest, *_) = await hive.approvals("alice")
+    assert (newest.state, newest.reason) == (
+        api.ApprovalState.FAILED,
+        "Its operation ended without a word; propose it again.",
+    )
+
+
+async def test_an_agent_without_rooms(hive: Hive) -> None:
+    session = hive.local.config.layout.session("alice")
+    shutil.rmtree(session)
+    await mended(hive, "alice lacks directories", "make them and restart alice")
+    assert session.is_dir()
+    await hive.idle("alice")
+
+
+async def test_files_that_the_store_does_not_know_are_kept(hive: Hive) -> None:
+    layout = hive.local.config.layout
+    shutil.copytree(layout.applied("alice"), layout.applied("lost"))
+    state = layout.agent_state("lost")
+    state.mkdir(parents=True)
+    (state / "known.txt").write_text("still here")
+    # Its tags are of approvals that are alice's: kept, it is looked at as any agent.
+    for tag in git(hive, "lost", "tag").splitlines():
+        git(hive, "lost", "tag", "-d", tag)
+    await mended(hive, "There are files of lost", "keep them")
+    assert (state / "known.txt").read_text() == "still here"
+    (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
+    assert kept.name == "lost"
+    proposal = await hive.operator.call(api.RESTORE, AgentParams(agent="lost"))
+    assert (await hive.approve(proposal)).error is None
+    await hive.idle("lost")
+
+
+async def test_a_port_without_an_agent(hive: Hive) -> None:
+    private = hive.local.config.layout.private("gone")
+    private.mkdir()
+    (private / "port").write_text("8123\n")
+    await mended(hive, "There is a port of gone", "remove")
+    assert not private.exists()
+
+
+async def test_what_waits_or_was_denied_is_left_alone(hive: Hive) -> None:
+    proposal = await hive.operator.call(api.SPAWN, SpawnParams(name="waits"))
+    assert await broken(hive) == []
+    params = api.DenyParams(id=proposal.approval, reason="no")
+    await hive.operator.call(api.DENY, params)
+    assert await broken(hive) == []
+
+
+async def test_sockets_without_an_agent(hive: Hive) -> None:
+    run = hive.local.config.layout.run("gone")
+    run.mkdir()
+    (run / "hive.sock").touch()
+    await mended(hive, "There are sockets of gone", "remove")
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("where", ["quarantine", "agents", "applied"])
+async def test_what_was_left_half_made(hive: Hive, where: str) -> None:
+    left = hive.state / where / ".new-left"
+    left.mkdir()
+    assert await broken(hive) == []  # it may be at work
+    old = time.time() - 7200
+    os.utime(left, (old, old))
+    await mended(hive, "was left half made", "remove")
+    assert not left.exists()
+
+
+async def test_a_process_that_no_hived_has(hive: Hive) -> None:
+    layout = hive.local.config.layout
+    code = "import time; time.sleep(600)"
+    words = ("pyglue.harness.main", "--state", str(layout.agent_state("alice")))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words)
+    try:
+        await mended(hive, f"Process {process.pid} works as alice", "end the process")
+        assert await process.wait() == -9
+    finally:
+        if process.returncode is None:
+            process.kill()
+    await hive.idle("alice")
+
+
+async def test_a_process_in_a_sandbox_that_no_hived_has(hive: Hive) -> None:
+    state = hive.local.config.layout.agent_state("alice")
+    root = [word for name in ("lib", "lib64", "bin") for word in _link(name)]
+    for place, told in (("/other", False), ("/state", True)):
+        process = await asyncio.create_subprocess_exec(
+            *("bwrap", "--unshare-pid", "--die-with-parent"),
+            *("--ro-bind", "/usr", "/usr", *root, "--proc", "/proc"),
+            *("--bind", str(state), place, "sh", "-c", "echo up; exec sleep 600"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"up\n"
+            if told:
+                checks = await broken(hive)
+                assert checks
+                assert {"works as alice" in check.message for check in checks} == {True}
+                assert (await hive.operator.call(api.REPAIR, NoParams())).done
+                assert await process.wait() != 0
+            assert await broken(hive) == []
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    await hive.idle("alice")
+
+
+def _link(name: str) -> tuple[str, str, str]:
+    return "--symlink", f"usr/{name}", f"/{name}"
+
+
+async def test_what_cannot_be_mended_is_said(hive: Hive) -> None:
+    path = hive.local.config.layout.applied("lost")
+    aside = path.with_name("aside")
+    path.rename(aside)
+    said = await command(hive, "--repair")
+    assert said.code == 1
+    assert "lost has no repository" in said.out
+    assert "Bring the repository back from a backup" in said.out
+    Path(aside).rename(path)
+    assert await broken(hive) == []

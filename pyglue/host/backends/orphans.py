@@ -1,0 +1,100 @@
+"""Processes of agents that no living hived has: what a killed one left.
+
+A child dies with its hived, but a kernel or a wrapper may let one get away. A process
+is an agent's if its sandbox has the agent's own directory as ``/state``, or if it was
+started on it without a sandbox. Everything blocks.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.paths import INSIDE, Layout
+
+_PROC: Final = Path("/proc")
+_HARNESS: Final = b"pyglue.harness.main"
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A process, told apart from a later one of its number by when it started."""
+
+    pid: int
+    started: str
+    agent: str
+
+
+def find(layout: Layout, names: Iterable[str]) -> tuple[Orphan, ...]:
+    """Return the processes of these agents that do not descend from this one."""
+    states: dict[tuple[int, int], str] = {}
+    paths: dict[bytes, str] = {}
+    for name in names:
+        path = layout.agent_state(name)
+        paths[os.fsencode(path)] = name
+        with contextlib.suppress(OSError):
+            status = path.stat(follow_symlinks=False)
+            states[status.st_dev, status.st_ino] = name
+    found = []
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        agent = _sandboxed(entry, states) or _plain(entry, paths)
+        read = _stat(entry)
+        if agent is not None and read is not None and not _ours(int(entry.name)):
+            found.append(Orphan(int(entry.name), read[1], agent))
+    return tuple(sorted(found, key=lambda one: one.pid))
+
+
+def end(orphan: Orphan) -> None:
+    """Kill it, if it is still that one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        descriptor = os.pidfd_open(orphan.pid)
+        try:
+            read = _stat(_PROC / str(orphan.pid))
+            if read is not None and read[1] == orphan.started:
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)
+
+
+def _sandboxed(entry: Path, states: dict[tuple[int, int], str]) -> str | None:
+    try:
+        status = (entry / "root" / INSIDE.state.lstrip("/")).stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return states.get((status.st_dev, status.st_ino))
+
+
+def _plain(entry: Path, paths: dict[bytes, str]) -> str | None:
+    try:
+        words = (entry / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    if _HARNESS not in words or b"--state" not in words[:-1]:
+        return None
+    return paths.get(words[words.index(b"--state") + 1])
+
+
+def _ours(pid: int) -> bool:
+    """Tell whether a process is this one, or of its family."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        read = _stat(_PROC / str(pid))
+        if read is None:
+            return True  # it is gone
+        pid = read[0]
+    return False
+
+
+def _stat(entry: Path) -> tuple[int, str] | None:
+    """Return a process's parent and when it started."""
+    try:
+        fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else (int(fields[1]), fields[19])

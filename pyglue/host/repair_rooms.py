@@ -1,0 +1,206 @@
+"""Where files, containers and processes do not agree with the store.
+
+Files that nobody knows are never removed: they are kept, and the operator restores or
+purges them. Only what is being made (and was left so for an hour), sockets, and ports
+without an agent go.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.operator import OperationKind
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.backends.base import Backend
+from pyglue.host.finding import Finding
+from pyglue.host.operations import Operations
+from pyglue.host.rooms import Rooms, remove_tree
+from pyglue.names import SYSTEM, is_name
+from pyglue.paths import Layout
+from pyglue.store import kept
+from pyglue.store.agreement import Said
+from pyglue.store.database import Store
+
+_OLD_S: Final = 3600.0
+_MAKING: Final = (".import-", ".staging-", ".new-")
+
+
+class RoomRepair:
+    """Looks at everything below the state and runtime directories."""
+
+    def __init__(
+        self,
+        store: Store,
+        operations: Operations,
+        rooms: Rooms,
+        backend: Backend,
+        layout: Layout,
+    ) -> None:
+        self._store = store
+        self._operations = operations
+        self._rooms = rooms
+        self._backend = backend
+        self._layout = layout
+
+    async def look(self, said: Said) -> list[Finding]:
+        """Return what does not agree."""
+        found = await asyncio.to_thread(lambda: list(self._files(said)))
+        known = frozenset((*said.agents, *said.busy))
+        for name in await asyncio.to_thread(self._backend.left_behind, known):
+            found.append(
+                Finding(
+                    name,
+                    f"There is a container {self._backend.container(name)} of this "
+                    "hive, and no such agent.",
+                    f"stop and remove the container of {name}",
+                    lambda it=name: self._remove_container(it),  # type: ignore[misc]
+                )
+            )
+        names = (*said.agents, *said.kept, *said.drafts)
+        for what, end in await asyncio.to_thread(self._backend.orphans, names):
+            would = "end the process"
+            found.append(Finding(None, what, would, _threaded(end)))
+        return found
+
+    def _files(self, said: Said) -> Iterator[Finding]:
+        for name in said.agents:
+            if name not in said.busy:
+                yield from self._missing(name, wanted=said.agents[name].wanted)
+        for name in sorted(self._names()):
+            if not said.knows(name):
+                yield from self._unknown(name, said)
+        yield from self._left(said)
+
+    # --- agents without rooms ---------------------------------------------------------
+
+    def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
+        layout = self._layout
+        rooms = (
+            layout.config(name),
+            layout.agent_state(name),
+            layout.session(name),
+            layout.run(name),
+        )
+        gone = [str(room) for room in rooms if not _is_directory(room)]
+        if not gone or not (layout.applied(name) / "HEAD").is_file():
+            return
+        would = "make them" + (f" and restart {name}" if wanted else "")
+
+        async def mend() -> None:
+            await asyncio.to_thread(self._rooms.make, name)
+            if wanted:
+                kind = OperationKind.RESTART
+                await self._operations.request(kind, name, by=SYSTEM)
+
+        says = f"{name} lacks directories: {', '.join(gone)}."
+        yield Finding(name, says, would, mend)
+
+    # --- files without rows -----------------------------------------------------------
+
+    def _names(self) -> set[str]:
+        layout = self._layout
+        found = {path.name for path in _entries(layout.agents)}
+        found |= {path.name for path in _entries(layout.state / "private")}
+        found |= {
+            path.name.removesuffix(".git")
+            for path in _entries(layout.applied_root)
+            if path.name.endswith(".git")
+        }
+        return {name for name in found if is_name(name)}
+
+    def _unknown(self, name: str, said: Said) -> Iterator[Finding]:
+        layout = self._layout
+        private = layout.private(name)
+        inside = (
+            {path.name for path in _entries(private)} if private.is_dir() else set()
+        )
+        repository = (layout.applied(name) / "HEAD").is_file()
+        if (
+            _is_directory(layout.agents / name)
+            or inside - {"port", "port.new"}
+            or (repository and not said.of(name))
+        ):
+            yield self._keep(name, repository=repository)
+        elif not repository and private.is_dir() and not said.of(name):
+            yield Finding(
+                name,
+                f"There is a port of {name} ({private}), and no such agent.",
+                f"remove {private}",
+                _threaded(lambda: remove_tree(private)),
+            )
+
+    def _keep(self, name: str, *, repository: bool) -> Finding:
+        async def mend() -> None:
+            path = self._layout.applied(name)
+            repo = AppliedRepo(path) if repository else None
+            main = await asyncio.to_thread(repo.main) if repo is not None else None
+            description = "Found by doctor; nothing in the store was of it."
+            await self._store.write(
+                lambda tx: kept.insert(
+                    tx, name, by=SYSTEM, description=description, commit=main
+                )
+            )
+
+        return Finding(
+            name,
+            f"There are files of {name}, and the store knows no such agent.",
+            "keep them as of a destroyed agent, to be restored or purged",
+            mend,
+        )
+
+    # --- left over --------------------------------------------------------------------
+
+    def _left(self, said: Said) -> Iterator[Finding]:
+        layout = self._layout
+        before = time.time() - _OLD_S
+        making = [
+            path
+            for parent in (
+                layout.agents,
+                layout.applied_root,
+                layout.state / "private",
+                *(layout.agents / name for name in said.agents),
+            )
+            for path in _entries(parent)
+            if path.name.startswith(_MAKING)
+        ]
+        for path in (*_entries(layout.quarantine), *making):
+            status = os.lstat(path)
+            if status.st_mtime < before:
+                yield Finding(
+                    None,
+                    f"{path} was left half made.",
+                    f"remove {path}",
+                    _threaded(lambda it=path: remove_tree(it)),  # type: ignore[misc]
+                )
+        for path in _entries(layout.runtime / "agents"):
+            name = path.name
+            if is_name(name) and name not in said.agents and name not in said.busy:
+                yield Finding(
+                    name,
+                    f"There are sockets of {name} ({path}), and no such agent.",
+                    f"remove {path}",
+                    _threaded(lambda it=path: remove_tree(it)),  # type: ignore[misc]
+                )
+
+    async def _remove_container(self, name: str) -> None:
+        await self._backend.stop(name)
+        await self._backend.remove(name)
+
+
+def _entries(directory: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(sorted(directory.iterdir()))
+    except OSError:
+        return ()
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _threaded(work: Callable[[], None]) -> Callable[[], "asyncio.Future[None]"]:
+    return lambda: asyncio.ensure_future(asyncio.to_thread(work))

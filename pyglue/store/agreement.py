@@ -1,0 +1,65 @@
+"""What the store says that must agree with repositories and files, read at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyglue.api.operator import ApprovalKind, ApprovalState
+from pyglue.store import agents, drafts, kept, operations
+from pyglue.store.agents import AgentRow
+from pyglue.store.database import Reader
+from pyglue.store.kept import Kept
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An approval in short."""
+
+    id: int
+    agent: str
+    kind: ApprovalKind
+    state: ApprovalState
+    commit: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """All of it. ``busy`` are names that an operation has to do with."""
+
+    agents: Mapping[str, AgentRow]
+    kept: Mapping[str, Kept]
+    drafts: frozenset[str]
+    approvals: Mapping[int, Decision]
+    busy: frozenset[str]
+
+    def of(self, name: str) -> tuple[Decision, ...]:
+        """Return a name's approvals, the newest first."""
+        found = [one for one in self.approvals.values() if one.agent == name]
+        return tuple(sorted(found, key=lambda one: -one.id))
+
+    def knows(self, name: str) -> bool:
+        """Tell whether the store has anything by that name that has files."""
+        pending = any(one.state is ApprovalState.PENDING for one in self.of(name))
+        return (
+            pending
+            or name in self.agents
+            or name in self.kept
+            or name in self.drafts
+            or name in self.busy
+        )
+
+
+def read(reader: Reader) -> Said:
+    """Read it, of one moment."""
+    rows = reader.execute('SELECT id, agent, kind, state, "commit" FROM approval')
+    return Said(
+        agents={row.name: row for row in agents.all_agents(reader)},
+        kept={row.name: row for row in kept.all_kept(reader)},
+        drafts=frozenset(row.name for row in drafts.all_drafts(reader)),
+        approvals={
+            row[0]: Decision(
+                row[0], row[1], ApprovalKind(row[2]), ApprovalState(row[3]), row[4]
+            )
+            for row in rows.fetchall()
+        },
+        busy=frozenset(row.agent for row in operations.unfinished(reader)),
+    )
