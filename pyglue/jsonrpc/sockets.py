@@ -152,7 +152,7 @@ async def serve(
 class _Version(msgspec.Struct):
     """All that is certain of another version's hello."""
 
-    protocol: int = 0
+    protocol: int = PROTOCOL
 
 
 def _hello(raw: msgspec.Raw) -> HelloParams:
