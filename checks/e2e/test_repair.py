@@ -268,12 +268,12 @@ def _link(name: str) -> tuple[str, str, str]:
 
 
 async def test_what_cannot_be_mended_is_said(hive: Hive) -> None:
-    path = hive.local.config.layout.applied("lost")
+    path = hive.local.config.layout.applied("alice")
     aside = path.with_name("aside")
     path.rename(aside)
     said = await command(hive, "--repair")
     assert said.code == 1
-    assert "lost has no repository" in said.out
+    assert "alice has no repository" in said.out
     assert "Bring the repository back from a backup" in said.out
     Path(aside).rename(path)
     assert await broken(hive) == []
