@@ -133,9 +133,15 @@ class Machine:
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         """Return a unit's properties."""
-        asked = ",".join(properties)
-        out = self.run("systemctl", "show", unit, f"--property={asked}").out
-        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+        argv = ("systemctl", "show", unit, f"--property={','.join(properties)}")
+        for _ in range(_LOOKS):
+            done = self.run(*argv, check=False)
+            # systemd hangs up on who asks while it has much to do.
+            if "endpoint is not connected" not in done.err:
+                break
+        assert done.code == 0, done.err
+        lines = done.out.splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file in it."""
