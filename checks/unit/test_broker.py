@@ -123,7 +123,9 @@ async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
     assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
-@pytest.mark.parametrize("outcome", sorted({*TurnOutcome} - {TurnOutcome.OK, TurnOutcome.COMPACTED}))
+@pytest.mark.parametrize(
+    "outcome", sorted({*TurnOutcome} - {TurnOutcome.OK, TurnOutcome.COMPACTED})
+)
 async def test_a_turn_that_ends_badly_gives_everything_back(
     kit: Kit, outcome: TurnOutcome
 ) -> None:

@@ -104,7 +104,7 @@ class ManagerApi:
                 )
                 for agent in self._registry.all()
                 for record in [agent.record]
-            )
+            ),
         )
 
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
