@@ -83,6 +83,7 @@ class Link:
             if self._state is not None:
                 connection.notify(STATE, self._state)
             self._connected.set()
+            _log.info("connected to the hive, manifest %.12s", report.manifest_sha256)
             try:
                 await connection.wait_closed()
                 _log.info("the connection to the hive was lost")

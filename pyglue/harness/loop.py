@@ -205,6 +205,7 @@ class Loop:
             self._quiet.clear()
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
+            _log.info("turn %d begins on %s", started.turn, model)
             figures = await self._session.turn(
                 prompt,
                 model=model,
@@ -212,6 +213,8 @@ class Loop:
                 cancellation=cancellation,
             )
             self._running = None
+            outcome = figures.ended.outcome.value
+            _log.info("turn %d ends: %s", started.turn, outcome)
             return figures, await self._end(connection, started.turn, figures)
         finally:
             self._running = None
