@@ -48,7 +48,7 @@ NIX = """{
   hyperhive.description = "tries to get out";
   hyperhive.allowedRecipients = [ "operator" ];
   hyperhive.allowedTools = [ "Bash" ];
-  hyperhive.bash.allow = [ "python3 *" ];
+  hyperhive.bash.allow = [ "python3 /state/probe.py" ];
   hyperhive.limits.costPerDayUsd = %s;
 }
 """
@@ -345,7 +345,7 @@ async def test_over_budget_ends_the_turn_and_parks_the_agent(
         return found if found.state is AgentState.OVER_BUDGET else None
 
     parked = await hive.until(look, "alice over budget")
-    assert "Next try" in (parked.detail or "")
+    assert "until 00:00 UTC" in (parked.detail or "")
     ended = [e for e in hive.events if e.kind == "turn.ended" and e.agent == "alice"]
     assert ended[-1].data["outcome"] == "budget"
     assert unpaid not in json.dumps(model.bodies)
