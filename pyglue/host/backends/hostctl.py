@@ -18,6 +18,8 @@ _QUICK_S: Final = 60.0
 _START_S: Final = 150.0
 """More than the unit's own limit, which tells better what was wrong."""
 _KILLED_S: Final = 60.0
+_HUNG_UP: Final = b"Transport endpoint is not connected"
+"""A busy systemd may hang up on systemctl; asking again asks for the same."""
 
 
 class HostCtl:
@@ -87,6 +89,8 @@ class HostCtl:
 
     async def _must(self, *argv: str, timeout: float = _QUICK_S) -> None:
         done = await self._try(*argv, timeout=timeout)
+        if done.code != 0 and argv[0] == "systemctl" and _HUNG_UP in done.stderr:
+            done = await self._try(*argv, timeout=timeout)
         if done.code != 0:
             said = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
             raise HiveError(
