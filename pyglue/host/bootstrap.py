@@ -247,7 +247,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         config=config,
     )
     history = History(store, registry, bus, config.retention)
-    ports = Ports(registry, bus, layout) if config.web.agent_ports else None
+    ports = Ports(registry, layout) if config.web.agent_ports else None
     if ports is not None:
         await ports.load()
     bus.listen(approvals.heard)

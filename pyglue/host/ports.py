@@ -15,9 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.operator import Event
 from pyglue.api.telemetry import AgentPort, AgentPortsParams, AgentPortsResult
-from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
 from pyglue.paths import Layout
 
@@ -110,7 +108,7 @@ def _listened_to() -> frozenset[int]:
 class Ports:
     """Every agent's port, and what hive-web said of it."""
 
-    def __init__(self, registry: Registry, bus: EventBus, layout: Layout) -> None:
+    def __init__(self, registry: Registry, layout: Layout) -> None:
         self._registry = registry
         self._layout = layout
         self._ports: dict[str, int] = {}
@@ -118,7 +116,7 @@ class Ports:
         self._changed = asyncio.Event()
         self._version = int(time.time() * 1000)
         self._task: asyncio.Task[None] | None = None
-        bus.listen(self._on_event)
+        registry.listen(self._on_change)
 
     async def load(self) -> None:
         """Settle the port of every agent there is; forget those that are gone."""
@@ -135,10 +133,8 @@ class Ports:
             self._changed.set()
             self._changed = asyncio.Event()
 
-    def _on_event(self, event: Event) -> None:
-        if event.kind != "agent.changed" or (self._task and not self._task.done()):
-            return
-        if {agent.name for agent in self._registry.all()} != set(self._ports):
+    def _on_change(self) -> None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:

@@ -5,6 +5,7 @@ state) read nothing. Only hived's event loop touches it.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -108,10 +109,19 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._listeners: list[Callable[[], None]] = []
         self._agents: dict[str, Agent] = {}
         self._absent: dict[str, str] = {}
         self.hive = Control(agent=HIVE)
         """What the operator wants of all agents."""
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever an agent comes or goes; it must not block."""
+        self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     async def load(self) -> None:
         """Read the agents from the store."""
@@ -132,11 +142,13 @@ class Registry:
                 record=None if row.record is None else decode(row.record),
                 problem=row.problem,
             )
+            self._tell()
         return agent
 
     def forget(self, name: str) -> None:
         """Let go of an agent that was destroyed; again is no error."""
-        self._agents.pop(name, None)
+        if self._agents.pop(name, None) is not None:
+            self._tell()
 
     def absent(self, name: str, why: str | None) -> None:
         """Set what those hear who ask for a name that is no agent, or nothing more."""
