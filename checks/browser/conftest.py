@@ -93,9 +93,9 @@ class Hosted:
         return self.run(self.hive.operator.call(LOGIN_CODE, NoParams())).url
 
 
-@pytest.fixture(scope="session")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    """The hive of the story, with real agents, for all tests that need one."""
+@contextlib.contextmanager
+def hosting(room: Path) -> Iterator[Hosted]:
+    """Run the hive of the story, with real agents, in ``room``."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -103,9 +103,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(120)
 
-    whole: AbstractAsyncContextManager[Hive] = running_hive(
-        tmp_path_factory.mktemp("hosted")
-    )
+    whole: AbstractAsyncContextManager[Hive] = running_hive(room)
     try:
         yield Hosted(run(whole.__aenter__()), loop)  # type: ignore[arg-type]
     finally:
@@ -113,6 +111,13 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    """One such hive for all tests that do not mind what others did on it."""
+    with hosting(tmp_path_factory.mktemp("hosted")) as running:
+        yield running
 
 
 @contextlib.contextmanager

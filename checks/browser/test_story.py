@@ -4,10 +4,12 @@ Nothing is canned but the model's words: the manager commits and submits, the hu
 approves with the mouse, the agent restarts and answers.
 """
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from checks.browser.conftest import Hosted
+from checks.browser.conftest import Hosted, hosting
 from checks.browser.pages import Dashboard
 from pyglue.demo import story
 
@@ -16,7 +18,12 @@ pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 TURN_S = 60
 
 
-def test_the_main_job_in_a_browser(hosted: Hosted, page: Page) -> None:
+def test_the_main_job_in_a_browser(tmp_path: Path, page: Page) -> None:
+    with hosting(tmp_path) as hosted:
+        _play(hosted, page)
+
+
+def _play(hosted: Hosted, page: Page) -> None:
     told = story.load()
     hive = hosted.hive
     dashboard = Dashboard(page, hive.url).log_in(hosted.link()).live()
