@@ -415,5 +415,7 @@ async def test_a_second_hived_for_the_same_state(hive: Hive, tmp_path: Path) -> 
 async def test_after_all_this_the_hive_is_well(hive: Hive) -> None:
     found = await hive.operator.call(api.DOCTOR, NoParams())
     assert not [c for c in found.checks if c.state is api.CheckState.PROBLEM]
-    for log in (hive.state / "logs").iterdir():
+    logs = [file for file in (hive.state / "logs").rglob("*") if file.is_file()]
+    assert logs
+    for log in logs:
         assert "Traceback" not in log.read_text(), log
