@@ -29,6 +29,7 @@ from pyglue.api.manager import (
     SpawnParams,
 )
 from pyglue.api.operator import ApprovalState, Operation, OperationState
+from pyglue.api.telemetry import HistoryParams, StatsParams
 from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.tools.manager import manager_tools
@@ -288,9 +289,15 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
         return True if (await hive.agent("dora")).inbox == 0 else None
 
     await hive.until(read, "the mail that waited")
+    assert (await hive.agent("dora")).turns > 0
     await gone(hive, "dora")
     await spawned(hive, "dora")  # the name is free, and nothing of the old one shows
     assert not (state / "note").exists()
+    assert (await hive.agent("dora")).turns == 0
+    past = await hive.operator.call(api.HISTORY, HistoryParams(agent="dora"))
+    assert past.events == ()
+    figures = await hive.operator.call(api.STATS, StatsParams(agent="dora"))
+    assert figures.series == ()
     first = (await hive.approvals("dora"))[0]
     params = api.ApprovalParams(id=first.id)
     detail = await hive.operator.call(api.APPROVAL, params)

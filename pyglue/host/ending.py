@@ -32,7 +32,16 @@ from pyglue.host.rooms import KeptRoom, Rooms
 from pyglue.host.systems import Systems
 from pyglue.host.upkeep import Upkeep
 from pyglue.names import MANAGER, SYSTEM
-from pyglue.store import agents, approvals, control, kept, messages, reminders
+from pyglue.store import (
+    agents,
+    approvals,
+    control,
+    history,
+    kept,
+    messages,
+    reminders,
+    stats,
+)
 from pyglue.store import questions as question_rows
 from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.kept import Kept
@@ -293,6 +302,9 @@ class Purging:
                 return None, 0
             approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
             kept.remove(tx, name)
+            stats.forget(tx, name)
+            history.forget(tx, name)
+            agents.forget_turns(tx, name)
             return found, messages.let_go(tx, name)
 
         found, mail = await self._store.write(forget)

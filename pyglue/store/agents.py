@@ -176,6 +176,12 @@ def turn_summaries(reader: Reader) -> dict[str, TurnSummary]:
     return {agent: TurnSummary(*rest) for agent, *rest in rows.fetchall()}
 
 
+def forget_turns(tx: Tx, agent: str) -> None:
+    """Drop the turns of a name that is gone for good; what they cost stays."""
+    tx.execute("DELETE FROM turn WHERE agent = ?", agent)
+    tx.execute("DELETE FROM agent_turns WHERE agent = ?", agent)
+
+
 def turns_since(tx: Tx, agent: str, since: float) -> tuple[int, float | None]:
     """Return how many turns began after ``since``, and when the first of them did."""
     row = tx.execute(

@@ -17,6 +17,7 @@ HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"
 """As in migration 2: SQLite takes the index only for the very same words."""
 PAGE_BYTES: Final = 4 * 1024 * 1024
 """Most event data in one page, so that it fits into one answer."""
+_ALL: Final = 2**62
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,11 @@ def prune_size(tx: Tx, agent: str, *, excess: int, most: int) -> int:
     )
     _raise_floor(tx, "bus", last)
     return freed
+
+
+def forget(tx: Tx, agent: str) -> None:
+    """Drop all history of a name that is gone for good; its floor stays."""
+    prune_size(tx, agent, excess=_ALL, most=_ALL)
 
 
 def _raise_floor(tx: Tx, name: str, seq: int) -> None:

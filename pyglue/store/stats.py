@@ -49,6 +49,17 @@ class Window:
     keys: tuple[str, ...] = ()
 
 
+def forget(tx: Tx, agent: str) -> None:
+    """Drop every figure of a name that is gone for good."""
+    for table in ("stats_row", "stats_bucket"):
+        tx.execute(
+            f"DELETE FROM {table} WHERE series IN "
+            "(SELECT id FROM stats_series WHERE agent = ?)",
+            agent,
+        )
+    tx.execute("DELETE FROM stats_series WHERE agent = ?", agent)
+
+
 def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
     """Add a row a figure; figures beyond ``SERIES_MAX`` names are left out."""
     known = _series(tx, agent)
