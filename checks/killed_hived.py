@@ -31,7 +31,7 @@ class Deadly:
     """A machine that dies, or fails, at one step of one kind of operation."""
 
     def __init__(self, inner: Machine, plan: Mapping[str, str]) -> None:
-        self.first = inner.first
+        self.steps = inner.steps
         self._inner = inner
         self._plan = plan
 

@@ -55,7 +55,6 @@ _MORE: Final = {
 class Deploy:
     """The machine of every operation that an approval queues."""
 
-    first = "tag"
     steps: ClassVar[tuple[str, ...]] = (
         "tag",
         "build",

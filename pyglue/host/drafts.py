@@ -133,7 +133,6 @@ def get(reader: Reader | Tx, name: str) -> Draft:
 class Drafting:
     """The machine that makes a draft."""
 
-    first = "seed"
     steps: ClassVar[tuple[str, ...]] = ("seed", "rooms", "finish", "undo")
 
     def __init__(
@@ -205,7 +204,6 @@ class Drafting:
 class Discarding:
     """The machine that ends a draft without an agent."""
 
-    first = "close"
     steps: ClassVar[tuple[str, ...]] = ("close", "remove", "forget")
 
     def __init__(

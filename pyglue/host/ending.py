@@ -120,7 +120,6 @@ class Ending:
 class Destroying:
     """The machine of destroy operations."""
 
-    first = "drain"
     steps: ClassVar[tuple[str, ...]] = (
         "drain",
         "stop",
@@ -249,7 +248,6 @@ def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
 class Purging:
     """The machine of purge operations."""
 
-    first = "close"
     steps: ClassVar[tuple[str, ...]] = (
         "close",
         *(room.value for room in KeptRoom),

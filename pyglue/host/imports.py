@@ -226,7 +226,6 @@ class Imports:
 class Importing:
     """The machine that takes over what was checked."""
 
-    first = "place"
     steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
 
     def __init__(

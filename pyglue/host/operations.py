@@ -1,6 +1,6 @@
 """Operations: everything that hived does in steps, one at a time for an agent.
 
-Callers only queue. A ``Machine`` names its first step and, after each, the next;
+Callers only queue. A ``Machine`` names its steps and, after each, the next;
 the step's name is durable before the step runs and every step may be repeated, so
 after a crash an operation goes on from the step it was at. One runner per agent
 works in order, agents beside each other.
@@ -25,9 +25,8 @@ _log = logging.getLogger(__name__)
 class Machine(Protocol):
     """One kind of operation."""
 
-    first: str
     steps: ClassVar[tuple[str, ...]]
-    """Every step that there is; the tests kill hived in each."""
+    """Every step that there is, the first one first; tests kill hived in each."""
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do ``step``; return the next one, or None when all is done."""
@@ -124,7 +123,7 @@ class Operations:
 
     async def _run(self, operation: Operation) -> None:
         machine = self._machines[operation.kind]
-        step: str | None = operation.step or machine.first
+        step: str | None = operation.step or machine.steps[0]
         error = operation.error
         while step is not None:
             now = step

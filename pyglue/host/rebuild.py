@@ -21,7 +21,6 @@ from pyglue.store.database import Store, Tx
 class RebuildingAll:
     """Queues it, and is its machine."""
 
-    first = "next"
     steps: ClassVar[tuple[str, ...]] = ("next", "wait")
 
     def __init__(

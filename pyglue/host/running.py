@@ -24,7 +24,6 @@ _TOLD: Final = {
 class Running:
     """The machine of start, stop and restart."""
 
-    first = "run"
     steps: ClassVar[tuple[str, ...]] = ("run",)
 
     def __init__(
