@@ -19,7 +19,16 @@ import msgspec
 from checks import web_data as data
 from pyglue.api import manager as manager_api
 from pyglue.api import operator as api
-from pyglue.api.agent import Message, MessageKind, Priority
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalKind,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalsResult,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+)
 from pyglue.api.common import (
     PROTOCOL,
     Done,
@@ -30,8 +39,42 @@ from pyglue.api.common import (
     Role,
 )
 from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
+from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
 from pyglue.api.journal import JournalLine, JournalPage, JournalParams
-from pyglue.api.telemetry import HistoryParams, StatSeries, StatsParams, StatsResult
+from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
+from pyglue.api.logins import LoginParams, LoginResult, LogoutParams
+from pyglue.api.messages import (
+    InboxMessage,
+    InboxParams,
+    InboxResult,
+    MarkReadParams,
+    Message,
+    MessageKind,
+    MessagesParams,
+    MessagesResult,
+    OperatorSendParams,
+    Priority,
+    SentResult,
+    ShownMessage,
+)
+from pyglue.api.operations import (
+    Operation,
+    OperationKind,
+    OperationParams,
+    OperationsResult,
+    OperationState,
+)
+from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.questions import QuestionsResult
+from pyglue.api.telemetry import (
+    HistoryPage,
+    HistoryParams,
+    MetricsResult,
+    StatSeries,
+    StatsParams,
+    StatsResult,
+    Total,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 
@@ -42,7 +85,7 @@ class FakeHive:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.seq = 100
-        self.events: list[api.Event] = []
+        self.events: list[Event] = []
         self.subscribers: list[Connection] = []
         self.reset()
         self._loop = asyncio.new_event_loop()
@@ -62,7 +105,7 @@ class FakeHive:
             6: data.detail(
                 data.summary(
                     6,
-                    state=api.ApprovalState.DEPLOYED,
+                    state=ApprovalState.DEPLOYED,
                     decided_at=data.NOW - 4000,
                     decided_by="session 1a2b3c4d",
                     widens=(),
@@ -73,8 +116,8 @@ class FakeHive:
                 data.summary(
                     5,
                     agent="bob",
-                    kind=api.ApprovalKind.SPAWN,
-                    state=api.ApprovalState.DENIED,
+                    kind=ApprovalKind.SPAWN,
+                    state=ApprovalState.DENIED,
                     decided_at=data.NOW - 9000,
                     decided_by="session 1a2b3c4d",
                     reason="Not without a limit on its cost.",
@@ -100,14 +143,14 @@ class FakeHive:
         ]
         self.read: set[int] = {30}
         self.messages = data.flow()
-        self.operations: dict[int, api.Operation] = {
-            11: self._operation(11, api.OperationState.DONE, 6)
+        self.operations: dict[int, Operation] = {
+            11: self._operation(11, OperationState.DONE, 6)
         }
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
         self.paused = False
-        self.drafts: list[api.DraftView] = []
-        self.kept: list[api.KeptView] = []
+        self.drafts: list[DraftView] = []
+        self.kept: list[KeptView] = []
         self.overrides: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 
     # --- for tests --------------------------------------------------------------
@@ -133,7 +176,7 @@ class FakeHive:
 
         async def send() -> int:
             self.seq += 1
-            event = api.Event(
+            event = Event(
                 seq=self.seq, at=time.time(), kind=kind, agent=agent, data=fields
             )
             self.events.append(event)
@@ -149,7 +192,7 @@ class FakeHive:
 
         async def send() -> None:
             for connection in self.subscribers:
-                connection.notify(api.GAP, api.GapParams(seq=self.seq, reason=reason))
+                connection.notify(api.GAP, GapParams(seq=self.seq, reason=reason))
 
         self._run(send())
 
@@ -242,7 +285,7 @@ class FakeHive:
         handlers.on(method, answer)
 
     def _all(self, handlers: Handlers, connection: Connection) -> None:
-        async def subscribe(params: api.SubscribeParams) -> api.SubscribeResult:
+        async def subscribe(params: SubscribeParams) -> SubscribeResult:
             for event in self.events:
                 if params.since is not None and event.seq > params.since:
                     asyncio.get_running_loop().call_soon(
@@ -250,7 +293,7 @@ class FakeHive:
                     )
             self.subscribers.append(connection)
             connection.on_close(lambda: self.subscribers.remove(connection))
-            return api.SubscribeResult(seq=self.seq)
+            return SubscribeResult(seq=self.seq)
 
         for method, fn in {
             api.STATUS: self._status,
@@ -292,7 +335,7 @@ class FakeHive:
         }.items():
             self._on(handlers, method, fn)
 
-    async def _login(self, params: api.LoginParams) -> api.LoginResult:
+    async def _login(self, params: LoginParams) -> LoginResult:
         if params.code not in self.codes:
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
@@ -300,15 +343,15 @@ class FakeHive:
             )
         self.codes.discard(params.code)
         expires_at = time.time() + 3600
-        return api.LoginResult(session=self.new_session(), expires_at=expires_at)
+        return LoginResult(session=self.new_session(), expires_at=expires_at)
 
-    async def _logout(self, params: api.LogoutParams) -> Done:
+    async def _logout(self, params: LogoutParams) -> Done:
         self.sessions.discard(params.session)
         return Done()
 
-    async def _status(self, _params: NoParams) -> api.HiveStatus:
+    async def _status(self, _params: NoParams) -> HiveStatus:
         pending = [a for a in self.approvals.values() if a.approval.state == "pending"]
-        return api.HiveStatus(
+        return HiveStatus(
             version="0.1.0",
             backend="local",
             isolation="bubblewrap",
@@ -324,14 +367,14 @@ class FakeHive:
             paused=self.paused,
         )
 
-    async def _agents(self, _params: NoParams) -> api.AgentsView:
-        return api.AgentsView(agents=tuple(self.agents))
+    async def _agents(self, _params: NoParams) -> AgentsView:
+        return AgentsView(agents=tuple(self.agents))
 
-    async def _agent(self, params: manager_api.AgentParams) -> api.AgentDetail:
+    async def _agent(self, params: manager_api.AgentParams) -> AgentDetail:
         for one in self.agents:
             if one.name == params.agent:
                 rows = [a.approval for a in self.approvals.values()]
-                return api.AgentDetail(
+                return AgentDetail(
                     agent=one,
                     manifest_json=data.MANIFEST,
                     agent_nix=data.NIX_AFTER,
@@ -340,52 +383,52 @@ class FakeHive:
                 )
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent!r}.")
 
-    async def _approvals(self, params: api.ApprovalsParams) -> api.ApprovalsResult:
+    async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
         rows = [
             one.approval
             for one in self.approvals.values()
             if params.state in (None, one.approval.state)
             and params.agent in (None, one.approval.agent)
         ]
-        return api.ApprovalsResult(approvals=tuple(rows[: params.limit]))
+        return ApprovalsResult(approvals=tuple(rows[: params.limit]))
 
-    async def _approval(self, params: api.ApprovalParams) -> api.ApprovalDetail:
+    async def _approval(self, params: ApprovalParams) -> ApprovalDetail:
         found = self.approvals.get(params.id)
         if found is None:
             raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {params.id}.")
         return found
 
-    async def _approve(self, params: api.ApproveParams) -> OperationRef:
+    async def _approve(self, params: ApproveParams) -> OperationRef:
         row = (await self._pending(params.id)).approval
         if (params.commit, params.manifest) != (row.commit, row.manifest_sha256):
             raise HiveError(
                 ErrorCode.STALE,
                 "What you saw is not what is proposed now. Read it again.",
             )
-        self.operations[12] = self._operation(12, api.OperationState.RUNNING, row.id)
+        self.operations[12] = self._operation(12, OperationState.RUNNING, row.id)
         self.set_approval(
             row.id,
-            state=api.ApprovalState.BUILDING,
+            state=ApprovalState.BUILDING,
             decided_at=time.time(),
             decided_by="session 1a2b3c4d",
             operation=12,
         )
         return OperationRef(operation=12)
 
-    async def _deny(self, params: api.DenyParams) -> Done:
+    async def _deny(self, params: DenyParams) -> Done:
         await self._pending(params.id)
         self.set_approval(
             params.id,
-            state=api.ApprovalState.DENIED,
+            state=ApprovalState.DENIED,
             decided_at=time.time(),
             decided_by="session 1a2b3c4d",
             reason=params.reason,
         )
         return Done()
 
-    async def _pending(self, number: int) -> api.ApprovalDetail:
-        found = await self._approval(api.ApprovalParams(id=number))
-        if found.approval.state is not api.ApprovalState.PENDING:
+    async def _pending(self, number: int) -> ApprovalDetail:
+        found = await self._approval(ApprovalParams(id=number))
+        if found.approval.state is not ApprovalState.PENDING:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"Approval {number} is {found.approval.state.value} already.",
@@ -393,12 +436,12 @@ class FakeHive:
         return found
 
     def _operation(
-        self, number: int, state: api.OperationState, approval: int
-    ) -> api.Operation:
-        running = state is api.OperationState.RUNNING
-        return api.Operation(
+        self, number: int, state: OperationState, approval: int
+    ) -> Operation:
+        running = state is OperationState.RUNNING
+        return Operation(
             id=number,
-            kind=api.OperationKind.DEPLOY,
+            kind=OperationKind.DEPLOY,
             agent="alice",
             state=state,
             step="apply" if running else "done",
@@ -409,36 +452,36 @@ class FakeHive:
             finished_at=None if running else data.NOW - 1,
         )
 
-    async def _one_operation(self, params: api.OperationParams) -> api.Operation:
+    async def _one_operation(self, params: OperationParams) -> Operation:
         return self.operations[params.id]
 
-    async def _operations(self, _params: NoParams) -> api.OperationsResult:
-        return api.OperationsResult(operations=tuple(self.operations.values()))
+    async def _operations(self, _params: NoParams) -> OperationsResult:
+        return OperationsResult(operations=tuple(self.operations.values()))
 
-    async def _inbox(self, params: api.InboxParams) -> api.InboxResult:
+    async def _inbox(self, params: InboxParams) -> InboxResult:
         rows = [
-            api.InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
+            InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
             for one in self.inbox[: params.limit]
         ]
-        return api.InboxResult(messages=tuple(rows))
+        return InboxResult(messages=tuple(rows))
 
-    async def _messages(self, params: api.MessagesParams) -> api.MessagesResult:
+    async def _messages(self, params: MessagesParams) -> MessagesResult:
         rows = [
             one
             for one in self.messages
             if params.before is None or one.id < params.before
         ]
         shown = (_shown(one, params.clip) for one in rows[: params.limit])
-        return api.MessagesResult(messages=tuple(shown))
+        return MessagesResult(messages=tuple(shown))
 
-    async def _questions(self, _params: NoParams) -> api.QuestionsResult:
-        return api.QuestionsResult(questions=tuple(self.questions))
+    async def _questions(self, _params: NoParams) -> QuestionsResult:
+        return QuestionsResult(questions=tuple(self.questions))
 
-    async def _send(self, params: api.OperatorSendParams) -> api.SentResult:
+    async def _send(self, params: OperatorSendParams) -> SentResult:
         self.messages.insert(0, self._sent(params))
-        return api.SentResult(id=self.messages[0].id)
+        return SentResult(id=self.messages[0].id)
 
-    def _sent(self, params: api.OperatorSendParams) -> Message:
+    def _sent(self, params: OperatorSendParams) -> Message:
         return data.message(
             self.messages[0].id + 1,
             sender="operator",
@@ -451,7 +494,7 @@ class FakeHive:
         self.questions = [q for q in self.questions if q.id != params.question]
         return Done()
 
-    async def _mark_read(self, params: api.MarkReadParams) -> Done:
+    async def _mark_read(self, params: MarkReadParams) -> Done:
         self.read.add(params.id)
         return Done()
 
@@ -469,7 +512,7 @@ class FakeHive:
         row = data.summary(
             8,
             agent=agent,
-            kind=api.ApprovalKind.SPAWN,
+            kind=ApprovalKind.SPAWN,
             proposed_by="operator",
             widens=(),
         )
@@ -491,7 +534,7 @@ class FakeHive:
             series=(series,),
         )
 
-    async def _history(self, params: HistoryParams) -> api.HistoryPage:
+    async def _history(self, params: HistoryParams) -> HistoryPage:
         after = params.after or 0
         found = [
             event
@@ -503,7 +546,7 @@ class FakeHive:
         ahead = params.after is not None
         page = found[: params.limit] if ahead else found[-params.limit :]
         more = len(page) < len(found)
-        return api.HistoryPage(
+        return HistoryPage(
             events=tuple(page),
             seq=page[-1].seq if ahead and more else self.seq,
             more=more,
@@ -521,11 +564,11 @@ class FakeHive:
         self.paused = False
         return Done()
 
-    async def _drafts(self, _params: NoParams) -> api.DraftsResult:
-        return api.DraftsResult(drafts=tuple(self.drafts))
+    async def _drafts(self, _params: NoParams) -> DraftsResult:
+        return DraftsResult(drafts=tuple(self.drafts))
 
-    async def _kept(self, _params: NoParams) -> api.KeptResult:
-        return api.KeptResult(kept=tuple(self.kept))
+    async def _kept(self, _params: NoParams) -> KeptResult:
+        return KeptResult(kept=tuple(self.kept))
 
     async def _journal(self, params: JournalParams) -> JournalPage:
         lines = tuple(JournalLine(at=data.NOW, text=text) for text in self.log)
@@ -534,9 +577,9 @@ class FakeHive:
     async def _set_model(self, params: SetModelParams) -> ModelStatus:
         return ModelStatus(manifest="haiku", active="haiku", queued=params.model)
 
-    async def _metrics(self, _params: NoParams) -> api.MetricsResult:
-        total = api.Total(agent="alice", key="tool:Bash", count=2, total=5, last=2)
-        return api.MetricsResult(
+    async def _metrics(self, _params: NoParams) -> MetricsResult:
+        total = Total(agent="alice", key="tool:Bash", count=2, total=5, last=2)
+        return MetricsResult(
             status=await self._status(NoParams()),
             agents=tuple(self.agents),
             totals=(total, msgspec.structs.replace(total, key="inbox")),
@@ -546,11 +589,11 @@ class FakeHive:
         return OperationRef(operation=13)
 
 
-def _shown(message: Message, clip: int | None) -> api.ShownMessage:
+def _shown(message: Message, clip: int | None) -> ShownMessage:
     values = {name: getattr(message, name) for name in Message.__struct_fields__}
     body = message.body[:clip]
     left_out = len(message.body) - len(body)
-    return api.ShownMessage(**{**values, "body": body, "left_out": left_out})
+    return ShownMessage(**{**values, "body": body, "left_out": left_out})
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from msgspec import inspect as types
 
 from pyglue.api import agent, common, manager, operator, relay, terminal
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Note, Role
+from pyglue.api.messages import SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import MAX_OUTSTANDING
 from pyglue.jsonrpc.wire import (
@@ -304,7 +305,7 @@ def example() -> str:
     welcome = HelloResult(
         protocol=PROTOCOL, role=Role.AGENT, server="hived 0.1.0", agent="alice"
     )
-    send = agent.SendParams(to="operator", body="Done.")
+    send = SendParams(to="operator", body="Done.")
     refused = HiveError(
         ErrorCode.RECIPIENT_NOT_ALLOWED,
         "You may not send to bob. You may send to: manager.",
@@ -313,8 +314,8 @@ def example() -> str:
         (">", call_line(1, common.HELLO.name, hello)),
         ("<", result_line(1, welcome)),
         (">", call_line(2, agent.SEND.name, send)),
-        ("<", result_line(2, agent.SendResult(id=7, hop=1))),
-        (">", call_line(3, agent.SEND.name, agent.SendParams(to="bob", body="Hi"))),
+        ("<", result_line(2, SendResult(id=7, hop=1))),
+        (">", call_line(3, agent.SEND.name, SendParams(to="bob", body="Hi"))),
         ("<", error_line(3, refused)),
         (">", note_line(common.CANCEL.name, common.CancelParams(id=4))),
     )

@@ -34,6 +34,28 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
+from pyglue.api.messages import (
+    AckParams,
+    AckResult,
+    Message,
+    MessageKind,
+    Priority,
+    RecvParams,
+    RecvResult,
+    SendParams,
+    SendResult,
+)
+from pyglue.api.questions import AskParams, AskResult
+from pyglue.api.turns import (
+    StateParams,
+    TurnEndParams,
+    TurnEndResult,
+    TurnEventKind,
+    TurnEventParams,
+    TurnOutcome,
+    TurnStartParams,
+    TurnStartResult,
+)
 from pyglue.errors import HiveError
 from pyglue.harness.load import Places
 from pyglue.harness.main import run
@@ -85,7 +107,7 @@ def script(*steps: dict[str, Any]) -> str:
 class Lease:
     """A message that a connection holds."""
 
-    message: api.Message
+    message: Message
     connection: Connection
 
 
@@ -97,11 +119,11 @@ class FakeHive:
     role: Role = Role.AGENT
     model: str = "haiku"
     reports: list[HarnessReport | None] = field(default_factory=list)
-    states: list[api.StateParams] = field(default_factory=list)
-    events: list[api.TurnEventParams] = field(default_factory=list)
-    ends: list[api.TurnEndParams] = field(default_factory=list)
-    starts: list[api.TurnStartParams] = field(default_factory=list)
-    sent: list[api.SendParams] = field(default_factory=list)
+    states: list[StateParams] = field(default_factory=list)
+    events: list[TurnEventParams] = field(default_factory=list)
+    ends: list[TurnEndParams] = field(default_factory=list)
+    starts: list[TurnStartParams] = field(default_factory=list)
+    sent: list[SendParams] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)
     begun: list[manager_api.SubmitBeginParams] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
@@ -114,7 +136,7 @@ class FakeHive:
     """What messages say when they are handed out again; None: the same."""
 
     def __post_init__(self) -> None:
-        self._inbox: list[api.Message] = []
+        self._inbox: list[Message] = []
         self._leases: list[Lease] = []
         self._next = 1
         self._changed = asyncio.Condition()
@@ -145,7 +167,7 @@ class FakeHive:
         return next(c for c in self._server.connections if _is_harness(c))
 
     @property
-    def waiting(self) -> list[api.Message]:
+    def waiting(self) -> list[Message]:
         """The messages that nobody holds."""
         return list(self._inbox)
 
@@ -154,20 +176,20 @@ class FakeHive:
         again = [msgspec.structs.replace(one, body=body) for one in self._inbox]
         self._inbox = again
 
-    async def mail(self, body: str, **changes: Any) -> api.Message:
+    async def mail(self, body: str, **changes: Any) -> Message:
         """Put a message in the inbox."""
         values: dict[str, Any] = {
             "id": self._next,
             "sender": "operator",
             "recipient": "bob",
             "body": body,
-            "kind": api.MessageKind.MESSAGE,
-            "priority": api.Priority.NORMAL,
+            "kind": MessageKind.MESSAGE,
+            "priority": Priority.NORMAL,
             "sent_at": 1_767_225_600.0,
             "hop": 0,
             "redelivered": False,
         }
-        message = api.Message(**(values | changes))
+        message = Message(**(values | changes))
         self._next += 1
         self._inbox.append(message)
         await self._notify()
@@ -182,7 +204,7 @@ class FakeHive:
         """Tell whether the harness reported ``state``."""
         return any(params.state is state for params in self.states)
 
-    def texts(self, kind: api.TurnEventKind) -> list[dict[str, Any]]:
+    def texts(self, kind: TurnEventKind) -> list[dict[str, Any]]:
         """Return the data of all events of one kind."""
         return [event.data for event in self.events if event.kind is kind]
 
@@ -224,9 +246,7 @@ class FakeHive:
         )
         return result, handlers
 
-    async def _recv(
-        self, connection: Connection, params: api.RecvParams
-    ) -> api.RecvResult:
+    async def _recv(self, connection: Connection, params: RecvParams) -> RecvResult:
         deadline = asyncio.get_running_loop().time() + params.wait_seconds
         async with self._changed:
             with contextlib.suppress(TimeoutError):
@@ -236,14 +256,14 @@ class FakeHive:
             if not params.peek:
                 del self._inbox[: params.max]
                 self._leases += [Lease(message, connection) for message in taken]
-        return api.RecvResult(messages=tuple(taken))
+        return RecvResult(messages=tuple(taken))
 
-    async def _send(self, params: api.SendParams) -> api.SendResult:
+    async def _send(self, params: SendParams) -> SendResult:
         if self.refuse_send is not None:
             raise self.refuse_send
         self.sent.append(params)
         await self._notify()
-        return api.SendResult(id=1000 + len(self.sent), hop=1)
+        return SendResult(id=1000 + len(self.sent), hop=1)
 
     async def _whoami(self, _: NoParams) -> api.WhoamiResult:
         return api.WhoamiResult(
@@ -257,9 +277,9 @@ class FakeHive:
             description="",
         )
 
-    async def _ask(self, params: api.AskParams) -> api.AskResult:
+    async def _ask(self, params: AskParams) -> AskResult:
         self.calls.append(params)
-        return api.AskResult(question=7)
+        return AskResult(question=7)
 
     async def _remind(self, params: api.RemindParams) -> api.RemindResult:
         self.calls.append(params)
@@ -274,9 +294,7 @@ class FakeHive:
             reminders=(),
         )
 
-    async def _ack(
-        self, connection: Connection, params: api.AckParams
-    ) -> api.AckResult:
+    async def _ack(self, connection: Connection, params: AckParams) -> AckResult:
         mine = [x for x in self._leases if x.connection is connection]
         done = [
             x
@@ -284,32 +302,32 @@ class FakeHive:
             if params.messages is None or x.message.id in params.messages
         ]
         self._leases = [x for x in self._leases if x not in done]
-        return api.AckResult(acknowledged=len(done))
+        return AckResult(acknowledged=len(done))
 
     async def _done(self, params: Any) -> Done:
         self.calls.append(params)
         return Done()
 
     async def _turn_start(
-        self, connection: Connection, params: api.TurnStartParams
-    ) -> api.TurnStartResult:
+        self, connection: Connection, params: TurnStartParams
+    ) -> TurnStartResult:
         if self.refuse_turns is not None:
             self._return(connection)
             raise self.refuse_turns
         self.starts.append(params)
         await self._notify()
-        return api.TurnStartResult(turn=len(self.starts), budget_usd=self.budget_usd)
+        return TurnStartResult(turn=len(self.starts), budget_usd=self.budget_usd)
 
     async def _turn_end(
-        self, connection: Connection, params: api.TurnEndParams
-    ) -> api.TurnEndResult:
+        self, connection: Connection, params: TurnEndParams
+    ) -> TurnEndResult:
         self.ends.append(params)
-        if params.outcome in (api.TurnOutcome.OK, api.TurnOutcome.COMPACTED):
+        if params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
             self._leases = [x for x in self._leases if x.connection is not connection]
         else:
             self._return(connection)
         await self._notify()
-        return api.TurnEndResult(retry_after_s=self.retry_after_s)
+        return TurnEndResult(retry_after_s=self.retry_after_s)
 
     async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
         return manager_api.AgentsResult(agents=())

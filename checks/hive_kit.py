@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
+from pyglue.api.events import Event, SubscribeParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.api.operator import Event, InboxMessage, Operation
+from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSendParams
+from pyglue.api.operations import Operation, OperationParams
+from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LocalHive, LocalOptions
 from pyglue.config import HiveConfig, Timeouts, dump
 from pyglue.demo import story
@@ -81,7 +84,7 @@ class Hive:
 
     # --- the operator -----------------------------------------------------------
 
-    async def agent(self, name: str) -> api.AgentView:
+    async def agent(self, name: str) -> AgentView:
         """Return an agent."""
         found = await self.operator.call(api.AGENT, AgentParams(agent=name))
         return found.agent
@@ -102,18 +105,18 @@ class Hive:
 
     async def send(self, to: str, body: str) -> int:
         """Send as the operator."""
-        params = api.OperatorSendParams(to=to, body=body)
+        params = OperatorSendParams(to=to, body=body)
         return (await self.operator.call(api.OPERATOR_SEND, params)).id
 
     async def inbox(self, *, sender: str | None = None) -> list[InboxMessage]:
         """Return the operator's inbox, newest first."""
-        found = await self.operator.call(api.INBOX, api.InboxParams())
+        found = await self.operator.call(api.INBOX, InboxParams())
         return [m for m in found.messages if sender in (None, m.message.sender)]
 
-    async def answer(self, sender: str, part: str) -> agent_api.Message:
+    async def answer(self, sender: str, part: str) -> Message:
         """Return the message of ``sender`` to the operator that holds ``part``."""
 
-        async def look() -> agent_api.Message | None:
+        async def look() -> Message | None:
             for entry in await self.inbox(sender=sender):
                 if part in entry.message.body:
                     return entry.message
@@ -121,14 +124,14 @@ class Hive:
 
         return await self.until(look, f"a message of {sender} with {part!r}")
 
-    async def approvals(self, agent: str) -> tuple[api.ApprovalSummary, ...]:
+    async def approvals(self, agent: str) -> tuple[ApprovalSummary, ...]:
         """Return an agent's approvals, newest first."""
-        params = api.ApprovalsParams(agent=agent)
+        params = ApprovalsParams(agent=agent)
         return (await self.operator.call(api.APPROVALS, params)).approvals
 
     async def approve(self, proposal: ProposalResult) -> Operation:
         """Approve as proposed and wait for the deploy's end."""
-        params = api.ApproveParams(
+        params = ApproveParams(
             id=proposal.approval,
             commit=proposal.commit,
             manifest=proposal.manifest_sha256,
@@ -138,7 +141,7 @@ class Hive:
 
     async def operation(self, number: int) -> Operation:
         """Return an operation at its end."""
-        params = api.OperationParams(id=number, wait_seconds=PATIENCE_S)
+        params = OperationParams(id=number, wait_seconds=PATIENCE_S)
         return await self.operator.call(api.OPERATION, params)
 
     # --- the manager --------------------------------------------------------------
@@ -231,7 +234,7 @@ async def open_operator(
         handlers,
         hello=HelloParams(protocol=PROTOCOL, client="test"),
     )
-    await connection.call(api.SUBSCRIBE, api.SubscribeParams())
+    await connection.call(api.SUBSCRIBE, SubscribeParams())
     changed.set()
     return connection
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pyglue.api.common import AgentState, Role
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.config import HiveConfig, MessageLimits
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
@@ -86,8 +86,8 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
     registry = Registry(store)
     await registry.load()
     broker = Broker(store, registry, limits or MessageLimits())
-    questions = Questions(store, registry, broker)
     audit = Audit(room / "audit.jsonl", room / "audit.key")
+    questions = Questions(store, registry, broker, audit)
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(registry, audit, config)
     controls = Controls(

@@ -3,11 +3,11 @@
 ``python -m checks.killed_hived CONFIG`` reads one JSON object a line, ``{"kind": …,
 "step": …, "how": …}``, and forks a hived for each: where an operation of that kind does
 that step it is killed by SIGKILL once the step's work is done and before anybody knows
-(``after``), or before it has begun (``before``), or the step fails (``fail``)
-and it is killed after the step ``then``. ``ready`` and ``killed`` (or ``ended CODE``)
-are printed as they happen. The product has no hook for
-this: machines are wrapped as they are handed to ``Operations.start``. What is imported
-once is shared by all forks, which is what makes a hundred deaths cheap.
+(``after``), or before it has begun (``before``), or the step fails before its work
+(``fail``) or after it (``fail-late``), and it is killed after the step ``then``, if
+any. ``ready`` and ``killed`` (or ``ended CODE``) are printed as they happen. The product
+has no hook for this: machines are wrapped as they are handed to ``Operations.start``.
+What is imported once is shared by all forks, which is what makes a hundred deaths cheap.
 """
 
 import json
@@ -19,9 +19,9 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from pyglue.api.operator import Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import main as hived
 from pyglue.host.operations import Machine, Operations
@@ -42,12 +42,17 @@ class Deadly:
         if how == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "fail":
-            self._plan = {**self._plan, "step": self._plan["then"], "how": "after"}
-            raise HiveError(ErrorCode.UNAVAILABLE, f"The test fails {step}.")
+            self._fail(step)
         then = await self._inner.run(operation, step)
+        if how == "fail-late":
+            self._fail(step)
         if how == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return then
+
+    def _fail(self, step: str) -> NoReturn:
+        self._plan = {**self._plan, "step": self._plan.get("then", ""), "how": "after"}
+        raise HiveError(ErrorCode.UNAVAILABLE, f"The test fails {step}.")
 
     def recover(self, step: str) -> str | None:
         """Mend as always."""

@@ -5,24 +5,22 @@ import hashlib
 import time
 from pathlib import Path
 
-from pyglue.api.agent import Message, MessageKind, Priority
-from pyglue.api.common import AgentState, Role
-from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
-from pyglue.api.operator import (
-    AgentView,
+from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalKind,
     ApprovalState,
     ApprovalSummary,
     DiffBase,
     DiffSet,
-    DraftView,
     Effect,
-    KeptPart,
-    KeptView,
     PolicyChange,
-    QuestionView,
 )
+from pyglue.api.common import AgentState, Role
+from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
+from pyglue.api.lifecycle import DraftView, KeptPart, KeptView
+from pyglue.api.messages import Message, MessageKind, Priority
+from pyglue.api.overview import AgentView
+from pyglue.api.questions import QuestionView
 
 NOW = time.time()
 ROOT = Path(__file__).resolve().parent.parent

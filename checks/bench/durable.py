@@ -16,6 +16,7 @@ from checks.bench.mail_agents import parked
 from checks.bench.measure import Figure, progress, room, since
 from pyglue.api import agent as api
 from pyglue.api.common import PROTOCOL, HelloParams
+from pyglue.api.messages import SendParams
 from pyglue.jsonrpc import Connection, connect
 
 NAME: Final = "durable_send"
@@ -82,7 +83,7 @@ async def _alone(sender: Connection, to: str) -> float:
 
 
 async def _send(sender: Connection, to: str) -> None:
-    await sender.call(api.SEND, api.SendParams(to=to, body=BODY))
+    await sender.call(api.SEND, SendParams(to=to, body=BODY))
 
 
 def _bare(commits: Commits) -> float:

@@ -15,7 +15,7 @@ from typing import Final
 from checks.bench.measure import Figure, progress, room
 from checks.hive_kit import Hive, running_hive
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
-from pyglue.api.operator import OperationState
+from pyglue.api.operations import OperationState
 from pyglue.config import Timeouts
 
 NAME: Final = "idle_cpu"

@@ -20,6 +20,7 @@ from checks.bench.mail_agents import PARKED, SENDER
 from checks.bench.measure import Figure, progress, room, since
 from pyglue.api import agent as api
 from pyglue.api.common import PROTOCOL, HelloParams
+from pyglue.api.messages import RecvParams, RecvResult, SendParams
 from pyglue.jsonrpc import Connection, connect
 
 NAME: Final = "send_recv_wake"
@@ -75,8 +76,8 @@ class Post:
         parked = {name: await connect(directory / name, hello=hello) for name in names}
         return cls(await connect(directory / SENDER, hello=hello), parked)
 
-    def _park(self, name: str) -> asyncio.Task[api.RecvResult]:
-        params = api.RecvParams(wait_seconds=180, max=32)
+    def _park(self, name: str) -> asyncio.Task[RecvResult]:
+        params = RecvParams(wait_seconds=180, max=32)
         return asyncio.create_task(self._parked[name].call(api.RECV, params))
 
     async def send(self, name: str) -> float:
@@ -84,7 +85,7 @@ class Post:
         wait = self._waits[name]
         began = time.perf_counter()
         sending = asyncio.create_task(
-            self._sender.call(api.SEND, api.SendParams(to=name, body=BODY))
+            self._sender.call(api.SEND, SendParams(to=name, body=BODY))
         )
         got = await wait
         took = since(began)

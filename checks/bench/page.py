@@ -24,7 +24,8 @@ from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
 from checks.host_kit import Kit, open_kit
 from checks.web_kit import Operator, free_port, hive_web, make_app
-from pyglue.api import operator as api
+from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
+from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR
 from pyglue.store import messages
 
@@ -59,26 +60,26 @@ async def _fill(kit: Kit) -> None:
 def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
     shown = views(kit, directory)
 
-    async def status(_params: object) -> api.HiveStatus:
+    async def status(_params: object) -> HiveStatus:
         found = await shown.status()
-        return api.HiveStatus(
+        return HiveStatus(
             **{
                 name: getattr(found, name)
-                for name in api.HiveStatus.__struct_fields__
+                for name in HiveStatus.__struct_fields__
                 if name != "last_seq"
             },
             last_seq=hive.seq,
         )
 
-    async def flow(params: api.MessagesParams) -> api.MessagesResult:
+    async def flow(params: MessagesParams) -> MessagesResult:
         rows = await kit.store.read(
             lambda reader: messages.flow(
                 reader, limit=params.limit, before=None, agent=None, clip=params.clip
             )
         )
-        return api.MessagesResult(messages=rows)
+        return MessagesResult(messages=rows)
 
-    async def inbox(params: api.InboxParams) -> api.InboxResult:
+    async def inbox(params: InboxParams) -> InboxResult:
         rows = await kit.store.read(
             lambda reader: messages.inbox(
                 reader,
@@ -88,7 +89,7 @@ def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
                 clip=params.clip,
             )
         )
-        return api.InboxResult(messages=rows)
+        return InboxResult(messages=rows)
 
     hive.overrides |= {
         "status": status,

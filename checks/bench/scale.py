@@ -18,8 +18,9 @@ from checks import fake_hive
 from checks.bench.measure import Figure, progress, room, since
 from checks.host_kit import Kit, open_kit
 from checks.web_kit import Operator, make_app
-from pyglue.api.agent import RecvParams, TurnEndParams, TurnOutcome
 from pyglue.api.common import NoParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.broker import Holder

@@ -27,7 +27,7 @@ from checks.harness_kit import (
     script,
     scripted_model,
 )
-from pyglue.api.agent import TurnOutcome
+from pyglue.api.turns import TurnOutcome
 from pyglue.harness.gate import Gate
 from pyglue.harness.load import Places, load
 from pyglue.harness.options import CliOptions

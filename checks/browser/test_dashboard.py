@@ -6,8 +6,9 @@ from playwright.sync_api import Page, expect
 from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
-from pyglue.api.operator import ApprovalState, OperationState
+from pyglue.api.operations import OperationState
 
 
 def set_state(site: Site, name: str, state: AgentState) -> None:

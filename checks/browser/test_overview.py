@@ -10,7 +10,7 @@ from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from pyglue.api.common import AgentState
-from pyglue.api.operator import AgentsView
+from pyglue.api.overview import AgentsView
 
 
 def rows(dashboard: Dashboard) -> Any:

@@ -13,6 +13,7 @@ from checks.cli_kit import HIVE, Said, python
 from checks.hive_kit import Hive, free_port, open_operator, running_hive, script
 from checks.unit.test_archive import made
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
 from pyglue.api.archive import (
     CHUNK_MAX,
     ExportParams,
@@ -23,6 +24,8 @@ from pyglue.api.archive import (
 )
 from pyglue.api.audit import AuditVerifyParams
 from pyglue.api.common import NoParams
+from pyglue.api.events import Event
+from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult
 from pyglue.cli.launcher import LocalHive, LocalOptions
 from pyglue.demo import story
@@ -116,8 +119,8 @@ async def test_an_agent_goes_out_and_comes_in_under_another_name(
     assert "alice2" not in [agent.name for agent in agents]
 
     (waiting,) = await hive.approvals("alice2")
-    assert waiting.state is api.ApprovalState.PENDING
-    assert waiting.kind is api.ApprovalKind.RESTORE
+    assert waiting.state is ApprovalState.PENDING
+    assert waiting.kind is ApprovalKind.RESTORE
     operation = await hive.approve(
         ProposalResult(
             approval=waiting.id,
@@ -140,11 +143,11 @@ async def test_an_import_that_was_denied_can_be_proposed_again_or_purged(
     taken = await sent(hive, file.read_bytes(), "again")
     assert (await hive.operation(taken.operation)).error is None
     (waiting,) = await hive.approvals("again")
-    params = api.DenyParams(id=waiting.id, reason="not now")
+    params = DenyParams(id=waiting.id, reason="not now")
     await hive.operator.call(api.DENY, params)
     proposal = await hive.operator.call(api.RESTORE, AgentParams(agent="again"))
     assert proposal.commit == waiting.commit
-    purge = api.PurgeParams(agent="again", confirm="again")
+    purge = PurgeParams(agent="again", confirm="again")
     reference = await hive.operator.call(api.PURGE, purge)
     assert (await hive.operation(reference.operation)).error is None
     taken = await sent(hive, file.read_bytes(), "again")  # the name is free again
@@ -298,7 +301,7 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
     local = LocalHive(options, lambda _text: None)
     try:
         await local.start()
-        events: list[api.Event] = []
+        events: list[Event] = []
         changed = asyncio.Event()
         operator = await open_operator(local.config, events, changed)
         restored = Hive(local, operator, events, changed)

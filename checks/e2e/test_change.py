@@ -15,14 +15,17 @@ import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams
+from pyglue.api.doctor import CheckState
 from pyglue.api.manager import (
     WITHDRAW,
     ProposalResult,
     SpawnParams,
     WithdrawParams,
 )
-from pyglue.api.operator import ApprovalState, OperationState
+from pyglue.api.messages import MessagesParams
+from pyglue.api.operations import OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
@@ -89,8 +92,8 @@ async def test_what_is_committed_after_submitting_does_not_arrive(hive: Hive) ->
 
 def _stale(
     proposal: ProposalResult, *, commit: str | None = None, manifest: str | None = None
-) -> api.ApproveParams:
-    return api.ApproveParams(
+) -> ApproveParams:
+    return ApproveParams(
         id=proposal.approval,
         commit=commit or proposal.commit,
         manifest=manifest or proposal.manifest_sha256,
@@ -116,9 +119,7 @@ async def test_only_what_was_seen_can_be_approved(hive: Hive) -> None:
     assert states[first.approval] is ApprovalState.SUPERSEDED
     assert states[second.approval] is ApprovalState.PENDING
     assert (await hive.agent("alice")).manifest_sha256 == before.manifest_sha256
-    await hive.operator.call(
-        api.DENY, api.DenyParams(id=second.approval, reason="not now")
-    )
+    await hive.operator.call(api.DENY, DenyParams(id=second.approval, reason="not now"))
     with pytest.raises(HiveError) as caught:
         await hive.operator.call(api.APPROVE, _stale(second))
     assert caught.value.code is ErrorCode.STALE
@@ -260,7 +261,7 @@ async def test_an_agent_that_cannot_start_is_brought_back(hive: Hive) -> None:
 
 
 async def test_the_manager_hears_the_outcome(hive: Hive) -> None:
-    found = await hive.operator.call(api.MESSAGES, api.MessagesParams(agent="manager"))
+    found = await hive.operator.call(api.MESSAGES, MessagesParams(agent="manager"))
     events = [m.body for m in found.messages if m.sender == "system"]
     assert any("is deployed" in body for body in events)
     assert any("failed" in body for body in events)
@@ -310,7 +311,7 @@ async def test_a_proposal_is_withdrawn_by_its_proposer_alone(hive: Hive) -> None
     with pytest.raises(HiveError) as caught:
         await manager.call(WITHDRAW, WithdrawParams(id=spawn.approval))
     assert caught.value.code is ErrorCode.FORBIDDEN
-    await hive.operator.call(api.DENY, api.DenyParams(id=spawn.approval, reason="no"))
+    await hive.operator.call(api.DENY, DenyParams(id=spawn.approval, reason="no"))
     manager.close()
 
 
@@ -351,5 +352,5 @@ def _audit(
 
 async def test_doctor_finds_nothing_wrong_but_what_failed(hive: Hive) -> None:
     found = await hive.operator.call(api.DOCTOR, NoParams())
-    problems = [c for c in found.checks if c.state is api.CheckState.PROBLEM]
+    problems = [c for c in found.checks if c.state is CheckState.PROBLEM]
     assert problems == []

@@ -9,8 +9,9 @@ import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
-from pyglue.api.agent import AnswerParams
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.overview import AgentView
+from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.config import Timeouts
 
 pytestmark = [
@@ -39,8 +40,8 @@ async def command(hive: Hive, *words: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
-async def state(hive: Hive, wanted: AgentState) -> api.AgentView:
-    async def look() -> api.AgentView | None:
+async def state(hive: Hive, wanted: AgentState) -> AgentView:
+    async def look() -> AgentView | None:
         found = await hive.agent("alice")
         return found if found.state is wanted else None
 
@@ -112,7 +113,7 @@ async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -
     await hive.send("alice", answer("one more"))
     await state(hive, AgentState.OVER_BUDGET)
 
-    async def asked() -> api.QuestionView | None:
+    async def asked() -> QuestionView | None:
         found = await hive.operator.call(api.QUESTIONS, NoParams())
         mine = [q for q in found.questions if q.asker == "system" and not q.answered_at]
         return mine[0] if mine else None
@@ -124,7 +125,7 @@ async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -
         params = AnswerParams(question=question.id, choices=question.options[:1])
         await hive.operator.call(api.OPERATOR_ANSWER, params)
 
-        async def next_step() -> api.QuestionView | str | None:
+        async def next_step() -> QuestionView | str | None:
             if any("one more" in m.message.body for m in await hive.inbox()):
                 return "answered"
             return await asked()

@@ -13,8 +13,9 @@ import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
-from pyglue.api.operator import ApprovalState
+from pyglue.api.messages import MessagesParams
 from pyglue.config import Timeouts, dump
 
 pytestmark = [
@@ -51,7 +52,7 @@ async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:
     await hive.until(thinking, "a turn")
     await hive.kill_hived()
     await hive.answer("alice", "processed the first")
-    flow = await hive.operator.call(api.MESSAGES, api.MessagesParams())
+    flow = await hive.operator.call(api.MESSAGES, MessagesParams())
     assert any(message.body == slow for message in flow.messages)
 
     async def empty() -> bool | None:
@@ -65,7 +66,7 @@ async def test_kill_in_a_deploy_ends_it(hive: Hive, step: str) -> None:
     proposal = await hive.propose("alice", NIX % step)
     await hive.operator.call(
         api.APPROVE,
-        api.ApproveParams(
+        ApproveParams(
             id=proposal.approval,
             commit=proposal.commit,
             manifest=proposal.manifest_sha256,
@@ -84,7 +85,7 @@ async def test_kill_in_a_deploy_ends_it(hive: Hive, step: str) -> None:
     await hive.until(reached, f"the step {step}")
     await hive.kill_hived()
 
-    async def ended() -> api.ApprovalSummary | None:
+    async def ended() -> ApprovalSummary | None:
         row = (await hive.approvals("alice"))[0]
         ends = (ApprovalState.DEPLOYED, ApprovalState.FAILED)
         return row if row.state in ends else None

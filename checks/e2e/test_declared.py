@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams
-from pyglue.api.operator import ApprovalState
 from pyglue.config import DeclaredAgent
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import declared
@@ -95,7 +95,7 @@ async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
     assert (await hive.agent("bob")).deployed_commit == first.commit
 
     # What the operator denies does not come back by itself.
-    await hive.operator.call(api.DENY, api.DenyParams(id=changed.id, reason="no"))
+    await hive.operator.call(api.DENY, DenyParams(id=changed.id, reason="no"))
     await restart(hive, source)
     assert await state(hive, 0) is ApprovalState.DENIED
 
@@ -110,7 +110,7 @@ async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
     write(source, NIX.format("third"))
     await restart(hive, source)
     newest = (await hive.approvals("bob"))[0]
-    params = api.ApproveParams(
+    params = ApproveParams(
         id=newest.id, commit=newest.commit, manifest=newest.manifest_sha256
     )
     operation = (await hive.operator.call(api.APPROVE, params)).operation

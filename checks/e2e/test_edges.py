@@ -20,7 +20,9 @@ import pytest_asyncio
 from checks.cli_kit import HIVE, python
 from checks.hive_kit import Hive, free_port, running_hive
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams
+from pyglue.api.doctor import CheckState
 from pyglue.config import HiveConfig, RelayConfig, dump, load
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
@@ -327,7 +329,7 @@ async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:
         said = await python(HIVE, "approve", number, *seen, *state)
         assert said.error()["code"] in ("stale", "bad_request")
     (left,) = await hive.approvals("bob")
-    assert left.state is api.ApprovalState.PENDING
+    assert left.state is ApprovalState.PENDING
 
 
 def hello(**params: Any) -> bytes:
@@ -414,7 +416,7 @@ async def test_a_second_hived_for_the_same_state(hive: Hive, tmp_path: Path) -> 
 
 async def test_after_all_this_the_hive_is_well(hive: Hive) -> None:
     found = await hive.operator.call(api.DOCTOR, NoParams())
-    assert not [c for c in found.checks if c.state is api.CheckState.PROBLEM]
+    assert not [c for c in found.checks if c.state is CheckState.PROBLEM]
     logs = [file for file in (hive.state / "logs").rglob("*") if file.is_file()]
     assert logs
     for log in logs:

@@ -24,13 +24,9 @@ from checks.harness_kit import (
     scripted_model,
     server,
 )
-from pyglue.api.agent import (
-    CANCEL_TURN,
-    CancelTurnParams,
-    TurnEventKind,
-    TurnOutcome,
-)
+from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, Role
+from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.load import fingerprint
 

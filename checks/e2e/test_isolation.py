@@ -22,6 +22,7 @@ import pytest_asyncio
 from checks.hive_kit import API_KEY, Hive, running_hive, script
 from checks.isolation_kit import FOREIGN_KEY, PROBES, REFUSED, probes, request
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApproveParams
 from pyglue.api.common import (
     HELLO,
     PROTOCOL,
@@ -30,7 +31,8 @@ from pyglue.api.common import (
     NoParams,
 )
 from pyglue.api.manager import LIST_AGENTS, AgentParams
-from pyglue.api.operator import OperationState
+from pyglue.api.operations import OperationState
+from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LOCAL_IDS
 from pyglue.config import Timeouts
 from pyglue.demo.scripted_model import ScriptedModel
@@ -248,7 +250,7 @@ async def test_nothing_is_answered_before_the_hello(seen: Seen) -> None:
 
 
 Socket = Callable[[Hive], Path]
-APPROVE = api.ApproveParams(id=1, commit="0" * 40, manifest="0" * 64)
+APPROVE = ApproveParams(id=1, commit="0" * 40, manifest="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +342,7 @@ async def test_over_budget_reaches_no_model_and_parks_the_agent(
     unpaid = "this is not paid for"
     await hive.send("alice", script({"text": unpaid}))
 
-    async def look() -> api.AgentView | None:
+    async def look() -> AgentView | None:
         found = await hive.agent("alice")
         return found if found.state is AgentState.OVER_BUDGET else None
 

@@ -18,7 +18,14 @@ from checks.cli_kit import HIVE, python
 from checks.hive_kit import PATIENCE_S, Hive, running_hive, script
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+)
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
     LIST_AGENTS,
     REBUILD,
@@ -28,7 +35,9 @@ from pyglue.api.manager import (
     AgentParams,
     SpawnParams,
 )
-from pyglue.api.operator import ApprovalState, Operation, OperationState
+from pyglue.api.messages import MessagesParams
+from pyglue.api.operations import Operation, OperationState
+from pyglue.api.questions import AskParams
 from pyglue.api.telemetry import HistoryParams, StatsParams
 from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
@@ -72,7 +81,7 @@ async def spawned(hive: Hive, agent: str) -> None:
 async def gone(hive: Hive, agent: str) -> None:
     """Destroy and purge."""
     assert (await queued(hive, api.DESTROY, name(agent))).error is None
-    params = api.PurgeParams(agent=agent, confirm=agent)
+    params = PurgeParams(agent=agent, confirm=agent)
     assert (await queued(hive, api.PURGE, params)).error is None
 
 
@@ -80,7 +89,7 @@ async def told_manager(hive: Hive, part: str) -> str:
     """Return the message of the hive to the manager that holds ``part``."""
 
     async def look() -> str | None:
-        params = api.MessagesParams(agent="manager", limit=200)
+        params = MessagesParams(agent="manager", limit=200)
         found = await hive.operator.call(api.MESSAGES, params)
         bodies = [m.body for m in found.messages if m.sender == "system"]
         return next((body for body in bodies if part in body), None)
@@ -223,9 +232,7 @@ async def test_a_draft_becomes_an_agent_with_its_commit(hive: Hive) -> None:
         await hive.submit("two", hive.git("two", "rev-parse", "HEAD"))
     commit = hive.commit("two", {"agent.nix": DESCRIBED % "in two steps"})
     proposal = await hive.submit("two", commit, spawn=True)
-    await hive.operator.call(
-        api.DENY, api.DenyParams(id=proposal.approval, reason="no")
-    )
+    await hive.operator.call(api.DENY, DenyParams(id=proposal.approval, reason="no"))
     drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
     assert "two" in {draft.name for draft in drafts}  # a denied commit is not its end
     await told_manager(
@@ -257,7 +264,7 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
     state = hive.local.config.layout.agent_state("dora")
     (state / "note").write_text("remember")
     dora = await hive.as_agent("dora")
-    await dora.call(agent_api.ASK, agent_api.AskParams(question="well?"))
+    await dora.call(agent_api.ASK, AskParams(question="well?"))
     await dora.call(
         agent_api.REMIND, agent_api.RemindParams(text="later", in_seconds=3600)
     )
@@ -299,25 +306,25 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
     figures = await hive.operator.call(api.STATS, StatsParams(agent="dora"))
     assert figures.series == ()
     first = (await hive.approvals("dora"))[0]
-    params = api.ApprovalParams(id=first.id)
+    params = ApprovalParams(id=first.id)
     detail = await hive.operator.call(api.APPROVAL, params)
     assert detail.manifest_before_json is None
     old = (await hive.approvals("dora"))[-1]
     with pytest.raises(HiveError, match="was purged"):
         await hive.operator.call(
-            api.ROLLBACK, api.RollbackParams(agent="dora", approval=old.id)
+            api.ROLLBACK, RollbackParams(agent="dora", approval=old.id)
         )
     await gone(hive, "dora")
 
 
 async def test_purging_wants_the_name_again_and_something_kept(hive: Hive) -> None:
     await spawned(hive, "pat")
-    params = api.PurgeParams(agent="pat", confirm="pat")
+    params = PurgeParams(agent="pat", confirm="pat")
     with pytest.raises(HiveError, match="Nothing is kept of 'pat'"):
         await hive.operator.call(api.PURGE, params)
     await queued(hive, api.DESTROY, name("pat"))
     with pytest.raises(HiveError, match="Repeat the name 'pat'"):
-        await hive.operator.call(api.PURGE, api.PurgeParams(agent="pat", confirm="pit"))
+        await hive.operator.call(api.PURGE, PurgeParams(agent="pat", confirm="pit"))
     deep = hive.local.config.layout.agent_state("pat")
     here = os.open(deep, os.O_DIRECTORY)
     for _ in range(3000):  # deeper than a path can name, or a recursion go
@@ -343,7 +350,7 @@ async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> Non
     first = (await hive.approvals("rolf"))[-1]
     second = await hive.propose("rolf", DESCRIBED % "second")
     assert (await hive.approve(second)).error is None
-    params = api.RollbackParams(agent="rolf", approval=first.id)
+    params = RollbackParams(agent="rolf", approval=first.id)
     assert (await queued(hive, api.ROLLBACK, params)).error is None
     agent = await hive.agent("rolf")
     assert agent.manifest_sha256 == first.manifest_sha256
@@ -355,7 +362,7 @@ async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> Non
         (row.id, "is what rolf runs under now"),
         ((await hive.approvals("alice"))[0].id, "was never deployed for rolf"),
     ):
-        refused = api.RollbackParams(agent="rolf", approval=approval)
+        refused = RollbackParams(agent="rolf", approval=approval)
         with pytest.raises(HiveError, match=why):
             await hive.operator.call(api.ROLLBACK, refused)
     waiting = await hive.submit("rolf", _on_main(hive, "rolf", "third"))
@@ -380,7 +387,7 @@ async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
     await spawned(hive, "quin")
     proposal = await hive.propose("quin", DESCRIBED % "too late")
     manager = await hive.as_agent("manager")
-    approve = api.ApproveParams(
+    approve = ApproveParams(
         id=proposal.approval, commit=proposal.commit, manifest=proposal.manifest_sha256
     )
     references = await asyncio.gather(
@@ -403,7 +410,7 @@ async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
     assert "quin was destroyed" in row.reason
     agents = (await hive.operator.call(api.AGENTS, NoParams())).agents
     assert "quin" not in {agent.name for agent in agents}
-    await queued(hive, api.PURGE, api.PurgeParams(agent="quin", confirm="quin"))
+    await queued(hive, api.PURGE, PurgeParams(agent="quin", confirm="quin"))
 
 
 # --- commands ---------------------------------------------------------------------
@@ -459,7 +466,7 @@ async def test_with_a_broken_manager_the_operator_does_everything(hive: Hive) ->
     await spawned(hive, "olga")
     assert (await queued(hive, REBUILD, name("olga"))).error is None
     first, rebuilt = [row.id for row in reversed(await hive.approvals("olga"))]
-    params = api.RollbackParams(agent="olga", approval=first)
+    params = RollbackParams(agent="olga", approval=first)
     assert (await queued(hive, api.ROLLBACK, params)).error is None
     await queued(hive, api.DESTROY, name("olga"))
     proposal = await hive.operator.call(api.RESTORE, name("olga"))
@@ -487,7 +494,7 @@ async def test_what_never_ran_is_not_restored(hive: Hive) -> None:
     await queued(hive, api.DESTROY, name("nora"))
     with pytest.raises(HiveError, match="there is nothing to restore"):
         await hive.operator.call(api.RESTORE, name("nora"))
-    params = api.PurgeParams(agent="nora", confirm="nora")
+    params = PurgeParams(agent="nora", confirm="nora")
     assert (await queued(hive, api.PURGE, params)).error is None
 
 
@@ -497,7 +504,7 @@ async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:
     assert (await queued(hive, REBUILD, name("lena"))).error is None
     config = hive.local.config
     await hive.reconfigure(replace(config, limits=OperatorLimits(models=("opus",))))
-    params = api.RollbackParams(agent="lena", approval=first.id)
+    params = RollbackParams(agent="lena", approval=first.id)
     for method, asked in ((api.ROLLBACK, params), (REBUILD, name("lena"))):
         with pytest.raises(HiveError) as refused:
             await hive.operator.call(method, asked)  # type: ignore[arg-type]
@@ -506,5 +513,5 @@ async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:
     with pytest.raises(HiveError) as refused:
         await hive.operator.call(api.RESTORE, name("lena"))
     assert refused.value.code is ErrorCode.OPERATOR_LIMIT
-    purge = api.PurgeParams(agent="lena", confirm="lena")
+    purge = PurgeParams(agent="lena", confirm="lena")
     assert (await queued(hive, api.PURGE, purge)).error is None

@@ -22,7 +22,15 @@ import pytest_asyncio
 
 from checks.hive_kit import PATIENCE_S, Hive, open_operator, running_hive
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState, ApproveParams
+from pyglue.api.archive import (
+    CHUNK_MAX,
+    ExportParams,
+    ImportChunkParams,
+    TransferParams,
+)
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
     REBUILD,
     RESTART,
@@ -31,7 +39,7 @@ from pyglue.api.manager import (
     AgentParams,
     SpawnParams,
 )
-from pyglue.api.operator import ApprovalState, OperationKind, OperationState
+from pyglue.api.operations import OperationKind, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
@@ -39,6 +47,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host.deploy import Deploy
 from pyglue.host.drafts import Discarding, Drafting
 from pyglue.host.ending import Destroying, Purging
+from pyglue.host.imports import Importing
 from pyglue.host.operations import Machine
 from pyglue.host.rebuild import RebuildingAll
 from pyglue.host.running import Running
@@ -53,10 +62,9 @@ MENDING = {
     Deploy: ("revert", "fail"),
     Drafting: ("undo",),
     Destroying: ("fail",),
+    Importing: ("undo",),
 }
 """Steps that come only after a failure."""
-ELSEWHERE = {OperationKind.IMPORT}
-"""Kinds that are killed in a test of their own."""
 
 
 @dataclass
@@ -143,6 +151,10 @@ class Story:
     check: Callable[[Hive], Awaitable[None]]
     fail_at: str | None = None
     """A step that fails, so that the mending ones are taken."""
+    late: bool = False
+    """It fails when its work is done already."""
+    mended: bool = True
+    """Whether a step mends that; else hived lives through it."""
 
     def steps(self) -> list[str]:
         """Return the steps that are killed, in their order."""
@@ -150,7 +162,19 @@ class Story:
         ways = [step for step in self.machine.steps if step not in mending]
         if self.fail_at is None:
             return ways
-        return [*mending]
+        return [*mending] if self.mended else []
+
+    def plans(self) -> list[dict[str, str]]:
+        """Return how each hived dies; the last one may not."""
+        steps = self.steps()
+        after = [{"kind": self.kind.value, "step": s, "how": "after"} for s in steps]
+        if self.fail_at is None:
+            return [*after, {}]
+        how = "fail-late" if self.late else "fail"
+        failing = {"kind": self.kind.value, "step": self.fail_at, "how": how}
+        if not steps:
+            return [failing]
+        return [{**failing, "then": steps[0]}, *after[1:], {}]
 
 
 def _approve(name: str) -> Callable[[Hive], Awaitable[object]]:
@@ -158,9 +182,7 @@ def _approve(name: str) -> Callable[[Hive], Awaitable[object]]:
         (row,) = [r for r in await hive.approvals(name) if r.state == "pending"]
         return await hive.operator.call(
             api.APPROVE,
-            api.ApproveParams(
-                id=row.id, commit=row.commit, manifest=row.manifest_sha256
-            ),
+            ApproveParams(id=row.id, commit=row.commit, manifest=row.manifest_sha256),
         )
 
     return request
@@ -177,7 +199,7 @@ def _call(method: object, **params: object) -> Callable[[Hive], Awaitable[object
 
 async def _rollback(hive: Hive) -> object:
     first = (await hive.approvals("alice"))[-1]
-    params = api.RollbackParams(agent="alice", approval=first.id)
+    params = RollbackParams(agent="alice", approval=first.id)
     return await hive.operator.call(api.ROLLBACK, params)
 
 
@@ -224,16 +246,13 @@ def _names(hive: Hive) -> dict[str, list[str]]:
 async def _destroyed(hive: Hive) -> None:
     agents = (await hive.operator.call(api.AGENTS, NoParams())).agents
     assert "bob" not in {agent.name for agent in agents}
-    (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
-    assert (kept.name, kept.commit is None, len(kept.parts) >= 4) == (
-        "bob",
-        False,
-        True,
-    )
-    found = _names(hive)
-    assert "bob" in found["home"]
-    assert "bob.git" in found["applied"]
-    assert "bob" not in found["run"]
+    found = (await hive.operator.call(api.KEPT, NoParams())).kept
+    (kept,) = [one for one in found if one.name == "bob"]
+    assert (kept.commit is None, len(kept.parts) >= 4) == (False, True)
+    there = _names(hive)
+    assert "bob" in there["home"]
+    assert "bob.git" in there["applied"]
+    assert "bob" not in there["run"]
     told = [e.data for e in hive.events if e.kind == "notice" and e.agent == "bob"]
     keys = [data["key"] for data in told if data["what"] == "destroyed"]
     assert len(keys) == len(set(keys)) > 0
@@ -251,7 +270,8 @@ async def _not_restored(hive: Hive) -> None:
 
 
 async def _purged(hive: Hive) -> None:
-    assert (await hive.operator.call(api.KEPT, NoParams())).kept == ()
+    kept = (await hive.operator.call(api.KEPT, NoParams())).kept
+    assert "bob" not in {one.name for one in kept}
     await _no_trace(hive, "bob")
 
 
@@ -305,6 +325,74 @@ async def _all_rebuilt(hive: Hive) -> None:
     assert whole.note == "Rebuilt: alice, carol, manager. Left: none."
 
 
+def _imports(name: str) -> Callable[[Hive], Awaitable[object]]:
+    async def request(hive: Hive) -> object:
+        out = await hive.operator.call(api.EXPORT, ExportParams(agent="alice"))
+        params = TransferParams(transfer=out.transfer)
+        archive, ending = b"", False
+        while not ending:
+            chunk = await hive.operator.call(api.TRANSFER_READ, params)
+            archive, ending = archive + chunk.data, chunk.end
+        into = (await hive.operator.call(api.IMPORT_BEGIN, NoParams())).transfer
+        for begin in range(0, len(archive), CHUNK_MAX):
+            part = archive[begin : begin + CHUNK_MAX]
+            sent = ImportChunkParams(transfer=into, data=part)
+            await hive.operator.call(api.IMPORT_CHUNK, sent)
+        return await _call(api.IMPORT, transfer=into, name=name)(hive)
+
+    return request
+
+
+async def _imported(hive: Hive, name: str) -> None:
+    """It is kept as a destroyed agent is, whole, and nothing of the import is left."""
+    alice = await hive.agent("alice")
+    (kept,) = [
+        one
+        for one in (await hive.operator.call(api.KEPT, NoParams())).kept
+        if one.name == name
+    ]
+    assert kept.commit == alice.deployed_commit
+    layout = hive.local.config.layout
+    assert AppliedRepo(layout.applied(name)).main() == kept.commit
+    assert hive.git(name, "rev-parse", "HEAD") == kept.commit
+    assert layout.agent_state(name).is_dir()
+    assert layout.session(name).is_dir()
+    await _nothing_staged(hive)
+
+
+async def _is_imported(hive: Hive) -> None:
+    await _imported(hive, "fred")
+    (row,) = await hive.approvals("fred")
+    assert (row.kind, row.state) == ("restore", "pending")
+    newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
+    said = next(one.note for one in newest if one.agent == "fred")
+    assert said == f"Approval {row.id} waits for you"
+
+
+async def _is_not_proposed(hive: Hive) -> None:
+    await _imported(hive, "gina")
+    assert await hive.approvals("gina") == ()
+    gone = await hive.operator.call(
+        api.PURGE, PurgeParams(agent="gina", confirm="gina")
+    )
+    assert (await hive.operation(gone.operation)).error is None
+
+
+async def _not_imported(hive: Hive) -> None:
+    kept = (await hive.operator.call(api.KEPT, NoParams())).kept
+    assert "gina" not in {one.name for one in kept}
+    await _no_trace(hive, "gina")
+    await _nothing_staged(hive)
+
+
+async def _nothing_staged(hive: Hive) -> None:
+    layout = hive.local.config.layout
+    parents = (layout.agents, layout.applied_root, layout.state / "private")
+    assert [path for top in parents for path in top.glob(".import-*")] == []
+    found = await hive.operator.call(api.DOCTOR, NoParams())
+    assert [check for check in found.checks if check.repair is not None] == []
+
+
 async def _stopped(hive: Hive) -> None:
     assert (await hive.agent("carol")).state is AgentState.STOPPED
 
@@ -338,6 +426,40 @@ STORIES = {
         Deploy,
         _call(REBUILD, agent="alice"),
         _is_deployed("alice", runs=False),
+    ),
+    "import": Story(K.IMPORT, "fred", Importing, _imports("fred"), _is_imported),
+    "import-fails": Story(
+        K.IMPORT, "gina", Importing, _imports("gina"), _not_imported, "place"
+    ),
+    "import-fails-late": Story(
+        K.IMPORT,
+        "gina",
+        Importing,
+        _imports("gina"),
+        _not_imported,
+        "place",
+        late=True,
+    ),
+    "keep-fails": Story(
+        K.IMPORT, "gina", Importing, _imports("gina"), _not_imported, "keep"
+    ),
+    "keep-fails-late": Story(
+        K.IMPORT,
+        "gina",
+        Importing,
+        _imports("gina"),
+        _not_imported,
+        "keep",
+        late=True,
+    ),
+    "propose-fails": Story(
+        K.IMPORT,
+        "gina",
+        Importing,
+        _imports("gina"),
+        _is_not_proposed,
+        "propose",
+        mended=False,
     ),
     "destroy": Story(
         K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
@@ -391,14 +513,10 @@ async def test_what_a_proposal_left_when_hived_died_is_removed(deaths: Deaths) -
 @pytest.mark.parametrize("name", STORIES)
 async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     story, hive = STORIES[name], deaths.hive
-    steps = story.steps()
-    plans = [{"kind": story.kind.value, "step": step, "how": "after"} for step in steps]
-    if story.fail_at is not None:
-        failing = {"kind": story.kind.value, "step": story.fail_at, "how": "fail"}
-        plans = [{**failing, "then": steps[0]}, *plans[1:]]
+    plans = story.plans()
     await deaths.next_life(plans[0])
     asked = asyncio.create_task(story.request(hive))  # type: ignore[arg-type]
-    for plan in [*plans[1:], {}]:
+    for plan in plans[1:]:
         await deaths.death()
         await deaths.next_life(plan)
     await asyncio.wait([asked])
@@ -438,7 +556,7 @@ def _inside(hive: Hive) -> list[int]:
 async def test_every_step_of_every_kind_is_killed() -> None:
     told = {(story.kind, step) for story in STORIES.values() for step in story.steps()}
     machines = {story.kind: story.machine for story in STORIES.values()}
-    assert machines.keys() | ELSEWHERE == set(OperationKind)
+    assert machines.keys() == set(OperationKind)
     for kind, machine in machines.items():
         killed = {step for where, step in told if where is kind}
         ways = set(machine.steps) - set(MENDING.get(machine, ()))

@@ -16,9 +16,11 @@ import pytest_asyncio
 from checks.cli_kit import HIVE, Said, python
 from checks.hive_kit import Hive, running_hive
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.archive import RepairResult
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import NoParams
+from pyglue.api.doctor import Check
 from pyglue.api.manager import AgentParams, SpawnParams
 
 pytestmark = [
@@ -59,7 +61,7 @@ def sql(hive: Hive, statement: str, *values: object) -> None:
         database.execute(statement, values)
 
 
-async def broken(hive: Hive) -> list[api.Check]:
+async def broken(hive: Hive) -> list[Check]:
     """Return what doctor would mend."""
     found = await hive.operator.call(api.DOCTOR, NoParams())
     return [check for check in found.checks if check.repair is not None]
@@ -146,7 +148,7 @@ async def test_a_deploy_that_the_store_lost(hive: Hive) -> None:
     assert after.deployed_approval == number
     assert git(hive, "alice", "rev-parse", "main") == proposal.commit
     (newest, *_) = await hive.approvals("alice")
-    assert newest.state is api.ApprovalState.DEPLOYED
+    assert newest.state is ApprovalState.DEPLOYED
 
 
 async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
@@ -156,7 +158,7 @@ async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
     await mended(hive, f"Approval {number} of alice is building", "end as failed")
     (newest, *_) = await hive.approvals("alice")
     assert (newest.state, newest.reason) == (
-        api.ApprovalState.FAILED,
+        ApprovalState.FAILED,
         "Its operation ended without a word; propose it again.",
     )
 
@@ -198,7 +200,7 @@ async def test_a_port_without_an_agent(hive: Hive) -> None:
 async def test_what_waits_or_was_denied_is_left_alone(hive: Hive) -> None:
     proposal = await hive.operator.call(api.SPAWN, SpawnParams(name="waits"))
     assert await broken(hive) == []
-    params = api.DenyParams(id=proposal.approval, reason="no")
+    params = DenyParams(id=proposal.approval, reason="no")
     await hive.operator.call(api.DENY, params)
     assert await broken(hive) == []
 

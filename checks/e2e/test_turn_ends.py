@@ -27,14 +27,9 @@ from checks.harness_kit import (
     scripted_model,
     server,
 )
-from pyglue.api.agent import (
-    COMPACT_SESSION,
-    CONTROL,
-    ControlParams,
-    TurnEventKind,
-    TurnOutcome,
-)
+from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.harness import options as options_module
 from pyglue.harness.options import find_cli
 from pyglue.jsonrpc import sockets

@@ -18,18 +18,13 @@ from typing import Any, Final
 import pytest
 
 from checks.system_kit import REVISION, UID, SystemKit, environment
+from pyglue.api.approvals import ApprovalDetail, ApprovalState, ApproveParams, Effect
 from pyglue.api.common import PROTOCOL, HarnessReport, HelloParams, NoParams
+from pyglue.api.events import Event
 from pyglue.api.journal import JournalUnit
+from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult, SubmitBeginParams
-from pyglue.api.operator import (
-    ApprovalDetail,
-    ApprovalState,
-    ApproveParams,
-    Effect,
-    Event,
-    Operation,
-    PurgeParams,
-)
+from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig, Ids, NixosConfig, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo

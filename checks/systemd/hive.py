@@ -26,8 +26,9 @@ from checks.systemd.machine import CHECKOUT, TOOLS, Machine
 from checks.systemd.submit import Answer
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.api.events import Event
 from pyglue.api.manager import ProposalResult
-from pyglue.api.operator import Event, Operation, OperationState
+from pyglue.api.operations import Operation, OperationState
 from pyglue.config import DeclaredAgent, HiveConfig, Ids, dump
 from pyglue.host.backends.nixos_container import container_of, unit_of
 

@@ -7,8 +7,9 @@ import pytest
 
 from checks.hive_kit import script
 from checks.systemd.hive import STATE, SystemHive
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
-from pyglue.api.operator import ApprovalState, OperationState
+from pyglue.api.operations import OperationState
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import ports
 

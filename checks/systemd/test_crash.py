@@ -14,6 +14,7 @@ from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState
 from pyglue.api.manager import START, STOP, AgentParams
+from pyglue.api.messages import MessagesParams
 from pyglue.host.backends.nixos_files import unit_of
 
 pytestmark = [
@@ -32,7 +33,7 @@ def said(text: str, **step: object) -> str:
 
 async def told(hive: SystemHive) -> list[str]:
     """Return what the hive told the manager of ends and starts, oldest first."""
-    flow = await hive.operator.call(api.MESSAGES, api.MessagesParams(limit=200))
+    flow = await hive.operator.call(api.MESSAGES, MessagesParams(limit=200))
     return [
         message.body
         for message in sorted(flow.messages, key=lambda message: message.id)

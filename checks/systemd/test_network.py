@@ -11,7 +11,7 @@ import pytest
 from checks.nix.host import record
 from checks.systemd.hive import SystemHive
 from checks.systemd.machine import Machine
-from pyglue.api.operator import OperationState
+from pyglue.api.operations import OperationState
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

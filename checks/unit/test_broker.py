@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 
 from checks.host_kit import Kit, open_kit, settled
-from pyglue.api.agent import (
+from pyglue.api.messages import (
     BODY_LIMIT,
-    AnswerParams,
-    AskParams,
     MessageKind,
     Priority,
     RecvParams,
     SendParams,
-    TurnEndParams,
-    TurnOutcome,
 )
+from pyglue.api.questions import AnswerParams, AskParams
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder

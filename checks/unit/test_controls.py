@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from checks.host_kit import Kit, open_kit, settled
-from pyglue.api.agent import AnswerParams, RecvParams
 from pyglue.api.control import PauseParams, SetModelParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.questions import AnswerParams
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError

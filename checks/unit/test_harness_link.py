@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from checks.harness_kit import FakeHive
-from pyglue.api.agent import RECV, SEND, WHOAMI, RecvParams, SendParams, TurnEventKind
+from pyglue.api.agent import RECV, SEND, WHOAMI
 from pyglue.api.common import AgentState, HarnessReport, NoParams
+from pyglue.api.messages import RecvParams, SendParams
+from pyglue.api.turns import TurnEventKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness import link as module
 from pyglue.harness.link import Link

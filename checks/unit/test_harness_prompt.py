@@ -18,13 +18,8 @@ from claude_agent_sdk import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyglue.api.agent import (
-    Message,
-    MessageKind,
-    Priority,
-    TurnEventKind,
-    TurnEventParams,
-)
+from pyglue.api.messages import Message, MessageKind, Priority
+from pyglue.api.turns import TurnEventKind, TurnEventParams
 from pyglue.harness.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.prompt import render
 from pyglue.jsonrpc import AGENT_LINE_LIMIT

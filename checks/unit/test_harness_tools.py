@@ -22,6 +22,8 @@ from pyglue import jsonrpc
 from pyglue.api import agent as agent_api
 from pyglue.api import manager as manager_api
 from pyglue.api.common import PROTOCOL, HelloParams, Role
+from pyglue.api.messages import RecvParams, SendParams
+from pyglue.api.questions import AnswerParams, AskParams, CancelQuestionParams
 from pyglue.cli.mcp import tools_of
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
@@ -31,12 +33,12 @@ from pyglue.tools.submit import ApplyCommit, SpawnCommit
 AGENTS = Path("/agents")
 
 SHAPES: dict[str, type[msgspec.Struct]] = {
-    "send": agent_api.SendParams,
-    "recv": agent_api.RecvParams,
+    "send": SendParams,
+    "recv": RecvParams,
     "whoami": agent_api.WHOAMI.params,
-    "ask": agent_api.AskParams,
-    "answer": agent_api.AnswerParams,
-    "cancel_question": agent_api.CancelQuestionParams,
+    "ask": AskParams,
+    "answer": AnswerParams,
+    "cancel_question": CancelQuestionParams,
     "remind": agent_api.RemindParams,
     "cancel_reminder": agent_api.CancelReminderParams,
     "open_threads": agent_api.OPEN_THREADS.params,

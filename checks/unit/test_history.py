@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from checks.host_kit import Kit, open_kit
-from pyglue.api.agent import TurnEventKind, TurnEventParams
 from pyglue.api.telemetry import HistoryParams
+from pyglue.api.turns import TurnEventKind, TurnEventParams
 from pyglue.config import Retention
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import history as rules

@@ -15,6 +15,7 @@ import pytest
 from checks.host_kit import Kit, open_kit
 from pyglue.api import operator as api
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
+from pyglue.api.events import Event
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams, JournalUnit
 from pyglue.api.manager import AgentLogsParams
 from pyglue.errors import ErrorCode, HiveError
@@ -586,7 +587,7 @@ async def test_a_container_that_comes_back_is_followed_anew(
     for state in ("thinking", "starting", "idle"):
         data = {"state": state}
         socket.journal.heard(
-            api.Event(seq=1, at=0.0, kind="agent.state", agent="alice", data=data)
+            Event(seq=1, at=0.0, kind="agent.state", agent="alice", data=data)
         )
         room.put(state)
     again = await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY)

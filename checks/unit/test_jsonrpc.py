@@ -11,6 +11,8 @@ import pytest
 
 from pyglue.api import agent, operator
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, NoParams, Role
+from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
+from pyglue.api.messages import RecvParams, RecvResult, SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import (
     MAX_OUTSTANDING,
@@ -44,14 +46,14 @@ class Service:
         handlers.on(agent.WHOAMI, self._broken)
         return HelloResult(protocol=PROTOCOL, role=Role.AGENT, server="t"), handlers
 
-    async def _send(self, params: agent.SendParams) -> agent.SendResult:
+    async def _send(self, params: SendParams) -> SendResult:
         if params.to == "nobody":
             raise HiveError(
                 ErrorCode.NOT_FOUND, "There is no such agent.", details={"known": ["a"]}
             )
-        return agent.SendResult(id=len(params.body), hop=0)
+        return SendResult(id=len(params.body), hop=0)
 
-    async def _recv(self, params: agent.RecvParams) -> agent.RecvResult:
+    async def _recv(self, params: RecvParams) -> RecvResult:
         self.parked += 1
         if self.parked == MAX_OUTSTANDING:
             self.full.set()
@@ -60,7 +62,7 @@ class Service:
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-        return agent.RecvResult(messages=())
+        return RecvResult(messages=())
 
     async def _broken(self, params: NoParams) -> agent.WhoamiResult:
         raise RuntimeError("a secret of the host")
@@ -80,8 +82,8 @@ async def server(tmp_path: Path, service: Service) -> AsyncIterator[Server]:
 
 async def test_call_answers_with_types(server: Server) -> None:
     connection = await connect(server.path, hello=HELLO)
-    result = await connection.call(agent.SEND, agent.SendParams(to="a", body="héllo"))
-    assert result == agent.SendResult(id=5, hop=0)
+    result = await connection.call(agent.SEND, SendParams(to="a", body="héllo"))
+    assert result == SendResult(id=5, hop=0)
     assert isinstance(connection.hello, HelloResult)
     assert connection.hello.role is Role.AGENT
     connection.close()
@@ -90,7 +92,7 @@ async def test_call_answers_with_types(server: Server) -> None:
 async def test_refusal_keeps_code_sentence_and_details(server: Server) -> None:
     connection = await connect(server.path, hello=HELLO)
     with pytest.raises(HiveError) as caught:
-        await connection.call(agent.SEND, agent.SendParams(to="nobody", body="x"))
+        await connection.call(agent.SEND, SendParams(to="nobody", body="x"))
     assert caught.value.code is ErrorCode.NOT_FOUND
     assert caught.value.message == "There is no such agent."
     assert caught.value.details == {"known": ["a"]}
@@ -173,14 +175,12 @@ async def test_too_many_outstanding_are_refused(
 ) -> None:
     connection = await connect(server.path, hello=HELLO)
     waiting = [
-        asyncio.create_task(
-            connection.call(agent.RECV, agent.RecvParams(wait_seconds=100))
-        )
+        asyncio.create_task(connection.call(agent.RECV, RecvParams(wait_seconds=100)))
         for _ in range(MAX_OUTSTANDING)
     ]
     await service.full.wait()
     with pytest.raises(HiveError) as caught:
-        await connection.call(agent.SEND, agent.SendParams(to="a", body="x"))
+        await connection.call(agent.SEND, SendParams(to="a", body="x"))
     assert caught.value.code is ErrorCode.TOO_MANY
     service.go.set()
     await asyncio.gather(*waiting)
@@ -192,9 +192,7 @@ async def test_giving_up_cancels_on_the_other_side(
 ) -> None:
     connection = await connect(server.path, hello=HELLO)
     with pytest.raises(HiveError) as caught:
-        await connection.call(
-            agent.RECV, agent.RecvParams(wait_seconds=100), timeout=0.01
-        )
+        await connection.call(agent.RECV, RecvParams(wait_seconds=100), timeout=0.01)
     assert caught.value.code is ErrorCode.TIMEOUT
     async with asyncio.timeout(10):
         await service.cancelled.wait()
@@ -206,9 +204,9 @@ async def test_a_lost_connection_fails_what_waits(
 ) -> None:
     connection = await connect(server.path, hello=HELLO)
     call = asyncio.create_task(
-        connection.call(agent.RECV, agent.RecvParams(wait_seconds=100))
+        connection.call(agent.RECV, RecvParams(wait_seconds=100))
     )
-    await connection.call(agent.SEND, agent.SendParams(to="a", body="x"))
+    await connection.call(agent.SEND, SendParams(to="a", body="x"))
     server.close()
     with pytest.raises(HiveError) as caught:
         await call
@@ -227,7 +225,7 @@ async def test_paths_longer_than_a_socket_name_work(tmp_path: Path) -> None:
     room.mkdir(parents=True)
     running = await serve(room / "s.sock", Service().session)
     connection = await connect(room / "s.sock", hello=HELLO)
-    params = agent.SendParams(to="a", body="x")
+    params = SendParams(to="a", body="x")
     assert (await connection.call(agent.SEND, params)).id == 1
     connection.close()
     running.close()
@@ -248,12 +246,12 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
         connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
         async def subscribe(
-            params: operator.SubscribeParams,
-        ) -> operator.SubscribeResult:
-            event = operator.Event(seq=1, at=0.0, kind="a.b", agent=None, data={})
+            params: SubscribeParams,
+        ) -> SubscribeResult:
+            event = Event(seq=1, at=0.0, kind="a.b", agent=None, data={})
             connection.notify(operator.EVENT, event)
-            connection.notify(operator.GAP, operator.GapParams(seq=2, reason="slow"))
-            return operator.SubscribeResult(seq=2)
+            connection.notify(operator.GAP, GapParams(seq=2, reason="slow"))
+            return SubscribeResult(seq=2)
 
         handlers = Handlers()
         handlers.on(operator.SUBSCRIBE, subscribe)
@@ -267,7 +265,7 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
     def use() -> list[object]:
         client = SyncClient(running.path, client="t", session="token")
         assert client.hello.server == "token"
-        client.call(operator.SUBSCRIBE, operator.SubscribeParams())
+        client.call(operator.SUBSCRIBE, SubscribeParams())
         notes = client.notes()
         seen: list[object] = [next(notes), next(notes)]
         threading.Timer(0, client.close).start()
@@ -275,5 +273,5 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
         return seen
 
     seen = await asyncio.to_thread(use)
-    assert [type(note) for note in seen] == [operator.Event, operator.GapParams]
+    assert [type(note) for note in seen] == [Event, GapParams]
     running.close()

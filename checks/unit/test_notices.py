@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest_asyncio
 
 from checks.host_kit import Kit, open_kit, settled
-from pyglue.api.agent import RecvParams
 from pyglue.api.common import AgentState
+from pyglue.api.messages import RecvParams
 from pyglue.config import MessageLimits
 from pyglue.host.audit import Audit
 from pyglue.host.notices import EVENT, SERVER_EVENT, NoticeKind, Notices

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyglue.api.operator import Effect, PolicyChange
+from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.policy import check_operator_limits, diff_policy

@@ -9,19 +9,15 @@ from typing import Any
 import pytest
 
 from checks.host_kit import Kit, open_kit
-from pyglue.api.agent import (
+from pyglue.api.agent import CancelReminderParams, RemindParams
+from pyglue.api.messages import MessageKind, RecvParams, SendParams
+from pyglue.api.questions import (
     AnswerParams,
     AskParams,
     CancelQuestionParams,
-    CancelReminderParams,
-    MessageKind,
-    RecvParams,
-    RemindParams,
-    SendParams,
-    TurnEndParams,
-    TurnOutcome,
+    DismissParams,
 )
-from pyglue.api.operator import DismissParams
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pyglue.api.common import PROTOCOL, HelloParams
-from pyglue.api.operator import LoginParams, LogoutParams
+from pyglue.api.logins import LoginParams, LogoutParams
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit

@@ -8,15 +8,11 @@ from typing import Any
 
 import pytest
 
-from pyglue.api.agent import MessageKind
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.common import Role
-from pyglue.api.operator import (
-    ApprovalKind,
-    ApprovalState,
-    Event,
-    OperationKind,
-    OperationState,
-)
+from pyglue.api.events import Event
+from pyglue.api.messages import MessageKind
+from pyglue.api.operations import OperationKind, OperationState
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import agents, approvals, events, messages, operations, usage

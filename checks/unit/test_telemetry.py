@@ -9,15 +9,10 @@ from pathlib import Path
 import pytest
 
 from checks.host_kit import Kit, open_kit
-from pyglue.api.agent import (
-    SendParams,
-    TurnEndParams,
-    TurnEventKind,
-    TurnEventParams,
-    TurnOutcome,
-)
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
+from pyglue.api.messages import SendParams
 from pyglue.api.telemetry import HEADLINES, HIVE, Fold, StatsParams, fold_of
+from pyglue.api.turns import TurnEndParams, TurnEventKind, TurnEventParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder
 from pyglue.host.registry import Agent

@@ -14,7 +14,7 @@ from checks.fake_hive import FakeHive
 from checks.web_kit import Operator, make_app
 from pyglue.api.common import AgentState
 from pyglue.api.control import ModelStatus
-from pyglue.api.operator import PurgeParams
+from pyglue.api.lifecycle import PurgeParams
 from pyglue.web.roster import Roster
 
 

@@ -14,9 +14,24 @@ from checks import web_data as data
 from checks.fake_hive import FakeHive
 from checks.hostile import NASTY, poisoned
 from checks.web_kit import Operator, make_app
-from pyglue.api import operator as api
-from pyglue.api.agent import AnswerParams, Priority
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalsResult,
+    ApproveParams,
+    DiffBase,
+    DiffSet,
+)
 from pyglue.api.diff import DiffLine, FileDiff, Hunk, LineKind
+from pyglue.api.messages import (
+    InboxResult,
+    MessagesResult,
+    OperatorSendParams,
+    Priority,
+    SentResult,
+)
+from pyglue.api.operations import Operation, OperationsResult
+from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.questions import AnswerParams, QuestionsResult
 from pyglue.errors import ErrorCode, HiveError
 
 
@@ -177,7 +192,7 @@ def test_what_is_not_shown_is_said_and_has_to_be_confirmed(operator: Operator) -
 
 
 def replace_diff(hive: FakeHive, file: FileDiff) -> None:
-    one = api.DiffSet(base=api.DiffBase.RUNNING, commit=None, files=(file,))
+    one = DiffSet(base=DiffBase.RUNNING, commit=None, files=(file,))
     hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], diffs=(one,))
 
 
@@ -203,7 +218,7 @@ def test_approving_names_what_was_seen(operator: Operator) -> None:
     answer = decide(operator)
     assert (answer.status_code, answer.location) == (303, "/approvals/7")
     assert operator.hive.called("approve") == [
-        api.ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
+        ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
     ]
     html = operator.get("/approvals/7").text
     assert "It is being deployed as operation 12." in html
@@ -322,7 +337,7 @@ def test_sending(operator: Operator) -> None:
     answer = operator.post("/send", form)
     assert (answer.status_code, answer.location) == (303, "/agents/alice")
     (params,) = operator.hive.called("send")
-    assert params == api.OperatorSendParams(
+    assert params == OperatorSendParams(
         to="alice", body="one\ntwo \u00e9", reply_to=30, priority=Priority.HIGH
     )
 
@@ -504,17 +519,17 @@ def test_what_is_not_there(operator: Operator, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/api/status", api.HiveStatus),
-        ("/api/agents", api.AgentsView),
-        ("/api/agents/alice", api.AgentDetail),
-        ("/api/approvals", api.ApprovalsResult),
-        ("/api/approvals?state=pending&agent=alice&limit=5", api.ApprovalsResult),
-        ("/api/approvals/7", api.ApprovalDetail),
-        ("/api/questions", api.QuestionsResult),
-        ("/api/inbox", api.InboxResult),
-        ("/api/messages?before=30&limit=2", api.MessagesResult),
-        ("/api/operations", api.OperationsResult),
-        ("/api/operations/11", api.Operation),
+        ("/api/status", HiveStatus),
+        ("/api/agents", AgentsView),
+        ("/api/agents/alice", AgentDetail),
+        ("/api/approvals", ApprovalsResult),
+        ("/api/approvals?state=pending&agent=alice&limit=5", ApprovalsResult),
+        ("/api/approvals/7", ApprovalDetail),
+        ("/api/questions", QuestionsResult),
+        ("/api/inbox", InboxResult),
+        ("/api/messages?before=30&limit=2", MessagesResult),
+        ("/api/operations", OperationsResult),
+        ("/api/operations/11", Operation),
     ],
 )
 def test_the_api_answers_with_the_rpc_s_types(
@@ -561,8 +576,8 @@ def test_a_filter_that_is_none_is_refused(
 
 
 def test_a_broadcast_says_whom_it_missed(hive: FakeHive, operator: Operator) -> None:
-    async def sent(_params: Any) -> api.SentResult:
-        return api.SentResult(id=9, missed=("bob",))
+    async def sent(_params: Any) -> SentResult:
+        return SentResult(id=9, missed=("bob",))
 
     hive.overrides["send"] = sent
     operator.post("/send", {"to": "all", "body": "Stop."})

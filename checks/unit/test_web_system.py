@@ -10,7 +10,7 @@ from checks import fake_hive
 from checks.fake_hive import FakeHive
 from checks.unit.test_cli_system import PACKAGES
 from checks.web_kit import Operator, make_app
-from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalDetail
 from pyglue.api.system import ClosureChange, ClosureDiff, PackageChange, SystemDetail
 
 
@@ -92,7 +92,7 @@ def test_an_approval_without_a_system_has_no_such_part(operator: Operator) -> No
     page = operator.get("/approvals/7")
     assert 'data-testid="system"' not in page.text
     assert operator.get("/fragments/approval/7/system").status_code == 404
-    assert api.ApprovalDetail.__struct_defaults__  # ``system`` may be left out
+    assert ApprovalDetail.__struct_defaults__  # ``system`` may be left out
 
 
 def test_an_agent_of_an_older_hive_is_marked(operator: Operator) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from pyglue.api.common import AgentName, Id, Params, Result, ShortText
+from pyglue.api.events import Event
+from pyglue.api.overview import AgentView, HiveStatus
 
 HIVE: Final = "hive"
 """Whose figures the hive's own are; no agent may have this name."""
@@ -150,3 +152,35 @@ class AgentPortsResult(Result, frozen=True):
 
     version: int
     ports: tuple[AgentPort, ...]
+
+
+class HistoryPage(Result, frozen=True):
+    """Events of one agent's turns, oldest first.
+
+    Subscribe after ``seq`` to see what follows, each event once. ``more`` are there in
+    the direction that was asked for; ``is_cut`` says that some after ``after`` are not
+    kept any more.
+    """
+
+    events: tuple[Event, ...]
+    seq: int
+    more: bool
+    is_cut: bool
+
+
+class Total(Result, frozen=True):
+    """One figure since the beginning, and its newest value."""
+
+    agent: str
+    key: str
+    count: int
+    total: float
+    last: float
+
+
+class MetricsResult(Result, frozen=True):
+    """All that ``/metrics`` shows."""
+
+    status: HiveStatus
+    agents: tuple[AgentView, ...]
+    totals: tuple[Total, ...]

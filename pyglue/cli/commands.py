@@ -11,9 +11,16 @@ from typing import Final
 import msgspec
 
 from pyglue.api import operator as api
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalsParams,
+    ApproveParams,
+    DenyParams,
+)
 from pyglue.api.common import NoParams
+from pyglue.api.doctor import CheckState
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.operator import CheckState
+from pyglue.api.messages import InboxParams, OperatorSendParams
 from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli import archive, control, life
 from pyglue.cli.answer import Answer
@@ -150,7 +157,7 @@ def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 
 
 def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
-    result = client.call(api.APPROVALS, api.ApprovalsParams())
+    result = client.call(api.APPROVALS, ApprovalsParams())
     rows: list[Sequence[str]] = [
         ("ID", "AGENT", "KIND", "STATE", "COMMIT", "WIDENS", "")
     ]
@@ -170,12 +177,12 @@ def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 
 
 def _approval(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    result = client.call(api.APPROVAL, api.ApprovalParams(id=arguments.id))
+    result = client.call(api.APPROVAL, ApprovalParams(id=arguments.id))
     return Answer(result, approval_text(result))
 
 
 def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    params = api.ApproveParams(
+    params = ApproveParams(
         id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
     )
     number = client.call(api.APPROVE, params).operation
@@ -183,19 +190,19 @@ def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 def _deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    params = api.DenyParams(id=arguments.id, reason=arguments.reason)
+    params = DenyParams(id=arguments.id, reason=arguments.reason)
     result = client.call(api.DENY, params)
     return Answer(result, f"Approval {arguments.id} is denied.")
 
 
 def _send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    params = api.OperatorSendParams(to=arguments.to, body=arguments.body)
+    params = OperatorSendParams(to=arguments.to, body=arguments.body)
     result = client.call(api.OPERATOR_SEND, params)
     return Answer(result, f"Message {result.id} is sent to {arguments.to}.")
 
 
 def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
-    result = client.call(api.INBOX, api.InboxParams())
+    result = client.call(api.INBOX, InboxParams())
     blocks = []
     for entry in reversed(result.messages):
         message = entry.message

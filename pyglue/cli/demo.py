@@ -18,8 +18,16 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.agent import Message
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalState,
+    ApproveParams,
+)
 from pyglue.api.manager import AgentParams
+from pyglue.api.messages import InboxParams, Message, OperatorSendParams
+from pyglue.api.operations import OperationParams, OperationState
 from pyglue.api.operator import (
     AGENT,
     APPROVAL,
@@ -28,15 +36,6 @@ from pyglue.api.operator import (
     INBOX,
     OPERATION,
     OPERATOR_SEND,
-    ApprovalDetail,
-    ApprovalParams,
-    ApprovalsParams,
-    ApprovalState,
-    ApproveParams,
-    InboxParams,
-    OperationParams,
-    OperationState,
-    OperatorSendParams,
 )
 from pyglue.cli import follow
 from pyglue.cli.launcher import LocalHive, LocalOptions

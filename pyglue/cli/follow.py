@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.operator import AGENTS, STATUS, SUBSCRIBE, SubscribeParams
+from pyglue.api.events import SubscribeParams
+from pyglue.api.operator import AGENTS, STATUS, SUBSCRIBE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
 from pyglue.cli.answer import Answer
 from pyglue.cli.show import table
@@ -103,13 +104,13 @@ def purge(client: SyncClient, arguments: argparse.Namespace) -> Answer:
             parts = [f"  {_size(p.bytes):>9}  {p.what}: {p.path}" for p in one.parts]
             gone = f"For good, with {one.mail} messages that wait:\n" + "\n".join(parts)
             _certain(name, gone, yes=arguments.yes)
-    params = api.PurgeParams(agent=name, confirm=name)
+    params = PurgeParams(agent=name, confirm=name)
     return ended(client, client.call(api.PURGE, params).operation)
 
 
 def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Deploy again what an earlier approval deployed."""
-    params = api.RollbackParams(agent=arguments.agent, approval=arguments.approval)
+    params = RollbackParams(agent=arguments.agent, approval=arguments.approval)
     return ended(client, client.call(api.ROLLBACK, params).operation)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from mcp.server.stdio import stdio_server
 
 from pyglue import jsonrpc, paths
-from pyglue.api.agent import ACK, AckParams, RecvParams
+from pyglue.api.agent import ACK
 from pyglue.api.common import (
     PROTOCOL,
     HelloParams,
@@ -26,6 +26,7 @@ from pyglue.api.common import (
     Result,
     Role,
 )
+from pyglue.api.messages import AckParams, RecvParams
 from pyglue.cli.progress import EVERY_S, add_progress
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection

@@ -9,14 +9,8 @@ import time
 from pathlib import Path
 
 from pyglue.api.common import NoParams
-from pyglue.api.operator import (
-    LOGIN_CODE,
-    MESSAGES,
-    OPERATOR_SEND,
-    STATUS,
-    MessagesParams,
-    OperatorSendParams,
-)
+from pyglue.api.messages import MessagesParams, OperatorSendParams
+from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli import follow
 from pyglue.cli.launcher import LocalHive, LocalOptions, seconds_since
 from pyglue.demo import story

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.api.diff import FileDiff
-from pyglue.api.operator import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.cli.show_system import system_lines
 from pyglue.display import visible
 

@@ -4,7 +4,7 @@ import sys
 from typing import Final
 
 from pyglue.api import operator as api
-from pyglue.api.operator import OperationState
+from pyglue.api.operations import OperationParams, OperationState
 from pyglue.cli.answer import Answer
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -18,7 +18,7 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
     if wait and sys.stderr.isatty():
         sys.stderr.write(f"Operation {number} runs …\n")
     seconds = WAIT_S if wait else 0.0
-    params = api.OperationParams(id=number, wait_seconds=seconds)
+    params = OperationParams(id=number, wait_seconds=seconds)
     result = client.call(api.OPERATION, params)
     text = f"Operation {number} ({result.kind.value} {result.agent}): "
     text += f"{result.state.value}"

@@ -22,7 +22,7 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from pyglue.api.agent import TurnEventKind
+from pyglue.api.turns import TurnEventKind
 from pyglue.display import visible
 from pyglue.tools.mcp import HIVE
 

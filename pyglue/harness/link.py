@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pyglue import jsonrpc
-from pyglue.api.agent import (
-    RECV,
-    STATE,
-    TURN_EVENT,
-    StateParams,
-    TurnEventKind,
-    TurnEventParams,
-)
+from pyglue.api.agent import RECV, STATE, TURN_EVENT
 from pyglue.api.common import (
     PROTOCOL,
     AgentState,
@@ -30,6 +23,7 @@ from pyglue.api.common import (
     Params,
     Result,
 )
+from pyglue.api.turns import StateParams, TurnEventKind, TurnEventParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers
 

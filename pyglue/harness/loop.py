@@ -13,21 +13,16 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from pyglue.api.agent import (
-    RECV,
-    TURN_END,
-    TURN_START,
-    WHOAMI,
-    CancelTurnParams,
-    Message,
-    RecvParams,
+from pyglue.api.agent import RECV, TURN_END, TURN_START, WHOAMI, CancelTurnParams
+from pyglue.api.common import AgentState, Done, NoParams
+from pyglue.api.messages import Message, RecvParams
+from pyglue.api.turns import (
     TurnEndParams,
     TurnEndResult,
     TurnEventKind,
     TurnOutcome,
     TurnStartParams,
 )
-from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.events import sentence
 from pyglue.harness.link import Link

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import paths
-from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL, TurnEventKind
+from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL
 from pyglue.api.common import HarnessReport
+from pyglue.api.turns import TurnEventKind
 from pyglue.errors import HiveError
 from pyglue.harness.events import clip, sentence
 from pyglue.harness.forward import Forwarder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import paths
-from pyglue.api.agent import TurnEventKind, TurnOutcome
+from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.harness.events import Tally
 from pyglue.harness.options import CliOptions, replace_file
 from pyglue.harness.turn import Cancellation, run_turn

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
-from pyglue.api.agent import Message
+from pyglue.api.messages import Message
 
 _FORGED: Final = re.compile(
     r"[\[({\u27e6\u3008-\u301b]\s*(?:message\b|\w+[\s#]*[0-9])|<\s*/?\s*system", re.I

@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.agent import TurnEventKind, TurnOutcome
 from pyglue.api.common import AgentState
+from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.harness.events import Emit, Tally
 from pyglue.harness.options import CliOptions, replace_file
 from pyglue.harness.trouble import Verdict

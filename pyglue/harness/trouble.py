@@ -10,8 +10,8 @@ from typing import Final
 
 from claude_agent_sdk import ResultMessage
 
-from pyglue.api.agent import TurnOutcome
 from pyglue.api.common import AgentState
+from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode
 
 STATE_AFTER: Final = {

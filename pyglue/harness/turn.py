@@ -17,7 +17,7 @@ from claude_agent_sdk import (
     ClaudeSDKError,
 )
 
-from pyglue.api.agent import TurnOutcome
+from pyglue.api.turns import TurnOutcome
 from pyglue.harness.events import Tally, count, sentence, tokens_read
 from pyglue.harness.trouble import Verdict, judge
 

@@ -17,20 +17,34 @@ from pyglue.api.agent import (
     TURN_EVENT,
     TURN_START,
     WHOAMI,
+    CancelReminderParams,
+    OpenThreadsResult,
+    RemindParams,
+    RemindResult,
+    WhoamiResult,
+)
+from pyglue.api.common import Done, NoParams
+from pyglue.api.messages import (
     AckParams,
     AckResult,
+    RecvParams,
+    RecvResult,
+    SendParams,
+    SendResult,
+)
+from pyglue.api.questions import (
     AnswerParams,
     AskParams,
     AskResult,
     CancelQuestionParams,
-    CancelReminderParams,
-    OpenThreadsResult,
-    RecvParams,
-    RecvResult,
-    RemindParams,
-    RemindResult,
-    SendParams,
-    SendResult,
+)
+from pyglue.api.terminal import (
+    TERMINAL_EXIT,
+    TERMINAL_OUTPUT,
+    TerminalExitParams,
+    TerminalOutputParams,
+)
+from pyglue.api.turns import (
     StateParams,
     TurnEndParams,
     TurnEndResult,
@@ -39,14 +53,6 @@ from pyglue.api.agent import (
     TurnOutcome,
     TurnStartParams,
     TurnStartResult,
-    WhoamiResult,
-)
-from pyglue.api.common import Done, NoParams
-from pyglue.api.terminal import (
-    TERMINAL_EXIT,
-    TERMINAL_OUTPUT,
-    TerminalExitParams,
-    TerminalOutputParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker, Holder

@@ -12,17 +12,17 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.manager import WithdrawParams
-from pyglue.api.operator import (
+from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalState,
     ApproveParams,
     DenyParams,
     DiffBase,
     DiffSet,
-    Event,
-    Operation,
 )
+from pyglue.api.events import Event
+from pyglue.api.manager import WithdrawParams
+from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.diff import diff

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pyglue.api.operator import ApprovalState
+from pyglue.api.approvals import ApprovalState
 from pyglue.archive import Entry, Kind, LeftOut, Writer, walk
 from pyglue.errors import HiveError
 from pyglue.git.history import packed_refs

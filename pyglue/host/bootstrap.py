@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
-from pyglue.api.operator import OperationKind
+from pyglue.api.operations import OperationKind
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agent_api import AgentApi
@@ -162,7 +162,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         notices=notices,
         config=config,
     )
-    questions = Questions(store, registry, broker)
+    questions = Questions(store, registry, broker, audit)
     reminders = Reminders(store, registry, broker)
     controls = Controls(
         store=store,
@@ -181,7 +181,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         audit=audit,
         config=config,
     )
-    operations = Operations(store)
+    operations = Operations(store, audit)
     systems = await asyncio.to_thread(Systems.of, config, store)
     rendering = Rendering(
         store=store,

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from pyglue.api.agent import (
+from pyglue.api.common import Role
+from pyglue.api.messages import (
     BODY_LIMIT,
     Message,
     MessageKind,
@@ -23,10 +24,8 @@ from pyglue.api.agent import (
     RecvResult,
     SendParams,
     SendResult,
-    TurnEndParams,
-    TurnOutcome,
 )
-from pyglue.api.common import Role
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.registry import Agent, Registry

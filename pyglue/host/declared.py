@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.operator import ApproveParams
+from pyglue.api.approvals import ApproveParams
 from pyglue.config import DeclaredAgent, HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals

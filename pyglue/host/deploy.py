@@ -12,7 +12,8 @@ import asyncio
 import logging
 from typing import ClassVar, Final
 
-from pyglue.api.operator import ApprovalKind, ApprovalState, Operation
+from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo

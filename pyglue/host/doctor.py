@@ -2,7 +2,7 @@
 
 import shutil
 
-from pyglue.api.operator import Check, CheckState, DoctorResult
+from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.registry import Registry

@@ -13,8 +13,9 @@ from typing import ClassVar, Final
 
 from pyglue import names
 from pyglue.api.common import NoParams, OperationRef
+from pyglue.api.lifecycle import DraftsResult, DraftView
 from pyglue.api.manager import AgentParams, DraftResult
-from pyglue.api.operator import DraftsResult, DraftView, Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.audit import Audit
@@ -90,7 +91,7 @@ class Drafts:
 
         operation = await self._store.write(take)
         self._registry.absent(name, _ABSENT.format(name=name))
-        self._operations.enqueue(operation)
+        self._operations.requested(operation)
         ended = await self._operations.get(operation.id, math.inf)
         main = await asyncio.to_thread(self._main, name)
         if ended.error is not None or main is None:

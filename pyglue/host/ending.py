@@ -11,14 +11,10 @@ from typing import ClassVar, Final
 
 from pyglue import names
 from pyglue.api.common import OperationRef
+from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.operator import (
-    Operation,
-    OperationKind,
-    PurgeParams,
-    QuestionEnd,
-    QuestionView,
-)
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
@@ -196,8 +192,10 @@ class Destroying:
         self._registry.forget(name)
         self._registry.absent(name, DESTROYED.format(name=name))
         for question in asked:
-            text = f"{name} was destroyed; it will not answer."
-            await self._questions.tell(question, SYSTEM, text)
+            self._questions.audited(question, SYSTEM, QuestionEnd.CANCELLED)
+            if question.to == name:
+                text = f"{name} was destroyed; it will not answer."
+                await self._questions.tell(question, SYSTEM, text)
 
     async def _clean(self, operation: Operation) -> None:
         name = operation.agent
@@ -228,7 +226,7 @@ class Destroying:
 
 
 def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
-    """Return the questions that were put to it, now closed."""
+    """Return the questions that it put or was asked, now closed."""
     if agents.find(tx, name) is None:
         return ()
     kept.keep(tx, name, by=by)
@@ -242,7 +240,8 @@ def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
         about = question_rows.get(tx, chosen.question)
         if about.answered_at is None:
             question_rows.close(tx, about.id, None, SYSTEM, QuestionEnd.CANCELLED)
-    return tuple(one for one in open_ones if one.to == name)
+            return (*open_ones, about)
+    return open_ones
 
 
 class Purging:

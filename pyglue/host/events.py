@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from pyglue.api.operator import EVENT, GAP, Event, GapParams
+from pyglue.api.events import Event, GapParams
+from pyglue.api.operator import EVENT, GAP
 from pyglue.jsonrpc import Connection
 from pyglue.store import events as rows
 from pyglue.store.database import Store

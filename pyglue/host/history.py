@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.agent import TurnEventKind, TurnEventParams
-from pyglue.api.operator import HistoryPage
-from pyglue.api.telemetry import HistoryParams
+from pyglue.api.telemetry import HistoryPage, HistoryParams
+from pyglue.api.turns import TurnEventKind, TurnEventParams
 from pyglue.config import Retention
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry

@@ -19,7 +19,7 @@ from typing import ClassVar, Final
 
 from pyglue import names
 from pyglue.api.archive import ImportParams, ImportResult
-from pyglue.api.operator import Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -36,7 +36,7 @@ from pyglue.host.repeats import Repeats
 from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
 from pyglue.host.transfers import Transfers
 from pyglue.manifest import MAX_BYTES
-from pyglue.store import kept
+from pyglue.store import approvals, kept
 from pyglue.store import operations as operation_rows
 from pyglue.store.database import Reader, Store, Tx
 
@@ -125,7 +125,7 @@ class Imports:
             if not queued:
                 for room in staged.all:
                     await asyncio.to_thread(remove_tree, room)
-        self._operations.enqueue(operation)
+        self._operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
@@ -158,6 +158,12 @@ class Imports:
                         f"There are files of an earlier {name!r} ({place}). Run hive "
                         "doctor --repair, or import it --as another name.",
                     )
+        if self._rooms.has_run(name):
+            raise HiveError(
+                ErrorCode.NAME_TAKEN,
+                f"There is the repository of an earlier {name!r} that ran. Run hive "
+                "doctor --repair, which keeps it, or import it --as another name.",
+            )
         self._rooms.forget_proposed(name)  # of a proposal that came to nothing
 
     # --- checking; all of it blocks ---------------------------------------------------
@@ -265,9 +271,9 @@ class Importing:
                 await self._keep(operation, said["commit"])
                 return "propose"
             case "propose":
-                result = await self._repeats.restore(name, operation.requested_by)
-                note = f"Approval {result.approval} waits for you"
-                values = {**said, "note": note, "approval": result.approval}
+                number = await self._propose(operation)
+                note = f"Approval {number} waits for you"
+                values = {**said, "note": note, "approval": number}
                 await self._store.write(
                     lambda tx: operation_rows.set_arguments(tx, operation.id, values)
                 )
@@ -275,6 +281,8 @@ class Importing:
             case "undo":
                 async with self._proposals.lock(name):
                     await asyncio.to_thread(self._undo, name, staged)
+                await self._store.write(lambda tx: kept.remove(tx, name))
+                self._registry.absent(name, None)
                 return None
         raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
 
@@ -305,6 +313,22 @@ class Importing:
         self._registry.absent(name, _ABSENT.format(name=name))
         data = {"commit": commit, "operation": operation.id}
         self._audit.record(by, "imported", name, data)
+
+    async def _propose(self, operation: Operation) -> int:
+        """Return the approval that waits: made now, or before a crash."""
+        name = operation.agent
+        waiting = await self._store.read(lambda reader: approvals.pending(reader, name))
+        if waiting:
+            return waiting[0].id
+        try:
+            result = await self._repeats.restore(name, operation.requested_by)
+        except HiveError as error:
+            raise HiveError(
+                error.code,
+                f"{name} was taken over and is kept, but could not be proposed: "
+                f"{error.message} Then: hive restore {name}, or hive purge {name}.",
+            ) from error
+        return result.approval
 
     def _undo(self, name: str, staged: _Staged) -> None:
         for room in (*_ROOMS, KeptRoom.APPLIED):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import AgentState
+from pyglue.api.events import Event
 from pyglue.api.journal import (
     HIVE_LOG,
     JournalNews,
@@ -22,7 +23,7 @@ from pyglue.api.journal import (
     JournalUnit,
 )
 from pyglue.api.manager import AgentLogsParams
-from pyglue.api.operator import JOURNAL_NEWS, Event
+from pyglue.api.operator import JOURNAL_NEWS
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.logs import JournalSource

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.api.common import NoParams
-from pyglue.api.operator import KeptPart, KeptResult, KeptView
+from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
 from pyglue.host.approvals import pretty
 from pyglue.host.rooms import KeptRoom, Rooms
 from pyglue.manifest import decode

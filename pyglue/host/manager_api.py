@@ -29,7 +29,7 @@ from pyglue.api.manager import (
     SubmitCommitParams,
     WithdrawParams,
 )
-from pyglue.api.operator import OperationKind
+from pyglue.api.operations import OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals
 from pyglue.host.drafts import Drafts

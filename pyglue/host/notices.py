@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from pyglue.api.common import AgentState
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit

@@ -3,7 +3,8 @@
 Callers only queue. A ``Machine`` names its steps and, after each, the next;
 the step's name is durable before the step runs and every step may be repeated, so
 after a crash an operation goes on from the step it was at. One runner per agent
-works in order, agents beside each other.
+works in order, agents beside each other. Who asked for one that no approval stands for,
+and that it failed, are lines of the audit log; what it did is the machine's to say.
 """
 
 import asyncio
@@ -12,14 +13,17 @@ import logging
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
-from pyglue.api.operator import Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.audit import Audit
+from pyglue.names import SYSTEM
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
 
 _log = logging.getLogger(__name__)
+_ERROR_MAX: Final = 2000
 
 
 class Machine(Protocol):
@@ -38,8 +42,9 @@ class Machine(Protocol):
 class Operations:
     """Queues and runs."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, audit: Audit) -> None:
         self._store = store
+        self._audit = audit
         self._machines: Mapping[OperationKind, Machine] = {}
         self._queues: dict[str, asyncio.Queue[Operation]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,8 +96,16 @@ class Operations:
         operation = await self._store.write(
             lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
         )
-        self.enqueue(operation)
+        self.requested(operation)
         return operation
+
+    def requested(self, operation: Operation) -> None:
+        """Write down who asked for it, and run it after the agent's earlier ones."""
+        by = operation.requested_by
+        if by != SYSTEM:  # what hived brings back is no decision
+            what = f"{operation.kind.value}_requested"
+            self._audit.record(by, what, operation.agent, {"operation": operation.id})
+        self.enqueue(operation)
 
     async def get(self, number: int, wait_s: float) -> Operation:
         """Return an operation, waiting up to ``wait_s`` seconds for its end.
@@ -141,9 +154,21 @@ class Operations:
         operation = await self._store.write(
             partial(rows.finish, number=operation.id, error=error)
         )
+        self._audit_failure(operation)
         ended = self._ended.pop(operation.id, None)
         if ended is not None:
             ended.set()
+
+    def _audit_failure(self, operation: Operation) -> None:
+        """Write it down, but for deploys, which do, and what is tried again anyway."""
+        if operation.error is None or operation.approval is not None:
+            return
+        if operation.requested_by == SYSTEM:
+            return
+        data = {"operation": operation.id, "step": operation.step}
+        what = f"{operation.kind.value}_failed"
+        error = operation.error[:_ERROR_MAX]
+        self._audit.record(SYSTEM, what, operation.agent, {**data, "error": error})
 
 
 def _problem(operation: Operation, step: str, failure: Exception) -> str:

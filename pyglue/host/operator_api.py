@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from pyglue import __version__
 from pyglue.api import operator as api
-from pyglue.api.agent import AnswerParams
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalsResult,
+    ApproveParams,
+    DenyParams,
+)
 from pyglue.api.archive import RepairResult
 from pyglue.api.audit import (
     AuditExportParams,
@@ -32,7 +39,11 @@ from pyglue.api.control import (
     PauseParams,
     SetModelParams,
 )
+from pyglue.api.doctor import DoctorResult
+from pyglue.api.events import SubscribeParams, SubscribeResult
 from pyglue.api.journal import JournalPage, JournalParams
+from pyglue.api.lifecycle import PurgeParams, RollbackParams
+from pyglue.api.logins import LoginCodeResult, LogoutParams
 from pyglue.api.manager import (
     REBUILD,
     RESTART,
@@ -43,6 +54,23 @@ from pyglue.api.manager import (
     ProposalResult,
     SpawnParams,
 )
+from pyglue.api.messages import (
+    InboxParams,
+    InboxResult,
+    MarkReadParams,
+    MessagesParams,
+    MessagesResult,
+    OperatorSendParams,
+    SentResult,
+)
+from pyglue.api.operations import (
+    Operation,
+    OperationKind,
+    OperationParams,
+    OperationsResult,
+)
+from pyglue.api.overview import HiveStatus
+from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
 from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.api.terminal import (
     TERMINAL_ACK,
@@ -230,48 +258,46 @@ class OperatorApi:
 
     # --- sessions -------------------------------------------------------------------
 
-    async def _login_code(self, _params: NoParams) -> api.LoginCodeResult:
+    async def _login_code(self, _params: NoParams) -> LoginCodeResult:
         return await self._s.sessions.mint_code(self._caller.name)
 
     async def _metrics_token(self, params: MetricsTokenParams) -> MetricsTokenResult:
         return await self._s.sessions.metrics_token(params, self._caller.name)
 
-    async def _logout(self, params: api.LogoutParams) -> Done:
+    async def _logout(self, params: LogoutParams) -> Done:
         await self._s.sessions.logout(params)
         self._s.terminals.close_of(self._caller.name)
         return Done()
 
     # --- reading --------------------------------------------------------------------
 
-    async def _status(self, _params: NoParams) -> api.HiveStatus:
+    async def _status(self, _params: NoParams) -> HiveStatus:
         return await self._s.views.status()
 
-    async def _doctor(self, _params: NoParams) -> api.DoctorResult:
+    async def _doctor(self, _params: NoParams) -> DoctorResult:
         return await self._s.doctor.examine()
 
     async def _repair(self, _params: NoParams) -> RepairResult:
         return await self._s.repair.mend(self._caller.name)
 
-    async def _approvals(self, params: api.ApprovalsParams) -> api.ApprovalsResult:
+    async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
         found = await self._s.store.read(
             lambda reader: approval_rows.search(
                 reader, state=params.state, agent=params.agent, limit=params.limit
             )
         )
-        return api.ApprovalsResult(approvals=tuple(row.summary() for row in found))
+        return ApprovalsResult(approvals=tuple(row.summary() for row in found))
 
-    async def _approval(self, params: api.ApprovalParams) -> api.ApprovalDetail:
+    async def _approval(self, params: ApprovalParams) -> ApprovalDetail:
         return await self._s.approvals.detail(params.id)
 
-    async def _operation(self, params: api.OperationParams) -> api.Operation:
+    async def _operation(self, params: OperationParams) -> Operation:
         return await self._s.operations.get(params.id, params.wait_seconds)
 
-    async def _operations(self, _params: NoParams) -> api.OperationsResult:
-        return api.OperationsResult(
-            operations=await self._s.store.read(operations.recent)
-        )
+    async def _operations(self, _params: NoParams) -> OperationsResult:
+        return OperationsResult(operations=await self._s.store.read(operations.recent))
 
-    async def _inbox(self, params: api.InboxParams) -> api.InboxResult:
+    async def _inbox(self, params: InboxParams) -> InboxResult:
         found = await self._s.store.read(
             lambda reader: messages.inbox(
                 reader,
@@ -281,9 +307,9 @@ class OperatorApi:
                 clip=params.clip,
             )
         )
-        return api.InboxResult(messages=found)
+        return InboxResult(messages=found)
 
-    async def _messages(self, params: api.MessagesParams) -> api.MessagesResult:
+    async def _messages(self, params: MessagesParams) -> MessagesResult:
         found = await self._s.store.read(
             lambda reader: messages.flow(
                 reader,
@@ -295,14 +321,14 @@ class OperatorApi:
                 clip=params.clip,
             )
         )
-        return api.MessagesResult(messages=found)
+        return MessagesResult(messages=found)
 
-    async def _questions(self, _params: NoParams) -> api.QuestionsResult:
-        return api.QuestionsResult(questions=await self._s.store.read(questions.recent))
+    async def _questions(self, _params: NoParams) -> QuestionsResult:
+        return QuestionsResult(questions=await self._s.store.read(questions.recent))
 
-    async def _subscribe(self, params: api.SubscribeParams) -> api.SubscribeResult:
+    async def _subscribe(self, params: SubscribeParams) -> SubscribeResult:
         seq = self._s.bus.subscribe(self._connection, params.since)
-        return api.SubscribeResult(seq=seq)
+        return SubscribeResult(seq=seq)
 
     async def _journal_follow(self, params: JournalParams) -> JournalPage:
         return await self._s.journal.follow(params, self._connection)
@@ -314,17 +340,15 @@ class OperatorApi:
         return await self._s.proposals.spawn(params.name, params.description, by)
 
     async def _start(self, params: AgentParams) -> OperationRef:
-        return await self._request(api.OperationKind.START, params)
+        return await self._request(OperationKind.START, params)
 
     async def _stop(self, params: AgentParams) -> OperationRef:
-        return await self._request(api.OperationKind.STOP, params)
+        return await self._request(OperationKind.STOP, params)
 
     async def _restart(self, params: AgentParams) -> OperationRef:
-        return await self._request(api.OperationKind.RESTART, params)
+        return await self._request(OperationKind.RESTART, params)
 
-    async def _request(
-        self, kind: api.OperationKind, params: AgentParams
-    ) -> OperationRef:
+    async def _request(self, kind: OperationKind, params: AgentParams) -> OperationRef:
         agent = self._s.registry.get(params.agent)
         operation = await self._s.operations.request(
             kind, agent.name, by=self._caller.name
@@ -344,10 +368,10 @@ class OperatorApi:
     async def _restore(self, params: AgentParams) -> ProposalResult:
         return await self._s.life.repeats.restore(params.agent, self._caller.name)
 
-    async def _purge(self, params: api.PurgeParams) -> OperationRef:
+    async def _purge(self, params: PurgeParams) -> OperationRef:
         return await self._s.life.ending.purge(params, self._caller.name)
 
-    async def _rollback(self, params: api.RollbackParams) -> OperationRef:
+    async def _rollback(self, params: RollbackParams) -> OperationRef:
         operation = await self._s.life.repeats.rollback(
             params.agent, params.approval, self._caller.name
         )
@@ -360,15 +384,15 @@ class OperatorApi:
     async def _rebuild_all(self, _params: NoParams) -> OperationRef:
         return await self._s.life.rebuilding.request(self._caller.name)
 
-    async def _approve(self, params: api.ApproveParams) -> OperationRef:
+    async def _approve(self, params: ApproveParams) -> OperationRef:
         operation = await self._s.approvals.approve(params, self._caller.name)
         return OperationRef(operation=operation.id)
 
-    async def _deny(self, params: api.DenyParams) -> Done:
+    async def _deny(self, params: DenyParams) -> Done:
         await self._s.approvals.deny(params, self._caller.name)
         return Done()
 
-    async def _send(self, params: api.OperatorSendParams) -> api.SentResult:
+    async def _send(self, params: OperatorSendParams) -> SentResult:
         if params.to == OPERATOR:
             raise HiveError(
                 ErrorCode.BAD_REQUEST, "Send to an agent; this is your own inbox."
@@ -382,25 +406,22 @@ class OperatorApi:
         )
         if params.to == EVERYONE:
             number, missed = await self._s.broker.broadcast(new)
-            return api.SentResult(id=number, missed=missed)
+            return SentResult(id=number, missed=missed)
         message = await self._s.broker.post(new)
-        return api.SentResult(id=message.id)
+        return SentResult(id=message.id)
 
-    async def _mark_read(self, params: api.MarkReadParams) -> Done:
+    async def _mark_read(self, params: MarkReadParams) -> Done:
         await self._s.store.write(
             lambda tx: messages.mark_read(tx, OPERATOR, params.id)
         )
         return Done()
 
     async def _answer(self, params: AnswerParams) -> Done:
-        await self._s.questions.answer(OPERATOR, params)
+        await self._s.questions.answer(OPERATOR, params, who=self._caller.name)
         return Done()
 
-    async def _dismiss(self, params: api.DismissParams) -> Done:
-        question = await self._s.questions.dismiss(params)
-        data = {"question": question.id, "reason": params.reason}
-        by = self._caller.name
-        self._s.audit.record(by, "question_dismissed", question.asker, data)
+    async def _dismiss(self, params: DismissParams) -> Done:
+        await self._s.questions.dismiss(params, self._caller.name)
         return Done()
 
     # --- the audit log ----------------------------------------------------------------

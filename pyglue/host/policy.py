@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pyglue import models
-from pyglue.api.operator import Effect, PolicyChange
+from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted, visible
 from pyglue.errors import ErrorCode, HiveError

@@ -7,7 +7,7 @@ one that nobody knows, and whatever cannot be compared, widens.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from pyglue.api.operator import Effect, PolicyChange
+from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import command_line, quoted
 from pyglue.errors import HiveError
 from pyglue.host.policy_env import power

@@ -7,7 +7,7 @@ one item that stands for every one.
 
 from collections.abc import Iterable, Iterator
 
-from pyglue.api.operator import Effect, PolicyChange
+from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import listed, quoted
 from pyglue.host.policy_words import Difference
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from pyglue.api.operator import Effect, PolicyChange
+from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import command_line, quoted, visible
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import Option, option_path

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pyglue import names
+from pyglue.api.approvals import ApprovalKind
 from pyglue.api.manager import (
     PACK_LIMIT,
     ProposalResult,
     SubmitBeginParams,
     SubmitBeginResult,
 )
-from pyglue.api.operator import ApprovalKind
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.quarantine import CheckedCommit, import_pack

@@ -1,4 +1,8 @@
-"""Questions: asked at once, answered whenever; the answer arrives as a message."""
+"""Questions: asked at once, answered whenever; the answer arrives as a message.
+
+How each one ends is a line of the audit log, without its text: who answered, took back
+or dismissed it, or that its time was over.
+"""
 
 import asyncio
 import time
@@ -6,16 +10,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from pyglue.api.agent import (
+from pyglue.api.common import Role
+from pyglue.api.messages import MessageKind
+from pyglue.api.questions import (
     AnswerParams,
     AskParams,
     AskResult,
     CancelQuestionParams,
-    MessageKind,
+    DismissParams,
+    QuestionEnd,
+    QuestionView,
 )
-from pyglue.api.common import Role
-from pyglue.api.operator import DismissParams, QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker
 from pyglue.host.registry import Agent, Registry
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
@@ -29,10 +36,13 @@ _OPEN_MAX: Final = 32
 class Questions:
     """Asks, answers and expires."""
 
-    def __init__(self, store: Store, registry: Registry, broker: Broker) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, broker: Broker, audit: Audit
+    ) -> None:
         self._store = store
         self._registry = registry
         self._broker = broker
+        self._audit = audit
         self._changed = asyncio.Event()
         self._listener: Callable[[QuestionView, str], Awaitable[None]] = _unheard
 
@@ -110,6 +120,7 @@ class Questions:
             return question
 
         question = await self._store.write(close)
+        self.audited(question, asker.name, QuestionEnd.CANCELLED)
         self._changed.set()
         if question.to != OPERATOR:
             await self._broker.notify(
@@ -118,8 +129,8 @@ class Questions:
                 "wanted any more.",
             )
 
-    async def dismiss(self, params: DismissParams) -> QuestionView:
-        """Close any open question for the operator, without an answer.
+    async def dismiss(self, params: DismissParams, who: str) -> None:
+        """Close any open question for the operator ``who``, without an answer.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if it is closed.
@@ -132,14 +143,16 @@ class Questions:
             return question
 
         question = await self._store.write(close)
+        self.audited(question, who, QuestionEnd.DISMISSED, reason=params.reason)
         self._changed.set()
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
         await self.tell(question, SYSTEM, text + why)
-        return question
 
-    async def answer(self, by: str, params: AnswerParams) -> None:
-        """Answer a question that was put to ``by``.
+    async def answer(
+        self, by: str, params: AnswerParams, *, who: str | None = None
+    ) -> None:
+        """Answer a question that was put to ``by``; ``who`` of the operators it was.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if it is closed, ``bad_request``.
@@ -165,6 +178,8 @@ class Questions:
         if sender is not None and asked is not None and asked.to == by:
             hop = await self._broker.admit(sender, asked.asker)
         question, text = await self._store.write(close)
+        chosen = [question.options.index(choice) + 1 for choice in params.choices]
+        self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)
         await self.tell(question, by, text, hop)
 
     async def watch(self) -> None:
@@ -173,6 +188,7 @@ class Questions:
             self._changed.clear()
             expired, next_at = await self._store.write(_expire)
             for question in expired:
+                self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
                 await self.tell(question, SYSTEM, "Nobody answered in time.")
             wait = None if next_at is None else max(0.0, next_at - time.time())
             try:
@@ -180,6 +196,13 @@ class Questions:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def audited(
+        self, question: QuestionView, who: str, how: QuestionEnd, **more: object
+    ) -> None:
+        """Write down how a question ended; call it when that is committed."""
+        data = {"question": question.id, "to": question.to, **more}
+        self._audit.record(who, f"question_{how.value}", question.asker, data)
 
     async def tell(
         self, question: QuestionView, by: str, text: str, hop: int = 0

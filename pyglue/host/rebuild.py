@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from pyglue.api.common import OperationRef
-from pyglue.api.operator import Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.operations import Operations
 from pyglue.host.registry import HIVE, Registry
@@ -62,7 +62,7 @@ class RebuildingAll:
             )
 
         operation = await self._store.write(insert)
-        self._operations.enqueue(operation)
+        self._operations.requested(operation)
         return OperationRef(operation=operation.id)
 
     async def run(self, operation: Operation, step: str) -> str | None:

@@ -11,12 +11,8 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from pyglue.api.agent import (
-    CancelReminderParams,
-    MessageKind,
-    RemindParams,
-    RemindResult,
-)
+from pyglue.api.agent import CancelReminderParams, RemindParams, RemindResult
+from pyglue.api.messages import MessageKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker
 from pyglue.host.registry import Agent, Registry

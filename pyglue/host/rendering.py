@@ -17,14 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pyglue import manifest_schema
+from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect
 from pyglue.api.manager import ProposalResult
-from pyglue.api.operator import (
-    ApprovalKind,
-    ApprovalState,
-    Effect,
-    Operation,
-    OperationKind,
-)
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree

@@ -8,7 +8,7 @@ the audit log.
 import logging
 
 from pyglue.api.archive import RepairResult
-from pyglue.api.operator import Check, CheckState
+from pyglue.api.doctor import Check, CheckState
 from pyglue.errors import HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.finding import Finding

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from pyglue.api.operator import ApprovalKind, ApprovalState
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.errors import HiveError
 from pyglue.git.history import delete_tag, move_main
 from pyglue.git.repos import AppliedRepo

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.operator import OperationKind
+from pyglue.api.operations import OperationKind
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.backends.base import Backend
 from pyglue.host.finding import Finding
@@ -121,7 +121,7 @@ class RoomRepair:
         if (
             _is_directory(layout.agents / name)
             or inside - {"port", "port.new"}
-            or (repository and not said.of(name))
+            or (repository and (not said.of(name) or self._rooms.has_run(name)))
         ):
             yield self._keep(name, repository=repository)
         elif not repository and private.is_dir() and not said.of(name):

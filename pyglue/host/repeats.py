@@ -10,8 +10,9 @@ import asyncio
 from typing import Final
 
 from pyglue import names
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.manager import ProposalResult
-from pyglue.api.operator import ApprovalKind, ApprovalState, Operation
+from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo

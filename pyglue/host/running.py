@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar, Final
 
-from pyglue.api.operator import Operation, OperationKind
+from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import NoticeKind, Notices

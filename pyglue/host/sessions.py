@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.api.common import HelloParams
-from pyglue.api.operator import LoginCodeResult, LoginParams, LoginResult, LogoutParams
+from pyglue.api.logins import LoginCodeResult, LoginParams, LoginResult, LogoutParams
 from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import models
-from pyglue.api.agent import TurnOutcome
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
+from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry

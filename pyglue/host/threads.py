@@ -3,14 +3,9 @@
 import time
 from typing import Final
 
-from pyglue.api.agent import (
-    Message,
-    OpenMessage,
-    OpenQuestion,
-    OpenReminder,
-    OpenThreadsResult,
-)
-from pyglue.api.operator import QuestionView
+from pyglue.api.agent import OpenMessage, OpenQuestion, OpenReminder, OpenThreadsResult
+from pyglue.api.messages import Message
+from pyglue.api.questions import QuestionView
 from pyglue.store import messages, questions, reminders
 from pyglue.store.database import Reader
 

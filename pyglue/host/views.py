@@ -5,17 +5,11 @@ import time
 from dataclasses import dataclass
 
 from pyglue import __version__
+from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.operator import (
-    AgentDetail,
-    AgentsView,
-    AgentView,
-    ApprovalSummary,
-    HiveStatus,
-    MetricsResult,
-    Total,
-)
+from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
+from pyglue.api.telemetry import MetricsResult, Total
 from pyglue.config import HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo

@@ -22,7 +22,8 @@ from pyglue.api.common import (
     Params,
     Result,
 )
-from pyglue.api.operator import EVENT, GAP, Event, GapParams
+from pyglue.api.events import Event, GapParams
+from pyglue.api.operator import EVENT, GAP
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import not_there, short_path
 from pyglue.jsonrpc.wire import (

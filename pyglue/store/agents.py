@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyglue.api.agent import TurnEndParams
 from pyglue.api.common import Role
+from pyglue.api.turns import TurnEndParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import AgentModel, TurnModel

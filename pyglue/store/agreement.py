@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyglue.api.operator import ApprovalKind, ApprovalState
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.store import agents, drafts, kept, operations
 from pyglue.store.agents import AgentRow
 from pyglue.store.database import Reader

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pyglue.api.operator import (
+from pyglue.api.approvals import (
     ApprovalKind,
     ApprovalState,
     ApprovalSummary,

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from peewee import SqliteDatabase
 
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import migrations
 

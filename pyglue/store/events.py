@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.store.database import Reader
 
 

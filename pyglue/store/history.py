@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.operator import Event
+from pyglue.api.events import Event
 from pyglue.store.database import Reader, Tx
 
 HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"

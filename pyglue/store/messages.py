@@ -11,8 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.agent import Message, MessageKind, Priority
-from pyglue.api.operator import InboxMessage, ShownMessage
+from pyglue.api.messages import (
+    InboxMessage,
+    Message,
+    MessageKind,
+    Priority,
+    ShownMessage,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pyglue.api.operator import Operation, OperationKind, OperationState
+from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import OperationModel

@@ -3,7 +3,7 @@
 import msgspec
 from peewee import SQL, fn
 
-from pyglue.api.operator import QuestionEnd, QuestionView
+from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import QuestionModel

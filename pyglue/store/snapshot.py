@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyglue.api.operator import ApprovalState
+from pyglue.api.approvals import ApprovalState
 from pyglue.errors import ErrorCode, HiveError
 
 

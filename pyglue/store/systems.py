@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pyglue.api.operator import ApprovalState
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.system import ClosureDiff, PackagesDiff, SystemDetail
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import SystemModel

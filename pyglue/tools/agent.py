@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyglue.api import agent as api
+from pyglue.api.messages import Priority
 from pyglue.tools.tool import Schema, Tool, over
 
 _WAIT_SLACK_S: Final = 30.0
@@ -60,7 +61,7 @@ def _send() -> Tool:
             "reply_to": {**_ID, "description": "Id of the message that this answers."},
             "priority": {
                 "type": "string",
-                "enum": [p.value for p in api.Priority],
+                "enum": [p.value for p in Priority],
                 "description": "Order in the recipient's inbox; 'normal' if left out.",
             },
         },

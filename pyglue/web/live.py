@@ -23,7 +23,8 @@ from typing import Final
 
 import msgspec
 
-from pyglue.api.operator import SUBSCRIBE, Event, GapParams, SubscribeParams
+from pyglue.api.events import Event, GapParams, SubscribeParams
+from pyglue.api.operator import SUBSCRIBE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 

@@ -17,9 +17,12 @@ from flask import Blueprint, Flask, Response, current_app
 
 from pyglue import __version__
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalsParams
 from pyglue.api.common import Done, Method, Params
 from pyglue.api.control import CancelTurnOfParams, SetModelParams
 from pyglue.api.journal import JournalParams
+from pyglue.api.messages import InboxParams, MessagesParams
+from pyglue.api.overview import AgentView
 from pyglue.api.telemetry import HistoryParams, StatsParams
 from pyglue.web.errors import Problem
 
@@ -76,7 +79,7 @@ def _fields(of: type[Params], *names: str) -> tuple[Query, ...]:
 
 
 _LIMIT: Final = Query(
-    "limit", api.InboxParams, about="How many; 50 when not given.", default=50
+    "limit", InboxParams, about="How many; 50 when not given.", default=50
 )
 _FIGURES: Final = (
     *_fields(StatsParams, "since", "until", "step"),
@@ -93,14 +96,14 @@ ENTRIES: Final[dict[str, Entry]] = {
     "api.agents": _call(api.AGENTS),
     "api.agent": _call(api.AGENT),
     "api.approvals": _call(
-        api.APPROVALS, *_fields(api.ApprovalsParams, "state", "agent"), _LIMIT
+        api.APPROVALS, *_fields(ApprovalsParams, "state", "agent"), _LIMIT
     ),
     "api.approval": _call(api.APPROVAL),
     "api.questions": _call(api.QUESTIONS),
-    "api.inbox": _call(api.INBOX, _LIMIT, *_fields(api.InboxParams, "clip")),
+    "api.inbox": _call(api.INBOX, _LIMIT, *_fields(InboxParams, "clip")),
     "api.messages": _call(
         api.MESSAGES,
-        *_fields(api.MessagesParams, "before", "agent", "kind", "text", "clip"),
+        *_fields(MessagesParams, "before", "agent", "kind", "text", "clip"),
         _LIMIT,
     ),
     "api.operations": _call(api.OPERATIONS),
@@ -121,7 +124,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         other=("text/plain", _STREAM),
     ),
     "stream.events": Entry(query=_FROM, other=(_STREAM,), is_stream=True),
-    "agent_api.state": Entry(api.AgentView),
+    "agent_api.state": Entry(AgentView),
     "agent_api.stats": _call(api.STATS, *_FIGURES),
     "agent_api.history": _call(
         api.HISTORY, *_fields(HistoryParams, "before", "after", "limit")

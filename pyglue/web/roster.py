@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from pyglue.api.common import AgentState
-from pyglue.api.operator import AgentView
+from pyglue.api.overview import AgentView
 
 ATTENTION: Final = "attention"
 """Not a state of its own: everything that somebody should look at."""

@@ -19,17 +19,10 @@ from flask import Blueprint, Response, g, request
 from pyglue import names
 from pyglue.api.common import Method, Params, Result
 from pyglue.api.control import CancelTurnOfParams, SetModelParams
+from pyglue.api.events import Event
 from pyglue.api.manager import AgentParams
-from pyglue.api.operator import (
-    AGENT,
-    CANCEL_TURN_OF,
-    COMPACT,
-    HISTORY,
-    SET_MODEL,
-    Event,
-    HistoryPage,
-)
-from pyglue.api.telemetry import HistoryParams
+from pyglue.api.operator import AGENT, CANCEL_TURN_OF, COMPACT, HISTORY, SET_MODEL
+from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import Hub, Item, Listener
 from pyglue.web.rpc import HiveLink, Web, hive, web

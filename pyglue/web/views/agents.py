@@ -8,7 +8,8 @@ from werkzeug.wrappers import Response
 
 from pyglue import names
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.operator import AGENT, SPAWN, AgentDetail
+from pyglue.api.operator import AGENT, SPAWN
+from pyglue.api.overview import AgentDetail
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.highlight import Budget, nix_lines
 from pyglue.web.rpc import hive

@@ -10,8 +10,11 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from pyglue import names
+from pyglue.api.approvals import ApprovalParams, ApprovalsParams, ApprovalState
 from pyglue.api.common import Method, NoParams, Params, Result
 from pyglue.api.manager import AgentParams
+from pyglue.api.messages import InboxParams
+from pyglue.api.operations import OperationParams
 from pyglue.api.operator import (
     AGENT,
     AGENTS,
@@ -23,11 +26,6 @@ from pyglue.api.operator import (
     OPERATIONS,
     QUESTIONS,
     STATUS,
-    ApprovalParams,
-    ApprovalsParams,
-    ApprovalState,
-    InboxParams,
-    OperationParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive

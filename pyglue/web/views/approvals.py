@@ -11,12 +11,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from pyglue.api.operator import (
-    APPROVAL,
-    APPROVALS,
-    APPROVE,
-    DENY,
-    OPERATION,
+from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalParams,
     ApprovalsParams,
@@ -26,9 +21,9 @@ from pyglue.api.operator import (
     DiffBase,
     DiffSet,
     Effect,
-    Operation,
-    OperationParams,
 )
+from pyglue.api.operations import Operation, OperationParams
+from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import diffview
 from pyglue.web.rpc import hive

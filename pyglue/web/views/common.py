@@ -9,9 +9,10 @@ from flask import redirect, request
 from werkzeug.wrappers import Response
 
 from pyglue import names
-from pyglue.api.agent import BODY_LIMIT, MessageKind
 from pyglue.api.common import NoParams
-from pyglue.api.operator import STATUS, HiveStatus, MessagesParams
+from pyglue.api.messages import BODY_LIMIT, MessageKind, MessagesParams
+from pyglue.api.operator import STATUS
+from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
 from pyglue.web import auth

@@ -4,8 +4,9 @@ from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from pyglue import names
+from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.operator import DRAFT_DISCARD, PURGE, RESTORE, PurgeParams
+from pyglue.api.operator import DRAFT_DISCARD, PURGE, RESTORE
 from pyglue.web.rpc import hive
 from pyglue.web.views.common import done, needed
 

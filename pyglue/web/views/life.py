@@ -8,8 +8,11 @@ from flask import Blueprint, render_template
 from werkzeug.wrappers import Response
 
 from pyglue import names
+from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import DraftView, KeptView, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
+from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.operator import (
     AGENT,
     APPROVAL,
@@ -20,12 +23,6 @@ from pyglue.api.operator import (
     OPERATION,
     REBUILD_ALL,
     ROLLBACK,
-    ApprovalParams,
-    DraftView,
-    KeptView,
-    Operation,
-    OperationParams,
-    RollbackParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive

@@ -8,7 +8,8 @@ JavaScript, by a button without.
 from flask import Blueprint, g, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.operator import LOGIN, LOGOUT, LoginParams, LogoutParams
+from pyglue.api.logins import LoginParams, LogoutParams
+from pyglue.api.operator import LOGIN, LOGOUT
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import auth
 from pyglue.web.errors import status_of

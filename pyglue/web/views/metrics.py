@@ -15,8 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from pyglue.api.common import NoParams
-from pyglue.api.operator import METRICS, MetricsResult
-from pyglue.api.telemetry import HIVE, Fold, fold_of
+from pyglue.api.operator import METRICS
+from pyglue.api.telemetry import HIVE, Fold, MetricsResult, fold_of
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import HiveLink, web
 

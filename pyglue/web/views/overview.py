@@ -10,8 +10,20 @@ from typing import Any, Final
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.agent import BODY_LIMIT, AnswerParams, MessageKind, Priority
+from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
 from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import DraftView, KeptView
+from pyglue.api.messages import (
+    BODY_LIMIT,
+    InboxMessage,
+    InboxParams,
+    MarkReadParams,
+    MessageKind,
+    MessagesParams,
+    OperatorSendParams,
+    Priority,
+    ShownMessage,
+)
 from pyglue.api.operator import (
     AGENTS,
     APPROVALS,
@@ -23,20 +35,9 @@ from pyglue.api.operator import (
     OPERATOR_ANSWER,
     OPERATOR_SEND,
     QUESTIONS,
-    AgentView,
-    ApprovalsParams,
-    ApprovalState,
-    ApprovalSummary,
-    DraftView,
-    InboxMessage,
-    InboxParams,
-    KeptView,
-    MarkReadParams,
-    MessagesParams,
-    OperatorSendParams,
-    QuestionView,
-    ShownMessage,
 )
+from pyglue.api.overview import AgentView
+from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import EVERYONE
 from pyglue.web.roster import CHOICES, Roster

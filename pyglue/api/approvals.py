@@ -1,0 +1,140 @@
+"""Proposals: the queue, all that the operator judges, and the decision.
+
+``operator`` names the calls; these are their types.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, HexSha, Id, Params, Result
+from pyglue.api.diff import FileDiff
+from pyglue.api.system import SystemDetail
+
+
+class ApprovalKind(StrEnum):
+    """What approving does."""
+
+    SPAWN = "spawn"
+    CHANGE = "change"
+    RESTORE = "restore"
+    ROLLBACK = "rollback"
+    REBUILD = "rebuild"
+
+
+class ApprovalState(StrEnum):
+    """Where a proposal stands."""
+
+    PENDING = "pending"
+    DENIED = "denied"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    APPROVED = "approved"
+    BUILDING = "building"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+
+
+class Effect(StrEnum):
+    """What a change of one option does to the agent's power."""
+
+    WIDENS = "widens"
+    NARROWS = "narrows"
+    BEHAVIOUR = "changes behaviour"
+    NEUTRAL = "neutral"
+
+
+class PolicyChange(Result, frozen=True):
+    """One option that changes, in words. ``before``/``after`` are JSON text."""
+
+    option: str
+    effect: Effect
+    sentence: str
+    before: str | None
+    after: str | None
+
+
+class ApprovalSummary(Result, frozen=True):
+    """A row of the approval queue."""
+
+    id: int
+    agent: str
+    kind: ApprovalKind
+    state: ApprovalState
+    commit: str
+    manifest_sha256: str
+    description: str
+    proposed_by: str
+    created_at: float
+    decided_at: float | None
+    decided_by: str | None
+    reason: str | None
+    widens: tuple[str, ...]
+    operation: int | None
+
+
+class ApprovalsParams(Params, frozen=True):
+    """Filter the queue; newest first."""
+
+    state: ApprovalState | None = None
+    agent: AgentName | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class ApprovalsResult(Result, frozen=True):
+    """The rows."""
+
+    approvals: tuple[ApprovalSummary, ...]
+
+
+class DiffBase(StrEnum):
+    """What a proposal is compared with."""
+
+    RUNNING = "running"
+    APPROVED = "approved"
+    PREVIOUS = "previous"
+
+
+class DiffSet(Result, frozen=True):
+    """The files that differ from one base; ``commit`` None means: from nothing."""
+
+    base: DiffBase
+    commit: str | None
+    files: tuple[FileDiff, ...]
+
+
+class ApprovalParams(Params, frozen=True):
+    """Names an approval."""
+
+    id: Id
+
+
+class ApprovalDetail(Result, frozen=True):
+    """Everything that the operator judges, pinned by commit and manifest hash."""
+
+    approval: ApprovalSummary
+    author: str
+    message: str
+    policy: tuple[PolicyChange, ...]
+    diffs: tuple[DiffSet, ...]
+    manifest_json: str
+    manifest_before_json: str | None
+    system: SystemDetail | None = None
+    """Its NixOS system: packages, build log, closure; None on the local backend."""
+
+
+class ApproveParams(Params, frozen=True):
+    """Approve exactly what was seen."""
+
+    id: Id
+    commit: HexSha
+    manifest: HexSha
+
+
+class DenyParams(Params, frozen=True):
+    """Deny with a reason; the manager reads it."""
+
+    id: Id
+    reason: Annotated[str, Meta(min_length=1, max_length=8192)]

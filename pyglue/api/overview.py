@@ -1,0 +1,85 @@
+"""The hive and its agents as the operator sees them.
+
+``operator`` names the calls; these are their types.
+"""
+
+from pyglue.api.approvals import ApprovalSummary
+from pyglue.api.common import AgentState, Result, Role
+from pyglue.api.control import ModelStatus
+
+
+class HiveStatus(Result, frozen=True):
+    """The hive at a glance. ``warnings`` are shown as a banner on every page."""
+
+    version: str
+    backend: str
+    isolation: str
+    model_source: str
+    warnings: tuple[str, ...]
+    started_at: float
+    agents: int
+    running: int
+    pending_approvals: int
+    open_questions: int
+    unread: int
+    last_seq: int
+    paused: bool = False
+    """Whether the operator stopped the whole hive."""
+
+
+class AgentView(Result, frozen=True):
+    """An agent as the operator sees it.
+
+    ``wanted`` is whether it should run; ``state`` what it does, ``since_at`` since
+    when; ``model`` what its next turn uses; ``problem`` what went wrong last, if
+    anything.
+    """
+
+    name: str
+    role: Role
+    wanted: bool
+    state: AgentState
+    since_at: float
+    detail: str | None
+    description: str
+    model: str
+    network: bool
+    manifest_sha256: str | None
+    deployed_commit: str | None
+    deployed_approval: int | None
+    pending_approval: int | None
+    inbox: int
+    turns: int
+    last_turn_at: float | None
+    cost_today_usd: float
+    problem: str | None
+    container: str = ""
+    """What its container is called on the backend."""
+    needs_update: bool = False
+    """Whether its system was made with another nixpkgs or hive than this one has."""
+    model_status: ModelStatus | None = None
+    paused: bool = False
+    """Whether the operator paused this agent, running turn or not."""
+    last_turn_outcome: str | None = None
+    context_fill: float | None = None
+    """How full the model's context was at the end of the last turn, 0 to 1."""
+    port: int | None = None
+    """Its port on the host's loopback, which leads to its page."""
+    port_conflict: str | None = None
+    """Why that port does not work, if it does not."""
+
+
+class AgentsView(Result, frozen=True):
+    """All agents, the manager first, then by name."""
+
+    agents: tuple[AgentView, ...]
+
+
+class AgentDetail(Result, frozen=True):
+    """One agent with what is pinned for it."""
+
+    agent: AgentView
+    manifest_json: str | None
+    agent_nix: str | None
+    approvals: tuple["ApprovalSummary", ...]
+    log_tail: tuple[str, ...]

@@ -1,0 +1,83 @@
+"""Questions: how they are put, answered and closed, and how the operator sees them.
+
+``agent`` and ``operator`` name the calls; these are their types.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, Id, Params, Result, ShortText
+
+
+class AskParams(Params, frozen=True):
+    """Ask the operator or a peer; the answer arrives as a message."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=16384)]
+    options: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...],
+        Meta(max_length=16),
+    ] = ()
+    multi: bool = False
+    ttl_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
+    to: AgentName = "operator"
+
+
+class AskResult(Result, frozen=True):
+    """The question's id, and when it expires if it does."""
+
+    question: int
+    expires_at: float | None = None
+
+
+class AnswerParams(Params, frozen=True):
+    """Answer a question that was put to the caller."""
+
+    question: Id
+    text: Annotated[str, Meta(max_length=65536)] = ""
+    choices: Annotated[tuple[ShortText, ...], Meta(max_length=16)] = ()
+
+
+class CancelQuestionParams(Params, frozen=True):
+    """Take back a question that the caller put."""
+
+    question: Id
+
+
+class QuestionEnd(StrEnum):
+    """How a question ended; dismissed is the operator's word, cancelled the asker's."""
+
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DISMISSED = "dismissed"
+
+
+class QuestionView(Result, frozen=True):
+    """A question, open or ended; ``ended`` is None while it is open."""
+
+    id: int
+    asker: str
+    to: str
+    question: str
+    options: tuple[str, ...]
+    multi: bool
+    asked_at: float
+    expires_at: float | None
+    answered_at: float | None
+    answer: str | None
+    ended: QuestionEnd | None = None
+
+
+class QuestionsResult(Result, frozen=True):
+    """Open questions to the operator first, then the newest others."""
+
+    questions: tuple[QuestionView, ...]
+
+
+class DismissParams(Params, frozen=True):
+    """Close an open question without an answer; the asker reads the reason."""
+
+    question: Id
+    reason: ShortText = ""

@@ -1,0 +1,107 @@
+"""Turns, as a harness tells hived of them: beginning, events, end, and its state.
+
+``agent`` names the calls; these are their types.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentState, Id, Params, Result, ShortText
+
+
+class TurnOutcome(StrEnum):
+    """How a turn ended. Only the first two acknowledge the mail it was given.
+
+    ``compacted_and_retried``: the conversation was too long, was shortened, and then
+    the turn ended well.
+    """
+
+    OK = "ok"
+    COMPACTED = "compacted_and_retried"
+    CANCELLED = "cancelled"
+    RATE_LIMITED = "rate_limited"
+    AUTH = "auth"
+    MAX_TURNS = "max_turns"
+    BUDGET = "budget"
+    FAILED = "failed"
+
+
+class TurnStartParams(Params, frozen=True):
+    """A turn begins over ``messages``; None: over every message that the caller holds.
+
+    What the caller holds and does not name never reached it, and waits again.
+    """
+
+    model: ShortText
+    messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
+
+
+class TurnStartResult(Result, frozen=True):
+    """The turn's id, to be given back at its end.
+
+    ``budget_usd`` is what is left of the day; None means no limit.
+    """
+
+    turn: int
+    budget_usd: float | None = None
+
+
+class TurnEndParams(Params, frozen=True):
+    """A turn ended; figures are the harness's own and only shown, never trusted.
+
+    ``blames_mail``: a turn that failed counts against its messages, since one of them
+    may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` that it was
+    told.
+    """
+
+    turn: Id
+    outcome: TurnOutcome
+    reason: ShortText | None = None
+    duration_ms: Annotated[int, Meta(ge=0)] = 0
+    steps: Annotated[int, Meta(ge=0)] = 0
+    tool_calls: Annotated[int, Meta(ge=0)] = 0
+    denials: Annotated[int, Meta(ge=0)] = 0
+    input_tokens: Annotated[int, Meta(ge=0)] = 0
+    output_tokens: Annotated[int, Meta(ge=0)] = 0
+    cost_usd: Annotated[float, Meta(ge=0)] = 0.0
+    blames_mail: bool = True
+    budget_used: bool = False
+
+
+class TurnEndResult(Result, frozen=True):
+    """``retry_after_s`` is what the model's side asked to wait, if it did."""
+
+    retry_after_s: float | None = None
+
+
+class StateParams(Params, frozen=True):
+    """The harness's own state; ``since_at`` None means from now on."""
+
+    state: AgentState
+    detail: ShortText | None = None
+    since_at: float | None = None
+
+
+class TurnEventKind(StrEnum):
+    """What happens inside a turn, as the dashboard shows it live."""
+
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_USE = "tool_use"
+    TOOL_RESULT = "tool_result"
+    DENIED = "denied"
+    RETRY = "retry"
+    COMPACTED = "compacted"
+    SERVER = "server"
+    RESULT = "result"
+    LOG = "log"
+
+
+class TurnEventParams(Params, frozen=True):
+    """One live event of the running turn. ``data`` is shown as text only."""
+
+    turn: Id | None
+    kind: TurnEventKind
+    data: dict[str, Any]
