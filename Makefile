@@ -5,6 +5,9 @@ PYTHON := .venv/bin/python
 # Overridden by `make lint FILES=pyglue/host`.
 FILES ?= .
 
+# One test process a core; `make test WORKERS=` runs all in one.
+WORKERS ?= -n auto --dist loadgroup --no-loadscope-reorder
+
 .PHONY: help run demo test lint format bench generate clean
 
 help:
@@ -25,7 +28,7 @@ demo:
 	@exec .venv/bin/hive demo $(ARGS)
 
 test: lint
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest $(WORKERS) $(ARGS)
 
 lint:
 	@.ci/setup test

@@ -21,6 +21,7 @@ from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe
 
 _CHECKS: Final = Path(__file__).parent
+_ROOMS: Final = ("systemd", "e2e", "nix", "fuzz", "unit", "browser")
 _ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
 
 
@@ -116,9 +117,24 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the browser's tests last.
+    """Put what takes longest first, and name what one worker must run in a row.
 
-    Playwright's loop runs in the main thread from its first page to the end of the
-    session, and no asyncio test can run beside it.
+    The browser's tests come last: Playwright's loop runs in the main thread from its
+    first page to the end of the session, and no asyncio test can run beside it.
     """
-    items.sort(key=lambda item: "browser" in item.path.parent.name)
+    items.sort(key=lambda item: _ROOMS.index(_room(item)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_together(item)))
+
+
+def _room(item: pytest.Item) -> str:
+    return item.path.relative_to(_CHECKS).parts[0]
+
+
+def _together(item: pytest.Item) -> str:
+    """Return one name for all tests that share a costly fixture."""
+    if _room(item) == "systemd":
+        return "systemd"
+    if "hosted" in getattr(item, "fixturenames", ()):
+        return "hosted"
+    return str(item.path.relative_to(_CHECKS))

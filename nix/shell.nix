@@ -32,6 +32,7 @@ mkShell {
         packages.playwright
         packages.pytest
         packages.pytest-asyncio
+        packages.pytest-xdist
         packages.schemathesis
         packages.types-jsonschema
       ]

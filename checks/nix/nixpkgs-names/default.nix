@@ -29,6 +29,7 @@ let
     "playwright"
     "pytest"
     "pytest-asyncio"
+    "pytest-xdist"
     "schemathesis"
     "setuptools"
     "sniffio"
