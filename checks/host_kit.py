@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event
 from pyglue.config import HiveConfig, MessageLimits
+from pyglue.host import audit_log
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.budgets import Budgets
@@ -59,7 +61,13 @@ class Kit:
     budgets: Budgets
     bus: EventBus
     history: History
+    audit: Audit
     events: list[Event]
+
+    def audited(self) -> list[tuple[str, str, str | None]]:
+        """Return who did what to whom, as the audit log has it."""
+        found = audit_log.export(self.audit.path, AuditExportParams()).entries
+        return [(one.who, one.what, one.agent) for one in found]
 
     async def agent(self, name: str, **manifest: Any) -> Agent:
         """Make an agent that runs under the default manifest and these changes."""
@@ -117,6 +125,7 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
         budgets=budgets,
         bus=bus,
         history=history,
+        audit=audit,
         events=events,
     )
 

@@ -202,7 +202,7 @@ async def test_a_question_is_taken_back(kit: Kit) -> None:
     for again in (
         kit.questions.answer("bob", answer),
         kit.questions.cancel(alice, cancel),
-        kit.questions.dismiss(DismissParams(question=asked.question)),
+        kit.questions.dismiss(DismissParams(question=asked.question), "uid 0"),
     ):
         with pytest.raises(HiveError, match="is cancelled already"):
             await again
@@ -212,7 +212,7 @@ async def test_the_operator_dismisses_a_question(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     asked = await kit.questions.ask(alice, AskParams(question="Red?"))
     params = DismissParams(question=asked.question, reason="You know that.")
-    await kit.questions.dismiss(params)
+    await kit.questions.dismiss(params, "uid 0")
     (told,) = await recv(kit, "alice", NOW)
     assert told.kind is MessageKind.ANSWER
     assert told.body.endswith("will not be answered. Reason: You know that.")

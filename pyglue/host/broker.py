@@ -108,7 +108,7 @@ class Broker:
             HiveError: ``rate_limited``, by the minute or because the conversation went
                 through too many turns without a human.
         """
-        self._check_rate(sender.name, recipient)
+        self.count(sender.name, recipient)
         hop = self._hops[sender.name] + 1
         if hop > self._limits.hops_max:
             await self._tell_of_loop(sender.name, recipient, hop - 1)
@@ -193,7 +193,12 @@ class Broker:
             )
         return to
 
-    def _check_rate(self, sender: str, recipient: str) -> None:
+    def count(self, sender: str, recipient: str) -> None:
+        """Count one more message of an agent.
+
+        Raises:
+            HiveError: ``rate_limited``, by the minute.
+        """
         now = time.monotonic()
         for key, limit in (
             ((sender, ""), self._limits.per_agent_per_minute),

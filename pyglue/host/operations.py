@@ -18,12 +18,13 @@ from typing import Any, ClassVar, Final, Protocol
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
-from pyglue.names import SYSTEM
+from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
 
 _log = logging.getLogger(__name__)
 _ERROR_MAX: Final = 2000
+_QUEUED_MAX: Final = 16
 
 
 class Machine(Protocol):
@@ -92,7 +93,18 @@ class Operations:
     async def request(
         self, kind: OperationKind, agent: str, *, by: str, approval: int | None = None
     ) -> Operation:
-        """Record and queue."""
+        """Record and queue.
+
+        Raises:
+            HiveError: ``too_many`` for the manager, whose many calls may be a loop.
+        """
+        waiting = self._queues.get(agent)
+        if by == MANAGER and waiting is not None and waiting.qsize() >= _QUEUED_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"{_QUEUED_MAX} operations of {agent} wait already; wait for their "
+                "end, which you are told.",
+            )
         operation = await self._store.write(
             lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
         )

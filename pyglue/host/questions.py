@@ -72,7 +72,8 @@ class Questions:
         """Put a question to the operator or a peer.
 
         Raises:
-            HiveError: ``not_found``, ``recipient_not_allowed``, ``too_many``.
+            HiveError: ``not_found``, ``recipient_not_allowed``, ``too_many``,
+                ``rate_limited``.
         """
         self._check_recipient(asker, params.to)
         ttl = params.ttl_seconds
@@ -94,7 +95,11 @@ class Questions:
                 expires_at=expires_at,
             )
 
-        hop = 0 if params.to == OPERATOR else await self._broker.admit(asker, params.to)
+        hop = 0
+        if params.to == OPERATOR:  # through however many turns, but not a flood
+            self._broker.count(asker.name, OPERATOR)
+        else:
+            hop = await self._broker.admit(asker, params.to)
         number = await self._store.write(insert)
         if params.to != OPERATOR:
             await self._broker.post(replace(_put(asker.name, number, params), hop=hop))

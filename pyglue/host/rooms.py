@@ -140,6 +140,14 @@ class Rooms:
             self.remove(name, part)
         self.remove(name, KeptRoom.APPLIED)
 
+    def has_run(self, name: str) -> bool:
+        """Tell if a repository holds what was deployed once, whoever knows of it."""
+        applied = self._layout.applied(name)
+        if not (applied / "HEAD").is_file():
+            return False
+        tags = AppliedRepo(applied).tags()
+        return any(tag.kind is TagKind.DEPLOYED for tag in tags)
+
     def forget_run(self, name: str) -> None:
         """Remove the directory of the agent's sockets; again is no error."""
         remove_tree(self._layout.run(name))
@@ -189,8 +197,7 @@ class Rooms:
                 continue
             if (self._layout.agents / name).exists():
                 continue
-            tags = AppliedRepo(applied).tags()
-            if not any(tag.kind is TagKind.DEPLOYED for tag in tags):
+            if not self.has_run(name):
                 self.remove(name, KeptRoom.APPLIED)
 
     def tidy_all(self) -> None:

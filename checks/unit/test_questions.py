@@ -1,0 +1,104 @@
+"""How a question ends is in the audit log, and an agent can not flood it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from checks.host_kit import Kit, open_kit
+from pyglue.api.audit import AuditEntry, AuditExportParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.questions import (
+    AnswerParams,
+    AskParams,
+    CancelQuestionParams,
+    DismissParams,
+)
+from pyglue.config import MessageLimits
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import audit_log
+from pyglue.host.broker import Holder
+
+WAIT = RecvParams(wait_seconds=60, max=32)
+OPERATOR = "session 01234567"
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    opened = await open_kit(tmp_path, MessageLimits(per_pair_per_minute=5))
+    await opened.agent("alice")
+    await opened.agent("bob")
+    yield opened
+    await opened.store.close()
+
+
+async def ask(kit: Kit, to: str = "operator", ttl: int | None = None) -> int:
+    """Let alice ask, and return the question's number."""
+    params = AskParams(question="Red?", options=("yes", "no"), to=to, ttl_seconds=ttl)
+    return (await kit.questions.ask(kit.registry.get("alice"), params)).question
+
+
+def only(kit: Kit) -> AuditEntry:
+    """Return the one line that there is."""
+    (entry,) = audit_log.export(kit.audit.path, AuditExportParams()).entries
+    return entry
+
+
+async def test_an_answer_is_audited_with_who_gave_it(kit: Kit) -> None:
+    number = await ask(kit)
+    params = AnswerParams(question=number, choices=("no",), text="a secret")
+    await kit.questions.answer("operator", params, who=OPERATOR)
+    line = only(kit)
+    assert (line.who, line.what, line.agent) == (OPERATOR, "question_answered", "alice")
+    assert line.data == {"question": number, "to": "operator", "chosen": [2]}
+
+
+async def test_an_answer_of_a_peer_is_audited_as_its_own(kit: Kit) -> None:
+    number = await ask(kit, to="bob")
+    await kit.questions.answer("bob", AnswerParams(question=number, text="why not"))
+    assert kit.audited() == [("bob", "question_answered", "alice")]
+
+
+async def test_a_question_taken_back_is_audited(kit: Kit) -> None:
+    number = await ask(kit)
+    alice = kit.registry.get("alice")
+    await kit.questions.cancel(alice, CancelQuestionParams(question=number))
+    assert kit.audited() == [("alice", "question_cancelled", "alice")]
+
+
+async def test_a_dismissal_is_audited_with_its_reason(kit: Kit) -> None:
+    params = DismissParams(question=await ask(kit), reason="not now")
+    await kit.questions.dismiss(params, OPERATOR)
+    line = only(kit)
+    assert (line.who, line.what) == (OPERATOR, "question_dismissed")
+    assert line.data["reason"] == "not now"
+
+
+async def test_an_expiry_is_audited_as_the_hives(kit: Kit) -> None:
+    watching = asyncio.create_task(kit.questions.watch())
+    await ask(kit, ttl=1)
+    async with asyncio.timeout(60):
+        await kit.broker.recv(Holder(kit.registry.get("alice")), WAIT)
+    assert kit.audited() == [("system", "question_expired", "alice")]
+    watching.cancel()
+
+
+async def test_what_is_refused_is_not_audited(kit: Kit) -> None:
+    number = await ask(kit)
+    with pytest.raises(HiveError):
+        await kit.questions.answer("bob", AnswerParams(question=number, text="I"))
+    bob = kit.registry.get("bob")
+    with pytest.raises(HiveError):
+        await kit.questions.cancel(bob, CancelQuestionParams(question=number))
+    assert kit.audited() == []
+
+
+async def test_asking_and_taking_back_is_no_way_to_flood_the_log(kit: Kit) -> None:
+    alice = kit.registry.get("alice")
+    for _ in range(5):
+        number = await ask(kit)
+        await kit.questions.cancel(alice, CancelQuestionParams(question=number))
+    with pytest.raises(HiveError) as refused:
+        await ask(kit)
+    assert refused.value.code is ErrorCode.RATE_LIMITED
