@@ -71,7 +71,7 @@ def field(name: str, *, limit: int | None = None) -> str:
     if limit is not None and len(value.encode()) > limit:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The text is longer than {limit // 1024} KiB. Send a shorter one.",
+            f"The text is longer than {limit:,} bytes. Send a shorter one.",
         )
     return value
 

@@ -4,13 +4,15 @@ What loses something asks first, on a page of its own that says what goes; so it
 without JavaScript. What takes its time leads to the page of its operation.
 """
 
+from typing import Final
+
 from flask import Blueprint, render_template
 from werkzeug.wrappers import Response
 
 from pyglue import names
 from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
-from pyglue.api.lifecycle import DraftView, KeptView, RollbackParams
+from pyglue.api.lifecycle import DraftView, KeptView, PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.operator import (
@@ -18,10 +20,13 @@ from pyglue.api.operator import (
     APPROVAL,
     DESTROY,
     DRAFT,
+    DRAFT_DISCARD,
     DRAFTS,
     KEPT,
     OPERATION,
+    PURGE,
     REBUILD_ALL,
+    RESTORE,
     ROLLBACK,
 )
 from pyglue.errors import ErrorCode, HiveError
@@ -29,6 +34,8 @@ from pyglue.web.rpc import hive
 from pyglue.web.views.common import done, field, needed, status
 
 blueprint = Blueprint("life", __name__)
+
+_CONFIRM_MAX: Final = 64
 
 
 def _agent(name: str) -> AgentParams:
@@ -131,6 +138,14 @@ def draft(name: str) -> str:
     return render_template("draft.html", status=status(), draft=_draft(name))
 
 
+@blueprint.post("/drafts/<name>/discard")
+def discard(name: str) -> Response:
+    """End a draft."""
+    asked = _agent(name)
+    number = hive().call(DRAFT_DISCARD, asked).operation
+    return done(f"The draft {asked.agent} is being discarded (operation {number}).")
+
+
 def _draft(name: str) -> DraftView:
     wanted = names.check(name)
     for one in hive().call(DRAFTS, NoParams()).drafts:
@@ -144,8 +159,32 @@ def _draft(name: str) -> DraftView:
 
 @blueprint.get("/kept/<name>")
 def kept(name: str) -> str:
-    """Show what is kept of a destroyed agent; ``views.kept`` has its forms."""
+    """Show what is kept of a destroyed agent."""
     return render_template("kept.html", status=status(), kept=_kept(name))
+
+
+@blueprint.post("/kept/<name>/restore")
+def restore(name: str) -> Response:
+    """Propose what ran last of a destroyed agent."""
+    asked = _agent(name)
+    made = hive().call(RESTORE, asked)
+    text = f"{asked.agent} is proposed as it ran last. It comes back when you approve."
+    return done(text, f"/approvals/{made.approval}")
+
+
+@blueprint.post("/kept/<name>/purge")
+def purge(name: str) -> Response:
+    """Remove all that is kept of a name; the form's ``confirm`` repeats it."""
+    asked = _agent(name)
+    if needed("confirm", "the name", limit=_CONFIRM_MAX) != asked.agent:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"What you typed is not {asked.agent!r}, so nothing was removed.",
+        )
+    params = PurgeParams(agent=asked.agent, confirm=asked.agent)
+    number = hive().call(PURGE, params).operation
+    text = f"All that is kept of {asked.agent} is being removed (operation {number})."
+    return done(text)
 
 
 def _kept(name: str) -> KeptView:
