@@ -17,7 +17,9 @@ from pathlib import Path
 from unittest import mock
 
 import msgspec
+import pytest
 
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.check import judge
 from pyglue.git.child import Ran
 from pyglue.git.quarantine import CheckedCommit, import_pack
@@ -36,6 +38,8 @@ SEED = {
     "agent.nix": b'{ hyperhive.model = "haiku"; }\n',
     "prompts/role.md": b"You sort the mail.\n",
 }
+NEW = {**SEED, "agent.nix": b"{ }\n"}
+"""What most proposals hold, one file changed."""
 
 Line = tuple[str, bytes | str, str]
 """Mode, name and SHA of one entry of a tree."""
@@ -241,3 +245,23 @@ def git_pack(cwd: Path, *revisions: str) -> bytes:
         check=True,
         capture_output=True,
     ).stdout
+
+
+def refused(
+    room: Room,
+    objects: Objects | bytes,
+    commit: str,
+    code: ErrorCode,
+    *,
+    limits: PackLimits | None = None,
+    child: bool = False,
+) -> HiveError:
+    """Submit, expect ``code`` and an unchanged applied repository."""
+    before = room.known()
+    with pytest.raises(HiveError) as caught:
+        room.submit(objects, commit, limits=limits, child=child)
+    assert caught.value.code == code, caught.value.message
+    assert caught.value.message.isascii() and caught.value.message.isprintable()
+    assert str(room.path) not in caught.value.message
+    assert room.known() == before
+    return caught.value
