@@ -68,7 +68,12 @@ class Repair:
         done: list[str] = []
         failed: list[str] = []
         for one in await self._rooms.look(await self._said()):
-            await self._mend(one, by, done, failed)
+            if one.agent is None:
+                await self._mend(one, by, done, failed)
+                continue
+            async with self._proposals.lock(one.agent):
+                for still in await self._still(one, one.agent):
+                    await self._mend(still, by, done, failed)
         for name in _names(await self._said()):
             async with self._proposals.lock(name):
                 said = await self._said()
@@ -77,6 +82,17 @@ class Repair:
                 for one in await self._repos.look(name, said):
                     await self._mend(one, by, done, failed)
         return RepairResult(done=tuple(done), failed=tuple(failed))
+
+    async def _still(self, found: Finding, name: str) -> list[Finding]:
+        """Look again for what was found: it may be an agent's by now."""
+        said = await self._said()
+        if name in said.busy:
+            return []
+        return [
+            one
+            for one in await self._rooms.look(said)
+            if (one.agent, one.says) == (name, found.says)
+        ]
 
     async def _mend(
         self, one: Finding, by: str, done: list[str], failed: list[str]

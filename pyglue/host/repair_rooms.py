@@ -15,6 +15,7 @@ from typing import Final
 from pyglue.api.operations import OperationKind
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.backends.base import Backend
+from pyglue.host.clashes import check_free
 from pyglue.host.finding import Finding
 from pyglue.host.operations import Operations
 from pyglue.host.rooms import Rooms, remove_tree
@@ -22,7 +23,7 @@ from pyglue.names import SYSTEM, is_name
 from pyglue.paths import Layout
 from pyglue.store import kept
 from pyglue.store.agreement import Said
-from pyglue.store.database import Store
+from pyglue.store.database import Store, Tx
 
 _OLD_S: Final = 3600.0
 _MAKING: Final = (".import-", ".staging-", ".new-")
@@ -138,11 +139,12 @@ class RoomRepair:
             repo = AppliedRepo(path) if repository else None
             main = await asyncio.to_thread(repo.main) if repo is not None else None
             description = "Found by doctor; nothing in the store was of it."
-            await self._store.write(
-                lambda tx: kept.insert(
-                    tx, name, by=SYSTEM, description=description, commit=main
-                )
-            )
+
+            def insert(tx: Tx) -> None:
+                check_free(tx, name)
+                kept.insert(tx, name, by=SYSTEM, description=description, commit=main)
+
+            await self._store.write(insert)
 
         return Finding(
             name,
