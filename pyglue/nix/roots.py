@@ -6,9 +6,10 @@ systems are kept by the backend, which knows what it runs.
 
 import contextlib
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.hoststore import HostStore, check_path
 
 _PLACE = "nix/var/nix/gcroots/hyperhive"
@@ -22,19 +23,41 @@ class DerivationRoots:
         self._place = store.root / _PLACE / hive
 
     def hold(self, drv: str) -> Path:
-        """Keep ``drv`` under a name of its own, also before it is in the store."""
-        self._place.mkdir(parents=True, exist_ok=True)
+        """Keep ``drv`` under a name of its own, also before it is in the store.
+
+        Raises:
+            HiveError: ``unavailable`` where no root can be made.
+        """
         root = self._place / f"{_NEW}{uuid.uuid4().hex}"
-        root.symlink_to(check_path(drv))
+        target = check_path(drv)
+        with self._written(root):
+            self._place.mkdir(parents=True, exist_ok=True)
+            root.symlink_to(target)
         return root
 
     def assign(self, root: Path, approval: int) -> None:
-        """Give what is held to an approval."""
-        root.replace(self._place / str(approval))
+        """Give what is held to an approval.
+
+        Raises:
+            HiveError: ``unavailable`` where no root can be made.
+        """
+        with self._written(root):
+            root.replace(self._place / str(approval))
 
     def drop(self, root: Path) -> None:
         """Let go what is held; gone is no error."""
         root.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _written(self, root: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"{root} cannot be made: {error.strerror}. What is proposed must be "
+                "kept from garbage collection: let hived write there, and do it again.",
+            ) from error
 
     def sweep(self, keep: Collection[int]) -> None:
         """Let go every approval's derivation but these."""
