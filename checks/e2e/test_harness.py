@@ -114,7 +114,7 @@ async def test_life(home: Home, hive: FakeHive) -> None:
 
 
 async def test_gate_holds_in_the_real_cli(home: Home, hive: FakeHive) -> None:
-    allow = ["echo *", "git status"]
+    allow = ["echo *", "git status", "printf *", "test *"]
     home.load(allowedTools=["Bash", "Write"], bash={"allow": allow})
     marker = home.state / "marker"
     refused = [
@@ -127,6 +127,9 @@ async def test_gate_holds_in_the_real_cli(home: Home, hive: FakeHive) -> None:
         f"git -c alias.x='!touch {marker}' x",
         f"git log --output={marker}",
         f"bash -c 'touch {marker}'",
+        f"test -v 'a[$(touch {marker})]'",
+        f"printf '-va[$(touch {marker})]' x",
+        f"echo x '-o' {home.state / '.bashrc'}",
         "ls",
         "cat /etc/hostname",
     ]
@@ -147,6 +150,21 @@ async def test_gate_holds_in_the_real_cli(home: Home, hive: FakeHive) -> None:
         assert hive.ends[0].outcome is TurnOutcome.OK
         assert hive.ends[0].denials == len(refused)
         assert not marker.exists()
+
+
+async def test_no_tool_writes_what_the_shell_or_git_runs(
+    home: Home, hive: FakeHive
+) -> None:
+    """Whoever writes these runs anything with the next command that is allowed."""
+    home.load(allowedTools=["Bash", "Write"], bash={"allow": ["echo *"]})
+    names = (".bashrc", ".profile", ".gitconfig", ".git/config", ".git/hooks/x")
+    files = [home.state / name for name in names]
+    steps = [tool("Write", file_path=str(file), content="x") for file in files]
+    async with harness_here(home):
+        await hive.mail(script(*steps, end()))
+        await hive.until(lambda: hive.ends)
+        assert hive.ends[0].denials == len(files)
+        assert not any(file.exists() for file in files)
 
 
 async def test_tools_that_the_manifest_does_not_name_are_not_there(

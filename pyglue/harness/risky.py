@@ -10,6 +10,7 @@ which is why prefixes count. What is known of programs is in ``programs``. Calle
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -31,6 +32,9 @@ _SED_SCRIPT: Final = re.compile(rf"{_SED_STEP}(?:;{_SED_STEP})*")
 """Scripts that print, delete or replace text and can do nothing else."""
 
 
+_PRINTF_STORES: Final = re.compile(r"%[^%a-zA-Z]*[hjlLqtz]*n")
+
+
 def problem(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     """Say why these words are refused although a pattern matches; None if not.
 
@@ -41,6 +45,9 @@ def problem(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     plain = _VERSION.sub("", name) or name
     if words[0] in programs.RESERVED:
         return f"{words[0]!a} is shell syntax"
+    at_startup = _startup_file(words, literal)
+    if at_startup is not None:
+        return at_startup
     if {name, plain} & programs.WRAPPERS or name.startswith(("ld-linux", "ld.so")):
         return None if all(literal) else _runs_others(name)
     if {name, plain} & programs.INTERPRETERS:
@@ -51,8 +58,11 @@ def problem(words: Sequence[str], literal: Sequence[bool]) -> str | None:
         return _nix(words, literal)
     if name in ("sed", "gsed"):
         return _sed(words, literal)
-    if name in programs.OPTIONS:
-        return _other(name, words, literal, programs.OPTIONS[name])
+    if name in programs.TESTS:
+        return _test(words, literal)
+    options = programs.OPTIONS.get(name) or programs.OPTIONS.get(plain)
+    if options is not None:
+        return _other(name, words, literal, options)
     return None
 
 
@@ -174,6 +184,33 @@ def _sed(words: Sequence[str], literal: Sequence[bool]) -> str | None:
     return None
 
 
+def _startup_file(words: Sequence[str], literal: Sequence[bool]) -> str | None:
+    """Whoever can write these has every later command run what they like."""
+    for i in range(1, len(words)):
+        if literal[i]:
+            continue
+        parts = PurePosixPath(words[i].rpartition("=")[2]).parts
+        in_git = any(
+            one == ".git" and then in ("config", "hooks")
+            for one, then in pairwise(parts)
+        )
+        if in_git or (parts and parts[-1] in programs.STARTUP_FILES):
+            return (
+                f"{words[i][:60]!a} is read by the shell or by git as commands, so it "
+                "must be named by a pattern"
+            )
+    return None
+
+
+def _test(words: Sequence[str], literal: Sequence[bool]) -> str | None:
+    for i in range(1, len(words)):
+        if not literal[i] and words[i] in programs.TESTS_OF_NAMES:
+            return _named(words[i])
+        if not literal[i] and words[i - 1] in programs.TESTS_OF_NAMES:
+            return f"the variable {words[i][:60]!a} must be named by a pattern"
+    return None
+
+
 def _other(
     name: str, words: Sequence[str], literal: Sequence[bool], options: Options
 ) -> str | None:
@@ -189,6 +226,10 @@ def _other(
         for i in range(1, len(words)):
             if not literal[i] and "=" in words[i] and not words[i].startswith("-"):
                 return f"the variable {words[i][:60]!a} must be named by a pattern"
+    if name == "printf":
+        for i in range(1, len(words)):
+            if not literal[i] and _PRINTF_STORES.search(words[i].replace("%%", "")):
+                return "'%n' stores into a variable, so a pattern must name it"
     return _rest(words, literal, 1, options)
 
 
@@ -202,7 +243,7 @@ def _rest(
 
 
 def _is_risky(word: str, options: Options) -> bool:
-    if word in options.exact:
+    if word in options.exact or word.startswith(options.begins):
         return True
     if word.startswith("--"):
         name = word[2:].partition("=")[0]
