@@ -2,7 +2,7 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
-  range = types.strMatching "[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}";
+  t = import ./types.nix { inherit lib; };
 in
 {
   options.services.hyperhive = {
@@ -44,11 +44,12 @@ in
       example = "1966080";
       description = ''
         User namespace of the containers: `pick` gives each a range of 65536 users of its
-        own, a number is where one range begins that all of them share.
+        own, a number is where one range begins that all of them share, a multiple of
+        65536.
       '';
     };
     networkRanges = mkOption {
-      type = types.nonEmptyListOf range;
+      type = types.nonEmptyListOf t.range;
       default = [ "10.231.0.0/16" ];
       example = [ "10.99.0.0/20" ];
       description = ''

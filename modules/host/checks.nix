@@ -47,6 +47,22 @@ let
       limit == null || default == null || amount default <= amount limit
     ) "${option "defaults.${name}"} (${shown default}) is more than ${option "limits.${name}"} (${shown limit}). Lower the default or raise the limit.";
 
+  # Below the range with the number that agents/ belongs to (state.nix), as nobody's.
+  lastUsers = 32766 * 65536;
+  ownUsers =
+    cfg.privateUsers == "pick"
+    || (lib.mod (lib.toInt cfg.privateUsers) 65536 == 0 && lib.toInt cfg.privateUsers <= lastUsers);
+
+  # hived's unit has /tmp of its own and no home; /run does not outlast a boot.
+  hidden = lib.filter (place: cfg.stateDir == place || lib.hasPrefix "${place}/" cfg.stateDir) [
+    "/home"
+    "/nix"
+    "/root"
+    "/run"
+    "/tmp"
+    "/var/tmp"
+  ];
+
   ids = lib.attrValues cfg.ids;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
 in
@@ -71,7 +87,20 @@ in
       (require (
         !cfg.limits.network || config.networking.nftables.enable
       ) "${option "limits.network"} needs networking.nftables.enable = true: without it nothing keeps containers from this host and its network.")
-      (require config.boot.enableContainers "services.hyperhive runs agents as NixOS containers: set boot.enableContainers = true.")
+      (require (
+        hidden == [ ]
+      ) "${option "stateDir"} is ${cfg.stateDir}: hived cannot keep anything below ${lib.concatStringsSep ", " hidden}. Choose a directory such as /var/lib/hyperhive.")
+      (require ownUsers "${option "privateUsers"} is ${cfg.privateUsers}: use \"pick\", or the first of 65536 user ids, a multiple of 65536 and at most ${toString lastUsers}.")
+      (require (lib.all t.isWhole cfg.networkRanges) "${option "networkRanges"} has ${
+        lib.concatStringsSep ", " (lib.filter (range: !t.isWhole range) cfg.networkRanges)
+      }: that is no IPv4 range with room for a container. Write the first address of the range and at most /30, such as \"10.231.0.0/16\".")
+      (require config.boot.enableContainers "services.hyperhive runs agents as NixOS containers: do not set boot.enableContainers to false.")
+      (require (lib.versionAtLeast config.system.stateVersion "22.05")
+        "system.stateVersion is ${config.system.stateVersion}: NixOS then keeps containers in /etc/containers and /var/lib/containers, and hived in /etc/nixos-containers and /var/lib/nixos-containers. Move what is there and set system.stateVersion to 22.05 or later."
+      )
+      (require (
+        !config.system.etc.overlay.enable || config.system.etc.overlay.mutable
+      ) "services.hyperhive writes the settings of containers into /etc/nixos-containers: set system.etc.overlay.mutable = true.")
       (require (
         !config.boot.isContainer or false
       ) "services.hyperhive starts containers and cannot run in one.")
@@ -90,7 +119,7 @@ in
         !loopback && web.tls.certFile == null && web.trustedProxies == [ ]
       ) "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS and without a proxy: whoever sees that network can take over an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
       ++ lib.optional (
-        cfg.privateUsers != "pick"
+        ownUsers && cfg.privateUsers != "pick"
       ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of users, so what breaks out of one is not held back from the others."
       ++ lib.optional (
         web.openFirewall && loopback

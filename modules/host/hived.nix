@@ -11,6 +11,9 @@ let
 in
 {
   config = lib.mkIf cfg.enable {
+    # By default it is on only for who declares containers, and hived's are not declared.
+    boot.enableContainers = lib.mkDefault true;
+
     systemd.services.hived = {
       description = "hyperhive: approvals, messages and containers";
       wantedBy = [ "multi-user.target" ];
@@ -70,7 +73,6 @@ in
         # Root, because containers, their files and the system profile are root's.
         # CHOWN, FOWNER, FSETID: rooms belong to agents and to nobody.
         # DAC_OVERRIDE: reads and removes what agents wrote.
-        # LINUX_IMMUTABLE: nixos-container makes /var/empty of what it removes writable.
         # SETUID, SETGID: checks and evaluations run as nobody. KILL: ends them.
         CapabilityBoundingSet = [
           "CAP_CHOWN"
@@ -78,7 +80,6 @@ in
           "CAP_FOWNER"
           "CAP_FSETID"
           "CAP_KILL"
-          "CAP_LINUX_IMMUTABLE"
           "CAP_SETGID"
           "CAP_SETUID"
         ];

@@ -26,8 +26,16 @@ in
         where = agents;
         type = "none";
         options = "bind,nosuid,nodev";
-        after = [ "systemd-tmpfiles-setup.service" ];
-        requires = [ "systemd-tmpfiles-setup.service" ];
+        # The defaults put every mount before local-fs.target, which the making of
+        # directories comes after: a circle that systemd breaks by leaving jobs out.
+        unitConfig.DefaultDependencies = false;
+        after = [
+          "local-fs.target"
+          "systemd-tmpfiles-setup.service"
+        ];
+        wants = [ "systemd-tmpfiles-setup.service" ];
+        before = [ "umount.target" ];
+        conflicts = [ "umount.target" ];
       }
     ];
   };

@@ -19,12 +19,26 @@ in
     lib.toInt (builtins.substring 0 (builtins.stringLength size - 1) size)
     * factor.${builtins.substring (builtins.stringLength size - 1) 1 size};
 
-  # systemd, nspawn and a shell read such a path as nothing but itself.
-  directory = types.strMatching "/[A-Za-z0-9_.+/-]*[A-Za-z0-9_.+-]";
+  # systemd, nspawn and a shell read such a path as nothing but itself; no part of it
+  # begins with a dot or is empty, so that it has one spelling.
+  directory = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)+";
   word = types.strMatching "[A-Za-z0-9_.+-]+";
   address = types.strMatching "[0-9A-Fa-f.:]+";
   seconds = types.ints.between 1 604800;
   days = types.ints.between 1 36500;
   port = types.ints.between 1 65535;
   money = types.numbers.positive;
+
+  range = types.strMatching "(0|[1-9][0-9]{0,2})(\\.(0|[1-9][0-9]{0,2})){3}/(0|[1-9][0-9]?)";
+
+  # Whether a range begins where its prefix says and holds one container at least.
+  isWhole =
+    range:
+    let
+      numbers = map lib.toInt (lib.filter lib.isString (builtins.split "[./]" range));
+      address = lib.foldl' (sum: number: 256 * sum + number) 0 (lib.init numbers);
+      bits = lib.last numbers;
+      size = lib.foldl' (sum: _: 2 * sum) 1 (lib.range 1 (32 - bits));
+    in
+    lib.all (number: number < 256) numbers && bits <= 30 && lib.mod address size == 0;
 }

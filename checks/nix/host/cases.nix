@@ -145,6 +145,16 @@ in
     networking.nftables.enable = false;
   };
   bad-no-containers = hive { } // { boot.enableContainers = false; };
+  bad-old-places = hive { } // { system.stateVersion = "21.11"; };
+  bad-etc-read-only = hive { } // {
+    system.etc.overlay.enable = true;
+    system.etc.overlay.mutable = false;
+  };
+  bad-state-hidden = hive { stateDir = "/home/hive"; };
+  bad-users-between = hive { privateUsers = "100000"; };
+  bad-range-within = hive { networkRanges = [ "10.231.0.0/16" "10.99.0.1/20" ]; };
+  bad-range-number = hive { networkRanges = [ "10.300.0.0/16" ]; };
+  bad-range-small = hive { networkRanges = [ "10.231.0.0/31" ]; };
   bad-in-container = hive { } // { boot.isContainer = true; };
 
   # values that no option takes
@@ -155,12 +165,15 @@ in
   type-users = hive { privateUsers = "no"; };
   type-users-flag = hive { privateUsers = "pick --bind=/:/host"; };
   type-state = hive { stateDir = "/var/lib/hy per:hive"; };
+  type-state-above = hive { stateDir = "/var/lib/../hive"; };
+  type-state-slash = hive { stateDir = "/var/lib/hive/"; };
   type-state-relative = hive { stateDir = "var/lib/hive"; };
   type-address = hive { dashboard.listenAddress = "localhost; rm"; };
   type-url = hive { dashboard.externalUrl = "https://hive.example.org/path"; };
   type-uid = hive { ids.agent = 65534; };
   type-cost = hive { limits.costPerDay = 0; };
   type-range = hive { networkRanges = [ "10.0.0.0/8 } accept" ]; };
+  type-range-zeros = hive { networkRanges = [ "010.0.0.0/8" ]; };
   type-ranges-empty = hive { networkRanges = [ ]; };
   type-days = hive { retention.statsDays = 0; };
   type-source = hive { agents.alice.source = "agents/alice"; };

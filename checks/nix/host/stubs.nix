@@ -26,6 +26,8 @@ let
 
   unit = {
     after = list;
+    before = list;
+    conflicts = list;
     description = mkOption { type = types.str; };
     requires = list;
     wantedBy = list;
@@ -64,7 +66,7 @@ in
       };
       boot.enableContainers = mkOption {
         type = types.bool;
-        default = true;
+        default = false;
       };
       boot.isContainer = off;
       containers = free;
@@ -86,6 +88,15 @@ in
         };
       };
       nix.package = mkOption { type = types.package; };
+      system.etc.overlay.enable = off;
+      system.etc.overlay.mutable = mkOption {
+        type = types.bool;
+        default = true;
+      };
+      system.stateVersion = mkOption {
+        type = types.str;
+        default = "26.05";
+      };
       systemd = {
         package = mkOption { type = types.package; };
         mounts = mkOption {

@@ -5,6 +5,7 @@ compared with that lib.
 """
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -66,7 +67,14 @@ def test_every_case_is_what_its_name_says() -> None:
         ("bad-upstream", "must begin with https://"),
         ("bad-upstream-lookalike", "must begin with https://"),
         ("bad-no-nftables", "networking.nftables.enable = true"),
-        ("bad-no-containers", "boot.enableContainers = true"),
+        ("bad-no-containers", "do not set boot.enableContainers to false"),
+        ("bad-old-places", "system.stateVersion is 21.11"),
+        ("bad-etc-read-only", "system.etc.overlay.mutable = true"),
+        ("bad-state-hidden", "below /home"),
+        ("bad-users-between", "a multiple of 65536"),
+        ("bad-range-within", "has 10.99.0.1/20: that is no IPv4 range"),
+        ("bad-range-number", "has 10.300.0.0/16"),
+        ("bad-range-small", "has 10.231.0.0/31"),
         ("bad-in-container", "cannot run in one"),
     ],
 )
@@ -285,3 +293,27 @@ def test_systemd_knows_every_setting(tmp_path: Path, name: str) -> None:
     )
     about = [line for line in done.stderr.splitlines() if str(file) in line]
     assert about == []
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
+    case = EXPECTED["smallest"]
+    (mount,) = case["mounts"]
+    name = mount["where"].strip("/").replace("/", "-")
+    (tmp_path / f"{name}.mount").write_text(units.mount(mount))
+    for service in MOST:
+        text = units.service(case["services"][service])
+        text = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text)
+        (tmp_path / f"{service}.service").write_text(text)
+    done = subprocess.run(
+        [
+            *("systemd-analyze", "verify", "--man=no"),
+            *(str(tmp_path / f"{service}.service") for service in MOST),
+        ],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stderr.splitlines()
+    assert [line for line in said if "cycle" in line or name in line] == []

@@ -7,7 +7,7 @@ Used by the tests of the module, and by ``checks/systemd``, which runs a hive of
 from collections.abc import Iterator
 from typing import Any, Final
 
-_ORDER: Final = ("after", "requires", "wants")
+_ORDER: Final = ("after", "before", "conflicts", "requires", "wants")
 
 
 def service(unit: dict[str, Any]) -> str:

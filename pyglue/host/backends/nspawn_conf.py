@@ -20,8 +20,10 @@ _PLAIN: Final = re.compile(r"/[A-Za-z0-9_./+-]*")
 _SETTING: Final = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 _MARK: Final = "# Written by hived for the hive in "
 _SIZE_MAX: Final = 64 * 1024
-_USERS: Final = re.compile(r"pick|[1-9][0-9]{0,9}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 _RANGE: Final = 65536
+_LAST: Final = 32766 * _RANGE
+"""Below the range with ``rooms.UNMAPPED_UID``, which no container may have."""
 
 _HIDDEN: Final = ("/nix/var/nix/profiles", "/nix/var/nix/gcroots")
 """NixOS's unit binds these read-write. The host's own ``nix-env`` works in them as
@@ -69,12 +71,13 @@ class Conf:
             ("PRIVATE_USERS", self.private_users),
             ("AUTO_START", "0"),
             ("SYSTEM_PATH", check_path(self.system)),
+            # Said, because a start script that stops at what is unset reads it.
+            ("COPY_RESOLV_CONF", "0"),
         ]
         if self.network is not None:
             settings += [
                 ("HOST_ADDRESS", self.network.host),
                 ("LOCAL_ADDRESS", self.network.local),
-                ("COPY_RESOLV_CONF", "1"),
             ]
         flags = " ".join([*map(_bind, self.binds), *_fences()])
         lines = [f"{_MARK}{plain(self.hive)}"]
@@ -116,13 +119,15 @@ def check_private_users(value: str) -> str:
     Raises:
         HiveError: ``config_invalid``.
     """
-    numeric = value.isdecimal() and int(value) % _RANGE == 0
-    if _USERS.fullmatch(value) is None or not (value == "pick" or numeric):
+    if value == "pick":
+        return value
+    first = int(value) if _NUMBER.fullmatch(value) else 0
+    if first % _RANGE or not 0 < first <= _LAST:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
             f'nixos.private_users is {value[:40]!a}. Use "pick", or the first of '
-            f"{_RANGE} user ids, a multiple of {_RANGE}: without users of its own a "
-            "container's root is the host's.",
+            f"{_RANGE} user ids, a multiple of {_RANGE} and at most {_LAST}: without "
+            "users of its own a container's root is the host's.",
         )
     return value
 
