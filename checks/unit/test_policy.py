@@ -1,78 +1,27 @@
 """The policy diff: every kind of option in both directions, and who is told what."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.config import OperatorLimits
-from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.policy import check_operator_limits, diff_policy
+from checks.policy_kit import (
+    BEHAVIOUR,
+    NARROWS,
+    NEUTRAL,
+    SCHEMA,
+    WIDENS,
+    diff,
+    manifest,
+    one,
+    server,
+)
+from pyglue.api.approvals import Effect
+from pyglue.host.policy import diff_policy
 from pyglue.host.policy_env import power
-from pyglue.manifest import PinnedRecord
-from pyglue.manifest_schema import Schema
 
-SCHEMA = Schema.load()
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
     *("raise", "dearer", "env", "entry")
 }
-
-
-@dataclass(frozen=True)
-class Model:
-    id: str
-    rank: float
-
-
-MODELS = {
-    "small": Model("small-1", 1),
-    "small-1": Model("small-1", 1),
-    "other": Model("other-1", 1),
-    "big": Model("big-1", 5),
-}
-
-
-def manifest(**paths: object) -> dict[str, Any]:
-    """Return the defaults with some options set; ``__`` stands for the dot."""
-    found: dict[str, Any] = {}
-    for option in SCHEMA.options:
-        put(found, option.path, copy.deepcopy(option.default))
-    found["model"] = "small"
-    for path, value in paths.items():
-        put(found, tuple(path.split("__")), value)
-    return found
-
-
-def put(tree: dict[str, Any], path: tuple[str, ...], value: object) -> None:
-    for part in path[:-1]:
-        tree = tree.setdefault(part, {})
-    tree[path[-1]] = value
-
-
-def diff(
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any],
-    schema: Schema | None = None,
-) -> tuple[PolicyChange, ...]:
-    return diff_policy(before, after, (), (), resolve=MODELS.get, schema=schema)
-
-
-def one(path: str, before: object, after: object) -> PolicyChange:
-    """Change one option and expect exactly one change said."""
-    changes = diff(manifest(**{path: before}), manifest(**{path: after}))
-    assert len(changes) == 1, changes
-    return changes[0]
-
-
-def server(**options: object) -> dict[str, Any]:
-    return {"command": "x", "args": [], "env": {}, "allowedTools": [], **options}
-
-
-WIDENS, NARROWS = Effect.WIDENS, Effect.NARROWS
-BEHAVIOUR, NEUTRAL = Effect.BEHAVIOUR, Effect.NEUTRAL
 
 
 @pytest.mark.parametrize(
@@ -290,178 +239,3 @@ def test_hostile_values_are_shown_on_one_line() -> None:
     change = one("env", {}, {"A": "x\n\x1b[2Jy\u202ez\u2066"})
     assert change.sentence.isprintable()
     assert r"x\n\x1b[2Jy\u202ez\u2066" in change.sentence
-
-
-# --- options that the code does not know ------------------------------------------
-
-
-def own_schema(**option: object) -> Schema:
-    """Return a schema with one option ``new`` of the given keywords."""
-    return Schema({"properties": {"new": {"description": "Sets it. More.", **option}}})
-
-
-@pytest.mark.parametrize("kind", ["sideways", "change", None])
-def test_unknown_kinds_widen_both_ways(kind: str | None) -> None:
-    schema = own_schema(**({"x-widens": kind} if kind else {}))
-    for before, after in ((1, 2), (2, 1), (1, None), ("a", ["b"]), ({}, {"x": []})):
-        changes = diff({"new": before}, {"new": after}, schema=schema)
-        assert [change.effect for change in changes] == [WIDENS]
-        assert "The option hyperhive.new (Sets it) changes" in changes[0].sentence
-
-
-@pytest.mark.parametrize(
-    ("kind", "before", "after", "effect", "sentence"),
-    [
-        ("add", ["a"], ["a", "b"], WIDENS, "hyperhive.new (Sets it) now has b."),
-        ("add", ["a"], [], NARROWS, "hyperhive.new (Sets it) no longer has a."),
-        ("add", ["a"], None, WIDENS, "now has anything (was: a)."),
-        ("add", ["a"], [1], WIDENS, "changes from"),
-        ("enable", False, True, WIDENS, "hyperhive.new (Sets it) is turned on."),
-        ("enable", True, False, NARROWS, "is turned off."),
-        ("enable", False, "yes", WIDENS, "is turned on."),
-        ("raise", 1, 2, WIDENS, "raised from 1 to 2."),
-        ("raise", "1 apple", "2 apples", WIDENS, "changes from"),
-        ("raise", 3, None, WIDENS, "removed (was: 3): no limit."),
-        ("behaviour", 1, 2, BEHAVIOUR, "changes from 1 to 2."),
-        ("none", 1, 2, NEUTRAL, "changes from 1 to 2."),
-        ("env", {}, {"A": "1"}, WIDENS, "Entry A set to 1."),
-        ("env", {}, ["A"], WIDENS, "changes from"),
-        ("entry", {}, {"a": {}}, WIDENS, "New entry of hyperhive.new a."),
-        ("entry", {"a": {}}, {}, NARROWS, "Entry of hyperhive.new a is removed."),
-        ("entry", {}, 3, WIDENS, "changes from"),
-        ("dearer", 1, 2, WIDENS, "is not known"),
-    ],
-)
-def test_an_option_without_words_still_gets_a_sentence(
-    kind: str, before: object, after: object, effect: Effect, sentence: str
-) -> None:
-    schema = own_schema(**{"x-widens": kind})
-    changes = diff({"new": before}, {"new": after}, schema=schema)
-    assert [change.effect for change in changes] == [effect]
-    assert sentence in changes[0].sentence
-
-
-def test_an_option_that_the_old_manifest_lacks_counts_from_its_default() -> None:
-    schema = own_schema(**{"x-widens": "enable", "default": False})
-    assert diff({}, {"new": False}, schema=schema) == ()
-    assert diff({}, {"new": True}, schema=schema)[0].effect == WIDENS
-
-
-def test_options_that_only_one_version_knows_widen() -> None:
-    old = manifest()
-    old["limits"]["gone"] = 3
-    changes = diff(old, manifest())
-    assert [change.effect for change in changes] == [WIDENS]
-    assert changes[0].option == "hyperhive.limits.gone"
-    assert "is gone (was: 3)" in changes[0].sentence
-    assert diff(manifest(), old)[0].effect == WIDENS
-
-
-# --- NixOS options ------------------------------------------------------------------
-
-
-def nixos(
-    before: tuple[str, ...],
-    after: tuple[str, ...],
-    *,
-    system_changed: bool | None = True,
-) -> tuple[PolicyChange, ...]:
-    return diff_policy(
-        *(manifest(), manifest(), before, after),
-        resolve=MODELS.get,
-        system_changed=system_changed,
-    )
-
-
-def test_nixos_option_set_outside_widens() -> None:
-    (change,) = nixos((), ("systemd.services.x",))
-    assert change.effect == WIDENS
-    assert change.option == "systemd.services.x"
-    assert "systemd.services.x is set outside hyperhive" in change.sentence
-
-
-def test_nixos_option_gone_is_told() -> None:
-    (change,) = nixos(("systemd.services.x",), ())
-    assert change.effect == BEHAVIOUR
-
-
-def test_nixos_option_kept_may_have_changed_unless_the_system_says_no() -> None:
-    kept = ("a.b", "c.d")
-    (change,) = nixos(kept, kept)
-    assert change.effect == WIDENS and "a.b and c.d" in change.sentence
-    (change,) = nixos(kept, kept, system_changed=None)
-    assert change.effect == NEUTRAL
-    assert nixos(kept, kept, system_changed=False) == ()
-
-
-# --- the operator's limits ------------------------------------------------------------
-
-
-def check(limits: OperatorLimits, **paths: object) -> None:
-    typed = PinnedRecord(manifest(**paths), None).typed
-    check_operator_limits(typed, limits, resolve=MODELS.get)
-
-
-SHELL = {"command": "bash", "args": [], "env": {}, "allowedTools": []}
-
-
-@pytest.mark.parametrize(
-    ("limits", "paths", "said"),
-    [
-        ({"models": ("small",)}, {"model": "big"}, "The model big is not one of"),
-        ({"models": ()}, {"model": "small"}, "is not one of: none."),
-        ({"models": ("small",)}, {"model": "mystery"}, "The model mystery"),
-        (
-            *({"cost_per_day_usd": 2.0}, {"limits__costPerDayUsd": 2.5}),
-            "A daily cost of $2.5 is more than $2.",
-        ),
-        (
-            {"tokens_per_day": 5},
-            {"limits__tokensPerDay": 6},
-            "6 tokens a day are",
-        ),
-        (
-            {"turns_per_hour": 5},
-            {"limits__turnsPerHour": 6},
-            "6 turns an hour",
-        ),
-        ({"memory_max": "1G"}, {"limits__memoryMax": "1025M"}, "Memory of 1025M is"),
-        ({"cpu_quota": 100}, {"limits__cpuQuota": 101}, "101 % of a processor are"),
-        (
-            *({"mcp_commands": ("sqlite",)}, {"mcpServers": {"x": SHELL}}),
-            "The MCP server x runs bash, which is not one of: sqlite.",
-        ),
-        ({"mcp_commands": ()}, {"mcpServers": {"x": SHELL}}, "is not one of: none."),
-        ({"network": False}, {"network": True}, "No agent may have a network."),
-        ({"network": False}, {"serverTools": ["web_fetch"]}, "reach the internet"),
-    ],
-)
-def test_operator_limits_refuse(
-    limits: dict[str, Any], paths: dict[str, object], said: str
-) -> None:
-    with pytest.raises(HiveError) as caught:
-        check(OperatorLimits(**limits), **paths)
-    assert caught.value.code == ErrorCode.OPERATOR_LIMIT
-    assert said in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("limits", "paths"),
-    [
-        ({}, {"model": "mystery", "network": True, "serverTools": ["web_search"]}),
-        ({"models": ("small-1",)}, {"model": "small"}),
-        ({"models": ("mystery",)}, {"model": "mystery"}),
-        ({"cost_per_day_usd": 2.0}, {"limits__costPerDayUsd": 2}),
-        ({"cost_per_day_usd": 2.0}, {}),
-        ({"memory_max": "1G"}, {"limits__memoryMax": "1024M"}),
-        ({"memory_max": "1G", "cpu_quota": 100}, {}),
-        ({"cpu_quota": 100}, {"limits__cpuQuota": 100}),
-        ({"mcp_commands": ("bash",)}, {"mcpServers": {"x": SHELL}}),
-        ({"mcp_commands": ()}, {}),
-        ({"network": False}, {}),
-    ],
-)
-def test_operator_limits_let_through(
-    limits: dict[str, Any], paths: dict[str, object]
-) -> None:
-    check(OperatorLimits(**limits), **paths)
