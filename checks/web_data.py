@@ -164,42 +164,26 @@ def summary(number: int, **fields: object) -> ApprovalSummary:
 
 def policy() -> tuple[PolicyChange, ...]:
     """Return a change of every effect."""
-    return (
-        PolicyChange(
-            option="allowedTools",
-            effect=Effect.WIDENS,
-            sentence="May use 2 more tools: Bash and Read.",
-            before="[]",
-            after='["Bash", "Read"]',
+    changes = (
+        ("allowedTools", Effect.WIDENS, "May use 2 more tools: Bash and Read."),
+        ("bash.allow", Effect.WIDENS, "Bash may also run “git log *”."),
+        ("model", Effect.WIDENS, "The model is dearer: sonnet instead of haiku."),
+        ("prompt", Effect.BEHAVIOUR, "The prompt changes: 1 line more."),
+        (
+            "limits.turnsPerHour",
+            Effect.NARROWS,
+            "At most 60 turns an hour instead of 120.",
         ),
-        PolicyChange(
-            option="bash.allow",
-            effect=Effect.WIDENS,
-            sentence="Bash may also run “git log *”.",
-            before="[]",
-            after='["git log *"]',
-        ),
-        PolicyChange(
-            option="model",
-            effect=Effect.WIDENS,
-            sentence="The model is dearer: sonnet instead of haiku.",
-            before='"haiku"',
-            after='"sonnet"',
-        ),
-        PolicyChange(
-            option="prompt",
-            effect=Effect.BEHAVIOUR,
-            sentence="The prompt changes: 1 line more.",
-            before=None,
-            after=None,
-        ),
-        PolicyChange(
-            option="limits.turnsPerHour",
-            effect=Effect.NARROWS,
-            sentence="At most 60 turns an hour instead of 120.",
-            before="120",
-            after="60",
-        ),
+    )
+    values = {
+        "allowedTools": ("[]", '["Bash", "Read"]'),
+        "bash.allow": ("[]", '["git log *"]'),
+        "model": ('"haiku"', '"sonnet"'),
+        "limits.turnsPerHour": ("120", "60"),
+    }
+    return tuple(
+        PolicyChange(option, effect, sentence, *values.get(option, (None, None)))
+        for option, effect, sentence in changes
     )
 
 

@@ -9,17 +9,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from checks.fake_hive import FakeHive
 from pyglue import config
+from pyglue.api.approvals import DiffBase, DiffSet
+from pyglue.api.diff import FileDiff
 from pyglue.config import HiveConfig, WebConfig
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.app import create_app
 from pyglue.web.auth import csrf_token
 
@@ -62,6 +66,21 @@ def make_app(hive: FakeHive, web: WebConfig | None = None) -> Flask:
 def settings(runtime: Path, web: WebConfig) -> HiveConfig:
     """Return the config of a hive whose sockets lie in ``runtime``."""
     return HiveConfig(state_dir=str(runtime), runtime_dir=str(runtime), web=web)
+
+
+def refusing(code: ErrorCode, sentence: str) -> Callable[[object], Awaitable[object]]:
+    """Return a method for ``FakeHive.overrides`` that refuses every call."""
+
+    async def refuse(_params: object) -> object:
+        raise HiveError(code, sentence)
+
+    return refuse
+
+
+def show_diff(hive: FakeHive, file: FileDiff) -> None:
+    """Let ``file`` be all that approval 7 changes."""
+    one = DiffSet(base=DiffBase.RUNNING, commit=None, files=(file,))
+    hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], diffs=(one,))
 
 
 def free_port() -> int:

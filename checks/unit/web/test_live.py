@@ -13,11 +13,9 @@ import pytest
 
 from checks import fake_hive
 from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import live
 from pyglue.web.live import Hub, Listener
-from pyglue.web.views import stream
 
 WAIT_S = 20.0
 
@@ -258,113 +256,3 @@ def test_closing_ends_every_stream(hive: FakeHive, hub: Hub) -> None:
         assert hub.take(listener, WAIT_S) is None
     with pytest.raises(HiveError), hub.listen(hive.new_session(), None):
         pass
-
-
-# --- server-sent events ----------------------------------------------------------
-
-
-def sse(operator: Operator, path: str = "/api/events", **headers: str) -> Iterator[str]:
-    answer = operator.get(path, **headers)
-    assert answer.status_code == 200
-    assert answer.content_type == "text/event-stream; charset=utf-8"
-    for chunk in answer.response:
-        yield from (chunk.decode() if isinstance(chunk, bytes) else chunk).split("\n")
-
-
-def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if line.startswith("data: "):
-            yield json.loads(line.removeprefix("data: "))
-
-
-@pytest.fixture
-def operator(hive: FakeHive) -> Iterator[Operator]:
-    app = make_app(hive)
-    yield Operator(hive, app, hive.new_session())
-    app.extensions["hyperhive"].hub.close()
-
-
-@pytest.mark.parametrize("way", ["header", "query"])
-def test_sse_replays_after_the_last_event(operator: Operator, way: str) -> None:
-    seen = operator.hive.seq
-    operator.hive.emit("message.sent", "alice", text="line\nline\u2028")
-    newest = operator.hive.emit("turn.event", "alice")
-    lines = (
-        sse(operator, **{"Last-Event-ID": str(seen)})
-        if way == "header"
-        else sse(operator, f"/api/events?since={seen}")
-    )
-    events = (one for one in events_of(lines) if one["type"] == "event")
-    assert next(events)["data"] == {"text": "line\nline\u2028"}
-    assert next(events)["seq"] == newest
-
-
-def test_sse_names_its_events_by_seq(operator: Operator) -> None:
-    seen = operator.hive.seq
-    newest = operator.hive.emit("message.sent")
-    lines = sse(operator, f"/api/events?since={seen}")
-    assert next(line for line in lines if line.startswith("id: ")) == f"id: {newest}"
-
-
-@pytest.mark.parametrize(
-    ("turns", "seen"), [("none", []), ("alice", ["alice"]), ("all", ["alice", "bob"])]
-)
-def test_turn_events_are_for_who_asks(
-    operator: Operator, turns: str, seen: list[str]
-) -> None:
-    since = operator.hive.seq
-    for name in ("alice", "bob"):
-        operator.hive.emit("turn.event", name)
-    operator.hive.emit("message.sent", "end")
-    got = []
-    for one in events_of(sse(operator, f"/api/events?since={since}&turns={turns}")):
-        if one["type"] == "event":
-            got.append(one["agent"])
-        if one.get("agent") == "end":
-            break
-    assert got == [*seen, "end"]
-
-
-@pytest.mark.parametrize("since", ["-1", "x", "1" * 5000, "\u0664", "1.5"])
-def test_a_since_that_is_no_number_means_from_now(
-    operator: Operator, since: str
-) -> None:
-    operator.hive.emit("message.sent")
-    events = events_of(sse(operator, f"/api/events?since={since}"))
-    assert next(events)["type"] == "up"
-    newest = operator.hive.emit("message.sent")
-    assert next(events)["seq"] == newest
-
-
-def test_sse_for_another_site_is_refused(operator: Operator) -> None:
-    answer = operator.get("/api/events", Origin="https://evil.example")
-    assert answer.status_code == 403
-
-
-def test_too_many_streams_are_asked_to_come_again(operator: Operator) -> None:
-    hub: Hub = operator.app.extensions["hyperhive"].hub
-    with contextlib.ExitStack() as stack:
-        for _ in range(live.STREAMS_MAX):
-            stack.enter_context(hub.listen(operator.session or "", None))
-        answer = operator.get("/api/events")
-        assert answer.status_code == 503
-        assert answer.headers["Retry-After"] == "2"
-        assert answer.content_type == "application/problem+json"
-
-
-def test_a_stream_ends_with_its_session(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "_BEAT_S", 0.05)
-    lines = sse(operator)
-    assert next(events_of(lines))["type"] == "up"
-    assert operator.session is not None
-    operator.hive.end_session(operator.session)
-    assert not list(events_of(lines))
-
-
-def test_logging_out_ends_the_session_s_streams(operator: Operator) -> None:
-    events = events_of(sse(operator))
-    assert next(events)["type"] == "up"
-    operator.post("/logout")
-    assert not list(events)

@@ -1,35 +1,11 @@
 """The system on an approval's page: what is listed, and that hostile names are text."""
 
-from collections.abc import Iterator
-
 import msgspec
-import pytest
-from flask import Flask
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
 from checks.unit.test_cli_system import PACKAGES
-from checks.web_kit import Operator, make_app
+from checks.web_kit import Operator
 from pyglue.api.approvals import ApprovalDetail
 from pyglue.api.system import ClosureChange, ClosureDiff, PackageChange, SystemDetail
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
-    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
-    with fake_hive.running(socket) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def app(running: FakeHive) -> Flask:
-    return make_app(running)
-
-
-@pytest.fixture
-def operator(running: FakeHive, app: Flask) -> Operator:
-    running.reset()
-    return Operator(running, app, running.new_session())
 
 
 def give(operator: Operator, system: SystemDetail) -> None:

@@ -1,39 +1,69 @@
-"""The overview of many agents: search, marks of a row, kept state, drafts, the stop."""
+"""The overview: its sections, the list of agents and its search, the stop."""
 
 import gzip
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 
-from checks import fake_hive
 from checks import web_data as data
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
+from checks.web_kit import Operator, refusing
 from pyglue.api.common import AgentState
 from pyglue.api.control import ModelStatus
-from pyglue.api.lifecycle import PurgeParams
+from pyglue.errors import ErrorCode
 from pyglue.web.roster import Roster
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
-    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
-    with fake_hive.running(socket) as started:
-        yield started
+def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
+    html = operator.get("/").text
+    names = re.findall(r'<section id="(\w+)"', html)
+    assert names == [
+        "kept",
+        "drafts",
+        "approvals",
+        "questions",
+        "agents",
+        "inbox",
+        "send",
+        "spawn",
+        "messages",
+    ]
 
 
-@pytest.fixture(scope="module")
-def app(running: FakeHive) -> Flask:
-    return make_app(running)
+def test_the_overview_says_what_is_so(operator: Operator) -> None:
+    operator.hive.warnings = ("The same uid could open <operator.sock>.",)
+    html = operator.get("/").text
+    assert "scripted model (no cost)" in html
+    assert "The same uid could open &lt;operator.sock&gt;." in html
+    assert "Widens power" in html
+    assert "rate limited" in html
+    assert "until 14:30 UTC" in html
+    assert "$12.50" in html
+    assert "did not connect: exit status 1" in html
+    assert "Use the old compiler" in html
 
 
-@pytest.fixture
-def operator(running: FakeHive, app: Flask) -> Operator:
-    running.reset()
-    return Operator(running, app, running.new_session())
+def test_the_overview_is_small(operator: Operator) -> None:
+    full = operator.hive
+    full.agents = [data.agent(f"a{n}") for n in range(60)]
+    full.messages = [data.message(n, body="word " * 400) for n in range(99, 1, -1)]
+    full.inbox = [data.message(n, body="word " * 4000) for n in range(99, 1, -1)]
+    page = operator.get("/")
+    assert len(gzip.compress(page.data)) < 150 * 1024
+    assert len(page.data) < 400 * 1024
+
+
+def test_one_failing_section_leaves_the_others(operator: Operator) -> None:
+    operator.hive.overrides["messages"] = refusing(
+        ErrorCode.INTERNAL, "The flow broke."
+    )
+    page = operator.get("/")
+    assert page.status_code == 200
+    assert "This could not be read: The flow broke." in page.text
+    assert "carol" in page.text
+
+
+# --- the list of agents --------------------------------------------------------------
 
 
 def listed(operator: Operator, query: str) -> list[str]:
@@ -151,55 +181,6 @@ def test_a_search_costs_its_words_only() -> None:
     agents = (data.agent("alice", description="word " * 2000),)
     assert Roster(" ".join("abcdefgh") + " nowhere").choose(agents) == ()
     assert Roster("word " * 50).choose(agents) == agents
-
-
-# --- kept state and drafts ------------------------------------------------------------
-
-
-def test_nothing_is_shown_of_what_there_is_not(operator: Operator) -> None:
-    for name in ("kept", "drafts"):
-        assert operator.get(f"/fragments/{name}").text.strip() == ""
-
-
-def test_kept_state_comes_first(operator: Operator) -> None:
-    operator.hive.kept = [
-        data.kept("olga"),
-        data.kept("pete", commit=None, mail=0),
-        data.kept("quin", pending_approval=7),
-    ]
-    page = operator.get("/").text
-    assert page.index("olga") < page.index("Waiting for your approval")
-    assert "2 messages wait" in page and "3.2 MiB kept" in page
-    assert page.count("/restore") == 1
-    assert page.count("/purge") == 3
-
-
-def test_restoring_leads_to_the_approval(operator: Operator) -> None:
-    answer = operator.post("/kept/olga/restore")
-    assert (answer.status_code, answer.location) == (303, "/approvals/8")
-    assert operator.hive.called("restore")[0].agent == "olga"
-
-
-def test_purging_repeats_the_name(operator: Operator) -> None:
-    assert operator.post("/kept/olga/purge", {"confirm": " "}).status_code == 400
-    assert not operator.hive.called("purge")
-    assert operator.post("/kept/olga/purge", {"confirm": "olga"}).status_code == 303
-    assert operator.hive.called("purge") == [PurgeParams(agent="olga", confirm="olga")]
-
-
-def test_discarding_a_draft(operator: Operator) -> None:
-    operator.hive.drafts = [data.draft("rita")]
-    page = operator.get("/").text
-    assert "Will answer questions about releases" in page
-    assert operator.post("/drafts/rita/discard").status_code == 303
-    assert operator.hive.called("draft_discard")[0].agent == "rita"
-
-
-@pytest.mark.parametrize(
-    "path", ["/kept/A/restore", "/kept/x_y/purge", "/drafts/1/discard"]
-)
-def test_what_is_no_name_is_refused(operator: Operator, path: str) -> None:
-    assert operator.post(path, {"confirm": "x"}).status_code == 400
 
 
 # --- the stop ------------------------------------------------------------------------

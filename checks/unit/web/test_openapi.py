@@ -15,7 +15,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from checks import fake_hive, generate_openapi
+from checks import generate_openapi
 from checks.fake_hive import FakeHive
 from checks.web_kit import COOKIE, URL, Operator, make_app
 from pyglue.web import openapi
@@ -31,20 +31,8 @@ CHECKS: Final = [
 
 
 @pytest.fixture(scope="module")
-def hive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
-    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
-    with fake_hive.running(socket) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def app(hive: FakeHive) -> Flask:
-    return make_app(hive)
-
-
-@pytest.fixture(scope="module")
-def operator(hive: FakeHive, app: Flask) -> Operator:
-    return Operator(hive, app, hive.new_session())
+def operator(running: FakeHive, app: Flask) -> Operator:
+    return Operator(running, app, running.new_session())
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +109,15 @@ def test_every_view_of_the_api_is_described(app: Flask) -> None:
     assert routes == set(openapi.ENTRIES)
 
 
-def test_a_view_without_an_entry_fails_the_document(hive: FakeHive) -> None:
-    app = make_app(hive)
+def test_a_view_without_an_entry_fails_the_document(running: FakeHive) -> None:
+    app = make_app(running)
     app.add_url_rule("/api/novel", "novel", lambda: "")
     with pytest.raises(KeyError, match="novel"):
         openapi.describe(app)
 
 
-def test_a_stranger_gets_no_document(hive: FakeHive, app: Flask) -> None:
-    answer = Operator(hive, app).get("/api/openapi.json")
+def test_a_stranger_gets_no_document(running: FakeHive, app: Flask) -> None:
+    answer = Operator(running, app).get("/api/openapi.json")
     assert answer.status_code == 401
     assert answer.content_type == "application/problem+json"
     assert answer.get_json()["code"] == "unauthenticated"

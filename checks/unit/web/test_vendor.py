@@ -1,32 +1,12 @@
 """The libraries that pages use: only the named files, only to who is logged in."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
+from checks.web_kit import Operator
 from pyglue.paths import share
 from pyglue.web.views import vendor
-
-
-@pytest.fixture(scope="module")
-def hive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHive]:
-    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
-    with fake_hive.running(socket) as started:
-        yield started
-
-
-@pytest.fixture
-def operator(hive: FakeHive) -> Operator:
-    return Operator(hive, make_app(hive), hive.new_session())
-
-
-@pytest.fixture
-def stranger(hive: FakeHive) -> Operator:
-    return Operator(hive, make_app(hive))
 
 
 @pytest.mark.parametrize("name", sorted(vendor.FILES))

@@ -3,13 +3,13 @@
 import gzip
 import posixpath
 import re
-from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 
-from checks import fake_hive
 from checks import web_data as data
-from checks.web_kit import Operator, make_app
+from checks.fake_hive import FakeHive
+from checks.web_kit import Operator
 
 LIMIT = 150 * 1024
 PAGES = (
@@ -24,13 +24,11 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    socket = tmp_path_factory.mktemp("hive") / "operator.sock"
-    with fake_hive.running(socket) as hive:
-        many = [data.agent(f"a{n}", context_fill=0.3) for n in range(195)]
-        hive.agents = [*hive.agents, *many]
-        hive.messages = [data.message(n, body="word " * 400) for n in range(99, 1, -1)]
-        yield Operator(hive, make_app(hive), hive.new_session())
+def operator(running: FakeHive, app: Flask) -> Operator:
+    many = [data.agent(f"a{n}", context_fill=0.3) for n in range(195)]
+    running.agents += many
+    running.messages = [data.message(n, body="word " * 400) for n in range(99, 1, -1)]
+    return Operator(running, app, running.new_session())
 
 
 def linked(text: str, path: str) -> set[str]:

@@ -1,0 +1,52 @@
+"""The HTTP API answers with the types of the RPC."""
+
+import msgspec
+import pytest
+
+from checks.web_kit import Operator
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalsResult,
+)
+from pyglue.api.messages import (
+    InboxResult,
+    MessagesResult,
+)
+from pyglue.api.operations import Operation, OperationsResult
+from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.questions import QuestionsResult
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api/status", HiveStatus),
+        ("/api/agents", AgentsView),
+        ("/api/agents/alice", AgentDetail),
+        ("/api/approvals", ApprovalsResult),
+        ("/api/approvals?state=pending&agent=alice&limit=5", ApprovalsResult),
+        ("/api/approvals/7", ApprovalDetail),
+        ("/api/questions", QuestionsResult),
+        ("/api/inbox", InboxResult),
+        ("/api/messages?before=30&limit=2", MessagesResult),
+        ("/api/operations", OperationsResult),
+        ("/api/operations/11", Operation),
+    ],
+)
+def test_the_api_answers_with_the_rpc_s_types(
+    operator: Operator, path: str, kind: type
+) -> None:
+    answer = operator.get(path)
+    assert answer.status_code == 200
+    assert answer.content_type == "application/json"
+    assert isinstance(msgspec.json.decode(answer.data, type=kind), kind)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/approvals?state=nope", "/api/agents/A", "/api/messages?agent=A"]
+)
+def test_the_api_refuses_with_a_sentence(operator: Operator, path: str) -> None:
+    answer = operator.get(path)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["detail"]

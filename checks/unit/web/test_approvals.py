@@ -1,0 +1,141 @@
+"""The queue and the page of an approval: what is shown, decided and refused."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from checks import web_data as data
+from checks.web_kit import Operator, show_diff
+from pyglue.api.approvals import (
+    ApproveParams,
+)
+
+
+def test_the_policy_comes_before_the_files(operator: Operator) -> None:
+    html = operator.get("/approvals/7").text
+    assert html.index("policy-widens") < html.index('data-testid="filelist"')
+    row = operator.hive.approvals[7].approval
+    assert html.count(row.commit) == 2
+    assert html.count(row.manifest_sha256) == 2
+    assert "The model is dearer: sonnet instead of haiku." in html
+    assert "Narrows power" in html
+    assert "Changes behaviour" in html
+
+
+def test_the_base_and_the_view_are_links(operator: Operator) -> None:
+    running = operator.get("/approvals/7?base=running").text
+    previous = operator.get("/approvals/7?base=previous&view=split").text
+    assert "notes/history.md" in running
+    assert "notes/history.md" not in previous
+    assert 'class="diff split"' in previous
+    assert 'class="diff split"' not in running
+    assert operator.get("/approvals/7?base=<x>&view=<y>").status_code == 200
+
+
+def test_hidden_characters_are_visible_in_a_diff(operator: Operator) -> None:
+    tricky = 'allowedTools = [ "Read\u202e" ]; # \x1b[2K\u200b'
+    show_diff(operator.hive, data.file_diff("agent.nix", "", tricky))
+    html = operator.get("/approvals/7").text
+    assert '<span class="hid" title="U+202E">\u2039U+202E\u203a</span>' in html
+    assert '<span class="hid" title="U+001B">\u241b</span>' in html
+    assert "\u202e" not in html
+    assert "\x1b" not in html
+
+
+def test_what_is_not_shown_is_said_and_has_to_be_confirmed(operator: Operator) -> None:
+    hive = operator.hive
+    show_diff(hive, data.binary("logo.png"))
+    hive.set_approval(7, widens=())
+    hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=())
+    html = operator.get("/approvals/7").text
+    assert "This is a binary file and cannot be shown" in html
+    assert "1 file(s) are not shown in full here" in html
+    assert decide(operator, confirm="").status_code == 400
+    assert not hive.called("approve")
+
+
+def test_the_whole_diff_as_text(operator: Operator) -> None:
+    answer = operator.get("/approvals/7/diff.txt")
+    assert answer.content_type == "text/plain; charset=utf-8"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert '+    model = "sonnet";' in answer.text
+    one = operator.get("/approvals/7/diff.txt?file=1").text
+    assert "notes/history.md" in one
+    assert "agent.nix" not in one
+    assert operator.get("/approvals/7/diff.txt?file=99").text == ""
+
+
+def decide(operator: Operator, **changed: str) -> Any:
+    row = operator.hive.approvals[7].approval
+    form = {"commit": row.commit, "manifest": row.manifest_sha256, "confirm": "yes"}
+    return operator.post("/approvals/7/approve", {**form, **changed})
+
+
+def test_approving_names_what_was_seen(operator: Operator) -> None:
+    row = operator.hive.approvals[7].approval
+    answer = decide(operator)
+    assert (answer.status_code, answer.location) == (303, "/approvals/7")
+    assert operator.hive.called("approve") == [
+        ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
+    ]
+    html = operator.get("/approvals/7").text
+    assert "It is being deployed as operation 12." in html
+    assert 'data-state="building"' in html
+    assert "Operation 12" in html
+    assert "approve-form" not in html
+
+
+def test_widening_needs_the_operator_s_word(operator: Operator) -> None:
+    answer = decide(operator, confirm="")
+    assert answer.status_code == 400
+    assert "Nothing was approved" in answer.text
+    assert not operator.hive.called("approve")
+
+
+def test_what_is_harmless_needs_one_click_only(operator: Operator) -> None:
+    hive = operator.hive
+    hive.set_approval(7, widens=())
+    hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=())
+    assert 'name="confirm"' not in operator.get("/approvals/7").text
+    assert decide(operator, confirm="").status_code == 303
+
+
+def test_approving_twice_is_a_clear_conflict(operator: Operator) -> None:
+    decide(operator)
+    answer = decide(operator)
+    assert answer.status_code == 409
+    assert "Approval 7 is building already." in answer.text
+    assert 'href="/approvals/7"' in answer.text
+
+
+@pytest.mark.parametrize("field", ["commit", "manifest"])
+def test_a_stale_approval_is_refused(operator: Operator, field: str) -> None:
+    answer = decide(operator, **{field: "0" * 40})
+    assert answer.status_code == 409
+    assert "Read it again" in answer.text
+    assert operator.hive.approvals[7].approval.state == "pending"
+
+
+@pytest.mark.parametrize("field", ["commit", "manifest"])
+def test_an_approval_of_nothing_is_refused(operator: Operator, field: str) -> None:
+    assert decide(operator, **{field: " "}).status_code == 400
+    assert not operator.hive.called("approve")
+
+
+def test_denying_needs_a_reason(operator: Operator) -> None:
+    assert operator.post("/approvals/7/deny", {"reason": " "}).status_code == 400
+    answer = operator.post("/approvals/7/deny", {"reason": "Too much.\r\nAsk less."})
+    assert answer.status_code == 303
+    (params,) = operator.hive.called("deny")
+    assert params.reason == "Too much.\nAsk less."
+    assert "Too much." in operator.get("/approvals/7").text
+
+
+def test_the_queue_is_filtered(operator: Operator) -> None:
+    html = operator.get("/approvals?state=denied&agent=bob").text
+    assert re.findall(r'data-testid="approval" data-id="(\d+)"', html) == ["5"]
+    everything = operator.get("/approvals?state=&agent=").text
+    assert len(re.findall(r'data-testid="approval"', everything)) == 3
+    assert operator.get("/approvals?state=<b>&agent=<i>").status_code == 200

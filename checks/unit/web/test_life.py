@@ -1,0 +1,67 @@
+"""Agents that begin, end and come back: proposals, drafts, kept state."""
+
+import pytest
+
+from checks import web_data as data
+from checks.web_kit import Operator
+from pyglue.api.lifecycle import PurgeParams
+
+
+def test_spawning_leads_to_the_approval(operator: Operator) -> None:
+    form = {"name": "erin", "description": "Writes the changelog"}
+    answer = operator.post("/agents/spawn", form)
+    assert (answer.status_code, answer.location) == (303, "/approvals/8")
+    assert "New agent" in operator.get("/approvals/8").text
+
+
+@pytest.mark.parametrize("name", ["", "Erin", "manager", "operator", "-x", "x" * 10])
+def test_a_name_that_cannot_be_is_refused(operator: Operator, name: str) -> None:
+    answer = operator.post("/agents/spawn", {"name": name, "description": ""})
+    assert answer.status_code == 400
+    assert not operator.hive.called("spawn")
+
+
+def test_nothing_is_shown_of_what_there_is_not(operator: Operator) -> None:
+    for name in ("kept", "drafts"):
+        assert operator.get(f"/fragments/{name}").text.strip() == ""
+
+
+def test_kept_state_comes_first(operator: Operator) -> None:
+    operator.hive.kept = [
+        data.kept("olga"),
+        data.kept("pete", commit=None, mail=0),
+        data.kept("quin", pending_approval=7),
+    ]
+    page = operator.get("/").text
+    assert page.index("olga") < page.index("Waiting for your approval")
+    assert "2 messages wait" in page and "3.2 MiB kept" in page
+    assert page.count("/restore") == 1
+    assert page.count("/purge") == 3
+
+
+def test_restoring_leads_to_the_approval(operator: Operator) -> None:
+    answer = operator.post("/kept/olga/restore")
+    assert (answer.status_code, answer.location) == (303, "/approvals/8")
+    assert operator.hive.called("restore")[0].agent == "olga"
+
+
+def test_purging_repeats_the_name(operator: Operator) -> None:
+    assert operator.post("/kept/olga/purge", {"confirm": " "}).status_code == 400
+    assert not operator.hive.called("purge")
+    assert operator.post("/kept/olga/purge", {"confirm": "olga"}).status_code == 303
+    assert operator.hive.called("purge") == [PurgeParams(agent="olga", confirm="olga")]
+
+
+def test_discarding_a_draft(operator: Operator) -> None:
+    operator.hive.drafts = [data.draft("rita")]
+    page = operator.get("/").text
+    assert "Will answer questions about releases" in page
+    assert operator.post("/drafts/rita/discard").status_code == 303
+    assert operator.hive.called("draft_discard")[0].agent == "rita"
+
+
+@pytest.mark.parametrize(
+    "path", ["/kept/A/restore", "/kept/x_y/purge", "/drafts/1/discard"]
+)
+def test_what_is_no_name_is_refused(operator: Operator, path: str) -> None:
+    assert operator.post(path, {"confirm": "x"}).status_code == 400

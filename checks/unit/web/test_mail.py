@@ -1,0 +1,139 @@
+"""Messages, inbox and questions: sent, answered, searched, cut to what fits."""
+
+from typing import Any
+
+import pytest
+
+from checks import web_data as data
+from checks.fake_hive import FakeHive
+from checks.web_kit import Operator
+from pyglue.api.messages import (
+    OperatorSendParams,
+    Priority,
+    SentResult,
+)
+from pyglue.api.questions import AnswerParams
+
+
+def test_sending(operator: Operator) -> None:
+    form = {
+        "to": "alice",
+        "body": "one\r\ntwo \u00e9",
+        "reply_to": "30",
+        "priority": "high",
+        "back": "/agents/alice",
+    }
+    answer = operator.post("/send", form)
+    assert (answer.status_code, answer.location) == (303, "/agents/alice")
+    (params,) = operator.hive.called("send")
+    assert params == OperatorSendParams(
+        to="alice", body="one\ntwo \u00e9", reply_to=30, priority=Priority.HIGH
+    )
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example", "/agents/../x", "/login", "\\"]
+)
+def test_a_form_leads_to_our_own_pages_only(operator: Operator, back: str) -> None:
+    form = {"to": "alice", "body": "x", "back": back}
+    assert operator.post("/send", form).location == "/"
+
+
+def test_a_message_may_be_as_large_as_hived_allows(operator: Operator) -> None:
+    body = "\u20ac" * (256 * 1024 // 3)
+    assert operator.post("/send", {"to": "alice", "body": body}).status_code == 303
+    answer = operator.post("/send", {"to": "alice", "body": body + "\u20ac"})
+    assert answer.status_code == 413
+    assert "Send a shorter one" in answer.text
+
+
+def test_a_huge_request_is_refused(operator: Operator) -> None:
+    answer = operator.post("/send", {"to": "alice", "body": "x" * 3_000_000})
+    assert answer.status_code == 413
+    assert not operator.hive.called("send")
+
+
+@pytest.mark.parametrize("form", [{}, {"to": "alice"}, {"to": "alice", "body": " "}])
+def test_a_message_without_words_is_refused(
+    operator: Operator, form: dict[str, str]
+) -> None:
+    assert operator.post("/send", form).status_code == 400
+    assert not operator.hive.called("send")
+
+
+def test_answering_by_choice_sends_the_option_s_own_text(operator: Operator) -> None:
+    option = "a\u202e\u00a0 <b>"
+    operator.hive.questions = [data.question(4, options=("no", option), multi=True)]
+    form: dict[str, object] = {"choice": ["1", "0", "7"], "text": "because"}
+    answer = operator.post("/questions/4/answer", form)
+    assert (answer.status_code, answer.location) == (303, "/#questions")
+    assert operator.hive.called("answer") == [
+        AnswerParams(question=4, text="because", choices=(option, "no"))
+    ]
+
+
+def test_an_empty_answer_is_refused(operator: Operator) -> None:
+    assert operator.post("/questions/4/answer", {"text": " "}).status_code == 400
+    answer = operator.post("/questions/9/answer", {"text": "", "choice": "0"})
+    assert answer.status_code == 404
+    assert not operator.hive.called("answer")
+
+
+def test_marking_as_read(operator: Operator) -> None:
+    assert operator.post("/inbox/31/read").location == "/#inbox"
+    assert 31 in operator.hive.read
+
+
+def test_a_message_is_clipped_in_lists_and_whole_on_its_page(
+    operator: Operator,
+) -> None:
+    long = "x" * 200_000
+    operator.hive.messages = [data.message(31, body=long)]
+    overview = operator.get("/").text
+    assert long not in overview
+    assert "more characters" in overview
+    assert long in operator.get("/messages/31").text
+    assert operator.get("/messages/30").status_code == 404
+
+
+def test_messages_too_large_for_one_answer_still_show(operator: Operator) -> None:
+    huge = "\x01" * (256 * 1024)  # six times as long in JSON
+    operator.hive.messages = [data.message(n, body=huge) for n in range(60, 1, -1)]
+    page = operator.get("/")
+    assert page.status_code == 200
+    assert 'data-testid="message" data-id="60"' in page.text
+    assert "could not be read" not in page.text
+
+
+def test_messages_are_filtered_and_searched(hive: FakeHive, operator: Operator) -> None:
+    page = operator.get("/messages?text=50%25+off&agent=bob&kind=message&before=40")
+    assert page.status_code == 200
+    asked = hive.called("messages")[0]
+    assert (asked.text, asked.agent, asked.kind, asked.before) == (
+        "50% off",
+        "bob",
+        "message",
+        40,
+    )
+    assert 'value="50% off"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("kind=gossip", "kind is one of"), ("agent=../x", "name")]
+)
+def test_a_filter_that_is_none_is_refused(
+    operator: Operator, query: str, said: str
+) -> None:
+    page = operator.get(f"/messages?{query}")
+    assert page.status_code == 400
+    assert said in page.text
+
+
+def test_a_broadcast_says_whom_it_missed(hive: FakeHive, operator: Operator) -> None:
+    async def sent(_params: Any) -> SentResult:
+        return SentResult(id=9, missed=("bob",))
+
+    hive.overrides["send"] = sent
+    operator.post("/send", {"to": "all", "body": "Stop."})
+    page = operator.get("/")
+    assert "Message 9 was sent to all agents. The inbox of bob is full." in page.text
