@@ -31,6 +31,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.host import bootstrap
 from pyglue.host.backends.base import AgentSpec, Backend, ContainerEvent
 from pyglue.host.backends.logs import JournalSource
+from pyglue.host.wiring import base as wiring
 from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.manifest import decode
 from pyglue.nix import EvalError
@@ -233,7 +234,7 @@ async def opened(kit: SystemKit, room: Path, **changes: Any) -> AsyncIterator[Wa
         nixos: NixosConfig = kit.config(**changes)
         builder = Builder(timeout=nixos.build_s, store=kit.store)
         backend = Containers(config.layout, builder, kit.room)
-        patch.setattr(bootstrap, "_backend", lambda _: backend)
+        patch.setattr(wiring, "backend_of", lambda _: backend)
         hive = await bootstrap.open_hive(config)
         try:
             yield Way(hive, backend, kit, config)

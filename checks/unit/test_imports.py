@@ -144,3 +144,4 @@ def test_only_bootstrap_knows_all_of_host() -> None:
             continue
         known = {n.split(".")[2] for n in imports(path) if n.startswith("pyglue.host.")}
         assert len(known & siblings) <= len(siblings) / 2, path.name
+        assert "wiring" not in known, f"{path.name}: only bootstrap puts parts together"

@@ -4,7 +4,6 @@ A connection from hive-web without a live session is answered ``login`` only.
 """
 
 import asyncio
-from dataclasses import dataclass
 
 from pyglue import __version__
 from pyglue.api import operator as api
@@ -85,69 +84,15 @@ from pyglue.api.terminal import (
     TerminalOpenResult,
     TerminalParams,
 )
-from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import audit_log
-from pyglue.host.approvals import Approvals
-from pyglue.host.archives import Archives
-from pyglue.host.audit import Audit
-from pyglue.host.backends.base import Backend
-from pyglue.host.broker import Broker
-from pyglue.host.budgets import Budgets
-from pyglue.host.controls import Controls
-from pyglue.host.doctor import Doctor
-from pyglue.host.events import EventBus
-from pyglue.host.history import History
-from pyglue.host.journal import Journal
-from pyglue.host.life import Life
-from pyglue.host.operations import Operations
-from pyglue.host.ports import Ports
-from pyglue.host.proposals import Proposals
-from pyglue.host.questions import Questions
-from pyglue.host.registry import Registry
-from pyglue.host.reminders import Reminders
-from pyglue.host.repair import Repair
-from pyglue.host.sessions import Caller, Sessions
-from pyglue.host.telemetry import Telemetry
-from pyglue.host.terminals import Terminals
-from pyglue.host.views import Views
+from pyglue.host.services import Services
+from pyglue.host.sessions import Caller
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import EVERYONE, OPERATOR
 from pyglue.store import approvals as approval_rows
 from pyglue.store import messages, operations, questions
-from pyglue.store.database import Store
 from pyglue.store.messages import NewMessage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    """All that the operator's calls need."""
-
-    config: HiveConfig
-    store: Store
-    registry: Registry
-    broker: Broker
-    questions: Questions
-    reminders: Reminders
-    audit: Audit
-    proposals: Proposals
-    approvals: Approvals
-    operations: Operations
-    sessions: Sessions
-    bus: EventBus
-    backend: Backend
-    doctor: Doctor
-    views: Views
-    terminals: Terminals
-    journal: Journal
-    controls: Controls
-    budgets: Budgets
-    history: History
-    telemetry: Telemetry
-    ports: Ports | None
-    archives: Archives
-    repair: Repair
-    life: Life
 
 
 class OperatorApi:

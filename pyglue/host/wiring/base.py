@@ -1,0 +1,81 @@
+"""What everything in hived stands on: directories, store, audit log, events, registry.
+
+``open_base`` builds it, and cleans up what an earlier hived left behind.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.audit import Audit
+from pyglue.host.backends.base import Backend
+from pyglue.host.backends.local import LocalBackend
+from pyglue.host.backends.nixos_container import NixosContainerBackend
+from pyglue.host.clashes import known
+from pyglue.host.events import EventBus
+from pyglue.host.registry import Registry
+from pyglue.host.rooms import Rooms
+from pyglue.nix import Evaluator
+from pyglue.store import messages
+from pyglue.store.database import Store, open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The parts that know of no other room."""
+
+    config: HiveConfig
+    rooms: Rooms
+    backend: Backend
+    evaluator: Evaluator
+    store: Store
+    audit: Audit
+    bus: EventBus
+    registry: Registry
+
+
+def backend_of(config: HiveConfig) -> Backend:
+    """Return what runs containers here."""
+    if config.backend == "local":
+        return LocalBackend(config)
+    if config.backend == "nixos-container":
+        return NixosContainerBackend(config)
+    raise HiveError(
+        ErrorCode.CONFIG_INVALID,
+        f'There is no backend {config.backend!r}; use "local" or "nixos-container".',
+    )
+
+
+async def open_base(config: HiveConfig) -> Base:
+    """Build the parts; mail that was handed out waits again.
+
+    Raises:
+        HiveError: what keeps hived from running, with what to do.
+    """
+    layout = config.layout
+    rooms = Rooms(config)
+    await asyncio.to_thread(rooms.prepare)
+    backend = backend_of(config)
+    evaluator = Evaluator.of(config)
+    evaluator.check()
+    store = open_store(layout.database, layout.lock)
+    audit = Audit(layout.audit_log, layout.state / "private" / "audit.key")
+    bus = EventBus(store)
+    await bus.load()
+    registry = Registry(store)
+    await registry.load()
+    await store.write(messages.release_all)
+    await asyncio.to_thread(rooms.tidy_all)
+    names = await store.read(known)
+    await asyncio.to_thread(rooms.forget_strays, names)
+    return Base(
+        config=config,
+        rooms=rooms,
+        backend=backend,
+        evaluator=evaluator,
+        store=store,
+        audit=audit,
+        bus=bus,
+        registry=registry,
+    )

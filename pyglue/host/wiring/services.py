@@ -1,0 +1,111 @@
+"""What the sockets answer from: views, history, archives, doctor, and all of before."""
+
+from pyglue.host.archives import Archives
+from pyglue.host.backup import Backups
+from pyglue.host.doctor import Doctor
+from pyglue.host.export import Exports
+from pyglue.host.history import History
+from pyglue.host.journal import Journal
+from pyglue.host.kept import Kept
+from pyglue.host.life import Life
+from pyglue.host.ports import Ports
+from pyglue.host.repair import Repair
+from pyglue.host.repair_repos import RepoRepair
+from pyglue.host.repair_rooms import RoomRepair
+from pyglue.host.services import Services
+from pyglue.host.sessions import Sessions
+from pyglue.host.telemetry import Telemetry
+from pyglue.host.terminals import Terminals
+from pyglue.host.transfers import Transfers
+from pyglue.host.views import Views
+from pyglue.host.wiring.base import Base
+from pyglue.host.wiring.changes import Changes
+from pyglue.host.wiring.work import Work
+
+
+async def open_services(base: Base, work: Work, changes: Changes) -> Services:
+    """Build what only answers, and put it beside what it answers for."""
+    config, store, registry = base.config, base.store, base.registry
+    layout = config.layout
+    ports = Ports(registry, layout) if config.web.agent_ports else None
+    if ports is not None:
+        await ports.load()
+    sessions = Sessions(store, config, base.audit)
+    await sessions.load()
+    journal = Journal(registry, base.backend)
+    base.bus.listen(journal.heard)
+    repair = _repair(base, changes)
+    return Services(
+        config=config,
+        store=store,
+        registry=registry,
+        broker=work.broker,
+        questions=work.questions,
+        reminders=work.reminders,
+        audit=base.audit,
+        proposals=changes.proposals,
+        approvals=changes.approvals,
+        operations=changes.operations,
+        life=_life(base, changes),
+        sessions=sessions,
+        controls=work.controls,
+        budgets=work.budgets,
+        bus=base.bus,
+        backend=base.backend,
+        doctor=Doctor(
+            registry=registry,
+            backend=base.backend,
+            relay=work.relay,
+            evaluator=base.evaluator,
+            repair=repair,
+            state_dir=config.state_dir,
+        ),
+        journal=journal,
+        terminals=Terminals(registry, base.audit, config),
+        history=History(store, registry, base.bus, config.retention),
+        archives=_archives(base, changes),
+        repair=repair,
+        telemetry=Telemetry(store, registry, base.bus, layout),
+        ports=ports,
+        views=Views(
+            ports=ports,
+            systems=changes.systems,
+            store=store,
+            registry=registry,
+            bus=base.bus,
+            backend=base.backend,
+            relay=work.relay,
+            config=config,
+        ),
+    )
+
+
+def _repair(base: Base, changes: Changes) -> Repair:
+    operations, layout = changes.operations, base.config.layout
+    return Repair(
+        store=base.store,
+        proposals=changes.proposals,
+        repos=RepoRepair(base.store, operations, layout),
+        rooms=RoomRepair(base.store, operations, base.rooms, base.backend, layout),
+        audit=base.audit,
+    )
+
+
+def _life(base: Base, changes: Changes) -> Life:
+    return Life(
+        drafts=changes.drafts,
+        kept=Kept(base.store, base.rooms),
+        ending=changes.ending,
+        repeats=changes.repeats,
+        rebuilding=changes.rebuilding,
+    )
+
+
+def _archives(base: Base, changes: Changes) -> Archives:
+    layout = base.config.layout
+    return Archives(
+        transfers=Transfers(layout.quarantine),
+        exports=Exports(base.store, base.audit, layout),
+        imports=changes.imports,
+        backups=Backups(base.audit, layout),
+    )

@@ -1,0 +1,76 @@
+"""Who answers on the sockets: the operator's, and one for each agent."""
+
+from pyglue import __version__
+from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
+from pyglue.config import HiveConfig
+from pyglue.host.agent_api import AgentApi
+from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.manager_api import ManagerApi
+from pyglue.host.operator_api import operator_session
+from pyglue.host.registry import Agent
+from pyglue.host.services import Services
+from pyglue.jsonrpc import Connection, Handlers, Server, serve
+from pyglue.jsonrpc.sockets import Session
+
+
+async def serve_operator(services: Services) -> Server:
+    """Listen on ``operator.sock``."""
+    config = services.config
+    return await serve(
+        config.layout.operator_socket,
+        lambda connection, hello: operator_session(services, connection, hello),
+        mode=0o660,
+        gid=_operators(config),
+    )
+
+
+def _operators(config: HiveConfig) -> int | None:
+    """Return the group of ``operator.sock``: the operators', else hive-web's own."""
+    if config.operators_gid is not None:
+        return config.operators_gid
+    return None if config.ids is None else config.ids.web
+
+
+def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Session:
+    """Return who answers on this agent's socket."""
+
+    def session(
+        connection: Connection, hello: HelloParams
+    ) -> tuple[HelloResult, Handlers]:
+        if hello.harness is not None:
+            lifecycle.hello(agent, connection, hello.harness)
+        handlers = AgentApi(
+            agent,
+            connection,
+            store=services.store,
+            registry=services.registry,
+            broker=services.broker,
+            questions=services.questions,
+            reminders=services.reminders,
+            terminals=services.terminals,
+            history=services.history,
+            budgets=services.budgets,
+            controls=services.controls,
+            harness=hello.harness is not None,
+        ).handlers()
+        if agent.role is Role.MANAGER:
+            ManagerApi(
+                connection,
+                store=services.store,
+                registry=services.registry,
+                proposals=services.proposals,
+                approvals=services.approvals,
+                operations=services.operations,
+                journal=services.journal,
+                drafts=services.life.drafts,
+                repeats=services.life.repeats,
+            ).add_to(handlers)
+        result = HelloResult(
+            protocol=PROTOCOL,
+            role=agent.role,
+            server=f"hived {__version__}",
+            agent=agent.name,
+        )
+        return result, handlers
+
+    return session
