@@ -1,0 +1,27 @@
+"""Mail between the agents of a ``Kit``: who sends, holds and ends a turn."""
+
+from typing import Any
+
+from checks.host_kit import Kit
+from pyglue.api.messages import (
+    RecvParams,
+    SendParams,
+)
+from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.host.broker import Holder
+
+WAIT = RecvParams(wait_seconds=60, max=32)
+NOW = RecvParams(max=32)
+
+
+def holder(kit: Kit, name: str) -> Holder:
+    return Holder(kit.registry.get(name))
+
+
+async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) -> int:
+    params = SendParams(to=to, body=body, **more)
+    return (await kit.broker.send(kit.registry.get(sender), params)).id
+
+
+async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
+    await kit.broker.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
