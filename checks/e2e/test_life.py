@@ -24,6 +24,7 @@ from pyglue.api.approvals import (
     ApproveParams,
     DenyParams,
 )
+from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
@@ -496,6 +497,29 @@ async def test_what_never_ran_is_not_restored(hive: Hive) -> None:
         await hive.operator.call(api.RESTORE, name("nora"))
     params = PurgeParams(agent="nora", confirm="nora")
     assert (await queued(hive, api.PURGE, params)).error is None
+
+
+async def test_who_asked_for_what_is_in_the_audit_log(hive: Hive) -> None:
+    """Each operation without an approval, and each that failed."""
+    page = await hive.operator.call(
+        api.AUDIT_EXPORT, AuditExportParams(since_at=0.0, limit=500)
+    )
+    assert page.after is None
+    lines = {
+        (line.data["operation"], line.what, line.agent): line.who
+        for line in page.entries
+        if isinstance(line.data.get("operation"), int)
+    }
+    newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
+    asked = [one for one in newest if one.approval is None]
+    ours = [one for one in asked if one.requested_by != "system"]
+    assert {one.kind.value for one in ours} >= {"draft", "destroy", "purge", "start"}
+    for one in ours:
+        what = f"{one.kind.value}_requested"
+        assert lines[one.id, what, one.agent] == one.requested_by
+        failed = (one.id, f"{one.kind.value}_failed", one.agent) in lines
+        assert failed == (one.state is OperationState.FAILED)
+    assert any(one.state is OperationState.FAILED for one in ours)
 
 
 async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:

@@ -1,10 +1,13 @@
-"""``hive audit``: check the audit log, and print it."""
+"""``hive audit``: check the audit log, and print it.
+
+Checking compares with the heads that the journal kept, where hived is a unit there, and
+says which these were.
+"""
 
 import argparse
 import csv
 import datetime
 import io
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +16,28 @@ from typing import Final
 import msgspec
 
 from pyglue.api.audit import (
-    AuditAnchor,
     AuditEntry,
     AuditExportParams,
+    AuditVerdict,
     AuditVerifyParams,
 )
-from pyglue.api.operator import AUDIT_EXPORT, AUDIT_VERIFY
+from pyglue.api.common import NoParams
+from pyglue.api.operator import AUDIT_EXPORT, AUDIT_VERIFY, STATUS
+from pyglue.cli import anchors
+from pyglue.cli.anchors import Anchors
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
 _TIMEOUT_S: Final = 120.0
-_ANCHOR: Final = re.compile(r"hyperhive-audit head=([0-9a-f]{64}) seq=([0-9]{1,15})\b")
-_ANCHORS_MAX: Final = 4096
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Verified(AuditVerdict, frozen=True):
+    """What ``--json`` prints: the verdict, and how many anchors it agrees with."""
+
+    anchors: int = 0
+    anchors_from: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--anchors",
         metavar="FILE",
-        help="verify: text with heads that hived said, '-' for stdin; for example "
-        "journalctl -u hived -o cat | hive audit verify --anchors -",
+        help="verify: compare with the heads in this text, '-' for stdin, instead of "
+        "those in the journal",
+    )
+    parser.add_argument(
+        "--no-journal",
+        action="store_true",
+        help="verify: do not look for heads in the journal, as after a backup was "
+        "restored",
     )
     parser.add_argument("--csv", action="store_true", help="export: CSV, not JSON")
     parser.add_argument("--who", help="export: only what they did")
@@ -62,38 +79,36 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
 
 
 def _verify(client: SyncClient, arguments: argparse.Namespace) -> int:
-    anchors = _anchors(arguments.anchors)
-    verdict = client.call(AUDIT_VERIFY, AuditVerifyParams(anchors=anchors))
+    known = _anchors(client, arguments)
+    verdict = client.call(AUDIT_VERIFY, AuditVerifyParams(anchors=known.found))
     if arguments.json:
-        sys.stdout.write(msgspec.json.encode(verdict).decode() + "\n")
+        verified = Verified(
+            **msgspec.structs.asdict(verdict),
+            anchors=len(known.found),
+            anchors_from=known.source or None,
+        )
+        sys.stdout.write(msgspec.json.encode(verified).decode() + "\n")
     elif verdict.ok:
-        also = f", {len(anchors)} anchors agree" if anchors else ""
-        sys.stdout.write(f"The audit log is whole: {verdict.lines} lines{also}.\n")
+        agree = f"it agrees with {known.words}" if known.found else known.words
+        text = f"The audit log is whole: {verdict.lines} lines; {agree}"
+        sys.stdout.write(f"{text.removesuffix('.')}.\n")
     else:
         where = "" if verdict.bad_line is None else f"Line {verdict.bad_line}: "
         problem = visible(verdict.problem or "", limit=2000)
         sys.stdout.write(f"THE AUDIT LOG IS NOT WHOLE. {where}{problem}\n")
+        if known.found:
+            sys.stdout.write(f"Compared with {known.words}.\n")
     return 0 if verdict.ok else 1
 
 
-def _anchors(name: str | None) -> tuple[AuditAnchor, ...]:
-    if name is None:
-        return ()
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The anchors in {name} cannot be read: {error}."
-        ) from error
-    found = {int(seq): head for head, seq in _ANCHOR.findall(text)}
-    if not found:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST,
-            f"{name} holds no 'hyperhive-audit head=… seq=…'. These lines are in the "
-            "log of hived.",
-        )
-    newest = sorted(found.items())[-_ANCHORS_MAX:]
-    return tuple(AuditAnchor(seq=seq, head=head) for seq, head in newest)
+def _anchors(client: SyncClient, arguments: argparse.Namespace) -> Anchors:
+    if arguments.anchors is not None:
+        return anchors.given(arguments.anchors)
+    if arguments.no_journal:
+        return Anchors(missing="you gave none.")
+    if client.call(STATUS, NoParams()).backend == "local":
+        return Anchors(missing="you gave none (--anchors).")
+    return anchors.of_journal()
 
 
 def _export(client: SyncClient, arguments: argparse.Namespace) -> int:

@@ -120,7 +120,7 @@ def _judge_end(
     if head is None and macs:
         return "audit.head is missing or was made without the key.", None
     known = [] if head is None else [("audit.head", head.seq, head.mac)]
-    known += [("an anchor that you gave", a.seq, a.head) for a in anchors]
+    known += [("an anchor", a.seq, a.head) for a in anchors]
     for name, seq, mac in sorted(known, key=lambda anchor: anchor[1]):
         if seq > len(macs):
             text = f"The log ends before line {seq}, which {name} names: it was cut."

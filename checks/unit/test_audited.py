@@ -1,0 +1,89 @@
+"""Each call says here what line of the audit log it makes, or that it decides nothing.
+
+Who adds a method has to put it here, and so to think of its line. That the lines come
+is for the tests of what makes them.
+"""
+
+from typing import Final
+
+from pyglue.api import agent, manager, operator, terminal
+from pyglue.api.common import Method
+
+MAKES: Final = {
+    # proposals and decisions
+    "request_spawn": "proposed",
+    "spawn": "proposed",
+    "restore": "proposed",
+    "submit_commit": "proposed",
+    "approve": "approved",
+    "deny": "denied",
+    "withdraw_proposal": "withdrawn",
+    "rollback": "rollback_requested",
+    "rebuild": "rebuild_requested",
+    "rebuild_all": "rebuild_all_requested",
+    # operations; what they did is a line too, and that they failed
+    "request_spawn_draft": "draft_requested",
+    "draft": "draft_requested",
+    "draft_discard": "discard_requested",
+    "start": "start_requested",
+    "stop": "stop_requested",
+    "restart": "restart_requested",
+    "destroy": "destroy_requested",
+    "purge": "purge_requested",
+    "import": "import_requested",
+    # questions
+    "answer": "question_answered",
+    "cancel_question": "question_cancelled",
+    "dismiss_question": "question_dismissed",
+    # agents at work
+    "pause": "pause",
+    "pause_all": "pause_all",
+    "resume": "resume",
+    "resume_all": "resume_all",
+    "cancel": "cancel",
+    "compact": "compact",
+    "set_model": "model",
+    "reset_model": "model",
+    "terminal_open": "terminal_opened",
+    "terminal_close": "terminal_closed",
+    # the hive
+    "login": "login",
+    "login_code": "login_code",
+    "logout": "logout",
+    "metrics_token": "metrics_token",
+    "export": "exported",
+    "backup": "backup",
+    "repair": "repaired",
+}
+READS: Final = {
+    *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
+    *("audit_export", "audit_verify", "doctor", "drafts", "history", "inbox"),
+    *("journal", "journal_follow", "kept", "list_agents", "messages", "metrics"),
+    *("open_threads", "operation", "operations", "questions", "stats", "status"),
+    *("subscribe", "terminal_attach", "transfer_read", "whoami"),
+}
+MAIL: Final = {
+    *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
+    *("terminal_output", "turn_end", "turn_start"),
+}
+"""Messages, turns and what terminals show are no decisions."""
+PARTS: Final = {"import_begin", "import_chunk", "submit_begin", "submit_chunk"}
+"""Nothing is done before the call that follows."""
+TO_AGENTS: Final = {"cancel_turn", "compact_session", "terminal_start"}
+"""From hived to a harness, for a call above."""
+
+
+def _methods() -> set[str]:
+    return {
+        value.name
+        for module in (agent, manager, operator, terminal)
+        for value in vars(module).values()
+        if isinstance(value, Method)
+    }
+
+
+def test_each_call_is_in_the_log_or_decides_nothing() -> None:
+    known = [*MAKES, *READS, *MAIL, *PARTS, *TO_AGENTS]
+    assert len(known) == len(set(known))
+    assert _methods() - set(known) == set(), "say what these leave in the audit log"
+    assert set(known) - _methods() == set()
