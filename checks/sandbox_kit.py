@@ -15,6 +15,14 @@ AGENT: Final = RunAs(62001, 62001) if os.geteuid() == 0 else None
 """Who runs in the sandbox: an unprivileged user, whoever runs the tests."""
 
 
+def give(path: Path) -> Path:
+    """Make a directory that belongs to the agent."""
+    path.mkdir(parents=True)
+    if AGENT is not None:
+        os.chown(path, AGENT.uid, AGENT.gid)
+    return path
+
+
 def run_inside(code: str, *binds: Bind, **options: Any) -> Completed:
     """Run ``code`` with our interpreter inside; ``options`` are SandboxSpec's."""
     runtime = python_runtime()
@@ -38,9 +46,10 @@ def inside(expression: str, *binds: Bind, **options: Any) -> Any:
     return json.loads(done.stdout)
 
 
-async def suite_as_user(suite: Path, home: Path) -> Completed:
-    """Run a file of tests as the ordinary user 62005, who owns ``home``."""
-    pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(suite))
+async def suite_as_user(suite: Path, home: Path, *more: Path) -> Completed:
+    """Run files of tests as the ordinary user 62005, who owns ``home``."""
+    suites = [str(path) for path in (suite, *more)]
+    pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *suites)
     options = ("--basetemp", str(home / "t"), "-o", "addopts=--import-mode=importlib")
     kept = {name: os.environ[name] for name in ("PATH",)}
     run_as = RunAs(62005, 62005)

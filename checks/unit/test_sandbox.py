@@ -12,36 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from checks.sandbox_kit import AGENT, inside, run_inside, suite_as_user
-from pyglue.errors import ErrorCode, HiveError
-from pyglue.process import Child, RunAs, run_sync
+from checks.sandbox_kit import AGENT, CHECKOUT, give, inside, run_inside, suite_as_user
+from pyglue.process import Child, run_sync
 from pyglue.sandbox import (
     Bind,
-    Probe,
     SandboxSpec,
-    Support,
     prepare,
-    probe,
-    program_binds,
-    python_runtime,
 )
 
 pytestmark = pytest.mark.needs("bwrap")
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def give(path: Path) -> Path:
-    """Make a directory that belongs to the agent."""
-    path.mkdir(parents=True)
-    if AGENT is not None:
-        os.chown(path, AGENT.uid, AGENT.gid)
-    return path
-
-
-def refusal(bind: Bind) -> ErrorCode:
-    with pytest.raises(HiveError) as refused:
-        prepare(SandboxSpec(binds=(bind,)), ["true"])
-    return refused.value.code
+MORE = [
+    Path(__file__).with_name(f"test_sandbox_{part}.py") for part in ("binds", "probe")
+]
 
 
 def test_powers() -> None:
@@ -175,72 +157,6 @@ def test_a_setuid_file_gains_nothing(tmp_path: Path) -> None:
     assert "euid" not in inside("shell('/state/id')", bind)
 
 
-@pytest.mark.needs("root")
-def test_sources_that_the_agents_user_cannot_reach(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    (closed / "shown").mkdir(parents=True)
-    (closed / "shown" / "a").write_text("x")
-    closed.chmod(0o700)
-    bind = Bind(source=closed / "shown", target="/shown")
-    assert inside("os.listdir('/shown')", bind) == ["a"]
-
-
-def test_a_link_in_the_place_of_a_source_is_refused(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    (secret / "state").mkdir(parents=True)
-    top = tmp_path / "hive"
-    (top / "agents").mkdir(parents=True)
-    (top / "agents" / "a").symlink_to(secret)
-    (top / "agents" / "s").symlink_to(secret / "state")
-    os.mkfifo(top / "agents" / "fifo")
-
-    def ask(*parts: str) -> ErrorCode:
-        source = top.joinpath("agents", *parts)
-        return refusal(Bind(source=source, target="/state", below=top))
-
-    assert ask("a", "state") is ErrorCode.FORBIDDEN
-    assert ask("s") is ErrorCode.FORBIDDEN
-    assert ask("fifo") is ErrorCode.FORBIDDEN
-    assert ask("none") is ErrorCode.NOT_FOUND
-
-
-def test_a_source_that_is_swapped_after_the_check(tmp_path: Path) -> None:
-    state, secret = give(tmp_path / "state"), tmp_path / "secret"
-    (state / "own").touch()
-    secret.mkdir()
-    spec = SandboxSpec(binds=(Bind(source=state, target="/state", below=tmp_path),))
-    with prepare(spec, ["ls", "/state"], run_as=AGENT) as prepared:
-        state.rename(tmp_path / "moved")
-        state.symlink_to(secret)
-        done = run_sync(
-            prepared.argv,
-            env={},
-            timeout=30,
-            run_as=AGENT,
-            pass_fds=prepared.pass_fds,
-            wrapper=prepared.wrapper,
-        )
-    # Reached through a mount of what was opened, or refused by bubblewrap.
-    assert (done.stdout, done.code) in ((b"own\n", 0), (b"", 1)), done.stderr
-
-
-@pytest.mark.parametrize("target", ["relative", "/a/../b", "/"])
-def test_places_that_are_none(target: str) -> None:
-    with pytest.raises(ValueError, match="not a place"):
-        Bind(source=Path("/usr"), target=target)
-
-
-def test_writable_needs_a_top() -> None:
-    with pytest.raises(ValueError, match="below"):
-        Bind(source=Path("/usr"), target="/x", writable=True)
-
-
-def test_a_refused_prepare_leaves_no_descriptor_open(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    refusal(Bind(source=tmp_path / "none", target="/x"))
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
 def test_nothing_survives_its_end() -> None:
     code = (
         "import os, time\n"
@@ -313,99 +229,11 @@ async def test_an_ending_child_takes_its_sandbox_along() -> None:
     assert not _sleepers("\0".join(["sleep", "61.5"]))
 
 
-def test_the_runtime_never_holds_the_whole_checkout() -> None:
-    sources = {bind.source for bind in python_runtime(["git"]).binds}
-    assert not [s for s in sources if CHECKOUT.is_relative_to(s)]
-
-
-def test_our_own_programs_run_inside() -> None:
-    found = inside(
-        "[shell('git --version'), "
-        "os.path.isdir(__import__('pyglue.paths').paths.share() / 'prompts'), "
-        "__import__('importlib.util').util.find_spec('claude_agent_sdk') is not None]"
-    )
-    assert found[0].startswith("git version")
-    assert found[1:] == [True, True]
-
-
-def test_a_program_from_elsewhere_is_made_findable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "bin" / "mytool"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho mine\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    binds, path = program_binds("mytool", "no-such-tool")
-    found = inside("shell('mytool')", *binds, env={"PATH": path})
-    assert found == "mine\n"
-
-
-# --- probing --------------------------------------------------------------------------
-
-
-def test_probe_finds_that_it_works() -> None:
-    assert probe(AGENT) == Probe(Support.BWRAP, "")
-
-
-@pytest.mark.needs("root")
-@pytest.mark.parametrize("run_as", [None, RunAs(0, 0)])
-def test_agents_never_run_as_root(run_as: RunAs | None) -> None:
-    found = probe(run_as)
-    assert found.support is Support.REFUSED
-    assert "never run as root" in found.reason
-
-
-def _without_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise HiveError(ErrorCode.MISSING_PROGRAM, "x", details={"program": name})
-
-    monkeypatch.setattr("pyglue.sandbox.spec.find_program", missing)
-
-
-def test_without_bubblewrap_root_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_bubblewrap(monkeypatch)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    found = probe(RunAs(62001, 62001))
-    assert found.support is Support.UID_ONLY
-    assert "apt install bubblewrap" in found.reason
-
-
-@pytest.mark.parametrize(
-    ("unsafe", "support"), [("1", Support.UNSAFE), ("0", Support.REFUSED)]
-)
-def test_without_bubblewrap_a_user_is_refused_unless_they_insist(
-    unsafe: str, support: Support, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _without_bubblewrap(monkeypatch)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setenv("HIVE_UNSAFE_NO_SANDBOX", unsafe)
-    assert probe(None).support is support
-
-
-def test_a_bubblewrap_that_fails_is_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake = tmp_path / "bwrap"
-    monkeypatch.setattr("pyglue.sandbox.spec.find_program", lambda _: str(fake))
-    for said, expected in (
-        ("bwrap: Unknown option --bind-fd", "too old"),
-        ("bwrap: setting up uid map: Permission denied", "Permission denied"),
-    ):
-        fake.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
-        fake.chmod(0o755)
-        for passage in (tmp_path, *list(tmp_path.parents)[:2]):
-            passage.chmod(0o755)
-        found = probe(AGENT)
-        assert found.support is not Support.BWRAP
-        assert expected in found.reason
-
-
 @pytest.mark.needs("root")
 async def test_all_of_this_as_an_ordinary_user() -> None:
     """Root's tests drop to a user in the sandbox; here hived itself is a user."""
     with tempfile.TemporaryDirectory(prefix="hive-user-") as room:
         os.chown(room, 62005, 62005)
-        done = await suite_as_user(Path(__file__), Path(room))
+        done = await suite_as_user(Path(__file__), Path(room), *MORE)
     assert done.code == 0, done.stdout.decode()[-4000:]
     assert b" passed" in done.stdout
