@@ -37,31 +37,22 @@
       # `import`, because older nix refuses a path here.
       nixosModules = {
         agent = import ./modules/agent/options.nix;
-        # The hive's own pins, so that agents are made from what this flake names.
-        host = {
+        # With the flake's own pins, so that agents are made from what it names.
+        default = {
           imports = [ (import ./modules/host) ];
           services.hyperhive = {
             framework = lib.mkDefault "${self}";
             nixpkgs = lib.mkDefault "${nixpkgs}";
-            revision = lib.mkDefault (self.rev or "unknown");
+            revision = lib.mkDefault (self.rev or self.dirtyRev or self.lastModifiedDate or "unknown");
           };
         };
-        default =
-          { lib, ... }:
-          {
-            imports = [ self.nixosModules.host ];
-            services.hyperhive = {
-              framework = lib.mkDefault self.outPath;
-              revision = lib.mkDefault (self.rev or self.dirtyRev or self.lastModifiedDate or "unknown");
-            };
-          };
       };
 
       nixosConfigurations = lib.optionalAttrs nixos {
         example = nixpkgs.lib.nixosSystem {
           modules = [
             self.nixosModules.default
-            ./templates/default/configuration.nix
+            ./templates/default/hive.nix
             ./nix/example-machine.nix
           ];
         };
@@ -93,6 +84,7 @@
           default = {
             type = "app";
             program = "${self.packages.${system}.bundled}/bin/hive";
+            meta.description = "Run a hive on this machine, or talk to one";
           };
         }
       );

@@ -1,4 +1,4 @@
-# The least that a machine needs to be evaluated: the template has the user's own.
+# The least that a machine needs to be evaluated, in the place of a user's own.
 {
   boot.loader.grub.device = "nodev";
   fileSystems."/" = {
@@ -6,4 +6,9 @@
     fsType = "ext4";
   };
   nixpkgs.hostPlatform = "x86_64-linux";
+  system.stateVersion = "26.05";
+  users.users.alice = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+  };
 }

@@ -17,24 +17,27 @@ let
     legacyPackages = lib.genAttrs systems (system: import ./nixpkgs-names { inherit system; });
   };
 
-  flake = (import ../../flake.nix).outputs {
-    inherit nixpkgs;
-    self = flake // {
-      outPath = "/nix/store/22222222222222222222222222222222-source";
-      rev = "0123456789abcdef0123456789abcdef01234567";
-    };
-  };
+  flakeOf =
+    revision:
+    let
+      made = (import ../../flake.nix).outputs {
+        inherit nixpkgs;
+        self = made // revision // { outPath = "/nix/store/22222222222222222222222222222222-source"; };
+      };
+    in
+    made;
+  flake = flakeOf { rev = "0123456789abcdef0123456789abcdef01234567"; };
 
   stubs = import ./host/stubs.nix { inherit lib; };
 
-  # What the template's machine would have of a hive.
-  started = lib.evalModules {
+  # What the template's machine would have of a hive from a flake.
+  startedFrom = from: lib.evalModules {
     specialArgs = { inherit (stubs) pkgs; };
     modules = [
-      flake.nixosModules.default
+      from.nixosModules.default
       stubs.module
       {
-        inherit (import ../../templates/default/configuration.nix) services;
+        inherit (import ../../templates/default/hive.nix) services;
       }
       {
         services.hyperhive = {
@@ -44,6 +47,8 @@ let
       }
     ];
   };
+
+  started = startedFrom flake;
 
   package = flake.packages.x86_64-linux.bundled;
 
@@ -68,7 +73,13 @@ in
   modules = builtins.attrNames flake.nixosModules;
   shell = map (each: each.name) flake.devShells.x86_64-linux.default.packages;
   example = map (module: builtins.typeOf module) flake.nixosConfigurations.example.modules;
-  host = builtins.attrNames (flake.nixosModules.default { inherit lib; }).services.hyperhive;
+  host = builtins.attrNames flake.nixosModules.default.services.hyperhive;
+  revisions = map (revision: (startedFrom (flakeOf revision)).config.services.hyperhive.revision) [
+    { rev = "0123"; lastModifiedDate = "20260101000000"; }
+    { dirtyRev = "0123-dirty"; lastModifiedDate = "20260101000000"; }
+    { lastModifiedDate = "20260101000000"; }
+    { }
+  ];
   machine = flake.checks.x86_64-linux.virtual-machine.test.testScript;
   template = {
     inherit (started.config) warnings;

@@ -207,18 +207,23 @@ def test_every_output_of_the_flake_is_wired(tree: Path) -> None:
     assert facts(tree, "packages") == dict.fromkeys(systems, package)
     assert facts(tree, "shells") == {key: {"default": "shell"} for key in systems}
     assert facts(tree, "apps")["program"].endswith("/bin/hive")
+    assert facts(tree, "apps")["meta"]["description"]
     assert facts(tree, "formatter") == "nixfmt-tree"
     assert facts(tree, "overlay") == f"hyperhive-{version}"
     assert {"agents", "corpus", "package", "parse", "schema", "virtual-machine"} <= {
         *facts(tree, "checks")
     }
-    assert facts(tree, "modules") == ["agent", "default", "host"]
-    assert facts(tree, "host") == ["framework", "revision"]
+    assert facts(tree, "modules") == ["agent", "default"]
+    assert facts(tree, "host") == ["framework", "nixpkgs", "revision"]
+    assert facts(tree, "revisions") == [
+        *("0123", "0123-dirty", "20260101000000", "unknown"),
+    ]
     assert len(facts(tree, "example")) == 3
     assert {"git", "nix", "ruff"} <= {*facts(tree, "shell")}
     templates = facts(tree, "templates")
     assert templates["agent"]["path"] == ["agent.nix"]
-    assert "flake.nix" in templates["default"]["path"]
+    # Beside a machine's own configuration.nix, which it must not clash with.
+    assert templates["default"]["path"] == ["flake.nix", "hive.nix"]
 
 
 def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:

@@ -2,6 +2,7 @@
   description = "A machine that runs a hive";
 
   inputs = {
+    # Agents' systems are made from it too.
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 
     # Where you have hyperhive from: a checkout, or the address of its repository.
@@ -15,8 +16,10 @@
       nixosConfigurations.hive = nixpkgs.lib.nixosSystem {
         modules = [
           hyperhive.nixosModules.default
+          # The machine's own, as `nixos-generate-config` wrote it; it imports
+          # hardware-configuration.nix.
           ./configuration.nix
-          ./hardware-configuration.nix
+          ./hive.nix
         ];
       };
     };

@@ -1,10 +1,10 @@
-# The part of a machine's configuration that is about the hive. All options:
+# What a machine needs for a hive, beside its own configuration. All options:
 # docs/host-options.md of hyperhive.
 {
   services.hyperhive = {
     enable = true;
 
-    # Who may use `hive` on this machine, and with it approve anything.
+    # Users of this machine who may use `hive`, and with it approve anything.
     operators = [ "alice" ];
 
     # Outside the Nix store: everybody can read that.
@@ -31,14 +31,4 @@
     # Agents from the first start, beside the manager; more are made by proposals.
     # agents.wiki.source = ./agents/wiki;
   };
-
-  # Of what is not free, the CLI that agents run.
-  nixpkgs.config.allowUnfreePredicate = package: (package.pname or "") == "claude-code";
-
-  users.users.alice = {
-    isNormalUser = true;
-    extraGroups = [ "wheel" ];
-  };
-
-  system.stateVersion = "26.05";
 }
