@@ -101,6 +101,8 @@ in
         GIT_CONFIG_COUNT = "1";
         GIT_CONFIG_KEY_0 = "safe.directory";
         GIT_CONFIG_VALUE_0 = "*";
+        # There is no store to open here, which `nix-instantiate --parse` would do.
+        NIX_REMOTE = "dummy://";
         # What agent.nix puts into environment.systemPackages is found here.
         PATH = lib.mkForce "/run/current-system/sw/bin";
       };

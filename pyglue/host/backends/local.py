@@ -56,10 +56,12 @@ _ISOLATION: Final = {
     Support.UNSAFE: "none: agents run as you",
     Support.REFUSED: "agents are not started",
 }
-_GIT: Final = {
+_PROGRAMS: Final = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
+    # There is no store to open, which `nix-instantiate --parse` would do.
+    "NIX_REMOTE": "dummy://",
 }
 
 
@@ -237,7 +239,7 @@ class LocalBackend(Backend):
         if self._sandboxed:
             return env
         home = str(self._layout.agent_state(spec.name))
-        return {**env, **self._runtime.env, **_GIT, "HOME": home}
+        return {**env, **self._runtime.env, **_PROGRAMS, "HOME": home}
 
     def _prepared(self, spec: AgentSpec) -> Prepared:
         """Return the command line, and descriptors to pass."""
@@ -282,7 +284,7 @@ class LocalBackend(Backend):
             binds += [agents, Bind(source=layout.applied_root, target=inside.applied)]
         return SandboxSpec(
             binds=tuple(binds),
-            env={**self._runtime.env, **_GIT, "HOME": inside.state},
+            env={**self._runtime.env, **_PROGRAMS, "HOME": inside.state},
             chdir=inside.state,
             network=spec.network,
             hostname=spec.name,
