@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from checks.systemd.hive import IDS, PORT, RUNTIME, STATE, SystemHive
+from pyglue.api.manager import START, STOP, AgentParams
 from pyglue.host.rooms import UNMAPPED_UID
 
 pytestmark = [
@@ -184,3 +185,33 @@ async def test_the_record_inside_is_what_was_approved(hive: SystemHive) -> None:
     inside = tried(hive, "alice", "json.load(open('/run/hive/manifest.json'))")
     place = hive.machine.root / f"{RUNTIME}/agents/alice/manifest.json".lstrip("/")
     assert inside == json.loads(place.read_text())
+
+
+async def test_no_link_in_its_root_leads_the_start_script_over_the_host(
+    hive: SystemHive,
+) -> None:
+    """NixOS's script sets modes and touches files there, as root of the host."""
+    root = "/var/lib/nixos-containers/h-alice"
+    hive.machine.run("mkdir", "-m", "0755", "/srv/victim")
+    swap = """[
+        attempt(os.rename, '/root', '/root-before'),
+        attempt(os.symlink, '/srv/victim', '/root'),
+        attempt(os.rename, '/etc/machine-id', '/etc/machine-id-before'),
+        attempt(os.symlink, '/srv/victim/touched', '/etc/machine-id'),
+    ]"""
+    assert set(tried(hive, "alice", swap)) == {"done"}
+    alice = AgentParams(agent="alice")
+    stopped = (await hive.operator.call(STOP, alice)).operation
+    assert (await hive.operation(stopped)).error is None
+    start = (await hive.operator.call(START, alice)).operation
+    refused = (await hive.operation(start)).error
+    assert refused is not None and "put a link" in refused
+    victim = hive.machine.root / "srv/victim"
+    assert victim.stat().st_mode & 0o777 == 0o755
+    assert list(victim.iterdir()) == []
+    for place in ("root", "etc/machine-id"):
+        hive.machine.run("rm", f"{root}/{place}")
+        hive.machine.run("mv", f"{root}/{place}-before", f"{root}/{place}")
+    start = (await hive.operator.call(START, alice)).operation
+    assert (await hive.operation(start)).error is None
+    await hive.idle("alice")

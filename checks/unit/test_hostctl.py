@@ -1,4 +1,4 @@
-"""Programs of the host: a busy systemd that hangs up is asked once more."""
+"""Programs of the host: a busy systemd that hangs up is asked again, not for ever."""
 
 import os
 from pathlib import Path
@@ -11,15 +11,24 @@ from pyglue.host.backends.hostctl import HostCtl
 _HUNG_UP = "Failed to reload daemon: Transport endpoint is not connected"
 
 
-def systemctl(room: Path, monkeypatch: pytest.MonkeyPatch, *, failures: int) -> Path:
-    """Put a systemctl on PATH that is hung up on ``failures`` times."""
+def control() -> HostCtl:
+    return HostCtl({"PATH": os.environ["PATH"]}, pauses=(0, 0, 0))
+
+
+def systemctl(
+    room: Path, monkeypatch: pytest.MonkeyPatch, *, failures: int, said: str = _HUNG_UP
+) -> Path:
+    """Put a systemctl on PATH that fails ``failures`` times and says why."""
     calls = room / "calls"
     program = room / "systemctl"
     program.write_text(
         f'#!/bin/sh\necho "$@" >> {calls}\n'
         f'[ "$(wc -l < {calls})" -gt {failures} ] && exit 0\n'
-        f'echo "{_HUNG_UP}" >&2\nexit 1\n'
+        f'echo "{said}" >&2\nexit 1\n'
     )
+    terminate = room / "machinectl"
+    terminate.write_text("#!/bin/sh\n")
+    terminate.chmod(0o755)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{room}:{os.environ['PATH']}")
     return calls
@@ -29,7 +38,7 @@ async def test_it_is_asked_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = systemctl(tmp_path, monkeypatch, failures=1)
-    await HostCtl({"PATH": os.environ["PATH"]}).reload()
+    await control().reload()
     assert calls.read_text().splitlines() == ["daemon-reload", "daemon-reload"]
 
 
@@ -38,5 +47,24 @@ async def test_and_not_for_ever(
 ) -> None:
     calls = systemctl(tmp_path, monkeypatch, failures=9)
     with pytest.raises(HiveError, match="not connected"):
-        await HostCtl({"PATH": os.environ["PATH"]}).reload()
-    assert len(calls.read_text().splitlines()) == 2
+        await control().reload()
+    assert len(calls.read_text().splitlines()) == 4
+
+
+async def test_what_is_refused_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = systemctl(tmp_path, monkeypatch, failures=9, said="Access denied")
+    with pytest.raises(HiveError, match="Access denied"):
+        await control().reload()
+    assert len(calls.read_text().splitlines()) == 1
+
+
+async def test_a_link_in_its_root_is_told_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Assertion failed on job for container@h-alice.service."
+    systemctl(tmp_path, monkeypatch, failures=9, said=said)
+    with pytest.raises(HiveError, match="Remove the link") as refused:
+        await control().start("container@h-alice.service", "h-alice")
+    assert "systemctl cat container@h-alice.service" in refused.value.message

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.host_kit import MANIFEST
+from checks.manifests import MANIFEST
 from pyglue.config import HiveConfig, Ids, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends import dropin, nspawn_conf
@@ -115,7 +115,12 @@ def test_limits_are_read_again_only_when_they_changed(room: Room) -> None:
     files, limited = room.files(), spec(memory_max=2**30, cpu_quota=150)
     assert files.write(limited, SYSTEM)
     place = room.places.units / "container@h-alice.service.d/50-hyperhive.conf"
-    assert place.read_text().splitlines()[1:] == [
+    top, *lines = place.read_text().splitlines()[1:]
+    links = [line for line in lines if line.startswith("Assert")]
+    root = room.places.roots / "h-alice"
+    assert top == "[Unit]"
+    assert f"AssertPathIsSymbolicLink=!{root}/var/lib" in links
+    assert [line for line in lines if line not in links] == [
         "[Service]",
         f"TasksMax={dropin.TASKS_MAX}",
         f"MemoryMax={2**30}",

@@ -2,6 +2,11 @@
 
 Used by the ``nixos-container`` backend. The file lies in /run: it is written before
 each start, and gone after a boot like the sockets are.
+
+NixOS's start script works in the container's root directory as root of the host: it
+makes directories there, sets their modes and touches files. A link that container root
+left in their place would lead it anywhere, so systemd does not start a container that
+has one, also when it restarts it by itself.
 """
 
 from pathlib import Path
@@ -11,11 +16,20 @@ from pyglue.host.backends.files import write_file
 
 TASKS_MAX: Final = 4096
 _NAME: Final = "50-hyperhive.conf"
+_NO_LINKS: Final = (
+    *("etc", "etc/machine-id", "root", "usr"),
+    *("var", "var/lib", "var/lib/private"),
+)
 
 
-def text(memory_max: int | None, cpu_quota: int | None) -> str:
-    """Return the drop-in; bytes, and percent of one core. None is no limit."""
-    lines = ["# Written by hived.", "[Service]", f"TasksMax={TASKS_MAX}"]
+def text(root: Path, memory_max: int | None, cpu_quota: int | None) -> str:
+    """Return the drop-in of the container in ``root``.
+
+    Bytes, and percent of one core; None is no limit.
+    """
+    lines = ["# Written by hived.", "[Unit]"]
+    lines += [f"AssertPathIsSymbolicLink=!{root}/{place}" for place in _NO_LINKS]
+    lines += ["[Service]", f"TasksMax={TASKS_MAX}"]
     if memory_max is not None:
         lines += [f"MemoryMax={memory_max}", "MemorySwapMax=0"]
     if cpu_quota is not None:

@@ -5,7 +5,7 @@ that is away. Argument lists only; every name was checked.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pyglue.display import visible
@@ -18,15 +18,28 @@ _QUICK_S: Final = 60.0
 _START_S: Final = 150.0
 """More than the unit's own limit, which tells better what was wrong."""
 _KILLED_S: Final = 60.0
-_HUNG_UP: Final = b"Transport endpoint is not connected"
+_HUNG_UP: Final = (
+    b"Transport endpoint is not connected",
+    b"Connection reset by peer",
+    b"Failed to connect to",  # while it is executed anew, as nixos-rebuild does
+)
 """A busy systemd may hang up on systemctl; asking again asks for the same."""
+_ASSERTION: Final = "Assertion failed"
+"""What systemctl says when the drop-in's (``dropin``) keep a unit from its start."""
+_PAUSES_S: Final = (0.2, 1.0, 3.0)
 
 
 class HostCtl:
     """Containers, their profiles and their units, by name."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        pauses: Sequence[float] = _PAUSES_S,
+    ) -> None:
         self._environment = environment or HostStore().environment
+        self._pauses = pauses
 
     async def create(self, container: str, system: str) -> None:
         """Make a container that runs ``system``.
@@ -67,7 +80,18 @@ class HostCtl:
         await self._try("systemctl", "reset-failed", unit)
         # What a killed nspawn leaves registered is in the way of the next one.
         await self._try("machinectl", "terminate", machine)
-        await self._must("systemctl", "start", unit, timeout=_START_S)
+        try:
+            await self._must("systemctl", "start", unit, timeout=_START_S)
+        except HiveError as error:
+            if _ASSERTION not in error.message:
+                raise
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"{machine} is not started: something in it has put a link where "
+                "NixOS's start script works as root of the host. Remove the link "
+                f"(`systemctl cat {unit}` lists the places), or destroy the agent and "
+                "restore it.",
+            ) from error
 
     async def stop(self, unit: str, *, grace_s: float) -> None:
         """Stop a unit, by force after ``grace_s``.
@@ -89,8 +113,6 @@ class HostCtl:
 
     async def _must(self, *argv: str, timeout: float = _QUICK_S) -> None:
         done = await self._try(*argv, timeout=timeout)
-        if done.code != 0 and argv[0] == "systemctl" and _HUNG_UP in done.stderr:
-            done = await self._try(*argv, timeout=timeout)
         if done.code != 0:
             said = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
             raise HiveError(
@@ -99,5 +121,11 @@ class HostCtl:
             )
 
     async def _try(self, *argv: str, timeout: float = _QUICK_S) -> Completed:
-        program = find_program(argv[0])
-        return await run([program, *argv[1:]], env=self._environment, timeout=timeout)
+        command = [find_program(argv[0]), *argv[1:]]
+        done = await run(command, env=self._environment, timeout=timeout)
+        for pause in self._pauses if argv[0] == "systemctl" else ():
+            if done.code == 0 or not any(said in done.stderr for said in _HUNG_UP):
+                break
+            await asyncio.sleep(pause)
+            done = await run(command, env=self._environment, timeout=timeout)
+        return done

@@ -31,6 +31,7 @@ class HostPlaces:
     confs: Path = Path("/etc/nixos-containers")
     profiles: Path = Path("/nix/var/nix/profiles/per-container")
     units: Path = Path("/run/systemd/system")
+    roots: Path = Path("/var/lib/nixos-containers")
 
 
 def container_of(agent: str) -> str:
@@ -127,7 +128,8 @@ class ContainerFiles:
             binds=self._binds(spec),
             network=pair,
         )
-        limits = dropin.text(spec.memory_max, spec.cpu_quota)
+        root = self._places.roots / container
+        limits = dropin.text(root, spec.memory_max, spec.cpu_quota)
         try:
             write_file(self._places.confs / f"{container}.conf", conf.text().encode())
             write_file(self._record(spec.name), spec.record)
