@@ -305,6 +305,7 @@ class FakeHive:
             api.DENY: self._deny,
             api.OPERATION: self._one_operation,
             api.OPERATIONS: self._operations,
+            api.CANCEL_OPERATION: self._done,
             api.INBOX: self._inbox,
             api.MESSAGES: self._messages,
             api.QUESTIONS: self._questions,

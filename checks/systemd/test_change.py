@@ -1,5 +1,6 @@
 """The way of a change and of a message where agents are containers of systemd."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from checks.hive_kit import script
 from checks.systemd.hive import STATE, SystemHive
+from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
+from pyglue.api.common import NoParams
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
-from pyglue.api.operations import OperationState
+from pyglue.api.operations import CancelOperationParams, OperationState
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import ports
 
@@ -151,6 +154,29 @@ async def test_a_hanging_build_ends_in_time(hive: SystemHive) -> None:
     await hive.restart_hived()
     await hive.idle("manager", "alice", "bob")
     left = hive.machine.run("pgrep", "-f", "sleep 1000000", check=False)
+    assert left.out == ""
+
+
+async def test_a_build_that_the_operator_cancels_ends(hive: SystemHive) -> None:
+    async def cancel() -> bool | None:
+        newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations[0]
+        if newest.step != "build":
+            return None
+        left = hive.machine.run("pgrep", "-f", "sleep 2000000", check=False)
+        if not left.out:
+            return None
+        params = CancelOperationParams(id=newest.id, reason="too slow")
+        await hive.operator.call(api.CANCEL_OPERATION, params)
+        return True
+
+    cancelling = asyncio.create_task(hive.until(cancel, "a build"))
+    nix = BUILD % ("cancelled", "echo begun; sleep 2000000")
+    error, container = await refused(hive, nix)
+    await cancelling
+    assert "Cancelled by" in error
+    assert "too slow" in error
+    assert container["same"]
+    left = hive.machine.run("pgrep", "-f", "sleep 2000000", check=False)
     assert left.out == ""
 
 

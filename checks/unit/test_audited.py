@@ -31,6 +31,7 @@ MAKES: Final = {
     "destroy": "destroy_requested",
     "purge": "purge_requested",
     "import": "import_requested",
+    "cancel_operation": "operation_cancelled",
     # questions
     "answer": "question_answered",
     "cancel_question": "question_cancelled",

@@ -4,11 +4,11 @@
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from pyglue.api.common import Id, Params, Result
+from pyglue.api.common import Id, Params, Result, ShortText
 
 
 class OperationKind(StrEnum):
@@ -28,6 +28,18 @@ class OperationKind(StrEnum):
     REBUILD = "rebuild"
     REBUILD_ALL = "rebuild_all"
     IMPORT = "import"
+
+
+CANCELLABLE: Final = {
+    OperationKind.SPAWN: "build",
+    OperationKind.DEPLOY: "build",
+    OperationKind.RESTORE: "build",
+    OperationKind.ROLLBACK: "build",
+    OperationKind.REBUILD: "build",
+    OperationKind.REBUILD_ALL: "wait",
+}
+"""The step in which an operation may be cancelled, beside before it begins: nothing of
+it is in force yet, or nothing more of it needs to be."""
 
 
 class OperationState(StrEnum):
@@ -55,12 +67,27 @@ class Operation(Result, frozen=True):
     note: str = ""
     """What it has to say beside step and error."""
 
+    @property
+    def cancellable(self) -> bool:
+        """Whether it may be cancelled where it stands."""
+        step = CANCELLABLE.get(self.kind)
+        begun = self.state is OperationState.RUNNING
+        waits = self.state is OperationState.QUEUED or (begun and self.step == step)
+        return step is not None and waits and self.error is None
+
 
 class OperationParams(Params, frozen=True):
     """Names an operation; with ``wait_seconds`` answers when it ends or time is up."""
 
     id: Id
     wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
+
+
+class CancelOperationParams(Params, frozen=True):
+    """End an operation that has not begun, or builds; it fails with this reason."""
+
+    id: Id
+    reason: ShortText = ""
 
 
 class OperationsResult(Result, frozen=True):

@@ -53,7 +53,12 @@ from pyglue.api.messages import (
     OperatorSendParams,
     SentResult,
 )
-from pyglue.api.operations import Operation, OperationParams, OperationsResult
+from pyglue.api.operations import (
+    CancelOperationParams,
+    Operation,
+    OperationParams,
+    OperationsResult,
+)
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
 from pyglue.api.telemetry import (
@@ -133,6 +138,7 @@ DENY: Final = Method("deny", DenyParams, Done)
 
 OPERATION: Final = Method("operation", OperationParams, Operation)
 OPERATIONS: Final = Method("operations", NoParams, OperationsResult)
+CANCEL_OPERATION: Final = Method("cancel_operation", CancelOperationParams, Done)
 
 
 # --- messages and questions -------------------------------------------------------

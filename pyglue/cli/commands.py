@@ -328,6 +328,12 @@ COMMANDS: Final = (
         life.rebuild,
     ),
     Command(
+        "cancel-operation",
+        "end an operation that has not begun, or builds",
+        life.cancel_arguments,
+        life.cancel_operation,
+    ),
+    Command(
         "export",
         "write an agent into a file",
         archive.export_arguments,

@@ -13,6 +13,7 @@ from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
+from pyglue.api.operations import CancelOperationParams
 from pyglue.cli.answer import Answer
 from pyglue.cli.show import table
 from pyglue.cli.waiting import ended
@@ -25,6 +26,12 @@ def certain_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare an agent's name and ``--yes``."""
     parser.add_argument("agent", metavar="NAME")
     parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def cancel_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``cancel-operation`` takes."""
+    parser.add_argument("id", type=int, metavar="ID")
+    parser.add_argument("--reason", default="", metavar="TEXT")
 
 
 def rollback_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +131,14 @@ def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:
         params = AgentParams(agent=arguments.agent)
         number = client.call(REBUILD, params).operation
     return ended(client, number)
+
+
+def cancel_operation(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Cancel an operation that has not begun, or builds, and wait for its end."""
+    params = CancelOperationParams(id=arguments.id, reason=arguments.reason)
+    client.call(api.CANCEL_OPERATION, params)
+    answer = ended(client, arguments.id)
+    return Answer(answer.result, answer.text)
 
 
 def _certain(name: str, gone: str, *, yes: bool) -> None:

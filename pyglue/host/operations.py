@@ -15,7 +15,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
-from pyglue.api.operations import Operation, OperationKind
+from pyglue.api.operations import (
+    CANCELLABLE,
+    CancelOperationParams,
+    Operation,
+    OperationKind,
+)
+from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.names import MANAGER, SYSTEM
@@ -50,6 +56,7 @@ class Operations:
         self._queues: dict[str, asyncio.Queue[Operation]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[int, asyncio.Event] = {}
+        self._building: dict[int, asyncio.Task[str | None]] = {}
 
     async def start(self, machines: Mapping[OperationKind, Machine]) -> frozenset[str]:
         """Go on with what a crash interrupted; return the agents concerned."""
@@ -132,6 +139,22 @@ class Operations:
                     await ended.wait()
         return await self._store.read(lambda reader: rows.get(reader, number))
 
+    async def cancel(self, params: CancelOperationParams, by: str) -> None:
+        """End what has not begun, or builds, as if that had failed.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` where it can not be cancelled.
+        """
+        why = f"Cancelled by {by}."
+        if params.reason:
+            why += f" Reason: {visible(params.reason, limit=_ERROR_MAX)}"
+        operation = await self._store.write(lambda tx: rows.cancel(tx, params.id, why))
+        data = {"operation": operation.id, "reason": params.reason}
+        self._audit.record(by, "operation_cancelled", operation.agent, data)
+        building = self._building.get(operation.id)
+        if building is not None:
+            building.cancel()
+
     async def close(self) -> None:
         """Stop where it stands; the next start goes on from there."""
         for task in self._tasks:
@@ -150,13 +173,19 @@ class Operations:
         machine = self._machines[operation.kind]
         step: str | None = operation.step or machine.steps[0]
         error = operation.error
+        if step in (machine.steps[0], CANCELLABLE.get(operation.kind)):
+            error = None  # if it has one it was cancelled, which is seen below
         while step is not None:
             now = step
             operation = await self._store.write(
                 partial(rows.advance, number=operation.id, step=now, error=error)
             )
+            if error is None and operation.error is not None:
+                error = operation.error
+                step = machine.recover(operation.step or machine.steps[0])
+                continue
             try:
-                step = await machine.run(operation, now)
+                step = await self._step(machine, operation, now)
             except asyncio.CancelledError:
                 raise
             except Exception as failure:
@@ -170,6 +199,23 @@ class Operations:
         ended = self._ended.pop(operation.id, None)
         if ended is not None:
             ended.set()
+
+    async def _step(
+        self, machine: Machine, operation: Operation, step: str
+    ) -> str | None:
+        """Do a step; one that was cancelled meanwhile goes to itself, to be told so."""
+        if step != CANCELLABLE.get(operation.kind):
+            return await machine.run(operation, step)
+        work = asyncio.create_task(machine.run(operation, step))
+        self._building[operation.id] = work
+        try:
+            await asyncio.wait([work])
+        finally:
+            del self._building[operation.id]
+            if not work.done():  # hived stops
+                work.cancel()
+                await asyncio.wait([work])
+        return step if work.cancelled() else work.result()
 
     def _audit_failure(self, operation: Operation) -> None:
         """Write it down, but for deploys, which do, and what is tried again anyway."""

@@ -55,13 +55,46 @@ def insert(
 
 
 def advance(tx: Tx, number: int, step: str, error: str | None) -> Operation:
-    """Record that ``step`` begins, what came before it is done, and why it failed."""
+    """Record that ``step`` begins, what came before it is done, and why it failed.
+
+    One that was cancelled meanwhile is returned as it stands, with its error.
+    """
+    stands = get(tx, number)
+    if error is None and stands.error is not None:
+        return stands
     OperationModel.update(
         state=OperationState.RUNNING.value, step=step, error=error
     ).where(OperationModel.id == number).execute(tx.db)
     operation = get(tx, number)
     _emit(tx, operation)
     return operation
+
+
+def cancel(tx: Tx, number: int, error: str) -> Operation:
+    """Record that it goes no further; who runs it sees that before the next step.
+
+    Raises:
+        HiveError: ``not_found``; ``conflict`` where it can not be cancelled.
+    """
+    stands = get(tx, number)
+    if not stands.cancellable:
+        raise HiveError(ErrorCode.CONFLICT, _why_not(stands))
+    OperationModel.update(error=error).where(OperationModel.id == number).execute(tx.db)
+    operation = get(tx, number)
+    _emit(tx, operation)
+    return operation
+
+
+def _why_not(stands: Operation) -> str:
+    what = f"Operation {stands.id} ({stands.kind.value} {stands.agent})"
+    if stands.finished_at is not None:
+        return f"{what} has ended already: {stands.state.value}."
+    if stands.error is not None:
+        return f"{what} fails already: {stands.error}"
+    return (
+        f"{what} is at the step {stands.step!r} and goes to its end. Cancelled can be "
+        "what has not begun or builds; what is deployed can be rolled back."
+    )
 
 
 def finish(tx: Tx, number: int, error: str | None) -> Operation:

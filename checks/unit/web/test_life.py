@@ -1,10 +1,12 @@
 """Agents that begin, end and come back: proposals, drafts, kept state."""
 
 import pytest
+from msgspec.structs import replace
 
 from checks import web_data as data
 from checks.web_kit import Operator
 from pyglue.api.lifecycle import PurgeParams
+from pyglue.api.operations import CancelOperationParams, OperationState
 
 
 def test_spawning_leads_to_the_approval(operator: Operator) -> None:
@@ -65,3 +67,29 @@ def test_discarding_a_draft(operator: Operator) -> None:
 )
 def test_what_is_no_name_is_refused(operator: Operator, path: str) -> None:
     assert operator.post(path, {"confirm": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "offered"),
+    [
+        ("build", OperationState.RUNNING, True),
+        ("", OperationState.QUEUED, True),
+        ("apply", OperationState.RUNNING, False),
+        ("build", OperationState.FAILED, False),
+    ],
+)
+def test_cancelling_is_offered_where_it_is_possible(
+    operator: Operator, step: str, state: OperationState, offered: bool
+) -> None:
+    found = operator.hive.operations[11]
+    operator.hive.operations[11] = replace(found, step=step, state=state)
+    page = operator.get("/operations/11").text
+    assert ('action="/operations/11/cancel"' in page) == offered
+    fragment = operator.get("/fragments/operation/11").text
+    assert ('action="/operations/11/cancel"' in fragment) == offered
+
+
+def test_cancelling_leads_back_to_the_operation(operator: Operator) -> None:
+    answer = operator.post("/operations/11/cancel")
+    assert (answer.status_code, answer.location) == (303, "/operations/11")
+    assert operator.hive.called("cancel_operation") == [CancelOperationParams(id=11)]

@@ -14,10 +14,15 @@ from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import DraftView, KeptView, PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
-from pyglue.api.operations import Operation, OperationParams
+from pyglue.api.operations import (
+    CancelOperationParams,
+    Operation,
+    OperationParams,
+)
 from pyglue.api.operator import (
     AGENT,
     APPROVAL,
+    CANCEL_OPERATION,
     DESTROY,
     DRAFT,
     DRAFT_DISCARD,
@@ -60,6 +65,13 @@ def operation(number: int) -> str:
 def operation_fragment(number: int) -> str:
     """Give the changing part of that page anew."""
     return render_template("fragments/operation.html", operation=_operation(number))
+
+
+@blueprint.post("/operations/<int:number>/cancel")
+def cancel_operation(number: int) -> Response:
+    """End an operation that has not begun, or builds."""
+    hive().call(CANCEL_OPERATION, CancelOperationParams(id=number))
+    return _follow(number, f"Operation {number} is being cancelled.")
 
 
 def _operation(number: int) -> Operation:
