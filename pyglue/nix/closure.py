@@ -3,17 +3,18 @@
 Called by ``deploy`` after a build. Paths and sizes come from the host's store.
 """
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pyglue.api.system import ClosureChange, ClosureDiff
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.hoststore import HostStore, check_path, short_name
-from pyglue.nix.packages import split_name
+from pyglue.nix.packages import requisites, split_name
 
 _LISTED_MAX: Final = 2000
+_ASKED_AT_ONCE: Final = 1000
+"""Paths on one command line, which the kernel bounds."""
 
 
 @dataclass
@@ -56,31 +57,19 @@ async def diff_closures(
 
 async def _closure(store: HostStore, path: str) -> dict[str, int]:
     """Return every path of a closure and its size in bytes."""
-    done = await store.call(
-        "nix",
-        [
-            *("--extra-experimental-features", "nix-command"),
-            *("path-info", "--recursive", "--json", "--size", check_path(path)),
-        ],
-    )
+    paths = sorted(await requisites(store, path))
+    sizes: list[str] = []
+    for first in range(0, len(paths), _ASKED_AT_ONCE):
+        asked = map(check_path, paths[first : first + _ASKED_AT_ONCE])
+        done = await store.call("nix-store", ["--query", "--size", *asked])
+        sizes += done.stdout.decode("ascii", "replace").split()
     try:
-        return dict(map(_entry, _entries(json.loads(done.stdout))))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return dict(zip(paths, map(int, sizes), strict=True))
+    except ValueError as error:
         raise HiveError(
-            ErrorCode.UNAVAILABLE, "nix path-info answered what is not understood."
+            ErrorCode.UNAVAILABLE,
+            "nix-store --query --size answered what is not understood.",
         ) from error
-
-
-def _entries(answer: Any) -> list[tuple[str, Any]]:  # noqa: ANN401 (JSON)
-    """Read both forms: a list, and since 2.19 an object by path."""
-    if isinstance(answer, list):
-        return [(each["path"], each) for each in answer]
-    return list(answer.items())
-
-
-def _entry(found: tuple[str, Any]) -> tuple[str, int]:
-    path, info = found
-    return check_path(path), int(info["narSize"])
 
 
 def _by_name(paths: dict[str, int]) -> dict[str, _Named]:

@@ -15,6 +15,8 @@ from pyglue.process import Completed, describe_exit, find_program, run
 
 PROGRAMS: Final = ("nixos-container", "systemctl", "machinectl", "nix-env")
 _QUICK_S: Final = 60.0
+_STORE_S: Final = 600.0
+"""For what waits while Nix collects garbage, or removes a container file by file."""
 _START_S: Final = 150.0
 """More than the unit's own limit, which tells better what was wrong."""
 _KILLED_S: Final = 60.0
@@ -48,7 +50,8 @@ class HostCtl:
             HiveError: ``deploy_failed`` with what the program said.
         """
         await self._must(
-            "nixos-container", "create", container, "--system-path", system
+            *("nixos-container", "create", container, "--system-path", system),
+            timeout=_STORE_S,
         )
 
     async def destroy(self, container: str) -> None:
@@ -57,7 +60,7 @@ class HostCtl:
         Raises:
             HiveError: ``deploy_failed`` with what the program said.
         """
-        await self._must("nixos-container", "destroy", container)
+        await self._must("nixos-container", "destroy", container, timeout=_STORE_S)
 
     async def set_profile(self, profile: str, system: str) -> None:
         """Make ``system`` the profile's next generation, which also keeps it.
@@ -65,7 +68,8 @@ class HostCtl:
         Raises:
             HiveError: ``deploy_failed`` with what the program said.
         """
-        await self._must("nix-env", "--profile", profile, "--set", system)
+        argv = ("nix-env", "--profile", profile, "--set", system)
+        await self._must(*argv, timeout=_STORE_S)
 
     async def reload(self) -> None:
         """Let systemd read its files again."""
