@@ -122,6 +122,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The browser's tests come last: Playwright's loop runs in the main thread from its
     first page to the end of the session, and no asyncio test can run beside it.
     """
+    if any(_CHECKS not in item.path.parents for item in items):
+        return  # a suite beside ours, as the tests of this file have them
     items.sort(key=lambda item: _ROOMS.index(_room(item)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_together(item)))

@@ -7,6 +7,7 @@ hold that against hived's own handlers.
 """
 
 import ast
+import functools
 import inspect
 import sys
 from collections.abc import Iterator
@@ -141,6 +142,7 @@ def calls_of(surface: Surface) -> Iterator[tuple[str, Call, str]]:
                 yield name, call, definitions(module)[name]
 
 
+@functools.cache
 def definitions(module: ModuleType) -> dict[str, str]:
     """Return each assigned name of a module, with the docstring below it if any."""
     body = ast.parse(inspect.getsource(module)).body

@@ -8,6 +8,8 @@ import pytest
 from pyglue.process import Completed, run_sync
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PLAIN = {"PATH": "/usr/bin:/bin", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""No plugin is needed, and loading them all takes the longest."""
 SUITE = """
 import pytest
 
@@ -26,7 +28,7 @@ def suite(room: Path, text: str, **env: str) -> Completed:
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     return run_sync(
         [*pytest, "-p", "checks.conftest", "--strict-markers", "test_some.py"],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), **env},
+        env={**PLAIN, "PYTHONPATH": str(CHECKOUT), **env},
         cwd=room,
         timeout=60,
     )
