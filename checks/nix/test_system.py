@@ -13,7 +13,7 @@ import pytest
 
 from checks.evaluator_kit import BARE, BOTH, agent
 from checks.fuzz.test_nix_attacks import READS, SECRET, secret_beside
-from checks.host_kit import MANIFEST
+from checks.manifests import MANIFEST
 from checks.system_kit import UID, SystemKit, bare, environment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError

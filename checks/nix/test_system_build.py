@@ -11,6 +11,7 @@ import pytest
 from checks.evaluator_kit import agent
 from checks.system_kit import SystemKit
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.hostctl import HostCtl
 from pyglue.nix.closure import diff_closures
 
 pytestmark = pytest.mark.needs("nix", "root")
@@ -71,6 +72,22 @@ async def test_builds_what_was_evaluated(kit: SystemKit, tmp_path: Path) -> None
     assert any(line == "said-by-the-build" for line in kit.lines)
     assert await kit.build(system) == built  # again: nothing is left to do
     assert not any("said-by-the-build" in line for line in kit.lines)
+
+
+async def test_a_profile_keeps_its_newest_generations(
+    kit: SystemKit, tmp_path: Path
+) -> None:
+    control, profile = HostCtl(kit.store.environment), tmp_path / "profile/system"
+    profile.parent.mkdir()
+    built = [
+        await kit.build(await drv(kit, tmp_path / name, package(name, "true")))
+        for name in ("one-1", "two-2")
+    ]
+    for system in built * 3:
+        await control.set_profile(str(profile), system, keep=3)
+    generations = {path.name for path in profile.parent.glob("system-*-link")}
+    assert generations == {f"system-{number}-link" for number in (4, 5, 6)}
+    assert (profile.parent / profile.readlink()).readlink() == Path(built[-1])
 
 
 async def test_a_build_sees_neither_files_nor_network_of_the_host(

@@ -46,8 +46,6 @@ _CONFIG: Final = "/etc/hyperhive/config.json"
 _KEY: Final = "/etc/hyperhive/api-key"
 _CASE: Final = "booted"
 _PACKAGE: Final = re.compile(r"/nix/store/0{32}-hyperhive(/bin/\S+) --config \S+")
-_OFTEN: Final = "[Unit]\nStartLimitIntervalSec=0\n"
-"""hived is restarted here more often than anywhere."""
 
 
 def config_for(
@@ -100,7 +98,6 @@ def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:
     for name, service in made["services"].items():
         text = _PACKAGE.sub(rf"{TOOLS}\1 --config {_CONFIG}", units.service(service))
         machine.write(f"{place}/{name}.service", text)
-    machine.write(f"{place}/hived.service.d/often.conf", _OFTEN)
     for unit in _UNITS.iterdir():
         machine.write(f"{place}/{unit.name}", unit.read_text())
     machine.run("systemctl", "daemon-reload")

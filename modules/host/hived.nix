@@ -38,7 +38,11 @@ in
         NIX_REMOTE = "daemon";
         HOME = "/var/cache/hyperhive";
       };
-      unitConfig.RequiresMountsFor = [ "${cfg.stateDir}/agents" ];
+      unitConfig = {
+        RequiresMountsFor = [ "${cfg.stateDir}/agents" ];
+        # What keeps it from starting may pass, such as a full disk: it is tried again.
+        StartLimitIntervalSec = 0;
+      };
       serviceConfig = import ./hardening.nix // {
         ExecStart = "${cfg.package}/bin/hived --config ${cfg.configFile}";
         Type = "notify";

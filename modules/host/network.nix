@@ -32,6 +32,12 @@ in
       enable = true;
       internalIPs = cfg.networkRanges;
     };
+    # The containers' units give these their addresses; networkd, where it runs, would
+    # take them for its own kind of container and give others.
+    systemd.network.networks."05-hyperhive" = {
+      matchConfig.Name = "ve-h-*";
+      linkConfig.Unmanaged = true;
+    };
     networking.nftables.enable = lib.mkDefault true;
     networking.nftables.tables.hyperhive = {
       family = "inet";

@@ -18,12 +18,13 @@ in
         "nss-lookup.target"
       ];
       path = [ ];
+      unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./hardening-daemon.nix // {
         ExecStart = "${cfg.package}/bin/hive-relay --config ${cfg.configFile}";
         Type = "notify";
         NotifyAccess = "main";
-        # Ready once hived knows it, however long that takes.
-        TimeoutStartSec = "infinity";
+        # Ready once hived knows it; not for ever, as nixos-rebuild waits for it.
+        TimeoutStartSec = 300;
         User = "hive-relay";
         Group = "hive-relay";
         Restart = "always";

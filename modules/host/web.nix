@@ -18,6 +18,7 @@ in
         "network.target"
       ];
       path = [ ];
+      unitConfig.StartLimitIntervalSec = 0;
       serviceConfig =
         import ./hardening-daemon.nix
         // {

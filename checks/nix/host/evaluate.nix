@@ -30,7 +30,7 @@ in
   services = lib.mapAttrs (
     _: service: service // { path = map (package: package.name) service.path; }
   ) config.systemd.services;
-  inherit (config.systemd) mounts tmpfiles;
+  inherit (config.systemd) mounts network tmpfiles;
   inherit (config) users networking;
   packages = map (package: package.name) config.environment.systemPackages;
 }

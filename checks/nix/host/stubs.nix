@@ -99,6 +99,10 @@ in
       };
       systemd = {
         package = mkOption { type = types.package; };
+        network.networks = entry {
+          matchConfig = free;
+          linkConfig = free;
+        };
         mounts = mkOption {
           type = types.listOf (
             types.submodule {

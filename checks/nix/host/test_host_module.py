@@ -218,6 +218,7 @@ def test_without_agents_that_may_have_one_the_network_stays_as_it_is() -> None:
     networking = EXPECTED["smallest"]["networking"]
     assert not networking["nat"]["enable"] and not networking["nftables"]["enable"]
     assert networking["nftables"]["tables"] == {}
+    assert EXPECTED["smallest"]["network"] == {"networks": {}}
     assert networking["firewall"]["allowedTCPPorts"] == []
 
 
@@ -233,6 +234,9 @@ def test_an_agent_with_a_network_reaches_the_internet_alone() -> None:
     assert 'iifname "ve-h-*" ct state != { established, related } drop' in rules
     assert 'iifname "ve-h-*" oifname "ve-*" drop' in rules
     assert "meta nfproto ipv6 drop" in rules
+    (left_alone,) = EXPECTED["everything"]["network"]["networks"].values()
+    assert left_alone["matchConfig"] == {"Name": "ve-h-*"}
+    assert left_alone["linkConfig"] == {"Unmanaged": True}
 
 
 def test_the_option_reference_is_up_to_date() -> None:

@@ -62,14 +62,17 @@ class HostCtl:
         """
         await self._must("nixos-container", "destroy", container, timeout=_STORE_S)
 
-    async def set_profile(self, profile: str, system: str) -> None:
-        """Make ``system`` the profile's next generation, which also keeps it.
+    async def set_profile(self, profile: str, system: str, *, keep: int) -> None:
+        """Make ``system`` the profile's next generation, and keep the last ``keep``.
+
+        A generation keeps its system from being collected.
 
         Raises:
             HiveError: ``deploy_failed`` with what the program said.
         """
-        argv = ("nix-env", "--profile", profile, "--set", system)
-        await self._must(*argv, timeout=_STORE_S)
+        for change in (("--set", system), ("--delete-generations", f"+{keep}")):
+            argv = ("nix-env", "--profile", profile, *change)
+            await self._must(*argv, timeout=_STORE_S)
 
     async def reload(self) -> None:
         """Let systemd read its files again."""

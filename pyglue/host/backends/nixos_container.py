@@ -31,6 +31,7 @@ from pyglue.host.backends.hostctl import PROGRAMS, HostCtl
 from pyglue.host.backends.journald import Journald
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.nixos_files import (
+    SYSTEMS_KEPT,
     ContainerFiles,
     HostPlaces,
     container_of,
@@ -146,7 +147,8 @@ class NixosContainerBackend(Backend):
         await asyncio.to_thread(files.check_sources, spec)
         if not await asyncio.to_thread(files.claim, spec.name):
             await self._ctl.create(container_of(spec.name), system)
-        await self._ctl.set_profile(str(files.profile(spec.name)), system)
+        profile = str(files.profile(spec.name))
+        await self._ctl.set_profile(profile, system, keep=SYSTEMS_KEPT)
         if await asyncio.to_thread(files.write, spec, system):
             await self._ctl.reload()
 

@@ -21,7 +21,7 @@ from pyglue.paths import INSIDE
 from pyglue.sandbox.sources import open_source
 
 PREFIX: Final = "h-"
-_SYSTEMS_KEPT: Final = 3
+SYSTEMS_KEPT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class ContainerFiles:
         try:
             write_file(self._places.confs / f"{container}.conf", conf.text().encode())
             write_file(self._record(spec.name), spec.record)
-            self.own.keep_newest(spec.name, _SYSTEMS_KEPT)
+            self.own.keep_newest(spec.name, SYSTEMS_KEPT)
             return dropin.write(self._places.units, unit_of(spec.name), limits)
         except OSError as error:
             raise HiveError(
