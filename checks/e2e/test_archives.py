@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -244,6 +245,43 @@ async def test_a_transfer_ends_with_its_connection(hive: Hive) -> None:
         gone = TransferParams(transfer=handles[0])
         await hive.operator.call(api.TRANSFER_READ, gone)
     assert refused.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_an_import_that_is_given_up_leaves_nothing(hive: Hive) -> None:
+    """The caller goes while it is unpacked: nothing writes on behind it."""
+    large = made(*((f"state/{n}", bytes(50_000_000), None) for n in range(8)))
+    other = await open_operator(hive.local.config, [], asyncio.Event())
+    handle = (await other.call(api.IMPORT_BEGIN, NoParams())).transfer
+    for begin in range(0, len(large), CHUNK_MAX):
+        part = large[begin : begin + CHUNK_MAX]
+        sent = ImportChunkParams(transfer=handle, data=part)
+        await other.call(api.IMPORT_CHUNK, sent)
+    layout = hive.local.config.layout
+    asked = ImportParams(transfer=handle, name="new")
+    importing = asyncio.create_task(other.call(api.IMPORT, asked))
+    async with asyncio.timeout(90):
+        while not list(layout.agents.glob(".import-*/state/0")):
+            await hive.operator.call(api.STATUS, NoParams())
+        importing.cancel()
+        while left(hive):
+            await hive.operator.call(api.STATUS, NoParams())
+    other.close()
+    (newest, *_) = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
+    assert newest.agent != "new"
+
+
+async def test_a_name_whose_repository_ran_is_refused(
+    hive: Hive, tmp_path: Path
+) -> None:
+    """The store may be an older one than the files: what ran is never removed."""
+    layout = hive.local.config.layout
+    file = await exported(hive, tmp_path)
+    ran = layout.applied("ran")
+    shutil.copytree(layout.applied("alice"), ran)
+    with pytest.raises(HiveError, match="the repository of an earlier 'ran'"):
+        await sent(hive, file.read_bytes(), "ran")
+    assert (ran / "HEAD").is_file()
+    shutil.rmtree(ran)
 
 
 async def test_what_a_kill_left_of_an_import_is_swept(hive: Hive) -> None:

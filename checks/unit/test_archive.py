@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import socket
 import tarfile
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack
+from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack, writer
 from pyglue.errors import ErrorCode, HiveError
 
 LIMITS = Limits(
@@ -97,6 +98,39 @@ def test_what_is_special_or_leads_elsewhere_is_left_out(tmp_path: Path) -> None:
     assert index.members == ()
 
 
+def test_what_lies_too_deep_to_name_is_left_out_and_told_briefly(
+    tmp_path: Path,
+) -> None:
+    """No path names it, but an agent can make it, and thousands of it."""
+    top = tmp_path / "top"
+    top.mkdir()
+    above = os.open(top, os.O_DIRECTORY)
+    for _ in range(14):
+        os.mkdir("\u00f6" * 100, dir_fd=above)  # 600 letters in an archive
+        below = os.open("\u00f6" * 100, os.O_DIRECTORY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(above)
+    index = read(written(top), tmp_path / "room")
+    (line,) = index.left_out
+    assert line.endswith(": its path is too long")
+    assert len(line) < 700
+    shutil.rmtree(top)
+
+
+def test_more_names_than_an_index_holds_are_refused_with_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "top"
+    (top / "many").mkdir(parents=True)
+    for number in range(20):
+        (top / "many" / f"{number:0100}").touch()
+    monkeypatch.setitem(writer._INDEX_MAX, Kind.AGENT, 2000)
+    with pytest.raises(HiveError, match=r"stopped in state/many/0+\d+\.") as refused:
+        written(top)
+    assert refused.value.code is ErrorCode.TOO_LARGE
+
+
 def test_links_are_kept_as_they_are_where_they_are_wanted(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
@@ -165,6 +199,13 @@ def owned(info: tarfile.TarInfo) -> None:
     info.uid = 2**33
 
 
+def _nothing() -> bytes:
+    """Return an extended header that says nothing, as a member's may begin."""
+    info = tarfile.TarInfo("./PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, 0
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
 def test_the_kit_makes_good_archives_too(tmp_path: Path) -> None:
     assert read(made(("state/a", b"1", None)), tmp_path).members[0].name == "state/a"
 
@@ -181,6 +222,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty part": (made(("state//a", b"", None)), "name .* is not allowed"),
     "not encoded": (made(("state/ö", b"", None)), "extended header|not an archive"),
     "long part": (made(("state/" + "a" * 256, b"", None)), "name .* is not allowed"),
+    "long path": (
+        made(("state/" + "/".join(["a" * 250] * 12), b"", None)),
+        "is not allowed",
+    ),
     "too deep": (made(("state/" + "a/" * 80 + "a", b"", None)), "is not allowed"),
     "elsewhere": (made(("etc/passwd", b"", None)), "nothing that belongs in it"),
     "tree as file": (made(("state", b"x", None)), "is not a directory"),
@@ -236,6 +281,22 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "no tar": (gzip.compress(b"x" * 2000), "not an archive of a hive"),
     "cut off": (made(("state/a", os.urandom(50_000), None))[:30_000], "cut off"),
     "more after it": (made(A) + gzip.compress(b"x"), "follows its index|cut off"),
+    "zeros for ever": (
+        gzip.compress(gzip.decompress(made(A)) + b"\0" * 2_000_000),
+        "follows its index",
+    ),
+    "headers for ever": (
+        gzip.compress(_nothing() * 10_000 + gzip.decompress(made(A))),
+        "an extended header that is not ours",
+    ),
+    "much is left out": (
+        made(A, index={"left_out": ["x"] * 1002}),
+        "says too much of what is not in it",
+    ),
+    "a long line is left out": (
+        made(A, index={"left_out": ["x" * 1001]}),
+        "says too much of what is not in it",
+    ),
     "bomb": (
         gzip.compress(gzip.decompress(made(A))[:512].ljust(10_000_000, b"\0")),
         "no index|damaged|between",
@@ -251,6 +312,16 @@ def test_a_hostile_archive_is_refused(name: str, tmp_path: Path) -> None:
     assert refused.value.code in (ErrorCode.BAD_REQUEST, ErrorCode.TOO_LARGE)
     assert "Nothing was taken over." in refused.value.message
     assert [path.name for path in tmp_path.iterdir()] == ["room"]
+
+
+def test_a_disk_that_would_be_full_is_not_filled(tmp_path: Path) -> None:
+    data = made(A)
+    free = shutil.disk_usage(tmp_path).free
+    read(data, tmp_path / "1", limits=dataclasses.replace(LIMITS, reserve_bytes=1))
+    limits = dataclasses.replace(LIMITS, reserve_bytes=2 * free)
+    with pytest.raises(HiveError, match="The disk has no room for it") as refused:
+        read(data, tmp_path / "2", limits=limits)
+    assert refused.value.code is ErrorCode.UNAVAILABLE
 
 
 def extended(records: bytes) -> bytes:

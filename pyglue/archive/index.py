@@ -11,6 +11,10 @@ INDEX: Final = "index.json"
 _PLAIN: Final = " +=,@:()[]"
 PART_MAX: Final = 255
 DEPTH_MAX: Final = 64
+PATH_MAX: Final = 3000
+"""Longest name as it stands in an archive; room is left for where it is unpacked."""
+LEFT_OUT_MAX: Final = 1001
+LEFT_OUT_LINE_MAX: Final = 1000
 
 
 class Kind(StrEnum):
@@ -49,12 +53,16 @@ def split(path: str) -> tuple[bytes, ...] | None:
     """Return the components of a member's name; None if it is not ours to unpack."""
     parts = path.split("/")
     found = tuple(unquote_to_bytes(part) for part in parts)
-    good = len(parts) <= DEPTH_MAX + 2 and all(
-        name not in (b"", b".", b"..")
-        and b"/" not in name
-        and b"\0" not in name
-        and len(name) <= PART_MAX
-        and quote(name) == part
-        for name, part in zip(found, parts, strict=True)
+    good = (
+        len(path) <= PATH_MAX
+        and len(parts) <= DEPTH_MAX + 2
+        and all(
+            name not in (b"", b".", b"..")
+            and b"/" not in name
+            and b"\0" not in name
+            and len(name) <= PART_MAX
+            and quote(name) == part
+            for name, part in zip(found, parts, strict=True)
+        )
     )
     return found if good else None

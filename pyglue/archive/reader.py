@@ -10,6 +10,7 @@ outside of its place, even while an agent works in it. Blocking.
 import errno
 import gzip
 import hashlib
+import io
 import os
 import zlib
 from collections.abc import Mapping
@@ -20,13 +21,23 @@ from typing import BinaryIO, Final, NoReturn
 
 import msgspec
 
-from pyglue.archive.index import FORMAT, INDEX, Index, Kind, split
+from pyglue.archive.index import (
+    FORMAT,
+    INDEX,
+    LEFT_OUT_LINE_MAX,
+    LEFT_OUT_MAX,
+    Index,
+    Kind,
+    split,
+)
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 
 _BLOCK: Final = 512
 _CHUNK: Final = 1024 * 1024
 _EXTENDED_MAX: Final = 64 * 1024
+_END_MAX: Final = 1024 * 1024
+"""How many zeros may follow; tar fills up its last record."""
 _EXTENDED: Final = frozenset({"path", "linkpath", "size", "uid", "gid", "mtime"})
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,12 +46,13 @@ _ID_MAX: Final = 2**32 - 2
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much an archive may hold; sizes in bytes, unpacked."""
+    """How much an archive may hold, and what the disk must keep; in bytes, unpacked."""
 
     entries: int
     file_bytes: int
     total_bytes: int
     index_bytes: int
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +91,9 @@ class _State:
     count: int = 0
 
 
-def unpack(stream: BinaryIO, kind: Kind, places: Places, limits: Limits) -> Index:
+def unpack(
+    stream: BinaryIO | io.BufferedIOBase, kind: Kind, places: Places, limits: Limits
+) -> Index:
     """Unpack all of it and return its index, which agrees with what was unpacked.
 
     What was unpacked before something wrong was met stays: remove the places then.
@@ -149,10 +163,12 @@ class _Unpacking:
             target = self._places.files[first]
             above = os.open(target.parent, _DIRECTORY)
             try:
+                self._check_disk(above, member.size)
                 self._file(member, above, os.fsencode(target.name))
             finally:
                 os.close(above)
         elif first in self._tops:
+            self._check_disk(self._tops[first], member.size)
             self._in_tree(member, self._tops[first], parts[1:])
         else:
             _bad(f"{shown!a} is nothing that belongs in it")
@@ -233,6 +249,17 @@ class _Unpacking:
         if state.total > limits.total_bytes:
             _large(f"more than {limits.total_bytes} bytes")
 
+    def _check_disk(self, place: int, size: int) -> None:
+        """Leave the rest of the hive room to write; it shares the disk."""
+        reserve = self._limits.reserve_bytes
+        found = os.statvfs(place)
+        if reserve and found.f_bavail * found.f_frsize < size + reserve:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The disk has no room for it: {reserve // 2**20} MiB have to stay "
+                "free. Nothing was taken over.",
+            )
+
     # --- the end ----------------------------------------------------------------------
 
     def _index(self, member: _Member) -> Index:
@@ -246,6 +273,11 @@ class _Unpacking:
             index = msgspec.json.decode(data, type=Index)
         except (msgspec.DecodeError, RecursionError) as error:
             _bad("its index cannot be read", error)
+        lines = index.left_out
+        if len(lines) > LEFT_OUT_MAX or max(map(len, lines), default=0) > (
+            LEFT_OUT_LINE_MAX
+        ):
+            _bad("its index says too much of what is not in it")
         if index.format != FORMAT:
             _bad(
                 f"its format is {index.format}, and this hyperhive reads {FORMAT}; it "
@@ -268,27 +300,27 @@ class _Unpacking:
         missing = said.keys() - self._state.seen.keys()
         if missing:
             _bad(f"it lacks {visible(min(missing), limit=100)!a}")
-        while rest := self._plain.read(_CHUNK):
-            if rest.strip(b"\0"):
-                _bad("something follows its index")
+        rest = self._plain.read(_END_MAX)
+        if rest.strip(b"\0") or self._plain.read(1):
+            _bad("something follows its index")
         return index
 
     # --- tar --------------------------------------------------------------------------
 
     def _next(self) -> _Member | None:
-        extended: dict[str, str] = {}
+        extended: dict[str, str] | None = None
         while True:
             header = self._plain.read(_BLOCK)
             if not header.strip(b"\0"):
                 return None
             member = _parse(header.ljust(_BLOCK, b"\0"))
             if member.type == b"x":
-                if extended or member.size > _EXTENDED_MAX:
+                if extended is not None or not 0 < member.size <= _EXTENDED_MAX:
                     _bad("it has an extended header that is not ours")
                 extended = _extended(self._exactly(member.size))
                 self._pad(member.size)
                 continue
-            _extend(member, extended)
+            _extend(member, extended or {})
             self._check_type(member)
             return member
 

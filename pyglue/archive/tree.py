@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.archive.index import DEPTH_MAX, quote
+from pyglue.archive.index import DEPTH_MAX, PATH_MAX, quote
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -67,6 +67,9 @@ def _below(
 ) -> Iterator[Entry | LeftOut]:
     for name in sorted(os.listdir(directory)):
         path = f"{prefix}/{quote(os.fsencode(name))}"
+        if len(path) > PATH_MAX:
+            yield LeftOut(path, "its path is too long")
+            continue
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode) and links:

@@ -16,13 +16,25 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.archive.index import FORMAT, INDEX, Index, Kind, Member
+from pyglue.archive.index import (
+    FORMAT,
+    INDEX,
+    LEFT_OUT_LINE_MAX,
+    LEFT_OUT_MAX,
+    Index,
+    Kind,
+    Member,
+)
 from pyglue.archive.tree import Entry, LeftOut, walk
 from pyglue.errors import ErrorCode, HiveError
 
 _CHUNK: Final = 1024 * 1024
 _LEVEL: Final = 3
-_LEFT_OUT_MAX: Final = 1000
+_SHOWN: Final = 300
+_INDEX_MAX: Final = {Kind.AGENT: 48 * 1024**2, Kind.HIVE: 768 * 1024**2}
+"""What members may take of the index; it is held in memory, and read with a limit."""
+_MEMBER: Final = 128
+"""What a member takes beside its name."""
 
 
 class Writer:
@@ -35,12 +47,13 @@ class Writer:
             filename="", fileobj=stream, mode="wb", compresslevel=_LEVEL, mtime=0
         )
         self._tar = tarfile.open(  # noqa: SIM115 - closed in ``finish``
-            fileobj=self._zip, mode="w|", format=tarfile.PAX_FORMAT
+            fileobj=self._zip, mode="w", format=tarfile.PAX_FORMAT
         )
         self._kind = kind
         self._file_max = file_max
         self._entries_max = entries_max
         self._entries = 0
+        self._index_bytes = 0
         self._members: list[Member] = []
         self.left_out: list[str] = []
 
@@ -75,11 +88,11 @@ class Writer:
             if not found.target.isascii():
                 self.leave_out(found.name, "it is a link with an odd target")
                 return
-            self._count()
+            self._count(found.name)
             self._tar.addfile(info)
         elif found.descriptor is None:
             info.type = tarfile.DIRTYPE
-            self._count()
+            self._count(found.name)
             self._tar.addfile(info)
         elif found.status.st_size > self._file_max:
             self.leave_out(found.name, f"it has more than {self._file_max} bytes")
@@ -90,9 +103,11 @@ class Writer:
 
     def leave_out(self, name: str, why: str) -> None:
         """Note that something is not in the archive."""
-        if len(self.left_out) < _LEFT_OUT_MAX:
-            self.left_out.append(f"{name}: {why}")
-        elif len(self.left_out) == _LEFT_OUT_MAX:
+        if len(name) > 2 * _SHOWN:
+            name = f"{name[:_SHOWN]}…{name[-_SHOWN:]}"
+        if len(self.left_out) < LEFT_OUT_MAX - 1:
+            self.left_out.append(f"{name}: {why}"[:LEFT_OUT_LINE_MAX])
+        elif len(self.left_out) == LEFT_OUT_MAX - 1:
             self.left_out.append("and more")
 
     def finish(self, about: dict[str, Any]) -> None:
@@ -123,23 +138,31 @@ class Writer:
         info.mtime = max(0, int(status.st_mtime))
         return info
 
-    def _count(self) -> None:
+    def _count(self, name: str) -> None:
         self._entries += 1
         if self._entries > self._entries_max:
-            raise HiveError(
-                ErrorCode.TOO_LARGE,
-                f"There are more than {self._entries_max} files. Have the agent tidy "
-                "up its state, and do it again.",
-            )
+            raise _too_many(f"more than {self._entries_max} files", name)
 
     def _add(self, info: tarfile.TarInfo, file: BinaryIO) -> None:
-        self._count()
+        self._count(info.name)
+        self._index_bytes += len(info.name) + _MEMBER
+        if self._index_bytes > _INDEX_MAX[self._kind]:
+            raise _too_many("more names of files than an archive holds", info.name)
         source = _Exactly(file, info.size)
         self._tar.addfile(info, source)
         if source.short:
             self.leave_out(info.name, "its end, which went while it was read")
         digest = source.hash.hexdigest()
         self._members.append(Member(info.name, info.size, digest))
+
+
+def _too_many(what: str, name: str) -> HiveError:
+    where = "/".join(name.split("/")[:3])
+    return HiveError(
+        ErrorCode.TOO_LARGE,
+        f"There are {what}; it stopped in {where[:_SHOWN]}. Have the agent tidy up its "
+        "state, and do it again.",
+    )
 
 
 class _Exactly(io.RawIOBase):

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -135,7 +136,7 @@ def restore_backup(arguments: argparse.Namespace) -> int:
         index = _unpacked(arguments.file, room)
         room.rename(into)
     except BaseException as error:
-        _remove(room)
+        shutil.rmtree(room, ignore_errors=True)
         if isinstance(error, OSError):
             raise HiveError(
                 ErrorCode.UNAVAILABLE, f"{into} could not be made: {error}."
@@ -190,20 +191,6 @@ def _room(into: Path) -> Path:
         raise HiveError(
             ErrorCode.BAD_REQUEST, f"{into} cannot be used: {error.strerror}."
         ) from error
-
-
-def _remove(room: Path) -> None:
-    """Remove what was unpacked; directories in it are ours to enter, no link is."""
-    for directory, inner, names in os.walk(room, topdown=False):
-        for name in names:
-            Path(directory, name).unlink(missing_ok=True)
-        for name in inner:
-            path = Path(directory, name)
-            if path.is_symlink():
-                path.unlink()
-            else:
-                path.rmdir()
-    room.rmdir()
 
 
 def _receive(

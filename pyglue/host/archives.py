@@ -1,5 +1,8 @@
 """The calls about archives: an agent out and in, the whole hive out."""
 
+import asyncio
+import shutil
+
 from pyglue.api import operator as api
 from pyglue.api.archive import (
     ExportParams,
@@ -44,8 +47,12 @@ class Archives:
 
         async def backup(_params: NoParams) -> TransferRef:
             transfers.check_room()
-            write = await self._backups.hive(by)
-            return TransferRef(transfer=transfers.send(write, connection))
+            write, room = await self._backups.hive(by)
+            try:
+                return TransferRef(transfer=transfers.send(write, connection))
+            except BaseException:
+                await asyncio.to_thread(shutil.rmtree, room)
+                raise
 
         async def read(params: TransferParams) -> TransferChunk:
             return await transfers.read(params.transfer)

@@ -59,8 +59,10 @@ class Backups:
         self._audit = audit
         self._layout = layout
 
-    async def hive(self, by: str) -> Write:
-        """Copy the store now, and return what writes all of it.
+    async def hive(self, by: str) -> tuple[Write, Path]:
+        """Copy the store now; return what writes all of it, and the copy's directory.
+
+        Writing removes that; what is never written is the caller's to remove.
 
         Raises:
             HiveError: ``unavailable`` if the disk is full.
@@ -83,7 +85,7 @@ class Backups:
             finally:
                 shutil.rmtree(room, ignore_errors=True)
 
-        return write
+        return write, room
 
     def _write(
         self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes

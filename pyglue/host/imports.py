@@ -8,14 +8,16 @@ its files is evaluated as anything but a proposal, before the operator approves.
 """
 
 import asyncio
+import io
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import BinaryIO, ClassVar, Final
 
 from pyglue import names
 from pyglue.api.archive import ImportParams, ImportResult
@@ -34,7 +36,7 @@ from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
 from pyglue.host.repeats import Repeats
 from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
-from pyglue.host.transfers import Transfers
+from pyglue.host.transfers import RESERVE, Transfers
 from pyglue.manifest import MAX_BYTES
 from pyglue.store import approvals, kept
 from pyglue.store import operations as operation_rows
@@ -46,6 +48,7 @@ _LIMITS: Final = Limits(
     file_bytes=FILE_MAX,
     total_bytes=16 * 1024 * _MIB,
     index_bytes=64 * _MIB,
+    reserve_bytes=RESERVE,
 )
 _PREFIX: Final = ".import-"
 _ABSENT: Final = "{name} was imported, and is no agent before that is approved."
@@ -115,9 +118,7 @@ class Imports:
         archive = transfers.taken(params.transfer)
         queued = False
         try:
-            index, name, commit = await asyncio.to_thread(
-                self._unpack, archive, staged, params.name
-            )
+            index, name, commit = await self._unpacked(archive, staged, params.name)
             operation = await self._queue(name, commit, key, by)
             queued = True
         finally:
@@ -127,6 +128,21 @@ class Imports:
                     await asyncio.to_thread(remove_tree, room)
         self._operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
+
+    async def _unpacked(
+        self, archive: Path, staged: _Staged, wanted: str | None
+    ) -> tuple[Index, str, str]:
+        """Unpack in a thread; return, however that ends, when it writes no more."""
+        stop = threading.Event()
+        unpacking = asyncio.ensure_future(
+            asyncio.to_thread(self._unpack, archive, staged, wanted, stop)
+        )
+        try:
+            return await asyncio.shield(unpacking)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([unpacking])
+            raise
 
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
         def insert(tx: Tx) -> Operation:
@@ -178,7 +194,11 @@ class Imports:
         )
 
     def _unpack(
-        self, archive: Path, staged: _Staged, wanted: str | None
+        self,
+        archive: Path,
+        staged: _Staged,
+        wanted: str | None,
+        stop: threading.Event,
     ) -> tuple[Index, str, str]:
         for room in staged.all:
             room.mkdir(mode=0o700)
@@ -197,7 +217,7 @@ class Imports:
                 files={PACK: work / PACK, RECORD: work / RECORD},
                 owner=None if ids is None else (ids.agent, ids.agent),
             )
-            with archive.open("rb") as stream:
+            with archive.open("rb") as file, _Stoppable(file, stop) as stream:
                 index = unpack(stream, Kind.AGENT, places, _LIMITS)
             name = wanted or index.about.get("name")
             if not isinstance(name, str):
@@ -227,6 +247,22 @@ class Imports:
         )
         repo.advance_main(checked.sha, None)
         return checked.sha
+
+
+class _Stoppable(io.BufferedIOBase):
+    """A file that can be read until nobody wants it any more."""
+
+    def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
+        self._file = file
+        self._stop = stop
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise HiveError(ErrorCode.CANCELLED, "The import was given up.")
+        return self._file.read(-1 if size is None else size)
 
 
 class Importing:

@@ -170,8 +170,7 @@ class RoomRepair:
             if path.name.startswith(_MAKING)
         ]
         for path in (*_entries(layout.quarantine), *making):
-            status = os.lstat(path)
-            if status.st_mtime < before:
+            if _changed_at(path) < before:
                 yield Finding(
                     None,
                     f"{path} was left half made.",
@@ -198,6 +197,14 @@ def _entries(directory: Path) -> tuple[Path, ...]:
         return tuple(sorted(directory.iterdir()))
     except OSError:
         return ()
+
+
+def _changed_at(path: Path) -> float:
+    """Return when it was changed last; what is gone was just now."""
+    try:
+        return os.lstat(path).st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _is_directory(path: Path) -> bool:

@@ -9,6 +9,7 @@ connection.
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from pyglue.jsonrpc import Connection
 _OPEN_MAX: Final = 2
 UPLOAD_MAX: Final = 4 * 1024**3
 """Largest archive that is taken in, in bytes."""
+RESERVE: Final = 512 * 1024**2
+"""What an archive that comes in leaves free on the disk, in bytes."""
 
 Write = Callable[[BinaryIO], list[str]]
 """Writes an archive, and returns what was left out."""
@@ -126,6 +129,13 @@ class Transfers:
             self.drop(handle)
             raise HiveError(
                 ErrorCode.TOO_LARGE, f"The archive has more than {UPLOAD_MAX} bytes."
+            )
+        if shutil.disk_usage(self._quarantine).free < RESERVE + len(data):
+            self.drop(handle)
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The disk has no room for it: {RESERVE // 2**20} MiB have to stay "
+                "free.",
             )
         try:
             found.file.write(data)
