@@ -13,7 +13,14 @@ from pyglue.api.common import Method
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSWERED_IN = ("agent_api", "manager_api", "operator_api", "relay_api")
-ANSWERED_BESIDE = {"operator_api": ("archives",)}
+ANSWERED_BESIDE = {
+    "operator_api": (
+        "archives",
+        "operator_agents",
+        "operator_decisions",
+        "operator_reading",
+    )
+}
 """Modules that add to what a surface answers."""
 
 
