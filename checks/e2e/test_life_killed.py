@@ -45,11 +45,12 @@ from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.deploy import Deploy
-from pyglue.host.drafts import Discarding, Drafting
-from pyglue.host.ending import Destroying, Purging
+from pyglue.host.drafts import Drafting
+from pyglue.host.ending import Destroying
 from pyglue.host.imports import Importing
 from pyglue.host.operations import Machine
 from pyglue.host.rebuild import RebuildingAll
+from pyglue.host.removing import Discarding, Purging
 from pyglue.host.running import Running
 
 pytestmark = [

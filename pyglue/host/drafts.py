@@ -18,7 +18,6 @@ from pyglue.api.manager import AgentParams, DraftResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
-from pyglue.host.audit import Audit
 from pyglue.host.clashes import check_free
 from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.operations import Operations
@@ -200,59 +199,3 @@ class Drafting:
             data={"commit": main},
             mail=operation.requested_by != MANAGER,
         )
-
-
-class Discarding:
-    """The machine that ends a draft without an agent."""
-
-    steps: ClassVar[tuple[str, ...]] = ("close", "remove", "forget")
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        rooms: Rooms,
-        audit: Audit,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._rooms = rooms
-        self._audit = audit
-
-    async def run(self, operation: Operation, step: str) -> str | None:
-        """Do one step."""
-        name = operation.agent
-        match step:
-            case "close":
-                await self._store.write(lambda tx: self._close(tx, name))
-                return "remove"
-            case "remove":
-                async with self._proposals.lock(name):
-                    await asyncio.to_thread(self._rooms.forget_draft, name)
-                return "forget"
-            case "forget":
-                await self._store.write(lambda tx: self._forget(tx, name))
-                self._registry.absent(name, None)
-                data = {"operation": operation.id}
-                self._audit.record(
-                    operation.requested_by, "draft_discarded", name, data
-                )
-                return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
-
-    def recover(self, step: str) -> str | None:  # noqa: ARG002
-        """Nothing to mend: discarding it again goes on."""
-        return None
-
-    @staticmethod
-    def _close(tx: Tx, name: str) -> None:
-        get(tx, name)
-        approvals.supersede_all(tx, name, "The draft was discarded.")
-
-    @staticmethod
-    def _forget(tx: Tx, name: str) -> None:
-        drafts.remove(tx, name)
-        approvals.supersede_all(tx, name, "The draft was discarded.")

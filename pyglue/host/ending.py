@@ -3,7 +3,7 @@
 Destroying takes away what runs: container, sockets, the row. Its repositories, state
 and session stay where they are (``agents/`` may be a mount of its own, so nothing could
 be moved away whole), and mail that waits goes on waiting: restored, it is the same
-agent. Purging removes these one by one; every step may be repeated.
+agent. Purging (``removing``) takes these away one by one.
 """
 
 import asyncio
@@ -16,15 +16,13 @@ from pyglue.api.manager import AgentParams
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.operations import Operations
-from pyglue.host.proposals import Proposals
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Registry
-from pyglue.host.rooms import KeptRoom, Rooms
+from pyglue.host.rooms import Rooms
 from pyglue.host.systems import Systems
 from pyglue.host.upkeep import Upkeep
 from pyglue.names import MANAGER, SYSTEM
@@ -32,11 +30,8 @@ from pyglue.store import (
     agents,
     approvals,
     control,
-    history,
     kept,
-    messages,
     reminders,
-    stats,
 )
 from pyglue.store import questions as question_rows
 from pyglue.store.database import Reader, Store, Tx
@@ -242,74 +237,3 @@ def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
             question_rows.close(tx, about.id, None, SYSTEM, QuestionEnd.CANCELLED)
             return (*open_ones, about)
     return open_ones
-
-
-class Purging:
-    """The machine of purge operations."""
-
-    steps: ClassVar[tuple[str, ...]] = (
-        "close",
-        *(room.value for room in KeptRoom),
-        "forget",
-    )
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        rooms: Rooms,
-        audit: Audit,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._rooms = rooms
-        self._audit = audit
-
-    async def run(self, operation: Operation, step: str) -> str | None:
-        """Do one step."""
-        name = operation.agent
-        if step == "close":
-            await self._store.write(lambda tx: self._close(tx, name))
-        elif step == "forget":
-            await self._forget(operation)
-            return None
-        else:
-            async with self._proposals.lock(name):
-                await asyncio.to_thread(self._rooms.remove, name, KeptRoom(step))
-        return self.steps[self.steps.index(step) + 1]
-
-    def recover(self, step: str) -> str | None:  # noqa: ARG002
-        """Nothing to mend: purging it again goes on."""
-        return None
-
-    @staticmethod
-    def _close(tx: Tx, name: str) -> None:
-        get_kept(tx, name)
-        approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
-
-    async def _forget(self, operation: Operation) -> None:
-        name = operation.agent
-
-        def forget(tx: Tx) -> tuple[Kept | None, int]:
-            found = kept.get(tx, name)
-            if found is None:
-                return None, 0
-            approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
-            kept.remove(tx, name)
-            stats.forget(tx, name)
-            history.forget(tx, name)
-            agents.forget_turns(tx, name)
-            return found, messages.let_go(tx, name)
-
-        found, mail = await self._store.write(forget)
-        self._registry.absent(name, None)
-        data = {
-            "operation": operation.id,
-            "commit": None if found is None else found.commit,
-            "approval": None if found is None else found.approval,
-            "mail": mail,
-        }
-        self._audit.record(operation.requested_by, "purged", name, data)

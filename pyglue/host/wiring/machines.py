@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from pyglue.api.operations import OperationKind
 from pyglue.host.deploy import Deploy
-from pyglue.host.drafts import Discarding, Drafting
-from pyglue.host.ending import Destroying, Purging
+from pyglue.host.drafts import Drafting
+from pyglue.host.ending import Destroying
 from pyglue.host.imports import Importing
 from pyglue.host.operations import Machine
+from pyglue.host.removing import Discarding, Purging
 from pyglue.host.running import Running
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
