@@ -7,47 +7,50 @@ in two: as a draft (``drafts``) whose first commit is proposed like any other.
 """
 
 import asyncio
-import tempfile
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
 
 from pyglue import names
 from pyglue.api.approvals import ApprovalKind
-from pyglue.api.manager import (
-    PACK_LIMIT,
-    ProposalResult,
-    SubmitBeginParams,
-    SubmitBeginResult,
-)
+from pyglue.api.manager import ProposalResult, SubmitBeginParams, SubmitBeginResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
+from pyglue.git.tags import AUTHOR_NAME
 from pyglue.host.clashes import check_free
 from pyglue.host.registry import Registry
 from pyglue.host.rendering import Proposed, Rendering
 from pyglue.host.rooms import Rooms
+from pyglue.host.uploads import Uploads
 from pyglue.store import drafts
 from pyglue.store.database import Store
 
-_UPLOADS_MAX: Final = 4
-_AUTHOR: Final = "hyperhive"
 
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    """Files that hived itself commits for an agent, and what is said of them."""
 
-@dataclass
-class _Upload:
     agent: str
-    commit: str
+    files: Mapping[str, bytes]
+    message: str
     description: str
-    kind: ApprovalKind
-    file: BinaryIO
-    path: Path
-    size: int = 0
+    by: str
+
+    def proposed(self, kind: ApprovalKind, commit: str, main: str | None) -> Proposed:
+        return Proposed(
+            agent=self.agent,
+            kind=kind,
+            commit=commit,
+            main=main,
+            author=AUTHOR_NAME,
+            message=self.message,
+            description=self.description,
+            by=self.by,
+        )
 
 
 class Proposals:
@@ -69,7 +72,7 @@ class Proposals:
         self._rooms = rooms
         self._layout = config.layout
         self._templates = templates
-        self._uploads: dict[str, _Upload] = {}
+        self._uploads = Uploads(config.layout.quarantine)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spare = SpareChild()
 
@@ -96,19 +99,8 @@ class Proposals:
         agent = names.check(params.agent)
         kind = await self._kind(agent, spawn=params.spawn)
         main = AppliedRepo(self._layout.applied(agent)).main()
-        if len(self._uploads) >= _UPLOADS_MAX:
-            raise HiveError(
-                ErrorCode.TOO_MANY, f"{_UPLOADS_MAX} uploads are open; finish one."
-            )
-        descriptor, name = tempfile.mkstemp(
-            prefix="upload-", suffix=".pack", dir=self._layout.quarantine
-        )
-        file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
+        upload = self._uploads.open(agent, params.commit, params.description, kind)
         self._prepare_check()
-        upload = uuid.uuid4().hex
-        self._uploads[upload] = _Upload(
-            agent, params.commit, params.description, kind, file, Path(name)
-        )
         return SubmitBeginResult(upload=upload, main=main)
 
     async def _kind(self, name: str, *, spawn: bool) -> ApprovalKind:
@@ -136,31 +128,11 @@ class Proposals:
         Raises:
             HiveError: ``not_found``, ``too_large``.
         """
-        open_upload = self._upload(upload)
-        open_upload.size += len(data)
-        if open_upload.size > PACK_LIMIT:
-            self.drop(upload)
-            raise HiveError(
-                ErrorCode.TOO_LARGE,
-                f"The commit's new objects take more than {PACK_LIMIT} bytes. An "
-                "agent's repository holds configuration: keep large files elsewhere.",
-            )
-        open_upload.file.write(data)
+        self._uploads.add(upload, data)
 
     def drop(self, upload: str) -> None:
         """Forget an upload; one that is gone is no error."""
-        gone = self._uploads.pop(upload, None)
-        if gone is not None:
-            gone.file.close()
-            gone.path.unlink(missing_ok=True)
-
-    def _upload(self, upload: str) -> _Upload:
-        found = self._uploads.get(upload)
-        if found is None:
-            raise HiveError(
-                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
-            )
-        return found
+        self._uploads.drop(upload)
 
     async def submit(self, upload: str, by: str) -> ProposalResult:
         """Check and render what was uploaded.
@@ -168,8 +140,7 @@ class Proposals:
         Raises:
             HiveError: whatever is wrong with the commit, its manifest or its limits.
         """
-        found = self._upload(upload)
-        found.file.flush()
+        found = self._uploads.whole(upload)
         try:
             async with self._locks[found.agent]:
                 await self._kind(
@@ -196,7 +167,7 @@ class Proposals:
                 )
                 return await self._rendering.render(repo, proposed)
         finally:
-            self.drop(upload)
+            self._uploads.drop(upload)
             self._prepare_check()
 
     # --- spawns ---------------------------------------------------------------------
@@ -210,7 +181,13 @@ class Proposals:
         names.check_new(name)
         files = await asyncio.to_thread(read_template, self._templates / "template")
         return await self._seed(
-            name, files, f"Start {name} from template", description, by
+            _Own(
+                agent=name,
+                files=files,
+                message=f"Start {name} from template",
+                description=description,
+                by=by,
+            )
         )
 
     async def declare(
@@ -224,7 +201,13 @@ class Proposals:
         if name != names.MANAGER:
             names.check_new(name)
         return await self._seed(
-            name, files, f"Start {name} as declared", description, by
+            _Own(
+                agent=name,
+                files=files,
+                message=f"Start {name} as declared",
+                description=description,
+                by=by,
+            )
         )
 
     async def redeclare(
@@ -235,60 +218,38 @@ class Proposals:
         Raises:
             HiveError: whatever is wrong with the files, the manifest or its limits.
         """
+        own = _Own(
+            agent=name,
+            files=files,
+            message=f"Take over the declared files of {name}",
+            description=description,
+            by=by,
+        )
         async with self._locks[name]:
             repo = AppliedRepo(self._layout.applied(name))
             main = await asyncio.to_thread(repo.main)
-            message = f"Take over the declared files of {name}"
-            commit = await asyncio.to_thread(repo.commit_files, files, message=message)
+            commit = await asyncio.to_thread(
+                repo.commit_files, files, message=own.message
+            )
             if commit is None:
                 return None
-            proposed = Proposed(
-                agent=name,
-                kind=ApprovalKind.CHANGE,
-                commit=commit,
-                main=main,
-                author=_AUTHOR,
-                message=message,
-                description=description,
-                by=by,
-            )
+            proposed = own.proposed(ApprovalKind.CHANGE, commit, main)
             return await self._rendering.render(repo, proposed)
 
-    async def _seed(
-        self,
-        name: str,
-        files: Mapping[str, bytes],
-        message: str,
-        description: str,
-        by: str,
-    ) -> ProposalResult:
+    async def _seed(self, own: _Own) -> ProposalResult:
+        name = own.agent
         async with self._locks[name]:
             await self._store.read(lambda reader: check_free(reader, name, again=True))
-            return await self._first(name, files, message, description, by)
+            return await self._first(own)
 
-    async def _first(
-        self,
-        name: str,
-        files: Mapping[str, bytes],
-        message: str,
-        description: str,
-        by: str,
-    ) -> ProposalResult:
+    async def _first(self, own: _Own) -> ProposalResult:
+        name = own.agent
         if self._registry.find(name) is None:  # else its first deploy failed
             await asyncio.to_thread(self._rooms.forget_proposed, name)
         await asyncio.to_thread(self._rooms.settle_port, name)
         repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
-        commit = await asyncio.to_thread(repo.seed_main, files, message=message)
-        proposed = Proposed(
-            agent=name,
-            kind=ApprovalKind.SPAWN,
-            commit=commit,
-            main=None,
-            author=_AUTHOR,
-            message=message,
-            description=description,
-            by=by,
-        )
+        commit = await asyncio.to_thread(repo.seed_main, own.files, message=own.message)
+        proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
         return await self._rendering.render(repo, proposed)
 
 

@@ -7,7 +7,6 @@ host (nixpkgs, the hive's modules) can make a difference; anything more is refus
 """
 
 import asyncio
-from typing import Final
 
 from pyglue import names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
@@ -16,7 +15,7 @@ from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
-from pyglue.git.tags import TagKind
+from pyglue.git.tags import AUTHOR_NAME, TagKind
 from pyglue.host.ending import get_kept
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Agent, Registry
@@ -25,8 +24,6 @@ from pyglue.host.systems import Systems
 from pyglue.manifest import PinnedRecord, canonical, decode
 from pyglue.store import approvals as rows
 from pyglue.store.database import Store
-
-_AUTHOR: Final = "hyperhive"
 
 
 class Repeats:
@@ -79,7 +76,7 @@ class Repeats:
                 kind=ApprovalKind.RESTORE,
                 commit=found.commit,
                 main=found.commit,
-                author=_AUTHOR,
+                author=AUTHOR_NAME,
                 message=repo.commit(found.commit).message,
                 description=description,
                 by=by,
@@ -117,7 +114,7 @@ class Repeats:
                 kind=ApprovalKind.ROLLBACK,
                 commit=commit,
                 main=main,
-                author=_AUTHOR,
+                author=AUTHOR_NAME,
                 message=message,
                 description=f"Roll back to what approval {old.id} deployed.",
                 by=by,
@@ -154,7 +151,7 @@ class Repeats:
                 kind=ApprovalKind.REBUILD,
                 commit=agent.commit,
                 main=agent.commit,
-                author=_AUTHOR,
+                author=AUTHOR_NAME,
                 message=repo.commit(agent.commit).message,
                 description="Rebuild what is deployed with this host's nixpkgs and "
                 "hive.",

@@ -1,0 +1,99 @@
+"""Packs on their way in: files in the quarantine that ``proposals`` will check.
+
+A few at a time, each of bounded size; what is written is not looked at here.
+"""
+
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyglue.api.approvals import ApprovalKind
+from pyglue.api.manager import PACK_LIMIT
+from pyglue.errors import ErrorCode, HiveError
+
+_UPLOADS_MAX: Final = 4
+
+
+@dataclass
+class Upload:
+    """One pack, and what it was announced as."""
+
+    agent: str
+    commit: str
+    description: str
+    kind: ApprovalKind
+    file: BinaryIO
+    path: Path
+    size: int = 0
+
+
+class Uploads:
+    """Opens, fills and forgets them."""
+
+    def __init__(self, quarantine: Path) -> None:
+        self._quarantine = quarantine
+        self._open: dict[str, Upload] = {}
+
+    def open(
+        self, agent: str, commit: str, description: str, kind: ApprovalKind
+    ) -> str:
+        """Make room for a pack, and return what names it.
+
+        Raises:
+            HiveError: ``too_many``.
+        """
+        if len(self._open) >= _UPLOADS_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY, f"{_UPLOADS_MAX} uploads are open; finish one."
+            )
+        descriptor, name = tempfile.mkstemp(
+            prefix="upload-", suffix=".pack", dir=self._quarantine
+        )
+        file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
+        upload = uuid.uuid4().hex
+        self._open[upload] = Upload(agent, commit, description, kind, file, Path(name))
+        return upload
+
+    def add(self, upload: str, data: bytes) -> None:
+        """Add bytes; too many end it.
+
+        Raises:
+            HiveError: ``not_found``, ``too_large``.
+        """
+        found = self._get(upload)
+        found.size += len(data)
+        if found.size > PACK_LIMIT:
+            self.drop(upload)
+            raise HiveError(
+                ErrorCode.TOO_LARGE,
+                f"The commit's new objects take more than {PACK_LIMIT} bytes. An "
+                "agent's repository holds configuration: keep large files elsewhere.",
+            )
+        found.file.write(data)
+
+    def whole(self, upload: str) -> Upload:
+        """Return an upload with all of its bytes in its file.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        found = self._get(upload)
+        found.file.flush()
+        return found
+
+    def drop(self, upload: str) -> None:
+        """Forget an upload; one that is gone is no error."""
+        gone = self._open.pop(upload, None)
+        if gone is not None:
+            gone.file.close()
+            gone.path.unlink(missing_ok=True)
+
+    def _get(self, upload: str) -> Upload:
+        found = self._open.get(upload)
+        if found is None:
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+            )
+        return found
