@@ -28,6 +28,7 @@ from pyglue.api.archive import (
 from pyglue.api.common import NoParams, Result
 from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.cli.answer import Answer
+from pyglue.cli.patience import patience
 from pyglue.cli.waiting import ended
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
@@ -113,10 +114,13 @@ def backup(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def import_agent(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Send an archive, and wait until what is in it waits for an approval."""
     handle = client.call(api.IMPORT_BEGIN, NoParams()).transfer
-    with _opened(arguments.file) as file:
+    sent = 0
+    with _opened(arguments.file) as file, patience("Sending it") as sign:
         while data := file.read(CHUNK_MAX):
             chunk = ImportChunkParams(transfer=handle, data=data)
-            client.call(api.IMPORT_CHUNK, chunk)
+            SyncClient.call(client, api.IMPORT_CHUNK, chunk)  # we show it ourselves
+            sent += len(data)
+            sign.text = f"Sending it: {sent >> 20} MiB"
     params = ImportParams(transfer=handle, name=arguments.name)
     taken = client.call(api.IMPORT, params, timeout=_CALL_S)
     answer = ended(client, taken.operation)
@@ -133,7 +137,8 @@ def restore_backup(arguments: argparse.Namespace) -> int:
     into = Path(arguments.into).absolute()
     room = _room(into)
     try:
-        index = _unpacked(arguments.file, room)
+        with patience("Unpacking it"):
+            index = _unpacked(arguments.file, room)
         room.rename(into)
     except BaseException as error:
         shutil.rmtree(room, ignore_errors=True)
@@ -208,12 +213,14 @@ def _receive(
         ) from error
     size = 0
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file, patience("Writing it") as sign:
             ending = False
             while not ending:
-                chunk = client.call(api.TRANSFER_READ, params, timeout=_CALL_S)
+                read = api.TRANSFER_READ
+                chunk = SyncClient.call(client, read, params, timeout=_CALL_S)
                 file.write(chunk.data)
                 size += len(chunk.data)
+                sign.text = f"Writing it: {size >> 20} MiB"
                 ending = chunk.end
             file.flush()
             os.fsync(descriptor)

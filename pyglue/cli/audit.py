@@ -25,6 +25,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.operator import AUDIT_EXPORT, AUDIT_VERIFY, STATUS
 from pyglue.cli import anchors
 from pyglue.cli.anchors import Anchors
+from pyglue.cli.patience import PatientClient, patience
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
@@ -69,7 +70,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: what hived refused with, or what is wrong with an argument.
     """
-    client = SyncClient(socket, client="hive", timeout=_TIMEOUT_S)
+    client = PatientClient(socket, client="hive", timeout=_TIMEOUT_S)
     try:
         if arguments.action == "verify":
             return _verify(client, arguments)
@@ -108,7 +109,8 @@ def _anchors(client: SyncClient, arguments: argparse.Namespace) -> Anchors:
         return Anchors(missing="you gave none.")
     if client.call(STATUS, NoParams()).backend == "local":
         return Anchors(missing="you gave none (--anchors).")
-    return anchors.of_journal()
+    with patience("Reading the journal"):
+        return anchors.of_journal()
 
 
 def _export(client: SyncClient, arguments: argparse.Namespace) -> int:

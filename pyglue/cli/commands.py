@@ -24,8 +24,9 @@ from pyglue.api.messages import InboxParams, OperatorSendParams
 from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli import archive, control, life
 from pyglue.cli.answer import Answer
+from pyglue.cli.patience import PatientClient
 from pyglue.cli.show import KINDS, approval_text, table
-from pyglue.cli.waiting import WAIT_S, ended
+from pyglue.cli.waiting import ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
 
@@ -51,7 +52,7 @@ def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: what hived refused with, or that it does not answer.
     """
-    client = SyncClient(socket, client="hive", timeout=max(WAIT_S + 10, _CALL_S))
+    client = PatientClient(socket, client="hive", timeout=_CALL_S)
     answer = command.call(client, arguments)
     client.close()
     if arguments.json:
@@ -326,6 +327,12 @@ COMMANDS: Final = (
         "build what is deployed again, unchanged",
         control.one_or_all,
         life.rebuild,
+    ),
+    Command(
+        "operations",
+        "list what the hive does in steps, newest first",
+        _nothing,
+        life.operations,
     ),
     Command(
         "cancel-operation",

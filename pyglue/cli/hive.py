@@ -97,10 +97,16 @@ def main() -> None:
     arguments = build_parser().parse_args()
     try:
         code = arguments.call(arguments)
+        sys.stdout.flush()
     except HiveError as error:
         _tell(error, as_json=arguments.json)
         code = 1
     except BrokenPipeError:
+        code = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk behind stdout, for one
+        what = error.filename or "What is printed"
+        sys.stderr.write(f"hive: {what} cannot be written or read: {error.strerror}.\n")
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -133,6 +133,20 @@ def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     return ended(client, number)
 
 
+def operations(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    """List the newest operations."""
+    result = client.call(api.OPERATIONS, NoParams())
+    rows: list[Sequence[str]] = [
+        ("ID", "AGENT", "KIND", "STATE", "STEP", "BY", "SINCE", "")
+    ]
+    for one in result.operations:
+        said = visible(one.error or one.note, limit=60)
+        who, since = visible(one.requested_by), _day(one.created_at)
+        kind, state = one.kind.value, one.state.value
+        rows.append((str(one.id), one.agent, kind, state, one.step, who, since, said))
+    return Answer(result, table(rows) if result.operations else "There were none.")
+
+
 def cancel_operation(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Cancel an operation that has not begun, or builds, and wait for its end."""
     params = CancelOperationParams(id=arguments.id, reason=arguments.reason)

@@ -102,7 +102,7 @@ def _text(line: JournalLine) -> str:
 
 
 def _lines(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
     if not 1 <= number <= LINES_MAX:
         raise argparse.ArgumentTypeError(f"use 1 to {LINES_MAX}")
     return number
