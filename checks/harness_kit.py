@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 import pyglue
+from checks.manifests import MANIFEST
 from pyglue import jsonrpc
 from pyglue.api import agent as api
 from pyglue.api import manager as manager_api
@@ -64,28 +65,6 @@ from pyglue.jsonrpc import Connection, Handlers
 from pyglue.manifest import PinnedRecord, canonical
 
 PATIENCE_S = 60.0
-
-MANIFEST: dict[str, Any] = {
-    "allowedRecipients": None,
-    "allowedTools": [],
-    "autoCompact": None,
-    "bash": {"allow": []},
-    "description": "",
-    "env": {},
-    "limits": {
-        "costPerDayUsd": None,
-        "cpuQuota": None,
-        "memoryMax": None,
-        "tokensPerDay": None,
-        "turnsPerHour": None,
-    },
-    "mcpServers": {},
-    "model": "haiku",
-    "network": False,
-    "notes": {"maxBytes": 16384},
-    "prompt": "",
-    "serverTools": [],
-}
 
 
 def record(**changes: Any) -> bytes:

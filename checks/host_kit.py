@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checks.manifests import MANIFEST
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event
@@ -23,29 +24,6 @@ from pyglue.manifest import PinnedRecord
 from pyglue.store import agents
 from pyglue.store.agents import AgentRow
 from pyglue.store.database import Store, Tx, open_store
-
-MANIFEST: dict[str, Any] = {
-    "allowedRecipients": None,
-    "allowedTools": [],
-    "autoCompact": None,
-    "bash": {"allow": []},
-    "description": "",
-    "env": {},
-    "limits": {
-        "costPerDayUsd": None,
-        "cpuQuota": None,
-        "memoryMax": None,
-        "tokensPerDay": None,
-        "turnsPerHour": None,
-    },
-    "mcpServers": {},
-    "model": "haiku",
-    "network": False,
-    "notes": {"maxBytes": 16384},
-    "prompt": "",
-    "serverTools": [],
-}
-"""A whole manifest as the evaluator returns one, with nothing granted."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.host_kit import MANIFEST
+from checks.manifests import MANIFEST
 from checks.standin_kit import NIX_CONF, make_nixpkgs
 from pyglue.config import NixosConfig
 from pyglue.nix.build import Builder

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ from checks.harness_kit import (
     Home,
     harness,
     harness_here,
-    model_socket,
     script,
-    scripted_model,
     server,
 )
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
@@ -31,25 +28,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.load import fingerprint
 
 Step = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def model_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with scripted_model(tmp_path_factory.mktemp("model") / "requests.jsonl") as port:
-        yield port
-
-
-@pytest.fixture
-async def home(tmp_path: Path, model_port: int) -> AsyncIterator[Home]:
-    home = Home(tmp_path / "bob")
-    async with model_socket(home.run / "model.sock", model_port):
-        yield home
-
-
-@pytest.fixture
-async def hive(home: Home) -> AsyncIterator[FakeHive]:
-    async with FakeHive(home.run / "hive.sock") as hive:
-        yield hive
 
 
 def tool(name: str, **arguments: object) -> Step:
@@ -243,9 +221,9 @@ async def test_record_that_cannot_be_used_is_said(home: Home, hive: FakeHive) ->
     ("status", "message", "outcome", "state"),
     [
         (429, "slowly", "rate_limited", "rate_limited"),
-        (400, "odd", "failed", "idle"),
-        (402, "Today's budget is used up", "budget", "over_budget"),
-        (400, "Your credit balance is too low", "budget", "over_budget"),
+        (400, "odd", "failed", "retrying"),
+        (402, "There is an issue with your payment", "budget", "no_credit"),
+        (400, "Your credit balance is too low", "budget", "no_credit"),
     ],
 )
 async def test_failed_turn_gives_mail_back_and_tries_again(

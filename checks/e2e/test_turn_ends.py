@@ -5,10 +5,10 @@ scripted model, and looks at what is done with the mail afterwards.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,7 @@ from checks.harness_kit import (
     Home,
     harness,
     harness_here,
-    model_socket,
     script,
-    scripted_model,
     server,
 )
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
@@ -40,25 +38,6 @@ TOO_LONG: Step = {
     "message": "prompt is too long: 210000 tokens > 200000",
 }
 FINE: Step = {"text": "fine"}
-
-
-@pytest.fixture(scope="module")
-def model_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with scripted_model(tmp_path_factory.mktemp("model") / "requests.jsonl") as port:
-        yield port
-
-
-@pytest.fixture
-async def home(tmp_path: Path, model_port: int) -> AsyncIterator[Home]:
-    home = Home(tmp_path / "bob")
-    async with model_socket(home.run / "model.sock", model_port):
-        yield home
-
-
-@pytest.fixture
-async def hive(home: Home) -> AsyncIterator[FakeHive]:
-    async with FakeHive(home.run / "hive.sock") as hive:
-        yield hive
 
 
 def error(status: int, message: str = "no", **more: Any) -> Step:
@@ -92,24 +71,35 @@ LIMITED, BUDGET = TurnOutcome.RATE_LIMITED, TurnOutcome.BUDGET
 ROWS = (
     Row("ok", (FINE,), OK, retried=False),
     Row("denials", (call("Bash", command="ls"), FINE), OK, retried=False),
-    Row("401", (error(401),), AUTH, reason="no"),
-    Row("403", (error(403),), AUTH, reason="no"),
+    Row("401", (error(401),), AUTH, AgentState.RETRYING, reason="no"),
+    Row("403", (error(403),), AUTH, AgentState.RETRYING, reason="no"),
     Row("429", (error(429),), LIMITED, AgentState.RATE_LIMITED),
     Row("529", (error(529),), LIMITED, AgentState.RATE_LIMITED),
-    Row("500", (error(500),), FAILED, blames=False),
+    Row("500", (error(500),), FAILED, AgentState.RETRYING, blames=False),
     Row("429-then-ok", (error(429, times=2),), OK, retried=False),
-    Row("too-long-at-once", (TOO_LONG,), FAILED, reason="too long"),
+    Row(
+        "too-long-at-once", (TOO_LONG,), FAILED, AgentState.RETRYING, reason="too long"
+    ),
     Row(
         "credit",
         (error(400, "Your credit balance is too low"),),
         BUDGET,
-        AgentState.OVER_BUDGET,
+        AgentState.NO_CREDIT,
+        reason="balance is too low",
     ),
-    Row("unknown-model", (error(404, type="not_found_error"),), FAILED, blames=False),
+    Row(
+        "unknown-model",
+        (error(404, type="not_found_error"),),
+        FAILED,
+        AgentState.RETRYING,
+        reason="selected model",
+        blames=False,
+    ),
     Row(
         "max-turns",
         (call("mcp__hive__whoami"),) * 4,
         TurnOutcome.MAX_TURNS,
+        AgentState.RETRYING,
         max_steps=2,
     ),
     Row(
@@ -153,6 +143,7 @@ async def test_a_turn_ends(
             waits = [s for s in hive.states if "Next try in" in (s.detail or "")]
             assert waits
             assert waits[0].state is row.state
+            assert row.reason in (waits[0].detail or "")
         await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
         assert hive.waiting == []
 
@@ -269,6 +260,9 @@ async def test_a_cli_that_does_not_start_is_not_the_mails_fault(
         assert first.outcome is FAILED
         assert not first.blames_mail
         assert reason in (first.reason or ""), first.reason
+        await hive.until(lambda: hive.said(AgentState.RETRYING))
+        waits = [s for s in hive.states if s.state is AgentState.RETRYING]
+        assert reason in (waits[0].detail or "")
         claude.write_text(wrapper.format(""))
         claude.chmod(0o755)
         await hive.until(lambda: hive.ends[-1].outcome is OK)
@@ -291,37 +285,66 @@ async def test_a_dead_mcp_server_is_told_and_the_turn_goes_on(
 
 
 @pytest.mark.needs("bwrap")
-async def test_a_full_disk_is_said_and_is_not_the_mails_fault(
+async def test_a_full_disk_keeps_mail_until_there_is_room(
     home: Home, hive: FakeHive
 ) -> None:
-    long = "x" * 60_000  # more than the CLI itself frees at its end
-    home.load(allowedTools=["Bash"], bash={"allow": ["dd *"]}, prompt=long)
+    """On a real file system of 40 MiB, which the agent itself fills."""
     fill = home.session / "fill"
+    home.load(allowedTools=["Bash"], bash={"allow": ["dd *"]})
     wrapper = [
         *("bwrap", "--dev-bind", "/", "/", "--die-with-parent"),
-        *("--size", str(6 * 1024 * 1024), "--tmpfs", str(home.session)),
+        *("--size", str(40 * 1024 * 1024), "--tmpfs", str(home.session)),
     ]
-    dd = f"dd if=/dev/zero of={fill} bs=512"
+    dd = f"dd if=/dev/zero of={fill} bs=4096"
     hive.body_when_back = script(FINE)
-    async with harness(home, *wrapper):
+    async with harness(home, *wrapper) as process:
         await hive.mail(script(call("Bash", command=dd), {"text": "filled"}))
-        await hive.until(
-            lambda: (
-                any(not end.blames_mail for end in hive.ends)
-                or (
-                    len(hive.ends) == 1
-                    and not hive.waiting
-                    and hive.ends[0].outcome is OK
-                )
-            )
-        )
-        if hive.ends[-1].outcome is OK:
-            await hive.mail(script(FINE))
-            await hive.until(lambda: len(hive.ends) >= 2)
-        last = hive.ends[-1]
-        assert last.outcome is FAILED
-        assert not last.blames_mail
-        assert "No space left" in (last.reason or ""), last.reason
+        await hive.until(lambda: hive.said(AgentState.DISK_FULL))
+        last = hive.states[-1]
+        assert last.state is AgentState.DISK_FULL
+        assert last.detail is not None
+        assert last.detail.startswith(f"The disk of {home.session} is full: only 0.")
+        assert "mail waits" in last.detail
+        assert all(not end.blames_mail for end in hive.ends if end.outcome is FAILED)
+        turns = len(hive.ends)
+        await hive.mail(script(FINE))
+        inside = _child(process.pid)
+        Path(f"/proc/{inside}/root{fill}").unlink()
+        hive.harness.notify(CONTROL, ControlParams(again=True))
+        await hive.until(lambda: len(hive.ends) > turns and not hive.waiting)
+        assert hive.ends[-1].outcome is OK
+        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+
+
+def _child(pid: int) -> int:
+    """Return the process that bubblewrap started."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.mark.needs("bwrap")
+async def test_a_disk_that_is_full_when_mail_comes_is_not_the_mails_fault(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    wrapper = [
+        *("bwrap", "--dev-bind", "/", "/", "--die-with-parent"),
+        *("--size", str(40 * 1024 * 1024), "--tmpfs", str(home.session)),
+    ]
+    async with harness(home, *wrapper) as process:
+        await hive.until(lambda: hive.said(AgentState.IDLE))
+        fill = Path(f"/proc/{_child(process.pid)}/root{home.session}/fill")
+        with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        await hive.mail(script(FINE))
+        await hive.until(lambda: hive.said(AgentState.DISK_FULL))
+        (end,) = hive.ends
+        assert (end.outcome, end.blames_mail) == (FAILED, False)
+        assert "is full: only 0.0 MiB are free" in (end.reason or "")
+        assert len(hive.waiting) == 1
+        fill.unlink()
+        hive.harness.notify(CONTROL, ControlParams(again=True))
+        await hive.until(lambda: hive.ends[-1].outcome is OK)
 
 
 # --- shortening -----------------------------------------------------------------------

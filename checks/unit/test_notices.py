@@ -116,6 +116,19 @@ async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     assert SYSTEM not in text
 
 
+async def test_a_full_disk_is_told_of_once(room: Room) -> None:
+    room.kit.bus.listen(room.notices.on_event)
+    alice = room.kit.registry.get("alice")
+    for detail in ("The disk is full\x1b[2J.", "The disk is full, still."):
+        room.kit.registry.set_state(alice, AgentState.DISK_FULL, detail)
+    for _ in range(2):
+        await room.kit.store.write(lambda _tx: None)
+        await settled()
+    (text,) = await room.mail()
+    assert text.startswith("alice has no room to work: The disk is full")
+    assert "\x1b" not in text
+
+
 async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None:
     room.kit.bus.listen(room.notices.on_event)
     told = {"name": "db\x1b[2J", "status": "failed"}

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of everything in this package; a peer with another one is refused."""
 
 P = TypeVar("P", bound="Params")
@@ -82,6 +82,9 @@ class AgentState(StrEnum):
     NEEDS_LOGIN = "needs_login"
     PAUSED = "paused"
     OVER_BUDGET = "over_budget"
+    NO_CREDIT = "no_credit"
+    DISK_FULL = "disk_full"
+    RETRYING = "retrying"
 
 
 class ServerStatus(Result, frozen=True):

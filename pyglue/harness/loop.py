@@ -29,12 +29,13 @@ from pyglue.harness.link import Link
 from pyglue.harness.notes import SAVE, Notes
 from pyglue.harness.prompt import render
 from pyglue.harness.session import Figures, Session
+from pyglue.harness.space import Space
 from pyglue.harness.trouble import (
     AUTH_TRIES,
     GIVEN_BACK,
-    STATE_AFTER,
     STATE_REFUSED,
     Pauses,
+    state_after,
 )
 from pyglue.harness.turn import Cancellation
 from pyglue.harness.wishes import Hold, Wishes
@@ -44,6 +45,8 @@ _WAIT_S: Final = 180.0
 _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
+_LOOK_S: Final = 15.0
+"""How often it is looked whether a full disk has room again."""
 _WELL: Final = (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
 _log = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ class Loop:
         notes: Notes,
         wishes: Wishes,
         *,
+        space: Space,
         model: str,
         pauses: Pauses,
     ) -> None:
@@ -67,6 +71,7 @@ class Loop:
         self._session = session
         self._notes = notes
         self._wishes = wishes
+        self._space = space
         self._model = model
         self._pauses = pauses
         self._failures = 0
@@ -106,16 +111,26 @@ class Loop:
     # --- waiting ----------------------------------------------------------------------
 
     async def _may_work(self) -> None:
-        """Wait while paused, over budget or without a login."""
+        """Wait while paused, over budget, without a login or on a full disk."""
+        told_full = False
         while True:
             self._wishes.look()
             if self._wishes.take_again():
                 self._login, self._failures, self._auth_failures = None, 0, 0
             hold = self._wishes.hold or self._login
-            if hold is None:
+            if hold is not None:
+                self._link.say(*hold)
+                told_full = False
+                await self._wishes.changed()
+                continue
+            full = self._space.problem()
+            if full is None:
                 return
-            self._link.say(*hold)
-            await self._wishes.changed()
+            if not told_full:
+                self._link.say(AgentState.DISK_FULL, full)
+                self._log(full)
+                told_full = True
+            await self._wish_within(min(_LOOK_S, self._pauses.longest_s))
 
     async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
         """Return mail with the connection that leased it; None if a wish came first.
@@ -147,7 +162,7 @@ class Loop:
             except HiveError as error:
                 _log.info("no mail: %s", error.message)
                 if error.code is not ErrorCode.UNAVAILABLE:
-                    state = STATE_REFUSED.get(error.code, AgentState.IDLE)
+                    state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
                     await self._pause(state, error.message)
                 continue
             if got.messages:
@@ -162,6 +177,10 @@ class Loop:
         _log.info("waiting %.1f s: %s", seconds, detail)
         detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
         self._link.say(state, sentence(detail))
+        await self._wish_within(seconds)
+
+    async def _wish_within(self, seconds: float) -> None:
+        """Wait for as long, or until something is wanted."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wishes.changed()
@@ -221,7 +240,7 @@ class Loop:
         if error.code not in GIVEN_BACK:
             connection.close()  # gives the mail back, whatever refused the turn
         if error.code is not ErrorCode.UNAVAILABLE and self._wishes.hold is None:
-            state = STATE_REFUSED.get(error.code, AgentState.IDLE)
+            state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
             await self._pause(state, error.message, _retry_after(error))
 
     async def _end(
@@ -263,11 +282,12 @@ class Loop:
             if self._auth_failures >= AUTH_TRIES:
                 self._login = AgentState.NEEDS_LOGIN, ended.reason or ""
                 return
-        state = STATE_AFTER.get(ended.outcome, AgentState.IDLE)
-        wait = 0.0
+        state, why, wait = state_after(ended.verdict), ended.reason, 0.0
         if ended.outcome is TurnOutcome.RATE_LIMITED:
             wait = told.retry_after_s or figures.retry_after_s
-        await self._pause(state, ended.reason, wait)
+        if state is AgentState.NO_CREDIT:
+            why = f"The provider's credit is used up. It says: {why}"
+        await self._pause(state, why, wait)
 
     # --- keeping short ----------------------------------------------------------------
 

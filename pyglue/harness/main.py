@@ -30,6 +30,7 @@ from pyglue.harness.notes import Notes
 from pyglue.harness.options import CliOptions
 from pyglue.harness.preflight import check
 from pyglue.harness.session import Session
+from pyglue.harness.space import Space
 from pyglue.harness.terminal import Terminals
 from pyglue.harness.trouble import Pauses
 from pyglue.harness.wishes import Wishes
@@ -75,9 +76,11 @@ async def run(
         if checked.problem is not None:
             await _only_report(link, report, stop)
             return
+        space = Space(places.state, places.session)
         session = Session(
             options,
             places.session,
+            space=space,
             compact_at=loaded.manifest.auto_compact,
             emit=link.emit,
             say=link.say,
@@ -94,6 +97,7 @@ async def run(
                 tools=loaded.manifest.allowed_tools,
             ),
             wishes,
+            space=space,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),
         )

@@ -20,6 +20,7 @@ from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.harness.events import Emit, Tally
 from pyglue.harness.options import CliOptions, replace_file
+from pyglue.harness.space import Space, is_full
 from pyglue.harness.trouble import Verdict
 from pyglue.harness.turn import Cancellation, Ended, run_turn
 
@@ -64,6 +65,7 @@ class Session:
         options: CliOptions,
         directory: Path,
         *,
+        space: Space,
         compact_at: int | None,
         emit: Emit,
         say: Callable[[AgentState], None],
@@ -71,6 +73,7 @@ class Session:
         """``compact_at`` is in tokens of context; ``say`` hears of compaction."""
         self._options = options
         self._file = directory / "hive-session.json"
+        self._space = space
         self._compact_at = compact_at
         self._emit = emit
         self._say = say
@@ -114,6 +117,9 @@ class Session:
 
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
         kept, tally = self._kept, Tally(self._emit)
+        full = self._space.problem()
+        if full is not None:
+            return tally, Ended(_no_room(full))
         session = kept.id if kept else str(uuid.uuid4())
         try:
             options = self._options.turn(
@@ -122,8 +128,10 @@ class Session:
                 resume=kept is not None,
                 budget_usd=work.budget_usd,
             )
-        except OSError as error:  # such as a full disk: nothing of the mail's
+        except OSError as error:  # nothing of the mail's
             reason = f"The CLI's files cannot be written: {error.strerror or error}."
+            if is_full(error):
+                return tally, Ended(_no_room(reason))
             verdict = Verdict(TurnOutcome.FAILED, reason, blames_mail=False)
             return tally, Ended(verdict)
         return tally, await run_turn(options, work.prompt, tally, work.cancellation)
@@ -193,6 +201,10 @@ class Session:
             return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _no_room(reason: str) -> Verdict:
+    return Verdict(TurnOutcome.FAILED, reason, blames_mail=False, is_disk_full=True)
 
 
 def _as_compacted(ended: Ended) -> Ended:

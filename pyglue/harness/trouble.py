@@ -14,9 +14,10 @@ from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode
 
-STATE_AFTER: Final = {
+_STATE_AFTER: Final = {
     TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,
-    TurnOutcome.BUDGET: AgentState.OVER_BUDGET,
+    TurnOutcome.BUDGET: AgentState.NO_CREDIT,
+    TurnOutcome.CANCELLED: AgentState.IDLE,
 }
 STATE_REFUSED: Final = {
     ErrorCode.RATE_LIMITED: AgentState.RATE_LIMITED,
@@ -34,7 +35,8 @@ class Verdict:
     """How a turn ended. ``blames_mail``: its messages may be the cause.
 
     ``budget_used``: the CLI stopped at the budget it was given. ``is_too_long``: the
-    conversation did not fit, and the CLI could not shorten it.
+    conversation did not fit, and the CLI could not shorten it. ``is_disk_full``: there
+    was no room to run it.
     """
 
     outcome: TurnOutcome
@@ -42,6 +44,7 @@ class Verdict:
     blames_mail: bool = True
     budget_used: bool = False
     is_too_long: bool = False
+    is_disk_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,19 @@ class Pauses:
         """Return the pause after that many failures in a row, with some jitter."""
         pause = min(self.first_s * 2.0 ** min(failures - 1, 30), self.longest_s)
         return pause * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+def state_after(verdict: Verdict) -> AgentState:
+    """Return the state to wait in after a turn that did not end well.
+
+    A budget of the hive is hived's to say, and the CLI's own is ``budget_used``; what
+    is left is the provider's credit.
+    """
+    if verdict.budget_used:
+        return AgentState.OVER_BUDGET
+    if verdict.is_disk_full:
+        return AgentState.DISK_FULL
+    return _STATE_AFTER.get(verdict.outcome, AgentState.RETRYING)
 
 
 def judge(result: ResultMessage, error: str | None) -> Verdict:

@@ -226,6 +226,10 @@ class AgentApi:
         if params.outcome is TurnOutcome.BUDGET and out_of_budget:
             limit = Limit(agent.refused or Limit.COST.value)
             await self._budgets.reached(agent, limit, None)
+        elif params.outcome is TurnOutcome.BUDGET:
+            await self._budgets.credit.used_up(agent, params.reason)
+        elif params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
+            await self._budgets.credit.works(params.turn)
         wait = None if agent.retry_at is None else agent.retry_at - time.time()
         return TurnEndResult(
             retry_after_s=wait if wait is not None and wait > 0 else None

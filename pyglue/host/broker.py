@@ -208,7 +208,7 @@ class Broker:
             while window and window[0] < now - _WINDOW_S:
                 window.popleft()
             if len(window) >= limit:
-                wait = int(window[0] + _WINDOW_S - now) + 1
+                wait = int((window[0] if window else now) + _WINDOW_S - now) + 1
                 raise HiveError(
                     ErrorCode.RATE_LIMITED,
                     f"You sent {limit} messages in a minute. Wait {wait} s, and put "

@@ -83,6 +83,10 @@ class Controls:
         agent.over_budget = over_budget
         self._tell(agent, again=over_budget is None)
 
+    def try_again(self, agent: Agent) -> None:
+        """Let an agent that waits after a failure try at once."""
+        self._tell(agent, again=True)
+
     async def write(self, agent: Agent, row: Control) -> None:
         """Store an agent's row."""
         agent.control = row

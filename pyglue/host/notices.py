@@ -48,6 +48,7 @@ class NoticeKind(StrEnum):
     DESTROYED = "destroyed"
     NEEDS_UPDATE = "needs_update"
     NEEDS_LOGIN = "needs_login"
+    DISK_FULL = "disk_full"
     SERVER_DOWN = "server_down"
 
 
@@ -57,6 +58,7 @@ _BY_THEMSELVES: Final = frozenset(
         NoticeKind.STOPPED,
         NoticeKind.CRASHED,
         NoticeKind.NEEDS_LOGIN,
+        NoticeKind.DISK_FULL,
         NoticeKind.SERVER_DOWN,
     }
 )
@@ -133,7 +135,7 @@ class Notices:
             self._audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
 
     def on_event(self, event: Event) -> None:
-        """Take a committed event: a login is needed, an MCP server is not up."""
+        """Take a committed event: a login or room is wanted, an MCP server not up."""
         agent, data = event.agent or "", event.data
         if event.kind == SERVER_EVENT:
             name = visible(str(data.get("name")), limit=100)
@@ -156,6 +158,14 @@ class Notices:
             )
             key = f"login:{agent}:{data.get('since_at')}"
             self._soon(NoticeKind.NEEDS_LOGIN, agent, text, key)
+        elif (
+            event.kind == "agent.state"
+            and data.get("state") == AgentState.DISK_FULL.value
+        ):
+            said = visible(str(data.get("detail")), limit=400)
+            text = f"{agent} has no room to work: {said}"
+            key = f"disk:{agent}:{data.get('since_at')}"
+            self._soon(NoticeKind.DISK_FULL, agent, text, key)
 
     def _soon(self, kind: NoticeKind, agent: str, text: str, key: str) -> None:
         task = asyncio.create_task(self.give(kind, agent, text, key=key))

@@ -44,11 +44,11 @@ class Questions:
         self._broker = broker
         self._audit = audit
         self._changed = asyncio.Event()
-        self._listener: Callable[[QuestionView, str], Awaitable[None]] = _unheard
+        self._listeners: list[Callable[[QuestionView, str], Awaitable[None]]] = []
 
     def listen(self, listener: Callable[[QuestionView, str], Awaitable[None]]) -> None:
-        """Set who hears the answers to questions of the hive itself."""
-        self._listener = listener
+        """Add who hears the answers to questions of the hive itself."""
+        self._listeners.append(listener)
 
     async def ask_operator(
         self, question: str, options: tuple[str, ...], *, expires_at: float | None
@@ -154,6 +154,17 @@ class Questions:
         text = "The operator dismissed this question; it will not be answered."
         await self.tell(question, SYSTEM, text + why)
 
+    async def withdraw(self, number: int) -> None:
+        """Close a question of the hive itself, if it is still open."""
+
+        def close(tx: Tx) -> None:
+            question = rows.get(tx, number)
+            if question.asker == SYSTEM and question.answered_at is None:
+                rows.close(tx, number, None, SYSTEM, QuestionEnd.CANCELLED)
+
+        await self._store.write(close)
+        self._changed.set()
+
     async def answer(
         self, by: str, params: AnswerParams, *, who: str | None = None
     ) -> None:
@@ -214,8 +225,8 @@ class Questions:
     ) -> None:
         """Tell who put a question what came of it; the hive itself hears answers."""
         if question.asker == SYSTEM:
-            if by != SYSTEM:
-                await self._listener(question, text)
+            for listener in self._listeners if by != SYSTEM else ():
+                await listener(question, text)
             return
         body = f"Answer to question {question.id} ({question.question[:200]}):\n{text}"
         new = NewMessage(
@@ -278,7 +289,3 @@ def _expire(tx: Tx) -> tuple[tuple[QuestionView, ...], float | None]:
     for question in over:
         rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
     return over, rows.next_expiry(tx)
-
-
-async def _unheard(question: QuestionView, text: str) -> None:
-    """Drop an answer: nothing asks in the hive's name yet."""

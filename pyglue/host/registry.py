@@ -29,6 +29,9 @@ _HARNESS_STATES: Final = frozenset(
         AgentState.NEEDS_LOGIN,
         AgentState.PAUSED,
         AgentState.OVER_BUDGET,
+        AgentState.NO_CREDIT,
+        AgentState.DISK_FULL,
+        AgentState.RETRYING,
     }
 )
 

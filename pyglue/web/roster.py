@@ -19,7 +19,10 @@ _TROUBLE: Final = frozenset(
         AgentState.FAILED,
         AgentState.NEEDS_LOGIN,
         AgentState.OVER_BUDGET,
+        AgentState.NO_CREDIT,
+        AgentState.DISK_FULL,
         AgentState.RATE_LIMITED,
+        AgentState.RETRYING,
     }
 )
 _WORDS_MAX: Final = 8
