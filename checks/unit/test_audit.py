@@ -1,12 +1,14 @@
 """The audit log: what it holds, and that no way to change it goes unseen."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyglue.api.audit import AuditAnchor, AuditExportParams, AuditVerdict
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import audit_log
 from pyglue.host.audit import Audit
 
@@ -38,6 +40,23 @@ def test_a_log_as_written_is_whole(audit: Audit, tmp_path: Path) -> None:
 
 def test_an_empty_log_is_whole(tmp_path: Path) -> None:
     assert verdict(write(tmp_path)).ok
+
+
+def test_half_a_line_is_never_left(audit: Audit) -> None:
+    """As on a full disk: the write is short, and the next one fails."""
+    before = audit.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))
+    try:
+        with pytest.raises(HiveError, match="cannot be written") as refused:
+            audit.record("operator", "approved", "bob", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.code is ErrorCode.UNAVAILABLE
+    assert audit.path.read_bytes() == before
+    audit.record("operator", "e", "bob", {})
+    found = verdict(audit)
+    assert (found.ok, found.lines) == (True, 5)
 
 
 def _lines(audit: Audit) -> list[bytes]:

@@ -105,8 +105,8 @@ class Approvals:
             return row, operation
 
         row, operation = await self._store.write(decide)
+        self._operations.enqueue(operation)  # begins when we wait next
         self._audited(row, by, "approved")
-        self._operations.enqueue(operation)
         return operation
 
     async def deny(self, params: DenyParams, by: str) -> None:

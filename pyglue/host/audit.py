@@ -7,6 +7,7 @@ is whole in itself: so the newest line's place and HMAC are also kept beside the
 ``audit_log`` reads and verifies.
 """
 
+import errno
 import hmac
 import logging
 import os
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit_log import Head, mac_of, read_head, read_last
 from pyglue.manifest import canonical
 
@@ -63,7 +65,11 @@ class Audit:
     def record(
         self, who: str, what: str, agent: str | None, data: Mapping[str, Any]
     ) -> None:
-        """Append who did what, to which agent, with which hashes."""
+        """Append who did what, to which agent, with which hashes.
+
+        Raises:
+            HiveError: ``unavailable`` where it cannot be; no part of it is then.
+        """
         entry = {
             "seq": self._seq + 1,
             "at": round(time.time(), 3),
@@ -74,11 +80,29 @@ class Audit:
             "previous": self._last,
         }
         mac = mac_of(self._key, entry)
-        self._file.write(canonical({**entry, "mac": mac}) + b"\n")
-        os.fsync(self._file.fileno())
+        try:
+            self._append(canonical({**entry, "mac": mac}) + b"\n")
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The audit log cannot be written ({error.strerror}), so it lacks that "
+                f"{who} did this: {what}. Make room on the disk, and look at what is "
+                "so by now.",
+            ) from error
         self._last = mac
         self._seq += 1
         self._anchor()
+
+    def _append(self, line: bytes) -> None:
+        """Write a line or nothing: half of one would spoil the next."""
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.ftruncate(self._file.fileno(), before)
+            raise
 
     def close(self) -> None:
         """Close the files; every line is on disk already."""

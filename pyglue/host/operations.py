@@ -120,11 +120,11 @@ class Operations:
 
     def requested(self, operation: Operation) -> None:
         """Write down who asked for it, and run it after the agent's earlier ones."""
+        self.enqueue(operation)  # begins when we wait next, so after that line
         by = operation.requested_by
         if by != SYSTEM:  # what hived brings back is no decision
             what = f"{operation.kind.value}_requested"
             self._audit.record(by, what, operation.agent, {"operation": operation.id})
-        self.enqueue(operation)
 
     async def get(self, number: int, wait_s: float) -> Operation:
         """Return an operation, waiting up to ``wait_s`` seconds for its end.
@@ -195,10 +195,10 @@ class Operations:
         operation = await self._store.write(
             partial(rows.finish, number=operation.id, error=error)
         )
-        self._audit_failure(operation)
         ended = self._ended.pop(operation.id, None)
         if ended is not None:
             ended.set()
+        self._audit_failure(operation)
 
     async def _step(
         self, machine: Machine, operation: Operation, step: str
