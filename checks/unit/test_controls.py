@@ -90,6 +90,16 @@ async def test_pauses_survive_hived(kit: Kit) -> None:
     assert kit.registry.paused(alice) == "operator paused alice."
 
 
+async def test_who_is_resumed_waits_no_longer_for_the_models_side(kit: Kit) -> None:
+    alice = kit.registry.get("alice")
+    alice.retry_at = time.time() + 3600
+    await kit.controls.resume("alice", OPERATOR)
+    assert alice.retry_at is None
+    alice.retry_at = time.time() + 3600
+    await kit.controls.resume_all(OPERATOR)
+    assert alice.retry_at is None
+
+
 async def test_there_is_nothing_to_cancel_or_compact(kit: Kit) -> None:
     with pytest.raises(HiveError) as caught:
         await kit.controls.cancel("alice", "", OPERATOR)

@@ -325,6 +325,15 @@ def test_the_estimate_is_input_and_all_output() -> None:
     assert at_least < checked.max_cost_usd < at_least * 1.02
 
 
+def test_a_cache_of_an_hour_is_reserved_at_its_price() -> None:
+    def cost(**control: str) -> float:
+        cached = {"type": "ephemeral", **control}
+        text = {"type": "text", "text": "x" * 300_000, "cache_control": cached}
+        return judge({**content(text), "max_tokens": 1}).max_cost_usd
+
+    assert cost(ttl="1h") == pytest.approx(2 * cost(), rel=0.01)
+
+
 def test_a_shorter_answer_for_what_is_left() -> None:
     checked = judge(
         message(

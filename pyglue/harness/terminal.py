@@ -118,6 +118,8 @@ class _Terminal:
 
     def type(self, data: bytes) -> None:
         """Write to the PTY, now or when its reader has room."""
+        if self._master < 0:
+            return  # it ended just now
         if len(self._typed) + len(data) > _INPUT_MAX:
             _log.warning("a terminal reads nothing; what was typed is dropped")
             return
@@ -126,6 +128,8 @@ class _Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Tell the programs of the window's size."""
+        if self._master < 0:
+            return
         with contextlib.suppress(OSError):
             self._shell.resize(columns, rows)
 

@@ -103,6 +103,7 @@ class AgentApi:
         self._holder = Holder(agent)
         connection.on_close(self._gone)
         if harness:
+            broker.lost_turn(agent)
             controls.greet(agent, connection)
 
     def handlers(self) -> Handlers:
@@ -255,4 +256,6 @@ class AgentApi:
         self._terminals.exited(params, self._connection)
 
     def _gone(self) -> None:
-        self._broker.hang_up(self._holder, harness=self._harness)
+        # Another harness may be connected by now, and have begun a turn.
+        mine = self._agent.harness in (None, self._connection)
+        self._broker.hang_up(self._holder, harness=self._harness and mine)

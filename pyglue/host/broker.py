@@ -419,7 +419,7 @@ class Broker:
                 f"Turn {params.turn} is not running; its mail went back already.",
             )
         if agent.turn == params.turn:
-            self._turn_gone(agent)
+            self.lost_turn(agent)
         if not well:
             self._fresh.add(agent.name)
 
@@ -429,7 +429,8 @@ class Broker:
             ended = self._ended.setdefault(agent.name, asyncio.Event())
             await ended.wait()
 
-    def _turn_gone(self, agent: Agent) -> None:
+    def lost_turn(self, agent: Agent) -> None:
+        """No turn of the agent runs any more, if one did."""
         agent.turn = None
         self._hops[agent.name] = 0
         ended = self._ended.pop(agent.name, None)
@@ -439,7 +440,7 @@ class Broker:
     def hang_up(self, holder: Holder, *, harness: bool) -> None:
         """The holder's connection is gone: what it held waits again."""
         if harness:
-            self._turn_gone(holder.agent)
+            self.lost_turn(holder.agent)
         parked = self._parked.get(holder.agent.name)
         if parked is not None and parked.holder is holder:
             del self._parked[holder.agent.name]

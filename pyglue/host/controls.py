@@ -84,7 +84,8 @@ class Controls:
         self._tell(agent, again=over_budget is None)
 
     def try_again(self, agent: Agent) -> None:
-        """Let an agent that waits after a failure try at once."""
+        """Let an agent that waits for anything try at once."""
+        agent.retry_at = None
         self._tell(agent, again=True)
 
     async def write(self, agent: Agent, row: Control) -> None:
@@ -129,7 +130,7 @@ class Controls:
         self._audit.record(by, "resume", agent.name, {})
         if agent.control.paused_at is not None:
             await self.write(agent, _resumed(agent.control))
-        self._tell(agent, again=True)
+        self.try_again(agent)
         if self._registry.hive.paused_at is not None:
             raise HiveError(
                 ErrorCode.PAUSED,
@@ -154,7 +155,7 @@ class Controls:
         self._audit.record(by, "resume_all", None, {})
         await self._store.write(partial(rows.put, row=row))
         for agent in self._registry.all():
-            self._tell(agent, again=True)
+            self.try_again(agent)
 
     def _apply_pause(self, agent: Agent) -> None:
         if agent.turn is None:

@@ -21,6 +21,7 @@ from pyglue.relay.strict_json import parse, serialise
 BODY_LIMIT: Final = 32 * 1024 * 1024
 """Largest request in bytes."""
 _BYTES_PER_TOKEN: Final = 3
+_AN_HOUR: Final = b'"1h"'
 _MIN_OUTPUT: Final = 2048
 _MIN_THINKING: Final = 1024
 _MAX_OUTPUT: Final = 1_000_000
@@ -96,6 +97,8 @@ class Checked:
     model: ModelInfo
     betas: tuple[str, ...]
     input_tokens: int
+    keeps_for_an_hour: bool = False
+    """Whether some of it may be cached for an hour, which costs twice as much."""
 
     @property
     def is_streamed(self) -> bool:
@@ -110,13 +113,18 @@ class Checked:
     @property
     def input_cost_usd(self) -> float:
         """Dollars for what is sent."""
-        return self.model.cost_usd(Tokens(input=self.input_tokens))
+        return self.model.cost_usd(self._tokens_at_most(output=0))
 
     @property
     def max_cost_usd(self) -> float:
         """Dollars if every token that is asked for comes back."""
-        tokens = Tokens(input=self.input_tokens, output=self.max_tokens)
-        return self.model.cost_usd(tokens)
+        return self.model.cost_usd(self._tokens_at_most(output=self.max_tokens))
+
+    def _tokens_at_most(self, *, output: int) -> Tokens:
+        if not self.keeps_for_an_hour:
+            return Tokens(input=self.input_tokens, output=output)
+        cached = self.input_tokens
+        return Tokens(cache_write=cached, cache_write_1h=cached, output=output)
 
     def encoded(self) -> bytes:
         """Return what is sent."""
@@ -169,6 +177,7 @@ def check(
         model=model,
         betas=_betas(betas, policy),
         input_tokens=reader.tokens(len(raw), bytes_per_token=_BYTES_PER_TOKEN),
+        keeps_for_an_hour=_AN_HOUR in raw,
     )
 
 
