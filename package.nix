@@ -36,6 +36,8 @@ let
       python3.pkgs.sniffio
     ];
     doCheck = false;
+    # It is made from the tag of a source that this has not.
+    meta = removeAttrs old.meta [ "changelog" ];
     # The source comes without a CLI; the harness looks here after PATH.
     postInstall = lib.optionalString bundleClaudeCode ''
       bundled=$out/${python3.sitePackages}/claude_agent_sdk/_bundled
@@ -47,6 +49,9 @@ let
   # Each of pyproject.toml's dependencies; a test compares the two.
   packages = python3.pkgs // {
     inherit claude-agent-sdk;
+    # Where nixpkgs has no package of that name, its own grammar has the same module.
+    tree-sitter-bash =
+      python3.pkgs.tree-sitter-bash or python3.pkgs.tree-sitter-grammars.tree-sitter-bash;
   };
   dependencies = map (name: packages.${name}) [
     "aiohttp"

@@ -80,6 +80,8 @@ async def test_a_network_leads_to_the_internet_alone(hive: SystemHive) -> None:
     await hive.idle("alice")
     conf = machine.run("cat", "/etc/nixos-containers/h-alice.conf").out
     settings = dict(line.split("=", 1) for line in conf.splitlines() if "=" in line)
+    needs = machine.run("systemctl", "show", "-P", "Requires", "container@h-alice").out
+    assert "nftables.service" in needs.split()
     host, own = settings["HOST_ADDRESS"], settings["LOCAL_ADDRESS"]
     listen(machine, "-M", "h-alice")
     look = CALL % (PORT, (WORLD, host, WORLD_GATE, OTHER))

@@ -29,9 +29,10 @@ class Room:
     """A hive's directories and the host's, in a temporary one."""
 
     def __init__(self, path: Path, **nixos: Any) -> None:
-        self.places = HostPlaces(path / "confs", path / "profiles", path / "units")
-        for place in (self.places.confs, self.places.profiles, self.places.units):
-            place.mkdir(parents=True, exist_ok=True)
+        names = ("confs", "profiles", "units", "roots")
+        self.places = HostPlaces(*(path / name for name in names))
+        for name in names:
+            (path / name).mkdir(parents=True, exist_ok=True)
         own = {"nixpkgs": "/n", "framework": "/f", "revision": "r"}
         self.nixos = NixosConfig(**{**own, **nixos})
         self.config = HiveConfig(
@@ -133,6 +134,21 @@ def test_limits_are_read_again_only_when_they_changed(room: Room) -> None:
     assert files.forget("alice")
     assert not place.exists()
     assert not files.forget("alice")
+
+
+def test_what_destroy_leaves_of_a_root_is_removed_and_no_link_followed(
+    room: Room,
+) -> None:
+    outside = room.places.roots / "outside"
+    left = room.places.roots / "h-alice/var/lib/machines"
+    for place in (outside, left):
+        place.mkdir(parents=True)
+    (outside / "file").touch()
+    (left / "link").symlink_to(outside)
+    room.files().clear_root("alice")
+    room.files().clear_root("nobody")
+    assert list(room.places.roots.iterdir()) == [outside]
+    assert (outside / "file").exists()
 
 
 # --- whose container it is ------------------------------------------------------------
@@ -255,11 +271,14 @@ def test_a_container_with_a_network_keeps_its_pair(room: Room) -> None:
     files.write(spec("bob", network=True), SYSTEM)
     assert "HOST_ADDRESS=10.231.0.1\nLOCAL_ADDRESS=10.231.0.2\n" in room.conf("alice")
     assert "HOST_ADDRESS=10.231.0.5\nLOCAL_ADDRESS=10.231.0.6\n" in room.conf("bob")
+    limits = room.places.units / "container@h-bob.service.d/50-hyperhive.conf"
+    assert "\nRequires=nftables.service\nAfter=nftables.service\n" in limits.read_text()
     (room.places.confs / "h-alice.conf").unlink()
     room.files().write(spec("bob", network=True), SYSTEM)
     assert "HOST_ADDRESS=10.231.0.5\n" in room.conf("bob")
     files.write(spec("bob"), SYSTEM)
     assert "ADDRESS" not in room.conf("bob")
+    assert "nftables" not in limits.read_text()
 
 
 def test_what_others_use_is_not_given_out_and_the_end_is_said() -> None:

@@ -22,6 +22,13 @@ let
       description = "Days that ${what} kept.";
     };
 
+  seconds =
+    default: example: description:
+    mkOption {
+      type = t.seconds;
+      inherit default example description;
+    };
+
   user =
     default: who:
     mkOption {
@@ -101,33 +108,13 @@ in
         shown as in need of an update. The flake's module sets it.
       '';
     };
-    healthTimeout = mkOption {
-      type = t.seconds;
-      default = 60;
-      example = 180;
-      description = ''
-        Seconds that a deployed agent has to come up well, before what ran before it is
-        brought back.
-      '';
-    };
-    drainTimeout = mkOption {
-      type = t.seconds;
-      default = 60;
-      example = 600;
-      description = "Seconds that a deploy waits for a running turn before it cancels it.";
-    };
-    evaluationTimeout = mkOption {
-      type = t.seconds;
-      default = 120;
-      example = 300;
-      description = "Seconds that the evaluation of an agent's system may take.";
-    };
-    buildTimeout = mkOption {
-      type = t.seconds;
-      default = 3600;
-      example = 14400;
-      description = "Seconds that the build of an approved system may take.";
-    };
+    healthTimeout = seconds 60 180 ''
+      Seconds that a deployed agent has to come up well, before what ran before it is
+      brought back.
+    '';
+    drainTimeout = seconds 60 600 "Seconds that a deploy waits for a running turn before it cancels it.";
+    evaluationTimeout = seconds 120 300 "Seconds that the evaluation of an agent's system may take.";
+    buildTimeout = seconds 3600 14400 "Seconds that the build of an approved system may take.";
     approvalExpiryDays = mkOption {
       type = t.days;
       default = 7;

@@ -66,7 +66,10 @@ let
         fetchPypi = arguments: arguments;
         buildPythonPackage = arguments: named arguments.pname // arguments;
         claude-agent-sdk = named "claude-agent-sdk" // {
-          overridePythonAttrs = change: named "claude-agent-sdk" // change { dependencies = [ ]; };
+          overridePythonAttrs = change: named "claude-agent-sdk" // change {
+            dependencies = [ ];
+            meta.changelog = throw "the changelog of another source";
+          };
         };
       };
     };

@@ -16,19 +16,25 @@ from pyglue.host.backends.files import write_file
 
 TASKS_MAX: Final = 4096
 _NAME: Final = "50-hyperhive.conf"
+_RULES: Final = "nftables.service"
 _NO_LINKS: Final = (
     *("etc", "etc/machine-id", "root", "usr"),
     *("var", "var/lib", "var/lib/private"),
 )
 
 
-def text(root: Path, memory_max: int | None, cpu_quota: int | None) -> str:
+def text(
+    root: Path, memory_max: int | None, cpu_quota: int | None, *, network: bool = False
+) -> str:
     """Return the drop-in of the container in ``root``.
 
-    Bytes, and percent of one core; None is no limit.
+    Bytes, and percent of one core; None is no limit. With a ``network`` it runs while
+    the rules stand that keep it from this host and its neighbours, and not without.
     """
     lines = ["# Written by hived.", "[Unit]"]
     lines += [f"AssertPathIsSymbolicLink=!{root}/{place}" for place in _NO_LINKS]
+    if network:
+        lines += [f"Requires={_RULES}", f"After={_RULES}"]
     lines += ["[Service]", f"TasksMax={TASKS_MAX}"]
     if memory_max is not None:
         lines += [f"MemoryMax={memory_max}", "MemorySwapMax=0"]

@@ -180,6 +180,7 @@ class NixosContainerBackend(Backend):
         """Remove the container, its root directory and its systems."""
         if await asyncio.to_thread(self._files.is_ours, name):
             await self._ctl.destroy(container_of(name))
+            await asyncio.to_thread(self._files.clear_root, name)
         if await asyncio.to_thread(self._files.forget, name):
             await self._ctl.reload()
         self._tracks.pop(name, None)

@@ -5,6 +5,7 @@ path is made here from the configuration and a checked name.
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -129,7 +130,9 @@ class ContainerFiles:
             network=pair,
         )
         root = self._places.roots / container
-        limits = dropin.text(root, spec.memory_max, spec.cpu_quota)
+        limits = dropin.text(
+            root, spec.memory_max, spec.cpu_quota, network=spec.network
+        )
         try:
             write_file(self._places.confs / f"{container}.conf", conf.text().encode())
             write_file(self._record(spec.name), spec.record)
@@ -141,6 +144,10 @@ class ContainerFiles:
                 f"{error.filename} cannot be written: {error.strerror}. hived has to "
                 "be able to write where NixOS keeps its containers.",
             ) from error
+
+    def clear_root(self, agent: str) -> None:
+        """Remove what ``nixos-container destroy`` leaves: it passes by subvolumes."""
+        shutil.rmtree(self._places.roots / container_of(agent), ignore_errors=True)
 
     def forget(self, agent: str) -> bool:
         """Remove what hived wrote; tell whether systemd has to read its own again."""
