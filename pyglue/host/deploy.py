@@ -16,18 +16,17 @@ from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.repos import AppliedRepo
-from pyglue.git.tags import TagKind
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.buildlog import BuildLog
+from pyglue.host.deploy_tags import DeployTags
 from pyglue.host.ending import get_kept
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.rooms import Rooms
 from pyglue.host.systems import Systems
-from pyglue.manifest import PinnedRecord, decode
+from pyglue.manifest import PinnedRecord
 from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows
@@ -88,7 +87,7 @@ class Deploy:
         self._lifecycle = lifecycle
         self._rooms = rooms
         self._audit = audit
-        self._layout = config.layout
+        self._tags = DeployTags(config.layout)
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step; see the module's docstring."""
@@ -96,7 +95,7 @@ class Deploy:
         match step:
             case "tag":
                 await self._store.read(lambda reader: self._check(reader, approval))
-                await asyncio.to_thread(self._tag_begin, approval)
+                await asyncio.to_thread(self._tags.begin, approval)
                 await self._progress(approval, ApprovalState.BUILDING)
                 return "build"
             case "build":
@@ -112,7 +111,7 @@ class Deploy:
                 return "apply"
             case "apply":
                 agent = self._registry.get(approval.agent)
-                await self._lifecycle.restart(agent, self._record(approval))
+                await self._lifecycle.restart(agent, self._tags.record(approval))
                 return "finish"
             case "finish":
                 await self._finish(approval)
@@ -141,32 +140,6 @@ class Deploy:
     async def _approval(self, operation: Operation) -> ApprovalRow:
         number = operation.approval or 0
         return await self._store.read(lambda reader: rows.get(reader, number))
-
-    def _repo(self, name: str) -> AppliedRepo:
-        return AppliedRepo(self._layout.applied(name))
-
-    def _record(self, approval: ApprovalRow) -> PinnedRecord:
-        """Return the record that was tagged with the commit: git is the truth."""
-        repo = self._repo(approval.agent)
-        tagged = repo.read_tag_message(TagKind.PROPOSAL, approval.id)
-        record = decode(tagged or b"")
-        if record.sha256 != approval.manifest_sha256:
-            raise HiveError(
-                ErrorCode.CONFLICT,
-                "The record tagged with the proposal is not the approved one.",
-            )
-        return record
-
-    def _tag_begin(self, approval: ApprovalRow) -> None:
-        repo = self._repo(approval.agent)
-        main = repo.main()
-        if main not in (approval.main, approval.commit):
-            raise HiveError(
-                ErrorCode.STALE,
-                "main moved since this was proposed; propose it again.",
-            )
-        repo.tag(TagKind.APPROVED, approval.id, approval.commit)
-        repo.tag(TagKind.BUILDING, approval.id, approval.commit)
 
     def _check(self, reader: Reader, approval: ApprovalRow) -> None:
         """Refuse what was queued behind the end of what it is about.
@@ -204,10 +177,9 @@ class Deploy:
         return row
 
     async def _finish(self, approval: ApprovalRow) -> None:
-        repo = self._repo(approval.agent)
-        await asyncio.to_thread(self._tag_end, repo, approval)
+        await asyncio.to_thread(self._tags.end, approval)
         agent = self._registry.get(approval.agent)
-        record = self._record(approval)
+        record = self._tags.record(approval)
         encoded = record.encode()
 
         def deployed(tx: Tx) -> None:
@@ -231,7 +203,7 @@ class Deploy:
         agent.wanted = agent.wanted or approval.kind is ApprovalKind.RESTORE
         if not agent.wanted:  # it was stopped by hand and stays so
             await self._lifecycle.stop(agent)
-        await self._show(repo, approval, record)
+        await self._show(approval, record)
         self._audited(approval, "deployed")
         await self._tell(
             approval,
@@ -242,12 +214,11 @@ class Deploy:
             + _MORE.get(approval.kind, "").format(name=approval.agent),
         )
 
-    async def _show(
-        self, repo: AppliedRepo, approval: ApprovalRow, record: PinnedRecord
-    ) -> None:
+    async def _show(self, approval: ApprovalRow, record: PinnedRecord) -> None:
         """Show it in the hive's flake, which nothing depends on."""
         if self._systems is None:
             return
+        repo = self._tags.repo(approval)
         try:
             await asyncio.to_thread(
                 self._systems.show, repo, approval.agent, record, approval.commit
@@ -266,29 +237,23 @@ class Deploy:
         log = BuildLog(self._store, approval.id, approval.agent)
         try:
             toplevel = await self._backend.build(
-                agent.spec(self._record(approval)), log.add
+                agent.spec(self._tags.record(approval)), log.add
             )
         finally:
             await log.close()
         if toplevel is not None:
             await self._systems.compare_built(approval.id, toplevel, agent.approval)
 
-    def _tag_end(self, repo: AppliedRepo, approval: ApprovalRow) -> None:
-        repo.advance_main(approval.commit, approval.main)
-        repo.tag(TagKind.DEPLOYED, approval.id, approval.commit)
-
     async def _revert(self, approval: ApprovalRow) -> None:
         agent = self._registry.get(approval.agent)
-        if agent.record is None:
-            await self._lifecycle.stop(agent)
-        elif agent.wanted:
+        if agent.record is not None and agent.wanted:
             await self._lifecycle.restart(agent, agent.record)
         else:
             await self._lifecycle.stop(agent)
 
     async def _fail(self, approval: ApprovalRow, reason: str) -> None:
         reason = reason[:_REASON_MAX]
-        await asyncio.to_thread(self._tag_failed, approval, reason)
+        await asyncio.to_thread(self._tags.failed, approval, reason)
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self._registry.find(approval.agent)
         if agent is not None:
@@ -302,15 +267,6 @@ class Deploy:
             f"in force. Reason: {reason}",
             reason,
         )
-
-    def _tag_failed(self, approval: ApprovalRow, reason: str) -> None:
-        repo = self._repo(approval.agent)
-        if not repo.path.is_dir():  # it was purged or discarded meanwhile
-            return
-        tags = repo.tags()
-        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
-            message = reason.encode("utf-8", "replace")
-            repo.tag(TagKind.FAILED, approval.id, approval.commit, message)
 
     async def _progress(
         self, approval: ApprovalRow, state: ApprovalState, reason: str | None = None

@@ -1,0 +1,69 @@
+"""What a deploy reads from and writes to an agent's applied repository.
+
+Git is the truth for content: the record that runs is the message of the proposal's tag,
+and ``main`` is where the last good deploy left it. ``deploy`` calls this in a thread.
+"""
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.manifest import PinnedRecord, decode
+from pyglue.paths import Layout
+from pyglue.store.approvals import ApprovalRow
+
+
+class DeployTags:
+    """Begins, ends and fails; again is no error."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def repo(self, approval: ApprovalRow) -> AppliedRepo:
+        """Return the repository that an approval is about."""
+        return AppliedRepo(self._layout.applied(approval.agent))
+
+    def record(self, approval: ApprovalRow) -> PinnedRecord:
+        """Return the record that was tagged with the commit.
+
+        Raises:
+            HiveError: ``conflict`` if it is not the one that was approved.
+        """
+        tagged = self.repo(approval).read_tag_message(TagKind.PROPOSAL, approval.id)
+        record = decode(tagged or b"")
+        if record.sha256 != approval.manifest_sha256:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "The record tagged with the proposal is not the approved one.",
+            )
+        return record
+
+    def begin(self, approval: ApprovalRow) -> None:
+        """Tag what begins.
+
+        Raises:
+            HiveError: ``stale`` if ``main`` is not what it was proposed on.
+        """
+        repo = self.repo(approval)
+        if repo.main() not in (approval.main, approval.commit):
+            raise HiveError(
+                ErrorCode.STALE,
+                "main moved since this was proposed; propose it again.",
+            )
+        repo.tag(TagKind.APPROVED, approval.id, approval.commit)
+        repo.tag(TagKind.BUILDING, approval.id, approval.commit)
+
+    def end(self, approval: ApprovalRow) -> None:
+        """Move ``main``, and tag what runs."""
+        repo = self.repo(approval)
+        repo.advance_main(approval.commit, approval.main)
+        repo.tag(TagKind.DEPLOYED, approval.id, approval.commit)
+
+    def failed(self, approval: ApprovalRow, reason: str) -> None:
+        """Tag what failed, with the reason."""
+        repo = self.repo(approval)
+        if not repo.path.is_dir():  # it was purged or discarded meanwhile
+            return
+        tags = repo.tags()
+        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
+            message = reason.encode("utf-8", "replace")
+            repo.tag(TagKind.FAILED, approval.id, approval.commit, message)
