@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Required, TypedDict, Unpack
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process.limits import Rlimits, RunAs, command_line
@@ -50,79 +50,56 @@ def describe_exit(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    argv: Sequence[str]
-    env: Mapping[str, str]
+class Options(TypedDict, total=False):
+    """How a program is run: ``timeout`` in seconds, sizes in bytes.
+
+    ``env`` is all that it sees of an environment; ``argv[0]`` is looked up in its PATH.
+    ``stdin`` is bytes or a file, None is empty. With ``stdout`` the output goes to that
+    file, bounded by ``limits.file_size`` only. ``wrapper`` is a command line that runs
+    the rest of its arguments, before limits and ``run_as`` hold.
+    """
+
+    env: Required[Mapping[str, str]]
+    timeout: Required[float]
     cwd: Path | str
     stdin: bytes | Path | None
     stdout: Path | None
-    timeout: float
     limits: Rlimits | None
     run_as: RunAs | None
     pass_fds: Sequence[int]
     wrapper: Sequence[str]
     max_output: int
 
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    timeout: float
+    cwd: Path | str = "/"
+    stdin: bytes | Path | None = None
+    stdout: Path | None = None
+    limits: Rlimits | None = None
+    run_as: RunAs | None = None
+    pass_fds: Sequence[int] = ()
+    wrapper: Sequence[str] = ()
+    max_output: int = OUTPUT_LIMIT
+
     @property
     def name(self) -> str:
         return Path(self.argv[0]).name
 
 
-def run_sync(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    timeout: float,
-    cwd: Path | str = "/",
-    stdin: bytes | Path | None = None,
-    stdout: Path | None = None,
-    limits: Rlimits | None = None,
-    run_as: RunAs | None = None,
-    pass_fds: Sequence[int] = (),
-    wrapper: Sequence[str] = (),
-    max_output: int = OUTPUT_LIMIT,
-) -> Completed:
-    """Run ``argv`` to its end. Blocking; ``timeout`` in seconds, sizes in bytes.
-
-    ``env`` is all that the program sees of an environment; ``argv[0]`` is looked up in
-    its PATH. ``stdin`` is bytes or a file, None is empty. With ``stdout`` the output
-    goes to that file, bounded by ``limits.file_size`` only. ``wrapper`` is a command
-    line that runs the rest of its arguments, before limits and ``run_as`` hold.
+def run_sync(argv: Sequence[str], **options: Unpack[Options]) -> Completed:
+    """Run ``argv`` to its end. Blocking; see ``Options``.
 
     Raises:
         HiveError: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``.
     """
-    job = _Job(
-        argv=argv,
-        env=env,
-        cwd=cwd,
-        stdin=stdin,
-        stdout=stdout,
-        timeout=timeout,
-        limits=limits,
-        run_as=run_as,
-        pass_fds=pass_fds,
-        wrapper=wrapper,
-        max_output=max_output,
-    )
-    return _run(job, None)
+    return _run(_Job(argv=argv, **options), None)
 
 
-async def run(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    timeout: float,
-    cwd: Path | str = "/",
-    stdin: bytes | Path | None = None,
-    stdout: Path | None = None,
-    limits: Rlimits | None = None,
-    run_as: RunAs | None = None,
-    pass_fds: Sequence[int] = (),
-    wrapper: Sequence[str] = (),
-    max_output: int = OUTPUT_LIMIT,
-) -> Completed:
+async def run(argv: Sequence[str], **options: Unpack[Options]) -> Completed:
     """Run ``argv`` to its end as ``run_sync`` does; cancelling kills it first.
 
     ``pass_fds`` must stay open until this returns.
@@ -130,19 +107,7 @@ async def run(
     Raises:
         HiveError: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``.
     """
-    job = _Job(
-        argv=argv,
-        env=env,
-        cwd=cwd,
-        stdin=stdin,
-        stdout=stdout,
-        timeout=timeout,
-        limits=limits,
-        run_as=run_as,
-        pass_fds=pass_fds,
-        wrapper=wrapper,
-        max_output=max_output,
-    )
+    job = _Job(argv=argv, **options)
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Completed] = loop.create_future()
     wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
