@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, python
+from checks.cli_kit import HIVE, python, typed
 from checks.hive_kit import Hive, free_port, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
@@ -35,36 +35,8 @@ pytestmark = [
 
 DAEMONS = ("pyglue.host.main", "pyglue.relay.main", "pyglue.web.main")
 NOBODY = RunAs(65534, 65534)
-ASKING = (
-    "login",
-    "status",
-    "agents",
-    "approvals",
-    "approval 1",
-    "approve 1 --commit a --manifest b",
-    "deny 1 --reason no",
-    "send alice hello",
-    "inbox",
-    "spawn bob",
-    "start alice",
-    "stop alice",
-    "restart alice",
-    "doctor",
-)
-
 
 # --- the command line, without a hive -----------------------------------------------
-
-
-@pytest.mark.parametrize("command", ASKING)
-async def test_a_command_without_a_hive(tmp_path: Path, command: str) -> None:
-    where = ("--state", tmp_path / "none")
-    plain, as_json = await asyncio.gather(
-        python(HIVE, *command.split(), *where),
-        python(HIVE, *command.split(), *where, "--json"),
-    )
-    assert "Is the hive running?" in plain.refusal()
-    assert as_json.error()["code"] == "unavailable"
 
 
 async def test_what_is_no_socket(tmp_path: Path) -> None:
@@ -85,25 +57,6 @@ async def test_somebody_else_listens(tmp_path: Path) -> None:
     async with server:
         said = await python(HIVE, "status", "--socket", tmp_path / "s")
     said.refusal()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "",
-        "nope",
-        "approval",
-        "approval x",
-        "approve 1",
-        "deny 1",
-        "send alice",
-        "run --port abc",
-        "status --bogus",
-    ],
-)
-async def test_wrong_usage(command: str) -> None:
-    said = await python(HIVE, *command.split())
-    assert "error:" in said.refusal(code=2)
 
 
 async def test_manifest_of_what_is_none(tmp_path: Path) -> None:
@@ -300,20 +253,43 @@ REFUSED = {
     "start bob": "not_found",
     "stop bob": "not_found",
     "restart bob": "not_found",
+    "cancel-operation 0": "bad_request",
+    "cancel-operation 99": "not_found",
+    "cancel bob": "not_found",
+    "compact bob": "not_found",
+    "destroy bob --yes": "not_found",
+    "destroy manager": "bad_request",
+    "destroy manager --yes": "forbidden",
+    "discard bob --yes": "not_found",
+    "draft ../bob": "invalid_name",
+    "export bob -o /dev/null/x": "not_found",
+    "import /dev/null": "bad_request",
+    "model bob opus": "not_found",
+    "model manager gpt": "model_not_allowed",
+    "pause": "bad_request",
+    "pause manager --all": "bad_request",
+    "purge bob --yes": "not_found",
+    "rebuild": "bad_request",
+    "restore bob": "not_found",
+    "rollback manager 99": "not_found",
 }
 
 
 @pytest.mark.parametrize("command", REFUSED)
-async def test_a_command_that_hived_refuses(hive: Hive, command: str) -> None:
+async def test_a_command_that_hived_refuses(
+    hive: Hive,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     name, *rest = command.split(" ")
-    arguments = ("--state", str(hive.state), "--", *rest)
-    if any(word.startswith("--") for word in rest):
-        arguments = ("--state", str(hive.state), *rest)
-    as_json, plain = await asyncio.gather(
-        python(HIVE, name, "--json", *arguments), python(HIVE, name, *arguments)
-    )
-    assert as_json.error()["code"] == REFUSED[command]
-    assert as_json.error()["message"] in plain.refusal()
+    words = (name, "--state", str(hive.state))
+    options = any(word.startswith(("--", "-o")) for word in rest)
+    arguments = rest if options else ["--", *rest]
+    said = typed(monkeypatch, capsys, *words, "--json", *arguments).error()
+    assert said["code"] == REFUSED[command]
+    plain = typed(monkeypatch, capsys, *words, *arguments)
+    assert said["message"].splitlines()[-1] in plain.refusal()
 
 
 async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.cli_kit import HIVE, Said, python
+from checks.cli_kit import HIVE, python, typed
 from pyglue.cli import patience as module
 from pyglue.cli.hive import build_parser
 from pyglue.cli.patience import patience
@@ -81,21 +81,6 @@ def test_help_says_what_each_command_does(capsys: pytest.CaptureFixture[str]) ->
         assert len(said.split("\n\n")[1]) > 10  # what it is for
 
 
-def called(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *words: str,
-) -> Said:
-    """Run the command line in this process."""
-    from pyglue.cli.hive import main
-
-    monkeypatch.setattr(sys, "argv", ["hive", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr()
-    return Said(int(ended.value.code or 0), said.out, said.err)
-
-
 @pytest.mark.parametrize("command", ASKING)
 def test_without_a_hive_one_sentence_says_so(
     command: str,
@@ -105,12 +90,12 @@ def test_without_a_hive_one_sentence_says_so(
 ) -> None:
     socket = str(tmp_path / "none")
     words = (command, *ASKING[command], "--socket", socket)
-    last = called(monkeypatch, capsys, *words).refusal()
+    last = typed(monkeypatch, capsys, *words).refusal()
     assert last == (
         f"hive: hived does not answer at {socket} (No such file or directory). Is the "
         "hive running?"
     )
-    said = called(monkeypatch, capsys, *words, "--json").error()
+    said = typed(monkeypatch, capsys, *words, "--json").error()
     assert said["code"] == "unavailable"
     assert list(tmp_path.iterdir()) == []
 
@@ -136,6 +121,7 @@ def test_without_a_hive_one_sentence_says_so(
         ("rollback", "bob", "last"),
         ("run", "--port", "x"),
         ("send", "bob"),
+        ("status", "--bogus"),
     ],
 )
 def test_wrong_words_are_refused_with_the_usage(
@@ -143,7 +129,7 @@ def test_wrong_words_are_refused_with_the_usage(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = called(monkeypatch, capsys, *words)
+    said = typed(monkeypatch, capsys, *words)
     assert said.err.startswith("usage: hive")
     assert "invalid _" not in said.err  # a name of our own code
     said.refusal(code=2)
