@@ -84,6 +84,47 @@ async def test_an_expiry_is_audited_as_the_hives(kit: Kit) -> None:
     watching.cancel()
 
 
+async def test_a_full_inbox_neither_loses_an_answer_nor_stops_expiry(
+    tmp_path: Path,
+) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(inbox_max=1))
+    alice = await kit.agent("alice")
+    await kit.broker.notify("alice", "This fills it.")
+    watching = asyncio.create_task(kit.questions.watch())
+    answered = await ask(kit)
+    await kit.questions.answer("operator", AnswerParams(question=answered, text="yes"))
+    await ask(kit, ttl=1)
+    bodies: list[str] = []
+    async with asyncio.timeout(60):
+        while len(bodies) < 3:
+            got = await kit.broker.recv(Holder(alice), WAIT)
+            bodies += [message.body for message in got.messages]
+    assert ["fills" in bodies[0], "yes" in bodies[1], "in time" in bodies[2]] == [
+        True,
+        True,
+        True,
+    ]
+    assert not watching.done()
+    watching.cancel()
+    await kit.store.close()
+
+
+async def test_an_asker_that_is_gone_does_not_stop_expiry(kit: Kit) -> None:
+    """It may be destroyed between the end of its question and the telling."""
+    watching = asyncio.create_task(kit.questions.watch())
+    await kit.agent("carol")
+    carol = kit.registry.get("carol")
+    asking = AskParams(question="Red?", ttl_seconds=1)
+    await kit.questions.ask(carol, asking)
+    kit.registry.forget("carol")
+    await ask(kit, ttl=2)
+    async with asyncio.timeout(60):
+        await kit.broker.recv(Holder(kit.registry.get("alice")), WAIT)
+    assert [who for _, _, who in kit.audited()] == ["carol", "alice"]
+    assert not watching.done()
+    watching.cancel()
+
+
 async def test_what_is_refused_is_not_audited(kit: Kit) -> None:
     number = await ask(kit)
     with pytest.raises(HiveError):

@@ -242,6 +242,7 @@ class Broker:
     def _insert(self, tx: Tx, new: NewMessage) -> Message:
         if (
             new.recipient != OPERATOR
+            and new.kind is not MessageKind.ANSWER  # asked for, and not said again
             and rows.waiting(tx, new.recipient) >= self._limits.inbox_max
         ):
             raise HiveError(

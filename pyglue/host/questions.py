@@ -5,6 +5,7 @@ or dismissed it, or that its time was over.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from pyglue.store import questions as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 
+_log = logging.getLogger(__name__)
 _OPEN_MAX: Final = 32
 
 
@@ -204,8 +206,11 @@ class Questions:
             self._changed.clear()
             expired, next_at = await self._store.write(_expire)
             for question in expired:
-                self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
-                await self.tell(question, SYSTEM, "Nobody answered in time.")
+                try:
+                    self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
+                    await self.tell(question, SYSTEM, "Nobody answered in time.")
+                except HiveError as error:  # it was destroyed, the disk is full
+                    _log.warning("question %d expired: %s", question.id, error)
             wait = None if next_at is None else max(0.0, next_at - time.time())
             try:
                 async with asyncio.timeout(wait):

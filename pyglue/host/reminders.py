@@ -7,6 +7,7 @@ stopped for a week finds one, not a thousand.
 """
 
 import asyncio
+import logging
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -23,6 +24,7 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 from pyglue.store.reminders import Reminder
 
+_log = logging.getLogger(__name__)
 _MOST: Final = 32
 _AHEAD_S: Final = 366 * 86400.0
 _SOON_S: Final = 600.0
@@ -105,8 +107,8 @@ class Reminders:
             if not await self._still_waits(reminder):
                 message = (await self._broker.post(_message(reminder))).id
         except HiveError as error:
-            if error.code is not ErrorCode.TOO_MANY:
-                raise
+            if error.code is not ErrorCode.TOO_MANY:  # destroyed since, a full disk
+                _log.warning("reminder %d is put off: %s", reminder.id, error)
             retry = time.time() + _RETRY_S
             await self._store.write(lambda tx: rows.again(tx, reminder.id, retry, None))
             return
