@@ -33,9 +33,15 @@ mkShell {
         packages.pytest
         packages.pytest-asyncio
         packages.pytest-xdist
-        packages.schemathesis
-        packages.types-jsonschema
       ]
+      # Not in every nixpkgs. Without the first `pytest` cannot collect
+      # checks/unit/web/test_openapi.py; without the second mypy knows less.
+      ++ map (name: packages.${name}) (
+        builtins.filter (name: packages ? ${name}) [
+          "schemathesis"
+          "types-jsonschema"
+        ]
+      )
     ))
   ];
   shellHook = ''
