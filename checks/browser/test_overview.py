@@ -131,9 +131,9 @@ def test_kept_state_and_drafts_appear_and_go(site: Site, dashboard: Dashboard) -
     hive.emit("agent.changed", "olga", what="destroyed")
     expect(kept.get_by_test_id("kept-state")).to_have_count(1)
     expect(drafts.get_by_test_id("draft")).to_have_count(1)
-    drafts.get_by_text("Discard", exact=True).first.click()
+    drafts.get_by_text("Discard …", exact=True).first.click()
     drafts.get_by_role("button", name="Discard").click()
-    expect(dashboard.flash()).to_contain_text("rita is discarded")
+    expect(dashboard.flash()).to_contain_text("rita is being discarded")
     dashboard.live()
     hive.kept = []
     hive.emit("agent.changed", "olga", what="kept")

@@ -10,9 +10,10 @@ const OTHER = ["#0e7490", "#a16207", "#be185d", "#4d7c0f", "#6d28d9", "#475569"]
 
 const money = (value) => (value === null ? "" : `$${value.toFixed(value < 1 ? 4 : 2)}`);
 const seconds = (value) => (value === null ? "" : `${(value / 1000).toFixed(1)} s`);
-const share = (value) => (value === null ? "" : `${Math.round(value * 100)} %`);
+const share = (value) => (value === null ? "" : `${Number((value * 100).toFixed(1))} %`);
 const number = (value) => (value === null ? "" : Number(value.toFixed(2)).toLocaleString("en"));
-const bytes = (value) => (value === null ? "" : `${(value / 1024).toFixed(1)} KiB`);
+const bytes = (value) => (value === null ? "" : value < 1024 ? `${Math.round(value)} B` : `${(value / 1024).toFixed(1)} KiB`);
+const utc = (at) => `${new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 const span = (value) => (value === null ? "" : `${Math.round(value)} s`);
 
 const AGENT = [
@@ -41,6 +42,7 @@ const HIVE = [
 const whole = BOX?.dataset.agent === "hive";
 const drawn = [];
 let timer = null;
+let latest = 0;
 
 function colour(index) {
   const style = getComputedStyle(document.documentElement);
@@ -85,13 +87,16 @@ function draw(chart, result) {
     none.textContent = "Nothing in this time.";
     return figure.append(none);
   }
+  const days = result.until - result.since > 2 * 86400;
+  const clock = (at) => (days ? utc(at).slice(5, 10) : utc(at).slice(11, 16));
   const axis = { stroke: colour(5), grid: { stroke: "rgb(128 128 128 / .2)" }, ticks: { show: false } };
   drawn.push(new uPlot({
     width: Math.max(220, figure.clientWidth - 24),
     height: HEIGHT,
     scales: { x: { time: true, range: [result.since, result.until] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(chart.say) }],
-    series: [{ value: (_, at) => (at ? new Date(at * 1000).toLocaleString() : "") },
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(chart.say) }],
+    series: [{ label: "At", value: (_, at) => (at ? utc(at) : "") },
       ...found.map((one, index) => ({
         label: name(one, chart), stroke: colour(index), width: 1.5, spanGaps: true,
         points: { size: 5 }, value: (_, value) => chart.say(value ?? null),
@@ -103,18 +108,28 @@ async function load() {
   timer = null;
   const range = document.querySelector("[data-range][aria-pressed=true]")?.dataset.range ?? "24h";
   const since = Math.floor(Date.now() / 1000) - RANGES[range];
-  const keys = whole ? ["cost_usd", "approvals_pending", "turns", "inbox", "tokens_out"].map((key) => `&key=${key}`).join("") : "";
+  const keys = whole ? [...new Set(HIVE.flatMap((chart) => chart.keys))].map((key) => `&key=${key}`).join("") : "";
   const place = whole ? `/api/stats?since=${since}${keys}` : `/agents/${BOX.dataset.agent}/api/stats?since=${since}`;
+  const asked = ++latest;
   const answer = await fetch(place, { credentials: "same-origin" }).catch(() => null);
-  if (!answer?.ok) return;
-  const result = await answer.json();
+  const result = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (asked !== latest) return; // another range was chosen meanwhile
+  if (result === null) return failed();
   drawn.splice(0).forEach((one) => one.destroy());
-  const height = BOX.offsetHeight;
-  BOX.style.minHeight = `${height}px`; // so that the page does not jump
+  BOX.style.minHeight = `${BOX.offsetHeight}px`; // so that the page does not jump
   BOX.replaceChildren();
   for (const chart of whole ? HIVE : AGENT) draw(chart, result);
   BOX.style.minHeight = "";
   BOX.dataset.loaded = range;
+}
+
+// What is drawn stays: it was true, and the next turn tries again.
+function failed() {
+  if (drawn.length) return;
+  const said = document.createElement("p");
+  said.className = "hint";
+  said.textContent = "The figures could not be read. Choose a range to try again.";
+  BOX.replaceChildren(said);
 }
 
 function soon() {

@@ -1,7 +1,8 @@
 // Keeps a page up to date. The server renders everything: on an event, each
 // [data-fragment] whose data-on names the event's kind is fetched anew and swapped,
 // keeping what the reader typed, opened and focused. Events come over one WebSocket,
-// or as SSE where that does not connect. Lost connections resume where they were.
+// or as SSE where that does not connect. Lost connections resume where they were. A tab
+// that nobody sees reads nothing until it is seen.
 
 import "./keys.js";
 import { watchLogs } from "./logs.js";
@@ -9,6 +10,7 @@ import { notify } from "./notify.js";
 import "./command.js";
 import { showTurn, turnGap } from "./turn.js";
 import { watchFilter } from "./filter.js";
+import { ages } from "./times.js";
 
 const SOON_MS = 15; // events of one transaction come together
 const REST_MS = 150; // between two readings of one section,
@@ -16,6 +18,7 @@ const REST_FACTOR = 4; // and longer where reading takes long
 const REST_MAX_MS = 5000;
 const RETRY_MS = [250, 500, 1000, 2000, 5000];
 const SSE_AFTER = 2; // WebSockets that failed before one ever opened
+const SILENCE_MS = 60_000; // the server speaks at least every 20 s
 
 const page = document.body;
 const link = document.getElementById("link");
@@ -23,11 +26,15 @@ let seq = Number(page.dataset.seq);
 let failures = 0;
 let everOpen = false;
 let stale = false; // something could not be read
+let isOut = false; // the session has ended
+let socket = null;
+let heard = 0;
 
 // --- fragments -----------------------------------------------------------------
 
 // Of each section: whether it is being read, is to be read again, or soon.
 const reading = new WeakMap();
+const unseen = new Set(); // to be read when somebody looks
 
 function wants(section, event) {
   const agent = section.dataset.agent;
@@ -36,6 +43,7 @@ function wants(section, event) {
 }
 
 function refresh(section) {
+  if (document.hidden) return unseen.add(section);
   const at = reading.get(section) ?? { busy: false, again: false, soon: false, next: 0 };
   reading.set(section, at);
   if (at.busy) at.again = true;
@@ -55,7 +63,7 @@ async function fetchFragment(section, at) {
   Object.assign(at, { busy: true, again: false, soon: false });
   try {
     const answer = await fetch(place, { credentials: "same-origin" });
-    if (answer.status === 401) return location.reload();
+    if (answer.status === 401) return loggedOut();
     const html = answer.ok ? await answer.text() : null;
     if (place !== section.dataset.fragment) at.again = true; // a search went on meanwhile
     else if (html !== null) swap(section, html);
@@ -78,17 +86,41 @@ function keyOf(field) {
   return field.id || `${field.form?.getAttribute("action")} ${field.name}`;
 }
 
+function isBox(field) {
+  return field.type === "checkbox" || field.type === "radio";
+}
+
+function isChanged(field) {
+  if (isBox(field)) return field.checked !== field.defaultChecked;
+  if (field.tagName === "SELECT")
+    return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+  return field.value !== field.defaultValue;
+}
+
+// Where an element is, in words that hold for the section's next rendering: the nearest
+// element with a name, and which of its controls it is.
+function placeOf(section, element) {
+  const near = element.closest("[id], [data-item]");
+  const { testid, id, agent } = near.dataset;
+  const known = Object.entries({ testid, id, agent }).filter(([, value]) => value !== undefined);
+  const name = near.id
+    ? `#${CSS.escape(near.id)}`
+    : known.map(([key, value]) => `[data-${key}="${CSS.escape(value)}"]`).join("");
+  return { near: near === section ? null : name, index: controls(near).indexOf(element) };
+}
+
+function controls(element) {
+  return [...element.querySelectorAll("a[href], button, summary, input, select, textarea")];
+}
+
 function remember(section) {
   const kept = { values: new Map(), open: new Set(), focus: null };
-  for (const field of inputs(section)) {
-    const box = field.type === "checkbox" || field.type === "radio";
-    if (box ? field.checked !== field.defaultChecked : field.value !== field.defaultValue)
-      kept.values.set(keyOf(field), box ? field.checked : field.value);
-  }
+  for (const field of inputs(section))
+    if (isChanged(field)) kept.values.set(keyOf(field), isBox(field) ? field.checked : field.value);
   for (const one of section.querySelectorAll("details[open][id]")) kept.open.add(one.id);
   const active = document.activeElement;
-  if (section.contains(active) && active.id)
-    kept.focus = { id: active.id, from: active.selectionStart, to: active.selectionEnd };
+  if (active !== section && section.contains(active))
+    kept.focus = { ...placeOf(section, active), from: active.selectionStart, to: active.selectionEnd };
   return kept;
 }
 
@@ -103,10 +135,12 @@ function restore(section, kept) {
     const details = section.querySelector(`#${CSS.escape(id)}`);
     if (details) details.open = true;
   }
-  if (!kept.focus) return;
-  const field = section.querySelector(`#${CSS.escape(kept.focus.id)}`);
+  if (!kept.focus || section.contains(document.activeElement)) return;
+  const { near, index, from, to } = kept.focus;
+  const place = near === null ? section : section.querySelector(near);
+  const field = index < 0 ? place : place && controls(place)[index];
   field?.focus({ preventScroll: true });
-  if (kept.focus.from != null) field?.setSelectionRange?.(kept.focus.from, kept.focus.to);
+  if (from != null) field?.setSelectionRange?.(from, to);
 }
 
 function swap(section, html) {
@@ -123,6 +157,7 @@ function swap(section, html) {
 // --- messages of the stream ------------------------------------------------------
 
 function receive(text) {
+  heard = Date.now();
   const message = JSON.parse(text);
   if (message.type === "event") {
     if (message.seq <= seq) return;
@@ -153,6 +188,14 @@ function say(state, text) {
   link.textContent = text;
 }
 
+// The page as it is now may hold what nobody wrote down elsewhere: it stays until then.
+function loggedOut() {
+  if (isOut) return;
+  if (![...inputs(document)].some(isChanged)) return location.reload();
+  isOut = true;
+  say("lost", "Your session has ended. Keep what you typed, then reload this page to log in.");
+}
+
 // --- the connection ----------------------------------------------------------------
 
 function query() {
@@ -162,21 +205,39 @@ function query() {
 function opened() {
   failures = 0;
   everOpen = true;
+  isOut = false;
+  heard = Date.now();
   say("live", "live");
 }
 
 function again() {
-  say("lost", "Connection lost, reconnecting");
+  socket = null;
+  if (!isOut) say("lost", "Connection lost, reconnecting");
+  if (failures > 0) askWhy();
   const wait = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
   setTimeout(!everOpen && failures > SSE_AFTER ? connectSse : connect, wait);
 }
 
+// A refused WebSocket does not say why; a page does.
+async function askWhy() {
+  const answer = await fetch("/fragments/banner", { credentials: "same-origin" }).catch(() => null);
+  if (answer?.status === 401) loggedOut();
+}
+
 function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const socket = new WebSocket(`${scheme}://${location.host}/live?${query()}`);
+  socket = new WebSocket(`${scheme}://${location.host}/live?${query()}`);
   socket.onopen = opened;
   socket.onmessage = (message) => receive(message.data);
   socket.onclose = again;
+}
+
+// A connection that broke without a word, as over a sleep, looks open for long.
+function listenForSilence() {
+  if (socket?.readyState !== WebSocket.OPEN || Date.now() - heard < SILENCE_MS) return;
+  socket.onclose = socket.onmessage = null;
+  socket.close();
+  again();
 }
 
 function connectSse() {
@@ -189,22 +250,18 @@ function connectSse() {
   };
 }
 
-// --- times ---------------------------------------------------------------------------
+// --- the page ------------------------------------------------------------------------
 
-const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-
-function ages() {
-  const now = Date.now();
-  for (const one of document.querySelectorAll("time[datetime]")) {
-    const seconds = (now - Date.parse(one.dateTime)) / 1000;
-    const [size, unit] = UNITS.find(([least]) => Math.abs(seconds) >= least) ?? UNITS[3];
-    const span = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
-    const text = Math.abs(seconds) < 5 ? "now" : seconds > 0 ? `${span} ago` : `in ${span}`;
-    if (one.textContent !== text) one.textContent = text;
-  }
+function look() {
+  if (document.hidden) return;
+  ages();
+  listenForSilence();
+  for (const section of unseen) refresh(section);
+  unseen.clear();
 }
 
 watchLogs();
 watchFilter(refresh);
-setInterval(ages, 5000);
+document.addEventListener("visibilitychange", look);
+setInterval(look, 5000);
 connect();

@@ -1,9 +1,14 @@
-// The log under each agent: read when it is opened, followed while it is open.
+// The log under each agent: read when it is opened, followed while it is open and seen.
+// A browser has six connections for all its tabs, and each log that is followed holds one:
+// so a tab follows a few, and none while nobody looks at it.
+
+import { visible } from "./text.js";
 
 const LINES_KEPT = 5000;
+const FOLLOWED = 2;
 const AT_END = 40;
 
-const streams = new WeakMap();
+const streams = new Map();
 
 function close(box) {
   streams.get(box)?.close();
@@ -12,7 +17,7 @@ function close(box) {
 
 function line(entry) {
   const at = entry.at === null ? "" : `${new Date(entry.at * 1000).toISOString().slice(0, 19)}Z `;
-  return `${at}${entry.text}\n`;
+  return `${at}${visible(entry.text)}\n`;
 }
 
 function add(pane, lines, gap) {
@@ -51,19 +56,27 @@ async function read(box) {
   const answer = await fetch(place, { credentials: "same-origin" }).catch(() => null);
   if (!answer?.ok) return say(box, answer ? await problem(answer) : "The dashboard is not answering.");
   const page = await answer.json();
+  if (!box.open || unit !== box.querySelector("[data-logs-unit]").value) return; // meanwhile
   pane.replaceChildren();
   add(pane, page.lines, false);
   pane.scrollTop = pane.scrollHeight;
   say(box, page.lines.length ? "" : "Nothing was logged.");
-  if (box.open && box.querySelector("[data-logs-follow]").checked) follow(box, pane, place, page.cursor);
+  if (!document.hidden && box.querySelector("[data-logs-follow]").checked) follow(box, pane, place, page.cursor);
 }
 
 function follow(box, pane, place, cursor) {
+  close(box);
+  if (streams.size >= FOLLOWED) {
+    const oldest = streams.keys().next().value;
+    close(oldest);
+    say(oldest, `Not followed any more: ${FOLLOWED} others are. Refresh reads it again.`);
+  }
   const since = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
   const stream = new EventSource(`${place}&follow=1${since}`);
   streams.set(box, stream);
   say(box, "following");
   stream.onmessage = (message) => {
+    if (!box.isConnected) return close(box); // its agent is gone
     const news = JSON.parse(message.data);
     add(pane, news.lines ?? [], news.gap);
     if (news.ended) {
@@ -71,7 +84,11 @@ function follow(box, pane, place, cursor) {
       say(box, news.ended);
     }
   };
-  stream.onerror = () => say(box, "connection lost, reconnecting");
+  stream.onerror = () => {
+    const isOver = stream.readyState === EventSource.CLOSED;
+    say(box, isOver ? "Not followed any more. Refresh reads it again." : "connection lost, reconnecting");
+    if (isOver) close(box);
+  };
   stream.onopen = () => say(box, "following");
 }
 
@@ -86,5 +103,9 @@ export function watchLogs() {
   });
   document.addEventListener("change", (event) => {
     if (event.target.closest("[data-logs-unit], [data-logs-follow]")) read(event.target.closest("[data-logs]"));
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) [...streams.keys()].forEach(close);
+    else document.querySelectorAll("details[data-logs][open]").forEach(read);
   });
 }

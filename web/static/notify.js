@@ -82,7 +82,12 @@ export async function notify(event) {
   const item = KINDS[event.kind]?.(event);
   if (!item || blocked() || Notification.permission !== "granted" || muted()) return;
   if (!(await claim(`${item.key}@${event.at}`))) return;
-  const shown = new Notification(item.title, { body: "hyperhive", tag: item.key });
+  let shown = null;
+  try {
+    shown = new Notification(item.title, { body: "hyperhive", tag: item.key });
+  } catch {
+    return explain("This browser shows no notifications of pages; phones often do not.");
+  }
   shown.onclick = () => {
     window.focus();
     shown.close();

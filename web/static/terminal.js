@@ -8,6 +8,7 @@ const KEY = `hive-terminal-${place.dataset.agent}`;
 const RETRY_MS = [250, 500, 1000, 2000, 5000];
 const PASTE = 8192;
 const ACK_EVERY = 64 * 1024;
+const REFUSED = 1008;
 
 // The page's policy lets in only styles with its nonce; xterm.js makes such elements.
 const create = document.createElement.bind(document);
@@ -17,8 +18,11 @@ document.createElement = (name, options) => {
   return element;
 };
 
-const { Terminal } = await import("/static/vendor/xterm.mjs");
-const { FitAddon } = await import("/static/vendor/xterm-fit.mjs");
+const libraries = [import("/static/vendor/xterm.mjs"), import("/static/vendor/xterm-fit.mjs")];
+const [{ Terminal }, { FitAddon }] = await Promise.all(libraries).catch((error) => {
+  state.textContent = "The terminal's library could not be loaded. Reload the page to try again.";
+  throw error;
+});
 
 const terminal = new Terminal({ cursorBlink: true, fontSize: 14, scrollback: 5000, screenReaderMode: true });
 const fit = new FitAddon();
@@ -82,8 +86,9 @@ function connect() {
   socket = new WebSocket(`${scheme}://${location.host}${location.pathname}/ws?terminal=${known}&offset=${offset}`);
   socket.binaryType = "arraybuffer";
   socket.onmessage = (message) => receive(message.data);
-  socket.onclose = () => {
+  socket.onclose = ({ code, reason }) => {
     if (over) return;
+    if (code === REFUSED) return end(reason || "The terminal was refused.");
     say("lost", "connection lost, reconnecting");
     setTimeout(connect, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
   };

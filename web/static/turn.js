@@ -2,28 +2,20 @@
 // the page loads, then live under the same numbers, so that nothing is shown twice.
 // Everything that an agent made is put in as text.
 
+import { visible } from "./text.js";
+import { stamp } from "./times.js";
+
 const PAGE = 200;
 const KEPT = 1500;
 const LONGEST = 20000;
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 const list = document.getElementById("turn");
 const earlier = document.getElementById("turn-earlier");
-const tools = new Map();
+const tools = new Map(); // calls that wait for their result
 let first = null;
 let last = 0;
 let reading = null;
 let waiting = [];
-
-// Hidden characters by name, as the server does it; line ends and tabs stay.
-function visible(text) {
-  return text.replace(HIDDEN, (char) => {
-    if (char === "\n" || char === "\t") return char;
-    const code = char.codePointAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
-  });
-}
 
 function shown(value) {
   const text = visible(typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "");
@@ -66,6 +58,7 @@ const KINDS = {
     const box = tools.get(data.id);
     const result = make("pre", data.is_error ? "body result bad" : "body result", shown(data.text ?? ""));
     if (!box) return folded("result", data.text ?? "");
+    tools.delete(data.id);
     box.append(result);
     box.querySelector("summary").append(make("span", data.is_error ? "tag widens" : "tag", data.is_error ? "failed" : "done"));
     return null;
@@ -97,31 +90,32 @@ function render(event) {
   return item;
 }
 
-function stamp(at) {
-  const time = make("time");
-  time.dateTime = new Date(at * 1000).toISOString();
-  time.textContent = time.dateTime;
-  return time;
-}
-
 function add(events) {
   const stays = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
   for (const event of events) {
     if (event.seq <= last) continue;
     last = event.seq;
     first ??= event.seq;
+    if (event.kind === "turn.ended") tools.clear();
     const item = render(event);
     if (item) list.append(item);
   }
-  while (list.children.length > KEPT) list.firstElementChild.remove();
-  empty();
+  if (first !== null) list.querySelector(".empty")?.remove();
+  if (stays || list.children.length > 4 * KEPT) shorten();
   if (stays) list.scrollTop = list.scrollHeight;
 }
 
-function empty() {
+// Who reads further up keeps what they read; at the end, old items go.
+function shorten() {
+  if (list.children.length <= KEPT) return;
+  while (list.children.length > KEPT) list.firstElementChild.remove();
+  first = Number(list.firstElementChild.dataset.seq);
+  earlier.hidden = false;
+}
+
+function say(text) {
   const none = list.querySelector(".empty");
-  if (none && list.children.length > 1) none.remove();
-  if (none) none.textContent = "No turn yet.";
+  if (none) none.textContent = text;
 }
 
 async function read(query) {
@@ -134,15 +128,20 @@ async function read(query) {
 async function catchUp() {
   reading ??= (async () => {
     try {
-      let page = await read(last ? `&after=${last}` : "");
-      if (first === null) earlier.hidden = !page.more;
-      add(page.events);
-      while (page.more && page.events.length && last && page.events.at(-1).seq > first + PAGE) {
-        page = await read(`&after=${last}`);
-        add(page.events);
+      if (last === 0) {
+        const newest = await read("");
+        earlier.hidden = !newest.more;
+        add(newest.events);
+        say("No turn yet.");
+      } else {
+        for (let more = true; more; ) {
+          const page = await read(`&after=${last}`);
+          add(page.events);
+          more = page.more && page.events.length > 0;
+        }
       }
     } catch {
-      // The next event or reconnection tries again.
+      say("The history could not be read. Reload the page to try again.");
     } finally {
       reading = null;
       add(waiting.splice(0));
@@ -153,13 +152,21 @@ async function catchUp() {
 
 async function older() {
   if (first === null) return;
-  const page = await read(`&before=${first}`);
-  earlier.hidden = !page.more;
-  const height = list.scrollHeight;
-  const items = page.events.map(render).filter(Boolean);
-  first = page.events[0]?.seq ?? first;
-  list.prepend(...items);
-  list.scrollTop += list.scrollHeight - height;
+  earlier.disabled = true;
+  try {
+    const page = await read(`&before=${first}`);
+    earlier.hidden = !page.more;
+    const height = list.scrollHeight;
+    const items = page.events.map(render).filter(Boolean);
+    first = page.events[0]?.seq ?? first;
+    list.prepend(...items);
+    list.scrollTop += list.scrollHeight - height;
+    earlier.textContent = "Earlier turns";
+  } catch {
+    earlier.textContent = "Earlier turns could not be read: try again";
+  } finally {
+    earlier.disabled = false;
+  }
 }
 
 export function showTurn(event) {

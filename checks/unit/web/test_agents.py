@@ -2,7 +2,8 @@
 
 import pytest
 
-from checks.web_kit import Operator
+from checks.web_kit import Operator, refusing
+from pyglue.errors import ErrorCode
 
 
 def test_an_agent_s_page(operator: Operator) -> None:
@@ -31,3 +32,22 @@ def test_other_actions_are_not_found(operator: Operator, path: str) -> None:
 def test_what_is_no_name_does_not_reach_hived(operator: Operator, name: str) -> None:
     assert operator.post(f"/agents/{name}/stop").status_code in (400, 404)
     assert not operator.hive.called("stop")
+
+
+def test_an_agent_s_mail_and_what_it_waits_for(operator: Operator) -> None:
+    page = operator.get("/agents/carol").text
+    part = operator.get("/fragments/agent/carol/mail").text
+    for text in (page, part):
+        assert "The build needs a newer compiler." in text
+        assert 'href="/#question-4"' in text
+        assert 'href="/messages?agent=carol"' in text
+    asked = operator.hive.called("messages")
+    assert {one.agent for one in asked} == {"carol"}
+    assert operator.get("/fragments/agent/nobody/mail").status_code == 404
+
+
+def test_a_refused_button_leads_back_to_the_agent(operator: Operator) -> None:
+    operator.hive.overrides["stop"] = refusing(ErrorCode.CONFLICT, "It stops already.")
+    answer = operator.post("/agents/alice/stop")
+    assert answer.status_code == 409
+    assert 'href="/agents/alice"' in answer.text

@@ -51,7 +51,7 @@ def test_what_is_not_shown_is_said_and_has_to_be_confirmed(operator: Operator) -
     hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=())
     html = operator.get("/approvals/7").text
     assert "This is a binary file and cannot be shown" in html
-    assert "1 file(s) are not shown in full here" in html
+    assert "1 file is not shown in full here" in html
     assert decide(operator, confirm="").status_code == 400
     assert not hive.called("approve")
 

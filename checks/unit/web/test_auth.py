@@ -47,6 +47,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/drafts/rita/discard", {}),
     ("/kept/olga/restore", {}),
     ("/kept/olga/purge", {"confirm": "olga"}),
+    ("/operations/12/cancel", {}),
     ("/rebuild", {}),
     ("/pause", {"reason": ""}),
     ("/resume", {}),

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from checks import web_data as data
 from checks.web_kit import Operator
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.operations import CancelOperationParams, OperationState
 
@@ -48,7 +49,9 @@ def test_restoring_leads_to_the_approval(operator: Operator) -> None:
 
 
 def test_purging_repeats_the_name(operator: Operator) -> None:
-    assert operator.post("/kept/olga/purge", {"confirm": " "}).status_code == 400
+    for said in (" ", "pete", "Olga", "o" * 65):
+        answer = operator.post("/kept/olga/purge", {"confirm": said})
+        assert answer.status_code in (400, 413)
     assert not operator.hive.called("purge")
     assert operator.post("/kept/olga/purge", {"confirm": "olga"}).status_code == 303
     assert operator.hive.called("purge") == [PurgeParams(agent="olga", confirm="olga")]
@@ -93,3 +96,18 @@ def test_cancelling_leads_back_to_the_operation(operator: Operator) -> None:
     answer = operator.post("/operations/11/cancel")
     assert (answer.status_code, answer.location) == (303, "/operations/11")
     assert operator.hive.called("cancel_operation") == [CancelOperationParams(id=11)]
+
+
+def test_what_has_no_page_yet_is_not_linked(operator: Operator) -> None:
+    operator.hive.set_approval(7, agent="erin", kind=ApprovalKind.SPAWN)
+    for path in ("/approvals", "/approvals/7"):
+        assert 'href="/agents/erin"' not in operator.get(path).text
+    operator.hive.set_approval(7, state=ApprovalState.DEPLOYED)
+    for path in ("/approvals", "/approvals/7"):
+        assert 'href="/agents/erin"' in operator.get(path).text
+
+
+def test_all_that_is_old_is_rebuilt_by_one_button(operator: Operator) -> None:
+    assert 'action="/rebuild"' not in operator.get("/").text
+    operator.hive.agents = [data.agent("erin", needs_update=True)]
+    assert 'action="/rebuild"' in operator.get("/").text

@@ -137,3 +137,9 @@ def test_a_broadcast_says_whom_it_missed(hive: FakeHive, operator: Operator) -> 
     operator.post("/send", {"to": "all", "body": "Stop."})
     page = operator.get("/")
     assert "Message 9 was sent to all agents. The inbox of bob is full." in page.text
+
+
+def test_a_search_that_finds_nothing_says_so(operator: Operator) -> None:
+    operator.hive.messages = []
+    assert "No message matches." in operator.get("/messages?text=nowhere").text
+    assert "Nothing has been said yet." in operator.get("/messages").text

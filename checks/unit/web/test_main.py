@@ -40,7 +40,7 @@ class Running:
         return {"Cookie": f"hive_{self.port}={self.hive.new_session()}"}
 
     def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", path, headers=headers)
         return connection.getresponse()
 
@@ -62,7 +62,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def until(ws: Client, wanted: str) -> dict[str, Any]:
     """Return the first message of a type."""
     while True:
-        text = ws.receive(timeout=20)
+        text = ws.receive(timeout=60)
         assert text is not None, f"no {wanted} came in time"
         message: dict[str, Any] = json.loads(text)
         if message["type"] == wanted:
@@ -151,7 +151,7 @@ def test_a_large_message_to_the_websocket_ends_it(web: Running) -> None:
     until(ws, "up")
     ws.send("x" * 100_000)
     with pytest.raises(ConnectionClosed):
-        while ws.receive(timeout=20) is not None:
+        while ws.receive(timeout=60) is not None:
             pass
 
 
@@ -187,7 +187,7 @@ def test_sigterm_ends_it_soon_with_streams_open(
         assert process.wait(20) == 0
         assert time.monotonic() - started < 5
         with pytest.raises(ConnectionClosed):
-            while ws.receive(timeout=20) is not None:
+            while ws.receive(timeout=60) is not None:
                 pass
     assert "ERROR" not in capfd.readouterr().err
 

@@ -127,3 +127,12 @@ def test_logging_out_ends_the_session_s_streams(operator: Operator) -> None:
     assert next(events)["type"] == "up"
     operator.post("/logout")
     assert not list(events)
+
+
+def test_a_page_hears_that_a_silent_stream_lives(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_BEAT_S", 0.05)
+    lines = sse(operator, "/api/events?turns=none")
+    operator.hive.emit("turn.event", "alice")
+    assert next(line for line in lines if line.startswith(": beat"))

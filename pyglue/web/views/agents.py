@@ -7,16 +7,22 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from pyglue import names
+from pyglue.api.common import NoParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.operator import AGENT, SPAWN
+from pyglue.api.messages import MessagesParams
+from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
 from pyglue.api.overview import AgentDetail
+from pyglue.api.questions import QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.highlight import Budget, nix_lines
 from pyglue.web.rpc import hive
 from pyglue.web.views.command import completions
-from pyglue.web.views.common import done, field, needed, status
+from pyglue.web.views.common import Part, done, field, needed, part, status
 
 blueprint = Blueprint("agents", __name__)
+
+_MAIL_SHOWN: Final = 10
+_MAIL_CLIP: Final = 400
 
 _ACTIONS: Final = {"start": START, "stop": STOP, "restart": RESTART}
 _WORDS: Final = {"start": "starts", "stop": "stops", "restart": "restarts"}
@@ -25,13 +31,23 @@ _WORDS: Final = {"start": "starts", "stop": "stops", "restart": "restarts"}
 @blueprint.get("/agents/<name>")
 def page(name: str) -> str:
     """Show one agent: state, live turn, history, what is pinned, log."""
-    return render_template("agent.html", status=status(), **_data(name))
+    data = _data(name)
+    return render_template(
+        "agent.html", status=status(), **data, **_mail(data["agent"].name)
+    )
 
 
 @blueprint.get("/fragments/agent/<name>")
 def fragment(name: str) -> str:
     """Give the changing part of an agent's page anew."""
     return render_template("fragments/agent.html", **_data(name))
+
+
+@blueprint.get("/fragments/agent/<name>/mail")
+def mail(name: str) -> str:
+    """Give what an agent writes, gets and waits for anew."""
+    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
 
 
 @blueprint.post("/agents/<name>/<action>")
@@ -63,6 +79,20 @@ def _data(name: str) -> dict[str, Any]:
         "nix": _nix(detail),
         "completions": completions(),
     }
+
+
+def _mail(name: str) -> dict[str, Part[Any]]:
+    asked = MessagesParams(limit=_MAIL_SHOWN, agent=name, clip=_MAIL_CLIP)
+    return {
+        "messages": part(lambda: hive().call(MESSAGES, asked).messages),
+        "asked_now": part(lambda: _open_questions(name)),
+    }
+
+
+def _open_questions(name: str) -> tuple[QuestionView, ...]:
+    found = hive().call(QUESTIONS, NoParams()).questions
+    ours = [q for q in found if name in (q.asker, q.to) and not q.answered_at]
+    return tuple(ours[:_MAIL_SHOWN])
 
 
 def _nix(detail: AgentDetail) -> list[Markup]:

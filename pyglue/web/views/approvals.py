@@ -27,7 +27,7 @@ from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import diffview
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import done, needed, status
+from pyglue.web.views.common import agent_names, done, needed, status
 
 blueprint = Blueprint("approvals", __name__)
 
@@ -36,6 +36,7 @@ _BASES: Final = {
     DiffBase.APPROVED: "the last approved",
     DiffBase.PREVIOUS: "the previous proposal",
 }
+_SHOWN: Final = 200
 _EFFECTS: Final = (
     (Effect.WIDENS, "Widens power", "widens"),
     (Effect.BEHAVIOUR, "Changes behaviour", "behaviour"),
@@ -50,11 +51,14 @@ def listing() -> str:
     state = request.args.get("state", "")
     agent = request.args.get("agent", "")[:64]
     chosen = ApprovalState(state) if state in set(ApprovalState) else None
-    asked = ApprovalsParams(state=chosen, agent=agent or None, limit=200)
+    asked = ApprovalsParams(state=chosen, agent=agent or None, limit=_SHOWN)
+    found = hive().call(APPROVALS, asked).approvals
     return render_template(
         "approvals.html",
         status=status(),
-        approvals=hive().call(APPROVALS, asked).approvals,
+        approvals=found,
+        is_cut=len(found) >= _SHOWN,
+        names=agent_names(),
         states=list(ApprovalState),
         state=chosen,
         agent=agent,
@@ -180,15 +184,12 @@ def _caution(detail: ApprovalDetail) -> str | None:
     hidden = diffview.hidden(files)
     if detail.system is not None and detail.system.packages.left_out:
         unlisted = "Not all of what its system brings is listed here"
-        return (
-            f"It widens power. {unlisted}. I know."
-            if widens
-            else f"{unlisted}. I know."
-        )
+        return f"{'It widens power. ' if widens else ''}{unlisted}. I know."
+    unshown = "1 file is" if hidden == 1 else f"{hidden} files are"
     if widens and hidden:
-        return f"It widens power, and {hidden} file(s) are not shown in full. I know."
+        return f"It widens power, and {unshown} not shown in full. I know."
     if widens:
         return "I have read what widens this agent's power."
     if hidden:
-        return f"{hidden} file(s) are not shown in full here; I looked at them."
+        return f"{unshown} not shown in full here; I looked elsewhere."
     return None

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from pyglue import names
 from pyglue.api.common import NoParams
 from pyglue.api.messages import BODY_LIMIT, MessageKind, MessagesParams
-from pyglue.api.operator import STATUS
+from pyglue.api.operator import AGENTS, STATUS
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
@@ -56,6 +56,12 @@ def part(read: Callable[[], T]) -> Part[T]:
 def status() -> HiveStatus:
     """Return what every page's frame shows."""
     return hive().call(STATUS, NoParams())
+
+
+def agent_names() -> tuple[str, ...]:
+    """Return what fields for an agent's name offer; none if they cannot be read."""
+    read = part(lambda: hive().call(AGENTS, NoParams()).agents)
+    return tuple(one.name for one in read.data or ())
 
 
 def field(name: str, *, limit: int | None = None) -> str:

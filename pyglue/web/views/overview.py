@@ -39,11 +39,12 @@ from pyglue.api.operator import (
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.names import EVERYONE
+from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.web.roster import CHOICES, Roster
 from pyglue.web.rpc import hive
 from pyglue.web.views.common import (
     Part,
+    agent_names,
     asked_messages,
     done,
     field,
@@ -169,6 +170,8 @@ def messages() -> str:
         status=status(),
         messages=Part(found),
         asked=asked,
+        filtered=bool(asked.text or asked.agent or asked.kind),
+        names=(*agent_names(), OPERATOR, SYSTEM),
         kinds=tuple(MessageKind),
         more=found[-1].id if len(found) >= _PAGE else None,
     )

@@ -30,6 +30,8 @@ from pyglue.web.rpc import HiveLink, Web, web
 
 _BEAT_S: Final = 20.0
 """How often an idle stream says that it lives, and checks that its session does."""
+_BEAT: Final = '{"type": "beat"}'
+"""Pages do not see a WebSocket's own pings; by this they know that it is not dead."""
 _SEND_TIMEOUT_S: Final = 20
 _SEQ: Final = re.compile("[0-9]{1,15}")
 _TURN_EVENT: Final = "turn.event"
@@ -99,8 +101,7 @@ def _live(ws: Server) -> None:
             for item in _items(web(), listener, _turns("none")):
                 if not ws.connected:
                     return
-                if item is not None:
-                    ws.send(item.text)
+                ws.send(_BEAT if item is None else item.text)
     except HiveError as error:
         ws.close(1013, error.message[:100])
         return
@@ -142,18 +143,21 @@ def _turns(default: str) -> str:
 
 
 def _items(known: Web, listener: Listener, turns: str) -> Iterator[Item | None]:
-    """Give what the stream asked for; None now and then, to look after the client.
+    """Give what the stream asked for; None now and then, as a sign of life.
 
     It outlives its request's context, so it is given all that it needs.
     """
-    checked = time.monotonic()
+    checked = spoke = time.monotonic()
     while (batch := known.hub.take(listener, _BEAT_S)) is not None:
         for item in batch:
             if item.kind != _TURN_EVENT or turns in ("all", item.agent):
+                spoke = time.monotonic()
                 yield item
-        if time.monotonic() - checked >= _BEAT_S:
-            checked = time.monotonic()
+        now = time.monotonic()
+        if now - checked >= _BEAT_S:
+            checked = now
             if not alive(known, listener.session):
                 known.hub.end_session(listener.session)
-        if not batch:
+        if not batch or now - spoke >= _BEAT_S:
+            spoke = now
             yield None

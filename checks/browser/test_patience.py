@@ -1,0 +1,78 @@
+"""A page left open: what the reader typed and where they were outlive what happens."""
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from pyglue.web.text import HIDDEN, visible
+
+WAIT_MS = 60_000
+
+
+def _settle(site: Site, page: Page) -> None:
+    seq = site.hive.emit("agent.changed", "alice", what="state")
+    expect(page.locator("body")).to_have_attribute("data-seen", str(seq))
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_the_focus_stays_where_it_was(
+    site: Site, dashboard: Dashboard, name: str
+) -> None:
+    page = dashboard.page
+    button = dashboard.agent(name).get_by_role("button", name=f"Stop {name}")
+    button.focus()
+    page.evaluate("document.activeElement.dataset.old = 'yes'")
+    _settle(site, page)
+    expect(page.locator("[data-old]")).to_have_count(0)  # the list is another one
+    expect(button).to_be_focused()
+
+
+def test_a_session_that_ends_shows_the_login(site: Site, dashboard: Dashboard) -> None:
+    _end(site)
+    expect(dashboard.page.get_by_test_id("login")).to_be_visible(timeout=WAIT_MS)
+
+
+def test_what_was_typed_outlives_the_session(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    field = dashboard.section("send").get_by_label("Message")
+    field.fill("A long letter.")
+    _end(site)
+    link = page.get_by_test_id("link")
+    expect(link).to_contain_text("Your session has ended", timeout=WAIT_MS)
+    expect(field).to_have_value("A long letter.")
+
+
+def _end(site: Site) -> None:
+    site.hive.sessions.clear()
+    site.hive.drop_connections()
+
+
+def test_a_connection_that_says_nothing_is_made_anew(site: Site, page: Page) -> None:
+    opened: list[WebSocketRoute] = []  # each answers, and then is silent
+    page.route_web_socket("**/live?*", lambda one: opened.append(one))
+    page.clock.install()
+    Dashboard(page, site.url).log_in(site.link()).live()
+    assert len(opened) == 1
+    page.clock.fast_forward(70_000)
+    page.clock.run_for(10_000)
+    page.evaluate("fetch('/static/hive.css').then(() => null)")  # the route was called
+    assert len(opened) > 1
+
+
+def test_scripts_name_every_character_that_pages_name(dashboard: Dashboard) -> None:
+    """A newer Unicode in the browser may hide more, never less."""
+    codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    hidden = [code for code in codes if HIDDEN.fullmatch(chr(code)) and code < 0xF0000]
+    wrong = dashboard.page.evaluate(
+        """async (all) => {
+          const { visible } = await import("/static/text.js");
+          const differs = ([at, said]) => visible(String.fromCodePoint(at)) !== said;
+          return all.filter(differs);
+        }""",
+        [[code, visible(chr(code))] for code in hidden],
+    )
+    assert wrong == []
+    assert dashboard.page.evaluate(
+        "async () => (await import('/static/text.js')).visible('a b\\n\\tc \u05d0')"
+    ) == ("a b\n\tc \u05d0")

@@ -1,0 +1,16 @@
+// Text that an agent chose, with every hidden character by its name: what
+// pyglue/web/text.py does to pages, for what scripts put in. A test compares the two.
+
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zs}\p{Zl}\p{Zp}\u034F\u115F\u1160\u17B4\u17B5\u180B-\u180F\u2800\u3164\uFE00-\uFE0F\uFFA0\u{E0100}-\u{E01EF}]/gu;
+
+function name(char) {
+  if (char === "\n" || char === "\t" || char === " ") return char;
+  const code = char.codePointAt(0);
+  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  if (code === 0x7f) return "\u2421";
+  return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
+}
+
+export function visible(text) {
+  return text.replace(HIDDEN, name);
+}
