@@ -1,23 +1,19 @@
 """Messages between agents, the manager and the operator: durable, leased, bounded.
 
-Every rule is enforced here, on the host: who may send to whom, how fast, how many
-hops from a human. A send to a parked receiver stores message and lease in one
+Every rule is enforced on the host: ``admission`` says who may send to whom, how fast,
+how many hops from a human. A send to a parked receiver stores message and lease in one
 transaction; what is handed out belongs to the connection, then to its turn, and
 comes back with ``redelivered`` when either ends badly.
 """
 
 import asyncio
-import time
 import uuid
-from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from pyglue.api.common import Role
 from pyglue.api.messages import (
-    BODY_LIMIT,
     Message,
     MessageKind,
     RecvParams,
@@ -28,15 +24,14 @@ from pyglue.api.messages import (
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.admission import Admission, checked_body
 from pyglue.host.registry import Agent, Registry
-from pyglue.names import EVERYONE, MANAGER, OPERATOR, SYSTEM
+from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.store import agents as agent_rows
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 
-_WINDOW_S: Final = 60.0
-_LOOP_TOLD_S: Final = 600.0
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
@@ -66,12 +61,10 @@ class Broker:
         self._store = store
         self._registry = registry
         self._limits = limits
+        self._admission = Admission(registry, limits)
         self._parked: dict[str, _Parked] = {}
         self._fresh: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
-        self._hops: dict[str, int] = defaultdict(int)
-        self._loops: dict[str, float] = {}
-        self._sent: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     # --- sending ----------------------------------------------------------------
 
@@ -83,14 +76,12 @@ class Broker:
                 ``too_large``, ``too_many`` (the inbox is full), ``bad_request``.
         """
         everyone = params.to == EVERYONE
-        recipient = (
-            _broadcaster(sender) if everyone else self._recipient(sender, params.to)
-        )
+        recipient = self._admission.recipient(sender, params.to)
         hop = await self.admit(sender, recipient)
         new = NewMessage(
             sender=sender.name,
             recipient=recipient,
-            body=_checked_body(params.body),
+            body=checked_body(params.body),
             priority=params.priority,
             reply_to=params.reply_to,
             hop=hop,
@@ -109,7 +100,7 @@ class Broker:
                 through too many turns without a human.
         """
         self.count(sender.name, recipient)
-        hop = self._hops[sender.name] + 1
+        hop = self._admission.next_hop(sender.name)
         if hop > self._limits.hops_max:
             await self._tell_of_loop(sender.name, recipient, hop - 1)
             raise HiveError(
@@ -119,12 +110,18 @@ class Broker:
             )
         return hop
 
+    def count(self, sender: str, recipient: str) -> None:
+        """Count one more message of an agent.
+
+        Raises:
+            HiveError: ``rate_limited``, by the minute.
+        """
+        self._admission.count(sender, recipient)
+
     async def _tell_of_loop(self, sender: str, recipient: str, turns: int) -> None:
         """Tell the operator of a loop, once in a while."""
-        now = time.monotonic()
-        if now - self._loops.get(sender, -_LOOP_TOLD_S) < _LOOP_TOLD_S:
+        if not self._admission.may_tell_of_loop(sender):
             return
-        self._loops[sender] = now
         await self.notify(
             OPERATOR,
             f"A message from {sender} to {recipient} was refused: the conversation "
@@ -140,7 +137,7 @@ class Broker:
             HiveError: ``not_found`` when there is nobody else; ``too_many`` when every
                 inbox is full.
         """
-        _checked_body(new.body)
+        checked_body(new.body)
         number, missed = 0, []
         for agent in self._registry.all():
             if agent.name == new.sender:
@@ -161,7 +158,7 @@ class Broker:
 
     async def post(self, new: NewMessage) -> Message:
         """Send for the operator or the hive itself; only the size is checked."""
-        _checked_body(new.body)
+        checked_body(new.body)
         if new.recipient != OPERATOR:
             self._registry.get(new.recipient)
         return await self._store_message(new)
@@ -173,50 +170,6 @@ class Broker:
                 sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
             )
             await self._store_message(new)
-
-    def _recipient(self, sender: Agent, to: str) -> str:
-        if to == sender.name:
-            raise HiveError(
-                ErrorCode.BAD_REQUEST,
-                "You cannot send to yourself. Write it to your notes instead.",
-            )
-        allowed = sender.policy().typed.allowed_recipients
-        always = sender.role is Role.MANAGER or to == MANAGER
-        if to != OPERATOR:
-            self._registry.get(to)
-        if not always and allowed is not None and to not in allowed:
-            names = ", ".join(sorted({*allowed, MANAGER}))
-            raise HiveError(
-                ErrorCode.RECIPIENT_NOT_ALLOWED,
-                f"You may not send to {to}. You may send to: {names}. Ask the manager "
-                "to propose a change if you need more.",
-            )
-        return to
-
-    def count(self, sender: str, recipient: str) -> None:
-        """Count one more message of an agent.
-
-        Raises:
-            HiveError: ``rate_limited``, by the minute.
-        """
-        now = time.monotonic()
-        for key, limit in (
-            ((sender, ""), self._limits.per_agent_per_minute),
-            ((sender, recipient), self._limits.per_pair_per_minute),
-        ):
-            window = self._sent[key]
-            while window and window[0] < now - _WINDOW_S:
-                window.popleft()
-            if len(window) >= limit:
-                wait = int((window[0] if window else now) + _WINDOW_S - now) + 1
-                raise HiveError(
-                    ErrorCode.RATE_LIMITED,
-                    f"You sent {limit} messages in a minute. Wait {wait} s, and put "
-                    "more into one message.",
-                    details={"retry_after_s": wait},
-                )
-        for key in ((sender, ""), (sender, recipient)):
-            self._sent[key].append(now)
 
     async def _store_message(self, new: NewMessage) -> Message:
         parked = self._parked.pop(new.recipient, None)
@@ -232,7 +185,7 @@ class Broker:
         except BaseException:
             parked.future.cancel()
             raise
-        self._note_hops(new.recipient, (message,))
+        self._admission.carried(new.recipient, (message,))
         if parked.future.done():  # it hung up meanwhile
             self._release(holder)
         else:
@@ -304,7 +257,7 @@ class Broker:
             lambda tx: rows.finish_taken(tx, agent.name, holder.token, numbers)
         )
         if done and agent.turn is None:
-            self._hops[agent.name] = 0
+            self._admission.ended(agent.name)
         return done
 
     async def _take(self, holder: Holder, most: int) -> tuple[Message, ...]:
@@ -317,7 +270,7 @@ class Broker:
                 )
             )
             if messages:
-                self._note_hops(name, messages)
+                self._admission.carried(name, messages)
                 return messages
             if name not in self._fresh:
                 return ()
@@ -358,11 +311,6 @@ class Broker:
         finally:
             if self._parked.get(name) is parked:
                 del self._parked[name]
-
-    def _note_hops(self, agent: str, messages: tuple[Message, ...]) -> None:
-        self._hops[agent] = max(
-            self._hops[agent], max(message.hop for message in messages)
-        )
 
     # --- turns and leases ---------------------------------------------------------
 
@@ -433,7 +381,7 @@ class Broker:
     def lost_turn(self, agent: Agent) -> None:
         """No turn of the agent runs any more, if one did."""
         agent.turn = None
-        self._hops[agent.name] = 0
+        self._admission.ended(agent.name)
         ended = self._ended.pop(agent.name, None)
         if ended is not None:
             ended.set()
@@ -461,28 +409,6 @@ class Broker:
         name, token = holder.agent.name, holder.token
         self._fresh.add(name)
         self._store.post(lambda tx: rows.release_holder(tx, name, token))
-
-
-def _broadcaster(sender: Agent) -> str:
-    """Return what a broadcast counts as, for rates; only the manager's are sent."""
-    if sender.role is not Role.MANAGER:
-        raise HiveError(
-            ErrorCode.RECIPIENT_NOT_ALLOWED,
-            "Only the manager may write to all. Name one agent, or ask the manager to "
-            "pass it on.",
-        )
-    return EVERYONE
-
-
-def _checked_body(body: str) -> str:
-    size = len(body.encode("utf-8", "surrogatepass"))
-    if size > BODY_LIMIT:
-        raise HiveError(
-            ErrorCode.TOO_LARGE,
-            f"The message has {size} bytes; at most {BODY_LIMIT} are carried. Put "
-            "long texts into a file and send where it is.",
-        )
-    return body
 
 
 def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:
