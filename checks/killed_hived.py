@@ -13,6 +13,7 @@ a hundred deaths cheap.
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -89,6 +90,15 @@ def _wait(child: int) -> None:
         _say(f"ended {os.waitstatus_to_exitcode(status)}")
 
 
+def _until_ready(listening: socket.socket, child: int) -> None:
+    """Return when it is ready, or died before it could say so."""
+    with os.fdopen(os.pidfd_open(child), "rb") as ended:
+        while True:
+            found, _, _ = select.select([listening, ended], [], [])
+            if listening not in found or b"READY=1" in listening.recv(4096):
+                return
+
+
 def main(config: str) -> None:
     """Serve until stdin ends."""
     room = Path(tempfile.mkdtemp())
@@ -107,8 +117,7 @@ def main(config: str) -> None:
             os.close(0)
             _live(config, plan)
             os._exit(0)
-        while b"READY=1" not in listening.recv(4096):
-            pass
+        _until_ready(listening, child)
         _say("ready")
         waiter = threading.Thread(target=_wait, args=(child,))
         waiter.start()

@@ -47,7 +47,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host.deploy import Deploy
 from pyglue.host.drafts import Drafting
 from pyglue.host.ending import Destroying
-from pyglue.host.imports import Importing
+from pyglue.host.importing import Importing
 from pyglue.host.operations import Machine
 from pyglue.host.rebuild import RebuildingAll
 from pyglue.host.removing import Discarding, Purging
@@ -82,7 +82,11 @@ class Deaths:
         await self._line("ready")
         hive = self.hive
         config = hive.local.config
-        hive.operator = await open_operator(config, hive.events, hive.changed)
+        try:
+            hive.operator = await open_operator(config, hive.events, hive.changed)
+        except HiveError:
+            if not plan:  # else it may be dead already: its operation goes on at once
+                raise
 
     async def death(self) -> None:
         """Return when hived has been killed."""

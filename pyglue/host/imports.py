@@ -2,8 +2,7 @@
 
 It is unpacked by rules of our own into rooms beside those of agents, and its history is
 judged as a proposal's is; a kill up to there leaves only what the next start sweeps.
-From then on it is an operation: the rooms are moved to their places, the agent is kept
-like a destroyed one, and its coming back is proposed. Nothing of it runs, and none of
+From then on it is an operation (``importing``). Nothing of the agent runs, and none of
 its files is evaluated as anything but a proposal, before the operator approves.
 """
 
@@ -14,10 +13,9 @@ import shutil
 import tempfile
 import threading
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import BinaryIO, Final
 
 from pyglue import names
 from pyglue.api.archive import ImportParams, ImportResult
@@ -28,17 +26,14 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo
-from pyglue.host.audit import Audit
 from pyglue.host.clashes import check_free
 from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
-from pyglue.host.repeats import Repeats
 from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
 from pyglue.host.transfers import RESERVE, Transfers
 from pyglue.manifest import MAX_BYTES
-from pyglue.store import approvals, kept
 from pyglue.store import operations as operation_rows
 from pyglue.store.database import Reader, Store, Tx
 
@@ -51,12 +46,12 @@ _LIMITS: Final = Limits(
     reserve_bytes=RESERVE,
 )
 _PREFIX: Final = ".import-"
-_ABSENT: Final = "{name} was imported, and is no agent before that is approved."
-_ROOMS: Final = (KeptRoom.CONFIG, KeptRoom.STATE, KeptRoom.PRIVATE)
+ROOMS: Final = (KeptRoom.CONFIG, KeptRoom.STATE, KeptRoom.PRIVATE)
+"""What a free name has no files in."""
 
 
 @dataclass(frozen=True)
-class _Staged:
+class Staged:
     """Rooms being made, each beside the place that it is for."""
 
     agents: Path
@@ -130,7 +125,7 @@ class Imports:
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
     async def _unpacked(
-        self, archive: Path, staged: _Staged, wanted: str | None
+        self, archive: Path, staged: Staged, wanted: str | None
     ) -> tuple[Index, str, str]:
         """Unpack in a thread; return, however that ends, when it writes no more."""
         stop = threading.Event()
@@ -142,6 +137,7 @@ class Imports:
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([unpacking])
+            unpacking.exception()  # that it was given up is known
             raise
 
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
@@ -162,7 +158,7 @@ class Imports:
 
     def _check_rooms(self, name: str) -> None:
         """Refuse a name that has files although it is free."""
-        for room in _ROOMS:
+        for room in ROOMS:
             for place in self._rooms.places(name, room):
                 left = place.exists() and (
                     room is not KeptRoom.PRIVATE
@@ -184,10 +180,10 @@ class Imports:
 
     # --- checking; all of it blocks ---------------------------------------------------
 
-    def staged(self, key: str) -> _Staged:
+    def staged(self, key: str) -> Staged:
         """Return where an import is made."""
         layout = self._layout
-        return _Staged(
+        return Staged(
             layout.agents / f"{_PREFIX}{key}",
             layout.state / "private" / f"{_PREFIX}{key}",
             layout.applied_root / f"{_PREFIX}{key}",
@@ -196,7 +192,7 @@ class Imports:
     def _unpack(
         self,
         archive: Path,
-        staged: _Staged,
+        staged: Staged,
         wanted: str | None,
         stop: threading.Event,
     ) -> tuple[Index, str, str]:
@@ -227,7 +223,7 @@ class Imports:
         finally:
             shutil.rmtree(work)
 
-    def _history(self, index: Index, work: Path, staged: _Staged) -> str:
+    def _history(self, index: Index, work: Path, staged: Staged) -> str:
         """Bring the history through the checks of a proposal; return its main."""
         pack, record = work / PACK, work / RECORD
         if not pack.exists():
@@ -263,124 +259,6 @@ class _Stoppable(io.BufferedIOBase):
         if self._stop.is_set():
             raise HiveError(ErrorCode.CANCELLED, "The import was given up.")
         return self._file.read(-1 if size is None else size)
-
-
-class Importing:
-    """The machine that takes over what was checked."""
-
-    steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
-
-    def __init__(
-        self,
-        imports: Imports,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        repeats: Repeats,
-        rooms: Rooms,
-        audit: Audit,
-        config: HiveConfig,
-    ) -> None:
-        self._imports = imports
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._repeats = repeats
-        self._rooms = rooms
-        self._audit = audit
-        self._layout = config.layout
-
-    async def run(self, operation: Operation, step: str) -> str | None:
-        """Do one step."""
-        name = operation.agent
-        said = await self._store.read(
-            lambda reader: operation_rows.arguments(reader, operation.id)
-        )
-        staged = self._imports.staged(said["key"])
-        match step:
-            case "place":
-                async with self._proposals.lock(name):
-                    await asyncio.to_thread(self._place, name, staged)
-                return "keep"
-            case "keep":
-                await self._keep(operation, said["commit"])
-                return "propose"
-            case "propose":
-                number = await self._propose(operation)
-                note = f"Approval {number} waits for you"
-                values = {**said, "note": note, "approval": number}
-                await self._store.write(
-                    lambda tx: operation_rows.set_arguments(tx, operation.id, values)
-                )
-                return None
-            case "undo":
-                async with self._proposals.lock(name):
-                    await asyncio.to_thread(self._undo, name, staged)
-                await self._store.write(lambda tx: kept.remove(tx, name))
-                self._registry.absent(name, None)
-                return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
-
-    def recover(self, step: str) -> str | None:
-        """Return what mends a failure of ``step``; once it is kept it stays so."""
-        return "undo" if step in ("place", "keep") else None
-
-    def _place(self, name: str, staged: _Staged) -> None:
-        layout = self._layout
-        self._rooms.settle_port(name)
-        for home in (layout.agents / name, layout.private(name)):
-            home.mkdir(exist_ok=True)
-        _move(staged.agents / "state", layout.agent_state(name))
-        _move(staged.private / "session", layout.session(name))
-        _move(staged.applied / "repo", layout.applied(name))
-        self._rooms.make_draft(name)
-        for room in staged.all:
-            remove_tree(room)
-
-    async def _keep(self, operation: Operation, commit: str) -> None:
-        name = operation.agent
-        by = operation.requested_by
-        await self._store.write(
-            lambda tx: kept.insert(
-                tx, name, by=by, description="Imported from an archive.", commit=commit
-            )
-        )
-        self._registry.absent(name, _ABSENT.format(name=name))
-        data = {"commit": commit, "operation": operation.id}
-        self._audit.record(by, "imported", name, data)
-
-    async def _propose(self, operation: Operation) -> int:
-        """Return the approval that waits: made now, or before a crash."""
-        name = operation.agent
-        waiting = await self._store.read(lambda reader: approvals.pending(reader, name))
-        if waiting:
-            return waiting[0].id
-        try:
-            result = await self._repeats.restore(name, operation.requested_by)
-        except HiveError as error:
-            raise HiveError(
-                error.code,
-                f"{name} was taken over and is kept, but could not be proposed: "
-                f"{error.message} Then: hive restore {name}, or hive purge {name}.",
-            ) from error
-        return result.approval
-
-    def _undo(self, name: str, staged: _Staged) -> None:
-        for room in (*_ROOMS, KeptRoom.APPLIED):
-            self._rooms.remove(name, room)
-        for place in staged.all:
-            remove_tree(place)
-
-
-def _move(source: Path, place: Path) -> None:
-    """Move a room to its place; again is no error."""
-    with suppress(FileNotFoundError):
-        source.rename(place)
-    if not place.is_dir():
-        raise HiveError(
-            ErrorCode.UNAVAILABLE, f"{place} could not be made. Import it again."
-        )
 
 
 def _refused(why: str) -> HiveError:
