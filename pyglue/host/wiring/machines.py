@@ -6,7 +6,7 @@ from pyglue.api.operations import OperationKind
 from pyglue.host.deploy import Deploy
 from pyglue.host.drafts import Drafting
 from pyglue.host.ending import Destroying
-from pyglue.host.imports import Importing
+from pyglue.host.importing import Importing
 from pyglue.host.operations import Machine
 from pyglue.host.removing import Discarding, Purging
 from pyglue.host.running import Running
