@@ -11,7 +11,7 @@ from checks.hive_kit import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.overview import AgentView
-from pyglue.api.questions import AnswerParams, QuestionView
+from pyglue.api.questions import AnswerParams, QuestionEnd, QuestionView
 from pyglue.config import Timeouts
 
 pytestmark = [
@@ -136,3 +136,27 @@ async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -
         assert not isinstance(found, str)
         question = found
     await hive.answer("alice", "one more")
+
+
+async def test_used_up_credit_is_asked_about_until_the_model_answers(
+    hive: Hive,
+) -> None:
+    """The last one: alice's mail waits for credit to the end."""
+    await hive.idle("alice", "manager")
+    broke = {"status": 400, "message": "Your credit balance is too low"}
+    await hive.send("alice", script(broke))
+    view = await state(hive, AgentState.NO_CREDIT)
+    assert "The provider's credit is used up" in (view.detail or "")
+    assert view.inbox == 1
+
+    async def asked(ended: QuestionEnd | None) -> QuestionView | None:
+        found = await hive.operator.call(api.QUESTIONS, NoParams())
+        mine = [q for q in found.questions if "credit is used up" in q.question]
+        return mine[0] if mine and mine[0].ended is ended else None
+
+    question = await hive.until(lambda: asked(None), "the question")
+    assert "answered alice" in question.question
+    await hive.kill_hived()
+    await hive.send("manager", answer("there is credit again"))
+    await hive.answer("manager", "there is credit again")
+    await hive.until(lambda: asked(QuestionEnd.CANCELLED), "the question withdrawn")

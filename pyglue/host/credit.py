@@ -59,12 +59,12 @@ class Credit:
 
     async def used_up(self, agent: Agent, reason: str | None) -> None:
         """Ask the operator, unless it was asked; ``reason`` is the provider's."""
-        turns = (one.turn for one in self._registry.all())
-        self._begun_before = frozenset(turn for turn in turns if turn is not None)
         now, asked = self._clock(), self._asked_at
         if self._is_open() or (asked is not None and now - asked < _TOLD_S):
             return
         self._asked_at = now
+        turns = (one.turn for one in self._registry.all())
+        self._begun_before = frozenset(turn for turn in turns if turn is not None)
         said = visible(reason or "", limit=_REASON_MAX) or "no reason"
         self._audit.record(SYSTEM, "credit_used_up", agent.name, {"reason": said})
         number = await self._questions.ask_operator(
