@@ -140,3 +140,15 @@ async def test_a_full_inbox_does_not_keep_the_others_from_a_broadcast(
         await kit.broker.broadcast(new)
     assert len((await kit.broker.recv(holder(kit, "bob"), NOW)).messages) == 1
     await kit.store.close()
+
+
+async def test_a_limit_of_nothing_lets_nothing_through(tmp_path: Path) -> None:
+    kit = await open_kit(tmp_path, MessageLimits(per_pair_per_minute=0))
+    try:
+        for name in ("alice", "bob"):
+            await kit.agent(name)
+        with pytest.raises(HiveError) as caught:
+            await send(kit, "alice", "bob")
+        assert caught.value.code is ErrorCode.RATE_LIMITED
+    finally:
+        await kit.store.close()
