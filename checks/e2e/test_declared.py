@@ -14,7 +14,7 @@ from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams
 from pyglue.config import DeclaredAgent
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host import declared
+from pyglue.host.declared import read_source
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -68,16 +68,16 @@ async def state(hive: Hive, number: int) -> ApprovalState:
 
 
 async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
-    # First start: approved in the name of nixos-rebuild.
+    # First start: approved in the name of what started the hive.
     write(source, NIX.format("first"))
     (source / "notes").mkdir()
     (source / "notes" / "a.txt").write_text("a")
     await restart(hive, source)
     await hive.idle("bob")
     (first,) = await hive.approvals("bob")
-    assert (first.state, first.proposed_by) == (ApprovalState.DEPLOYED, declared.SETUP)
+    assert (first.state, first.proposed_by) == (ApprovalState.DEPLOYED, "hive run")
     audit = (hive.state / "audit.jsonl").read_text()
-    assert '"nixos-rebuild"' in audit
+    assert '"hive run"' in audit
 
     # The same source again: nothing.
     await restart(hive, source)
@@ -89,7 +89,7 @@ async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
     await restart(hive, source)
     changed, _ = await hive.approvals("bob")
     assert (changed.state, changed.kind) == (ApprovalState.PENDING, "change")
-    assert changed.proposed_by == declared.SETUP
+    assert changed.proposed_by == "hive run"
     await restart(hive, source)
     assert len(await hive.approvals("bob")) == 2
     assert (await hive.agent("bob")).deployed_commit == first.commit
@@ -134,6 +134,6 @@ async def test_a_source_that_cannot_be_an_agent_is_refused(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(HiveError) as caught:
-        declared.read_source("bob", tmp_path)
+        read_source("bob", tmp_path)
     assert caught.value.code is ErrorCode.CONFIG_INVALID
     assert says in caught.value.message and str(tmp_path) in caught.value.message

@@ -1,10 +1,11 @@
 """Agents that the configuration names: made at first start, proposed when changed.
 
 Used by ``bootstrap`` once everything listens. Whoever wrote the host's configuration
-chose the first agents and their files, so these are approved in the name of
-``nixos-rebuild``. What changes in a ``source`` later is proposed like any change and
-waits for the operator: the agent may have been changed meanwhile. What comes with the
-hive (no ``source``) is a beginning only; an update of the hive proposes nothing.
+chose the first agents and their files, so these are approved in the name of what
+applied it: ``nixos-rebuild``, or ``hive run`` on the local backend. What changes in a
+``source`` later is proposed like any change and waits for the operator: the agent may
+have been changed meanwhile. What comes with the hive (no ``source``) is a beginning
+only; an update of the hive proposes nothing.
 """
 
 import asyncio
@@ -25,12 +26,14 @@ from pyglue.host.registry import Registry
 from pyglue.host.views import Views
 from pyglue.store.database import Store, Tx
 
-SETUP: Final = "nixos-rebuild"
-"""In whose name declared agents are approved: the operator chose them in Nix."""
-
 _FILES_MAX: Final = 2000
 _BYTES_MAX: Final = 8 * 1024 * 1024
 _log = logging.getLogger(__name__)
+
+
+def in_whose_name(config: HiveConfig) -> str:
+    """Return who has declared agents approved: the operator chose them by it."""
+    return "hive run" if config.nixos is None else "nixos-rebuild"
 
 
 class Declared:
@@ -55,6 +58,7 @@ class Declared:
         self._store = store
         self._views = views
         self._agents = agents
+        self._by = in_whose_name(config)
 
     async def run(self, interrupted: frozenset[str]) -> None:
         """Go through all of them; what is wrong with one is said, not raised.
@@ -82,14 +86,14 @@ class Declared:
             await self._make(name, files)
         elif digest != await asyncio.to_thread(self._remembered, name):
             await self._proposals.redeclare(
-                name, files, f"The declared source of {name} has changed", SETUP
+                name, files, f"The declared source of {name} has changed", self._by
             )
         if declared.source is not None:
             await asyncio.to_thread(self._remember, name, digest)
 
     async def _make(self, name: str, files: Mapping[str, bytes]) -> None:
         proposal = await self._proposals.declare(
-            name, files, f"First start of {name}", SETUP
+            name, files, f"First start of {name}", self._by
         )
         await self._approvals.approve(
             ApproveParams(
@@ -97,7 +101,7 @@ class Declared:
                 commit=proposal.commit,
                 manifest=proposal.manifest_sha256,
             ),
-            SETUP,
+            self._by,
         )
 
     def _directory(self, declared: DeclaredAgent) -> Path:
