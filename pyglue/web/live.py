@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -107,14 +107,21 @@ class Hub:
                     self._drop_client()
                     self._reset()
 
-    def take(self, listener: Listener, timeout: float) -> list[Item] | None:
+    def take(
+        self,
+        listener: Listener,
+        timeout: float,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> list[Item] | None:
         """Return what is new for ``listener``, waiting up to ``timeout`` seconds.
 
         An empty list: nothing came in time, or ``wake`` was called. None: the
-        stream is over (its session ended, or the process ends).
+        stream is over (its session ended, or the process ends). ``wanted`` is asked
+        before it waits, under the lock that ``wake`` takes, so that none is missed.
         """
         with self._changed:
-            if not (self._over(listener) or self._waiting(listener)):
+            ready = self._over(listener) or self._waiting(listener)
+            if not ready and wanted():
                 self._changed.wait(timeout)
             if self._over(listener):
                 return None

@@ -14,8 +14,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Final, ParamSpec
 
 from flask import Blueprint, Flask, Response, g, request
 from flask_sock import Sock
@@ -27,6 +28,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import auth
 from pyglue.web.live import Hub, Item, Listener
 from pyglue.web.rpc import HiveLink, Web, web
+
+P = ParamSpec("P")
 
 _BEAT_S: Final = 20.0
 """How often an idle stream says that it lives, and checks that its session does."""
@@ -55,9 +58,20 @@ def init(app: Flask, hub: Hub) -> None:
     blueprint = Blueprint("stream", __name__)
     sock = Sock()
     blueprint.before_request(admit)
-    sock.route("/live", bp=blueprint)(_live)
+    sock.route("/live", bp=blueprint)(until_gone(_live))
     blueprint.get("/api/events")(events)
     app.register_blueprint(blueprint)
+
+
+def until_gone(serve: Callable[P, None]) -> Callable[P, None]:
+    """Let a WebSocket's handler end where its page is gone, whatever it did then."""
+
+    @wraps(serve)
+    def quietly(*args: P.args, **kwargs: P.kwargs) -> None:
+        with contextlib.suppress(OSError):
+            serve(*args, **kwargs)
+
+    return quietly
 
 
 def admit() -> None:
@@ -95,10 +109,11 @@ def _live(ws: Server) -> None:
         return
     # A page that stops reading must not hold this thread for ever.
     limit = struct.pack("ll", _SEND_TIMEOUT_S, 0)
-    ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     try:
-        with _listen() as listener, contextlib.suppress(OSError):
-            for item in _items(web(), listener, _turns("none")):
+        with _listen() as listener:
+            ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            there = partial(getattr, ws, "connected")
+            for item in _items(web(), listener, _turns("none"), there):
                 if not ws.connected:
                     return
                 ws.send(_BEAT if item is None else item.text)
@@ -142,13 +157,18 @@ def _turns(default: str) -> str:
     return request.args.get("turns", default)
 
 
-def _items(known: Web, listener: Listener, turns: str) -> Iterator[Item | None]:
+def _items(
+    known: Web,
+    listener: Listener,
+    turns: str,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Iterator[Item | None]:
     """Give what the stream asked for; None now and then, as a sign of life.
 
     It outlives its request's context, so it is given all that it needs.
     """
     checked = spoke = time.monotonic()
-    while (batch := known.hub.take(listener, _BEAT_S)) is not None:
+    while (batch := known.hub.take(listener, _BEAT_S, wanted)) is not None:
         for item in batch:
             if item.kind != _TURN_EVENT or turns in ("all", item.agent):
                 spoke = time.monotonic()

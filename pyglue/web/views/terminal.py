@@ -45,7 +45,7 @@ from pyglue.web import auth
 from pyglue.web.live import CLIENT
 from pyglue.web.rpc import hive, web
 from pyglue.web.views.common import status
-from pyglue.web.views.stream import admit, alive
+from pyglue.web.views.stream import admit, alive, until_gone
 
 _BEAT_S: Final = 20.0
 _TERMINAL: Final = re.compile("[0-9a-f]{32}")
@@ -79,7 +79,7 @@ def init(app: Flask) -> None:
     blueprint.before_request(admit)
     blueprint.get("/agents/<name>/terminal")(page)
     sock = Sock()
-    sock.route("/agents/<name>/terminal/ws", bp=blueprint)(_serve)
+    sock.route("/agents/<name>/terminal/ws", bp=blueprint)(until_gone(_serve))
     app.register_blueprint(blueprint)
 
 
