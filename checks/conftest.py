@@ -116,6 +116,7 @@ def _reason(report: pytest.TestReport) -> str:
     return str(report.longrepr)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes longest first, and name what one worker must run in a row.
 
