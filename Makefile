@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 FILES ?= .
 
 # One test process a core; `make test WORKERS=` runs all in one.
-WORKERS ?= -n auto --dist loadgroup --no-loadscope-reorder
+WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run demo test lint format bench generate clean
 

@@ -116,28 +116,12 @@ def _reason(report: pytest.TestReport) -> str:
     return str(report.longrepr)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, and name what one worker must run in a row.
+    """Put what takes longest first, and the browser's tests last.
 
-    The browser's tests come last: Playwright's loop runs in the main thread from its
-    first page to the end of the session, and no asyncio test can run beside it.
+    Playwright's loop runs in the main thread from its first page to the end of the
+    session, and no asyncio test can run beside it.
     """
     if any(_CHECKS not in item.path.parents for item in items):
         return  # a suite beside ours, as the tests of this file have them
-    items.sort(key=lambda item: _ROOMS.index(_room(item)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_together(item)))
-
-
-def _room(item: pytest.Item) -> str:
-    return item.path.relative_to(_CHECKS).parts[0]
-
-
-def _together(item: pytest.Item) -> str:
-    """Return one name for all tests that share a costly fixture."""
-    if _room(item) == "systemd":
-        return "systemd"
-    if "hosted" in getattr(item, "fixturenames", ()):
-        return "hosted"
-    return str(item.path.relative_to(_CHECKS))
+    items.sort(key=lambda item: _ROOMS.index(item.path.relative_to(_CHECKS).parts[0]))

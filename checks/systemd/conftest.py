@@ -50,7 +50,7 @@ def debian(request: pytest.FixtureRequest) -> Path:
 
 
 def _boot(config: pytest.Config, debian: Path) -> Iterator[Machine]:
-    name = f"test-{next(_numbers)}"
+    name = f"test-{os.getpid()}-{next(_numbers)}"
     machines = config.stash[_MACHINES]
     with disk() as room, booted(debian, room, name) as machine:
         machines.append(machine)
