@@ -142,6 +142,8 @@ async def test_used_up_credit_is_asked_about_until_the_model_answers(
     hive: Hive,
 ) -> None:
     """The last one: alice's mail waits for credit to the end."""
+    nix = "{ hyperhive.limits.turnsPerHour = 1000; }"
+    assert (await hive.approve(await hive.propose("alice", nix))).error is None
     await hive.idle("alice", "manager")
     broke = {"status": 400, "message": "Your credit balance is too low"}
     await hive.send("alice", script(broke))

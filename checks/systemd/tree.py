@@ -97,12 +97,21 @@ def cache() -> Path:
 
 
 @contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Keep other test processes from making and clearing up meanwhile."""
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def disk() -> Iterator[Path]:
     """Give a directory for a host's disk, on the cache's own file system."""
     place = cache()
-    for left in place.glob(f"{_DISK}*"):
-        if not Path("/proc", left.name.split("-")[1]).exists():
-            shutil.rmtree(left)
+    with _alone(place):
+        for left in place.glob(f"{_DISK}*"):
+            if not Path("/proc", left.name.split("-")[1]).exists():
+                shutil.rmtree(left)
     room = Path(tempfile.mkdtemp(prefix=f"{_DISK}{os.getpid()}-", dir=place))
     try:
         yield room
@@ -123,8 +132,7 @@ def tree(say: Say) -> Path:
     inputs = "\n".join((_FORMAT, release, source, *PACKAGES))
     name = f"{release}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
     done, half = place / f"{_DONE}{name}", place / f"{_HALF}{name}"
-    with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(place):
         if not done.is_dir():
             for left in (*place.glob(f"{_HALF}*"), *place.glob(f"{_DONE}{release}-*")):
                 shutil.rmtree(left)
