@@ -91,6 +91,7 @@ class Decisions:
             for one in self.approvals.values()
             if params.state in (None, one.approval.state)
             and params.agent in (None, one.approval.agent)
+            and (params.before is None or one.approval.id < params.before)
         ]
         return ApprovalsResult(approvals=tuple(rows[: params.limit]))
 

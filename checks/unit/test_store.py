@@ -124,6 +124,8 @@ async def test_one_pending_proposal_an_agent_and_ids_only_grow(store: Store) -> 
         numbers.append(number)
     unused = await store.write(approvals.reserve_id)
     assert [*numbers, unused] == [1, 2, 3, 4]
+    older = await store.read(lambda reader: approvals.search(reader, before=2, limit=5))
+    assert [row.id for row in older] == [1]
     pending = await store.read(approvals.pending)
     assert [row.id for row in pending] == [3]
     first = await store.read(lambda reader: approvals.get(reader, 1))

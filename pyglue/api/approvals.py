@@ -76,10 +76,11 @@ class ApprovalSummary(Result, frozen=True):
 
 
 class ApprovalsParams(Params, frozen=True):
-    """Filter the queue; newest first."""
+    """Filter the queue; newest first, older than ``before``."""
 
     state: ApprovalState | None = None
     agent: AgentName | None = None
+    before: Id | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 

@@ -75,7 +75,11 @@ class Reading:
     async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
         found = await self._s.store.read(
             lambda reader: approval_rows.search(
-                reader, state=params.state, agent=params.agent, limit=params.limit
+                reader,
+                state=params.state,
+                agent=params.agent,
+                before=params.before,
+                limit=params.limit,
             )
         )
         return ApprovalsResult(approvals=tuple(row.summary() for row in found))

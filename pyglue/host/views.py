@@ -151,9 +151,7 @@ class Views:
         agent = self._registry.get(params.agent)
         figures = await self._store.read(lambda reader: _figures(reader, self._systems))
         history = await self._store.read(
-            lambda reader: approvals.search(
-                reader, state=None, agent=agent.name, limit=20
-            )
+            lambda reader: approvals.search(reader, agent=agent.name, limit=20)
         )
         tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record

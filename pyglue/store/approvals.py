@@ -216,14 +216,21 @@ def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
 
 
 def search(
-    reader: Reader, *, state: ApprovalState | None, agent: str | None, limit: int
+    reader: Reader,
+    *,
+    state: ApprovalState | None = None,
+    agent: str | None = None,
+    before: int | None = None,
+    limit: int,
 ) -> tuple[ApprovalRow, ...]:
-    """Return approvals, newest first."""
+    """Return approvals, newest first, older than ``before``."""
     query = ApprovalModel.select().order_by(ApprovalModel.id.desc()).limit(limit)
     if state is not None:
         query = query.where(ApprovalModel.state == state.value)
     if agent is not None:
         query = query.where(ApprovalModel.agent == agent)
+    if before is not None:
+        query = query.where(ApprovalModel.id < before)
     return tuple(_row(row) for row in query.execute(reader.db))
 
 

@@ -96,7 +96,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "api.agents": _call(api.AGENTS),
     "api.agent": _call(api.AGENT),
     "api.approvals": _call(
-        api.APPROVALS, *_fields(ApprovalsParams, "state", "agent"), _LIMIT
+        api.APPROVALS, *_fields(ApprovalsParams, "state", "agent", "before"), _LIMIT
     ),
     "api.approval": _call(api.APPROVAL),
     "api.questions": _call(api.QUESTIONS),

@@ -139,3 +139,18 @@ def test_the_queue_is_filtered(operator: Operator) -> None:
     everything = operator.get("/approvals?state=&agent=").text
     assert len(re.findall(r'data-testid="approval"', everything)) == 3
     assert operator.get("/approvals?state=<b>&agent=<i>").status_code == 200
+
+
+def test_older_ones_are_on_further_pages(operator: Operator) -> None:
+    known = operator.hive.approvals
+    known.clear()
+    for number in range(205, 0, -1):
+        known[number] = data.detail(data.summary(number))
+    newest = operator.get("/approvals").text
+    assert 'data-id="6"' in newest
+    assert 'data-id="5"' not in newest
+    assert 'href="/approvals?before=6"' in newest
+    oldest = operator.get("/approvals?before=6").text
+    assert 'data-id="5"' in oldest
+    assert 'data-id="6"' not in oldest
+    assert 'rel="next"' not in oldest

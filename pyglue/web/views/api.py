@@ -29,7 +29,7 @@ from pyglue.api.operator import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import asked_clip, asked_messages
+from pyglue.web.views.common import asked_before, asked_clip, asked_messages
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -66,7 +66,7 @@ def agent(name: str) -> Response:
 
 @blueprint.get("/approvals")
 def approvals() -> Response:
-    """Answer ``approvals``; ``?state=``, ``?agent=``, ``?limit=``."""
+    """Answer ``approvals``; ``?state= &agent= &before= &limit=``."""
     state = request.args.get("state")
     if state is not None and state not in set(ApprovalState):
         raise HiveError(
@@ -76,7 +76,10 @@ def approvals() -> Response:
     chosen = ApprovalState(state) if state else None
     who = request.args.get("agent")
     params = ApprovalsParams(
-        state=chosen, agent=names.check(who) if who else None, limit=_limit()
+        state=chosen,
+        agent=names.check(who) if who else None,
+        before=asked_before(),
+        limit=_limit(),
     )
     return _answer(APPROVALS, params)
 

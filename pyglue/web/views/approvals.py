@@ -27,7 +27,7 @@ from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import diffview
 from pyglue.web.rpc import hive
-from pyglue.web.views.common import agent_names, done, needed, status
+from pyglue.web.views.common import agent_names, asked_before, done, needed, status
 
 blueprint = Blueprint("approvals", __name__)
 
@@ -47,17 +47,19 @@ _EFFECTS: Final = (
 
 @blueprint.get("/approvals")
 def listing() -> str:
-    """Show the queue, newest first, filtered by state and agent."""
+    """Show the queue, newest first, filtered by state and agent, page by page."""
     state = request.args.get("state", "")
     agent = request.args.get("agent", "")[:64]
     chosen = ApprovalState(state) if state in set(ApprovalState) else None
-    asked = ApprovalsParams(state=chosen, agent=agent or None, limit=_SHOWN)
+    asked = ApprovalsParams(
+        state=chosen, agent=agent or None, before=asked_before(), limit=_SHOWN
+    )
     found = hive().call(APPROVALS, asked).approvals
     return render_template(
         "approvals.html",
         status=status(),
         approvals=found,
-        is_cut=len(found) >= _SHOWN,
+        more=found[-1].id if len(found) >= _SHOWN else None,
         names=agent_names(),
         states=list(ApprovalState),
         state=chosen,

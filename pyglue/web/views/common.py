@@ -101,19 +101,25 @@ def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
         HiveError: ``bad_request`` for a kind that there is not, ``invalid_name``.
     """
     asked = request.args
-    kind, who, before = asked.get("kind"), asked.get("agent"), asked.get("before", "")
+    kind, who = asked.get("kind"), asked.get("agent")
     if kind and kind not in set(MessageKind):
         raise HiveError(
             ErrorCode.BAD_REQUEST, f"kind is one of: {', '.join(MessageKind)}."
         )
     return MessagesParams(
         limit=limit,
-        before=int(before) if _ID.fullmatch(before) else None,
+        before=asked_before(),
         agent=None if not who else who if who == OPERATOR else names.check(who),
         kind=MessageKind(kind) if kind else None,
         text=asked.get("text", "")[:_TEXT_MAX],
         clip=clip if clip is not None else asked_clip(),
     )
+
+
+def asked_before() -> int | None:
+    """Return the id that a page of older rows begins after; None: the newest."""
+    before = request.args.get("before", "")
+    return int(before) if _ID.fullmatch(before) else None
 
 
 def asked_clip() -> int | None:
