@@ -45,6 +45,7 @@ _NOTICES: Final = {
     ApprovalKind.REBUILD: NoticeKind.REBUILT,
 }
 _MORE: Final = {
+    ApprovalKind.SPAWN: " {name} is a new agent.",
     ApprovalKind.RESTORE: " {name} is back with what was kept of it.",
     ApprovalKind.ROLLBACK: " It was rolled back: main is a new commit of the host's. "
     "Fetch main from /applied/{name}.git, and base your next commit on it.",
