@@ -125,7 +125,9 @@ async def test_cancel_kills_before_it_returns(tmp_path: Path) -> None:
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert not [t for t in threading.enumerate() if t.name == "sh"]
+    for waiter in [t for t in threading.enumerate() if t.name == "sh"]:
+        await asyncio.to_thread(waiter.join, 60)
+        assert not waiter.is_alive()
 
 
 def test_limits_hold_from_the_first_instruction() -> None:
