@@ -1,10 +1,9 @@
 """Unpacks an archive that anybody may have made: every member is checked first.
 
 Only what ``writer`` writes is understood: regular files and directories (and links
-where they are allowed), with the extended headers that long names and numbers need.
-The tar is read here, not by a library that tries to make sense of everything. Each
-component is opened in the one above and never through a link, so that nothing lands
-outside of its place, even while an agent works in it. Blocking.
+where they are allowed), behind ``headers``. Each component is opened in the one above
+and never through a link, so that nothing lands outside of its place, even while an
+agent works in it. Blocking.
 """
 
 import errno
@@ -21,6 +20,7 @@ from typing import BinaryIO, Final, NoReturn
 
 import msgspec
 
+from pyglue.archive.headers import Header, Headers, bad
 from pyglue.archive.index import (
     FORMAT,
     INDEX,
@@ -33,15 +33,11 @@ from pyglue.archive.index import (
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 
-_BLOCK: Final = 512
 _CHUNK: Final = 1024 * 1024
-_EXTENDED_MAX: Final = 64 * 1024
 _END_MAX: Final = 1024 * 1024
 """How many zeros may follow; tar fills up its last record."""
-_EXTENDED: Final = frozenset({"path", "linkpath", "size", "uid", "gid", "mtime"})
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_ID_MAX: Final = 2**32 - 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +67,6 @@ class Places:
 
 
 @dataclass
-class _Member:
-    """A header, and what an extended header before it said."""
-
-    name: str
-    type: bytes
-    size: int
-    mode: int
-    uid: int
-    gid: int
-    target: str
-
-
-@dataclass
 class _State:
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
@@ -106,7 +89,7 @@ def unpack(
         with gzip.GzipFile(fileobj=stream, mode="rb") as plain, ExitStack() as stack:
             return _Unpacking(plain, places, limits, stack).run(kind)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        _bad("it is cut off or damaged")
+        bad("it is cut off or damaged")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HiveError(
@@ -124,6 +107,7 @@ class _Unpacking:
         stack: ExitStack,
     ) -> None:
         self._plain = plain
+        self._headers = Headers(plain, links=places.links)
         self._places = places
         self._limits = limits
         self._state = _State()
@@ -139,27 +123,27 @@ class _Unpacking:
 
     def run(self, kind: Kind) -> Index:
         """Take member after member; the index is the last."""
-        while (member := self._next()) is not None:
+        while (member := self._headers.next()) is not None:
             parts = split(member.name)
             if parts is None:
-                _bad(f"the name {visible(member.name, limit=100)!a} is not allowed")
+                bad(f"the name {visible(member.name, limit=100)!a} is not allowed")
             if member.name in self._state.names:
-                _bad(f"{visible(member.name, limit=100)!a} is in it twice")
+                bad(f"{visible(member.name, limit=100)!a} is in it twice")
             self._state.names.add(member.name)
             if member.name == INDEX:
                 return self._end(self._index(member), kind)
             self._place(member, parts)
-        _bad("it has no index")
+        bad("it has no index")
 
     # --- members ----------------------------------------------------------------------
 
-    def _place(self, member: _Member, parts: tuple[bytes, ...]) -> None:
+    def _place(self, member: Header, parts: tuple[bytes, ...]) -> None:
         self._count(member)
         shown = visible(member.name, limit=100)
         first = os.fsdecode(parts[0])
         if len(parts) == 1 and first in self._places.files:
             if member.type != b"0":
-                _bad(f"{shown!a} is not a file")
+                bad(f"{shown!a} is not a file")
             target = self._places.files[first]
             above = os.open(target.parent, _DIRECTORY)
             try:
@@ -171,12 +155,12 @@ class _Unpacking:
             self._check_disk(self._tops[first], member.size)
             self._in_tree(member, self._tops[first], parts[1:])
         else:
-            _bad(f"{shown!a} is nothing that belongs in it")
+            bad(f"{shown!a} is nothing that belongs in it")
 
-    def _in_tree(self, member: _Member, top: int, parts: tuple[bytes, ...]) -> None:
+    def _in_tree(self, member: Header, top: int, parts: tuple[bytes, ...]) -> None:
         if not parts:  # the top itself, which is there
             if member.type != b"5":
-                _bad(f"{visible(member.name)!a} is not a directory")
+                bad(f"{visible(member.name)!a} is not a directory")
             self._own(top, member)
             return
         above = os.dup(top)
@@ -187,15 +171,15 @@ class _Unpacking:
                 above = below
             self._make(member, above, parts[-1])
         except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
-            _bad(f"{visible(member.name, limit=100)!a} has no place", error)
+            bad(f"{visible(member.name, limit=100)!a} has no place", error)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            _bad(f"{visible(member.name, limit=100)!a} has no place", error)
+            bad(f"{visible(member.name, limit=100)!a} has no place", error)
         finally:
             os.close(above)
 
-    def _make(self, member: _Member, above: int, name: bytes) -> None:
+    def _make(self, member: Header, above: int, name: bytes) -> None:
         if member.type == b"0":
             self._file(member, above, name)
         elif member.type == b"5":
@@ -212,33 +196,33 @@ class _Unpacking:
             if owner is not None:
                 os.chown(name, *owner, dir_fd=above, follow_symlinks=False)
 
-    def _file(self, member: _Member, above: int, name: bytes) -> None:
+    def _file(self, member: Header, above: int, name: bytes) -> None:
         digest = hashlib.sha256()
         descriptor = os.open(name, _NEW, 0o600, dir_fd=above)
         with os.fdopen(descriptor, "wb") as file:
             left = member.size
             while left:
-                data = self._exactly(min(left, _CHUNK))
+                data = self._headers.exactly(min(left, _CHUNK))
                 digest.update(data)
                 file.write(data)
                 left -= len(data)
             file.flush()
             self._own(descriptor, member)
             os.fchmod(descriptor, member.mode & 0o777)
-        self._pad(member.size)
+        self._headers.pad(member.size)
         self._state.seen[member.name] = (member.size, digest.hexdigest())
 
-    def _own(self, descriptor: int, member: _Member) -> None:
+    def _own(self, descriptor: int, member: Header) -> None:
         owner = self._owner(member)
         if owner is not None:
             os.fchown(descriptor, *owner)
 
-    def _owner(self, member: _Member) -> tuple[int, int] | None:
+    def _owner(self, member: Header) -> tuple[int, int] | None:
         if self._places.as_stored:
             return member.uid, member.gid
         return self._places.owner
 
-    def _count(self, member: _Member) -> None:
+    def _count(self, member: Header) -> None:
         state, limits = self._state, self._limits
         state.count += 1
         state.total += member.size
@@ -262,24 +246,24 @@ class _Unpacking:
 
     # --- the end ----------------------------------------------------------------------
 
-    def _index(self, member: _Member) -> Index:
+    def _index(self, member: Header) -> Index:
         if member.type != b"0":
-            _bad("its index is not a file")
+            bad("its index is not a file")
         if member.size > self._limits.index_bytes:
             _large("an index of more than is read")
-        data = self._exactly(member.size)
-        self._pad(member.size)
+        data = self._headers.exactly(member.size)
+        self._headers.pad(member.size)
         try:
             index = msgspec.json.decode(data, type=Index)
         except (msgspec.DecodeError, RecursionError) as error:
-            _bad("its index cannot be read", error)
+            bad("its index cannot be read", error)
         lines = index.left_out
         if len(lines) > LEFT_OUT_MAX or max(map(len, lines), default=0) > (
             LEFT_OUT_LINE_MAX
         ):
-            _bad("its index says too much of what is not in it")
+            bad("its index says too much of what is not in it")
         if index.format != FORMAT:
-            _bad(
+            bad(
                 f"its format is {index.format}, and this hyperhive reads {FORMAT}; it "
                 "was written by another version"
             )
@@ -287,141 +271,26 @@ class _Unpacking:
 
     def _end(self, index: Index, kind: Kind) -> Index:
         if index.kind is not kind:
-            _bad(f"it is of {_A[index.kind]}, and {_A[kind]} is asked for")
+            bad(f"it is of {_A[index.kind]}, and {_A[kind]} is asked for")
         said = {member.name: (member.size, member.sha256) for member in index.members}
         if len(said) != len(index.members):
-            _bad("its index names a file twice")
+            bad("its index names a file twice")
         for name, found in self._state.seen.items():
             shown = visible(name, limit=100)
             if name not in said:
-                _bad(f"its index does not have {shown!a}")
+                bad(f"its index does not have {shown!a}")
             if said[name] != found:
-                _bad(f"{shown!a} is not what its index says: the hash differs")
+                bad(f"{shown!a} is not what its index says: the hash differs")
         missing = said.keys() - self._state.seen.keys()
         if missing:
-            _bad(f"it lacks {visible(min(missing), limit=100)!a}")
+            bad(f"it lacks {visible(min(missing), limit=100)!a}")
         rest = self._plain.read(_END_MAX)
         if rest.strip(b"\0") or self._plain.read(1):
-            _bad("something follows its index")
+            bad("something follows its index")
         return index
-
-    # --- tar --------------------------------------------------------------------------
-
-    def _next(self) -> _Member | None:
-        extended: dict[str, str] | None = None
-        while True:
-            header = self._plain.read(_BLOCK)
-            if not header.strip(b"\0"):
-                return None
-            member = _parse(header.ljust(_BLOCK, b"\0"))
-            if member.type == b"x":
-                if extended is not None or not 0 < member.size <= _EXTENDED_MAX:
-                    _bad("it has an extended header that is not ours")
-                extended = _extended(self._exactly(member.size))
-                self._pad(member.size)
-                continue
-            _extend(member, extended or {})
-            self._check_type(member)
-            return member
-
-    def _check_type(self, member: _Member) -> None:
-        shown = visible(member.name, limit=100)
-        if member.type == b"2" and self._places.links:
-            if not member.target or "\0" in member.target or len(member.target) > 4095:
-                _bad(f"the link {shown!a} leads nowhere")
-        elif member.type in (b"1", b"2"):
-            _bad(f"{shown!a} is a link")
-        elif member.type not in (b"0", b"5"):
-            _bad(f"{shown!a} is neither a file nor a directory")
-        if member.type != b"0" and member.size:
-            _bad(f"{shown!a} has bytes and is no file")
-
-    def _exactly(self, size: int) -> bytes:
-        data = self._plain.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
-
-    def _pad(self, size: int) -> None:
-        if self._exactly(-size % _BLOCK).strip(b"\0"):
-            _bad("it has something between its files")
 
 
 _A: Final = {Kind.AGENT: "an agent", Kind.HIVE: "a whole hive"}
-
-
-def _parse(header: bytes) -> _Member:
-    """Read one header block as POSIX has it."""
-    plain = header[:148] + b" " * 8 + header[156:]
-    try:
-        good = _octal(header[148:156]) == sum(plain)
-        if not good or header[257:263] != b"ustar\0":
-            raise ValueError("no header")
-        name, prefix = _text(header[0:100]), _text(header[345:500])
-        return _Member(
-            name=f"{prefix}/{name}" if prefix else name,
-            type=header[156:157].replace(b"\0", b"0"),
-            size=_octal(header[124:136]),
-            mode=_octal(header[100:108]),
-            uid=_octal(header[108:116]),
-            gid=_octal(header[116:124]),
-            target=_text(header[157:257]),
-        )
-    except ValueError as error:
-        _bad("it is not an archive of a hive, or damaged", error)
-
-
-def _text(raw: bytes) -> str:
-    return raw.partition(b"\0")[0].decode("ascii")
-
-
-def _octal(raw: bytes) -> int:
-    text = raw.strip(b" \0")
-    if not text.isdigit():
-        raise ValueError("not a number")
-    return int(text, 8)
-
-
-def _extended(data: bytes) -> dict[str, str]:
-    found: dict[str, str] = {}
-    try:
-        while data:
-            length, _, _ = data.partition(b" ")
-            size = int(length) if length.isdigit() and len(length) < 6 else 0
-            if not 0 < size <= len(data):
-                raise ValueError("not ours")
-            record, data = data[len(length) + 1 : size], data[size:]
-            key, equals, value = record.decode("ascii").partition("=")
-            if not equals or not value.endswith("\n") or key not in _EXTENDED:
-                raise ValueError("not ours")
-            if key in found:
-                raise ValueError("twice")
-            found[key] = value[:-1]
-    except ValueError as error:
-        _bad("it has an extended header that is not ours", error)
-    return found
-
-
-def _extend(member: _Member, extended: Mapping[str, str]) -> None:
-    member.name = extended.get("path", member.name)
-    member.target = extended.get("linkpath", member.target)
-    for key in ("size", "uid", "gid"):
-        text = extended.get(key)
-        if text is not None:
-            if not text.isascii() or not text.isdigit() or len(text) > 18:
-                _bad("it has an extended header that is not ours")
-            setattr(member, key, int(text))
-    if max(member.uid, member.gid) > _ID_MAX:
-        _bad("it has an owner that there cannot be")
-    if member.type == b"5":
-        member.name = member.name.removesuffix("/")
-
-
-def _bad(why: str, cause: Exception | None = None) -> NoReturn:
-    raise HiveError(
-        ErrorCode.BAD_REQUEST,
-        f"The archive is refused: {why}. Nothing was taken over.",
-    ) from cause
 
 
 def _large(what: str) -> NoReturn:
