@@ -9,6 +9,7 @@ import pytest
 from pyglue.api.journal import JournalLine, JournalNews, JournalPage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.views import journal
+from pyglue.web.views.stream import alive
 
 LINE: Final = JournalLine(at=None, text="a line")
 NEWS: Final = JournalNews(lines=(LINE,), cursor="1:2:3:4")
@@ -44,8 +45,10 @@ class Link:
 def stream(link: Link, *news: JournalNews) -> list[str]:
     page = JournalPage(lines=(LINE,), cursor="1:1:1:1")
     client: Any = Client(*news)
-    asking: Any = link
-    return list(journal._sse(client, page, asking))
+    known: Any = SimpleNamespace(socket=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyglue.web.views.stream.HiveLink", lambda *_: link)
+        return list(journal._sse(client, page, partial(alive, known, "a session")))
 
 
 def test_events_carry_the_cursor_as_their_id() -> None:

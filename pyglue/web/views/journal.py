@@ -9,13 +9,13 @@ sends a beat when it does not, by which this end finds out that its client has g
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
 from flask import Blueprint, Response, g, request
 
-from pyglue.api.common import NoParams
 from pyglue.api.journal import (
     LINES_MAX,
     JournalLine,
@@ -24,11 +24,12 @@ from pyglue.api.journal import (
     JournalParams,
     JournalUnit,
 )
-from pyglue.api.operator import JOURNAL, JOURNAL_FOLLOW, JOURNAL_NEWS, STATUS
+from pyglue.api.operator import JOURNAL, JOURNAL_FOLLOW, JOURNAL_NEWS
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 from pyglue.web.live import CLIENT
-from pyglue.web.rpc import HiveLink, hive, web
+from pyglue.web.rpc import hive, web
+from pyglue.web.views.stream import alive
 
 blueprint = Blueprint("journal", __name__, url_prefix="/api")
 
@@ -84,14 +85,16 @@ def _stream(params: JournalParams) -> Response:
     except BaseException:
         client.close()
         raise
-    body = _sse(client, page, HiveLink(web().socket, session))
+    body = _sse(client, page, partial(alive, web(), session))
     response = Response(body, content_type="text/event-stream; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(client.close)
     return response
 
 
-def _sse(client: SyncClient, page: JournalPage, link: HiveLink) -> Iterator[str]:
+def _sse(
+    client: SyncClient, page: JournalPage, lives: Callable[[], bool]
+) -> Iterator[str]:
     yield "retry: 2000\n" + _event(page)
     looked = time.monotonic()
     with contextlib.suppress(HiveError):  # hived says nothing any more
@@ -102,7 +105,7 @@ def _sse(client: SyncClient, page: JournalPage, link: HiveLink) -> Iterator[str]
                 return
             if beat or time.monotonic() - looked > _LOOK_S:
                 looked = time.monotonic()
-                if not _alive(link):
+                if not lives():
                     return
 
 
@@ -110,17 +113,6 @@ def _event(page: JournalPage | JournalNews) -> str:
     text = msgspec.json.encode(page).decode()
     place = "" if page.cursor is None else f"id: {page.cursor}\n"
     return f"{place}data: {text}\n\n"
-
-
-def _alive(link: HiveLink) -> bool:
-    """Tell whether the session still lives; it may have ended since it began."""
-    try:
-        link.call(STATUS, NoParams())
-    except HiveError as error:
-        return error.code is not ErrorCode.UNAUTHENTICATED
-    finally:
-        link.close()
-    return True
 
 
 def _text(line: JournalLine) -> str:
