@@ -15,6 +15,7 @@ from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.budgets import Budgets
 from pyglue.host.controls import Controls
+from pyglue.host.credit import Credit
 from pyglue.host.events import EventBus
 from pyglue.host.history import History
 from pyglue.host.questions import Questions
@@ -37,6 +38,7 @@ class Kit:
     terminals: Terminals
     controls: Controls
     budgets: Budgets
+    credit: Credit
     bus: EventBus
     history: History
     audit: Audit
@@ -92,6 +94,13 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
         audit=audit,
         config=config,
     )
+    credit = Credit(
+        store=store,
+        registry=registry,
+        questions=questions,
+        controls=controls,
+        audit=audit,
+    )
     history = History(store, registry, bus, config.retention)
     return Kit(
         store=store,
@@ -101,6 +110,7 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
         terminals=terminals,
         controls=controls,
         budgets=budgets,
+        credit=credit,
         bus=bus,
         history=history,
         audit=audit,

@@ -37,6 +37,7 @@ def _session(kit: Kit, agent: Agent) -> Session:
             reminders=Reminders(kit.store, kit.registry, kit.broker),
             terminals=kit.terminals,
             budgets=kit.budgets,
+            credit=kit.credit,
             controls=kit.controls,
             history=kit.history,
             harness=False,

@@ -57,6 +57,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         terminals=kit.terminals,
         history=kit.history,
         budgets=kit.budgets,
+        credit=kit.credit,
         controls=kit.controls,
         harness=True,
     )

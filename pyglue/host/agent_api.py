@@ -58,6 +58,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Broker, Holder
 from pyglue.host.budgets import Budgets, Limit
 from pyglue.host.controls import Controls
+from pyglue.host.credit import Credit
 from pyglue.host.history import History
 from pyglue.host.notices import SERVER_EVENT
 from pyglue.host.questions import Questions
@@ -86,6 +87,7 @@ class AgentApi:
         terminals: Terminals,
         history: History,
         budgets: Budgets,
+        credit: Credit,
         controls: Controls,
         harness: bool,
     ) -> None:
@@ -99,6 +101,7 @@ class AgentApi:
         self._terminals = terminals
         self._history = history
         self._budgets = budgets
+        self._credit = credit
         self._harness = harness
         self._holder = Holder(agent)
         connection.on_close(self._gone)
@@ -228,9 +231,9 @@ class AgentApi:
             limit = Limit(agent.refused or Limit.COST.value)
             await self._budgets.reached(agent, limit, None)
         elif params.outcome is TurnOutcome.BUDGET:
-            await self._budgets.credit.used_up(agent, params.reason)
+            await self._credit.used_up(agent, params.reason)
         elif params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
-            await self._budgets.credit.works(params.turn)
+            await self._credit.works(params.turn)
         wait = None if agent.retry_at is None else agent.retry_at - time.time()
         return TurnEndResult(
             retry_after_s=wait if wait is not None and wait > 0 else None

@@ -19,7 +19,6 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.controls import Controls
-from pyglue.host.credit import Credit
 from pyglue.host.questions import Questions
 from pyglue.host.registry import Agent, Registry
 from pyglue.names import OPERATOR
@@ -103,13 +102,6 @@ class Budgets:
         self._controls = controls
         self._audit = audit
         self._config = config
-        self.credit = Credit(
-            store=store,
-            registry=registry,
-            questions=questions,
-            controls=controls,
-            audit=audit,
-        )
         self._until: dict[str, float] = {}
         self._changed = asyncio.Event()
         questions.listen(self._answered)

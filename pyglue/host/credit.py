@@ -4,8 +4,8 @@ All agents share one account, so the first turn that ends for want of credit ask
 question of the operator, whoever's turn it was; it is kept with what the operator wants
 of the hive, over restarts. Agents keep their mail and try again by themselves; as soon
 as one is answered, the question is withdrawn and the others try at once. What a harness
-says of its turns is its own word, so it is believed only so often. ``budgets`` makes
-this, ``agent_api`` calls it.
+says of its turns is its own word, so it is believed only so often. ``agent_api``
+calls it.
 """
 
 import time

@@ -13,6 +13,7 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
 from pyglue.host.controls import Controls
+from pyglue.host.credit import Credit
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
 from pyglue.host.history import History
@@ -55,6 +56,7 @@ class Services:
     journal: Journal
     controls: Controls
     budgets: Budgets
+    credit: Credit
     history: History
     telemetry: Telemetry
     ports: Ports | None

@@ -50,6 +50,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         sessions=sessions,
         controls=work.controls,
         budgets=work.budgets,
+        credit=work.credit,
         bus=base.bus,
         backend=base.backend,
         doctor=Doctor(

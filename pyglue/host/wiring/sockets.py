@@ -50,6 +50,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             terminals=services.terminals,
             history=services.history,
             budgets=services.budgets,
+            credit=services.credit,
             controls=services.controls,
             harness=hello.harness is not None,
         ).handlers()

@@ -6,6 +6,7 @@ from pyglue import __version__
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
 from pyglue.host.controls import Controls
+from pyglue.host.credit import Credit
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import Notices
 from pyglue.host.questions import Questions
@@ -28,6 +29,7 @@ class Work:
     reminders: Reminders
     controls: Controls
     budgets: Budgets
+    credit: Credit
 
 
 async def open_work(base: Base) -> Work:
@@ -73,6 +75,13 @@ async def open_work(base: Base) -> Work:
         audit=audit,
         config=config,
     )
+    credit = Credit(
+        store=store,
+        registry=registry,
+        questions=questions,
+        controls=controls,
+        audit=audit,
+    )
     return Work(
         broker=broker,
         relay=relay,
@@ -83,4 +92,5 @@ async def open_work(base: Base) -> Work:
         reminders=Reminders(store, registry, broker),
         controls=controls,
         budgets=budgets,
+        credit=credit,
     )
