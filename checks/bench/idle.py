@@ -7,13 +7,13 @@ references are what a laptop should not notice.
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room
 from checks.hive_kit import Hive, running_hive
+from checks.processes import family
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import OperationState
 from pyglue.config import Timeouts
@@ -98,16 +98,8 @@ class _Spent:
 def _books(hive: Hive) -> dict[str, _Spent]:
     books = {name: _spent(hive.local.pid(name)) for name in ("hived", "hive-relay")}
     web = hive.local.pid("hive-web")
-    books["hive-web"] = sum(map(_spent, _family(web)), _Spent(0.0, 0))
+    books["hive-web"] = sum(map(_spent, family(web)), _Spent(0.0, 0))
     return books
-
-
-def _family(pid: int) -> Iterator[int]:
-    """Give a process and its descendants."""
-    yield pid
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from _family(int(child))
 
 
 def _spent(pid: int) -> _Spent:

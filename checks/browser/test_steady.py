@@ -17,6 +17,7 @@ from checks import fake_hive
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
+from checks.processes import children
 from checks.web_kit import free_port, hive_web
 
 TABS = 20
@@ -99,8 +100,7 @@ def _stuck(port: int, session: str) -> Iterator[None]:
 
 
 def _worker(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0])
+    return children(pid)[0]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from checks.hive_kit import Hive, running_hive
+from checks.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import Timeouts
@@ -106,34 +106,14 @@ async def chaos(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chaos
 
 def harnesses(hive: Hive) -> list[int]:
     """Return the process ids of every harness of this hive, sandboxes included."""
-    return _processes(hive, "pyglue.harness")
+    pids = family(hive.local.pid("hived"))
+    return [pid for pid in pids if "pyglue.harness" in " ".join(command(pid))]
 
 
 def clis(hive: Hive) -> list[int]:
     """Return the process ids of the CLIs that run turns now."""
-    return _processes(hive, "claude")
-
-
-def _processes(hive: Hive, mark: str) -> list[int]:
-    """Look below hived: what runs there is this hive's alone."""
-    children: dict[int, list[int]] = {}
-    commands: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pid = int(entry.name)
-            status = (entry / "status").read_text()
-            parent = int(status.split("PPid:")[1].split()[0])
-            children.setdefault(parent, []).append(pid)
-            commands[pid] = (entry / "cmdline").read_bytes().decode(errors="replace")
-    found, look = [], [hive.local.pid("hived")]
-    while look:
-        pid = look.pop()
-        look += children.get(pid, [])
-        first = commands.get(pid, "").split("\0")
-        program = first[0] if mark == "claude" else " ".join(first)
-        if mark in program:
-            found.append(pid)
-    return found
+    pids = family(hive.local.pid("hived"))
+    return [pid for pid in pids if "claude" in "".join(command(pid)[:1])]
 
 
 async def strike(hive: Hive, chance: random.Random) -> str:

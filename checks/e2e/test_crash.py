@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from checks.hive_kit import Hive, running_hive, script
+from checks.processes import command, family, mounts
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
@@ -139,30 +139,21 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
         return True if state is AgentState.THINKING else None
 
     await hive.until(thinking, "a turn")
-    for process in _harnesses(hive, "alice"):
-        os.kill(process, signal.SIGKILL)
+    killed = _harnesses(hive, "alice")
+    assert killed
+    for process in killed:
+        with contextlib.suppress(ProcessLookupError):  # it ended with its sandbox
+            os.kill(process, signal.SIGKILL)
     await hive.answer("alice", "revived")
     after = await hive.agent("alice")
     assert after.manifest_sha256 == before.manifest_sha256
 
 
 def _harnesses(hive: Hive, name: str) -> list[int]:
-    """Return the sandboxes of an agent: children of hived that have its state open."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            status = (entry / "status").read_text()
-            mounts = (entry / "mountinfo").read_text()
-            parent = int(status.split("PPid:")[1].split()[0])
-            mine = f"/agents/{name}/state " in mounts or f"{name}/state" in mounts
-            if parent == hive.local.pid("hived") or mine:
-                found.append(int(entry.name))
-    return [pid for pid in found if "pyglue.harness" in _command(pid)]
-
-
-def _command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-    return ""
+    """Return what runs in an agent's sandbox as the harness."""
+    return [
+        pid
+        for pid in family(hive.local.pid("hived"))
+        if "pyglue.harness.main" in command(pid)
+        and f"/agents/{name}/state " in mounts(pid)
+    ]

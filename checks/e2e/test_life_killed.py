@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from checks.hive_kit import PATIENCE_S, Hive, open_operator, running_hive
+from checks.processes import children
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams
 from pyglue.api.archive import (
@@ -100,9 +101,8 @@ class Deaths:
 
     async def stop_hived(self) -> None:
         """Kill it from outside."""
-        status = Path(f"/proc/{self.program.pid}/task/{self.program.pid}/children")
-        (child,) = status.read_text().split()
-        os.kill(int(child), 9)
+        (child,) = children(self.program.pid)
+        os.kill(child, 9)
         await self._line("killed")
         await self.hive.operator.wait_closed()
 

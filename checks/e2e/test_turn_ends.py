@@ -25,6 +25,7 @@ from checks.harness_kit import (
     script,
     server,
 )
+from checks.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.turns import TurnEventKind, TurnOutcome
@@ -318,7 +319,7 @@ async def test_a_full_disk_keeps_mail_until_there_is_room(
 
 def _child(pid: int) -> int:
     """Return the process that bubblewrap started."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    return children(pid)[0]
 
 
 @pytest.mark.needs("bwrap")

@@ -1,0 +1,38 @@
+"""Processes below one of ours: other hives run beside a test, and are not its own."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def family(pid: int) -> Iterator[int]:
+    """Give a process and its descendants; one that ends meanwhile has none."""
+    yield pid
+    for child in children(pid):
+        yield from family(child)
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of every thread of a process."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in (_PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def command(pid: int) -> list[str]:
+    """Return a process's command line; empty if it has ended."""
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+    return []
+
+
+def mounts(pid: int) -> str:
+    """Return a process's mounts as the kernel tells them; empty if it has ended."""
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "mountinfo").read_text()
+    return ""
