@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from checks.hive_kit import free_port
+from checks.processes import command, family
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap")
 
 HIVE = (sys.executable, "-m", "pyglue.cli.hive")
 PATIENCE_S = 90
+OPEN_FILES = 4096
+DAEMONS = {f"pyglue.{name}.main" for name in ("host", "relay", "web")}
 
 
 def open_room(room: Path) -> Path:
@@ -33,6 +36,7 @@ async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
     """Run ``hive run`` until it says that it is ready."""
     environment = {k: v for k, v in os.environ.items() if k != "ANTHROPIC_API_KEY"}
     process = await asyncio.create_subprocess_exec(
+        *("prlimit", f"--nofile=1024:{OPEN_FILES}", "--"),
         *HIVE,
         "run",
         "--state",
@@ -74,6 +78,16 @@ def parts(state: Path) -> list[int]:
     return found
 
 
+def open_files(run: int) -> dict[str, int]:
+    """Return how many files each daemon may open now."""
+    found = {}
+    for pid in family(run):
+        for daemon in DAEMONS.intersection(command(pid)):
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            found[daemon] = int(limits.partition("Max open files")[2].split()[0])
+    return found
+
+
 async def gone(state: Path) -> None:
     """Return when no process of the hive is left."""
     async with asyncio.timeout(30):
@@ -104,6 +118,7 @@ async def test_run_serves_and_leaves_nothing_behind(
         answer = await asyncio.to_thread(urllib.request.urlopen, url)
         assert answer.status == 200
         assert parts(state)
+        assert open_files(process.pid) == dict.fromkeys(DAEMONS, OPEN_FILES)
         process.send_signal(how)
         code = await process.wait()
         assert code == (-9 if how is signal.SIGKILL else 0)

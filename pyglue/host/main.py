@@ -17,6 +17,7 @@ from pyglue import __version__
 from pyglue.config import load
 from pyglue.errors import HiveError
 from pyglue.host.bootstrap import open_hive
+from pyglue.process import raise_open_files
 
 
 async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
@@ -55,6 +56,7 @@ def main() -> None:
         format="%(levelname)s %(name)s: %(message)s",
     )
     os.umask(0o077)
+    raise_open_files()
     try:
         asyncio.run(_serve(arguments.config))
     except HiveError as error:

@@ -13,7 +13,7 @@ A process that makes a session of its own leaves the group; only a pid namespace
 """
 
 from pyglue.process.child import Child
-from pyglue.process.limits import Rlimits, RunAs, find_program
+from pyglue.process.limits import Rlimits, RunAs, find_program, raise_open_files
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
 from pyglue.process.pty import PtyShell
@@ -27,6 +27,7 @@ __all__ = [
     "RunAs",
     "describe_exit",
     "find_program",
+    "raise_open_files",
     "run",
     "run_sync",
 ]

@@ -50,6 +50,16 @@ class Rlimits:
         return [find_program("prlimit"), *args, "--"]
 
 
+def raise_open_files() -> None:
+    """Let this process, and what it starts, open as many files as it may at most.
+
+    Soft limits are 1,024 by default, for programs that still use select(2); hived and
+    the relay hold several descriptors for each agent.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 @dataclass(frozen=True)
 class RunAs:
     """Numeric user and group of a program; supplementary groups are dropped."""

@@ -16,6 +16,7 @@ import sdnotify
 from pyglue import __version__
 from pyglue.config import HiveConfig, load
 from pyglue.errors import HiveError
+from pyglue.process import raise_open_files
 from pyglue.relay.app import Relay
 
 
@@ -54,6 +55,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    raise_open_files()
     try:
         asyncio.run(serve(load(arguments.config)))
     except HiveError as error:

@@ -22,6 +22,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from pyglue import config as hive_config
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import HiveError
+from pyglue.process import raise_open_files
 from pyglue.web import tls
 from pyglue.web.app import create_app
 from pyglue.web.ports import AgentPorts
@@ -111,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON config file")
     asked = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    raise_open_files()
     try:
         config = hive_config.load(asked.config)
         tls.check(config.web)

@@ -25,7 +25,7 @@ from pyglue.process import find_program, run_sync
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _TASKS_MAX: Final = 4096
 _PERIOD_US: Final = 100_000
-_DYING_S: Final = 1.0
+_DYING_MS: Final = 1000
 _ENABLE: Final = "+memory +cpu +pids"
 _JOIN: Final = (
     'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; shift; done; '
@@ -144,7 +144,9 @@ def _empty(group: Path) -> None:
             process = os.pidfd_open(int(pid))
             try:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
-                select.select([process], [], [], _DYING_S)
+                dead = select.poll()  # select() takes no descriptor above 1,023
+                dead.register(process, select.POLLIN)
+                dead.poll(_DYING_MS)
             finally:
                 os.close(process)
 
