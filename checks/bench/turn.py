@@ -19,14 +19,8 @@ from claude_agent_sdk import (
 )
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.harness_kit import (
-    FakeHive,
-    Home,
-    harness,
-    model_socket,
-    script,
-    scripted_model,
-)
+from checks.harness_kit import FakeHive, script
+from checks.harness_process import Home, harness, model_socket, scripted_model
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.gate import Gate
 from pyglue.harness.load import Places, load

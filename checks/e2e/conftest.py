@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.harness_kit import FakeHive, Home, model_socket, scripted_model
+from checks.harness_kit import FakeHive
+from checks.harness_process import Home, model_socket, scripted_model
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from checks.harness_kit import FakeHive, Home, harness_here, model_socket
+from checks.harness_kit import FakeHive
+from checks.harness_process import Home, harness_here, model_socket
 from pyglue.api.messages import BODY_LIMIT, Message
 from pyglue.api.turns import TurnOutcome
 from pyglue.demo.scripted_model import ScriptedModel, in_thread

@@ -16,15 +16,8 @@ from typing import Any
 import pytest
 
 import pyglue
-from checks.harness_kit import (
-    ECHO_SERVER,
-    FakeHive,
-    Home,
-    harness,
-    harness_here,
-    script,
-    server,
-)
+from checks.harness_kit import FakeHive, script, server
+from checks.harness_process import ECHO_SERVER, Home, harness, harness_here
 from checks.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams

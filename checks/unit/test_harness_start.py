@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from checks.harness_kit import ECHO_SERVER, Home, record, server
+from checks.harness_kit import record, server
+from checks.harness_process import ECHO_SERVER, Home
 from pyglue.errors import HiveError
 from pyglue.harness.gate import Gate
 from pyglue.harness.load import Loaded, Places, fingerprint, load, system_prompt
