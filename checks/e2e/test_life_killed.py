@@ -9,19 +9,16 @@ tag. One hive for all of it.
 
 import asyncio
 import contextlib
-import json
 import os
 import select
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import PATIENCE_S, Hive, open_operator, running_hive
-from checks.processes import children
+from checks.deaths_kit import MENDING, Deaths, Story, dying
+from checks.hive_kit import PATIENCE_S, Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams
 from pyglue.api.archive import (
@@ -49,7 +46,6 @@ from pyglue.host.deploy import Deploy
 from pyglue.host.drafts import Drafting
 from pyglue.host.ending import Destroying
 from pyglue.host.importing import Importing
-from pyglue.host.operations import Machine
 from pyglue.host.rebuild import RebuildingAll
 from pyglue.host.removing import Discarding, Purging
 from pyglue.host.running import Running
@@ -60,51 +56,6 @@ pytestmark = [
 ]
 
 TIMEOUTS = Timeouts(health_s=60.0, drain_s=2.0)
-MENDING = {
-    Deploy: ("revert", "fail"),
-    Drafting: ("undo",),
-    Destroying: ("fail",),
-    Importing: ("undo",),
-}
-"""Steps that come only after a failure."""
-
-
-@dataclass
-class Deaths:
-    """The hive, whose hived dies as it is told."""
-
-    hive: Hive
-    program: asyncio.subprocess.Process
-
-    async def next_life(self, plan: dict[str, str]) -> None:
-        """Start hived, to die as planned, and connect."""
-        assert self.program.stdin is not None
-        self.program.stdin.write(json.dumps(plan).encode() + b"\n")
-        await self._line("ready")
-        hive = self.hive
-        config = hive.local.config
-        try:
-            hive.operator = await open_operator(config, hive.events, hive.changed)
-        except HiveError:
-            if not plan:  # else it may be dead already: its operation goes on at once
-                raise
-
-    async def death(self) -> None:
-        """Return when hived has been killed."""
-        await self._line("killed")
-
-    async def _line(self, expected: str) -> None:
-        assert self.program.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
-            line = await self.program.stdout.readline()
-        assert line.decode().strip() == expected
-
-    async def stop_hived(self) -> None:
-        """Kill it from outside."""
-        (child,) = children(self.program.pid)
-        os.kill(child, 9)
-        await self._line("killed")
-        await self.hive.operator.wait_closed()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -112,24 +63,8 @@ async def deaths(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deat
     room = tmp_path_factory.mktemp("hive")
     async with running_hive(room, timeouts=TIMEOUTS) as hive:
         await _propose_all(hive)
-        os.kill(hive.local.pid("hived"), 9)
-        await hive.operator.wait_closed()
-        program = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "checks.killed_hived",
-            str(hive.local._config_file),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parent.parent.parent,
-            limit=1 << 20,
-        )
-        try:
-            yield Deaths(hive, program)
-        finally:
-            assert program.stdin is not None
-            program.stdin.close()
-            await program.wait()
+        async with dying(hive) as told:
+            yield told
 
 
 async def _propose_all(hive: Hive) -> None:
@@ -143,43 +78,6 @@ async def _propose_all(hive: Hive) -> None:
     for name in ("manager", "alice"):
         queued = await hive.operator.call(STOP, AgentParams(agent=name))
         await hive.operation(queued.operation)
-
-
-@dataclass(frozen=True)
-class Story:
-    """One operation, and what must be so at its end."""
-
-    kind: OperationKind
-    agent: str
-    machine: type[Machine]
-    request: Callable[[Hive], Awaitable[object]]
-    check: Callable[[Hive], Awaitable[None]]
-    fail_at: str | None = None
-    """A step that fails, so that the mending ones are taken."""
-    late: bool = False
-    """It fails when its work is done already."""
-    mended: bool = True
-    """Whether a step mends that; else hived lives through it."""
-
-    def steps(self) -> list[str]:
-        """Return the steps that are killed, in their order."""
-        mending = MENDING.get(self.machine, ())
-        ways = [step for step in self.machine.steps if step not in mending]
-        if self.fail_at is None:
-            return ways
-        return [*mending] if self.mended else []
-
-    def plans(self) -> list[dict[str, str]]:
-        """Return how each hived dies; the last one may not."""
-        steps = self.steps()
-        after = [{"kind": self.kind.value, "step": s, "how": "after"} for s in steps]
-        if self.fail_at is None:
-            return [*after, {}]
-        how = "fail-late" if self.late else "fail"
-        failing = {"kind": self.kind.value, "step": self.fail_at, "how": how}
-        if not steps:
-            return [failing]
-        return [{**failing, "then": steps[0]}, *after[1:], {}]
 
 
 def _approve(name: str) -> Callable[[Hive], Awaitable[object]]:
