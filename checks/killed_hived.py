@@ -93,8 +93,9 @@ def _wait(child: int) -> None:
 def _until_ready(listening: socket.socket, child: int) -> None:
     """Return when it is ready, or died before it could say so."""
     with os.fdopen(os.pidfd_open(child), "rb") as ended:
+        waiting: list[Any] = [listening, ended]
         while True:
-            found, _, _ = select.select([listening, ended], [], [])
+            found, _, _ = select.select(waiting, [], [])
             if listening not in found or b"READY=1" in listening.recv(4096):
                 return
 

@@ -105,9 +105,9 @@ def hosting(room: Path) -> Iterator[Hosted]:
 
     whole: AbstractAsyncContextManager[Hive] = running_hive(room)
     try:
-        yield Hosted(run(whole.__aenter__()), loop)  # type: ignore[arg-type]
+        yield Hosted(run(whole.__aenter__()), loop)
     finally:
-        run(whole.__aexit__(None, None, None))  # type: ignore[arg-type]
+        run(whole.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

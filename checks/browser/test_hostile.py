@@ -5,7 +5,7 @@ policy; a dialog, a request to elsewhere or another title fails it here.
 """
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
@@ -26,7 +26,12 @@ _KINDS = ("text", "thinking", "tool_use", "tool_result", "denied", "retry", "res
 @pytest.mark.parametrize("text", CORPUS, ids=[text[:12] for text in CORPUS])
 def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> None:
     strange: list[str] = []
-    page.on("dialog", lambda dialog: (strange.append("dialog"), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        strange.append("dialog")
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.on(
         "request",
         lambda sent: strange.append(sent.url) if site.url not in sent.url else None,

@@ -83,8 +83,8 @@ async def sent(hive: Hive, data: bytes, name: str | None = None) -> ImportResult
         chunk = data[begin : begin + CHUNK_MAX]
         params = ImportChunkParams(transfer=handle, data=chunk)
         await hive.operator.call(api.IMPORT_CHUNK, params)
-    params = ImportParams(transfer=handle, name=name)
-    return await hive.operator.call(api.IMPORT, params)
+    whole = ImportParams(transfer=handle, name=name)
+    return await hive.operator.call(api.IMPORT, whole)
 
 
 def left(hive: Hive) -> list[str]:
@@ -214,7 +214,7 @@ async def test_only_agents_go_out_and_only_to_those_who_ask_on_the_host(
     agent = await hive.as_agent("alice")
     for method in (api.BACKUP, api.IMPORT_BEGIN, api.REPAIR):
         with pytest.raises(HiveError) as refused:
-            await agent.call(method, NoParams())  # type: ignore[arg-type]
+            await agent.call(method, NoParams())
         assert refused.value.code is ErrorCode.UNKNOWN_METHOD
     agent.close()
 

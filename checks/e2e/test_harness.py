@@ -353,7 +353,7 @@ async def test_mail_is_never_a_command_nor_a_file(home: Home, hive: FakeHive) ->
         for body in bodies:
             done = len(hive.ends) + 1
             await hive.mail(body)
-            await hive.until(lambda done=done: len(hive.ends) == done)  # type: ignore[misc]
+            await hive.until(lambda done=done: len(hive.ends) == done)
         assert {end.outcome for end in hive.ends} == {TurnOutcome.OK}
         transcript = next(home.session.glob("projects/*/*.jsonl")).read_text()
         assert "the secret words" not in transcript
@@ -404,7 +404,7 @@ async def test_long_notes_are_shortened_between_turns(
         for _ in range(2):  # it cannot be shortened, and is not tried again
             done = len(hive.ends) + 1
             await hive.mail(script({"text": "fine"}))
-            await hive.until(lambda done=done: len(hive.ends) == done)  # type: ignore[misc]
+            await hive.until(lambda done=done: len(hive.ends) == done)
             await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
         assert notes.read_text() == longer
         states = [params.state for params in hive.states]

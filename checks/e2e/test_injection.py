@@ -78,7 +78,7 @@ async def test_the_model_reads_just_the_text(home: Home, model: ScriptedModel) -
             turns = [(waiting, "together")]
             for number in range(1, len(alone) + 2):
                 messages, name = turns[-1]
-                await hive.until(lambda number=number: len(hive.ends) == number)  # type: ignore[misc]
+                await hive.until(lambda number=number: len(hive.ends) == number)
                 assert hive.ends[-1].outcome is TurnOutcome.OK, name
                 assert _newest(model.bodies) == [render(messages)], name
                 assert all(_headers(message) == 1 for message in messages), name

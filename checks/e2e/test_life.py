@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -25,7 +26,7 @@ from pyglue.api.approvals import (
     DenyParams,
 )
 from pyglue.api.audit import AuditExportParams
-from pyglue.api.common import AgentState, NoParams
+from pyglue.api.common import AgentState, Method, NoParams, OperationRef, Params
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
     LIST_AGENTS,
@@ -43,6 +44,8 @@ from pyglue.api.telemetry import HistoryParams, StatsParams
 from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.tools.manager import manager_tools
+
+P = TypeVar("P", bound=Params)
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -67,9 +70,9 @@ def name(agent: str) -> AgentParams:
     return AgentParams(agent=agent)
 
 
-async def queued(hive: Hive, method: object, params: object) -> Operation:
+async def queued(hive: Hive, method: Method[P, OperationRef], params: P) -> Operation:
     """Call what queues an operation, and return that at its end."""
-    reference = await hive.operator.call(method, params)  # type: ignore[arg-type,var-annotated]
+    reference = await hive.operator.call(method, params)
     return await hive.operation(reference.operation)
 
 
@@ -452,7 +455,7 @@ async def test_the_manager_is_not_its_own_operator(hive: Hive) -> None:
             await manager.call(method, name("manager"))
     for foreign in (api.DESTROY, api.PURGE, api.RESTORE, api.ROLLBACK, api.REBUILD_ALL):
         with pytest.raises(HiveError) as refused:
-            await manager.call(foreign, NoParams())  # type: ignore[arg-type]
+            await manager.call(foreign, NoParams())
         assert refused.value.code is ErrorCode.UNKNOWN_METHOD
     manager.close()
     with pytest.raises(HiveError, match="it is what proposes"):
@@ -531,7 +534,7 @@ async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:
     params = RollbackParams(agent="lena", approval=first.id)
     for method, asked in ((api.ROLLBACK, params), (REBUILD, name("lena"))):
         with pytest.raises(HiveError) as refused:
-            await hive.operator.call(method, asked)  # type: ignore[arg-type]
+            await hive.operator.call(method, asked)
         assert refused.value.code is ErrorCode.OPERATOR_LIMIT
     assert (await queued(hive, api.DESTROY, name("lena"))).error is None
     with pytest.raises(HiveError) as refused:

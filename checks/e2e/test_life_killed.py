@@ -13,6 +13,7 @@ import os
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -27,7 +28,7 @@ from pyglue.api.archive import (
     ImportChunkParams,
     TransferParams,
 )
-from pyglue.api.common import AgentState, NoParams
+from pyglue.api.common import AgentState, Method, NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
     REBUILD,
@@ -91,10 +92,12 @@ def _approve(name: str) -> Callable[[Hive], Awaitable[object]]:
     return request
 
 
-def _call(method: object, **params: object) -> Callable[[Hive], Awaitable[object]]:
+def _call(
+    method: Method[Any, Any], **params: object
+) -> Callable[[Hive], Awaitable[object]]:
     async def request(hive: Hive) -> object:
         with contextlib.suppress(HiveError):  # the answer may die with hived
-            return await hive.operator.call(method, method.params(**params))  # type: ignore[attr-defined]
+            return await hive.operator.call(method, method.params(**params))
         return None
 
     return request
@@ -421,7 +424,7 @@ async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     story, hive = STORIES[name], deaths.hive
     plans = story.plans()
     await deaths.next_life(plans[0])
-    asked = asyncio.create_task(story.request(hive))  # type: ignore[arg-type]
+    asked = asyncio.ensure_future(story.request(hive))
     for plan in plans[1:]:
         await deaths.death()
         await deaths.next_life(plan)

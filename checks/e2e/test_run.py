@@ -46,7 +46,7 @@ async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
-    said = []
+    said: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S):
         while b"Ctrl-C stops it" not in (said[-1] if said else b""):
             line = await process.stdout.readline()

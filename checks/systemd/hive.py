@@ -30,7 +30,7 @@ from pyglue.api.events import Event
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationState
 from pyglue.config import DeclaredAgent, HiveConfig, Ids, dump
-from pyglue.host.backends.nixos_container import container_of, unit_of
+from pyglue.host.backends.nixos_files import container_of, unit_of
 
 T = TypeVar("T")
 
@@ -146,10 +146,11 @@ class SystemHive(Hive):
         return self.git(agent, "rev-parse", "HEAD")
 
     async def submit(
-        self, agent: str, commit: str, description: str = ""
+        self, agent: str, commit: str, description: str = "", *, spawn: bool = False
     ) -> ProposalResult:
         """Submit a commit with the manager's tool."""
-        argv = ("-m", "checks.systemd.submit", agent, commit)
+        words = (agent, commit, description, *(["spawn"] if spawn else []))
+        argv = ("-m", "checks.systemd.submit", *words)
         done = await asyncio.to_thread(self.machine.python, *argv)
         return msgspec.json.decode(done.out, type=Answer).result()
 
@@ -224,7 +225,7 @@ async def connected(machine: Machine, config: HiveConfig) -> AsyncIterator[Syste
     changed = asyncio.Event()
     operator = await open_operator(seen, events, changed)
     hive = SystemHive(
-        _Seen(seen),
+        _Seen(seen),  # type: ignore[arg-type]
         operator,
         events,
         changed,

@@ -34,17 +34,19 @@ class Answer(msgspec.Struct, frozen=True):
             HiveError: as the tool did.
         """
         if self.proposal is None:
-            raise HiveError(ErrorCode(self.code), self.message)
+            raise HiveError(ErrorCode(self.code or ""), self.message)
         return self.proposal
 
 
-async def _submit(agent: str, commit: str) -> ProposalResult:
+async def _submit(
+    agent: str, commit: str, description: str, *spawn: str
+) -> ProposalResult:
     layout = load(CONFIG).layout
     hello = HelloParams(protocol=PROTOCOL, client="test")
     manager = await connect(layout.run("manager") / "hive.sock", hello=hello)
     try:
-        request = ApplyCommit(agent=agent, commit=commit)
-        return await submit(manager, layout.agents, request)
+        request = ApplyCommit(agent=agent, commit=commit, description=description)
+        return await submit(manager, layout.agents, request, spawn=bool(spawn))
     finally:
         manager.close()
 

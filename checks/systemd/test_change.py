@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from checks.hive_kit import script
-from checks.systemd.hive import STATE, SystemHive
+from checks.systemd.hive import IDS, STATE, SystemHive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import NoParams
@@ -57,7 +57,7 @@ async def test_the_harness_is_nobody_outside(hive: SystemHive) -> None:
         ).out
     )
     own = f"import os; print(os.stat('/proc/{pid}').st_uid)"
-    assert hive.inside("alice", own) == hive.local.config.ids.agent
+    assert hive.inside("alice", own) == IDS.agent
 
 
 async def test_a_new_agent_appears_live_in_the_manager(hive: SystemHive) -> None:

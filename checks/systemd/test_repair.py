@@ -12,7 +12,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.doctor import Check
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import SpawnParams
-from pyglue.host.backends.nixos_container import container_of, unit_of
+from pyglue.host.backends.nixos_files import container_of, unit_of
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -15,7 +15,7 @@ from pyglue.api.turns import TurnEventKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness import link as module
 from pyglue.harness.link import Link
-from pyglue.harness.loop import Pauses
+from pyglue.harness.trouble import Pauses
 from pyglue.jsonrpc import Handlers
 
 REPORT = HarnessReport(manifest_sha256="abc", cli_version="1")

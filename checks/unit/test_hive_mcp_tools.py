@@ -92,14 +92,15 @@ async def test_a_long_recv_of_hive_mcp_shows_signs_of_life(hive: FakeHive) -> No
     heard: list[str | None] = []
     alive = asyncio.Event()
 
-    async def progress(_done: float, _total: float | None, text: str | None) -> None:
-        heard.append(text)
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        del progress, total
+        heard.append(message)
         alive.set()
 
     async with _client(hive, "--progress-seconds", "0.2") as client:
-        arguments = {"wait_seconds": 120}
+        arguments: dict[str, Any] = {"wait_seconds": 120}
         waiting = asyncio.create_task(
-            client.call_tool("recv", arguments, progress_callback=progress)
+            client.call_tool("recv", arguments, progress_callback=hear)
         )
         async with asyncio.timeout(60):
             await alive.wait()

@@ -132,7 +132,7 @@ async def test_a_hived_that_dies_cancelling_goes_on_to_it(kit: Kit) -> None:
     waits = await deploy(operations)
     await machine.at("build")
     for one in (number, waits):
-        await kit.store.write(lambda tx, it=one: rows.cancel(tx, it, "It was told so."))  # type: ignore[misc]
+        await kit.store.write(lambda tx, it=one: rows.cancel(tx, it, "It was told so."))
     await operations.close()
     again = Machine()
     operations = await started(kit, again)

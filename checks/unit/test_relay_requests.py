@@ -127,7 +127,8 @@ def test_counting_needs_no_max_tokens() -> None:
     ],
 )
 def test_fields_that_are_not_listed(field: str) -> None:
-    error = refusal(message(**{field: []}))
+    changed: dict[str, Any] = {field: []}
+    error = refusal(message(**changed))
     assert error.code is ErrorCode.FIELD_REFUSED
     assert ascii(field)[1:10] in error.message
     assert error.message.isascii() and "\n" not in error.message

@@ -15,7 +15,7 @@ from pyglue.demo import playbook, story
 from pyglue.demo.playbook import Request, Script, choose, read_request
 from pyglue.demo.scripted_model import ScriptedModel, in_thread
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"tool": "Bash", "input": {"command": "git rev-parse HEAD"}},
     {"text": "done"},
 ]

@@ -19,7 +19,7 @@ from pyglue.host.registry import Agent
 from pyglue.host.telemetry import Telemetry
 from pyglue.paths import Layout
 from pyglue.store import agents, stats
-from pyglue.store.database import Tx
+from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
 
 
@@ -221,7 +221,7 @@ async def test_what_is_old_goes_and_its_rollup_stays(kit: Kit) -> None:
     while await kit.store.write(lambda tx: stats.prune(tx, kept_s=400 * day, most=1)):
         pass
 
-    def left(reader: stats.Reader) -> list[tuple[int, int]]:
+    def left(reader: Reader) -> list[tuple[int, int]]:
         rows = reader.execute("SELECT count(*) FROM stats").fetchone()[0]
         buckets = reader.execute(
             "SELECT step, count(*) FROM stats_bucket GROUP BY step"

@@ -30,12 +30,17 @@ def operator(hive: FakeHive) -> Iterator[Operator]:
     app.extensions["hyperhive"].hub.close()
 
 
+def told(answer: TestResponse) -> Any:
+    """Return the JSON of an answer."""
+    return answer.json
+
+
 # --- forms and reads ----------------------------------------------------------------
 
 
 def test_the_state_is_the_agents_view(operator: Operator) -> None:
     answer = operator.get("/agents/alice/api/state")
-    assert answer.status_code == 200 and answer.json["name"] == "alice"
+    assert answer.status_code == 200 and told(answer)["name"] == "alice"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,7 @@ def test_nothing_is_told_without_a_session(hive: FakeHive, path: str) -> None:
 def test_names_that_are_none_are_refused(operator: Operator, path: str) -> None:
     for name in ("ALICE", "a..b", "-", "a" * 40):
         answer = operator.get(f"/agents/{name}/api/{path}")
-        assert answer.status_code == 400 and answer.json["code"] == "invalid_name"
+        assert answer.status_code == 400 and told(answer)["code"] == "invalid_name"
 
 
 def test_a_model_must_be_named(operator: Operator) -> None:
@@ -109,7 +114,7 @@ def test_what_hived_refuses_is_said(operator: Operator) -> None:
 
     operator.hive.overrides["compact"] = refuse
     answer = operator.post("/agents/alice/api/compact")
-    assert answer.status_code == 409 and answer.json["detail"] == "alice does not run."
+    assert answer.status_code == 409 and told(answer)["detail"] == "alice does not run."
 
 
 # --- figures ------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def test_what_hived_refuses_is_said(operator: Operator) -> None:
 
 def test_figures_are_asked_for_by_query(operator: Operator) -> None:
     answer = operator.get("/api/stats?since=5&until=99.5&step=300&key=turns&key=inbox")
-    assert answer.json["series"][0]["values"] == [3.0]
+    assert told(answer)["series"][0]["values"] == [3.0]
     (params,) = operator.hive.called("stats")
     assert (params.since, params.until, params.step) == (5.0, 99.5, 300)
     assert params.keys == ("turns", "inbox") and params.agent is None
@@ -155,7 +160,7 @@ def test_metrics_need_their_token_and_nothing_else(hive: FakeHive) -> None:
 def test_metrics_are_refused_without_it(operator: Operator, given: str) -> None:
     answer = operator.get("/metrics", Authorization=given)
     assert answer.status_code == 403, "a browser's session does not open them either"
-    assert "hive metrics-token" in answer.json["detail"]
+    assert "hive metrics-token" in told(answer)["detail"]
     assert "hive_" not in answer.text
 
 
@@ -281,5 +286,5 @@ def test_pages_that_are_none_are_refused(operator: Operator, query: str) -> None
 def test_a_page_of_history(operator: Operator) -> None:
     before = emit(operator.hive, 3)
     answer = operator.get(f"/agents/alice/api/history?limit=2&before={before[2]}")
-    assert [one["seq"] for one in answer.json["events"]] == before[:2]
-    assert answer.json["more"] is False
+    assert [one["seq"] for one in told(answer)["events"]] == before[:2]
+    assert told(answer)["more"] is False
