@@ -16,6 +16,7 @@ from pyglue.process.child import Child
 from pyglue.process.limits import Rlimits, RunAs, find_program, raise_open_files
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
+from pyglue.process.pidfd import kill
 from pyglue.process.pty import PtyShell
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RunAs",
     "describe_exit",
     "find_program",
+    "kill",
     "raise_open_files",
     "run",
     "run_sync",

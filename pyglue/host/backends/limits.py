@@ -12,20 +12,18 @@ of it can be left outside.
 import contextlib
 import hashlib
 import os
-import select
-import signal
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pyglue.errors import HiveError
-from pyglue.process import find_program, run_sync
+from pyglue.process import find_program, kill, run_sync
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _TASKS_MAX: Final = 4096
 _PERIOD_US: Final = 100_000
-_DYING_MS: Final = 1000
+_DYING_S: Final = 1.0
 _ENABLE: Final = "+memory +cpu +pids"
 _JOIN: Final = (
     'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; shift; done; '
@@ -143,10 +141,7 @@ def _empty(group: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             process = os.pidfd_open(int(pid))
             try:
-                signal.pidfd_send_signal(process, signal.SIGKILL)
-                dead = select.poll()  # select() takes no descriptor above 1,023
-                dead.register(process, select.POLLIN)
-                dead.poll(_DYING_MS)
+                kill(process, _DYING_S)
             finally:
                 os.close(process)
 

@@ -7,15 +7,17 @@ started on it without a sandbox. Everything blocks.
 
 import contextlib
 import os
-import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.paths import INSIDE, Layout
+from pyglue.process import kill
 
 _PROC: Final = Path("/proc")
+_DYING_S: Final = 5.0
 _HARNESS: Final = b"pyglue.harness.main"
 
 
@@ -50,15 +52,30 @@ def find(layout: Layout, names: Iterable[str]) -> tuple[Orphan, ...]:
 
 
 def end(orphan: Orphan) -> None:
-    """Kill it, if it is still that one."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    """Kill it, if it is still that one, and return when it is dead.
+
+    Raises:
+        HiveError: ``unavailable`` if it cannot be killed, or does not die.
+    """
+    try:
         descriptor = os.pidfd_open(orphan.pid)
-        try:
-            read = _stat(_PROC / str(orphan.pid))
-            if read is not None and read[1] == orphan.started:
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        finally:
-            os.close(descriptor)
+    except ProcessLookupError:
+        return
+    try:
+        read = _stat(_PROC / str(orphan.pid))
+        it_is = read is not None and read[1] == orphan.started
+        if it_is and not kill(descriptor, _DYING_S):
+            raise _alive(orphan, "it was killed, and is not dead yet")
+    except PermissionError as error:
+        raise _alive(orphan, "it is another user's") from error
+    finally:
+        os.close(descriptor)
+
+
+def _alive(orphan: Orphan, why: str) -> HiveError:
+    return HiveError(
+        ErrorCode.UNAVAILABLE, f"Process {orphan.pid} could not be ended: {why}."
+    )
 
 
 def _sandboxed(entry: Path, states: dict[tuple[int, int], str]) -> str | None:
