@@ -150,6 +150,35 @@ async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     assert len(again) == 1
 
 
+async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> None:
+    await send(kit, "alice", "bob", "crossed")
+    agent = kit.registry.get("bob")
+    for who, seen in ((Holder(agent, harness=True), ["crossed"]), (Holder(agent), [])):
+        await kit.broker.recv(who, NOW)  # its answer is lost on the way
+        again = (await kit.broker.recv(who, NOW)).messages
+        assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
+        kit.broker.hang_up(who, harness=False)
+
+
+async def test_giving_up_a_wait_leaves_the_turn_its_mail(kit: Kit) -> None:
+    bob = holder(kit, "bob")
+    await send(kit, "alice", "bob", "first")
+    await kit.broker.recv(bob, NOW)
+    turn = await kit.broker.turn_start(bob, "haiku")
+    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
+    await kit.store.write(lambda _tx: None)
+    await settled()
+    sending = asyncio.create_task(send(kit, "alice", "bob", "second"))
+    await asyncio.sleep(0)  # the send has claimed the waiter, nothing is stored yet
+    parked.cancel()
+    await sending
+    await settled()
+    assert (await kit.broker.recv(bob, NOW)).messages == ()
+    await end(kit, bob, turn, TurnOutcome.CANCELLED)
+    again = (await kit.broker.recv(bob, NOW)).messages
+    assert [m.body for m in again] == ["first", "second"]
+
+
 async def test_the_end_of_another_turn_is_refused(kit: Kit) -> None:
     bob = holder(kit, "bob")
     turn = await kit.broker.turn_start(bob, "haiku")

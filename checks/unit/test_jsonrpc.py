@@ -199,6 +199,25 @@ async def test_giving_up_cancels_on_the_other_side(
     connection.close()
 
 
+async def test_giving_up_holds_even_as_the_answer_comes(
+    server: Server, service: Service
+) -> None:
+    connection = await connect(server.path, hello=HELLO)
+    waiting = asyncio.create_task(
+        connection.call(agent.RECV, RecvParams(wait_seconds=60), timeout=60)
+    )
+    while not connection._waiting:
+        await asyncio.sleep(0)
+    (request,) = connection._waiting
+    line = {"jsonrpc": "2.0", "id": request, "result": {"messages": []}}
+    connection.data_received(json.dumps(line).encode() + b"\n")
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    connection.close()
+    service.go.set()
+
+
 async def test_a_lost_connection_fails_what_waits(
     server: Server, service: Service
 ) -> None:

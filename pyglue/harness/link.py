@@ -113,7 +113,8 @@ class Link:
                 "wakes you.",
             )
         try:
-            connection = await asyncio.wait_for(self.connection(), _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):
+                connection = await self.connection()
         except TimeoutError:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,

@@ -106,7 +106,8 @@ class Loop:
         if self._running is not None:
             self._running.cancel("The agent is being stopped.")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._quiet.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
 
     # --- waiting ----------------------------------------------------------------------
 
@@ -135,17 +136,17 @@ class Loop:
     async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
         """Return mail with the connection that leased it; None if a wish came first.
 
-        What arrives just then is named by no turn, and so waits again.
+        hived has what arrives just then back at the next question for mail.
         """
         mail = asyncio.create_task(self._mail())
         wish = asyncio.create_task(self._wishes.changed())
         try:
             await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
-            return mail.result() if mail.done() else None
         finally:
             for task in (mail, wish):
                 task.cancel()
             await asyncio.wait({mail, wish})
+        return None if mail.cancelled() else mail.result()
 
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
         """Wait for mail.

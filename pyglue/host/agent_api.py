@@ -103,7 +103,7 @@ class AgentApi:
         self._budgets = budgets
         self._credit = credit
         self._harness = harness
-        self._holder = Holder(agent)
+        self._holder = Holder(agent, harness)
         connection.on_close(self._gone)
         if harness:
             broker.lost_turn(agent)

@@ -41,11 +41,16 @@ _REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
 
 @dataclass
 class Holder:
-    """A connection that may hold messages of one agent."""
+    """A connection that may hold messages of one agent.
+
+    A ``harness`` puts what it is given into its next turn, always.
+    """
 
     agent: Agent
+    harness: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,10 +191,12 @@ class Broker:
             parked.future.cancel()
             raise
         self._admission.carried(new.recipient, (message,))
-        if parked.future.done():  # it hung up meanwhile
+        if not parked.future.done():
+            parked.future.set_result((message,))
+        elif holder.gone:
             self._release(holder)
         else:
-            parked.future.set_result((message,))
+            self._release_loose(holder)
         return message
 
     def _insert(self, tx: Tx, new: NewMessage) -> Message:
@@ -279,6 +286,9 @@ class Broker:
         self, tx: Tx, *, holder: Holder, turn: int | None, most: int
     ) -> tuple[Message, ...]:
         name = holder.agent.name
+        if holder.harness and turn is None:
+            # It asks again, so it never saw what is still on its way to it.
+            rows.release_unseen(tx, name, holder.token, ())
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (
                 f"Message {dead.id} from {dead.sender} to {dead.recipient} failed "
@@ -388,6 +398,7 @@ class Broker:
 
     def hang_up(self, holder: Holder, *, harness: bool) -> None:
         """The holder's connection is gone: what it held waits again."""
+        holder.gone = True
         if harness:
             self.lost_turn(holder.agent)
         parked = self._parked.get(holder.agent.name)

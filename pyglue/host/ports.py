@@ -158,7 +158,8 @@ class Ports:
         if params.known == self._version and params.wait_seconds > 0:
             changed = self._changed
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), params.wait_seconds)
+                async with asyncio.timeout(params.wait_seconds):
+                    await changed.wait()
         return AgentPortsResult(
             version=self._version,
             ports=tuple(

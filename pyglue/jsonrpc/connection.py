@@ -129,9 +129,8 @@ class Connection(asyncio.Protocol):
         self._waiting[request] = (future, method.result)
         self._transport.write(call_line(request, method.name, params))
         try:
-            if timeout is None:
+            async with asyncio.timeout(timeout):
                 return await future
-            return await asyncio.wait_for(future, timeout)
         except TimeoutError:
             raise HiveError(
                 ErrorCode.TIMEOUT, f"No answer to {method.name} in {timeout:g} s."
