@@ -1,9 +1,8 @@
-"""Messages and questions: delivery, leases and turns, on a real store."""
+"""Messages: delivery, leases and turns, on a real store."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,12 +13,11 @@ from pyglue.api.messages import (
     Priority,
     RecvParams,
 )
-from pyglue.api.questions import AnswerParams, AskParams
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder
-from pyglue.store import messages, questions
+from pyglue.store import messages
 from pyglue.store.messages import NewMessage
 
 
@@ -263,53 +261,6 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     taken = (await kit.broker.recv(Holder(bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]
     await kit.store.close()
-
-
-async def test_a_question_is_answered_by_message(kit: Kit) -> None:
-    asked = await kit.questions.ask(
-        kit.registry.get("alice"),
-        AskParams(question="Red?", options=("yes", "no"), to="bob"),
-    )
-    put = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
-    assert put[0].kind is MessageKind.QUESTION
-    await kit.questions.answer(
-        "bob", AnswerParams(question=asked.question, choices=("yes",), text="really")
-    )
-    answer = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages[0]
-    assert (answer.sender, answer.kind) == ("bob", MessageKind.ANSWER)
-    assert answer.body.endswith("yes\nreally")
-
-
-@pytest.mark.parametrize(
-    ("by", "params", "code"),
-    [
-        ("manager", {"choices": ("yes",)}, ErrorCode.NOT_FOUND),
-        ("bob", {"choices": ("maybe",)}, ErrorCode.BAD_REQUEST),
-        ("bob", {"choices": ("yes", "no")}, ErrorCode.BAD_REQUEST),
-        ("bob", {}, ErrorCode.BAD_REQUEST),
-    ],
-)
-async def test_wrong_answers_are_refused(
-    kit: Kit, by: str, params: dict[str, Any], code: ErrorCode
-) -> None:
-    asked = await kit.questions.ask(
-        kit.registry.get("alice"),
-        AskParams(question="Red?", options=("yes", "no"), to="bob"),
-    )
-    with pytest.raises(HiveError) as caught:
-        await kit.questions.answer(by, AnswerParams(question=asked.question, **params))
-    assert caught.value.code is code
-
-
-async def test_a_question_expires_by_itself(kit: Kit) -> None:
-    watching = asyncio.create_task(kit.questions.watch())
-    alice = kit.registry.get("alice")
-    await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
-    async with asyncio.timeout(30):
-        told = (await kit.broker.recv(Holder(alice), WAIT)).messages
-    assert "Nobody answered in time" in told[0].body
-    assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0
-    watching.cancel()
 
 
 async def test_every_change_is_an_event_in_order(kit: Kit) -> None:

@@ -1,14 +1,16 @@
-"""How a question ends is in the audit log, and an agent can not flood it."""
+"""How a question is answered and ends, what is audited of it, and no flood of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from checks.host_kit import Kit, open_kit
+from checks.mail_kit import NOW, WAIT, holder
 from pyglue.api.audit import AuditEntry, AuditExportParams
-from pyglue.api.messages import RecvParams
+from pyglue.api.messages import MessageKind
 from pyglue.api.questions import (
     AnswerParams,
     AskParams,
@@ -19,8 +21,8 @@ from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import audit_log
 from pyglue.host.broker import Holder
+from pyglue.store import questions
 
-WAIT = RecvParams(wait_seconds=60, max=32)
 OPERATOR = "session 01234567"
 
 
@@ -43,6 +45,53 @@ def only(kit: Kit) -> AuditEntry:
     """Return the one line that there is."""
     (entry,) = audit_log.export(kit.audit.path, AuditExportParams()).entries
     return entry
+
+
+async def test_a_question_is_answered_by_message(kit: Kit) -> None:
+    asked = await kit.questions.ask(
+        kit.registry.get("alice"),
+        AskParams(question="Red?", options=("yes", "no"), to="bob"),
+    )
+    put = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert put[0].kind is MessageKind.QUESTION
+    await kit.questions.answer(
+        "bob", AnswerParams(question=asked.question, choices=("yes",), text="really")
+    )
+    answer = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages[0]
+    assert (answer.sender, answer.kind) == ("bob", MessageKind.ANSWER)
+    assert answer.body.endswith("yes\nreally")
+
+
+@pytest.mark.parametrize(
+    ("by", "params", "code"),
+    [
+        ("manager", {"choices": ("yes",)}, ErrorCode.NOT_FOUND),
+        ("bob", {"choices": ("maybe",)}, ErrorCode.BAD_REQUEST),
+        ("bob", {"choices": ("yes", "no")}, ErrorCode.BAD_REQUEST),
+        ("bob", {}, ErrorCode.BAD_REQUEST),
+    ],
+)
+async def test_wrong_answers_are_refused(
+    kit: Kit, by: str, params: dict[str, Any], code: ErrorCode
+) -> None:
+    asked = await kit.questions.ask(
+        kit.registry.get("alice"),
+        AskParams(question="Red?", options=("yes", "no"), to="bob"),
+    )
+    with pytest.raises(HiveError) as caught:
+        await kit.questions.answer(by, AnswerParams(question=asked.question, **params))
+    assert caught.value.code is code
+
+
+async def test_a_question_expires_by_itself(kit: Kit) -> None:
+    watching = asyncio.create_task(kit.questions.watch())
+    alice = kit.registry.get("alice")
+    await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
+    async with asyncio.timeout(30):
+        told = (await kit.broker.recv(Holder(alice), WAIT)).messages
+    assert "Nobody answered in time" in told[0].body
+    assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0
+    watching.cancel()
 
 
 async def test_an_answer_is_audited_with_who_gave_it(kit: Kit) -> None:
