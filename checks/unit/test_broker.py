@@ -12,6 +12,7 @@ from pyglue.api.messages import (
     MessageKind,
     Priority,
     RecvParams,
+    RecvResult,
 )
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
@@ -41,10 +42,16 @@ async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
     assert (await kit.broker.recv(bob, NOW)).messages == ()
 
 
+async def parks(kit: Kit, bob: Holder) -> "asyncio.Task[RecvResult]":
+    """Let bob wait for mail, and return that when he does."""
+    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
+    while "bob" not in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked
+
+
 async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
-    parked = asyncio.create_task(kit.broker.recv(holder(kit, "bob"), WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
+    parked = await parks(kit, holder(kit, "bob"))
     await send(kit, "alice", "bob")
     async with asyncio.timeout(10):
         assert len((await parked).messages) == 1
@@ -64,9 +71,7 @@ async def test_mail_that_comes_while_recv_looks_is_not_missed(kit: Kit) -> None:
 
 async def test_two_parked_recvs_are_refused(kit: Kit) -> None:
     bob = holder(kit, "bob")
-    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
+    parked = await parks(kit, bob)
     with pytest.raises(HiveError) as caught:
         await kit.broker.recv(bob, WAIT)
     assert caught.value.code is ErrorCode.CONFLICT
@@ -133,13 +138,20 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
     assert [m.body for m in third] == ["in a turn"]
 
 
+async def crossing(
+    kit: Kit, bob: Holder, body: str = "hi"
+) -> tuple["asyncio.Task[RecvResult]", "asyncio.Task[int]"]:
+    """Let a send claim bob's wait, and return both when nothing is stored yet."""
+    parked = await parks(kit, bob)
+    sending = asyncio.create_task(send(kit, "alice", "bob", body))
+    while "bob" in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked, sending
+
+
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
-    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
-    sending = asyncio.create_task(send(kit, "alice", "bob"))
-    await asyncio.sleep(0)  # the send has claimed the waiter, nothing is stored yet
+    parked, sending = await crossing(kit, bob)
     kit.broker.hang_up(bob, harness=False)
     parked.cancel()
     await sending
@@ -163,11 +175,7 @@ async def test_giving_up_a_wait_leaves_the_turn_its_mail(kit: Kit) -> None:
     await send(kit, "alice", "bob", "first")
     await kit.broker.recv(bob, NOW)
     turn = await kit.broker.turn_start(bob, "haiku")
-    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
-    sending = asyncio.create_task(send(kit, "alice", "bob", "second"))
-    await asyncio.sleep(0)  # the send has claimed the waiter, nothing is stored yet
+    parked, sending = await crossing(kit, bob, "second")
     parked.cancel()
     await sending
     await settled()
