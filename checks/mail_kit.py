@@ -1,10 +1,12 @@
 """Mail between the agents of a ``Kit``: who sends, holds and ends a turn."""
 
+import asyncio
 from typing import Any
 
 from checks.host_kit import Kit
 from pyglue.api.messages import (
     RecvParams,
+    RecvResult,
     SendParams,
 )
 from pyglue.api.turns import TurnEndParams, TurnOutcome
@@ -25,3 +27,11 @@ async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) ->
 
 async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
     await kit.broker.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
+
+
+async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":
+    """Let an agent wait for mail, and return that when he does."""
+    parked = asyncio.create_task(kit.broker.recv(who, WAIT))
+    while who.agent.name not in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from checks.host_kit import Kit, open_kit, settled
-from checks.mail_kit import NOW, WAIT, end, holder, send
+from checks.mail_kit import NOW, WAIT, end, holder, parks, send
 from pyglue.api.messages import (
     MessageKind,
     Priority,
@@ -40,14 +40,6 @@ async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
         (number, "alice", "hello", False)
     ]
     assert (await kit.broker.recv(bob, NOW)).messages == ()
-
-
-async def parks(kit: Kit, bob: Holder) -> "asyncio.Task[RecvResult]":
-    """Let bob wait for mail, and return that when he does."""
-    parked = asyncio.create_task(kit.broker.recv(bob, WAIT))
-    while "bob" not in kit.broker._parked:
-        await asyncio.sleep(0)
-    return parked
 
 
 async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:

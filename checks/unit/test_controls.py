@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from checks.host_kit import Kit, open_kit, settled
+from checks.host_kit import Kit, open_kit
+from checks.mail_kit import parks
 from pyglue.api.control import PauseParams, SetModelParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
@@ -62,9 +63,7 @@ def controls(kit: Kit, **limits: Any) -> Controls:
 async def test_a_paused_agent_gets_no_mail(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     holder = Holder(alice)
-    parked = asyncio.create_task(kit.broker.recv(holder, WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
+    parked = await parks(kit, holder)
     await kit.controls.pause(PauseParams(agent="alice", reason="lunch"), OPERATOR)
     assert (await parked).messages == ()
     await mail(kit)
@@ -128,9 +127,7 @@ async def test_mail_that_never_reached_the_turn_waits_again(kit: Kit) -> None:
 
 async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
     holder = Holder(kit.registry.get("alice"))
-    parked = asyncio.create_task(kit.broker.recv(holder, WAIT))
-    await kit.store.write(lambda _tx: None)
-    await settled()
+    parked = await parks(kit, holder)
     sending = asyncio.create_task(mail(kit))
     while kit.broker._parked:  # taken out as it is sent
         await asyncio.sleep(0)

@@ -102,15 +102,19 @@ async def test_a_full_inbox_fails_nothing(room: Room) -> None:
     assert room.audited().count("not_told") == 5
 
 
+async def told(room: Room) -> None:
+    """Return when the notices of all events so far are written."""
+    await room.kit.store.write(lambda _tx: None)
+    await settled()
+    await asyncio.gather(*room.notices._tasks)
+
+
 async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     room.kit.bus.listen(room.notices.on_event)
     alice = room.kit.registry.get("alice")
     room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN)
     room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN, "still")
-    await room.kit.store.write(lambda _tx: None)
-    await settled()
-    await room.kit.store.write(lambda _tx: None)
-    await settled()
+    await told(room)
     (text,) = await room.mail()
     assert "needs a login" in text
     assert SYSTEM not in text
@@ -121,9 +125,7 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
     alice = room.kit.registry.get("alice")
     for detail in ("The disk is full\x1b[2J.", "The disk is full, still."):
         room.kit.registry.set_state(alice, AgentState.DISK_FULL, detail)
-    for _ in range(2):
-        await room.kit.store.write(lambda _tx: None)
-        await settled()
+    await told(room)
     (text,) = await room.mail()
     assert text.startswith("alice has no room to work: The disk is full")
     assert "\x1b" not in text
@@ -131,11 +133,10 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
 
 async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None:
     room.kit.bus.listen(room.notices.on_event)
-    told = {"name": "db\x1b[2J", "status": "failed"}
+    event = {"name": "db\x1b[2J", "status": "failed"}
     for _ in range(3):
-        await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", told))
-    await settled()
-    await asyncio.gather(*room.notices._tasks)
+        await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", event))
+    await told(room)
     (text,) = await room.mail()
     assert text.startswith("The MCP server ")
     assert "\x1b" not in text
