@@ -142,7 +142,7 @@ async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
         yield
         for task in reversed(tasks):
-            while not task.done():  # wait_for may swallow a cancellation once
+            while not task.done():  # a library's wait_for may swallow one
                 task.cancel()
                 await asyncio.wait({task}, timeout=1.0)
 
