@@ -8,13 +8,13 @@ the manager's socket with the manager's own tool; ``Hive.until`` waits by events
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from checks.net import free_port
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
@@ -35,14 +35,6 @@ T = TypeVar("T")
 PATIENCE_S = 90.0
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def script(*steps: dict[str, Any]) -> str:

@@ -83,14 +83,6 @@ def show_diff(hive: FakeHive, file: FileDiff) -> None:
     hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], diffs=(one,))
 
 
-def free_port() -> int:
-    """Return a TCP port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def hive_web(
     runtime: Path, port: int, web: WebConfig | None = None

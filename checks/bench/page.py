@@ -23,7 +23,8 @@ from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
 from checks.host_kit import Kit, open_kit
-from checks.web_kit import Operator, free_port, hive_web, make_app
+from checks.net import free_port
+from checks.web_kit import Operator, hive_web, make_app
 from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
 from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR

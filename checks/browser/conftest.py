@@ -23,7 +23,8 @@ from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
 from checks.hive_kit import Hive, running_hive
-from checks.web_kit import free_port, hive_web
+from checks.net import free_port
+from checks.web_kit import hive_web
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE
 

@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page
 from checks import fake_hive
 from checks.browser.kit import chromium
 from checks.browser.pages import Dashboard
-from checks.web_kit import free_port, hive_web
+from checks.net import free_port
+from checks.web_kit import hive_web
 
 _SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
 _SCHEMES: Final = ("light", "dark")

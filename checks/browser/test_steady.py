@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from checks import fake_hive
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.fake_hive import FakeHive
+from checks.net import free_port
 from checks.processes import children
-from checks.web_kit import free_port, hive_web
+from checks.web_kit import hive_web
 
 TABS = 20
 EVENTS = 600
@@ -113,6 +115,8 @@ def own(
         fake_hive.running(runtime / "operator.sock") as hive,
         hive_web(runtime, port) as process,
     ):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/login"):
+            pass  # gunicorn listens before its worker is there
         yield hive, port, _worker(process.pid)
 
 

@@ -73,7 +73,9 @@ def test_the_window_s_size_reaches_the_programs(terminal: Page) -> None:
 
 
 def test_a_large_paste_arrives_whole(terminal: Page) -> None:
-    _type(terminal, "stty -icanon; head -c 200000 | tr -d '\\n' | wc -c")
+    count = "head -c $((2 * 100000)) | tr -d '\\n' | wc -c"
+    _type(terminal, f"stty -icanon; echo ready=$((40+2)); {count}")
+    _screen(terminal, "ready=42")
     terminal.evaluate(
         """() => {
             const data = new DataTransfer();

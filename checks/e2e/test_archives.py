@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from checks.cli_kit import HIVE, Said, python
-from checks.hive_kit import Hive, free_port, open_operator, running_hive, script
+from checks.hive_kit import Hive, open_operator, running_hive, script
+from checks.net import free_port
 from checks.unit.test_archive import made
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams

@@ -18,7 +18,8 @@ import pytest
 import pytest_asyncio
 
 from checks.cli_kit import HIVE, python, typed
-from checks.hive_kit import Hive, free_port, running_hive
+from checks.hive_kit import Hive, running_hive
+from checks.net import free_port
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams

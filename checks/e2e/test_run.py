@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.hive_kit import free_port
+from checks.net import free_port
 from checks.processes import command, family
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap")

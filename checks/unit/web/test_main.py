@@ -17,7 +17,8 @@ from simple_websocket import Client, ConnectionClosed
 
 from checks import fake_hive
 from checks.fake_hive import FakeHive
-from checks.web_kit import free_port, hive_web
+from checks.net import free_port
+from checks.web_kit import hive_web
 from pyglue.config import WebConfig
 from pyglue.web import main
 from pyglue.web.live import STREAMS_MAX

@@ -18,7 +18,8 @@ from simple_websocket import Client
 
 from checks import fake_hive, web_kit
 from checks.fake_hive import FakeHive
-from checks.web_kit import free_port, hive_web
+from checks.net import free_port
+from checks.web_kit import hive_web
 from pyglue import config
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
