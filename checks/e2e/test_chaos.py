@@ -29,7 +29,7 @@ from checks.hive_kit import Hive, running_hive
 from checks.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
-from pyglue.config import Timeouts
+from pyglue.config import MessageLimits, Timeouts
 from pyglue.demo.playbook import Rule, Script, Step, read_request
 from pyglue.demo.scripted_model import ScriptedModel
 
@@ -97,7 +97,11 @@ async def chaos(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chaos
     await model.start()
     try:
         async with running_hive(
-            room, agents=AGENTS, timeouts=timeouts, upstream=model.address
+            room,
+            agents=AGENTS,
+            timeouts=timeouts,
+            messages=MessageLimits(deliveries_max=10_000),  # however often it is hit
+            upstream=model.address,
         ) as running:
             yield Chaos(running, model)
     finally:

@@ -1,5 +1,6 @@
 """Connections of one agent's harness: the newest has the turn, whichever ends when."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,21 @@ import pytest
 
 from checks.host_kit import Kit, open_kit
 from checks.mail_kit import NOW, send
-from pyglue.api.turns import TurnEndParams, TurnOutcome, TurnStartParams
+from pyglue.api.common import AgentState
+from pyglue.api.turns import (
+    StateParams,
+    TurnEndParams,
+    TurnEventKind,
+    TurnEventParams,
+    TurnOutcome,
+    TurnStartParams,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import history as rules
+from pyglue.host import registry
 from pyglue.host.agent_api import AgentApi
+from pyglue.host.allowance import Allowance
+from pyglue.host.notices import SERVER_EVENT
 from pyglue.host.reminders import Reminders
 from pyglue.names import SYSTEM
 from pyglue.store import messages, questions
@@ -105,3 +119,58 @@ async def test_only_the_providers_credit_is_asked_about_as_such(
     await api._turn_end(TurnEndParams(turn=turn, outcome=TurnOutcome.OK))
     (asked,) = await kit.store.read(questions.recent)
     assert (asked.ended is not None) is not used_up
+
+
+async def test_turns_that_follow_too_fast_are_refused(kit: Kit) -> None:
+    api, _ = connect(kit)
+    kit.registry.get("bob").turns = Allowance(burst=2, rate=0)
+    await send(kit, "alice", "bob")
+    for _ in range(2):
+        await begin(api)
+    await api._recv(NOW)
+    with pytest.raises(HiveError) as refused:
+        await begin(api)
+    assert refused.value.code is ErrorCode.RATE_LIMITED
+    assert refused.value.details["retry_after_s"] > 0
+    bob = kit.registry.get("bob")
+    assert bob.turn is not None  # the one that runs
+
+
+async def test_states_that_come_too_fast_are_told_as_the_newest(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_LATE_S", 0.01)
+    api, _ = connect(kit)
+    bob = kit.registry.get("bob")
+    bob.reports = Allowance(burst=5, rate=20)
+    for number in range(1000):
+        api._state(StateParams(state=AgentState.PAUSED, detail=str(number)))
+    async with asyncio.timeout(60):
+        while bob.detail != "999":
+            await asyncio.sleep(0.01)
+    await kit.store.write(lambda _tx: None)
+    told = [event for event in kit.events if event.kind == "agent.state"]
+    assert len(told) < 50
+    assert told[-1].data["detail"] == "999"
+
+
+async def test_what_the_host_says_is_not_undone_by_a_late_report(kit: Kit) -> None:
+    api, _ = connect(kit)
+    bob = kit.registry.get("bob")
+    bob.reports = Allowance(burst=0, rate=0)
+    api._state(StateParams(state=AgentState.THINKING))
+    kit.registry.set_state(bob, AgentState.STOPPING)
+    kit.registry._report_late(bob)
+    assert bob.state is AgentState.STOPPING
+
+
+async def test_servers_are_told_of_no_faster_than_events_are_kept(kit: Kit) -> None:
+    api, _ = connect(kit)
+    data = {"name": "db", "status": "failed"}
+    params = TurnEventParams(turn=1, kind=TurnEventKind.SERVER, data=data)
+    kit.history._allowances["bob"] = Allowance(burst=4 * rules.EVENT_COST, rate=0)
+    for _ in range(1000):
+        api._turn_event(params)
+    await kit.store.write(lambda _tx: None)
+    told = [event for event in kit.events if event.kind == SERVER_EVENT]
+    assert len(told) == 3

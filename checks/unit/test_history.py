@@ -126,6 +126,17 @@ async def test_a_flood_is_left_out_and_said(kit: Kit) -> None:
     assert last.data["data"] == {"text": "again"}
 
 
+async def test_small_events_count_too(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "BURST", 10 * rules.EVENT_COST)
+    history = History(kit.store, kit.registry, kit.bus, Retention(), clock=lambda: 0.0)
+    kept = [history.add("alice", live("")) for _ in range(100)]
+    assert kept.count(True) == 9
+    await kit.store.write(lambda _tx: None)
+    assert len([one for one in kit.events if one.kind == "turn.event"]) == 9
+
+
 async def test_a_history_has_a_size(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "SIZE_MAX", 50_000)
     for number in range(100):

@@ -23,6 +23,7 @@ from pyglue.config import (
     DeclaredAgent,
     HiveConfig,
     Ids,
+    MessageLimits,
     RelayConfig,
     Timeouts,
     WebConfig,
@@ -64,6 +65,7 @@ class LocalOptions:
     agents: tuple[str, ...]
     upstream: str = "https://api.anthropic.com"
     timeouts: Timeouts = field(default_factory=Timeouts)
+    messages: MessageLimits = field(default_factory=MessageLimits)
 
 
 @dataclass
@@ -161,6 +163,7 @@ class LocalHive:
                 upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
             ),
             timeouts=self.options.timeouts,
+            messages=self.options.messages,
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 

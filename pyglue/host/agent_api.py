@@ -209,6 +209,12 @@ class AgentApi:
     def _check(self, tx: Tx) -> float | None:
         """Refuse a turn that may not begin; return what it may cost."""
         agent = self._agent
+        if not agent.turns.take(1, time.monotonic()):
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                f"The turns of {agent.name} follow each other too fast.",
+                details={"retry_after_s": 1.0},
+            )
         paused = self._registry.paused(agent)
         if paused is not None:
             raise HiveError(ErrorCode.PAUSED, paused)
@@ -246,8 +252,8 @@ class AgentApi:
             )
 
     def _turn_event(self, params: TurnEventParams) -> None:
-        self._history.add(self._agent.name, params)
-        if params.kind is TurnEventKind.SERVER:
+        kept = self._history.add(self._agent.name, params)
+        if kept and params.kind is TurnEventKind.SERVER:
             told = {name: str(params.data.get(name)) for name in ("name", "status")}
             name = self._agent.name
             self._store.post(lambda tx: tx.emit(SERVER_EVENT, name, told))

@@ -7,8 +7,8 @@ a little at a time, so that no message waits behind it.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import msgspec
 from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.api.turns import TurnEventKind, TurnEventParams
 from pyglue.config import Retention
+from pyglue.host.allowance import Allowance
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
 from pyglue.store import events, history, stats
@@ -27,30 +28,14 @@ EVENT_MAX: Final = 128 * 1024
 BURST: Final = 16 * 1024 * 1024
 RATE: Final = 256 * 1024
 """Bytes that an agent may report at once, and a second for as long as it likes."""
+EVENT_COST: Final = 256
+"""Bytes that each event counts for beside its data: it is a row, however small."""
 SIZE_MAX: Final = 64 * 1024 * 1024
 """Bytes of an agent's history; its oldest events make room."""
 EVENTS_KEPT: Final = 20_000
 """Newest events that stay whatever their age, so that readers can go on."""
 _CHUNK: Final = 500
 _DAY_S: Final = 86400.0
-
-
-@dataclass
-class _Allowance:
-    """How many bytes an agent may report now, and how many events it lost."""
-
-    left: float = BURST
-    at: float = 0.0
-    lost: int = 0
-
-    def take(self, size: int, now: float) -> bool:
-        self.left = min(BURST, self.left + (now - self.at) * RATE)
-        self.at = now
-        if self.left < size:
-            self.lost += 1
-            return False
-        self.left -= size
-        return True
 
 
 class History:
@@ -70,23 +55,29 @@ class History:
         self._bus = bus
         self._retention = retention
         self._clock = clock
-        self._allowances: dict[str, _Allowance] = {}
+        self._allowances: dict[str, Allowance] = {}
+        self._lost: Counter[str] = Counter()
 
-    def add(self, agent: str, params: TurnEventParams) -> None:
-        """Keep a live event of an agent's turn, and show it to who watches."""
+    def add(self, agent: str, params: TurnEventParams) -> bool:
+        """Keep a live event of an agent's turn, and show it to who watches.
+
+        False if it came too fast, and is left out.
+        """
         size = len(msgspec.json.encode(params.data))
         kind, data = params.kind.value, params.data
         if size > EVENT_MAX:
             data = {"text": f"(This event had {size} bytes and is not kept.)"}
             size = EVENT_MAX  # it came all the same
-        allowance = self._allowances.setdefault(agent, _Allowance(at=self._clock()))
-        if not allowance.take(size, self._clock()):
-            return
-        if allowance.lost:
-            text = f"{allowance.lost} events came too fast and are not kept."
-            allowance.lost = 0
+        allowance = self._allowances.setdefault(agent, Allowance(BURST, RATE))
+        if not allowance.take(size + EVENT_COST, self._clock()):
+            self._lost[agent] += 1
+            return False
+        lost = self._lost.pop(agent, 0)
+        if lost:
+            text = f"{lost} events came too fast and are not kept."
             self._emit(agent, params.turn, TurnEventKind.LOG.value, {"text": text})
         self._emit(agent, params.turn, kind, data)
+        return True
 
     def _emit(
         self, agent: str, turn: int | None, kind: str, data: dict[str, Any]

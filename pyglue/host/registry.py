@@ -4,6 +4,7 @@ Kept in memory beside the store so that the hot paths (a send's policy, a harnes
 state) read nothing. Only hived's event loop touches it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Final
 
 from pyglue.api.common import AgentState, Role
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.allowance import Allowance
 from pyglue.host.backends.base import AgentSpec
 from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord, decode, memory_bytes
@@ -35,6 +37,13 @@ _HARNESS_STATES: Final = frozenset(
     }
 )
 
+
+_REPORTS: Final = (100.0, 2.0)
+"""States that a harness may report at once, and a second for as long as it likes."""
+_TURNS: Final = (60.0, 2.0)
+"""Turns that may begin at once, and a second: a real one takes longer."""
+_LATE_S: Final = 1.0
+_Report = tuple[AgentState, str | None, float | None]
 
 HIVE: Final = "hive"
 """The whole of it, where an agent's name would stand."""
@@ -67,6 +76,10 @@ class Agent:
     """Which daily limit refused the newest request, if one did."""
     retry_at: float | None = None
     """Until when the model's side asked to wait."""
+    reports: Allowance = field(default_factory=lambda: Allowance(*_REPORTS))
+    turns: Allowance = field(default_factory=lambda: Allowance(*_TURNS))
+    late: "_Report | None" = None
+    """What it reported too fast to be told at once."""
 
     def __post_init__(self) -> None:
         if self.control is _NOTHING:
@@ -214,6 +227,7 @@ class Registry:
 
         ``since`` None is now, if it is another state than before.
         """
+        agent.late = None
         if (agent.state, agent.detail) == (state, detail) and since is None:
             return
         now = time.time()
@@ -232,6 +246,21 @@ class Registry:
         detail: str | None,
         since: float | None = None,
     ) -> None:
-        """Take a state that the harness reports; the host's own it cannot claim."""
-        if state in _HARNESS_STATES and agent.harness is not None:
+        """Take a state that the harness reports; the host's own it cannot claim.
+
+        Of states that come too fast the newest is told, a little later.
+        """
+        if state not in _HARNESS_STATES or agent.harness is None:
+            return
+        if agent.reports.take(1, time.monotonic()):
             self.set_state(agent, state, detail, since)
+            return
+        if agent.late is None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LATE_S, self._report_late, agent)
+        agent.late = state, detail, since
+
+    def _report_late(self, agent: Agent) -> None:
+        if agent.late is not None:
+            late, agent.late = agent.late, None
+            self.report_state(agent, *late)
