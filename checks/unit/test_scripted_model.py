@@ -1,5 +1,6 @@
 """The scripted model: how a step is chosen, and how it is said."""
 
+import asyncio
 import http.client
 import json
 import subprocess
@@ -215,6 +216,19 @@ async def test_a_cut_stream_is_no_whole_answer() -> None:
     with pytest.raises(aiohttp.ClientError):
         await stream(model, {"text": "one two", "cut": True})
     await model.stop()
+
+
+async def test_a_client_that_hangs_up_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = ScriptedModel()
+    await model.start()
+    asking = asyncio.create_task(stream(model, {"text": "late", "sleep": 0.2}))
+    await model.received(1)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await model.stop()  # it waits for what it was at
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_in_a_thread() -> None:

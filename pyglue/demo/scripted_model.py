@@ -120,7 +120,10 @@ class ScriptedModel:
                 return _error(step.status, step.type, step.message, step.headers)
             step = Step(text=self._script.default)
         if asked.stream:
-            return await _stream(request, asked, step)
+            try:
+                return await _stream(request, asked, step)
+            except ConnectionResetError:
+                return _error(499, None, "The client hung up.", {})
         return web.json_response(_whole(asked, step))
 
 
