@@ -17,6 +17,7 @@ from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
 from pyglue.api.messages import MessagesParams
 from pyglue.config import Timeouts, dump
+from pyglue.store.agents import LOST
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -145,8 +146,15 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
         with contextlib.suppress(ProcessLookupError):  # it ended with its sandbox
             os.kill(process, signal.SIGKILL)
     await hive.answer("alice", "revived")
+    assert LOST in _reasons(hive)
     after = await hive.agent("alice")
     assert after.manifest_sha256 == before.manifest_sha256
+
+
+def _reasons(hive: Hive) -> list[str | None]:
+    """Return why turns of alice ended, as the events of this connection tell."""
+    ended = [e for e in hive.events if e.kind == "turn.ended" and e.agent == "alice"]
+    return [event.data["reason"] for event in ended]
 
 
 def _harnesses(hive: Hive, name: str) -> list[int]:

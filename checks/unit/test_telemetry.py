@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -233,12 +234,47 @@ async def test_what_is_old_goes_and_its_rollup_stays(kit: Kit) -> None:
     assert (total.count, total.total) == (4, 4.0)
 
 
-async def test_overview_counters_follow_lost_turns(kit: Kit) -> None:
+async def test_a_turn_that_was_never_ended_is_lost_when_the_next_begins(
+    kit: Kit,
+) -> None:
     alice = await kit.agent("alice")
     await kit.broker.turn_start(Holder(alice), "haiku")
-    await kit.broker.turn_start(Holder(alice), "haiku")  # the first was lost
+    await kit.broker.turn_start(Holder(alice), "haiku")
     summary = (await kit.store.read(agents.turn_summaries))["alice"]
     assert (summary.count, summary.last_outcome) == (2, "failed")
+
+
+async def test_a_lost_turn_has_its_figures_but_no_length(
+    kit: Kit, telemetry: Telemetry
+) -> None:
+    alice = await kit.agent("alice")
+    await turn(kit, alice)
+    before = await latest(kit, "alice")
+    holder = Holder(alice, harness=True)
+    number = await kit.broker.turn_start(holder, "haiku")
+    kit.broker.hang_up(holder, harness=True)
+    await kit.store.write(lambda _tx: None)
+    (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
+    assert ended.data["turn"] == number
+    assert (ended.data["outcome"], ended.data["reason"]) == ("failed", agents.LOST)
+    await kit.store.write(lambda _tx: None)  # behind what telemetry posted
+    after = await latest(kit, "alice")
+    assert after["exit:failed"] == 1
+    assert after["duration_p95_ms"] == before["duration_p95_ms"]
+    summary = (await kit.store.read(agents.turn_summaries))["alice"]
+    assert summary.last_outcome == "failed"
+
+
+async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
+    kit: Kit, telemetry: Telemetry
+) -> None:
+    for name in ("alice", "bob"):
+        await kit.broker.turn_start(Holder(await kit.agent(name)), "haiku")
+    await kit.store.write(agents.lose_turns)
+    await kit.store.write(agents.lose_turns)  # once is enough
+    await kit.store.write(lambda _tx: None)
+    ended = Counter(e.agent for e in kit.events if e.kind == "turn.ended")
+    assert ended == {"alice": 1, "bob": 1}
 
 
 async def test_the_sum_of_events_is_published_once(

@@ -34,6 +34,7 @@ from pyglue.host.wiring.work import open_work
 from pyglue.jsonrpc import Server
 from pyglue.names import SYSTEM
 from pyglue.paths import share
+from pyglue.store.agents import lose_turns
 
 _HOUSEKEEPING_S: Final = 600.0
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     operations, systems = changes.operations, changes.systems
     work.lifecycle.connect(lambda agent: agent_session(services, work.lifecycle, agent))
     work.upkeep.connect(lambda name: _start_one(operations, name))
+    await base.store.write(lose_turns)  # when telemetry hears of it
     server = await serve_operator(services)
     interrupted = await operations.start(machines(base, work, changes))
     declared = Declared(

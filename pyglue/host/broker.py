@@ -378,7 +378,7 @@ class Broker:
                 f"Turn {params.turn} is not running; its mail went back already.",
             )
         if agent.turn == params.turn:
-            self.lost_turn(agent)
+            self._none_runs(agent)
         if not well:
             self._fresh.add(agent.name)
 
@@ -389,7 +389,12 @@ class Broker:
             await ended.wait()
 
     def lost_turn(self, agent: Agent) -> None:
-        """No turn of the agent runs any more, if one did."""
+        """The agent's harness is gone, and its turn with it, if one ran."""
+        if agent.turn is not None:
+            self._store.post(lambda tx: agent_rows.lose_turns(tx, agent.name))
+        self._none_runs(agent)
+
+    def _none_runs(self, agent: Agent) -> None:
         agent.turn = None
         self._admission.ended(agent.name)
         ended = self._ended.pop(agent.name, None)

@@ -173,7 +173,7 @@ def _turn(tx: Tx, name: str, turn: int) -> dict[str, float]:
     """Return the figures of the turn itself."""
     recent = tx.execute(
         "SELECT id, started_at, ended_at, outcome, model, input_tokens, "
-        "output_tokens, cost_usd FROM turn "
+        "output_tokens, cost_usd, reason FROM turn "
         "WHERE agent = ? AND ended_at IS NOT NULL ORDER BY id DESC LIMIT ?",
         name,
         _RECENT,
@@ -181,17 +181,20 @@ def _turn(tx: Tx, name: str, turn: int) -> dict[str, float]:
     here = next((row for row in recent if row[0] == turn), None)
     if here is None:
         return {}
-    _, started, ended, outcome, model, tokens_in, tokens_out, cost = here
-    lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in recent)
+    _, started, ended, outcome, model, tokens_in, tokens_out, cost, reason = here
     figures = {
         "turns": 1.0,
         "turns_per_min": sum(row[2] > ended - _RATE_S for row in recent)
         / (_RATE_S / 60),
-        "duration_ms": max(0.0, ended - started) * 1000,
-        "duration_p50_ms": _rank(lengths, 0.5),
-        "duration_p95_ms": _rank(lengths, 0.95),
         f"exit:{TurnOutcome(outcome).value}": 1.0,
     }
+    # When a lost one was last at work is not known, only when that was noticed.
+    whole = (row for row in recent if row[8] != agents.LOST)
+    lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
+    if reason != agents.LOST:
+        figures["duration_ms"] = max(0.0, ended - started) * 1000
+        figures["duration_p50_ms"] = _rank(lengths, 0.5)
+        figures["duration_p95_ms"] = _rank(lengths, 0.95)
     before = next((row[2] for row in recent if row[0] < turn), None)
     if before is not None:
         figures["since_last_turn_s"] = max(0.0, started - before)

@@ -1,12 +1,16 @@
 """Agents and their turns."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pyglue.api.common import Role
-from pyglue.api.turns import TurnEndParams
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import AgentModel, TurnModel
+
+LOST: Final = "Its harness or hived went away."
+"""Why a turn failed that nobody could end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +95,7 @@ def _update(tx: Tx, name: str, **values: object) -> None:
 
 def start_turn(tx: Tx, agent: str, model: str) -> int:
     """Record a turn's begin; what a dead harness left open ends here."""
-    lost: int = (
-        TurnModel.update(ended_at=tx.now, outcome="failed", reason="lost")
-        .where(TurnModel.agent == agent, TurnModel.ended_at.is_null())
-        .execute(tx.db)
-    )
-    if lost:
-        _note_end(tx, agent, "failed")
+    lose_turns(tx, agent)
     turn: int = TurnModel.insert(
         agent=agent,
         model=model,
@@ -117,6 +115,42 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
     )
     tx.emit("turn.started", agent, {"turn": turn, "model": model})
     return turn
+
+
+def lose_turns(tx: Tx, agent: str | None = None) -> None:
+    """What runs of an agent, or of all, ends here: nobody is there to report it."""
+    rows = tx.execute(
+        "UPDATE turn INDEXED BY turn_open SET ended_at = ?, outcome = ?, reason = ? "
+        "WHERE ended_at IS NULL AND (? IS NULL OR agent = ?) RETURNING id, agent",
+        tx.now,
+        TurnOutcome.FAILED.value,
+        LOST,
+        agent,
+        agent,
+    ).fetchall()
+    for turn, name in rows:
+        _note_end(tx, name, TurnOutcome.FAILED.value)
+        _tell_end(tx, name, turn, TurnOutcome.FAILED, LOST)
+
+
+def _tell_end(
+    tx: Tx,
+    agent: str,
+    turn: int,
+    outcome: TurnOutcome,
+    reason: str | None,
+    *,
+    duration_ms: int = 0,
+    steps: int = 0,
+) -> None:
+    data = {
+        "turn": turn,
+        "outcome": outcome.value,
+        "reason": reason,
+        "duration_ms": duration_ms,
+        "steps": steps,
+    }
+    tx.emit("turn.ended", agent, data)
 
 
 def _note_end(tx: Tx, agent: str, outcome: str) -> None:
@@ -157,14 +191,15 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
     )
     if changed:
         _note_end(tx, agent, end.outcome.value)
-        data = {
-            "turn": end.turn,
-            "outcome": end.outcome.value,
-            "reason": end.reason,
-            "duration_ms": end.duration_ms,
-            "steps": end.steps,
-        }
-        tx.emit("turn.ended", agent, data)
+        _tell_end(
+            tx,
+            agent,
+            end.turn,
+            end.outcome,
+            end.reason,
+            duration_ms=end.duration_ms,
+            steps=end.steps,
+        )
     return changed > 0
 
 

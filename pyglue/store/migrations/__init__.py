@@ -16,6 +16,7 @@ from pyglue.store.migrations import (
     m0004_reminders,
     m0005_systems,
     m0006_life,
+    m0007_turns,
 )
 
 STEPS: Final = (
@@ -25,6 +26,7 @@ STEPS: Final = (
     m0004_reminders.STATEMENTS,
     m0005_systems.STATEMENTS,
     m0006_life.STATEMENTS,
+    m0007_turns.STATEMENTS,
 )
 
 

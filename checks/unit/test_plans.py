@@ -1,11 +1,11 @@
-"""The statements of a message's way read what waits or is held, never the history."""
+"""The statements of a message's way and of a turn's begin never read the history."""
 
 import re
 import sqlite3
 
 import pytest
 
-from pyglue.store import messages
+from pyglue.store import agents, messages
 from pyglue.store.migrations import STEPS
 
 
@@ -30,8 +30,8 @@ class _Plans:
     def fetchall(self) -> list[object]:
         return []
 
-    def fetchone(self) -> tuple[int]:
-        return (0,)
+    def fetchone(self) -> tuple[int, int]:
+        return (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,32 @@ class _Plans:
         lambda tx: messages.finish_turn(tx, "a", 1),
         lambda tx: messages.release_turn(tx, "a", 1, failed=True),
         lambda tx: messages.release_holder(tx, "a", "h"),
+        lambda tx: messages.release_unseen(tx, "a", "h", (1,)),
+        lambda tx: messages.finish_taken(tx, "a", "h", None),
         lambda tx: messages.waiting(tx, "a"),
         lambda tx: messages.waiting_counts(tx),
     ],
 )
-def test_no_statement_reads_the_history(look: object) -> None:
+def test_messages_are_found_among_what_waits_or_is_held(look: object) -> None:
+    check(look, "message", "INDEX message_(waiting|held)|INTEGER PRIMARY KEY")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda tx: agents.lose_turns(tx),
+        lambda tx: agents.lose_turns(tx, "a"),
+        lambda tx: agents.turns_since(tx, "a", 1.0),
+    ],
+)
+def test_turns_are_found_among_what_runs_or_is_new(look: object) -> None:
+    check(look, "turn", "INDEX turn_(open|by_start)")
+
+
+def check(look: object, table: str, allowed: str) -> None:
     plans = _Plans()
     assert callable(look)
     look(plans)
-    touched = [step for step in plans.used if "message" in step]
-    allowed = re.compile("INDEX message_(waiting|held)|INTEGER PRIMARY KEY")
-    assert touched and all(allowed.search(step) for step in touched), plans.used
+    touched = [step for step in plans.used if table in step]
+    assert touched, plans.used
+    assert all(re.search(allowed, step) for step in touched), plans.used
