@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import sys
@@ -140,6 +141,14 @@ def test_limits_hold_from_the_first_instruction() -> None:
     )
     done = run_sync(python(code), env=ENV, timeout=10, limits=limits)
     assert done.stdout.split(b"\n")[0] == b"[524288000, 7, 1000, 50, 4000, 0]"
+
+
+def test_a_program_may_open_as_many_files_as_it_asks_for() -> None:
+    code = "import resource as r; print(*r.getrlimit(r.RLIMIT_NOFILE))"
+    done = run_sync(python(code), env=ENV, timeout=10, limits=Rlimits())
+    soft, hard = map(int, done.stdout.split())
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert (soft, hard) == (min(1024, ours), ours)
 
 
 def test_memory_limit_ends_a_hungry_program() -> None:

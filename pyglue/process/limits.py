@@ -16,6 +16,8 @@ from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
 
+_FILES: Final = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rlimits:
@@ -33,9 +35,14 @@ class Rlimits:
     def prefix(self) -> list[str]:
         """Return the ``prlimit`` part of a command line; core dumps are always off.
 
-        A stricter hard limit that this process itself is under stays in force.
+        A stricter hard limit that this process itself is under stays in force. The
+        soft limit of open files is the usual one again: see ``raise_open_files``.
         """
         args = ["--core=0"]
+        if self.open_files is None:
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            unbound = hard == resource.RLIM_INFINITY
+            args.append(f"--nofile={_FILES if unbound else min(_FILES, hard)}:")
         for option, which, value in (
             ("as", resource.RLIMIT_AS, self.address_space),
             ("cpu", resource.RLIMIT_CPU, self.cpu_s),
@@ -51,7 +58,7 @@ class Rlimits:
 
 
 def raise_open_files() -> None:
-    """Let this process, and what it starts, open as many files as it may at most.
+    """Let this process open as many files as it may at most.
 
     Soft limits are 1,024 by default, for programs that still use select(2); hived and
     the relay hold several descriptors for each agent.
