@@ -217,6 +217,9 @@ class FakeHive:
         return result, handlers
 
     async def _recv(self, connection: Connection, params: RecvParams) -> RecvResult:
+        if params.had is not None:
+            await self._ack(connection, AckParams(messages=params.had))
+            self._return(connection)
         deadline = asyncio.get_running_loop().time() + params.wait_seconds
         async with self._changed:
             with contextlib.suppress(TimeoutError):

@@ -35,3 +35,14 @@ async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":
     while who.agent.name not in kit.broker._parked:
         await asyncio.sleep(0)
     return parked
+
+
+async def crossing(
+    kit: Kit, bob: Holder, body: str = "hi"
+) -> tuple["asyncio.Task[RecvResult]", "asyncio.Task[int]"]:
+    """Let a send claim bob's wait, and return both when nothing is stored yet."""
+    parked = await parks(kit, bob)
+    sending = asyncio.create_task(send(kit, "alice", "bob", body))
+    while "bob" in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked, sending

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from checks.host_kit import Kit, open_kit, settled
-from checks.mail_kit import NOW, WAIT, end, holder, parks, send
+from checks.mail_kit import NOW, WAIT, crossing, end, holder, parks, send
 from pyglue.api.messages import (
     MessageKind,
     Priority,
     RecvParams,
-    RecvResult,
 )
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
@@ -130,17 +130,6 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
     assert [m.body for m in third] == ["in a turn"]
 
 
-async def crossing(
-    kit: Kit, bob: Holder, body: str = "hi"
-) -> tuple["asyncio.Task[RecvResult]", "asyncio.Task[int]"]:
-    """Let a send claim bob's wait, and return both when nothing is stored yet."""
-    parked = await parks(kit, bob)
-    sending = asyncio.create_task(send(kit, "alice", "bob", body))
-    while "bob" in kit.broker._parked:
-        await asyncio.sleep(0)
-    return parked, sending
-
-
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked, sending = await crossing(kit, bob)
@@ -160,6 +149,32 @@ async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> Non
         again = (await kit.broker.recv(who, NOW)).messages
         assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
         kit.broker.hang_up(who, harness=False)
+
+
+async def test_what_a_client_had_is_done_and_the_rest_comes_again(kit: Kit) -> None:
+    first = await send(kit, "alice", "bob", "seen")
+    bob = holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    second = await send(kit, "alice", "bob", "crossed")
+    await kit.broker.recv(bob, NOW)  # its answer is lost on the way
+    for had in ((first,), ()):
+        (again,) = (await kit.broker.recv(bob, RecvParams(max=32, had=had))).messages
+        assert (again.id, again.redelivered) == (second, True)
+    done = RecvParams(max=32, had=(second,))
+    assert (await kit.broker.recv(bob, done)).messages == ()
+    for number in (first, second):
+        assert not await kit.store.read(partial(messages.waits, number=number))
+
+
+async def test_what_a_turn_has_is_not_ended_by_a_recv(kit: Kit) -> None:
+    number = await send(kit, "alice", "bob")
+    bob = holder(kit, "bob")
+    await kit.broker.recv(bob, NOW)
+    turn = await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.recv(bob, RecvParams(max=32, had=(number,)))
+    await end(kit, bob, turn, TurnOutcome.CANCELLED)
+    (again,) = (await kit.broker.recv(bob, NOW)).messages
+    assert again.id == number
 
 
 async def test_giving_up_a_wait_leaves_the_turn_its_mail(kit: Kit) -> None:

@@ -47,6 +47,10 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
 }
 
 
+OURS = {"recv": ("had",)}
+"""What ``hive-mcp`` says for its client, and no model can."""
+
+
 def named(name: str) -> Tool:
     return next(tool for tool in manager_tools(AGENTS) if tool.name == name)
 
@@ -75,7 +79,9 @@ def test_an_agent_has_a_part_of_the_managers_tools() -> None:
 @pytest.mark.parametrize("tool", manager_tools(AGENTS), ids=lambda tool: tool.name)
 def test_schema_is_the_methods(tool: Tool) -> None:
     jsonschema.Draft202012Validator.check_schema(tool.schema)
-    shape = msgspec.structs.fields(SHAPES[tool.name])
+    ours = OURS.get(tool.name, ())
+    every = msgspec.structs.fields(SHAPES[tool.name])
+    shape = [field for field in every if field.name not in ours]
     assert set(tool.schema["properties"]) == {field.name for field in shape}
     needed = [field.name for field in shape if field.required]
     assert tool.schema["required"] == needed

@@ -79,12 +79,15 @@ class SendResult(Result, frozen=True, omit_defaults=True):
 class RecvParams(Params, frozen=True):
     """Take up to ``max`` messages, waiting up to ``wait_seconds`` for the first.
 
-    ``peek`` shows what waits without taking it.
+    ``peek`` shows what waits without taking it. ``had`` ends these of what this
+    connection took outside a turn, and lets the rest of that wait again: its answer
+    crossed with the end of the call. None leaves all of it as it is.
     """
 
     wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
     max: Annotated[int, Meta(ge=1, le=32)] = 1
     peek: bool = False
+    had: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
 
 
 class RecvResult(Result, frozen=True):

@@ -11,12 +11,12 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from mcp.server.stdio import stdio_server
+from msgspec.structs import replace
 
 from pyglue import jsonrpc, paths
-from pyglue.api.agent import ACK
 from pyglue.api.common import (
     PROTOCOL,
     HelloParams,
@@ -26,7 +26,7 @@ from pyglue.api.common import (
     Result,
     Role,
 )
-from pyglue.api.messages import AckParams, RecvParams
+from pyglue.api.messages import AckParams, RecvParams, RecvResult
 from pyglue.cli.progress import EVERY_S, add_progress
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
@@ -46,6 +46,7 @@ class Socket:
         self._path = path
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
+        self._lent: frozenset[int] = frozenset()
 
     async def connection(self) -> Connection:
         """Return a living connection.
@@ -61,11 +62,20 @@ class Socket:
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
-        """Call; as ``Connection.call``. Asking for more mail ends what came before."""
+        """Call; as ``Connection.call``. Asking for more mail ends what came before.
+
+        What an answer brought that nobody waited for any more is not ended by that.
+        """
         connection = await self.connection()
+        asked: Params = params
         if isinstance(params, RecvParams) and not params.peek:
-            await connection.call(ACK, AckParams(), timeout=timeout)
-        return await connection.call(method, params, timeout=timeout)
+            asked = replace(params, had=tuple(self._lent))
+        elif isinstance(params, AckParams) and params.messages is None:
+            asked = AckParams(messages=tuple(self._lent))
+        answer = await connection.call(method, cast(P, asked), timeout=timeout)
+        if isinstance(answer, RecvResult) and asked is not params:
+            self._lent = frozenset(message.id for message in answer.messages)
+        return answer
 
     async def role(self) -> Role:
         """Return what the socket lets its callers do."""

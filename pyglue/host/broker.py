@@ -246,7 +246,7 @@ class Broker:
         why = self._registry.paused(agent)
         if why is not None and agent.turn is None:
             raise HiveError(ErrorCode.PAUSED, why)
-        messages = await self._take(holder, params.max)
+        messages = await self._take(holder, params)
         if not messages and params.wait_seconds > 0:
             messages = await self._wait(holder, params)
         return messages
@@ -267,15 +267,20 @@ class Broker:
             self._admission.ended(agent.name)
         return done
 
-    async def _take(self, holder: Holder, most: int) -> tuple[Message, ...]:
+    async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         name = holder.agent.name
         while True:
             self._fresh.discard(name)
             messages = await self._store.write(
                 partial(
-                    self._take_now, holder=holder, turn=holder.agent.turn, most=most
+                    self._take_now,
+                    holder=holder,
+                    turn=holder.agent.turn,
+                    params=params,
                 )
             )
+            if params.had and holder.agent.turn is None:
+                self._admission.ended(name)
             if messages:
                 self._admission.carried(name, messages)
                 return messages
@@ -283,11 +288,13 @@ class Broker:
                 return ()
 
     def _take_now(
-        self, tx: Tx, *, holder: Holder, turn: int | None, most: int
+        self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams
     ) -> tuple[Message, ...]:
         name = holder.agent.name
-        if holder.harness and turn is None:
-            # It asks again, so it never saw what is still on its way to it.
+        # A harness that asks again outside a turn never saw what it was given.
+        had = () if holder.harness else params.had
+        if had is not None and turn is None:
+            rows.finish_taken(tx, name, holder.token, had)
             rows.release_unseen(tx, name, holder.token, ())
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (
@@ -299,7 +306,7 @@ class Broker:
                 sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
             )
             rows.insert(tx, letter)
-        return rows.take(tx, name, most=most, holder=holder.token, turn=turn)
+        return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
 
     async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         name = holder.agent.name
