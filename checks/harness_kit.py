@@ -103,6 +103,8 @@ class FakeHive:
     budget_usd: float | None = None
     retry_after_s: float | None = None
     body_when_back: str | None = None
+    loses_answer: bool = False
+    """The next mail is handed out, and its answer does not arrive."""
     """What messages say when they are handed out again; None: the same."""
 
     def __post_init__(self) -> None:
@@ -229,6 +231,10 @@ class FakeHive:
             if not params.peek:
                 del self._inbox[: params.max]
                 self._leases += [Lease(message, connection) for message in taken]
+        if taken and self.loses_answer:
+            self.loses_answer = False
+            self._soon()
+            await asyncio.get_running_loop().create_future()  # until it is given up
         return RecvResult(messages=tuple(taken))
 
     async def _send(self, params: SendParams) -> SendResult:

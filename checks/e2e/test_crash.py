@@ -140,21 +140,17 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
         return True if state is AgentState.THINKING else None
 
     await hive.until(thinking, "a turn")
+    told = len(hive.events)
     killed = _harnesses(hive, "alice")
     assert killed
     for process in killed:
         with contextlib.suppress(ProcessLookupError):  # it ended with its sandbox
             os.kill(process, signal.SIGKILL)
     await hive.answer("alice", "revived")
-    assert LOST in _reasons(hive)
+    ended = [e for e in hive.events[told:] if e.kind == "turn.ended"]
+    assert ("alice", LOST) in [(e.agent, e.data["reason"]) for e in ended]
     after = await hive.agent("alice")
     assert after.manifest_sha256 == before.manifest_sha256
-
-
-def _reasons(hive: Hive) -> list[str | None]:
-    """Return why turns of alice ended, as the events of this connection tell."""
-    ended = [e for e in hive.events if e.kind == "turn.ended" and e.agent == "alice"]
-    return [event.data["reason"] for event in ended]
 
 
 def _harnesses(hive: Hive, name: str) -> list[int]:

@@ -178,6 +178,19 @@ async def test_two_failed_logins_wait_for_the_operator(
         assert len(hive.ends) == 3
 
 
+async def test_mail_whose_answer_was_lost_comes_with_the_next(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    hive.loses_answer = True
+    async with harness_here(home):
+        await hive.mail(script(FINE))
+        await hive.until(lambda: not hive.loses_answer)
+        hive.harness.notify(CONTROL, ControlParams(again=True))  # it asks anew
+        await hive.until(lambda: hive.ends)
+        assert hive.ends[-1].outcome is OK
+
+
 async def test_the_servers_wait_is_kept(home: Home, hive: FakeHive) -> None:
     home.load()
     hive.retry_after_s = 3600.0

@@ -143,10 +143,11 @@ async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
 
 async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> None:
     await send(kit, "alice", "bob", "crossed")
-    agent = kit.registry.get("bob")
-    for who, seen in ((Holder(agent, harness=True), ["crossed"]), (Holder(agent), [])):
-        await kit.broker.recv(who, NOW)  # its answer is lost on the way
-        again = (await kit.broker.recv(who, NOW)).messages
+    anew = RecvParams(max=32, had=())  # as the harness asks
+    for asked, seen in ((anew, ["crossed"]), (NOW, [])):
+        who = holder(kit, "bob")
+        await kit.broker.recv(who, asked)  # its answer is lost on the way
+        again = (await kit.broker.recv(who, asked)).messages
         assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
         kit.broker.hang_up(who, harness=False)
 

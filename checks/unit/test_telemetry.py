@@ -250,7 +250,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     alice = await kit.agent("alice")
     await turn(kit, alice)
     before = await latest(kit, "alice")
-    holder = Holder(alice, harness=True)
+    holder = Holder(alice)
     number = await kit.broker.turn_start(holder, "haiku")
     kit.broker.hang_up(holder, harness=True)
     await kit.store.write(lambda _tx: None)

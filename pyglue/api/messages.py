@@ -81,7 +81,7 @@ class RecvParams(Params, frozen=True):
 
     ``peek`` shows what waits without taking it. ``had`` ends these of what this
     connection took outside a turn, and lets the rest of that wait again: its answer
-    crossed with the end of the call. None leaves all of it as it is.
+    crossed with the end of the call. A harness had none. None leaves it all as it is.
     """
 
     wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0

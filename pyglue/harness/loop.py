@@ -136,7 +136,7 @@ class Loop:
     async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
         """Return mail with the connection that leased it; None if a wish came first.
 
-        hived has what arrives just then back at the next question for mail.
+        What arrives just then waits again from the next question for mail on.
         """
         mail = asyncio.create_task(self._mail())
         wish = asyncio.create_task(self._wishes.changed())
@@ -155,7 +155,7 @@ class Loop:
         turn fail must not take the others with it.
         """
         most = 1 if self._failures else _MOST
-        params = RecvParams(wait_seconds=_WAIT_S, max=most)
+        params = RecvParams(wait_seconds=_WAIT_S, max=most, had=())
         while True:
             connection = await self._link.connection()
             try:

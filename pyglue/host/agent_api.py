@@ -103,7 +103,7 @@ class AgentApi:
         self._budgets = budgets
         self._credit = credit
         self._harness = harness
-        self._holder = Holder(agent, harness)
+        self._holder = Holder(agent)
         connection.on_close(self._gone)
         if harness:
             broker.lost_turn(agent)
@@ -190,6 +190,12 @@ class AgentApi:
             )
         left: list[float | None] = []
         try:
+            if not agent.turns.take(1, time.monotonic()):
+                raise HiveError(
+                    ErrorCode.RATE_LIMITED,
+                    f"The turns of {agent.name} follow each other too fast.",
+                    details={"retry_after_s": 1.0},
+                )
             turn = await self._broker.turn_start(
                 self._holder,
                 params.model,
@@ -209,12 +215,6 @@ class AgentApi:
     def _check(self, tx: Tx) -> float | None:
         """Refuse a turn that may not begin; return what it may cost."""
         agent = self._agent
-        if not agent.turns.take(1, time.monotonic()):
-            raise HiveError(
-                ErrorCode.RATE_LIMITED,
-                f"The turns of {agent.name} follow each other too fast.",
-                details={"retry_after_s": 1.0},
-            )
         paused = self._registry.paused(agent)
         if paused is not None:
             raise HiveError(ErrorCode.PAUSED, paused)

@@ -41,13 +41,9 @@ _REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
 
 @dataclass
 class Holder:
-    """A connection that may hold messages of one agent.
-
-    A ``harness`` puts what it is given into its next turn, always.
-    """
+    """A connection that may hold messages of one agent."""
 
     agent: Agent
-    harness: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
     gone: bool = False
@@ -271,15 +267,11 @@ class Broker:
         name = holder.agent.name
         while True:
             self._fresh.discard(name)
+            turn = holder.agent.turn
             messages = await self._store.write(
-                partial(
-                    self._take_now,
-                    holder=holder,
-                    turn=holder.agent.turn,
-                    params=params,
-                )
+                partial(self._take_now, holder=holder, turn=turn, params=params)
             )
-            if params.had and holder.agent.turn is None:
+            if params.had and turn is None:
                 self._admission.ended(name)
             if messages:
                 self._admission.carried(name, messages)
@@ -291,10 +283,9 @@ class Broker:
         self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams
     ) -> tuple[Message, ...]:
         name = holder.agent.name
-        # A harness that asks again outside a turn never saw what it was given.
-        had = () if holder.harness else params.had
-        if had is not None and turn is None:
-            rows.finish_taken(tx, name, holder.token, had)
+        if params.had is not None and turn is None:
+            if params.had:
+                rows.finish_taken(tx, name, holder.token, params.had)
             rows.release_unseen(tx, name, holder.token, ())
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (

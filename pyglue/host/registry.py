@@ -78,7 +78,7 @@ class Agent:
     """Until when the model's side asked to wait."""
     reports: Allowance = field(default_factory=lambda: Allowance(*_REPORTS))
     turns: Allowance = field(default_factory=lambda: Allowance(*_TURNS))
-    late: "_Report | None" = None
+    late: _Report | None = None
     """What it reported too fast to be told at once."""
 
     def __post_init__(self) -> None:

@@ -188,10 +188,9 @@ def _turn(tx: Tx, name: str, turn: int) -> dict[str, float]:
         / (_RATE_S / 60),
         f"exit:{TurnOutcome(outcome).value}": 1.0,
     }
-    # When a lost one was last at work is not known, only when that was noticed.
-    whole = (row for row in recent if row[8] != agents.LOST)
-    lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
-    if reason != agents.LOST:
+    if reason != agents.LOST:  # of those only when it was noticed is known
+        whole = (row for row in recent if row[8] != agents.LOST)
+        lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
         figures["duration_ms"] = max(0.0, ended - started) * 1000
         figures["duration_p50_ms"] = _rank(lengths, 0.5)
         figures["duration_p95_ms"] = _rank(lengths, 0.95)

@@ -40,9 +40,7 @@ class Rlimits:
         """
         args = ["--core=0"]
         if self.open_files is None:
-            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            unbound = hard == resource.RLIM_INFINITY
-            args.append(f"--nofile={_FILES if unbound else min(_FILES, hard)}:")
+            args.append(f"--nofile={_capped(resource.RLIMIT_NOFILE, _FILES)}:")
         for option, which, value in (
             ("as", resource.RLIMIT_AS, self.address_space),
             ("cpu", resource.RLIMIT_CPU, self.cpu_s),
@@ -51,10 +49,13 @@ class Rlimits:
             ("nproc", resource.RLIMIT_NPROC, self.processes),
         ):
             if value is not None:
-                hard = resource.getrlimit(which)[1]
-                capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
-                args.append(f"--{option}={capped}")
+                args.append(f"--{option}={_capped(which, value)}")
         return [find_program("prlimit"), *args, "--"]
+
+
+def _capped(which: int, value: int) -> int:
+    hard = resource.getrlimit(which)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def raise_open_files() -> None:
