@@ -22,7 +22,7 @@ from pyglue.api.events import Event
 from pyglue.api.journal import JournalUnit
 from pyglue.api.manager import ProposalResult, SubmitBeginParams
 from pyglue.api.operations import Operation
-from pyglue.config import HiveConfig, Ids, NixosConfig, Timeouts
+from pyglue.config import HiveConfig, Ids, NixosConfig, OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import bootstrap
 from pyglue.host.backends.base import AgentSpec, Backend, ContainerEvent
@@ -51,6 +51,7 @@ class Containers(Backend):
         self.may_build = asyncio.Event()
         self.may_build.set()
         self.started: list[str | None] = []
+        self.runs: set[str] = set()
         self._layout = layout
         self._builder = builder
         self._room = room
@@ -91,15 +92,20 @@ class Containers(Backend):
             path, hello=hello, handlers=Handlers()
         )
 
+    async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:
+        """Take over what outlived the hived before."""
+        return frozenset(spec.name for spec in specs if spec.name in self.runs)
+
     async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
         """Hang up."""
+        self.runs.discard(name)
         connection = self._connections.pop(name, None)
         if connection is not None:
             connection.close()
 
     def running(self, name: str) -> bool:
-        """Tell whether it is connected."""
-        return name in self._connections
+        """Tell whether it is connected, or outlived the hived before."""
+        return name in self._connections or name in self.runs
 
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
         """There is none."""
@@ -185,14 +191,25 @@ def _events(reader: Reader) -> tuple[Event, ...]:
 
 
 @contextlib.asynccontextmanager
-async def opened(kit: SystemKit, room: Path, **changes: Any) -> AsyncIterator[Way]:
-    """Run a hived in ``room``, whose backend is played."""
+async def opened(
+    kit: SystemKit,
+    room: Path,
+    *,
+    limits: OperatorLimits | None = None,
+    runs: frozenset[str] = frozenset(),
+    **changes: Any,
+) -> AsyncIterator[Way]:
+    """Run a hived in ``room``, whose backend is played.
+
+    ``runs`` are containers that outlived the hived before; ``changes`` are nixos's.
+    """
     config = HiveConfig(
         state_dir=str(room / "state"),
         runtime_dir=str(room / "run"),
         backend="nixos-container",
         ids=Ids(agent=UID, web=UID + 1, relay=UID + 2),
         agents=(),
+        limits=limits or OperatorLimits(),
         timeouts=Timeouts(health_s=PATIENCE_S, evaluate_s=PATIENCE_S),
         nixos=kit.config(**changes),
     )
@@ -202,6 +219,7 @@ async def opened(kit: SystemKit, room: Path, **changes: Any) -> AsyncIterator[Wa
         nixos: NixosConfig = kit.config(**changes)
         builder = Builder(timeout=nixos.build_s, store=kit.store)
         backend = Containers(config.layout, builder, kit.room)
+        backend.runs = set(runs)
         patch.setattr(wiring, "backend_of", lambda _: backend)
         hive = await bootstrap.open_hive(config)
         try:

@@ -53,7 +53,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What no agent.nix can exceed; None means no limit.
 
     ``memory_max`` is a size such as ``2G``, ``cpu_quota`` percent of one core,
-    ``mcp_commands`` the programs (as an agent.nix names them) that may be servers.
+    ``mcp_commands`` the programs that may be servers, by absolute path.
     """
 
     models: tuple[str, ...] | None = None

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -262,7 +262,7 @@ async def test_the_hives_flake_shows_what_is_deployed(
     shutil.copytree(share() / "modules", framework / "modules")
     module = tmp_path / "ours.nix"
     module.write_text("{ systemd.services.ours.serviceConfig.ExecStart = ''/x''; }")
-    changes = {"framework": str(framework), "modules": (str(module),)}
+    changes: Any = {"framework": str(framework), "modules": (str(module),)}
     async with opened(shared, tmp_path, **changes) as way:
         await shows_what_is_deployed(way)
 

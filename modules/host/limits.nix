@@ -24,9 +24,9 @@ in
 {
   options.services.hyperhive.limits = shared "no limit" // {
     models = limit (types.listOf types.str) [ "haiku" "sonnet" ] "Models that an agent may have, by alias or full id; `null`: any.";
-    mcpCommands = limit (types.listOf types.str) [
-      "mcp-server-sqlite"
-    ] "Programs, as an agent.nix names them, that may be MCP servers; `null`: any.";
+    mcpCommands = limit (types.listOf t.program) [
+      "/run/current-system/sw/bin/mcp-server-sqlite"
+    ] "Programs that may be MCP servers, by absolute path as an agent.nix names them; `null`: any. An agent with such servers cannot set variables that make a program run other code, such as `PATH` or `PYTHONPATH`.";
     network = mkOption {
       type = types.bool;
       default = false;

@@ -23,6 +23,8 @@ in
   # begins with a dot or is empty, so that it has one spelling.
   directory = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)+";
   word = types.strMatching "[A-Za-z0-9_.+-]+";
+  # A program by one spelling of its path, as an agent.nix may name it.
+  program = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9@%+=:,._-]*)+";
   address = types.strMatching "[0-9A-Fa-f.:]+";
   seconds = types.ints.between 1 604800;
   days = types.ints.between 1 36500;

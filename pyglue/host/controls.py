@@ -27,7 +27,7 @@ from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker
-from pyglue.host.policy import model_is_allowed
+from pyglue.host.limits import model_is_allowed
 from pyglue.host.registry import HIVE, Agent, Registry
 from pyglue.jsonrpc import Connection
 from pyglue.store import control as rows

@@ -18,6 +18,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.broker import Broker
 from pyglue.host.ceilings import under_ceilings
+from pyglue.host.limits import blocked
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
@@ -149,8 +150,9 @@ class Lifecycle:
 
         Raises:
             HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
-                with why it is not well; it is stopped then.
+                with why it is not well, or ``operator_limit``; it is stopped then.
         """
+        await self._check_limits(agent, record)
         spec = under_ceilings(agent.spec(record), self._config)
         built = await self._backend.build(spec)
         waiting: asyncio.Future[HarnessReport]
@@ -228,6 +230,24 @@ class Lifecycle:
         self._registry.set_state(agent, AgentState.STARTING, "It is taken over.")
         await self.open(agent)
         self._relay.add(agent, record)
+
+    async def _check_limits(self, agent: Agent, record: PinnedRecord) -> None:
+        """Park what the operator's limits forbid by now.
+
+        Raises:
+            HiveError: ``operator_limit`` with the limit.
+        """
+        why = blocked(record.typed, self._config.limits)
+        if why is not None:
+            await self.park(agent, why)
+            raise HiveError(ErrorCode.OPERATOR_LIMIT, why)
+
+    async def park(self, agent: Agent, why: str) -> None:
+        """Stop an agent that must not run here, and say why wherever it is shown."""
+        await self._end(agent)
+        self.forget(agent)
+        self._registry.set_state(agent, AgentState.STOPPED, why)
+        await self.note_problem(agent, why)
 
     async def stop(self, agent: Agent) -> None:
         """Stop the container; what it held waits again."""

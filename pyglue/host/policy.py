@@ -1,10 +1,9 @@
-"""What a proposal does to an agent's power, in words; and the operator's limits.
+"""What a proposal does to an agent's power, in words.
 
-Called by ``proposals`` with manifests that are already validated. ``diff_policy``
+Called by ``rendering`` with manifests that are already validated. ``diff_policy``
 walks the trusted options as the schema has them, so a new option is compared without
 a line here; each option's kind says how (``policy_kinds``). What is not comparable
-or not known counts as widening. ``check_operator_limits`` is the wall: no agent.nix
-gets past it, whoever approves.
+or not known counts as widening.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +11,11 @@ from typing import Any, Final
 
 from pyglue import models
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.config import OperatorLimits
-from pyglue.display import listed, quoted, visible
-from pyglue.errors import ErrorCode, HiveError
+from pyglue.display import listed, visible
 from pyglue.host.policy_kinds import compare
-from pyglue.host.policy_words import Difference, Resolve, capitalised, value_at
-from pyglue.manifest import canonical, memory_bytes
+from pyglue.host.policy_words import Difference, Resolve, value_at
+from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
-from pyglue.manifest_types import Manifest
 
 _ORDER: Final = tuple(Effect)
 
@@ -155,106 +151,3 @@ def _outside(path: str, effect: Effect, sentence: str) -> PolicyChange:
     return PolicyChange(
         option=visible(path), effect=effect, sentence=sentence, before=None, after=None
     )
-
-
-def check_operator_limits(
-    manifest: Manifest,
-    limits: OperatorLimits,
-    *,
-    resolve: Resolve = models.resolve,
-) -> None:
-    """Refuse a manifest that asks for more than this hive's operator allows at all.
-
-    A cost limit of ``null`` is fine: the relay takes the operator's then. Server tools
-    count as network, because what they do reaches the internet.
-
-    Raises:
-        HiveError: ``operator_limit`` with everything that is too much.
-    """
-    found = [
-        *_model_limit(manifest, limits, resolve),
-        *_cost_limit(manifest, limits),
-        *_count_limits(manifest, limits),
-        *_container_limits(manifest, limits),
-        *_command_limit(manifest, limits),
-        *_network_limit(manifest, limits),
-    ]
-    if found:
-        raise HiveError(
-            ErrorCode.OPERATOR_LIMIT,
-            f"The operator of this hive does not allow this: {' '.join(found)} Change "
-            "agent.nix, or ask the operator.",
-            details={"problems": found},
-        )
-
-
-def model_is_allowed(
-    model: str, limits: OperatorLimits, *, resolve: Resolve = models.resolve
-) -> bool:
-    """Tell whether the operator's limits allow a model."""
-    if limits.models is None:
-        return True
-    found = resolve(model)
-    wanted = found.id if found is not None else model
-    allowed = [resolve(name) for name in limits.models]
-    ids = {known.id for known in allowed if known is not None} | set(limits.models)
-    return wanted in ids
-
-
-def _model_limit(
-    manifest: Manifest, limits: OperatorLimits, resolve: Resolve
-) -> Iterator[str]:
-    if limits.models is not None and not model_is_allowed(
-        manifest.model, limits, resolve=resolve
-    ):
-        names = listed(map(quoted, limits.models)) or "none"
-        yield f"The model {quoted(manifest.model)} is not one of: {names}."
-
-
-def _cost_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    asked, most = manifest.limits.cost_per_day_usd, limits.cost_per_day_usd
-    if asked is not None and most is not None and asked > most:
-        yield f"A daily cost of ${asked:g} is more than ${most:g}."
-
-
-def _count_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    """As the cost: ``null`` is fine, the operator's limit holds then."""
-    own = manifest.limits
-    for asked, most, what in (
-        (own.tokens_per_day, limits.tokens_per_day, "tokens a day"),
-        (own.turns_per_hour, limits.turns_per_hour, "turns an hour"),
-    ):
-        if asked is not None and most is not None and asked > most:
-            yield f"{asked} {what} are more than {most}."
-
-
-def _container_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    """As the cost: ``null`` is fine, the container gets the operator's limit then."""
-    asked, most = manifest.limits.memory_max, limits.memory_max
-    if asked and most and memory_bytes(asked) > memory_bytes(most):
-        yield f"Memory of {asked} is more than {most}."
-    cpu, cpu_most = manifest.limits.cpu_quota, limits.cpu_quota
-    if cpu is not None and cpu_most is not None and cpu > cpu_most:
-        yield f"{cpu} % of a processor are more than {cpu_most} %."
-
-
-def _command_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    if limits.mcp_commands is None:
-        return
-    for name, server in sorted(manifest.mcp_servers.items()):
-        if server.command not in limits.mcp_commands:
-            names = listed(map(quoted, limits.mcp_commands)) or "none"
-            yield (
-                f"The MCP server {quoted(name)} runs {quoted(server.command)}, which "
-                f"is not one of: {names}."
-            )
-
-
-def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    if limits.network:
-        return
-    if manifest.network:
-        yield "No agent may have a network."
-    if manifest.server_tools:
-        tools = capitalised(listed(manifest.server_tools))
-        yield f"{tools} would reach the internet for the agent."

@@ -1,8 +1,9 @@
 """Names of environment variables that give power over programs, and which.
 
-Used by the policy diff: every variable that is set or changed widens, and for these
-the operator is told what the name does. A name that is not listed may still matter
-to some program; the list is for words, not for what counts.
+Used by the policy diff: every variable that is set, changed or removed widens, and for
+these the operator is told what the name does. A name that is not listed may still
+matter to some program; there the list is for words, not for what counts. The operator's
+limit on MCP commands refuses those that decide what code a program runs.
 """
 
 from fnmatch import fnmatchcase
@@ -19,6 +20,7 @@ _FILES: Final = "it changes where programs look for their settings"
 
 _MEANINGS: Final = (
     (("PATH", "LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "MALLOC_*"), _EVERY),
+    (("OPENSSL_*", "KRB5_*", "QT_*", "GTK_*", "GIO_*", "GST_*", "*_PRELOAD"), _EVERY),
     (("LOCPATH", "NLSPATH", "TERMINFO*", "GETCONF_DIR", "LOCALDOMAIN"), _EVERY),
     (("BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "BASH_*", "IFS", "CDPATH"), _SHELL),
     (("PROMPT_COMMAND", "PS[0-4]", "GLOBIGNORE", "ZDOTDIR", "FPATH"), _SHELL),
@@ -29,11 +31,21 @@ _MEANINGS: Final = (
     (("NODE_*", "NPM_*", "npm_*", "BUN_*", "DENO_*"), _LANGUAGE),
     (("PYTHON*", "PIP_*", "UV_*", "VIRTUAL_ENV", "PERL*", "RUBY*"), _LANGUAGE),
     (("GEM_*", "LUA_*", "PHP*", "JAVA_*", "JDK_*", "_JAVA_*"), _LANGUAGE),
-    (("CLASSPATH", "RUST*", "CARGO*", "GO*", "DOTNET_*"), _LANGUAGE),
+    (("CLASSPATH", "RUST*", "CARGO*", "GO*", "DOTNET_*", "CORECLR_*"), _LANGUAGE),
+    (("MONO_*", "ERL_*", "ELIXIR_*", "JULIA_*", "GUILE_*", "TCL*", "AWK*"), _LANGUAGE),
+    (("R_*", "TS_NODE_*", "ELECTRON_*", "YARN_*", "PNPM_*", "COREPACK_*"), _LANGUAGE),
+    (("BUNDLE_*", "COMPOSER_*", "POETRY_*", "CONDA_*"), _LANGUAGE),
     (("ANTHROPIC_*", "CLAUDE*", "MCP_*", "DISABLE_*", "HIVE_*"), _MODEL),
     (("*_PROXY", "*_proxy", "HOSTALIASES", "RES_OPTIONS", "*_BASE_URL"), _TRAFFIC),
     (("HOME", "XDG_*", "TMPDIR", "TMP", "TEMP", "CURL_HOME"), _FILES),
 )
+
+_REDIRECTING: Final = frozenset({_EVERY, _SHELL, _RUN, _LANGUAGE, _MODEL, _FILES})
+
+
+def redirects(name: str) -> bool:
+    """Tell whether a variable of this name can make a program run other code."""
+    return power(name) in _REDIRECTING
 
 
 def power(name: str) -> str | None:

@@ -42,6 +42,7 @@ from pyglue.api.relay import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.budgets import Limit, Limits, limits_of, start_of_day
+from pyglue.host.limits import allowed_models
 from pyglue.host.registry import Agent, Registry
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
 from pyglue.manifest import PinnedRecord
@@ -143,12 +144,11 @@ class RelayHub:
 
     def _policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
         manifest = record.typed
-        names = {manifest.model, agent.model, agent.turn_model or ""}
-        allowed = [*map(models.resolve, names), models.small()]
+        names = (manifest.model, agent.model, agent.turn_model or "")
         limits = limits_of(agent, self._config)
         return ModelPolicy(
             agent=agent.name,
-            models=tuple({model.id for model in allowed if model is not None}),
+            models=allowed_models(names, self._config.limits),
             server_tools=manifest.server_tools,
             cost_per_day_usd=limits.cost_usd,
             tokens_per_day=limits.tokens,

@@ -28,6 +28,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host import policy
 from pyglue.host.audit import Audit
 from pyglue.host.clashes import check_free
+from pyglue.host.limits import check_operator_limits
 from pyglue.host.operations import Operations
 from pyglue.host.registry import Registry
 from pyglue.host.systems import Held, Systems
@@ -140,7 +141,7 @@ class Rendering:
         Raises:
             HiveError: with the option and the limit.
         """
-        policy.check_operator_limits(record.typed, self._config.limits)
+        check_operator_limits(record.typed, self._config.limits)
 
     def drop(self, found: Evaluated) -> None:
         """Let go what was evaluated: nothing comes of it."""

@@ -19,6 +19,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKind
 from pyglue.host.ceilings import under_ceilings
 from pyglue.host.lifecycle import Lifecycle
+from pyglue.host.limits import blocked
 from pyglue.host.notices import NoticeKind, Notices
 from pyglue.host.registry import Agent, Registry
 
@@ -104,13 +105,18 @@ class Upkeep:
             under_ceilings(agents[name].spec(record), self._config)
             for name, record in records.items()
         )
-        adopted = await self._backend.adopt(specs)
+        adopted = set(await self._backend.adopt(specs))
         for name in sorted(adopted):
-            if agents[name].wanted:
-                await self._lifecycle.adopt(agents[name], records[name])
+            agent, record = agents[name], records[name]
+            why = blocked(record.typed, self._config.limits)
+            if why is not None:
+                adopted.discard(name)
+                await self._lifecycle.park(agent, why)
+            elif agent.wanted:
+                await self._lifecycle.adopt(agent, record)
             else:
-                await self._lifecycle.stop(agents[name])
-        return adopted
+                await self._lifecycle.stop(agent)
+        return frozenset(adopted)
 
     # --- what the backend says --------------------------------------------------------
 
@@ -214,10 +220,18 @@ class Upkeep:
         return arrived.is_set()
 
     def _bring_back(self, agent: Agent) -> None:
+        if self._parked(agent):
+            return  # until the limits change, which takes a new hived
         if agent.wanted and agent.name not in self._restarts:
             task = asyncio.create_task(self._try_again(agent))
             self._restarts[agent.name] = task
             task.add_done_callback(lambda _: self._restarts.pop(agent.name, None))
+
+    def _parked(self, agent: Agent) -> bool:
+        record = agent.record
+        return record is not None and (
+            blocked(record.typed, self._config.limits) is not None
+        )
 
     async def _try_again(self, agent: Agent) -> None:
         """Start a crashed agent, ever more slowly, until it is well or not wanted."""

@@ -58,7 +58,7 @@ in
       turnsPerHour = 60;
       memoryMax = "2G";
       cpuQuota = 200;
-      mcpCommands = [ "mcp-server-sqlite" ];
+      mcpCommands = [ "/run/current-system/sw/bin/mcp-server-sqlite" ];
       network = true;
     };
     defaults = {
@@ -161,6 +161,7 @@ in
   type-port-zero = hive { dashboard.port = 0; };
   type-port-high = hive { dashboard.port = 65536; };
   type-port-text = hive { dashboard.port = "443"; };
+  type-mcp-command = hive { limits.mcpCommands = [ "mcp-server-sqlite" ]; };
   type-memory = hive { limits.memoryMax = "2 GB"; };
   type-users = hive { privateUsers = "no"; };
   type-users-flag = hive { privateUsers = "pick --bind=/:/host"; };
