@@ -15,7 +15,7 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "pyglue"
 
 _SHARED: Final = frozenset(
     {
-        *("api", "config", "display", "errors", "jsonrpc", "manifest"),
+        *("api", "config", "display", "errors", "jsonrpc", "limits", "manifest"),
         *("manifest_schema", "manifest_types", "models", "names", "paths"),
         *("process", "sandbox", "tools", "archive"),
     }

@@ -1,0 +1,116 @@
+"""Every limit on what one peer may take of a daemon: the one place for these numbers.
+
+hived, the relay and the dashboard serve peers that may be hostile: agents in their
+containers, whatever holds a loopback port, a browser. A limit is a field of a frozen
+dataclass here, and the listener that enforces it imports it. A peer is bounded in four
+ways: connections (descriptors), bytes held for it (memory), units of work (time of the
+event loop), and calls at once. A peer over a limit waits or is disconnected; nobody
+else notices.
+
+Work is counted in units by a token bucket: a read from a socket and each line cost one,
+large ones cost by size, refused ones cost more. When the bucket is empty the peer is
+not read from until it is refilled, so a flood stays in the kernel's buffers.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """Units of work: ``burst`` at once, and ``rate`` a second for as long as it likes.
+
+    A unit is one read, one line, or ``unit_bytes`` of what is received or answered.
+    """
+
+    burst: float
+    rate: float
+    unit_bytes: int = 16 * KIB
+    accept: float = 5.0
+    """Units for taking a connection."""
+    refusal: float = 10.0
+    """Units for a line that is refused: an unknown method, what does not decode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RpcLimits:
+    """What one peer may take of a JSON-RPC listener, over all of its connections.
+
+    A peer is whoever holds an agent's socket, or a user on the operator's.
+    """
+
+    connections: int
+    outstanding: int
+    """Calls of one connection that run at once."""
+    outstanding_all: int
+    """Calls of all its connections that run at once."""
+    bytes_all: int
+    """Bytes held for it: half lines, lines being answered, answers it did not read."""
+    bucket: Bucket
+    lines_at_once: int = 32
+    """Lines handled before every other connection has its turn."""
+    hello_s: float = 10.0
+    """Time from connecting to a good ``hello``."""
+    write_high: int = 1 * MIB
+    """Unread bytes above which nothing more is read."""
+    write_max: int = 32 * MIB
+    """Unread bytes above which a connection is closed."""
+    close_s: float = 10.0
+    """Time to read the rest of a connection that is closed."""
+
+
+AGENT_RPC: Final = RpcLimits(
+    connections=16,
+    outstanding=32,
+    outstanding_all=64,
+    bytes_all=48 * MIB,
+    bucket=Bucket(burst=4000, rate=1000),
+)
+"""An agent's or the manager's ``hive.sock``: a harness, its MCP server, tools."""
+
+RELAY_RPC: Final = RpcLimits(
+    connections=8,
+    outstanding=4096,
+    outstanding_all=8192,
+    bytes_all=256 * MIB,
+    bucket=Bucket(burst=40_000, rate=10_000),
+    lines_at_once=64,
+)
+"""``relay.sock``: one relay for all agents, which reserves and settles each request."""
+
+OPERATOR_RPC: Final = RpcLimits(
+    connections=768,
+    outstanding=32,
+    outstanding_all=2048,
+    bytes_all=512 * MIB,
+    bucket=Bucket(burst=40_000, rate=10_000),
+)
+"""``operator.sock``, for each user: the dashboard has a connection a thread."""
+
+CLIENT_RPC: Final = RpcLimits(
+    connections=1,
+    outstanding=32,
+    outstanding_all=32,
+    bytes_all=256 * MIB,
+    bucket=Bucket(burst=float("inf"), rate=float("inf")),
+)
+"""The other end, where hived is the peer: it is trusted, and only its memory counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaemonLimits:
+    """What all agents together may take of hived."""
+
+    descriptors_share: float = 0.5
+    """Part of the open files that agents' connections may use."""
+    connections: int = 16_384
+    bytes: int = 512 * MIB
+    """Bytes held for all agents; above it the agent that holds most is disconnected."""
+    log_s: float = 60.0
+    """The same complaint is logged once in this time."""
+
+
+HIVED: Final = DaemonLimits()
