@@ -24,7 +24,7 @@ from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSend
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LocalHive, LocalOptions
-from pyglue.config import HiveConfig, MessageLimits, Timeouts, dump
+from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Timeouts, dump
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.manifest import canonical
@@ -238,6 +238,7 @@ async def running_hive(
     agents: tuple[str, ...] = AGENTS,
     timeouts: Timeouts | None = None,
     messages: MessageLimits | None = None,
+    disk: DiskConfig | None = None,
     wait: bool = True,
     upstream: str | None = None,
 ) -> AsyncIterator[Hive]:
@@ -259,6 +260,7 @@ async def running_hive(
             upstream=upstream or LocalOptions.upstream,
             timeouts=timeouts or Timeouts(),
             messages=messages or MessageLimits(),
+            disk=disk or DiskConfig(),
         ),
         lambda _text: None,
     )

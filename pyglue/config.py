@@ -100,9 +100,53 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Days that something is kept after it is of no more use."""
 
     messages_days: float = 90.0
+    proposals_days: float = 30.0
     history_days: float = 7.0
     stats_days: float = 400.0
     events_days: float = 7.0
+
+
+_Limit = Annotated[int, Meta(ge=1)] | None
+
+
+class Quotas(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much of everything an agent may make grow; None means no limit."""
+
+    messages_mib_per_day: _Limit = 64
+    """MiB that an agent may send a day: messages, questions, answers, reminders."""
+    inbox_mib: _Limit = 64
+    """MiB that may be queued in one agent's inbox."""
+    questions: _Limit = 32
+    """Questions of an agent that are open."""
+    reminders: _Limit = 32
+    """Reminders of an agent that are still to come."""
+    proposals_per_hour: _Limit = 30
+    """Proposals that the manager may make in an hour."""
+    proposals_mib_per_day: _Limit = 256
+    """MiB of proposed commits and manifests a day."""
+    operations_per_hour: _Limit = 120
+    """Starts, stops, restarts and rebuilds that the manager may ask for in an hour."""
+    drafts: _Limit = 16
+    """Drafts that there may be at once."""
+    history_mib: Annotated[int, Meta(ge=1)] = 64
+    """MiB of an agent's history of turns; its oldest events make room."""
+    state_mib: _Limit = 10_240
+    """MiB of an agent's files (``/state`` and the CLI's own); above it, it is held."""
+    state_files: _Limit = 500_000
+    """Files and directories of an agent; above it, it is held."""
+
+
+class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is kept free on the state directory's disk.
+
+    On a small disk ``reserve_mib`` is at most a tenth of it and ``ballast_mib`` a
+    twentieth.
+    """
+
+    ballast_mib: Annotated[int, Meta(ge=0)] = 64
+    """MiB that the hive sets aside, and frees for itself when the disk is full."""
+    reserve_mib: Annotated[int, Meta(ge=0)] = 256
+    """Agents are held while fewer MiB are free."""
 
 
 class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,6 +196,8 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     agents: tuple[DeclaredAgent, ...] = (DeclaredAgent(name="manager"),)
     """Agents that are made, and approved, at first start."""
     retention: Retention = Retention()
+    quotas: Quotas = Quotas()
+    disk: DiskConfig = DiskConfig()
     nixos: NixosConfig | None = None
     """What the ``nixos-container`` backend needs; None on the local one."""
     operators_gid: int | None = None

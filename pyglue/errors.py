@@ -54,6 +54,7 @@ class ErrorCode(StrEnum):
     OVER_BUDGET = "over_budget"
     UPSTREAM_FAILED = "upstream_failed"
     # this machine
+    DISK_FULL = "disk_full"
     MISSING_PROGRAM = "missing_program"
     SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     CONFIG_INVALID = "config_invalid"

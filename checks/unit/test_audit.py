@@ -48,15 +48,16 @@ def test_half_a_line_is_never_left(audit: Audit) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))
     try:
+        audit.record("operator", "approved", "bob", {})
         with pytest.raises(HiveError, match="cannot be written") as refused:
-            audit.record("operator", "approved", "bob", {})
+            audit.ready()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert refused.value.code is ErrorCode.UNAVAILABLE
     assert audit.path.read_bytes() == before
     audit.record("operator", "e", "bob", {})
     found = verdict(audit)
-    assert (found.ok, found.lines) == (True, 5)
+    assert (found.ok, found.lines) == (True, 6)
 
 
 def _lines(audit: Audit) -> list[bytes]:

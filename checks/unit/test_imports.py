@@ -15,7 +15,8 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "pyglue"
 
 _SHARED: Final = frozenset(
     {
-        *("api", "config", "display", "errors", "jsonrpc", "limits", "manifest"),
+        *("api", "config", "diskspace", "display", "errors", "jsonrpc", "limits"),
+        "manifest",
         *("manifest_schema", "manifest_types", "models", "names", "paths"),
         *("process", "sandbox", "tools", "archive"),
     }
@@ -58,7 +59,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "subprocess": ("process", "git/child.py"),
     "multiprocessing": (),
     "pty": ("process",),
-    "ctypes": ("sandbox/expose.py", "process/watch.py"),
+    "ctypes": ("sandbox/expose.py", "process/watch.py", "diskspace.py"),
     "pickle": (),
     "yaml": (),
 }

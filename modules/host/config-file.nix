@@ -71,9 +71,25 @@ in
       };
       retention = {
         messages_days = cfg.retention.messagesDays;
+        proposals_days = cfg.retention.proposalsDays;
         history_days = cfg.retention.historyDays;
         stats_days = cfg.retention.statsDays;
         events_days = cfg.retention.eventsDays;
+      };
+      quotas = {
+        inherit (cfg.quotas) questions reminders drafts;
+        messages_mib_per_day = cfg.quotas.messagesMiBPerDay;
+        inbox_mib = cfg.quotas.inboxMiB;
+        proposals_per_hour = cfg.quotas.proposalsPerHour;
+        proposals_mib_per_day = cfg.quotas.proposalsMiBPerDay;
+        operations_per_hour = cfg.quotas.operationsPerHour;
+        history_mib = cfg.quotas.historyMiB;
+        state_mib = cfg.quotas.stateMiB;
+        state_files = cfg.quotas.stateFiles;
+      };
+      disk = {
+        ballast_mib = cfg.disk.ballastMiB;
+        reserve_mib = cfg.disk.reserveMiB;
       };
       nixpkgs_lib = "${cfg.nixpkgs}/lib";
       agents = lib.mapAttrsToList (name: agent: {

@@ -9,6 +9,7 @@ let
       ./dashboard.nix
       ./agents.nix
       ./limits.nix
+      ./quotas.nix
     ];
   };
 

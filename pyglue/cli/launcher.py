@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pyglue.config import (
     DeclaredAgent,
+    DiskConfig,
     HiveConfig,
     Ids,
     MessageLimits,
@@ -66,6 +67,7 @@ class LocalOptions:
     upstream: str = "https://api.anthropic.com"
     timeouts: Timeouts = field(default_factory=Timeouts)
     messages: MessageLimits = field(default_factory=MessageLimits)
+    disk: DiskConfig = field(default_factory=DiskConfig)
 
 
 @dataclass
@@ -164,6 +166,7 @@ class LocalHive:
             ),
             timeouts=self.options.timeouts,
             messages=self.options.messages,
+            disk=self.options.disk,
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 

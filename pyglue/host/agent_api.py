@@ -62,7 +62,7 @@ from pyglue.host.credit import Credit
 from pyglue.host.history import History
 from pyglue.host.notices import SERVER_EVENT
 from pyglue.host.questions import Questions
-from pyglue.host.registry import Agent, Registry
+from pyglue.host.registry import Agent, Registry, with_room
 from pyglue.host.reminders import Reminders
 from pyglue.host.terminals import Terminals
 from pyglue.host.threads import open_threads
@@ -112,12 +112,13 @@ class AgentApi:
     def handlers(self) -> Handlers:
         """Return what this connection answers; turns are the harness's alone."""
         handlers = Handlers()
-        handlers.on(SEND, self._send)
+        registry, agent = self._registry, self._agent
+        handlers.on(SEND, with_room(registry, agent, self._send))
         handlers.on(RECV, self._recv)
-        handlers.on(ASK, self._ask)
-        handlers.on(ANSWER, self._answer)
+        handlers.on(ASK, with_room(registry, agent, self._ask))
+        handlers.on(ANSWER, with_room(registry, agent, self._answer))
         handlers.on(CANCEL_QUESTION, self._cancel_question)
-        handlers.on(REMIND, self._remind)
+        handlers.on(REMIND, with_room(registry, agent, self._remind))
         handlers.on(CANCEL_REMINDER, self._cancel_reminder)
         handlers.on(OPEN_THREADS, self._open_threads)
         if not self._harness:
@@ -252,6 +253,8 @@ class AgentApi:
             )
 
     def _turn_event(self, params: TurnEventParams) -> None:
+        if self._registry.disk_full is not None or self._agent.held is not None:
+            return
         kept = self._history.add(self._agent.name, params)
         if kept and params.kind is TurnEventKind.SERVER:
             told = {name: str(params.data.get(name)) for name in ("name", "status")}

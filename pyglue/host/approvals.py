@@ -6,7 +6,9 @@ operators at once make one deploy.
 """
 
 import asyncio
+import logging
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +49,10 @@ _CLOSING: Final = {
 }
 
 
+_UNTAGGED_MAX: Final = 1000
+_log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class _Bases:
     running: str | None
@@ -77,14 +83,18 @@ class Approvals:
         self._audit = audit
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
+        self._untagged: deque[tuple[ApprovalRow, ApprovalState, str]]
+        self._untagged = deque(maxlen=_UNTAGGED_MAX)
 
     async def approve(self, params: ApproveParams, by: str) -> Operation:
         """Approve what was seen and queue its deploy.
 
         Raises:
             HiveError: ``not_found``; ``stale`` if it is not pending any more, or is
-                not what the operator saw.
+                not what the operator saw; ``unavailable`` if it cannot be recorded.
         """
+
+        self._audit.ready()
 
         def decide(tx: Tx) -> tuple[ApprovalRow, Operation]:
             row = _pending(tx, params.id)
@@ -154,6 +164,7 @@ class Approvals:
 
     async def expire(self) -> None:
         """Close what has waited too long; called now and then."""
+        await self._tag()
         too_old = time.time() - self._config.timeouts.approval_expires_s
         for row in await self._store.read(rows.pending):
             if row.created_at < too_old:
@@ -171,13 +182,27 @@ class Approvals:
 
         row, only_proposed = await self._store.write(close)
         self._audited(row, by, state.value)
-        repo = self._repo(row.agent)
-        await asyncio.to_thread(
-            repo.tag, _CLOSING[state], row.id, row.commit, reason.encode()
-        )
+        self._untagged.append((row, state, reason))
+        await self._tag()
         if only_proposed:
             await asyncio.to_thread(self._rooms.forget_proposed, row.agent)
         await self._tell(row, by, state, reason)
+
+    async def _tag(self) -> None:
+        """Tag what was closed; on a full disk that waits: the store has it already."""
+        while self._untagged:
+            row, state, reason = waiting = self._untagged.popleft()
+            repo, kind = self._repo(row.agent), _CLOSING[state]
+            try:
+                if repo.path.is_dir():
+                    await asyncio.to_thread(
+                        repo.tag, kind, row.id, row.commit, reason.encode()
+                    )
+            except HiveError as error:
+                _log.warning("%s/%d is not tagged: %s", kind.value, row.id, error)
+                if error.code not in (ErrorCode.CONFLICT, ErrorCode.NOT_FOUND):
+                    self._untagged.appendleft(waiting)
+                    return
 
     async def _tell(
         self, row: ApprovalRow, by: str, state: ApprovalState, reason: str

@@ -96,6 +96,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     chores = _housekeeping(services.history, services.approvals, systems, work.notices)
     tasks = (
+        _watched(work.space.watch()),
         _watched(work.questions.watch()),
         _watched(work.reminders.watch()),
         _watched(work.budgets.watch()),

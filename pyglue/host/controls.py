@@ -83,6 +83,13 @@ class Controls:
         agent.over_budget = over_budget
         self._tell(agent, again=over_budget is None)
 
+    def room(self, agent: Agent) -> None:
+        """Tell the agent that it waits for room on the disk, or does no more."""
+        if self._registry.paused(agent) is None:
+            self._tell(agent, again=True)
+        else:
+            self._apply_pause(agent)
+
     def try_again(self, agent: Agent) -> None:
         """Let an agent that waits for anything try at once."""
         agent.retry_at = None

@@ -1,17 +1,19 @@
 """What is wrong with this hive, and what to do about it."""
 
 import shutil
+from pathlib import Path
 
+from pyglue import diskspace
 from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.registry import Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.repair import Repair
+from pyglue.host.space import Space
 from pyglue.nix import Evaluator
 
 _WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
-_DISK_MIN = 512 * 1024 * 1024
 
 
 class Doctor:
@@ -25,8 +27,10 @@ class Doctor:
         relay: RelayHub,
         evaluator: Evaluator,
         repair: Repair,
+        space: Space,
         state_dir: str,
     ) -> None:
+        self._space = space
         self._registry = registry
         self._backend = backend
         self._relay = relay
@@ -40,7 +44,7 @@ class Doctor:
             *self._programs(),
             *self._isolation(),
             self._relay_check(),
-            self._disk(),
+            *self._disk(),
             *self._agents(),
             *await self._repair.checks(),
         ]
@@ -78,12 +82,11 @@ class Doctor:
             "relay", "hive-relay is not connected: agents reach no model. Start it."
         )
 
-    def _disk(self) -> Check:
-        free = shutil.disk_usage(self._state_dir).free
+    def _disk(self) -> list[Check]:
+        wrong = [_problem("disk", text) for text in self._space.warnings]
+        free = diskspace.free(Path(self._state_dir)).bytes
         text = f"{free // 2**20} MiB are free in the state directory."
-        if free < _DISK_MIN:
-            return _problem("disk", text)
-        return _ok("disk", text)
+        return wrong or [_ok("disk", text)]
 
     def _agents(self) -> list[Check]:
         checks = []

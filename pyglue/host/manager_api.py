@@ -36,7 +36,7 @@ from pyglue.host.drafts import Drafts
 from pyglue.host.journal import Journal
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
-from pyglue.host.registry import Registry
+from pyglue.host.registry import Registry, with_room
 from pyglue.host.repeats import Repeats
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
@@ -73,17 +73,18 @@ class ManagerApi:
 
     def add_to(self, handlers: Handlers) -> None:
         """Answer the manager's calls too."""
+        registry, me = self._registry, self._registry.get(MANAGER)
         handlers.on(LIST_AGENTS, self._list)
-        handlers.on(REQUEST_SPAWN, self._spawn)
-        handlers.on(REQUEST_SPAWN_DRAFT, self._draft)
-        handlers.on(SUBMIT_BEGIN, self._begin)
-        handlers.on(SUBMIT_CHUNK, self._chunk)
-        handlers.on(SUBMIT_COMMIT, self._commit)
+        handlers.on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
+        handlers.on(REQUEST_SPAWN_DRAFT, with_room(registry, me, self._draft))
+        handlers.on(SUBMIT_BEGIN, with_room(registry, me, self._begin))
+        handlers.on(SUBMIT_CHUNK, with_room(registry, me, self._chunk))
+        handlers.on(SUBMIT_COMMIT, with_room(registry, me, self._commit))
         handlers.on(WITHDRAW, self._withdraw)
-        handlers.on(START, self._start)
-        handlers.on(STOP, self._stop)
-        handlers.on(RESTART, self._restart)
-        handlers.on(REBUILD, self._rebuild)
+        handlers.on(START, with_room(registry, me, self._start))
+        handlers.on(STOP, with_room(registry, me, self._stop))
+        handlers.on(RESTART, with_room(registry, me, self._restart))
+        handlers.on(REBUILD, with_room(registry, me, self._rebuild))
         handlers.on(AGENT_LOGS, self._journal.for_model)
 
     async def _list(self, _params: NoParams) -> AgentsResult:

@@ -6,9 +6,9 @@ state) read nothing. Only hived's event loop touches it.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from pyglue.api.common import AgentState, Role
 from pyglue.errors import ErrorCode, HiveError
@@ -21,6 +21,9 @@ from pyglue.store import agents as rows
 from pyglue.store.agents import AgentRow
 from pyglue.store.control import Control
 from pyglue.store.database import Store
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 _HARNESS_STATES: Final = frozenset(
     {
@@ -70,6 +73,8 @@ class Agent:
     turn_model: str | None = None
     """The model of the running turn, else of the last one."""
     control: Control = field(default=_NOTHING)
+    held: str | None = None
+    """Why the agent waits for room on the disk: its files are too large or too many."""
     over_budget: str | None = None
     """Why no turn may begin until a budget has room again."""
     refused: str | None = None
@@ -120,6 +125,18 @@ class Agent:
         )
 
 
+def with_room(
+    registry: "Registry", agent: Agent, call: Callable[[P], Awaitable[R]]
+) -> Callable[[P], Awaitable[R]]:
+    """Return ``call`` as it is refused while the disk is full: it keeps something."""
+
+    async def checked(params: P) -> R:
+        registry.check_room(agent)
+        return await call(params)
+
+    return checked
+
+
 class Registry:
     """All agents by name."""
 
@@ -130,6 +147,8 @@ class Registry:
         self._absent: dict[str, str] = {}
         self.hive = Control(agent=HIVE)
         """What the operator wants of all agents."""
+        self.disk_full: str | None = None
+        """Why all agents wait for room on the disk; ``space`` says."""
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever an agent comes or goes; it must not block."""
@@ -204,12 +223,25 @@ class Registry:
         return self._agents.get(name)
 
     def paused(self, agent: Agent) -> str | None:
-        """Return why the agent is paused, None if it is not."""
+        """Return why the agent is paused, None if it is not.
+
+        By the operator first, then for want of room on the disk.
+        """
         for row, what in ((self.hive, "the hive"), (agent.control, agent.name)):
             if row.paused_at is not None:
                 why = f": {row.pause_reason}" if row.pause_reason else "."
                 return f"{row.paused_by} paused {what}{why}"
-        return None
+        return self.disk_full or agent.held
+
+    def check_room(self, agent: Agent) -> None:
+        """Refuse what an agent wants to be kept while the disk is full.
+
+        Raises:
+            HiveError: ``disk_full`` with the reason.
+        """
+        why = self.disk_full or agent.held
+        if why is not None:
+            raise HiveError(ErrorCode.DISK_FULL, why)
 
     @staticmethod
     def role(name: str) -> Role:

@@ -21,6 +21,7 @@ from pyglue.host.events import EventBus
 from pyglue.host.ports import Ports
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
+from pyglue.host.space import Space
 from pyglue.host.systems import Systems
 from pyglue.names import OPERATOR
 from pyglue.store import agents, approvals, messages, questions, stats, usage
@@ -63,7 +64,9 @@ class Views:
         config: HiveConfig,
         systems: Systems | None = None,
         ports: Ports | None = None,
+        space: Space | None = None,
     ) -> None:
+        self._space = space
         self._systems = systems
         self._ports = ports
         self._store = store
@@ -115,7 +118,8 @@ class Views:
     def _warnings(self) -> tuple[str, ...]:
         lost = ("The relay is not connected: agents reach no model.",)
         relay = () if self._relay.attached() else lost
-        return (*self._backend.warnings, *self._notices, *relay)
+        space = () if self._space is None else self._space.warnings
+        return (*space, *self._backend.warnings, *self._notices, *relay)
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""

@@ -9,12 +9,14 @@ The event loop never touches peewee.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,15 +24,20 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-from peewee import SqliteDatabase
+from peewee import DatabaseError, SqliteDatabase
 
 from pyglue.api.events import Event
+from pyglue.diskspace import Reserve
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import migrations
+from pyglue.store import failures, migrations
 
 T = TypeVar("T")
 
 _BATCH_MAX: Final = 256
+_KEPT_MAX: Final = 2000
+"""Most posted writes that wait for room on the disk; the oldest are given up."""
+RESERVE: Final = 8 * 1024 * 1024
+"""Bytes set aside behind the database and behind its log."""
 _PRAGMAS: Final = {
     "journal_mode": "wal",
     "synchronous": "full",
@@ -98,11 +105,21 @@ class Store:
     """The open database. Made by ``open_store``; closed by ``close``."""
 
     def __init__(
-        self, writer: SqliteDatabase, reader: SqliteDatabase, lock: int
+        self,
+        writer: SqliteDatabase,
+        reader: SqliteDatabase,
+        lock: int,
+        *,
+        make_room: Callable[[], bool],
+        reserve: int,
     ) -> None:
         self._writer_db = writer
         self._reader_db = reader
         self._lock = lock
+        self._make_room = make_room
+        self._reserve = reserve
+        self._reserves: tuple[Reserve, ...] = ()
+        self._kept: deque[_Job] = deque(maxlen=_KEPT_MAX)
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._publish: Callable[[list[Event]], None] = lambda _events: None
@@ -123,7 +140,10 @@ class Store:
         return await future
 
     def post(self, fn: Callable[[Tx], object]) -> None:
-        """Queue a write that nobody waits for, behind those already queued."""
+        """Queue a write that nobody waits for, behind those already queued.
+
+        One that fails for want of room is tried again when there is some.
+        """
         self._queue.put(_Job(fn, None))
 
     async def read(self, fn: Callable[[Reader], T]) -> T:
@@ -137,11 +157,19 @@ class Store:
         await asyncio.to_thread(self._thread.join)
         await self._loop.run_in_executor(self._readers, self._reader_db.close)
         self._readers.shutdown()
+        for reserve in self._reserves:
+            reserve.release()
         os.close(self._lock)
+
+    def keep_reserve(self) -> None:
+        """Set room aside again for what was written; now and then, from a thread."""
+        for reserve in self._reserves:
+            reserve.keep()
 
     # --- the writer thread ------------------------------------------------------
 
     def _run(self) -> None:
+        self._set_aside()
         while (first := self._queue.get()) is not None:
             batch = [first]
             last = False
@@ -159,25 +187,72 @@ class Store:
                 break
         self._writer_db.close()
 
-    def _commit(self, batch: list[_Job]) -> None:
-        outcomes: list[_Outcome] = []
-        events: list[Event] = []
+    def _set_aside(self) -> None:
+        """Keep room behind the database and its log, which is there once it is read."""
+        if not self._reserve:
+            return
+        database = Path(self._writer_db.database)
+        log = database.with_name(f"{database.name}-wal")
         try:
-            with self._writer_db.atomic():
-                for job in batch:
-                    outcomes.append(self._one(job, events))
-        except Exception as error:  # the commit itself failed: nothing happened
-            _log.exception("a transaction failed")
-            full = HiveError(
-                ErrorCode.UNAVAILABLE,
-                f"The store could not be written ({error}). Is the disk full?",
+            self._writer_db.execute_sql("SELECT count(*) FROM sqlite_master")
+            self._reserves = tuple(
+                Reserve(one, self._reserve) for one in (database, log)
             )
-            outcomes = [_Outcome(job, None, full) for job in batch]
-            events = []
+            self.keep_reserve()
+        except (DatabaseError, OSError) as error:
+            _log.warning("no room is set aside for the store: %s", error)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        try:
+            outcomes, events = self._transact(batch)
+        except DatabaseError as error:  # nothing of it happened
+            outcomes, events = self._failed(batch, error), []
+        else:
+            while self._kept:
+                self._queue.put(self._kept.popleft())
         try:
             self._loop.call_soon_threadsafe(self._resolve, outcomes, events)
         except RuntimeError:  # the loop is closed: nobody waits any more
             _log.debug("the event loop is gone")
+
+    def _transact(self, batch: list[_Job]) -> tuple[list[_Outcome], list[Event]]:
+        """Run a batch in one transaction; once more if room could be made for it."""
+        for last in (False, True):
+            try:
+                return self._transaction(batch)
+            except DatabaseError as error:
+                found = failures.cause(error)
+                full = found is not None and failures.may_be_full(found)
+                if last or not full or not self._make_room():
+                    raise
+        raise AssertionError  # the second time returns or raises
+
+    def _transaction(self, batch: list[_Job]) -> tuple[list[_Outcome], list[Event]]:
+        database = self._writer_db
+        events: list[Event] = []
+        database.begin("IMMEDIATE")  # waits for its turn, as a later lock would not
+        try:
+            outcomes = [self._one(job, events) for job in batch]
+            database.commit()
+        except BaseException:
+            with contextlib.suppress(DatabaseError):  # SQLite may have ended it
+                database.rollback()
+            raise
+        return outcomes, events
+
+    def _failed(self, batch: list[_Job], error: DatabaseError) -> list[_Outcome]:
+        found = failures.cause(error)
+        if found is None:
+            _log.error("a transaction failed", exc_info=error)
+            refusal = HiveError(
+                ErrorCode.UNAVAILABLE, f"The store could not be written ({error})."
+            )
+        else:
+            refusal = failures.refusal(found)
+            _log.error("a transaction failed: %s", refusal.message)
+            if failures.is_passing(found):
+                self._kept.extend(job for job in batch if job.future is None)
+        return [_Outcome(job, None, refusal) for job in batch]
 
     def _one(self, job: _Job, events: list[Event]) -> _Outcome:
         tx = Tx(self._writer_db, time.time())
@@ -187,6 +262,9 @@ class Store:
         except HiveError as error:
             return _Outcome(job, None, error)
         except Exception as error:
+            found = failures.cause(error)
+            if found is not None and failures.ends_transaction(found):
+                raise DatabaseError(found, *found.args) from error
             if job.future is None:
                 _log.exception("a posted write failed")
             return _Outcome(job, None, error)
@@ -220,28 +298,54 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def open_store(database: Path, lock: Path) -> Store:
+def open_store(
+    database: Path,
+    lock: Path,
+    *,
+    make_room: Callable[[], bool] = lambda: False,
+    reserve: int = 0,
+) -> Store:
     """Lock, open and migrate the store; call from a running event loop.
+
+    ``make_room`` is asked, from the writer's thread, when the disk is full; ``reserve``
+    bytes are set aside for the store to grow into.
 
     Raises:
         HiveError: ``store_locked`` if another hived has it, ``config_invalid`` if
-            the file is newer than this program.
+            the file is newer than this program, ``unavailable`` or ``disk_full`` if
+            it cannot be read or written.
     """
     held = _lock(lock)
     try:
-        writer = SqliteDatabase(
-            str(database), pragmas=_PRAGMAS, check_same_thread=False
-        )
-        writer.connect()
-        database.chmod(0o600)
-        migrations.migrate(writer)
-        reader = SqliteDatabase(
-            str(database),
-            pragmas={"query_only": 1, "busy_timeout": 5000},
-            check_same_thread=False,
-        )
-        writer.close()
+        writer, reader = _open(database, make_room)
     except BaseException:
         os.close(held)
         raise
-    return Store(writer, reader, held)
+    return Store(writer, reader, held, make_room=make_room, reserve=reserve)
+
+
+def _open(
+    database: Path, make_room: Callable[[], bool]
+) -> tuple[SqliteDatabase, SqliteDatabase]:
+    writer = SqliteDatabase(str(database), pragmas=_PRAGMAS, check_same_thread=False)
+    reader = SqliteDatabase(
+        str(database),
+        pragmas={"query_only": 1, "busy_timeout": 5000},
+        check_same_thread=False,
+    )
+    for last in (False, True):
+        try:
+            writer.connect(reuse_if_open=True)
+            database.chmod(0o600)
+            migrations.migrate(writer)
+        except DatabaseError as error:
+            found = failures.cause(error)
+            if found is None:
+                raise
+            if last or not failures.may_be_full(found) or not make_room():
+                raise failures.refusal(found) from error
+        else:
+            break
+        finally:
+            writer.close()  # each thread has a connection of its own
+    return writer, reader

@@ -22,9 +22,27 @@ in
     approvalExpiryDays = 3;
     retention = {
       messagesDays = 1;
+      proposalsDays = 5;
       historyDays = 2;
       statsDays = 3;
       eventsDays = 4;
+    };
+    quotas = {
+      messagesMiBPerDay = 1;
+      inboxMiB = 2;
+      questions = 3;
+      reminders = 4;
+      proposalsPerHour = 5;
+      proposalsMiBPerDay = 6;
+      operationsPerHour = 7;
+      drafts = null;
+      historyMiB = 8;
+      stateMiB = 9;
+      stateFiles = 10;
+    };
+    disk = {
+      ballastMiB = 0;
+      reserveMiB = 11;
     };
     ids = {
       operators = 57000;
@@ -177,6 +195,9 @@ in
   type-range-zeros = hive { networkRanges = [ "010.0.0.0/8" ]; };
   type-ranges-empty = hive { networkRanges = [ ]; };
   type-days = hive { retention.statsDays = 0; };
+  type-quota = hive { quotas.stateMiB = 0; };
+  type-quota-history = hive { quotas.historyMiB = null; };
+  type-reserve = hive { disk.reserveMiB = -1; };
   type-source = hive { agents.alice.source = "agents/alice"; };
   type-unknown = hive { dashboard.prot = 1; };
 }

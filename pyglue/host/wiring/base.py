@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import audit as audit_log
 from pyglue.host.audit import Audit
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
@@ -16,8 +17,9 @@ from pyglue.host.clashes import known
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
 from pyglue.host.rooms import Rooms
+from pyglue.host.space import Disk
 from pyglue.nix import Evaluator
-from pyglue.store import messages
+from pyglue.store import database, messages
 from pyglue.store.database import Store, open_store
 
 
@@ -29,6 +31,7 @@ class Base:
     rooms: Rooms
     backend: Backend
     evaluator: Evaluator
+    disk: Disk
     store: Store
     audit: Audit
     bus: EventBus
@@ -47,6 +50,15 @@ def backend_of(config: HiveConfig) -> Backend:
     )
 
 
+def _disk(config: HiveConfig) -> Disk:
+    """Have room to start in, whatever agents made of the disk."""
+    state = config.layout.state
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    disk = Disk(state, config.disk)
+    disk.prepare()
+    return disk
+
+
 async def open_base(config: HiveConfig) -> Base:
     """Build the parts; mail that was handed out waits again.
 
@@ -55,12 +67,23 @@ async def open_base(config: HiveConfig) -> Base:
     """
     layout = config.layout
     rooms = Rooms(config)
+    disk = await asyncio.to_thread(_disk, config)
     await asyncio.to_thread(rooms.prepare)
     backend = backend_of(config)
     evaluator = Evaluator.of(config)
     evaluator.check()
-    store = open_store(layout.database, layout.lock)
-    audit = Audit(layout.audit_log, layout.state / "private" / "audit.key")
+    store = open_store(
+        layout.database,
+        layout.lock,
+        make_room=disk.make_room,
+        reserve=database.RESERVE,
+    )
+    audit = Audit(
+        layout.audit_log,
+        layout.state / "private" / "audit.key",
+        make_room=disk.make_room,
+        reserve=audit_log.RESERVE,
+    )
     bus = EventBus(store)
     await bus.load()
     registry = Registry(store)
@@ -74,6 +97,7 @@ async def open_base(config: HiveConfig) -> Base:
         rooms=rooms,
         backend=backend,
         evaluator=evaluator,
+        disk=disk,
         store=store,
         audit=audit,
         bus=bus,

@@ -59,6 +59,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             relay=work.relay,
             evaluator=base.evaluator,
             repair=repair,
+            space=work.space,
             state_dir=config.state_dir,
         ),
         journal=journal,
@@ -69,6 +70,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         telemetry=Telemetry(store, registry, base.bus, layout),
         ports=ports,
         views=Views(
+            space=work.space,
             ports=ports,
             systems=changes.systems,
             store=store,

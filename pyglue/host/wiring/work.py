@@ -12,6 +12,7 @@ from pyglue.host.notices import Notices
 from pyglue.host.questions import Questions
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.reminders import Reminders
+from pyglue.host.space import Space
 from pyglue.host.upkeep import Upkeep
 from pyglue.host.wiring.base import Base
 
@@ -30,6 +31,7 @@ class Work:
     controls: Controls
     budgets: Budgets
     credit: Credit
+    space: Space
 
 
 async def open_work(base: Base) -> Work:
@@ -93,4 +95,12 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         budgets=budgets,
         credit=credit,
+        space=Space(
+            disk=base.disk,
+            store=store,
+            registry=registry,
+            broker=broker,
+            controls=controls,
+            audit=audit,
+        ),
     )

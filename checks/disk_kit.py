@@ -1,0 +1,58 @@
+"""A small disk of its own (tmpfs, as root), and ways to fill it up."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@contextlib.contextmanager
+def small_disk(at: Path, mib: int, *, files: int = 0) -> Iterator[Path]:
+    """Mount a file system of ``mib`` MiB at the directory ``at``."""
+    at.mkdir(parents=True, exist_ok=True)
+    options = f"size={mib}M,mode=0755" + (f",nr_inodes={files}" if files else "")
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "hive-test", str(at)], check=True
+    )
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write ``file`` until the disk takes no more."""
+    with file.open("ab", buffering=0) as into, contextlib.suppress(OSError):
+        while True:
+            into.write(b"x" * 65536)
+    with file.open("ab", buffering=0) as into, contextlib.suppress(OSError):
+        while True:
+            into.write(b"x" * 512)
+
+
+def free(at: Path) -> int:
+    """Return the bytes that are free at ``at``."""
+    found = os.statvfs(at)
+    return found.f_bavail * found.f_frsize
+
+
+@contextlib.contextmanager
+def filling(file: Path) -> Iterator[None]:
+    """Fill the disk, and take again at once whatever becomes free."""
+    fill(file)
+    eater = subprocess.Popen(
+        [
+            *("sh", "-c"),
+            'while :; do head -c 1048576 /dev/zero >> "$0" 2>/dev/null; done',
+            str(file),
+        ]
+    )
+    try:
+        yield
+    finally:
+        eater.kill()
+        eater.wait()
+        file.unlink()

@@ -1,0 +1,106 @@
+"""A hive whose disk an agent has filled, and goes on filling: the operator's commands.
+
+The state directory is a small file system of its own; whatever becomes free on it is
+taken again at once, as an agent with a loop would.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from checks.cli_kit import HIVE, Said, python
+from checks.disk_kit import fill, filling, small_disk
+from checks.hive_kit import Hive, running_hive, script
+from pyglue.api import operator as api
+from pyglue.api.common import AgentState, NoParams
+from pyglue.config import DiskConfig
+
+pytestmark = pytest.mark.needs("root", "nix", "git", "bwrap")
+
+NIX = """{ ... }:
+{
+  hyperhive.description = "changed";
+}
+"""
+
+
+@pytest.fixture
+async def hive(tmp_path: Path) -> AsyncIterator[Hive]:
+    disk = DiskConfig(ballast_mib=8, reserve_mib=32)
+    with small_disk(tmp_path / "state", 320):
+        async with running_hive(tmp_path, disk=disk) as running:
+            yield running
+
+
+async def cli(hive: Hive, *words: str) -> Said:
+    return await python(HIVE, *words, env={"HIVE_STATE": str(hive.state)})
+
+
+async def state(hive: Hive, name: str, wanted: AgentState) -> None:
+    async def look() -> bool | None:
+        return True if (await hive.agent(name)).state is wanted else None
+
+    await hive.until(look, f"{name} {wanted.value}")
+
+
+async def test_the_operator_is_never_locked_out(hive: Hive) -> None:
+    denied = await hive.propose("alice", NIX)
+    await hive.send("alice", script({"text": "slow", "sleep": 120}))
+    await state(hive, "alice", AgentState.THINKING)
+
+    full = hive.state / "agents/alice/state/full"
+    with filling(full):
+        await state(hive, "manager", AgentState.PAUSED)
+        status = await hive.operator.call(api.STATUS, NoParams())
+        assert any("The disk is full" in text for text in status.warnings)
+        assert "The disk is full" in ((await hive.agent("manager")).detail or "")
+
+        for words in (
+            ("cancel", "alice"),
+            ("pause", "--all"),
+            ("resume", "--all"),
+            ("send", "alice", "hello"),
+            ("login",),
+            ("deny", str(denied.approval), "--reason", "no"),
+            ("pause", "--all"),
+            ("stop", "alice"),
+            ("destroy", "alice", "--yes"),
+        ):
+            said = await cli(hive, *words)
+            assert said.code == 0, (words, said)
+        doctor = await cli(hive, "doctor")
+        assert "The disk is full" in doctor.out
+
+    said = await cli(hive, "resume", "--all")
+    assert said.code == 0, said
+    await state(hive, "manager", AgentState.IDLE)
+    verified = await cli(hive, "audit", "verify")
+    assert verified.code == 0, verified
+    whats = (await cli(hive, "audit", "export")).out
+    for what in ("pause_all", "resume_all", "cancel", "denied", "stop", "disk_full"):
+        assert what in whats, whats
+
+
+async def test_a_purge_makes_room(hive: Hive) -> None:
+    full = hive.state / "agents/alice/state/full"
+    with filling(hive.state / "eaten"):
+        assert (await cli(hive, "stop", "alice")).code == 0
+        assert (await cli(hive, "destroy", "alice", "--yes")).code == 0
+        said = await cli(hive, "purge", "alice", "--yes")
+        assert said.code == 0, said
+    assert not full.exists()
+
+
+async def test_a_hive_starts_on_a_full_disk(tmp_path: Path) -> None:
+    disk = DiskConfig(ballast_mib=8, reserve_mib=32)
+    with small_disk(tmp_path / "state", 320) as state_dir:
+        async with running_hive(tmp_path, disk=disk):
+            pass
+        fill(state_dir / "full")
+        async with running_hive(tmp_path, disk=disk, wait=False) as hive:
+            status = await hive.operator.call(api.STATUS, NoParams())
+            assert any("The disk is full" in text for text in status.warnings)
+            (state_dir / "full").unlink()
+            await asyncio.wait_for(hive.idle("manager"), 60)

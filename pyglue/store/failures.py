@@ -1,0 +1,93 @@
+"""What SQLite could not do, as a sentence for the operator.
+
+peewee wraps SQLite's errors, and an error while it takes a transaction back hides the
+first one: ``cause`` finds it.
+"""
+
+import sqlite3
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+
+_LOW_BYTE: Final = 0xFF
+
+
+def cause(error: BaseException) -> sqlite3.Error | None:
+    """Return the first error of SQLite that led to ``error``, None if none did."""
+    found: sqlite3.Error | None = None
+    seen: BaseException | None = error
+    while seen is not None:
+        for one in (seen, *seen.args[:1]):
+            if isinstance(one, sqlite3.Error) and _code(one) is not None:
+                found = one
+        seen = seen.__cause__ or seen.__context__
+    return found
+
+
+def ends_transaction(error: sqlite3.Error) -> bool:
+    """Tell if it is about the whole store, and not about one statement."""
+    return _code(error) in _SENTENCES
+
+
+def may_be_full(error: sqlite3.Error) -> bool:
+    """Tell if room on the disk could help."""
+    return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Tell if the same write may go well later."""
+    return may_be_full(error) or _code(error) in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
+
+
+def refusal(error: sqlite3.Error) -> HiveError:
+    """Return what the caller of a write is told."""
+    code = _code(error)
+    text = _SENTENCES.get(code or 0, "The store could not be written.")
+    full = code == sqlite3.SQLITE_FULL
+    return HiveError(
+        ErrorCode.DISK_FULL if full else ErrorCode.UNAVAILABLE,
+        f"{text} (SQLite: {error})",
+    )
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else int(code) & _LOW_BYTE
+
+
+_DAMAGED: Final = (
+    "The store hive.db is damaged. Stop the hive and restore a backup into an empty "
+    "state directory with: hive restore-backup."
+)
+_SENTENCES: Final = {
+    sqlite3.SQLITE_FULL: (
+        "The disk is full, so the store cannot be written. Nothing that was answered "
+        "is lost. Free some space; the hive continues by itself."
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "The disk refused to read or write the store. Check the disk and the "
+        "kernel's log."
+    ),
+    sqlite3.SQLITE_BUSY: (
+        "Another program keeps the store locked. Close whatever has hive.db open, and "
+        "try again."
+    ),
+    sqlite3.SQLITE_LOCKED: "The store is locked. Try again.",
+    sqlite3.SQLITE_READONLY: (
+        "The store is read-only. Check that the state directory's file system is "
+        "mounted read-write and belongs to hived's user."
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "The store hive.db cannot be opened. Check the permissions of the state "
+        "directory."
+    ),
+    sqlite3.SQLITE_PERM: (
+        "The store hive.db may not be opened. Check the permissions of the state "
+        "directory."
+    ),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
