@@ -3,6 +3,7 @@
   LockPersonality = true;
   NoNewPrivileges = true;
   PrivateDevices = true;
+  PrivateMounts = true;
   PrivateTmp = true;
   ProtectClock = true;
   ProtectControlGroups = true;
