@@ -58,8 +58,16 @@ MAKES: Final = {
 }
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
-    *("audit_export", "audit_verify", "doctor", "drafts", "history", "inbox"),
-    *("journal", "journal_follow", "kept", "list_agents", "messages", "metrics"),
+    *("audit_export", "audit_verify", "doctor", "drafts", "exposure", "history"),
+    *(
+        "inbox",
+        "journal",
+        "journal_follow",
+        "kept",
+        "list_agents",
+        "messages",
+        "metrics",
+    ),
     *("open_threads", "operation", "operations", "questions", "stats", "status"),
     *("subscribe", "terminal_attach", "transfer_read", "whoami"),
 }

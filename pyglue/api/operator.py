@@ -40,6 +40,7 @@ from pyglue.api.control import (
 )
 from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
+from pyglue.api.exposure import ExposureResult
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
 from pyglue.api.logins import LoginCodeResult, LoginParams, LoginResult, LogoutParams
@@ -85,6 +86,8 @@ LOGOUT: Final = Method("logout", LogoutParams, Done)
 
 STATUS: Final = Method("status", NoParams, HiveStatus)
 DOCTOR: Final = Method("doctor", NoParams, DoctorResult)
+EXPOSURE: Final = Method("exposure", NoParams, ExposureResult)
+"""Every listener, who can reach it, and as what user it runs."""
 REPAIR: Final = Method("repair", NoParams, RepairResult)
 """CLI only. Mends what ``doctor`` says that it can."""
 

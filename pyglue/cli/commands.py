@@ -22,7 +22,7 @@ from pyglue.api.doctor import CheckState
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import InboxParams, OperatorSendParams
 from pyglue.api.telemetry import MetricsTokenParams
-from pyglue.cli import archive, control, life
+from pyglue.cli import archive, control, exposure, life
 from pyglue.cli.answer import Answer
 from pyglue.cli.patience import PatientClient
 from pyglue.cli.show import KINDS, approval_text, table
@@ -240,7 +240,13 @@ def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="mend what can be")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--repair", action="store_true", help="mend what can be")
+    chosen.add_argument(
+        "--exposure",
+        action="store_true",
+        help="list every listener, who can reach it, and the user it runs as",
+    )
 
 
 def _repair(client: SyncClient) -> Answer:
@@ -254,6 +260,8 @@ def _repair(client: SyncClient) -> Answer:
 def _doctor(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     if arguments.repair:
         return _repair(client)
+    if arguments.exposure:
+        return exposure.exposure(client)
     result = client.call(api.DOCTOR, NoParams())
     rows = []
     for check in result.checks:

@@ -21,6 +21,7 @@ from pyglue.api.audit import (
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import SubscribeParams, SubscribeResult
+from pyglue.api.exposure import ExposureResult
 from pyglue.api.journal import JournalPage, JournalParams
 from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
 from pyglue.api.operations import Operation, OperationParams, OperationsResult
@@ -46,6 +47,7 @@ class Reading:
         views = self._s.views
         handlers.on(api.STATUS, self._status)
         handlers.on(api.DOCTOR, self._doctor)
+        handlers.on(api.EXPOSURE, self._exposure)
         handlers.on(api.AGENTS, views.agents)
         handlers.on(api.AGENT, views.agent)
         handlers.on(api.APPROVALS, self._approvals)
@@ -71,6 +73,9 @@ class Reading:
 
     async def _doctor(self, _params: NoParams) -> DoctorResult:
         return await self._s.doctor.examine()
+
+    async def _exposure(self, _params: NoParams) -> ExposureResult:
+        return await self._s.exposure.examine()
 
     async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
         found = await self._s.store.read(

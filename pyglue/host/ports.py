@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.api.telemetry import AgentPort, AgentPortsParams, AgentPortsResult
+from pyglue.host.listening import tcp_listeners
 from pyglue.host.registry import Registry
 from pyglue.paths import Layout
 
 FIRST: Final = 8100
 LAST: Final = 8999
 LOOPBACK: Final = "127.0.0.1"
-_LISTEN: Final = "0A"
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _is_free(port: int) -> bool:
     try:
         probe = socket.socket()
     except OSError:  # as NixOS's unit has it: no network of its own, and none to ask
-        return port not in _listened_to()
+        return port not in {one.port for one in tcp_listeners()}
     with probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -91,18 +91,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _listened_to() -> frozenset[int]:
-    """Return the ports that have a listener on the host, whose network is init's."""
-    ports = set()
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path("/proc/1/net", table).read_text().splitlines()[1:]:
-                _, local, _, state, *_ = line.split()
-                if state == _LISTEN:
-                    ports.add(int(local.rpartition(":")[2], 16))
-    return frozenset(ports)
 
 
 class Ports:

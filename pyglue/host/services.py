@@ -16,6 +16,7 @@ from pyglue.host.controls import Controls
 from pyglue.host.credit import Credit
 from pyglue.host.doctor import Doctor
 from pyglue.host.events import EventBus
+from pyglue.host.exposure import Exposure
 from pyglue.host.history import History
 from pyglue.host.journal import Journal
 from pyglue.host.life import Life
@@ -51,6 +52,7 @@ class Services:
     bus: EventBus
     backend: Backend
     doctor: Doctor
+    exposure: Exposure
     views: Views
     terminals: Terminals
     journal: Journal

@@ -120,6 +120,11 @@ class Backend(ABC):
         del names
         return ()
 
+    def shares_network(self, network: bool) -> bool:
+        """Tell whether an agent's loopback is the host's, given ``network``."""
+        del network
+        return False
+
     def container(self, name: str) -> str:
         """Return what the container of an agent is called on this backend."""
         return name

@@ -108,6 +108,10 @@ class LocalBackend(Backend):
         """Set who hears of every start, stop and crash."""
         self._callback = callback
 
+    def shares_network(self, network: bool) -> bool:
+        """Tell whether an agent's loopback is the host's: with a network, it is."""
+        return network or not self._sandboxed
+
     async def apply(self, spec: AgentSpec) -> None:
         """Put the record where the agent's next start reads it, at once or not."""
         place = self._layout.run(spec.name)

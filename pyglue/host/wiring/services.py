@@ -4,6 +4,7 @@ from pyglue.host.archives import Archives
 from pyglue.host.backup import Backups
 from pyglue.host.doctor import Doctor
 from pyglue.host.export import Exports
+from pyglue.host.exposure import Exposure
 from pyglue.host.history import History
 from pyglue.host.journal import Journal
 from pyglue.host.kept import Kept
@@ -61,6 +62,12 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             repair=repair,
             space=work.space,
             state_dir=config.state_dir,
+        ),
+        exposure=Exposure(
+            config=config,
+            registry=registry,
+            shares_network=base.backend.shares_network,
+            ports=ports,
         ),
         journal=journal,
         terminals=Terminals(registry, base.audit, config),

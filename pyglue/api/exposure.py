@@ -1,0 +1,49 @@
+"""The attack surface of a hive as data: who listens where, and who can reach it."""
+
+from enum import StrEnum
+
+from pyglue.api.common import Result
+
+
+class ListenerKind(StrEnum):
+    """What kind of address a listener has."""
+
+    UNIX = "unix"
+    TCP = "tcp"
+    SANDBOX = "sandbox"
+    """A loopback port in an agent's own network namespace."""
+
+
+class Listener(Result, frozen=True):
+    """One listening socket.
+
+    ``user`` is the account that the listening process runs as. ``mode`` (octal),
+    ``owner`` and ``group`` are those of a Unix socket's file as it is now. ``reach``
+    says who can connect, and ``problem`` what is not as it should be.
+    """
+
+    name: str
+    kind: ListenerKind
+    address: str
+    process: str
+    user: str | None
+    reach: str
+    mode: str | None = None
+    owner: str | None = None
+    group: str | None = None
+    problem: str | None = None
+
+
+class UnitScore(Result, frozen=True):
+    """What ``systemd-analyze security`` says of a unit: 0 is best, 10 worst."""
+
+    unit: str
+    score: float | None
+    problem: str | None = None
+
+
+class ExposureResult(Result, frozen=True):
+    """Every listener of the hive; scores only where systemd runs its units."""
+
+    listeners: tuple[Listener, ...]
+    units: tuple[UnitScore, ...]
