@@ -18,7 +18,7 @@ let
   # The systems of the first agents; what the story changes in alice is not in hers.
   toplevel =
     name:
-    import ../modules/hive/system.nix {
+    (import ../modules/hive/system.nix {
       nixpkgs = nixpkgs.outPath;
       agent = ../agents + "/${name}";
       manifest = writeText "manifest.json" (
@@ -26,7 +26,7 @@ let
       );
       manager = name == "manager";
       inherit name system uid;
-    };
+    }).toplevel;
 
   inherit (lib.importJSON ../pyglue/demo/scenario.json) story;
 in

@@ -76,6 +76,13 @@ async def queued(hive: Hive, method: Method[P, OperationRef], params: P) -> Oper
     return await hive.operation(reference.operation)
 
 
+async def rebuilt(hive: Hive, agent: str) -> Operation:
+    """Rebuild an agent whose system stays the same, and wait for the end."""
+    made = await hive.operator.call(REBUILD, name(agent))
+    assert made.operation is not None and made.approval is None
+    return await hive.operation(made.operation)
+
+
 async def spawned(hive: Hive, agent: str) -> None:
     """Make an agent from the template."""
     proposal = await hive.operator.call(api.SPAWN, SpawnParams(name=agent))
@@ -370,7 +377,7 @@ async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> Non
         with pytest.raises(HiveError, match=why):
             await hive.operator.call(api.ROLLBACK, refused)
     waiting = await hive.submit("rolf", _on_main(hive, "rolf", "third"))
-    assert (await queued(hive, REBUILD, name("rolf"))).error is None
+    assert (await rebuilt(hive, "rolf")).error is None
     newest, before = (await hive.approvals("rolf"))[:2]
     assert (newest.kind, newest.state) == ("rebuild", "deployed")
     assert (before.id, before.state) == (waiting.approval, "pending")  # it may wait on
@@ -468,15 +475,15 @@ async def test_with_a_broken_manager_the_operator_does_everything(hive: Hive) ->
     assert ended.error is not None  # it may propose that, and it is not deployed
     await queued(hive, STOP, name("manager"))
     await spawned(hive, "olga")
-    assert (await queued(hive, REBUILD, name("olga"))).error is None
-    first, rebuilt = [row.id for row in reversed(await hive.approvals("olga"))]
+    assert (await rebuilt(hive, "olga")).error is None
+    first, second = [row.id for row in reversed(await hive.approvals("olga"))]
     params = RollbackParams(agent="olga", approval=first)
     assert (await queued(hive, api.ROLLBACK, params)).error is None
     await queued(hive, api.DESTROY, name("olga"))
     proposal = await hive.operator.call(api.RESTORE, name("olga"))
     assert (await hive.approve(proposal)).error is None
     await gone(hive, "olga")
-    assert rebuilt > first
+    assert second > first
     assert (await queued(hive, START, name("manager"))).error is None
     await hive.idle("manager")
     assert (await hive.agent("manager")).deployed_approval == good.id
@@ -528,7 +535,7 @@ async def test_who_asked_for_what_is_in_the_audit_log(hive: Hive) -> None:
 async def test_todays_limits_hold_for_what_ran_before(hive: Hive) -> None:
     await spawned(hive, "lena")
     first = (await hive.approvals("lena"))[0]
-    assert (await queued(hive, REBUILD, name("lena"))).error is None
+    assert (await rebuilt(hive, "lena")).error is None
     config = hive.local.config
     await hive.reconfigure(replace(config, limits=OperatorLimits(models=("opus",))))
     params = RollbackParams(agent="lena", approval=first.id)

@@ -88,7 +88,7 @@ def test_flake_check_passes_offline(tree: Path) -> None:
     ("file", "old", "new", "said"),
     [
         ("modules/agent/options.nix", '"haiku"', '"opus"', "schema.json is out of"),
-        ("modules/eval/report.nix", 'hyperhive" ]', 'hyper" ]', "corpus: good-"),
+        ("modules/eval/definitions.nix", 'hyperhive" ]', 'hyper" ]', "corpus: good-"),
         ("agents/alice/agent.nix", "hyperhive = {", "hyperhive = ", "syntax error"),
         ("agents/alice/agent.nix", "model =", "modle =", "hyperhive.modle"),
     ],

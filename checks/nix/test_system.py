@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,7 @@ async def test_is_the_derivation_that_nix_itself_makes(
     done = subprocess.run(
         [
             *("nix-instantiate", str(share() / "modules/hive/system.nix")),
-            *(*strings, "--arg", "uid", str(UID)),
+            *("--attr", "toplevel", *strings, "--arg", "uid", str(UID)),
         ],
         env=environment(tmp_path),
         capture_output=True,
@@ -272,7 +273,7 @@ async def test_nothing_gets_into_the_store_under_anothers_name(
             hashed = victim.removeprefix("/nix/store/")[:32]
             path = evaluated.cache / f"{hashed}.narinfo"
             path.write_text("\n".join(content) + "\n")
-            lying = type(evaluated)(victim, evaluated.cache, evaluated.store)
+            lying = replace(evaluated, drv=victim)
             with pytest.raises(HiveError) as caught:
                 await lying.into_store()
             assert caught.value.code == ErrorCode.UNAVAILABLE

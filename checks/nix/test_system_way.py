@@ -7,20 +7,23 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from checks.standin_kit import make_nixpkgs
 from checks.system_kit import REVISION, SystemKit, environment
 from checks.way_kit import PATIENCE_S, Way, opened
-from pyglue.api.approvals import ApprovalState, Effect
+from pyglue.api.approvals import ApprovalState, ApproveParams, Effect
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
 from pyglue.git.repos import AppliedRepo
 from pyglue.nix import EvalError
 from pyglue.paths import share
+from pyglue.store import approvals as approval_rows
 
 pytestmark = pytest.mark.needs("nix", "git", "root")
 
@@ -195,13 +198,89 @@ async def test_a_rebuild_is_the_same_agent_in_this_hives_system(
     async with opened(shared, tmp_path, revision="newer") as way:
         life, operations = way.hive.services.life, way.hive.services.operations
         made = await life.repeats.rebuild("alice", "operator")
-        assert (await operations.get(made.id, PATIENCE_S)).error is None
+        assert made.operation is not None and made.approval is None
+        ended = await operations.get(made.operation, PATIENCE_S)
+        assert ended.error is None
         (agent,) = (await way.hive.services.views.agents(NoParams())).agents
         assert not agent.needs_update
         assert (agent.deployed_commit, agent.deployed_approval) == (
             first.commit,
-            made.approval,
+            ended.approval,
         )
+
+
+def newer(kit: SystemKit, room: Path) -> SystemKit:
+    """Return the same store with a nixpkgs whose git is a newer one."""
+    made = make_nixpkgs(room / "nixpkgs")
+    file = made / "pkgs.nix"
+    file.write_text(file.read_text().replace("2.39.5", "2.53.0"))
+    return replace(kit, nixpkgs=made)
+
+
+@pytest.mark.parametrize("by", ["operator", "manager"])
+async def test_a_rebuild_to_another_system_is_a_proposal_with_its_packages(
+    shared: SystemKit, tmp_path: Path, by: str
+) -> None:
+    async with opened(shared, tmp_path) as way:
+        assert (await way.approve(await way.spawn("alice"))).error is None
+        old = way.hive.services.registry.get("alice").record
+    (tmp_path / "newer").mkdir()
+    async with opened(newer(shared, tmp_path / "newer"), tmp_path) as way:
+        services = way.hive.services
+        made = await services.life.repeats.rebuild("alice", by)
+        assert made.operation is None and made.approval is not None
+        assert way.backend.started == [old.system if old else None]  # as before
+        seen = await services.approvals.detail(made.approval)
+        assert seen.approval.state is ApprovalState.PENDING
+        assert seen.system is not None
+        changed = {change.name: change for change in seen.system.packages.packages}
+        assert changed["git"].before == ("2.39.5",)
+        assert changed["git"].after == ("2.53.0",)
+        assert any("another nixpkgs or hive" in c.sentence for c in seen.policy)
+        params = ApproveParams(
+            id=made.approval,
+            commit=seen.approval.commit,
+            manifest=seen.approval.manifest_sha256,
+        )
+        begun = await services.approvals.approve(params, "operator")
+        assert (await services.operations.get(begun.id, PATIENCE_S)).error is None
+        assert way.backend.started[-1] == seen.system.drv
+
+
+async def test_rebuilding_all_proposes_what_would_be_another_system(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    async with opened(shared, tmp_path) as way:
+        for name in ("alice", "bob"):
+            assert (await way.approve(await way.spawn(name))).error is None
+    (tmp_path / "newer").mkdir()
+    async with opened(newer(shared, tmp_path / "newer"), tmp_path) as way:
+        services = way.hive.services
+        begun = await services.life.rebuilding.request("operator")
+        ended = await services.operations.get(begun.operation, PATIENCE_S)
+        assert ended.error is None and "pending approval: " in ended.note
+        assert len(way.backend.started) == 2  # only what hived's start started
+        pending = await services.store.read(approval_rows.pending)
+        assert {row.agent for row in pending} == {"alice", "bob"}
+
+
+async def test_another_system_without_another_nixpkgs_is_a_proposal_that_widens(
+    shared: SystemKit, tmp_path: Path
+) -> None:
+    """As if something were left by which a system can tell when it is evaluated."""
+    module = tmp_path / "every.nix"
+    module.write_text("{ }")
+    changes: Any = {"modules": (str(module),)}
+    async with opened(shared, tmp_path, **changes) as way:
+        assert (await way.approve(await way.spawn("alice"))).error is None
+        module.write_text("{ systemd.services.evil.serviceConfig.ExecStart = ''/x''; }")
+        services = way.hive.services
+        made = await services.life.repeats.rebuild("alice", "manager")
+        assert made.operation is None and made.approval is not None
+        seen = await services.approvals.detail(made.approval)
+        (change,) = (c for c in seen.policy if c.option == "system")
+        assert change.effect is Effect.WIDENS
+        assert "that no listed option explains" in change.sentence
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["kept", "collected"])

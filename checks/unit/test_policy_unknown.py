@@ -13,6 +13,7 @@ from checks.policy_kit import (
 )
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.host.policy import diff_policy
+from pyglue.host.policy_system import SystemChange
 from pyglue.manifest_schema import Schema
 
 
@@ -84,12 +85,12 @@ def nixos(
     before: tuple[str, ...],
     after: tuple[str, ...],
     *,
-    system_changed: bool | None = True,
+    system: SystemChange | None = SystemChange(changed=True),  # noqa: B008 (frozen)
 ) -> tuple[PolicyChange, ...]:
     return diff_policy(
         *(manifest(), manifest(), before, after),
         resolve=MODELS.get,
-        system_changed=system_changed,
+        system=system,
     )
 
 
@@ -102,13 +103,39 @@ def test_nixos_option_set_outside_widens() -> None:
 
 def test_nixos_option_gone_is_told() -> None:
     (change,) = nixos(("systemd.services.x",), ())
-    assert change.effect == BEHAVIOUR
+    assert change.effect == WIDENS and "no longer set" in change.sentence
 
 
 def test_nixos_option_kept_may_have_changed_unless_the_system_says_no() -> None:
     kept = ("a.b", "c.d")
     (change,) = nixos(kept, kept)
     assert change.effect == WIDENS and "a.b and c.d" in change.sentence
-    (change,) = nixos(kept, kept, system_changed=None)
+    (change,) = nixos(kept, kept, system=None)
     assert change.effect == NEUTRAL
-    assert nixos(kept, kept, system_changed=False) == ()
+    assert nixos(kept, kept, system=SystemChange(changed=False)) == ()
+
+
+def test_a_system_that_changes_without_a_reason_widens() -> None:
+    (change,) = nixos((), (), system=SystemChange(changed=True, derivations=3))
+    assert change.effect == WIDENS
+    assert "in 3 derivations that no listed option explains" in change.sentence
+    (change,) = nixos((), (), system=SystemChange(changed=True, derivations=1))
+    assert "in 1 derivation that" in change.sentence
+    assert nixos((), (), system=SystemChange(changed=False)) == ()
+    assert nixos((), (), system=SystemChange(changed=True, first=True)) == ()
+    assert nixos((), (), system=None) == ()
+
+
+def test_another_nixpkgs_or_hive_explains_a_system_and_is_told() -> None:
+    system = SystemChange(changed=True, derivations=3, host_changed=True)
+    (change,) = nixos((), (), system=system)
+    assert change.effect == BEHAVIOUR and "another nixpkgs or hive" in change.sentence
+
+
+def test_an_option_of_the_manifest_that_systems_are_made_from_explains_one() -> None:
+    system = SystemChange(changed=True, derivations=3, depends_on=("network",))
+    before, after = manifest(network=True), manifest(network=False)
+    changes = diff_policy(before, after, (), (), resolve=MODELS.get, system=system)
+    assert [change.effect for change in changes] == [NARROWS]
+    same = diff_policy(before, before, (), (), resolve=MODELS.get, system=system)
+    assert [change.effect for change in same] == [WIDENS]

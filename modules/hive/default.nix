@@ -9,9 +9,7 @@ let
     value =
       let
         here = directory + "/agents/${name}";
-      in
-      {
-        config.system.build.toplevel = import ./system.nix {
+        found = import ./system.nix {
           inherit nixpkgs name;
           inherit (hive) system uid;
           modules = map (file: directory + "/modules/${file}") hive.modules;
@@ -19,6 +17,9 @@ let
           manifest = here + "/manifest.json";
           manager = name == "manager";
         };
+      in
+      {
+        config.system.build = { inherit (found) toplevel; };
       };
   };
 in

@@ -1,8 +1,10 @@
-# The NixOS system of one agent's container, as a derivation.
+# The NixOS system of one agent's container: its derivation (toplevel), which NixOS
+# options the agent's own modules set in it (nixosOptions), and on which of its
+# manifest's options it depends (manifestOptions).
 #
-# Evaluated by pyglue/nix/system.py in the restricted sandbox at submit, and by the
-# hive's flake (./default.nix) for whoever looks at it by hand. All paths are strings
-# with absolute paths, or paths.
+# Evaluated by pyglue/nix/system.py (through ./evaluate.nix) in the restricted sandbox
+# at submit, and by the hive's flake (./default.nix) for whoever looks at it by hand.
+# All paths are strings with absolute paths, or paths.
 {
   nixpkgs,
   agent,
@@ -17,10 +19,25 @@ let
   # A path would be copied into the store, whole, where a string is wanted.
   inherit (builtins) toString;
 
+  lib = import (toString nixpkgs + "/lib");
+  pinned = import ../agent/manifest.nix (toString manifest);
+
   container = import ../agent/container.nix {
     inherit name manager uid;
-    manifest = import ../agent/manifest.nix (toString manifest);
+    manifest = pinned;
     framework = ../..;
+  };
+
+  # The agent's modules are not given to NixOS as files: what they set is collected
+  # first, so that what is named is what is set, and what could undo that is refused.
+  own = import ../eval/definitions.nix {
+    inherit lib;
+    root = /. + toString agent;
+    arguments = {
+      inherit lib;
+      inherit (evaluated) config;
+      inherit (evaluated._module.args) pkgs;
+    };
   };
 
   evaluated = import (toString nixpkgs + "/nixos/lib/eval-config.nix") {
@@ -28,9 +45,20 @@ let
     modules = [
       container
       { nixpkgs.hostPlatform = system; }
-      (toString agent + "/agent.nix")
     ]
+    ++ map (module: {
+      _file = module.file;
+      inherit (module) options;
+    }) own.declarations
+    ++ map (definition: {
+      _file = definition.file;
+      inherit (definition) config;
+    }) own.definitions
     ++ map toString modules;
   };
 in
-evaluated.config.system.build.toplevel
+{
+  inherit (evaluated.config.system.build) toplevel;
+  inherit (own) nixosOptions;
+  manifestOptions = builtins.attrNames pinned;
+}

@@ -142,7 +142,18 @@ class AgentParams(Params, frozen=True):
 START: Final = Method("start", AgentParams, OperationRef)
 STOP: Final = Method("stop", AgentParams, OperationRef)
 RESTART: Final = Method("restart", AgentParams, OperationRef)
-REBUILD: Final = Method("rebuild", AgentParams, OperationRef)
+
+
+class RebuildResult(Result, frozen=True):
+    """What became of a rebuild: an operation, or a proposal for the operator."""
+
+    operation: int | None
+    """Queued at once: the system is the very one that was approved."""
+    approval: int | None = None
+    """The system is another: pending, and the operator sees what differs."""
+
+
+REBUILD: Final = Method("rebuild", AgentParams, RebuildResult)
 """Evaluates what is deployed again, with the nixpkgs and hive of this host."""
 
 

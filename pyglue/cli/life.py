@@ -128,8 +128,14 @@ def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     if arguments.all:
         number = client.call(api.REBUILD_ALL, NoParams()).operation
     else:
-        params = AgentParams(agent=arguments.agent)
-        number = client.call(REBUILD, params).operation
+        made = client.call(REBUILD, AgentParams(agent=arguments.agent))
+        if made.operation is None:
+            text = (
+                f"{arguments.agent} would run another system. Approval "
+                f"{made.approval} shows what differs: hive approval {made.approval}"
+            )
+            return Answer(made, text)
+        number = made.operation
     return ended(client, number)
 
 

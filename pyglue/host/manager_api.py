@@ -22,6 +22,7 @@ from pyglue.api.manager import (
     AgentsResult,
     DraftResult,
     ProposalResult,
+    RebuildResult,
     SpawnParams,
     SubmitBeginParams,
     SubmitBeginResult,
@@ -148,10 +149,8 @@ class ManagerApi:
     async def _restart(self, params: AgentParams) -> OperationRef:
         return await self._request(OperationKind.RESTART, params.agent)
 
-    async def _rebuild(self, params: AgentParams) -> OperationRef:
-        name = self._other(params.agent)
-        operation = await self._repeats.rebuild(name, MANAGER)
-        return OperationRef(operation=operation.id)
+    async def _rebuild(self, params: AgentParams) -> RebuildResult:
+        return await self._repeats.rebuild(self._other(params.agent), MANAGER)
 
     async def _request(self, kind: OperationKind, name: str) -> OperationRef:
         operation = await self._operations.request(kind, self._other(name), by=MANAGER)

@@ -21,6 +21,7 @@ from pyglue.api.manager import (
     AgentParams,
     DraftResult,
     ProposalResult,
+    RebuildResult,
     SpawnParams,
 )
 from pyglue.api.operations import OperationKind
@@ -97,9 +98,8 @@ class AgentCalls:
         )
         return OperationRef(operation=operation.id)
 
-    async def _rebuild(self, params: AgentParams) -> OperationRef:
-        operation = await self._s.life.repeats.rebuild(params.agent, self._by)
-        return OperationRef(operation=operation.id)
+    async def _rebuild(self, params: AgentParams) -> RebuildResult:
+        return await self._s.life.repeats.rebuild(params.agent, self._by)
 
     async def _rebuild_all(self, _params: NoParams) -> OperationRef:
         return await self._s.life.rebuilding.request(self._by)

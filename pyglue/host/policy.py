@@ -13,6 +13,7 @@ from pyglue import models
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import listed, visible
 from pyglue.host.policy_kinds import compare
+from pyglue.host.policy_system import SystemChange, compare_systems, unexplained
 from pyglue.host.policy_words import Difference, Resolve, value_at
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
@@ -28,15 +29,14 @@ def diff_policy(
     *,
     schema: Schema | None = None,
     resolve: Resolve = models.resolve,
-    system_changed: bool | None = True,
+    system: SystemChange | None = None,
 ) -> tuple[PolicyChange, ...]:
     """Return every change between two manifests, what widens first.
 
     ``before`` is None for a new agent: it is compared with the defaults, and the first
     neutral sentence says so. The ``nixos`` paths are the options that agent.nix sets
-    outside ``hyperhive``; only their names are known, so one that stays set may have
-    changed: ``system_changed`` False says that the evaluated systems are the same, None
-    that this hive evaluates none.
+    outside ``hyperhive``; ``system`` says how the evaluated systems differ, None that
+    this hive evaluates none.
     """
     options = (schema or Schema.load()).options
     changes = list(_new_agent(options, after)) if before is None else []
@@ -50,7 +50,9 @@ def diff_policy(
         )
         changes.extend(compare(difference))
     changes.extend(_unknown(options, before or {}, after))
-    changes.extend(_nixos(nixos_before, nixos_after, system_changed))
+    changes.extend(compare_systems(nixos_before, nixos_after, system))
+    named = (*nixos_before, *nixos_after)
+    changes.extend(unexplained(before, after, named, system))
     return tuple(sorted(changes, key=lambda change: _ORDER.index(change.effect)))
 
 
@@ -114,40 +116,3 @@ def _beyond(
             yield from _beyond(options, value, here)
         elif here not in paths:
             yield here, value
-
-
-def _nixos(
-    before: Sequence[str], after: Sequence[str], system_changed: bool | None
-) -> Iterator[PolicyChange]:
-    old, new = set(before), set(after)
-    for path in sorted(new - old):
-        shown = visible(path)
-        yield _outside(
-            path,
-            Effect.WIDENS,
-            f"The NixOS option {shown} is set outside {ROOT}: it can change anything "
-            "in the agent's container. Read its lines in the text diff.",
-        )
-    for path in sorted(old - new):
-        yield _outside(
-            path,
-            Effect.BEHAVIOUR,
-            f"The NixOS option {visible(path)} is no longer set outside {ROOT}: the "
-            "container goes back to the hive's own value.",
-        )
-    kept = sorted(old & new)
-    if kept and system_changed is not False:
-        names = listed(map(visible, kept))
-        sentence = f"Still set outside {ROOT}: {names}. "
-        if system_changed:
-            sentence += "The values may have changed: read the text diff."
-        else:
-            sentence += "This hive runs agents without NixOS, so it has no effect."
-        effect = Effect.WIDENS if system_changed else Effect.NEUTRAL
-        yield _outside("NixOS", effect, sentence)
-
-
-def _outside(path: str, effect: Effect, sentence: str) -> PolicyChange:
-    return PolicyChange(
-        option=visible(path), effect=effect, sentence=sentence, before=None, after=None
-    )

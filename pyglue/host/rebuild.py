@@ -1,7 +1,9 @@
 """Rebuilding every agent: one after the other, until one fails.
 
 One operation of the whole hive. It writes down which agents are done and which rebuild
-it waits for, so that after a crash it goes on with that one. The manager comes last.
+it waits for, so that after a crash it goes on with that one. The manager comes last. An
+agent whose system would be another one is proposed, and the next one follows: the note
+names the approvals that are pending.
 """
 
 import math
@@ -52,7 +54,8 @@ class RebuildingAll:
                     ErrorCode.CONFLICT,
                     f"Operation {running.id} rebuilds all agents already.",
                 )
-            values = {"left": left, "done": [], "note": _note([], left)}
+            values: dict[str, Any] = {"left": left, "done": []}
+            values["note"] = _note(values)
             return rows.insert(
                 tx,
                 kind=OperationKind.REBUILD_ALL,
@@ -94,7 +97,12 @@ class RebuildingAll:
             made = await self._repeats.rebuild(name, operation.requested_by)
         except HiveError as error:
             raise _stopped(values, error.message) from error
-        await self._write(operation, {**values, "operation": made.id})
+        if made.operation is None:
+            pending = [*values.get("pending", []), f"{name} ({made.approval})"]
+            now = {**values, "left": left[1:], "pending": pending}
+            await self._write(operation, {**now, "note": _note(now)})
+            return "next"
+        await self._write(operation, {**values, "operation": made.operation})
         return "wait"
 
     async def _wait(self, operation: Operation, values: dict[str, Any]) -> str | None:
@@ -105,7 +113,7 @@ class RebuildingAll:
             raise _stopped(values, ended.error)
         done, left = [*values["done"], values["left"][0]], values["left"][1:]
         now = {**values, "done": done, "left": left, "operation": None}
-        await self._write(operation, {**now, "note": _note(done, left)})
+        await self._write(operation, {**now, "note": _note(now)})
         return "next"
 
     async def _write(self, operation: Operation, values: dict[str, Any]) -> None:
@@ -114,14 +122,16 @@ class RebuildingAll:
         )
 
 
-def _note(done: list[str], left: list[str]) -> str:
-    words = (("Rebuilt", done), ("Left", left))
+def _note(values: dict[str, Any]) -> str:
+    words = [("Rebuilt", values["done"]), ("Left", values["left"])]
+    if values.get("pending"):
+        words.append(("Another system, pending approval", values["pending"]))
     return " ".join(f"{word}: {', '.join(names) or 'none'}." for word, names in words)
 
 
 def _stopped(values: dict[str, Any], why: str) -> HiveError:
     name, *rest = values["left"]
-    note = _note(values["done"], rest)
+    note = _note({**values, "left": rest})
     return HiveError(
         ErrorCode.DEPLOY_FAILED, f"{name} could not be rebuilt. {why} {note}"
     )

@@ -133,7 +133,10 @@ class Rendering:
             manifest = manifest_schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
             held = await self._system(directory, manifest, name)
-        return Evaluated(manifest, found.nixos_options, held)
+        options = found.nixos_options
+        if held is not None and held.nixos_options is not None:
+            options = held.nixos_options  # of the evaluation that counts
+        return Evaluated(manifest, options, held)
 
     def check_limits(self, record: PinnedRecord) -> None:
         """Refuse what the operator's limits of this hive forbid.
@@ -179,7 +182,7 @@ class Rendering:
             found.manifest,
             nixos_before,
             found.nixos_options,
-            system_changed=None if held is None else held.changed,
+            system=None if held is None else held.change,
         )
         number = await self._store.write(rows.reserve_id)
         await asyncio.to_thread(

@@ -2,15 +2,16 @@
 
 Nothing here is new content. A restore is proposed and judged like a new agent. A
 rollback is the operator's own decision for what they approved before. A rebuild leaves
-commit and manifest as they are, byte for byte, so only what the operator changed on the
-host (nixpkgs, the hive's modules) can make a difference; anything more is refused.
+commit and manifest as they are, byte for byte. If it gives the very system that is
+deployed, it runs at once; if it gives another one, whatever the reason, that is a
+proposal: the operator sees what differs before anything of it is built.
 """
 
 import asyncio
 
 from pyglue import names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
-from pyglue.api.manager import ProposalResult
+from pyglue.api.manager import ProposalResult, RebuildResult
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -121,8 +122,8 @@ class Repeats:
             )
             return await self._rendering.approved(repo, proposed, again)
 
-    async def rebuild(self, name: str, by: str) -> Operation:
-        """Evaluate what is deployed once more, and deploy the outcome.
+    async def rebuild(self, name: str, by: str) -> RebuildResult:
+        """Evaluate what is deployed once more; deploy or propose the outcome.
 
         Raises:
             HiveError: ``not_found``; ``agent_not_running`` if nothing is deployed;
@@ -157,7 +158,12 @@ class Repeats:
                 "hive.",
                 by=by,
             )
-            return await self._rendering.approved(repo, proposed, again)
+            drv = None if again.held is None else again.held.new.drv
+            if drv == agent.record.system:
+                made = await self._rendering.approved(repo, proposed, again)
+                return RebuildResult(operation=made.id)
+            result = await self._rendering.queue(repo, proposed, again)
+            return RebuildResult(operation=None, approval=result.approval)
 
     async def _deployed_before(
         self, agent: Agent, repo: AppliedRepo, number: int

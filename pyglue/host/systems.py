@@ -20,6 +20,7 @@ from pyglue.display import visible
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.notices import NoticeKind, Notices
+from pyglue.host.policy_system import SystemChange
 from pyglue.manifest import PinnedRecord
 from pyglue.nix.closure import diff_closures
 from pyglue.nix.flake import HiveFlake
@@ -39,12 +40,30 @@ _DEPLOYED_KEPT: Final = 10
 class Held:
     """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
 
-    ``changed`` tells whether it is another one than what is deployed.
+    ``before`` is the system that is deployed, None if nothing is. ``nixos_options`` are
+    those that agent.nix sets, ``depends_on`` the manifest's options that the system is
+    made from; both are None where the system was not evaluated anew.
     """
 
     new: NewSystem
     root: Path
-    changed: bool
+    before: SystemRow | None
+    nixos_options: tuple[str, ...] | None = None
+    depends_on: tuple[str, ...] | None = None
+
+    @property
+    def change(self) -> SystemChange:
+        """How it differs from what is deployed."""
+        before, new = self.before, self.new
+        ours = (new.nixpkgs, new.revision)
+        return SystemChange(
+            changed=before is None or before.drv != new.drv,
+            derivations=new.packages.derivations,
+            first=before is None,
+            host_changed=before is not None
+            and (before.nixpkgs, before.revision) != ours,
+            depends_on=self.depends_on or (),
+        )
 
 
 class Systems:
@@ -122,7 +141,7 @@ class Systems:
             revision=self._nixos.revision,
             packages=packages,
         )
-        return Held(new, root, before is None or before.drv != drv)
+        return Held(new, root, before, evaluated.nixos_options, evaluated.depends_on)
 
     def assign(self, held: Held, approval: int) -> None:
         """Keep it for as long as the approval needs it."""
@@ -151,7 +170,7 @@ class Systems:
         new = NewSystem(
             drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
         )
-        return Held(new, root, before is None or before.drv != row.drv)
+        return Held(new, root, before)
 
     def forget(self, name: str) -> None:
         """Show a destroyed agent in the hive's flake no more. Blocking."""

@@ -4,8 +4,9 @@ Called by ``proposals`` (in hived, as root on NixOS) and ``hive manifest``. Nix 
 restricted to the agent's directory and the hive's modules: no other file, no network,
 no build during evaluation, no store, no search path, no flakes, no configuration of
 this machine; with limits of memory, CPU and wall time, and of what it may write. What
-comes out is not trusted either: ``manifest_schema.validate`` follows. An evaluation
-is not reproducible (``currentTime``), so its result is pinned and never made again.
+comes out is not trusted either: ``manifest_schema.validate`` follows. The clock that
+agent.nix sees stands at 0 (modules/eval/fixed.nix); the result is pinned all the same,
+and never made again.
 """
 
 import asyncio
@@ -20,7 +21,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
-from pyglue.nix.flake import nix_string
 from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
@@ -116,11 +116,10 @@ class Evaluator:
         arguments = [*_FLAGS]
         for name, path in inside.items():
             arguments += ["-I", f"{name}={path}"]
-        arguments += [f"{inside['modules']}/eval/report.nix"]
+        arguments += [f"{inside['modules']}/eval/evaluate.nix"]
         arguments += ["--argstr", "agent", inside["agent"]]
         if "lib" in inside:
-            lib = nix_string(inside["lib"])
-            arguments += ["--arg", "lib", f"import (/. + {lib})"]
+            arguments += ["--argstr", "lib", inside["lib"]]
         with fence.launch(seen, arguments) as launch:
             try:
                 return await run(
@@ -190,14 +189,23 @@ def _read_result(output: bytes) -> Evaluation:
         raise _failed([Problem(None, None, None, "its value is not plain JSON")]) from (
             error
         )
-    if not isinstance(manifest, dict) or not isinstance(options, list):
+    if not isinstance(manifest, dict):
         raise _failed([Problem(None, None, None, "its value is not a manifest")])
-    if len(options) > _OPTIONS_MAX or any(
-        not isinstance(path, str) or len(path) > _OPTION_LENGTH_MAX for path in options
-    ):
+    return Evaluation(manifest, option_names(options))
+
+
+def option_names(found: object) -> tuple[str, ...]:
+    """Return the names of NixOS options that an evaluation reports, sorted.
+
+    Raises:
+        EvalError: ``eval_failed`` for anything else, ``eval_limit`` for too many.
+    """
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise _failed([Problem(None, None, None, "its options are no list of names")])
+    if len(found) > _OPTIONS_MAX or any(len(n) > _OPTION_LENGTH_MAX for n in found):
         raise EvalError(
             ErrorCode.EVAL_LIMIT,
             f"agent.nix sets more than {_OPTIONS_MAX} NixOS options, or one of more "
             f"than {_OPTION_LENGTH_MAX} characters.",
         )
-    return Evaluation(manifest, tuple(sorted(options)))
+    return tuple(sorted(found))

@@ -40,7 +40,7 @@ _TEXT: Final = """\
     {
       nixosConfigurations = import (hyperhive + "/modules/hive") {
         inherit nixpkgs;
-        directory = self;
+        directory = ./.;
       };
     };
 }

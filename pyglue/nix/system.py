@@ -24,7 +24,8 @@ from typing import Any, Final
 
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest import canonical
+from pyglue.manifest import canonical, read_json
+from pyglue.nix.evaluator import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.hoststore import HostStore, is_derivation
@@ -32,21 +33,27 @@ from pyglue.nix.log import EvalError, Problem, Roots
 from pyglue.process import Completed, Rlimits, run
 
 _log = logging.getLogger(__name__)
-_ENTRY: Final = "modules/hive/system.nix"
+_ENTRY: Final = "modules/hive/evaluate.nix"
 _MEMORY_MAX: Final = 4 * 1024**3
 _FILE_MAX: Final = 256 * 1024**2
 _CACHE_MAX: Final = 1024**3
 _CACHE_FILES_MAX: Final = 200_000
-_OUTPUT_MAX: Final = 64 * 1024
+_OUTPUT_MAX: Final = 1024**2
 _WATCH_S: Final = 0.5
 _SUBJECT: Final = "The system of agent.nix"
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A system's derivation in a cache of its own, until the ``with`` ends."""
+    """A system's derivation in a cache of its own, until the ``with`` ends.
+
+    ``nixos_options`` are those that agent.nix sets in this very evaluation;
+    ``depends_on`` the options of the manifest that the system is made from.
+    """
 
     drv: str
+    nixos_options: tuple[str, ...]
+    depends_on: tuple[str, ...]
     cache: Path
     store: HostStore
 
@@ -150,14 +157,17 @@ class SystemEvaluator:
             done = await self._run(fence, seen, name, manager=manager)
             if done.code != 0:
                 raise self._limits.explain(done, _roots(seen))
-            drv = _only_derivation(done.stdout, self._limits)
-            yield Evaluated(drv, seen.output or room, self._store)
+            drv, options, depends_on = _read_result(done.stdout, self._limits)
+            cache = seen.output or room
+            yield Evaluated(drv, options, depends_on, cache, self._store)
 
     async def _run(
         self, fence: Fence, seen: Seen, name: str, *, manager: bool
     ) -> Completed:
         inside, timeout = seen.inside, self._limits.timeout
-        arguments = [*RESTRICTED, "--option", "substituters", ""]
+        # Instantiates although it evaluates to data: for that it writes derivations.
+        arguments = ["--eval", "--strict", "--json", "--read-write-mode"]
+        arguments += [*RESTRICTED, "--option", "substituters", ""]
         arguments += ["--store", f"file://{inside['cache']}?compression=none"]
         for key, path in inside.items():
             if key != "cache":
@@ -246,12 +256,22 @@ def _roots(seen: Seen) -> Roots:
     )
 
 
-def _only_derivation(output: bytes, limits: Limits) -> str:
-    drv = output.decode("utf-8", "replace").strip()
-    if not is_derivation(drv):
+def _read_result(
+    output: bytes, limits: Limits
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    try:
+        report = read_json(output, max_bytes=_OUTPUT_MAX)
+        drv, depends_on = report["system"], report["manifestOptions"]
+        options = option_names(report["nixosOptions"])
+    except EvalError:
+        raise
+    except (HiveError, TypeError, KeyError) as error:
+        problem = "its value is not plain JSON"
+        raise limits.failed([Problem(None, None, None, problem)]) from error
+    if not isinstance(drv, str) or not is_derivation(drv):
         problem = "config.system.build.toplevel is not one derivation"
         raise limits.failed([Problem(None, None, None, problem)])
-    return drv
+    return drv, options, tuple(map(str, depends_on))
 
 
 def _size(directory: Path) -> int | None:

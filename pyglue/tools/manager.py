@@ -92,10 +92,11 @@ def manager_tools(agents: Path) -> tuple[Tool, ...]:
         ),
         over(
             api.REBUILD,
-            "Build what an agent runs from again, unchanged, with the nixpkgs and hive "
-            "of this host, and restart it with that. For agents that need an update. "
-            "Refused if it would change what the agent is: then propose a commit. "
-            "Returns the operation's id; the outcome arrives as a message.",
+            "Evaluate what an agent runs from again, unchanged, with the nixpkgs and "
+            "hive of this host. For agents that need an update. The same system is "
+            "deployed again: returns the operation's id. Another system is proposed to "
+            "the operator: returns the approval's id. The outcome arrives as a "
+            "message. Refused if the manifest would change: then propose a commit.",
             {"agent": _AGENT},
             required=("agent",),
             timeout=lambda _: EVALUATION_S,

@@ -121,7 +121,11 @@ def rollback(name: str, approval: int) -> Response:
 def rebuild(name: str) -> Response:
     """Make an agent's system anew with what the hive has now."""
     asked = _agent(name)
-    return _follow(hive().call(REBUILD, asked).operation, f"{asked.agent} is rebuilt.")
+    made = hive().call(REBUILD, asked)
+    if made.operation is None:
+        text = f"{asked.agent} would run another system. Approve it to deploy it."
+        return done(text, f"/approvals/{made.approval}")
+    return _follow(made.operation, f"{asked.agent} is rebuilt.")
 
 
 @blueprint.post("/rebuild")

@@ -1,0 +1,18 @@
+# What pyglue/nix/system.py runs: ./system.nix, on no particular day, as plain data.
+{
+  nixpkgs,
+  agent,
+  manifest,
+  name,
+  system,
+  uid,
+  manager,
+  modules,
+}@arguments:
+let
+  found = import ../eval/fixed.nix ./system.nix arguments;
+in
+{
+  system = found.toplevel.drvPath or null;
+  inherit (found) nixosOptions manifestOptions;
+}
