@@ -17,11 +17,11 @@ from checks.git_kit import (
     Room,
     git,
 )
+from pyglue.beneath import Folder, Owner
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import config_repo
 from pyglue.git.config_repo import (
     copy_config_repo,
-    create_config_repo,
     sweep_staging,
 )
 from pyglue.git.export import TreeFile, export_tree, list_files, read_file
@@ -231,9 +231,10 @@ def test_a_config_repository_is_pristine_and_given_away(tmp_path: Path) -> None:
     agent = tmp_path / "bee"
     agent.mkdir()
     dest = agent / "config"
-    main = create_config_repo(
-        dest, SEED, message="First", applied=applied, uid=owner, gid=owner, at=5
-    )
+    given = None if owner is None else (owner, owner)
+    applied.seed_main(SEED, message="First", at=5)
+    with Folder.at(agent) as home:
+        main = copy_config_repo(applied, home, "config", owner=given)
     assert main == applied.main()
     assert list(agent.iterdir()) == [dest]
     if owner is not None:
@@ -248,8 +249,8 @@ def test_a_config_repository_is_pristine_and_given_away(tmp_path: Path) -> None:
     config = (dest / ".git/config").read_text()
     assert "remote" not in config and str(tmp_path) not in config
     assert not (dest / ".git/objects/info/alternates").exists()
-    with pytest.raises(HiveError) as caught:
-        create_config_repo(dest, SEED, message="x", applied=applied, uid=None, gid=None)
+    with Folder.at(agent) as home, pytest.raises(HiveError) as caught:
+        copy_config_repo(applied, home, "config", owner=None)
     assert caught.value.code == ErrorCode.CONFLICT
 
 
@@ -261,7 +262,8 @@ def test_a_copy_holds_the_history_of_main_only(room: Room, tmp_path: Path) -> No
     room.submit(objects, denied)
     room.applied.advance_main(second, room.main)
     dest = tmp_path / "config"
-    assert copy_config_repo(room.applied, dest, uid=None, gid=None) == second
+    with Folder.at(tmp_path) as home:
+        assert copy_config_repo(room.applied, home, "config", owner=None) == second
     assert git("rev-list", "main", cwd=dest).split() == [second, room.main]
     listing = git("cat-file", "--batch-all-objects", "--batch-check", cwd=dest)
     assert denied not in listing
@@ -269,12 +271,12 @@ def test_a_copy_holds_the_history_of_main_only(room: Room, tmp_path: Path) -> No
 
 def test_a_copy_needs_a_main_and_a_free_place(room: Room, tmp_path: Path) -> None:
     empty = AppliedRepo.create(tmp_path / "empty.git")
-    with pytest.raises(HiveError) as caught:
-        copy_config_repo(empty, tmp_path / "config", uid=None, gid=None)
+    with Folder.at(tmp_path) as home, pytest.raises(HiveError) as caught:
+        copy_config_repo(empty, home, "config", owner=None)
     assert caught.value.code == ErrorCode.NOT_FOUND
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(HiveError) as caught:
-        copy_config_repo(room.applied, tmp_path / "dangling", uid=None, gid=None)
+    with Folder.at(tmp_path) as home, pytest.raises(HiveError) as caught:
+        copy_config_repo(room.applied, home, "dangling", owner=None)
     assert caught.value.code == ErrorCode.CONFLICT
 
 
@@ -288,11 +290,12 @@ def test_a_failed_copy_leaves_nothing(
         raise OSError("no space")
 
     monkeypatch.setattr(config_repo, "_give", fail)
-    with pytest.raises(OSError, match="no space"):
-        copy_config_repo(room.applied, agent / "config", uid=None, gid=None)
+    with Folder.at(agent) as home, pytest.raises(OSError, match="no space"):
+        copy_config_repo(room.applied, home, "config", owner=None)
     assert list(agent.iterdir()) == []
     (agent / ".staging-dead" / "repo").mkdir(parents=True)
-    sweep_staging(agent)
+    with Folder.at(agent) as home:
+        sweep_staging(home)
     assert list(agent.iterdir()) == []
 
 
@@ -307,12 +310,13 @@ def test_the_staging_room_belongs_to_the_parent_and_is_closed(
     seen = []
     real = config_repo._give
 
-    def look(tree: Path, uid: int | None, gid: int | None) -> None:
-        seen.append(tree.parent.stat())
-        real(tree, uid, gid)
+    def look(tree: Folder, owner: Owner | None) -> None:
+        seen.append(tree.shown.parent.stat())
+        real(tree, owner)
 
     monkeypatch.setattr(config_repo, "_give", look)
-    copy_config_repo(room.applied, agent / "config", uid=AGENT, gid=AGENT)
+    with Folder.at(agent) as home:
+        copy_config_repo(room.applied, home, "config", owner=(AGENT, AGENT))
     assert [(s.st_uid, stat.S_IMODE(s.st_mode)) for s in seen] == [
         (2_147_483_632, 0o700)
     ]

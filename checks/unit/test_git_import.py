@@ -17,6 +17,7 @@ from checks.git_kit import (
     pack_bytes,
     refused,
 )
+from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.verdict import PackLimits
@@ -35,7 +36,8 @@ def objects() -> Objects:
 # What is accepted
 def test_a_change_made_with_git_comes_in_whole(room: Room) -> None:
     config = room.path / "config"
-    copy_config_repo(room.applied, config, uid=None, gid=None)
+    with Folder.at(config.parent) as home:
+        copy_config_repo(room.applied, home, config.name, owner=None)
     (config / "agent.nix").write_text("{ }\n")
     (config / "bin").mkdir()
     (config / "bin" / "größer.sh").write_text("#!/bin/sh\n")

@@ -23,6 +23,7 @@ from checks.git_kit import (
     refused,
     varint_size,
 )
+from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import quarantine
 from pyglue.git.child import Ran
@@ -136,7 +137,8 @@ def test_alternates_of_the_sender_are_unknown_to_the_host(
     git("init", "-q", "--bare", str(other), cwd=room.path)
     blob = git("hash-object", "-w", "--stdin", cwd=other, stdin=b"elsewhere")
     config = room.path / "config"
-    copy_config_repo(room.applied, config, uid=None, gid=None)
+    with Folder.at(config.parent) as home:
+        copy_config_repo(room.applied, home, config.name, owner=None)
     alternates = config / ".git/objects/info/alternates"
     alternates.write_text(f"{other}/objects\n")
     git("update-index", "--add", "--cacheinfo", f"{FILE},{blob},x", cwd=config)

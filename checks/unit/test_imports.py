@@ -15,7 +15,16 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "pyglue"
 
 _SHARED: Final = frozenset(
     {
-        *("api", "config", "diskspace", "display", "errors", "jsonrpc", "limits"),
+        *(
+            "api",
+            "beneath",
+            "config",
+            "diskspace",
+            "display",
+            "errors",
+            "jsonrpc",
+            "limits",
+        ),
         "manifest",
         *("manifest_schema", "manifest_types", "models", "names", "paths"),
         *("process", "sandbox", "tools", "archive"),

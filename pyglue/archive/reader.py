@@ -13,7 +13,6 @@ import io
 import os
 import zlib
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
@@ -30,6 +29,7 @@ from pyglue.archive.index import (
     Kind,
     split,
 )
+from pyglue.beneath import Folder
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 
@@ -53,13 +53,13 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where members go: directories by their first component, single files by name.
+    """Where members go: open directories by first component, single files by name.
 
     ``owner``: who gets all of it; None leaves it with us, ``as_stored`` takes the
     numbers of the archive. ``links``: whether symbolic links are made.
     """
 
-    trees: Mapping[str, Path]
+    trees: Mapping[str, Folder]
     files: Mapping[str, Path]
     owner: tuple[int, int] | None = None
     as_stored: bool = False
@@ -86,8 +86,8 @@ def unpack(
             when the disk is full.
     """
     try:
-        with gzip.GzipFile(fileobj=stream, mode="rb") as plain, ExitStack() as stack:
-            return _Unpacking(plain, places, limits, stack).run(kind)
+        with gzip.GzipFile(fileobj=stream, mode="rb") as plain:
+            return _Unpacking(plain, places, limits).run(kind)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         bad("it is cut off or damaged")
     except OSError as error:
@@ -104,22 +104,13 @@ class _Unpacking:
         plain: gzip.GzipFile,
         places: Places,
         limits: Limits,
-        stack: ExitStack,
     ) -> None:
         self._plain = plain
         self._headers = Headers(plain, links=places.links)
         self._places = places
         self._limits = limits
         self._state = _State()
-        self._tops = {
-            name: self._open(stack, path) for name, path in places.trees.items()
-        }
-
-    @staticmethod
-    def _open(stack: ExitStack, path: Path) -> int:
-        descriptor = os.open(path, _DIRECTORY)
-        stack.callback(os.close, descriptor)
-        return descriptor
+        self._tops = {name: folder.fd for name, folder in places.trees.items()}
 
     def run(self, kind: Kind) -> Index:
         """Take member after member; the index is the last."""

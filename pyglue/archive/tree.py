@@ -9,10 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pyglue.archive.index import DEPTH_MAX, PATH_MAX, quote
+from pyglue.beneath import Folder
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -42,24 +42,15 @@ class LeftOut:
     why: str
 
 
-def walk(top: Path, prefix: str, *, links: bool) -> Iterator[Entry | LeftOut]:
+def walk(top: Folder, prefix: str, *, links: bool) -> Iterator[Entry | LeftOut]:
     """Return all that is below ``top``, each directory before what is in it.
 
     Names begin with ``prefix``. A link is an entry with ``links``, else left out.
-    ``top`` itself is the first entry; nothing if it is no directory.
+    ``top`` itself is the first entry, and stays open as long as this goes on.
     """
-    try:
-        descriptor = os.open(top, _DIRECTORY)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            yield LeftOut(prefix, _why(error))
-        return
-    try:
-        status = os.fstat(descriptor)
-        yield Entry(prefix, status)
-        yield from _below(descriptor, prefix, status.st_dev, links=links, depth=1)
-    finally:
-        os.close(descriptor)
+    status = top.status
+    yield Entry(prefix, status)
+    yield from _below(top.fd, prefix, status.st_dev, links=links, depth=1)
 
 
 def _below(

@@ -26,6 +26,7 @@ from pyglue.archive.index import (
     Member,
 )
 from pyglue.archive.tree import Entry, LeftOut, walk
+from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
 
 _CHUNK: Final = 1024 * 1024
@@ -71,7 +72,7 @@ class Writer:
             info.size = status.st_size if size is None else size
             self._add(info, file)
 
-    def add_tree(self, name: str, top: Path, *, links: bool) -> None:
+    def add_tree(self, name: str, top: Folder, *, links: bool) -> None:
         """Add what is below ``top``, written by whomever; see ``walk``."""
         for found in walk(top, name, links=links):
             match found:

@@ -27,6 +27,7 @@ from pyglue.api.archive import (
 )
 from pyglue.api.common import NoParams, Result
 from pyglue.archive import Index, Kind, Limits, Places, unpack
+from pyglue.beneath import Folder
 from pyglue.cli.answer import Answer
 from pyglue.cli.patience import patience
 from pyglue.cli.waiting import ended
@@ -167,12 +168,19 @@ def restore_backup(arguments: argparse.Namespace) -> int:
 
 
 def _unpacked(file: str, room: Path) -> Index:
-    trees = {name: room / name for name in ("agents", "applied", "private")}
-    for place in trees.values():
-        place.mkdir(mode=0o700)
     files = {name: room / name for name in ("hive.db", "audit.jsonl")}
-    places = Places(trees=trees, files=files, as_stored=os.geteuid() == 0, links=True)
-    with _opened(file) as stream:
+    with contextlib.ExitStack() as stack:
+        top = stack.enter_context(Folder.at(room))
+        places = Places(
+            trees={
+                name: stack.enter_context(top.folder(name, make=0o700))
+                for name in ("agents", "applied", "private")
+            },
+            files=files,
+            as_stored=os.geteuid() == 0,
+            links=True,
+        )
+        stream = stack.enter_context(_opened(file))
         index = unpack(stream, Kind.HIVE, places, _RESTORE)
     for path in files.values():
         if not path.exists():

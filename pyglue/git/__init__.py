@@ -2,7 +2,7 @@
 
 Nothing here ever opens a repository that an agent can write. What agents made comes
 in as a pack through ``import_pack`` and leaves as files (``export_tree``), text
-(``diff``) or a fresh repository (``create_config_repo``). Everything blocks; asyncio
+(``diff``) or a fresh repository (``copy_config_repo``). Everything blocks; asyncio
 code calls it through ``asyncio.to_thread``.
 
 Import the modules by name (``pyglue.git.repos`` and so on): the checking child

@@ -85,7 +85,12 @@ class Started:
     """A child that waits for its input; ``finish`` or ``discard`` it, once."""
 
     def __init__(
-        self, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._child = subprocess.Popen(
             argv,
@@ -94,6 +99,7 @@ class Started:
             stderr=subprocess.PIPE,
             env=environment,
             cwd=directory,
+            pass_fds=tuple(pass_fds),
             start_new_session=True,
             umask=0o022,
         )
@@ -140,9 +146,12 @@ def run(
     stdin: bytes | Path | None,
     timeout: float,
     limits: ChildLimits | None,
+    pass_fds: Sequence[int] = (),
 ) -> Ran:
     """Run one child to its end; whatever happens, nothing of it is left running."""
-    child = Started(argv, environment=environment, directory=directory)
+    child = Started(
+        argv, environment=environment, directory=directory, pass_fds=pass_fds
+    )
     return child.finish(stdin, timeout=timeout, limits=limits)
 
 

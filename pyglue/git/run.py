@@ -69,12 +69,14 @@ def run_git(
     extra_env: Mapping[str, str] | None = None,
     check: bool = True,
     durable: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> Ran:
     """Run ``git args`` on a repository of the host's own. ``timeout`` is in seconds.
 
     ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
     caller judges the exit code and overruns itself. With ``durable`` False nothing is
-    synced to disk: for what a crash may lose.
+    synced to disk: for what a crash may lose. ``pass_fds`` are the descriptors that
+    paths in ``/proc/self/fd`` name.
 
     Raises:
         HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
@@ -96,6 +98,7 @@ def run_git(
         stdin=stdin,
         timeout=timeout,
         limits=limits,
+        pass_fds=pass_fds,
     )
     if check and ran.overrun is not None:
         raise HiveError(

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 
 from pyglue.api.approvals import ApprovalState
 from pyglue.archive import Entry, Kind, LeftOut, Writer, walk
+from pyglue.beneath import Folder
 from pyglue.errors import HiveError
 from pyglue.git.history import packed_refs
 from pyglue.git.repos import AppliedRepo
@@ -113,12 +114,14 @@ class Backups:
 
     def _found(self, name: str) -> Iterator[Entry | LeftOut]:
         """Return what is there, but for what is being made and not yet in its place."""
-        for found in walk(self._layout.state / name, name, links=True):
-            making = any(
-                part.startswith(_MAKING) for part in found.name.split("/")[1:3]
-            )
-            if not making and found.name != _HEAD:
-                yield found
+        state = self._layout.state
+        with Folder.at(state, state / name) as top:
+            for found in walk(top, name, links=True):
+                making = any(
+                    part.startswith(_MAKING) for part in found.name.split("/")[1:3]
+                )
+                if not making and found.name != _HEAD:
+                    yield found
 
     def _repository(self, writer: Writer, path: Path, facts: Facts) -> None:
         """Write a repository with the refs that it had for the copied store."""
@@ -131,12 +134,13 @@ class Backups:
         except (HiveError, OSError) as error:  # purged meanwhile, or damaged
             writer.leave_out(prefix, f"it could not be read: {error}")
             return
-        for found in walk(path, prefix, links=False):
-            below = found.name.removeprefix(prefix).lstrip("/")
-            if isinstance(found, LeftOut):
-                writer.leave_out(found.name, found.why)
-            elif below in _PLAIN or _is_object(below):
-                writer.add_entry(found)
+        with Folder.at(self._layout.state, path) as top:
+            for found in walk(top, prefix, links=False):
+                below = found.name.removeprefix(prefix).lstrip("/")
+                if isinstance(found, LeftOut):
+                    writer.leave_out(found.name, found.why)
+                elif below in _PLAIN or _is_object(below):
+                    writer.add_entry(found)
         writer.add_bytes(f"{prefix}/packed-refs", refs, mode=0o644)
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 from pyglue import names
 from pyglue.api.archive import ExportParams
 from pyglue.archive import Kind, Writer
+from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import pack_history
 from pyglue.git.repos import AppliedRepo
@@ -83,9 +84,13 @@ class Exports:
             writer.add_bytes(RECORD, record)
             about["manifest"] = pinned.sha256
             about["description"] = pinned.typed.description
-        writer.add_tree("state", layout.agent_state(name), links=False)
+        with opened(layout.state, layout.agent_state(name)) as top:
+            if top is not None:
+                writer.add_tree("state", top, links=False)
         if session:
-            writer.add_tree("session", layout.session(name), links=False)
+            with opened(layout.state, layout.session(name)) as top:
+                if top is not None:
+                    writer.add_tree("session", top, links=False)
         writer.finish(about)
         return writer.left_out
 

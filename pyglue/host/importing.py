@@ -5,8 +5,6 @@ coming back is proposed. Every step may be repeated.
 """
 
 import asyncio
-from contextlib import suppress
-from pathlib import Path
 from typing import ClassVar, Final
 
 from pyglue.api.operations import Operation
@@ -17,7 +15,7 @@ from pyglue.host.imports import ROOMS, Imports, Staged
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
 from pyglue.host.repeats import Repeats
-from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
+from pyglue.host.rooms import KeptRoom, Rooms
 from pyglue.store import approvals, kept
 from pyglue.store import operations as operation_rows
 from pyglue.store.database import Store
@@ -89,14 +87,12 @@ class Importing:
     def _place(self, name: str, staged: Staged) -> None:
         layout = self._layout
         self._rooms.settle_port(name)
-        for home in (layout.agents / name, layout.private(name)):
-            home.mkdir(exist_ok=True)
-        _move(staged.agents / "state", layout.agent_state(name))
-        _move(staged.private / "session", layout.session(name))
-        _move(staged.applied / "repo", layout.applied(name))
+        self._rooms.adopt(staged.agents / "state", layout.agent_state(name))
+        self._rooms.adopt(staged.private / "session", layout.session(name))
+        self._rooms.adopt(staged.applied / "repo", layout.applied(name))
         self._rooms.make_draft(name)
         for room in staged.all:
-            remove_tree(room)
+            self._rooms.remove_tree(room)
 
     async def _keep(self, operation: Operation, commit: str) -> None:
         name = operation.agent
@@ -130,14 +126,4 @@ class Importing:
         for room in (*ROOMS, KeptRoom.APPLIED):
             self._rooms.remove(name, room)
         for place in staged.all:
-            remove_tree(place)
-
-
-def _move(source: Path, place: Path) -> None:
-    """Move a room to its place; again is no error."""
-    with suppress(FileNotFoundError):
-        source.rename(place)
-    if not place.is_dir():
-        raise HiveError(
-            ErrorCode.UNAVAILABLE, f"{place} could not be made. Import it again."
-        )
+            self._rooms.remove_tree(place)

@@ -8,7 +8,6 @@ its files is evaluated as anything but a proposal, before the operator approves.
 
 import asyncio
 import io
-import os
 import shutil
 import tempfile
 import threading
@@ -17,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pyglue import names
+from pyglue import beneath, names
 from pyglue.api.archive import ImportParams, ImportResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.archive import Index, Kind, Limits, Places, unpack
+from pyglue.beneath import Folder
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import HISTORY_LIMITS
@@ -31,7 +31,7 @@ from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
-from pyglue.host.rooms import KeptRoom, Rooms, remove_tree
+from pyglue.host.rooms import KeptRoom, Rooms
 from pyglue.host.transfers import RESERVE, Transfers
 from pyglue.manifest import MAX_BYTES
 from pyglue.store import operations as operation_rows
@@ -82,7 +82,6 @@ class Imports:
         self._proposals = proposals
         self._rooms = rooms
         self._layout = config.layout
-        self._ids = config.ids
 
     async def load(self) -> None:
         """Remove what a kill left of imports that are no operation; at start only."""
@@ -95,10 +94,14 @@ class Imports:
             }
 
         wanted = await self._store.read(keys)
-        parents = {room.parent for room in self.staged("x").all}
-        for left in [room for top in parents for room in top.glob(f"{_PREFIX}*")]:
-            if left.name.removeprefix(_PREFIX) not in wanted:
-                await asyncio.to_thread(remove_tree, left)
+        await asyncio.to_thread(self._sweep, wanted)
+
+    def _sweep(self, wanted: set[str]) -> None:
+        for parent in {room.parent for room in self.staged("x").all}:
+            for name in beneath.names(self._layout.state, parent):
+                key = name.removeprefix(_PREFIX)
+                if key != name and key not in wanted:
+                    self._rooms.remove_tree(parent / name)
 
     async def take(
         self, params: ImportParams, transfers: Transfers, by: str
@@ -120,7 +123,7 @@ class Imports:
             transfers.drop(params.transfer)
             if not queued:
                 for room in staged.all:
-                    await asyncio.to_thread(remove_tree, room)
+                    await asyncio.to_thread(self._rooms.remove_tree, room)
         self._operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
@@ -158,11 +161,12 @@ class Imports:
 
     def _check_rooms(self, name: str) -> None:
         """Refuse a name that has files although it is free."""
+        state = self._layout.state
         for room in ROOMS:
             for place in self._rooms.places(name, room):
-                left = place.exists() and (
+                left = beneath.exists(state, place) and (
                     room is not KeptRoom.PRIVATE
-                    or {entry.name for entry in place.iterdir()} - {"port"}
+                    or set(beneath.names(state, place)) - {"port"}
                 )
                 if left:
                     raise HiveError(
@@ -197,23 +201,24 @@ class Imports:
         stop: threading.Event,
     ) -> tuple[Index, str, str]:
         for room in staged.all:
-            room.mkdir(mode=0o700)
-        self._rooms.give_to_nobody(staged.agents)
+            self._rooms.stage(room)
         state, session = staged.agents / "state", staged.private / "session"
-        for place in (state, session):
-            place.mkdir(mode=0o700)
-            if self._ids is not None:
-                os.chown(place, self._ids.agent, self._ids.agent)
-        state.chmod(0o750)
+        self._rooms.own(state, 0o750)
+        self._rooms.own(session, 0o700)
         work = Path(tempfile.mkdtemp(prefix="import-", dir=self._layout.quarantine))
         try:
-            ids = self._ids
-            places = Places(
-                trees={"state": state, "session": session},
-                files={PACK: work / PACK, RECORD: work / RECORD},
-                owner=None if ids is None else (ids.agent, ids.agent),
-            )
-            with archive.open("rb") as file, _Stoppable(file, stop) as stream:
+            top = self._layout.state
+            with (
+                Folder.at(top, state) as into_state,
+                Folder.at(top, session) as into_session,
+                archive.open("rb") as file,
+                _Stoppable(file, stop) as stream,
+            ):
+                places = Places(
+                    trees={"state": into_state, "session": into_session},
+                    files={PACK: work / PACK, RECORD: work / RECORD},
+                    owner=self._rooms.owner(),
+                )
                 index = unpack(stream, Kind.AGENT, places, _LIMITS)
             name = wanted or index.about.get("name")
             if not isinstance(name, str):

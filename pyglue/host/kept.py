@@ -5,11 +5,9 @@ anew for each look, since the manager may still write in ``config`` and ``state`
 """
 
 import asyncio
-import contextlib
-import os
-from pathlib import Path
 from typing import Final
 
+from pyglue import beneath
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
 from pyglue.host.approvals import pretty
@@ -19,7 +17,6 @@ from pyglue.store import approvals, kept, messages
 from pyglue.store.database import Reader, Store
 from pyglue.store.kept import Kept as KeptRow
 
-_BLOCK: Final = 512
 _WORDS: Final = {
     KeptRoom.CONFIG: "repository of proposals",
     KeptRoom.STATE: "state",
@@ -69,23 +66,12 @@ class Kept:
         return KeptResult(kept=tuple(views))
 
     def _measure(self, name: str) -> tuple[KeptPart, ...]:
+        state = self._rooms.state
         return tuple(
-            KeptPart(what=_WORDS[room], path=str(place), bytes=_size(place))
+            KeptPart(
+                what=_WORDS[room], path=str(place), bytes=beneath.size(state, place)
+            )
             for room in KeptRoom
             for place in self._rooms.places(name, room)
-            if os.path.lexists(place)
+            if beneath.exists(state, place)
         )
-
-
-def _size(place: Path) -> int:
-    """Return what a file or tree takes on disk; no link is followed."""
-    total = 0
-    left = [str(place)]
-    while left:
-        path = left.pop()
-        with contextlib.suppress(OSError):  # gone meanwhile, or too deep to name
-            total += os.lstat(path).st_blocks * _BLOCK
-            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-                with os.scandir(path) as entries:
-                    left.extend(entry.path for entry in entries)
-    return total

@@ -6,19 +6,22 @@ without an agent go.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pyglue import beneath
 from pyglue.api.operations import OperationKind
+from pyglue.beneath import opened
+from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.backends.base import Backend
 from pyglue.host.clashes import check_free
 from pyglue.host.finding import Finding
 from pyglue.host.operations import Operations
-from pyglue.host.rooms import Rooms, remove_tree
+from pyglue.host.rooms import Rooms
 from pyglue.names import SYSTEM, is_name
 from pyglue.paths import Layout
 from pyglue.store import kept
@@ -79,13 +82,7 @@ class RoomRepair:
 
     def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
         layout = self._layout
-        rooms = (
-            layout.config(name),
-            layout.agent_state(name),
-            layout.session(name),
-            layout.run(name),
-        )
-        gone = [str(room) for room in rooms if not _is_directory(room)]
+        gone = self._rooms.missing(name)
         if not gone or not (layout.applied(name) / "HEAD").is_file():
             return
         would = "make them" + (f" and restart {name}" if wanted else "")
@@ -96,41 +93,39 @@ class RoomRepair:
                 kind = OperationKind.RESTART
                 await self._operations.request(kind, name, by=SYSTEM)
 
-        says = f"{name} lacks directories: {', '.join(gone)}."
+        says = f"{name} lacks directories: {', '.join(map(str, gone))}."
         yield Finding(name, says, would, mend)
 
     # --- files without rows -----------------------------------------------------------
 
     def _names(self) -> set[str]:
         layout = self._layout
-        found = {path.name for path in _entries(layout.agents)}
-        found |= {path.name for path in _entries(layout.state / "private")}
+        found = set(self._names_in(layout.agents))
+        found |= set(self._names_in(layout.state / "private"))
         found |= {
-            path.name.removesuffix(".git")
-            for path in _entries(layout.applied_root)
-            if path.name.endswith(".git")
+            name.removesuffix(".git")
+            for name in self._names_in(layout.applied_root)
+            if name.endswith(".git")
         }
         return {name for name in found if is_name(name)}
 
     def _unknown(self, name: str, said: Said) -> Iterator[Finding]:
         layout = self._layout
         private = layout.private(name)
-        inside = (
-            {path.name for path in _entries(private)} if private.is_dir() else set()
-        )
+        inside = set(self._names_in(private))
         repository = (layout.applied(name) / "HEAD").is_file()
         if (
-            _is_directory(layout.agents / name)
+            self._is_folder(layout.agents / name)
             or inside - {"port", "port.new"}
             or (repository and (not said.of(name) or self._rooms.has_run(name)))
         ):
             yield self._keep(name, repository=repository)
-        elif not repository and private.is_dir() and not said.of(name):
+        elif not repository and self._is_folder(private) and not said.of(name):
             yield Finding(
                 name,
                 f"There is a port of {name} ({private}), and no such agent.",
                 f"remove {private}",
-                _threaded(lambda: remove_tree(private)),
+                _threaded(lambda: self._rooms.remove_tree(private)),
             )
 
     def _keep(self, name: str, *, repository: bool) -> Finding:
@@ -159,56 +154,47 @@ class RoomRepair:
         layout = self._layout
         before = time.time() - _OLD_S
         making = [
-            path
-            for parent in (
-                layout.agents,
-                layout.applied_root,
-                layout.state / "private",
-                *(layout.agents / name for name in said.agents),
-            )
-            for path in _entries(parent)
-            if path.name.startswith(_MAKING)
+            place
+            for place in self._rooms.around(said.agents)
+            if place.name.startswith(_MAKING)
         ]
-        for path in (*_entries(layout.quarantine), *making):
-            if _changed_at(path) < before:
+        left = [layout.quarantine / one for one in self._names_in(layout.quarantine)]
+        for path in (*left, *making):
+            if self._changed_at(path) < before:
                 yield Finding(
                     None,
                     f"{path} was left half made.",
                     f"remove {path}",
-                    _threaded(lambda it=path: remove_tree(it)),  # type: ignore[misc]
+                    _threaded(lambda it=path: self._rooms.remove_tree(it)),  # type: ignore[misc]
                 )
-        for path in _entries(layout.runtime / "agents"):
-            name = path.name
+        sockets = layout.runtime / "agents"
+        for name in beneath.names(layout.runtime, sockets):
+            path = sockets / name
             if is_name(name) and name not in said.agents and name not in said.busy:
                 yield Finding(
                     name,
                     f"There are sockets of {name} ({path}), and no such agent.",
                     f"remove {path}",
-                    _threaded(lambda it=path: remove_tree(it)),  # type: ignore[misc]
+                    _threaded(lambda it=name: self._rooms.forget_run(it)),  # type: ignore[misc]
                 )
+
+    def _is_folder(self, path: Path) -> bool:
+        return beneath.is_folder(self._layout.state, path)
+
+    def _names_in(self, directory: Path) -> tuple[str, ...]:
+        return beneath.names(self._layout.state, directory)
+
+    def _changed_at(self, path: Path) -> float:
+        """Return when it was changed last; what is gone was just now."""
+        with suppress(HiveError), opened(self._layout.state, path.parent) as above:
+            found = None if above is None else above.look(path.name)
+            if found is not None:
+                return found.st_mtime
+        return time.time()
 
     async def _remove_container(self, name: str) -> None:
         await self._backend.stop(name)
         await self._backend.remove(name)
-
-
-def _entries(directory: Path) -> tuple[Path, ...]:
-    try:
-        return tuple(sorted(directory.iterdir()))
-    except OSError:
-        return ()
-
-
-def _changed_at(path: Path) -> float:
-    """Return when it was changed last; what is gone was just now."""
-    try:
-        return os.lstat(path).st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _threaded(work: Callable[[], None]) -> Callable[[], "asyncio.Future[None]"]:

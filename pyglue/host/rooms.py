@@ -6,23 +6,22 @@ that container root can neither rename nor replace what is in them; ``config/`` 
 operator's own.
 """
 
-import os
 import shutil
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from pyglue import beneath
+from pyglue.beneath import Folder, Owner, opened
 from pyglue.config import HiveConfig
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host import ports
 from pyglue.names import is_name
-from pyglue.process import find_program, run_sync
 
-_REMOVING_S: Final = 3600.0
 UNMAPPED_UID: Final = 2147483632
 """Outside every range that a container's users are mapped to."""
 
@@ -77,12 +76,16 @@ class Rooms:
         for shared in (
             layout.runtime,
             layout.runtime / "agents",
-            layout.agents,
             layout.applied_root,
         ):
             shared.mkdir(exist_ok=True, parents=True)
             shared.chmod(0o755)
-        self.give_to_nobody(layout.agents)
+        with (
+            Folder.at(layout.state) as top,
+            top.folder(layout.agents.name, make=0o755) as agents,
+        ):
+            self.give_to_nobody(agents)
+            agents.set_mode(0o755)
         for left in layout.quarantine.iterdir():
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
@@ -94,25 +97,30 @@ class Rooms:
         """Make an agent's rooms from ``applied``; what is there already stays."""
         layout = self._layout
         self.make_draft(name)
-        layout.private(name).mkdir(exist_ok=True)
-        for passage in (layout.private(name), layout.private(name).parent):
-            passage.chmod(0o711)
-        self._own(layout.session(name), 0o700)
+        with (
+            Folder.at(layout.state, layout.private(name).parent) as private,
+            private.folder(name, make=0o711) as room,
+        ):
+            for passage in (private, room):
+                passage.set_mode(0o711)
+            self._own(room, layout.session(name).name, 0o700)
         self.make_run(name)
 
     def make_draft(self, name: str) -> None:
         """Make what the manager may write of an agent: its repository and state."""
         layout = self._layout
-        home = layout.agents / name
-        home.mkdir(exist_ok=True)
-        home.chmod(0o755)
-        sweep_staging(home)
-        self.give_to_nobody(home)
-        uid = None if self._ids is None else self._ids.agent
-        if not layout.config(name).exists():
-            applied = AppliedRepo(layout.applied(name))
-            copy_config_repo(applied, layout.config(name), uid=uid, gid=uid)
-        self._own(layout.agent_state(name), 0o750)
+        with (
+            Folder.at(layout.state, layout.agents) as agents,
+            agents.folder(name, make=0o755) as home,
+        ):
+            self.give_to_nobody(home)
+            home.set_mode(0o755)
+            sweep_staging(home)
+            config = layout.config(name).name
+            if home.look(config) is None:
+                applied = AppliedRepo(layout.applied(name))
+                copy_config_repo(applied, home, config, owner=self._owner())
+            self._own(home, layout.agent_state(name).name, 0o750)
 
     def make_run(self, name: str) -> Path:
         """Make the directory of the agent's sockets; kept over restarts."""
@@ -150,7 +158,8 @@ class Rooms:
 
     def forget_run(self, name: str) -> None:
         """Remove the directory of the agent's sockets; again is no error."""
-        remove_tree(self._layout.run(name))
+        run = self._layout.run(name)
+        beneath.remove(self._layout.runtime, run)
 
     def places(self, name: str, room: "KeptRoom") -> tuple[Path, ...]:
         """Return where a part of what is kept of an agent lies, there or not."""
@@ -169,6 +178,27 @@ class Rooms:
         built = layout.logs / "builds" / f"{name}.log"
         return (log, older, built, built.with_name(f"{built.name}.1"))
 
+    def missing(self, name: str) -> tuple[Path, ...]:
+        """Return the directories that a running agent needs and lacks."""
+        layout = self._layout
+        here = (*self.places(name, KeptRoom.CONFIG), *self.places(name, KeptRoom.STATE))
+        needed = [
+            (layout.state, place)
+            for place in (*here, self.places(name, KeptRoom.PRIVATE)[0] / "session")
+        ]
+        needed.append((layout.runtime, layout.run(name)))
+        return tuple(
+            place for top, place in needed if not beneath.is_folder(top, place)
+        )
+
+    def around(self, names: Iterable[str]) -> Iterator[Path]:
+        """Yield what lies beside agents' directories, repositories and their parts."""
+        state = self._layout.state
+        parents = [state / part for part in ("agents", "applied", "private")]
+        for parent in (*parents, *(parents[0] / name for name in names)):
+            for name in beneath.names(state, parent):
+                yield parent / name
+
     def remove(self, name: str, room: "KeptRoom") -> None:
         """Remove a part of what is kept, for good; again is no error.
 
@@ -178,12 +208,17 @@ class Rooms:
         for place in self.places(name, room):
             if room is KeptRoom.APPLIED:
                 place = AppliedRepo.put_aside(place)  # half of one must not be found
-            remove_tree(place)
+            self.remove_tree(place)
         if room is KeptRoom.STATE:  # the last of the two in it
-            home = self._layout.agents / name
-            if home.is_dir():
-                sweep_staging(home)
-            remove_tree(home)
+            self.remove_tree(self._layout.agents / name)
+
+    def remove_tree(self, place: Path) -> None:
+        """Remove something below the state directory; again is no error.
+
+        Raises:
+            HiveError: ``forbidden``; ``unavailable`` with what stays.
+        """
+        beneath.remove(self._layout.state, place)
 
     def forget_strays(self, known: frozenset[str]) -> None:
         """Remove what proposing an agent left when hived died in it; at start only.
@@ -195,7 +230,7 @@ class Rooms:
             name = applied.name.removesuffix(".git")
             if name in known or not is_name(name) or not (applied / "HEAD").is_file():
                 continue
-            if (self._layout.agents / name).exists():
+            if beneath.exists(self._layout.state, self._layout.agents / name):
                 continue
             if not self.has_run(name):
                 self.remove(name, KeptRoom.APPLIED)
@@ -206,32 +241,59 @@ class Rooms:
             if (applied / "HEAD").is_file():
                 AppliedRepo(applied).tidy()
 
-    def _own(self, path: Path, mode: int) -> None:
-        if not path.exists():
-            path.mkdir()
-            path.chmod(mode)
-            if self._ids is not None:
-                os.chown(path, self._ids.agent, self._ids.agent)
+    def stage(self, place: Path) -> None:
+        """Make a directory for an import: ours alone, and nobody's in a container."""
+        with (
+            Folder.at(self._layout.state, place.parent) as parent,
+            parent.folder(place.name, make=0o700) as staged,
+        ):
+            if place.parent == self._layout.agents:
+                self.give_to_nobody(staged)
 
-    def give_to_nobody(self, path: Path) -> None:
+    def own(self, place: Path, mode: int) -> None:
+        """Make a directory that belongs to the agent's user."""
+        with Folder.at(self._layout.state, place.parent) as parent:
+            self._own(parent, place.name, mode)
+
+    def adopt(self, source: Path, place: Path) -> None:
+        """Move what was staged to its place; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` if it is neither here nor there.
+        """
+        state = self._layout.state
+        with (
+            opened(state, source.parent) as staged,
+            Folder.at(state, place.parent.parent) as above,
+            above.folder(place.parent.name, make=0o755) as home,
+        ):
+            if staged is not None and staged.is_folder(source.name):
+                staged.move(source.name, home, place.name)
+            if not home.is_folder(place.name):
+                raise HiveError(
+                    ErrorCode.UNAVAILABLE,
+                    f"{place} could not be made. Import it again.",
+                )
+
+    @property
+    def state(self) -> Path:
+        """The directory that everything which is kept lies below."""
+        return self._layout.state
+
+    def owner(self) -> Owner | None:
+        """Return who an agent's own files belong to; None: whoever we are."""
+        return self._owner()
+
+    def _owner(self) -> Owner | None:
+        return None if self._ids is None else (self._ids.agent, self._ids.agent)
+
+    def _own(self, home: Folder, name: str, mode: int) -> None:
+        if home.look(name) is None:
+            with home.folder(name, make=0o700) as made:
+                made.give(self._owner())
+                made.set_mode(mode)
+
+    def give_to_nobody(self, folder: Folder) -> None:
         """Let no user of a container own it, as root."""
         if self._ids is not None:
-            os.chown(path, UNMAPPED_UID, UNMAPPED_UID)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove what agents may have filled: however deep, and following no link."""
-    if not os.path.lexists(path):
-        return
-    done = run_sync(
-        [find_program("rm"), "-rf", "--one-file-system", "--", str(path)],
-        env={"LC_ALL": "C"},
-        timeout=_REMOVING_S,
-    )
-    if done.code != 0 or os.path.lexists(path):
-        said = done.stderr.decode("utf-8", "replace").strip()[-300:] or "still there"
-        raise HiveError(
-            ErrorCode.UNAVAILABLE,
-            f"{path} could not be removed whole: {visible(said)}. Is "
-            "something writing in it? Do it again.",
-        )
+            folder.give((UNMAPPED_UID, UNMAPPED_UID))

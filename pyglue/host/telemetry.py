@@ -7,19 +7,19 @@ A turn's end writes one row a figure, with the window since the row before.
 """
 
 import math
-import os
 import re
 import stat
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from pyglue import models
 from pyglue.api.events import Event
 from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
 from pyglue.api.turns import TurnOutcome
+from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
@@ -81,8 +81,8 @@ class Telemetry:
                 name, turn = event.agent, int(event.data["turn"])
                 seen = self._since.pop(name, _Since())
                 self._since[name] = after = _Since()
-                notes = self._layout.agent_state(name)
-                self._store.post(lambda tx: _write(tx, name, turn, seen, after, notes))
+                layout = self._layout
+                self._store.post(lambda tx: _write(tx, name, turn, seen, after, layout))
 
     def _of(self, name: str) -> _Since:
         if self._registry.find(name) is None:
@@ -139,7 +139,7 @@ def _class(name: str) -> str:
 
 
 def _write(
-    tx: Tx, name: str, turn: int, seen: _Since, after: _Since, state: Path
+    tx: Tx, name: str, turn: int, seen: _Since, after: _Since, layout: Layout
 ) -> None:
     figures = _turn(tx, name, turn)
     waiting = _one(
@@ -160,7 +160,7 @@ def _write(
     ):
         figures |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
     figures["tool_calls"] = seen.tools.total()
-    figures["notes_bytes"] = _notes_size(state)
+    figures["notes_bytes"] = _notes_size(layout, name)
     fill = figures.get("context_fill")
     if fill is not None:
         agents.set_context_fill(tx, name, fill)
@@ -238,19 +238,16 @@ def _sane(value: float) -> float:
     return min(max(float(value), 0.0), _VALUE_MAX) if math.isfinite(value) else 0.0
 
 
-def _notes_size(state: Path) -> float:
+def _notes_size(layout: Layout, name: str) -> float:
     """Return the size of an agent's notes; the agent may put anything in its place."""
-    try:
-        directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return 0.0
-    try:
-        found = os.stat("notes.md", dir_fd=directory, follow_symlinks=False)
-    except OSError:
-        return 0.0
-    finally:
-        os.close(directory)
-    return float(found.st_size) if stat.S_ISREG(found.st_mode) else 0.0
+    with (
+        suppress(HiveError, OSError),
+        opened(layout.state, layout.agent_state(name)) as state,
+    ):
+        found = None if state is None else state.look("notes.md")
+        if found is not None and stat.S_ISREG(found.st_mode):
+            return float(found.st_size)
+    return 0.0
 
 
 def _one(tx: Tx, sql: str, *values: object) -> float:

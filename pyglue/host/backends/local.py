@@ -252,14 +252,13 @@ class LocalBackend(Backend):
             return prepare(self._sandbox(spec), argv, run_as=self._run_as)
         layout = self._layout
         # Only the manager's directory exists: that is how the harness knows.
-        agents = layout.agents if spec.manager else layout.run(spec.name) / "none"
-        places = (
-            ("--run-dir", layout.run(spec.name)),
-            ("--state", layout.agent_state(spec.name)),
-            ("--session", layout.session(spec.name)),
-            ("--agents", agents),
+        none = str(layout.run(spec.name) / "none")
+        flags = (
+            *("--run-dir", str(layout.run(spec.name))),
+            *("--state", str(layout.agent_state(spec.name))),
+            *("--session", str(layout.session(spec.name))),
+            *("--agents", str(layout.agents) if spec.manager else none),
         )
-        flags = [str(part) for place in places for part in place]
         return Prepared((*argv, *flags))
 
     def _sandbox(self, spec: AgentSpec) -> SandboxSpec:

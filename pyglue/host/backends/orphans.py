@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.paths import INSIDE, Layout
 from pyglue.process import kill
@@ -35,11 +36,13 @@ def find(layout: Layout, names: Iterable[str]) -> tuple[Orphan, ...]:
     states: dict[tuple[int, int], str] = {}
     paths: dict[bytes, str] = {}
     for name in names:
-        path = layout.agent_state(name)
-        paths[os.fsencode(path)] = name
-        with contextlib.suppress(OSError):
-            status = path.stat(follow_symlinks=False)
-            states[status.st_dev, status.st_ino] = name
+        paths[os.fsencode(str(layout.agent_state(name)))] = name
+        with (
+            contextlib.suppress(HiveError),
+            opened(layout.state, layout.agent_state(name)) as state,
+        ):
+            if state is not None:
+                states[state.status.st_dev, state.status.st_ino] = name
     found = []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
