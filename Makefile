@@ -11,7 +11,7 @@ WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
 .PHONY: help run demo test lint format bench generate clean
 
 help:
-	@echo 'make run       start a hive on http://127.0.0.1:7000 (HIVE_PORT); Ctrl-C ends it'
+	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
 	@echo 'make demo      play the whole story without a browser and check its end'
 	@echo 'make test      lint and all tests; says which groups could not run here'
 	@echo 'make bench     speed, beside a reference'

@@ -16,9 +16,12 @@ from typing import Final
 
 import pytest
 
+from checks.net import resolve_localhost
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe
+
+resolve_localhost()  # the dashboard's own links are opened as they are printed
 
 _CHECKS: Final = Path(__file__).parent
 _ROOMS: Final = ("systemd", "e2e", "nix", "fuzz", "unit", "browser")

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from checks.fake_answers import Answers
+from pyglue import origin
 from pyglue.api import operator as api
 from pyglue.api.common import (
     PROTOCOL,
@@ -27,7 +28,12 @@ from pyglue.api.common import (
     Role,
 )
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
-from pyglue.api.logins import LoginParams, LoginResult, LogoutParams
+from pyglue.api.logins import (
+    LoginParams,
+    LoginResult,
+    LogoutParams,
+    WebOriginResult,
+)
 from pyglue.api.telemetry import (
     MetricsResult,
     Total,
@@ -35,12 +41,17 @@ from pyglue.api.telemetry import (
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 
+NAME: Final = "5ec2e7" + 26 * "0"
+"""What the dashboard of a fake hive is called below ``localhost``."""
+
 
 class FakeHive(Answers):
     """Canned data behind a real socket."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
+        self.port = 7000
+        """The dashboard's; its name is the same for all."""
         self.subscribers: list[Connection] = []
         super().__init__()
         self._loop = asyncio.new_event_loop()
@@ -169,6 +180,7 @@ class FakeHive(Answers):
             )
         handlers = Handlers()
         self._on(handlers, api.LOGIN, self._login)
+        handlers.on(api.WEB_ORIGIN, self._origin)  # asked by itself: not counted
         if hello.session is not None:
             self._all(handlers, connection)
         result = HelloResult(protocol=PROTOCOL, role=Role.OPERATOR, server="fake")
@@ -199,6 +211,18 @@ class FakeHive(Answers):
         }.items():
             self._on(handlers, method, fn)
 
+    async def _origin(self, _params: NoParams) -> WebOriginResult:
+        return WebOriginResult(origin=self.origin)
+
+    @property
+    def origin(self) -> str:
+        """The dashboard's address, as hived says it."""
+        return origin.named(NAME, self.port)
+
+    def link(self) -> str:
+        """Return what ``hive login`` would print."""
+        return f"{self.origin}/login?code={self.new_code()}"
+
     async def _login(self, params: LoginParams) -> LoginResult:
         if params.code not in self.codes:
             raise HiveError(
@@ -223,9 +247,10 @@ class FakeHive(Answers):
 
 
 @contextlib.contextmanager
-def running(socket: Path) -> Iterator[FakeHive]:
-    """Run a fake hive at ``socket`` for the time of the block."""
+def running(socket: Path, *, port: int = 7000) -> Iterator[FakeHive]:
+    """Run a fake hive at ``socket``; ``port`` is its dashboard's."""
     hive = FakeHive(socket)
+    hive.port = port
     hive.start()
     try:
         yield hive

@@ -26,7 +26,7 @@ from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LocalHive, LocalOptions
 from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Timeouts, dump
 from pyglue.demo import story
-from pyglue.jsonrpc import Connection, Handlers, connect
+from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
 from pyglue.tools.submit import ApplyCommit, submit
 
@@ -59,7 +59,12 @@ class Hive:
     @property
     def url(self) -> str:
         """Where the dashboard is."""
-        return self.local.config.web.external_url
+        socket = self.local.config.layout.operator_socket
+        client = SyncClient(socket, client="hive")
+        try:
+            return client.call(api.WEB_ORIGIN, NoParams()).origin
+        finally:
+            client.close()
 
     async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
         """Look now and after every event until something is found."""

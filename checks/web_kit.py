@@ -16,9 +16,10 @@ from typing import Final
 
 import msgspec
 from flask import Flask
+from simple_websocket import Client
 from werkzeug.test import TestResponse
 
-from checks.fake_hive import FakeHive
+from checks.fake_hive import NAME, FakeHive
 from pyglue import config
 from pyglue.api.approvals import DiffBase, DiffSet
 from pyglue.api.diff import FileDiff
@@ -27,7 +28,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.app import create_app
 from pyglue.web.auth import csrf_token
 
-URL: Final = "http://127.0.0.1:7000"
+HOST: Final = f"{NAME}.localhost"
+URL: Final = f"http://{HOST}:7000"
 COOKIE: Final = "hive_7000"
 
 
@@ -43,7 +45,7 @@ class Operator:
     def __post_init__(self) -> None:
         self.client = self.app.test_client()
         if self.session is not None:
-            self.client.set_cookie(COOKIE, self.session, domain="127.0.0.1")
+            self.client.set_cookie(COOKIE, self.session, domain=HOST)
 
     def get(self, path: str, **headers: str) -> TestResponse:
         """Open a page."""
@@ -53,9 +55,18 @@ class Operator:
         self, path: str, form: Mapping[str, object] | None = None, **headers: str
     ) -> TestResponse:
         """Send a form as our own pages do; ``headers`` override."""
-        fields = {"csrf": csrf_token(self.session or ""), **(form or {})}
+        fields = {"csrf": csrf_token(self.session or "", URL), **(form or {})}
         sent = {**self.headers, **headers}
         return self.client.post(path, base_url=URL, data=fields, headers=sent)
+
+
+class Page(Client):
+    """A page's WebSocket; the library's own leaves the port out of ``Host``."""
+
+    def handshake(self) -> None:
+        """Say the host as browsers do."""
+        self.host: str = f"{self.host}:{self.port}"
+        super().handshake()
 
 
 def make_app(hive: FakeHive, web: WebConfig | None = None) -> Flask:
@@ -88,7 +99,7 @@ def hive_web(
     runtime: Path, port: int, web: WebConfig | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``hive-web`` for the hive whose sockets lie in ``runtime``."""
-    web = web or WebConfig(port=port, external_url=f"http://127.0.0.1:{port}")
+    web = web or WebConfig(port=port)
     file = runtime / "config.json"
     file.write_bytes(config.dump(settings(runtime, web)))
     command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]

@@ -28,8 +28,12 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 7000
-    external_url: str = "http://127.0.0.1:7000"
-    trusted_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    external_url: str | None = None
+    """The address in browsers; None, or one on loopback: a name of its own there."""
+    trusted_hosts: tuple[str, ...] = ()
+    """More names, each with its port if it is not that of ``external_url``."""
+    run: str = ""
+    """Names a listener's life; logins of another one have ended."""
     tls_cert: str | None = None
     tls_key: str | None = None
     """Files with the certificate chain and its key; None: no TLS of our own."""

@@ -74,6 +74,11 @@ class Layout:
         return self.state / "hived.lock"
 
     @property
+    def dashboard_name(self) -> Path:
+        """Holds the secret name of the dashboard on loopback; only hived reads it."""
+        return self.state / "dashboard-name"
+
+    @property
     def audit_log(self) -> Path:
         """Append-only record of decisions."""
         return self.state / "audit.jsonl"

@@ -138,7 +138,8 @@ def _browser() -> tuple[Figure, ...]:
         hive_web(directory, port),
         chromium() as running,
     ):
-        site = f"http://127.0.0.1:{port}"
+        hive.port = port
+        site = hive.origin
         tab = running.new_context().new_page()
         opened = Dashboard(tab, site).log_in(f"{site}/login?code={hive.new_code()}")
         paints = []

@@ -57,7 +57,7 @@ class Site:
 
     def link(self) -> str:
         """Return what ``hive login`` would print."""
-        return f"{self.url}/login?code={self.hive.new_code()}"
+        return self.hive.link()
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +65,10 @@ def one_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A real hive-web before a fake hive, for all tests."""
     runtime, port = tmp_path_factory.mktemp("site"), free_port()
     with (
-        fake_hive.running(runtime / "operator.sock") as hive,
+        fake_hive.running(runtime / "operator.sock", port=port) as hive,
         hive_web(runtime, port),
     ):
-        yield Site(hive, f"http://127.0.0.1:{port}")
+        yield Site(hive, hive.origin)
 
 
 @pytest.fixture

@@ -86,11 +86,11 @@ def _canned() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         runtime, port = Path(name), free_port()
         with (
-            fake_hive.running(runtime / "operator.sock") as hive,
+            fake_hive.running(runtime / "operator.sock", port=port) as hive,
             hive_web(runtime, port),
         ):
             hive.warnings = ("Agents are not isolated: bubblewrap does not work here.",)
-            yield f"http://127.0.0.1:{port}/login?code={hive.new_code()}"
+            yield hive.link()
 
 
 if __name__ == "__main__":

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from simple_websocket import Client, ConnectionClosed
+from simple_websocket import ConnectionClosed
 
 from checks import fake_hive
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.fake_hive import FakeHive
+from checks.fake_hive import NAME, FakeHive
 from checks.net import free_port
 from checks.processes import children
+from checks.web_kit import Page as Socket
 from checks.web_kit import hive_web
+from pyglue import origin
 
 TABS = 20
 EVENTS = 600
@@ -53,6 +55,11 @@ def test_a_restart_is_said_and_no_event_is_missed(
     assert page.evaluate("() => window.seen") == list(range(first, last + 1))
 
 
+def site_of(port: int) -> str:
+    """Return the address of the dashboard on a port."""
+    return origin.named(NAME, port)
+
+
 def _memory_mib(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
@@ -64,9 +71,9 @@ def _tab(
 ) -> Iterator[None]:
     """Listen as a page does; what it sees is noted."""
     cookie = f"hive_{port}={session}"
-    url = f"ws://127.0.0.1:{port}/live?since=0&turns=all"
-    origin = f"http://127.0.0.1:{port}"
-    client = Client(url, headers={"Cookie": cookie, "Origin": origin})
+    site = site_of(port)
+    url = f"{site}/live?since=0&turns=all".replace("http:", "ws:")
+    client = Socket(url, headers={"Cookie": cookie, "Origin": site})
 
     def read() -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -92,8 +99,9 @@ def _stuck(port: int, session: str) -> Iterator[None]:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.connect(("127.0.0.1", port))
         raw.sendall(
-            f"GET /live?since=0&turns=all HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-            f"Origin: http://127.0.0.1:{port}\r\nCookie: hive_{port}={session}\r\n"
+            f"GET /live?since=0&turns=all HTTP/1.1\r\n"
+            f"Host: {site_of(port).removeprefix('http://')}\r\n"
+            f"Origin: {site_of(port)}\r\nCookie: hive_{port}={session}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
         )
@@ -112,7 +120,7 @@ def own(
     """A fake hive, its hive-web's port, and the process id of the worker."""
     runtime, port = tmp_path_factory.mktemp("steady"), free_port()
     with (
-        fake_hive.running(runtime / "operator.sock") as hive,
+        fake_hive.running(runtime / "operator.sock", port=port) as hive,
         hive_web(runtime, port) as process,
     ):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/login"):
@@ -124,7 +132,7 @@ def test_twenty_tabs_a_hundred_events_a_second(
     own: tuple[FakeHive, int, int], browser: Browser
 ) -> None:
     hive, port, worker = own
-    session, site = hive.new_session(), f"http://127.0.0.1:{port}"
+    session, site = hive.new_session(), hive.origin
     seen: dict[int, list[int]] = {number: [] for number in range(TABS)}
     context = browser.new_context()
     page = context.new_page()
@@ -170,7 +178,7 @@ def _until(holds: object) -> None:
 
 
 def _plain(port: int, session: str) -> int:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    asked = http.client.HTTPConnection(f"{NAME}.localhost", port, timeout=60)
     with contextlib.closing(asked):
         asked.request("GET", "/", headers={"Cookie": f"hive_{port}={session}"})
         return asked.getresponse().status

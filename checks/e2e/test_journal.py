@@ -36,7 +36,7 @@ class Site:
     """The dashboard with a session, as a script uses it."""
 
     def __init__(self, hive: Hive) -> None:
-        self.url = hive.local.config.web.external_url
+        self.url = hive.url
         self.cookie = ""
 
     def log_in(self, code: str) -> None:

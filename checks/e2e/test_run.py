@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import urllib.request
@@ -53,7 +54,8 @@ async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
             assert line, b"".join(said).decode()
             said.append(line)
     text = b"".join(said).decode()
-    assert f"http://127.0.0.1:{port}/login?code=" in text
+    link = rf"http://[0-9a-f]{{32}}\.localhost:{port}/login\?code=[\w-]{{43}}\n"
+    assert re.search(link, text), text
     assert "scripted model" in text
     try:
         yield process

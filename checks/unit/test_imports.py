@@ -26,7 +26,7 @@ _SHARED: Final = frozenset(
             "limits",
         ),
         "manifest",
-        *("manifest_schema", "manifest_types", "models", "names", "paths"),
+        *("manifest_schema", "manifest_types", "models", "names", "origin", "paths"),
         *("process", "sandbox", "tools", "archive"),
     }
 )

@@ -233,6 +233,13 @@ async def test_an_answer_waits_for_a_change(kit: Kit, ports: Ports) -> None:
 
 
 def test_where_a_target_leads() -> None:
-    assert location("http://h/", "a", "/") == "http://h/agents/a"
-    assert location("http://h", "a", "/?x=1") == "http://h/agents/a?x=1"
-    assert location("http://h", "a", "//evil/x") == "http://h/agents/a//evil/x"
+    web = WebConfig(external_url="http://h/")
+    assert location(web, "a", "/") == "http://h/agents/a"
+    assert location(web, "a", "/?x=1") == "http://h/agents/a?x=1"
+    assert location(web, "a", "//evil/x") == "http://h/agents/a//evil/x"
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:7001", "http://a.localhost/"])
+def test_the_name_of_a_dashboard_on_loopback_is_told_to_nobody(url: str | None) -> None:
+    web = WebConfig(port=7001, external_url=url)
+    assert location(web, "a", "/x") == "http://127.0.0.1:7001/agents/a/x"

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.logins import LoginParams, LogoutParams
-from pyglue.config import HiveConfig, Ids
+from pyglue.api.telemetry import MetricsTokenParams
+from pyglue.config import HiveConfig, Ids, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.sessions import Sessions
 from pyglue.jsonrpc import Connection
 from pyglue.manifest import canonical
+from pyglue.store import logins
 from pyglue.store.database import Store, open_store
+from pyglue.store.logins import LoginKind
 
 IDS = Ids(agent=101, web=102, relay=103)
 
@@ -36,8 +40,13 @@ class Room:
     audit: Audit
     path: Path
 
-    def sessions(self, ids: Ids | None) -> Sessions:
-        config = HiveConfig(state_dir="/s", runtime_dir="/r", ids=ids)
+    def sessions(self, ids: Ids | None, *, run: str = "") -> Sessions:
+        config = HiveConfig(
+            state_dir=str(self.path),
+            runtime_dir="/r",
+            ids=ids,
+            web=WebConfig(run=run),
+        )
         return Sessions(self.store, config, self.audit)
 
 
@@ -140,3 +149,37 @@ async def test_the_audit_log_is_chained_with_a_key_over_restarts(room: Room) -> 
         assert mac == hmac.new(key, canonical(entry), hashlib.sha256).hexdigest()
         previous = mac
     assert (room.path / "key").stat().st_mode & 0o077 == 0
+
+
+async def test_logins_end_with_the_life_of_the_listener(room: Room) -> None:
+    """Who took the port meanwhile may have been sent them by an open tab."""
+    first = room.sessions(None, run="one")
+    token = await login(first)
+    code = (await first.mint_code("test")).code
+    metrics = (await first.metrics_token(MetricsTokenParams(), "test")).token
+    for run, lives in (("one", True), ("two", False), ("", False)):
+        later = room.sessions(None, run=run)
+        await later.load()
+        assert later.alive(token) is lives
+        caller = later.caller(peer(0), hello("hive-web", metrics))
+        assert caller.metrics, "Prometheus keeps its token"
+        if not lives:
+            with pytest.raises(HiveError):
+                await later.login(LoginParams(code=code))
+
+
+async def test_a_session_of_an_earlier_version_lives_on(room: Room) -> None:
+    token = "a-token-of-before"
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    end = time.time() + 60
+    await room.store.write(lambda tx: logins.insert(tx, LoginKind.SESSION, digest, end))
+    sessions = room.sessions(None)
+    await sessions.load()
+    assert sessions.alive(token)
+
+
+async def test_the_link_is_to_the_dashboards_own_name(room: Room) -> None:
+    link = (await room.sessions(None).mint_code("test")).url
+    name = (room.path / "dashboard-name").read_text().strip()
+    assert link.startswith(f"http://{name}.localhost:7000/login?code=")
+    assert name not in (room.path / "audit.jsonl").read_text()

@@ -65,6 +65,13 @@ let
 
   ids = lib.attrValues cfg.ids;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
+  cleartext = web.externalUrl != null && lib.hasPrefix "http://" web.externalUrl;
+  # As pyglue/origin.py has it: the hive then has a secret name of its own.
+  local =
+    web.externalUrl == null
+    ||
+      builtins.match "https?://(127\\.[0-9.]*|([^/]*\\.)?localhost|\\[::1])(:[0-9]+)?" web.externalUrl != null;
+  exposed = !loopback && web.tls.certFile == null && web.trustedProxies == [ ];
 in
 {
   config = lib.mkIf cfg.enable {
@@ -76,8 +83,11 @@ in
         (web.tls.certFile == null) == (web.tls.keyFile == null)
       ) "${option "dashboard.tls"} needs both certFile and keyFile, or neither.")
       (require (
-        web.tls.certFile == null || lib.hasPrefix "https://" web.externalUrl
+        web.tls.certFile == null || !cleartext
       ) "${option "dashboard.externalUrl"} begins with http:// although dashboard.tls is set. Begin it with https://.")
+      (require (
+        web.tls.certFile == null || !local
+      ) "${option "dashboard.tls"} needs a name: browsers give the cookies of a loopback address to every port of it. Set dashboard.externalUrl to the https:// address that the certificate is for.")
       (require (
         lib.allUnique ids
       ) "${option "ids"}: operators, agent, web and relay must be different numbers; otherwise one could act as another.")
@@ -115,9 +125,9 @@ in
     ++ lib.concatMap agent names;
 
     warnings =
-      lib.optional (
-        !loopback && web.tls.certFile == null && web.trustedProxies == [ ]
-      ) "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS and without a proxy: whoever sees that network can take over an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
+      lib.optional exposed "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS and without a proxy: whoever sees that network can take over an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
+      ++ lib.optional (cleartext && !local && !exposed && web.tls.certFile == null)
+        "services.hyperhive.dashboard.externalUrl begins with http://: browsers give the session's cookie to every other port of that host. Put TLS before the dashboard and begin it with https://."
       ++ lib.optional (
         ownUsers && cfg.privateUsers != "pick"
       ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of users, so what breaks out of one is not held back from the others."

@@ -4,6 +4,7 @@ let
   inherit (lib) literalExpression mkOption types;
   t = import ./types.nix { inherit lib; };
   cfg = config.services.hyperhive.dashboard;
+  loopback = lib.hasPrefix "127." cfg.listenAddress || cfg.listenAddress == "::1";
   shown = if lib.hasInfix ":" cfg.listenAddress then "[${cfg.listenAddress}]" else cfg.listenAddress;
 in
 {
@@ -24,25 +25,31 @@ in
       description = "Port that the dashboard listens on.";
     };
     externalUrl = mkOption {
-      type = types.strMatching "https?://[A-Za-z0-9.:_-]+|https?://\\[[0-9A-Fa-f:.]+]{1}(:[0-9]+)?";
-      default = "${if cfg.tls.certFile == null then "http" else "https"}://${shown}:${toString cfg.port}";
-      defaultText = literalExpression ''"http(s)://''${listenAddress}:''${port}"'';
+      type = types.nullOr (
+        types.strMatching "https?://[A-Za-z0-9.:_-]+|https?://\\[[0-9A-Fa-f:.]+]{1}(:[0-9]+)?"
+      );
+      default =
+        if loopback then
+          null
+        else
+          "${if cfg.tls.certFile == null then "http" else "https"}://${shown}:${toString cfg.port}";
+      defaultText = literalExpression ''null on loopback, else "http(s)://''${listenAddress}:''${port}"'';
       example = "https://hive.example.org";
       description = ''
-        The address in the operator's browser, without a path. With https cookies are
-        marked as secure; `hive login` prints links to it.
+        The address in the operator's browser, without a path, which `hive login` prints
+        links to; no other address has a session. `null`, or an address on loopback: a
+        secret name of the hive's own, `http://….localhost:PORT`, because browsers give
+        the cookies of a name that programs share to all of them.
       '';
     };
     trustedHosts = mkOption {
       type = types.listOf types.str;
-      default = [
-        "127.0.0.1"
-        "localhost"
-      ];
-      example = [ "hive.example.org" ];
+      default = [ ];
+      example = [ "hive.example.net" ];
       description = ''
-        Host names that the dashboard answers to, besides that of `externalUrl`; any other
-        is refused, because another site's name may be made to point here.
+        More host names that the dashboard is called by, each with its port if it is not
+        that of `externalUrl`. Any other is refused, because another site's name may be
+        made to point here; names of loopback are never trusted.
       '';
     };
     trustedProxies = mkOption {

@@ -18,6 +18,12 @@ class LoginCodeResult(Result, frozen=True):
     expires_at: float
 
 
+class WebOriginResult(Result, frozen=True):
+    """The dashboard's address in browsers, such as ``https://hive.example``."""
+
+    origin: str
+
+
 class LoginParams(Params, frozen=True):
     """Exchange a one-time code for a session."""
 

@@ -43,7 +43,13 @@ from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
 from pyglue.api.exposure import ExposureResult
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
-from pyglue.api.logins import LoginCodeResult, LoginParams, LoginResult, LogoutParams
+from pyglue.api.logins import (
+    LoginCodeResult,
+    LoginParams,
+    LoginResult,
+    LogoutParams,
+    WebOriginResult,
+)
 from pyglue.api.manager import AgentParams, DraftResult, ProposalResult, SpawnParams
 from pyglue.api.messages import (
     InboxParams,
@@ -79,6 +85,8 @@ from pyglue.api.telemetry import (
 LOGIN_CODE: Final = Method("login_code", NoParams, LoginCodeResult)
 """CLI only: a session cannot make another one."""
 LOGIN: Final = Method("login", LoginParams, LoginResult)
+WEB_ORIGIN: Final = Method("web_origin", NoParams, WebOriginResult)
+"""hive-web without a session, and the CLI: the only address that may have one."""
 LOGOUT: Final = Method("logout", LogoutParams, Done)
 
 

@@ -9,6 +9,7 @@ by root, each part runs as a user of its own. When this process ends, so do they
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue import origin
 from pyglue.config import (
     DeclaredAgent,
     DiskConfig,
@@ -160,7 +162,7 @@ class LocalHive:
             state_dir=str(state),
             runtime_dir=str(self._runtime(state)),
             ids=LOCAL_IDS if root else None,
-            web=WebConfig(port=port, external_url=f"http://127.0.0.1:{port}"),
+            web=WebConfig(port=port, run=secrets.token_hex(8)),
             relay=RelayConfig(
                 upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
             ),
@@ -324,15 +326,17 @@ def _make(state: Path) -> None:
 
 def _free(port: int) -> None:
     """See that the dashboard can listen, before anything is started."""
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID,
-            f"The dashboard cannot listen on port {port} of 127.0.0.1: {reason}. "
-            "Choose another with --port or HIVE_PORT.",
-        ) from error
+    for host in origin.listens_on(WebConfig(port=port)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"The dashboard cannot listen on port {port} of {host}: {reason}. "
+                "Choose another with --port or HIVE_PORT.",
+            ) from error
 
 
 def _write_secret(path: Path, text: str, uid: int | None) -> None:

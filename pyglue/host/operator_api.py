@@ -47,15 +47,17 @@ class OperatorApi:
         handlers = Handlers()
         if self._caller.web:
             handlers.on(api.LOGIN, self._s.sessions.login)
+            handlers.on(api.WEB_ORIGIN, self._s.sessions.origin)
             if self._s.ports is not None:
                 handlers.on(api.AGENT_PORTS, self._s.ports.answer)
-        if self._caller.metrics:
+        if self._caller.metrics or not self._caller.web:
             handlers.on(api.METRICS, self._s.views.metrics)
         if not self._caller.session:
             return handlers
         handlers.on(api.LOGOUT, self._logout)
         if not self._caller.web:
             handlers.on(api.LOGIN_CODE, self._login_code)
+            handlers.on(api.WEB_ORIGIN, self._s.sessions.origin)
             handlers.on(api.METRICS_TOKEN, self._metrics_token)
             self._s.archives.add_to(handlers, self._connection, self._caller.name)
             handlers.on(api.REPAIR, self._repair)

@@ -60,7 +60,6 @@ class Reading:
         handlers.on(api.SUBSCRIBE, self._subscribe)
         handlers.on(api.STATS, self._s.telemetry.read)
         handlers.on(api.HISTORY, self._s.history.read)
-        handlers.on(api.METRICS, views.metrics)
         handlers.on(api.DRAFTS, self._s.life.drafts.all)
         handlers.on(api.KEPT, self._s.life.kept.all)
         handlers.on(api.JOURNAL, self._s.journal.read)

@@ -7,6 +7,8 @@ Without a user of its own (local mode, not root) hive-web is known by the name t
 it says in its hello; such callers are the operator's own processes anyway.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
@@ -14,11 +16,18 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.api.common import HelloParams
-from pyglue.api.logins import LoginCodeResult, LoginParams, LoginResult, LogoutParams
+from pyglue.api.common import HelloParams, NoParams
+from pyglue.api.logins import (
+    LoginCodeResult,
+    LoginParams,
+    LoginResult,
+    LogoutParams,
+    WebOriginResult,
+)
 from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host import origin
 from pyglue.host.audit import Audit
 from pyglue.jsonrpc import Connection
 from pyglue.store import logins
@@ -52,7 +61,9 @@ class Sessions:
         self._metrics: frozenset[str] = frozenset()
 
     async def load(self) -> None:
-        """Read the live sessions."""
+        """Read the live sessions; see that the dashboard's name is kept."""
+        with contextlib.suppress(HiveError):  # said again to whoever asks for it
+            await self.origin(NoParams())
         now = time.time()
         self._live = await self._store.read(lambda reader: logins.sessions(reader, now))
         self._metrics = await self._store.read(logins.metrics)
@@ -80,6 +91,7 @@ class Sessions:
         digest = _digest(hello.session)
         if digest in self._metrics:
             return Caller("metrics", web=True, session=False, metrics=True)
+        digest = self._digest(hello.session)
         if self._live.get(digest, 0.0) <= time.time():
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
@@ -89,17 +101,43 @@ class Sessions:
 
     def alive(self, session: str) -> bool:
         """Tell whether a session's token is good now."""
-        return self._live.get(_digest(session), 0.0) > time.time()
+        return self._live.get(self._digest(session), 0.0) > time.time()
+
+    def _digest(self, token: str) -> str:
+        """Return what is kept of a code or session: it ends with the listener's life.
+
+        While nobody listens on the dashboard's port, whoever takes it is sent what the
+        operator's open tabs hold.
+        """
+        return _digest(f"{self._config.web.run}{token}")
+
+    async def origin(self, _params: NoParams) -> WebOriginResult:
+        """Return the dashboard's address.
+
+        Raises:
+            HiveError: ``unavailable`` while its name cannot be kept.
+        """
+        try:
+            found = await asyncio.to_thread(origin.dashboard, self._config)
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The dashboard's name cannot be kept in the state directory: "
+                f"{error.strerror}.",
+            ) from error
+        return WebOriginResult(origin=found)
 
     async def mint_code(self, by: str) -> LoginCodeResult:
         """Make a one-time code and the link that carries it."""
+        site = (await self.origin(NoParams())).origin
         code = secrets.token_urlsafe(32)
+        digest = self._digest(code)
         expires_at = time.time() + _CODE_TTL_S
         await self._store.write(
-            lambda tx: logins.insert(tx, LoginKind.CODE, _digest(code), expires_at)
+            lambda tx: logins.insert(tx, LoginKind.CODE, digest, expires_at)
         )
         self._audit.record(by, "login_code", None, {})
-        url = f"{self._config.web.external_url.rstrip('/')}/login?code={code}"
+        url = f"{site}/login?code={code}"
         return LoginCodeResult(code=code, url=url, expires_at=expires_at)
 
     async def login(self, params: LoginParams) -> LoginResult:
@@ -109,7 +147,7 @@ class Sessions:
             HiveError: ``unauthenticated`` for a code that is used, old or wrong.
         """
         used = await self._store.write(
-            lambda tx: logins.take(tx, LoginKind.CODE, _digest(params.code))
+            lambda tx: logins.take(tx, LoginKind.CODE, self._digest(params.code))
         )
         if not used:
             raise HiveError(
@@ -118,7 +156,7 @@ class Sessions:
                 "one.",
             )
         token = secrets.token_urlsafe(32)
-        digest = _digest(token)
+        digest = self._digest(token)
         expires_at = time.time() + _SESSION_TTL_S
         await self._store.write(
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
@@ -140,7 +178,7 @@ class Sessions:
 
     async def logout(self, params: LogoutParams) -> None:
         """End a session; one that has ended is no error."""
-        digest = _digest(params.session)
+        digest = self._digest(params.session)
         self._live.pop(digest, None)
         await self._store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))
         self._audit.record(f"session {digest[:8]}", "logout", None, {})

@@ -15,6 +15,7 @@ from pyglue import paths
 from pyglue.config import HiveConfig
 from pyglue.web import auth, errors, formats, openapi, packed, rpc
 from pyglue.web.live import Hub
+from pyglue.web.origins import Origins
 from pyglue.web.proxy import TrustedProxies
 from pyglue.web.text import clip, finalize
 from pyglue.web.tls import PatientSockets
@@ -55,7 +56,12 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = _BODY_LIMIT
     app.config["MAX_FORM_PARTS"] = 100
     socket = config.layout.operator_socket
-    known = rpc.Web(config=config.web, socket=socket, hub=Hub(socket))
+    known = rpc.Web(
+        config=config.web,
+        socket=socket,
+        hub=Hub(socket),
+        origins=Origins(config.web, socket),
+    )
     app.extensions["hyperhive"] = known
     proxies = config.web.trusted_proxies
     app.wsgi_app = TrustedProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
@@ -111,7 +117,7 @@ def _templates(app: Flask) -> None:
 def _context() -> dict[str, object]:
     session = g.get("session")
     return {
-        "csrf": auth.csrf_token(session) if session else "",
+        "csrf": auth.csrf_token(session, g.origin) if session else "",
         "flash": auth.take_flash,
         "logged_in": session is not None,
     }

@@ -72,6 +72,7 @@ _TITLES: Final[dict[str, str]] = {
 def init(app: Flask) -> None:
     """Register the handlers."""
     app.register_error_handler(HiveError, hive_error)
+    app.register_error_handler(auth.ElsewhereError, elsewhere)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
 
@@ -87,6 +88,15 @@ def hive_error(error: HiveError) -> Response:
     if status == HTTPStatus.UNAUTHORIZED:
         return _not_logged_in(error)
     return _answer(status, error.code.value, error.message)
+
+
+def elsewhere(_error: auth.ElsewhereError) -> Response:
+    """Answer somebody who came by a shared name: how to log in, and no more."""
+    if wants_json():
+        sentence = "Nobody is logged in here. Use the address that `hive login` prints."
+        return _problem(401, ErrorCode.UNAUTHENTICATED.value, sentence)
+    asked = request.endpoint in auth.PUBLIC and request.method == "GET"
+    return make_response(render_template("elsewhere.html"), 200 if asked else 401)
 
 
 def http_error(error: HTTPException) -> Response:

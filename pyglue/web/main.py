@@ -20,6 +20,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
 from pyglue import config as hive_config
+from pyglue import origin
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import HiveError
 from pyglue.process import raise_open_files
@@ -80,9 +81,9 @@ class Server(BaseApplication):
 
 def settings(web: WebConfig) -> dict[str, Any]:
     """Return gunicorn's settings."""
-    host = f"[{web.host}]" if ":" in web.host else web.host
+    hosts = [f"[{one}]" if ":" in one else one for one in origin.listens_on(web)]
     return {
-        "bind": [f"{host}:{web.port}"],
+        "bind": [f"{host}:{web.port}" for host in hosts],
         "proc_name": "hive-web",
         "worker_class": Worker,
         "workers": 1,

@@ -200,7 +200,8 @@ _SCHEMES: Final[Json] = {
         "type": "apiKey",
         "in": "header",
         "name": "X-CSRF-Token",
-        "description": "Hexadecimal HMAC-SHA256 of `csrf` under the session's token. "
+        "description": "Hexadecimal HMAC-SHA256 of `csrf ORIGIN` under the session's "
+        "token, where ORIGIN is the dashboard's address without a slash at its end. "
         "A request that changes something also needs the dashboard's own `Origin`.",
     },
     "metrics": {

@@ -1,5 +1,10 @@
 """A listener for each agent on loopback, which leads to the agent's page.
 
+It leads to the configured address, else to the dashboard's port on 127.0.0.1, which
+says how to log in: anybody on this machine may ask here, or listen here while nobody
+else does, so the name of a dashboard on loopback is told to nobody and no browser
+brings a session along.
+
 hived decides the ports and says so on a call of its own, which needs no session: it
 waits until they change and carries up which of them could not be bound. What answers
 here knows one thing, a redirect, so nothing is protected and nothing is given away. A
@@ -15,10 +20,11 @@ import socket
 import threading
 from typing import Final
 
+from pyglue import origin
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.operator import AGENT_PORTS
 from pyglue.api.telemetry import AgentPort, AgentPortsParams, PortConflict
-from pyglue.config import HiveConfig
+from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, connect
 from pyglue.names import is_name
@@ -36,9 +42,10 @@ _TARGET: Final = re.compile(rb"[A-Z]{1,16} (/[!-~]{0,4000}) HTTP/1\.[01]")
 _log = logging.getLogger(__name__)
 
 
-def location(external_url: str, agent: str, target: str) -> str:
+def location(web: WebConfig, agent: str, target: str) -> str:
     """Return where a request for ``target`` on an agent's port is led."""
-    page = f"{external_url.rstrip('/')}/agents/{agent}"
+    site = origin.configured(web) or f"http://127.0.0.1:{web.port}"
+    page = f"{site}/agents/{agent}"
     path = target[1:] if target.startswith(("/?", "/#")) or target == "/" else target
     return page + path
 
@@ -154,7 +161,7 @@ class AgentPorts:
             status, extra = "400 Bad Request", b""
         else:
             target = found[1].decode("ascii")
-            where = location(self._config.web.external_url, agent, target)
+            where = location(self._config.web, agent, target)
             status, extra = "307 Temporary Redirect", f"Location: {where}\r\n".encode()
         writer.write(
             f"HTTP/1.1 {status}\r\n".encode()

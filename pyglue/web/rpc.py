@@ -17,6 +17,7 @@ from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 from pyglue.web.live import CLIENT, Hub
+from pyglue.web.origins import Origins
 
 _KEY: Final = "hyperhive"
 _TIMEOUT_S: Final = 20.0
@@ -27,11 +28,12 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Web:
-    """What the app knows: its configuration, hived's socket, the live events."""
+    """What the app knows: its configuration and addresses, hived, the live events."""
 
     config: WebConfig
     socket: Path
     hub: Hub
+    origins: Origins
 
 
 def web() -> Web:

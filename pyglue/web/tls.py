@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from pyglue import origin
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 
@@ -46,8 +47,11 @@ def check(web: WebConfig) -> None:
         return
     if web.tls_cert is None or web.tls_key is None:
         raise _invalid("web.tls_cert and web.tls_key must both be set, or neither.")
-    if not web.external_url.startswith("https://"):
-        raise _invalid("web.external_url must begin with https:// when TLS is on.")
+    if not (origin.configured(web) or "").startswith("https://"):
+        raise _invalid(
+            "web.external_url must begin with https:// when TLS is on, and name "
+            "another host than loopback: browsers give its cookies to every port."
+        )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     files = f"The certificate {web.tls_cert} and the key {web.tls_key}"
     try:

@@ -99,13 +99,16 @@ in
   tls = hive {
     dashboard.tls.certFile = "/c.pem";
     dashboard.tls.keyFile = "/k.pem";
+    dashboard.externalUrl = "https://hive.example.org";
   };
   ipv6 = hive { dashboard.listenAddress = "::1"; };
   ipv6-url = hive { dashboard.externalUrl = "https://[2001:db8::1]:7000"; };
   behind-proxy = hive {
     dashboard.listenAddress = "192.0.2.10";
     dashboard.trustedProxies = [ "192.0.2.1" ];
+    dashboard.externalUrl = "https://hive.example.org";
   };
+  url-on-loopback = hive { dashboard.externalUrl = "http://localhost:7000"; };
   default-equals-limit = hive {
     limits.memoryMax = "1G";
     defaults.memoryMax = "1024M";
@@ -113,6 +116,7 @@ in
 
   # warnings
   warn-clear = hive { dashboard.listenAddress = "0.0.0.0"; };
+  warn-clear-url = hive { dashboard.externalUrl = "http://hive.example.org"; };
   warn-users = hive { privateUsers = "1966080"; };
   warn-firewall = hive { dashboard.openFirewall = true; };
 
@@ -126,10 +130,23 @@ in
   bad-key-in-store = hive { apiKeyFile = "${builtins.storeDir}/44444444444444444444444444444444-key"; };
   bad-tls-key-in-store = hive {
     dashboard.tls.certFile = "/c.pem";
+    dashboard.externalUrl = "https://hive.example.org";
     dashboard.tls.keyFile = "${builtins.storeDir}/44444444444444444444444444444444-key";
   };
-  bad-tls-cert-alone = hive { dashboard.tls.certFile = "/c.pem"; };
+  bad-tls-cert-alone = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.externalUrl = "https://hive.example.org";
+  };
   bad-tls-key-alone = hive { dashboard.tls.keyFile = "/k.pem"; };
+  bad-tls-nameless = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.tls.keyFile = "/k.pem";
+  };
+  bad-tls-loopback = hive {
+    dashboard.tls.certFile = "/c.pem";
+    dashboard.tls.keyFile = "/k.pem";
+    dashboard.externalUrl = "https://me.localhost:7000";
+  };
   bad-tls-url = hive {
     dashboard.tls.certFile = "/c.pem";
     dashboard.tls.keyFile = "/k.pem";

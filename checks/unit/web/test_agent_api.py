@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from checks import fake_hive
 from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
+from checks.web_kit import URL, Operator, make_app
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import Hub
 from pyglue.web.views import agent_api
@@ -183,7 +183,7 @@ def stream(operator: Operator, query: str = "", **headers: str) -> Iterator[Any]
     """Open an agent's stream; gives what it says, greetings left out."""
     answer = operator.client.get(
         f"/agents/alice/api/events{query}",
-        base_url="http://127.0.0.1:7000",
+        base_url=URL,
         headers=headers,
         buffered=False,
     )

@@ -1,14 +1,18 @@
 """Who may ask: every refusal of Host, Origin, session and CSRF, and the login."""
 
+import hashlib
+import hmac
 import re
 
 import pytest
 from flask import Flask
 
+from checks import fake_hive
 from checks.fake_hive import FakeHive
-from checks.web_kit import COOKIE, URL, Operator, make_app
+from checks.web_kit import COOKIE, HOST, URL, Operator, make_app
 from pyglue.config import WebConfig
 from pyglue.web.auth import csrf_token
+from pyglue.web.origins import Origins
 
 PAGES = [
     "/",
@@ -209,19 +213,219 @@ def test_a_foreign_host_name_is_refused(
     assert not operator.hive.calls
 
 
-@pytest.mark.parametrize("host", ["localhost:7000", "127.0.0.1:7000", "127.0.0.1"])
-def test_our_own_host_names_are_answered(operator: Operator, host: str) -> None:
-    answer = operator.client.get("/login", base_url=URL, headers={"Host": host})
+SHARED = ["localhost:7000", "127.0.0.1:7000", "127.0.0.1", "[::1]:7000", "127.9.9.9:1"]
+"""Names that every program on this machine has too."""
+
+
+@pytest.mark.parametrize("host", SHARED)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_shared_name_has_no_session(operator: Operator, path: str, host: str) -> None:
+    sent = {"Host": host, "Cookie": f"{COOKIE}={operator.session}"}
+    answer = operator.app.test_client(use_cookies=False).get(
+        path, base_url=URL, headers=sent
+    )
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+    assert HOST not in answer.text and "<form" not in answer.text
+    assert not operator.hive.calls
+    if not path.startswith("/api"):
+        assert "hive login" in answer.text
+
+
+@pytest.mark.parametrize("host", SHARED)
+def test_a_shared_name_only_says_how_to_log_in(operator: Operator, host: str) -> None:
+    code = operator.hive.new_code()
+    client = operator.app.test_client(use_cookies=False)
+    sent = {"Host": host, "Origin": f"http://{host}"}
+    page = client.get(f"/login?code={code}", base_url=URL, headers=sent)
+    assert page.status_code == 200 and "hive login" in page.text
+    for secret in (code, HOST, "<form", "http-equiv"):
+        assert secret not in page.text
+    posted = client.post("/login", base_url=URL, headers=sent, data={"code": code})
+    assert posted.status_code == 401
+    for answer in (page, posted):
+        assert "Set-Cookie" not in answer.headers and "Location" not in answer.headers
+    assert code in operator.hive.codes
+    assert client.get("/static/hive.css", base_url=URL, headers=sent).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "form"), FORMS)
+def test_no_form_works_by_a_shared_name(
+    operator: Operator, path: str, form: dict[str, str]
+) -> None:
+    assert operator.session is not None
+    here = "http://127.0.0.1:7000"
+    for token in (
+        csrf_token(operator.session, here),
+        csrf_token(operator.session, URL),
+    ):
+        sent = {
+            "Host": "127.0.0.1:7000",
+            "Origin": here,
+            "Cookie": f"{COOKIE}={operator.session}",
+        }
+        data = {**form, "csrf": token}
+        answer = operator.app.test_client(use_cookies=False).post(
+            path, base_url=URL, headers=sent, data=data
+        )
+        assert answer.status_code == 401
+    assert not operator.hive.calls
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"{HOST}:7001",
+        HOST,
+        f"{HOST}:80",
+        f"{'f' * 32}.localhost:7000",
+        f"a.{HOST}:7000",
+        f"{HOST}.evil.example:7000",
+        "dashboard.localhost:7000",
+    ],
+)
+def test_our_name_at_another_port_and_names_like_it_are_refused(
+    operator: Operator, host: str
+) -> None:
+    for origin in (URL, f"http://{host}"):
+        sent = {
+            "Host": host,
+            "Origin": origin,
+            "Cookie": f"{COOKIE}={operator.session}",
+        }
+        client = operator.app.test_client(use_cookies=False)
+        data = {
+            "to": "alice",
+            "body": "x",
+            "csrf": csrf_token(operator.session or "", origin),
+        }
+        for answer in (
+            client.get("/", base_url=URL, headers=sent),
+            client.post("/send", base_url=URL, headers=sent, data=data),
+        ):
+            assert answer.status_code == 400
+            assert "Set-Cookie" not in answer.headers
+    assert not operator.hive.calls
+
+
+def test_our_name_is_known_in_any_case(operator: Operator) -> None:
+    answer = operator.get("/", Host=f"{HOST.upper()}:7000")
     assert answer.status_code == 200
+
+
+def test_the_cookie_alone_makes_no_token(operator: Operator) -> None:
+    """Who saw the cookie, and not the name, can neither read a token nor make one."""
+    guesses = ("csrf", "csrf ", "csrf http://127.0.0.1:7000")
+    for guess in guesses:
+        key = (operator.session or "").encode()
+        token = hmac.new(key, guess.encode(), hashlib.sha256).hexdigest()
+        answer = operator.post("/send", {"to": "alice", "body": "x", "csrf": token})
+        assert answer.status_code == 403
+    assert not decisions(operator.hive)
+
+
+def test_another_name_of_hived_is_learned(
+    hive: FakeHive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restored backup: hived is asked again when a browser comes by it."""
+    known = make_app(hive)
+    operator = Operator(hive, known, hive.new_session())
+    assert operator.get("/").status_code == 200
+    other = "f" * 32
+    monkeypatch.setattr(fake_hive, "NAME", other)
+    known.extensions["hyperhive"].origins._asked_at = float("-inf")
+    client = known.test_client(use_cookies=False)
+    sent = {"Cookie": f"{COOKIE}={operator.session}"}
+    new = client.get("/", headers={"Host": f"{other}.localhost:7000", **sent})
+    assert new.status_code == 200
+    assert client.get("/", headers={"Host": f"{HOST}:7000", **sent}).status_code == 400
+
+
+def test_strange_names_do_not_ask_hived_again(
+    hive: FakeHive, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator(hive, app, hive.new_session())
+    assert operator.get("/").status_code == 200
+    asked = []
+    monkeypatch.setattr(Origins, "_ask", lambda _self: asked.append(1) or URL)
+    for number in range(50):
+        host = f"{number:032x}.localhost:7000"
+        assert operator.get("/", Host=host).status_code == 400
+    assert len(asked) <= 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket"},
+        {
+            "Sec-Fetch-Site": "cross-site",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "iframe",
+        },
+        {"Service-Worker": "script"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/api/status", "/static/hive.css", "/login"])
+def test_what_another_site_loads_from_here_is_refused(
+    operator: Operator, path: str, sent: dict[str, str]
+) -> None:
+    assert operator.get(path, **sent).status_code == 403
+    assert not operator.hive.calls
+
+
+def test_a_link_from_another_site_is_followed(operator: Operator) -> None:
+    sent = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
+    assert operator.get("/login?code=x", **sent).status_code == 200
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert operator.get("/api/status", **own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("web", "host", "status"),
+    [
+        (WebConfig(external_url="https://hive.example"), "hive.example", 200),
+        (WebConfig(external_url="https://hive.example"), "hive.example:443", 200),
+        (WebConfig(external_url="https://hive.example"), "hive.example:8443", 400),
+        (WebConfig(external_url="https://hive.example:8443"), "hive.example:8443", 200),
+        (WebConfig(external_url="https://hive.example:8443"), "hive.example", 400),
+        (WebConfig(host="192.0.2.1", port=7001), "192.0.2.1:7001", 200),
+        (WebConfig(host="192.0.2.1", port=7001), "192.0.2.1", 400),
+        (WebConfig(external_url="http://127.0.0.1:7000"), f"{HOST}:7000", 200),
+        (WebConfig(external_url="http://me.localhost:7000"), "me.localhost:7000", 400),
+        (WebConfig(trusted_hosts=("127.0.0.1", "localhost")), f"{HOST}:7000", 200),
+        (WebConfig(trusted_hosts=("hive.lan",)), "hive.lan:7000", 200),
+        (WebConfig(trusted_hosts=("hive.lan",)), "hive.lan", 400),
+        (WebConfig(trusted_hosts=("hive.lan:81",)), "hive.lan:81", 200),
+        (WebConfig(trusted_hosts=("hive.lan",)), "a.hive.lan:7000", 400),
+    ],
+)
+def test_addresses_are_compared_whole(
+    hive: FakeHive, web: WebConfig, host: str, status: int
+) -> None:
+    client = make_app(hive, web).test_client(use_cookies=False)
+    name = f"__Host-{COOKIE}" if "https" in str(web.external_url) else COOKIE
+    sent = {"Host": host, "Cookie": f"{name.replace('7000', str(web.port))}="}
+    sent["Cookie"] += hive.new_session()
+    assert client.get("/", headers=sent).status_code == status
 
 
 FOREIGN = [
     "",
     "null",
     "https://evil.example",
-    "http://127.0.0.1:7001",
-    "https://127.0.0.1:7000",
-    "http://127.0.0.1:7000.evil.example",
+    f"http://{HOST}:7001",
+    f"http://{HOST}",
+    f"https://{HOST}:7000",
+    f"{URL}.evil.example",
+    f"{URL}/",
+    "http://127.0.0.1:7000",
     "http://localhost:7000",
 ]
 
@@ -243,7 +447,9 @@ def test_a_form_without_an_origin_is_refused(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(("path", "form"), FORMS)
-@pytest.mark.parametrize("token", ["", "wrong", "\u20ac", csrf_token("other session")])
+@pytest.mark.parametrize(
+    "token", ["", "wrong", "\u20ac", csrf_token("other session", URL)]
+)
 def test_a_form_without_this_session_s_token_is_refused(
     operator: Operator, path: str, form: dict[str, str], token: str
 ) -> None:
@@ -306,7 +512,7 @@ def test_pages_need_nothing_that_the_policy_forbids(
 
 def test_a_forged_flash_is_not_shown(operator: Operator) -> None:
     forged = "Rm9yZ2Vk." + "0" * 64
-    operator.client.set_cookie("hive_flash", forged, domain="127.0.0.1")
+    operator.client.set_cookie("hive_flash_7000", forged, domain=HOST)
     assert 'data-testid="flash"' not in operator.get("/").text
 
 

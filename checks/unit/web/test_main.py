@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simple_websocket import Client, ConnectionClosed
+from simple_websocket import ConnectionClosed
 
 from checks import fake_hive
-from checks.fake_hive import FakeHive
+from checks.fake_hive import NAME, FakeHive
 from checks.net import free_port
-from checks.web_kit import hive_web
+from checks.web_kit import Page, hive_web
 from pyglue.config import WebConfig
 from pyglue.web import main
 from pyglue.web.live import STREAMS_MAX
@@ -35,32 +35,34 @@ class Running:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.hive.origin
 
     def cookie(self) -> dict[str, str]:
         return {"Cookie": f"hive_{self.port}={self.hive.new_session()}"}
 
     def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", path, headers=headers)
+        host = self.origin.removeprefix("http://")
+        connection.request("GET", path, headers={"Host": host, **headers})
         return connection.getresponse()
 
-    def live(self, query: str = "", **headers: str) -> Client:
+    def live(self, query: str = "", **headers: str) -> Page:
         sent = {"Origin": self.origin, **self.cookie(), **headers}
-        return Client(f"ws://127.0.0.1:{self.port}/live{query}", headers=sent)
+        place = self.origin.replace("http://", "ws://")
+        return Page(f"{place}/live{query}", headers=sent)
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home, port = tmp_path_factory.mktemp("web"), free_port()
     with (
-        fake_hive.running(home / "operator.sock") as hive,
+        fake_hive.running(home / "operator.sock", port=port) as hive,
         hive_web(home, port) as process,
     ):
         yield Running(hive, port, process, home)
 
 
-def until(ws: Client, wanted: str) -> dict[str, Any]:
+def until(ws: Page, wanted: str) -> dict[str, Any]:
     """Return the first message of a type."""
     while True:
         text = ws.receive(timeout=60)
@@ -109,6 +111,9 @@ HANDSHAKE = {
         ({"Origin": "null"}, 403),
         ({"Origin": ""}, 403),
         ({"Host": "evil.example"}, 400),
+        ({"Host": f"{NAME}.localhost:1", "Origin": f"http://{NAME}.localhost:1"}, 400),
+        ({"Host": f"{NAME}.localhost"}, 400),
+        ({"Host": "127.0.0.1:{port}", "Origin": "http://127.0.0.1:{port}"}, 401),
         ({"Cookie": ""}, 401),
         ({"Cookie": "hive_{port}=a-session-that-never-lived"}, 401),
     ],
@@ -117,7 +122,7 @@ def test_a_foreign_websocket_is_refused(
     web: Running, path: str, changed: dict[str, str], status: int
 ) -> None:
     headers = {"Origin": web.origin, **web.cookie(), **HANDSHAKE, **changed}
-    headers["Cookie"] = headers["Cookie"].replace("{port}", str(web.port))
+    headers = {k: v.replace("{port}", str(web.port)) for k, v in headers.items()}
     answer = web.get(path, headers)
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -164,7 +169,7 @@ def test_no_control_socket_is_left_anywhere(web: Running) -> None:
 def test_there_are_more_threads_than_streams() -> None:
     settings = main.settings(WebConfig(host="::1", port=7001))
     assert settings["threads"] == 256 > STREAMS_MAX
-    assert settings["bind"] == ["[::1]:7001"]
+    assert settings["bind"] == ["[::1]:7001", "127.0.0.1:7001"]
     assert settings["workers"] == 1
     assert settings["graceful_timeout"] == 2
 
@@ -174,7 +179,7 @@ def test_sigterm_ends_it_soon_with_streams_open(
 ) -> None:
     port = free_port()
     with (
-        fake_hive.running(tmp_path / "operator.sock") as hive,
+        fake_hive.running(tmp_path / "operator.sock", port=port) as hive,
         hive_web(tmp_path, port) as process,
         socket.create_connection(("127.0.0.1", port)),  # as browsers keep in hand
     ):

@@ -63,7 +63,7 @@ def test_every_answer_is_as_the_document_says(
     mode: GenerationMode,
 ) -> None:
     hive, session = operator.hive, operator.session or ""
-    headers = {"Origin": URL, "X-CSRF-Token": csrf_token(session)}
+    headers = {"Origin": URL, "X-CSRF-Token": csrf_token(session, URL)}
     if path == "/metrics":
         headers["Authorization"] = f"Bearer {hive.metrics_token}"
     asked = described[path][verb.upper()]

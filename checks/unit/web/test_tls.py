@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,12 +15,11 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask, request
-from simple_websocket import Client
 
 from checks import fake_hive, web_kit
 from checks.fake_hive import FakeHive
 from checks.net import free_port
-from checks.web_kit import hive_web
+from checks.web_kit import Page, hive_web
 from pyglue import config
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.needs("openssl")
 
 @dataclass
 class Pair:
-    """A certificate for 127.0.0.1 that signed itself, and its key."""
+    """A certificate for hive.example that signed itself, and its key."""
 
     cert: Path
     key: Path
@@ -45,7 +45,7 @@ def make_pair(room: Path, name: str) -> Pair:
         [
             *("openssl", "req", "-x509", "-newkey", "ec"),
             *("-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
-            *("-subj", "/CN=hive", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-subj", "/CN=hive", "-addext", "subjectAltName=DNS:hive.example"),
             *("-keyout", str(pair.key), "-out", str(pair.cert)),
         ],
         check=True,
@@ -65,13 +65,17 @@ class Running:
     def context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.pair.cert))
 
+    def connect(self) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return self.context().wrap_socket(plain, server_hostname="hive.example")
+
     def ask(
         self, method: str, path: str, body: str | None = None, **headers: str
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=60, context=self.context()
-        )
-        connection.request(method, path, body, headers)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.sock = self.connect()
+        host = f"hive.example:{self.port}"
+        connection.request(method, path, body, {"Host": host, **headers})
         return connection.getresponse()
 
     @property
@@ -92,7 +96,7 @@ def web(tmp_path_factory: pytest.TempPathFactory, pair: Pair) -> Iterator[Runnin
     home, port = tmp_path_factory.mktemp("web"), free_port()
     settings = WebConfig(
         port=port,
-        external_url=f"https://127.0.0.1:{port}",
+        external_url=f"https://hive.example:{port}",
         tls_cert=str(pair.cert),
         tls_key=str(pair.key),
         agent_ports=False,
@@ -125,7 +129,7 @@ def test_the_session_is_a_secure_cookie_of_this_host(web: Running) -> None:
         "POST",
         "/login",
         form,
-        Origin=f"https://127.0.0.1:{web.port}",
+        Origin=f"https://hive.example:{web.port}",
         **{"Content-Type": "application/x-www-form-urlencoded"},
     )
     assert answer.status in {302, 303}
@@ -134,14 +138,14 @@ def test_the_session_is_a_secure_cookie_of_this_host(web: Running) -> None:
 
 
 def test_a_form_from_the_same_host_without_https_is_refused(web: Running) -> None:
-    answer = web.ask("POST", "/login", "", Origin=f"http://127.0.0.1:{web.port}")
+    answer = web.ask("POST", "/login", "", Origin=f"http://hive.example:{web.port}")
     assert answer.status == 403
 
 
 def test_live_events_flow_while_the_browser_says_nothing(web: Running) -> None:
-    ws = Client(
-        f"wss://127.0.0.1:{web.port}/live",
-        headers={"Origin": f"https://127.0.0.1:{web.port}", "Cookie": web.cookie()},
+    ws = Page(
+        f"wss://hive.example:{web.port}/live",
+        headers={"Origin": f"https://hive.example:{web.port}", "Cookie": web.cookie()},
         ssl_context=web.context(),
     )
     seen: list[Any] = []
@@ -160,7 +164,7 @@ def test_live_events_flow_while_the_browser_says_nothing(web: Running) -> None:
 def https(pair: Pair, **changes: Any) -> WebConfig:
     """Return settings with TLS, and these changes."""
     settings: dict[str, Any] = {
-        "external_url": "https://127.0.0.1:7000",
+        "external_url": "https://hive.example:7000",
         "tls_cert": str(pair.cert),
         "tls_key": str(pair.key),
     }
@@ -172,7 +176,10 @@ def https(pair: Pair, **changes: Any) -> WebConfig:
     [
         ({"tls_key": None}, "must both be set"),
         ({"tls_cert": None}, "must both be set"),
-        ({"external_url": "http://127.0.0.1:7000"}, "must begin with https://"),
+        ({"external_url": "http://hive.example:7000"}, "must begin with https://"),
+        ({"external_url": None}, "must begin with https://"),
+        ({"external_url": "https://127.0.0.1:7000"}, "another host than loopback"),
+        ({"external_url": "https://me.localhost:7000"}, "another host than loopback"),
         ({"tls_cert": "/nonexistent/c.pem"}, "cannot be read: No such file"),
         ({"tls_cert": "/etc/passwd"}, "cannot be used"),
     ],

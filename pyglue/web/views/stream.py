@@ -81,7 +81,7 @@ def admit() -> None:
         HiveError: ``forbidden`` for a foreign origin, ``unauthenticated``.
     """
     if "Upgrade" in request.headers or "Origin" in request.headers:
-        auth.check_origin(request, web().config)
+        auth.check_origin(request, auth.check_host(request))
     session = auth.session_of(request, web().config)
     if session is None or not alive(web(), session):
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
@@ -102,7 +102,7 @@ def alive(known: Web, session: str) -> bool:
 def _live(ws: Server) -> None:
     """Send events to a page until either side ends."""
     try:
-        auth.check_host(request, web().config)
+        auth.check_host(request)
         admit()
     except HiveError as error:
         ws.close(1008, error.message[:100])

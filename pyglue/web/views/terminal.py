@@ -106,7 +106,7 @@ def page(name: str) -> Response:
 def _serve(ws: Server, name: str) -> None:
     """Carry bytes between a page and hived until either side ends."""
     try:
-        auth.check_host(request, web().config)
+        auth.check_host(request)
         admit()
         client = SyncClient(web().socket, client=CLIENT, session=g.session)
     except HiveError as error:

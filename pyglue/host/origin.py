@@ -1,0 +1,52 @@
+"""The name that only the operator's browser knows this hive's dashboard by.
+
+Kept in the state directory, so that bookmarks live; only hived's own user reads it.
+Whoever knows it could lead the operator's browser to another port of the same name and
+be sent the session there, so it is in no log, no argument and no page of another name.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from pyglue import origin
+from pyglue.config import HiveConfig
+
+_log = logging.getLogger(__name__)
+
+
+def dashboard(config: HiveConfig) -> str:
+    """Return the dashboard's origin; its name is made when it is first asked. Blocks.
+
+    Raises:
+        OSError: the name cannot be kept.
+    """
+    known = origin.configured(config.web)
+    if known is not None:
+        return known
+    file = config.layout.dashboard_name
+    return origin.named(_read(file) or _make(file), config.web.port)
+
+
+def _read(file: Path) -> str | None:
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        text = ""
+    if origin.is_name(text):
+        return text
+    _log.warning("%s holds no name of a dashboard and is made anew", file)
+    return None
+
+
+def _make(file: Path) -> str:
+    name = origin.new_name()
+    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as written:
+        written.write(f"{name}\n")
+    fresh.replace(file)
+    return name
