@@ -64,7 +64,9 @@ class Kit:
         return Holder(agent)
 
 
-async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
+async def open_kit(
+    room: Path, limits: MessageLimits | None = None, *, grace_s: float = 60.0
+) -> Kit:
     """Open the parts in ``room``; close ``kit.store`` after."""
     store = open_store(room / "hive.db", room / "lock")
     bus = EventBus(store)
@@ -84,6 +86,7 @@ async def open_kit(room: Path, limits: MessageLimits | None = None) -> Kit:
         broker=broker,
         audit=audit,
         limits=config.limits,
+        grace_s=grace_s,
     )
     await controls.load()
     budgets = Budgets(

@@ -81,7 +81,7 @@ class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Seconds. ``drain`` is how long a deploy waits for a running turn."""
+    """Seconds. ``drain_s`` is how long a deploy or a pause waits for a running turn."""
 
     health_s: float = 60.0
     drain_s: float = 60.0

@@ -125,6 +125,12 @@ def resolve(name: str) -> ModelInfo | None:
     return _BY_NAME.get(dated[1] if dated else name)
 
 
+def same(one: str, other: str) -> bool:
+    """Tell whether two names, aliases or full ids, mean the same model."""
+    known, wanted = resolve(one), resolve(other)
+    return one == other if known is None or wanted is None else known is wanted
+
+
 def small() -> ModelInfo:
     """Return the model that the CLI uses for its own small chores."""
     return _BY_NAME["haiku"]

@@ -136,6 +136,20 @@ async def test_turns_that_follow_too_fast_are_refused(kit: Kit) -> None:
     assert bob.turn is not None  # the one that runs
 
 
+async def test_what_a_harness_says_its_model_is_decides_nothing(kit: Kit) -> None:
+    api, _ = connect(kit)
+    bob = kit.registry.get("bob")
+    await send(kit, "alice", "bob")
+    await api._recv(NOW)
+    with pytest.raises(HiveError) as refused:
+        await api._turn_start(TurnStartParams(model="claude-opus-4-1"))
+    assert refused.value.code is ErrorCode.MODEL_NOT_ALLOWED
+    assert (bob.turn, bob.turn_model) == (None, None)
+    assert len((await api._recv(NOW)).messages) == 1  # it waited again
+    await api._turn_start(TurnStartParams(model="claude-haiku-5-5"))
+    assert bob.turn_model == "haiku"  # as hived chose it
+
+
 async def test_states_that_come_too_fast_are_told_as_the_newest(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

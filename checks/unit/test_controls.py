@@ -14,6 +14,7 @@ from pyglue.api.control import PauseParams, SetModelParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
 from pyglue.api.relay import ReserveParams, SettleParams
+from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.broker import Holder
@@ -21,6 +22,7 @@ from pyglue.host.budgets import Limit, limits_of
 from pyglue.host.controls import Controls, model_status
 from pyglue.host.relay_api import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.store import agents as agent_rows
 from pyglue.store import messages, questions, usage
 from pyglue.store.messages import NewMessage
 
@@ -54,6 +56,7 @@ def controls(kit: Kit, **limits: Any) -> Controls:
         broker=kit.broker,
         audit=kit.controls._audit,
         limits=OperatorLimits(**limits),
+        grace_s=60.0,
     )
 
 
@@ -145,8 +148,8 @@ async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
 async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     heard: list[str] = []
-    kit.controls.listen(lambda agent: heard.append(agent.model))
     await kit.broker.turn_start(Holder(alice), "haiku")
+    kit.controls.listen(lambda agent: heard.append(agent.model))
     status = await kit.controls.set_model(
         SetModelParams(agent="alice", model="sonnet"), OPERATOR
     )
@@ -194,6 +197,49 @@ async def test_the_relay_lets_the_chosen_model_through(
     await kit.controls.set_model(params, OPERATOR)
     models = hub._policy(alice, alice.policy()).models
     assert set(models) == {"claude-haiku-5-5", "claude-opus-5-5"}
+
+
+async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
+    kit: Kit, tmp_path: Path
+) -> None:
+    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
+    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    alice = await kit.agent("alice", model="opus")
+    hub._say(hub._policy(alice, alice.policy()))
+    kit.controls.listen(hub.refresh)
+    turn = await kit.broker.turn_start(Holder(alice), "opus")
+    params = SetModelParams(agent="alice", model="sonnet")
+    await kit.controls.set_model(params, OPERATOR)
+    running = hub._policies["alice"].models
+    assert set(running) == {"claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"}
+    end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
+    await kit.broker.turn_end(Holder(alice), end)
+    assert set(hub._policies["alice"].models) == {
+        "claude-sonnet-5-5",
+        "claude-haiku-5-5",
+    }
+
+
+async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
+    kit: Kit, tmp_path: Path
+) -> None:
+    alice = kit.registry.get("alice")
+    await kit.store.write(lambda tx: agent_rows.start_turn(tx, "alice", "opus"))
+    await kit.controls.load()
+    assert alice.turn_model == "opus"  # shown as the model of the last turn
+    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
+    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    assert hub._policy(alice, alice.policy()).models == ("claude-haiku-5-5",)
+
+
+async def test_a_turn_begins_with_no_model_but_the_chosen_one(kit: Kit) -> None:
+    alice = kit.registry.get("alice")
+    assert kit.controls.check_model(alice, "claude-haiku-5-5") == "haiku"
+    with pytest.raises(HiveError, match="uses haiku, not 'opus'") as caught:
+        kit.controls.check_model(alice, "opus")
+    assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED
+    with pytest.raises(HiveError, match="limits do not allow haiku any more"):
+        controls(kit, models=("sonnet",)).check_model(alice, "haiku")
 
 
 # --- budgets --------------------------------------------------------------------------

@@ -161,6 +161,26 @@ async def test_hived_restarts(setup: Setup) -> None:
         )
 
 
+async def test_who_is_halted_is_cut_off_and_asks_nothing(setup: Setup) -> None:
+    slow = message(script({"text": "one two", "chunk_sleep": 60, "input_tokens": 5}))
+    async with setup.alice.post(PATH, json=slow) as answer:
+        await answer.content.readany()
+        setup.hived.change(policy(halted="operator paused the hive."))
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    assert (await setup.hived.until_settled(1)).input_tokens == 5
+    counted = message()
+    del counted["max_tokens"], counted["stream"]
+    for body, path in ((message(), PATH), (counted, "/v1/messages/count_tokens")):
+        status, text = await setup.post(body, path)
+        assert (status, "operator paused the hive." in text) == (503, True)
+    assert len(setup.hived.reserved) == 1
+    setup.hived.change(policy())
+    await until_served(setup.alice)  # by the same socket
+    status, _ = await setup.post(message())
+    assert status == 200
+
+
 async def test_what_ended_while_hived_was_away_is_settled_later(setup: Setup) -> None:
     slow = message(script({"text": "one two", "chunk_sleep": 60, "input_tokens": 5}))
     async with setup.alice.post(PATH, json=slow) as answer:

@@ -327,7 +327,10 @@ in
           widens = "raise";
           words.name = "limit of turns an hour";
           default = null;
-          description = "Turns that may start in any 60 minutes; `null`: no limit.";
+          description = ''
+            Turns that may start in any 60 minutes; `null`: no limit. It paces an
+            agent that behaves; the limits of cost and tokens hold a hostile one.
+          '';
           example = 60;
         };
         costPerDayUsd = option {

@@ -112,7 +112,7 @@ in
       Seconds that a deployed agent has to come up well, before what ran before it is
       brought back.
     '';
-    drainTimeout = seconds 60 600 "Seconds that a deploy waits for a running turn before it cancels it.";
+    drainTimeout = seconds 60 600 "Seconds that a deploy or a pause waits for a running turn before it cancels it.";
     evaluationTimeout = seconds 120 300 "Seconds that the evaluation of an agent's system may take.";
     buildTimeout = seconds 3600 14400 "Seconds that the build of an approved system may take.";
     approvalExpiryDays = mkOption {

@@ -17,6 +17,7 @@ from pyglue.api.common import (
     Note,
     Params,
     Result,
+    ShortText,
 )
 
 
@@ -24,7 +25,8 @@ class ModelPolicy(Params, frozen=True):
     """What one agent may ask of the model; from its pinned manifest and the operator.
 
     ``models`` are full ids. ``server_tools`` are names such as ``web_search``;
-    a limit of None means no limit.
+    a limit of None means no limit. ``halted`` is why it may ask nothing at all for
+    now: requests that run are cut off, and ``count_tokens`` is refused too.
     """
 
     agent: AgentName
@@ -32,6 +34,7 @@ class ModelPolicy(Params, frozen=True):
     server_tools: tuple[str, ...]
     cost_per_day_usd: float | None
     tokens_per_day: int | None = None
+    halted: ShortText | None = None
 
 
 class Listener(Params, frozen=True):

@@ -31,6 +31,7 @@ class TurnOutcome(StrEnum):
 class TurnStartParams(Params, frozen=True):
     """A turn begins over ``messages``; None: over every message that the caller holds.
 
+    ``model`` must be what ``whoami`` says: hived chooses it, and refuses any other.
     What the caller holds and does not name never reached it, and waits again.
     """
 

@@ -212,11 +212,9 @@ class Loop:
         """
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
-            me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
-            model = me.model or self._model
+            model = await self._ask_model(connection)
             params = TurnStartParams(model=model, messages=seen)
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
-            self._model = model
             self._quiet.clear()
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
@@ -235,6 +233,12 @@ class Loop:
             self._running = None
             self._link.end_turn()
             self._quiet.set()
+
+    async def _ask_model(self, connection: Connection) -> str:
+        """Return the model that hived lets us use from now on."""
+        me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
+        self._model = me.model or self._model
+        return self._model
 
     async def _refused(self, connection: Connection, error: HiveError) -> None:
         _log.warning("the turn may not begin: %s", error.message)
@@ -298,9 +302,8 @@ class Loop:
             return
         self._link.say(AgentState.COMPACTING, "Shortening the notes.")
         with self._busy() as cancellation:
-            done = await self._notes.shorten(
-                model=self._model, cancellation=cancellation
-            )
+            model = await self._model_outside_turns()
+            done = await self._notes.shorten(model=model, cancellation=cancellation)
         self._log(done)
 
     async def _compact(self) -> None:
@@ -313,7 +316,16 @@ class Loop:
         if self._wishes.hold is not None:
             return
         with self._busy() as cancellation:
-            self._log(await self._session.compact(self._model, cancellation))
+            model = await self._model_outside_turns()
+            self._log(await self._session.compact(model, cancellation))
+
+    async def _model_outside_turns(self) -> str:
+        """Ask which model holds now: the operator may have chosen another since."""
+        try:
+            return await self._ask_model(await self._link.connection())
+        except HiveError as error:
+            _log.info("the model may have changed: %s", error.message)
+            return self._model
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[Cancellation]:

@@ -23,6 +23,7 @@ STATE_REFUSED: Final = {
     ErrorCode.RATE_LIMITED: AgentState.RATE_LIMITED,
     ErrorCode.OVER_BUDGET: AgentState.OVER_BUDGET,
     ErrorCode.PAUSED: AgentState.PAUSED,
+    ErrorCode.MODEL_NOT_ALLOWED: AgentState.RETRYING,  # it was just changed
 }
 GIVEN_BACK: Final = frozenset(STATE_REFUSED)
 """Refusals of a turn with which hived itself takes the mail back."""

@@ -102,6 +102,7 @@ class AgentApi:
         self._history = history
         self._budgets = budgets
         self._credit = credit
+        self._controls = controls
         self._harness = harness
         self._holder = Holder(agent)
         connection.on_close(self._gone)
@@ -199,7 +200,7 @@ class AgentApi:
                 )
             turn = await self._broker.turn_start(
                 self._holder,
-                params.model,
+                self._controls.check_model(agent, params.model),
                 seen=params.messages,
                 check=lambda tx: left.append(self._check(tx)),
             )
@@ -211,6 +212,7 @@ class AgentApi:
                     agent, limit, float(error.details["until_at"])
                 )
             raise
+        self._controls.begun(agent)
         return TurnStartResult(turn=turn, budget_usd=left[0])
 
     def _check(self, tx: Tx) -> float | None:

@@ -66,6 +66,11 @@ class Broker:
         self._parked: dict[str, _Parked] = {}
         self._fresh: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
+        self._turn_changed: Callable[[Agent], None] = lambda _agent: None
+
+    def listen(self, turn_changed: Callable[[Agent], None]) -> None:
+        """Set who hears that an agent's turn began or ended."""
+        self._turn_changed = turn_changed
 
     # --- sending ----------------------------------------------------------------
 
@@ -214,9 +219,10 @@ class Broker:
         """Hand out waiting messages, or wait for one.
 
         Raises:
-            HiveError: ``conflict`` if a wait of this agent is open already.
+            HiveError: ``conflict`` if a wait of this agent is open already; ``paused``.
         """
         name = holder.agent.name
+        self._check_halted(holder.agent)
         if params.peek:
             found = await self._store.read(
                 lambda reader: rows.peek(reader, name, params.max)
@@ -238,14 +244,16 @@ class Broker:
         return RecvResult(messages=(), hint=_REST_HINT if resting else None)
 
     async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
-        agent = holder.agent
-        why = self._registry.paused(agent)
-        if why is not None and agent.turn is None:
-            raise HiveError(ErrorCode.PAUSED, why)
         messages = await self._take(holder, params)
         if not messages and params.wait_seconds > 0:
+            self._check_halted(holder.agent)  # it may be so by now
             messages = await self._wait(holder, params)
         return messages
+
+    def _check_halted(self, agent: Agent) -> None:
+        why = self._registry.halted(agent)
+        if why is not None:
+            raise HiveError(ErrorCode.PAUSED, why)
 
     def unpark(self, agent: Agent) -> None:
         """Let an open wait of the agent end with nothing."""
@@ -332,7 +340,8 @@ class Broker:
     ) -> int:
         """Begin a turn: what ``holder`` took and has ``seen`` (None: all) joins it.
 
-        ``check`` may refuse, in the same transaction.
+        ``model`` is hived's choice, never a harness's word. ``check`` may refuse, in
+        the same transaction.
         """
         agent = holder.agent
 
@@ -346,6 +355,7 @@ class Broker:
         holder.empty_waits = 0
         agent.turn = await self._store.write(begin)
         agent.turn_model = model
+        self._turn_changed(agent)
         if seen is not None:
             self._fresh.add(agent.name)
         return agent.turn
@@ -395,6 +405,7 @@ class Broker:
     def _none_runs(self, agent: Agent) -> None:
         agent.turn = None
         self._admission.ended(agent.name)
+        self._turn_changed(agent)
         ended = self._ended.pop(agent.name, None)
         if ended is not None:
             ended.set()

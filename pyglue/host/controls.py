@@ -1,17 +1,21 @@
 """What the operator does to agents at work: pause, cancel, compact, choose a model.
 
 Kept in the store, so that it survives restarts of everybody; said to the harness after
-each hello and at every change, and held here too: a paused agent gets no mail, begins
-no turn and reaches no model. ``operator_api`` calls this; ``budgets`` parks through it.
+each hello and at every change, and enforced here: a paused agent gets no messages,
+begins no turn and reaches no model. What holds an agent back takes effect in memory
+and at the relay first and is written down after that, so it works with a full disk
+too. A turn that runs when its agent is paused has ``grace_s`` to end; then, or at once
+with the emergency stop, it is cut off, whatever its harness does. ``operator_api``
+calls this; ``budgets`` parks through it.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pyglue import models
 from pyglue.api.agent import (
@@ -51,13 +55,16 @@ class Controls:
         broker: Broker,
         audit: Audit,
         limits: OperatorLimits,
+        grace_s: float,
     ) -> None:
         self._store = store
         self._registry = registry
         self._broker = broker
         self._audit = audit
         self._limits = limits
-        self._model_changed: Callable[[Agent], None] = lambda _agent: None
+        self._grace_s = grace_s
+        self._reach_changed: Callable[[Agent], None] = lambda _agent: None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Read what was decided before this hived."""
@@ -68,9 +75,13 @@ class Controls:
             agent.control = found.get(agent.name, agent.control)
             agent.turn_model = used.get(agent.name)
 
-    def listen(self, model_changed: Callable[[Agent], None]) -> None:
-        """Set who hears that an agent may use another model."""
-        self._model_changed = model_changed
+    def listen(self, reach_changed: Callable[[Agent], None]) -> None:
+        """Set who hears that an agent may ask something else of the model, or nothing.
+
+        The beginning and end of a turn may also change it.
+        """
+        self._reach_changed = reach_changed
+        self._broker.listen(reach_changed)
 
     # --- the harness ------------------------------------------------------------------
 
@@ -86,9 +97,9 @@ class Controls:
     def room(self, agent: Agent) -> None:
         """Tell the agent that it waits for room on the disk, or does no more."""
         if self._registry.paused(agent) is None:
-            self._tell(agent, again=True)
+            self._resumed(agent)
         else:
-            self._apply_pause(agent)
+            self._apply_pause(agent, "There is no room on the disk.", now=False)
 
     def try_again(self, agent: Agent) -> None:
         """Let an agent that waits for anything try at once."""
@@ -114,18 +125,17 @@ class Controls:
     # --- pausing ----------------------------------------------------------------------
 
     async def pause(self, params: PauseParams, by: str) -> None:
-        """Let no turn of the agent begin.
+        """Let no turn of the agent begin; a running one has its grace, or is cut off.
 
         Raises:
-            HiveError: ``not_found``.
+            HiveError: ``not_found``; why it cannot be stored. It holds then too, as
+                long as hived runs.
         """
         agent = self._registry.get(params.agent)
-        row = _paused(agent.control, by, params.reason)
+        agent.control = _paused(agent.control, by, params.reason)
+        self._apply_pause(agent, "The operator paused this agent.", now=params.cancel)
         self._audit.record(by, "pause", agent.name, {"reason": params.reason})
-        await self.write(agent, row)
-        self._apply_pause(agent)
-        if params.cancel:
-            await self._cancel(agent, "The operator paused this agent.")
+        await self._write_down(agent.control)
 
     async def resume(self, name: str, by: str) -> None:
         """Let the agent go on; one that needs a login or waits tries again now.
@@ -137,7 +147,7 @@ class Controls:
         self._audit.record(by, "resume", agent.name, {})
         if agent.control.paused_at is not None:
             await self.write(agent, _resumed(agent.control))
-        self.try_again(agent)
+        self._resumed(agent)
         if self._registry.hive.paused_at is not None:
             raise HiveError(
                 ErrorCode.PAUSED,
@@ -145,16 +155,17 @@ class Controls:
             )
 
     async def pause_all(self, reason: str, by: str) -> None:
-        """Stop the hive: no turn begins, and every running one is cancelled."""
-        row = _paused(self._registry.hive, by, reason)
-        self._registry.hive = row
+        """Stop the hive at once: no turn begins, and every running one is cut off.
+
+        Raises:
+            HiveError: why it cannot be stored. It holds then too, as long as hived
+                runs.
+        """
+        row = self._registry.hive = _paused(self._registry.hive, by, reason)
+        for agent in self._registry.all():
+            self._apply_pause(agent, "The operator stopped the hive.", now=True)
         self._audit.record(by, "pause_all", None, {"reason": reason})
-        await self._store.write(partial(rows.put, row=row))
-        everyone = self._registry.all()
-        for agent in everyone:
-            self._apply_pause(agent)
-        text = "The operator stopped the hive."
-        await asyncio.gather(*(self._cancel(agent, text) for agent in everyone))
+        await self._write_down(row)
 
     async def resume_all(self, by: str) -> None:
         """Let the hive go on; an agent that was paused by itself stays so."""
@@ -162,12 +173,60 @@ class Controls:
         self._audit.record(by, "resume_all", None, {})
         await self._store.write(partial(rows.put, row=row))
         for agent in self._registry.all():
-            self.try_again(agent)
+            self._resumed(agent)
 
-    def _apply_pause(self, agent: Agent) -> None:
-        if agent.turn is None:
+    def _resumed(self, agent: Agent) -> None:
+        if self._registry.paused(agent) is None:
+            agent.cut_off = False
+            self._reach_changed(agent)
+        self.try_again(agent)
+
+    def _apply_pause(self, agent: Agent, reason: str, *, now: bool) -> None:
+        """Take model and messages away, unless a running turn may end first."""
+        if now:
+            agent.cut_off = True
+        if agent.turn is None or agent.cut_off:
             self._broker.unpark(agent)
+        self._reach_changed(agent)
         self._tell(agent)
+        if agent.turn is not None:
+            ending = self._cancel(agent, reason) if now else self._grace(agent, reason)
+            self._run(ending)
+
+    def begun(self, agent: Agent) -> None:
+        """Take back a turn that began in the moment in which its agent was paused."""
+        if self._registry.paused(agent) is not None:
+            self._apply_pause(agent, "This agent was just paused.", now=True)
+
+    async def _grace(self, agent: Agent, reason: str) -> None:
+        """Wait for the running turn of a paused agent, then cut it off."""
+        turn, pause = agent.turn, self._registry.pause_of(agent)
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await self._broker.turn_over(agent)
+        except TimeoutError:
+            if agent.turn == turn and self._registry.pause_of(agent) == pause:
+                self._apply_pause(agent, reason, now=True)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_down(self, row: Control) -> None:
+        """Store what holds already.
+
+        Raises:
+            HiveError: why it cannot be stored.
+        """
+        try:
+            await self._store.write(partial(rows.put, row=row))
+        except HiveError as error:
+            raise HiveError(
+                error.code,
+                f"It holds, but only until hived restarts: {error.message}",
+                details=error.details,
+            ) from error
 
     # --- turns ------------------------------------------------------------------------
 
@@ -196,6 +255,8 @@ class Controls:
         except (HiveError, TimeoutError) as error:
             _log.warning("%s does not end its turn: %s", agent.name, error)
             connection.close()
+            if agent.harness is connection:  # however long it takes to be gone
+                self._broker.lost_turn(agent)
 
     async def compact(self, name: str, by: str) -> None:
         """Shorten the agent's session as soon as no turn runs.
@@ -261,8 +322,30 @@ class Controls:
         now = time.time()
         row = replace(agent.control, model=model, model_at=now, model_by=by)
         await self.write(agent, row)
-        self._model_changed(agent)
+        self._reach_changed(agent)
         return model_status(agent)
+
+    def check_model(self, agent: Agent, asked: str) -> str:
+        """Return the model that the agent's next turn uses; ``asked`` must be it.
+
+        Raises:
+            HiveError: ``model_not_allowed`` if it is another one, or if the operator's
+                limits do not allow what was chosen.
+        """
+        if not models.same(asked, agent.model):
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"The next turn of {agent.name} uses {agent.model}, not "
+                f"{asked[:100]!a}. Ask whoami, and begin again.",
+            )
+        if not model_is_allowed(agent.model, self._limits):
+            names = ", ".join(self._limits.models or ()) or "none"
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"The operator's limits do not allow {agent.model} any more. Choose "
+                f"another with hive model {agent.name}. Allowed: {names}.",
+            )
+        return agent.model
 
 
 def model_status(agent: Agent) -> ModelStatus:

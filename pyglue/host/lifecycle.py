@@ -135,7 +135,7 @@ class Lifecycle:
     def _harness_gone(self, agent: Agent, connection: Connection) -> None:
         if agent.harness is connection:
             agent.harness = None
-            agent.turn = None
+            self._broker.lost_turn(agent)
             if self._closing or agent.state is AgentState.STOPPING:
                 return
             if self._backend.running(agent.name):
@@ -178,6 +178,7 @@ class Lifecycle:
                 )
         except HiveError as error:
             await self._backend.stop(agent.name, grace_s=0.0)
+            self._relay.remove(agent.name)
             self._registry.set_state(agent, AgentState.FAILED, error.message)
             raise
         finally:
@@ -250,8 +251,9 @@ class Lifecycle:
         await self.note_problem(agent, why)
 
     async def stop(self, agent: Agent) -> None:
-        """Stop the container; what it held waits again."""
+        """Stop the container and close its way to the model; its messages wait."""
         await self._end(agent)
+        self._relay.remove(agent.name)
         self._registry.set_state(agent, AgentState.STOPPED)
 
     async def _end(self, agent: Agent) -> None:
@@ -287,7 +289,7 @@ class Lifecycle:
         if agent.harness is not None:
             agent.harness.close()
             agent.harness = None
-        agent.turn = None
+        self._broker.lost_turn(agent)
 
     async def note_problem(self, agent: Agent, problem: str | None) -> None:
         """Record what went wrong last, or with None that all is well again."""

@@ -71,12 +71,18 @@ class Agent:
     harness: Connection | None = None
     turn: int | None = None
     turn_model: str | None = None
-    """The model of the running turn, else of the last one."""
+    """The model that hived chose for the running turn, else that of the last one.
+
+    Only that of a running turn decides anything: what the store has of earlier turns
+    may be a harness's own word.
+    """
     control: Control = field(default=_NOTHING)
     held: str | None = None
     """Why the agent waits for room on the disk: its files are too large or too many."""
     over_budget: str | None = None
     """Why no turn may begin until a budget has room again."""
+    cut_off: bool = False
+    """The running turn has had its time to end after a pause, or gets none."""
     refused: str | None = None
     """Which daily limit refused the newest request, if one did."""
     retry_at: float | None = None
@@ -242,6 +248,19 @@ class Registry:
         why = self.disk_full or agent.held
         if why is not None:
             raise HiveError(ErrorCode.DISK_FULL, why)
+
+    def pause_of(self, agent: Agent) -> tuple[float | None, float | None, bool]:
+        """Return which pause holds, to tell it from a later one."""
+        full = (self.disk_full or agent.held) is not None
+        return self.hive.paused_at, agent.control.paused_at, full
+
+    def halted(self, agent: Agent) -> str | None:
+        """Return why the agent gets no message and no model now, None if it does.
+
+        A turn that runs when the agent is paused may end first, unless it is cut off.
+        """
+        why = self.paused(agent)
+        return why if agent.turn is None or agent.cut_off else None
 
     @staticmethod
     def role(name: str) -> Role:

@@ -108,10 +108,7 @@ class RelayHub:
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
         """Give the agent its ``model.sock``, and the relay the policy of ``record``."""
-        policy = self._policy(agent, record)
-        self._policies[agent.name] = policy
-        for connection in self._connections:
-            connection.notify(POLICY, policy)
+        self._say(self._policy(agent, record))
         if agent.name in self._listeners:
             return
         ids = self._config.ids
@@ -124,6 +121,13 @@ class RelayHub:
         self._listeners[agent.name] = listener
         for channel in list(self._channels):
             self._hand_over(channel, agent.name, listener)
+
+    def _say(self, policy: ModelPolicy) -> None:
+        if self._policies.get(policy.agent) == policy:
+            return
+        self._policies[policy.agent] = policy
+        for connection in self._connections:
+            connection.notify(POLICY, policy)
 
     def remove(self, name: str) -> None:
         """Take the agent's ``model.sock`` away."""
@@ -143,8 +147,15 @@ class RelayHub:
         return None if ids is None else ids.relay
 
     def _policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
+        """Return what an agent may ask: by its pinned record, the operator and hived.
+
+        Nothing that its harness reported is in it. A turn that runs keeps the model
+        that hived chose for it, until it ends.
+        """
         manifest = record.typed
-        names = (manifest.model, agent.model, agent.turn_model or "")
+        chosen = agent.control.model or manifest.model
+        running = agent.turn_model if agent.turn is not None else None
+        names = (chosen, running or chosen)
         limits = limits_of(agent, self._config)
         return ModelPolicy(
             agent=agent.name,
@@ -152,12 +163,13 @@ class RelayHub:
             server_tools=manifest.server_tools,
             cost_per_day_usd=limits.cost_usd,
             tokens_per_day=limits.tokens,
+            halted=self._registry.halted(agent),
         )
 
     def refresh(self, agent: Agent) -> None:
         """Tell the relay anew what the agent may ask, if it may at all."""
         if agent.name in self._policies:
-            self.add(agent, agent.policy())
+            self._say(self._policy(agent, agent.policy()))
 
     def _accept(self) -> None:
         if self._fds is None:
@@ -228,7 +240,12 @@ class RelayHub:
             raise HiveError(
                 ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} has no access to a model."
             )
-        if self._registry.paused(agent) is not None and agent.turn is None:
+        if params.model not in policy.models:  # it was, when the relay looked
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"{agent.name} may not use {params.model[:100]!a} any more.",
+            )
+        if self._registry.halted(agent) is not None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE, f"{agent.name} is paused; it reaches no model."
             )
@@ -284,13 +301,14 @@ def _check_day(tx: Tx, params: ReserveParams, limits: Limits) -> None:
     day = start_of_day()
     if limits.cost_usd is not None:
         spent = usage.spent(tx, params.agent, day)
-        if spent + params.cost_usd > limits.cost_usd:
+        if spent >= limits.cost_usd or spent + params.cost_usd > limits.cost_usd:
             used = f"${spent:.4f} of ${limits.cost_usd:.2f}"
             details = {"spent_usd": spent, "limit_usd": limits.cost_usd}
             raise _over_budget(params.agent, used, Limit.COST, details)
     if limits.tokens is not None:
         read = usage.tokens(tx, params.agent, day)
-        if read + params.input_tokens + params.output_tokens > limits.tokens:
+        asked = params.input_tokens + params.output_tokens
+        if read >= limits.tokens or read + asked > limits.tokens:
             used = f"{read} of {limits.tokens} tokens"
             left = {"spent_tokens": read, "limit_tokens": limits.tokens}
             raise _over_budget(params.agent, used, Limit.TOKENS, left)

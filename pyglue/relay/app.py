@@ -71,7 +71,11 @@ class Relay:
         """
         self._upstream = Upstream(config.relay)
         self.link = Link(
-            config.layout, serve=self._open, drop=self._shut, attached=attached
+            config.layout,
+            serve=self._open,
+            drop=self._shut,
+            cut=self._cut,
+            attached=attached,
         )
         self._doors: dict[str, list[Door]] = {}
         self._running: Counter[str] = Counter()
@@ -99,6 +103,10 @@ class Relay:
     async def _shut(self, agent: str) -> None:
         doors = self._doors.pop(agent, [])
         await asyncio.gather(*(door.shut() for door in doors))
+
+    def _cut(self, agent: str) -> None:
+        for door in self._doors.get(agent, ()):
+            door.cut()
 
     # --- requests ---------------------------------------------------------------------
 

@@ -45,6 +45,12 @@ class Door:
             else:
                 connection.force_close()
 
+    def cut(self) -> None:
+        """Break off every answer, and go on listening."""
+        for connection in list(self._server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
     async def shut(self) -> None:
         """Cut everything off."""
         self._listening.close()

@@ -45,10 +45,14 @@ _log = logging.getLogger(__name__)
 
 Serve = Callable[[str, socket.socket], Awaitable[None]]
 Drop = Callable[[str], Awaitable[None]]
+Cut = Callable[[str], None]
 
 
 class Link:
-    """Keeps the connection; ``serve`` and ``drop`` open and close an agent's door."""
+    """Keeps the connection; ``serve`` and ``drop`` open and close an agent's door.
+
+    ``cut`` breaks off what is being answered and leaves the door open.
+    """
 
     def __init__(
         self,
@@ -56,12 +60,14 @@ class Link:
         *,
         serve: Serve,
         drop: Drop,
+        cut: Cut,
         attached: Callable[[], object],
     ) -> None:
         self._attached_now = attached
         self._layout = layout
         self._serve = serve
         self._drop = drop
+        self._cut = cut
         self._connection: Connection | None = None
         self._policies: dict[str, ModelPolicy] = {}
         self._served: set[str] = set()
@@ -76,10 +82,13 @@ class Link:
         """Return what an agent may ask.
 
         Raises:
-            HiveError: ``unavailable`` while hived is not connected.
+            HiveError: ``unavailable`` while hived is not connected, or wants this agent
+                to reach no model.
         """
         self._live()
         found = self._policies.get(agent)
+        if found is not None and found.halted is not None:
+            raise HiveError(ErrorCode.UNAVAILABLE, found.halted)
         if found is None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
@@ -178,6 +187,8 @@ class Link:
 
     def _set_policy(self, policy: ModelPolicy) -> None:
         self._policies[policy.agent] = policy
+        if policy.halted is not None:
+            self._cut(policy.agent)
 
     def _detach(self, params: DetachParams) -> None:
         self._policies.pop(params.agent, None)

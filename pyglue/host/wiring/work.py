@@ -66,6 +66,7 @@ async def open_work(base: Base) -> Work:
         broker=broker,
         audit=audit,
         limits=config.limits,
+        grace_s=config.timeouts.drain_s,
     )
     await controls.load()
     controls.listen(relay.refresh)
