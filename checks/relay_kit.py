@@ -21,9 +21,11 @@ from pyglue.api.relay import (
 )
 from pyglue.config import HiveConfig, RelayConfig
 from pyglue.demo.scripted_model import ScriptedModel
+from pyglue.limits import RelayLimits
 from pyglue.relay.app import Relay
 
 PATH = "/v1/messages?beta=true"
+LIMITS = RelayLimits(drain_s=0.2)
 KEY = "sk-ant-the-real-one"
 MODEL = "claude-sonnet-5-5"
 
@@ -72,9 +74,11 @@ def config(room: Path, upstream: str) -> HiveConfig:
 
 
 @contextlib.asynccontextmanager
-async def relaying(config: HiveConfig) -> AsyncIterator[Relay]:
+async def relaying(
+    config: HiveConfig, limits: RelayLimits = LIMITS
+) -> AsyncIterator[Relay]:
     """Run the relay in this event loop."""
-    relay = Relay(config)
+    relay = Relay(config, limits=limits)
     task = asyncio.create_task(relay.link.run())
     try:
         yield relay
@@ -113,14 +117,14 @@ async def until_served(session: aiohttp.ClientSession) -> None:
 
 @contextlib.asynccontextmanager
 async def with_upstream(
-    room: Path, upstream: str
+    room: Path, upstream: str, limits: RelayLimits = LIMITS
 ) -> AsyncIterator[tuple[FakeHived, aiohttp.ClientSession]]:
     """Run a hived and the relay before ``upstream``; return once alice is served."""
     hived = FakeHived(config(room, upstream))
     await hived.start()
     hived.add(policy())
     try:
-        async with relaying(hived.config), agent(hived.door("alice")) as alice:
+        async with relaying(hived.config, limits), agent(hived.door("alice")) as alice:
             await until_served(alice)
             yield hived, alice
     finally:
@@ -157,12 +161,12 @@ class Setup:
 
 
 @contextlib.asynccontextmanager
-async def setup_in(room: Path) -> AsyncIterator[Setup]:
+async def setup_in(room: Path, limits: RelayLimits = LIMITS) -> AsyncIterator[Setup]:
     """Run a hived, the relay and a scripted model."""
     model = ScriptedModel()
     await model.start()
     try:
-        async with with_upstream(room, model.address) as (hived, alice):
+        async with with_upstream(room, model.address, limits) as (hived, alice):
             yield Setup(hived, model, alice, hived.config)
     finally:
         await model.stop()

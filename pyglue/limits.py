@@ -114,3 +114,54 @@ class DaemonLimits:
 
 
 HIVED: Final = DaemonLimits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayLimits:
+    """The limits of the agents' ``model.sock`` and of what comes back from the API."""
+
+    connections: int = 64
+    """Open connections of one agent; more wait in the kernel until one ends."""
+    descriptors_reserved: int = 128
+    """Descriptors that connections of agents never take."""
+    header_s: float = 10.0
+    """Time from connecting to a whole request head."""
+    idle_s: float = 75.0
+    """Time from an answer to the next whole request head."""
+    body_s: float = 30.0
+    """Time for the body of a request."""
+    body: int = 32 * MIB
+    """Size of one request."""
+    bodies_of_agent: int = 64 * MIB
+    """Bodies of one agent that are held at a time; later ones are not read yet."""
+    bodies: int = 256 * MIB
+    """Bodies of all agents that are held at a time."""
+    requests: int = 16
+    """Requests of one agent that are answered at a time."""
+    objects: int = 500_000
+    """Opening braces in a body, those in texts included: an object costs memory."""
+    unread_s: float = 60.0
+    """Time that a client may leave an answer unread."""
+    answer_s: float = 3600.0
+    """Time for a whole answer."""
+    drain_s: float = 120.0
+    """Time to read on, for the usage, after the client has disconnected."""
+    settling_s: float = 300.0
+    """Time that a request near the daily limit waits for the others to be settled."""
+    answer: int = 64 * MIB
+    """Size of one answer of the API."""
+    line: int = 8 * MIB
+    """Length of one line of a streamed answer."""
+    error: int = MIB
+    """Size of one error of the API."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwarderLimits:
+    """The limits of the loopback port in front of the CLI."""
+
+    connections: int = 64
+    strangers: int = 16
+    """Connections that have not shown the key; a new one takes the oldest's place."""
+    head: int = 64 * KIB
+    head_s: float = 10.0

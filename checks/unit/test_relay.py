@@ -22,7 +22,8 @@ from checks.relay_kit import (
     script,
     setup_in,
 )
-from pyglue.relay.request import BODY_LIMIT
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import RelayLimits
 
 
 @pytest.fixture
@@ -98,23 +99,32 @@ async def test_only_harmless_headers_come_back(setup: Setup) -> None:
     }
 
 
-async def test_counting_costs_nothing(setup: Setup) -> None:
+async def test_counting_costs_nothing_and_is_noted(setup: Setup) -> None:
     body = message()
     del body["max_tokens"], body["stream"]
     status, text = await setup.post(body, "/v1/messages/count_tokens?beta=true")
     assert (status, list(json.loads(text))) == (200, ["input_tokens"])
-    assert setup.hived.reserved == []
+    (asked,) = setup.hived.reserved
+    assert 0 < asked.cost_usd < 0.001 and asked.output_tokens == 0
+    settled = await setup.hived.until_settled(1)
+    assert (settled.status, settled.cost_usd, settled.input_tokens) == (200, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    "code", [ErrorCode.AGENT_NOT_RUNNING, ErrorCode.UNAVAILABLE, ErrorCode.OVER_BUDGET]
+)
+async def test_nothing_is_counted_for_an_agent_that_may_not_ask(
+    setup: Setup, code: ErrorCode
+) -> None:
+    setup.hived.refuse = HiveError(code, "Not now.")
+    error = await setup.refused(message(), "/v1/messages/count_tokens")
+    assert error.endswith("Not now.")
+    assert setup.model.counted == 0
 
 
 async def test_head_is_answered_here(setup: Setup) -> None:
     async with setup.alice.head("/") as answer:
         assert answer.status == 200
-
-
-async def test_a_compressed_request_is_read(setup: Setup) -> None:
-    packed = gzip.compress(json.dumps(message()).encode())
-    status, _ = await setup.post(packed, content_encoding="gzip")
-    assert status == 200
 
 
 async def test_errors_of_the_model_pass(setup: Setup) -> None:
@@ -177,19 +187,24 @@ async def test_what_is_not_let_through(
     assert setup.model.bodies == [] and setup.hived.reserved == []
 
 
-async def test_a_request_with_a_key_twice(setup: Setup) -> None:
-    raw = json.dumps(message()).encode()[:-1] + b',"model":"claude-opus-5-5"}'
-    assert "twice" in await setup.refused(raw)
+async def test_a_key_twice_has_one_meaning_and_goes_up_once(setup: Setup) -> None:
+    whole = json.dumps(message()).encode()
+    opus = b',"model":"claude-opus-5-5"}'
+    assert (await setup.refused(whole[:-1] + opus)).startswith("404")
     assert setup.model.bodies == []
+    raw = opus.replace(b",", b"{").replace(b"}", b",") + whole[1:]
+    assert (await setup.post(raw))[0] == 200
+    (body,) = setup.model.bodies
+    assert body["model"] == MODEL
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_request_that_is_too_large(setup: Setup, chunked: bool) -> None:
     async def parts() -> AsyncIterator[bytes]:
-        for _ in range(BODY_LIMIT // 2**20 + 1):
+        for _ in range(RelayLimits().body // 2**20 + 1):
             yield b" " * 2**20
 
-    data: Any = parts() if chunked else b" " * (BODY_LIMIT + 1)
+    data: Any = parts() if chunked else b" " * (RelayLimits().body + 1)
     with contextlib.suppress(aiohttp.ClientOSError):  # it may hang up while we send
         async with setup.alice.post(PATH, data=data) as answer:
             assert answer.status == 413
@@ -197,11 +212,10 @@ async def test_a_request_that_is_too_large(setup: Setup, chunked: bool) -> None:
     assert setup.model.bodies == []
 
 
-async def test_a_bomb_that_unpacks_too_large(setup: Setup) -> None:
-    bomb = gzip.compress(b" " * (BODY_LIMIT + 1))
-    with contextlib.suppress(aiohttp.ClientOSError):
-        status, _ = await setup.post(bomb, content_encoding="gzip")
-        assert status == 413
+async def test_a_compressed_request_is_not_unpacked(setup: Setup) -> None:
+    packed = gzip.compress(b" " * (RelayLimits().body + 1))
+    error = await setup.refused(packed, content_encoding="gzip")
+    assert error.startswith("400") and "content-encoding" in error
     assert setup.model.bodies == []
 
 

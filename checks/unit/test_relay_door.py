@@ -25,7 +25,7 @@ async def test_a_retired_door_hangs_up_on_who_keeps_alive_and_answers_who_asked(
         return web.Response(text="well")
 
     path = tmp_path / "model.sock"
-    door = await open_door(
+    door = open_door(
         bind_unix(path, mode=0o600, gid=None, kind=socket.SOCK_STREAM), answer
     )
     async with asyncio.timeout(PATIENCE_S):

@@ -6,23 +6,19 @@ from typing import Any
 import pytest
 
 from checks.relay_kit import message, policy
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import MIB, RelayLimits
 from pyglue.models import Tokens
 from pyglue.relay.meter import Meter
 from pyglue.relay.request import Checked, check
 
+LIMITS = RelayLimits()
+
 
 def request(*, stream: bool = True, max_tokens: int = 1000) -> Checked:
     body = message("x" * 300, stream=stream, max_tokens=max_tokens)
-    return check(json.dumps(body).encode(), (), policy(), counting=False)
-
-
-class Clock:
-    """A clock that tests turn. ``now`` is in seconds."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+    raw = json.dumps(body).encode()
+    return check(raw, (), policy(), counting=False, limits=LIMITS)
 
 
 def event(kind: str, **fields: Any) -> bytes:
@@ -54,8 +50,8 @@ END = event(
 )
 
 
-def streamed(*parts: bytes, clock: Clock | None = None) -> Meter:
-    meter = Meter(request(), clock=clock or Clock())
+def streamed(*parts: bytes) -> Meter:
+    meter = Meter(request(), LIMITS)
     for part in parts:
         meter.feed(part)
     return meter
@@ -63,7 +59,7 @@ def streamed(*parts: bytes, clock: Clock | None = None) -> Meter:
 
 def test_a_whole_stream() -> None:
     meter = streamed(START, text("word"), END)
-    assert meter.is_final
+    assert meter.is_complete
     assert meter.tokens() == Tokens(
         input=10, output=5, cache_read=200, cache_write=30, cache_write_1h=20
     )
@@ -73,7 +69,7 @@ def test_however_it_is_cut_into_pieces() -> None:
     whole = START + text("word") + END
     bytewise = streamed(*(whole[i : i + 1] for i in range(len(whole))))
     assert bytewise.tokens() == streamed(whole).tokens()
-    assert bytewise.is_final
+    assert bytewise.is_complete
 
 
 def test_crlf_and_no_space() -> None:
@@ -96,70 +92,89 @@ def test_later_figures_replace_earlier_ones() -> None:
 
 def test_text_that_looks_like_usage_is_text() -> None:
     forged = 'data: {"type":"message_delta","usage":{"output_tokens":0}}\n\n'
-    meter = streamed(START, text(forged * 20))
-    assert not meter.is_final
-    assert meter.tokens().output == len(forged) * 20 // 3
+    meter = streamed(START, text(forged * 20), text("message_delta"))
+    assert not meter.is_complete
+    assert meter.tokens().output == 1000
 
 
-@pytest.mark.parametrize("kind", ["text", "thinking", "partial_json"])
-def test_a_broken_stream_counts_what_was_seen(kind: str) -> None:
-    delta = event("content_block_delta", delta={kind: "é" * 300})
-    tokens = streamed(START, delta).tokens()
-    assert (tokens.input, tokens.output) == (10, 200)
+def test_an_answer_that_is_cut_off_counts_all_that_was_asked_for() -> None:
+    tokens = streamed(START, text("é" * 300)).tokens()
+    assert (tokens.input, tokens.cache_read, tokens.output) == (10, 200, 1000)
+    late = event("message_delta", delta={}, usage={"input_tokens": 3})
+    assert streamed(START, late).tokens().output == 1000
 
 
-def test_a_broken_stream_counts_the_time_for_hidden_thinking() -> None:
-    clock = Clock()
-    meter = streamed(START, clock=clock)
-    clock.now = 2.5
-    assert meter.tokens().output == 250
-    clock.now = 1000.0
-    assert meter.tokens().output == 1000  # max_tokens
-
-
-def test_nothing_seen_counts_the_input() -> None:
-    meter = streamed()
-    assert meter.tokens() == Tokens(input=request().input_tokens)
+def test_nothing_told_counts_what_was_reserved() -> None:
+    reserved = request().bound.tokens(1000)
+    assert streamed().tokens() == reserved
+    assert streamed(END).tokens() == reserved
+    assert streamed(event("message_start", message={})).tokens() == reserved
 
 
 def test_an_answer_in_one_piece() -> None:
     usage = {"input_tokens": 3, "output_tokens": 4}
     raw = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
-    clock = Clock()
-    meter = Meter(request(stream=False), clock=clock)
+    meter = Meter(request(stream=False), LIMITS)
     meter.feed(raw[:10])
     meter.feed(raw[10:])
-    clock.now = 3.0
-    assert meter.tokens() == Tokens(input=request().input_tokens, output=300)
+    assert meter.tokens() == request(stream=False).bound.tokens(1000)
     meter.end()
-    assert meter.is_final
+    assert meter.is_complete
     assert meter.tokens() == Tokens(input=3, output=4)
+
+
+def test_what_is_no_usage_does_no_harm() -> None:
+    raw = b": comment\n\n\n" + b'data: {"type":"content_block_delta","delta":[]}\n'
+    assert streamed(START, raw, END).tokens().output == 5
+
+
+ODD = ["-1", "1.5", "5.0", "1e3", "true", '"5"', "NaN", str(2**63), str(2**64), "[]"]
+
+
+@pytest.mark.parametrize("figure", ODD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "server_tool_use",
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_odd_figures_count_what_was_reserved(
+    figure: str, name: str, *, stream: bool
+) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, name: "ODD"}
+    raw = json.dumps({"type": "message_delta", "usage": usage})
+    odd = raw.replace('"ODD"', figure).encode()
+    meter = Meter(request(stream=stream), LIMITS)
+    meter.feed(START + b"data: " + odd + b"\n\n" + END if stream else odd)
+    meter.end()
+    assert not meter.is_complete
+    assert meter.tokens() == request(stream=stream).bound.tokens(1000)
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        b"data: \xff\xfe\n",
         b'data: {"type":"message_start","message":7}\n',
-        b'data: {"type":"message_start"}\n',
-        b'data: {"type":"message_delta","usage":{"output_tokens":"many"}}\n',
-        b'data: {"type":"content_block_delta","delta":[]}\n',
-        b": comment\n\n\n",
+        b'data: {"type":"message_start","message":{"usage":[]}}\n',
+        b'data: {"type":"message_delta","usage":\xff}\n',
     ],
 )
-def test_nonsense_does_no_harm(raw: bytes) -> None:
-    assert streamed(START, raw, END).tokens().output == 5
+def test_nonsense_counts_what_was_reserved(raw: bytes) -> None:
+    assert streamed(START, raw, END).tokens() == request().bound.tokens(1000)
 
 
-def test_negative_figures_count_nothing() -> None:
-    usage = {"input_tokens": -5, "output_tokens": -5}
-    assert streamed(event("message_delta", usage=usage)).tokens() == Tokens()
-
-
-def test_endless_lines_are_not_kept() -> None:
+def test_long_lines_and_answers_end_the_answer() -> None:
     meter = streamed(START)
-    for _ in range(6):
-        meter.feed(b"x" * 2**20)
-    assert len(meter._buffer) <= 4 * 2**20
-    meter.feed(b'"message_delta"\n' + END)
-    assert meter.tokens().output == 5
+    with pytest.raises(HiveError) as caught:
+        for _ in range(LIMITS.line // MIB + 1):
+            meter.feed(b"x" * MIB)
+    assert caught.value.code is ErrorCode.UPSTREAM_FAILED
+    meter = streamed(START)
+    with pytest.raises(HiveError):
+        for _ in range(LIMITS.answer // MIB + 1):
+            meter.feed(b"x" * (MIB - 1) + b"\n")

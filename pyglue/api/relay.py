@@ -75,12 +75,12 @@ DETACH: Final = Note("detach", DetachParams)
 class ReserveParams(Params, frozen=True):
     """Set ``cost_usd`` aside for a request that is about to go up.
 
-    ``input_tokens`` is an estimate, ``output_tokens`` what is asked for at most.
+    ``input_tokens`` and ``output_tokens`` are the most that it can use.
     """
 
     agent: AgentName
     model: Annotated[str, Meta(max_length=256)]
-    cost_usd: Annotated[float, Meta(ge=0, le=1000)]
+    cost_usd: Annotated[float, Meta(ge=0, le=100_000)]
     input_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     output_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
 
@@ -102,12 +102,12 @@ class SettleParams(Params, frozen=True):
     """
 
     reservation: Id
-    cost_usd: Annotated[float, Meta(ge=0)]
+    cost_usd: Annotated[float, Meta(ge=0, le=1_000_000)]
     status: int
-    input_tokens: Annotated[int, Meta(ge=0)] = 0
-    output_tokens: Annotated[int, Meta(ge=0)] = 0
-    cache_read_tokens: Annotated[int, Meta(ge=0)] = 0
-    cache_write_tokens: Annotated[int, Meta(ge=0)] = 0
+    input_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    output_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    cache_read_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    cache_write_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     retry_after_s: Annotated[float, Meta(ge=0)] | None = None
 
 

@@ -40,8 +40,9 @@ _ERROR_TYPES: Final = {
 class ScriptedModel:
     """The server. ``address`` is known after ``start``.
 
-    ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False. ``log``
-    gets a line for each request, ``requests`` the whole of it.
+    ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False;
+    ``counted`` is how often it was asked to count. ``log`` gets a line for each
+    request, ``requests`` the whole of it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ScriptedModel:
     ) -> None:
         self.address = ""
         self.bodies: list[dict[str, Any]] = []
+        self.counted = 0
         self.headers: list[dict[str, str]] = []
         self._script = script or Script()
         self._log = log
@@ -94,6 +96,7 @@ class ScriptedModel:
 
     async def _count(self, request: web.Request) -> web.Response:
         raw = await request.read()
+        self.counted += 1
         return web.json_response({"input_tokens": max(1, len(raw) // 4)})
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:

@@ -16,7 +16,6 @@ from typing import Final
 
 import msgspec
 
-from pyglue import models
 from pyglue.api.common import (
     PROTOCOL,
     Done,
@@ -50,8 +49,6 @@ from pyglue.store import usage
 from pyglue.store.database import Store, Tx
 
 _MODE: Final = 0o660
-_TOKENS_PER_SECOND: Final = 100
-"""As the relay's meter counts an answer that broke off."""
 _LOST: Final = 499
 _RETRY_MAX_S: Final = 86400.0
 _log = logging.getLogger(__name__)
@@ -78,8 +75,6 @@ class RelayHub:
         self._channels: set[socket.socket] = set()
         self._server: Server | None = None
         self._fds: socket.socket | None = None
-        self._lost_at: float | None = None
-        """When the last relay was lost, if this hived saw it."""
 
     # --- sockets ------------------------------------------------------------------
 
@@ -221,7 +216,6 @@ class RelayHub:
 
     def _gone(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._lost_at = time.time()
 
     async def _note_retry(self, reservation: int, until: float) -> None:
         owner = await self._store.read(lambda reader: usage.owner(reader, reservation))
@@ -265,26 +259,18 @@ class RelayHub:
         return ReserveResult(reservation=number)
 
     def _settle_orphans(self, tx: Tx, still_open: tuple[int, ...]) -> None:
-        """Settle what a dead relay had set aside.
+        """Settle what a dead relay had set aside, at what was set aside.
 
-        Nobody knows what these requests used. They were most likely sent, so they are
-        not free; and at full amount one crash could use up a day. So each counts as an
-        answer that broke off when the relay was lost, by the meter's own rule: all of
-        the input, and output for the seconds that it had, up to what was asked for.
+        Nobody knows what these requests used. They were most likely sent, so anything
+        less could pass the limit: who makes a relay crash gets nothing for it.
         """
         for orphan in usage.orphans(tx, frozenset(still_open)):
-            lost_at = self._lost_at or orphan.at
-            output = int(max(0.0, lost_at - orphan.at) * _TOKENS_PER_SECOND)
-            tokens = models.Tokens(
-                input=orphan.input_tokens, output=min(output, orphan.output_tokens)
-            )
-            model = models.resolve(orphan.model)
             settled = SettleParams(
                 reservation=orphan.id,
-                cost_usd=0.0 if model is None else model.cost_usd(tokens),
+                cost_usd=orphan.cost_usd,
                 status=_LOST,
-                input_tokens=tokens.input,
-                output_tokens=tokens.output,
+                input_tokens=orphan.input_tokens,
+                output_tokens=orphan.output_tokens,
             )
             usage.settle(tx, settled)
             _log.warning("reservation %d of a lost relay is settled", orphan.id)

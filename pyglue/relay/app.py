@@ -1,59 +1,36 @@
 """What the relay does with a request, from an agent's door to the model and back.
 
-A request is read whole, judged (``request``), paid for in advance (``link``), sent on
-as a new one (``upstream``), and its answer is streamed back while ``meter`` counts.
-However it ends, it is settled. Refusals have the form of the API's own errors, with a
-status that makes the CLI stop where trying again is of no use (all but 429 and 5xx);
-402 is what the harness takes for a used-up budget. No body is stored or logged.
+A request is read whole (``bodies``), judged (``request``), paid for in advance
+(``ledger``), sent on as a new one (``exchange``), and its answer is streamed back
+while ``meter`` counts. However it ends, it is settled. Refusals have the form of the
+API's own errors (``refusal``). No body is stored or logged.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-import aiohttp
 from aiohttp import web
 
-from pyglue.api.relay import ReserveParams, SettleParams
+from pyglue.api.relay import SettleParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
-from pyglue.relay.door import Door, open_door
+from pyglue.relay.bodies import Bodies, read, size_of
+from pyglue.relay.door import Door, Share, open_door
+from pyglue.relay.exchange import Exchange
+from pyglue.relay.ledger import Ledger
 from pyglue.relay.link import Link
-from pyglue.relay.meter import Meter
-from pyglue.relay.request import BODY_LIMIT, Checked, check
-from pyglue.relay.upstream import Upstream, passed_on
+from pyglue.relay.refusal import refusal
+from pyglue.relay.request import Checked, check
+from pyglue.relay.upstream import COUNT, MESSAGES, Upstream
 
-_MESSAGES: Final = "/v1/messages"
-_COUNT: Final = "/v1/messages/count_tokens"
 _QUERIES: Final = ("", "beta=true")
-_CONCURRENT_MAX: Final = 16
-_BODY_S: Final = 120.0
-_HUNG_UP: Final = 499
-_LIMITS: Final = 2
-"""Daily limits that a request may be shortened for: money and tokens."""
-_LIMITED: Final = (429, 503, 529)
-_PATIENCE_S: Final = 10.0
-"""How long a turn may be kept waiting for a limit; beyond that it ends and parks."""
-_WAIT_MAX_S: Final = 7 * 86400.0
-_RETRY_AFTER_S: Final = "5"  # two tries of the CLI then outlast a restart of hived
-_STATUS: Final = {
-    ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
-    ErrorCode.FIELD_REFUSED: (400, "invalid_request_error"),
-    ErrorCode.UNAUTHENTICATED: (401, "authentication_error"),
-    ErrorCode.OVER_BUDGET: (402, "billing_error"),
-    ErrorCode.MODEL_NOT_ALLOWED: (404, "not_found_error"),
-    ErrorCode.NOT_FOUND: (404, "not_found_error"),
-    ErrorCode.TOO_LARGE: (413, "request_too_large"),
-    ErrorCode.TOO_MANY: (429, "rate_limit_error"),
-    ErrorCode.UPSTREAM_FAILED: (502, "api_error"),
-    ErrorCode.UNAVAILABLE: (503, "overloaded_error"),
-    ErrorCode.TIMEOUT: (503, "overloaded_error"),
-    ErrorCode.AGENT_NOT_RUNNING: (503, "overloaded_error"),
-}
 
 _log = logging.getLogger(__name__)
 
@@ -62,13 +39,18 @@ class Relay:
     """Serves agents' doors. Make it inside the running loop."""
 
     def __init__(
-        self, config: HiveConfig, *, attached: Callable[[], object] = lambda: None
+        self,
+        config: HiveConfig,
+        *,
+        attached: Callable[[], object] = lambda: None,
+        limits: RelayLimits | None = None,
     ) -> None:
         """``attached`` is called whenever hived has told all that agents may ask.
 
         Raises:
             HiveError: ``config_invalid`` if the model's address is not right.
         """
+        self._limits = limits or RelayLimits()
         self._upstream = Upstream(config.relay)
         self.link = Link(
             config.layout,
@@ -77,13 +59,22 @@ class Relay:
             cut=self._cut,
             attached=attached,
         )
+        self._ledger = Ledger(
+            self.link, count=self._upstream.count, limits=self._limits
+        )
+        self._bodies = Bodies(self._limits)
+        self._share = Share(self._limits)
         self._doors: dict[str, list[Door]] = {}
         self._running: Counter[str] = Counter()
+        self._exchanges: set[asyncio.Task[web.StreamResponse]] = set()
         self._settling: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Shut every door, settle what was cut off, leave."""
         await asyncio.gather(*(self._shut(agent) for agent in list(self._doors)))
+        for task in self._exchanges:
+            task.cancel()
+        await asyncio.gather(*self._exchanges, return_exceptions=True)
         if self._settling:
             await asyncio.wait(self._settling, timeout=0.5)
         await self._upstream.close()
@@ -94,15 +85,19 @@ class Relay:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._answer(agent, request)
 
-        fresh = await open_door(listener, answer)
+        fresh = open_door(listener, answer, limits=self._limits, share=self._share)
         old = self._doors.get(agent, [])
         for door in old:
             door.retire()
         self._doors[agent] = [*(door for door in old if door.is_busy), fresh]
+        self._share.agents = len(self._doors)
 
     async def _shut(self, agent: str) -> None:
         doors = self._doors.pop(agent, [])
+        self._share.agents = len(self._doors)
         await asyncio.gather(*(door.shut() for door in doors))
+        self._bodies.forget(agent)
+        self._ledger.forget(agent)
 
     def _cut(self, agent: str) -> None:
         for door in self._doors.get(agent, ()):
@@ -111,213 +106,122 @@ class Relay:
     # --- requests ---------------------------------------------------------------------
 
     async def _answer(self, agent: str, request: web.BaseRequest) -> web.StreamResponse:
-        self._running[agent] += 1
-        try:
-            if self._running[agent] > _CONCURRENT_MAX:
-                raise HiveError(
-                    ErrorCode.TOO_MANY,
-                    f"{_CONCURRENT_MAX} requests of this agent are being answered; "
-                    "wait for one.",
-                )
-            return await self._route(agent, request)
-        except HiveError as error:
-            _log.info("%s: %s: %s", agent, error.code, error)
-            return refusal(error)
-        finally:
-            self._running[agent] -= 1
+        with contextlib.ExitStack() as taken:
+            try:
+                self._enter(agent, taken)
+                return await self._route(agent, request, taken)
+            except HiveError as error:
+                _log.info("%s: %s: %s", agent, error.code, error)
+                return refusal(error)
 
-    async def _route(self, agent: str, request: web.BaseRequest) -> web.StreamResponse:
+    def _enter(self, agent: str, taken: contextlib.ExitStack) -> None:
+        if self._running[agent] >= self._limits.requests:
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"{self._limits.requests} requests of this agent are being answered; "
+                "wait for one.",
+            )
+        self._running[agent] += 1
+        taken.callback(self._leave, agent)
+
+    def _leave(self, agent: str) -> None:
+        self._running[agent] -= 1
+        if not self._running[agent]:
+            del self._running[agent]
+
+    async def _route(
+        self, agent: str, request: web.BaseRequest, taken: contextlib.ExitStack
+    ) -> web.StreamResponse:
         path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
         if request.method == "HEAD" and path == "/":
             return web.Response()
-        known = path in (_MESSAGES, _COUNT) and query in _QUERIES
+        known = path in (MESSAGES, COUNT) and query in _QUERIES
         if request.method != "POST" or not known:
             raise HiveError(
                 ErrorCode.NOT_FOUND,
-                f"The hive passes on POST {_MESSAGES} and POST {_COUNT}, nothing else.",
+                f"The hive passes on POST {MESSAGES} and POST {COUNT}, nothing else.",
             )
-        counting = path == _COUNT
-        policy = self.link.policy(agent)
+        self.link.policy(agent)  # whoever may not ask sends no body
+        held = await self._bodies.hold(agent, size_of(request, self._limits))
+        taken.callback(held.release)
+        checked = await self._judged(agent, request, counting=path == COUNT)
+        if path == COUNT:
+            reservation = await self._ledger.reserve_count(agent, checked)
+            body = checked.encoded_to_count()
+        else:
+            checked, reservation = await self._ledger.reserve(agent, checked)
+            body = checked.encoded()
+        checked = checked.without_body()
+        exchange = Exchange(
+            self._upstream,
+            path,
+            checked,
+            body,
+            request=request,
+            limits=self._limits,
+            sent=held.release,
+        )
+        del body
+        return await self._run(agent, exchange, checked, reservation, taken.pop_all())
+
+    async def _judged(
+        self, agent: str, request: web.BaseRequest, *, counting: bool
+    ) -> Checked:
         betas = request.headers.getall("anthropic-beta", [])
-        raw = await _read(request)
-        checked = await asyncio.to_thread(check, raw, betas, policy, counting=counting)
-        del raw
-        if counting:
-            return await self._pass(request, path, checked, None)
-        checked, reservation = await self._reserve(agent, checked)
-        return await self._pass(request, path, checked, reservation)
+        raw = await read(request, self._limits)
+        policy, limits = self.link.policy(agent), self._limits
+        return await self._bodies.parse(
+            agent,
+            len(raw),
+            lambda: check(raw, betas, policy, counting=counting, limits=limits),
+        )
 
-    async def _reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
-        """Set money aside; near the limit, for a shorter answer."""
-        for _ in range(_LIMITS):  # each limit may ask for a shorter one once
-            try:
-                return checked, await self.link.reserve(_aside(agent, checked))
-            except HiveError as error:
-                shorter = _shortened(checked, error)
-                if shorter is None:
-                    raise
-                checked = shorter
-        return checked, await self.link.reserve(_aside(agent, checked))
-
-    async def _pass(
+    async def _run(
         self,
-        request: web.BaseRequest,
-        path: str,
+        agent: str,
+        exchange: Exchange,
         checked: Checked,
-        reservation: int | None,
+        reservation: int,
+        taken: contextlib.ExitStack,
     ) -> web.StreamResponse:
-        meter, status, used = Meter(checked), 0, False
-        wait: float | None = None
+        """Run an exchange; it goes on, and is settled, if the client leaves."""
+
+        def over(task: asyncio.Task[web.StreamResponse]) -> None:
+            self._exchanges.discard(task)
+            taken.close()
+            if not task.cancelled():
+                task.exception()  # the client that it was for may be gone
+            self._settle(agent, exchange, checked, reservation)
+
+        task = asyncio.create_task(exchange.run())
+        self._exchanges.add(task)
+        task.add_done_callback(over)
         try:
-            async with self._upstream.send(path, checked) as answer:
-                if 300 <= answer.status < 400:
-                    raise _unreachable("a redirect")
-                status, used = answer.status, answer.status == 200
-                wait = _asked_to_wait(answer)
-                headers = passed_on(answer)
-                if wait is not None and wait > _PATIENCE_S:
-                    headers["x-should-retry"] = "false"
-                response = web.StreamResponse(status=status, headers=headers)
-                await response.prepare(request)
-                async for data in answer.content.iter_any():
-                    if used:
-                        meter.feed(data)
-                    await response.write(data)
-                meter.end()
-                await response.write_eof()
-                return response
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # The agent hung up: what was sent is paid for, answered or not.
-            status, used = status or _HUNG_UP, used or not status
+            exchange.leave()
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if status:  # the answer has begun: all that is left is to break it off
-                return _break_off(request, response)
-            _log.warning("the model could not be reached: %s", _reason(error))
-            raise _unreachable(_reason(error)) from error
-        finally:
-            if reservation is not None:
-                tokens = meter.tokens() if used else Tokens()
-                self._settle(checked, tokens, reservation, status or 502, wait)
 
     def _settle(
-        self,
-        checked: Checked,
-        tokens: Tokens,
-        reservation: int,
-        status: int,
-        wait: float | None,
+        self, agent: str, exchange: Exchange, checked: Checked, reservation: int
     ) -> None:
-        """Tell hived what was used, behind the answer and even if the agent hung up."""
+        """Tell hived what was used, behind the answer and even if the agent left."""
+        outcome = exchange.outcome()
+        tokens = outcome.tokens if checked.is_billed else None
+        cost = 0.0
+        if tokens is not None:
+            cost = checked.model.cost_usd(tokens) + checked.bound.fee_usd
+        used = tokens or Tokens()
         params = SettleParams(
             reservation=reservation,
-            cost_usd=checked.model.cost_usd(tokens),
-            status=status,
-            input_tokens=tokens.input,
-            output_tokens=tokens.output,
-            cache_read_tokens=tokens.cache_read,
-            cache_write_tokens=tokens.cache_write,
-            retry_after_s=wait,
+            cost_usd=cost,
+            status=outcome.status,
+            input_tokens=used.input,
+            output_tokens=used.output,
+            cache_read_tokens=used.cache_read,
+            cache_write_tokens=used.cache_write,
+            retry_after_s=outcome.wait_s,
         )
-        task = asyncio.create_task(self.link.settle(params))
+        task = asyncio.create_task(self._ledger.settle(agent, params))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
-
-
-def _aside(agent: str, checked: Checked) -> ReserveParams:
-    return ReserveParams(
-        agent=agent,
-        model=checked.model.id,
-        cost_usd=checked.max_cost_usd,
-        input_tokens=checked.input_tokens,
-        output_tokens=checked.max_tokens,
-    )
-
-
-def _shortened(checked: Checked, error: HiveError) -> Checked | None:
-    """Return the request with as many tokens as a limit leaves, None if too few."""
-    if error.code is not ErrorCode.OVER_BUDGET:
-        return None
-    told = error.details
-    if "limit_tokens" in told:
-        left = int(told["limit_tokens"]) - int(told.get("spent_tokens", 0))
-        return checked.within_tokens(left - checked.input_tokens)
-    limit, spent = (float(told.get(name, 0.0)) for name in ("limit_usd", "spent_usd"))
-    return checked.within((limit - spent) * 0.99)
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    too_large = HiveError(
-        ErrorCode.TOO_LARGE, f"A request may have at most {BODY_LIMIT} bytes."
-    )
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_S):
-            async for data in request.content.iter_any():
-                body += data
-                if len(body) > BODY_LIMIT:
-                    raise too_large
-    except TimeoutError:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The request did not come in {_BODY_S:g} s."
-        ) from None
-    return bytes(body)
-
-
-def _asked_to_wait(answer: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that a limited or overloaded API asks to wait."""
-    if answer.status not in _LIMITED:
-        return None
-    try:
-        seconds = float(answer.headers.get("retry-after", ""))
-    except ValueError:  # none, or a date, which this API does not send
-        return None
-    return seconds if 0 <= seconds < _WAIT_MAX_S else None
-
-
-def _break_off(
-    request: web.BaseRequest, response: web.StreamResponse
-) -> web.StreamResponse:
-    """Close the agent's connection so that it sees that the answer is not whole."""
-    if request.transport is not None:
-        request.transport.abort()
-    return response
-
-
-def _reason(error: BaseException) -> str:
-    """Say why in words that hold no address and no key."""
-    match error:
-        case aiohttp.ClientSSLError():
-            return "its TLS certificate or handshake is not right"
-        case aiohttp.ClientConnectorDNSError():
-            return "its name was not found"
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return "the proxy does not let it through"
-        case TimeoutError():
-            return "it took too long"
-        case aiohttp.ClientConnectorError():
-            return "the connection was refused"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return "the connection was lost"
-        case _:
-            return f"the connection failed, {type(error).__name__}"
-
-
-def _unreachable(reason: str) -> HiveError:
-    return HiveError(
-        ErrorCode.UPSTREAM_FAILED,
-        f"The model's API could not be reached: {reason}. Try again later; the "
-        "relay's log says more to the operator.",
-    )
-
-
-def refusal(error: HiveError) -> web.Response:
-    """Return ``error`` as the API would say it."""
-    status, kind = _STATUS.get(error.code, (500, "api_error"))
-    return web.json_response(
-        {"type": "error", "error": {"type": kind, "message": error.message}},
-        status=status,
-        headers={"retry-after": _RETRY_AFTER_S} if status == 503 else {},
-    )

@@ -1,153 +1,272 @@
-"""What may stand in a request's tools and messages: lists of what is let through.
+"""What may be in a request's tools and messages: types that list what is let through.
 
-Called by ``request``. A block, source or tool that is not on a list is refused by
-name: it could make the model's side fetch, run or remember something, which would be
-the internet for an agent without one. What a tool was called with and what it
-answered is text of the agent's own and is not looked into.
+Called by ``request``. A block, source, tool or field that is not listed is refused by
+name: it could make the provider fetch, run or remember something, which would be the
+internet for an agent without one, or cost what nobody reserved. What a tool was called
+with and what it answered is text of the agent's own and is not looked into. The lists
+hold what Claude Code 2.1.329 sends.
 """
 
-import re
-from typing import Any, Final
+from typing import ClassVar, Final, Literal
 
-from pyglue.api.relay import ModelPolicy
-from pyglue.errors import ErrorCode, HiveError
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
-_MESSAGE_KEYS: Final = frozenset({"clear_at", "content", "output_config", "role"})
-_PLAIN: Final = frozenset(
-    {
-        "redacted_thinking",
-        "search_result",
-        "text",
-        "thinking",
-        "tool_reference",
-        "tool_use",
-    }
+from pyglue.relay.plain import bad
+
+Text = Raw
+"""A JSON string, left as the bytes that came; ``texts`` of a type names its own."""
+MaybeText = Raw | UnsetType
+Opaque = Raw
+"""Any JSON, passed on as it came."""
+
+
+class Part(msgspec.Struct, forbid_unknown_fields=True):
+    """A part of a request: what is not named is refused."""
+
+    texts: ClassVar[tuple[str, ...]] = ()
+
+
+class CacheControl(Part, tag="ephemeral"):
+    """Where a cache ends, and how long it is kept: 5 minutes or an hour."""
+
+    ttl: Literal["5m", "1h"] | UnsetType | None = UNSET
+    scope: Literal["global"] | UnsetType = UNSET
+    evict_on_complete: bool | UnsetType = UNSET
+
+
+Cached = CacheControl | UnsetType | None
+
+
+class Citations(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether answers cite a document; it is then read in numbered pieces."""
+
+    enabled: bool = False
+
+
+MaybeCitations = Citations | UnsetType | None
+
+
+class TextBlock(Part, tag="text"):
+    """Text; ``citations`` are those of an earlier answer."""
+
+    texts = ("text",)
+    text: Text
+    citations: Opaque | UnsetType = UNSET
+    cache_control: Cached = UNSET
+
+
+class Thinking(Part, tag="thinking"):
+    """What a model thought, with the signature that holds it."""
+
+    texts = ("thinking", "signature")
+    thinking: Text
+    signature: Text
+
+
+class RedactedThinking(Part, tag="redacted_thinking"):
+    """The same, hidden."""
+
+    texts = ("data",)
+    data: Text
+
+
+class ToolUse(Part, tag="tool_use"):
+    """A call of a client's tool."""
+
+    texts = ("id", "name")
+    id: Text
+    name: Text
+    input: Opaque
+    caller: Opaque | UnsetType = UNSET
+    cache_control: Cached = UNSET
+
+
+class ImageSource(Part, tag="base64"):
+    """An image in the request."""
+
+    texts = ("data",)
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: Text
+
+
+class Image(Part, tag="image"):
+    """An image."""
+
+    source: ImageSource
+    cache_control: Cached = UNSET
+
+
+class PdfSource(Part, tag="base64"):
+    """A PDF in the request."""
+
+    texts = ("data",)
+    media_type: Literal["application/pdf"]
+    data: Text
+
+
+class TextSource(Part, tag="text"):
+    """A document of plain text."""
+
+    texts = ("data",)
+    media_type: Literal["text/plain"]
+    data: Text
+
+
+class BlocksSource(Part, tag="content"):
+    """A document of texts and images."""
+
+    content: Raw
+
+
+class Document(Part, tag="document"):
+    """A document."""
+
+    texts = ("title", "context")
+    source: PdfSource | TextSource | BlocksSource
+    title: MaybeText = UNSET
+    context: MaybeText = UNSET
+    citations: MaybeCitations = UNSET
+    cache_control: Cached = UNSET
+
+
+class SearchResult(Part, tag="search_result"):
+    """A hit of a client's own search."""
+
+    texts = ("source", "title")
+    source: Text
+    title: Text
+    content: list[TextBlock]
+    citations: MaybeCitations = UNSET
+    cache_control: Cached = UNSET
+
+
+class ToolReference(Part, tag="tool_reference"):
+    """The name of a tool; the provider puts the tool's definition in its place."""
+
+    texts = ("tool_name", "name")
+    tool_name: MaybeText = UNSET
+    name: MaybeText = UNSET
+    cache_control: Cached = UNSET
+
+
+class ToolDefinition(Part, tag="tool_definition"):
+    """A tool that is added in the middle of a conversation."""
+
+    definition: Raw
+
+
+class ToolAddition(Part, tag="tool_addition"):
+    """From here on there is one tool more."""
+
+    tool: ToolReference | ToolDefinition
+    cache_control: Cached = UNSET
+
+
+class ToolRemoval(Part, tag="tool_removal"):
+    """From here on there is one tool less."""
+
+    tool: ToolReference
+    cache_control: Cached = UNSET
+
+
+class ToolResult(Part, tag="tool_result"):
+    """What a client's tool answered: a text, or ``ResultBlock``s."""
+
+    texts = ("tool_use_id",)
+    tool_use_id: Text
+    content: Raw | UnsetType = UNSET
+    is_error: bool | UnsetType | None = UNSET
+    cache_control: Cached = UNSET
+
+
+class ServerPart(Part):
+    """What a server tool left in the conversation: only for agents that have one."""
+
+
+class ServerToolUse(ServerPart, tag="server_tool_use"):
+    """A call of a server tool."""
+
+    texts = ("id", "name")
+    id: Text
+    name: Text
+    input: Opaque
+    caller: Opaque | UnsetType = UNSET
+    cache_control: Cached = UNSET
+
+
+class ServerResult(ServerPart):
+    """What a server tool answered; may hold documents."""
+
+    texts = ("tool_use_id",)
+    tool_use_id: Text
+    content: Opaque
+    caller: Opaque | UnsetType = UNSET
+    cache_control: Cached = UNSET
+
+
+class SearchToolResult(ServerResult, tag="web_search_tool_result"):
+    """See ``ServerResult``."""
+
+
+class FetchToolResult(ServerResult, tag="web_fetch_tool_result"):
+    """See ``ServerResult``."""
+
+
+class CodeToolResult(ServerResult, tag="code_execution_tool_result"):
+    """See ``ServerResult``."""
+
+
+class BashToolResult(ServerResult, tag="bash_code_execution_tool_result"):
+    """See ``ServerResult``."""
+
+
+class EditorToolResult(ServerResult, tag="text_editor_code_execution_tool_result"):
+    """See ``ServerResult``."""
+
+
+InnerBlock = TextBlock | Image
+ResultBlock = TextBlock | Image | Document | SearchResult | ToolReference
+Block = (
+    TextBlock
+    | Image
+    | Document
+    | SearchResult
+    | ToolReference
+    | Thinking
+    | RedactedThinking
+    | ToolUse
+    | ToolResult
+    | ToolAddition
+    | ToolRemoval
+    | ServerToolUse
+    | SearchToolResult
+    | FetchToolResult
+    | CodeToolResult
+    | BashToolResult
+    | EditorToolResult
 )
-_OF_SERVER_TOOLS: Final = frozenset(
-    {
-        "bash_code_execution_tool_result",
-        "code_execution_tool_result",
-        "server_tool_use",
-        "text_editor_code_execution_tool_result",
-        "web_fetch_tool_result",
-        "web_search_tool_result",
-    }
-)
-_SOURCES: Final = frozenset({"base64", "content", "text"})
-_CLIENT_TOOL: Final = re.compile(r"(bash|computer|memory|text_editor)_[0-9]{8}")
-_SERVER_TOOL: Final = re.compile(r"([a-z_]+)_[0-9]{8}")
-_IMAGE_TOKENS: Final = 5000
-"""More than any one image costs; its bytes say nothing about that."""
+_QUOTE: Final = b'"'
+_NULL: Final = b"n"
 
 
-def bad(what: str) -> HiveError:
-    """Return the error for a request that is not in the API's form."""
-    return HiveError(ErrorCode.BAD_REQUEST, f"The request is not right: {what}.")
+def begins(raw: Raw) -> bytes:
+    """Return the first byte, which says what kind of JSON it is."""
+    return bytes(memoryview(raw)[:1])
 
 
-def refused(what: str) -> HiveError:
-    """Return the error for something that is not let through."""
-    return HiveError(
-        ErrorCode.FIELD_REFUSED,
-        f"The hive does not let {what} through to the model. The operator can allow "
-        "server tools in the agent's manifest; nothing else of this kind.",
-    )
+def size(raw: Raw) -> int:
+    """Return the number of bytes."""
+    return memoryview(raw).nbytes
 
 
-def shown(value: object) -> str:
-    """Return something an agent chose, short, quoted and in ASCII."""
-    return ascii(str(value)[:60])
+def check_texts(part: Part) -> None:
+    """See that what must be a text is one.
 
-
-class Reader:
-    """Walks one request. ``image_bytes`` and ``images`` are what it met."""
-
-    def __init__(self, policy: ModelPolicy) -> None:
-        self._server_tools = frozenset(policy.server_tools)
-        self.images = 0
-        self.image_bytes = 0
-
-    def tokens(self, size: int, *, bytes_per_token: int) -> int:
-        """Return what a body of ``size`` bytes is read as, rather too much."""
-        text = max(0, size - self.image_bytes) // bytes_per_token
-        return text + self.images * _IMAGE_TOKENS
-
-    def tools(self, tools: object) -> None:
-        """Judge the list of tools."""
-        for tool in _list(tools, "tools"):
-            self._tool(tool)
-
-    def messages(self, messages: object) -> None:
-        """Judge the conversation."""
-        for message in _list(messages, "messages"):
-            if not isinstance(message, dict):
-                raise bad("a message must be an object")
-            for key in message.keys() - _MESSAGE_KEYS:
-                raise refused(f"the field {shown(key)} of a message")
-            self.content(message.get("content"))
-
-    def content(self, content: object) -> None:
-        """Judge a text or a list of blocks."""
-        if content is None or isinstance(content, str):
-            return
-        for block in _list(content, "content"):
-            if not isinstance(block, dict):
-                raise bad("a content block must be an object")
-            self._block(block)
-
-    def _block(self, block: dict[str, Any]) -> None:
-        kind = block.get("type")
-        if kind in ("image", "document"):
-            self._source(block.get("source"))
-        elif kind == "tool_result":
-            self.content(block.get("content"))
-        elif kind in ("tool_addition", "tool_removal"):
-            self._change(block.get("tool"))
-        elif kind in _OF_SERVER_TOOLS and self._server_tools:
-            return
-        elif kind not in _PLAIN:
-            raise refused(f"a block of type {shown(kind)}")
-
-    def _source(self, source: object) -> None:
-        if not isinstance(source, dict):
-            raise bad("a source must be an object")
-        kind = source.get("type")
-        if kind not in _SOURCES:
-            raise refused(f"a source of type {shown(kind)}")
-        if kind == "content":
-            self.content(source.get("content"))
-        data, media = source.get("data"), str(source.get("media_type"))
-        if kind == "base64" and isinstance(data, str) and media.startswith("image/"):
-            self.images += 1
-            self.image_bytes += len(data)
-
-    def _change(self, tool: object) -> None:
-        """Judge a tool that is added or removed in the middle of a conversation."""
-        if not isinstance(tool, dict):
-            raise bad("a tool must be an object")
-        if tool.get("type") == "tool_definition":
-            self._tool(tool.get("definition"))
-        elif tool.get("type") != "tool_reference":
-            raise refused(f"a tool of type {shown(tool.get('type'))}")
-
-    def _tool(self, tool: object) -> None:
-        if not isinstance(tool, dict):
-            raise bad("a tool must be an object")
-        kind = tool.get("type", "custom")
-        if kind == "custom":
-            return
-        if isinstance(kind, str):
-            server = _SERVER_TOOL.fullmatch(kind)
-            if _CLIENT_TOOL.fullmatch(kind) or (
-                server is not None and server[1] in self._server_tools
-            ):
-                return
-        raise refused(f"a tool of type {shown(kind)}")
-
-
-def _list(value: object, name: str) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise bad(f"{name} must be a list")
-    return value
+    Raises:
+        HiveError: ``bad_request``.
+    """
+    for name in part.texts:
+        value = getattr(part, name)
+        if isinstance(value, Raw) and begins(value) not in (_QUOTE, _NULL):
+            raise bad(f"{name} must be a string")

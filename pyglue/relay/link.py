@@ -39,7 +39,6 @@ _DATAGRAM_MAX: Final = 4096
 _DESCRIPTORS_MAX: Final = 4
 _CALL_S: Final = 10.0
 _UNSETTLED_MAX: Final = 10_000
-_COST_MAX_USD: Final = 1000.0
 
 _log = logging.getLogger(__name__)
 
@@ -103,8 +102,6 @@ class Link:
         Raises:
             HiveError: ``over_budget``, ``unavailable``, ``timeout``.
         """
-        capped = min(params.cost_usd, _COST_MAX_USD)
-        params = msgspec.structs.replace(params, cost_usd=capped)
         got = await self._live().call(RESERVE, params, timeout=_CALL_S)
         self._unpaid.add(got.reservation)
         return got.reservation

@@ -2,40 +2,39 @@
 
 Usage comes in ``message_start`` and ``message_delta`` events (later figures replace
 earlier ones) or in the one JSON object of an answer that is not streamed. The last
-figures come at the very end, so an agent could hang up just before: what a broken
-answer used is estimated, from what was seen and from how long the model had (hidden
-thinking shows in nothing else), up to what was asked for.
+figures come at the very end. Without them, or with figures that no API reports
+(negative, fractions, beyond a billion, no numbers), the answer counts as what was
+reserved for it: an agent cannot make an answer cheaper by cutting it off.
 """
 
-import time
-from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
 from pyglue.relay.request import Checked
 
-_LINE_MAX: Final = 4 * 1024 * 1024
 _USAGE_MARKS: Final = (b'"message_start"', b'"message_delta"')
-_DELTA_MARK: Final = b'"content_block_delta"'
-_BYTES_PER_TOKEN: Final = 3
-_TOKENS_PER_SECOND: Final = 100
+_Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 
 class _CacheCreation(msgspec.Struct, frozen=True):
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: _Count | None = None
 
 
 class _ServerToolUse(msgspec.Struct, frozen=True):
-    web_search_requests: int | None = None
+    web_search_requests: _Count | None = None
 
 
 class _Usage(msgspec.Struct, frozen=True):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
     cache_creation: _CacheCreation | None = None
     server_tool_use: _ServerToolUse | None = None
 
@@ -52,107 +51,90 @@ class _Event(msgspec.Struct, frozen=True):
     usage: _Usage | None = None
 
 
-class _Delta(msgspec.Struct, frozen=True):
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-
-
-class _DeltaEvent(msgspec.Struct, frozen=True):
-    delta: _Delta = _Delta()
-
-
 _decode: Final = msgspec.json.Decoder(_Event).decode
-_decode_delta: Final = msgspec.json.Decoder(_DeltaEvent).decode
 
 
 class Meter:
-    """Counts one answer; time runs from when it is made. ``clock`` gives seconds."""
+    """Counts one answer."""
 
-    def __init__(
-        self, checked: Checked, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, checked: Checked, limits: RelayLimits) -> None:
         self._checked = checked
-        self._clock = clock
-        self._begun = clock()
+        self._limits = limits
         self._buffer = bytearray()
-        self._skipping = False
-        self._seen_bytes = 0
+        self._taken = 0
         self._latest = _Usage()
-        self.is_final = False
-        """Whether the last figures came."""
+        self._is_final = False
+        self._is_odd = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of an answer with status 200."""
-        if not self._checked.is_streamed:
-            if len(self._buffer) <= _LINE_MAX:
-                self._buffer += data
-            return
+        """Take the next bytes of an answer with status 200.
+
+        Raises:
+            HiveError: ``upstream_failed`` for an answer or a line that is too long.
+        """
+        self._taken += len(data)
+        if self._taken > self._limits.answer:
+            raise _too_long("answer", self._limits.answer)
         self._buffer += data
-        *lines, rest = self._buffer.split(b"\n")
-        for line in lines:
-            if not self._skipping:
-                self._line(bytes(line))
-            self._skipping = False
-        self._buffer = bytearray(rest)
-        if len(rest) > _LINE_MAX:
-            self._buffer.clear()
-            self._skipping = True
+        if not self._checked.is_streamed:
+            return
+        if b"\n" in data:
+            *lines, rest = self._buffer.split(b"\n")
+            self._buffer = rest
+            for line in lines:
+                self._line(line)
+        if len(self._buffer) > self._limits.line:
+            raise _too_long("line", self._limits.line)
 
     def end(self) -> None:
         """The answer came to its end."""
         if not self._checked.is_streamed:
-            self._usage(bytes(self._buffer), final=True)
+            self._usage(self._buffer, final=True)
+        self._buffer = bytearray()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last figures came, and are such as an API reports."""
+        latest = self._latest
+        told = latest.input_tokens is not None and latest.output_tokens is not None
+        return self._is_final and told and not self._is_odd
 
     def tokens(self) -> Tokens:
-        """Return what was used: as told, or at least so much when it broke off."""
-        latest = self._latest
-        output = latest.output_tokens or 0
-        told = latest.input_tokens is not None
-        if not self.is_final:
-            estimate = max(
-                self._seen_bytes // _BYTES_PER_TOKEN,
-                int((self._clock() - self._begun) * _TOKENS_PER_SECOND),
-            )
-            output = max(output, min(estimate, self._checked.max_tokens))
+        """Return what was used: as told, else what was reserved."""
+        latest, checked = self._latest, self._checked
+        if self._is_odd or latest.input_tokens is None:
+            return checked.bound.tokens(checked.max_tokens)
         hourly = latest.cache_creation or _CacheCreation()
         server = latest.server_tool_use or _ServerToolUse()
-        return Tokens(
-            input=_count(latest.input_tokens) if told else self._checked.input_tokens,
-            output=_count(output),
-            cache_read=_count(latest.cache_read_input_tokens),
-            cache_write=_count(latest.cache_creation_input_tokens),
-            cache_write_1h=_count(hourly.ephemeral_1h_input_tokens),
-            searches=_count(server.web_search_requests),
+        used = Tokens(
+            input=latest.input_tokens,
+            output=latest.output_tokens or 0,
+            cache_read=latest.cache_read_input_tokens or 0,
+            cache_write=latest.cache_creation_input_tokens or 0,
+            cache_write_1h=hourly.ephemeral_1h_input_tokens or 0,
+            searches=server.web_search_requests or 0,
         )
+        if self.is_complete:
+            return used
+        if checked.found.server_tools:  # the prompt may have been read again
+            return checked.bound.tokens(checked.max_tokens)
+        return replace(used, output=max(used.output, checked.max_tokens))
 
-    def _line(self, line: bytes) -> None:
-        if not line.startswith(b"data:"):
-            return
-        data = line[len(b"data:") :]
-        if any(mark in data for mark in _USAGE_MARKS):
-            self._usage(data, final=False)
-        elif _DELTA_MARK in data:
-            self._delta(data)
+    def _line(self, line: bytearray) -> None:
+        if line.startswith(b"data:") and any(mark in line for mark in _USAGE_MARKS):
+            self._usage(line[len(b"data:") :], final=False)
 
-    def _delta(self, data: bytes) -> None:
-        try:
-            delta = _decode_delta(data).delta
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._seen_bytes += len(data)
-            return
-        for text in (delta.text, delta.thinking, delta.partial_json):
-            self._seen_bytes += len(text.encode("utf-8", "surrogatepass"))
-
-    def _usage(self, data: bytes, *, final: bool) -> None:
+    def _usage(self, data: bytearray, *, final: bool) -> None:
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
+            self._is_odd = True
             return
         usage = event.message.usage if event.message is not None else event.usage
         if usage is None:
             return
-        self.is_final = final or event.type == "message_delta"
+        is_last = final or event.type == "message_delta"
+        self._is_final |= is_last and usage.output_tokens is not None
         self._latest = _Usage(
             **{
                 name: newer if newer is not None else getattr(self._latest, name)
@@ -162,5 +144,8 @@ class Meter:
         )
 
 
-def _count(value: int | None) -> int:
-    return max(0, value or 0)
+def _too_long(what: str, limit: int) -> HiveError:
+    return HiveError(
+        ErrorCode.UPSTREAM_FAILED,
+        f"The model's API sent a {what} of more than {limit} bytes.",
+    )

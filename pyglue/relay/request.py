@@ -1,53 +1,33 @@
 """What of an agent's request may go up, and what goes up instead of it.
 
 The relay is the only way out of a container without network, so a request must not
-carry anything that makes the model's side fetch, run or remember: server tools, MCP
-servers, containers, files, URLs. Fields are let through by name; everything else is
-refused with its name. What goes up is this parse, serialised anew. The lists hold
-what Claude Code 2.1.329 was seen to send, and nothing that reaches outside.
+carry anything that makes the provider fetch, run or remember: server tools, MCP
+servers, containers, files, URLs. Fields are let through by name (``body``,
+``content``, ``tools``); everything else is refused with its name. What goes up is this
+parse, encoded anew. ``Checked`` also knows the most that it can be billed (``bound``).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from pyglue import models
 from pyglue.api.relay import ModelPolicy
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.models import ModelInfo, Tokens
-from pyglue.relay.content import Reader, bad, refused, shown
-from pyglue.relay.strict_json import parse, serialise
+from pyglue.limits import RelayLimits
+from pyglue.models import ModelInfo
+from pyglue.relay.body import Body, Found, Reader, ThinkingConfig, read_body, text_of
+from pyglue.relay.bound import Bound, bound_of, counted_bound
+from pyglue.relay.plain import bad, look, refused, shown
 
-BODY_LIMIT: Final = 32 * 1024 * 1024
-"""Largest request in bytes."""
-_BYTES_PER_TOKEN: Final = 3
-_AN_HOUR: Final = b'"1h"'
 _MIN_OUTPUT: Final = 2048
 _MIN_THINKING: Final = 1024
-_MAX_OUTPUT: Final = 1_000_000
+_NAME_MAX: Final = 256
+_LONG_CONTEXT: Final = "context-1m-2025-08-07"
+_LONG: Final = 1_000_000
 
-_FIELDS: Final = frozenset(
-    {
-        "cache_control",
-        "context_management",
-        "max_tokens",
-        "messages",
-        "metadata",
-        "model",
-        "output_config",
-        "output_format",
-        "service_tier",
-        "stop_sequences",
-        "stream",
-        "system",
-        "temperature",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "top_k",
-        "top_p",
-    }
-)
 _BETAS: Final = frozenset(
     {
         "cache-diagnosis-2026-04-07",
@@ -91,66 +71,79 @@ _BETAS_OF_SERVER_TOOLS: Final = {
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that may go up. ``input_tokens`` is an estimate, rather too high."""
+    """A request that may go up, and the most that it can be billed."""
 
-    body: dict[str, Any]
+    body: Body
     model: ModelInfo
     betas: tuple[str, ...]
-    input_tokens: int
-    keeps_for_an_hour: bool = False
-    """Whether some of it may be cached for an hour, which costs twice as much."""
+    found: Found
+    bound: Bound
+    is_billed: bool = True
+    """Whether an answer costs something: counting is free."""
 
     @property
     def is_streamed(self) -> bool:
         """Whether the answer comes as events."""
-        return self.body.get("stream") is True
+        return self.body.stream is True
 
     @property
     def max_tokens(self) -> int:
         """How many tokens may come back."""
-        return int(self.body.get("max_tokens", 0))
-
-    @property
-    def input_cost_usd(self) -> float:
-        """Dollars for what is sent."""
-        return self.model.cost_usd(self._tokens_at_most(output=0))
+        asked = self.body.max_tokens
+        return asked if isinstance(asked, int) else 0
 
     @property
     def max_cost_usd(self) -> float:
         """Dollars if every token that is asked for comes back."""
-        return self.model.cost_usd(self._tokens_at_most(output=self.max_tokens))
-
-    def _tokens_at_most(self, *, output: int) -> Tokens:
-        if not self.keeps_for_an_hour:
-            return Tokens(input=self.input_tokens, output=output)
-        cached = self.input_tokens
-        return Tokens(cache_write=cached, cache_write_1h=cached, output=output)
+        return self.bound.cost_usd(self.model, self.max_tokens)
 
     def encoded(self) -> bytes:
         """Return what is sent."""
-        return serialise(self.body)
+        return msgspec.json.encode(self.body)
+
+    def encoded_to_count(self) -> bytes:
+        """Return what the provider is asked to count."""
+        return msgspec.json.encode(self.body.counted())
+
+    def without_body(self) -> "Checked":
+        """Return what is still needed when the body has been encoded."""
+        kept = Body(max_tokens=self.body.max_tokens, stream=self.body.stream)
+        return replace(self, body=kept)
+
+    def counted(self, tokens: int) -> "Checked":
+        """Return this with the provider's own count of what is sent."""
+        exact = counted_bound(self.found, tokens, self.max_tokens)
+        prompt = min(exact.prompt, self.bound.prompt)
+        return replace(self, bound=replace(exact, prompt=prompt))
 
     def within(self, budget_usd: float) -> "Checked | None":
         """Return this with as many tokens as ``budget_usd`` pays; None if too few."""
-        price = self.model.prices_for(self.input_tokens).output / 1_000_000
-        return self.within_tokens(int((budget_usd - self.input_cost_usd) / price))
+        price = self.model.prices_for(self.bound.prompt).output / 1_000_000
+        left = budget_usd - self.bound.cost_usd(self.model, 0)
+        return self.within_tokens(int(left / price))
 
     def within_tokens(self, affordable: int) -> "Checked | None":
         """Return this with at most so many tokens to come back; None if too few."""
         if affordable < min(_MIN_OUTPUT, self.max_tokens):
             return None
         tokens = min(affordable, self.max_tokens)
-        body = {**self.body, "max_tokens": tokens}
-        thinking = body.get("thinking")
-        asked = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-        if isinstance(thinking, dict) and isinstance(asked, int) and asked >= tokens:
-            budget = max(_MIN_THINKING, tokens - _MIN_THINKING)
-            body["thinking"] = {**thinking, "budget_tokens": budget}
+        body = msgspec.structs.replace(self.body, max_tokens=tokens)
+        thinking = body.thinking
+        if isinstance(thinking, ThinkingConfig):
+            asked = thinking.budget_tokens
+            if isinstance(asked, int) and asked >= tokens:
+                budget = max(_MIN_THINKING, tokens - _MIN_THINKING)
+                body.thinking = msgspec.structs.replace(thinking, budget_tokens=budget)
         return replace(self, body=body)
 
 
 def check(
-    raw: bytes, betas: Iterable[str], policy: ModelPolicy, *, counting: bool
+    raw: bytes | bytearray,
+    betas: Iterable[str],
+    policy: ModelPolicy,
+    *,
+    counting: bool,
+    limits: RelayLimits,
 ) -> Checked:
     """Parse and judge a request; ``counting`` is for ``count_tokens``.
 
@@ -159,30 +152,30 @@ def check(
     Raises:
         HiveError: ``bad_request``, ``field_refused``, ``model_not_allowed``.
     """
-    body = parse(raw)
-    for name in sorted(body.keys() - _FIELDS):
-        raise refused(f"the field {shown(name)}")
-    model = _model(body.get("model"), policy)
+    look(raw, limits)
+    body = read_body(raw)
+    model = _model(body.model, policy)
+    body.model = msgspec.Raw(msgspec.json.encode(model.id))
     reader = Reader(policy)
-    reader.tools(body.get("tools"))
-    reader.content(body.get("system"))
-    reader.messages(body.get("messages"))
-    tokens = body.get("max_tokens", 0 if counting else None)
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
-        raise bad("max_tokens must be a whole number")
-    if not 0 <= tokens <= _MAX_OUTPUT:
-        raise bad(f"max_tokens must lie between 0 and {_MAX_OUTPUT}")
+    reader.read(body)
+    output = body.max_tokens
+    if not isinstance(output, int):
+        if not counting:
+            raise bad("max_tokens is missing")
+        output = 0
     return Checked(
-        body={**body, "model": model.id},
+        body=body,
         model=model,
-        betas=_betas(betas, policy),
-        input_tokens=reader.tokens(len(raw), bytes_per_token=_BYTES_PER_TOKEN),
-        keeps_for_an_hour=_AN_HOUR in raw,
+        betas=_betas(betas, policy, model),
+        found=reader.found,
+        bound=bound_of(reader.found, len(raw), output),
+        is_billed=not counting,
     )
 
 
-def _model(name: object, policy: ModelPolicy) -> ModelInfo:
-    found = models.resolve(name) if isinstance(name, str) else None
+def _model(raw: msgspec.Raw | msgspec.UnsetType, policy: ModelPolicy) -> ModelInfo:
+    name = text_of(raw, longest=_NAME_MAX) if isinstance(raw, msgspec.Raw) else None
+    found = None if name is None else models.resolve(name)
     if found is None or found.id not in policy.models:
         raise HiveError(
             ErrorCode.MODEL_NOT_ALLOWED,
@@ -192,7 +185,9 @@ def _model(name: object, policy: ModelPolicy) -> ModelInfo:
     return found
 
 
-def _betas(headers: Iterable[str], policy: ModelPolicy) -> tuple[str, ...]:
+def _betas(
+    headers: Iterable[str], policy: ModelPolicy, model: ModelInfo
+) -> tuple[str, ...]:
     allowed = _BETAS.union(
         *(_BETAS_OF_SERVER_TOOLS.get(tool, ()) for tool in policy.server_tools)
     )
@@ -200,4 +195,6 @@ def _betas(headers: Iterable[str], policy: ModelPolicy) -> tuple[str, ...]:
     for name in asked:
         if name and name not in allowed:
             raise refused(f"the beta {shown(name)}")
+        if name == _LONG_CONTEXT and model.context < _LONG:
+            raise refused(f"the beta {name} for {model.id}, whose price it changes,")
     return tuple(dict.fromkeys(name for name in asked if name))

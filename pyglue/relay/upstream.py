@@ -6,24 +6,44 @@ nowhere. Redirects are not followed, cookies not kept, answers not compressed (t
 meter reads them as they come).
 """
 
+import asyncio
 import ipaddress
+import logging
+import re
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from pyglue.config import RelayConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.relay.refusal import unreachable
 from pyglue.relay.request import Checked
+
+MESSAGES: Final = "/v1/messages"
+COUNT: Final = "/v1/messages/count_tokens"
 
 _VERSION: Final = "2023-06-01"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
-_PASSED: Final = frozenset({"content-type", "request-id", "retry-after"})
+_PASSED: Final = frozenset({"request-id", "retry-after"})
 _PASSED_PREFIX: Final = "anthropic-ratelimit-"
+_HEADERS_MAX: Final = 32
+_PLAIN: Final = re.compile(r"[\x20-\x7e]{1,256}")
+_CHUNK: Final = 64 * 1024
+_COUNT_S: Final = 30.0
+_COUNT_MAX: Final = 4096
+
+_log = logging.getLogger(__name__)
 
 Sent = AbstractAsyncContextManager[aiohttp.ClientResponse]
+
+
+class _Counted(msgspec.Struct):
+    input_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class Upstream:
@@ -48,7 +68,9 @@ class Upstream:
         """Drop every connection."""
         await self._client.close()
 
-    def send(self, path: str, checked: Checked) -> Sent:
+    def send(
+        self, path: str, checked: Checked, body: AsyncIterable[bytes], length: int
+    ) -> Sent:
         """Send a request to ``path``.
 
         Raises:
@@ -58,6 +80,7 @@ class Upstream:
             "accept": "application/json",
             "accept-encoding": "identity",
             "anthropic-version": _VERSION,
+            "content-length": str(length),
             "content-type": "application/json",
             "user-agent": "hyperhive-relay",
             "x-api-key": self._key(),
@@ -66,10 +89,34 @@ class Upstream:
             headers["anthropic-beta"] = ",".join(checked.betas)
         return self._client.post(
             f"{self._url}{path}?beta=true",
-            data=checked.encoded(),
+            data=body,
             headers=headers,
             allow_redirects=False,
         )
+
+    async def count(self, checked: Checked) -> int | None:
+        """Return how many tokens the provider reads in a request; None if unknown."""
+        body = checked.encoded_to_count()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), _CHUNK):
+                yield body[start : start + _CHUNK]
+
+        try:
+            async with asyncio.timeout(_COUNT_S):
+                async with self.send(COUNT, checked, chunks(), len(body)) as answer:
+                    raw = await whole(answer, _COUNT_MAX)
+                    counted = msgspec.json.decode(raw, type=_Counted).input_tokens
+                    return counted if answer.status == 200 else None
+        except (
+            HiveError,
+            aiohttp.ClientError,
+            msgspec.DecodeError,
+            TimeoutError,
+            OSError,
+        ) as error:
+            _log.info("a request was not counted: %s", type(error).__name__)
+            return None
 
     def _key(self) -> str:
         if self._key_file is None:
@@ -88,11 +135,29 @@ class Upstream:
 
 def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
     """Return the headers of an answer that an agent gets to see."""
-    return {
+    seen = {
         name: value
         for name, value in answer.headers.items()
-        if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIX)
+        if (name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIX))
+        and _PLAIN.fullmatch(name)
+        and _PLAIN.fullmatch(value)
     }
+    kept = dict(list(seen.items())[:_HEADERS_MAX])
+    return kept | {"content-type": answer.content_type}
+
+
+async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return a short answer.
+
+    Raises:
+        HiveError: ``upstream_failed`` if it is longer than ``limit``.
+    """
+    body = bytearray()
+    async for data in answer.content.iter_any():
+        body += data
+        if len(body) > limit:
+            raise unreachable(f"an answer of more than {limit} bytes")
+    return bytes(body)
 
 
 def _no_key(what: str) -> HiveError:

@@ -11,11 +11,10 @@ from pyglue.store.models import UsageModel
 
 @dataclass(frozen=True)
 class Orphan:
-    """A reservation whose relay is gone, with the tokens that were set aside."""
+    """A reservation whose relay is gone, with what was set aside."""
 
     id: int
-    model: str
-    at: float
+    cost_usd: float
     input_tokens: int
     output_tokens: int
 
@@ -48,7 +47,7 @@ def tokens(tx: Tx | Reader, agent: str, since: float) -> int:
         + UsageModel.cache_read_tokens
         + UsageModel.cache_write_tokens
     )
-    query = UsageModel.select(fn.SUM(every)).where(
+    query = UsageModel.select(fn.TOTAL(every)).where(  # a sum that never overflows
         UsageModel.agent == agent, UsageModel.at >= since
     )
     return int(query.scalar(tx.db) or 0)
@@ -83,7 +82,7 @@ def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
         .execute(tx.db)
     )
     return tuple(
-        Orphan(row.id, row.model, row.at, row.input_tokens, row.output_tokens)
+        Orphan(row.id, row.cost_usd, row.input_tokens, row.output_tokens)
         for row in rows
         if row.id not in open_ones
     )

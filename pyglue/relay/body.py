@@ -1,0 +1,295 @@
+"""A request's outer form, and the walk through it that finds what can be billed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from pyglue.api.relay import ModelPolicy
+from pyglue.relay.content import (
+    Block,
+    BlocksSource,
+    CacheControl,
+    Cached,
+    Citations,
+    Document,
+    Image,
+    InnerBlock,
+    MaybeText,
+    Opaque,
+    Part,
+    PdfSource,
+    ResultBlock,
+    SearchResult,
+    ServerPart,
+    ServerResult,
+    TextBlock,
+    TextSource,
+    ToolAddition,
+    ToolDefinition,
+    ToolReference,
+    ToolResult,
+    begins,
+    check_texts,
+    size,
+)
+from pyglue.relay.plain import bad, decoded, refused
+from pyglue.relay.tools import ClientTool, ServerTool, judge
+
+_TOKENS_MAX = 1_000_000
+_CITED = 8
+"""Tokens a byte of a cited document at most: every sentence is numbered."""
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class Format(_Strict):
+    """The JSON schema that an answer must follow."""
+
+    type: Literal["json_schema"]
+    schema: Opaque
+
+
+class TaskBudget(_Strict):
+    """What the model is told that it may use."""
+
+    type: Literal["tokens"]
+    total: int
+    remaining: int | UnsetType | None = UNSET
+
+
+class OutputConfig(_Strict):
+    """How an answer is made."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | UnsetType | None = UNSET
+    format: Format | UnsetType | None = UNSET
+    task_budget: TaskBudget | UnsetType | None = UNSET
+
+
+class Metadata(_Strict):
+    """Whose request it is."""
+
+    user_id: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
+
+
+class ThinkingConfig(_Strict):
+    """How much the model may think."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: int | UnsetType = UNSET
+    display: Literal["omitted", "summarized", "updates"] | UnsetType | None = UNSET
+    block_binding: Opaque | UnsetType = UNSET
+
+
+class ToolChoice(Part):
+    """Which tool the model must call."""
+
+    texts = ("name",)
+    type: Literal["auto", "any", "none", "tool"]
+    name: MaybeText = UNSET
+    disable_parallel_tool_use: bool | UnsetType | None = UNSET
+
+
+class Edit(_Strict):
+    """What is left out of the prompt. Summaries are billed apart and not here."""
+
+    type: Literal["clear_thinking_20251015", "clear_tool_uses_20250919"]
+    keep: Opaque | UnsetType = UNSET
+    trigger: Opaque | UnsetType = UNSET
+    clear_at_least: Opaque | UnsetType = UNSET
+    exclude_tools: Opaque | UnsetType = UNSET
+    clear_tool_inputs: Opaque | UnsetType = UNSET
+
+
+class ContextManagement(_Strict):
+    """See ``Edit``."""
+
+    edits: list[Edit] | UnsetType | None = UNSET
+
+
+class Message(_Strict):
+    """A message; its content is judged by itself."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Raw
+    output_config: OutputConfig | UnsetType | None = UNSET
+    clear_at: Literal["next_user_message"] | UnsetType | None = UNSET
+
+
+class Counted(_Strict, kw_only=True):
+    """What the provider counts."""
+
+    model: Raw | UnsetType = UNSET
+    messages: list[Message] | UnsetType = UNSET
+    system: Raw | UnsetType = UNSET
+    tools: list[Raw] | UnsetType | None = UNSET
+    tool_choice: ToolChoice | UnsetType | None = UNSET
+    thinking: ThinkingConfig | UnsetType | None = UNSET
+    cache_control: Cached = UNSET
+    context_management: ContextManagement | UnsetType | None = UNSET
+    output_config: OutputConfig | UnsetType | None = UNSET
+    output_format: Format | UnsetType | None = UNSET
+
+
+class Body(Counted, kw_only=True):
+    """A request for an answer."""
+
+    max_tokens: Annotated[int, Meta(ge=0, le=_TOKENS_MAX)] | UnsetType = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
+    service_tier: Literal["auto", "standard_only"] | UnsetType | None = UNSET
+    stop_sequences: Opaque | UnsetType = UNSET
+    stream: bool | UnsetType | None = UNSET
+    temperature: float | UnsetType | None = UNSET
+    top_k: int | UnsetType | None = UNSET
+    top_p: float | UnsetType | None = UNSET
+
+    def counted(self) -> Counted:
+        """Return what ``count_tokens`` takes of it."""
+        names = Counted.__struct_fields__
+        return Counted(**{name: getattr(self, name) for name in names})
+
+
+@dataclass
+class Found:
+    """What a request holds that bytes alone do not tell."""
+
+    images: int = 0
+    documents: int = 0
+    media_bytes: int = 0
+    references: int = 0
+    largest_tool: int = 0
+    provider_tools: int = 0
+    cited_tokens: int = 0
+    caches: bool = False
+    caches_for_an_hour: bool = False
+    server_tools: tuple[ServerTool, ...] = ()
+
+
+class Reader:
+    """Walks one request, judges it, and puts what it parsed in the place of bytes."""
+
+    def __init__(self, policy: ModelPolicy) -> None:
+        self._allowed = frozenset(policy.server_tools)
+        self.found = Found()
+
+    def read(self, body: Body) -> None:
+        """Judge all of ``body``.
+
+        Raises:
+            HiveError: ``bad_request``, ``field_refused``.
+        """
+        self._cache(body.cache_control)
+        if isinstance(body.tool_choice, ToolChoice):
+            check_texts(body.tool_choice)
+        if isinstance(body.tools, list):
+            body.tools = [self._tool(tool) for tool in body.tools]
+        if isinstance(body.system, Raw):
+            body.system = self._content(body.system, list[TextBlock], "system")
+        for message in body.messages if isinstance(body.messages, list) else ():
+            message.content = self._content(message.content, list[Block], "content")
+
+    def _content(self, raw: Raw, kind: type[Sequence[Part]], where: str) -> Raw:
+        """Judge a text or a list of blocks; it is encoded again as what was read."""
+        if begins(raw) in (b'"', b"n"):
+            return raw
+        blocks = decoded(raw, kind, where)
+        for block in blocks:
+            self._block(block)
+        return _encodable(blocks)
+
+    def _block(self, block: Part) -> None:
+        check_texts(block)
+        self._cache(getattr(block, "cache_control", UNSET))
+        match block:
+            case Image():
+                self._image(block)
+            case Document():
+                self._document(block)
+            case SearchResult():
+                self._cited(block.citations, sum(size(b.text) for b in block.content))
+                for inner in block.content:
+                    self._block(inner)
+            case ToolResult() if isinstance(block.content, Raw):
+                block.content = self._content(
+                    block.content, list[ResultBlock], "tool_result"
+                )
+            case ToolReference():
+                self.found.references += 1
+            case ToolAddition():
+                if isinstance(block.tool, ToolDefinition):
+                    block.tool.definition = self._tool(block.tool.definition)
+                else:
+                    self._block(block.tool)
+            case ServerPart():
+                if not self._allowed:
+                    raise refused("a block of a server tool")
+                # It may hold a document, which is read as one.
+                self.found.documents += isinstance(block, ServerResult)
+
+    def _image(self, image: Image) -> None:
+        check_texts(image.source)
+        self.found.images += 1
+        self.found.media_bytes += size(image.source.data)
+
+    def _document(self, document: Document) -> None:
+        source = document.source
+        check_texts(source)
+        match source:
+            case PdfSource():
+                self.found.documents += 1
+                self.found.media_bytes += size(source.data)
+            case TextSource():
+                self._cited(document.citations, size(source.data))
+            case BlocksSource():
+                self._cited(document.citations, size(source.content))
+                source.content = self._content(
+                    source.content, list[InnerBlock], "a document"
+                )
+
+    def _cited(self, citations: object, length: int) -> None:
+        if isinstance(citations, Citations) and citations.enabled:
+            self.found.cited_tokens += (_CITED - 1) * length
+
+    def _tool(self, raw: Raw) -> Raw:
+        tool, server = judge(raw, self._allowed)
+        check_texts(tool)
+        self._cache(tool.cache_control)
+        found = self.found
+        found.largest_tool = max(found.largest_tool, size(raw))
+        found.provider_tools += isinstance(tool, ClientTool) or server is not None
+        if server is not None:
+            found.server_tools += (server,)
+        return _encodable(tool)
+
+    def _cache(self, control: object) -> None:
+        if isinstance(control, CacheControl):
+            self.found.caches = True
+            self.found.caches_for_an_hour |= control.ttl == "1h"
+
+
+def read_body(raw: bytes | bytearray) -> Body:
+    """Return the request in ``raw``, not judged yet.
+
+    Raises:
+        HiveError: ``bad_request``, ``field_refused``.
+    """
+    body = decoded(raw, Body, "the body")
+    if isinstance(body.stop_sequences, Raw) and begins(body.stop_sequences) != b"[":
+        raise bad("stop_sequences must be a list")
+    return body
+
+
+def text_of(raw: Raw, *, longest: int) -> str | None:
+    """Return the string in ``raw``; None if it is none or too long."""
+    if begins(raw) != b'"' or size(raw) > longest:
+        return None
+    return msgspec.json.decode(raw, type=str)
+
+
+def _encodable(value: object) -> Raw:
+    """Return what was parsed in the place of the bytes: it is encoded the same."""
+    return cast("Raw", value)

@@ -1,0 +1,196 @@
+"""One request up and its answer down, in a task of its own.
+
+It outlives its client: when that disconnects, the answer is read on for a while, so
+that what it used is known and nobody makes an answer cheaper by hanging up. A client
+that does not read is cut off; until then the provider's answer is not read either.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from pyglue.errors import HiveError
+from pyglue.limits import RelayLimits
+from pyglue.models import Tokens
+from pyglue.relay.meter import Meter
+from pyglue.relay.refusal import reason, unreachable
+from pyglue.relay.request import Checked
+from pyglue.relay.upstream import Upstream, passed_on, whole
+
+_DISCONNECTED: Final = 499
+_FAILED: Final = 502
+_LIMITED: Final = (429, 503, 529)
+_PATIENCE_S: Final = 10.0
+"""How long a turn may be kept waiting for a limit; beyond that it ends and parks."""
+_WAIT_MAX_S: Final = 7 * 86400.0
+_CHUNK: Final = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it; ``tokens`` is None if nothing was billed."""
+
+    status: int
+    tokens: Tokens | None
+    wait_s: float | None
+
+
+class Exchange:
+    """Make it with the encoded body, then ``run`` it as a task."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        path: str,
+        checked: Checked,
+        body: bytes,
+        *,
+        request: web.BaseRequest,
+        limits: RelayLimits,
+        sent: Callable[[], None],
+    ) -> None:
+        """``sent`` is called when the body has gone up and is held no more."""
+        self._upstream = upstream
+        self._path = path
+        self._checked = checked
+        self._body: bytes | None = body
+        self._length = len(body)
+        self._request = request
+        self._limits = limits
+        self._sent = sent
+        self._meter = Meter(checked, limits)
+        self._status = 0
+        self._wait_s: float | None = None
+        self._is_up = False
+        self._is_gone = False
+        self._deadline = asyncio.Timeout(None)
+
+    def leave(self) -> None:
+        """The client is gone: write nothing more, and read on for a while only."""
+        self._is_gone = True
+        now = asyncio.get_running_loop().time()
+        with contextlib.suppress(RuntimeError):  # not begun, or over
+            self._deadline.reschedule(now + self._limits.drain_s)
+
+    def outcome(self) -> Outcome:
+        """Return what came of it, once it is over."""
+        status = self._status or (_DISCONNECTED if self._is_gone else _FAILED)
+        unknown = not self._status and self._is_up
+        billed = self._status == 200 or unknown
+        return Outcome(status, self._meter.tokens() if billed else None, self._wait_s)
+
+    async def run(self) -> web.StreamResponse:
+        """Do it.
+
+        Raises:
+            HiveError: ``upstream_failed``; nothing has been written then.
+        """
+        response: web.StreamResponse | None = None
+        end = self._limits.drain_s if self._is_gone else self._limits.answer_s
+        try:
+            async with asyncio.timeout(end) as self._deadline:
+                async with self._upstream.send(
+                    self._path, self._checked, self._chunks(), self._length
+                ) as answer:
+                    response = await self._begin(answer)
+                    if self._status == 200:
+                        async for data in answer.content.iter_any():
+                            self._meter.feed(data)
+                            await self._write(response, data)
+                        self._meter.end()
+                    await self._finish(response)
+                    return response
+        except (HiveError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            if response is not None:  # it has begun: all that is left is to break off
+                self._abort()
+                return response
+            if isinstance(error, HiveError):
+                raise
+            _log.warning("the model could not be reached: %s", reason(error))
+            raise unreachable(reason(error)) from None
+        finally:
+            self._body = None
+            self._sent()
+
+    async def _begin(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        """Judge the head of an answer; errors are read whole and passed on as such."""
+        if 300 <= answer.status < 400:
+            self._is_up = False
+            raise unreachable("a redirect")
+        wanted = "application/json"
+        if answer.status == 200:
+            self._status = 200
+            if self._checked.is_streamed:
+                wanted = "text/event-stream"
+        elif answer.status >= 400:
+            self._status = answer.status
+        else:
+            raise unreachable(f"an answer with the status {answer.status}")
+        if answer.content_type != wanted:
+            raise unreachable(
+                f"an answer of status {answer.status} that is no {wanted}"
+            )
+        headers = passed_on(answer)
+        self._wait_s = _asked_to_wait(answer)
+        if self._wait_s is not None and self._wait_s > _PATIENCE_S:
+            headers["x-should-retry"] = "false"
+        if self._status != 200:
+            body = await whole(answer, self._limits.error)
+            response: web.StreamResponse = web.Response(
+                status=self._status, headers=headers, body=body
+            )
+        else:
+            response = web.StreamResponse(headers=headers)
+        if not self._is_gone:
+            await self._guarded(response.prepare(self._request))
+        return response
+
+    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
+        if not self._is_gone:
+            await self._guarded(response.write(data))
+
+    async def _finish(self, response: web.StreamResponse) -> None:
+        if not self._is_gone:
+            await self._guarded(response.write_eof())
+
+    async def _guarded(self, writing: Awaitable[object]) -> None:
+        """Wait for a write; a client that does not read for long is cut off."""
+        try:
+            async with asyncio.timeout(self._limits.unread_s):
+                await writing
+        except (ConnectionError, TimeoutError):
+            self._abort()
+            self.leave()
+
+    def _abort(self) -> None:
+        """Close the client's connection, so that it sees that it has not all."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces, so that it is not copied into a buffer whole."""
+        body, self._body = self._body or b"", None
+        for start in range(0, len(body), _CHUNK):
+            yield body[start : start + _CHUNK]
+        self._is_up = True
+        del body
+        self._sent()
+
+
+def _asked_to_wait(answer: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds that a limited or overloaded API asks to wait."""
+    if answer.status not in _LIMITED:
+        return None
+    try:
+        seconds = float(answer.headers.get("retry-after", ""))
+    except ValueError:  # none, or a date, which this API does not send
+        return None
+    return seconds if 0 <= seconds < _WAIT_MAX_S else None

@@ -1,0 +1,127 @@
+"""Sets money aside for requests; near the daily limit one request at a time.
+
+hived decides (``reserve``), so that nothing here can pass the limit. Far from it, the
+bound from the body is set aside, which costs nothing to know. When hived refuses that,
+the provider counts the request, the others of this agent are waited for, because they
+most likely used less than was set aside for them, and the answer is shortened last.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pyglue.api.relay import ReserveParams, SettleParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import RelayLimits
+from pyglue.relay.link import Link
+from pyglue.relay.request import Checked
+
+_LIMITS: Final = 2
+"""Daily limits that an answer may be shortened for: money and tokens."""
+_COUNT_USD: Final = 0.0001
+"""Set aside for counting, which is free, so that it ends where a budget does."""
+_ROUNDING_USD: Final = 1e-6
+
+Count = Callable[[Checked], Awaitable[int | None]]
+
+
+class Ledger:
+    """Reserves and settles; ``count`` asks the provider how long a request is."""
+
+    def __init__(self, link: Link, *, count: Count, limits: RelayLimits) -> None:
+        self._link = link
+        self._count = count
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+        self._settled: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._near: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
+        """Set aside what ``checked`` can cost; near the limit, for a shorter answer.
+
+        Raises:
+            HiveError: ``over_budget`` and what keeps the agent from the model.
+        """
+        try:
+            return checked, await self._reserve(agent, _aside(agent, checked))
+        except HiveError as error:
+            if error.code is not ErrorCode.OVER_BUDGET:
+                raise
+        async with self._near[agent]:
+            return await self._reserve_near(agent, checked)
+
+    async def reserve_count(self, agent: str, checked: Checked) -> int:
+        """Ask whether the agent may use the model at all, and note that it did."""
+        params = ReserveParams(agent=agent, model=checked.model.id, cost_usd=_COUNT_USD)
+        return await self._reserve(agent, params)
+
+    async def settle(self, agent: str, params: SettleParams) -> None:
+        """Tell hived what was used."""
+        try:
+            await self._link.settle(params)
+        finally:
+            self._open[agent] -= 1
+            if not self._open[agent]:
+                del self._open[agent]
+            self._settled[agent].set()
+
+    def forget(self, agent: str) -> None:
+        """Drop what is kept for an agent that is gone."""
+        if not self._open[agent]:
+            del self._open[agent]
+            self._settled.pop(agent, None)
+            if not self._near[agent].locked():
+                del self._near[agent]
+
+    async def _reserve(self, agent: str, params: ReserveParams) -> int:
+        number = await self._link.reserve(params)
+        self._open[agent] += 1
+        return number
+
+    async def _reserve_near(self, agent: str, checked: Checked) -> tuple[Checked, int]:
+        tokens = await self._count(checked)
+        if tokens is not None:
+            checked = checked.counted(tokens)
+        await self._others(agent)
+        for _ in range(_LIMITS):  # each limit may ask for a shorter answer once
+            try:
+                return checked, await self._reserve(agent, _aside(agent, checked))
+            except HiveError as error:
+                shorter = _shortened(checked, error)
+                if shorter is None:
+                    raise
+                checked = shorter
+        return checked, await self._reserve(agent, _aside(agent, checked))
+
+    async def _others(self, agent: str) -> None:
+        """Return when nothing of this agent is unsettled, or it took too long."""
+        try:
+            async with asyncio.timeout(self._limits.settling_s):
+                while self._open[agent]:
+                    self._settled[agent].clear()
+                    await self._settled[agent].wait()
+        except TimeoutError:
+            return
+
+
+def _aside(agent: str, checked: Checked) -> ReserveParams:
+    return ReserveParams(
+        agent=agent,
+        model=checked.model.id,
+        cost_usd=checked.max_cost_usd,
+        input_tokens=checked.bound.prompt,
+        output_tokens=checked.max_tokens,
+    )
+
+
+def _shortened(checked: Checked, error: HiveError) -> Checked | None:
+    """Return the request with as many tokens as a limit leaves, None if too few."""
+    if error.code is not ErrorCode.OVER_BUDGET:
+        return None
+    told = error.details
+    if "limit_tokens" in told:
+        left = int(told["limit_tokens"]) - int(told.get("spent_tokens", 0))
+        return checked.within_tokens(left - checked.bound.prompt)
+    limit, spent = (float(told.get(name, 0.0)) for name in ("limit_usd", "spent_usd"))
+    return checked.within(limit - spent - _ROUNDING_USD)

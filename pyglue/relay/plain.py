@@ -1,0 +1,91 @@
+"""Looks at a body before and while it is parsed: what is no JSON is said in our words.
+
+Bodies are decoded with msgspec into the types of ``body`` and ``content``. Texts stay
+slices of the bytes that came, so that a body never takes more than a few times its
+size in memory; what goes up is those types, encoded anew, so that a key that comes
+twice goes up once, with the meaning that was judged.
+"""
+
+import codecs
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import MIB, RelayLimits
+
+_T = TypeVar("_T")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
+_PLACE: Final = re.compile(r" - at `([^`]*)`$")
+
+
+def bad(what: str) -> HiveError:
+    """Return the error for a request that is not in the API's form."""
+    return HiveError(ErrorCode.BAD_REQUEST, f"Invalid request: {what}.")
+
+
+def refused(what: str) -> HiveError:
+    """Return the error for something that is not let through."""
+    return HiveError(
+        ErrorCode.FIELD_REFUSED,
+        f"The hive does not let {what} through to the model. The operator can allow "
+        "server tools in the agent's manifest; nothing else of this kind.",
+    )
+
+
+def shown(value: object) -> str:
+    """Return something an agent chose, short, quoted and in ASCII."""
+    return ascii(str(value)[:60])
+
+
+def look(raw: bytes | bytearray, limits: RelayLimits) -> None:
+    """See that a body is UTF-8 and has few enough objects, in little memory.
+
+    Raises:
+        HiveError: ``bad_request``.
+    """
+    if raw.count(b"{") > limits.objects:
+        raise bad(f"the body has more than {limits.objects} opening braces")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(raw)
+    try:
+        for start in range(0, len(view), MIB):
+            decoder.decode(view[start : start + MIB])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise bad("the body is not UTF-8") from None
+
+
+def decoded(raw: bytes | bytearray | msgspec.Raw, kind: type[_T], where: str) -> _T:
+    """Return ``raw`` as a ``kind``; ``where`` is for the sentence if it is none.
+
+    Raises:
+        HiveError: ``bad_request`` or, for a field or type that is not on a list,
+            ``field_refused``. Without a cause, which would keep the body.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), where) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise bad(f"{where} is not plain JSON") from None
+    except RecursionError:
+        raise bad(f"{where} is nested too deep") from None
+
+
+def _explained(text: str, where: str) -> HiveError:
+    found = _PLACE.search(text[-300:])
+    place = f"{where}{found[1].removeprefix('$')[:60]}" if found else where
+    what = _PLACE.sub("", text) if len(text) < 10_000 else text[:10_000]
+    for pattern, noun in ((_UNKNOWN, "field"), (_VALUE, "value")):
+        match = pattern.match(what)
+        if match:
+            name = match[1].strip("'`")
+            return refused(f"the {noun} {shown(name)} in {_ascii(place)}")
+    return bad(f"{_ascii(what[:120])}, in {_ascii(place)}")
+
+
+def _ascii(text: str) -> str:
+    return ascii(text)[1:-1]

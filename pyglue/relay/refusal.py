@@ -1,0 +1,66 @@
+"""Errors as the API would say them, with a status that tells the CLI what to do.
+
+All but 429 and 5xx make the CLI stop where trying again is of no use; 402 is what the
+harness takes for a used-up budget.
+"""
+
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from pyglue.errors import ErrorCode, HiveError
+
+_RETRY_AFTER_S: Final = "5"  # two tries of the CLI then outlast a restart of hived
+_STATUS: Final = {
+    ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
+    ErrorCode.FIELD_REFUSED: (400, "invalid_request_error"),
+    ErrorCode.UNAUTHENTICATED: (401, "authentication_error"),
+    ErrorCode.OVER_BUDGET: (402, "billing_error"),
+    ErrorCode.MODEL_NOT_ALLOWED: (404, "not_found_error"),
+    ErrorCode.NOT_FOUND: (404, "not_found_error"),
+    ErrorCode.TOO_LARGE: (413, "request_too_large"),
+    ErrorCode.TOO_MANY: (429, "rate_limit_error"),
+    ErrorCode.UPSTREAM_FAILED: (502, "api_error"),
+    ErrorCode.UNAVAILABLE: (503, "overloaded_error"),
+    ErrorCode.TIMEOUT: (503, "overloaded_error"),
+    ErrorCode.AGENT_NOT_RUNNING: (503, "overloaded_error"),
+}
+
+
+def refusal(error: HiveError) -> web.Response:
+    """Return ``error`` as the API would say it."""
+    status, kind = _STATUS.get(error.code, (500, "api_error"))
+    return web.json_response(
+        {"type": "error", "error": {"type": kind, "message": error.message}},
+        status=status,
+        headers={"retry-after": _RETRY_AFTER_S} if status == 503 else {},
+    )
+
+
+def unreachable(reason: str) -> HiveError:
+    """Return the error for an API that gave no answer to pass on."""
+    return HiveError(
+        ErrorCode.UPSTREAM_FAILED,
+        f"The model's API could not be reached: {reason}. Try again later; the "
+        "relay's log says more to the operator.",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Say why the API was not reached, in words that hold no address and no key."""
+    match error:
+        case aiohttp.ClientSSLError():
+            return "its TLS certificate or handshake is not right"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name was not found"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return "the proxy does not let it through"
+        case TimeoutError():
+            return "it took too long"
+        case aiohttp.ClientConnectorError():
+            return "the connection was refused"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection was lost"
+        case _:
+            return f"the connection failed, {type(error).__name__}"
