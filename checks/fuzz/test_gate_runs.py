@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pyglue.bash_policy.words import names
 from pyglue.harness.gate import Gate
-from pyglue.harness.programs import names
 from pyglue.harness.shellwords import ShellReader
 
 pytestmark = pytest.mark.needs("bwrap", "git")

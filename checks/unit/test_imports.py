@@ -27,7 +27,7 @@ _SHARED: Final = frozenset(
         ),
         "manifest",
         *("manifest_schema", "manifest_types", "models", "names", "origin", "paths"),
-        *("process", "sandbox", "tools", "archive"),
+        *("process", "sandbox", "tools", "archive", "bash_policy"),
     }
 )
 _MIDDLE: Final = frozenset({"store", "git", "nix"})

@@ -3,14 +3,12 @@
 A PreToolUse hook of the CLI; the CLI's own patterns are no boundary, so Bash is
 allowed by this hook alone. Default is deny. A command runs when every simple
 command in it matches a pattern of the manifest and nothing risky hides under a
-wildcard (``risky``). A refusal tells the model what is allowed. This is policy: the
-boundary is the container.
+wildcard (``bash_policy``). A refusal tells the model what is allowed. This is
+policy: the boundary is the container.
 """
 
 import logging
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from claude_agent_sdk import (
@@ -21,55 +19,17 @@ from claude_agent_sdk import (
 )
 from claude_agent_sdk.types import SyncHookJSONOutput
 
-from pyglue.harness import risky
+from pyglue.bash_policy import judge, startup
+from pyglue.bash_policy.match import Pattern
 from pyglue.harness.shellwords import Command, RefusedError, ShellReader
 
 GATED: Final = frozenset({"Bash", "Monitor", "PowerShell", "REPL"})
 """Built-in tools that run a command line; all pass the same gate."""
+_WRITERS: Final = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
+_PATHS: Final = ("file_path", "notebook_path", "path")
 _SHOWN: Final = 40
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Word:
-    text: str
-    regex: re.Pattern[str] | None  # None: matches exactly ``text``
-
-    def matches(self, word: str) -> bool:
-        if self.regex is None:
-            return word == self.text
-        if word.startswith("-") and self.text.startswith("*"):
-            return False  # a wildcard for a name must not become an option
-        return ".." not in word.split("/") and self.regex.fullmatch(word) is not None
-
-
-class Pattern:
-    """An entry of the manifest's Bash list: words, ``*`` in one or as the last."""
-
-    def __init__(self, text: str) -> None:
-        parts = text.split()
-        self._open_end = bool(parts) and parts[-1] == "*"
-        self._words = [
-            _Word(part, _wildcard(part) if "*" in part else None)
-            for part in (parts[:-1] if self._open_end else parts)
-        ]
-
-    def match(self, command: Command) -> tuple[bool, ...] | None:
-        """Return for each word if the pattern names it literally; None: no match.
-
-        A pattern that is open at its end adds one False more, so that only the match
-        of a pattern without any wildcard is True throughout.
-        """
-        fixed = len(self._words)
-        if len(command) < fixed or (len(command) > fixed and not self._open_end):
-            return None
-        if not all(w.matches(c) for w, c in zip(self._words, command, strict=False)):
-            return None
-        literal = tuple(w.regex is None for w in self._words)
-        if not self._open_end:
-            return literal
-        return literal + (False,) * (len(command) - fixed + 1)
 
 
 class Gate:
@@ -118,7 +78,7 @@ class Gate:
         if tool not in self._tools:
             return f"The tool {tool[:60]!a} is not among the tools of this agent."
         if tool not in GATED:
-            return None
+            return self._refusal_of_file(tool, arguments)
         if arguments.get("run_in_background"):
             return "Commands in the background are not allowed; run it and wait."
         if arguments.get("dangerouslyDisableSandbox"):
@@ -127,6 +87,20 @@ class Gate:
         if not isinstance(command, str):
             return "There is no command."
         return self.refusal_of_command(command)
+
+    def _refusal_of_file(self, tool: str, arguments: dict[str, Any]) -> str | None:
+        """Refuse to write what a later command would run by itself."""
+        if not self._allow or tool not in _WRITERS:
+            return None
+        for name in _PATHS:
+            path = arguments.get(name)
+            if isinstance(path, str) and startup.must_not_be_written(path):
+                return (
+                    f"{path[:200]!a} is, or holds, what a shell, git or another "
+                    "program reads by itself as commands or configuration, so this "
+                    "agent, which may run only some commands, may not write it."
+                )
+        return None
 
     def refusal_of_command(self, text: str) -> str | None:
         """Say why a Bash command is refused; None lets it through."""
@@ -143,10 +117,10 @@ class Gate:
     def _refusal_of_one(self, command: Command) -> str | None:
         reason = f"{' '.join(command)[:200]!a} matches no allowed pattern"
         for pattern in self._patterns:
-            literal = pattern.match(command)
-            if literal is None:
+            match = pattern.match(command)
+            if match is None:
                 continue
-            risk = risky.problem(command, literal)
+            risk = judge.problem(match)
             if risk is None:
                 return None
             reason = f"{' '.join(command)[:200]!a}: {risk}"
@@ -159,7 +133,3 @@ class Gate:
         more = len(self._allow) - _SHOWN
         tail = f"; and {more} more" if more > 0 else ""
         return f"Allowed patterns ('*' at the end: any further words): {shown}{tail}"
-
-
-def _wildcard(word: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, word.split("*"))), re.DOTALL)

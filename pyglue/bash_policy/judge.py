@@ -1,0 +1,229 @@
+"""What a wildcard of the Bash gate never lets through, although a pattern matches.
+
+A pattern such as ``git *`` is meant for git's everyday use; taken by the letter it
+would also run any program (``git -c alias.x='!sh' x``) or write any file
+(``--output=…``). So words matched by a wildcard may not be what the table keeps from
+it; who wants one writes it out in a pattern.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyglue.bash_policy import options, say, special, startup
+from pyglue.bash_policy.match import Match
+from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
+from pyglue.bash_policy.words import names
+
+_RESERVED: Final = names(
+    """
+    ! [[ ]] { } if then else elif fi case esac for select while until do done in
+    function
+    """
+)
+"""Words with which no simple command begins."""
+
+_FIRST_WORDS: Final = names(
+    """
+    alias config console debug edit editor eval exec extension plugin repl sh shell
+    """
+)
+"""Subcommands by which many programs run others."""
+
+
+def problem(match: Match) -> str | None:
+    """Say why these words are refused although a pattern matches; None if not."""
+    words = match.words
+    if words[0] in _RESERVED:
+        return f"{words[0]!a} is shell syntax"
+    program = find(words[0])
+    refused = _startup_file(match, program)
+    if refused is not None:
+        return refused
+    if not match.names_program and (program is None or "/" in words[0]):
+        return (
+            f"the gate does not know the program {words[0][:60]!a}, so a pattern must "
+            "name it"
+        )
+    return _judge(match, program)
+
+
+def _judge(match: Match, program: Program | None) -> str | None:
+    name = basename(match.words[0])
+    if program is None:
+        return _unknown(name, match)
+    return _program(name, match, program, 1)
+
+
+def _program(name: str, match: Match, program: Program, begin: int) -> str | None:
+    """Judge what follows the name of a program, or of its subcommand."""
+    if program.kind is Kind.RUNS:
+        return _runs(name, match, program, begin)
+    if program.kind is Kind.CODE:
+        return _code(name, match, program, begin)
+    if program.row.special:
+        judged = special.JUDGES[program.row.special](match, begin)
+        if judged is not None:
+            return judged
+    refused = _rest(match, program, begin)
+    return refused or _subcommand(name, match, program, begin)
+
+
+def _rest(match: Match, program: Program, begin: int) -> str | None:
+    """Judge all further words by the row's lists."""
+    operands = 0
+    for i in range(begin, len(match.words)):
+        word = match.words[i]
+        if program.row.free and word == program.row.free:
+            return None
+        is_value = match.words[i - 1] in program.values
+        operands += not is_value and (word == "-" or not word.startswith("-"))
+        if match.literal[i]:
+            continue
+        if options.is_refused(word, program):
+            return say.named(word)
+        if word.startswith("-") and word != "-":
+            continue
+        refused = _argument(word, program)
+        if refused is not None:
+            return refused
+        limit = program.row.operands
+        if limit is not None and operands > limit and not is_value:
+            return say.argument(word, "may be written to, or set")
+    return None
+
+
+def _argument(word: str, program: Program) -> str | None:
+    if any(part in word for part in program.holds):
+        return say.argument(word, "can mean more than a file or a name")
+    before, sign, _ = word.partition("=")
+    if sign and program.row.assigns:
+        return f"the variable {word[:60]!a} must be named by a pattern"
+    if program.words and before not in program.words:
+        return say.argument(word, "is not one of the known arguments")
+    return None
+
+
+def _subcommand(name: str, match: Match, program: Program, begin: int) -> str | None:
+    """Find the subcommand, and judge it and what follows."""
+    if not program.everyday and not program.unless and not _has_subcommands(program):
+        return None
+    at = begin
+    while at < len(match.words) and match.words[at].startswith("-"):
+        word = match.words[at]
+        if program.everyday and not match.literal[at] and word not in program.flags:
+            has_more = any(not w.startswith("-") for w in match.words[at:])
+            if has_more:
+                return say.named(word)
+        at += 2 if word in program.values else 1
+    if at >= len(match.words):
+        return None
+    word = match.words[at]
+    known = subcommand(program, word)
+    if not match.literal[at]:
+        allowed = not program.everyday or word in program.everyday
+        if not allowed or word in program.unless:
+            return say.subcommand(name, word)
+    if known is None:
+        return None
+    return _program(f"{name} {word}", match, known, at + 1)
+
+
+def _has_subcommands(program: Program) -> bool:
+    return any(subcommand(program, word) for word in ("run", "exec", "install"))
+
+
+def _runs(name: str, match: Match, program: Program, begin: int) -> str | None:
+    """Allow a whole command line, or judge the program that is run as itself."""
+    if all(match.literal):
+        return None
+    hint = program.row.hint
+    if not program.row.inner:
+        return say.runs_others(name, hint)
+    at, skip = begin, program.row.skip
+    while at < len(match.words) and match.literal[at]:
+        word = match.words[at]
+        if word in program.values:
+            at += 2
+        elif word.startswith("-") or "=" in word:
+            if word.startswith(("-c", "-S", "--call", "--split", "--shell")):
+                return say.runs_others(name, hint)
+            at += 1
+        elif skip:
+            skip -= 1
+            at += 1
+        else:
+            return _inner(name, match.after(at), program)
+    return say.runs_others(name, hint)
+
+
+def _inner(name: str, match: Match, program: Program) -> str | None:
+    found = find(match.words[0])
+    if program.row.inner_reads and (found is None or not found.is_harmless):
+        return (
+            f"{name!a} adds arguments that the gate does not see, so it may only run "
+            "programs that read; write a pattern without '*' for others"
+        )
+    return problem(match)
+
+
+def _code(name: str, match: Match, program: Program, begin: int) -> str | None:
+    """All up to the program or script must be named, and there must be one."""
+    words, literal = match.words, match.literal
+    at = begin
+    while at < len(words) and literal[at] and words[at].startswith("-"):
+        if program.row.module and words[at] == "-m" and at + 1 < len(words):
+            break
+        at += 1
+    if all(literal):
+        return None
+    if at < len(words) and literal[at]:
+        if words[at] != "-m" or not program.row.module:
+            return None
+        if literal[at + 1]:
+            return problem(match.after(at + 1))
+    return say.runs_code(name, program.row.hint)
+
+
+def _unknown(name: str, match: Match) -> str | None:
+    """Judge a program that has no row; one that is named by a path is a script."""
+    if "/" in match.words[0] and match.literal[0]:
+        return None
+    for i in range(1, len(match.words)):
+        word = match.words[i]
+        if match.literal[i]:
+            continue
+        first = all(w.startswith("-") for w in match.words[1:i])
+        if options.is_suspicious(word) or (first and word in _FIRST_WORDS):
+            return (
+                f"the gate does not know {name[:60]!a}, and {word[:40]!a} could "
+                "choose what it runs, reads or writes, so a pattern must name it "
+                f"(as in '{name[:40]} {word.partition('=')[0][:40]} *')"
+            )
+    return None
+
+
+def _startup_file(match: Match, program: Program | None) -> str | None:
+    """Whoever can write these has every later command run what they like."""
+    reads = program is not None and program.kind is Kind.READS
+    reads = reads or _is_git_that_reads(match.words)
+    for i in range(1, len(match.words)):
+        word = match.words[i]
+        if match.literal[i]:
+            continue
+        if startup.runs_at_startup(word) or (
+            not reads
+            and not word.startswith("--exclude=")
+            and match.words[i - 1] != "--exclude"
+            and startup.must_not_be_written(word)
+        ):
+            return (
+                f"{word[:60]!a} is, or holds, what a shell, git or another program "
+                "reads by itself as commands or configuration, so it must be named by "
+                "a pattern"
+            )
+    return None
+
+
+def _is_git_that_reads(words: Sequence[str]) -> bool:
+    writes = ("clone", "init", "mv", "worktree", "submodule", "bundle", "archive", "-C")
+    return basename(words[0]).startswith("git") and not any(w in writes for w in words)

@@ -1,0 +1,77 @@
+"""A pattern of ``bash.allow``, and which words of a command it names."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Match:
+    """Words that a pattern matches, and which of them it names without a wildcard.
+
+    ``literal`` is longer than ``words`` when the pattern is open at its end, so that it
+    is True throughout only for a pattern without any wildcard. ``names_program`` is
+    False where the first word is ``*`` alone.
+    """
+
+    words: tuple[str, ...]
+    literal: tuple[bool, ...]
+    names_program: bool = True
+
+    def after(self, begin: int) -> "Match":
+        """Return the match of the command that begins at ``begin``."""
+        return Match(self.words[begin:], self.literal[begin:])
+
+
+@dataclass(frozen=True)
+class _Word:
+    text: str
+    regex: re.Pattern[str] | None  # None: matches exactly ``text``
+
+    def matches(self, word: str) -> bool:
+        if self.regex is None:
+            return word == self.text
+        if word.startswith("-") and self.text.startswith("*"):
+            return False  # a wildcard for a name must not become an option
+        return ".." not in word.split("/") and self.regex.fullmatch(word) is not None
+
+
+class Pattern:
+    """An entry of the manifest's Bash list: words, ``*`` in one or as the last."""
+
+    def __init__(self, text: str) -> None:
+        parts = text.split()
+        self.text = text
+        self.open_end = bool(parts) and parts[-1] == "*"
+        self._words = [
+            _Word(part, _wildcard(part) if "*" in part else None)
+            for part in (parts[:-1] if self.open_end else parts)
+        ]
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The words before an open end, with their wildcards."""
+        return tuple(word.text for word in self._words)
+
+    @property
+    def names_program(self) -> bool:
+        """Whether the first word says at least something of the program."""
+        return bool(self._words) and self._words[0].text.strip("*") != ""
+
+    def match(self, command: Sequence[str]) -> Match | None:
+        """Match a command's words; None if the pattern does not."""
+        fixed = len(self._words)
+        if len(command) < fixed or (len(command) > fixed and not self.open_end):
+            return None
+        if not all(w.matches(c) for w, c in zip(self._words, command, strict=False)):
+            return None
+        if fixed and "/" in command[0] and "/" not in self.fixed[0]:
+            return None  # a name that is looked up is no path
+        literal = tuple(w.regex is None for w in self._words)
+        if self.open_end:
+            literal += (False,) * (len(command) - fixed + 1)
+        return Match(tuple(command), literal, self.names_program)
+
+
+def _wildcard(word: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, word.split("*"))), re.DOTALL)

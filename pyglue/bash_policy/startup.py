@@ -1,0 +1,83 @@
+"""Files by which a later command runs what nobody saw, and the words that name them.
+
+Shells, git, package managers and others read these on their own. Who may write one has
+every later command run what they like, so a wildcard may not name one for writing. A
+project's own files (its Makefile, package.json, conftest.py) are not among them: they
+are code, and whoever works on a project writes its code.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Final
+
+from pyglue.bash_policy.words import names
+
+_RUN: Final = names(
+    """
+    .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .envrc .gitconfig
+    .profile .zlogin .zlogout .zprofile .zshenv .zshrc
+    """
+)
+"""What the CLI's own shell, or git, runs before anything that the gate has seen."""
+
+_FILES: Final = _RUN | names(
+    """
+    .Rprofile .ackrc .ansible.cfg .bash_history .condarc .cshrc .curlrc .direnvrc
+    .emacs .exrc .gdbinit .gemrc .ghci .gvimrc .hgrc .inputrc .irbrc .kshrc .lesskey
+    .lldbinit .login .mailcap .mailrc .mise.toml .my.cnf .mylogin.cnf .nanorc .netrc
+    .npmrc .octaverc .pam_environment .pdbrc .perltidyrc .pryrc .psqlrc .pypirc
+    .pythonrc .rsyncrc .sbclinit .screenrc .sqliterc .tcshrc .tmux.conf .tool-versions
+    .vimrc .wgetrc .xinitrc .xprofile .xsession .xsessionrc .yarnrc .yarnrc.yml _netrc
+    authorized_keys rsyncd.conf sitecustomize.py usercustomize.py
+    """
+)
+_FOLDERS: Final = names(
+    """
+    .ansible .aws .azure .bundle .cargo .config .docker .emacs.d .gem .git .gnupg
+    .gradle .ipython .ivy2 .kube .local .m2 .mozilla .npm .pip .pki .pnpm-store .ssh
+    .subversion .terraform.d .vim
+    """
+)
+_GIT_RUNS: Final = frozenset({"config", "config.worktree", "hooks", "commondir"})
+
+
+def runs_at_startup(word: str) -> bool:
+    """Tell whether any program should keep its hands off this argument."""
+    return any(_is_run(path) for path in _paths(word))
+
+
+def must_not_be_written(word: str) -> bool:
+    """Tell whether this argument names a start-up file, or a directory of them."""
+    return any(_is_run(path) or _is_configuration(path) for path in _paths(word))
+
+
+def _paths(word: str) -> Iterator[PurePosixPath]:
+    """Yield the paths that an argument may be, or hold as an option's value."""
+    yield PurePosixPath(word)
+    if "=" in word:
+        yield PurePosixPath(word.partition("=")[2])
+        yield PurePosixPath(word.rpartition("=")[2])
+    if ":" in word:
+        yield PurePosixPath(word.rpartition(":")[2])
+    if word.startswith("-") and not word.startswith("--"):
+        for begin in range(2, min(len(word), 12)):
+            yield PurePosixPath(word[begin:])
+
+
+def _is_run(path: PurePosixPath) -> bool:
+    in_git = any(
+        one == ".git" and then in _GIT_RUNS for one, then in pairwise(path.parts)
+    )
+    return in_git or path.name in _RUN
+
+
+def _is_configuration(path: PurePosixPath) -> bool:
+    parts = path.parts
+    return (
+        path.name in _FILES
+        or path.name.endswith(".pth")
+        or not _FOLDERS.isdisjoint(parts)
+        or parts[-2:] == ("git", "config")
+        or parts[:2] == ("/", "proc")
+    )
