@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
+COMMAND_LENGTH: Final = 2000
+"""Characters of a command line that are shown."""
 # Printable by Unicode's categories, but drawn as nothing or as a space.
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
@@ -32,7 +34,7 @@ def quoted(text: str, *, limit: int = 400) -> str:
     return f"“{visible(text, limit=limit)}”"
 
 
-def command_line(words: Sequence[str], *, limit: int = 2000) -> str:
+def command_line(words: Sequence[str], *, limit: int = COMMAND_LENGTH) -> str:
     """Return program and arguments as one would type them, visibly in quotes."""
     return f"“{visible(shlex.join(words), limit=limit)}”"
 

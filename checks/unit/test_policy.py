@@ -6,6 +6,7 @@ import pytest
 
 from checks.policy_kit import (
     BEHAVIOUR,
+    MODELS,
     NARROWS,
     NEUTRAL,
     SCHEMA,
@@ -15,7 +16,9 @@ from checks.policy_kit import (
     one,
     server,
 )
-from pyglue.api.approvals import Effect
+from pyglue.api.approvals import Effect, PolicyChange
+from pyglue.config import AgentDefaults, HiveConfig
+from pyglue.host.ceilings import defaults_of
 from pyglue.host.policy import diff_policy
 from pyglue.host.policy_env import power
 
@@ -30,7 +33,7 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         # none
         ("description", "", "New", NEUTRAL, "Description changes from nothing to New."),
         # behaviour
-        ("prompt", "a", "b" * 99, BEHAVIOUR, "Prompt changes. The agent may act"),
+        ("prompt", "a", "b" * 99, BEHAVIOUR, "Prompt changes: 99 characters, SHA-256 "),
         ("notes__maxBytes", 2048, 4096, BEHAVIOUR, "from 2048 bytes to 4096 bytes."),
         ("autoCompact", 20000, None, BEHAVIOUR, "20000 tokens to only when it is full"),
         # add
@@ -104,7 +107,14 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         # env
         ("env", {}, {"A": "b c"}, WIDENS, "Environment variable A set to “b c”."),
         ("env", {"A": "b"}, {"A": "c"}, WIDENS, "A changes to c (was: b)."),
-        ("env", {"A": "b"}, {}, BEHAVIOUR, "A is no longer set (was: b)."),
+        ("env", {"A": "b"}, {}, WIDENS, "A is no longer set (was: b): what it"),
+        (
+            "mcpServers",
+            {"n": server(env={"READONLY": "1"})},
+            {"n": server()},
+            WIDENS,
+            "READONLY of the MCP server n is no longer set (was: 1): what it",
+        ),
         (
             *("env", {}, {"LD_PRELOAD": "/x.so"}, WIDENS),
             "LD_PRELOAD set to /x.so: it can change what every program does.",
@@ -239,3 +249,94 @@ def test_hostile_values_are_shown_on_one_line() -> None:
     change = one("env", {}, {"A": "x\n\x1b[2Jy\u202ez\u2066"})
     assert change.sentence.isprintable()
     assert r"x\n\x1b[2Jy\u202ez\u2066" in change.sentence
+
+
+def with_defaults(
+    before: object, after: object, **defaults: object
+) -> tuple[PolicyChange, ...]:
+    """Change the memory limit on a hive whose configuration says this."""
+    config = HiveConfig(
+        state_dir="/s",
+        runtime_dir="/r",
+        defaults=AgentDefaults(**defaults),  # type: ignore[arg-type]
+    )
+    return diff_policy(
+        None if before == "new" else manifest(limits__memoryMax=before),
+        manifest(limits__memoryMax=after),
+        *((), ()),
+        resolve=MODELS.get,
+        defaults=defaults_of(config),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect", "sentence"),
+    [
+        (None, "1G", NARROWS, "lowered from the hive's default, 2G to 1G."),
+        (None, "3G", WIDENS, "raised from the hive's default, 2G to 3G."),
+        ("1G", None, WIDENS, "raised from 1G to the hive's default, 2G."),
+        ("3G", None, NARROWS, "lowered from 3G to the hive's default, 2G."),
+        (None, "2048M", NEUTRAL, "which is equal."),
+    ],
+)
+def test_null_counts_as_the_hives_default(
+    before: object, after: object, effect: Effect, sentence: str
+) -> None:
+    (change,) = with_defaults(before, after, memory_max="2G")
+    assert (change.effect, sentence in change.sentence) == (effect, True)
+
+
+def test_a_default_of_the_hive_makes_a_first_limit_no_narrowing() -> None:
+    config = HiveConfig(
+        state_dir="/s", runtime_dir="/r", defaults=AgentDefaults(turns_per_hour=5)
+    )
+    (change,) = diff_policy(
+        *(manifest(), manifest(limits__turnsPerHour=99), (), ()),
+        resolve=MODELS.get,
+        defaults=defaults_of(config),
+    )
+    assert change.effect == WIDENS and "hive's default, 5 to 99" in change.sentence
+
+
+def test_a_new_agent_is_told_what_this_hive_leaves_open() -> None:
+    about = with_defaults("new", None)[-1]
+    for what in ("memory limit", "CPU limit", "limit of turns", "daily cost limit"):
+        assert f"it has no {what}" in about.sentence
+    about = with_defaults("new", None, memory_max="2G", cpu_quota=100)[-1]
+    assert "memory" not in about.sentence and "CPU" not in about.sentence
+    assert "/state may grow" in about.sentence
+
+
+def test_a_machine_that_enforces_no_limits_is_told_of() -> None:
+    told = diff_policy(None, manifest(), (), (), limits_hold=False)[-1].sentence
+    assert "no limit of memory or CPU is enforced on this machine" in told
+
+
+LONG = "x" * 30_000
+
+
+@pytest.mark.parametrize(
+    ("path", "one_value", "other"),
+    [
+        ("env", {"A": f"{LONG}1"}, {"A": f"{LONG}2"}),
+        ("env", {"A": "a\nb"}, {"A": "a\\nb"}),
+        ("env", {"A": "a\u200bb"}, {"A": "a\\u200bb"}),
+        ("env", {"A": "a” and “b"}, {"A": "a” and “c"}),
+        ("prompt", f"{LONG}1", f"{LONG}2"),
+        ("description", f"{'x' * 450}1", f"{'x' * 450}2"),
+        (
+            "mcpServers",
+            {"n": server(args=[LONG, "1"])},
+            {"n": server(args=[LONG, "2"])},
+        ),
+        ("mcpServers", {"n": server(args=["a\nb"])}, {"n": server(args=["a\\nb"])}),
+    ],
+)
+def test_sentences_of_different_values_differ(
+    path: str, one_value: object, other: object
+) -> None:
+    start = {"env": {}, "mcpServers": {"n": server()}}.get(path, "")
+    first = one(path, start, one_value).sentence
+    assert first != one(path, start, other).sentence
+    there, back = one(path, one_value, other), one(path, other, one_value)
+    assert there.sentence != back.sentence and len(there.sentence) < 6000

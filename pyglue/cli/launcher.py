@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from pyglue import origin
 from pyglue.config import (
+    AgentDefaults,
     DeclaredAgent,
     DiskConfig,
     HiveConfig,
@@ -42,6 +43,8 @@ LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
 
 _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 """Even when this process is killed, no part of the hive is left behind."""
+_MEMORY_DEFAULT: Final = "4G"
+"""Of an agent that sets none: one agent cannot take this machine's memory."""
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
 _KEPT_ENV: Final = (
@@ -162,6 +165,7 @@ class LocalHive:
             state_dir=str(state),
             runtime_dir=str(self._runtime(state)),
             ids=LOCAL_IDS if root else None,
+            defaults=AgentDefaults(memory_max=_MEMORY_DEFAULT),
             web=WebConfig(port=port, run=secrets.token_hex(8)),
             relay=RelayConfig(
                 upstream_url=upstream, api_key_file=str(key_file), scripted=key is None

@@ -14,7 +14,7 @@ from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import listed, visible
 from pyglue.host.policy_kinds import compare
 from pyglue.host.policy_system import SystemChange, compare_systems, unexplained
-from pyglue.host.policy_words import Difference, Resolve, value_at
+from pyglue.host.policy_words import Difference, Fallback, Resolve, value_at
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
 
@@ -30,16 +30,23 @@ def diff_policy(
     schema: Schema | None = None,
     resolve: Resolve = models.resolve,
     system: SystemChange | None = None,
+    defaults: Mapping[tuple[str, ...], Any] | None = None,
+    limits_hold: bool = True,
 ) -> tuple[PolicyChange, ...]:
     """Return every change between two manifests, what widens first.
 
     ``before`` is None for a new agent: it is compared with the defaults, and the first
     neutral sentence says so. The ``nixos`` paths are the options that agent.nix sets
     outside ``hyperhive``; ``system`` says how the evaluated systems differ, None that
-    this hive evaluates none.
+    this hive evaluates none. ``defaults`` is what holds for an option that is null, by
+    path: None there is no limit; where it is not given, it may be anything.
+    ``limits_hold`` False: memory and CPU are not limited on this machine at all.
     """
+    known = {} if defaults is None else {k: Fallback(v) for k, v in defaults.items()}
     options = (schema or Schema.load()).options
-    changes = list(_new_agent(options, after)) if before is None else []
+    changes: list[PolicyChange] = []
+    if before is None:
+        changes += _new_agent(options, after, known, limits_hold=limits_hold)
     for option in options:
         difference = Difference(
             option=option,
@@ -47,6 +54,7 @@ def diff_policy(
             before=value_at(before or {}, option),
             after=value_at(after, option),
             resolve=resolve,
+            fallback=known.get(option.path),
         )
         changes.extend(compare(difference))
     changes.extend(_unknown(options, before or {}, after))
@@ -57,20 +65,27 @@ def diff_policy(
 
 
 def _new_agent(
-    options: Sequence[Option], after: Mapping[str, Any]
+    options: Sequence[Option],
+    after: Mapping[str, Any],
+    known: Mapping[tuple[str, ...], Fallback],
+    *,
+    limits_hold: bool,
 ) -> Iterator[PolicyChange]:
     """Say what the comparison is with, and what the defaults leave open."""
     left_open = []
     for option in options:
         words = option.words
-        if option.default is None and value_at(after, option) is None:
-            if option.widens == "add" and words.may is not None:
-                left_open.append(f"it may {words.may} {words.null or 'anything'}")
-            elif option.widens == "raise" and words.default is None:
-                left_open.append(f"it has no {words.name or option_path(option.path)}")
+        if option.default is not None or value_at(after, option) is not None:
+            continue
+        if option.widens == "add" and words.may is not None:
+            left_open.append(f"it may {words.may} {words.null or 'anything'}")
+        elif option.widens == "raise" and _no_limit(option, known):
+            left_open.append(f"it has no {words.name or option_path(option.path)}")
+    left_open.append("/state may grow until the disk has no room to spare")
+    if not limits_hold:
+        left_open.append("no limit of memory or CPU is enforced on this machine")
     sentence = "A new agent, compared with the defaults."
-    if left_open:
-        sentence += f" What these leave open: {listed(left_open)}."
+    sentence += f" What these leave open: {listed(left_open)}."
     yield PolicyChange(
         option=ROOT,
         effect=Effect.NEUTRAL,
@@ -78,6 +93,13 @@ def _new_agent(
         before=None,
         after=canonical(after).decode(),
     )
+
+
+def _no_limit(option: Option, known: Mapping[tuple[str, ...], Fallback]) -> bool:
+    found = known.get(option.path)
+    if found is None:
+        return option.words.default is None
+    return found.value is None
 
 
 def _unknown(

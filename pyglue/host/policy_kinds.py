@@ -4,15 +4,22 @@ Called by ``policy`` only. The kinds are those that modules/agent/options.nix li
 one that nobody knows, and whatever cannot be compared, widens.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import command_line, quoted
+from pyglue.display import quoted
 from pyglue.errors import HiveError
 from pyglue.host.policy_env import power
 from pyglue.host.policy_lists import compare_lists
-from pyglue.host.policy_words import Difference, capitalised, value_at
+from pyglue.host.policy_words import (
+    Difference,
+    capitalised,
+    exact_command,
+    exactly,
+    value_at,
+)
 from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import option_path
 
@@ -38,10 +45,19 @@ def _behaviour(one: Difference) -> Iterator[PolicyChange]:
     if max(len(before), len(after)) <= _SHOWN_MAX:
         sentence = f"{one.what} changes from {before} to {after}."
     else:
-        sentence = f"{one.what} changes."
+        was, now = _size(one.before), _size(one.after)
+        sentence = f"{one.what} changes: {now} (was: {was})."
     yield one.change(
         Effect.BEHAVIOUR, f"{sentence} The agent may act differently, not do more."
     )
+
+
+def _size(value: object) -> str:
+    """Say a long value by its size and hash; the text diff has it."""
+    encoded = canonical(value)
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    length = len(value) if isinstance(value, str) else len(encoded)
+    return f"{length} characters, SHA-256 {digest}"
 
 
 def _change(one: Difference) -> Iterator[PolicyChange]:
@@ -66,24 +82,34 @@ def _add(one: Difference) -> Iterator[PolicyChange]:
 
 
 def _raise(one: Difference) -> Iterator[PolicyChange]:
-    words = one.option.words
+    """Compare limits; None is what the host makes of it, if that is known."""
+    words, fallback = one.option.words, one.fallback
     before, after = one.say(one.before), one.say(one.after)
-    if words.default is not None and None in (one.before, one.after):
+    if None not in (one.before, one.after):
+        yield _raise_amount(one, one.before, one.after, before, after)
+    elif fallback is not None and fallback.value is not None:
+        default = f"the hive's default, {one.say(fallback.value)}"
+        low = fallback.value if one.before is None else one.before
+        high = fallback.value if one.after is None else one.after
+        was = default if one.before is None else before
+        now = default if one.after is None else after
+        yield _raise_amount(one, low, high, was, now)
+    elif fallback is None and words.default is not None:
         which = "lower" if one.before is None else "higher"
         sentence = f"{one.what} changes from {before} to {after}; {words.default} may "
         yield one.change(Effect.WIDENS, f"{sentence}be {which}.")
     elif one.after is None:
         sentence = f"{one.what} removed (was: {before}): {words.null or _NO_LIMIT}."
         yield one.change(Effect.WIDENS, sentence)
-    elif one.before is None:
+    else:
         sentence = f"{one.what} set to {after} (was: {words.null or _NO_LIMIT})."
         yield one.change(Effect.NARROWS, sentence)
-    else:
-        yield _raise_amount(one, before, after)
 
 
-def _raise_amount(one: Difference, before: str, after: str) -> PolicyChange:
-    low, high = _amount(one.before), _amount(one.after)
+def _raise_amount(
+    one: Difference, old: object, new: object, before: str, after: str
+) -> PolicyChange:
+    low, high = _amount(old), _amount(new)
     if low is None or high is None:
         sentence = f"{one.what} changes from {before} to {after}."
         return one.change(Effect.WIDENS, sentence)
@@ -143,13 +169,14 @@ def _variable(one: Difference, name: str) -> PolicyChange:
     kind = capitalised(one.option.words.name or "entry")
     what = f"{kind} {quoted(name)}{one.owner}"
     if one.after is None:
-        sentence = f"{what} is no longer set (was: {quoted(str(one.before))})."
-        return one.change(Effect.BEHAVIOUR, sentence)
+        sentence = f"{what} is no longer set (was: {exactly(str(one.before))})"
+        lost = "what it restricted may be possible now"
+        return one.change(Effect.WIDENS, f"{sentence}: {lost}.")
     verb = "set to" if one.before is None else "changes to"
-    was = "" if one.before is None else f" (was: {quoted(str(one.before))})"
+    was = "" if one.before is None else f" (was: {exactly(str(one.before))})"
     meaning = power(name)
     danger = f": {meaning}" if meaning else ""
-    sentence = f"{what} {verb} {quoted(str(one.after))}{was}{danger}."
+    sentence = f"{what} {verb} {exactly(str(one.after))}{was}{danger}."
     return one.change(Effect.WIDENS, sentence)
 
 
@@ -171,14 +198,14 @@ def _one_entry(one: Difference, name: str) -> Iterator[PolicyChange]:
     what = f"{words.name or 'entry of ' + option_path(one.path[:-1])} {quoted(name)}"
     was, now = _command(one, one.before), _command(one, one.after)
     if not isinstance(one.after, Mapping):
-        ran = f"; it ran {command_line(was)}" if was else ""
+        ran = f"; it ran {exact_command(was)}" if was else ""
         yield one.change(Effect.NARROWS, f"{capitalised(what)} is removed{ran}.")
         return
     if not isinstance(one.before, Mapping):
-        runs = f": it runs {command_line(now)}" if now else ""
+        runs = f": it runs {exact_command(now)}" if now else ""
         yield one.change(Effect.WIDENS, f"New {what}{runs}.")
     elif was != now:
-        sentence = f"{command_line(now)} (was: {command_line(was)})"
+        sentence = f"{exact_command(now)} (was: {exact_command(was)})"
         sentence = f"{capitalised(what)} now runs {sentence}."
         yield one.change(Effect.WIDENS, sentence)
     for inner in one.option.inner:

@@ -5,14 +5,18 @@ the options from modules/agent/options.nix, and an option without words still ge
 sentence from its path and description.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import command_line, quoted, visible
+from pyglue.display import COMMAND_LENGTH, command_line, quoted, visible
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import Option, option_path
+
+_QUOTES: Final = frozenset("“”")
 
 
 class Priced(Protocol):
@@ -35,6 +39,7 @@ class Difference:
     """One option with its value before and after; ``owner`` is ``" of the …"``.
 
     ``part`` says that this is one entry of the option, where None means: none there.
+    ``fallback`` is what the host makes of None, a ``Fallback``, if that is known.
     """
 
     option: Option
@@ -44,6 +49,7 @@ class Difference:
     resolve: Resolve
     owner: str = ""
     part: bool = False
+    fallback: "Fallback | None" = None
 
     @property
     def what(self) -> str:
@@ -63,10 +69,11 @@ class Difference:
         if isinstance(value, int | float):
             return f"{words.prefix}{value}{words.suffix}"
         if isinstance(value, str):
-            return quoted(value) if value else "nothing"
+            return exactly(value) if value else "nothing"
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return command_line(value) if value else "nothing"
-        return visible(canonical(value).decode())
+            return exact_command(value) if value else "nothing"
+        text = canonical(value).decode()
+        return _with_hash(text, visible(text), visible(text))
 
     def change(self, effect: Effect, sentence: str) -> PolicyChange:
         """Return the finished change, with what is always said where it widens."""
@@ -88,6 +95,32 @@ class Difference:
 
     def _json(self, value: object) -> str | None:
         return None if self.part and value is None else canonical(value).decode()
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """What holds where an agent.nix says nothing; None: no limit at all."""
+
+    value: Any
+
+
+def exactly(text: str) -> str:
+    """Quote a text so that two texts never read the same: cut ones with a hash."""
+    return _with_hash(text, quoted(text), visible(text))
+
+
+def exact_command(words: Sequence[str]) -> str:
+    """Write a command line so that two never read the same."""
+    text = shlex.join(words)
+    return _with_hash(text, command_line(words), visible(text, limit=COMMAND_LENGTH))
+
+
+def _with_hash(text: str, shown: str, inner: str) -> str:
+    """Add length and hash where what is shown is not all of it, letter by letter."""
+    if inner == text and _QUOTES.isdisjoint(text):
+        return shown
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{shown} [{len(text)} characters, SHA-256 {digest[:16]}]"
 
 
 def value_at(tree: Mapping[str, Any], option: Option) -> object:

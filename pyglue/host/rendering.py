@@ -27,6 +27,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host import policy
 from pyglue.host.audit import Audit
+from pyglue.host.ceilings import defaults_of
 from pyglue.host.clashes import check_free
 from pyglue.host.limits import check_operator_limits
 from pyglue.host.operations import Operations
@@ -86,6 +87,7 @@ class Rendering:
         audit: Audit,
         config: HiveConfig,
         systems: Systems | None = None,
+        limits_hold: bool = True,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -94,6 +96,7 @@ class Rendering:
         self._audit = audit
         self._config = config
         self._systems = systems
+        self._limits_hold = limits_hold
         self._room = asyncio.Semaphore(2)
 
     async def render(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
@@ -183,6 +186,8 @@ class Rendering:
             nixos_before,
             found.nixos_options,
             system=None if held is None else held.change,
+            defaults=defaults_of(self._config),
+            limits_hold=self._limits_hold,
         )
         number = await self._store.write(rows.reserve_id)
         await asyncio.to_thread(

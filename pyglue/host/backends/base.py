@@ -67,6 +67,8 @@ class Backend(ABC):
     """One sentence: what keeps an agent in."""
     warnings: tuple[str, ...]
     """What is *not* isolated or limited here, for the banner."""
+    limits: bool = True
+    """Whether limits of memory and CPU are enforced here."""
 
     @abstractmethod
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:

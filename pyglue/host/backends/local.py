@@ -98,6 +98,7 @@ class LocalBackend(Backend):
         self._probe = _usable(probe(self._run_as), self._run_as, self._runtime)
         self._limiter = find_limiter(self._layout.state)
         self.isolation = _ISOLATION[self._probe.support]
+        self.limits = self._limiter.missing is None
         missing = (_warning(self._probe), self._limiter.missing)
         self.warnings = tuple(text for text in missing if text)
         self._running: dict[str, _Running] = {}

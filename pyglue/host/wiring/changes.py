@@ -46,6 +46,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         audit=audit,
         config=config,
         systems=systems,
+        limits_hold=base.backend.limits,
     )
     proposals = Proposals(
         store=store,
