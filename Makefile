@@ -51,6 +51,7 @@ generate:
 	@$(PYTHON) -m checks.generate_host_options
 	@$(PYTHON) -m checks.generate_rpc
 	@$(PYTHON) -m checks.generate_openapi
+	@$(PYTHON) -m checks.generate_invisible
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,10 +1,9 @@
 """Hostile text as part of a sentence for people: one line, nothing invisible.
 
 Everything that an agent wrote and that we quote (option values, error texts, names
-of variables) passes through here. Control, format and bidirectional characters and
-odd spaces are shown as escapes, so that what is read is what is there; letters of
-any language stay. This is not an encoder for HTML or a terminal's only guard: those
-have their own.
+of variables) passes through here. Every character of ``invisible`` is shown as an
+escape, so that what is read is what is there; letters of any language stay. This is
+not an encoder for HTML or a terminal's only guard: those have their own.
 """
 
 import re
@@ -12,18 +11,18 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pyglue.invisible import HIDDEN
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
 COMMAND_LENGTH: Final = 2000
 """Characters of a command line that are shown."""
-# Printable by Unicode's categories, but drawn as nothing or as a space.
-_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 def visible(text: str, *, limit: int = 400) -> str:
     """Return ``text`` as one printable line of at most about ``limit`` characters."""
     head = text[:limit]
-    if not head.isprintable() or not _BLANK.isdisjoint(head):
-        head = "".join(map(_visible_character, head))
+    if not (head.isascii() and head.isprintable()):
+        head = HIDDEN.sub(_escaped, head)
     return head + "…" if len(text) > limit else head
 
 
@@ -47,7 +46,5 @@ def listed(items: Iterable[str]) -> str:
     return ", ".join(every[:-1]) + " and " + every[-1]
 
 
-def _visible_character(character: str) -> str:
-    if character.isprintable() and character not in _BLANK:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode("ascii")

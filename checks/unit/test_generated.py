@@ -30,6 +30,7 @@ ANSWERED_BESIDE = {
         pytest.param("generate_manifest", marks=pytest.mark.needs("nix")),
         "generate_rpc",
         "generate_openapi",
+        "generate_invisible",
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:

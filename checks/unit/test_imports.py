@@ -15,18 +15,9 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "pyglue"
 
 _SHARED: Final = frozenset(
     {
-        *(
-            "api",
-            "beneath",
-            "config",
-            "diskspace",
-            "display",
-            "errors",
-            "jsonrpc",
-            "limits",
-        ),
-        "manifest",
-        *("manifest_schema", "manifest_types", "models", "names", "origin", "paths"),
+        *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
+        *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
+        *("models", "names", "origin", "paths"),
         *("process", "sandbox", "tools", "archive", "bash_policy"),
     }
 )

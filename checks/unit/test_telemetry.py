@@ -198,7 +198,7 @@ def test_folds() -> None:
         StatsParams(since=5.0, until=5.0),
         StatsParams(since=-1.0),
         StatsParams(since=math.nan),
-        StatsParams(since=0.0, until=1e9, step=60),
+        StatsParams(since=1.0, until=1e9, step=60),
     ],
 )
 async def test_windows_that_are_none_are_refused(
@@ -207,6 +207,40 @@ async def test_windows_that_are_none_are_refused(
     with pytest.raises(HiveError) as caught:
         await telemetry.read(params)
     assert caught.value.code is ErrorCode.BAD_REQUEST
+
+
+async def test_a_window_from_zero_begins_with_the_oldest_value(
+    kit: Kit, telemetry: Telemetry
+) -> None:
+    alice = await kit.agent("alice")
+    await turn(kit, alice)
+    year = time.time() - 300 * 86400
+
+    def long_ago(tx: Tx) -> None:
+        stats.record(Tx(tx.db, year), "alice", {"turns": 1.0})
+
+    await kit.store.write(long_ago)
+    for agent in ("alice", None):
+        found = await telemetry.read(StatsParams(since=0.0, agent=agent))
+        assert year - stats.STEPS[-1] <= found.since <= year
+        assert (found.until - found.since) / found.step <= 400
+        turns = next(one for one in found.series if one.key == "turns")
+        assert sum(turns.values) == 2
+
+
+async def test_a_window_from_zero_of_nothing_is_a_day(
+    kit: Kit, telemetry: Telemetry
+) -> None:
+    await kit.agent("alice")
+    found = await telemetry.read(StatsParams(since=0.0, agent="alice"))
+    assert (found.until - found.since, found.series) == (86400.0, ())
+
+
+async def test_a_step_is_found_for_any_window(kit: Kit, telemetry: Telemetry) -> None:
+    await kit.agent("alice")
+    found = await telemetry.read(StatsParams(since=1.0, agent="alice"))
+    assert (found.until - found.since) / found.step <= 400
+    assert found.step % stats.STEPS[-1] == 0
 
 
 async def test_an_unknown_agent_is_refused(telemetry: Telemetry) -> None:

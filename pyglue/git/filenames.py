@@ -9,10 +9,10 @@ readable for the operator: what is invisible or reorders text is refused.
 import unicodedata
 from typing import Final
 
+from pyglue.invisible import HIDDEN
+
 MAX_COMPONENT: Final = 255
 """Longest file or directory name in bytes (Linux NAME_MAX)."""
-
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 def show(raw: bytes | str, *, limit: int = 120) -> str:
@@ -36,8 +36,10 @@ def problem(name: bytes) -> str | None:
         return f"its name is longer than {MAX_COMPONENT} bytes"
     if "/" in text or "\\" in text:
         return "its name contains a slash or backslash"
-    if any(unicodedata.category(char) in _UNSEEN for char in text):
+    if HIDDEN.search(text):
         return "its name contains a control or invisible character"
+    if text != text.strip(" "):
+        return "its name begins or ends with a space"
     if _is_dot_git(text):
         return "its name is, or is read by some system as, '.git'"
     return None

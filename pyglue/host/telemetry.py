@@ -117,6 +117,11 @@ class Telemetry:
             )
         if params.agent is not None and params.agent != HIVE:
             self._registry.get(params.agent)
+        if since == 0:  # all that there is
+            since = await self._store.read(
+                lambda reader: stats.oldest(reader, params.agent)
+            )
+            since = since if 0 < since < until else max(0.0, until - _DAY_S)
         step = params.step or _step(until - since, 400 if params.agent else 60)
         if (until - since) / step > _POINTS_MAX:
             raise HiveError(
@@ -131,7 +136,12 @@ class Telemetry:
 
 
 def _step(length: float, points: int) -> int:
-    return next((step for step in _LADDER if length / step <= points), _LADDER[-1])
+    """Return the shortest step with few enough points, however long the window is."""
+    found = next((step for step in _LADDER if length / step <= points), None)
+    if found is not None:
+        return found
+    longest = _LADDER[-1]
+    return math.ceil(length / longest / points) * longest
 
 
 def _class(name: str) -> str:

@@ -124,6 +124,18 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
     )
 
 
+def oldest(reader: Reader, agent: str | None) -> float:
+    """Return the time of the first figure that is kept, of one or all; 0 for none."""
+    longest = STEPS[-1]
+    row = reader.execute(
+        "SELECT min((SELECT min(ts) FROM stats_bucket WHERE step = ?1 AND "
+        "series = stats_series.id)) FROM stats_series WHERE ?2 IS NULL OR agent = ?2",
+        longest,
+        agent,
+    ).fetchone()
+    return float(row[0] or 0.0)
+
+
 def totals(reader: Reader) -> tuple[Total, ...]:
     """Return every series in short."""
     rows = reader.execute(

@@ -2,51 +2,18 @@
 
 ``visible`` is the one encoder of the dashboard: it is the template environment's
 ``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters
-that an eye cannot see or that move others around (control, bidi, zero width, tags,
-look-alike blanks) come out as names such as U+202E in brackets; nothing is
-dropped, so what is approved is what is read. ``clip`` says how much it cut.
+that an eye cannot see or that move others around (``invisible``) come out as names
+such as U+202E in brackets; nothing is dropped, so what is approved is what is read.
+``clip`` says how much it cut.
 """
 
-import itertools
-import re
-import unicodedata
 from typing import Final
 
 from markupsafe import Markup
 
-_KEPT: Final = frozenset("\t\n ")
-_BLANK_LETTERS: Final = (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
-_SELECTORS: Final = (
-    *range(0x180B, 0x1810),
-    *range(0xFE00, 0xFE10),
-    *range(0xE0100, 0xE01F0),
-)
-_SEARCHED: Final = (range(0x20000), range(0xE0000, 0xE1000))
-"""Where characters are looked at one by one: all planes of which parts are hidden."""
-_PRIVATE: Final = range(0xF0000, 0x110000)
-_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"})
+from pyglue.invisible import pattern
 
-
-def _hidden_class() -> str:
-    """Return a regex class of every character that must be shown by its name."""
-    codes = {
-        code
-        for code in itertools.chain(*_SEARCHED)
-        if unicodedata.category(chr(code)) in _HIDDEN_CATEGORIES
-        and chr(code) not in _KEPT
-    }
-    codes.update(_BLANK_LETTERS, _SELECTORS)
-    spans: list[list[int]] = []
-    for code in sorted(codes):
-        if spans and code == spans[-1][1] + 1:
-            spans[-1][1] = code
-        else:
-            spans.append([code, code])
-    spans.append([_PRIVATE[0], _PRIVATE[-1]])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in spans)
-
-
-HIDDEN: Final = re.compile(f"[{_hidden_class()}]")
+HIDDEN: Final = pattern(keep="\t\n")
 """Matches one character that ``visible`` names instead of showing."""
 
 

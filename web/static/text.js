@@ -1,7 +1,7 @@
 // Text that an agent chose, with every hidden character by its name: what
 // pyglue/web/text.py does to pages, for what scripts put in. A test compares the two.
 
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zs}\p{Zl}\p{Zp}\u034F\u115F\u1160\u17B4\u17B5\u180B-\u180F\u2800\u3164\uFE00-\uFE0F\uFFA0\u{E0100}-\u{E01EF}]/gu;
+import { HIDDEN } from "./invisible.js";
 
 function name(char) {
   if (char === "\n" || char === "\t" || char === " ") return char;
