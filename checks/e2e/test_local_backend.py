@@ -6,19 +6,22 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from checks.sandbox_kit import AGENT, suite_as_user
+from pyglue import beneath
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.admitting import Gate
 from pyglue.host.backends.base import (
     AgentSpec,
     ContainerEvent,
     ContainerEventKind,
 )
+from pyglue.host.backends.inside import Inside
 from pyglue.host.backends.local import LocalBackend
 from pyglue.process import RunAs
 from pyglue.sandbox import Probe, Support
@@ -280,6 +283,113 @@ async def test_what_the_manager_sees(bench: Bench) -> None:
         "/applied": "OSError",
         "/agents/b/state": "written",
     }
+
+
+MOVES = """
+import json, os, pathlib
+def attempt(work, *args):
+    try:
+        work(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "done"
+import errno
+found = {
+    "rename": attempt(os.rename, "/agents/b", "/agents/c"),
+    "rename a part": attempt(os.rename, "/agents/b/state", "/agents/b/gone"),
+    "remove a part": attempt(os.rmdir, "/agents/b/state"),
+    "link": attempt(os.symlink, "/etc", "/agents/d"),
+    "link beside": attempt(os.symlink, "/etc", "/agents/b/private"),
+    "mode": attempt(os.chmod, "/agents/b", 0o777),
+    "write": attempt(pathlib.Path("/agents/b/state/x").write_text, "x"),
+}
+print(json.dumps(found), flush=True)
+"""
+
+
+@pytest.mark.needs("bwrap")
+async def test_the_manager_replaces_nothing(bench: Bench) -> None:
+    crash = await run(bench, MOVES, spec(manager=True))
+    assert json.loads(crash.log_tail[-1]) == {
+        "rename": "EROFS",
+        "rename a part": "EROFS",
+        "remove a part": "EROFS",
+        "link": "EROFS",
+        "link beside": "EROFS",
+        "mode": "EROFS",
+        "write": "done",
+    }
+
+
+LATER = """
+import pathlib, signal
+def look(*_):
+    for part in ("config", "state"):
+        pathlib.Path("/agents/later", part, "written").write_text("x")
+    print("wrote", flush=True)
+signal.signal(signal.SIGUSR1, look)
+print("up", flush=True)
+while True: signal.pause()
+"""
+
+
+@pytest.mark.needs("bwrap")
+async def test_a_running_manager_writes_to_an_agent_that_is_made_later(
+    bench: Bench,
+) -> None:
+    backend = bench.backend(LATER)
+    await backend.apply(spec(manager=True))
+    await backend.start(spec(manager=True))
+    await bench.said(backend, "a", "up")
+    bench.room("later")
+    config = bench.layout.config("later")
+    config.mkdir()
+    if AGENT is not None:
+        os.chown(config, AGENT.uid, AGENT.gid)
+    await asyncio.to_thread(backend.admit, "later")
+    await asyncio.to_thread(backend.admit, "later")  # again is no error
+    inside = Inside.of(backend._running["a"].child.pid)
+    assert inside is not None and inside.program is not None
+    os.kill(inside.program, signal.SIGUSR1)
+    inside.close()
+    await bench.said(backend, "a", "wrote")
+    assert backend._admitting.problem is None
+    # It may go again, although it is mounted in a sandbox.
+    beneath.remove(bench.layout.state, bench.layout.agents / "later")
+    assert not (bench.layout.agents / "later").exists()
+
+
+@pytest.mark.needs("bwrap")
+async def test_what_cannot_be_opened_is_a_warning(bench: Bench) -> None:
+    outside = bench.layout.state / "outside"
+    outside.mkdir()
+    bench.layout.config("b").symlink_to(outside)
+    backend = bench.backend(WAIT)
+    await backend.apply(spec(manager=True))
+    await backend.start(spec(manager=True))
+    await bench.said(backend, "a", "up")
+    assert "/agents/b/config" in str(backend.warnings)
+
+
+@pytest.mark.needs("bwrap")
+async def test_a_manager_that_ends_before_it_is_ready(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = bench.backend(WAIT)
+    monkeypatch.setattr(Gate, "ready", _killed(backend))
+    await backend.apply(spec(manager=True))
+    await backend.start(spec(manager=True))
+    await bench.event(ContainerEventKind.CRASHED)
+
+
+def _killed(backend: LocalBackend) -> Callable[[Gate], Awaitable[bool]]:
+    real = Gate.ready
+
+    async def ready(gate: Gate) -> bool:
+        backend._running["a"].child.kill()
+        return await real(gate)
+
+    return ready
 
 
 @pytest.mark.needs("bwrap")

@@ -59,7 +59,12 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "subprocess": ("process", "git/child.py"),
     "multiprocessing": (),
     "pty": ("process",),
-    "ctypes": ("sandbox/expose.py", "process/watch.py", "diskspace.py"),
+    "ctypes": (
+        "sandbox/admit.py",
+        "sandbox/expose.py",
+        "process/watch.py",
+        "diskspace.py",
+    ),
     "pickle": (),
     "yaml": (),
 }
@@ -73,7 +78,12 @@ _STARTERS: Final = frozenset(
         *("spawnv", "spawnve", "spawnl", "startfile"),
     }
 )
-_MAY_START: Final = ("sandbox/expose.py", "process/login_shell.py")
+_MAY_START: Final = (
+    "sandbox/admit.py",
+    "sandbox/hold.py",
+    "sandbox/expose.py",
+    "process/login_shell.py",
+)
 
 SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,7 +7,7 @@ operator's own.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -43,9 +43,14 @@ class Rooms:
         self._layout = config.layout
         self._ids = config.ids
         self._agent_ports = config.web.agent_ports
+        self._made: Callable[[str], None] = lambda _name: None
         # Containers get binds that root made; nobody has to pass by the host's paths,
         # where a set-user-id file that a container's root left would be the host's.
         self._passage = config.backend == "local"
+
+    def connect(self, made: Callable[[str], None]) -> None:
+        """Set who hears of an agent's directories that may be new; in any thread."""
+        self._made = made
 
     def prepare(self) -> None:
         """Make the hive's own directories, and remove what a crash left in them.
@@ -121,6 +126,7 @@ class Rooms:
                 applied = AppliedRepo(layout.applied(name))
                 copy_config_repo(applied, home, config, owner=self._owner())
             self._own(home, layout.agent_state(name).name, 0o750)
+        self._made(name)
 
     def make_run(self, name: str) -> Path:
         """Make the directory of the agent's sockets; kept over restarts."""

@@ -74,6 +74,9 @@ class Backend(ABC):
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""
 
+    def admit(self, name: str) -> None:  # noqa: B027 (most have nothing to do)
+        """Let a running manager write in directories that were just made. Blocking."""
+
     async def build(
         self, spec: AgentSpec, log: Callable[[str], None] | None = None
     ) -> str | None:

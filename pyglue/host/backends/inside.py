@@ -16,6 +16,7 @@ class Inside:
     """The init and the program of a running sandbox."""
 
     def __init__(self, init: int, program: int | None) -> None:
+        self.init = init
         self.program = program
         self._init = os.pidfd_open(init)
 

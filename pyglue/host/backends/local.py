@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pyglue.api.journal import JournalUnit
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends import orphans
+from pyglue.host.backends.admitting import Admitting, Gate
 from pyglue.host.backends.base import (
     AgentSpec,
     Backend,
@@ -99,11 +101,20 @@ class LocalBackend(Backend):
         self._limiter = find_limiter(self._layout.state)
         self.isolation = _ISOLATION[self._probe.support]
         self.limits = self._limiter.missing is None
-        missing = (_warning(self._probe), self._limiter.missing)
-        self.warnings = tuple(text for text in missing if text)
+        self._missing = (_warning(self._probe), self._limiter.missing)
+        self._admitting = Admitting(
+            self._layout, None if ids is None else (ids.agent, ids.agent)
+        )
+        self._manager: str | None = None
         self._running: dict[str, _Running] = {}
         self._logs: dict[str, LogFile] = {}
         self._callback: Callable[[ContainerEvent], None] = lambda _event: None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What is not as it should be on this machine now."""
+        found = (*self._missing, self._admitting.problem)
+        return tuple(text for text in found if text)
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""
@@ -137,21 +148,34 @@ class LocalBackend(Backend):
             raise HiveError(ErrorCode.SANDBOX_UNAVAILABLE, self.warnings[0])
         log = self._log(spec.name)
         wanted = Wanted(spec.memory_max, spec.cpu_quota)
-        with self._prepared(spec) as prepared:
-            child = Child.start(
-                prepared.argv,
-                env=self._environment(spec),
-                limits=Rlimits(),
-                run_as=self._run_as,
-                pass_fds=prepared.pass_fds,
-                wrapper=self._limiter.wrap(spec.name, wanted) + prepared.wrapper,
-                log=log,
-            )
-        watcher = asyncio.create_task(self._watch(spec.name, child))
-        self._running[spec.name] = _Running(child, watcher)
+        with ExitStack() as stack:
+            gate = None
+            if spec.manager and self._sandboxed:
+                gate = stack.enter_context(Gate(self._runtime.argv[0]))
+            with self._prepared(spec, gate) as prepared:
+                child = Child.start(
+                    prepared.argv,
+                    env=self._environment(spec),
+                    limits=Rlimits(),
+                    run_as=self._run_as,
+                    pass_fds=(*prepared.pass_fds, *(gate.fds if gate else ())),
+                    wrapper=self._limiter.wrap(spec.name, wanted) + prepared.wrapper,
+                    log=log,
+                )
+            watcher = asyncio.create_task(self._watch(spec.name, child))
+            self._running[spec.name] = _Running(child, watcher)
+            if gate is not None and await gate.ready():
+                self._manager = spec.name  # what is made from now on is opened too
+                await asyncio.to_thread(self._admitting.all, child)
         self._callback(
             ContainerEvent(spec.name, ContainerEventKind.STARTED, "It was started.")
         )
+
+    def admit(self, name: str) -> None:
+        """Open an agent's directories in the sandbox of the manager, if it runs."""
+        running = self._running.get(self._manager or "")
+        if running is not None and running.child.returncode is None:
+            self._admitting.admit(running.child, (name,))
 
     async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
         """Ask the harness to end, then end everything in its sandbox."""
@@ -246,9 +270,11 @@ class LocalBackend(Backend):
         home = str(self._layout.agent_state(spec.name))
         return {**env, **self._runtime.env, **_PROGRAMS, "HOME": home}
 
-    def _prepared(self, spec: AgentSpec) -> Prepared:
+    def _prepared(self, spec: AgentSpec, gate: Gate | None = None) -> Prepared:
         """Return the command line, and descriptors to pass."""
         argv = (*self._runtime.argv, *self._program)
+        if gate is not None:
+            argv = (*gate.prefix, *argv)
         if self._sandboxed:
             return prepare(self._sandbox(spec), argv, run_as=self._run_as)
         layout = self._layout
@@ -282,9 +308,8 @@ class LocalBackend(Backend):
             ),
         ]
         if spec.manager:
-            agents = Bind(
-                source=layout.agents, target=inside.agents, writable=True, below=top
-            )
+            # Read-only: what may be written in it is opened one by one.
+            agents = Bind(source=layout.agents, target=inside.agents, below=top)
             binds += [agents, Bind(source=layout.applied_root, target=inside.applied)]
         return SandboxSpec(
             binds=tuple(binds),

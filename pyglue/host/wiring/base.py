@@ -70,6 +70,7 @@ async def open_base(config: HiveConfig) -> Base:
     disk = await asyncio.to_thread(_disk, config)
     await asyncio.to_thread(rooms.prepare)
     backend = backend_of(config)
+    rooms.connect(backend.admit)
     evaluator = Evaluator.of(config)
     evaluator.check()
     store = open_store(

@@ -1,0 +1,132 @@
+"""What the manager may write of others: opened one by one in its sandbox.
+
+The manager sees all of ``agents/`` read-only, so it can neither rename nor replace an
+agent's directory, nor make one; each agent's ``config`` and ``state`` are opened for
+writing in it, those that are there before its program runs, later ones when they are
+made. Used by the local backend. See ``pyglue.sandbox.admit``.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pyglue import beneath, paths
+from pyglue.beneath import Owner, opened
+from pyglue.display import visible
+from pyglue.errors import HiveError
+from pyglue.host.backends.inside import Inside
+from pyglue.names import is_name
+from pyglue.paths import Layout
+from pyglue.process import Child, run_sync
+from pyglue.sandbox import admit, hold
+
+_ADMITTING_S: Final = 60.0
+_PARTS: Final = ("config", "state")
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Holds a program back in its sandbox: leave it, and the program runs."""
+
+    def __init__(self, python: str) -> None:
+        self._ready, child_ready = os.pipe2(os.O_CLOEXEC)
+        child_go, self._go = os.pipe2(os.O_CLOEXEC)
+        self._open = [self._ready, self._go, child_ready, child_go]
+        self.fds: Final = (child_ready, child_go)
+        script = str(Path(hold.__file__).resolve())
+        self.prefix: Final = (python, "-I", "-S", script, *map(str, self.fds))
+
+    async def ready(self) -> bool:
+        """Return when the sandbox is whole; False when it ended before."""
+        for descriptor in self.fds:  # the child's alone now, so that its end is seen
+            self._open.remove(descriptor)
+            os.close(descriptor)
+        loop = asyncio.get_running_loop()
+        come: asyncio.Future[bool] = loop.create_future()
+
+        def read() -> None:
+            loop.remove_reader(self._ready)
+            come.set_result(os.read(self._ready, 1) == b".")
+
+        loop.add_reader(self._ready, read)
+        try:
+            return await come
+        finally:
+            loop.remove_reader(self._ready)
+
+    def __enter__(self) -> "Gate":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            os.close(self._open.pop())
+
+
+class Admitting:
+    """Opens agents' directories in the sandbox of a running manager."""
+
+    def __init__(self, layout: Layout, manager: Owner | None) -> None:
+        self._layout = layout
+        self._manager = manager
+        self.problem: str | None = None
+
+    def all(self, child: Child) -> None:
+        """Open what is there. Blocking."""
+        layout = self._layout
+        self.admit(child, filter(is_name, beneath.names(layout.state, layout.agents)))
+
+    def admit(self, child: Child, names: Iterable[str]) -> None:
+        """Open what these agents have; again is no error. Blocking."""
+        plan = [mount for name in names for mount in self._plan(name)]
+        inside = Inside.of(child.pid)
+        if inside is None or not plan:
+            return
+        try:
+            said = self._run(inside.init, plan)
+        except HiveError as error:
+            said = error.message
+        finally:
+            inside.close()
+        self.problem = (
+            f"The manager cannot write in some agents' directories: {said}"
+            if said
+            else None
+        )
+        if said:
+            _log.error("%s", self.problem)
+
+    def _run(self, pid: int, plan: list[tuple[str, int | None, int | None]]) -> str:
+        python = str(Path(sys.executable).resolve())
+        script = str(Path(admit.__file__).resolve())
+        done = run_sync(
+            [python, "-I", "-S", script, str(pid), json.dumps(plan)],
+            env={},
+            timeout=_ADMITTING_S,
+        )
+        if done.code == 0:
+            return ""
+        said = done.stderr.decode("utf-8", "replace").strip()
+        return visible(said, limit=500) or f"exit code {done.code}"
+
+    def _plan(self, name: str) -> list[tuple[str, int | None, int | None]]:
+        """Return what to open of an agent, and as whose."""
+        layout = self._layout
+        plan: list[tuple[str, int | None, int | None]] = []
+        with suppress(HiveError), opened(layout.state, layout.agents / name) as home:
+            for part in _PARTS if home is not None else ():
+                found = None if home is None else home.look(part)
+                if found is None:
+                    continue
+                path = f"{paths.INSIDE.agents}/{name}/{part}"
+                foreign = self._manager is not None and found.st_uid != self._manager[0]
+                if foreign and self._manager is not None:
+                    plan.append((path, found.st_uid, self._manager[0]))
+                else:
+                    plan.append((path, None, None))
+        return plan
