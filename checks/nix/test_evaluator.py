@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from checks.evaluator_kit import BOTH, agent, evaluator, prompt
+from checks.evaluator_kit import BARE, BOTH, agent, evaluator, prompt
 from checks.nix import outcome
 from pyglue import manifest_schema
 from pyglue.config import HiveConfig
@@ -271,3 +271,35 @@ def test_a_text_that_names_a_file_outside_opens_none(tmp_path: Path) -> None:
         event = log(raw_msg=f"The option `hyperhive.a' is bad. In `{name}'")
         (problem,) = read_problems(event, roots(tmp_path / "agent"))
         assert problem.line is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "refused"),
+    [
+        ("agent.nix", "# a comment \r hyperhive.network = true;\n{ }", True),
+        ("agent.nix", "# a comment \x85 x\n{ }", True),
+        ("agent.nix", "# a comment \u2028 x\n{ }", True),
+        ("agent.nix", "# a comment \u2029 x\n{ }", True),
+        ("agent.nix", "# a comment \x0b x\n{ }", True),
+        ("agent.nix", "# a comment \x0c x\n{ }", True),
+        ("agent.nix", "# a comment \x1b[2J x\n{ }", True),
+        ("agent.nix", "# a comment \x00 x\n{ }", True),
+        ("more.nix", "# a comment \r x\n{ }", True),
+        ("more.txt", "# a comment \r x\n{ }", True),
+        ("agent.nix", "# a comment\r\n{ }\t\r\n", False),
+        ("more.txt", "a page \x0c and the next", False),
+    ],
+)
+async def test_what_nix_and_a_page_read_differently_is_refused(
+    tmp_path: Path, name: str, text: str, refused: bool
+) -> None:
+    (tmp_path / "agent.nix").write_text("{ }\n")
+    (tmp_path / name).write_bytes(text.encode())
+    made = evaluator(BARE)
+    if not refused:
+        assert (await made.evaluate(tmp_path)).nixos_options == ()
+        return
+    with pytest.raises(EvalError, match="read by Nix and by a page") as caught:
+        await made.evaluate(tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line) == (name, 1)

@@ -77,6 +77,20 @@ def plant(room: Room, lines: list[Line], objects: Objects) -> str:
         "git~1",
         "GIT~1",
         "\uff0egit",
+        "agent.nix ",
+        " agent.nix",
+        "agent.nix\u00a0",
+        "agent\u3000.nix",
+        "agent\u2800.nix",
+        "agent\ufe0f.nix",
+        "agent\u3164.nix",
+        "agent\ue000.nix",
+        "\u0301agent.nix",
+        "аgent.nix",  # noqa: RUF001 (Cyrillic)
+        "agent.niх",  # noqa: RUF001 (Cyrillic)
+        "αgent.nix",  # noqa: RUF001 (Greek)
+        "ａgent.nix",  # noqa: RUF001 (full width)
+        "ﬁle.nix",
         "n" * 256,
         "ä" * 128,
     ],
@@ -97,6 +111,9 @@ def test_bad_names(name: str) -> None:
         "a b",
         "größe",
         "日本",
+        "日本v2",
+        "файл.nix",
+        "cafe\u0301",
         "a:b",
         "-rf",
         "$(x)",

@@ -321,6 +321,7 @@ LONG = "x" * 30_000
         ("env", {"A": f"{LONG}1"}, {"A": f"{LONG}2"}),
         ("env", {"A": "a\nb"}, {"A": "a\\nb"}),
         ("env", {"A": "a\u200bb"}, {"A": "a\\u200bb"}),
+        ("env", {"A": "a\ufe0fb"}, {"A": "ab"}),
         ("env", {"A": "a” and “b"}, {"A": "a” and “c"}),
         ("prompt", f"{LONG}1", f"{LONG}2"),
         ("description", f"{'x' * 450}1", f"{'x' * 450}2"),

@@ -13,6 +13,8 @@ from pyglue.invisible import HIDDEN
 
 MAX_COMPONENT: Final = 255
 """Longest file or directory name in bytes (Linux NAME_MAX)."""
+_BESIDE_LATIN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
+"""Scripts whose letters nobody takes for Latin ones."""
 
 
 def show(raw: bytes | str, *, limit: int = 120) -> str:
@@ -40,6 +42,12 @@ def problem(name: bytes) -> str | None:
         return "its name contains a control or invisible character"
     if text != text.strip(" "):
         return "its name begins or ends with a space"
+    if unicodedata.category(text[0]).startswith("M"):
+        return "its name begins with a mark that joins what stands before it"
+    if unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text):
+        return "its name contains characters that look like others"
+    if any(map(_mixes_scripts, text.split("."))):
+        return "its name mixes letters of alphabets that look alike"
     if _is_dot_git(text):
         return "its name is, or is read by some system as, '.git'"
     return None
@@ -66,3 +74,9 @@ def _is_dot_git(text: str) -> bool:
     folded = unicodedata.normalize("NFKC", text).casefold()
     base = folded.split(":", 1)[0].rstrip(" .")
     return base in (".git", "git~1")
+
+
+def _mixes_scripts(part: str) -> bool:
+    """Tell whether Latin letters stand beside those of another alphabet."""
+    scripts = {unicodedata.name(c, "").split(" ")[0] for c in part if c.isalpha()}
+    return "LATIN" in scripts and bool(scripts - {"LATIN"} - _BESIDE_LATIN)

@@ -22,6 +22,7 @@ from pyglue.manifest import read_json
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.log import EvalError, Problem, Roots
+from pyglue.nix.source import unreadable
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
 
@@ -98,6 +99,9 @@ class Evaluator:
         if not (directory / "agent.nix").is_file():
             problem = Problem("agent.nix", None, None, "there is no such file")
             raise _failed([problem])
+        unclear = await asyncio.to_thread(unreadable, directory)
+        if unclear:
+            raise _failed(list(unclear))
         directories = {"agent": directory.absolute(), "modules": share() / "modules"}
         lib = self._lib_directory()
         if lib is not None:

@@ -1,0 +1,66 @@
+"""Characters that Nix and a page would read as different text.
+
+Called by ``evaluator`` before Nix runs. Nix ends a comment at a lone carriage return,
+where a page goes on with the line; a page may break a line where Nix does not. What the
+operator reads must be what is evaluated, so such files are refused.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pyglue.nix.log import Problem
+
+_SIZE_MAX: Final = 1024 * 1024
+_PROBLEMS_MAX: Final = 20
+_ENDS: Final = "\r(?!\n)|[\x85\u2028\u2029]"
+_IN_NIX: Final = re.compile(f"{_ENDS}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
+_IN_TEXT: Final = re.compile(_ENDS)
+"""Any file can be imported, but a form feed in a text is no attack."""
+
+
+def unreadable(directory: Path) -> tuple[Problem, ...]:
+    """Return where files hold such characters; data that is no text is left alone."""
+    found: list[Problem] = []
+    for path in _files(directory):
+        nix = path.suffix == ".nix"
+        data = path.read_bytes()
+        try:
+            text = data.decode("utf-8", "surrogateescape" if nix else "strict")
+        except UnicodeDecodeError:
+            continue
+        if not nix and "\0" in text:
+            continue
+        match = (_IN_NIX if nix else _IN_TEXT).search(text)
+        if match is not None:
+            found.append(_problem(path.relative_to(directory), text, match))
+        if len(found) == _PROBLEMS_MAX:
+            break
+    return tuple(found)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for above, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if name != ".git")
+        for name in sorted(files):
+            path = Path(above, name)
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size <= _SIZE_MAX:
+                yield path
+
+
+def _problem(path: Path, text: str, match: re.Match[str]) -> Problem:
+    before = text[: match.start()]
+    line = before.count("\n") + 1
+    column = len(before) - before.rfind("\n")
+    return Problem(
+        str(path),
+        line,
+        column,
+        f"the character U+{ord(match[0]):04X} is read by Nix and by a page as "
+        "different text. Write line ends as \\n or \\r\\n, and other such characters "
+        "as escapes",
+    )
