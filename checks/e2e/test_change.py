@@ -151,6 +151,11 @@ BAD = {
     "syntax": ("{ ... }: {", ErrorCode.EVAL_FAILED, "agent.nix"),
     "type": ("{ hyperhive.network = 5; }", ErrorCode.EVAL_FAILED, "network"),
     "unknown option": ("{ hyperhive.modle = 1; }", ErrorCode.EVAL_FAILED, "modle"),
+    "a pattern that never matches": (
+        '{ hyperhive.bash.allow = [ "git status" "bash *" ]; }',
+        ErrorCode.MANIFEST_INVALID,
+        "“bash *” lets no command run",
+    ),
     "recursion": (
         "{ config, ... }: { hyperhive.prompt = config.hyperhive.prompt; }",
         ErrorCode.EVAL_FAILED,

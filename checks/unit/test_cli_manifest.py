@@ -54,6 +54,15 @@ def test_says_where_it_is_wrong(
     assert out == "" and err.startswith(said)
 
 
+def test_patterns_that_never_match_are_said_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    body = '{ hyperhive.bash.allow = [ "npx *" ]; }'
+    assert run(agent(tmp_path / "a", body)) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "“npx *” lets no command run" in err
+
+
 def test_what_only_the_schema_refuses_is_said_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -193,6 +193,7 @@ in
         words = {
           may = "run";
           thing = "command";
+          also = "This is policy, not a wall: what a command does is held by the container alone.";
         };
         default = [ ];
         description = ''
@@ -200,7 +201,8 @@ in
           matches one word of the command after the shell has read it; `*` inside
           a word matches any part of that word; a `*` alone at the end matches
           any further words, also none. Each command of a pipeline or list must
-          match a pattern.
+          match a pattern. A wildcard does not match what would run another
+          program, load code or write elsewhere. This is policy, not a wall.
         '';
         example = [
           "git status"

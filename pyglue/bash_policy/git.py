@@ -77,7 +77,7 @@ def judge(match: Match, _begin: int) -> str | None:
         at += 1
         if takes_value and at < len(words):
             if not literal[at] and not is_directory:
-                return say.named(words[at])
+                return say.argument(words[at], f"is the value of {words[at - 1]!a}")
             at += 1
     if at >= len(words):
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyglue import manifest_schema
+from pyglue.bash_policy.review import check_patterns
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError, Evaluation, Evaluator
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = Evaluator(nixpkgs_lib=arguments.nixpkgs_lib)
     try:
         found = asyncio.run(evaluator.evaluate(arguments.directory))
-        manifest_schema.validate(found.manifest)
+        check_patterns(manifest_schema.validate(found.manifest))
     except EvalError as error:
         return _refuse(list(map(str, error.problems)) or [error.message])
     except HiveError as error:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pyglue import models
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.display import listed, visible
+from pyglue.host.bash_review import pattern_changes
 from pyglue.host.policy_kinds import compare
 from pyglue.host.policy_system import SystemChange, compare_systems, unexplained
 from pyglue.host.policy_words import Difference, Fallback, Resolve, value_at
@@ -57,6 +58,7 @@ def diff_policy(
             fallback=known.get(option.path),
         )
         changes.extend(compare(difference))
+    changes.extend(pattern_changes(before, after))
     changes.extend(_unknown(options, before or {}, after))
     changes.extend(compare_systems(nixos_before, nixos_after, system))
     named = (*nixos_before, *nixos_after)

@@ -20,6 +20,7 @@ from pyglue import manifest_schema
 from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationKind
+from pyglue.bash_policy.review import check_patterns
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
@@ -106,6 +107,11 @@ class Rendering:
             HiveError: whatever is wrong with the manifest or its limits.
         """
         found = await self.evaluate(repo, proposed.commit, proposed.agent)
+        try:
+            await asyncio.to_thread(check_patterns, found.manifest)
+        except HiveError:
+            self.drop(found)
+            raise
         return await self.queue(repo, proposed, found)
 
     async def queue(

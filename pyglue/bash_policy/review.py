@@ -1,0 +1,184 @@
+"""What hived says of a proposed pattern: that it never matches, or what it gives.
+
+A pattern that the gate would refuse with every command is refused at once, with what
+to write instead, so that no approval shows power that is none. One that hands over any
+program gets a sentence of its own on the approval.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pyglue.bash_policy import judge
+from pyglue.bash_policy.match import Pattern
+from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
+from pyglue.bash_policy.words import names
+from pyglue.display import quoted
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest_schema import option_path
+
+_OPTION: Final = option_path(("bash", "allow"))
+_SAMPLES: Final = 8
+"""Everyday subcommands to try; a manifest has 200 patterns."""
+
+_SHELLS: Final = names("ash bash dash fish ksh sh zsh")
+
+
+def check_patterns(manifest: Mapping[str, Any]) -> None:
+    """Refuse patterns under which no command could ever run.
+
+    Raises:
+        HiveError: ``manifest_invalid`` with each pattern and what to write instead.
+    """
+    found = []
+    for text in patterns(manifest):
+        reason = never_matches(text)
+        if reason is not None:
+            found.append(f"{_OPTION}: {quoted(text)} lets no command run: {reason}.")
+    if found:
+        raise HiveError(
+            ErrorCode.MANIFEST_INVALID,
+            f"Useless patterns. {' '.join(found)}",
+            details={"problems": [{"message": problem} for problem in found]},
+        )
+
+
+def patterns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the Bash patterns of a manifest."""
+    bash = manifest.get("bash")
+    allow = bash.get("allow") if isinstance(bash, Mapping) else None
+    if not isinstance(allow, list | tuple):
+        return ()
+    return tuple(text for text in allow if isinstance(text, str))
+
+
+def never_matches(text: str) -> str | None:
+    """Say why no command passes, and what to write instead; None if one does."""
+    pattern = Pattern(text)
+    first = text.split(" ")[0]
+    if "=" in first:
+        name = first.partition("=")[0]
+        return f"a command cannot begin with a variable; set {name} in hyperhive.env"
+    reason = None
+    for command in _samples(pattern):
+        match = pattern.match(command)
+        if match is None:
+            continue
+        problem = judge.problem(match)
+        if problem is None:
+            return None
+        reason = reason or problem
+    if text.endswith(":*"):
+        return f"':*' stands for part of a word here; write {text[:-2] + ' *'!r}"
+    return reason or "a wildcard never matches '..' in a path; write the path out"
+
+
+def power(text: str) -> str | None:
+    """Say that a pattern lets more run than it seems to; None if it does not."""
+    pattern = Pattern(text)
+    first = text.split(" ")[0]
+    if not pattern.names_program:
+        return "it names no program, so it lets the agent run any that the gate knows"
+    if "*" in first:
+        if "/" in first:
+            return (
+                "it lets the agent run any program that it can put in a place of this "
+                "name"
+            )
+        return "it lets the agent run every program of such a name"
+    notes = [note for note in _notes(pattern.fixed, open_end=pattern.open_end) if note]
+    return "; ".join(dict.fromkeys(notes)) or None
+
+
+def _samples(pattern: Pattern) -> Iterator[tuple[str, ...]]:
+    """Yield commands that the pattern should let through, if it lets any."""
+    fixed = pattern.fixed
+    first = ["ls"]
+    if pattern.names_program:
+        first = [fixed[0].replace("*", x) for x in ("x", "")]
+    tails: list[tuple[str, ...]] = [()]
+    if pattern.open_end:
+        tails = [("x",), ("p",), ("x", "x"), ("if=x",)]
+        tails += [(word,) for word in sorted(_everyday(fixed))[:_SAMPLES]]
+    for begin in first:
+        for filling in ("x", "", "p"):
+            words = [word.replace("*", filling) for word in fixed[1:]]
+            yield from ((begin, *words, *tail) for tail in tails)
+
+
+def _everyday(fixed: tuple[str, ...]) -> frozenset[str]:
+    found = frozenset({"status"})
+    for _, program in _programs(fixed):
+        if program is not None and program.everyday:
+            found = program.everyday
+    return found
+
+
+def _notes(fixed: tuple[str, ...], *, open_end: bool) -> Iterator[str]:
+    programs = list(_programs(fixed))
+    for _, program in programs:
+        if program is not None and program.row.note and open_end:
+            yield program.row.note
+    name, program = programs[-1]
+    if program is None:
+        if open_end and "/" not in name:
+            yield (
+                f"the hive does not know {name}, and refuses it only options that are "
+                "called like dangerous ones"
+            )
+        elif open_end:
+            yield _script(name)
+    elif program.kind is Kind.CODE or (name in _SHELLS and len(fixed) > 1):
+        yield _script(_script_of(fixed, name))
+
+
+def _script_of(fixed: tuple[str, ...], name: str) -> str:
+    """Return what an interpreter runs: the first word that is no option."""
+    last = basename(name.split()[-1])
+    begin = next((i for i, w in enumerate(fixed) if basename(w) == last), 0) + 1
+    return next((w for w in fixed[begin:] if not w.startswith("-")), name)
+
+
+def _script(name: str) -> str:
+    return f"it runs {name}: if the agent can write that, it can run any program"
+
+
+def _programs(
+    fixed: tuple[str, ...],
+) -> Iterator[tuple[str, Program | None]]:
+    """Yield the program that a pattern names, then what that runs."""
+    words = list(fixed)
+    while words:
+        name, program = basename(words[0]), find(words[0])
+        yield words[0] if "/" in words[0] else name, program
+        words = words[1:]
+        while program is not None:
+            word = next((w for w in words if not w.startswith("-")), None)
+            below = None if word is None else subcommand(program, word)
+            if below is None or word is None:
+                break
+            words = words[words.index(word) + 1 :]
+            program = below
+            yield f"{name} {word}", program
+        if program is None or not (program.row.inner or _is_module(program, words)):
+            return
+        words = _inner(program, words)
+
+
+def _is_module(program: Program, words: list[str]) -> bool:
+    return program.row.module and "-m" in words
+
+
+def _inner(program: Program, words: list[str]) -> list[str]:
+    if program.row.module:
+        return words[words.index("-m") + 1 :]
+    at, skip = 0, program.row.skip
+    while at < len(words):
+        word = words[at]
+        if word in program.values:
+            at += 2
+        elif word.startswith("-") or "=" in word or skip:
+            skip -= not word.startswith("-") and "=" not in word
+            at += 1
+        else:
+            break
+    return words[at:]
