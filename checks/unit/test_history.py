@@ -137,8 +137,10 @@ async def test_small_events_count_too(
     assert len([one for one in kit.events if one.kind == "turn.event"]) == 9
 
 
-async def test_a_history_has_a_size(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "SIZE_MAX", 50_000)
+async def test_a_history_has_a_size(kit: Kit) -> None:
+    kit.history = History(
+        kit.store, kit.registry, kit.bus, Retention(), size_max=50_000
+    )
     for number in range(100):
         kit.history.add("alice", live(f"{number} " + "x" * 1000))
     kit.history.add("bob", live("small"))

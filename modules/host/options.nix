@@ -122,8 +122,8 @@ in
       description = "Days after which an approval that nobody decided on expires.";
     };
     retention = {
-      messagesDays = days 90 "messages that were handled, closed questions, ended turns, operations and usage are";
-      proposalsDays = days 30 "the files of proposals that were denied, superseded, withdrawn, expired or failed are";
+      messagesDays = days 90 "handled messages, closed questions, finished operations and turns, and usage are";
+      proposalsDays = days 30 "the files of proposals that were denied, superseded, withdrawn or expired are";
       historyDays = days 7 "terminal history and captured logs are";
       statsDays = days 400 "figures of usage are";
       eventsDays = days 7 "events for the live view are";

@@ -271,6 +271,14 @@ class AppliedRepo:
         if len(list(packs.glob("*.pack"))) > _REPACK_AT:
             self._git(["repack", "-a", "-d", "-q"])
 
+    def drop_unreachable(self) -> None:
+        """Remove objects that no ref leads to.
+
+        Nothing that is on its way to a ref may be in the repository meanwhile.
+        """
+        self._git(["repack", "-a", "-d", "-q"])
+        self._git(["prune", "--expire=now"])
+
     @contextlib.contextmanager
     def open(self) -> Iterator[pygit2.Repository]:
         """Open it through libgit2 for reading, for this package's modules only."""

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from pyglue.api.operations import OperationKind
 from pyglue.config import HiveConfig
-from pyglue.host.approvals import Approvals
 from pyglue.host.audit import Audit
+from pyglue.host.chores import Chores
 from pyglue.host.declared import Declared
-from pyglue.host.history import History
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import Notices
 from pyglue.host.operations import Operations
 from pyglue.host.relay_api import RelayHub
+from pyglue.host.retention import Pruning
 from pyglue.host.services import Services
 from pyglue.host.systems import Systems
 from pyglue.host.upkeep import Upkeep
@@ -48,6 +48,7 @@ class Hive:
     lifecycle: Lifecycle
     upkeep: Upkeep
     relay: RelayHub
+    chores: Chores
     audit: Audit
     server: Server
     tasks: tuple[asyncio.Task[None], ...]
@@ -55,6 +56,7 @@ class Hive:
     async def close(self) -> None:
         """Stop every agent and release everything, in order."""
         self.server.close()
+        await self.chores.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -94,20 +96,29 @@ async def open_hive(config: HiveConfig) -> Hive:
         views=services.views,
         agents=share() / "agents",
     )
-    chores = _housekeeping(services.history, services.approvals, systems, work.notices)
-    tasks = (
-        _watched(work.space.watch()),
-        _watched(work.questions.watch()),
-        _watched(work.reminders.watch()),
-        _watched(work.budgets.watch()),
-        _watched(chores),
-        _watched(_start_agents(work.upkeep, declared, interrupted)),
+    pruning = Pruning(
+        store=base.store,
+        history=services.history,
+        proposals=changes.proposals,
+        layout=config.layout,
+        retention=config.retention,
     )
+    chores = work.chores
+    chores.start("disk space", work.space.watch)
+    chores.start("questions", work.questions.watch)
+    chores.start("reminders", work.reminders.watch)
+    chores.start("budgets", work.budgets.watch)
+    chores.every("expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire)
+    chores.every("retention", _HOUSEKEEPING_S, pruning.prune)
+    if systems is not None:
+        chores.start("systems", lambda: _look_after(systems, work.notices))
+    tasks = (_watched(_start_agents(work.upkeep, declared, interrupted)),)
     return Hive(
         services=services,
         lifecycle=work.lifecycle,
         upkeep=work.upkeep,
         relay=work.relay,
+        chores=chores,
         audit=base.audit,
         server=server,
         tasks=tasks,
@@ -141,14 +152,9 @@ async def _start_agents(
     await declared.run(interrupted)
 
 
-async def _housekeeping(
-    history: History, approvals: Approvals, systems: Systems | None, notices: Notices
-) -> None:
-    if systems is not None:
-        await systems.start(notices)
+async def _look_after(systems: Systems, notices: Notices) -> None:
+    """Keep what NixOS agents run from Nix's garbage collector, and let go the rest."""
+    await systems.start(notices)
     while True:
-        await approvals.expire()
-        if systems is not None:
-            await systems.sweep()
-        await history.prune()
+        await systems.sweep()
         await asyncio.sleep(_HOUSEKEEPING_S)

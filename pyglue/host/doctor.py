@@ -7,6 +7,7 @@ from pyglue import diskspace
 from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
+from pyglue.host.chores import Chores
 from pyglue.host.registry import Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.repair import Repair
@@ -28,9 +29,11 @@ class Doctor:
         evaluator: Evaluator,
         repair: Repair,
         space: Space,
+        chores: Chores,
         state_dir: str,
     ) -> None:
         self._space = space
+        self._chores = chores
         self._registry = registry
         self._backend = backend
         self._relay = relay
@@ -45,6 +48,7 @@ class Doctor:
             *self._isolation(),
             self._relay_check(),
             *self._disk(),
+            *self._background(),
             *self._agents(),
             *await self._repair.checks(),
         ]
@@ -87,6 +91,10 @@ class Doctor:
         free = diskspace.free(Path(self._state_dir)).bytes
         text = f"{free // 2**20} MiB are free in the state directory."
         return wrong or [_ok("disk", text)]
+
+    def _background(self) -> list[Check]:
+        wrong = [_problem("background", text) for text in self._chores.warnings]
+        return wrong or [_ok("background", "All background tasks run.")]
 
     def _agents(self) -> list[Check]:
         checks = []

@@ -16,10 +16,11 @@ import msgspec
 
 from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.api.turns import TurnEventKind, TurnEventParams
-from pyglue.config import Retention
+from pyglue.config import Quotas, Retention
 from pyglue.host.allowance import Allowance
 from pyglue.host.events import EventBus
 from pyglue.host.registry import Registry
+from pyglue.limits import MIB
 from pyglue.store import events, history, stats
 from pyglue.store.database import Reader, Store, Tx
 
@@ -30,8 +31,6 @@ RATE: Final = 256 * 1024
 """Bytes that an agent may report at once, and a second for as long as it likes."""
 EVENT_COST: Final = 256
 """Bytes that each event counts for beside its data: it is a row, however small."""
-SIZE_MAX: Final = 64 * 1024 * 1024
-"""Bytes of an agent's history; its oldest events make room."""
 EVENTS_KEPT: Final = 20_000
 """Newest events that stay whatever their age, so that readers can go on."""
 _CHUNK: Final = 500
@@ -48,8 +47,10 @@ class History:
         bus: EventBus,
         retention: Retention,
         *,
+        size_max: int = Quotas().history_mib * MIB,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._size_max = size_max
         self._store = store
         self._registry = registry
         self._bus = bus
@@ -131,7 +132,7 @@ class History:
         )
         await self._repeat(by_age)
         for agent, size in (await self._store.read(history.sizes)).items():
-            excess = size - SIZE_MAX
+            excess = size - self._size_max
             while excess > 0:
                 by_size = partial(
                     history.prune_size, agent=agent, excess=excess, most=_CHUNK

@@ -16,6 +16,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.host.approvals import pretty
 from pyglue.host.backends.base import Backend
 from pyglue.host.budgets import start_of_day
+from pyglue.host.chores import Chores
 from pyglue.host.controls import model_status
 from pyglue.host.events import EventBus
 from pyglue.host.ports import Ports
@@ -65,8 +66,10 @@ class Views:
         systems: Systems | None = None,
         ports: Ports | None = None,
         space: Space | None = None,
+        chores: Chores | None = None,
     ) -> None:
         self._space = space
+        self._chores = chores
         self._systems = systems
         self._ports = ports
         self._store = store
@@ -119,7 +122,8 @@ class Views:
         lost = ("The relay is not connected: agents reach no model.",)
         relay = () if self._relay.attached() else lost
         space = () if self._space is None else self._space.warnings
-        return (*space, *self._backend.warnings, *self._notices, *relay)
+        chores = () if self._chores is None else self._chores.warnings
+        return (*space, *chores, *self._backend.warnings, *self._notices, *relay)
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""

@@ -22,6 +22,7 @@ from pyglue.host.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
 from pyglue.host.wiring.work import Work
+from pyglue.limits import MIB
 
 
 async def open_services(base: Base, work: Work, changes: Changes) -> Services:
@@ -61,6 +62,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             evaluator=base.evaluator,
             repair=repair,
             space=work.space,
+            chores=work.chores,
             state_dir=config.state_dir,
         ),
         exposure=Exposure(
@@ -71,13 +73,20 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         ),
         journal=journal,
         terminals=Terminals(registry, base.audit, config),
-        history=History(store, registry, base.bus, config.retention),
+        history=History(
+            store,
+            registry,
+            base.bus,
+            config.retention,
+            size_max=config.quotas.history_mib * MIB,
+        ),
         archives=_archives(base, changes),
         repair=repair,
         telemetry=Telemetry(store, registry, base.bus, layout),
         ports=ports,
         views=Views(
             space=work.space,
+            chores=work.chores,
             ports=ports,
             systems=changes.systems,
             store=store,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pyglue import __version__
 from pyglue.host.broker import Broker
 from pyglue.host.budgets import Budgets
+from pyglue.host.chores import Chores
 from pyglue.host.controls import Controls
 from pyglue.host.credit import Credit
 from pyglue.host.lifecycle import Lifecycle
@@ -32,6 +33,7 @@ class Work:
     budgets: Budgets
     credit: Credit
     space: Space
+    chores: Chores
 
 
 async def open_work(base: Base) -> Work:
@@ -96,6 +98,7 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         budgets=budgets,
         credit=credit,
+        chores=Chores(broker),
         space=Space(
             disk=base.disk,
             store=store,

@@ -17,6 +17,7 @@ from pyglue.store.migrations import (
     m0005_systems,
     m0006_life,
     m0007_turns,
+    m0008_growth,
 )
 
 STEPS: Final = (
@@ -27,6 +28,7 @@ STEPS: Final = (
     m0005_systems.STATEMENTS,
     m0006_life.STATEMENTS,
     m0007_turns.STATEMENTS,
+    m0008_growth.STATEMENTS,
 )
 
 

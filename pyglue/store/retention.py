@@ -1,0 +1,81 @@
+"""What is forgotten after its time: rows that nobody will act on any more.
+
+Each step deletes a few rows, so that no send waits behind it. What stays as a record:
+approvals, the audit log, and the counts and metrics of turns.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.approvals import ApprovalState
+from pyglue.store.database import Reader, Tx
+
+DAY_S: Final = 86400.0
+BUDGET_S: Final = 2 * DAY_S
+"""How long turns and usage stay in any case: a day's limits are counted by them."""
+_CLOSED: Final = (
+    ApprovalState.DENIED,
+    ApprovalState.SUPERSEDED,
+    ApprovalState.WITHDRAWN,
+    ApprovalState.EXPIRED,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with a time in ``column`` before which they go."""
+
+    name: str
+    column: str
+    least_s: float = 0.0
+    only: str = "1"
+
+
+TABLES: Final = (
+    Table("message", "done_at"),
+    Table("question", "answered_at"),
+    Table("operation", "finished_at"),
+    Table("turn", "ended_at", least_s=BUDGET_S),
+    Table("usage", "at", least_s=BUDGET_S, only="settled = 1"),
+)
+"""What ``messages_days`` is about."""
+
+
+def prune(tx: Tx, table: Table, *, kept_s: float, most: int) -> int:
+    """Drop up to ``most`` rows that are older; return how many went."""
+    before = tx.now - max(kept_s, table.least_s)
+    cursor = tx.execute(
+        f"DELETE FROM {table.name} WHERE id IN (SELECT id FROM {table.name} "
+        f"WHERE {table.column} < ? AND {table.only} LIMIT ?)",
+        before,
+        most,
+    )
+    return max(0, int(cursor.rowcount))
+
+
+def prune_build_logs(tx: Tx, *, kept_s: float, most: int) -> int:
+    """Empty up to ``most`` logs of builds that ended longer ago; return how many."""
+    cursor = tx.execute(
+        "UPDATE approval_system SET build_log = '' WHERE approval IN (SELECT approval "
+        "FROM approval_system JOIN approval ON approval.id = approval_system.approval "
+        "WHERE build_log != '' AND decided_at < ? AND state NOT IN (?, ?) LIMIT ?)",
+        tx.now - kept_s,
+        ApprovalState.APPROVED.value,
+        ApprovalState.BUILDING.value,
+        most,
+    )
+    return max(0, int(cursor.rowcount))
+
+
+def closed_approvals(reader: Reader, before: float) -> dict[str, tuple[int, ...]]:
+    """Return, by agent, what was closed before then without ever being approved."""
+    marks = ", ".join("?" * len(_CLOSED))
+    rows = reader.execute(
+        f"SELECT agent, id FROM approval WHERE state IN ({marks}) AND decided_at < ?",
+        *(state.value for state in _CLOSED),
+        before,
+    )
+    found: dict[str, list[int]] = {}
+    for agent, number in rows.fetchall():
+        found.setdefault(agent, []).append(number)
+    return {agent: tuple(numbers) for agent, numbers in found.items()}
