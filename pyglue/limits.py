@@ -165,3 +165,36 @@ class ForwarderLimits:
     """Connections that have not shown the key; a new one takes the oldest's place."""
     head: int = 64 * KIB
     head_s: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpLimits:
+    """What peers may take of an HTTP listener before and after a thread answers them.
+
+    Where there are too many, the one that has not finished its request for the longest
+    time goes: a request that comes whole is answered, however many come by halves.
+    """
+
+    connections: int
+    connections_of_one: int
+    """Of one address, unless it is this machine's or a trusted proxy's."""
+    head_bytes: int = 64 * KIB
+    head_s: float = 10.0
+    """From connecting to the end of the request's head; TLS comes before."""
+    body_bytes: int = 2 * MIB
+    """A message of 256 KiB, each byte of it escaped, fits."""
+    body_s: float = 20.0
+    bodies_bytes: int = 64 * MIB
+    """Of all requests that are not there yet."""
+    answer_bytes: int = 512 * KIB
+    """What is kept of an answer, so that no thread waits for a slow reader."""
+    answers_bytes: int = 64 * MIB
+    """Of all answers that are not read; above it the largest is dropped."""
+    unread_s: float = 20.0
+    """How long a peer may read too little of its answer."""
+    end_s: float = 5.0
+    """For an answer to who has said that nothing more comes."""
+
+
+DASHBOARD_HTTP: Final = HttpLimits(connections=1024, connections_of_one=128)
+"""The dashboard: a browser has up to six connections and a stream for each tab."""

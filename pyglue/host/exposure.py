@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from pyglue import origin
 from pyglue.api.exposure import ExposureResult, Listener, ListenerKind, UnitScore
 from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
@@ -101,7 +102,10 @@ class Exposure:
         self, agents: tuple[Agent, ...], table: tuple[TcpListener, ...]
     ) -> Iterator[Listener]:
         web = self._config.web
-        yield self._web("dashboard", web.host, web.port, table)
+        first, *more = origin.listens_on(web)
+        yield self._web("dashboard", first, web.port, table)
+        for host in more:
+            yield self._web(f"dashboard on {host}", host, web.port, table)
         for agent in agents:
             port = None if self._ports is None else self._ports.port(agent.name)
             if port is not None:

@@ -6,19 +6,18 @@ This module only puts the parts together: guard, views, template environment, er
 """
 
 from pathlib import Path
-from typing import Final
 
 from flask import Flask, g
 from jinja2 import StrictUndefined
 
 from pyglue import paths
 from pyglue.config import HiveConfig
+from pyglue.limits import DASHBOARD_HTTP
 from pyglue.web import auth, errors, formats, openapi, packed, rpc
 from pyglue.web.live import Hub
 from pyglue.web.origins import Origins
 from pyglue.web.proxy import TrustedProxies
 from pyglue.web.text import clip, finalize
-from pyglue.web.tls import PatientSockets
 from pyglue.web.views import (
     agent_api,
     agents,
@@ -36,9 +35,6 @@ from pyglue.web.views import (
     vendor,
 )
 
-_BODY_LIMIT: Final = 2 * 1024 * 1024
-"""Bytes of one request: a message of 256 KiB, each byte of it escaped, fits."""
-
 
 def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     """Return the app for ``config``; ``share`` is where ``web/`` lies.
@@ -52,8 +48,8 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         template_folder=str(web / "templates"),
         static_folder=str(web / "static"),
     )
-    app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
-    app.config["MAX_FORM_MEMORY_SIZE"] = _BODY_LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = DASHBOARD_HTTP.body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = DASHBOARD_HTTP.body_bytes
     app.config["MAX_FORM_PARTS"] = 100
     socket = config.layout.operator_socket
     known = rpc.Web(
@@ -63,10 +59,11 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         origins=Origins(config.web, socket),
     )
     app.extensions["hyperhive"] = known
-    proxies = config.web.trusted_proxies
-    app.wsgi_app = TrustedProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
-    if config.web.tls_cert is not None:
-        app.wsgi_app = PatientSockets(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app,
+        config.web.trusted_proxies,
+        https=config.web.tls_cert is not None,
+    )
     app.before_request(auth.guard)
     app.after_request(auth.after)
     packed.init(app)

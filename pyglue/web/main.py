@@ -1,16 +1,21 @@
 """``hive-web --config FILE``: the dashboard's process.
 
-gunicorn runs the app in one worker with threads: live streams each hold one, so
-there are more threads than streams. On SIGTERM the worker ends its streams at once,
-and the process is gone within about two seconds. gunicorn's control socket stays
+The arbiter holds the listening sockets, and the worker's ``door`` receives requests
+from them. gunicorn runs the app in one worker with threads: live streams each hold
+one, so there are more threads than streams. On SIGTERM the worker ends its streams at
+once, and the process is gone within about two seconds. gunicorn's control socket stays
 off: it would lie in the user's home.
 """
 
 import argparse
+import asyncio
 import logging
 import os
+import socket
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -22,10 +27,12 @@ from gunicorn.workers.gthread import ThreadWorker
 from pyglue import config as hive_config
 from pyglue import origin
 from pyglue.config import HiveConfig, WebConfig
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import DASHBOARD_HTTP
 from pyglue.process import raise_open_files
 from pyglue.web import tls
 from pyglue.web.app import create_app
+from pyglue.web.door import Door
 from pyglue.web.ports import AgentPorts
 
 THREADS: Final = 256
@@ -61,44 +68,103 @@ class Worker(ThreadWorker):
 class Server(BaseApplication):
     """gunicorn, set up from our own config and from nothing else."""
 
-    def __init__(self, config: HiveConfig) -> None:
+    def __init__(
+        self,
+        config: HiveConfig,
+        listening: Sequence[socket.socket],
+        backend: Path,
+        number: int,
+    ) -> None:
         self._config = config
+        self._listening = listening
+        self._backend = backend
+        self._number = number
         super().__init__()
 
     def load_config(self) -> None:
         """Give gunicorn its settings."""
-        for name, value in settings(self._config.web).items():
+        for name, value in settings(self._number).items():
             if name in self.cfg.settings:  # older versions have fewer
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """Make the app, in the worker."""
         app = create_app(self._config)
+        threading.Thread(target=self._open_door, name="door", daemon=True).start()
         if self._config.web.agent_ports:
             AgentPorts(self._config).start()
         return app
 
+    def _open_door(self) -> None:
+        """Serve until the process ends; without its door a worker is of no use."""
+        web = self._config.web
+        door = Door(
+            DASHBOARD_HTTP,
+            self._backend,
+            tls=tls.load(web),
+            proxies=web.trusted_proxies,
+        )
+        try:
+            asyncio.run(door.run(self._listening))
+        finally:
+            os._exit(1)
 
-def settings(web: WebConfig) -> dict[str, Any]:
-    """Return gunicorn's settings."""
-    hosts = [f"[{one}]" if ":" in one else one for one in origin.listens_on(web)]
+
+def listen(web: WebConfig) -> list[socket.socket]:
+    """Return listening sockets for every address that the dashboard needs.
+
+    Raises:
+        HiveError: ``config_invalid`` for one that cannot be had.
+    """
+    found = []
+    for host in origin.listens_on(web):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        both = host == "::"
+        try:
+            found.append(
+                socket.create_server(
+                    (host, web.port),
+                    family=family,
+                    backlog=DASHBOARD_HTTP.connections,
+                    dualstack_ipv6=both,
+                )
+            )
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"The dashboard cannot listen on port {web.port} of {host}: "
+                f"{os.strerror(error.errno or 0)}.",
+            ) from error
+    return found
+
+
+def bound(backend: Path) -> int:
+    """Return a Unix socket for gunicorn; it would change the owner of its own."""
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(backend))
+    return made.detach()
+
+
+def settings(number: int) -> dict[str, Any]:
+    """Return gunicorn's settings; ``number`` is the socket that it listens on."""
     return {
-        "bind": [f"{host}:{web.port}" for host in hosts],
+        "bind": [f"fd://{number}"],
         "proc_name": "hive-web",
         "worker_class": Worker,
         "workers": 1,
         "threads": THREADS,
-        "worker_connections": 4 * THREADS,
+        "worker_connections": DASHBOARD_HTTP.connections,
         "timeout": 60,
         "graceful_timeout": _GRACE_S,
         # Whom the headers of proxies are believed from: `proxy.TrustedProxies` decides,
-        # and gunicorn believes nobody (its default is whoever calls from loopback).
+        # and gunicorn believes nobody. It would believe whoever uses a Unix socket.
         "forwarded_allow_ips": "",
-        **tls.settings(web),
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
         "keepalive": 1,  # seconds; a stop waits for kept connections
         "control_socket_disable": True,
         "limit_request_line": 4094,
-        "limit_request_fields": 60,
+        "limit_request_fields": 61,  # one is the door's
         "limit_request_field_size": 8190,
         "errorlog": "-",
         "loglevel": "warning",
@@ -116,12 +182,15 @@ def main(argv: list[str] | None = None) -> int:
     raise_open_files()
     try:
         config = hive_config.load(asked.config)
-        tls.check(config.web)
+        tls.load(config.web)
         create_app(config)  # says now what would be wrong in the worker
+        listening = listen(config.web)
     except HiveError as error:
         print(f"hive-web: {error.message}", file=sys.stderr)
         return 1
-    Server(config).run()
+    with tempfile.TemporaryDirectory(prefix="hive-web-") as room:  # 0700
+        backend = Path(room) / "gunicorn.sock"
+        Server(config, listening, backend, bound(backend)).run()
     return 0
 
 

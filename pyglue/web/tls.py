@@ -1,50 +1,23 @@
 """The dashboard's own certificate, tried before the server starts.
 
-``main`` calls ``check``: gunicorn would only say in its worker that a file is wrong,
-and start it again for ever. ``app`` puts ``PatientSockets`` around a dashboard that
-speaks TLS: a live stream reads and writes in two threads, and a read that waits inside
-OpenSSL would hold every write up. With a time limit Python waits outside.
+``door`` speaks TLS with the context that ``load`` returns.
 """
 
 import ssl
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
 
 from pyglue import origin
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_WAIT_S: Final = 14 * 86400.0
-"""Longer than any session lives, so that it never ends a stream."""
-
-
-class PatientSockets:
-    """Gives a connection under TLS a time limit that is never reached."""
-
-    def __init__(self, app: "WSGIApplication") -> None:
-        self._app = app
-
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Answer a request."""
-        sock = environ.get("gunicorn.socket")
-        if isinstance(sock, ssl.SSLSocket):
-            sock.settimeout(_WAIT_S)
-        return self._app(environ, start_response)
-
-
-def check(web: WebConfig) -> None:
-    """See that certificate and key are there and belong together.
+def load(web: WebConfig) -> ssl.SSLContext | None:
+    """Return what TLS is spoken with; None without a certificate.
 
     Raises:
         HiveError: ``config_invalid`` with what is wrong.
     """
     if web.tls_cert is None and web.tls_key is None:
-        return
+        return None
     if web.tls_cert is None or web.tls_key is None:
         raise _invalid("web.tls_cert and web.tls_key must both be set, or neither.")
     if not (origin.configured(web) or "").startswith("https://"):
@@ -62,13 +35,7 @@ def check(web: WebConfig) -> None:
         raise _invalid(f"{files} cannot be used: {reason.lower()}.") from error
     except OSError as error:
         raise _invalid(f"{files} cannot be read: {error.strerror}.") from error
-
-
-def settings(web: WebConfig) -> dict[str, str]:
-    """Return gunicorn's settings for it; none without TLS."""
-    if web.tls_cert is None or web.tls_key is None:
-        return {}
-    return {"certfile": web.tls_cert, "keyfile": web.tls_key}
+    return context
 
 
 def _invalid(text: str) -> HiveError:

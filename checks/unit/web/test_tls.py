@@ -188,7 +188,7 @@ def test_a_wrong_certificate_is_named(
     pair: Pair, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(HiveError) as caught:
-        tls.check(https(pair, **changes))
+        tls.load(https(pair, **changes))
     assert caught.value.code is ErrorCode.CONFIG_INVALID
     assert says in caught.value.message
 
@@ -196,7 +196,7 @@ def test_a_wrong_certificate_is_named(
 def test_a_key_of_another_certificate_is_refused(pair: Pair, tmp_path: Path) -> None:
     other = make_pair(tmp_path, "other")
     with pytest.raises(HiveError) as caught:
-        tls.check(https(pair, tls_key=str(other.key)))
+        tls.load(https(pair, tls_key=str(other.key)))
     assert "mismatch" in caught.value.message
 
 
@@ -213,7 +213,7 @@ def test_an_encrypted_key_does_not_ask_for_its_password(
         capture_output=True,
     )
     with pytest.raises(HiveError) as caught:
-        tls.check(https(pair, tls_key=str(locked)))
+        tls.load(https(pair, tls_key=str(locked)))
     assert "cannot be used" in caught.value.message
 
 
@@ -287,4 +287,6 @@ def test_a_proxy_that_is_no_address_is_refused(tmp_path: Path) -> None:
 
 
 def test_gunicorn_itself_believes_nobody() -> None:
-    assert main.settings(WebConfig())["forwarded_allow_ips"] == ""
+    settings = main.settings(7)
+    assert settings["forwarded_allow_ips"] == settings["forwarder_headers"] == ""
+    assert settings["secure_scheme_headers"] == {}

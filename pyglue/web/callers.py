@@ -1,0 +1,109 @@
+"""Who is connected to the dashboard, and who goes when there are too many.
+
+Peers on loopback cannot be told apart, so nobody is refused for what others do there:
+the one that has kept us waiting for the longest time makes room.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pyglue.limits import HttpLimits
+
+
+@dataclass(eq=False)
+class Caller:
+    """One connection. ``body`` is what is kept for its request at most."""
+
+    sock: socket.socket
+    peer: str
+    body: int = 0
+    transport: asyncio.WriteTransport | None = None
+    received: bytearray = field(default_factory=bytearray)
+    task: "asyncio.Task[None] | None" = None
+    begun: bool = False
+
+    @property
+    def unread(self) -> int:
+        """What is kept of its answer."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def drop(self) -> None:
+        """End it now, whatever it does."""
+        if self.task is not None:
+            self.task.cancel()
+        if not self.begun:  # then the task never runs, and closes nothing
+            self.sock.close()
+
+
+class Callers:
+    """All connections, within ``HttpLimits``."""
+
+    def __init__(self, limits: HttpLimits, proxies: Iterable[str]) -> None:
+        self._limits = limits
+        self._proxies = frozenset(proxies)
+        self._open: set[Caller] = set()
+        self._waiting: dict[Caller, None] = {}
+        """Those whose request is not whole, the oldest first."""
+
+    def admit(self, caller: Caller) -> bool:
+        """Take a connection, and make room for it; False if nobody can go."""
+        limits, address = self._limits, _address(caller.peer)
+        if not address.is_loopback and str(address) not in self._proxies:
+            own = [one for one in self._open if one.peer == caller.peer]
+            if len(own) >= limits.connections_of_one and not self.drop_oldest(own):
+                return False
+        if len(self._open) >= limits.connections and not self.drop_oldest():
+            return False
+        self._open.add(caller)
+        self.waits(caller)
+        return True
+
+    def waits(self, caller: Caller) -> None:
+        """Note that a request has begun."""
+        self._waiting[caller] = None
+
+    def is_whole(self, caller: Caller) -> None:
+        """Note that its request is there."""
+        self._waiting.pop(caller, None)
+        caller.body = 0
+
+    def drop_oldest(self, among: Iterable[Caller] | None = None) -> bool:
+        """Drop who has kept us waiting for the longest time."""
+        wanted = None if among is None else set(among)
+        for one in self._waiting:
+            if wanted is None or one in wanted:
+                self.forget(one)
+                one.drop()
+                return True
+        return False
+
+    def forget(self, caller: Caller) -> None:
+        """Note that it has ended."""
+        self._waiting.pop(caller, None)
+        self._open.discard(caller)
+
+    def reserve(self, caller: Caller, length: int) -> None:
+        """Keep room for a body; those that came first and are not whole go for it."""
+        caller.body = length
+        while sum(one.body for one in self._open) > self._limits.bodies_bytes:
+            others = [one for one in self._waiting if one.body and one is not caller]
+            if not self.drop_oldest(others):
+                return
+
+    def look(self, caller: Caller) -> None:
+        """Drop who reads least of its answer, if too much is kept for all."""
+        if (
+            caller.unread
+            and sum(one.unread for one in self._open) > self._limits.answers_bytes
+        ):
+            most = max(self._open, key=lambda one: one.unread)
+            self.forget(most)
+            most.drop()
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,107 @@
+"""The head of an HTTP request, as far as one must understand it to receive the rest.
+
+``door`` hands only whole requests on, so it must know where one ends, and must know it
+exactly as gunicorn does: what could be read in two ways is refused. Bodies have a
+length; chunks, which browsers do not send, are refused.
+"""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+PEER: Final = "X-Hive-Peer"
+"""Who called, from ``door`` to the app; from nobody else."""
+_END: Final = b"\r\n\r\n"
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE: Final = re.compile(rb"[A-Z]{1,16} [!-~]+ HTTP/1\.[01]")
+_LENGTH: Final = re.compile(rb"[0-9]{1,12}")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class RefusedError(Exception):
+    """A request that is answered with a status and a sentence, and nothing else."""
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+    def answer(self) -> bytes:
+        """Return the whole answer."""
+        body = f"{self.sentence}\n".encode()
+        return (
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\n"
+            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+        ).encode() + body
+
+
+@dataclass(frozen=True)
+class Head:
+    """What matters of a head. ``text`` is the head to hand on, with its end."""
+
+    text: bytes
+    length: int
+    waits: bool
+    """Whether the client sends the body only when it is asked to."""
+    upgrades: bool
+    """Whether it asks for a WebSocket."""
+
+
+def end_of(received: bytearray, searched: int) -> int:
+    """Return where the head ends, -1 if it does not; ``searched`` bytes had no end."""
+    found = received.find(_END, max(0, searched - len(_END)))
+    return -1 if found < 0 else found + len(_END)
+
+
+def read(received: bytes, peer: str) -> Head:
+    """Return what a head says.
+
+    Raises:
+        RefusedError: it could be read in more ways than one, or is none.
+    """
+    first, *lines = received.removesuffix(_END).split(b"\r\n")
+    if not _LINE.fullmatch(first):
+        raise _bad("The request line is malformed.")
+    fields: dict[bytes, bytes] = {}
+    kept = [first, f"{PEER}: {peer}".encode()]
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if not colon or not _NAME.fullmatch(name) or _CONTROL.search(value):
+            raise _bad("A header line is malformed.")
+        if name in (b"content-length", b"transfer-encoding", b"host") and (
+            name in fields
+        ):
+            raise _bad(f"The header {name.decode()} is there more than once.")
+        if name == PEER.lower().encode():
+            raise _bad(f"The header {PEER} is not for requests.")
+        if b"_" in name:
+            continue  # the app could not tell it from the one with a dash
+        fields[name] = value
+        if name != b"expect":
+            kept.append(line)
+    return Head(
+        text=b"\r\n".join(kept) + _END,
+        length=_length(fields),
+        waits=fields.get(b"expect", b"").lower() == b"100-continue",
+        upgrades=b"upgrade" in fields,
+    )
+
+
+def _length(fields: dict[bytes, bytes]) -> int:
+    if b"transfer-encoding" in fields:
+        raise _bad(
+            "This server takes no Transfer-Encoding. Send the body whole, with its "
+            "Content-Length."
+        )
+    length = fields.get(b"content-length", b"0")
+    if not _LENGTH.fullmatch(length):
+        raise _bad("The Content-Length is no number.")
+    return int(length)
+
+
+def _bad(sentence: str) -> RefusedError:
+    return RefusedError(HTTPStatus.BAD_REQUEST, sentence)
