@@ -24,7 +24,7 @@ from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSend
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LocalHive, LocalOptions
-from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Timeouts, dump
+from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts, dump
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
@@ -35,6 +35,8 @@ T = TypeVar("T")
 PATIENCE_S = 90.0
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
+BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
+"""A test proposes and restarts more in an hour than a manager does."""
 
 
 def script(*steps: dict[str, Any]) -> str:
@@ -244,6 +246,7 @@ async def running_hive(
     timeouts: Timeouts | None = None,
     messages: MessageLimits | None = None,
     disk: DiskConfig | None = None,
+    quotas: Quotas | None = None,
     wait: bool = True,
     upstream: str | None = None,
 ) -> AsyncIterator[Hive]:
@@ -266,6 +269,7 @@ async def running_hive(
             timeouts=timeouts or Timeouts(),
             messages=messages or MessageLimits(),
             disk=disk or DiskConfig(),
+            quotas=quotas or BUSY,
         ),
         lambda _text: None,
     )

@@ -28,6 +28,7 @@ from pyglue.config import (
     HiveConfig,
     Ids,
     MessageLimits,
+    Quotas,
     RelayConfig,
     Timeouts,
     WebConfig,
@@ -73,6 +74,7 @@ class LocalOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     messages: MessageLimits = field(default_factory=MessageLimits)
     disk: DiskConfig = field(default_factory=DiskConfig)
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 @dataclass
@@ -173,6 +175,7 @@ class LocalHive:
             timeouts=self.options.timeouts,
             messages=self.options.messages,
             disk=self.options.disk,
+            quotas=self.options.quotas,
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 

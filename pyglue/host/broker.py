@@ -22,20 +22,25 @@ from pyglue.api.messages import (
     SendResult,
 )
 from pyglue.api.turns import TurnEndParams, TurnOutcome
-from pyglue.config import MessageLimits
+from pyglue.config import MessageLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.admission import Admission, checked_body
 from pyglue.host.registry import Agent, Registry
+from pyglue.limits import MIB
 from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.store import agents as agent_rows
 from pyglue.store import messages as rows
+from pyglue.store import quotas
 from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
+from pyglue.store.quotas import Quota
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
 """Outcomes that count against the mail of a turn; the others are not its fault."""
+_ROW_BYTES: Final = 256
+"""What a message counts for beside its text."""
 _REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
 
 
@@ -58,7 +63,15 @@ class _Parked:
 class Broker:
     """Takes, keeps and hands out messages."""
 
-    def __init__(self, store: Store, registry: Registry, limits: MessageLimits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        limits: MessageLimits,
+        quotas: Quotas | None = None,
+    ) -> None:
+        self.quotas = quotas or Quotas()
+        """What an agent may make grow."""
         self._store = store
         self._registry = registry
         self._limits = limits
@@ -186,8 +199,12 @@ class Broker:
         turn = holder.agent.turn
         try:
             message = await self._store.write(
-                lambda tx: rows.insert(tx, new, holder=holder.token, turn=turn)
+                lambda tx: self._insert(tx, new, holder=holder.token, turn=turn)
             )
+        except HiveError:  # refused: who waited asks again, and misses nothing
+            if not parked.future.done():
+                parked.future.set_result(())
+            raise
         except BaseException:
             parked.future.cancel()
             raise
@@ -200,18 +217,43 @@ class Broker:
             self._release_loose(holder)
         return message
 
-    def _insert(self, tx: Tx, new: NewMessage) -> Message:
-        if (
-            new.recipient != OPERATOR
-            and new.kind is not MessageKind.ANSWER  # asked for, and not said again
-            and rows.waiting(tx, new.recipient) >= self._limits.inbox_max
-        ):
+    def _insert(
+        self,
+        tx: Tx,
+        new: NewMessage,
+        *,
+        holder: str | None = None,
+        turn: int | None = None,
+    ) -> Message:
+        size = len(new.body.encode("utf-8", "surrogatepass"))
+        if new.recipient != OPERATOR and new.kind is not MessageKind.ANSWER:
+            self._check_inbox(tx, new.recipient, size)  # an answer was asked for
+        if new.kind is MessageKind.MESSAGE and new.sender not in (OPERATOR, SYSTEM):
+            self.charge(tx, new.sender, size)
+        return rows.insert(tx, new, holder=holder, turn=turn)
+
+    def _check_inbox(self, tx: Tx, recipient: str, size: int) -> None:
+        limit = self.quotas.inbox_mib
+        many = rows.waiting(tx, recipient) >= self._limits.inbox_max
+        large = limit is not None and rows.inbox_bytes(tx, recipient) + size > (
+            limit * MIB
+        )
+        if many or large:
+            most = f"{limit} MiB" if large else f"{self._limits.inbox_max}"
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"The inbox of {new.recipient} is full ({self._limits.inbox_max}). "
-                "Try again later, or tell the operator.",
+                f"The inbox of {recipient} is full ({most}). Try again later, or tell "
+                "the operator.",
             )
-        return rows.insert(tx, new)
+
+    def charge(self, tx: Tx, agent: str, size: int) -> None:
+        """Count what an agent wants the hive to keep, in its transaction.
+
+        Raises:
+            HiveError: ``rate_limited`` when it has used up the day's quota.
+        """
+        limit = self.quotas.messages_mib_per_day
+        quotas.take(tx, agent, Quota.WRITTEN, size + _ROW_BYTES, limit)
 
     # --- receiving --------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pyglue.api.common import NoParams, OperationRef
 from pyglue.api.lifecycle import DraftsResult, DraftView
 from pyglue.api.manager import AgentParams, DraftResult
 from pyglue.api.operations import Operation, OperationKind
+from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.clashes import check_free
@@ -39,8 +40,14 @@ class Drafts:
     """Lists, makes and discards."""
 
     def __init__(
-        self, store: Store, registry: Registry, operations: Operations, layout: Layout
+        self,
+        store: Store,
+        registry: Registry,
+        operations: Operations,
+        layout: Layout,
+        quotas: Quotas,
     ) -> None:
+        self._most = quotas.drafts
         self._store = store
         self._registry = registry
         self._operations = operations
@@ -78,13 +85,20 @@ class Drafts:
         """Make a draft from the template and return when it is there.
 
         Raises:
-            HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``; or why it
-                could not be made.
+            HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``,
+                ``too_many``; or why it could not be made.
         """
         names.check_new(name)
 
         def take(tx: Tx) -> Operation:
             check_free(tx, name)
+            there = len(drafts.all_drafts(tx))
+            if by == MANAGER and self._most is not None and there >= self._most:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"There are {there} drafts, and no more are allowed. Propose one "
+                    "or ask the operator to discard some.",
+                )
             drafts.insert(tx, name, by=by, description=description)
             return self._operations.insert(tx, OperationKind.DRAFT, name, by=by)
 

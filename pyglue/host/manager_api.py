@@ -31,6 +31,7 @@ from pyglue.api.manager import (
     WithdrawParams,
 )
 from pyglue.api.operations import OperationKind
+from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.approvals import Approvals
 from pyglue.host.drafts import Drafts
@@ -42,7 +43,9 @@ from pyglue.host.repeats import Repeats
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
 from pyglue.store import approvals as approval_rows
-from pyglue.store.database import Store
+from pyglue.store import quotas
+from pyglue.store.database import Store, Tx
+from pyglue.store.quotas import Quota
 
 
 class ManagerApi:
@@ -60,7 +63,9 @@ class ManagerApi:
         journal: Journal,
         drafts: Drafts,
         repeats: Repeats,
+        quotas: Quotas,
     ) -> None:
+        self._quotas = quotas
         self._store = store
         self._registry = registry
         self._proposals = proposals
@@ -110,6 +115,7 @@ class ManagerApi:
         )
 
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
+        await self._take_proposal(0)
         return await self._proposals.spawn(params.name, params.description, MANAGER)
 
     async def _draft(self, params: SpawnParams) -> DraftResult:
@@ -134,7 +140,30 @@ class ManagerApi:
     async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
         upload = self._own(params.upload)
         self._uploads.discard(upload)
-        return await self._proposals.submit(upload, MANAGER)
+        try:
+            await self._take_proposal(self._proposals.size(upload))
+        except HiveError:
+            self._proposals.drop(upload)
+            raise
+        result = await self._proposals.submit(upload, MANAGER)
+        await self._store.write(lambda tx: _count_record(tx, result.approval))
+        return result
+
+    async def _take_proposal(self, size: int) -> None:
+        """Count a proposal before anything is done for it."""
+        most, mib = self._quotas.proposals_per_hour, self._quotas.proposals_mib_per_day
+
+        def take(tx: Tx) -> None:
+            quotas.take(tx, MANAGER, Quota.PROPOSALS, 1, most)
+            quotas.take(tx, MANAGER, Quota.PROPOSED, size, mib)
+
+        await self._store.write(take)
+
+    async def _take_operation(self) -> None:
+        most = self._quotas.operations_per_hour
+        await self._store.write(
+            lambda tx: quotas.take(tx, MANAGER, Quota.OPERATIONS, 1, most)
+        )
 
     async def _withdraw(self, params: WithdrawParams) -> Done:
         await self._approvals.withdraw(params, MANAGER)
@@ -150,10 +179,14 @@ class ManagerApi:
         return await self._request(OperationKind.RESTART, params.agent)
 
     async def _rebuild(self, params: AgentParams) -> RebuildResult:
-        return await self._repeats.rebuild(self._other(params.agent), MANAGER)
+        name = self._other(params.agent)
+        await self._take_operation()
+        return await self._repeats.rebuild(name, MANAGER)
 
     async def _request(self, kind: OperationKind, name: str) -> OperationRef:
-        operation = await self._operations.request(kind, self._other(name), by=MANAGER)
+        name = self._other(name)
+        await self._take_operation()
+        operation = await self._operations.request(kind, name, by=MANAGER)
         return OperationRef(operation=operation.id)
 
     def _other(self, name: str) -> str:
@@ -168,3 +201,9 @@ class ManagerApi:
     def _gone(self) -> None:
         for upload in self._uploads:
             self._proposals.drop(upload)
+
+
+def _count_record(tx: Tx, number: int) -> None:
+    """What is kept of a proposal in the store counts too, once its size is known."""
+    record = approval_rows.get(tx, number).record
+    quotas.add(tx, MANAGER, Quota.PROPOSED, len(record))

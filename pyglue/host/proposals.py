@@ -130,6 +130,10 @@ class Proposals:
         """
         self._uploads.add(upload, data)
 
+    def size(self, upload: str) -> int:
+        """Return how many bytes of an upload have arrived; 0 if it is gone."""
+        return self._uploads.size(upload)
+
     def drop(self, upload: str) -> None:
         """Forget an upload; one that is gone is no error."""
         self._uploads.drop(upload)

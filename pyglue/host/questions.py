@@ -32,7 +32,8 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 
 _log = logging.getLogger(__name__)
-_OPEN_MAX: Final = 32
+_COST: Final = 4096
+"""Bytes that a question counts for beside its text: it is told of, and audited."""
 
 
 class Questions:
@@ -82,11 +83,14 @@ class Questions:
         expires_at = None if ttl is None else time.time() + ttl
 
         def insert(tx: Tx) -> int:
-            if rows.open_of(tx, asker.name) >= _OPEN_MAX:
+            most = self._broker.quotas.questions
+            if most is not None and rows.open_of(tx, asker.name) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"{_OPEN_MAX} of your questions are open. Wait for answers first.",
+                    f"{most} of your questions are open. Wait for answers first.",
                 )
+            text = "".join((params.question, *params.options))
+            self._broker.charge(tx, asker.name, _COST + len(text.encode()))
             return rows.insert(
                 tx,
                 asker=asker.name,
@@ -185,6 +189,8 @@ class Questions:
                 )
             _check_open(question)
             text = _answer_text(question, params)
+            if sender is not None:
+                self._broker.charge(tx, by, len(text.encode()))
             rows.close(tx, question.id, text, by, QuestionEnd.ANSWERED)
             return question, text
 

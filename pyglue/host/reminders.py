@@ -25,11 +25,12 @@ from pyglue.store.messages import NewMessage
 from pyglue.store.reminders import Reminder
 
 _log = logging.getLogger(__name__)
-_MOST: Final = 32
 _AHEAD_S: Final = 366 * 86400.0
 _SOON_S: Final = 600.0
 """A reminder sooner than this keeps the hop count: it may be one end of a loop."""
 _RETRY_S: Final = 60.0
+_FULL: Final = (ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED)
+"""The inbox, or the agent's quota: nothing to write down."""
 _TIMER_MAX_S: Final = 3600.0
 """A clock that is set forward must not put a reminder off for longer than this."""
 
@@ -55,12 +56,14 @@ class Reminders:
         hop = await self._broker.admit(agent, agent.name) if soon else 0
 
         def insert(tx: Tx) -> int:
-            if len(rows.of_agent(tx, agent.name)) >= _MOST:
+            most = self._broker.quotas.reminders
+            if most is not None and len(rows.of_agent(tx, agent.name)) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"{_MOST} of your reminders are still to come. Cancel one with "
+                    f"{most} of your reminders are still to come. Cancel one with "
                     "cancel_reminder first; open_threads lists them.",
                 )
+            self._broker.charge(tx, agent.name, len(params.text.encode()))
             return rows.insert(
                 tx,
                 agent=agent.name,
@@ -105,9 +108,14 @@ class Reminders:
         message: int | None = None
         try:
             if not await self._still_waits(reminder):
+                if reminder.repeat_s is not None:
+                    await self._charge(reminder)
                 message = (await self._broker.post(_message(reminder))).id
         except HiveError as error:
-            if error.code is not ErrorCode.TOO_MANY:  # destroyed since, a full disk
+            if error.code not in (
+                ErrorCode.TOO_MANY,
+                ErrorCode.RATE_LIMITED,
+            ):  # destroyed since, a full disk
                 _log.warning("reminder %d is put off: %s", reminder.id, error)
             retry = time.time() + _RETRY_S
             await self._store.write(lambda tx: rows.again(tx, reminder.id, retry, None))
@@ -119,6 +127,13 @@ class Reminders:
         steps = int(late // reminder.repeat_s) + 1
         due_at = reminder.due_at + steps * reminder.repeat_s
         await self._store.write(lambda tx: rows.again(tx, reminder.id, due_at, message))
+
+    async def _charge(self, reminder: Reminder) -> None:
+        """Count what is said again and again; once the quota is used up it waits."""
+        size = len(reminder.text.encode())
+        await self._store.write(
+            lambda tx: self._broker.charge(tx, reminder.agent, size)
+        )
 
     async def _still_waits(self, reminder: Reminder) -> bool:
         number = reminder.message

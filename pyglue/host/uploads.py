@@ -73,6 +73,11 @@ class Uploads:
             )
         found.file.write(data)
 
+    def size(self, upload: str) -> int:
+        """Return how many bytes of an upload have arrived; 0 if it is gone."""
+        found = self._open.get(upload)
+        return 0 if found is None else found.size
+
     def whole(self, upload: str) -> Upload:
         """Return an upload with all of its bytes in its file.
 

@@ -35,7 +35,7 @@ def get(reader: Reader | Tx, name: str) -> Draft | None:
     return None if row is None else Draft(*row)
 
 
-def all_drafts(reader: Reader) -> tuple[Draft, ...]:
+def all_drafts(reader: Reader | Tx) -> tuple[Draft, ...]:
     """Return every draft by name."""
     rows = reader.execute(_SELECT + "ORDER BY name").fetchall()
     return tuple(Draft(*row) for row in rows)

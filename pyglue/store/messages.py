@@ -264,6 +264,14 @@ def waiting(reader: Reader | Tx, recipient: str) -> int:
     return int(row[0])
 
 
+def inbox_bytes(reader: Reader | Tx, recipient: str) -> int:
+    """Return the bytes of what waits for ``recipient``, or is held."""
+    row = reader.execute(
+        "SELECT bytes FROM inbox_size WHERE recipient = ?", recipient
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def let_go(tx: Tx, recipient: str) -> int:
     """Give up what waits for a name that is gone for good."""
     cursor = tx.execute(

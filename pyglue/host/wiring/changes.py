@@ -64,7 +64,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         config=config,
         systems=systems,
     )
-    drafts = Drafts(store, registry, operations, config.layout)
+    drafts = Drafts(store, registry, operations, config.layout, config.quotas)
     await drafts.load()
     ending = Ending(store, registry, operations)
     await ending.load()

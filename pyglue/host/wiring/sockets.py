@@ -65,6 +65,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
                 journal=services.journal,
                 drafts=services.life.drafts,
                 repeats=services.life.repeats,
+                quotas=services.config.quotas,
             ).add_to(handlers)
         result = HelloResult(
             protocol=PROTOCOL,

@@ -39,7 +39,7 @@ class Work:
 async def open_work(base: Base) -> Work:
     """Build the parts and let them hear of each other; nothing starts yet."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
-    broker = Broker(store, registry, config.messages)
+    broker = Broker(store, registry, config.messages, config.quotas)
     relay = RelayHub(store, registry, config, server_name=f"hived {__version__}")
     await relay.open()
     lifecycle = Lifecycle(

@@ -1,0 +1,87 @@
+"""What agents have used of what they may make grow, by the hour or the day (UTC).
+
+A row an agent and quota, brought up to date in the transaction of what is counted: a
+write that is refused or undone uses nothing, and a restart forgets nothing.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Tx
+
+HOUR_S: Final = 3600
+DAY_S: Final = 86400
+
+
+class Quota(StrEnum):
+    """What is counted."""
+
+    WRITTEN = "written"
+    PROPOSALS = "proposals"
+    PROPOSED = "proposed"
+    OPERATIONS = "operations"
+
+
+_WINDOWS: Final = {
+    Quota.WRITTEN: DAY_S,
+    Quota.PROPOSALS: HOUR_S,
+    Quota.PROPOSED: DAY_S,
+    Quota.OPERATIONS: HOUR_S,
+}
+_SENTENCES: Final = {
+    Quota.WRITTEN: "{agent} has sent {limit} MiB of messages, questions and reminders "
+    "today, which is its limit.",
+    Quota.PROPOSALS: "{agent} has made {limit} proposals in this hour, which is its "
+    "limit.",
+    Quota.PROPOSED: "{agent} has proposed {limit} MiB today, which is its limit.",
+    Quota.OPERATIONS: "{agent} has requested {limit} operations in this hour, which is "
+    "its limit.",
+}
+_MIB: Final = 1024 * 1024
+_IN_MIB: Final = frozenset({Quota.WRITTEN, Quota.PROPOSED})
+
+
+def take(tx: Tx, agent: str, what: Quota, amount: int, limit: int | None) -> None:
+    """Count ``amount`` (bytes, or how many); ``limit`` is in MiB where it is of bytes.
+
+    Raises:
+        HiveError: ``rate_limited`` with when there is more, if it would be too much.
+    """
+    used, until = _used(tx, agent, what)
+    most = None if limit is None else limit * (_MIB if what in _IN_MIB else 1)
+    if most is not None and used + amount > most:
+        wait = max(1, int(until - tx.now) + 1)
+        sentence = _SENTENCES[what].format(agent=agent, limit=limit)
+        raise HiveError(
+            ErrorCode.RATE_LIMITED,
+            f"{sentence} Wait {wait} s, or ask the operator to raise the quota.",
+            details={"retry_after_s": wait, "quota": what.value},
+        )
+    add(tx, agent, what, amount)
+
+
+def add(tx: Tx, agent: str, what: Quota, amount: int) -> None:
+    """Count what has happened already, whatever the limit is."""
+    window = _WINDOWS[what]
+    tx.execute(
+        "INSERT INTO quota (agent, what, since, used) VALUES (?1, ?2, ?3, ?4) "
+        "ON CONFLICT (agent, what) DO UPDATE SET since = ?3, "
+        "used = CASE WHEN since = ?3 THEN used ELSE 0 END + ?4",
+        agent,
+        what.value,
+        int(tx.now // window) * window,
+        amount,
+    )
+
+
+def _used(tx: Tx, agent: str, what: Quota) -> tuple[int, float]:
+    window = _WINDOWS[what]
+    since = int(tx.now // window) * window
+    row = tx.execute(
+        "SELECT used FROM quota WHERE agent = ? AND what = ? AND since = ?",
+        agent,
+        what.value,
+        since,
+    ).fetchone()
+    return (0 if row is None else int(row[0])), float(since + window)
