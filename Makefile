@@ -8,13 +8,14 @@ FILES ?= .
 # One test process a core; `make test WORKERS=` runs all in one.
 WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run demo test lint format bench generate clean
+.PHONY: help run demo test lint format bench fuzz generate clean
 
 help:
 	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
 	@echo 'make demo      play the whole story without a browser and check its end'
 	@echo 'make test      lint and all tests; says which groups could not run here'
 	@echo 'make bench     speed, beside a reference'
+	@echo 'make fuzz      attacks on every boundary, counted (ARGS="--seconds 600")'
 	@echo 'make lint      ruff and mypy        make format    ruff, changing files'
 	@echo 'make generate  schema, types and reference pages from their sources'
 	@echo 'make clean     remove what was built; your hive in .hive stays'
@@ -44,6 +45,10 @@ format:
 bench:
 	@.ci/setup test
 	@exec $(PYTHON) -m checks.bench $(ARGS)
+
+fuzz:
+	@.ci/setup test
+	@exec $(PYTHON) -m checks.fuzz $(ARGS)
 
 generate:
 	@.ci/setup run

@@ -63,6 +63,24 @@ async def error_of(alice: aiohttp.ClientSession) -> str:
         return f"{answer.status} {error['type']}: {error['message']}"
 
 
+async def test_a_key_that_the_models_side_repeats_stays_hidden(
+    tmp_path: Path,
+) -> None:
+    body = f'{{"error": {{"message": "invalid x-api-key {KEY}"}}}}'.encode()
+    raw = (
+        f"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nRequest-Id: {KEY}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    async with (
+        answering(raw) as url,
+        with_upstream(tmp_path, url) as (_hived, alice),
+        alice.post(PATH, json=message()) as answer,
+    ):
+        seen = f"{answer.headers} {await answer.text()}"
+        assert answer.status == 401
+    assert KEY not in seen and "invalid x-api-key (API key)" in seen
+
+
 async def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

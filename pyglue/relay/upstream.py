@@ -134,20 +134,25 @@ class Upstream:
 
 
 def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    """Return the headers of an answer that an agent gets to see."""
+    """Return the headers of an answer that an agent gets to see.
+
+    A value that repeats the key is left out.
+    """
+    key = _key_of(answer)
     seen = {
         name: value
         for name, value in answer.headers.items()
         if (name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIX))
         and _PLAIN.fullmatch(name)
         and _PLAIN.fullmatch(value)
+        and key not in value
     }
     kept = dict(list(seen.items())[:_HEADERS_MAX])
     return kept | {"content-type": answer.content_type}
 
 
 async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return a short answer.
+    """Return a short answer; gateways repeat the key in errors, which is hidden.
 
     Raises:
         HiveError: ``upstream_failed`` if it is longer than ``limit``.
@@ -157,7 +162,11 @@ async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
         body += data
         if len(body) > limit:
             raise unreachable(f"an answer of more than {limit} bytes")
-    return bytes(body)
+    return bytes(body).replace(_key_of(answer).encode(), b"(API key)")
+
+
+def _key_of(answer: aiohttp.ClientResponse) -> str:
+    return answer.request_info.headers["x-api-key"]
 
 
 def _no_key(what: str) -> HiveError:

@@ -59,3 +59,11 @@ def test_what_is_not_there(operator: Operator, path: str) -> None:
     assert answer.content_type.startswith(
         "application/problem+json" if path.startswith("/api") else "text/html"
     )
+
+
+@pytest.mark.parametrize("path", ["/approvals/alice/deny", "/approvals/x", "/agents//"])
+def test_a_form_to_a_page_that_is_not_there_is_no_bug(
+    operator: Operator, path: str
+) -> None:
+    for headers in ({}, {"Origin": "http://evil.example"}):
+        assert 400 <= operator.post(path, {"reason": "x"}, **headers).status_code < 500
