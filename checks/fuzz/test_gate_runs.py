@@ -239,7 +239,11 @@ evil x f g HEAD main -- - . -p -i -e -x -c -C -o -O -u -s -I -F -f -n -1 -m --ex
 --expression=e --in-place -i.bak --file=f /o/p $p 1!d s/[/]/x/ BEGIN{system("evil")}
 -v x=1 5 0.1 -k -P -0 --max-procs=1 -a f --arg-file=f -T --unzip-command=evil
 -TT out.zip --strip-program=evil --pre=evil --set -R --edit --edit-description
-user.name core.pager core.sshCommand core.fsmonitor --get --add --global
+user.name core.pager core.sshCommand core.fsmonitor --get --add --global -o.bashrc
+.bashrc .git .git/config .npmrc .gitconfig -S rc --suffix=rc .bash -d.git -d .git -r
+-wrapper -B. -specs=f -Wl,-Map,out run x --script-shell=evil exec --output out.txt -K
+-w %output{out} file:///etc/hostname rand
+-out dgst -engine -config of=out if=f of=.bashrc
 """.replace("\\ ", "\0")
     )
 )
@@ -249,7 +253,8 @@ _TOOLS: Final = sorted(
     names("""
     find sort tar sed awk gawk mawk perl python3 env timeout xargs nice nohup stdbuf
     bash sh split make zip install diff grep head tail cut uniq setsid time command
-    exec eval watch shuf date printf cat ls
+    exec eval watch shuf date printf cat ls xxd tee iconv gzip unzip patch file curl
+    gcc openssl npm truncate dd csplit tree jq uuencode comm paste
     """)
 )
 _PROGRAM: Final = st.sampled_from(
@@ -265,7 +270,9 @@ _OPEN: Final = Gate(
     bash_allow=[*(f"{tool} *" for tool in _TOOLS), "git *", "git -C . *"]
     + [f"git {command} *" for command in _GIT],
 )
-_MAKES_FILES: Final = frozenset({"tar", "split", "zip", "install", "uniq", "git"})
+_MAKES_FILES: Final = names(
+    "tar split zip install git tee gzip unzip patch gcc npm truncate dd csplit"
+)
 """Programs whose plain use writes files in the working directory."""
 
 
