@@ -83,11 +83,14 @@ def test_no_input_is_pushed_into_a_terminal(machine: str, ioctl: int) -> None:
     assert answer(machine, ioctl, 0, 0x541C) == EPERM
 
 
-@pytest.mark.parametrize(("machine", "socket"), [("x86_64", 41), ("aarch64", 198)])
+@pytest.mark.parametrize(
+    ("machine", "socket"),
+    [("x86_64", 41), ("x86_64", 53), ("aarch64", 198), ("aarch64", 199)],
+)
 def test_socket_families(machine: str, socket: int) -> None:
     for family in (1, 2, 10, 16):
         assert answer(machine, socket, family) == ALLOW
-    for family in (17, 38, 40):  # packet, alg, vsock
+    for family in (17, 30, 38, 40):  # packet, tipc, alg, vsock
         assert answer(machine, socket, family) == refuse(errno.EAFNOSUPPORT)
 
 

@@ -4,8 +4,8 @@
 other processes answer EPERM, whether or not a capability would be missing anyway:
 what cannot be reached has no bugs. New namespaces are refused here too. ``clone3``
 says ENOSYS, since a filter cannot look into its struct; libc then uses ``clone``.
-Sockets are Unix, IP and netlink only: others, such as vsock, ignore network
-namespaces. A call of another architecture kills the process.
+Sockets, and pairs of them, are Unix, IP and netlink only: others, such as vsock,
+ignore network namespaces. A call of another architecture kills the process.
 """
 
 import errno
@@ -84,6 +84,7 @@ _CLONE: Final = (56, 220)
 _CLONE3: Final = (435, 435)
 _IOCTL: Final = (16, 29)
 _SOCKET: Final = (41, 198)
+_SOCKETPAIR: Final = (53, 199)
 _UNSHARE: Final = (272, 97)
 
 _X32_BIT: Final = 0x40000000
@@ -167,6 +168,7 @@ def program(machine: str | None = None) -> bytes:
         ("clone", _CLONE),
         ("ioctl", _IOCTL),
         ("socket", _SOCKET),
+        ("socket", _SOCKETPAIR),
         ("unshare", _UNSHARE),
         ("nosys", _CLONE3),
         *(("deny", pair) for pair in _DENIED.values()),
