@@ -30,7 +30,7 @@ REFUSALS: Final = frozenset({"unknown_method", "forbidden", "unauthenticated"})
 _NOBODY: Final = 65534
 _CLI_ONLY: Final = frozenset(
     {
-        *("login_code", "metrics_token", "repair", "export", "backup"),
+        *("login_code", "metrics", "metrics_token", "repair", "export", "backup"),
         *("transfer_read", "import_begin", "import_chunk", "import"),
     }
 )
@@ -90,7 +90,7 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
     yield Caller("relay", layout.relay_socket, _RELAY)
     door = layout.operator_socket
     yield Caller("operator without hello", door, frozenset(), None)
-    public = frozenset({"login", "agent_ports"})
+    public = frozenset({"login", "agent_ports", "web_origin"})
     claims = hello("hive-web")
     yield Caller("hive-web by name, no session", door, public, claims)
     dead = hello("hive-web", "0" * 43)
@@ -100,8 +100,7 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
     ids = config.ids
     if ids is None or os.geteuid() != 0:
         return
-    own = public | {"web_origin"}
-    yield Caller("user of hive-web", door, own, hello("hive"), ids.web)
+    yield Caller("user of hive-web", door, public, hello("hive"), ids.web)
     for name, uid in (
         ("user of agents", ids.agent),
         ("user of the relay", ids.relay),

@@ -98,6 +98,8 @@ def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:
     for name, service in made["services"].items():
         text = _PACKAGE.sub(rf"{TOOLS}\1 --config {_CONFIG}", units.service(service))
         machine.write(f"{place}/{name}.service", text)
+    for name, listener in made["sockets"].items():
+        machine.write(f"{place}/{name}.socket", units.listener(listener))
     for unit in _UNITS.iterdir():
         machine.write(f"{place}/{unit.name}", unit.read_text())
     machine.run("systemctl", "daemon-reload")

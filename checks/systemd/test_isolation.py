@@ -119,6 +119,23 @@ async def test_no_network_leads_to_the_dashboard(hive: SystemHive) -> None:
     assert interfaces == ["lo"]
 
 
+async def test_the_dashboards_port_is_held_while_it_restarts(hive: SystemHive) -> None:
+    for address in ("127.0.0.1", "::1"):
+        what = f"""import errno, socket, subprocess
+subprocess.run(["systemctl", "stop", "hive-web.service"], check=True)
+family = socket.AF_INET6 if ":" in {address!r} else socket.AF_INET
+try:
+    socket.create_server(({address!r}, {PORT}), family=family)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+there = socket.create_connection(({address!r}, {PORT}), timeout=60)
+there.sendall(b"GET /login HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+print(there.recv(12).decode())
+"""
+        said = hive.machine.python("-c", what).out
+        assert said == "EADDRINUSE\nHTTP/1.1 200\n"
+
+
 async def test_manager_root_cannot_move_or_replace_what_is_bound(
     hive: SystemHive,
 ) -> None:

@@ -4,16 +4,44 @@ let
   cfg = config.services.hyperhive;
   web = cfg.dashboard;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
-  privileged = web.port < 1024;
+  fences = lib.optionalAttrs loopback {
+    # Nobody else can call, and it can call nobody. On another address browsers
+    # come from anywhere, and the firewall decides.
+    IPAddressDeny = "any";
+    IPAddressAllow = "localhost";
+  };
+  # As pyglue/origin.py has it: of loopback both, since browsers try both.
+  addresses = lib.unique (
+    [ web.listenAddress ]
+    ++ lib.optionals loopback (
+      [ "127.0.0.1" ] ++ lib.optional config.networking.enableIPv6 "::1"
+    )
+  );
+  shown = address: if lib.hasInfix ":" address then "[${address}]" else address;
 in
 {
   config = lib.mkIf cfg.enable {
     networking.firewall.allowedTCPPorts = lib.mkIf web.openFirewall [ web.port ];
+    # The port stays ours while hive-web restarts: whoever took it would be sent what
+    # the operator's open tabs hold.
+    systemd.sockets.hive-web = {
+      description = "hyperhive: the dashboard's port";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        ListenStream = map (address: "${shown address}:${toString web.port}") addresses;
+        BindIPv6Only = "both";
+        FreeBind = true;
+        Backlog = 1024;
+      }
+      // fences;
+    };
     systemd.services.hive-web = {
       description = "hyperhive: dashboard";
       wantedBy = [ "multi-user.target" ];
+      requires = [ "hive-web.socket" ];
       wants = [ "hived.service" ];
       after = [
+        "hive-web.socket"
         "hived.service"
         "network.target"
       ];
@@ -47,18 +75,7 @@ in
             "tls-key:${toString web.tls.keyFile}"
           ];
         }
-        // lib.optionalAttrs loopback {
-          # Nobody else can call, and it can call nobody. On another address browsers
-          # come from anywhere, and the firewall decides.
-          IPAddressDeny = "any";
-          IPAddressAllow = "localhost";
-        }
-        // lib.optionalAttrs privileged {
-          # For a port below 1024; in a user namespace the capability would be void.
-          AmbientCapabilities = "CAP_NET_BIND_SERVICE";
-          CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";
-          PrivateUsers = false;
-        };
+        // fences;
     };
   };
 }

@@ -120,10 +120,12 @@ class Exposure:
         there = [
             one for one in table if one.port == port and one.host in {host, *_WILDCARDS}
         ]
+        # Root's is the one that systemd holds for hive-web.
+        mine = {wanted, 0}
         problem = None
         if table and not there:
             problem = "Nothing listens there now."
-        elif any(one.uid != wanted for one in there):
+        elif any(one.uid not in mine for one in there):
             whose = ", ".join(sorted({_user(one.uid) for one in there}))
             problem = f"A process of {whose} listens there, not hive-web."
         return Listener(

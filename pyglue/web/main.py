@@ -37,6 +37,7 @@ from pyglue.web.ports import AgentPorts
 
 THREADS: Final = 256
 """Of which ``live.STREAMS_MAX`` may be held by streams."""
+_FIRST_FD: Final = 3
 _GRACE_S: Final = 2
 _DRAIN_S: Final = 1
 
@@ -113,10 +114,15 @@ class Server(BaseApplication):
 def listen(web: WebConfig) -> list[socket.socket]:
     """Return listening sockets for every address that the dashboard needs.
 
+    Those that systemd holds for us are used as they are: with them nobody else can take
+    the port, and be sent sessions, while hive-web restarts.
+
     Raises:
         HiveError: ``config_invalid`` for one that cannot be had.
     """
-    found = []
+    found = _inherited()
+    if found:
+        return found
     for host in origin.listens_on(web):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         both = host == "::"
@@ -136,6 +142,16 @@ def listen(web: WebConfig) -> list[socket.socket]:
                 f"{os.strerror(error.errno or 0)}.",
             ) from error
     return found
+
+
+def _inherited() -> list[socket.socket]:
+    """Return what systemd's socket activation passed on; gunicorn must not see it."""
+    given = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if given[0] != str(os.getpid()) or not given[1].isdigit():
+        return []
+    numbers = range(_FIRST_FD, _FIRST_FD + int(given[1]))
+    return [socket.socket(fileno=number) for number in numbers]
 
 
 def bound(backend: Path) -> int:

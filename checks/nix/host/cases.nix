@@ -101,6 +101,7 @@ in
     dashboard.tls.keyFile = "/k.pem";
     dashboard.externalUrl = "https://hive.example.org";
   };
+  no-ipv6 = hive { } // { networking.enableIPv6 = false; };
   ipv6 = hive { dashboard.listenAddress = "::1"; };
   ipv6-url = hive { dashboard.externalUrl = "https://[2001:db8::1]:7000"; };
   behind-proxy = hive {

@@ -30,7 +30,12 @@ in
   services = lib.mapAttrs (
     _: service: service // { path = map (package: package.name) service.path; }
   ) config.systemd.services;
-  inherit (config.systemd) mounts network tmpfiles;
+  inherit (config.systemd)
+    mounts
+    network
+    sockets
+    tmpfiles
+    ;
   inherit (config) users networking;
   packages = map (package: package.name) config.environment.systemPackages;
 }

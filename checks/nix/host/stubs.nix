@@ -81,6 +81,10 @@ in
           type = types.listOf types.str;
           default = [ ];
         };
+        enableIPv6 = mkOption {
+          type = types.bool;
+          default = true;
+        };
         nftables.enable = off;
         nftables.tables = entry {
           family = mkOption { type = types.str; };
@@ -116,6 +120,7 @@ in
           );
           default = [ ];
         };
+        sockets = entry (unit // { socketConfig = free; });
         services = entry (
           unit
           // {

@@ -157,6 +157,23 @@ def paths(value: dict[str, Any], above: str = "") -> list[str]:
     return found
 
 
+def test_systemd_holds_the_dashboards_port_while_it_restarts() -> None:
+    """On loopback both addresses: browsers try both for the dashboard's name."""
+    for case, wanted in (
+        ("smallest", ["127.0.0.1:7000", "[::1]:7000"]),
+        ("no-ipv6", ["127.0.0.1:7000"]),
+        ("everything", ["192.0.2.10:443"]),
+    ):
+        listener = EXPECTED[case]["sockets"]["hive-web"]
+        assert listener["socketConfig"]["ListenStream"] == wanted
+        assert listener["wantedBy"] == ["sockets.target"]
+        service = EXPECTED[case]["services"]["hive-web"]
+        assert "hive-web.socket" in service["requires"]
+        assert service["serviceConfig"]["CapabilityBoundingSet"] == ""
+    fence = EXPECTED["smallest"]["sockets"]["hive-web"]["socketConfig"]
+    assert fence["IPAddressDeny"] == "any" and fence["IPAddressAllow"] == "localhost"
+
+
 def test_no_agent_is_lost_that_is_always_there(tmp_path: Path) -> None:
     assert [agent.name for agent in load(tmp_path, "smallest").agents] == ["manager"]
 

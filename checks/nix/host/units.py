@@ -17,6 +17,11 @@ def service(unit: dict[str, Any]) -> str:
     return "\n".join([*_head(unit), "[Service]", *_lines(settings), ""])
 
 
+def listener(unit: dict[str, Any]) -> str:
+    """Return a socket's unit file."""
+    return "\n".join([*_head(unit), "[Socket]", *_lines(unit["socketConfig"]), ""])
+
+
 def mount(unit: dict[str, Any]) -> str:
     """Return a mount's unit file."""
     names = ("what", "where", "type", "options")

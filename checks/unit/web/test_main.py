@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from simple_websocket import ConnectionClosed
 
-from checks import fake_hive
+from checks import fake_hive, web_kit
 from checks.fake_hive import NAME, FakeHive
 from checks.net import free_port
 from checks.web_kit import Page, hive_web
+from pyglue import config
+from pyglue.config import WebConfig
 from pyglue.web import main
 from pyglue.web.live import STREAMS_MAX
 
@@ -195,6 +197,34 @@ def test_sigterm_ends_it_soon_with_streams_open(
             while ws.receive(timeout=60) is not None:
                 pass
     assert "ERROR" not in capfd.readouterr().err
+
+
+ACTIVATED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="x")
+os.execv(sys.executable, [sys.executable, "-m", "pyglue.web.main", *sys.argv[2:]])
+"""
+
+
+def test_a_socket_that_systemd_holds_stays_while_hive_web_restarts(
+    tmp_path: Path,
+) -> None:
+    held = socket.create_server(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+    file = tmp_path / "config.json"
+    settings = web_kit.settings(tmp_path, WebConfig(port=port, agent_ports=False))
+    file.write_bytes(config.dump(settings))
+    command = [sys.executable, "-c", ACTIVATED, str(held.fileno())]
+    command += ["--config", str(file)]
+    with held, fake_hive.running(tmp_path / "operator.sock", port=port) as hive:
+        for _ in range(2):
+            with subprocess.Popen(command, pass_fds=[held.fileno()]) as process:
+                web = Running(hive, port, process, tmp_path)
+                assert web.get("/", web.cookie()).status == 200
+                process.terminate()
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("text", [None, "{", '{"state_dir": 1}'])
