@@ -23,15 +23,13 @@ from pyglue.api import agent, common, manager, operator, relay, terminal
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Note, Role
 from pyglue.api.messages import SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc.connection import MAX_OUTSTANDING
 from pyglue.jsonrpc.wire import (
-    AGENT_LINE_LIMIT,
-    LINE_LIMIT,
     call_line,
     error_line,
     note_line,
     result_line,
 )
+from pyglue.limits import AGENT_RPC, OPERATOR_RPC
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs/rpc.md"
@@ -340,6 +338,10 @@ since the epoch (UTC) and end in `_at`; amounts are US dollars and end in `_usd`
 - Requests on one connection run concurrently and are answered in any order, at most
   {outstanding} at a time. `$/cancel` gives one up; closing the connection gives up all.
 - A line has at most {agent_line} bytes on an agent's socket and {line} on the others.
+- An agent's socket takes {connections} connections, {hello} s for each hello and
+  {outstanding_all} requests at a time over all of them. Who leaves {write_high} bytes
+  of answers unread, or asks more than hived may do for it, is not read from for a
+  while; who holds too much is disconnected (`pyglue/limits.py`).
 - Both sides may call: what hived calls or notifies is marked *hived to the client*.
 
 ```
@@ -359,9 +361,13 @@ def render() -> str:
     """Render docs/rpc.md."""
     head = HEAD.format(
         protocol=PROTOCOL,
-        outstanding=MAX_OUTSTANDING,
-        agent_line=AGENT_LINE_LIMIT,
-        line=LINE_LIMIT,
+        outstanding=AGENT_RPC.outstanding,
+        outstanding_all=AGENT_RPC.outstanding_all,
+        connections=AGENT_RPC.connections,
+        hello=int(AGENT_RPC.hello_s),
+        write_high=AGENT_RPC.write_high,
+        agent_line=AGENT_RPC.line,
+        line=OPERATOR_RPC.line,
         example=example(),
         errors=render_errors(),
     )

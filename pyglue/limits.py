@@ -43,6 +43,8 @@ class RpcLimits:
     """
 
     connections: int
+    line: int = 16 * MIB
+    """Longest line in bytes."""
     outstanding: int
     """Calls of one connection that run at once."""
     outstanding_all: int
@@ -60,10 +62,13 @@ class RpcLimits:
     """Unread bytes above which a connection is closed."""
     close_s: float = 10.0
     """Time to read the rest of a connection that is closed."""
+    trusted: bool = False
+    """Whether it is read from however much of ours it has not read."""
 
 
 AGENT_RPC: Final = RpcLimits(
     connections=16,
+    line=1 * MIB,
     outstanding=32,
     outstanding_all=64,
     bytes_all=48 * MIB,
@@ -95,9 +100,17 @@ CLIENT_RPC: Final = RpcLimits(
     outstanding=32,
     outstanding_all=32,
     bytes_all=256 * MIB,
+    write_max=256 * MIB,
     bucket=Bucket(burst=float("inf"), rate=float("inf")),
+    trusted=True,
 )
-"""The other end, where hived is the peer: it is trusted, and only its memory counts."""
+"""The other end of all these, where hived is the peer."""
+
+
+SOCKETS_AT_ONCE: Final = 8
+"""Connections that a listener takes before every other socket has its turn."""
+RELAY_CHANNELS: Final = 4
+"""Relays that descriptors are handed to; one is at work, others were just replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +123,8 @@ class DaemonLimits:
     bytes: int = 512 * MIB
     """Bytes held for all agents; above it the agent that holds most is disconnected."""
     log_s: float = 60.0
-    """The same complaint is logged once in this time."""
+    """A complaint is logged so often in this time, then counted."""
+    log_burst: int = 20
 
 
 HIVED: Final = DaemonLimits()

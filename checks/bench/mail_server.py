@@ -7,6 +7,7 @@ proposals, the relay. Ends when its standard input does.
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyglue.host.bootstrap  # noqa: F401 - all that hived loads counts in its memory
@@ -17,8 +18,9 @@ from pyglue.config import MessageLimits
 from pyglue.host.agent_api import AgentApi
 from pyglue.host.registry import Agent
 from pyglue.host.reminders import Reminders
-from pyglue.jsonrpc import AGENT_LINE_LIMIT, Connection, Handlers, serve
-from pyglue.jsonrpc.sockets import Session
+from pyglue.jsonrpc import Connection, Handlers, serve
+from pyglue.jsonrpc.listen import Session
+from pyglue.limits import AGENT_RPC, CLIENT_RPC
 
 _UNLIMITED = 10**9
 
@@ -59,7 +61,7 @@ async def _serve(room: Path, waiting: tuple[str, ...]) -> None:
         await serve(
             room / name,
             _session(kit, await kit.agent(name)),
-            line_limit=AGENT_LINE_LIMIT,
+            limits=replace(AGENT_RPC, bucket=CLIENT_RPC.bucket),
         )
         for name in (SENDER, *waiting)
     ]

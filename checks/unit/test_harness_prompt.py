@@ -22,7 +22,7 @@ from pyglue.api.messages import Message, MessageKind, Priority
 from pyglue.api.turns import TurnEventKind, TurnEventParams
 from pyglue.harness.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.prompt import render
-from pyglue.jsonrpc import AGENT_LINE_LIMIT
+from pyglue.limits import AGENT_RPC
 
 
 def mail(body: str, **changes: Any) -> Message:
@@ -105,7 +105,7 @@ class Heard:
 
     def hear(self, kind: TurnEventKind, data: dict[str, Any]) -> None:
         line = msgspec.json.encode(TurnEventParams(turn=1, kind=kind, data=data))
-        assert len(line) < AGENT_LINE_LIMIT / 2
+        assert len(line) < AGENT_RPC.line / 2
         self.events.append((kind, data))
 
 

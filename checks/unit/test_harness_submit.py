@@ -15,6 +15,7 @@ from pyglue import jsonrpc
 from pyglue.api import manager as manager_api
 from pyglue.api.common import PROTOCOL, HelloParams, Role
 from pyglue.jsonrpc import Connection
+from pyglue.limits import AGENT_RPC
 from pyglue.tools import manager_tools
 
 
@@ -179,4 +180,4 @@ async def test_hooks_and_programs_of_the_repository_do_not_run(
 
 def test_chunks_fit_a_line() -> None:
     line = len(base64.b64encode(bytes(manager_api.CHUNK_LIMIT))) + 4096
-    assert line < jsonrpc.AGENT_LINE_LIMIT
+    assert line < AGENT_RPC.line

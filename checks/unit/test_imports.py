@@ -17,7 +17,7 @@ _SHARED: Final = frozenset(
     {
         *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
-        *("models", "names", "origin", "paths"),
+        *("models", "names", "origin", "paths", "seldom"),
         *("process", "sandbox", "tools", "archive", "bash_policy"),
     }
 )

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
 from pyglue.api.messages import RecvParams, RecvResult, SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import (
-    MAX_OUTSTANDING,
     Connection,
     Handlers,
     Server,
@@ -23,9 +23,11 @@ from pyglue.jsonrpc import (
     connect,
     serve,
 )
+from pyglue.limits import AGENT_RPC
 
 HELLO = HelloParams(protocol=PROTOCOL, client="test")
-LIMIT = 64 * 1024
+LIMITS = replace(AGENT_RPC, line=64 * 1024)
+OUTSTANDING = LIMITS.outstanding
 
 
 class Service:
@@ -55,7 +57,7 @@ class Service:
 
     async def _recv(self, params: RecvParams) -> RecvResult:
         self.parked += 1
-        if self.parked == MAX_OUTSTANDING:
+        if self.parked == OUTSTANDING:
             self.full.set()
         try:
             await self.go.wait()
@@ -75,7 +77,7 @@ def service() -> Service:
 
 @pytest.fixture
 async def server(tmp_path: Path, service: Service) -> AsyncIterator[Server]:
-    running = await serve(tmp_path / "s.sock", service.session, line_limit=LIMIT)
+    running = await serve(tmp_path / "s.sock", service.session, limits=LIMITS)
     yield running
     running.close()
 
@@ -163,7 +165,7 @@ async def test_junk_ends_the_connection_with_a_sentence(
 
 async def test_a_line_that_is_too_long_ends_the_connection(server: Server) -> None:
     reader, writer = await asyncio.open_unix_connection(server.path)
-    writer.write(b"x" * (LIMIT + 2))
+    writer.write(b"x" * (LIMITS.line + 2))
     answer = json.loads(await reader.readline())
     assert answer["error"]["data"]["code"] == "too_large"
     assert await reader.read() == b""
@@ -176,7 +178,7 @@ async def test_too_many_outstanding_are_refused(
     connection = await connect(server.path, hello=HELLO)
     waiting = [
         asyncio.create_task(connection.call(agent.RECV, RecvParams(wait_seconds=100)))
-        for _ in range(MAX_OUTSTANDING)
+        for _ in range(OUTSTANDING)
     ]
     await service.full.wait()
     with pytest.raises(HiveError) as caught:

@@ -138,7 +138,10 @@ class AgentApi:
         return await self._broker.send(self._agent, params)
 
     async def _recv(self, params: RecvParams) -> RecvResult:
-        return await self._broker.recv(self._holder, params)
+        if not params.peek:
+            return await self._broker.recv(self._holder, params)
+        async with self._agent.reading:
+            return await self._broker.recv(self._holder, params)
 
     async def _ask(self, params: AskParams) -> AskResult:
         return await self._questions.ask(self._agent, params)
@@ -160,7 +163,8 @@ class AgentApi:
 
     async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
         name = self._agent.name
-        return await self._store.read(lambda reader: open_threads(reader, name))
+        async with self._agent.reading:
+            return await self._store.read(lambda reader: open_threads(reader, name))
 
     async def _ack(self, params: AckParams) -> AckResult:
         count = await self._broker.ack(self._holder, params.messages)
@@ -170,9 +174,10 @@ class AgentApi:
         agent = self._agent
         record = agent.policy()
         manifest = record.typed
-        waiting = await self._store.read(
-            lambda reader: messages.waiting(reader, agent.name)
-        )
+        async with agent.reading:
+            waiting = await self._store.read(
+                lambda reader: messages.waiting(reader, agent.name)
+            )
         return WhoamiResult(
             name=agent.name,
             role=agent.role,

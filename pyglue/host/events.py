@@ -13,6 +13,7 @@ from typing import Final
 
 from pyglue.api.events import Event, GapParams
 from pyglue.api.operator import EVENT, GAP
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
 from pyglue.store import events as rows
 from pyglue.store.database import Store
@@ -58,7 +59,16 @@ class EventBus:
         self._listeners.append(listener)
 
     def subscribe(self, connection: Connection, since: int | None) -> int:
-        """Send events to ``connection`` from after ``since``; return the newest."""
+        """Send events to ``connection`` from after ``since``; return the newest.
+
+        Raises:
+            HiveError: ``conflict``: it has a subscription already.
+        """
+        if any(one.connection is connection for one in self._subscriptions):
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "This connection has a subscription already; open another one.",
+            )
         subscription = _Subscription(connection)
         self._subscriptions.add(subscription)
         start = self.last_seq if since is None else since

@@ -22,9 +22,11 @@ from pyglue.host.limits import blocked
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
-from pyglue.jsonrpc import AGENT_LINE_LIMIT, Connection, Server, serve
-from pyglue.jsonrpc.sockets import Session
+from pyglue.jsonrpc import Connection, Pool, Server, serve
+from pyglue.jsonrpc.listen import Session
+from pyglue.limits import AGENT_RPC, HIVED
 from pyglue.manifest import PinnedRecord
+from pyglue.process import open_files
 from pyglue.store import agents as rows
 from pyglue.store.database import Store
 
@@ -56,6 +58,8 @@ class Lifecycle:
         self._backend = backend
         self._config = config
         self._closing = False
+        self.pool = Pool(connections=_connections_max(), bytes_max=HIVED.bytes)
+        """What agents' connections may take together."""
         self._servers: dict[str, Server] = {}
         self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
         self._well: Callable[[Agent], None] = lambda _agent: None
@@ -83,7 +87,8 @@ class Lifecycle:
         self._servers[agent.name] = await serve(
             run / "hive.sock",
             self._session(agent),
-            line_limit=AGENT_LINE_LIMIT,
+            limits=AGENT_RPC,
+            pool=self.pool,
             mode=0o660,
             gid=None if ids is None else ids.agent,
         )
@@ -295,3 +300,9 @@ class Lifecycle:
         """Record what went wrong last, or with None that all is well again."""
         agent.problem = problem
         await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
+
+
+def _connections_max() -> int:
+    """Return how many connections agents may have: the operator's need room too."""
+    share = int(open_files() * HIVED.descriptors_share)
+    return min(HIVED.connections, share)

@@ -18,6 +18,7 @@ from pyglue.config import load
 from pyglue.errors import HiveError
 from pyglue.host.bootstrap import open_hive
 from pyglue.process import raise_open_files
+from pyglue.seldom import log_to_stderr
 
 
 async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
@@ -51,10 +52,7 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--debug", action="store_true", help="log more")
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)
     raise_open_files()
     try:

@@ -46,6 +46,8 @@ _REPORTS: Final = (100.0, 2.0)
 _TURNS: Final = (60.0, 2.0)
 """Turns that may begin at once, and a second: a real one takes longer."""
 _LATE_S: Final = 1.0
+_READS: Final = 2
+"""Reads of the store for one agent that are queued at once, before all others'."""
 _Report = tuple[AgentState, str | None, float | None]
 
 HIVE: Final = "hive"
@@ -89,6 +91,10 @@ class Agent:
     """Until when the model's side asked to wait."""
     reports: Allowance = field(default_factory=lambda: Allowance(*_REPORTS))
     turns: Allowance = field(default_factory=lambda: Allowance(*_TURNS))
+    reading: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_READS)
+    )
+    """Held while the store reads for it: the operator's reads are not behind many."""
     late: _Report | None = None
     """What it reported too fast to be told at once."""
 

@@ -44,6 +44,7 @@ from pyglue.host.budgets import Limit, Limits, limits_of, start_of_day
 from pyglue.host.limits import allowed_models
 from pyglue.host.registry import Agent, Registry
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
+from pyglue.limits import RELAY_CHANNELS, RELAY_RPC
 from pyglue.manifest import PinnedRecord
 from pyglue.store import usage
 from pyglue.store.database import Store, Tx
@@ -82,7 +83,11 @@ class RelayHub:
         """Listen for the relay."""
         layout, gid = self._config.layout, self._gid()
         self._server = await serve(
-            layout.relay_socket, self._session, mode=_MODE, gid=gid
+            layout.relay_socket,
+            self._session,
+            limits=RELAY_RPC,
+            mode=_MODE,
+            gid=gid,
         )
         self._fds = bind_unix(
             layout.relay_fds_socket, mode=_MODE, gid=gid, kind=socket.SOCK_SEQPACKET
@@ -169,8 +174,11 @@ class RelayHub:
     def _accept(self) -> None:
         if self._fds is None:
             return
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # it is gone already, no descriptors
             channel, _ = self._fds.accept()
+            if len(self._channels) >= RELAY_CHANNELS:
+                channel.close()
+                return
             channel.setblocking(False)
             self._channels.add(channel)
             # Nothing is ever sent to us here: readable means it is gone.

@@ -7,17 +7,17 @@ handler never sees an unchecked field. ``Connection`` is the asyncio side,
 ``SyncClient`` the blocking one.
 """
 
-from pyglue.jsonrpc.connection import MAX_OUTSTANDING, Connection, Handlers
-from pyglue.jsonrpc.sockets import Server, bind_unix, connect, serve, short_path
+from pyglue.jsonrpc.connection import Connection, Handlers
+from pyglue.jsonrpc.listen import Server, serve
+from pyglue.jsonrpc.peer import Peer, Pool
+from pyglue.jsonrpc.sockets import bind_unix, connect, short_path
 from pyglue.jsonrpc.sync import SyncClient
-from pyglue.jsonrpc.wire import AGENT_LINE_LIMIT, LINE_LIMIT
 
 __all__ = [
-    "AGENT_LINE_LIMIT",
-    "LINE_LIMIT",
-    "MAX_OUTSTANDING",
     "Connection",
     "Handlers",
+    "Peer",
+    "Pool",
     "Server",
     "SyncClient",
     "bind_unix",

@@ -2,6 +2,10 @@
 
 ``sockets`` makes them. Requests run concurrently and are answered in any order;
 ``$/cancel`` gives one up, and when the connection goes, so do they.
+
+Whatever the other side sends, it takes no more than its ``Peer`` allows: a few lines
+are handled before everyone else has a turn, nothing is read while it leaves answers
+unread or has used up its units, and what is held for it is bounded.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -26,6 +30,7 @@ from pyglue.api.common import (
     Result,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import (
     Envelope,
     bad_request,
@@ -37,9 +42,6 @@ from pyglue.jsonrpc.wire import (
     note_line,
     result_line,
 )
-
-MAX_OUTSTANDING: Final = 32
-"""Most requests of one connection that may run at once."""
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -94,13 +96,23 @@ class Handlers:
 class Connection(asyncio.Protocol):
     """One end of a connection; made by ``connect`` or ``serve``."""
 
-    def __init__(self, handlers: Handlers, *, line_limit: int) -> None:
+    def __init__(
+        self, handlers: Handlers, *, peer: Peer, expects_hello: bool = False
+    ) -> None:
         self.handlers = handlers
+        self.peer = peer
         self.hello: HelloParams | HelloResult | None = None
         self.peer_uid: int | None = None
         self.peer_pid: int | None = None
         self.closed = False
-        self._line_limit = line_limit
+        self._limits = peer.limits
+        self._expects_hello = expects_hello
+        self._searched = 0
+        self._wake: asyncio.Handle | None = None
+        """When this goes on with what it has read."""
+        self._last_call: asyncio.TimerHandle | None = None
+        """When it is dropped, without a hello or closed."""
+        self._running_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -127,7 +139,7 @@ class Connection(asyncio.Protocol):
         request = next(self._ids)
         future: asyncio.Future[R] = self._loop.create_future()
         self._waiting[request] = (future, method.result)
-        self._transport.write(call_line(request, method.name, params))
+        self._write(call_line(request, method.name, params))
         try:
             async with asyncio.timeout(timeout):
                 return await future
@@ -157,9 +169,29 @@ class Connection(asyncio.Protocol):
             self._on_close.append(callback)
 
     def close(self) -> None:
-        """Send what is buffered, then close."""
-        if self._transport is not None:
+        """Send what is buffered, then close; whoever does not read it is dropped."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            self._drop_in(self._limits.close_s)
+
+    def abort(self) -> None:
+        """Close at once, and forget what is buffered."""
+        self._buffer.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def greeted(self, hello: HelloParams) -> None:
+        """Take the other side's hello; from here on it may be idle."""
+        self.hello = hello
+        if self._last_call is not None:
+            self._last_call.cancel()
+
+    def held(self) -> int:
+        """Return the bytes held for the other side."""
+        unread = 0
+        if self._transport is not None:
+            unread = self._transport.get_write_buffer_size()
+        return len(self._buffer) + self._running_bytes + unread
 
     async def wait_closed(self) -> None:
         """Return when the connection is gone."""
@@ -170,12 +202,21 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who is on the other end."""
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._limits.write_high)
+        if self._expects_hello:
+            self._drop_in(self._limits.hello_s)
         sock = transport.get_extra_info("socket")
-        self.peer_pid, self.peer_uid = _peer(sock)
+        self.peer_pid, self.peer_uid = peer_of(sock)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Fail what waits, cancel what runs, tell who asked."""
         self.closed = True
+        self._transport = None
+        self._buffer.clear()
+        self.peer.leave(self)
+        for timer in (self._wake, self._last_call):
+            if timer is not None:
+                timer.cancel()
         for future, _ in self._waiting.values():
             if not future.done():
                 future.set_exception(lost())
@@ -196,48 +237,89 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        """Cut lines; one that is too long ends the connection."""
-        buffer = self._buffer
-        searched = len(buffer)
-        buffer += data
-        begin = 0
-        while (end := buffer.find(b"\n", max(searched, begin))) >= 0:
-            if end - begin > self._line_limit:
-                break
-            self._line(bytes(buffer[begin:end]))
-            begin = end + 1
-        del buffer[:begin]
-        if len(buffer) > self._line_limit:
-            self._too_long()
+        """Take what came, and handle as much of it as the peer may have handled."""
+        self.peer.charge(1, len(data))
+        self._buffer += data
+        self._go_on()
 
     # --- lines ----------------------------------------------------------------
 
-    def _too_long(self) -> None:
-        limit = f"A line is longer than {self._line_limit} bytes; send smaller parts."
-        self._write(error_line(None, HiveError(ErrorCode.TOO_LARGE, limit)))
+    def _go_on(self) -> None:
+        """Handle some lines, then let others have their turn."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        transport = self._transport
+        for _ in range(self._limits.lines_at_once):
+            if transport is None or transport.is_closing():
+                return
+            wait = self.peer.wait()
+            if wait > 0:
+                transport.pause_reading()
+                self._wake = self._loop.call_later(wait, self._go_on)
+                return
+            if self._writable is not None and not self._limits.trusted:
+                transport.pause_reading()  # until it has read its answers
+                return
+            line = self._cut()
+            if line is None:
+                transport.resume_reading()
+                return
+            self.peer.charge(1)
+            self._line(line)
+        if transport is not None:
+            transport.pause_reading()
+            self._wake = self._loop.call_soon(self._go_on)
+
+    def _cut(self) -> bytes | None:
+        """Return the next line; one that is too long ends the connection."""
+        buffer = self._buffer
+        end = buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(buffer)
+        if (len(buffer) if end < 0 else end) > self._limits.line:
+            limit = self._limits.line
+            text = f"A line is longer than {limit} bytes; send smaller parts."
+            self._give_up(HiveError(ErrorCode.TOO_LARGE, text))
+            return None
+        if end < 0:
+            return None
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        self._searched = 0
+        return line
+
+    def _give_up(self, error: HiveError) -> None:
+        self.peer.refuse()
+        self._write(error_line(None, error))
         self._buffer.clear()
         self.close()
+
+    def _drop_in(self, seconds: float) -> None:
+        if self._last_call is not None:
+            self._last_call.cancel()
+        self._last_call = self._loop.call_later(seconds, self.abort)
 
     def _line(self, line: bytes) -> None:
         try:
             envelope = decode_envelope(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._write(error_line(None, bad_request(error)))
-            self.close()
+            self._give_up(bad_request(error))
             return
         if envelope.method is None:
             self._answered(envelope)
         elif envelope.id is None:
             self._noted(envelope.method, envelope.params)
         else:
-            self._called(envelope.id, envelope.method, envelope.params)
+            self._called(envelope.id, envelope.method, envelope.params, len(line))
 
     def _answered(self, envelope: Envelope) -> None:
         if envelope.id is None:
             if envelope.error is not None:
-                _log.warning("the other side closes: %s", envelope.error.message)
+                self._closing_for(envelope)
             return
         waiting = self._waiting.get(envelope.id)
         if waiting is None or waiting[0].done():
@@ -247,6 +329,15 @@ class Connection(asyncio.Protocol):
             future.set_result(decode_result(envelope, result))
         except HiveError as error:
             future.set_exception(error)
+
+    def _closing_for(self, envelope: Envelope) -> None:
+        """The other side says why it closes: whoever waits hears that."""
+        for future, result in self._waiting.values():
+            if not future.done():
+                try:
+                    decode_result(envelope, result)
+                except HiveError as error:
+                    future.set_exception(error)
 
     def _noted(self, name: str, params: msgspec.Raw) -> None:
         if name == CANCEL.name:
@@ -266,7 +357,7 @@ class Connection(asyncio.Protocol):
         except Exception:
             _log.exception("notification %.40r failed", name)
 
-    def _called(self, request: int, name: str, params: msgspec.Raw) -> None:
+    def _called(self, request: int, name: str, params: msgspec.Raw, size: int) -> None:
         registered = self.handlers.method(name)
         try:
             if registered is None:
@@ -274,25 +365,44 @@ class Connection(asyncio.Protocol):
                     ErrorCode.UNKNOWN_METHOD,
                     f"There is no method {name[:60]!a} on this socket.",
                 )
-            if len(self._running) >= MAX_OUTSTANDING:
-                raise HiveError(
-                    ErrorCode.TOO_MANY,
-                    f"{MAX_OUTSTANDING} requests are outstanding; wait for an answer.",
-                )
+            self._check_outstanding()
             if request in self._running:
                 raise HiveError(
                     ErrorCode.BAD_REQUEST, f"The request id {request} is in use."
                 )
             typed = registered.decode(params)
         except HiveError as error:
-            self._write(error_line(request, error))
+            self._refuse(request, error)
             return
         except (msgspec.DecodeError, RecursionError) as error:
-            self._write(error_line(request, bad_request(error)))
+            self._refuse(request, bad_request(error))
             return
         task = self._loop.create_task(self._answer(request, name, registered.fn, typed))
         self._running[request] = task
-        task.add_done_callback(lambda _: self._running.pop(request, None))
+        self._running_bytes += size
+        self.peer.running += 1
+        task.add_done_callback(lambda _: self._done(request, size))
+
+    def _check_outstanding(self) -> None:
+        limits = self._limits
+        for running, most in (
+            (len(self._running), limits.outstanding),
+            (self.peer.running, limits.outstanding_all),
+        ):
+            if running >= most:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"{most} requests are outstanding; wait for an answer.",
+                )
+
+    def _refuse(self, request: int, error: HiveError) -> None:
+        self.peer.refuse()
+        self._write(error_line(request, error))
+
+    def _done(self, request: int, size: int) -> None:
+        self._running.pop(request, None)
+        self._running_bytes -= size
+        self.peer.running -= 1
 
     async def _answer(
         self, request: int, name: str, fn: Callable[[Any], Any], params: object
@@ -312,11 +422,21 @@ class Connection(asyncio.Protocol):
         self._write(line)
 
     def _write(self, line: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(line)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self.peer.charge(0, len(line))
+        transport.write(line)
+        unread = transport.get_write_buffer_size()
+        if unread > self._limits.write_max:
+            self.peer.dropped += 1
+            self.abort()
+        elif unread > self._limits.write_high:
+            self.peer.shrink()
 
 
-def _peer(sock: socket.socket) -> tuple[int, int]:
+def peer_of(sock: socket.socket) -> tuple[int, int]:
+    """Return pid and uid of who is on the other end."""
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _gid = struct.unpack("3i", raw)
     return pid, uid

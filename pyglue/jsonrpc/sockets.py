@@ -1,4 +1,4 @@
-"""Making connections: a client's connect, a server's listen.
+"""Making sockets: a client's connection, what a server binds.
 
 Paths longer than the 107 bytes that Unix sockets allow work too.
 """
@@ -7,19 +7,16 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from pyglue.api.common import HELLO, PROTOCOL, HelloParams, HelloResult
+from pyglue.api.common import HELLO, HelloParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection, Handlers
-from pyglue.jsonrpc.wire import LINE_LIMIT
+from pyglue.jsonrpc.peer import Peer
+from pyglue.limits import CLIENT_RPC
 
-_HELLO_TIMEOUT_S: Final = 10.0
 _PATH_MAX: Final = 107
 
 
@@ -51,7 +48,6 @@ async def connect(
     handlers: Handlers | None = None,
     *,
     hello: HelloParams,
-    line_limit: int = LINE_LIMIT,
 ) -> Connection:
     """Connect and say hello; ``connection.hello`` is the HelloResult.
 
@@ -67,33 +63,16 @@ async def connect(
         sock.close()
         raise not_there(path, error) from error
     _, connection = await loop.create_unix_connection(
-        lambda: Connection(handlers or Handlers(), line_limit=line_limit), sock=sock
+        lambda: Connection(handlers or Handlers(), peer=Peer(CLIENT_RPC)), sock=sock
     )
     try:
-        connection.hello = await connection.call(HELLO, hello, timeout=_HELLO_TIMEOUT_S)
+        connection.hello = await connection.call(
+            HELLO, hello, timeout=CLIENT_RPC.hello_s
+        )
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-Session = Callable[[Connection, HelloParams], tuple[HelloResult, Handlers]]
-"""Makes of a checked hello what is answered and who handles the rest."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """A listening socket and the connections that it accepted."""
-
-    path: Path
-    connections: set[Connection]
-    _server: asyncio.AbstractServer
-
-    def close(self) -> None:
-        """Stop listening and drop every connection."""
-        self._server.close()
-        for connection in list(self.connections):
-            connection.close()
 
 
 def bind_unix(path: Path, *, mode: int, gid: int | None, kind: int) -> socket.socket:
@@ -117,60 +96,3 @@ def bind_unix(path: Path, *, mode: int, gid: int | None, kind: int) -> socket.so
         sock.close()
         raise
     return sock
-
-
-async def serve(
-    path: Path,
-    session: Session,
-    *,
-    line_limit: int = LINE_LIMIT,
-    mode: int = 0o600,
-    gid: int | None = None,
-) -> Server:
-    """Listen at ``path``; ``session`` is called for each connection's hello.
-
-    Anything but ``hello`` before the hello is refused, and so is another protocol
-    version. ``session`` may raise a HiveError, which the caller is told.
-    """
-    connections: set[Connection] = set()
-
-    def accept() -> Connection:
-        connection = Connection(Handlers(), line_limit=line_limit)
-        connection.handlers.on(
-            HELLO, lambda hello: _greet(connection, session, hello), decode=_hello
-        )
-        connections.add(connection)
-        connection.on_close(lambda: connections.discard(connection))
-        return connection
-
-    sock = bind_unix(path, mode=mode, gid=gid, kind=socket.SOCK_STREAM)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(accept, sock=sock, backlog=256)
-    return Server(path, connections, server)
-
-
-class _Version(msgspec.Struct):
-    """All that is certain of another version's hello."""
-
-    protocol: int = PROTOCOL
-
-
-def _hello(raw: msgspec.Raw) -> HelloParams:
-    """Read a hello; its version comes first, since all else depends on it."""
-    spoken = msgspec.json.decode(raw, type=_Version).protocol
-    if spoken != PROTOCOL:
-        raise HiveError(
-            ErrorCode.UNSUPPORTED_PROTOCOL,
-            f"This hive speaks protocol {PROTOCOL}, the caller {spoken}. Restart the "
-            "older of the two.",
-            details={"protocol": PROTOCOL},
-        )
-    return msgspec.json.decode(raw, type=HelloParams)
-
-
-async def _greet(
-    connection: Connection, session: Session, hello: HelloParams
-) -> HelloResult:
-    result, connection.handlers = session(connection, hello)
-    connection.hello = hello
-    return result

@@ -27,7 +27,6 @@ from pyglue.api.operator import EVENT, GAP
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import not_there, short_path
 from pyglue.jsonrpc.wire import (
-    LINE_LIMIT,
     Envelope,
     call_line,
     decode_envelope,
@@ -35,6 +34,7 @@ from pyglue.jsonrpc.wire import (
     lost,
     note_line,
 )
+from pyglue.limits import CLIENT_RPC
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -152,7 +152,7 @@ class SyncClient:
                 return envelope
 
     def _read(self) -> Envelope:
-        line = self._file.readline(LINE_LIMIT + 1)
+        line = self._file.readline(CLIENT_RPC.line + 1)
         if not line.endswith(b"\n"):
             raise lost()
         return decode_envelope(line)

@@ -10,11 +10,6 @@ import msgspec
 from pyglue.api.common import Params
 from pyglue.errors import ErrorCode, HiveError
 
-AGENT_LINE_LIMIT: Final = 1024 * 1024
-"""Longest line from an agent, in bytes."""
-LINE_LIMIT: Final = 16 * 1024 * 1024
-"""Longest line from anyone else, in bytes."""
-
 _APPLICATION_ERROR: Final = -32000
 _STANDARD_ERRORS: Final = {
     ErrorCode.BAD_REQUEST: -32602,

@@ -13,7 +13,13 @@ A process that makes a session of its own leaves the group; only a pid namespace
 """
 
 from pyglue.process.child import Child
-from pyglue.process.limits import Rlimits, RunAs, find_program, raise_open_files
+from pyglue.process.limits import (
+    Rlimits,
+    RunAs,
+    find_program,
+    open_files,
+    raise_open_files,
+)
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import Completed, describe_exit, run, run_sync
 from pyglue.process.pidfd import kill
@@ -29,6 +35,7 @@ __all__ = [
     "describe_exit",
     "find_program",
     "kill",
+    "open_files",
     "raise_open_files",
     "run",
     "run_sync",

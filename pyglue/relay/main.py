@@ -6,7 +6,6 @@ takes, and ends on SIGTERM within two seconds.
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from pyglue.config import HiveConfig, load
 from pyglue.errors import HiveError
 from pyglue.process import raise_open_files
 from pyglue.relay.app import Relay
+from pyglue.seldom import log_to_stderr
 
 
 async def serve(config: HiveConfig) -> None:
@@ -52,9 +52,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="JSON config file")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr()
     raise_open_files()
     try:
         asyncio.run(serve(load(arguments.config)))

@@ -10,7 +10,8 @@ from pyglue.host.operator_api import operator_session
 from pyglue.host.registry import Agent
 from pyglue.host.services import Services
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
-from pyglue.jsonrpc.sockets import Session
+from pyglue.jsonrpc.listen import Session
+from pyglue.limits import OPERATOR_RPC
 
 
 async def serve_operator(services: Services) -> Server:
@@ -19,6 +20,8 @@ async def serve_operator(services: Services) -> Server:
     return await serve(
         config.layout.operator_socket,
         lambda connection, hello: operator_session(services, connection, hello),
+        limits=OPERATOR_RPC,
+        by_uid=True,
         mode=0o660,
         gid=_operators(config),
     )

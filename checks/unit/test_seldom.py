@@ -1,0 +1,41 @@
+"""A complaint without end is logged a few times, and counted."""
+
+import logging
+
+from pyglue.limits import HIVED
+from pyglue.seldom import Seldom
+
+
+def record(
+    text: str, *values: object, level: int = logging.WARNING
+) -> logging.LogRecord:
+    return logging.LogRecord("some", level, __file__, 1, text, values, None)
+
+
+def test_the_same_complaint_is_written_a_few_times_then_counted() -> None:
+    now = [0.0]
+    seldom = Seldom(lambda: now[0])
+    through = [seldom.filter(record("%s failed", number)) for number in range(100)]
+    assert through == [True] * HIVED.log_burst + [False] * (100 - HIVED.log_burst)
+    assert seldom.filter(record("another: %s", "x"))
+    now[0] = HIVED.log_s
+    late = record("%s failed", "x")
+    assert seldom.filter(late)
+    left_out = 100 - HIVED.log_burst
+    assert late.getMessage() == f"x failed ({left_out} more were left out)"
+    again = record("%s failed", "y")
+    assert seldom.filter(again)
+    assert again.getMessage() == "y failed"
+
+
+def test_what_is_no_complaint_is_all_written() -> None:
+    seldom = Seldom()
+    lines = [record("head=%s", "x", level=logging.INFO) for _ in range(100)]
+    assert all(map(seldom.filter, lines))
+
+
+def test_kinds_without_end_are_forgotten() -> None:
+    seldom = Seldom()
+    for number in range(5000):
+        assert seldom.filter(record(f"kind {number}"))
+    assert len(seldom._kinds) <= 1000
