@@ -18,7 +18,7 @@ from checks.fuzz.kit import Case, Trial
 from checks.fuzz.sockets import call, code_of, hello, wire
 from pyglue.api import agent, manager, operator, relay, terminal
 from pyglue.api.common import HELLO, Method, Note, Params
-from pyglue.jsonrpc.wire import AGENT_LINE_LIMIT
+from pyglue.limits import AGENT_RPC
 
 LAST: Final = 2**40
 """The id of the call that asks whether anybody is still there."""
@@ -212,7 +212,7 @@ async def attack(trial: Trial) -> None:
 async def _one(case: Case, path: Path, frames: list[bytes], greeted: bool) -> None:
     async with wire(path) as peer:
         for data in [hello()] * greeted + frames:
-            await peer.send(data[: AGENT_LINE_LIMIT + 2])
+            await peer.send(data[: AGENT_RPC.line + 2])
         await peer.send(call(LAST, "no_such_method", {}))
         try:
             answers, alive = await peer.answers(LAST)

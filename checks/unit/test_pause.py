@@ -152,11 +152,21 @@ async def test_after_the_grace_a_turn_that_goes_on_is_cut_off_and_ended(
     assert await room.is_halted()
 
 
-@pytest.mark.parametrize("grace_s", [0.01])
-async def test_a_resume_within_the_grace_leaves_the_turn_alone(room: Room) -> None:
+async def test_a_resume_within_the_grace_leaves_the_turn_alone(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = asyncio.Event()
+
+    async def turn_over(_agent: Agent) -> None:
+        await over.wait()
+        raise TimeoutError  # the grace is over, and the turn goes on
+
+    monkeypatch.setattr(room.kit.broker, "turn_over", turn_over)
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     await room.kit.controls.resume("alice", OPERATOR)
-    await asyncio.wait(set(room.kit.controls._tasks), timeout=60)
+    over.set()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*room.kit.controls._tasks)
     assert not room.harness.told.is_set()
     assert await room.reserve()
 
