@@ -17,6 +17,7 @@ from pyglue.config import HiveConfig, Retention
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
+from pyglue.host.approvals import pretty
 from pyglue.host.history import EVENTS_KEPT, History
 from pyglue.host.proposals import Proposals
 from pyglue.host.retention import Pruning
@@ -35,6 +36,7 @@ from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
 
 AGO_DAYS = 20.0
+RECORD = '{"manifest":{"model":"haiku"}}'
 STATES = sorted(ApprovalState, key=lambda state: state is ApprovalState.PENDING)
 """The pending one last: the next would supersede it."""
 LONG = {field.name: 1000.0 for field in msgspec.structs.fields(Retention)}
@@ -203,7 +205,7 @@ async def propose(kit: Kit, room: Path) -> tuple[AppliedRepo, list[str]]:
             kind=ApprovalKind.CHANGE,
             commit=commit,
             main=main,
-            record=b"{}",
+            record=RECORD.encode(),
             manifest_sha256="0" * 64,
             nixos_options=(),
             policy=(),
@@ -303,6 +305,11 @@ async def test_of_old_proposals_only_the_record_stays(kit: Kit, tmp_path: Path) 
             repo.commit(commit)
     assert repo.main() is not None
     assert await count(kit, "approval") == len(ApprovalState)
+    emptied = await count(kit, "approval", f"record != CAST('{RECORD}' AS BLOB)")
+    assert emptied == len(dropped)
+    for row in await kit.store.read(lambda r: approvals.search(r, limit=99)):
+        assert row.manifest_sha256 == "0" * 64
+        assert pretty(row.record).strip()
 
 
 async def test_logs_of_old_builds_are_emptied(kit: Kit, tmp_path: Path) -> None:

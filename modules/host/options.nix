@@ -123,7 +123,7 @@ in
     };
     retention = {
       messagesDays = days 90 "handled messages, closed questions, finished operations and turns, and usage are";
-      proposalsDays = days 30 "the files of proposals that were denied, superseded, withdrawn or expired are";
+      proposalsDays = days 30 "files and manifests of proposals that were denied, superseded, withdrawn or expired are";
       historyDays = days 7 "terminal history and captured logs are";
       statsDays = days 400 "figures of usage are";
       eventsDays = days 7 "events for the live view are";

@@ -105,6 +105,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     )
     chores = work.chores
     chores.start("disk space", work.space.watch)
+    chores.start("sizes of agents' files", work.footprints.watch)
     chores.start("questions", work.questions.watch)
     chores.start("reminders", work.reminders.watch)
     chores.start("budgets", work.budgets.watch)

@@ -1,8 +1,9 @@
 """Forgetting what is over, as ``retention`` of the configuration says.
 
 Housekeeping calls ``prune``. Rows go in small transactions. Of proposals that were
-never approved the tags and files go from the applied repository; their rows stay, as
-the record of who proposed what and how it ended.
+never approved the tags and files go from the applied repository, and the manifest from
+the row; the row stays, as the record of who proposed what and how it ended, with the
+hashes.
 """
 
 import asyncio
@@ -60,7 +61,9 @@ class Pruning:
             pass
 
     async def _prune_proposals(self) -> None:
-        before = time.time() - self._retention.proposals_days * rows.DAY_S
+        kept_s = self._retention.proposals_days * rows.DAY_S
+        await self._repeat(partial(rows.prune_records, kept_s=kept_s, most=_CHUNK))
+        before = time.time() - kept_s
         closed = await self._store.read(
             lambda reader: rows.closed_approvals(reader, before)
         )

@@ -21,6 +21,9 @@ _CLOSED: Final = (
 )
 
 
+_EMPTY: Final = b'{"manifest":{}}'
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows with a time in ``column`` before which they go."""
@@ -62,6 +65,23 @@ def prune_build_logs(tx: Tx, *, kept_s: float, most: int) -> int:
         tx.now - kept_s,
         ApprovalState.APPROVED.value,
         ApprovalState.BUILDING.value,
+        most,
+    )
+    return max(0, int(cursor.rowcount))
+
+
+def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
+    """Empty the manifests of up to ``most`` such approvals; their hashes stay."""
+    marks = ", ".join("?" * len(_CLOSED))
+    cursor = tx.execute(
+        "UPDATE approval SET record = ?, nixos_options = ? WHERE id IN (SELECT id "
+        f"FROM approval WHERE state IN ({marks}) AND decided_at < ? AND record != ? "
+        "LIMIT ?)",
+        _EMPTY,
+        b"[]",
+        *(state.value for state in _CLOSED),
+        tx.now - kept_s,
+        _EMPTY,
         most,
     )
     return max(0, int(cursor.rowcount))

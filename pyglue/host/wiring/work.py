@@ -8,6 +8,7 @@ from pyglue.host.budgets import Budgets
 from pyglue.host.chores import Chores
 from pyglue.host.controls import Controls
 from pyglue.host.credit import Credit
+from pyglue.host.footprint import Footprints
 from pyglue.host.lifecycle import Lifecycle
 from pyglue.host.notices import Notices
 from pyglue.host.questions import Questions
@@ -33,6 +34,7 @@ class Work:
     budgets: Budgets
     credit: Credit
     space: Space
+    footprints: Footprints
     chores: Chores
 
 
@@ -98,6 +100,13 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         budgets=budgets,
         credit=credit,
+        footprints=Footprints(
+            registry=registry,
+            broker=broker,
+            controls=controls,
+            layout=config.layout,
+            quotas=config.quotas,
+        ),
         chores=Chores(broker),
         space=Space(
             disk=base.disk,
