@@ -24,7 +24,7 @@ from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSend
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.launcher import LocalHive, LocalOptions
-from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts, dump
+from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
@@ -204,7 +204,7 @@ class Hive:
     async def reconfigure(self, config: HiveConfig) -> None:
         """Write another config file and start hived again with it."""
         self.local.config = config
-        self.local._config_file.write_bytes(dump(config))
+        self.local.write_config(config)
         await self.kill_hived()
 
     async def kill_hived(self) -> None:

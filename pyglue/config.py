@@ -19,8 +19,19 @@ class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Numeric user ids (the group id is the same number) that children run as."""
 
     agent: Annotated[int, Meta(ge=1)]
+    """The manager's, or all agents'."""
     web: Annotated[int, Meta(ge=1)]
     relay: Annotated[int, Meta(ge=1)]
+    agents: Annotated[int, Meta(ge=1)] = 1
+    """How many from ``agent`` on are agents', one each; 1: they share it, and what
+    keeps them apart is the user namespace of each container."""
+    group: Annotated[int, Meta(ge=1)] | None = None
+    """The group of all of these that may pass through the hive's directories, where
+    they are reached by their paths; None: there is none."""
+
+    def is_agent(self, uid: int) -> bool:
+        """Tell whether agents run as ``uid``."""
+        return self.agent <= uid < self.agent + self.agents
 
 
 class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -63,7 +63,7 @@ def write_as_agent(hive: Hive, path: str, text: str) -> Path:
     file.parent.mkdir(exist_ok=True, parents=True)
     file.write_text(text)
     if hive.local.config.ids is not None:
-        uid = hive.local.config.ids.agent
+        uid = hive.local.config.layout.agent_state("alice").stat().st_uid
         for place in (file, file.parent):
             os.chown(place, uid, uid)
     return file

@@ -33,7 +33,6 @@ from pyglue.api.common import (
 from pyglue.api.manager import LIST_AGENTS, AgentParams
 from pyglue.api.operations import OperationState
 from pyglue.api.overview import AgentView
-from pyglue.cli.launcher import LOCAL_IDS
 from pyglue.config import Timeouts
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.errors import ErrorCode, HiveError
@@ -317,10 +316,12 @@ else:
 async def test_each_user_has_its_own_sockets(
     hive: Hive, user: str, name: str, answer: str
 ) -> None:
-    uid = getattr(LOCAL_IDS, user)
+    ids = hive.local.config.ids
+    assert ids is not None and ids.group is not None
+    uid = getattr(ids, user)
     path = getattr(hive.local.config.layout, f"{name}_socket")
     kind = "SOCK_SEQPACKET" if name == "relay_fds" else "SOCK_STREAM"
-    run_as = RunAs(uid, uid)
+    run_as = RunAs(uid, uid, (ids.group,))
     done = await run(
         [sys.executable, "-I", "-c", CONNECT, str(path), kind],
         env={"PATH": os.environ["PATH"]},

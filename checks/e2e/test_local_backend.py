@@ -246,6 +246,7 @@ print(json.dumps({
 
 async def look(bench: Bench, agent: AgentSpec) -> dict[str, object]:
     crash = await run(bench, LOOK, agent)
+    assert crash.log_tail and crash.log_tail[-1].startswith("{"), crash
     found: dict[str, object] = json.loads(crash.log_tail[-1])
     return found
 
@@ -410,7 +411,9 @@ async def test_apply_replaces_the_record_at_once(bench: Bench) -> None:
     await backend.apply(spec())
     place = bench.layout.run("a") / "manifest.json"
     first = place.stat()
-    assert first.st_mode & 0o777 == 0o644
+    # root's belongs to root, and is read by the agent's group
+    assert first.st_mode & 0o777 == (0o600 if AGENT is None else 0o640)
+    assert first.st_gid == os.getegid() if AGENT is None else AGENT.gid
     await backend.apply(spec())
     assert place.stat().st_ino != first.st_ino
     assert [path.name for path in place.parent.iterdir()] == ["manifest.json"]

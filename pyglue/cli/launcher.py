@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import origin
+from pyglue.cli.local_ids import local_ids
 from pyglue.config import (
     AgentDefaults,
     DeclaredAgent,
@@ -39,13 +40,11 @@ from pyglue.jsonrpc.sockets import short_path
 from pyglue.process import Child, LogFile, RunAs
 from pyglue.sandbox import own_places, reach
 
-LOCAL_IDS: Final = Ids(agent=62001, web=62002, relay=62003)
-"""Users without an entry in passwd, for a hive that root started by hand."""
-
 _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 """Even when this process is killed, no part of the hive is left behind."""
 _MEMORY_DEFAULT: Final = "4G"
 """Of an agent that sets none: one agent cannot take this machine's memory."""
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
 _KEPT_ENV: Final = (
@@ -96,16 +95,15 @@ class LocalHive:
         """
         state = self.options.state.resolve()
         self._room = Path(tempfile.mkdtemp(prefix="hive-"))
-        self._room.chmod(0o711)
         _make(state)
         _free(self.options.port)
         upstream = self.options.upstream
         if self.options.api_key is None:
             upstream = self._start_model()
         self.config = self._configure(state, upstream)
-        self._config_file.write_bytes(dump(self.config))
-        self._config_file.chmod(0o644)
         ids = self.config.ids
+        self._let_pass(self._room, ids)
+        self.write_config(self.config)
         hived = self.start_hived()
         web = self._spawn(
             "hive-web", "pyglue.web.main", notify=True, uid=ids.web if ids else None
@@ -121,6 +119,24 @@ class LocalHive:
     @property
     def _config_file(self) -> Path:
         return self._room / "config.json"
+
+    def write_config(self, config: HiveConfig) -> None:
+        """Write the config file, for those who run the hive only."""
+        fresh = self._room / ".config.json.new"
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
+            file.write(dump(config))
+        if config.ids is not None:
+            os.chown(fresh, 0, _group(config.ids))
+            fresh.chmod(0o640)
+        fresh.replace(self._config_file)
+
+    @staticmethod
+    def _let_pass(directory: Path, ids: Ids | None) -> None:
+        """Let the hive's own users pass through, and nobody else."""
+        if ids is not None:
+            os.chown(directory, 0, _group(ids))
+            directory.chmod(0o710)
 
     def start_hived(self) -> asyncio.Task[None]:
         """Start hived; the task ends when it is ready."""
@@ -158,15 +174,15 @@ class LocalHive:
     # --- parts ------------------------------------------------------------------------
 
     def _configure(self, state: Path, upstream: str) -> HiveConfig:
-        root = os.geteuid() == 0
         key_file = self._room / "api-key"
         key = self.options.api_key
-        _write_secret(key_file, key or "scripted", LOCAL_IDS.relay if root else None)
+        ids = local_ids(state) if os.geteuid() == 0 else None
+        _write_secret(key_file, key or "scripted", None if ids is None else ids.relay)
         port = self.options.port
         return HiveConfig(
             state_dir=str(state),
-            runtime_dir=str(self._runtime(state)),
-            ids=LOCAL_IDS if root else None,
+            runtime_dir=str(self._runtime(state, ids)),
+            ids=ids,
             defaults=AgentDefaults(memory_max=_MEMORY_DEFAULT),
             web=WebConfig(port=port, run=secrets.token_hex(8)),
             relay=RelayConfig(
@@ -179,19 +195,20 @@ class LocalHive:
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 
-    def _runtime(self, state: Path) -> Path:
+    def _runtime(self, state: Path, ids: Ids | None) -> Path:
         """Return where the sockets go: where the parts' own users can get at them.
 
         The way to a state directory may be closed to them (below ``/root``, say), so
         root's hive has its sockets elsewhere and ``run`` in the state is a link.
         """
         link = state / "run"
-        if os.geteuid() != 0:
+        if ids is None:
             return link
         if link.is_symlink():
             link.unlink()
         runtime = self._room / "run"
-        runtime.mkdir(mode=0o755)
+        runtime.mkdir(mode=0o700)
+        self._let_pass(runtime, ids)
         link.symlink_to(runtime)
         return runtime
 
@@ -222,7 +239,9 @@ class LocalHive:
         """Start a daemon; the task ends when it says that it is ready."""
         ready = _Readiness(self._room / f"{name}.notify", uid) if notify else None
         env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
-        run_as = None if uid is None else RunAs(uid, uid)
+        ids = self.config.ids
+        groups = () if ids is None else (_group(ids),)
+        run_as = None if uid is None else RunAs(uid, uid, groups)
         argv = ["--config", str(self._config_file)]
         child = self._child(name, module, argv, env=env, run_as=run_as)
         return asyncio.create_task(self._ready(name, child, ready))
@@ -316,11 +335,16 @@ class _Readiness:
         self._socket.close()
 
 
+def _group(ids: Ids) -> int:
+    return ids.agent if ids.group is None else ids.group
+
+
 def _make(state: Path) -> None:
     """Make the state directory, and see that it can be written."""
     try:
         logs = state / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        logs.mkdir(exist_ok=True, mode=0o700)
         for directory in (state, logs):
             tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:

@@ -164,9 +164,10 @@ class Exposure:
             return
         for one in table:
             address = _address(one.host, one.port)
-            if one.uid in {ids.agent, ids.web, ids.relay} and address not in known:
+            ours = ids.is_agent(one.uid) or one.uid in {ids.web, ids.relay}
+            if ours and address not in known:
                 yield Listener(
-                    name="a program of an agent" if one.uid == ids.agent else "other",
+                    name="a program of an agent" if ids.is_agent(one.uid) else "other",
                     kind=ListenerKind.TCP,
                     address=address,
                     process="unknown",

@@ -19,6 +19,7 @@ from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.broker import Broker
 from pyglue.host.ceilings import under_ceilings
 from pyglue.host.limits import blocked
+from pyglue.host.owners import user_of
 from pyglue.host.registry import Agent, Registry
 from pyglue.host.relay_api import RelayHub
 from pyglue.host.rooms import Rooms
@@ -83,14 +84,13 @@ class Lifecycle:
         if agent.name in self._servers or self._session is None:
             return
         run = await asyncio.to_thread(self._rooms.make_run, agent.name)
-        ids = self._config.ids
         self._servers[agent.name] = await serve(
             run / "hive.sock",
             self._session(agent),
             limits=AGENT_RPC,
             pool=self.pool,
             mode=0o660,
-            gid=None if ids is None else ids.agent,
+            gid=user_of(self._config, agent.name),
         )
 
     def forget(self, agent: Agent) -> None:

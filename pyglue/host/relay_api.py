@@ -42,6 +42,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.budgets import Limit, Limits, limits_of, start_of_day
 from pyglue.host.limits import allowed_models
+from pyglue.host.owners import user_of
 from pyglue.host.registry import Agent, Registry
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
 from pyglue.limits import RELAY_CHANNELS, RELAY_RPC
@@ -111,11 +112,10 @@ class RelayHub:
         self._say(self._policy(agent, record))
         if agent.name in self._listeners:
             return
-        ids = self._config.ids
         listener = bind_unix(
             self._config.layout.run(agent.name) / "model.sock",
             mode=_MODE,
-            gid=None if ids is None else ids.agent,
+            gid=user_of(self._config, agent.name),
             kind=socket.SOCK_STREAM,
         )
         self._listeners[agent.name] = listener

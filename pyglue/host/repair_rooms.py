@@ -77,6 +77,7 @@ class RoomRepair:
             if not said.knows(name):
                 yield from self._unknown(name, said)
         yield from self._left(said)
+        yield from self._modes(said)
 
     # --- agents without rooms ---------------------------------------------------------
 
@@ -147,6 +148,20 @@ class RoomRepair:
             "keep them as of a destroyed agent, to be restored or purged",
             mend,
         )
+
+    # --- open to others ---------------------------------------------------------------
+
+    def _modes(self, said: Said) -> Iterator[Finding]:
+        modes = self._rooms.modes
+        names = tuple(name for name in said.agents if name not in said.busy)
+        wanted = modes.all(names)
+        for place, found in modes.wrong(names).items():
+            yield Finding(
+                None,
+                f"{place} has {found}; it should have {wanted[place]}.",
+                "set mode and owner",
+                _threaded(lambda: modes.mend(names)),
+            )
 
     # --- left over --------------------------------------------------------------------
 

@@ -20,10 +20,9 @@ from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host import ports
+from pyglue.host.modes import Modes
+from pyglue.host.owners import Owners
 from pyglue.names import is_name
-
-UNMAPPED_UID: Final = 2147483632
-"""Outside every range that a container's users are mapped to."""
 
 
 class KeptRoom(StrEnum):
@@ -41,12 +40,10 @@ class Rooms:
 
     def __init__(self, config: HiveConfig) -> None:
         self._layout = config.layout
-        self._ids = config.ids
+        self._owners = Owners(config)
+        self.modes: Final = Modes(config, self._owners)
         self._agent_ports = config.web.agent_ports
         self._made: Callable[[str], None] = lambda _name: None
-        # Containers get binds that root made; nobody has to pass by the host's paths,
-        # where a set-user-id file that a container's root left would be the host's.
-        self._passage = config.backend == "local"
 
     def connect(self, made: Callable[[str], None]) -> None:
         """Set who hears of an agent's directories that may be new; in any thread."""
@@ -71,26 +68,17 @@ class Rooms:
     def _prepare(self) -> None:
         layout = self._layout
         layout.state.mkdir(parents=True, exist_ok=True)
-        if self._ids is None or not self._passage:
-            layout.state.chmod(0o700)
-        else:  # agents pass through to what is bound, and can list nothing
-            layout.state.chmod(0o711)
-        for private in (layout.quarantine, layout.logs, layout.state / "private"):
-            private.mkdir(exist_ok=True, mode=0o700)
-            private.chmod(0o700)
-        for shared in (
-            layout.runtime,
-            layout.runtime / "agents",
-            layout.applied_root,
-        ):
-            shared.mkdir(exist_ok=True, parents=True)
-            shared.chmod(0o755)
-        with (
-            Folder.at(layout.state) as top,
-            top.folder(layout.agents.name, make=0o755) as agents,
-        ):
-            self.give_to_nobody(agents)
-            agents.set_mode(0o755)
+        for own in (layout.quarantine, layout.logs):
+            own.mkdir(exist_ok=True, mode=0o700)
+            own.chmod(0o700)
+        layout.runtime.mkdir(exist_ok=True, parents=True, mode=0o700)
+        for place, wanted in self.modes.own().items():
+            place.mkdir(exist_ok=True, mode=0o700)
+            with Folder.at(
+                layout.runtime if wanted.runtime else layout.state, place
+            ) as it:
+                wanted.set(it)
+        self._owners.settle_all()
         for left in layout.quarantine.iterdir():
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
@@ -104,11 +92,11 @@ class Rooms:
         self.make_draft(name)
         with (
             Folder.at(layout.state, layout.private(name).parent) as private,
-            private.folder(name, make=0o711) as room,
+            private.folder(name, make=0o700) as room,
         ):
-            for passage in (private, room):
-                passage.set_mode(0o711)
-            self._own(room, layout.session(name).name, 0o700)
+            owner = self._owners.of(name)
+            self.modes.private(name).set(room)
+            _own(room, layout.session(name).name, 0o700, owner)
         self.make_run(name)
 
     def make_draft(self, name: str) -> None:
@@ -116,23 +104,24 @@ class Rooms:
         layout = self._layout
         with (
             Folder.at(layout.state, layout.agents) as agents,
-            agents.folder(name, make=0o755) as home,
+            agents.folder(name, make=0o700) as home,
         ):
-            self.give_to_nobody(home)
-            home.set_mode(0o755)
+            self.modes.nobodys().set(home)
             sweep_staging(home)
             config = layout.config(name).name
             if home.look(config) is None:
                 applied = AppliedRepo(layout.applied(name))
-                copy_config_repo(applied, home, config, owner=self._owner())
-            self._own(home, layout.agent_state(name).name, 0o750)
+                copy_config_repo(applied, home, config, owner=self._owners.manager)
+            _own(home, layout.agent_state(name).name, 0o750, self._owners.of(name))
+        self._owners.settle(name)
         self._made(name)
 
     def make_run(self, name: str) -> Path:
         """Make the directory of the agent's sockets; kept over restarts."""
         run = self._layout.run(name)
-        run.mkdir(exist_ok=True)
-        run.chmod(0o755)
+        run.mkdir(exist_ok=True, mode=0o700)
+        with Folder.at(run) as folder:
+            self.modes.run(name).set(folder)
         return run
 
     def settle_port(self, name: str) -> None:
@@ -253,13 +242,13 @@ class Rooms:
             Folder.at(self._layout.state, place.parent) as parent,
             parent.folder(place.name, make=0o700) as staged,
         ):
-            if place.parent == self._layout.agents:
-                self.give_to_nobody(staged)
+            if place.parent.name == "agents":
+                staged.give(self.modes.nobodys().owner)
 
     def own(self, place: Path, mode: int) -> None:
         """Make a directory that belongs to the agent's user."""
         with Folder.at(self._layout.state, place.parent) as parent:
-            self._own(parent, place.name, mode)
+            _own(parent, place.name, mode, self._owners.shared)
 
     def adopt(self, source: Path, place: Path) -> None:
         """Move what was staged to its place; again is no error.
@@ -271,7 +260,7 @@ class Rooms:
         with (
             opened(state, source.parent) as staged,
             Folder.at(state, place.parent.parent) as above,
-            above.folder(place.parent.name, make=0o755) as home,
+            above.folder(place.parent.name, make=0o700) as home,
         ):
             if staged is not None and staged.is_folder(source.name):
                 staged.move(source.name, home, place.name)
@@ -287,19 +276,13 @@ class Rooms:
         return self._layout.state
 
     def owner(self) -> Owner | None:
-        """Return who an agent's own files belong to; None: whoever we are."""
-        return self._owner()
+        """Return whom what is imported belongs to at first; None: whoever we are."""
+        return self._owners.shared
 
-    def _owner(self) -> Owner | None:
-        return None if self._ids is None else (self._ids.agent, self._ids.agent)
 
-    def _own(self, home: Folder, name: str, mode: int) -> None:
-        if home.look(name) is None:
-            with home.folder(name, make=0o700) as made:
-                made.give(self._owner())
-                made.set_mode(mode)
-
-    def give_to_nobody(self, folder: Folder) -> None:
-        """Let no user of a container own it, as root."""
-        if self._ids is not None:
-            folder.give((UNMAPPED_UID, UNMAPPED_UID))
+def _own(home: Folder, name: str, mode: int, owner: Owner | None) -> None:
+    """Make a directory that belongs to ``owner``; what is there stays."""
+    if home.look(name) is None:
+        with home.folder(name, make=0o700) as made:
+            made.give(owner)
+            made.set_mode(mode)

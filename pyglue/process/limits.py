@@ -77,16 +77,19 @@ def open_files() -> int:
 
 @dataclass(frozen=True)
 class RunAs:
-    """Numeric user and group of a program; supplementary groups are dropped."""
+    """Numeric user and group of a program, and all its supplementary groups."""
 
     uid: int
     gid: int
+    groups: tuple[int, ...] = ()
 
     def prefix(self) -> list[str]:
         """Return the ``setpriv`` part of a command line, empty if nothing changes."""
         if (self.uid, self.gid) == (os.geteuid(), os.getegid()):
             return []
-        ids = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        ids = [f"--reuid={self.uid}", f"--regid={self.gid}"]
+        groups = ",".join(map(str, self.groups))
+        ids.append(f"--groups={groups}" if groups else "--clear-groups")
         return [
             find_program("setpriv"),
             *ids,

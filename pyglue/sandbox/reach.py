@@ -50,7 +50,7 @@ def _closed_above(place: Path, run_as: RunAs) -> Path | None:
             return None
         if status.st_uid == run_as.uid:
             passes = status.st_mode & 0o100
-        elif status.st_gid == run_as.gid:
+        elif status.st_gid in (run_as.gid, *run_as.groups):
             passes = status.st_mode & 0o010
         else:
             passes = status.st_mode & 0o001

@@ -34,6 +34,7 @@ from pyglue.host.backends.inside import Inside
 from pyglue.host.backends.limits import Wanted, find_limiter
 from pyglue.host.backends.logfiles import FileSource
 from pyglue.host.backends.logs import JournalSource
+from pyglue.host.owners import user_of
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
 from pyglue.sandbox import (
     UNSAFE_VARIABLE,
@@ -95,7 +96,9 @@ class LocalBackend(Backend):
         self._layout = config.layout
         root = os.geteuid() == 0
         ids = config.ids if root else None
-        self._run_as = None if ids is None else RunAs(ids.agent, ids.agent)
+        self._config = config
+        self._groups = () if ids is None or ids.group is None else (ids.group,)
+        self._run_as = self._user(None if ids is None else ids.agent)
         self._runtime: PythonRuntime = python_runtime(["git"])
         self._probe = _usable(probe(self._run_as), self._run_as, self._runtime)
         self._limiter = find_limiter(self._layout.state)
@@ -132,7 +135,11 @@ class LocalBackend(Backend):
             file.write(spec.record)
             file.flush()
             os.fsync(file.fileno())
-        fresh.chmod(0o644)
+        if self._run_as is None:
+            fresh.chmod(0o600)
+        else:
+            os.chown(fresh, -1, user_of(self._config, spec.name) or 0)
+            fresh.chmod(0o640)
         fresh.replace(place / Path(paths.INSIDE.manifest).name)
 
     async def start(self, spec: AgentSpec) -> None:
@@ -148,6 +155,7 @@ class LocalBackend(Backend):
             raise HiveError(ErrorCode.SANDBOX_UNAVAILABLE, self.warnings[0])
         log = self._log(spec.name)
         wanted = Wanted(spec.memory_max, spec.cpu_quota)
+        run_as = self._user_of(spec.name)
         with ExitStack() as stack:
             gate = None
             if spec.manager and self._sandboxed:
@@ -157,7 +165,7 @@ class LocalBackend(Backend):
                     prepared.argv,
                     env=self._environment(spec),
                     limits=Rlimits(),
-                    run_as=self._run_as,
+                    run_as=run_as,
                     pass_fds=(*prepared.pass_fds, *(gate.fds if gate else ())),
                     wrapper=self._limiter.wrap(spec.name, wanted) + prepared.wrapper,
                     log=log,
@@ -233,6 +241,12 @@ class LocalBackend(Backend):
         """Stop every agent."""
         await asyncio.gather(*(self.stop(name) for name in tuple(self._running)))
 
+    def _user(self, uid: int | None) -> RunAs | None:
+        return None if uid is None else RunAs(uid, uid, self._groups)
+
+    def _user_of(self, name: str) -> RunAs | None:
+        return None if self._run_as is None else self._user(user_of(self._config, name))
+
     # --- one agent --------------------------------------------------------------------
 
     @property
@@ -276,7 +290,7 @@ class LocalBackend(Backend):
         if gate is not None:
             argv = (*gate.prefix, *argv)
         if self._sandboxed:
-            return prepare(self._sandbox(spec), argv, run_as=self._run_as)
+            return prepare(self._sandbox(spec), argv, run_as=self._user_of(spec.name))
         layout = self._layout
         # Only the manager's directory exists: that is how the harness knows.
         none = str(layout.run(spec.name) / "none")
@@ -343,8 +357,8 @@ def _warning(found: Probe) -> str | None:
         case Support.UID_ONLY:
             return (
                 f"Agents are held by their user id only: {found.reason} They share "
-                "this machine's network and process list, read what everyone may "
-                "read, and each other's state."
+                "this machine's network and process list, and read what everyone may "
+                "read; the manager cannot write in the state of others."
             )
         case Support.UNSAFE:
             return (

@@ -23,7 +23,7 @@ _SIZE_MAX: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 _RANGE: Final = 65536
 _LAST: Final = 32766 * _RANGE
-"""Below the range with ``rooms.UNMAPPED_UID``, which no container may have."""
+"""Below the range with ``modes.UNMAPPED_UID``, which no container may have."""
 
 _HIDDEN: Final = ("/nix/var/nix/profiles", "/nix/var/nix/gcroots")
 """NixOS's unit binds these read-write. The host's own ``nix-env`` works in them as

@@ -1,0 +1,51 @@
+"""The users of a hive that root starts by hand: numbers without an entry in passwd.
+
+Each hive has a block of its own, so that two hives on a machine share no user. The
+block follows from where the hive lies, and is written down in its state directory, so
+that it stays when that is moved. All blocks lie where neither distributions, nor
+systemd, nor ranges for containers (/etc/subuid) give numbers to anybody.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pyglue.config import Ids
+
+FIRST: Final = 1_900_000_000
+BLOCK: Final = 1024
+BLOCKS: Final = 200_000
+"""They end below 2,104,800,000; systemd's UIDS-GIDS has nobody there."""
+_AGENTS: Final = 16
+_FILE: Final = "users"
+
+
+def local_ids(state: Path) -> Ids:
+    """Return the users of the hive in ``state``, which is there; as root."""
+    file = state / _FILE
+    first = _read(file)
+    if first is None:
+        digest = hashlib.sha256(os.fsencode(state)).digest()
+        first = FIRST + int.from_bytes(digest[:8], "big") % BLOCKS * BLOCK
+        fresh = state / f".{_FILE}.new"
+        fresh.write_text(f"{first}\n")
+        fresh.chmod(0o600)
+        fresh.replace(file)
+    return Ids(
+        group=first,
+        web=first + 1,
+        relay=first + 2,
+        agent=first + _AGENTS,
+        agents=BLOCK - _AGENTS,
+    )
+
+
+def _read(file: Path) -> int | None:
+    """Return what was written down, if it is the first number of a block."""
+    with suppress(OSError, ValueError):
+        number = int(file.read_text("ascii"))
+        if FIRST <= number < FIRST + BLOCK * BLOCKS and (number - FIRST) % BLOCK == 0:
+            return number
+    return None
