@@ -175,7 +175,7 @@ class ForwarderLimits:
     """The limits of the loopback port in front of the CLI."""
 
     connections: int = 64
-    strangers: int = 16
+    strangers: int = 256
     """Connections that have not shown the key; a new one takes the oldest's place."""
     head: int = 64 * KIB
     head_s: float = 10.0

@@ -97,6 +97,7 @@ class _Minimal:
             loaded,
             Places(home.run, home.state, home.session, home.agents),
             base_url=f"http://127.0.0.1:{port}",
+            key="any",
             hive=create_sdk_mcp_server("hive", tools=[send]),
             gate=Gate(tools=loaded.manifest.allowed_tools, bash_allow=()),
         )

@@ -39,6 +39,7 @@ def options(places: Places, loaded: Loaded) -> CliOptions:
         loaded,
         places,
         base_url="http://127.0.0.1:1",
+        key="a key of this start",
         hive=hive_server(NoHive(), agent_tools()),
         gate=Gate(tools=manifest.allowed_tools, bash_allow=manifest.bash.allow),
     )
@@ -101,7 +102,7 @@ def test_harness_names_win_over_the_manifests(places: Places) -> None:
     }
     made = options(places, load(record(env=env))).environment
     assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
-    assert made["ANTHROPIC_API_KEY"] == "placeholder"
+    assert made["ANTHROPIC_API_KEY"] == "a key of this start"
     assert made["CLAUDE_CONFIG_DIR"] == str(places.session)
     assert made["HOME"] == str(places.state)
     assert made["CLAUDE_CODE_DISABLE_ATTACHMENTS"] == "1"

@@ -64,7 +64,7 @@ async def run(
         await _only_report(link, report, stop)
         return
     async with Forwarder(places.model_socket) as forwarder:
-        options = _options(places, loaded, forwarder.url, link)
+        options = _options(places, loaded, forwarder, link)
         checked = await check(options, loaded.manifest)
         report = HarnessReport(
             manifest_sha256=loaded.sha256,
@@ -114,7 +114,9 @@ async def run(
             await loop.finish(_STOP_S)
 
 
-def _options(places: Places, loaded: Loaded, url: str, link: Link) -> CliOptions:
+def _options(
+    places: Places, loaded: Loaded, forwarder: Forwarder, link: Link
+) -> CliOptions:
     manifest = loaded.manifest
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
     gate = Gate(
@@ -125,7 +127,14 @@ def _options(places: Places, loaded: Loaded, url: str, link: Link) -> CliOptions
         ),
     )
     hive = hive_server(link, tools)
-    return CliOptions(loaded, places, base_url=url, hive=hive, gate=gate)
+    return CliOptions(
+        loaded,
+        places,
+        base_url=forwarder.url,
+        key=forwarder.key,
+        hive=hive,
+        gate=gate,
+    )
 
 
 async def _only_report(link: Link, report: HarnessReport, stop: asyncio.Event) -> None:

@@ -27,7 +27,6 @@ MAX_STEPS: Final = 500
 _BUFFER: Final = 64 * 1024 * 1024
 _NOWHERE: Final = "http://127.0.0.1:9"
 _FIXED: Final = {
-    "ANTHROPIC_API_KEY": "placeholder",  # the relay puts the real one in its place
     "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
@@ -51,18 +50,19 @@ class CliOptions:
         places: Places,
         *,
         base_url: str,
+        key: str,
         hive: McpSdkServerConfig,
         gate: Gate,
         max_steps: int = MAX_STEPS,
     ) -> None:
-        """``base_url`` is the forwarder's."""
+        """``base_url`` and ``key`` are the forwarder's; the relay has the real key."""
         self._max_steps = max_steps
         manifest = loaded.manifest
         self._manifest = manifest
         self._places = places
         self._hive = hive
         self._cli = find_cli()
-        self._environment = _environment(manifest, places, base_url)
+        self._environment = _environment(manifest, places, base_url, key)
         self._allowed = _allowed(manifest)
         self._hooks = _hooks(manifest, gate)
         self._prompt = places.session / "hive-system-prompt.md"
@@ -162,10 +162,13 @@ def find_cli() -> Path | None:
     return bundled if bundled.is_file() else None
 
 
-def _environment(manifest: Manifest, places: Places, base_url: str) -> dict[str, str]:
+def _environment(
+    manifest: Manifest, places: Places, base_url: str, key: str
+) -> dict[str, str]:
     """Return the CLI's environment; the harness's own names win."""
     fixed = {
         **_FIXED,
+        "ANTHROPIC_API_KEY": key,
         "ANTHROPIC_BASE_URL": base_url,
         "CLAUDE_CONFIG_DIR": str(places.session),
         "HOME": str(places.state),

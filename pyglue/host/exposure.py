@@ -149,7 +149,8 @@ class Exposure:
             process=f"harness of {agent.name}",
             user=_user(self._uid("agent")),
             reach=(
-                "Every local process can connect: the agent shares the host's network."
+                "Every local process can connect: the agent shares the host's network. "
+                "A request needs the key of the harness's start."
                 if shared
                 else f"Only processes in the sandbox of {agent.name}."
             ),
