@@ -2,7 +2,8 @@
 
 The grammar, the stubs and the programs are those of ``test_gate_runs``. The gate is
 policy and not a wall; a case is wrong when bash runs other words than the gate read,
-or a program runs another that no pattern named.
+or a program runs another that no pattern named. What the table of programs keeps from
+wildcards must be refused among whatever other words.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 
 from checks.fuzz import test_gate_runs as corpus
 from checks.fuzz.kit import Case, Trial
+from checks.gate_kit import TRICKS
 from pyglue.harness.gate import Gate
 from pyglue.harness.shellwords import ShellReader
 
 _NARROW = Gate(tools=["Bash"], bash_allow=["a *", "b *"])
 _lines = st.tuples(st.just("line"), corpus._LINES)
+_tricks = st.tuples(st.just("trick"), TRICKS)
 _programs = st.tuples(st.just("program"), corpus._REAL)
 
 
@@ -29,12 +32,14 @@ async def attack(trial: Trial) -> None:
         kind, command = drawn
         if kind == "line":
             await asyncio.to_thread(_line, case, command, stubbed)
+        elif kind == "trick":
+            _trick(case, *command)
         else:
             program, words = command
             await asyncio.to_thread(_program, case, program, words, real)
 
     try:
-        await trial.explore(body, drawn=st.one_of(_lines, _programs))
+        await trial.explore(body, drawn=st.one_of(_lines, _programs, _tricks))
     finally:
         stubbed.close()
         real.close()
@@ -48,6 +53,14 @@ def _line(case: Case, line: str, room: corpus.Room) -> None:
     differs = not set(ran) <= set(seen) or not {c[0] for c in ran} <= {"a", "b"}
     case.unless(
         f"{line!r} ran {ran!r}, read as {seen!r}" if differs else None, refused=False
+    )
+
+
+def _trick(case: Case, pattern: str, command: str) -> None:
+    gate = Gate(tools=["Bash"], bash_allow=[pattern])
+    passed = gate.refusal_of_command(command) is None
+    case.unless(
+        f"{pattern!r} lets {command!r} through" if passed else None, refused=True
     )
 
 

@@ -1,20 +1,16 @@
 """The table of programs: attacks are refused, everyday work runs, each row holds."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from pyglue.bash_policy.table import Kind, Program, everything
+from checks.gate_kit import ROWS, TABLE, TRICKS, spellings
 from pyglue.harness.gate import Gate
 
 CASES: Final = Path(__file__).resolve().parents[1] / "gate"
-TABLE: Final = everything()
-ROWS: Final = sorted({id(program): name for name, program in TABLE.items()}.values())
 
 
 def cases(name: str) -> list[tuple[str, str]]:
@@ -53,47 +49,6 @@ def test_known_false_refusals_say_what_to_do(pattern: str, command: str) -> None
 # --- every row, in every spelling ----------------------------------------------------
 
 
-def spellings(program: Program) -> Iterator[list[str]]:
-    """Yield words that the row keeps from wildcards, in the ways to write them."""
-    words = program.refuse
-    for name in sorted(words.long):
-        yield [f"--{name}"]
-        yield [f"--{name}", "value"]
-        yield [f"--{name}=value"]
-        if len(name) > 3 and f"--{name[:-1]}" not in program.allow:
-            yield [f"--{name[:-1]}=value"]
-    for letter in sorted(words.short):
-        yield [f"-{letter}"]
-        yield [f"-{letter}value"]
-        yield [f"-q{letter}"]
-        yield ["operand", f"-{letter}", "value"]
-    for begin in words.begins:
-        yield [f"{begin}value"]
-    for exact in sorted(words.exact):
-        yield [exact, "value"]
-        if exact.startswith("-") and len(exact) > 2:
-            yield [f"{exact}=value"]
-            if program.row.style == "long":
-                yield [f"-{exact}"]
-    if program.accept is not None:
-        yield ["--unheard-of"]
-        yield ["--unheard-of=value"]
-        yield ["-\u00a7"]
-    for part in program.holds:
-        yield [f"a{part}b"]
-    if program.row.assigns:
-        yield ["NAME=value"]
-    if program.everyday:
-        yield ["unheardof"]
-    for word in sorted(program.unless):
-        yield [word]
-    if program.kind in (Kind.RUNS, Kind.CODE):
-        yield []
-        yield ["evil"]
-        yield ["-x", "evil"]
-        yield ["--", "evil"]
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_refused_in_every_spelling(name: str) -> None:
     for words in spellings(TABLE[name]):
@@ -101,36 +56,9 @@ def test_a_row_is_refused_in_every_spelling(name: str) -> None:
         assert refusal(f"{name} *", command) is not None, command
 
 
-_TRICKS: Final = [
-    (name, words)
-    for name, program in sorted(TABLE.items())
-    for words in spellings(program)
-]
-_HONEST: Final = st.sampled_from(["x", "src/a.py", "-v", "--verbose", "--", "a b", "1"])
-_FREE: Final = frozenset(p.row.free for p in TABLE.values()) - {""}
-
-
-@given(
-    trick=st.sampled_from(_TRICKS),
-    before=st.lists(_HONEST, max_size=3),
-    after=st.lists(_HONEST, max_size=3),
-    place=st.sampled_from(["", "/usr/bin/"]),
-)
-def test_tricks_among_honest_words_are_refused(
-    trick: tuple[str, list[str]], before: list[str], after: list[str], place: str
-) -> None:
-    name, words = trick
-    if name.startswith("."):
-        place = ""  # a builtin, and a directory with a path
-    program = TABLE[name]
-    if program.everyday or program.unless or program.row.under:
-        before = []  # the trick is, or follows, the subcommand
-    before = [w for w in before if w not in _FREE]
-    if name.endswith("sed") or (program.kind is Kind.READS and not words):
-        return
-    command = shlex.join([f"{place}{name.split()[0]}", *name.split()[1:], *before])
-    line = shlex.join([*shlex.split(command), *words, *after])
-    assert refusal(f"{place}{name} *", line) is not None, line
+@given(drawn=TRICKS)
+def test_tricks_among_honest_words_are_refused(drawn: tuple[str, str]) -> None:
+    assert refusal(*drawn) is not None, drawn
 
 
 # --- files that run later -------------------------------------------------------------
