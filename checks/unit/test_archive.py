@@ -28,7 +28,9 @@ LIMITS = Limits(
 def written(top: Path, *, links: bool = False, **more: bytes) -> bytes:
     """Return an archive of a tree ``state`` and of files."""
     stream = io.BytesIO()
-    writer = Writer(stream, Kind.AGENT, file_max=50_000, entries_max=1000)
+    writer = Writer(
+        stream, Kind.AGENT, file_max=50_000, entries_max=1000, total_max=200_000
+    )
     for name, data in more.items():
         writer.add_bytes(name, data)
     with Folder.at(top) as folder:
@@ -145,6 +147,54 @@ def test_links_are_kept_as_they_are_where_they_are_wanted(tmp_path: Path) -> Non
     assert str(link.readlink()) == "/etc/" + "x" * 300
     with pytest.raises(HiveError, match="is a link"):
         read(written(top, links=True), tmp_path / "other")
+
+
+def test_a_file_made_of_holes_is_not_read(tmp_path: Path) -> None:
+    """A thousand files of 60 GiB that take nothing: all is told, nothing read."""
+    top = tmp_path / "top"
+    top.mkdir()
+    for number in range(1000):
+        with (top / f"{number}").open("wb") as file:
+            file.truncate(60 * 1024**3)
+    with (top / "some").open("wb") as file:  # a few holes, as databases have them
+        file.write(b"x" * 30_000)
+        file.truncate(49_000)
+    archive = Writer(
+        io.BytesIO(), Kind.HIVE, file_max=2**40, entries_max=2000, total_max=2**60
+    )
+    with Folder.at(top) as folder:
+        archive.add_tree("agents/alice", folder, links=True)
+    archive.finish({})
+    assert sum(m.size for m in archive._members if m.name != INDEX) == 49_000
+    assert len(archive.left_out) == 1000
+    assert archive.left_out[0].endswith("bytes are holes")
+
+
+def test_one_file_of_many_names_is_not_read_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN_MAX", 5000)
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "0").write_bytes(b"x" * 1000)
+    for number in range(1, 40):
+        os.link(top / "0", top / f"{number}")
+    index = read(written(top), tmp_path / "room", limits=LIMITS)
+    assert len(index.members) == 6
+    assert len(index.left_out) == 34
+    assert index.left_out[0].endswith("it is another name of state/0")
+
+
+def test_an_archive_holds_no_more_than_a_total(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    for number in range(6):
+        (top / f"{number}").write_bytes(b"x" * 45_000)
+    index = read(written(top), tmp_path / "room")
+    assert len(index.members) == 4
+    assert index.left_out == tuple(
+        f"state/{n}: there are more than 200000 bytes" for n in (4, 5)
+    )
 
 
 # --- hostile archives -----------------------------------------------------------------

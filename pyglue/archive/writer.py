@@ -10,6 +10,7 @@ import io
 import os
 import tarfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -25,6 +26,7 @@ from pyglue.archive.index import (
     Kind,
     Member,
 )
+from pyglue.archive.sparse import is_mostly_holes
 from pyglue.archive.tree import Entry, LeftOut, walk
 from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
@@ -34,6 +36,8 @@ _LEVEL: Final = 3
 _SHOWN: Final = 300
 _INDEX_MAX: Final = {Kind.AGENT: 48 * 1024**2, Kind.HIVE: 768 * 1024**2}
 """What members may take of the index; it is held in memory, and read with a limit."""
+AGAIN_MAX: Final = 1024**3
+"""Bytes that are read once more because a file has several names (hard links)."""
 _MEMBER: Final = 128
 """What a member takes beside its name."""
 
@@ -42,7 +46,13 @@ class Writer:
     """One archive being written; ``finish`` ends it."""
 
     def __init__(
-        self, stream: BinaryIO, kind: Kind, *, file_max: int, entries_max: int
+        self,
+        stream: BinaryIO,
+        kind: Kind,
+        *,
+        file_max: int,
+        entries_max: int,
+        total_max: int,
     ) -> None:
         self._zip = gzip.GzipFile(
             filename="", fileobj=stream, mode="wb", compresslevel=_LEVEL, mtime=0
@@ -53,6 +63,10 @@ class Writer:
         self._kind = kind
         self._file_max = file_max
         self._entries_max = entries_max
+        self._total_max = total_max
+        self._spent: Counter[str] = Counter()
+        self._again: Counter[str] = Counter()
+        self._linked: dict[tuple[int, int], str] = {}
         self._entries = 0
         self._index_bytes = 0
         self._members: list[Member] = []
@@ -95,12 +109,34 @@ class Writer:
             info.type = tarfile.DIRTYPE
             self._count(found.name)
             self._tar.addfile(info)
-        elif found.status.st_size > self._file_max:
-            self.leave_out(found.name, f"it has more than {self._file_max} bytes")
+        elif (why := self._too_much(found, found.descriptor)) is not None:
+            self.leave_out(found.name, why)
         else:
             info.size = found.status.st_size
             with open(found.descriptor, "rb", closefd=False) as file:
                 self._add(info, file)
+
+    def _too_much(self, found: Entry, descriptor: int) -> str | None:
+        """Return why a file is not read: an agent can make it look like any amount."""
+        size = found.status.st_size
+        if size > self._file_max:
+            return f"it has more than {self._file_max} bytes"
+        if is_mostly_holes(descriptor, size):
+            return f"most of its {size} bytes are holes"
+        # In a hive each agent has totals of its own: one does not use up another's.
+        parts = 2 if self._kind is Kind.HIVE else 0
+        part = "/".join(found.name.split("/")[:parts])
+        if found.status.st_nlink > 1:
+            key = (found.status.st_dev, found.status.st_ino)
+            first = self._linked.setdefault(key, found.name)
+            again = size if first != found.name else 0
+            if self._again[part] + again > AGAIN_MAX:
+                return f"it is another name of {first}"
+            self._again[part] += again
+        if self._spent[part] + size > self._total_max:
+            return f"there are more than {self._total_max} bytes"
+        self._spent[part] += size
+        return None
 
     def leave_out(self, name: str, why: str) -> None:
         """Note that something is not in the archive."""

@@ -92,7 +92,15 @@ class Backups:
         self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes
     ) -> list[str]:
         layout = self._layout
-        writer = Writer(stream, Kind.HIVE, file_max=FILE_MAX, entries_max=ENTRIES_MAX)
+        # Nobody has more than the disk does; copies that share their blocks do not.
+        used = shutil.disk_usage(layout.state).used
+        writer = Writer(
+            stream,
+            Kind.HIVE,
+            file_max=FILE_MAX,
+            entries_max=ENTRIES_MAX,
+            total_max=used,
+        )
         writer.add_file("hive.db", copy)
         writer.add_file("audit.jsonl", layout.audit_log, size=size)
         self._tree(writer, "private")

@@ -27,6 +27,8 @@ from pyglue.store.database import Reader, Store
 
 FILE_MAX: Final = 1024**3
 ENTRIES_MAX: Final = 200_000
+TOTAL_MAX: Final = 16 * 1024**3
+"""What an agent's archive may unpack to, in bytes; an import takes no more."""
 PACK: Final = "main.pack"
 RECORD: Final = "record.json"
 
@@ -72,7 +74,13 @@ class Exports:
         session: bool,
     ) -> list[str]:
         layout = self._layout
-        writer = Writer(stream, Kind.AGENT, file_max=FILE_MAX, entries_max=ENTRIES_MAX)
+        writer = Writer(
+            stream,
+            Kind.AGENT,
+            file_max=FILE_MAX,
+            entries_max=ENTRIES_MAX,
+            total_max=TOTAL_MAX,
+        )
         room = Path(tempfile.mkdtemp(prefix="export-", dir=layout.quarantine))
         try:
             writer.add_file(PACK, pack_history(repo, main, room))

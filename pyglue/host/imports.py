@@ -27,7 +27,7 @@ from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.clashes import check_free
-from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD
+from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD, TOTAL_MAX
 from pyglue.host.operations import Operations
 from pyglue.host.proposals import Proposals
 from pyglue.host.registry import Registry
@@ -41,7 +41,7 @@ _MIB: Final = 1024 * 1024
 _LIMITS: Final = Limits(
     entries=ENTRIES_MAX,
     file_bytes=FILE_MAX,
-    total_bytes=16 * 1024 * _MIB,
+    total_bytes=TOTAL_MAX,
     index_bytes=64 * _MIB,
     reserve_bytes=RESERVE,
 )
