@@ -69,7 +69,7 @@ READS: Final = {
         "metrics",
     ),
     *("open_threads", "operation", "operations", "questions", "stats", "status"),
-    *("subscribe", "terminal_attach", "transfer_read", "whoami"),
+    *("subscribe", "terminal_attach", "transfer_read", "web_origin", "whoami"),
 }
 MAIL: Final = {
     *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
