@@ -81,6 +81,8 @@ def _rest(match: Match, program: Program, begin: int) -> str | None:
             continue
         if options.is_refused(word, program):
             return say.named(word)
+        if any(part in word for part in program.holds):
+            return say.argument(word, "can mean more than a file or a name")
         if word.startswith("-") and word != "-":
             continue
         refused = _argument(word, program)
@@ -93,8 +95,6 @@ def _rest(match: Match, program: Program, begin: int) -> str | None:
 
 
 def _argument(word: str, program: Program) -> str | None:
-    if any(part in word for part in program.holds):
-        return say.argument(word, "can mean more than a file or a name")
     before, sign, _ = word.partition("=")
     if sign and program.row.assigns:
         return f"the variable {word[:60]!a} must be named by a pattern"
@@ -193,7 +193,11 @@ def _unknown(name: str, match: Match) -> str | None:
         if match.literal[i]:
             continue
         first = all(w.startswith("-") for w in match.words[1:i])
-        if options.is_suspicious(word) or (first and word in _FIRST_WORDS):
+        if (
+            options.is_suspicious(word)
+            or word.startswith("@")
+            or (first and word in _FIRST_WORDS)
+        ):
             return (
                 f"the gate does not know {name[:60]!a}, and {word[:40]!a} could "
                 "choose what it runs, reads or writes, so a pattern must name it "

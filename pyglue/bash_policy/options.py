@@ -4,31 +4,27 @@ import re
 from typing import Final
 
 from pyglue.bash_policy.table import Program, Words
+from pyglue.bash_policy.words import names
 
 _LETTERS: Final = frozenset("aAghHjklnNqRsuvVyz#0123456789")
 """Letters that seldom choose a program, a file or a configuration."""
 
-_STEMS: Final = (
-    *("addon", "agent", "arg", "askpass", "backend", "bin", "boot", "call", "cmd"),
-    *("code", "command", "compiler", "conf", "cwd", "define", "dir", "driver", "dump"),
-    *(
-        "edit",
-        "engine",
-        "env",
-        "eval",
-        "exec",
-        "exp",
-        "ext",
-        "file",
-        "filter",
-        "format",
-    ),
-    *("helper", "home", "hook", "host", "import", "include", "index", "init", "inter"),
-    *("lib", "linker", "load", "log", "loader", "make", "module", "on", "opt", "out"),
-    *("pager", "path", "plug", "pre", "prefix", "preset", "profile", "program", "prop"),
-    *("provider", "proxy", "rc", "registry", "remote", "report", "require", "root"),
-    *("run", "save", "script", "set", "shell", "source", "temp", "theme", "tool"),
-    *("trace", "transform", "trigger", "url", "use", "with", "write", "post", "python"),
+_STEMS: Final = tuple(
+    sorted(
+        names(
+            """
+            addon agent arg askpass backend bin boot browser call chdir cmd
+            code command compiler conf cwd define dest dir driver dump edit
+            engine env eval exec exp ext file filter format handle helper
+            home hook host import include index init inter lib linker load
+            loader log make module on opt out pager path plug post pre
+            prefix preset profile program prop provider proxy python rc
+            registry remote report require root run save script set shell
+            source temp theme tool trace transform trigger url use view with
+            wrap write
+            """
+        )
+    )
 )
 _TAILS: Final = tuple(stem for stem in _STEMS if len(stem) > 3)
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_.:]+")
