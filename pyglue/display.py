@@ -14,6 +14,8 @@ from typing import Final
 from pyglue.invisible import HIDDEN
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
+BODY_SHOWN: Final = 200_000
+"""Characters of a longer text that are cited."""
 COMMAND_LENGTH: Final = 2000
 """Characters of a command line that are shown."""
 
@@ -31,6 +33,18 @@ def quoted(text: str, *, limit: int = 400) -> str:
     if len(text) <= limit and _BARE.fullmatch(text):
         return text
     return f"“{visible(text, limit=limit)}”"
+
+
+def said(text: str, *, limit: int = 400) -> str:
+    """Return somebody's own words as such: one line, always in quotes."""
+    return f"“{visible(text, limit=limit)}”"
+
+
+def cited(text: str, *, limit: int = BODY_SHOWN) -> str:
+    """Return somebody's own words on lines of their own, each marked with ``>``."""
+    lines = text[:limit].splitlines() or [""]
+    more = ["> …"] if len(text) > limit else []
+    return "\n".join([*(f"> {visible(line, limit=limit)}" for line in lines), *more])
 
 
 def command_line(words: Sequence[str], *, limit: int = COMMAND_LENGTH) -> str:

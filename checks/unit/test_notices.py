@@ -127,7 +127,7 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
         room.kit.registry.set_state(alice, AgentState.DISK_FULL, detail)
     await told(room)
     (text,) = await room.mail()
-    assert text.startswith("alice has no room to work: The disk is full")
+    assert text.startswith("alice says that it has no room to work: “The disk is full")
     assert "\x1b" not in text
 
 
@@ -138,6 +138,19 @@ async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None
         await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", event))
     await told(room)
     (text,) = await room.mail()
-    assert text.startswith("The MCP server ")
+    assert text.startswith("alice says that its MCP server “db")
     assert "\x1b" not in text
-    assert text.endswith("failed. The turn went on without its tools.")
+    assert text.endswith("which went on without its tools: “failed”")
+
+
+async def test_what_a_harness_only_says_does_not_fill_the_audit_log(
+    room: Room,
+) -> None:
+    room.kit.bus.listen(room.notices.on_event)
+    for number in range(50):
+        event = {"name": f"server {number}", "status": "failed"}
+        await room.kit.store.write(
+            lambda tx, e=event: tx.emit(SERVER_EVENT, "alice", e)
+        )
+    await told(room)
+    assert room.audited().count("server_down") == len(await room.mail()) == 10

@@ -49,24 +49,27 @@ class TurnStartResult(Result, frozen=True):
     budget_usd: float | None = None
 
 
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class TurnEndParams(Params, frozen=True):
     """A turn ended; figures are the harness's own and only shown, never trusted.
 
     ``blames_mail``: a turn that failed counts against its messages, since one of them
     may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` that it was
-    told.
+    told; whether a limit of the hive is used up is for hived's own books to say.
     """
 
     turn: Id
     outcome: TurnOutcome
     reason: ShortText | None = None
-    duration_ms: Annotated[int, Meta(ge=0)] = 0
-    steps: Annotated[int, Meta(ge=0)] = 0
-    tool_calls: Annotated[int, Meta(ge=0)] = 0
-    denials: Annotated[int, Meta(ge=0)] = 0
-    input_tokens: Annotated[int, Meta(ge=0)] = 0
-    output_tokens: Annotated[int, Meta(ge=0)] = 0
-    cost_usd: Annotated[float, Meta(ge=0)] = 0.0
+    duration_ms: Count = 0
+    steps: Count = 0
+    tool_calls: Count = 0
+    denials: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     blames_mail: bool = True
     budget_used: bool = False
 

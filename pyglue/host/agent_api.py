@@ -240,14 +240,12 @@ class AgentApi:
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
         agent = self._agent
         await self._broker.turn_end(self._holder, params)
-        out_of_budget = agent.refused is not None or params.budget_used
-        if params.outcome is TurnOutcome.BUDGET and out_of_budget:
-            limit = Limit(agent.refused or Limit.COST.value)
-            await self._budgets.reached(agent, limit, None)
-        elif params.outcome is TurnOutcome.BUDGET:
-            await self._credit.used_up(agent, params.reason)
-        elif params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
-            await self._credit.works(params.turn)
+        if params.outcome is TurnOutcome.BUDGET:
+            limit = await self._budgets.used_up(agent)
+            if limit is not None:
+                await self._budgets.reached(agent, limit, None)
+            elif not params.budget_used:
+                await self._credit.used_up(agent, params.reason)
         wait = None if agent.retry_at is None else agent.retry_at - time.time()
         return TurnEndResult(
             retry_after_s=wait if wait is not None and wait > 0 else None

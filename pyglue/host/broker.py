@@ -23,6 +23,7 @@ from pyglue.api.messages import (
 )
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits, Quotas
+from pyglue.display import cited
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.admission import Admission, checked_body
 from pyglue.host.registry import Agent, Registry
@@ -340,8 +341,8 @@ class Broker:
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (
                 f"Message {dead.id} from {dead.sender} to {dead.recipient} failed "
-                f"{self._limits.deliveries_max} times and is given up. It says:\n\n"
-                f"{dead.body}"
+                f"{self._limits.deliveries_max} times and is given up. "
+                f"{dead.sender} wrote:\n\n{cited(dead.body)}"
             )
             letter = NewMessage(
                 sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT

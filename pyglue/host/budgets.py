@@ -54,6 +54,14 @@ class Limits:
     turns: int | None
 
 
+@dataclass(frozen=True)
+class Used:
+    """What of it is used or set aside today."""
+
+    cost_usd: float = 0.0
+    tokens: int = 0
+
+
 def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limits:
     """Return an agent's limits, with what was added for today if ``lifted``."""
     own, operators = agent.policy().typed.limits, config.limits
@@ -117,23 +125,48 @@ class Budgets:
             count, first = agent_rows.turns_since(tx, agent.name, tx.now - _HOUR_S)
             if count >= limits.turns:
                 until = (first or tx.now) + _HOUR_S
-                raise _over(agent, Limit.TURNS, until, limits)
+                raise _over(agent, Limit.TURNS, until, limits, Used())
         if limits.tokens is not None:
             used = usage.tokens(tx, agent.name, day)
             if used >= limits.tokens:
-                raise _over(agent, Limit.TOKENS, day + _DAY_S, limits)
+                told = Used(tokens=used)
+                raise _over(agent, Limit.TOKENS, day + _DAY_S, limits, told)
         if limits.cost_usd is None:
             return None
-        left = limits.cost_usd - usage.spent(tx, agent.name, day)
+        spent = usage.spent(tx, agent.name, day)
+        left = limits.cost_usd - spent
         if left <= 0:
-            raise _over(agent, Limit.COST, day + _DAY_S, limits)
+            told = Used(cost_usd=spent)
+            raise _over(agent, Limit.COST, day + _DAY_S, limits, told)
         return left
+
+    async def used_up(self, agent: Agent) -> Limit | None:
+        """Return which limit of today is used up, by hived's own books alone.
+
+        Or which one refused the newest request, since that did not fit.
+        """
+        limits, used = limits_of(agent, self._config), await self._used(agent)
+        if limits.cost_usd is not None and used.cost_usd >= limits.cost_usd:
+            return Limit.COST
+        if limits.tokens is not None and used.tokens >= limits.tokens:
+            return Limit.TOKENS
+        return None if agent.refused is None else Limit(agent.refused)
+
+    async def _used(self, agent: Agent) -> Used:
+        day = start_of_day()
+        return await self._store.read(
+            lambda reader: Used(
+                cost_usd=usage.spent(reader, agent.name, day),
+                tokens=usage.tokens(reader, agent.name, day),
+            )
+        )
 
     async def reached(self, agent: Agent, limit: Limit, until: float | None) -> None:
         """Park the agent until ``until`` (midnight if None), and ask the operator."""
         until = until or start_of_day() + _DAY_S
         self._until[agent.name] = until
-        text = _sentence(agent, limit, until, limits_of(agent, self._config))
+        used = await self._used(agent)
+        text = _sentence(agent, limit, until, limits_of(agent, self._config), used)
         self._controls.hold(agent, text)
         self._changed.set()
         await self._ask(agent, limit, until, text)
@@ -215,22 +248,31 @@ class Budgets:
             return
 
 
-def _over(agent: Agent, limit: Limit, until: float, limits: Limits) -> HiveError:
+def _over(
+    agent: Agent, limit: Limit, until: float, limits: Limits, used: Used
+) -> HiveError:
     return HiveError(
         ErrorCode.OVER_BUDGET,
-        _sentence(agent, limit, until, limits),
+        _sentence(agent, limit, until, limits, used),
         details={"limit": limit.value, "until_at": until},
     )
 
 
-def _sentence(agent: Agent, limit: Limit, until: float, limits: Limits) -> str:
+def _sentence(
+    agent: Agent, limit: Limit, until: float, limits: Limits, used: Used
+) -> str:
+    """Say which limit was reached; ``used`` only if it is, by the hive's own books."""
     at = datetime.datetime.fromtimestamp(until, datetime.UTC)
     end = f"It is parked until {at:%H:%M} UTC, or until the operator lets it go on."
     match limit:
         case Limit.COST:
-            used = f"the ${limits.cost_usd or 0:g} that it may cost today"
+            most = limits.cost_usd or 0.0
+            part = "" if used.cost_usd >= most else f"${used.cost_usd:.2f} of "
+            what = f"{part}the ${most:g} that it may cost today"
         case Limit.TOKENS:
-            used = f"the {limits.tokens} tokens of today"
+            part = "" if used.tokens >= (limits.tokens or 0) else f"{used.tokens} of "
+            what = f"{part}the {limits.tokens} tokens of today"
         case Limit.TURNS:
-            used = f"the {limits.turns} turns that it may begin in an hour"
-    return f"{agent.name} has used {used}. {end}"
+            part, what = "", f"the {limits.turns} turns that it may begin in an hour"
+    rest = ", and its next request does not fit" if part else ""
+    return f"{agent.name} has used {what}{rest}. {end}"

@@ -2,10 +2,10 @@
 
 All agents share one account, so the first turn that ends for want of credit asks one
 question of the operator, whoever's turn it was; it is kept with what the operator wants
-of the hive, over restarts. Agents keep their mail and try again by themselves; as soon
-as one is answered, the question is withdrawn and the others try at once. What a harness
-says of its turns is its own word, so it is believed only so often. ``agent_api``
-calls it.
+of the hive, over restarts. Agents keep their messages and try again by themselves;
+as soon as the relay saw one answered, the question is withdrawn and the others try at
+once. What a harness says of its turns is its own word: it is quoted as such, and
+believed only so often. ``agent_api`` and ``relay_api`` call it.
 """
 
 import time
@@ -16,7 +16,7 @@ from typing import Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.questions import QuestionView
-from pyglue.display import visible
+from pyglue.display import said, visible
 from pyglue.host.audit import Audit
 from pyglue.host.controls import Controls
 from pyglue.host.questions import Questions
@@ -32,6 +32,7 @@ _LEAVE: Final = "Leave it to the agents"
 _TOLD_S: Final = 600.0
 """How long it is not asked again after it was asked."""
 _REASON_MAX: Final = 300
+_PAYMENT_REQUIRED: Final = 402
 
 
 class Credit:
@@ -58,26 +59,30 @@ class Credit:
         questions.listen(self._answered)
 
     async def used_up(self, agent: Agent, reason: str | None) -> None:
-        """Ask the operator, unless it was asked; ``reason`` is the provider's."""
+        """Ask the operator, unless it was asked; ``reason`` is the agent's word."""
         now, asked = self._clock(), self._asked_at
         if self._is_open() or (asked is not None and now - asked < _TOLD_S):
             return
         self._asked_at = now
         turns = (one.turn for one in self._registry.all())
         self._begun_before = frozenset(turn for turn in turns if turn is not None)
-        said = visible(reason or "", limit=_REASON_MAX) or "no reason"
-        self._audit.record(SYSTEM, "credit_used_up", agent.name, {"reason": said})
+        why = visible(reason or "", limit=_REASON_MAX) or "no reason"
+        self._audit.record(SYSTEM, "credit_used_up", agent.name, {"said": why})
+        seen = ""
+        if agent.provider_status == _PAYMENT_REQUIRED:
+            seen = "The relay saw the provider refuse it for that (HTTP 402). "
         number = await self._questions.ask_operator(
-            "The model's provider says that the credit is used up. It answered "
-            f"{agent.name}: {said}\nAgents keep their mail and try again by themselves "
-            "every ten minutes or so. Add credit, then let them try at once.",
+            f"{agent.name} says that the provider's credit is used up. {seen}"
+            f"Its words: {said(why, limit=_REASON_MAX)}\n"
+            "Agents keep their messages and try again by themselves every ten minutes "
+            "or so. Add credit, then let them try at once.",
             (TRY, _LEAVE),
             expires_at=None,
         )
         await self._write(number)
 
     async def works(self, turn: int) -> None:
-        """A turn ended well: if it began later, the credit is back."""
+        """The relay saw a turn answered: if it began later, the credit is back."""
         question = self._registry.hive.question
         if question is None or not self._is_open() or turn in self._begun_before:
             return

@@ -13,7 +13,7 @@ from typing import Final
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
-from pyglue.display import visible
+from pyglue.display import cited, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.broker import Broker
@@ -135,7 +135,7 @@ class Lifecycle:
             if waiting is None:
                 self._well(agent)
         elif waiting is None:
-            self._registry.set_state(agent, AgentState.FAILED, report.problem)
+            self._registry.set_state(agent, AgentState.FAILED, _reported(agent, report))
 
     def _harness_gone(self, agent: Agent, connection: Connection) -> None:
         if agent.harness is connection:
@@ -173,7 +173,7 @@ class Lifecycle:
             await self._backend.start(spec)
             report = await self._await_hello(agent, waiting)
             if report.problem is not None:
-                raise HiveError(ErrorCode.DEPLOY_FAILED, report.problem)
+                raise HiveError(ErrorCode.DEPLOY_FAILED, _reported(agent, report))
             if built is not None and report.system != built:
                 raise HiveError(
                     ErrorCode.DEPLOY_FAILED,
@@ -300,6 +300,11 @@ class Lifecycle:
         """Record what went wrong last, or with None that all is well again."""
         agent.problem = problem
         await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
+
+
+def _reported(agent: Agent, report: HarnessReport) -> str:
+    """Say what a harness says is wrong, as its words."""
+    return f"The harness of {agent.name} reports:\n{cited(report.problem or '')}"
 
 
 def _connections_max() -> int:

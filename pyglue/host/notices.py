@@ -5,7 +5,8 @@ make it. A notice with a key is given once, however often it is found out again:
 are kept with the events of the last days, so over a restart of hived too. A container
 that crashes all the time does not fill the inbox: of what can happen by itself, the
 manager gets ``_FEW`` of a kind and agent in a while, one if it is about itself, and is
-told with the next how many were left out. Audit log and events have each one.
+told with the next how many were left out. Events have each one, and so has the audit
+log, but for what only a harness says.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.events import Event
-from pyglue.display import visible
+from pyglue.display import said, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.audit import Audit
 from pyglue.host.broker import Broker
@@ -64,6 +65,12 @@ _BY_THEMSELVES: Final = frozenset(
 )
 
 
+_CLAIMED: Final = frozenset(
+    {NoticeKind.NEEDS_LOGIN, NoticeKind.DISK_FULL, NoticeKind.SERVER_DOWN}
+)
+"""What only the agent's harness says: it must not fill the audit log either."""
+
+
 class Notices:
     """Gives notice."""
 
@@ -107,11 +114,11 @@ class Notices:
             if key in self._keys:
                 return False
             self._remember(key)
-        if audit:
+        mailed = mail and self._may_mail(kind, agent)
+        if audit and (mailed or kind not in _CLAIMED):
             self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
         said = {"what": kind.value, "text": text, **_key(key)}
         self._store.post(partial(_emit, agent=agent, data=said))
-        mailed = mail and self._may_mail(kind, agent)
         self._mailed[agent, kind] = mailed
         if mailed:
             await self.mail(agent, text + self._missing(kind, agent))
@@ -139,10 +146,10 @@ class Notices:
         agent, data = event.agent or "", event.data
         if event.kind == SERVER_EVENT:
             name = visible(str(data.get("name")), limit=100)
-            status = visible(str(data.get("status")), limit=100)
+            status = said(str(data.get("status")), limit=100)
             text = (
-                f"The MCP server {name!a} of {agent} did not come up for a turn: "
-                f"{status}. The turn went on without its tools."
+                f"{agent} says that its MCP server {said(name)} did not come up for a "
+                f"turn, which went on without its tools: {status}"
             )
             day = int(event.at // 86400)
             self._soon(
@@ -153,8 +160,8 @@ class Notices:
             and data.get("state") == AgentState.NEEDS_LOGIN.value
         ):
             text = (
-                f"{agent} cannot reach the model: it needs a login, which the operator "
-                "has to give it."
+                f"{agent} says that it cannot reach the model: it needs a login, which "
+                "the operator has to give it."
             )
             key = f"login:{agent}:{data.get('since_at')}"
             self._soon(NoticeKind.NEEDS_LOGIN, agent, text, key)
@@ -162,8 +169,8 @@ class Notices:
             event.kind == "agent.state"
             and data.get("state") == AgentState.DISK_FULL.value
         ):
-            said = visible(str(data.get("detail")), limit=400)
-            text = f"{agent} has no room to work: {said}"
+            text = f"{agent} says that it has no room to work: "
+            text += said(str(data.get("detail")))
             key = f"disk:{agent}:{data.get('since_at')}"
             self._soon(NoticeKind.DISK_FULL, agent, text, key)
 

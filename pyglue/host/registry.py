@@ -87,6 +87,8 @@ class Agent:
     """The running turn has had its time to end after a pause, or gets none."""
     refused: str | None = None
     """Which daily limit refused the newest request, if one did."""
+    provider_status: int | None = None
+    """The HTTP status of the provider's newest answer, as the relay saw it."""
     retry_at: float | None = None
     """Until when the model's side asked to wait."""
     reports: Allowance = field(default_factory=lambda: Allowance(*_REPORTS))
@@ -305,10 +307,20 @@ class Registry:
     ) -> None:
         """Take a state that the harness reports; the host's own it cannot claim.
 
-        Of states that come too fast the newest is told, a little later.
+        Nor that it is paused or over its budget where hived does not know of it, and
+        why it is has hived's words. Of states that come too fast the newest is told, a
+        little later.
         """
         if state not in _HARNESS_STATES or agent.harness is None:
             return
+        if state is AgentState.PAUSED:
+            detail = self.paused(agent)
+            if detail is None:
+                return
+        if state is AgentState.OVER_BUDGET and agent.over_budget is None:
+            state = AgentState.RETRYING
+        elif state is AgentState.OVER_BUDGET:
+            detail = agent.over_budget
         if agent.reports.take(1, time.monotonic()):
             self.set_state(agent, state, detail, since)
             return

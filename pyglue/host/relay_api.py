@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -52,6 +52,7 @@ from pyglue.store.database import Store, Tx
 
 _MODE: Final = 0o660
 _LOST: Final = 499
+_ANSWERED: Final = 200
 _RETRY_MAX_S: Final = 86400.0
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,11 @@ class RelayHub:
         self._channels: set[socket.socket] = set()
         self._server: Server | None = None
         self._fds: socket.socket | None = None
+        self._answered: Callable[[int], Awaitable[None]] = _nobody_hears
+
+    def listen(self, answered: Callable[[int], Awaitable[None]]) -> None:
+        """Set who hears of each turn that the provider answered, as the relay saw."""
+        self._answered = answered
 
     # --- sockets ------------------------------------------------------------------
 
@@ -225,12 +231,6 @@ class RelayHub:
     def _gone(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    async def _note_retry(self, reservation: int, until: float) -> None:
-        owner = await self._store.read(lambda reader: usage.owner(reader, reservation))
-        agent = None if owner is None else self._registry.find(owner)
-        if agent is not None:
-            agent.retry_at = until
-
     async def _attach(self, params: AttachParams) -> AttachResult:
         await self._store.write(lambda tx: self._settle_orphans(tx, params.open))
         return AttachResult(policies=tuple(self._policies.values()))
@@ -284,11 +284,23 @@ class RelayHub:
             _log.warning("reservation %d of a lost relay is settled", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
-        if params.retry_after_s is not None:
-            until = time.time() + min(params.retry_after_s, _RETRY_MAX_S)
-            await self._note_retry(params.reservation, until)
-        await self._store.write(lambda tx: usage.settle(tx, params))
+        of = await self._store.write(lambda tx: usage.settle(tx, params))
+        if of is None:
+            return Done()
+        name, turn = of
+        agent = self._registry.find(name)
+        if agent is not None:
+            agent.provider_status = params.status
+            if params.retry_after_s is not None:
+                wait = min(params.retry_after_s, _RETRY_MAX_S)
+                agent.retry_at = time.time() + wait
+        if params.status == _ANSWERED and turn is not None:
+            await self._answered(turn)
         return Done()
+
+
+async def _nobody_hears(_turn: int) -> None:
+    """Until somebody listens."""
 
 
 def _check_day(tx: Tx, params: ReserveParams, limits: Limits) -> None:

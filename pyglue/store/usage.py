@@ -68,12 +68,6 @@ def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
     return number
 
 
-def owner(reader: Reader, number: int) -> str | None:
-    """Return whose reservation it is."""
-    row = reader.execute("SELECT agent FROM usage WHERE id = ?", number).fetchone()
-    return None if row is None else str(row[0])
-
-
 def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
     """Return the open reservations that no relay will settle any more."""
     rows = (
@@ -88,8 +82,11 @@ def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
     )
 
 
-def settle(tx: Tx, params: SettleParams) -> None:
-    """Replace a reservation by what was used; a second time changes nothing."""
+def settle(tx: Tx, params: SettleParams) -> tuple[str, int | None] | None:
+    """Replace a reservation by what was used; a second time changes nothing.
+
+    Return whose it is and of which turn, None if there is no such reservation.
+    """
     UsageModel.update(
         settled=True,
         status=params.status,
@@ -102,3 +99,7 @@ def settle(tx: Tx, params: SettleParams) -> None:
         UsageModel.id == params.reservation,
         UsageModel.settled == False,  # noqa: E712 - a column, not a truth value
     ).execute(tx.db)
+    found = tx.execute(
+        "SELECT agent, turn FROM usage WHERE id = ?", params.reservation
+    ).fetchone()
+    return None if found is None else (str(found[0]), found[1])

@@ -89,6 +89,7 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         audit=audit,
     )
+    relay.listen(credit.works)
     return Work(
         broker=broker,
         relay=relay,
