@@ -154,6 +154,8 @@ class RelayLimits:
     """Requests of one agent that are answered at a time."""
     objects: int = 500_000
     """Opening braces in a body, those in texts included: an object costs memory."""
+    blocks: int = 100_000
+    """Blocks of content in a body: each is looked at."""
     unread_s: float = 60.0
     """Time that a client may leave an answer unread."""
     answer_s: float = 3600.0

@@ -15,6 +15,7 @@ import pytest
 from checks.relay_hived import PATIENCE_S, FakeHived
 from checks.relay_kit import (
     KEY,
+    LIMITS,
     PATH,
     Setup,
     agent,
@@ -110,6 +111,68 @@ async def test_a_model_that_answers_nonsense(
         (reserved,), settled = hived.reserved, await hived.until_settled(1)
         # Nobody knows what a request used that went up and got no answer.
         assert settled.cost_usd == (0.0 if why == "redirect" else reserved.cost_usd)
+
+
+JSON = b"content-type: application/json\r\n"
+HTML = b"content-type: text/html\r\n"
+SSE = b"content-type: text/event-stream\r\n"
+
+
+def http(status: bytes, headers: bytes, body: bytes) -> bytes:
+    length = b"content-length: %d\r\n" % len(body)
+    return b"HTTP/1.1 " + status + b" X\r\n" + headers + length + b"\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (
+            http(b"200", HTML, b"<script>"),
+            "text/event-stream",
+        ),
+        (http(b"200", JSON, b"{}"), "text/event-stream"),
+        (http(b"404", HTML, b"<script>"), "application/json"),
+        (http(b"500", b"", b"x"), "application/json"),
+        (http(b"400", JSON, b" " * (LIMITS.error + 1)), "more than"),
+        (http(b"200", b"x: " + b"y" * 20_000 + b"\r\n" + SSE, b""), "failed"),
+        (http(b"201", JSON, b"{}"), "status 201"),
+    ],
+)
+async def test_answers_of_another_form_are_not_passed_on(
+    tmp_path: Path, raw: bytes, why: str
+) -> None:
+    async with answering(raw) as url, with_upstream(tmp_path, url) as (hived, alice):
+        error = await error_of(alice)
+        assert why in error and "script" not in error
+        await hived.until_settled(1)
+
+
+async def test_headers_of_the_model_are_few_and_plain(tmp_path: Path) -> None:
+    limits = b"".join(b"anthropic-ratelimit-%d: 1\r\n" % n for n in range(60))
+    odd = b"request-id: \xe9\r\nset-cookie: a=b\r\nlocation: http://x\r\n"
+    raw = http(b"400", JSON + odd + limits, b"{}")
+    async with (
+        answering(raw) as url,
+        with_upstream(tmp_path, url) as (_, alice),
+        alice.post(PATH, json=message()) as answer,
+    ):
+        assert answer.status == 400
+        names = {name.lower() for name in answer.headers}
+        assert not names & {"request-id", "set-cookie", "location"}
+        assert sum(name.startswith("anthropic") for name in names) == 32
+
+
+@pytest.mark.parametrize("line", [b"x" * (LIMITS.line + 1), b"x\n" * 34 * 2**20])
+async def test_endless_answers_are_broken_off_and_count_as_reserved(
+    tmp_path: Path, line: bytes
+) -> None:
+    raw = http(b"200", SSE, line)
+    async with answering(raw) as url, with_upstream(tmp_path, url) as (hived, alice):
+        with pytest.raises(aiohttp.ClientError):
+            async with alice.post(PATH, json=message()) as answer:
+                await answer.read()
+        settled = await hived.until_settled(1)
+        assert settled.cost_usd == hived.reserved[0].cost_usd
 
 
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:

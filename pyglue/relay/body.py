@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from pyglue.api.relay import ModelPolicy
+from pyglue.limits import RelayLimits
 from pyglue.relay.content import (
     Block,
     BlocksSource,
@@ -172,8 +173,10 @@ class Found:
 class Reader:
     """Walks one request, judges it, and puts what it parsed in the place of bytes."""
 
-    def __init__(self, policy: ModelPolicy) -> None:
+    def __init__(self, policy: ModelPolicy, limits: RelayLimits) -> None:
         self._allowed = frozenset(policy.server_tools)
+        self._limits = limits
+        self._blocks = 0
         self.found = Found()
 
     def read(self, body: Body) -> None:
@@ -197,9 +200,15 @@ class Reader:
         if begins(raw) in (b'"', b"n"):
             return raw
         blocks = decoded(raw, kind, where)
+        self._count(blocks)
         for block in blocks:
             self._block(block)
         return _encodable(blocks)
+
+    def _count(self, blocks: Sequence[Part]) -> None:
+        self._blocks += len(blocks)
+        if self._blocks > self._limits.blocks:
+            raise bad(f"it has more than {self._limits.blocks} blocks")
 
     def _block(self, block: Part) -> None:
         check_texts(block)
@@ -210,6 +219,7 @@ class Reader:
             case Document():
                 self._document(block)
             case SearchResult():
+                self._count(block.content)
                 self._cited(block.citations, sum(size(b.text) for b in block.content))
                 for inner in block.content:
                     self._block(inner)

@@ -156,7 +156,7 @@ def check(
     body = read_body(raw)
     model = _model(body.model, policy)
     body.model = msgspec.Raw(msgspec.json.encode(model.id))
-    reader = Reader(policy)
+    reader = Reader(policy, limits)
     reader.read(body)
     output = body.max_tokens
     if not isinstance(output, int):
