@@ -242,7 +242,7 @@ def test_a_full_disk_is_not_the_sender_s_fault(
     said = b"fatal: cannot store pack file: No space left on device\n"
     with monkeypatch.context() as patched:
         full = Ran(128, b"", said, None)
-        patched.setattr(quarantine, "run_git", lambda *_, **__: full)
+        patched.setattr("pyglue.git.unpack.run_git", lambda *_, **__: full)
         refused(room, objects, commit, ErrorCode.UNAVAILABLE)
 
     def fail(*_: object) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.child import OUTPUT_LIMIT, ChildLimits, Overrun, Ran, run
+from pyglue.git.fence import Fence
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git
 from pyglue.git.spare import SpareChild
@@ -155,18 +156,39 @@ def test_failures_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # A child that is started ahead
 
 
-def test_a_spare_child_is_used_once_and_replaced() -> None:
-    others = children()
-    spare = SpareChild()
+@pytest.fixture(params=["fenced", "bare"])
+def spare(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SpareChild:
+    """Give one with the sandbox, then one as where none works."""
+    if request.param == "bare":
+        monkeypatch.setattr("pyglue.git.fence.Fence._probe", lambda _: False)
+    fence = Fence()
+    if request.param == "fenced" and not fence.works:
+        pytest.skip("bubblewrap does not work here")
+    return SpareChild(fence, workdir=tmp_path, shown=tmp_path)
+
+
+def use(spare: SpareChild) -> Ran:
+    """Give the next child what is no job."""
+    waiting = spare.take()
     limits = ChildLimits(1024 * MIB, cpu_seconds=20, file_bytes=MIB)
+    try:
+        return waiting.finish(b"no job", timeout=60, limits=limits)
+    finally:
+        waiting.discard()
+
+
+def test_a_spare_child_is_used_once_and_replaced(spare: SpareChild) -> None:
+    others = children()
     spare.prepare()
     waiting = children() - others
     spare.prepare()
     assert children() - others == waiting and len(waiting) == 1
-    ran = spare.run(b"no job", timeout=60, limits=limits)
+    ran = use(spare)
     assert ran.code == 1 and b"DecodeError" in ran.errors
     assert children() == others
-    assert spare.run(b"no job", timeout=60, limits=limits).code == 1  # without one
+    assert use(spare).code == 1  # without one
     spare.prepare()
     again = children() - others
     assert len(again) == 1 and not again & waiting
@@ -175,15 +197,13 @@ def test_a_spare_child_is_used_once_and_replaced() -> None:
     assert children() == others
 
 
-def test_a_spare_child_that_died_is_not_used() -> None:
+def test_a_spare_child_that_died_is_not_used(spare: SpareChild) -> None:
     others = children()
-    spare = SpareChild()
-    limits = ChildLimits(1024 * MIB, cpu_seconds=20, file_bytes=MIB)
     spare.prepare()
     (pid,) = children() - others
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert spare.run(b"no job", timeout=60, limits=limits).code == 1
+    assert use(spare).code == 1
     spare.prepare()
     (pid,) = children() - others
     os.kill(pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ committed and removed again does not force the manager to rewrite history.
 import os
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Final, NoReturn
 
 import msgspec
@@ -21,10 +22,11 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git import unpack
 from pyglue.git.filenames import show
 from pyglue.git.objects import Commit, MalformedObject, parse_commit
 from pyglue.git.shape import Shape, ShapeReader, squash_hint
-from pyglue.git.verdict import Job, Passed, Refused
+from pyglue.git.verdict import Job, Passed, Refused, limits_of
 
 _HEADER_SLACK: Final = 64 * 1024
 """Room for a commit's header (parents, signature) beside its message, in bytes."""
@@ -229,14 +231,28 @@ def _missing(kind: str, sha: str) -> HiveError:
 def judge(job: Job) -> Passed | Refused:
     """Check ``job``; a refusal is an answer, not an exception."""
     try:
-        return Checker(job).check()
+        return _checked(job)
     except HiveError as error:
         return Refused(error.code, error.message, error.details)
+
+
+def _checked(job: Job) -> Passed:
+    """Check; with ``unpacking`` from a pack to a pack."""
+    what = job.unpacking
+    if what is None:
+        return Checker(job).check()
+    room = Path(what.room)
+    unpack.index(Path(what.pack), room / "repo.git", job.limits)
+    passed = Checker(job).check()
+    if passed.new:
+        unpack.repack(passed.new, room / "repo.git", room, job.limits)
+    return passed
 
 
 def main() -> NoReturn:
     """Answer the one job on standard input and be gone."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    limits_of(job.limits).apply(os.getpid())  # a sandbox is between us and hived
     sys.stdout.buffer.write(msgspec.json.encode(judge(job)) + b"\n")
     sys.stdout.flush()
     # Tidying up an interpreter takes five times as long as a small check.

@@ -23,6 +23,7 @@ from typing import IO, Final
 
 OUTPUT_LIMIT: Final = 16 * 1024 * 1024
 _ERROR_LIMIT: Final = 16 * 1024
+_OUT: Final = (signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ)
 _CHUNK: Final = 64 * 1024
 
 
@@ -74,7 +75,8 @@ class Ran:
         """Whether a limit of time, memory, file or output size ended it."""
         return (
             self.overrun is not None
-            or -self.code in (signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ)
+            or -self.code in _OUT
+            or self.code - 128 in _OUT  # as a sandbox reports it
             or b"out of memory" in self.errors.lower()
             or b"mmap failed" in self.errors.lower()
             or b"MemoryError" in self.errors
@@ -128,7 +130,9 @@ class Started:
             return Ran(code, bytes(talk.output), bytes(talk.errors), overrun)
 
     def discard(self) -> None:
-        """End it unused."""
+        """End it unused; one that was finished is gone already."""
+        if self._child.returncode is not None:
+            return
         with self._child:
             self._kill()
 

@@ -9,30 +9,36 @@ without a tag are garbage, never a proposal.
 Blocking, for ``asyncio.to_thread``; this process never holds a pack in memory.
 """
 
+import contextlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.child import ChildLimits, Ran
+from pyglue.git import unpack
 from pyglue.git.filenames import show
 from pyglue.git.objects import HEX_SHA, Author
 from pyglue.git.repos import AppliedRepo
-from pyglue.git.run import run_git, run_module
+from pyglue.git.run import run_module
 from pyglue.git.skeleton import sync_directory, write_repository
-from pyglue.git.spare import CHECK, SpareChild
-from pyglue.git.verdict import MIB, Job, PackLimits, Passed, Refused
-
-_FSCK: Final = re.compile(rb"object ([0-9a-f]{40}): ([A-Za-z0-9]{3,40}):")
-_MISSING: Final = re.compile(
-    rb"(?:did not receive expected object|missing) ([0-9a-f]+)"
+from pyglue.git.spare import CHECK, SpareChild, Waiting
+from pyglue.git.verdict import (
+    Job,
+    PackLimits,
+    Passed,
+    Refused,
+    Unpacking,
+    limits_of,
 )
+
+_CLEAN: Final = re.compile(r"clean-[0-9a-f]{40}\.pack")
 
 
 @dataclass(frozen=True)
@@ -83,25 +89,42 @@ def import_pack(
             "and tag names and short SHAs are not accepted.",
         )
     _check_size(pack, limits)
-    room = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))
-    try:
+    with contextlib.ExitStack() as stack:
+        waiting = None
+        if spare is not None:
+            stack.enter_context(spare.fence.slots)
+            waiting = spare.take()
+            stack.callback(waiting.discard)
+        place = None if waiting is None else waiting.place
+        if place is None:
+            room = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))
+            stack.callback(shutil.rmtree, room)
+        else:
+            room = place.room
+        known = applied.objects if place is None else place.objects(applied.objects)
         quarantine = room / "repo.git"
-        write_repository(quarantine, bare=True, alternate=applied.objects)
-        _index(pack, quarantine, limits)
+        write_repository(quarantine, bare=True, alternate=known)
         main = applied.main()
         job = Job(
             objects=str(quarantine / "objects"),
-            applied_objects=str(applied.objects),
+            applied_objects=str(known),
             commit=commit,
             main=main,
             allow_unchanged=allow_unchanged,
             limits=limits,
         )
-        passed = _judge(job, spare)
+        if place is None:
+            unpack.index(pack, quarantine, limits)
+            passed = _judge(job, waiting)
+            if passed.new:
+                unpack.repack(passed.new, quarantine, room, limits)
+        else:
+            shutil.copyfile(pack, room / "pack")
+            place.give(room)
+            inside = Unpacking(pack=str(room / "pack"), room=str(room))
+            passed = _judge(msgspec.structs.replace(job, unpacking=inside), waiting)
         if passed.new:
-            _migrate(_repack(passed.new, quarantine, room, limits), applied)
-    finally:
-        shutil.rmtree(room)
+            _migrate(_clean(room), applied, limits_of(limits).file_bytes)
     author = Author(passed.author_name, passed.author_email, passed.author_time)
     return CheckedCommit(
         sha=commit,
@@ -145,83 +168,14 @@ def _check_size(pack: Path, limits: PackLimits) -> None:
         )
 
 
-def _limits(limits: PackLimits) -> ChildLimits:
-    return ChildLimits(
-        memory_bytes=limits.memory_bytes,
-        cpu_seconds=limits.cpu_seconds,
-        file_bytes=limits.max_pack_bytes + limits.max_new_bytes + 8 * MIB,
-    )
-
-
-def _index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
-    """Unpack, resolve deltas, hash and fsck every object of the pack."""
-    ran = run_git(
-        [
-            "index-pack",
-            "--stdin",
-            "--strict",
-            "--threads=1",
-            f"--max-input-size={limits.max_pack_bytes}",
-        ],
-        git_dir=quarantine,
-        stdin=pack,
-        timeout=limits.wall_seconds,
-        limits=_limits(limits),
-        check=False,
-        durable=False,
-    )
-    if b"No space left on device" in ran.errors:
-        raise HiveError(
-            ErrorCode.UNAVAILABLE,
-            "The host's disk is full, so the pack could not be unpacked. Tell the "
-            "operator, and submit again later.",
-        )
-    if ran.out_of_resources:
-        raise HiveError(
-            ErrorCode.TOO_LARGE,
-            "Unpacking the pack took too much time or memory. Remove large files "
-            "from the commit and its history, and submit again.",
-        )
-    if ran.code != 0:
-        raise _index_refusal(ran)
-
-
-def _index_refusal(ran: Ran) -> HiveError:
-    """Say what git refused, from fixed words and SHAs only."""
-    fault = _FSCK.search(ran.errors)
-    if fault is not None:
-        sha, rule = (part.decode("ascii") for part in fault.groups())
-        return HiveError(
-            ErrorCode.INVALID_PACK,
-            f"git's own check refuses object {sha} ({rule}). Commit with an ordinary "
-            "git and submit again.",
-            details={"object": sha, "fsck": rule},
-        )
-    missing = _MISSING.search(ran.errors)
-    if missing is not None:
-        sha = missing.group(1).decode("ascii")
-        return HiveError(
-            ErrorCode.INVALID_PACK,
-            f"The pack lacks object {sha}. Pack everything that the commit reaches "
-            "and main does not (git pack-objects --revs, without --thin).",
-            details={"object": sha},
-        )
-    return HiveError(
-        ErrorCode.INVALID_PACK,
-        "git could not read the pack: it is cut off, damaged, or leans on objects "
-        "that it lacks. Send the whole output of git pack-objects --revs, without "
-        "--thin.",
-    )
-
-
-def _judge(job: Job, spare: SpareChild | None) -> Passed:
+def _judge(job: Job, waiting: Waiting | None) -> Passed:
     """Run the checking child; its death is a refusal."""
-    encoded, limits = msgspec.json.encode(job), _limits(job.limits)
+    encoded, limits = msgspec.json.encode(job), limits_of(job.limits)
     timeout = job.limits.wall_seconds
-    if spare is None:
+    if waiting is None:
         ran = run_module(CHECK, encoded, timeout=timeout, limits=limits)
     else:
-        ran = spare.run(encoded, timeout=timeout, limits=limits)
+        ran = waiting.finish(encoded, timeout=timeout, limits=limits)
     if ran.code == 0 and ran.overrun is None:
         try:
             answer = msgspec.json.decode(ran.output, type=Passed | Refused)
@@ -245,31 +199,18 @@ def _judge(job: Job, spare: SpareChild | None) -> Passed:
     )
 
 
-def _repack(
-    new: tuple[str, ...], quarantine: Path, room: Path, limits: PackLimits
-) -> Path:
-    """Write a pack of exactly ``new`` and return it; its index lies beside it."""
-    run_git(
-        [
-            "pack-objects",
-            "--quiet",
-            "--no-reuse-delta",
-            "--no-reuse-object",
-            "--window=0",
-            str(room / "clean"),
-        ],
-        git_dir=quarantine,
-        stdin="".join(f"{sha}\n" for sha in new).encode("ascii"),
-        timeout=limits.wall_seconds,
-        limits=_limits(limits),
-        durable=False,
-    )
-    (pack,) = room.glob("clean-*.pack")
-    return pack
+def _clean(room: Path) -> Path:
+    """Return the one pack of what was checked."""
+    packs = [path for path in room.iterdir() if _CLEAN.fullmatch(path.name)]
+    if len(packs) != 1:
+        raise _no_pack()
+    return packs[0]
 
 
-def _migrate(pack: Path, applied: AppliedRepo) -> None:
+def _migrate(pack: Path, applied: AppliedRepo, most: int) -> None:
     """Put the pack and then its index into the applied repository, synced.
+
+    A program behind the fence wrote both: only plain files of its own are taken.
 
     A pack without an index is not seen by git, and ``AppliedRepo.tidy`` removes it,
     so a crash at any point leaves either nothing or the whole pack.
@@ -283,7 +224,7 @@ def _migrate(pack: Path, applied: AppliedRepo) -> None:
             dir=target, prefix="tmp_import_", delete=False
         ) as writer:
             try:
-                with source.open("rb") as reader:
+                with _plain(source, most) as reader:
                     shutil.copyfileobj(reader, writer)
                 writer.flush()
                 os.fchmod(writer.fileno(), 0o444)
@@ -293,3 +234,24 @@ def _migrate(pack: Path, applied: AppliedRepo) -> None:
                 Path(writer.name).unlink(missing_ok=True)
                 raise
         sync_directory(target)
+
+
+def _plain(path: Path, most: int) -> BinaryIO:
+    """Open a file that somebody else wrote; no link, no device, not too large."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        stream = os.fdopen(os.open(path, flags), "rb")
+    except OSError:
+        raise _no_pack() from None
+    status = os.fstat(stream.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+        stream.close()
+        raise _no_pack()
+    return stream
+
+
+def _no_pack() -> HiveError:
+    return HiveError(
+        ErrorCode.INVALID_PACK,
+        "Checking the commit failed: git left no pack of it. Submit it again.",
+    )

@@ -10,11 +10,14 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.child import ChildLimits, Ran, Started, run
 from pyglue.git.filenames import show
+
+if TYPE_CHECKING:  # the checking child, which starts often, needs none of it
+    from pyglue.git.fence import Place
 
 DEFAULT_TIMEOUT: Final = 60.0
 
@@ -112,13 +115,22 @@ def run_git(
     return ran
 
 
-def start_module(module: str) -> Started:
-    """Start ``python -m module``, which waits for its input.
+def start_module(module: str, *, place: "Place | None" = None) -> Started:
+    """Start ``python -m module``, which waits for its input, behind the fence or not.
 
     The child gets this process's import path, because wrappers of packaged programs
     extend ``sys.path`` in ways that a plain interpreter does not repeat.
     """
     python = Path(sys.executable)
+    if place is not None:
+        environment = clean_environment(python, {})
+        with place.launch(["-m", module], environment) as launch:
+            return Started(
+                launch.argv,
+                environment={},
+                directory=Path("/"),
+                pass_fds=launch.pass_fds,
+            )
     # Absolute, for the child starts in another directory; "" is this one's.
     imports = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     extra = {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,51 +1,93 @@
 """A checking child that is started before there is something to check.
 
-Starting Python with libgit2 takes far longer than judging a small commit. hived keeps
-one child waiting for its input: fresh, used for one commit, then replaced. It has seen
-nothing when it gets its job, and ends by itself when hived does, for its input ends.
-Blocking; may be called from several threads.
+Starting Python with libgit2, and a sandbox around it, takes far longer than judging a
+small commit. hived keeps one child waiting for its input, in a place of its own behind
+the fence: fresh, used for one commit, then replaced. It has seen nothing when it gets
+its job, and ends by itself when hived does, for its input ends. Blocking; may be called
+from several threads.
 """
 
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pyglue.git.child import ChildLimits, Ran, Started
+from pyglue.git.fence import Fence, Place
 from pyglue.git.run import start_module
 
 CHECK: Final = "pyglue.git.check"
 
 
-class SpareChild:
-    """Runs checks, with the child that waits if there is one."""
+@dataclass(frozen=True)
+class Waiting:
+    """A child that waits for its job, and its place; None where there is no fence."""
 
-    def __init__(self) -> None:
+    child: Started
+    place: Place | None
+
+    def finish(self, job: bytes, *, timeout: float, limits: ChildLimits) -> Ran:
+        """Give it its job, once; behind a fence it puts itself under the job's limits.
+
+        A process of another user is not ours to limit.
+        """
+        held = limits if self.place is None else None
+        return self.child.finish(job, timeout=timeout, limits=held)
+
+    def discard(self) -> None:
+        """End it unused, and remove its place."""
+        self.child.discard()
+        if self.place is not None:
+            self.place.remove()
+
+
+class SpareChild:
+    """Hands out children, the one that waits if there is one.
+
+    ``workdir`` is a directory that only the host can enter, ``shown`` holds the
+    repositories that packs are compared with.
+    """
+
+    def __init__(self, fence: Fence, *, workdir: Path, shown: Path) -> None:
+        self.fence: Final = fence
+        self._workdir = workdir
+        self._shown = shown
         self._lock = threading.Lock()
-        self._waiting: Started | None = None
+        self._waiting: Waiting | None = None
         self._closed = False
 
     def prepare(self) -> None:
         """Start the child for the next check unless it waits already."""
         with self._lock:
-            if self._closed or (self._waiting is not None and self._waiting.alive):
+            waiting = self._waiting
+            if self._closed or (waiting is not None and waiting.child.alive):
                 return
             self._drop()
-            self._waiting = start_module(CHECK)
+            self._waiting = self._start()
 
-    def run(self, job: bytes, *, timeout: float, limits: ChildLimits) -> Ran:
-        """Run one check; ``timeout`` in seconds. The limits bind before it begins."""
+    def take(self) -> Waiting:
+        """Return a child that waits; the caller finishes it and removes its place."""
         with self._lock:
-            child, self._waiting = self._waiting, None
-        if child is not None and not child.alive:
-            child.discard()
-            child = None
-        child = child or start_module(CHECK)
-        return child.finish(job, timeout=timeout, limits=limits)
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.child.alive:
+            waiting.discard()
+            waiting = None
+        return waiting or self._start()
 
     def close(self) -> None:
         """End what waits; nothing waits any more after this."""
         with self._lock:
             self._closed = True
             self._drop()
+
+    def _start(self) -> Waiting:
+        place = self.fence.place(self._workdir, self._shown)
+        try:
+            return Waiting(start_module(CHECK, place=place), place)
+        except BaseException:
+            if place is not None:
+                place.remove()
+            raise
 
     def _drop(self) -> None:
         if self._waiting is not None:

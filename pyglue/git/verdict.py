@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from pyglue.errors import ErrorCode
+from pyglue.git.child import ChildLimits
 
 Sha = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
 
@@ -39,6 +40,25 @@ class PackLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_seconds: float = 60.0
 
 
+def limits_of(limits: PackLimits) -> ChildLimits:
+    """Return what each program that reads a pack is held to."""
+    return ChildLimits(
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        file_bytes=limits.max_pack_bytes + limits.max_new_bytes + 8 * MIB,
+    )
+
+
+class Unpacking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the child unpacks first and packs again after: files in its ``room``.
+
+    The repository is ``repo.git`` there; the objects that passed become one pack.
+    """
+
+    pack: str
+    room: str
+
+
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One commit to check. ``main`` None: there is nothing to descend from yet."""
 
@@ -48,6 +68,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     main: Sha | None
     allow_unchanged: bool
     limits: PackLimits
+    unpacking: Unpacking | None = None
+    """None: the objects are unpacked already, and the caller packs them."""
 
 
 class Passed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="passed"):

@@ -26,6 +26,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo
+from pyglue.git.spare import SpareChild
 from pyglue.host.clashes import check_free
 from pyglue.host.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD, TOTAL_MAX
 from pyglue.host.operations import Operations
@@ -245,6 +246,11 @@ class Imports:
             repo,
             workdir=self._layout.quarantine,
             limits=HISTORY_LIMITS,
+            spare=SpareChild(
+                self._proposals.fence,
+                workdir=self._layout.quarantine,
+                shown=staged.applied,
+            ),
         )
         repo.advance_main(checked.sha, None)
         return checked.sha

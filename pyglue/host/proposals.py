@@ -17,6 +17,7 @@ from pyglue.api.approvals import ApprovalKind
 from pyglue.api.manager import ProposalResult, SubmitBeginParams, SubmitBeginResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.fence import Fence
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
@@ -74,7 +75,13 @@ class Proposals:
         self._templates = templates
         self._uploads = Uploads(config.layout.quarantine)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._spare = SpareChild()
+        self.fence = Fence()
+        """What keeps in the programs that read packs, also those of imports."""
+        self._spare = SpareChild(
+            self.fence,
+            workdir=config.layout.quarantine,
+            shown=config.layout.applied_root,
+        )
 
     def lock(self, name: str) -> asyncio.Lock:
         """Return what is held while an agent's applied repository is changed."""

@@ -1,0 +1,162 @@
+"""What keeps in the programs that read what an agent packed: a sandbox, another user.
+
+git and libgit2 parse hostile bytes here. In the sandbox they see themselves, one
+directory of their own and the objects to compare with; no network, no capabilities, no
+user of the host. Started by root they run as nobody, who cannot walk to the state
+directory: there the known objects, a few files, are copied beside. Where no sandbox
+works they run as before, under limits alone, and the log says so. Blocking.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import HiveError
+from pyglue.process import RunAs, run_sync
+from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
+
+_NOBODY: Final = RunAs(65534, 65534)
+_AT_ONCE: Final = 2
+"""Packs that are checked at once: each may take the memory of ``PackLimits``."""
+_REMOVALS: Final = 100
+_PAUSE_S: Final = 0.05
+_PROBE_S: Final = 20.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command line that starts behind the fence, with its descriptors."""
+
+    argv: tuple[str, ...]
+    pass_fds: tuple[int, ...]
+
+
+class Fence:
+    """One for a hived: whether the sandbox works is found out once."""
+
+    def __init__(self) -> None:
+        self._run_as = _NOBODY if os.geteuid() == 0 else None
+        self._lock = threading.Lock()
+        self._works: bool | None = None
+        self.slots: Final = threading.BoundedSemaphore(_AT_ONCE)
+
+    @property
+    def works(self) -> bool:
+        """Whether the sandbox works here. The first call takes some 200 ms."""
+        with self._lock:
+            if self._works is None:
+                self._works = self._probe()
+                if not self._works:
+                    _log.warning(
+                        "Packs are checked without a sandbox: bubblewrap does not "
+                        "work here. hive doctor says what is missing."
+                    )
+            return self._works
+
+    def place(self, workdir: Path, shown: Path) -> "Place | None":
+        """Make a place for one check, None where no sandbox works.
+
+        ``shown`` holds the repositories that packs are compared with.
+        """
+        if not self.works:
+            return None
+        own = self._run_as
+        top = Path(tempfile.mkdtemp(prefix="pack-", dir=None if own else workdir))
+        room = top / "room"
+        room.mkdir(mode=0o700)
+        if own is not None:
+            os.chown(top, -1, own.gid)
+            os.chown(room, own.uid, own.gid)
+            top.chmod(0o750)
+        return Place(top, room, None if own else shown, own)
+
+    def _probe(self) -> bool:
+        script = "import subprocess, pygit2, msgspec; subprocess.run(['git', '-v'])"
+        try:
+            with tempfile.TemporaryDirectory() as name:
+                place = Place(Path(name), Path(name), None, self._run_as)
+                place.top.chmod(0o755)
+                with place.launch(["-c", script]) as launch:
+                    done = run_sync(
+                        launch.argv, env={}, timeout=_PROBE_S, pass_fds=launch.pass_fds
+                    )
+        except (HiveError, OSError):
+            return False
+        return done.code == 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Directories of one check: ``room`` is the program's own, in ``top``.
+
+    ``shown`` is bound read-only; None: what is needed of it is copied into ``top``.
+    """
+
+    top: Path
+    room: Path
+    shown: Path | None
+    run_as: RunAs | None
+
+    def objects(self, known: Path) -> Path:
+        """Return where the program reads the objects that lie in ``known``."""
+        if self.shown is not None:
+            return known
+        copy = self.top / "objects"
+        shutil.copytree(known, copy, copy_function=shutil.copyfile)
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return copy
+
+    def give(self, directory: Path) -> None:
+        """Make what the host wrote into ``room`` the program's own."""
+        if self.run_as is not None:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, self.run_as.uid, self.run_as.gid, follow_symlinks=False)
+
+    @contextlib.contextmanager
+    def launch(
+        self, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> Iterator[Launch]:
+        """Yield how to start our own interpreter, with this package and git.
+
+        Raises:
+            HiveError: what ``sandbox.prepare`` raises.
+        """
+        runtime = python_runtime(("git",))
+        # pygit2 refuses to start where no certificates are; an empty place will do.
+        certificates = {"SSL_CERT_DIR": "/tmp"}  # noqa: S108 (the sandbox's own)
+        binds = [*runtime.binds, self._own()]
+        if self.shown is not None:
+            binds.append(Bind(source=self.shown, target=str(self.shown)))
+        spec = SandboxSpec(
+            binds=tuple(binds),
+            env={**(environment or {}), **runtime.env, **certificates},
+        )
+        argv = [*runtime.argv, *arguments]
+        with prepare(spec, argv, run_as=self.run_as) as prepared:
+            user = [] if self.run_as is None else self.run_as.prefix()
+            line = (*prepared.wrapper, *user, *prepared.argv)
+            yield Launch(line, prepared.pass_fds)
+
+    def remove(self) -> None:
+        """Remove it; what was killed in a sandbox may write for a moment more."""
+        for _ in range(_REMOVALS):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.top)
+                return
+            time.sleep(_PAUSE_S)
+        shutil.rmtree(self.top, ignore_errors=True)
+
+    def _own(self) -> Bind:
+        return Bind(
+            source=self.top, target=str(self.top), writable=True, below=self.top.parent
+        )

@@ -1,0 +1,105 @@
+"""From a pack to objects that can be judged, and back to a pack of what was judged.
+
+Runs ``git index-pack --strict`` and ``git pack-objects`` on hostile bytes: in the
+checking child, behind the fence, and in the host's process only where there is none.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.child import Ran
+from pyglue.git.run import run_git
+from pyglue.git.verdict import PackLimits, limits_of
+
+_FSCK: Final = re.compile(rb"object ([0-9a-f]{40}): ([A-Za-z0-9]{3,40}):")
+_MISSING: Final = re.compile(
+    rb"(?:did not receive expected object|missing) ([0-9a-f]+)"
+)
+
+
+def index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
+    """Unpack, resolve deltas, hash and fsck every object of the pack.
+
+    Raises:
+        HiveError: ``invalid_pack``, ``too_large``, ``unavailable``.
+    """
+    ran = run_git(
+        [
+            "index-pack",
+            "--stdin",
+            "--strict",
+            "--threads=1",
+            f"--max-input-size={limits.max_pack_bytes}",
+        ],
+        git_dir=quarantine,
+        stdin=pack,
+        timeout=limits.wall_seconds,
+        limits=limits_of(limits),
+        check=False,
+        durable=False,
+    )
+    if b"No space left on device" in ran.errors:
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            "The host's disk is full, so the pack could not be unpacked. Tell the "
+            "operator, and submit again later.",
+        )
+    if ran.out_of_resources:
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            "Unpacking the pack took too much time or memory. Remove large files "
+            "from the commit and its history, and submit again.",
+        )
+    if ran.code != 0:
+        raise _refusal(ran)
+
+
+def _refusal(ran: Ran) -> HiveError:
+    """Say what git refused, from fixed words and SHAs only."""
+    fault = _FSCK.search(ran.errors)
+    if fault is not None:
+        sha, rule = (part.decode("ascii") for part in fault.groups())
+        return HiveError(
+            ErrorCode.INVALID_PACK,
+            f"git's own check refuses object {sha} ({rule}). Commit with an ordinary "
+            "git and submit again.",
+            details={"object": sha, "fsck": rule},
+        )
+    missing = _MISSING.search(ran.errors)
+    if missing is not None:
+        sha = missing.group(1).decode("ascii")
+        return HiveError(
+            ErrorCode.INVALID_PACK,
+            f"The pack lacks object {sha}. Pack everything that the commit reaches "
+            "and main does not (git pack-objects --revs, without --thin).",
+            details={"object": sha},
+        )
+    return HiveError(
+        ErrorCode.INVALID_PACK,
+        "git could not read the pack: it is cut off, damaged, or leans on objects "
+        "that it lacks. Send the whole output of git pack-objects --revs, without "
+        "--thin.",
+    )
+
+
+def repack(
+    new: tuple[str, ...], quarantine: Path, room: Path, limits: PackLimits
+) -> None:
+    """Write a pack of exactly ``new`` into ``room``, its index beside it."""
+    run_git(
+        [
+            "pack-objects",
+            "--quiet",
+            "--no-reuse-delta",
+            "--no-reuse-object",
+            "--window=0",
+            str(room / "clean"),
+        ],
+        git_dir=quarantine,
+        stdin="".join(f"{sha}\n" for sha in new).encode("ascii"),
+        timeout=limits.wall_seconds,
+        limits=limits_of(limits),
+        durable=False,
+    )
