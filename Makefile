@@ -55,6 +55,7 @@ generate:
 	@$(PYTHON) -m checks.generate_manifest
 	@$(PYTHON) -m checks.generate_host_options
 	@$(PYTHON) -m checks.generate_rpc
+	@$(PYTHON) -m checks.generate_trust
 	@$(PYTHON) -m checks.generate_openapi
 	@$(PYTHON) -m checks.generate_invisible
 

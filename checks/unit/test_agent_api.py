@@ -1,6 +1,7 @@
 """Connections of one agent's harness: the newest has the turn, whichever ends when."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,15 @@ async def test_a_harness_claims_no_state_that_hived_decides(kit: Kit) -> None:
         AgentState.PAUSED,
         "operator paused bob: lunch",
     )
+
+
+async def test_a_state_is_no_older_than_its_harness(kit: Kit) -> None:
+    api, _ = connect(kit)
+    bob = kit.registry.get("bob")
+    bob.harness_at = time.time() - 5
+    for lie in (-1e300, 0.0, 1e300):
+        api._state(StateParams(state=AgentState.RETRYING, since_at=lie))
+        assert bob.harness_at <= bob.since <= time.time()
 
 
 async def test_a_dead_letter_marks_what_its_sender_wrote(kit: Kit) -> None:

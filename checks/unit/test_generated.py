@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from checks import generate_rpc
+from checks import generate_rpc, generate_trust
 from checks.generate_rpc import SURFACES, Surface
 from pyglue.api.common import Method
+from pyglue.api.messages import SendParams
+from pyglue.api.trust import TRUST
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSWERED_IN = ("agent_api", "manager_api", "operator_api", "relay_api")
@@ -29,14 +31,14 @@ ANSWERED_BESIDE = {
     [
         pytest.param("generate_manifest", marks=pytest.mark.needs("nix")),
         "generate_rpc",
+        "generate_trust",
         "generate_openapi",
         "generate_invisible",
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:
-    program = ROOT / "checks" / f"{generator}.py"
     done = subprocess.run(
-        [sys.executable, str(program), "--check"],
+        [sys.executable, "-m", f"checks.{generator}", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -56,6 +58,18 @@ def test_drift_is_told(
     (tmp_path / "rpc.md").write_text("old")
     assert generate_rpc.main(["--check"]) == 1
     assert "rpc.md is out of date" in capsys.readouterr().out
+
+
+def test_a_field_is_added_only_with_who_trusts_it() -> None:
+    assert generate_trust.problems() == []
+    for struct, lines in TRUST.items():
+        for name in lines:
+            less = {one: text for one, text in lines.items() if one != name}
+            (problem,) = generate_trust.problems({**TRUST, struct: less})
+            assert f"{struct.__name__}.{name} has no line" in problem
+    more = {**TRUST[SendParams], "sender": "yes"}
+    (problem,) = generate_trust.problems({**TRUST, SendParams: more})
+    assert "SendParams.sender, which is no field" in problem
 
 
 @pytest.mark.parametrize(

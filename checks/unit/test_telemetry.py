@@ -122,6 +122,21 @@ async def test_tokens_cost_and_context_are_the_relays(
     assert summary.context_fill == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("network", [False, True])
+async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
+    kit: Kit, telemetry: Telemetry, network: bool
+) -> None:
+    alice = await kit.agent("alice", network=network)
+    number = await kit.broker.turn_start(Holder(alice), "haiku")
+    lie = TurnEndParams(
+        turn=number, outcome=TurnOutcome.OK, cost_usd=1e6, input_tokens=2**50
+    )
+    await kit.broker.turn_end(Holder(alice), lie)
+    await kit.store.write(lambda _tx: None)
+    figures = await latest(kit, "alice")
+    assert ("cost_usd" in figures, "tokens_in" in figures) == (network, network)
+
+
 async def test_what_a_harness_names_cannot_grow_the_store(
     kit: Kit, telemetry: Telemetry
 ) -> None:

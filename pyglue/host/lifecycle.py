@@ -7,6 +7,7 @@ start/stop operations are built from these moves; ``upkeep`` keeps well what run
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -123,7 +124,7 @@ class Lifecycle:
                 "This harness loaded another manifest than the one that is applied.",
             )
         old = agent.harness
-        agent.harness = connection
+        agent.harness, agent.harness_at = connection, time.time()
         if old is not None:
             old.close()
         connection.on_close(lambda: self._harness_gone(agent, connection))

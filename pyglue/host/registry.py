@@ -71,6 +71,8 @@ class Agent:
     since: float = field(default_factory=time.time)
     detail: str | None = None
     harness: Connection | None = None
+    harness_at: float = 0.0
+    """When it said hello: nothing that it reports is older."""
     turn: int | None = None
     turn_model: str | None = None
     """The model that hived chose for the running turn, else that of the last one.
@@ -291,7 +293,7 @@ class Registry:
             return
         now = time.time()
         if since is not None:
-            agent.since = min(since, now)
+            agent.since = max(min(since, now), agent.harness_at)
         elif agent.state is not state:
             agent.since = now
         agent.state, agent.detail = state, detail

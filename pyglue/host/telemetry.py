@@ -77,12 +77,21 @@ class Telemetry:
             case "turn.event" if event.data["kind"] == "tool_use" and event.agent:
                 tool = self._tool(event.agent, event.data["data"])
                 self._of(event.agent).tools[tool] += 1
-            case "turn.ended" if event.agent and self._registry.find(event.agent):
+            case "turn.ended" if event.agent and (
+                agent := self._registry.find(event.agent)
+            ):
                 name, turn = event.agent, int(event.data["turn"])
                 seen = self._since.pop(name, _Since())
                 self._since[name] = after = _Since()
-                layout = self._layout
-                self._store.post(lambda tx: _write(tx, name, turn, seen, after, layout))
+                layout, record = self._layout, agent.applied or agent.record
+                # Only who has a network may have a login of its own, and so use what
+                # the relay does not count; nobody else's word is taken.
+                claims = record is not None and record.typed.network
+                self._store.post(
+                    lambda tx: _write(
+                        tx, name, turn, seen, after, layout, claims=claims
+                    )
+                )
 
     def _of(self, name: str) -> _Since:
         if self._registry.find(name) is None:
@@ -149,9 +158,16 @@ def _class(name: str) -> str:
 
 
 def _write(
-    tx: Tx, name: str, turn: int, seen: _Since, after: _Since, layout: Layout
+    tx: Tx,
+    name: str,
+    turn: int,
+    seen: _Since,
+    after: _Since,
+    layout: Layout,
+    *,
+    claims: bool,
 ) -> None:
-    figures = _turn(tx, name, turn)
+    figures = _turn(tx, name, turn, claims=claims)
     waiting = _one(
         tx,
         "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
@@ -179,7 +195,7 @@ def _write(
     stats.record(tx, HIVE, {"approvals_pending": pending})
 
 
-def _turn(tx: Tx, name: str, turn: int) -> dict[str, float]:
+def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
     """Return the figures of the turn itself."""
     recent = tx.execute(
         "SELECT id, started_at, ended_at, outcome, model, input_tokens, "
@@ -208,7 +224,7 @@ def _turn(tx: Tx, name: str, turn: int) -> dict[str, float]:
     if before is not None:
         figures["since_last_turn_s"] = max(0.0, started - before)
     used = _used(tx, name, turn, model)
-    if not used:  # no request came by the relay: the harness's word is all there is
+    if not used and claims:  # the harness's word is all there is
         used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
     return figures | used
 
