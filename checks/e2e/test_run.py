@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,6 +126,48 @@ async def test_run_serves_and_leaves_nothing_behind(
         code = await process.wait()
         assert code == (-9 if how is signal.SIGKILL else 0)
         await gone(state)
+
+
+async def test_the_scripted_model_is_nobody_and_answers_only_the_relay(
+    tmp_path: Path,
+) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port) as process:
+        everyone = {pid: command(pid) for pid in family(process.pid)}
+        (model,) = (
+            pid
+            for pid, line in everyone.items()
+            if "pyglue.demo.scripted_model" in line
+        )
+        (relay,) = (line for line in everyone.values() if "pyglue.relay.main" in line)
+        found = json.loads(Path(relay[relay.index("--config") + 1]).read_text())
+        key = Path(found["relay"]["api_key_file"]).read_text()
+        status = Path(f"/proc/{model}/status").read_text()
+        uids = set(status.partition("Uid:")[2].splitlines()[0].split())
+        groups = status.partition("Groups:")[2].splitlines()[0].split()
+        if os.geteuid() == 0:
+            assert uids.isdisjoint({"0", str(found["ids"]["relay"])})
+            assert str(found["ids"]["group"]) not in groups
+        assert not any(key in part for line in everyone.values() for part in line)
+
+        def asked(shown: str) -> int:
+            request = urllib.request.Request(  # noqa: S310 - a loopback address
+                f"{found['relay']['upstream_url']}/v1/messages",
+                data=b'{"model":"m","messages":[]}',
+                headers={"x-api-key": shown},
+            )
+            try:
+                with urllib.request.urlopen(request) as answer:  # noqa: S310
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        assert [
+            await asyncio.to_thread(asked, shown) for shown in ("scripted", key)
+        ] == [
+            401,
+            200,
+        ]
 
 
 async def test_demo_tells_its_story_in_json(tmp_path: Path) -> None:

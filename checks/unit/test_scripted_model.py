@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -264,6 +265,36 @@ def test_the_program(tmp_path: Path) -> None:
         assert program.wait() == 0
     assert json.loads(requests.read_text()) == json.loads(body)
     assert json.loads(log.read_text())["model"] == "m"
+
+
+@pytest.mark.parametrize("by", ["--script", "--script-fd"])
+def test_the_program_answers_only_who_has_its_key(tmp_path: Path, by: str) -> None:
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"default": "hello", "rules": []}))
+    with file.open("rb") as script:
+        where = str(file) if by == "--script" else str(script.fileno())
+        program = subprocess.Popen(
+            [sys.executable, "-m", "pyglue.demo.scripted_model", by, where],
+            env=os.environ | {playbook.KEY_VARIABLE: "of this start"},
+            pass_fds=(script.fileno(),),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        assert program.stdout is not None
+        address = program.stdout.readline().split()[-1].removeprefix("http://")
+        asked = json.dumps({"model": "m", "messages": [user("x")]})
+        for path in ("/v1/messages", "/v1/messages/count_tokens", "/"):
+            for key in ("", "scripted", "of this start "):
+                client = http.client.HTTPConnection(address, timeout=30)
+                method = "HEAD" if path == "/" else "POST"
+                client.request(method, path, asked, {"x-api-key": key})
+                right = key.strip() == "of this start"
+                assert (client.getresponse().status == 200) is right
+                client.close()
+    finally:
+        program.terminate()
+        assert program.wait() == 0
 
 
 def test_a_step_has_no_other_fields() -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import origin
-from pyglue.cli.local_ids import local_ids
+from pyglue.cli.local_ids import local_ids, model_user
 from pyglue.config import (
     AgentDefaults,
     DeclaredAgent,
@@ -35,6 +35,7 @@ from pyglue.config import (
     WebConfig,
     dump,
 )
+from pyglue.demo.playbook import KEY_VARIABLE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
 from pyglue.process import Child, LogFile, RunAs
@@ -97,11 +98,12 @@ class LocalHive:
         self._room = Path(tempfile.mkdtemp(prefix="hive-"))
         _make(state)
         _free(self.options.port)
-        upstream = self.options.upstream
-        if self.options.api_key is None:
-            upstream = self._start_model()
-        self.config = self._configure(state, upstream)
-        ids = self.config.ids
+        ids = local_ids(state) if os.geteuid() == 0 else None
+        key, upstream = self.options.api_key, self.options.upstream
+        if key is None:
+            key = secrets.token_urlsafe(32)
+            upstream = self._start_model(key, ids)
+        self.config = self._configure(state, upstream, key, ids)
         self._let_pass(self._room, ids)
         self.write_config(self.config)
         hived = self.start_hived()
@@ -173,11 +175,11 @@ class LocalHive:
 
     # --- parts ------------------------------------------------------------------------
 
-    def _configure(self, state: Path, upstream: str) -> HiveConfig:
+    def _configure(
+        self, state: Path, upstream: str, key: str, ids: Ids | None
+    ) -> HiveConfig:
         key_file = self._room / "api-key"
-        key = self.options.api_key
-        ids = local_ids(state) if os.geteuid() == 0 else None
-        _write_secret(key_file, key or "scripted", None if ids is None else ids.relay)
+        _write_secret(key_file, key, None if ids is None else ids.relay)
         port = self.options.port
         return HiveConfig(
             state_dir=str(state),
@@ -186,7 +188,9 @@ class LocalHive:
             defaults=AgentDefaults(memory_max=_MEMORY_DEFAULT),
             web=WebConfig(port=port, run=secrets.token_hex(8)),
             relay=RelayConfig(
-                upstream_url=upstream, api_key_file=str(key_file), scripted=key is None
+                upstream_url=upstream,
+                api_key_file=str(key_file),
+                scripted=self.options.api_key is None,
             ),
             timeouts=self.options.timeouts,
             messages=self.options.messages,
@@ -212,19 +216,27 @@ class LocalHive:
         link.symlink_to(runtime)
         return runtime
 
-    def _start_model(self) -> str:
+    def _start_model(self, key: str, ids: Ids | None) -> str:
         """Start the scripted model; return where it is, or will be in a moment.
+
+        It answers only who has ``key``, and is a user of its own that owns nothing.
 
         The socket is made here: who asks before the model is up waits in its queue,
         so that nothing else has to wait for the start.
         """
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            number = listening.fileno()
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            self.options.script.open("rb") as script,
+        ):
+            uid = None if ids is None else model_user(ids)
+            inherited = (listening.fileno(), script.fileno())
             self._child(
                 "scripted-model",
                 "pyglue.demo.scripted_model",
-                ["--fd", str(number), "--script", str(self.options.script)],
-                pass_fds=(number,),
+                ["--fd", str(inherited[0]), "--script-fd", str(inherited[1])],
+                env={KEY_VARIABLE: key},
+                run_as=None if uid is None else RunAs(uid, uid),
+                pass_fds=inherited,
             )
             return f"http://127.0.0.1:{listening.getsockname()[1]}"
 

@@ -42,6 +42,11 @@ def local_ids(state: Path) -> Ids:
     )
 
 
+def model_user(ids: Ids) -> int:
+    """Return the user of the scripted model, which belongs to no group of the hive."""
+    return ids.relay + 1
+
+
 def _read(file: Path) -> int | None:
     """Return what was written down, if it is the first number of a block."""
     with suppress(OSError, ValueError):

@@ -24,6 +24,8 @@ from typing import Any, Final
 
 import msgspec
 
+KEY_VARIABLE: Final = "SCRIPTED_MODEL_KEY"
+"""Names the variable with the API key that the scripted model asks for."""
 _PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
 _SUMMARY: Final = "<summary>A scripted summary of the conversation.</summary>"
 

@@ -2,13 +2,16 @@
 
 Stateless but for counting tries: what it answers depends only on the request and the
 script (``playbook``). ``python -m pyglue.demo.scripted_model --script FILE`` prints
-where it listens; tests use ``ScriptedModel`` in their event loop, or ``in_thread``.
+where it listens, and asks for the key in ``SCRIPTED_MODEL_KEY`` if that is set; tests
+use ``ScriptedModel`` in their event loop, or ``in_thread``.
 """
 
 import argparse
 import asyncio
 import contextlib
+import hmac
 import json
+import os
 import re
 import signal
 import socket
@@ -16,14 +19,22 @@ import sys
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from pyglue.demo.playbook import Request, Script, Step, ToolCall, choose, read_request
+from pyglue.demo.playbook import (
+    KEY_VARIABLE,
+    Request,
+    Script,
+    Step,
+    ToolCall,
+    choose,
+    read_request,
+)
 
 _MAX_BODY: Final = 64 * 1024 * 1024
 _ERROR_TYPES: Final = {
@@ -42,7 +53,7 @@ class ScriptedModel:
 
     ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False;
     ``counted`` is how often it was asked to count. ``log`` gets a line for each
-    request, ``requests`` the whole of it.
+    request, ``requests`` the whole of it. Without a ``key`` it answers everybody.
     """
 
     def __init__(
@@ -52,6 +63,7 @@ class ScriptedModel:
         log: Path | None = None,
         requests: Path | None = None,
         keep: bool = True,
+        key: str | None = None,
     ) -> None:
         self.address = ""
         self.bodies: list[dict[str, Any]] = []
@@ -61,6 +73,7 @@ class ScriptedModel:
         self._log = log
         self._requests = requests
         self._keep = keep
+        self._key = key
         self._number = 0
         self._arrived = asyncio.Condition()
         self._tries: Counter[str] = Counter()
@@ -68,7 +81,7 @@ class ScriptedModel:
 
     async def start(self, *, port: int = 0, fd: int | None = None) -> None:
         """Listen on loopback, or on the bound socket ``fd``; port 0 is a free one."""
-        app = web.Application(client_max_size=_MAX_BODY)
+        app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._guard])
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/messages/count_tokens", self._count)
         app.router.add_route("HEAD", "/", self._head)
@@ -90,6 +103,18 @@ class ScriptedModel:
         """Return when ``number`` requests for a message have come."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: self._number >= number)
+
+    @web.middleware
+    async def _guard(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Answer nobody without the key: others can connect to loopback too."""
+        shown = request.headers.get("x-api-key", "").encode()
+        if self._key is not None and not hmac.compare_digest(shown, self._key.encode()):
+            return _error(401, None, "The API key is not that of this start.", {})
+        return await handler(request)
 
     async def _head(self, _request: web.Request) -> web.Response:
         return web.Response()
@@ -271,10 +296,17 @@ async def _stream(
 
 async def _serve(arguments: argparse.Namespace) -> None:
     script = Script()
-    if arguments.script is not None:
+    if arguments.script_fd is not None:
+        with os.fdopen(arguments.script_fd, "rb") as file:
+            script = msgspec.json.decode(file.read(), type=Script)
+    elif arguments.script is not None:
         script = msgspec.json.decode(arguments.script.read_bytes(), type=Script)
     model = ScriptedModel(
-        script, log=arguments.log, requests=arguments.requests, keep=False
+        script,
+        log=arguments.log,
+        requests=arguments.requests,
+        keep=False,
+        key=os.environ.get(KEY_VARIABLE),
     )
     await model.start(port=arguments.port, fd=arguments.fd)
     sys.stdout.write(f"listening on {model.address}\n")
@@ -293,6 +325,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--fd", type=int, help="descriptor of a socket to listen on")
     parser.add_argument("--script", type=Path, help="JSON file with rules")
+    parser.add_argument("--script-fd", type=int, help="descriptor of an open such file")
     parser.add_argument("--log", type=Path, help="append a line for each request")
     parser.add_argument("--requests", type=Path, help="append each request's body")
     asyncio.run(_serve(parser.parse_args()))
