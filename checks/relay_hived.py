@@ -44,12 +44,17 @@ PATIENCE_S = 60.0
 
 @dataclass
 class FakeHived:
-    """hived's side of the relay's sockets. ``limit_usd`` refuses above it."""
+    """hived's side of the relay's sockets. ``limit_usd`` refuses above it.
+
+    ``hold`` lets reservations wait, made but not told.
+    """
 
     config: HiveConfig
     policies: dict[str, ModelPolicy] = field(default_factory=dict)
     limit_usd: float | None = None
     refuse: HiveError | None = None
+    hold: asyncio.Event | None = None
+    over_budget: int = 0
     reserved: list[ReserveParams] = field(default_factory=list)
     settled: list[SettleParams] = field(default_factory=list)
     attached: list[AttachParams] = field(default_factory=list)
@@ -159,12 +164,17 @@ class FakeHived:
         if self.refuse is not None:
             raise self.refuse
         if self.limit_usd is not None and params.cost_usd > self.limit_usd:
+            self.over_budget += 1
+            self._changed.set()
             raise HiveError(
                 ErrorCode.OVER_BUDGET,
                 "alice has spent it all.",
                 details={"spent_usd": 0.0, "limit_usd": self.limit_usd},
             )
         self.reserved.append(params)
+        self._changed.set()
+        if self.hold is not None:
+            await self.hold.wait()
         return ReserveResult(reservation=next(self._ids))
 
     async def _settle(self, params: SettleParams) -> Done:

@@ -154,3 +154,30 @@ async def test_hanging_up_before_the_answer_is_not_free(
     assert settled.status == 499
     assert settled.input_tokens >= len(json.dumps(body)) // 3
     assert settled.cost_usd > 0
+
+
+async def test_leaving_as_money_is_set_aside_gives_it_back(setup: Setup) -> None:
+    setup.hived.hold = asyncio.Event()
+    asked = asyncio.create_task(setup.post(message()))
+    await setup.hived.until(lambda: len(setup.hived.reserved) == 1)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    setup.hived.hold.set()
+    settled = await setup.hived.until_settled(1)
+    assert (settled.status, settled.cost_usd) == (499, 0.0)
+    assert setup.model.bodies == []
+
+
+async def test_near_the_limit_a_request_waits_for_the_others(setup: Setup) -> None:
+    slow = message(script({"text": "one two", "sleep": 0.2, "output_tokens": 3}))
+    first = asyncio.create_task(setup.post(slow))
+    await setup.model.received(1)
+    setup.hived.limit_usd = 0.01  # what is left does not pay for another like it
+    second = asyncio.create_task(setup.post(message(max_tokens=2048)))
+    await setup.hived.until(lambda: setup.hived.over_budget == 1)
+    assert len(setup.model.bodies) == 1
+    assert (await first)[0] == 200
+    setup.hived.limit_usd = None
+    assert (await second)[0] == 200
+    assert setup.model.counted == 1
+    assert len(setup.hived.settled) >= 1

@@ -71,14 +71,15 @@ class Exchange:
         self._wait_s: float | None = None
         self._is_up = False
         self._is_gone = False
-        self._deadline = asyncio.Timeout(None)
+        self._deadline: asyncio.Timeout | None = None
 
     def leave(self) -> None:
         """The client is gone: write nothing more, and read on for a while only."""
         self._is_gone = True
-        now = asyncio.get_running_loop().time()
-        with contextlib.suppress(RuntimeError):  # not begun, or over
-            self._deadline.reschedule(now + self._limits.drain_s)
+        if self._deadline is not None:
+            now = asyncio.get_running_loop().time()
+            with contextlib.suppress(RuntimeError):  # it is over
+                self._deadline.reschedule(now + self._limits.drain_s)
 
     def outcome(self) -> Outcome:
         """Return what came of it, once it is over."""

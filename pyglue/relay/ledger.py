@@ -19,6 +19,7 @@ from pyglue.relay.request import Checked
 
 _LIMITS: Final = 2
 """Daily limits that an answer may be shortened for: money and tokens."""
+_DISCONNECTED: Final = 499
 _COUNT_USD: Final = 0.0001
 """Set aside for counting, which is free, so that it ends where a budget does."""
 _ROUNDING_USD: Final = 1e-6
@@ -35,6 +36,7 @@ class Ledger:
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._settled: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._unused: set[asyncio.Task[None]] = set()
         self._near: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
@@ -75,9 +77,26 @@ class Ledger:
                 del self._near[agent]
 
     async def _reserve(self, agent: str, params: ReserveParams) -> int:
-        number = await self._link.reserve(params)
+        task = asyncio.create_task(self._link.reserve(params))
+        try:
+            number = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: self._give_back(agent, done))
+            raise
         self._open[agent] += 1
         return number
+
+    def _give_back(self, agent: str, reserved: asyncio.Task[int]) -> None:
+        """Settle a reservation whose client left before anything was sent."""
+        if reserved.cancelled() or reserved.exception() is not None:
+            return
+        self._open[agent] += 1
+        unused = SettleParams(
+            reservation=reserved.result(), cost_usd=0.0, status=_DISCONNECTED
+        )
+        task = asyncio.create_task(self.settle(agent, unused))
+        self._unused.add(task)
+        task.add_done_callback(self._unused.discard)
 
     async def _reserve_near(self, agent: str, checked: Checked) -> tuple[Checked, int]:
         tokens = await self._count(checked)
