@@ -57,6 +57,7 @@ generate:
 	@$(PYTHON) -m checks.generate_rpc
 	@$(PYTHON) -m checks.generate_trust
 	@$(PYTHON) -m checks.generate_openapi
+	@$(PYTHON) -m checks.generate_security
 	@$(PYTHON) -m checks.generate_invisible
 
 clean:

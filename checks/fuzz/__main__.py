@@ -28,7 +28,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help="as many cases as `make test` tries")
     add("--seed", type=int, help="run again what a run with this seed tried")
     add("--case", type=int, help="only this case")
-    add("--json", type=Path, help="write the figures here")
+    add("--json", type=Path, help="write the figures here; others that it has stay")
     return parser.parse_args(argv)
 
 
@@ -63,15 +63,13 @@ async def attack(
     return found
 
 
-def figures(found: dict[str, Tally], seed: int) -> dict[str, Any]:
-    """Return the figures as data."""
-    return {
-        "seed": seed,
-        "targets": {
-            name: {"tried": tally.tried, **tally.counts}
-            for name, tally in found.items()
-        },
-    }
+def figures(found: dict[str, Tally], seed: int, before: str) -> str:
+    """Return the figures as JSON; of ``before``, the targets that did not run stay."""
+    known: dict[str, Any] = json.loads(before) if before else {}
+    for name, tally in found.items():
+        known[name] = {"seed": seed, "tried": tally.tried, **tally.counts}
+    ordered = {t.name: known[t.name] for t in TARGETS if t.name in known}
+    return json.dumps(ordered, indent=1) + "\n"
 
 
 def shown(found: dict[str, Tally]) -> str:
@@ -93,7 +91,8 @@ def main(argv: list[str] | None = None) -> int:
     found = asyncio.run(attack(chosen, asked, seed))
     print(shown(found))
     if asked.json is not None:
-        asked.json.write_text(json.dumps(figures(found, seed), indent=1) + "\n")
+        before = asked.json.read_text() if asked.json.exists() else ""
+        asked.json.write_text(figures(found, seed, before))
     return int(any(tally.wrongs for tally in found.values()))
 
 

@@ -118,7 +118,7 @@ async def _sees_as_the_operator(site: Site) -> None:
         f"GET /messages HTTP/1.1\r\nHost: {site.host}\r\n"
         f"Cookie: {site.cookie}={site.session}\r\nConnection: close\r\n\r\n"
     )
-    answer = await _exchange(site, raw.encode())
+    answer = await exchange(site, raw.encode())
     assert site.marker in answer, answer[:300]
 
 
@@ -316,7 +316,7 @@ def _framed(drawn: Drawn, site: Site) -> tuple[bytes, list[str]]:
 async def _one(case: Case, site: Site, drawn: Drawn) -> None:
     raw = written(site, drawn)
     try:
-        answer = await _exchange(site, raw)
+        answer = await exchange(site, raw)
     except TimeoutError:
         case.wrong(f"no answer and no end to {raw[:800]!r}")
         return
@@ -349,7 +349,7 @@ def _fault(
     return None
 
 
-async def _exchange(site: Site, raw: bytes) -> bytes:
+async def exchange(site: Site, raw: bytes) -> bytes:
     """Send, close our side, and read to the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     found = bytearray()

@@ -24,6 +24,7 @@ from checks.hive_kit import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import Timeouts
+from pyglue.demo.scripted_model import ScriptedModel
 
 T = TypeVar("T")
 
@@ -123,7 +124,10 @@ class Lab:
             room = self.path / "hive"
             room.mkdir()
             timeouts = Timeouts(health_s=60.0, drain_s=5.0)
-            started = running_hive(room, timeouts=timeouts)
+            model = ScriptedModel(keep=False)
+            await model.start()
+            self._stack.push_async_callback(model.stop)
+            started = running_hive(room, timeouts=timeouts, upstream=model.address)
             self._hive = await self._stack.enter_async_context(started)
             parts = ("hived", "hive-relay", "hive-web")
             self._pids = {name: self._hive.local.pid(name) for name in parts}

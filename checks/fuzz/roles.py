@@ -102,7 +102,8 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
         return
     yield Caller("user of hive-web", door, public, hello("hive"), ids.web)
     for name, uid in (
-        ("user of agents", ids.agent),
+        ("user of the manager", ids.agent),
+        ("user of the last agent", ids.agent + ids.agents - 1),
         ("user of the relay", ids.relay),
         ("another user", _NOBODY),
     ):

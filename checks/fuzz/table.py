@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from checks.fuzz import gate, http, nix_files, packs, relay, roles, rpc
+from checks.fuzz import (
+    crowds,
+    gate,
+    http,
+    nix_files,
+    packs,
+    planted,
+    relay,
+    roles,
+    rpc,
+    sandbox,
+)
 from checks.fuzz.kit import Target
 
 _HIVE: Final = ("nix", "git", "bwrap")
@@ -33,6 +44,33 @@ TARGETS: Final = (
         quick=300,
         long=10_000,
         run=http.attack,
+        needs=_HIVE,
+    ),
+    Target(
+        name="crowds",
+        attacks="idle, slow, half closed and unread connections on each listener",
+        wrong="the operator or a page is not answered while they stand",
+        quick=14 * 60,
+        long=14 * 1000,
+        run=crowds.attack,
+        needs=_HIVE,
+    ),
+    Target(
+        name="sandbox",
+        attacks="files, processes, network, sockets, system calls and limits, inside",
+        wrong="what must never be allowed is done, or the API key is seen",
+        quick=600,
+        long=600,
+        run=sandbox.attack,
+        needs=_HIVE,
+    ),
+    Target(
+        name="planted",
+        attacks="every file, process, page and archive, for secrets that were planted",
+        wrong="a secret where it is not meant to be, or where other users can read it",
+        quick=600,
+        long=600,
+        run=planted.attack,
         needs=_HIVE,
     ),
     Target(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.fuzz.table import TARGETS
 from pyglue import manifest_schema
 from pyglue.cli.commands import COMMANDS
 from pyglue.harness.gate import Gate
@@ -129,3 +130,25 @@ def test_troubleshooting_quotes_what_the_code_says() -> None:
         parts = re.split(r"…|\bN\b|\bNAME\b|'[xy]'|[0-9]+|\$", quote)
         for part in (one.strip(" .:(") for one in parts):
             assert any(part in text for text in said), f"{part!r} of {quote!r}"
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    named = set(re.findall(r"`(checks/[\w/]+\.py)::(\w+)`", text))
+    assert len(named) > 30
+    for file, function in named:
+        body = (ROOT / file).read_text()
+        assert re.search(rf"^(async )?def {function}\(", body, re.MULTILINE), (
+            f"{file}::{function}"
+        )
+
+
+def test_every_target_of_the_fuzzing_shows_something() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    named = set()
+    for several in re.findall(r"targets? (`\w+`(?:(?:, | and )`\w+`)*)", text):
+        named |= set(re.findall(r"`(\w+)`", several))
+    known = {target.name for target in TARGETS}
+    assert named <= known
+    # What they show is said in words: every method answers, the gate is policy.
+    assert known - named == {"rpc", "gate"}

@@ -33,6 +33,7 @@ ANSWERED_BESIDE = {
         "generate_rpc",
         "generate_trust",
         "generate_openapi",
+        "generate_security",
         "generate_invisible",
     ],
 )

@@ -110,6 +110,12 @@ async def test_counting_costs_nothing_and_is_noted(setup: Setup) -> None:
     assert (settled.status, settled.cost_usd, settled.input_tokens) == (200, 0.0, 0)
 
 
+async def test_what_is_counted_is_no_stream_whatever_was_asked(setup: Setup) -> None:
+    path = "/v1/messages/count_tokens?beta=true"
+    status, text = await setup.post(message(stream=True), path)
+    assert (status, list(json.loads(text))) == (200, ["input_tokens"])
+
+
 @pytest.mark.parametrize(
     "code", [ErrorCode.AGENT_NOT_RUNNING, ErrorCode.UNAVAILABLE, ErrorCode.OVER_BUDGET]
 )

@@ -106,6 +106,14 @@ class Exposure:
         yield self._web("dashboard", first, web.port, table)
         for host in more:
             yield self._web(f"dashboard on {host}", host, web.port, table)
+        yield Listener(
+            name="workers of the dashboard",
+            kind=ListenerKind.UNIX,
+            address="a private temporary directory of hive-web/gunicorn.sock",
+            process="hive-web",
+            user=_user(self._uid("web")),
+            reach="root, and hive-web's own user.",
+        )
         for agent in agents:
             port = None if self._ports is None else self._ports.port(agent.name)
             if port is not None:
@@ -120,8 +128,8 @@ class Exposure:
         there = [
             one for one in table if one.port == port and one.host in {host, *_WILDCARDS}
         ]
-        # Root's is the one that systemd holds for hive-web.
-        mine = {wanted, 0}
+        # On NixOS systemd holds the port for hive-web.
+        mine = {wanted, 0} if self._config.backend == "nixos-container" else {wanted}
         problem = None
         if table and not there:
             problem = "Nothing listens there now."
@@ -133,7 +141,7 @@ class Exposure:
             kind=ListenerKind.TCP,
             address=_address(host, port),
             process="hive-web",
-            user=_user(there[0].uid if there else wanted),
+            user=_user(there[0].uid if problem and there else wanted),
             reach=f"{reach}; without a session it shows the login page.",
             problem=problem,
         )

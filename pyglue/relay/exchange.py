@@ -21,7 +21,7 @@ from pyglue.models import Tokens
 from pyglue.relay.meter import Meter
 from pyglue.relay.refusal import reason, unreachable
 from pyglue.relay.request import Checked
-from pyglue.relay.upstream import Upstream, passed_on, whole
+from pyglue.relay.upstream import MESSAGES, Upstream, passed_on, whole
 
 _DISCONNECTED: Final = 499
 _FAILED: Final = 502
@@ -129,7 +129,7 @@ class Exchange:
         wanted = "application/json"
         if answer.status == 200:
             self._status = 200
-            if self._checked.is_streamed:
+            if self._checked.is_streamed and self._path == MESSAGES:
                 wanted = "text/event-stream"
         elif answer.status >= 400:
             self._status = answer.status
