@@ -52,13 +52,13 @@ fuzz:
 
 generate:
 	@.ci/setup run
-	@$(PYTHON) -m checks.generate_manifest
-	@$(PYTHON) -m checks.generate_host_options
-	@$(PYTHON) -m checks.generate_rpc
-	@$(PYTHON) -m checks.generate_trust
-	@$(PYTHON) -m checks.generate_openapi
-	@$(PYTHON) -m checks.generate_security
-	@$(PYTHON) -m checks.generate_invisible
+	@$(PYTHON) -m tools.generate_manifest
+	@$(PYTHON) -m tools.generate_host_options
+	@$(PYTHON) -m tools.generate_rpc
+	@$(PYTHON) -m tools.generate_trust
+	@$(PYTHON) -m tools.generate_openapi
+	@$(PYTHON) -m tools.generate_security
+	@$(PYTHON) -m tools.generate_invisible
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

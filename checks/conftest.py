@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from checks.net import resolve_localhost
+from checks.kits.net import resolve_localhost
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe

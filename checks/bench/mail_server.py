@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pyglue.host.bootstrap  # noqa: F401 - all that hived loads counts in its memory
 from checks.bench.mail_agents import PARKED, SENDER, parked
-from checks.host_kit import Kit, open_kit
+from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult
 from pyglue.config import MessageLimits
-from pyglue.host.agent_api import AgentApi
-from pyglue.host.registry import Agent
-from pyglue.host.reminders import Reminders
+from pyglue.host.api.agent import AgentApi
+from pyglue.host.core.registry import Agent
+from pyglue.host.messages.reminders import Reminders
 from pyglue.jsonrpc import Connection, Handlers, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, CLIENT_RPC

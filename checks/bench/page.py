@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from checks import fake_hive
 from checks.bench.measure import Figure, progress, room, since
 from checks.bench.scale import fill_hive, views
 from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
-from checks.fake_hive import FakeHive
-from checks.host_kit import Kit, open_kit
-from checks.net import free_port
-from checks.web_kit import Operator, hive_web, make_app
+from checks.kits.host.store import Kit, open_kit
+from checks.kits.net import free_port
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Operator, hive_web, make_app
+from checks.kits.web.hive import FakeHive
 from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
 from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.hive_kit import Hive, running_hive
+from checks.kits.hive import Hive, running_hive
 from pyglue.paths import share
 
 NAME: Final = "proposal_render"
@@ -27,7 +27,7 @@ _AGENT: Final = "alice"
 
 async def bench() -> Figure:
     """Propose one small change after another, each beside a bare evaluation."""
-    rendering: list[float] = []
+    evaluation: list[float] = []
     evaluating: list[float] = []
     with room() as directory:
         async with running_hive(directory) as hive:
@@ -42,12 +42,12 @@ async def bench() -> Figure:
                 evaluated = _evaluate(hive.repository(_AGENT))
                 rendered = await _submit(hive, commit)
                 if number >= _WARM:
-                    rendering.append(rendered)
+                    evaluation.append(rendered)
                     evaluating.append(evaluated)
                 if number % 10 == 0:
                     progress(f"  proposal {number} of {_SAMPLES + _WARM}")
     bare = statistics.median(evaluating)
-    return Figure(NAME, tuple(rendering), bare, LIMIT, {"nix-instantiate": bare})
+    return Figure(NAME, tuple(evaluation), bare, LIMIT, {"nix-instantiate": bare})
 
 
 async def _submit(hive: Hive, commit: str) -> float:

@@ -14,19 +14,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from checks import fake_hive
 from checks.bench.measure import Figure, progress, room, since
-from checks.host_kit import Kit, open_kit
-from checks.web_kit import Operator, make_app
+from checks.kits.host.store import Kit, open_kit
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Operator, make_app
 from pyglue.api.common import NoParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
-from pyglue.host.broker import Holder
-from pyglue.host.relay_api import RelayHub
-from pyglue.host.telemetry import Telemetry
-from pyglue.host.views import Views
+from pyglue.host.messages.broker import Holder
+from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.telemetry import Telemetry
+from pyglue.host.watch.views import Views
 from pyglue.paths import Layout
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage

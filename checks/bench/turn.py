@@ -19,12 +19,12 @@ from claude_agent_sdk import (
 )
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.harness_kit import FakeHive, script
-from checks.harness_process import Home, harness, model_socket, scripted_model
+from checks.kits.harness.bench import FakeHive, script
+from checks.kits.harness.process import Home, harness, model_socket, scripted_model
 from pyglue.api.turns import TurnOutcome
-from pyglue.harness.gate import Gate
+from pyglue.harness.claude.options import CliOptions
+from pyglue.harness.gate.gate import Gate
 from pyglue.harness.load import Places, load
-from pyglue.harness.options import CliOptions
 
 NAME: Final = "turn_oneshot"
 LIMIT: Final = 1.15

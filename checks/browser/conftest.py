@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, Page
 
-from checks import fake_hive
 from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
-from checks.fake_hive import FakeHive
-from checks.hive_kit import Hive, running_hive
-from checks.net import free_port
-from checks.web_kit import hive_web
+from checks.kits.hive import Hive, running_hive
+from checks.kits.net import free_port
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import hive_web
+from checks.kits.web.hive import FakeHive
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE
 

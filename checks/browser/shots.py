@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
-from checks import fake_hive
 from checks.browser.kit import chromium
 from checks.browser.pages import Dashboard
-from checks.net import free_port
-from checks.web_kit import hive_web
+from checks.kits.net import free_port
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import hive_web
 
 _SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
 _SCHEMES: Final = ("light", "dark")

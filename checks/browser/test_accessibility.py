@@ -6,9 +6,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser
 
-from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
 from pyglue.paths import share
 
 _AXE: Final = share() / "web" / "node_modules" / "axe-core" / "axe.min.js"

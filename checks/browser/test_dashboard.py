@@ -3,9 +3,9 @@
 import msgspec
 from playwright.sync_api import Page, expect
 
-from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationState

@@ -9,7 +9,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.hostile import CORPUS, poison, poisoned
+from checks.kits.web.hostile import CORPUS, poison, poisoned
 
 PATHS = (
     "/",

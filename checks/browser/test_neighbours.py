@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.fake_hive import NAME
-from checks.net import free_port
+from checks.kits.net import free_port
+from checks.kits.web.hive import NAME
 
 _FAMILIES: Final = (
     (socket.AF_INET, "127.0.0.1"),

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from playwright.sync_api import expect
 
-from checks import web_data as data
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
 from pyglue.api.common import AgentState
 from pyglue.api.overview import AgentsView
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from pyglue.web.text import HIDDEN, visible
+from pyglue.web.pages.text import HIDDEN, visible
 
 WAIT_MS = 60_000
 

@@ -14,14 +14,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 from simple_websocket import ConnectionClosed
 
-from checks import fake_hive
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.fake_hive import NAME, FakeHive
-from checks.net import free_port
-from checks.processes import children
-from checks.web_kit import Page as Socket
-from checks.web_kit import hive_web
+from checks.kits.net import free_port
+from checks.kits.processes import children
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Page as Socket
+from checks.kits.web.app import hive_web
+from checks.kits.web.hive import NAME, FakeHive
 from pyglue import origin
 
 TABS = 20

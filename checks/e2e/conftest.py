@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.harness_kit import FakeHive
-from checks.harness_process import Home, model_socket, scripted_model
+from checks.kits.harness.bench import FakeHive
+from checks.kits.harness.process import Home, model_socket, scripted_model
 
 
 @pytest.fixture(scope="session")

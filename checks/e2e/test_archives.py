@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, Said, python
-from checks.hive_kit import Hive, open_operator, running_hive, script
-from checks.net import free_port
-from checks.unit.test_archive import made
+from checks.kits.cli import HIVE, Said, python
+from checks.kits.hive import Hive, open_operator, running_hive, script
+from checks.kits.net import free_port
+from checks.unit.archive.test_archive import made
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
 from pyglue.api.archive import (
@@ -29,7 +29,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.events import Event
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.cli.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.launcher import LocalHive, LocalOptions
 from pyglue.demo import story
 from pyglue.errors import ErrorCode, HiveError
 
@@ -236,12 +236,12 @@ async def test_a_transfer_ends_with_its_connection(hive: Hive) -> None:
                 break
             except HiveError:
                 await hive.operator.call(api.STATUS, NoParams())
-    ending = False
-    while not ending:
+    destroy = False
+    while not destroy:
         chunk = await hive.operator.call(
             api.TRANSFER_READ, TransferParams(transfer=handle)
         )
-        ending = chunk.end
+        destroy = chunk.end
     with pytest.raises(HiveError) as refused:
         gone = TransferParams(transfer=handles[0])
         await hive.operator.call(api.TRANSFER_READ, gone)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive, script
+from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams

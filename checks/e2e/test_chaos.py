@@ -25,8 +25,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from checks.hive_kit import Hive, running_hive
-from checks.processes import command, family
+from checks.kits.hive import Hive, running_hive
+from checks.kits.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import MessageLimits, Timeouts

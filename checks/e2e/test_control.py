@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive, script
+from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.overview import AgentView

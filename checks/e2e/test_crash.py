@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive, script
-from checks.processes import command, family, mounts
+from checks.kits.hive import Hive, running_hive, script
+from checks.kits.processes import command, family, mounts
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState

@@ -8,13 +8,13 @@ import msgspec.structs
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive
+from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams
 from pyglue.config import DeclaredAgent
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.declared import read_source
+from pyglue.host.life.declared import read_source
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

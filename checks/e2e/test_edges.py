@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, python, typed
-from checks.hive_kit import Hive, running_hive
-from checks.net import free_port
+from checks.kits.cli import HIVE, python, typed
+from checks.kits.hive import Hive, running_hive
+from checks.kits.net import free_port
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, python
-from checks.hive_kit import Hive, running_hive
+from checks.kits.cli import HIVE, python
+from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
-from pyglue.host.listening import tcp_listeners
+from pyglue.host.core.tcp_listeners import tcp_listeners
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

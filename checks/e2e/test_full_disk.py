@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from checks.cli_kit import HIVE, Said, python
-from checks.disk_kit import fill, filling, small_disk
-from checks.hive_kit import Hive, running_hive, script
+from checks.kits.cli import HIVE, Said, python
+from checks.kits.disk import fill, filling, small_disk
+from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.config import DiskConfig

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import pyglue
-from checks.harness_kit import FakeHive, script, server
-from checks.harness_process import ECHO_SERVER, Home, harness, harness_here
+from checks.kits.harness.bench import FakeHive, script, server
+from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.turns import TurnEventKind, TurnOutcome

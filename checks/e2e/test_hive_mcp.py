@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from checks.harness_kit import FakeHive, script
+from checks.kits.harness.bench import FakeHive, script
 from pyglue.demo.scripted_model import in_thread
-from pyglue.harness.options import find_cli
+from pyglue.harness.claude.options import find_cli
 
 
 async def test_the_cli_takes_and_acknowledges_mail(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from checks.harness_kit import FakeHive
-from checks.harness_process import Home, harness_here, model_socket
+from checks.kits.harness.bench import FakeHive
+from checks.kits.harness.process import Home, harness_here, model_socket
 from pyglue.api.messages import BODY_LIMIT, Message
 from pyglue.api.turns import TurnOutcome
 from pyglue.demo.scripted_model import ScriptedModel, in_thread
-from pyglue.harness.prompt import render
+from pyglue.harness.claude.prompt import render
 
 _HEADER: Final = "[message 5 from operator · message · 2026-01-01T00:00:00Z]"
 _CORPUS: Final = {

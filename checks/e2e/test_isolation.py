@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import API_KEY, Hive, running_hive, script
-from checks.isolation_kit import FOREIGN_KEY, PROBES, REFUSED, probes, request
+from checks.e2e.kit.isolation import FOREIGN_KEY, PROBES, REFUSED, probes, request
+from checks.kits.hive import API_KEY, Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApproveParams
 from pyglue.api.common import (

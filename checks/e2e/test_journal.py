@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, python
-from checks.hive_kit import PATIENCE_S, Hive, running_hive
+from checks.kits.cli import HIVE, python
+from checks.kits.hive import PATIENCE_S, Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalParams

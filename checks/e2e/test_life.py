@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from checks.cli_kit import HIVE, python
-from checks.hive_kit import PATIENCE_S, Hive, running_hive, script
+from checks.kits.cli import HIVE, python
+from checks.kits.hive import PATIENCE_S, Hive, running_hive, script
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.approvals import (

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.deaths_kit import MENDING, Deaths, Story, dying
-from checks.hive_kit import PATIENCE_S, Hive, running_hive
+from checks.e2e.kit.deaths import MENDING, Deaths, Story, dying
+from checks.kits.hive import PATIENCE_S, Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams
 from pyglue.api.archive import (
@@ -43,13 +43,13 @@ from pyglue.config import Timeouts
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.host.deploy import Deploy
-from pyglue.host.drafts import Drafting
-from pyglue.host.ending import Destroying
-from pyglue.host.importing import Importing
-from pyglue.host.rebuild import RebuildingAll
-from pyglue.host.removing import Discarding, Purging
-from pyglue.host.running import Running
+from pyglue.host.agents.start_stop import Running
+from pyglue.host.archives.importing import ImportHandler
+from pyglue.host.changes.deploy import Deploy
+from pyglue.host.changes.rebuild import RebuildAllHandler
+from pyglue.host.life.destroy import DestroyHandler
+from pyglue.host.life.drafts import DraftHandler
+from pyglue.host.life.purge import DiscardHandler, PurgeHandler
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -235,10 +235,10 @@ def _imports(name: str) -> Callable[[Hive], Awaitable[object]]:
     async def request(hive: Hive) -> object:
         out = await hive.operator.call(api.EXPORT, ExportParams(agent="alice"))
         params = TransferParams(transfer=out.transfer)
-        archive, ending = b"", False
-        while not ending:
+        archive, destroy = b"", False
+        while not destroy:
             chunk = await hive.operator.call(api.TRANSFER_READ, params)
-            archive, ending = archive + chunk.data, chunk.end
+            archive, destroy = archive + chunk.data, chunk.end
         into = (await hive.operator.call(api.IMPORT_BEGIN, NoParams())).transfer
         for begin in range(0, len(archive), CHUNK_MAX):
             part = archive[begin : begin + CHUNK_MAX]
@@ -313,12 +313,18 @@ async def _started(hive: Hive) -> None:
 
 K = OperationKind
 STORIES = {
-    "draft": Story(K.DRAFT, "erin", Drafting, _call(api.DRAFT, name="erin"), _drafted),
+    "draft": Story(
+        K.DRAFT, "erin", DraftHandler, _call(api.DRAFT, name="erin"), _drafted
+    ),
     "discard": Story(
-        K.DISCARD, "erin", Discarding, _call(api.DRAFT_DISCARD, agent="erin"), _no_erin
+        K.DISCARD,
+        "erin",
+        DiscardHandler,
+        _call(api.DRAFT_DISCARD, agent="erin"),
+        _no_erin,
     ),
     "draft-fails": Story(
-        K.DRAFT, "erin", Drafting, _call(api.DRAFT, name="erin"), _no_erin, "rooms"
+        K.DRAFT, "erin", DraftHandler, _call(api.DRAFT, name="erin"), _no_erin, "rooms"
     ),
     "spawn": Story(K.SPAWN, "carol", Deploy, _approve("carol"), _is_deployed("carol")),
     "two-step": Story(K.SPAWN, "bob", Deploy, _approve("bob"), _is_deployed("bob")),
@@ -336,26 +342,26 @@ STORIES = {
         _call(REBUILD, agent="alice"),
         _is_deployed("alice", runs=False),
     ),
-    "import": Story(K.IMPORT, "fred", Importing, _imports("fred"), _is_imported),
+    "import": Story(K.IMPORT, "fred", ImportHandler, _imports("fred"), _is_imported),
     "import-fails": Story(
-        K.IMPORT, "gina", Importing, _imports("gina"), _not_imported, "place"
+        K.IMPORT, "gina", ImportHandler, _imports("gina"), _not_imported, "place"
     ),
     "import-fails-late": Story(
         K.IMPORT,
         "gina",
-        Importing,
+        ImportHandler,
         _imports("gina"),
         _not_imported,
         "place",
         late=True,
     ),
     "keep-fails": Story(
-        K.IMPORT, "gina", Importing, _imports("gina"), _not_imported, "keep"
+        K.IMPORT, "gina", ImportHandler, _imports("gina"), _not_imported, "keep"
     ),
     "keep-fails-late": Story(
         K.IMPORT,
         "gina",
-        Importing,
+        ImportHandler,
         _imports("gina"),
         _not_imported,
         "keep",
@@ -364,36 +370,40 @@ STORIES = {
     "propose-fails": Story(
         K.IMPORT,
         "gina",
-        Importing,
+        ImportHandler,
         _imports("gina"),
         _is_not_proposed,
         "propose",
         mended=False,
     ),
     "destroy": Story(
-        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+        K.DESTROY, "bob", DestroyHandler, _call(api.DESTROY, agent="bob"), _destroyed
     ),
     "restore-fails": Story(K.RESTORE, "bob", Deploy, _restore, _not_restored, "apply"),
     "destroy-again": Story(
-        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+        K.DESTROY, "bob", DestroyHandler, _call(api.DESTROY, agent="bob"), _destroyed
     ),
     "restore": Story(K.RESTORE, "bob", Deploy, _restore, _is_deployed("bob")),
     "destroy-at-last": Story(
-        K.DESTROY, "bob", Destroying, _call(api.DESTROY, agent="bob"), _destroyed
+        K.DESTROY, "bob", DestroyHandler, _call(api.DESTROY, agent="bob"), _destroyed
     ),
     "purge": Story(
-        K.PURGE, "bob", Purging, _call(api.PURGE, agent="bob", confirm="bob"), _purged
+        K.PURGE,
+        "bob",
+        PurgeHandler,
+        _call(api.PURGE, agent="bob", confirm="bob"),
+        _purged,
     ),
     "destroy-fails": Story(
         K.DESTROY,
         "carol",
-        Destroying,
+        DestroyHandler,
         _call(api.DESTROY, agent="carol"),
         _still_there,
         "stop",
     ),
     "rebuild-all": Story(
-        K.REBUILD_ALL, "hive", RebuildingAll, _call(api.REBUILD_ALL), _all_rebuilt
+        K.REBUILD_ALL, "hive", RebuildAllHandler, _call(api.REBUILD_ALL), _all_rebuilt
     ),
     "start": Story(K.START, "carol", Running, _call(START, agent="carol"), _started),
     "restart": Story(
@@ -464,12 +474,12 @@ def _inside(hive: Hive) -> list[int]:
 
 async def test_every_step_of_every_kind_is_killed() -> None:
     told = {(story.kind, step) for story in STORIES.values() for step in story.steps()}
-    machines = {story.kind: story.machine for story in STORIES.values()}
-    assert machines.keys() == set(OperationKind)
-    for kind, machine in machines.items():
+    handlers = {story.kind: story.machine for story in STORIES.values()}
+    assert handlers.keys() == set(OperationKind)
+    for kind, machine in handlers.items():
         killed = {step for where, step in told if where is kind}
         ways = set(machine.steps) - set(MENDING.get(machine, ()))
         assert killed >= ways
     for machine in MENDING:
-        killed = {s for k, s in told if machines[k] is machine}
+        killed = {s for k, s in told if handlers[k] is machine}
         assert killed == set(machine.steps)

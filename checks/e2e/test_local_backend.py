@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.sandbox_kit import AGENT, suite_as_user
+from checks.kits.sandbox import AGENT, suite_as_user
 from pyglue import beneath
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError

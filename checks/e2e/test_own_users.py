@@ -16,13 +16,13 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import Hive, running_hive
+from checks.kits.hive import Hive, running_hive
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.repos import AppliedRepo
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.modes import UNMAPPED_UID
 from pyglue.host.backends.base import AgentSpec, ContainerEventKind
 from pyglue.host.backends.local import LocalBackend
-from pyglue.host.modes import UNMAPPED_UID
-from pyglue.host.rooms import Rooms
 from pyglue.process import RunAs, run
 from pyglue.sandbox import own_places, reach
 
@@ -148,7 +148,7 @@ async def test_an_agents_user_reaches_only_what_is_its_own(hive: Hive) -> None:
 IDS: Final = Ids(agent=1_800_000_016, web=1, relay=2, agents=8, group=1_800_000_000)
 
 
-def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Rooms]:
+def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Directories]:
     """Return a hive's directories with three agents, as hived makes them."""
     for passage in (room, *room.parents):
         if passage != Path("/"):
@@ -156,14 +156,14 @@ def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Rooms]:
     config = HiveConfig(
         state_dir=str(room / "state"), runtime_dir=str(room / "run"), ids=ids
     )
-    rooms = Rooms(config)
-    rooms.prepare()
+    directories = Directories(config)
+    directories.prepare()
     for name in ("manager", "alice", "bob"):
         if not config.layout.applied(name).exists():
             repo = AppliedRepo.create(config.layout.applied(name))
             repo.seed_main({"agent.nix": b"{ }"}, message="First")
-        rooms.make(name)
-    return config, rooms
+        directories.make(name)
+    return config, directories
 
 
 WRITES: Final = """
@@ -181,7 +181,7 @@ print(json.dumps({
 
 
 async def test_the_manager_reads_and_writes_what_is_anothers(tmp_path: Path) -> None:
-    config, _rooms = made(tmp_path)
+    config, _directories = made(tmp_path)
     layout = config.layout
     state = layout.agent_state("alice")
     uid = state.stat().st_uid
@@ -231,7 +231,7 @@ async def test_a_hive_with_one_user_for_all_is_taken_over(tmp_path: Path) -> Non
     (state / "roots").touch()
     assert state.stat().st_uid == 62001
 
-    config, rooms = made(tmp_path)
+    config, directories = made(tmp_path)
     uids = {n: layout.agent_state(n).stat().st_uid for n in ("manager", "alice", "bob")}
     assert uids["manager"] == IDS.agent
     assert len(set(uids.values())) == 3
@@ -243,7 +243,7 @@ async def test_a_hive_with_one_user_for_all_is_taken_over(tmp_path: Path) -> Non
     owners = {p.lstat().st_uid for p in layout.config("alice").rglob("*")}
     assert owners == {IDS.agent}
     assert layout.agents.stat().st_uid == UNMAPPED_UID
-    assert rooms.modes.wrong(("manager", "alice", "bob")) == {}
+    assert directories.modes.wrong(("manager", "alice", "bob")) == {}
 
     # It stays so over restarts, and in a directory that was moved.
     made(tmp_path)
@@ -254,12 +254,12 @@ async def test_a_hive_with_one_user_for_all_is_taken_over(tmp_path: Path) -> Non
 
 
 async def test_what_is_open_to_others_is_found_and_closed(tmp_path: Path) -> None:
-    config, rooms = made(tmp_path)
+    config, directories = made(tmp_path)
     layout, names = config.layout, ("manager", "alice", "bob")
     places = (layout.state, layout.agents, layout.applied_root, layout.run("alice"))
     for place in places:
         place.chmod(0o755)
     os.chown(layout.private("alice"), 0, 0)
-    assert set(rooms.modes.wrong(names)) == {*places, layout.private("alice")}
-    rooms.modes.mend(names)
-    assert rooms.modes.wrong(names) == {}
+    assert set(directories.modes.wrong(names)) == {*places, layout.private("alice")}
+    directories.modes.mend(names)
+    assert directories.modes.wrong(names) == {}

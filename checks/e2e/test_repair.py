@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.cli_kit import HIVE, Said, python
-from checks.hive_kit import Hive, running_hive
+from checks.kits.cli import HIVE, Said, python
+from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.archive import RepairResult

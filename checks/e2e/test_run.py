@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.net import free_port
-from checks.processes import command, family
+from checks.kits.net import free_port
+from checks.kits.processes import command, family
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap")
 

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 import pyglue
-from checks.harness_kit import FakeHive, script, server
-from checks.harness_process import ECHO_SERVER, Home, harness, harness_here
-from checks.processes import children
+from checks.kits.harness.bench import FakeHive, script, server
+from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
+from checks.kits.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.turns import TurnEventKind, TurnOutcome
-from pyglue.harness import options as options_module
-from pyglue.harness.options import find_cli
+from pyglue.harness.claude import options as options_module
+from pyglue.harness.claude.options import find_cli
 from pyglue.jsonrpc import sockets
 
 Step = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checks.hive_kit import PATIENCE_S, Hive, running_hive
+from checks.kits.hive import PATIENCE_S, Hive, running_hive
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE, METRICS_TOKEN
 from pyglue.api.telemetry import MetricsTokenParams

@@ -13,7 +13,7 @@ from typing import Any
 
 from checks.fuzz.kit import Lab, Tally, Target, Trial, Verdict, run
 from checks.fuzz.table import TARGETS
-from pyglue.cli.show import table
+from pyglue.cli.output.show import table
 from pyglue.process import raise_open_files
 
 

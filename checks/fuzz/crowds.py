@@ -13,7 +13,7 @@ from typing import Final
 
 from checks.fuzz.kit import PATIENCE_S, Case, Trial
 from checks.fuzz.sockets import call, hello
-from checks.hive_kit import Hive
+from checks.kits.hive import Hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseAllParams

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from checks.fuzz import test_gate_runs as corpus
 from checks.fuzz.kit import Case, Trial
-from checks.gate_kit import TRICKS
-from pyglue.harness.gate import Gate
-from pyglue.harness.shellwords import ShellReader
+from checks.kits.gate import TRICKS
+from pyglue.harness.gate.gate import Gate
+from pyglue.harness.gate.words import ShellReader
 
 _NARROW = Gate(tools=["Bash"], bash_allow=["a *", "b *"])
 _lines = st.tuples(st.just("line"), corpus._LINES)

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from checks.evaluator_kit import agent
 from checks.fuzz.kit import Case, Trial
 from checks.fuzz.test_nix_attacks import READS, SECRET, UNDOING, secret_beside
+from checks.kits.nix.evaluator import agent
 from pyglue import manifest_schema
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import Evaluator

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from checks.cli_kit import HIVE, python
 from checks.fuzz.http import Site, exchange
 from checks.fuzz.kit import Trial
 from checks.fuzz.sockets import call, hello, wire
-from checks.hive_kit import API_KEY, Hive, script
+from checks.kits.cli import HIVE, python
+from checks.kits.hive import API_KEY, Hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.logins import LoginParams

@@ -16,8 +16,16 @@ import aiohttp
 from hypothesis import strategies as st
 
 from checks.fuzz.kit import PATIENCE_S, Case, Trial
-from checks.relay_hived import FakeHived
-from checks.relay_kit import KEY, MODEL, PATH, Setup, message, setup_in, with_upstream
+from checks.kits.relay.bench import (
+    KEY,
+    MODEL,
+    PATH,
+    Setup,
+    message,
+    setup_in,
+    with_upstream,
+)
+from checks.kits.relay.hived import FakeHived
 
 _KINDS: Final = (
     *("text", "image", "document", "thinking", "redacted_thinking", "tool_use"),

@@ -17,12 +17,12 @@ from typing import Any, Final
 from checks.fuzz.kit import Trial
 from checks.fuzz.rpc import ALL
 from checks.fuzz.sockets import call, code_of, hello, wire
-from checks.generate_rpc import SURFACES, Surface, calls_of
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.logins import LoginParams
 from pyglue.config import HiveConfig
 from pyglue.jsonrpc import SyncClient
+from tools.generate_rpc import SURFACES, Surface, calls_of
 
 Answer = dict[str, Any]
 

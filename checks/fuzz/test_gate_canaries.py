@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from pyglue.harness.gate import Gate
+from pyglue.harness.gate.gate import Gate
 
 pytestmark = pytest.mark.needs("bwrap", "git")
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pyglue.bash_policy.words import names
-from pyglue.harness.gate import Gate
-from pyglue.harness.shellwords import ShellReader
+from pyglue.harness.gate.gate import Gate
+from pyglue.harness.gate.words import ShellReader
 
 pytestmark = pytest.mark.needs("bwrap", "git")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from checks.evaluator_kit import BOTH, SANDBOXED, agent, evaluator, prompt
+from checks.kits.nix.evaluator import BOTH, SANDBOXED, agent, evaluator, prompt
 from pyglue import manifest_schema
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError, Evaluator

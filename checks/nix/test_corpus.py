@@ -184,7 +184,7 @@ def test_every_option_says_how_it_widens() -> None:
 
 def test_generated_files_are_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "checks/generate_manifest.py"), "--check"],
+        [sys.executable, str(ROOT / "tools/generate_manifest.py"), "--check"],
         capture_output=True,
         text=True,
         check=False,

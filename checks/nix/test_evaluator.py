@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from checks.evaluator_kit import BARE, BOTH, agent, evaluator, prompt
+from checks.kits.nix.evaluator import BARE, BOTH, agent, evaluator, prompt
 from checks.nix import outcome
 from pyglue import manifest_schema
 from pyglue.config import HiveConfig

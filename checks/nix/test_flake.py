@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import pytest
 
-from checks.evaluator_kit import BARE, evaluator
+from checks.kits.nix.evaluator import BARE, evaluator
 from pyglue import manifest_schema
-from pyglue.cli.commands import COMMANDS
+from pyglue.cli.commands.registry import COMMANDS
 from pyglue.config import load
 
 pytestmark = pytest.mark.needs("nix")

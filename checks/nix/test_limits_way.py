@@ -1,18 +1,18 @@
 """Operator's limits that are lowered hold for agents that were approved before.
 
-A whole hived (``checks.way_kit``) is started again with other limits.
+A whole hived (``checks.kits.way``) is started again with other limits.
 """
 
 from pathlib import Path
 
 import pytest
 
-from checks.system_kit import SystemKit
-from checks.way_kit import PATIENCE_S, Way, opened
+from checks.kits.nix.system import SystemKit
+from checks.kits.way import PATIENCE_S, Way, opened
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationKind
 from pyglue.config import OperatorLimits
-from pyglue.host.registry import Agent
+from pyglue.host.core.registry import Agent
 
 pytestmark = pytest.mark.needs("nix", "git", "root")
 

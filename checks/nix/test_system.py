@@ -12,10 +12,10 @@ from typing import Final
 
 import pytest
 
-from checks.evaluator_kit import BARE, BOTH, agent
 from checks.fuzz.test_nix_attacks import READS, SECRET, secret_beside
-from checks.manifests import MANIFEST
-from checks.system_kit import UID, SystemKit, bare, environment
+from checks.kits.manifests import MANIFEST
+from checks.kits.nix.evaluator import BARE, BOTH, agent
+from checks.kits.nix.system import UID, SystemKit, bare, environment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError
 from pyglue.nix.packages import diff_packages, requisites

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from checks.evaluator_kit import agent
-from checks.system_kit import SystemKit
+from checks.kits.nix.evaluator import agent
+from checks.kits.nix.system import SystemKit
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.hostctl import HostCtl
 from pyglue.nix.closure import diff_closures

@@ -1,6 +1,6 @@
 """The way of a system through hived: proposed, compared, approved, built, proved.
 
-``checks.way_kit`` runs hived; only the container is played.
+``checks.kits.way`` runs hived; only the container is played.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pytest
 
-from checks.standin_kit import make_nixpkgs
-from checks.system_kit import REVISION, SystemKit, environment
-from checks.way_kit import PATIENCE_S, Way, opened
+from checks.kits.nix.standin import make_nixpkgs
+from checks.kits.nix.system import REVISION, SystemKit, environment
+from checks.kits.way import PATIENCE_S, Way, opened
 from pyglue.api.approvals import ApprovalState, ApproveParams, Effect
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams
@@ -197,7 +197,7 @@ async def test_a_rebuild_is_the_same_agent_in_this_hives_system(
         assert (await way.approve(first)).error is None
     async with opened(shared, tmp_path, revision="newer") as way:
         life, operations = way.hive.services.life, way.hive.services.operations
-        made = await life.repeats.rebuild("alice", "operator")
+        made = await life.redeploy.rebuild("alice", "operator")
         assert made.operation is not None and made.approval is None
         ended = await operations.get(made.operation, PATIENCE_S)
         assert ended.error is None
@@ -227,7 +227,7 @@ async def test_a_rebuild_to_another_system_is_a_proposal_with_its_packages(
     (tmp_path / "newer").mkdir()
     async with opened(newer(shared, tmp_path / "newer"), tmp_path) as way:
         services = way.hive.services
-        made = await services.life.repeats.rebuild("alice", by)
+        made = await services.life.redeploy.rebuild("alice", by)
         assert made.operation is None and made.approval is not None
         assert way.backend.started == [old.system if old else None]  # as before
         seen = await services.approvals.detail(made.approval)
@@ -275,7 +275,7 @@ async def test_another_system_without_another_nixpkgs_is_a_proposal_that_widens(
         assert (await way.approve(await way.spawn("alice"))).error is None
         module.write_text("{ systemd.services.evil.serviceConfig.ExecStart = ''/x''; }")
         services = way.hive.services
-        made = await services.life.repeats.rebuild("alice", "manager")
+        made = await services.life.redeploy.rebuild("alice", "manager")
         assert made.operation is None and made.approval is not None
         seen = await services.approvals.detail(made.approval)
         (change,) = (c for c in seen.policy if c.option == "system")
@@ -294,29 +294,29 @@ async def test_what_ran_before_runs_again_in_its_system(way: Way, gone: bool) ->
     if gone:
         deleting = ("--delete", "--ignore-liveness", old.system)
         await way.kit.store.call("nix-store", deleting, timeout=PATIENCE_S)
-    made = await life.repeats.rollback("alice", first.approval, "operator")
+    made = await life.redeploy.rollback("alice", first.approval, "operator")
     assert (await operations.get(made.id, PATIENCE_S)).error is None
     record = way.hive.services.registry.get("alice").record
     assert record is not None
     assert (record.manifest, record.system) == (old.manifest, old.system)
     assert way.backend.started[-1] == old.system
 
-    queued = await life.ending.destroy(AgentParams(agent="alice"), "operator")
+    queued = await life.destroy.destroy(AgentParams(agent="alice"), "operator")
     assert (await operations.get(queued.operation, PATIENCE_S)).error is None
     assert not (way.config.layout.flake / "agents" / "alice").exists()
     systems = way.hive.services.views._systems
     assert systems is not None
     await systems.sweep()
     assert str(made.approval) in way.roots()  # it may be restored
-    back = await life.repeats.restore("alice", "operator")
+    back = await life.redeploy.restore("alice", "operator")
     assert back.manifest_sha256 == record.sha256
     assert (await way.approve(back)).error is None
     assert way.backend.started[-1] == old.system
 
-    queued = await life.ending.destroy(AgentParams(agent="alice"), "operator")
+    queued = await life.destroy.destroy(AgentParams(agent="alice"), "operator")
     assert (await operations.get(queued.operation, PATIENCE_S)).error is None
     params = PurgeParams(agent="alice", confirm="alice")
-    queued = await life.ending.purge(params, "operator")
+    queued = await life.destroy.purge(params, "operator")
     assert (await operations.get(queued.operation, PATIENCE_S)).error is None
     await systems.sweep()
     assert not {str(back.approval), str(made.approval)} & way.roots()

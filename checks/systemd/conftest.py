@@ -9,14 +9,14 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.hive_kit import AGENTS
+from checks.kits.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
-from checks.systemd.machine import Machine, booted, tail
+from checks.systemd.machine import Handler, booted, tail
 from checks.systemd.tree import disk, tree
 from pyglue.config import HiveConfig
 
 _TAIL: Final = 60
-_MACHINES: Final = pytest.StashKey[list[Machine]]()
+_MACHINES: Final = pytest.StashKey[list[Handler]]()
 _numbers: Final = itertools.count()
 
 
@@ -49,29 +49,29 @@ def debian(request: pytest.FixtureRequest) -> Path:
     return tree(say)
 
 
-def _boot(config: pytest.Config, debian: Path) -> Iterator[Machine]:
+def _boot(config: pytest.Config, debian: Path) -> Iterator[Handler]:
     name = f"test-{os.getpid()}-{next(_numbers)}"
-    machines = config.stash[_MACHINES]
+    handlers = config.stash[_MACHINES]
     with disk() as room, booted(debian, room, name) as machine:
-        machines.append(machine)
+        handlers.append(machine)
         yield machine
-        machines.remove(machine)
+        handlers.remove(machine)
 
 
 @pytest.fixture(scope="session")
-def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
+def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Handler]:
     """One host for all tests that leave it as it was."""
     yield from _boot(pytestconfig, debian)
 
 
 @pytest.fixture(scope="session")
-def installed(machine: Machine) -> HiveConfig:
+def installed(machine: Handler) -> HiveConfig:
     """A hive on the one host, with a manager and alice."""
     return install(machine, AGENTS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemHive]:
+async def hive(machine: Handler, installed: HiveConfig) -> AsyncIterator[SystemHive]:
     """The one hive, with an operator who sees all of its events."""
     async with connected(machine, installed) as running:
         await running.idle(*AGENTS)
@@ -79,6 +79,6 @@ async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemH
 
 
 @pytest.fixture
-def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
+def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Handler]:
     """A host of the test's own."""
     yield from _boot(pytestconfig, debian)

@@ -34,7 +34,7 @@ async def test_a_log_that_was_cut_is_found_by_them(hive: SystemHive) -> None:
     lines, kept = log.read_bytes().splitlines(keepends=True), head.read_bytes()
     last = json.loads(lines[-2])
     forge = (
-        "from pathlib import Path; from pyglue.host.audit_log import Head; "
+        "from pathlib import Path; from pyglue.host.core.audit_log import Head; "
         f"key = Path('{STATE}/private/audit.key').read_bytes(); "
         f"Path('{STATE}/private/audit.head').write_bytes("
         f"Head({last['seq']}, '{last['mac']}').encode(key))"

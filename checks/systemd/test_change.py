@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checks.hive_kit import script
+from checks.kits.hive import script
 from checks.systemd.hive import IDS, STATE, SystemHive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
@@ -14,7 +14,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import CancelOperationParams, OperationState
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host import ports
+from pyglue.host.agents import ports
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

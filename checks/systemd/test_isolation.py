@@ -11,7 +11,7 @@ import pytest
 
 from checks.systemd.hive import IDS, PORT, RUNTIME, STATE, SystemHive
 from pyglue.api.manager import START, STOP, AgentParams
-from pyglue.host.modes import UNMAPPED_UID
+from pyglue.host.agents.modes import UNMAPPED_UID
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -1,4 +1,4 @@
-# What docs/host-options.md says of each option, for checks/generate_host_options.py.
+# What docs/host-options.md says of each option, for tools/generate_host_options.py.
 let
   lib = import ../eval/lite.nix;
 

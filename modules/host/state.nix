@@ -4,7 +4,7 @@
 let
   cfg = config.services.hyperhive;
   agents = "${cfg.stateDir}/agents";
-  # Outside every range that a container's users are mapped to (pyglue/host/rooms.py).
+  # Outside every range that a container's users are mapped to (pyglue/host/agents/directories.py).
   unmapped = toString 2147483632;
 in
 {

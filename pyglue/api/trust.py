@@ -2,7 +2,7 @@
 
 An agent's container may say anything on its sockets, so every field of every call and
 notification from there, and from the relay, stands here with who trusts it and for
-what. ``checks/generate_trust.py`` makes ``docs/trust.md`` of it, and fails for a field
+what. ``tools/generate_trust.py`` makes ``docs/trust.md`` of it, and fails for a field
 without a line: whoever adds one decides that. ``no`` means that nothing is decided by
 it; what is shown of it is shown as the agent's words.
 """

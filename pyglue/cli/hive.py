@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli import archive, audit, commands, demo, logs, manifest, run, shell
+from pyglue.cli.commands import archive, audit, logs, manifest, shell
+from pyglue.cli.commands import registry as commands
+from pyglue.cli.local import demo, run
 from pyglue.display import visible
 from pyglue.errors import HiveError
 
@@ -44,10 +46,14 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--socket", help="hived's operator socket")
     parser = argparse.ArgumentParser(prog="hive", description="Operate a hive.")
     parser.add_argument("--version", action="version", version=__version__)
-    rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subcommands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
-        return rooms.add_parser(name, help=about, description=about, parents=[common])
+        return subcommands.add_parser(
+            name, help=about, description=about, parents=[common]
+        )
 
     running = add("run", "start a local hive in the foreground")
     run.add_arguments(running)

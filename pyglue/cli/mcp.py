@@ -27,7 +27,7 @@ from pyglue.api.common import (
     Role,
 )
 from pyglue.api.messages import AckParams, RecvParams, RecvResult
-from pyglue.cli.progress import EVERY_S, add_progress
+from pyglue.cli.output.progress import EVERY_S, add_progress
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
 from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools

@@ -24,21 +24,21 @@ from pyglue.api.turns import (
     TurnStartParams,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.harness.events import sentence
-from pyglue.harness.link import Link
-from pyglue.harness.notes import SAVE, Notes
-from pyglue.harness.prompt import render
-from pyglue.harness.session import Figures, Session
-from pyglue.harness.space import Space
-from pyglue.harness.trouble import (
+from pyglue.harness.claude.events import sentence
+from pyglue.harness.claude.notes import SAVE, Notes
+from pyglue.harness.claude.outcome import (
     AUTH_TRIES,
     GIVEN_BACK,
     STATE_REFUSED,
     Pauses,
     state_after,
 )
-from pyglue.harness.turn import Cancellation
-from pyglue.harness.wishes import Hold, Wishes
+from pyglue.harness.claude.prompt import render
+from pyglue.harness.claude.session import Figures, Session
+from pyglue.harness.claude.turn import Cancellation
+from pyglue.harness.control import Control, Hold
+from pyglue.harness.link.link import Link
+from pyglue.harness.space import Space
 from pyglue.jsonrpc import Connection
 
 _WAIT_S: Final = 180.0
@@ -60,7 +60,7 @@ class Loop:
         link: Link,
         session: Session,
         notes: Notes,
-        wishes: Wishes,
+        control: Control,
         *,
         space: Space,
         model: str,
@@ -70,7 +70,7 @@ class Loop:
         self._link = link
         self._session = session
         self._notes = notes
-        self._wishes = wishes
+        self._control = control
         self._space = space
         self._model = model
         self._pauses = pauses
@@ -92,7 +92,7 @@ class Loop:
             got = await self._next_mail()
             if got is not None:
                 await self._work(*got)
-            elif self._wishes.take_compact():
+            elif self._control.take_compact():
                 await self._compact()
 
     async def cancel(self, params: CancelTurnParams) -> Done:
@@ -115,14 +115,14 @@ class Loop:
         """Wait while paused, over budget, without a login or on a full disk."""
         told_full = False
         while True:
-            self._wishes.look()
-            if self._wishes.take_again():
+            self._control.look()
+            if self._control.take_again():
                 self._login, self._failures, self._auth_failures = None, 0, 0
-            hold = self._wishes.hold or self._login
+            hold = self._control.hold or self._login
             if hold is not None:
                 self._link.say(*hold)
                 told_full = False
-                await self._wishes.changed()
+                await self._control.changed()
                 continue
             full = self._space.problem()
             if full is None:
@@ -139,7 +139,7 @@ class Loop:
         What arrives just then waits again from the next question for mail on.
         """
         mail = asyncio.create_task(self._mail())
-        wish = asyncio.create_task(self._wishes.changed())
+        wish = asyncio.create_task(self._control.changed())
         try:
             await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -184,14 +184,14 @@ class Loop:
         """Wait for as long, or until something is wanted."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._wishes.changed()
+                await self._control.changed()
 
     # --- turns ------------------------------------------------------------------------
 
     async def _work(
         self, connection: Connection, messages: tuple[Message, ...]
     ) -> None:
-        self._wishes.look()
+        self._control.look()
         seen = tuple(message.id for message in messages)
         try:
             figures, told = await self._turn(connection, render(messages), seen)
@@ -199,7 +199,7 @@ class Loop:
             await self._refused(connection, error)
             return
         await self._rest(figures, told)
-        if self._wishes.hold is None:
+        if self._control.hold is None:
             await self._tidy()
 
     async def _turn(
@@ -244,7 +244,7 @@ class Loop:
         _log.warning("the turn may not begin: %s", error.message)
         if error.code not in GIVEN_BACK:
             connection.close()  # gives the mail back, whatever refused the turn
-        if error.code is not ErrorCode.UNAVAILABLE and self._wishes.hold is None:
+        if error.code is not ErrorCode.UNAVAILABLE and self._control.hold is None:
             state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
             await self._pause(state, error.message, _retry_after(error))
 
@@ -280,7 +280,7 @@ class Loop:
         ended = figures.ended
         if ended.outcome in (*_WELL, TurnOutcome.CANCELLED):
             self._failures = self._auth_failures = 0
-        if ended.outcome in _WELL or self._wishes.hold is not None:
+        if ended.outcome in _WELL or self._control.hold is not None:
             return
         if ended.outcome is TurnOutcome.AUTH:
             self._auth_failures += 1
@@ -313,7 +313,7 @@ class Loop:
                 await self._turn(await self._link.connection(), SAVE, ())
             except HiveError as error:
                 _log.info("the notes are not saved first: %s", error.message)
-        if self._wishes.hold is not None:
+        if self._control.hold is not None:
             return
         with self._busy() as cancellation:
             model = await self._model_outside_turns()

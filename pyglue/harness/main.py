@@ -20,20 +20,20 @@ from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL
 from pyglue.api.common import HarnessReport
 from pyglue.api.turns import TurnEventKind
 from pyglue.errors import HiveError
-from pyglue.harness.events import clip, sentence
-from pyglue.harness.forward import Forwarder
-from pyglue.harness.gate import Gate
-from pyglue.harness.link import Link
+from pyglue.harness.claude.events import clip, sentence
+from pyglue.harness.claude.notes import Notes
+from pyglue.harness.claude.options import CliOptions
+from pyglue.harness.claude.outcome import Pauses
+from pyglue.harness.claude.preflight import check
+from pyglue.harness.claude.session import Session
+from pyglue.harness.control import Control
+from pyglue.harness.gate.gate import Gate
+from pyglue.harness.link.forward import Forwarder
+from pyglue.harness.link.link import Link
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
-from pyglue.harness.notes import Notes
-from pyglue.harness.options import CliOptions
-from pyglue.harness.preflight import check
-from pyglue.harness.session import Session
 from pyglue.harness.space import Space
 from pyglue.harness.terminal import Terminals
-from pyglue.harness.trouble import Pauses
-from pyglue.harness.wishes import Wishes
 from pyglue.jsonrpc import Handlers
 from pyglue.tools import agent_tools, manager_tools
 from pyglue.tools.mcp import hive_server
@@ -85,7 +85,7 @@ async def run(
             emit=link.emit,
             say=link.say,
         )
-        wishes = Wishes()
+        control = Control()
         max_bytes = loaded.manifest.notes.max_bytes
         loop = Loop(
             link,
@@ -96,14 +96,14 @@ async def run(
                 max_bytes=max_bytes,
                 tools=loaded.manifest.allowed_tools,
             ),
-            wishes,
+            control,
             space=space,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),
         )
         link_handlers.on(CANCEL_TURN, loop.cancel)
-        link_handlers.on(COMPACT_SESSION, wishes.ask_compact)
-        link_handlers.on_note(CONTROL, wishes.take)
+        link_handlers.on(COMPACT_SESSION, control.ask_compact)
+        link_handlers.on_note(CONTROL, control.take)
         terminals = Terminals(
             link, environment=options.environment, directory=places.state
         )

@@ -30,7 +30,7 @@ from pyglue.api.terminal import (
     TerminalStartParams,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.harness.link import Link
+from pyglue.harness.link.link import Link
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.process import PtyShell, describe_exit
 

@@ -14,20 +14,20 @@ from typing import Any, Final
 
 from pyglue.api.operations import OperationKind
 from pyglue.config import HiveConfig
-from pyglue.host.audit import Audit
-from pyglue.host.chores import Chores
-from pyglue.host.declared import Declared
-from pyglue.host.lifecycle import Lifecycle
-from pyglue.host.notices import Notices
-from pyglue.host.operations import Operations
-from pyglue.host.relay_api import RelayHub
-from pyglue.host.retention import Pruning
-from pyglue.host.services import Services
-from pyglue.host.systems import Systems
-from pyglue.host.upkeep import Upkeep
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.supervisor import Supervisor
+from pyglue.host.api.services import Services
+from pyglue.host.changes.systems import Systems
+from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.operations import Operations
+from pyglue.host.life.declared import Declared
+from pyglue.host.messages.notifications import Notifications
+from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.retention import Pruning
 from pyglue.host.wiring.base import open_base
 from pyglue.host.wiring.changes import open_changes
-from pyglue.host.wiring.machines import machines
+from pyglue.host.wiring.handlers import handlers
 from pyglue.host.wiring.services import open_services
 from pyglue.host.wiring.sockets import agent_session, serve_operator
 from pyglue.host.wiring.work import open_work
@@ -46,9 +46,9 @@ class Hive:
 
     services: Services
     lifecycle: Lifecycle
-    upkeep: Upkeep
+    supervisor: Supervisor
     relay: RelayHub
-    chores: Chores
+    background_tasks: BackgroundTasks
     audit: Audit
     server: Server
     tasks: tuple[asyncio.Task[None], ...]
@@ -56,7 +56,7 @@ class Hive:
     async def close(self) -> None:
         """Stop every agent and release everything, in order."""
         self.server.close()
-        await self.chores.close()
+        await self.background_tasks.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -64,7 +64,7 @@ class Hive:
         await self.services.archives.close()
         await self.services.operations.close()
         await self.services.proposals.close()
-        await self.upkeep.close()
+        await self.supervisor.close()
         await self.lifecycle.close()
         self.relay.close()
         await self.services.store.close()
@@ -83,10 +83,10 @@ async def open_hive(config: HiveConfig) -> Hive:
     services = await open_services(base, work, changes)
     operations, systems = changes.operations, changes.systems
     work.lifecycle.connect(lambda agent: agent_session(services, work.lifecycle, agent))
-    work.upkeep.connect(lambda name: _start_one(operations, name))
+    work.supervisor.connect(lambda name: _start_one(operations, name))
     await base.store.write(lose_turns)  # when telemetry hears of it
     server = await serve_operator(services)
-    interrupted = await operations.start(machines(base, work, changes))
+    interrupted = await operations.start(handlers(base, work, changes))
     declared = Declared(
         config=config,
         registry=base.registry,
@@ -103,23 +103,27 @@ async def open_hive(config: HiveConfig) -> Hive:
         layout=config.layout,
         retention=config.retention,
     )
-    chores = work.chores
-    chores.start("disk space", work.space.watch)
-    chores.start("sizes of agents' files", work.footprints.watch)
-    chores.start("questions", work.questions.watch)
-    chores.start("reminders", work.reminders.watch)
-    chores.start("budgets", work.budgets.watch)
-    chores.every("expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire)
-    chores.every("retention", _HOUSEKEEPING_S, pruning.prune)
+    background_tasks = work.background_tasks
+    background_tasks.start("disk space", work.space.watch)
+    background_tasks.start("sizes of agents' files", work.footprints.watch)
+    background_tasks.start("questions", work.questions.watch)
+    background_tasks.start("reminders", work.reminders.watch)
+    background_tasks.start("budgets", work.budgets.watch)
+    background_tasks.every(
+        "expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire
+    )
+    background_tasks.every("retention", _HOUSEKEEPING_S, pruning.prune)
     if systems is not None:
-        chores.start("systems", lambda: _look_after(systems, work.notices))
-    tasks = (_watched(_start_agents(work.upkeep, declared, interrupted)),)
+        background_tasks.start(
+            "systems", lambda: _look_after(systems, work.notifications)
+        )
+    tasks = (_watched(_start_agents(work.supervisor, declared, interrupted)),)
     return Hive(
         services=services,
         lifecycle=work.lifecycle,
-        upkeep=work.upkeep,
+        supervisor=work.supervisor,
         relay=work.relay,
-        chores=chores,
+        background_tasks=background_tasks,
         audit=base.audit,
         server=server,
         tasks=tasks,
@@ -146,16 +150,16 @@ def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 
 async def _start_agents(
-    upkeep: Upkeep, declared: Declared, interrupted: frozenset[str]
+    supervisor: Supervisor, declared: Declared, interrupted: frozenset[str]
 ) -> None:
     """Run what should run, and make the agents that the config names."""
-    await upkeep.start_wanted(interrupted)
+    await supervisor.start_wanted(interrupted)
     await declared.run(interrupted)
 
 
-async def _look_after(systems: Systems, notices: Notices) -> None:
+async def _look_after(systems: Systems, notifications: Notifications) -> None:
     """Keep what NixOS agents run from Nix's garbage collector, and let go the rest."""
-    await systems.start(notices)
+    await systems.start(notifications)
     while True:
         await systems.sweep()
         await asyncio.sleep(_HOUSEKEEPING_S)

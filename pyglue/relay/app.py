@@ -22,10 +22,10 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
 from pyglue.relay.bodies import Bodies, read, size_of
-from pyglue.relay.door import Door, Share, open_door
 from pyglue.relay.exchange import Exchange
 from pyglue.relay.ledger import Ledger
 from pyglue.relay.link import Link
+from pyglue.relay.listener import Listener, Share, open_listener
 from pyglue.relay.refusal import refusal
 from pyglue.relay.request import Checked, check
 from pyglue.relay.upstream import COUNT, MESSAGES, Upstream
@@ -64,7 +64,7 @@ class Relay:
         )
         self._bodies = Bodies(self._limits)
         self._share = Share(self._limits)
-        self._doors: dict[str, list[Door]] = {}
+        self._doors: dict[str, list[Listener]] = {}
         self._running: Counter[str] = Counter()
         self._exchanges: set[asyncio.Task[web.StreamResponse]] = set()
         self._settling: set[asyncio.Task[None]] = set()
@@ -85,7 +85,7 @@ class Relay:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._answer(agent, request)
 
-        fresh = open_door(listener, answer, limits=self._limits, share=self._share)
+        fresh = open_listener(listener, answer, limits=self._limits, share=self._share)
         old = self._doors.get(agent, [])
         for door in old:
             door.retire()

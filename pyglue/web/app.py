@@ -13,27 +13,30 @@ from jinja2 import StrictUndefined
 from pyglue import paths
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.web import auth, errors, formats, openapi, packed, rpc
-from pyglue.web.live import Hub
-from pyglue.web.origins import Origins
-from pyglue.web.proxy import TrustedProxies
-from pyglue.web.text import clip, finalize
-from pyglue.web.views import (
-    agent_api,
+from pyglue.web import errors, rpc
+from pyglue.web import gzip as packed
+from pyglue.web.guard import auth
+from pyglue.web.guard.origins import Origins
+from pyglue.web.guard.proxy import TrustedProxies
+from pyglue.web.json import agent as agent_api
+from pyglue.web.json import hive as api
+from pyglue.web.json import openapi
+from pyglue.web.live import stream, terminal
+from pyglue.web.live.hub import Hub
+from pyglue.web.pages import (
     agents,
-    api,
     approvals,
     command,
+    formats,
     journal,
     life,
     login,
     metrics,
     overview,
     stats,
-    stream,
-    terminal,
     vendor,
 )
+from pyglue.web.pages.text import clip, finalize
 
 
 def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:

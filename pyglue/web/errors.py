@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from pyglue.api.common import Result
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web import auth
+from pyglue.web.guard import auth
 from pyglue.web.rpc import web
 
 _log = logging.getLogger(__name__)

@@ -30,10 +30,10 @@ from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
 from pyglue.process import raise_open_files
-from pyglue.web import tls
 from pyglue.web.app import create_app
-from pyglue.web.door import Door
-from pyglue.web.ports import AgentPorts
+from pyglue.web.guard import tls
+from pyglue.web.guard.listener import Listener
+from pyglue.web.guard.ports import AgentPorts
 
 THREADS: Final = 256
 """Of which ``live.STREAMS_MAX`` may be held by streams."""
@@ -99,7 +99,7 @@ class Server(BaseApplication):
     def _open_door(self) -> None:
         """Serve until the process ends; without its door a worker is of no use."""
         web = self._config.web
-        door = Door(
+        door = Listener(
             DASHBOARD_HTTP,
             self._backend,
             tls=tls.load(web),

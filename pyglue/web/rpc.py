@@ -16,8 +16,8 @@ from pyglue.api.common import Method, Params, Result
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
-from pyglue.web.live import CLIENT, Hub
-from pyglue.web.origins import Origins
+from pyglue.web.guard.origins import Origins
+from pyglue.web.live.hub import CLIENT, Hub
 
 _KEY: Final = "hyperhive"
 _TIMEOUT_S: Final = 20.0

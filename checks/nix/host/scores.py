@@ -2,7 +2,7 @@
 
 ``systemd-analyze security --offline`` reads the unit files that ``units`` renders of a
 case; nothing is installed and nothing runs. Used by the test of the goals, and by
-``checks.generate_security`` for the table in docs/security.md.
+``tools.generate_security`` for the table in docs/security.md.
 """
 
 import re

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pytest
 
-from checks import generate_host_options
 from checks.nix import outcome
 from checks.nix.host import record, units
 from checks.nix.host.scores import GOALS, measure
@@ -21,6 +20,7 @@ from checks.nix.test_corpus import lib_id, libs
 from pyglue import config as hive_config
 from pyglue import names
 from pyglue.config import HiveConfig
+from tools import generate_host_options
 
 pytestmark = pytest.mark.needs("nix")
 

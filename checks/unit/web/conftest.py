@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Operator, make_app
+from checks.kits.web.hive import FakeHive
 
 
 @pytest.fixture(scope="module")

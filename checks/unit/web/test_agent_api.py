@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.web_kit import URL, Operator, make_app
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import URL, Operator, make_app
+from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.live import Hub
-from pyglue.web.views import agent_api
+from pyglue.web.json import agent as agent_api
+from pyglue.web.live.hub import Hub
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.web_kit import Operator, refusing
+from checks.kits.web.app import Operator, refusing
 from pyglue.errors import ErrorCode
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from checks.web_kit import Operator
+from checks.kits.web.app import Operator
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalsResult,

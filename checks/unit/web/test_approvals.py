@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks import web_data as data
-from checks.web_kit import Operator, show_diff
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator, show_diff
 from pyglue.api.approvals import (
     ApproveParams,
 )

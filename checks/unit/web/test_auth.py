@@ -7,12 +7,12 @@ import re
 import pytest
 from flask import Flask
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.web_kit import COOKIE, HOST, URL, Operator, make_app
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import COOKIE, HOST, URL, Operator, make_app
+from checks.kits.web.hive import FakeHive
 from pyglue.config import WebConfig
-from pyglue.web.auth import csrf_token
-from pyglue.web.origins import Origins
+from pyglue.web.guard.auth import csrf_token
+from pyglue.web.guard.origins import Origins
 
 PAGES = [
     "/",

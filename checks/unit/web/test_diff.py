@@ -2,9 +2,9 @@
 
 import msgspec
 
-from checks import web_data as data
+from checks.kits.web import data as data
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
-from pyglue.web import diffview
+from pyglue.web.pages import diff as diffview
 
 
 def lines_of(count: int, text: str = "x") -> tuple[DiffLine, ...]:

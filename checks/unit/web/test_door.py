@@ -13,13 +13,13 @@ from typing import Final
 
 import pytest
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.net import free_port
-from checks.web_kit import Page, hive_web
+from checks.kits.net import free_port
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Page, hive_web
+from checks.kits.web.hive import FakeHive
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.web import heads
-from pyglue.web.heads import RefusedError
+from pyglue.web.guard import request_head as heads
+from pyglue.web.guard.request_head import RefusedError
 
 SLOW: Final = 300
 FLOOD: Final = DASHBOARD_HTTP.connections + 200

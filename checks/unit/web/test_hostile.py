@@ -5,9 +5,9 @@ import re
 import msgspec
 import pytest
 
-from checks import web_data as data
-from checks.hostile import NASTY, poisoned
-from checks.web_kit import Operator, show_diff
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator, show_diff
+from checks.kits.web.hostile import NASTY, poisoned
 from pyglue.api.diff import DiffLine, Hunk, LineKind
 
 ALL = (

@@ -10,8 +10,8 @@ import pytest
 
 from pyglue.api.journal import JournalLine, JournalNews, JournalPage
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.views import journal
-from pyglue.web.views.stream import alive
+from pyglue.web.live.stream import alive
+from pyglue.web.pages import journal
 
 LINE: Final = JournalLine(at=None, text="a line")
 NEWS: Final = JournalNews(lines=(LINE,), cursor="1:2:3:4")
@@ -49,7 +49,7 @@ def stream(link: Link, *news: JournalNews) -> list[str]:
     client: Any = Client(*news)
     known: Any = SimpleNamespace(socket=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pyglue.web.views.stream.HiveLink", lambda *_: link)
+        patch.setattr("pyglue.web.live.stream.HiveLink", lambda *_: link)
         return list(journal._sse(client, page, partial(alive, known, "a session")))
 
 

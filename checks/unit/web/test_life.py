@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from checks import web_data as data
-from checks.web_kit import Operator
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.operations import CancelOperationParams, OperationState

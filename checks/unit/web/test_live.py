@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web import live
-from pyglue.web.live import Hub, Listener
+from pyglue.web.live import hub as live
+from pyglue.web.live.hub import Hub, Listener
 
 WAIT_S = 20.0
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from checks import web_data as data
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator
+from checks.kits.web.hive import FakeHive
 from pyglue.api.messages import (
     OperatorSendParams,
     Priority,

@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from simple_websocket import ConnectionClosed
 
-from checks import fake_hive, web_kit
-from checks.fake_hive import NAME, FakeHive
-from checks.net import free_port
-from checks.web_kit import Page, hive_web
+from checks.kits.net import free_port
+from checks.kits.web import app as web_kit
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Page, hive_web
+from checks.kits.web.hive import NAME, FakeHive
 from pyglue import config
 from pyglue.config import WebConfig
 from pyglue.web import main
-from pyglue.web.live import STREAMS_MAX
+from pyglue.web.live.hub import STREAMS_MAX
 
 
 @dataclass

@@ -15,11 +15,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from checks import generate_openapi
-from checks.fake_hive import FakeHive
-from checks.web_kit import COOKIE, URL, Operator, make_app
-from pyglue.web import openapi
-from pyglue.web.auth import csrf_token
+from checks.kits.web.app import COOKIE, URL, Operator, make_app
+from checks.kits.web.hive import FakeHive
+from pyglue.web.guard.auth import csrf_token
+from pyglue.web.json import openapi
+from tools import generate_openapi
 
 EXAMPLES: Final = 15
 CHECKS: Final = [

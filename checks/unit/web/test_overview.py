@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from checks import web_data as data
-from checks.web_kit import Operator, refusing
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator, refusing
 from pyglue.api.common import AgentState
 from pyglue.api.control import ModelStatus
 from pyglue.errors import ErrorCode
-from pyglue.web.roster import Roster
+from pyglue.web.pages.agent_filter import AgentFilter
 
 
 def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
@@ -179,8 +179,8 @@ def test_two_hundred_agents_are_a_small_page(operator: Operator) -> None:
 
 def test_a_search_costs_its_words_only() -> None:
     agents = (data.agent("alice", description="word " * 2000),)
-    assert Roster(" ".join("abcdefgh") + " nowhere").choose(agents) == ()
-    assert Roster("word " * 50).choose(agents) == agents
+    assert AgentFilter(" ".join("abcdefgh") + " nowhere").choose(agents) == ()
+    assert AgentFilter("word " * 50).choose(agents) == agents
 
 
 # --- the stop ------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from checks import fake_hive
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator, make_app
-from pyglue.web import live
-from pyglue.web.live import Hub
-from pyglue.web.views import stream
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Operator, make_app
+from checks.kits.web.hive import FakeHive
+from pyglue.web.live import hub as live
+from pyglue.web.live import stream
+from pyglue.web.live.hub import Hub
 
 
 @pytest.fixture

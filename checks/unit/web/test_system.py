@@ -2,8 +2,8 @@
 
 import msgspec
 
-from checks.unit.test_cli_system import PACKAGES
-from checks.web_kit import Operator
+from checks.kits.web.app import Operator
+from checks.unit.cli.test_system import PACKAGES
 from pyglue.api.approvals import ApprovalDetail
 from pyglue.api.system import ClosureChange, ClosureDiff, PackageChange, SystemDetail
 

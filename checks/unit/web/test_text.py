@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from pyglue.web import highlight, text
+from pyglue.web.pages import highlight, text
 
 HIDDEN = [
     ("\x1b[31m", "\u241b[31m"),

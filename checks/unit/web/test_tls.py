@@ -16,16 +16,18 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask, request
 
-from checks import fake_hive, web_kit
-from checks.fake_hive import FakeHive
-from checks.net import free_port
-from checks.web_kit import Page, hive_web
+from checks.kits.net import free_port
+from checks.kits.web import app as web_kit
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import Page, hive_web
+from checks.kits.web.hive import FakeHive
 from pyglue import config
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web import main, tls
+from pyglue.web import main
 from pyglue.web.app import create_app
-from pyglue.web.proxy import TrustedProxies
+from pyglue.web.guard import tls
+from pyglue.web.guard.proxy import TrustedProxies
 
 pytestmark = pytest.mark.needs("openssl")
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from checks.web_kit import Operator
+from checks.kits.web.app import Operator
 from pyglue.paths import share
-from pyglue.web.views import vendor
+from pyglue.web.pages import vendor
 
 
 @pytest.mark.parametrize("name", sorted(vendor.FILES))

@@ -7,9 +7,9 @@ import re
 import pytest
 from flask import Flask
 
-from checks import web_data as data
-from checks.fake_hive import FakeHive
-from checks.web_kit import Operator
+from checks.kits.web import data as data
+from checks.kits.web.app import Operator
+from checks.kits.web.hive import FakeHive
 
 LIMIT = 150 * 1024
 PAGES = (

@@ -34,7 +34,7 @@ from pyglue.host.backends.inside import Inside
 from pyglue.host.backends.limits import Wanted, find_limiter
 from pyglue.host.backends.logfiles import FileSource
 from pyglue.host.backends.logs import JournalSource
-from pyglue.host.owners import user_of
+from pyglue.host.backends.owners import user_of
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
 from pyglue.sandbox import (
     UNSAFE_VARIABLE,

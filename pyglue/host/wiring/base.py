@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host import audit as audit_log
-from pyglue.host.audit import Audit
+from pyglue.host.agents.directories import Directories
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
-from pyglue.host.clashes import known
-from pyglue.host.events import EventBus
-from pyglue.host.registry import Registry
-from pyglue.host.rooms import Rooms
-from pyglue.host.space import Disk
+from pyglue.host.control.disk_space import Disk
+from pyglue.host.core import audit as audit_log
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.events import EventBus
+from pyglue.host.core.name_conflicts import known
+from pyglue.host.core.registry import Registry
 from pyglue.nix import Evaluator
 from pyglue.store import database, messages
 from pyglue.store.database import Store, open_store
@@ -28,7 +28,7 @@ class Base:
     """The parts that know of no other room."""
 
     config: HiveConfig
-    rooms: Rooms
+    directories: Directories
     backend: Backend
     evaluator: Evaluator
     disk: Disk
@@ -66,11 +66,11 @@ async def open_base(config: HiveConfig) -> Base:
         HiveError: what keeps hived from running, with what to do.
     """
     layout = config.layout
-    rooms = Rooms(config)
+    directories = Directories(config)
     disk = await asyncio.to_thread(_disk, config)
-    await asyncio.to_thread(rooms.prepare)
+    await asyncio.to_thread(directories.prepare)
     backend = backend_of(config)
-    rooms.connect(backend.admit)
+    directories.connect(backend.admit)
     evaluator = Evaluator.of(config)
     evaluator.check()
     store = open_store(
@@ -90,12 +90,12 @@ async def open_base(config: HiveConfig) -> Base:
     registry = Registry(store)
     await registry.load()
     await store.write(messages.release_all)
-    await asyncio.to_thread(rooms.tidy_all)
+    await asyncio.to_thread(directories.tidy_all)
     names = await store.read(known)
-    await asyncio.to_thread(rooms.forget_strays, names)
+    await asyncio.to_thread(directories.forget_strays, names)
     return Base(
         config=config,
-        rooms=rooms,
+        directories=directories,
         backend=backend,
         evaluator=evaluator,
         disk=disk,

@@ -3,16 +3,16 @@
 import asyncio
 from dataclasses import dataclass
 
-from pyglue.host.approvals import Approvals
-from pyglue.host.drafts import Drafts
-from pyglue.host.ending import Ending
-from pyglue.host.imports import Imports
-from pyglue.host.operations import Operations
-from pyglue.host.proposals import Proposals
-from pyglue.host.rebuild import RebuildingAll
-from pyglue.host.rendering import Rendering
-from pyglue.host.repeats import Repeats
-from pyglue.host.systems import Systems
+from pyglue.host.archives.imports import Imports
+from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.evaluation import Evaluation
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.rebuild import RebuildAllHandler
+from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.changes.systems import Systems
+from pyglue.host.core.operations import Operations
+from pyglue.host.life.destroy import Destroy
+from pyglue.host.life.drafts import Drafts
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.work import Work
 from pyglue.paths import share
@@ -25,10 +25,10 @@ class Changes:
     operations: Operations
     systems: Systems | None
     proposals: Proposals
-    repeats: Repeats
-    rebuilding: RebuildingAll
+    redeploy: Redeploy
+    rebuilding: RebuildAllHandler
     drafts: Drafts
-    ending: Ending
+    destroy: Destroy
     imports: Imports
     approvals: Approvals
 
@@ -38,7 +38,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
     operations = Operations(store, audit)
     systems = await asyncio.to_thread(Systems.of, config, store)
-    rendering = Rendering(
+    evaluation = Evaluation(
         store=store,
         registry=registry,
         evaluator=base.evaluator,
@@ -51,38 +51,38 @@ async def open_changes(base: Base, work: Work) -> Changes:
     proposals = Proposals(
         store=store,
         registry=registry,
-        rendering=rendering,
-        rooms=base.rooms,
+        evaluation=evaluation,
+        directories=base.directories,
         config=config,
         templates=share() / "agents",
     )
-    repeats = Repeats(
+    redeploy = Redeploy(
         store=store,
         registry=registry,
         proposals=proposals,
-        rendering=rendering,
+        evaluation=evaluation,
         config=config,
         systems=systems,
     )
     drafts = Drafts(store, registry, operations, config.layout, config.quotas)
     await drafts.load()
-    ending = Ending(store, registry, operations)
-    await ending.load()
+    destroy = Destroy(store, registry, operations)
+    await destroy.load()
     imports = Imports(
         store=store,
         registry=registry,
         operations=operations,
         proposals=proposals,
-        rooms=base.rooms,
+        directories=base.directories,
         config=config,
     )
     await imports.load()
     approvals = Approvals(
         store=store,
         registry=registry,
-        notices=work.notices,
+        notifications=work.notifications,
         operations=operations,
-        rooms=base.rooms,
+        directories=base.directories,
         audit=audit,
         config=config,
     )
@@ -91,12 +91,12 @@ async def open_changes(base: Base, work: Work) -> Changes:
         operations=operations,
         systems=systems,
         proposals=proposals,
-        repeats=repeats,
-        rebuilding=RebuildingAll(
-            store=store, registry=registry, operations=operations, repeats=repeats
+        redeploy=redeploy,
+        rebuilding=RebuildAllHandler(
+            store=store, registry=registry, operations=operations, redeploy=redeploy
         ),
         drafts=drafts,
-        ending=ending,
+        destroy=destroy,
         imports=imports,
         approvals=approvals,
     )

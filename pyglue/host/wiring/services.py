@@ -1,24 +1,24 @@
 """What the sockets answer from: views, history, archives, doctor, and all of before."""
 
-from pyglue.host.archives import Archives
-from pyglue.host.backup import Backups
-from pyglue.host.doctor import Doctor
-from pyglue.host.export import Exports
-from pyglue.host.exposure import Exposure
-from pyglue.host.history import History
-from pyglue.host.journal import Journal
-from pyglue.host.kept import Kept
-from pyglue.host.life import Life
-from pyglue.host.ports import Ports
-from pyglue.host.repair import Repair
-from pyglue.host.repair_repos import RepoRepair
-from pyglue.host.repair_rooms import RoomRepair
-from pyglue.host.services import Services
-from pyglue.host.sessions import Sessions
-from pyglue.host.telemetry import Telemetry
-from pyglue.host.terminals import Terminals
-from pyglue.host.transfers import Transfers
-from pyglue.host.views import Views
+from pyglue.host.agents.ports import Ports
+from pyglue.host.api.services import Services
+from pyglue.host.api.sessions import Sessions
+from pyglue.host.archives.backup import Backups
+from pyglue.host.archives.calls import Archives
+from pyglue.host.archives.export import Exports
+from pyglue.host.archives.transfers import Transfers
+from pyglue.host.doctor.doctor import Doctor
+from pyglue.host.doctor.exposure import Exposure
+from pyglue.host.doctor.repair import Repair
+from pyglue.host.doctor.repair_directories import DirectoryRepair
+from pyglue.host.doctor.repair_repos import RepoRepair
+from pyglue.host.life.kept import Kept
+from pyglue.host.life.life import Life
+from pyglue.host.watch.history import History
+from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.telemetry import Telemetry
+from pyglue.host.watch.terminals import Terminals
+from pyglue.host.watch.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
 from pyglue.host.wiring.work import Work
@@ -62,7 +62,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             evaluator=base.evaluator,
             repair=repair,
             space=work.space,
-            chores=work.chores,
+            background_tasks=work.background_tasks,
             state_dir=config.state_dir,
         ),
         exposure=Exposure(
@@ -86,7 +86,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         ports=ports,
         views=Views(
             space=work.space,
-            chores=work.chores,
+            background_tasks=work.background_tasks,
             ports=ports,
             systems=changes.systems,
             store=store,
@@ -105,7 +105,9 @@ def _repair(base: Base, changes: Changes) -> Repair:
         store=base.store,
         proposals=changes.proposals,
         repos=RepoRepair(base.store, operations, layout),
-        rooms=RoomRepair(base.store, operations, base.rooms, base.backend, layout),
+        directories=DirectoryRepair(
+            base.store, operations, base.directories, base.backend, layout
+        ),
         audit=base.audit,
     )
 
@@ -113,9 +115,9 @@ def _repair(base: Base, changes: Changes) -> Repair:
 def _life(base: Base, changes: Changes) -> Life:
     return Life(
         drafts=changes.drafts,
-        kept=Kept(base.store, base.rooms),
-        ending=changes.ending,
-        repeats=changes.repeats,
+        kept=Kept(base.store, base.directories),
+        destroy=changes.destroy,
+        redeploy=changes.redeploy,
         rebuilding=changes.rebuilding,
     )
 

@@ -3,12 +3,12 @@
 from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.config import HiveConfig
-from pyglue.host.agent_api import AgentApi
-from pyglue.host.lifecycle import Lifecycle
-from pyglue.host.manager_api import ManagerApi
-from pyglue.host.operator_api import operator_session
-from pyglue.host.registry import Agent
-from pyglue.host.services import Services
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.api.agent import AgentApi
+from pyglue.host.api.manager import ManagerApi
+from pyglue.host.api.operator import operator_session
+from pyglue.host.api.services import Services
+from pyglue.host.core.registry import Agent
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import OPERATOR_RPC
@@ -67,7 +67,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
                 operations=services.operations,
                 journal=services.journal,
                 drafts=services.life.drafts,
-                repeats=services.life.repeats,
+                redeploy=services.life.redeploy,
                 quotas=services.config.quotas,
             ).add_to(handlers)
         result = HelloResult(

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from pyglue import __version__
-from pyglue.host.broker import Broker
-from pyglue.host.budgets import Budgets
-from pyglue.host.chores import Chores
-from pyglue.host.controls import Controls
-from pyglue.host.credit import Credit
-from pyglue.host.footprint import Footprints
-from pyglue.host.lifecycle import Lifecycle
-from pyglue.host.notices import Notices
-from pyglue.host.questions import Questions
-from pyglue.host.relay_api import RelayHub
-from pyglue.host.reminders import Reminders
-from pyglue.host.space import Space
-from pyglue.host.upkeep import Upkeep
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.supervisor import Supervisor
+from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.control.budgets import Budgets
+from pyglue.host.control.controls import Controls
+from pyglue.host.control.credit import Credit
+from pyglue.host.control.disk_space import Space
+from pyglue.host.control.footprint import Footprints
+from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.notifications import Notifications
+from pyglue.host.messages.questions import Questions
+from pyglue.host.messages.reminders import Reminders
+from pyglue.host.model.relay import RelayHub
 from pyglue.host.wiring.base import Base
 
 
@@ -26,8 +26,8 @@ class Work:
     broker: Broker
     relay: RelayHub
     lifecycle: Lifecycle
-    notices: Notices
-    upkeep: Upkeep
+    notifications: Notifications
+    supervisor: Supervisor
     questions: Questions
     reminders: Reminders
     controls: Controls
@@ -35,7 +35,7 @@ class Work:
     credit: Credit
     space: Space
     footprints: Footprints
-    chores: Chores
+    background_tasks: BackgroundTasks
 
 
 async def open_work(base: Base) -> Work:
@@ -49,18 +49,18 @@ async def open_work(base: Base) -> Work:
         registry=registry,
         broker=broker,
         relay=relay,
-        rooms=base.rooms,
+        directories=base.directories,
         backend=base.backend,
         config=config,
     )
-    notices = Notices(store, broker, audit)
-    await notices.load()
-    base.bus.listen(notices.on_event)
-    upkeep = Upkeep(
+    notifications = Notifications(store, broker, audit)
+    await notifications.load()
+    base.bus.listen(notifications.on_event)
+    supervisor = Supervisor(
         registry=registry,
         lifecycle=lifecycle,
         backend=base.backend,
-        notices=notices,
+        notifications=notifications,
         config=config,
     )
     questions = Questions(store, registry, broker, audit)
@@ -94,8 +94,8 @@ async def open_work(base: Base) -> Work:
         broker=broker,
         relay=relay,
         lifecycle=lifecycle,
-        notices=notices,
-        upkeep=upkeep,
+        notifications=notifications,
+        supervisor=supervisor,
         questions=questions,
         reminders=Reminders(store, registry, broker),
         controls=controls,
@@ -108,7 +108,7 @@ async def open_work(base: Base) -> Work:
             layout=config.layout,
             quotas=config.quotas,
         ),
-        chores=Chores(broker),
+        background_tasks=BackgroundTasks(broker),
         space=Space(
             disk=base.disk,
             store=store,

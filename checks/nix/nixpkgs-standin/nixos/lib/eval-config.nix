@@ -1,5 +1,5 @@
 # As much of nixpkgs' eval-config.nix as an agent's system needs. `lib` is hyperhive's
-# own subset, which checks/standin_kit.py puts beside it.
+# own subset, which checks/kits/nix/standin.py puts beside it.
 {
   modules,
   system ? null,

@@ -1,0 +1,363 @@
+"""hived's side of a harness, small and in memory.
+
+``FakeHive`` serves one agent's socket with real JSON-RPC: an inbox with leases, turns,
+and a record of all that the harness said. The harness itself and a model are in
+``harness_process``.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from checks.kits.manifests import MANIFEST
+from pyglue import jsonrpc
+from pyglue.api import agent as api
+from pyglue.api import manager as manager_api
+from pyglue.api.common import (
+    PROTOCOL,
+    AgentState,
+    Done,
+    HarnessReport,
+    HelloParams,
+    HelloResult,
+    NoParams,
+    OperationRef,
+    Role,
+)
+from pyglue.api.messages import (
+    AckParams,
+    AckResult,
+    Message,
+    MessageKind,
+    Priority,
+    RecvParams,
+    RecvResult,
+    SendParams,
+    SendResult,
+)
+from pyglue.api.questions import AskParams, AskResult
+from pyglue.api.turns import (
+    StateParams,
+    TurnEndParams,
+    TurnEndResult,
+    TurnEventKind,
+    TurnEventParams,
+    TurnOutcome,
+    TurnStartParams,
+    TurnStartResult,
+)
+from pyglue.errors import HiveError
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.manifest import PinnedRecord, canonical
+
+PATIENCE_S = 60.0
+
+
+def record(**changes: Any) -> bytes:
+    """Return the canonical pinned record of a manifest with these options."""
+    return PinnedRecord(MANIFEST | changes, None).encode()
+
+
+def server(command: str, *args: str, tools: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return an MCP server as a manifest holds it."""
+    return {"command": command, "args": args, "env": {}, "allowedTools": tools}
+
+
+def script(*steps: dict[str, Any]) -> str:
+    """Return a message body that tells the scripted model what to do."""
+    return f"SCRIPT: {canonical(list(steps)).decode()}"
+
+
+@dataclass
+class Lease:
+    """A message that a connection holds."""
+
+    message: Message
+    connection: Connection
+
+
+@dataclass
+class FakeHive:
+    """One agent's socket. Change ``refuse_turns`` and friends to misbehave."""
+
+    path: Path
+    role: Role = Role.AGENT
+    model: str = "haiku"
+    reports: list[HarnessReport | None] = field(default_factory=list)
+    states: list[StateParams] = field(default_factory=list)
+    events: list[TurnEventParams] = field(default_factory=list)
+    ends: list[TurnEndParams] = field(default_factory=list)
+    starts: list[TurnStartParams] = field(default_factory=list)
+    sent: list[SendParams] = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
+    begun: list[manager_api.SubmitBeginParams] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    main: str | None = None
+    refuse_turns: HiveError | None = None
+    refuse_send: HiveError | None = None
+    budget_usd: float | None = None
+    retry_after_s: float | None = None
+    body_when_back: str | None = None
+    loses_answer: bool = False
+    """The next mail is handed out, and its answer does not arrive."""
+    """What messages say when they are handed out again; None: the same."""
+
+    def __post_init__(self) -> None:
+        self._inbox: list[Message] = []
+        self._leases: list[Lease] = []
+        self._next = 1
+        self._changed = asyncio.Condition()
+        self._server: jsonrpc.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "FakeHive":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+
+    async def start(self) -> None:
+        """Listen; also again after ``stop``, as a restarted hived would."""
+        self._server = await jsonrpc.serve(self.path, self._session)
+
+    def stop(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    @property
+    def harness(self) -> Connection:
+        """The connection of the harness."""
+        assert self._server is not None
+        return next(c for c in self._server.connections if _is_harness(c))
+
+    @property
+    def waiting(self) -> list[Message]:
+        """The messages that nobody holds."""
+        return list(self._inbox)
+
+    def replace_waiting(self, body: str) -> None:
+        """Let what waits say something else."""
+        again = [msgspec.structs.replace(one, body=body) for one in self._inbox]
+        self._inbox = again
+
+    async def mail(self, body: str, **changes: Any) -> Message:
+        """Put a message in the inbox."""
+        values: dict[str, Any] = {
+            "id": self._next,
+            "sender": "operator",
+            "recipient": "bob",
+            "body": body,
+            "kind": MessageKind.MESSAGE,
+            "priority": Priority.NORMAL,
+            "sent_at": 1_767_225_600.0,
+            "hop": 0,
+            "redelivered": False,
+        }
+        message = Message(**(values | changes))
+        self._next += 1
+        self._inbox.append(message)
+        await self._notify()
+        return message
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something that the harness did makes ``condition`` true."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(condition)
+
+    def said(self, state: AgentState) -> bool:
+        """Tell whether the harness reported ``state``."""
+        return any(params.state is state for params in self.states)
+
+    def texts(self, kind: TurnEventKind) -> list[dict[str, Any]]:
+        """Return the data of all events of one kind."""
+        return [event.data for event in self.events if event.kind is kind]
+
+    # --- what the socket answers ------------------------------------------------
+
+    def _session(
+        self, connection: Connection, hello: HelloParams
+    ) -> tuple[HelloResult, Handlers]:
+        self.reports.append(hello.harness)
+        connection.on_close(lambda: self._return(connection))
+        handlers = Handlers()
+        handlers.on(api.RECV, lambda p: self._recv(connection, p))
+        handlers.on(api.SEND, self._send)
+        handlers.on(api.WHOAMI, self._whoami)
+        handlers.on(api.ASK, self._ask)
+        handlers.on(api.ANSWER, self._done)
+        handlers.on(api.CANCEL_QUESTION, self._done)
+        handlers.on(api.REMIND, self._remind)
+        handlers.on(api.CANCEL_REMINDER, self._done)
+        handlers.on(api.OPEN_THREADS, self._open_threads)
+        if hello.harness is None:
+            handlers.on(api.ACK, lambda p: self._ack(connection, p))
+        handlers.on(api.TURN_START, lambda p: self._turn_start(connection, p))
+        handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
+        handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
+        handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
+        if self.role is Role.MANAGER:
+            handlers.on(manager_api.WITHDRAW, self._done)
+            handlers.on(manager_api.LIST_AGENTS, self._list_agents)
+            handlers.on(manager_api.REQUEST_SPAWN, self._propose)
+            handlers.on(manager_api.SUBMIT_BEGIN, self._submit_begin)
+            handlers.on(manager_api.SUBMIT_CHUNK, self._submit_chunk)
+            handlers.on(manager_api.SUBMIT_COMMIT, self._propose)
+            for method in (manager_api.START, manager_api.STOP, manager_api.RESTART):
+                handlers.on(method, self._operate)
+        self._soon()
+        result = HelloResult(
+            protocol=PROTOCOL, role=self.role, server="fake", agent="bob"
+        )
+        return result, handlers
+
+    async def _recv(self, connection: Connection, params: RecvParams) -> RecvResult:
+        if params.had is not None:
+            await self._ack(connection, AckParams(messages=params.had))
+            self._return(connection)
+        deadline = asyncio.get_running_loop().time() + params.wait_seconds
+        async with self._changed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait_for(lambda: self._inbox)
+            taken = self._inbox[: params.max]
+            if not params.peek:
+                del self._inbox[: params.max]
+                self._leases += [Lease(message, connection) for message in taken]
+        if taken and self.loses_answer:
+            self.loses_answer = False
+            self._soon()
+            await asyncio.get_running_loop().create_future()  # until it is given up
+        return RecvResult(messages=tuple(taken))
+
+    async def _send(self, params: SendParams) -> SendResult:
+        if self.refuse_send is not None:
+            raise self.refuse_send
+        self.sent.append(params)
+        await self._notify()
+        return SendResult(id=1000 + len(self.sent), hop=1)
+
+    async def _whoami(self, _: NoParams) -> api.WhoamiResult:
+        return api.WhoamiResult(
+            name="bob",
+            role=self.role,
+            model=self.model,
+            manifest_sha256="",
+            allowed_recipients=None,
+            waiting=len(self._inbox),
+            deployed_commit=None,
+            description="",
+        )
+
+    async def _ask(self, params: AskParams) -> AskResult:
+        self.calls.append(params)
+        return AskResult(question=7)
+
+    async def _remind(self, params: api.RemindParams) -> api.RemindResult:
+        self.calls.append(params)
+        return api.RemindResult(reminder=5, due_at=1.0)
+
+    async def _open_threads(self, _: NoParams) -> api.OpenThreadsResult:
+        return api.OpenThreadsResult(
+            to_answer=(),
+            unanswered=(),
+            questions_to_me=(),
+            my_questions=(),
+            reminders=(),
+        )
+
+    async def _ack(self, connection: Connection, params: AckParams) -> AckResult:
+        mine = [x for x in self._leases if x.connection is connection]
+        done = [
+            x
+            for x in mine
+            if params.messages is None or x.message.id in params.messages
+        ]
+        self._leases = [x for x in self._leases if x not in done]
+        return AckResult(acknowledged=len(done))
+
+    async def _done(self, params: Any) -> Done:
+        self.calls.append(params)
+        return Done()
+
+    async def _turn_start(
+        self, connection: Connection, params: TurnStartParams
+    ) -> TurnStartResult:
+        if self.refuse_turns is not None:
+            self._return(connection)
+            raise self.refuse_turns
+        self.starts.append(params)
+        await self._notify()
+        return TurnStartResult(turn=len(self.starts), budget_usd=self.budget_usd)
+
+    async def _turn_end(
+        self, connection: Connection, params: TurnEndParams
+    ) -> TurnEndResult:
+        self.ends.append(params)
+        if params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
+            self._leases = [x for x in self._leases if x.connection is not connection]
+        else:
+            self._return(connection)
+        await self._notify()
+        return TurnEndResult(retry_after_s=self.retry_after_s)
+
+    async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
+        return manager_api.AgentsResult(agents=())
+
+    async def _propose(self, params: Any) -> manager_api.ProposalResult:
+        self.calls.append(params)
+        return manager_api.ProposalResult(
+            approval=3, commit="c" * 40, manifest_sha256="h", widens=("model",)
+        )
+
+    async def _submit_begin(
+        self, params: manager_api.SubmitBeginParams
+    ) -> manager_api.SubmitBeginResult:
+        self.begun.append(params)
+        return manager_api.SubmitBeginResult(upload="u1", main=self.main)
+
+    async def _submit_chunk(self, params: manager_api.SubmitChunkParams) -> Done:
+        self.chunks.append(params.data)
+        return Done()
+
+    async def _operate(self, params: manager_api.AgentParams) -> OperationRef:
+        self.calls.append(params)
+        return OperationRef(operation=9)
+
+    # --- bookkeeping --------------------------------------------------------------
+
+    def _return(self, connection: Connection) -> None:
+        """Give back what a connection holds."""
+        back = [x.message for x in self._leases if x.connection is connection]
+        self._leases = [x for x in self._leases if x.connection is not connection]
+        changes: dict[str, Any] = {"redelivered": True}
+        if self.body_when_back is not None:
+            changes["body"] = self.body_when_back
+        again = [msgspec.structs.replace(message, **changes) for message in back]
+        self._inbox = again + self._inbox
+        self._soon()
+
+    def _note(self, log: list[Any], params: Any) -> None:
+        log.append(params)
+        self._soon()
+
+    def _soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _is_harness(connection: Connection) -> bool:
+    hello = connection.hello
+    return isinstance(hello, HelloParams) and hello.harness is not None

@@ -1,0 +1,166 @@
+"""A harness as a process of its own, in a home of its own, and a model to talk to.
+
+``scripted_model`` runs the scripted stand-in of the Messages API, and ``model_socket``
+puts it behind a Unix socket as the relay would. hived's side is in ``harness_kit``.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyglue
+from checks.kits.harness.bench import PATIENCE_S, record
+from pyglue import jsonrpc
+from pyglue.harness.claude.outcome import Pauses
+from pyglue.harness.load import Places
+from pyglue.harness.main import run
+
+# --- the model ------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def scripted_model(log: Path) -> Iterator[int]:
+    """Run the scripted model on a free loopback port, and give the port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyglue.demo.scripted_model", "--log", str(log)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        match = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert match is not None
+        yield int(match[1])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.asynccontextmanager
+async def model_socket(path: Path, port: int) -> AsyncIterator[None]:
+    """Listen at ``path`` and carry everything to the loopback ``port``."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+            writer.write_eof()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up, down = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer), contextlib.closing(down):
+            await asyncio.gather(pump(reader, down), pump(up, writer))
+
+    with jsonrpc.short_path(path) as name:
+        listener = await asyncio.start_unix_server(carry, name)
+    async with listener:
+        yield
+
+
+# --- the harness as a process -----------------------------------------------------
+
+
+@dataclass
+class Home:
+    """The directories of one agent."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for name in ("run", "state", "session"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        self.run = self.root / "run"
+        self.state = self.root / "state"
+        self.session = self.root / "session"
+        self.agents = self.root / "agents"
+
+    def load(self, **changes: Any) -> bytes:
+        """Write the pinned record of a manifest with these options."""
+        data = record(**changes)
+        (self.run / "manifest.json").write_bytes(data)
+        return data
+
+    def arguments(self) -> list[str]:
+        """Return the harness's command line."""
+        places = {
+            "--run-dir": self.run,
+            "--state": self.state,
+            "--session": self.session,
+            "--agents": self.agents,
+        }
+        flags = [str(part) for pair in places.items() for part in pair]
+        return [sys.executable, "-m", "pyglue.harness.main", *flags]
+
+
+@contextlib.asynccontextmanager
+async def harness(
+    home: Home, *wrapper: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the harness as a process of its own, and stop it at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *wrapper,
+        *home.arguments(),
+        env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
+        cwd=Path(pyglue.__file__).parent.parent,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 15)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
+    """Run the harness inside the test, with pauses too short to notice."""
+    stop = asyncio.Event()
+    places = Places(home.run, home.state, home.session, home.agents)
+    pauses = Pauses(first_s=0.01, longest_s=0.05)
+    task = asyncio.create_task(run(places, stop, pauses=pauses))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+ECHO_SERVER = """
+import json, sys
+for line in sys.stdin:
+    call = json.loads(line)
+    method, number = call.get("method"), call.get("id")
+    if number is None:
+        continue
+    if method == "initialize":
+        answer = {
+            "protocolVersion": call["params"]["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "echo", "version": "1"},
+        }
+    elif method == "tools/list":
+        empty = {"type": "object"}
+        answer = {"tools": [{"name": n, "inputSchema": empty} for n in ("say", "cry")]}
+    elif method == "tools/call":
+        import os
+        said = call["params"]["name"] + " " + os.environ.get("VOICE", "")
+        answer = {"content": [{"type": "text", "text": said}]}
+    else:
+        error = {"code": -32601, "message": "no such method"}
+        print(json.dumps({"jsonrpc": "2.0", "id": number, "error": error}), flush=True)
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": number, "result": answer}), flush=True)
+"""
+"""A stdio MCP server with two tools, quick to start."""

@@ -1,0 +1,287 @@
+"""A whole local hive in a temporary directory, driven as an operator would.
+
+Real processes: hived, hive-relay, hive-web, the scripted model, agents in bubblewrap
+with the real CLI. ``Hive.propose`` commits in an agent's repository and submits over
+the manager's socket with the manager's own tool; ``Hive.until`` waits by events.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from checks.kits.net import free_port
+from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
+from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
+from pyglue.api.events import Event, SubscribeParams
+from pyglue.api.manager import AgentParams, ProposalResult
+from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSendParams
+from pyglue.api.operations import Operation, OperationParams
+from pyglue.api.overview import AgentView
+from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts
+from pyglue.demo import story
+from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
+from pyglue.manifest import canonical
+from pyglue.tools.submit import ApplyCommit, submit
+
+T = TypeVar("T")
+
+PATIENCE_S = 90.0
+AGENTS = ("manager", "alice")
+API_KEY = "the-hives-own-key"
+BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
+"""A test proposes and restarts more in an hour than a manager does."""
+
+
+def script(*steps: dict[str, Any]) -> str:
+    """Return a message body that tells the scripted model what to do."""
+    return f"SCRIPT: {canonical(list(steps)).decode()}"
+
+
+@dataclass
+class Hive:
+    """A running hive and the operator's connection to it."""
+
+    local: LocalHive
+    operator: Connection
+    events: list[Event] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return Path(self.local.config.state_dir)
+
+    @property
+    def url(self) -> str:
+        """Where the dashboard is."""
+        socket = self.local.config.layout.operator_socket
+        client = SyncClient(socket, client="hive")
+        try:
+            return client.call(api.WEB_ORIGIN, NoParams()).origin
+        finally:
+            client.close()
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+        """Look now and after every event until something is found."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                self.changed.clear()
+                found = await look()
+                if found is not None:
+                    return found
+                try:
+                    await self.changed.wait()
+                except asyncio.CancelledError as gone:
+                    raise AssertionError(f"{what} did not happen") from gone
+
+    # --- the operator -----------------------------------------------------------
+
+    async def agent(self, name: str) -> AgentView:
+        """Return an agent."""
+        found = await self.operator.call(api.AGENT, AgentParams(agent=name))
+        return found.agent
+
+    async def idle(self, *names: str) -> None:
+        """Return when these agents wait for mail."""
+
+        async def look() -> bool | None:
+            found = (await self.operator.call(api.AGENTS, NoParams())).agents
+            idle = {
+                a.name
+                for a in found
+                if a.state is AgentState.IDLE and a.deployed_commit is not None
+            }
+            return True if idle.issuperset(names) else None
+
+        await self.until(look, f"idle {names}")
+
+    async def send(self, to: str, body: str) -> int:
+        """Send as the operator."""
+        params = OperatorSendParams(to=to, body=body)
+        return (await self.operator.call(api.OPERATOR_SEND, params)).id
+
+    async def inbox(self, *, sender: str | None = None) -> list[InboxMessage]:
+        """Return the operator's inbox, newest first."""
+        found = await self.operator.call(api.INBOX, InboxParams())
+        return [m for m in found.messages if sender in (None, m.message.sender)]
+
+    async def answer(self, sender: str, part: str) -> Message:
+        """Return the message of ``sender`` to the operator that holds ``part``."""
+
+        async def look() -> Message | None:
+            for entry in await self.inbox(sender=sender):
+                if part in entry.message.body:
+                    return entry.message
+            return None
+
+        return await self.until(look, f"a message of {sender} with {part!r}")
+
+    async def approvals(self, agent: str) -> tuple[ApprovalSummary, ...]:
+        """Return an agent's approvals, newest first."""
+        params = ApprovalsParams(agent=agent)
+        return (await self.operator.call(api.APPROVALS, params)).approvals
+
+    async def approve(self, proposal: ProposalResult) -> Operation:
+        """Approve as proposed and wait for the deploy's end."""
+        params = ApproveParams(
+            id=proposal.approval,
+            commit=proposal.commit,
+            manifest=proposal.manifest_sha256,
+        )
+        number = (await self.operator.call(api.APPROVE, params)).operation
+        return await self.operation(number)
+
+    async def operation(self, number: int) -> Operation:
+        """Return an operation at its end."""
+        params = OperationParams(id=number, wait_seconds=PATIENCE_S)
+        return await self.operator.call(api.OPERATION, params)
+
+    # --- the manager --------------------------------------------------------------
+
+    async def as_agent(self, name: str) -> Connection:
+        """Connect to an agent's socket as one more of its tools."""
+        path = self.local.config.layout.run(name) / "hive.sock"
+        return await connect(path, hello=HelloParams(protocol=PROTOCOL, client="test"))
+
+    def repository(self, agent: str) -> Path:
+        """Return the repository that the manager writes."""
+        return self.local.config.layout.config(agent)
+
+    def git(self, agent: str, *arguments: str) -> str:
+        """Run git in an agent's repository, as the manager would."""
+        done = subprocess.run(
+            ["git", "-c", "user.name=m", "-c", "user.email=m@localhost", *arguments],
+            cwd=self.repository(agent),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": "/nonexistent",
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory",
+                "GIT_CONFIG_VALUE_0": "*",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, agent: str, files: Mapping[str, str], message: str = "c") -> str:
+        """Write files, commit them, return the commit."""
+        for name, text in files.items():
+            path = self.repository(agent) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git(agent, "add", "-A")
+        self.git(agent, "commit", "-qm", message)
+        return self.git(agent, "rev-parse", "HEAD")
+
+    async def submit(
+        self, agent: str, commit: str, description: str = "", *, spawn: bool = False
+    ) -> ProposalResult:
+        """Submit a commit with the manager's tool."""
+        manager = await self.as_agent("manager")
+        try:
+            request = ApplyCommit(agent=agent, commit=commit, description=description)
+            agents = self.local.config.layout.agents
+            return await submit(manager, agents, request, spawn=spawn)
+        finally:
+            manager.close()
+
+    async def propose(self, agent: str, nix: str) -> ProposalResult:
+        """Commit an agent.nix and submit it."""
+        return await self.submit(agent, self.commit(agent, {"agent.nix": nix}))
+
+    # --- killing ------------------------------------------------------------------
+
+    async def reconfigure(self, config: HiveConfig) -> None:
+        """Write another config file and start hived again with it."""
+        self.local.config = config
+        self.local.write_config(config)
+        await self.kill_hived()
+
+    async def kill_hived(self) -> None:
+        """Kill -9 hived, start it again, and connect again."""
+        os.kill(self.local.pid("hived"), 9)
+        await self.operator.wait_closed()
+        await self.local.start_hived()
+        self.operator = await open_operator(
+            self.local.config, self.events, self.changed
+        )
+
+
+async def open_operator(
+    config: HiveConfig, events: list[Event], changed: asyncio.Event
+) -> Connection:
+    """Connect as the operator; put every event into ``events``, set ``changed``."""
+
+    def take(event: Event) -> None:
+        events.append(event)
+        changed.set()
+
+    handlers = Handlers()
+    handlers.on_note(api.EVENT, take)
+    connection = await connect(
+        config.layout.operator_socket,
+        handlers,
+        hello=HelloParams(protocol=PROTOCOL, client="test"),
+    )
+    await connection.call(api.SUBSCRIBE, SubscribeParams())
+    changed.set()
+    return connection
+
+
+@contextlib.asynccontextmanager
+async def running_hive(
+    room: Path,
+    *,
+    agents: tuple[str, ...] = AGENTS,
+    timeouts: Timeouts | None = None,
+    messages: MessageLimits | None = None,
+    disk: DiskConfig | None = None,
+    quotas: Quotas | None = None,
+    wait: bool = True,
+    upstream: str | None = None,
+) -> AsyncIterator[Hive]:
+    """Run a hive in ``room`` for as long as the block takes.
+
+    ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
+    """
+    for passage in (room, *room.parents):
+        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
+            with contextlib.suppress(PermissionError):
+                passage.chmod(passage.stat().st_mode | 0o011)
+    local = LocalHive(
+        LocalOptions(
+            state=room / "state",
+            port=free_port(),
+            api_key=None if upstream is None else API_KEY,
+            script=story.PATH,
+            agents=agents,
+            upstream=upstream or LocalOptions.upstream,
+            timeouts=timeouts or Timeouts(),
+            messages=messages or MessageLimits(),
+            disk=disk or DiskConfig(),
+            quotas=quotas or BUSY,
+        ),
+        lambda _text: None,
+    )
+    try:
+        await local.start()
+        events: list[Event] = []
+        changed = asyncio.Event()
+        operator = await open_operator(local.config, events, changed)
+        hive = Hive(local, operator, events, changed)
+        if wait:
+            await hive.idle(*agents)
+        yield hive
+        hive.operator.close()
+    finally:
+        await local.stop()

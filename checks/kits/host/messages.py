@@ -1,0 +1,48 @@
+"""Mail between the agents of a ``Kit``: who sends, holds and ends a turn."""
+
+import asyncio
+from typing import Any
+
+from checks.kits.host.store import Kit
+from pyglue.api.messages import (
+    RecvParams,
+    RecvResult,
+    SendParams,
+)
+from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.host.messages.broker import Holder
+
+WAIT = RecvParams(wait_seconds=60, max=32)
+NOW = RecvParams(max=32)
+
+
+def holder(kit: Kit, name: str) -> Holder:
+    return Holder(kit.registry.get(name))
+
+
+async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) -> int:
+    params = SendParams(to=to, body=body, **more)
+    return (await kit.broker.send(kit.registry.get(sender), params)).id
+
+
+async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
+    await kit.broker.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
+
+
+async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":
+    """Let an agent wait for mail, and return that when he does."""
+    parked = asyncio.create_task(kit.broker.recv(who, WAIT))
+    while who.agent.name not in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked
+
+
+async def crossing(
+    kit: Kit, bob: Holder, body: str = "hi"
+) -> tuple["asyncio.Task[RecvResult]", "asyncio.Task[int]"]:
+    """Let a send claim bob's wait, and return both when nothing is stored yet."""
+    parked = await parks(kit, bob)
+    sending = asyncio.create_task(send(kit, "alice", "bob", body))
+    while "bob" in kit.broker._parked:
+        await asyncio.sleep(0)
+    return parked, sending

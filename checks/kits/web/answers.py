@@ -1,0 +1,250 @@
+"""What the fake hived has to show: agents, messages, history, figures and logs."""
+
+import time
+from typing import Any
+
+from checks.kits.web import data as data
+from checks.kits.web.decisions import Decisions
+from pyglue.api import manager as manager_api
+from pyglue.api import operator as api
+from pyglue.api.common import (
+    Done,
+    NoParams,
+    OperationRef,
+)
+from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
+from pyglue.api.events import Event
+from pyglue.api.journal import JournalLine, JournalPage, JournalParams
+from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
+from pyglue.api.messages import (
+    InboxMessage,
+    InboxParams,
+    InboxResult,
+    MarkReadParams,
+    Message,
+    MessageKind,
+    MessagesParams,
+    MessagesResult,
+    OperatorSendParams,
+    Priority,
+    SentResult,
+    ShownMessage,
+)
+from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.questions import QuestionsResult
+from pyglue.api.telemetry import (
+    HistoryPage,
+    HistoryParams,
+    StatSeries,
+    StatsParams,
+    StatsResult,
+)
+from pyglue.errors import ErrorCode, HiveError
+
+
+class Answers(Decisions):
+    """Canned data, which tests change directly."""
+
+    def __init__(self) -> None:
+        self.seq = 100
+        self.events: list[Event] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what tests did; the count of events stays."""
+        super().reset()
+        self.history_floor = 0
+        self.agents = data.agents()
+        self.questions = [data.question(4)]
+        self.inbox = [
+            data.message(
+                31,
+                recipient="operator",
+                sender="carol",
+                body="The review of the parser is done: two remarks, none urgent.",
+            ),
+            data.message(
+                30,
+                recipient="operator",
+                sender="system",
+                kind=MessageKind.EVENT,
+                body="bob has failed: its MCP server did not connect.",
+                priority=Priority.HIGH,
+            ),
+        ]
+        self.read: set[int] = {30}
+        self.messages = data.flow()
+        self.log = ("harness: ready", "turn 41: ok in 8.2 s")
+        self.warnings: tuple[str, ...] = ()
+        self.paused = False
+        self.drafts: list[DraftView] = []
+        self.kept: list[KeptView] = []
+
+    def answers(self) -> dict[Any, Any]:
+        """Return what answers each method."""
+        return {
+            **super().answers(),
+            api.STATUS: self._status,
+            api.AGENTS: self._agents,
+            api.AGENT: self._agent,
+            api.CANCEL_OPERATION: self._done,
+            api.INBOX: self._inbox,
+            api.MESSAGES: self._messages,
+            api.QUESTIONS: self._questions,
+            api.OPERATOR_SEND: self._send,
+            api.OPERATOR_ANSWER: self._answer,
+            api.MARK_READ: self._mark_read,
+            api.STATS: self._stats,
+            api.HISTORY: self._history,
+            api.CANCEL_TURN_OF: self._done,
+            api.PAUSE: self._done,
+            api.RESUME: self._done,
+            api.PAUSE_ALL: self._pause_all,
+            api.RESUME_ALL: self._resume_all,
+            api.DRAFTS: self._drafts,
+            api.KEPT: self._kept,
+            api.PURGE: self._power,
+            api.DRAFT_DISCARD: self._power,
+            api.JOURNAL: self._journal,
+            api.COMPACT: self._done,
+            api.SET_MODEL: self._set_model,
+            manager_api.START: self._power,
+            manager_api.STOP: self._power,
+            manager_api.RESTART: self._power,
+        }
+
+    async def _status(self, _params: NoParams) -> HiveStatus:
+        pending = [a for a in self.approvals.values() if a.approval.state == "pending"]
+        return HiveStatus(
+            version="0.1.0",
+            backend="local",
+            isolation="bubblewrap",
+            model_source="scripted model (no cost)",
+            warnings=self.warnings,
+            started_at=data.NOW - 7200,
+            agents=len(self.agents),
+            running=sum(one.wanted for one in self.agents),
+            pending_approvals=len(pending),
+            open_questions=len(self.questions),
+            unread=len(self.inbox) - len(self.read),
+            last_seq=self.seq,
+            paused=self.paused,
+        )
+
+    async def _agents(self, _params: NoParams) -> AgentsView:
+        return AgentsView(agents=tuple(self.agents))
+
+    async def _agent(self, params: manager_api.AgentParams) -> AgentDetail:
+        for one in self.agents:
+            if one.name == params.agent:
+                rows = [a.approval for a in self.approvals.values()]
+                return AgentDetail(
+                    agent=one,
+                    manifest_json=data.MANIFEST,
+                    agent_nix=data.NIX_AFTER,
+                    approvals=tuple(r for r in rows if r.agent == one.name),
+                    log_tail=self.log,
+                )
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent!r}.")
+
+    async def _inbox(self, params: InboxParams) -> InboxResult:
+        rows = [
+            InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
+            for one in self.inbox[: params.limit]
+        ]
+        return InboxResult(messages=tuple(rows))
+
+    async def _messages(self, params: MessagesParams) -> MessagesResult:
+        rows = [
+            one
+            for one in self.messages
+            if params.before is None or one.id < params.before
+        ]
+        shown = (_shown(one, params.clip) for one in rows[: params.limit])
+        return MessagesResult(messages=tuple(shown))
+
+    async def _questions(self, _params: NoParams) -> QuestionsResult:
+        return QuestionsResult(questions=tuple(self.questions))
+
+    async def _send(self, params: OperatorSendParams) -> SentResult:
+        self.messages.insert(0, self._sent(params))
+        return SentResult(id=self.messages[0].id)
+
+    def _sent(self, params: OperatorSendParams) -> Message:
+        return data.message(
+            self.messages[0].id + 1,
+            sender="operator",
+            recipient=params.to,
+            body=params.body,
+            sent_at=time.time(),
+        )
+
+    async def _answer(self, params: Any) -> Done:
+        self.questions = [q for q in self.questions if q.id != params.question]
+        return Done()
+
+    async def _mark_read(self, params: MarkReadParams) -> Done:
+        self.read.add(params.id)
+        return Done()
+
+    async def _stats(self, params: StatsParams) -> StatsResult:
+        series = StatSeries(agent="alice", key="turns", at=(0.0,), values=(3.0,))
+        return StatsResult(
+            since=params.since or 0.0,
+            until=params.until or 1.0,
+            step=params.step or 60,
+            series=(series,),
+        )
+
+    async def _history(self, params: HistoryParams) -> HistoryPage:
+        after = params.after or 0
+        found = [
+            event
+            for event in self.events
+            if event.agent == params.agent
+            and event.kind.startswith("turn.")
+            and after < event.seq < (params.before or 2**53)
+        ]
+        ahead = params.after is not None
+        page = found[: params.limit] if ahead else found[-params.limit :]
+        more = len(page) < len(found)
+        return HistoryPage(
+            events=tuple(page),
+            seq=page[-1].seq if ahead and more else self.seq,
+            more=more,
+            is_cut=0 < after < self.history_floor,
+        )
+
+    async def _done(self, _params: Any) -> Done:
+        return Done()
+
+    async def _pause_all(self, _params: PauseAllParams) -> Done:
+        self.paused = True
+        return Done()
+
+    async def _resume_all(self, _params: NoParams) -> Done:
+        self.paused = False
+        return Done()
+
+    async def _drafts(self, _params: NoParams) -> DraftsResult:
+        return DraftsResult(drafts=tuple(self.drafts))
+
+    async def _kept(self, _params: NoParams) -> KeptResult:
+        return KeptResult(kept=tuple(self.kept))
+
+    async def _journal(self, params: JournalParams) -> JournalPage:
+        lines = tuple(JournalLine(at=data.NOW, text=text) for text in self.log)
+        return JournalPage(lines=lines[: params.lines], cursor=None)
+
+    async def _set_model(self, params: SetModelParams) -> ModelStatus:
+        return ModelStatus(manifest="haiku", active="haiku", queued=params.model)
+
+    async def _power(self, _params: Any) -> OperationRef:
+        return OperationRef(operation=13)
+
+
+def _shown(message: Message, clip: int | None) -> ShownMessage:
+    values = {name: getattr(message, name) for name in Message.__struct_fields__}
+    body = message.body[:clip]
+    left_out = len(message.body) - len(body)
+    return ShownMessage(**{**values, "body": body, "left_out": left_out})

@@ -1,0 +1,189 @@
+"""What the fake hived has to decide: approvals, operations, and new agents."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from checks.kits.web import data as data
+from pyglue.api import manager as manager_api
+from pyglue.api import operator as api
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalKind,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalsResult,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+)
+from pyglue.api.common import (
+    Done,
+    NoParams,
+    OperationRef,
+)
+from pyglue.api.operations import (
+    Operation,
+    OperationKind,
+    OperationParams,
+    OperationsResult,
+    OperationState,
+)
+from pyglue.errors import ErrorCode, HiveError
+
+
+class Decisions:
+    """Canned approvals, decided as hived does: neither stale nor twice."""
+
+    def reset(self) -> None:
+        """Forget what tests did."""
+        self.approvals = {
+            7: data.detail(data.summary(7)),
+            6: data.detail(
+                data.summary(
+                    6,
+                    state=ApprovalState.DEPLOYED,
+                    decided_at=data.NOW - 4000,
+                    decided_by="session 1a2b3c4d",
+                    widens=(),
+                    operation=11,
+                )
+            ),
+            5: data.detail(
+                data.summary(
+                    5,
+                    agent="bob",
+                    kind=ApprovalKind.SPAWN,
+                    state=ApprovalState.DENIED,
+                    decided_at=data.NOW - 9000,
+                    decided_by="session 1a2b3c4d",
+                    reason="Not without a limit on its cost.",
+                )
+            ),
+        }
+        self.operations: dict[int, Operation] = {
+            11: self._operation(11, OperationState.DONE, 6)
+        }
+
+    def set_approval(self, number: int, **fields: Any) -> None:
+        """Change an approval's row."""
+        old = self.approvals[number]
+        row = msgspec.structs.replace(old.approval, **fields)
+        self.approvals[number] = msgspec.structs.replace(old, approval=row)
+
+    def answers(self) -> dict[Any, Any]:
+        """Return what answers each method."""
+        return {
+            api.APPROVALS: self._approvals,
+            api.APPROVAL: self._approval,
+            api.APPROVE: self._approve,
+            api.DENY: self._deny,
+            api.OPERATION: self._one_operation,
+            api.OPERATIONS: self._operations,
+            api.SPAWN: self._spawn,
+            api.RESTORE: self._spawned,
+        }
+
+    async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
+        rows = [
+            one.approval
+            for one in self.approvals.values()
+            if params.state in (None, one.approval.state)
+            and params.agent in (None, one.approval.agent)
+            and (params.before is None or one.approval.id < params.before)
+        ]
+        return ApprovalsResult(approvals=tuple(rows[: params.limit]))
+
+    async def _approval(self, params: ApprovalParams) -> ApprovalDetail:
+        found = self.approvals.get(params.id)
+        if found is None:
+            raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {params.id}.")
+        return found
+
+    async def _approve(self, params: ApproveParams) -> OperationRef:
+        row = (await self._pending(params.id)).approval
+        if (params.commit, params.manifest) != (row.commit, row.manifest_sha256):
+            raise HiveError(
+                ErrorCode.STALE,
+                "What you saw is not what is proposed now. Read it again.",
+            )
+        self.operations[12] = self._operation(12, OperationState.RUNNING, row.id)
+        self.set_approval(
+            row.id,
+            state=ApprovalState.BUILDING,
+            decided_at=time.time(),
+            decided_by="session 1a2b3c4d",
+            operation=12,
+        )
+        return OperationRef(operation=12)
+
+    async def _deny(self, params: DenyParams) -> Done:
+        await self._pending(params.id)
+        self.set_approval(
+            params.id,
+            state=ApprovalState.DENIED,
+            decided_at=time.time(),
+            decided_by="session 1a2b3c4d",
+            reason=params.reason,
+        )
+        return Done()
+
+    async def _pending(self, number: int) -> ApprovalDetail:
+        found = await self._approval(ApprovalParams(id=number))
+        if found.approval.state is not ApprovalState.PENDING:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Approval {number} is {found.approval.state.value} already.",
+            )
+        return found
+
+    def _operation(
+        self, number: int, state: OperationState, approval: int
+    ) -> Operation:
+        running = state is OperationState.RUNNING
+        return Operation(
+            id=number,
+            kind=OperationKind.DEPLOY,
+            agent="alice",
+            state=state,
+            step="apply" if running else "done",
+            approval=approval,
+            error=None,
+            requested_by="session 1a2b3c4d",
+            created_at=data.NOW - 3,
+            finished_at=None if running else data.NOW - 1,
+        )
+
+    async def _one_operation(self, params: OperationParams) -> Operation:
+        return self.operations[params.id]
+
+    async def _operations(self, _params: NoParams) -> OperationsResult:
+        return OperationsResult(operations=tuple(self.operations.values()))
+
+    async def _spawn(
+        self, params: manager_api.SpawnParams
+    ) -> manager_api.ProposalResult:
+        return self._proposed(params.name)
+
+    async def _spawned(
+        self, params: manager_api.AgentParams
+    ) -> manager_api.ProposalResult:
+        return self._proposed(params.agent)
+
+    def _proposed(self, agent: str) -> manager_api.ProposalResult:
+        row = data.summary(
+            8,
+            agent=agent,
+            kind=ApprovalKind.SPAWN,
+            proposed_by="operator",
+            widens=(),
+        )
+        detail = msgspec.structs.replace(data.detail(row), policy=())
+        self.approvals = {8: detail, **self.approvals}
+        return manager_api.ProposalResult(
+            approval=8,
+            commit=row.commit,
+            manifest_sha256=row.manifest_sha256,
+            widens=(),
+        )

@@ -1,0 +1,60 @@
+"""Text as an attacker would choose it, and a hive of which every free text is it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from checks.kits.web.hive import FakeHive
+
+NASTY: Final = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><nasty>"
+    "{{ 7*7777 }}{% raw %}"
+    "\x1b[31m\x07\x00\r\x7f\x85\u202e\u2066\u200b\u2028\ufeff\U000e0041\ud7ff"
+    "]]>--></textarea></title>javascript:alert(1)"
+)
+CORPUS: Final = (
+    NASTY,
+    "<svg/onload=alert(1)>",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'>",
+    '" autofocus onfocus=alert(1) x="',
+    "javascript:alert(1)//<a href=javascript:alert(1)>x</a>",
+    "<style>@import'//evil.example'</style><link rel=stylesheet href=//evil.example>",
+    "<base href=//evil.example><form action=//evil.example><meta http-equiv=refresh>",
+    "</pre></code></td></table><math><mtext></form><form><mglyph><style></math>",
+    "\x1b]0;title\x07\x1b[2J\x9b31m \u202edrowssap\u202c \u2067\u2028\u2029 \u0430dmin",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &#x3c;img onerror=alert(1)&#x3e;",
+    "{{constructor.constructor('alert(1)')()}} ${alert(1)} <%= 7*7 %> #{7*7}",
+    "x" * 100_000,
+)
+_FIXED: Final = frozenset(
+    {"name", "agent", "asker", "sender", "recipient", "to", "role"}
+)
+"""What hived checks itself: these never hold free text."""
+
+
+def poison(value: Any, text: str = NASTY) -> Any:
+    """Return the same data with every free text replaced by hostile text."""
+    if isinstance(value, msgspec.Struct):
+        changed = {
+            name: poison(getattr(value, name), text)
+            for name in value.__struct_fields__
+            if name not in _FIXED
+        }
+        return msgspec.structs.replace(value, **changed)
+    if isinstance(value, tuple):
+        return tuple(poison(one, text) for one in value)
+    if type(value) is str:
+        return text
+    return value
+
+
+def poisoned(hive: FakeHive, text: str) -> None:
+    """Let every free text that the hive answers be ``text``."""
+    hive.agents = [poison(one, text) for one in hive.agents]
+    hive.approvals = {n: poison(one, text) for n, one in hive.approvals.items()}
+    hive.questions = [poison(one, text) for one in hive.questions]
+    hive.inbox = [poison(one, text) for one in hive.inbox]
+    hive.messages = [poison(one, text) for one in hive.messages]
+    hive.operations = {n: poison(one, text) for n, one in hive.operations.items()}
+    hive.warnings = (text,)
+    hive.log = (text, text)

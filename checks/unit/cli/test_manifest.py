@@ -1,0 +1,83 @@
+"""``hive manifest``: what it prints where, and its exit codes."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from checks.kits.nix.evaluator import agent
+from pyglue.cli.commands import manifest
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.paths import share
+
+
+def run(*arguments: str | Path, as_json: bool = False) -> int:
+    parser = argparse.ArgumentParser()
+    manifest.add_arguments(parser)
+    found = parser.parse_args([str(argument) for argument in arguments])
+    found.json = as_json
+    return manifest.run(found)
+
+
+def test_prints_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(share() / "agents" / "alice") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["model"] == "haiku"
+    assert err == ""
+
+
+def test_prints_one_json_object(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    body = '{ services.x.enable = true; hyperhive.prompt = "ü"; }'
+    assert run(agent(tmp_path / "a", body), as_json=True) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1 and out.isascii()
+    found = json.loads(out)
+    assert found["nixosOptions"] == ["services.x.enable"]
+    assert found["manifest"]["prompt"] == "ü"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{\n  hyperhive.model = ;\n}", "agent.nix:2:21: syntax error"),
+        ("{\n  hyperhive.modle = 1;\n}", "agent.nix:2:13: The option"),
+    ],
+)
+def test_says_where_it_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, body: str, said: str
+) -> None:
+    assert run(agent(tmp_path / "a", body)) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(said)
+
+
+def test_patterns_that_never_match_are_said_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    body = '{ hyperhive.bash.allow = [ "npx *" ]; }'
+    assert run(agent(tmp_path / "a", body)) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "“npx *” lets no command run" in err
+
+
+def test_what_only_the_schema_refuses_is_said_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    body = '{ hyperhive.allowedTools = builtins.genList (_: "T") 65; }'
+    assert run(agent(tmp_path / "a", body)) == 1
+    wanted = "agent.nix: hyperhive.allowedTools has more than 64 entries.\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_no_such_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(tmp_path / "absent") == 1
+    assert capsys.readouterr().err == "agent.nix: there is no such file\n"
+
+
+def test_a_wrong_nixpkgs_is_no_problem_of_the_agent(tmp_path: Path) -> None:
+    with pytest.raises(HiveError) as caught:
+        run(agent(tmp_path / "a", "{ }"), "--nixpkgs-lib", tmp_path)
+    assert caught.value.code == ErrorCode.CONFIG_INVALID

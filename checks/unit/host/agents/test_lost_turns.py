@@ -1,0 +1,124 @@
+"""A turn whose harness goes away, over a real session: it ends, and everyone hears."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from checks.kits.host.messages import send
+from checks.kits.host.store import Kit, open_kit
+from pyglue.api.agent import RECV, TURN_START
+from pyglue.api.common import PROTOCOL, AgentState, HarnessReport, HelloParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.turns import TurnStartParams
+from pyglue.config import HiveConfig
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.core.registry import Agent
+from pyglue.host.messages.reminders import Reminders
+from pyglue.host.wiring.sockets import agent_session
+from pyglue.jsonrpc import Connection, Handlers, connect
+from pyglue.store import messages
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    opened = await open_kit(tmp_path)
+    for name in ("alice", "bob"):
+        await opened.agent(name)
+    yield opened
+    await opened.store.close()
+
+
+async def stopped(_name: str, *, grace_s: float) -> None:
+    """Stop a container: there is none."""
+
+
+@pytest.fixture
+async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
+    """hived's side of an agent's socket, with a container that always runs."""
+    part: Any = SimpleNamespace
+    found = Lifecycle(
+        store=kit.store,
+        registry=kit.registry,
+        broker=kit.broker,
+        relay=part(remove=lambda _name: None),
+        directories=part(make_run=lambda _name: tmp_path),
+        backend=part(running=lambda _name: True, stop=stopped),
+        config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),
+    )
+    services = part(
+        store=kit.store,
+        registry=kit.registry,
+        broker=kit.broker,
+        questions=kit.questions,
+        reminders=Reminders(kit.store, kit.registry, kit.broker),
+        terminals=kit.terminals,
+        history=kit.history,
+        budgets=kit.budgets,
+        credit=kit.credit,
+        controls=kit.controls,
+    )
+    found.connect(lambda agent: agent_session(services, found, agent))
+    yield found
+    found.close_sockets()
+
+
+async def harness(lifecycle: Lifecycle, agent: Agent, socket: Path) -> Connection:
+    """Connect as the agent's harness, take its message and begin a turn with it."""
+    await lifecycle.open(agent)
+    assert agent.applied is not None
+    report = HarnessReport(manifest_sha256=agent.applied.sha256)
+    hello = HelloParams(protocol=PROTOCOL, client="test", harness=report)
+    connection = await connect(socket, Handlers(), hello=hello)
+    taken = await connection.call(RECV, RecvParams(wait_seconds=0, max=10))
+    seen = tuple(message.id for message in taken.messages)
+    await connection.call(TURN_START, TurnStartParams(model="haiku", messages=seen))
+    return connection
+
+
+async def ended(kit: Kit) -> dict[str, Any]:
+    """Return what was told of the turn's end."""
+    async with asyncio.timeout(10):
+        while True:
+            for event in kit.events:
+                if event.kind == "turn.ended":
+                    return dict(event.data)
+            await asyncio.sleep(0)
+
+
+async def hang_up(_lifecycle: Lifecycle, _agent: Agent, client: Connection) -> None:
+    client.close()
+
+
+async def drop(lifecycle: Lifecycle, agent: Agent, _client: Connection) -> None:
+    lifecycle.drop_harness(agent)
+
+
+async def stop(lifecycle: Lifecycle, agent: Agent, _client: Connection) -> None:
+    await lifecycle.stop(agent)
+
+
+@pytest.mark.parametrize("loses", [hang_up, drop, stop])
+async def test_its_turn_ends_and_its_message_is_queued_again(
+    kit: Kit, lifecycle: Lifecycle, tmp_path: Path, loses: Callable[..., Any]
+) -> None:
+    bob = kit.registry.get("bob")
+    await send(kit, "alice", "bob", "do this")
+    client = await harness(lifecycle, bob, tmp_path / "hive.sock")
+    assert bob.turn is not None
+    over = asyncio.ensure_future(kit.broker.turn_over(bob))
+    await loses(lifecycle, bob, client)
+    told = await ended(kit)
+    assert told["outcome"] == "failed"
+    async with asyncio.timeout(10):
+        await over  # who waits for the turn's end is not left waiting
+        while not await kit.store.read(lambda reader: messages.waiting(reader, "bob")):
+            await asyncio.sleep(0)  # it follows when the connection is closed
+    assert bob.turn is None
+    assert bob.state in (AgentState.STARTING, AgentState.STOPPED, AgentState.IDLE)
+    ends = [event for event in kit.events if event.kind == "turn.ended"]
+    assert len(ends) == 1
+    client.close()

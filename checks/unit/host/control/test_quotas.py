@@ -1,0 +1,318 @@
+"""Quotas: each is refused when it is used up, and the operator is never counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from checks.kits.host.messages import send
+from checks.kits.host.store import Kit, open_kit
+from pyglue.api.agent import RemindParams
+from pyglue.api.manager import AgentParams, SpawnParams, SubmitCommitParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.questions import AnswerParams, AskParams
+from pyglue.config import Quotas
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.api.manager import ManagerApi
+from pyglue.host.core.operations import Operations
+from pyglue.host.life.drafts import Drafts
+from pyglue.host.messages.reminders import Reminders
+from pyglue.names import MANAGER, OPERATOR
+from pyglue.paths import Layout
+from pyglue.store import drafts, messages, quotas
+from pyglue.store.database import Tx
+from pyglue.store.messages import NewMessage
+from pyglue.store.quotas import DAY_S, Quota
+
+MIB = 1024 * 1024
+LARGE = "x" * (200 * 1024)
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    opened = await open_kit(tmp_path)
+    for name in (MANAGER, "alice", "bob"):
+        await opened.agent(name)
+    yield opened
+    await opened.store.close()
+
+
+def limited(kit: Kit, **values: int | None) -> None:
+    """Let these quotas hold, and no other."""
+    every = {field.name: None for field in msgspec.structs.fields(Quotas)}
+    kit.broker.quotas = Quotas(**{**every, "history_mib": 64, **values})  # type: ignore[arg-type]
+
+
+async def refused(code: ErrorCode, call: Any) -> HiveError:
+    with pytest.raises(HiveError) as caught:
+        await call
+    assert caught.value.code is code
+    return caught.value
+
+
+# --- what is sent -------------------------------------------------------------------
+
+
+async def test_a_day_has_so_many_bytes_of_messages(kit: Kit) -> None:
+    limited(kit, messages_mib_per_day=1)
+    for _ in range(5):
+        await send(kit, "alice", "bob", LARGE)
+    error = await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", OPERATOR, LARGE))
+    assert "has sent 1 MiB" in error.message
+    assert 0 < error.details["retry_after_s"] <= DAY_S + 1
+    assert error.details["quota"] == "written"
+    await send(kit, "bob", "alice", LARGE)  # each has its own
+    new = NewMessage(sender=OPERATOR, recipient="bob", body=LARGE)
+    for _ in range(6):
+        await kit.broker.post(new)
+
+
+async def test_a_refused_message_uses_nothing_up_and_another_day_is_new(
+    kit: Kit,
+) -> None:
+    limited(kit, messages_mib_per_day=1)
+    for _ in range(5):
+        await send(kit, "alice", "bob", LARGE)
+    for _ in range(3):
+        await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", "bob", LARGE))
+    await send(kit, "alice", "bob", "short")
+
+    def tomorrow(tx: Tx) -> None:
+        later = Tx(tx.db, tx.now + DAY_S)
+        quotas.take(later, "alice", Quota.WRITTEN, MIB - 1, 1)
+
+    await kit.store.write(tomorrow)
+
+
+async def test_the_receiver_who_waits_goes_on_when_a_sender_is_refused(
+    kit: Kit,
+) -> None:
+    limited(kit, messages_mib_per_day=1)
+    for _ in range(5):
+        await send(kit, "alice", OPERATOR, LARGE)
+    bob = await kit.holder(kit.registry.get("bob"))
+    waits = asyncio.ensure_future(kit.broker.recv(bob, RecvParams(wait_seconds=60)))
+    await asyncio.sleep(0)
+    while not kit.broker._parked:
+        await asyncio.sleep(0)
+    await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", "bob", LARGE))
+    async with asyncio.timeout(10):
+        assert (await waits).messages == ()
+
+
+@pytest.mark.parametrize("to", ["bob", OPERATOR])
+async def test_questions_and_answers_count_as_what_is_sent(kit: Kit, to: str) -> None:
+    limited(kit, messages_mib_per_day=1)
+    alice = kit.registry.get("alice")
+    for _ in range(5):
+        await send(kit, "alice", "bob", LARGE)
+    await send(kit, "alice", "bob", "x" * 20_000)
+    large = AskParams(to=to, question="?" * 16_000)
+    await refused(ErrorCode.RATE_LIMITED, kit.questions.ask(alice, large))
+
+
+async def test_answers_count_as_what_is_sent(kit: Kit) -> None:
+    limited(kit, messages_mib_per_day=1)
+    asked = await kit.questions.ask(
+        kit.registry.get("alice"), AskParams(to="bob", question="Why?")
+    )
+    for _ in range(5):
+        await send(kit, "bob", OPERATOR, LARGE)
+    await send(kit, "bob", OPERATOR, "x" * 20_000)
+    answer = AnswerParams(question=asked.question, text="y" * 8_000)
+    await refused(ErrorCode.RATE_LIMITED, kit.questions.answer("bob", answer))
+    short = AnswerParams(question=asked.question, text="because")
+    await kit.questions.answer("bob", short)  # it is still open
+
+
+async def test_reminders_count_as_what_is_sent(kit: Kit) -> None:
+    limited(kit, messages_mib_per_day=1)
+    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    for _ in range(5):
+        await send(kit, "alice", "bob", LARGE)
+    await send(kit, "alice", "bob", "x" * 22_500)
+    params = RemindParams(text="z" * 4000, in_seconds=3600)
+    call = reminders.remind(kit.registry.get("alice"), params)
+    await refused(ErrorCode.RATE_LIMITED, call)
+
+
+async def test_an_inbox_holds_so_many_bytes(kit: Kit) -> None:
+    limited(kit, inbox_mib=1)
+    for _ in range(5):
+        await send(kit, "alice", "bob", LARGE)
+    error = await refused(ErrorCode.TOO_MANY, send(kit, "alice", "bob", LARGE))
+    assert "The inbox of bob is full (1 MiB)" in error.message
+    await send(kit, "alice", OPERATOR, LARGE)
+    bob = await kit.holder(kit.registry.get("bob"))
+    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=2))
+    await refused(ErrorCode.TOO_MANY, send(kit, "alice", "bob", LARGE))
+    await kit.broker.ack(bob, None)
+    await send(kit, "alice", "bob", LARGE)
+
+
+async def test_the_bytes_of_an_inbox_follow_every_change_of_a_message(
+    kit: Kit,
+) -> None:
+    async def agrees() -> int:
+        def read(reader: Any) -> tuple[int, int]:
+            counted = reader.execute(
+                "SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM message "
+                "WHERE recipient = 'bob' AND state IN ('waiting', 'held')"
+            ).fetchone()[0]
+            return messages.inbox_bytes(reader, "bob"), int(counted)
+
+        kept, counted = await kit.store.read(read)
+        assert kept == counted
+        return kept
+
+    for body in ("one", "zwei é", "three"):
+        await send(kit, "alice", "bob", body)
+    assert await agrees() == 15
+    bob = await kit.holder(kit.registry.get("bob"))
+    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=2))
+    await agrees()
+    kit.broker.give_back(bob)
+    await agrees()
+    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=1))
+    await kit.broker.ack(bob, None)
+    assert await agrees() == 12
+    await kit.store.write(lambda tx: messages.let_go(tx, "bob"))
+    assert await agrees() == 0
+
+
+# --- how many -----------------------------------------------------------------------
+
+
+async def test_so_many_questions_are_open(kit: Kit) -> None:
+    limited(kit, questions=2)
+    alice = kit.registry.get("alice")
+    for _ in range(2):
+        await kit.questions.ask(alice, AskParams(question="?"))
+    call = kit.questions.ask(alice, AskParams(question="?"))
+    assert "2 of your" in (await refused(ErrorCode.TOO_MANY, call)).message
+
+
+async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
+    limited(kit, reminders=2)
+    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    alice = kit.registry.get("alice")
+    params = RemindParams(text="t", in_seconds=3600)
+    for _ in range(2):
+        await reminders.remind(alice, params)
+    call = reminders.remind(alice, params)
+    assert "2 of your" in (await refused(ErrorCode.TOO_MANY, call)).message
+
+
+async def test_the_manager_has_so_many_drafts(kit: Kit, tmp_path: Path) -> None:
+    operations = Operations(kit.store, kit.audit)
+    found = Drafts(
+        kit.store,
+        kit.registry,
+        operations,
+        Layout(tmp_path, tmp_path),
+        Quotas(drafts=1),
+    )
+    await kit.store.write(
+        lambda tx: drafts.insert(tx, "one", by=MANAGER, description="")
+    )
+    error = await refused(ErrorCode.TOO_MANY, found.make("two", "", MANAGER))
+    assert "There are 1 drafts" in error.message
+
+
+class Quiet:
+    """A connection that says nothing."""
+
+    def on_close(self, _callback: object) -> None:
+        """It never closes."""
+
+
+class Made:
+    """Proposals and operations that only count what comes through."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.calls: list[str] = []
+        self._size = size
+
+    def size(self, _upload: str) -> int:
+        return self._size
+
+    def drop(self, upload: str) -> None:
+        self.calls.append(f"dropped {upload}")
+
+    async def spawn(self, name: str, *_: str) -> str:
+        self.calls.append(name)
+        return name
+
+    async def submit(self, upload: str, _by: str) -> Any:
+        raise HiveError(ErrorCode.INVALID_PACK, f"{upload} is bad.")
+
+    async def request(self, kind: Any, name: str, *, by: str) -> Any:
+        self.calls.append(f"{kind.value} {name} {by}")
+        return msgspec.structs.replace(_OPERATION)
+
+
+class _Operation(msgspec.Struct):
+    id: int = 1
+
+
+_OPERATION = _Operation()
+
+
+def manager(kit: Kit, made: Made, **values: int) -> ManagerApi:
+    part: Any = made
+    quiet: Any = Quiet()
+    return ManagerApi(
+        quiet,
+        store=kit.store,
+        registry=kit.registry,
+        proposals=part,
+        approvals=part,
+        operations=part,
+        journal=part,
+        drafts=part,
+        redeploy=part,
+        quotas=Quotas(**values),
+    )
+
+
+async def test_an_hour_has_so_many_proposals(kit: Kit) -> None:
+    made = Made()
+    api = manager(kit, made, proposals_per_hour=2)
+    for name in ("one", "two"):
+        await api._spawn(SpawnParams(name=name, description=""))
+    call = api._spawn(SpawnParams(name="three", description=""))
+    error = await refused(ErrorCode.RATE_LIMITED, call)
+    assert "2 proposals in this hour" in error.message
+    assert made.calls == ["one", "two"]
+
+
+async def test_a_day_has_so_many_bytes_of_proposals_also_bad_ones(kit: Kit) -> None:
+    made = Made(size=MIB // 2)
+    api = manager(kit, made, proposals_mib_per_day=1)
+    for upload in ("a", "b"):
+        api._uploads.add(upload)
+        call = api._commit(SubmitCommitParams(upload=upload))
+        await refused(ErrorCode.INVALID_PACK, call)
+    api._uploads.add("c")
+    call = api._commit(SubmitCommitParams(upload="c"))
+    error = await refused(ErrorCode.RATE_LIMITED, call)
+    assert "has proposed 1 MiB today" in error.message
+    assert made.calls == ["dropped c"], "and its file is gone"
+
+
+async def test_an_hour_has_so_many_operations_of_the_manager(kit: Kit) -> None:
+    made = Made()
+    api = manager(kit, made, operations_per_hour=2)
+    for _ in range(2):
+        await api._restart(AgentParams(agent="alice"))
+    for call in (api._stop, api._start, api._rebuild):
+        params = AgentParams(agent="alice")
+        await refused(ErrorCode.RATE_LIMITED, call(params))
+    assert made.calls == ["restart alice manager"] * 2
+
+
+def test_every_quota_has_a_limit_by_default() -> None:
+    assert all(value is not None for value in msgspec.structs.astuple(Quotas()))

@@ -1,0 +1,343 @@
+"""The policy diff: every kind of option in both directions, and who is told what."""
+
+import copy
+
+import pytest
+
+from checks.kits.host.policy import (
+    BEHAVIOUR,
+    MODELS,
+    NARROWS,
+    NEUTRAL,
+    SCHEMA,
+    WIDENS,
+    diff,
+    manifest,
+    one,
+    server,
+)
+from pyglue.api.approvals import Effect, PolicyChange
+from pyglue.config import AgentDefaults, HiveConfig
+from pyglue.host.agents.container_limits import defaults_of
+from pyglue.host.policy.diff import diff_policy
+from pyglue.host.policy.env import power
+
+KINDS = {"none", "behaviour", "change", "add", "enable"} | {
+    *("raise", "dearer", "env", "entry")
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "effect", "sentence"),
+    [
+        # none
+        ("description", "", "New", NEUTRAL, "Description changes from nothing to New."),
+        # behaviour
+        ("prompt", "a", "b" * 99, BEHAVIOUR, "Prompt changes: 99 characters, SHA-256 "),
+        ("notes__maxBytes", 2048, 4096, BEHAVIOUR, "from 2048 bytes to 4096 bytes."),
+        ("autoCompact", 20000, None, BEHAVIOUR, "20000 tokens to only when it is full"),
+        # add
+        ("allowedTools", [], ["Bash"], WIDENS, "May now use the tool Bash."),
+        (
+            *("allowedTools", ["Read"], ["Read", "Edit", "Bash"], WIDENS),
+            "May now use the tools Edit and Bash.",
+        ),
+        (
+            *("allowedTools", ["Bash", "Read"], ["Read"], NARROWS),
+            "May no longer use the tool Bash.",
+        ),
+        (
+            *("allowedTools", ["Bash"], ["Read"], WIDENS),
+            "May now use the tool Read. May no longer use the tool Bash.",
+        ),
+        ("allowedTools", ["A", "B"], ["B", "A", "B"], NEUTRAL, "with the same meaning"),
+        ("bash__allow", [], ["git *"], WIDENS, "May now run the command “git *”."),
+        (
+            *("allowedRecipients", ["operator", "bob"], None, WIDENS),
+            "May now send to anyone (was: operator and bob).",
+        ),
+        ("allowedRecipients", [], None, WIDENS, "(was: nobody but the manager)."),
+        ("allowedRecipients", None, ["bob"], NARROWS, "to only bob (was: anyone)."),
+        (
+            *("allowedRecipients", None, [], NARROWS),
+            "May now send to nobody but the manager (was: anyone).",
+        ),
+        (
+            *("allowedRecipients", ["bob"], [], NARROWS),
+            "May no longer send to bob. May now send to nobody but the manager.",
+        ),
+        (
+            *("serverTools", [], ["web_fetch", "web_search"], WIDENS),
+            "provider web_fetch and web_search. What they do reaches the internet",
+        ),
+        ("serverTools", ["web_fetch"], [], NARROWS, "May no longer use the tool of"),
+        # enable
+        ("network", False, True, WIDENS, "The container gets a network: the agent can"),
+        ("network", True, False, NARROWS, "The container has no network any more."),
+        # raise
+        (
+            *("limits__costPerDayUsd", 1, 5, WIDENS),
+            "Daily cost limit raised from $1 to $5.",
+        ),
+        (
+            *("limits__costPerDayUsd", 5, 2.5, NARROWS),
+            "Daily cost limit lowered from $5 to $2.5.",
+        ),
+        (
+            *("limits__costPerDayUsd", 5, None, WIDENS),
+            "Daily cost limit removed (was: $5): no limit.",
+        ),
+        (
+            *("limits__turnsPerHour", None, 9, NARROWS),
+            "Limit of turns an hour set to 9 (was: no limit).",
+        ),
+        ("limits__memoryMax", "512M", "2G", WIDENS, "raised from 512M to 2G."),
+        ("limits__memoryMax", "2T", "3G", NARROWS, "lowered from 2T to 3G."),
+        ("limits__memoryMax", "1G", "1024M", NEUTRAL, "which is equal."),
+        ("limits__memoryMax", None, "9T", WIDENS, "the hive's default may be lower."),
+        ("limits__memoryMax", "1K", None, WIDENS, "the hive's default may be higher."),
+        ("limits__cpuQuota", 100, 200, WIDENS, "from 100 % of one processor to 200 %"),
+        # dearer
+        ("model", "small", "big", WIDENS, "from small to big, which costs more."),
+        ("model", "big", "small", NARROWS, "from big to small, which costs less."),
+        ("model", "small", "other", BEHAVIOUR, "which costs the same."),
+        ("model", "small", "small-1", NEUTRAL, "the same model."),
+        ("model", "small", "mystery", WIDENS, "the price of mystery is not known."),
+        ("model", "mystery", "small", WIDENS, "the price of mystery is not known."),
+        # env
+        ("env", {}, {"A": "b c"}, WIDENS, "Environment variable A set to “b c”."),
+        ("env", {"A": "b"}, {"A": "c"}, WIDENS, "A changes to c (was: b)."),
+        ("env", {"A": "b"}, {}, WIDENS, "A is no longer set (was: b): what it"),
+        (
+            "mcpServers",
+            {"n": server(env={"READONLY": "1"})},
+            {"n": server()},
+            WIDENS,
+            "READONLY of the MCP server n is no longer set (was: 1): what it",
+        ),
+        (
+            *("env", {}, {"LD_PRELOAD": "/x.so"}, WIDENS),
+            "LD_PRELOAD set to /x.so: it can change what every program does.",
+        ),
+        # entry
+        (
+            *("mcpServers", {}, {"n": server(command="srv", args=["--db", "a b"])}),
+            *(WIDENS, "New MCP server n: it runs “srv --db 'a b'”."),
+        ),
+        (
+            *("mcpServers", {"n": server(command="srv")}, {}, NARROWS),
+            "MCP server n is removed; it ran “srv”.",
+        ),
+        (
+            *("mcpServers", {"n": server()}, {"n": server(args=["-v"])}, WIDENS),
+            "MCP server n now runs “x -v” (was: “x”).",
+        ),
+        (
+            *("mcpServers", {"n": server()}, {"n": server(allowedTools=["q"])}, WIDENS),
+            "May now use the tool q of the MCP server n.",
+        ),
+        (
+            *("mcpServers", {"n": server(allowedTools=["*"])}),
+            *({"n": server(allowedTools=["q"])}, NARROWS),
+            "May now use only the tool q of the MCP server n (was: every tool of",
+        ),
+        (
+            *("mcpServers", {"n": server(allowedTools=["q"])}),
+            *({"n": server(allowedTools=["q", "*"])}, WIDENS),
+            "May now use every tool of the MCP server n.",
+        ),
+        (
+            *("mcpServers", {"n": server(env={"B": "1"})}),
+            *({"n": server(env={"B": "2"})}, WIDENS),
+            "Environment variable B of the MCP server n changes to 2 (was: 1).",
+        ),
+    ],
+)
+def test_each_kind_both_ways(
+    path: str, before: object, after: object, effect: Effect, sentence: str
+) -> None:
+    change = one(path, before, after)
+    assert sentence in change.sentence
+    assert change.effect == effect
+    assert change.option.startswith("hyperhive." + path.replace("__", "."))
+
+
+def test_models_are_those_of_the_table() -> None:
+    (change,) = diff_policy(manifest(model="haiku"), manifest(model="opus"), (), ())
+    assert (change.effect, change.option) == (WIDENS, "hyperhive.model")
+    (change,) = diff_policy(manifest(model="opus"), manifest(model="haiku"), (), ())
+    assert change.effect == NARROWS
+
+
+def test_every_kind_of_the_schema_is_known_and_tested() -> None:
+    options = [*SCHEMA.options]
+    for option in SCHEMA.options:
+        options.extend(option.inner)
+    assert {option.widens for option in options} <= KINDS
+    assert all(
+        option.words.name or option.words.may or option.words.on for option in options
+    )
+
+
+def test_nothing_changes_nothing_said() -> None:
+    full = manifest(env={"A": "b"}, mcpServers={"n": server()}, network=True)
+    assert diff(full, copy.deepcopy(full)) == ()
+
+
+def test_values_are_json_text() -> None:
+    change = one("allowedRecipients", ["bob"], None)
+    assert (change.before, change.after) == ('["bob"]', "null")
+    change = one("env", {}, {"A": "b"})
+    assert (change.option, change.before, change.after) == (
+        *("hyperhive.env.A", None),
+        '"b"',
+    )
+
+
+def test_what_widens_comes_first() -> None:
+    changes = diff(
+        manifest(network=True, description="a", prompt="x"),
+        manifest(network=False, description="b", prompt="y", allowedTools=["Bash"]),
+    )
+    assert [change.effect for change in changes] == [*Effect]
+
+
+def test_new_server_shows_all_of_it() -> None:
+    added = server(
+        command="/bin/s", env={"PATH": "/x"}, allowedTools=["a"], args=["-q"]
+    )
+    changes = diff(manifest(), manifest(mcpServers={"n": added}))
+    assert [change.effect for change in changes] == [WIDENS] * 3
+    assert [change.sentence for change in changes][:2] == [
+        "New MCP server n: it runs “/bin/s -q”.",
+        "May now use the tool a of the MCP server n.",
+    ]
+    assert "variable PATH of the MCP server n set to /x: it" in changes[2].sentence
+
+
+def test_long_command_lines_that_differ_at_the_end_are_told() -> None:
+    args = ["x" * 4000]
+    change = one(
+        "mcpServers",
+        {"n": server(args=args)},
+        {"n": server(args=[*args, "--evil"])},
+    )
+    assert change.effect == WIDENS
+    assert "--evil" in (change.after or "")
+
+
+def test_new_agent_is_compared_with_the_defaults_and_told_so() -> None:
+    changes = diff(None, manifest(model="big", network=True))
+    assert [change.effect for change in changes] == [WIDENS, WIDENS, NEUTRAL]
+    about = changes[-1].sentence
+    assert about.startswith("A new agent, compared with the defaults.")
+    assert "it may send to anyone" in about
+    assert "it has no daily cost limit" in about
+    limited = manifest(allowedRecipients=[], limits__costPerDayUsd=1)
+    about = diff(None, limited)[-1].sentence
+    assert "anyone" not in about and "cost" not in about and "turns an hour" in about
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "BASH_ENV", "ENV", "GIT_SSH"])
+@pytest.mark.parametrize("also", ["NODE_OPTIONS", "PYTHONPATH", "HTTPS_PROXY", "HOME"])
+def test_dangerous_names_are_explained(name: str, also: str) -> None:
+    assert power(name) and power(also)
+    assert power("COLOUR") is None
+
+
+def test_hostile_values_are_shown_on_one_line() -> None:
+    change = one("env", {}, {"A": "x\n\x1b[2Jy\u202ez\u2066"})
+    assert change.sentence.isprintable()
+    assert r"x\n\x1b[2Jy\u202ez\u2066" in change.sentence
+
+
+def with_defaults(
+    before: object, after: object, **defaults: object
+) -> tuple[PolicyChange, ...]:
+    """Change the memory limit on a hive whose configuration says this."""
+    config = HiveConfig(
+        state_dir="/s",
+        runtime_dir="/r",
+        defaults=AgentDefaults(**defaults),  # type: ignore[arg-type]
+    )
+    return diff_policy(
+        None if before == "new" else manifest(limits__memoryMax=before),
+        manifest(limits__memoryMax=after),
+        *((), ()),
+        resolve=MODELS.get,
+        defaults=defaults_of(config),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect", "sentence"),
+    [
+        (None, "1G", NARROWS, "lowered from the hive's default, 2G to 1G."),
+        (None, "3G", WIDENS, "raised from the hive's default, 2G to 3G."),
+        ("1G", None, WIDENS, "raised from 1G to the hive's default, 2G."),
+        ("3G", None, NARROWS, "lowered from 3G to the hive's default, 2G."),
+        (None, "2048M", NEUTRAL, "which is equal."),
+    ],
+)
+def test_null_counts_as_the_hives_default(
+    before: object, after: object, effect: Effect, sentence: str
+) -> None:
+    (change,) = with_defaults(before, after, memory_max="2G")
+    assert (change.effect, sentence in change.sentence) == (effect, True)
+
+
+def test_a_default_of_the_hive_makes_a_first_limit_no_narrowing() -> None:
+    config = HiveConfig(
+        state_dir="/s", runtime_dir="/r", defaults=AgentDefaults(turns_per_hour=5)
+    )
+    (change,) = diff_policy(
+        *(manifest(), manifest(limits__turnsPerHour=99), (), ()),
+        resolve=MODELS.get,
+        defaults=defaults_of(config),
+    )
+    assert change.effect == WIDENS and "hive's default, 5 to 99" in change.sentence
+
+
+def test_a_new_agent_is_told_what_this_hive_leaves_open() -> None:
+    about = with_defaults("new", None)[-1]
+    for what in ("memory limit", "CPU limit", "limit of turns", "daily cost limit"):
+        assert f"it has no {what}" in about.sentence
+    about = with_defaults("new", None, memory_max="2G", cpu_quota=100)[-1]
+    assert "memory" not in about.sentence and "CPU" not in about.sentence
+    assert "/state may grow" in about.sentence
+
+
+def test_a_machine_that_enforces_no_limits_is_told_of() -> None:
+    told = diff_policy(None, manifest(), (), (), limits_hold=False)[-1].sentence
+    assert "no limit of memory or CPU is enforced on this machine" in told
+
+
+LONG = "x" * 30_000
+
+
+@pytest.mark.parametrize(
+    ("path", "one_value", "other"),
+    [
+        ("env", {"A": f"{LONG}1"}, {"A": f"{LONG}2"}),
+        ("env", {"A": "a\nb"}, {"A": "a\\nb"}),
+        ("env", {"A": "a\u200bb"}, {"A": "a\\u200bb"}),
+        ("env", {"A": "a\ufe0fb"}, {"A": "ab"}),
+        ("env", {"A": "a” and “b"}, {"A": "a” and “c"}),
+        ("prompt", f"{LONG}1", f"{LONG}2"),
+        ("description", f"{'x' * 450}1", f"{'x' * 450}2"),
+        (
+            "mcpServers",
+            {"n": server(args=[LONG, "1"])},
+            {"n": server(args=[LONG, "2"])},
+        ),
+        ("mcpServers", {"n": server(args=["a\nb"])}, {"n": server(args=["a\\nb"])}),
+    ],
+)
+def test_sentences_of_different_values_differ(
+    path: str, one_value: object, other: object
+) -> None:
+    start = {"env": {}, "mcpServers": {"n": server()}}.get(path, "")
+    first = one(path, start, one_value).sentence
+    assert first != one(path, start, other).sentence
+    there, back = one(path, one_value, other), one(path, other, one_value)
+    assert there.sentence != back.sentence and len(there.sentence) < 6000

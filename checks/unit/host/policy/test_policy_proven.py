@@ -1,0 +1,114 @@
+"""Whatever changes in a manifest, only what is proven to give no power is called so.
+
+Random manifests that fit the schema are compared. What the diff calls narrowing or
+neutral must hold by a rule that is stated here anew, from the meaning of each option.
+"""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checks.kits.host.policy import MODELS, SCHEMA, diff, manifest
+from pyglue.api.approvals import Effect
+from pyglue.manifest import memory_bytes
+
+SAFE = (Effect.NARROWS, Effect.NEUTRAL)
+WORDS = st.sampled_from(["a", "b", "c", "*"])
+LISTS = st.lists(WORDS, max_size=4)
+VARIABLES = st.dictionaries(
+    st.sampled_from(["PATH", "READONLY", "GIT_ALLOW_PROTOCOL"]), WORDS, max_size=3
+)
+SIZES = st.sampled_from([None, "1K", "1024K", "1M", "2G"])
+SERVERS = st.dictionaries(
+    st.sampled_from(["x", "y"]),
+    st.fixed_dictionaries(
+        {"command": WORDS, "args": LISTS, "env": VARIABLES, "allowedTools": LISTS}
+    ),
+    max_size=2,
+)
+NUMBERS = st.none() | st.integers(1, 3)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "allowedRecipients": st.none() | LISTS,
+    "allowedTools": LISTS,
+    "autoCompact": st.none() | st.sampled_from([10_000, 20_000]),
+    "bash.allow": LISTS,
+    "description": WORDS,
+    "env": VARIABLES,
+    "limits.costPerDayUsd": NUMBERS,
+    "limits.cpuQuota": NUMBERS,
+    "limits.memoryMax": SIZES,
+    "limits.tokensPerDay": NUMBERS,
+    "limits.turnsPerHour": NUMBERS,
+    "mcpServers": SERVERS,
+    "model": st.sampled_from([*MODELS, "mystery"]),
+    "network": st.booleans(),
+    "notes.maxBytes": st.integers(1024, 1026),
+    "prompt": WORDS,
+    "serverTools": LISTS,
+}
+MANIFESTS = st.fixed_dictionaries(VALUES).map(
+    lambda values: manifest(**{k.replace(".", "__"): v for k, v in values.items()})
+)
+
+
+def test_every_option_is_among_the_values() -> None:
+    assert {".".join(option.path) for option in SCHEMA.options} == {*VALUES}
+
+
+@settings(max_examples=400, deadline=None)
+@given(before=MANIFESTS, after=MANIFESTS)
+def test_no_gain_of_power_is_called_narrowing_or_neutral(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    changes = diff(before, after)
+    for path in VALUES:
+        old, new = at(before, path), at(after, path)
+        said = [
+            change.effect
+            for change in changes
+            if change.option == f"hyperhive.{path}"
+            or change.option.startswith(f"hyperhive.{path}.")
+        ]
+        assert bool(said) == (old != new), path
+        if said and all(effect in SAFE for effect in said):
+            assert proven(path, old, new), (path, old, new)
+
+
+def at(tree: dict[str, Any], path: str) -> Any:
+    for part in path.split("."):
+        tree = tree[part]
+    return tree
+
+
+def proven(path: str, old: Any, new: Any) -> bool:
+    """Tell whether ``new`` gives no power that ``old`` does not give."""
+    match path:
+        case "description":
+            return True
+        case "allowedTools" | "bash.allow" | "serverTools" | "allowedRecipients":
+            return old is None or (new is not None and {*new} <= {*old})
+        case "network":
+            return old or not new
+        case "model":
+            one, other = MODELS.get(old), MODELS.get(new)
+            return one is not None and other is not None and other.rank <= one.rank
+        case "limits.cpuQuota" | "limits.memoryMax":  # null may be anything
+            return None not in (old, new) and size(new) <= size(old)
+        case "limits.costPerDayUsd" | "limits.tokensPerDay" | "limits.turnsPerHour":
+            return old is None or (new is not None and new <= old)
+        case "mcpServers":
+            return all(name in old and server(old[name], new[name]) for name in new)
+    return False  # the prompt, variables, what compacts: behaviour at best
+
+
+def server(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    same = all(old[part] == new[part] for part in ("command", "args", "env"))
+    tools = "*" in old["allowedTools"] or {*new["allowedTools"]} <= {
+        *old["allowedTools"]
+    }
+    return same and tools
+
+
+def size(value: int | str) -> int:
+    return memory_bytes(value) if isinstance(value, str) else value

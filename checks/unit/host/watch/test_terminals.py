@@ -1,0 +1,228 @@
+"""hived's side of terminals: whose they are, what is kept, and that nothing is lost."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.kits.host.store import Kit, open_kit, settled
+from pyglue.api import terminal as api
+from pyglue.api.common import Done
+from pyglue.config import HiveConfig, WebConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent
+from pyglue.host.watch.terminals import Terminals
+
+ME, OTHER = "session aaaaaaaa", "session bbbbbbbb"
+
+
+class Line:
+    """A connection in miniature: what was sent down it, and its end."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.ends: list[Any] = []
+        self.refuse: HiveError | None = None
+
+    async def call(self, _method: Any, params: Any, *, timeout: float) -> Done:
+        if self.refuse is not None:
+            raise self.refuse
+        self.sent.append(params)
+        return Done()
+
+    def notify(self, note: Any, params: Any) -> None:
+        self.sent.append((note.name, params))
+
+    def on_close(self, callback: Any) -> None:
+        self.ends.append(callback)
+
+    def end(self) -> None:
+        for callback in self.ends:
+            callback()
+
+    def notes(self, name: str) -> list[Any]:
+        return [
+            one[1] for one in self.sent if isinstance(one, tuple) and one[0] == name
+        ]
+
+    def bytes(self) -> bytes:
+        return b"".join(one.data for one in self.notes("terminal_data"))
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> Any:
+    opened = await open_kit(tmp_path)
+    yield opened
+    await opened.store.close()
+
+
+@pytest.fixture
+async def agent(kit: Kit) -> Agent:
+    made = await kit.agent("alice")
+    made.harness = Line()  # type: ignore[assignment]
+    return made
+
+
+def harness(agent: Agent) -> Line:
+    assert isinstance(agent.harness, Line)
+    return agent.harness
+
+
+async def opened(kit: Kit, by: str = ME) -> str:
+    params = api.TerminalOpenParams(agent="alice")
+    return (await kit.terminals.open(params, by)).terminal
+
+
+def attach(kit: Kit, name: str, viewer: Line, *, offset: int = 0, by: str = ME) -> Any:
+    params = api.TerminalAttachParams(terminal=name, offset=offset)
+    return kit.terminals.attach(params, viewer, by)  # type: ignore[arg-type]
+
+
+async def output(kit: Kit, agent: Agent, name: str, data: bytes) -> None:
+    params = api.TerminalOutputParams(terminal=name, data=data)
+    await kit.terminals.output(params, harness(agent))  # type: ignore[arg-type]
+
+
+async def test_output_before_and_after_a_viewer_comes(kit: Kit, agent: Agent) -> None:
+    name, viewer = await opened(kit), Line()
+    await output(kit, agent, name, b"one ")
+    assert attach(kit, name, viewer).offset == 0
+    await output(kit, agent, name, b"two")
+    assert viewer.bytes() == b"one two"
+
+
+async def test_who_comes_back_sees_nothing_twice(kit: Kit, agent: Agent) -> None:
+    name, first, second = await opened(kit), Line(), Line()
+    attach(kit, name, first)
+    await output(kit, agent, name, b"12345")
+    first.end()
+    await output(kit, agent, name, b"678")
+    assert attach(kit, name, second, offset=3).offset == 3
+    assert second.bytes() == b"45678"
+
+
+async def test_what_is_no_longer_kept_is_said(kit: Kit, agent: Agent) -> None:
+    name, viewer = await opened(kit), Line()
+    attach(kit, name, viewer)
+    for _ in range(16):
+        await output(kit, agent, name, b"x" * api.CHUNK)
+        shown = api.TerminalAckParams(terminal=name, offset=len(viewer.bytes()))
+        kit.terminals.ack(shown, viewer)  # type: ignore[arg-type]
+    late = Line()
+    begin = attach(kit, name, late).offset
+    assert begin == 16 * api.CHUNK - len(late.bytes()) > 0
+
+
+async def test_the_harness_waits_for_a_slow_viewer(kit: Kit, agent: Agent) -> None:
+    name, viewer = await opened(kit), Line()
+    attach(kit, name, viewer)
+    for _ in range(8):
+        await output(kit, agent, name, b"x" * api.CHUNK)
+    waiting = asyncio.create_task(output(kit, agent, name, b"y"))
+    await settled()
+    assert not waiting.done()
+    shown = api.TerminalAckParams(terminal=name, offset=api.CHUNK)
+    kit.terminals.ack(shown, viewer)  # type: ignore[arg-type]
+    await waiting
+
+
+async def test_an_end_frees_a_waiting_harness(kit: Kit, agent: Agent) -> None:
+    name = await opened(kit)
+    for _ in range(8):
+        await output(kit, agent, name, b"x" * api.CHUNK)
+    waiting = asyncio.create_task(output(kit, agent, name, b"y"))
+    await settled()
+    kit.terminals.close(api.TerminalParams(terminal=name), ME)
+    await waiting
+    assert harness(agent).notes("terminal_stop")
+
+
+async def test_only_who_opened_it_sees_types_and_closes(kit: Kit, agent: Agent) -> None:
+    name, thief = await opened(kit), Line()
+    with pytest.raises(HiveError) as refused:
+        attach(kit, name, thief, by=OTHER)
+    assert refused.value.code is ErrorCode.NOT_FOUND
+    typed = api.TerminalInputParams(terminal=name, data=b"rm -rf /\n")
+    kit.terminals.input(typed, thief)  # type: ignore[arg-type]
+    size = api.TerminalResizeParams(terminal=name, columns=1, rows=1)
+    kit.terminals.resize(size, thief)  # type: ignore[arg-type]
+    kit.terminals.close(api.TerminalParams(terminal=name), OTHER)
+    assert harness(agent).notes("terminal_input") == []
+    assert harness(agent).notes("terminal_resize") == []
+    attach(kit, name, Line())
+
+
+async def test_another_agent_s_harness_writes_nowhere(kit: Kit, agent: Agent) -> None:
+    name, viewer, bob = await opened(kit), Line(), Line()
+    attach(kit, name, viewer)
+    with pytest.raises(HiveError):
+        await kit.terminals.output(
+            api.TerminalOutputParams(terminal=name, data=b"hi"),
+            bob,  # type: ignore[arg-type]
+        )
+    ended = api.TerminalExitParams(terminal=name, reason="bob says so")
+    kit.terminals.exited(ended, bob)  # type: ignore[arg-type]
+    assert viewer.sent == []
+
+
+async def test_a_logout_ends_the_session_s_terminals(kit: Kit, agent: Agent) -> None:
+    mine, theirs = await opened(kit), await opened(kit, OTHER)
+    kit.terminals.close_of(ME)
+    assert [one.terminal for one in harness(agent).notes("terminal_stop")] == [mine]
+    attach(kit, theirs, Line(), by=OTHER)
+
+
+async def test_the_end_of_the_harness_ends_them(kit: Kit, agent: Agent) -> None:
+    name, viewer = await opened(kit), Line()
+    attach(kit, name, viewer)
+    harness(agent).end()
+    assert "harness" in viewer.notes("terminal_ended")[0].reason
+    with pytest.raises(HiveError):
+        attach(kit, name, Line())
+
+
+async def test_without_a_harness_the_way_out_is_named(kit: Kit, agent: Agent) -> None:
+    agent.harness = None
+    with pytest.raises(HiveError, match="hive shell alice") as refused:
+        await opened(kit)
+    assert refused.value.code is ErrorCode.AGENT_NOT_RUNNING
+
+
+async def test_a_harness_that_refuses_leaves_nothing(kit: Kit, agent: Agent) -> None:
+    harness(agent).refuse = HiveError(ErrorCode.TOO_MANY, "8 are open.")
+    with pytest.raises(HiveError, match="8 are open"):
+        await opened(kit)
+    harness(agent).refuse = None
+    await opened(kit)
+
+
+async def test_they_can_be_switched_off(kit: Kit, agent: Agent, tmp_path: Path) -> None:
+    config = HiveConfig(
+        state_dir=str(tmp_path),
+        runtime_dir=str(tmp_path),
+        web=WebConfig(terminal=False),
+    )
+    audit = Audit(tmp_path / "other.jsonl", tmp_path / "other.key")
+    off = Terminals(kit.registry, audit, config)
+    with pytest.raises(HiveError, match="switched off") as refused:
+        await off.open(api.TerminalOpenParams(agent="alice"), ME)
+    assert refused.value.code is ErrorCode.FORBIDDEN
+
+
+async def test_opening_and_closing_are_audited(
+    kit: Kit, agent: Agent, tmp_path: Path
+) -> None:
+    name = await opened(kit)
+    await output(kit, agent, name, b"secret output")
+    kit.terminals.close(api.TerminalParams(terminal=name), ME)
+    text = (tmp_path / "audit.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(one["who"], one["what"], one["agent"]) for one in lines] == [
+        (ME, "terminal_opened", "alice"),
+        ("system", "terminal_closed", "alice"),
+    ]
+    assert lines[1]["data"] == {"bytes": 13, "opened_by": ME}
+    assert "secret" not in text

@@ -1,0 +1,158 @@
+"""Imports point one way, and each heavy library has one home.
+
+Read from the source, so an import inside a function counts too. A new part of the
+package must be given its layer here.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
+
+_SHARED: Final = frozenset(
+    {
+        *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
+        *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
+        *("models", "names", "origin", "paths", "seldom"),
+        *("process", "sandbox", "tools", "archive", "bash_policy"),
+    }
+)
+_MIDDLE: Final = frozenset({"store", "git", "nix"})
+MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(_SHARED, _SHARED),
+    **dict.fromkeys(_MIDDLE, _SHARED),
+    "host": _SHARED | _MIDDLE,
+    "harness": _SHARED,
+    "relay": _SHARED,
+    "web": _SHARED,
+    "demo": _SHARED,
+    "cli": _SHARED | {"demo", "nix"},
+    "__init__": frozenset(),
+}
+
+HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "pygit2": ("git",),
+    "peewee": ("store",),
+    "flask": ("web",),
+    "flask_sock": ("web",),
+    "werkzeug": ("web",),
+    "jinja2": ("web",),
+    "gunicorn": ("web",),
+    "pygments": ("web",),
+    "aiohttp": ("relay", "demo/scripted_model.py"),
+    "requests": (),
+    "httpx": (),
+    "http.server": (),
+    "http.client": (),
+    "urllib.request": (),
+    "socketserver": (),
+    "sqlite3": ("store",),
+    "claude_agent_sdk": ("harness", "tools/mcp.py"),
+    "tree_sitter": ("harness",),
+    "mcp": ("cli/mcp.py",),
+    "dbus_fast": ("host/backends",),
+    "jsonschema": ("manifest_schema.py",),
+    "subprocess": ("process", "git/child.py"),
+    "multiprocessing": (),
+    "pty": ("process",),
+    "ctypes": (
+        "sandbox/admit.py",
+        "sandbox/expose.py",
+        "process/watch.py",
+        "diskspace.py",
+    ),
+    "pickle": (),
+    "yaml": (),
+}
+"""Who may import a library; nobody may where the list is empty."""
+
+_STARTERS: Final = frozenset(
+    {
+        *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec"),
+        *("subprocess_shell", "system", "popen", "fork", "forkpty", "posix_spawn"),
+        *("posix_spawnp", "execv", "execve", "execvp", "execvpe", "execl", "execlp"),
+        *("spawnv", "spawnve", "spawnl", "startfile"),
+    }
+)
+_MAY_START: Final = (
+    "sandbox/admit.py",
+    "sandbox/hold.py",
+    "sandbox/expose.py",
+    "process/login_shell.py",
+)
+
+SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def lives_in(path: Path, homes: tuple[str, ...]) -> bool:
+    own = place(path)
+    return any(own == home or own.startswith(f"{home}/") for home in homes)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports, by its full name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{place(path)}: write imports in full"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_direction(path: Path) -> None:
+    own = part(path)
+    assert own in MAY_IMPORT, f"give {own} a layer in {__file__}"
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        wanted = rest.partition(".")[0]
+        if top != "pyglue" or wanted in ("", "__version__", own):
+            continue
+        assert wanted in MAY_IMPORT[own], f"{own} must not import pyglue.{wanted}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_libraries_have_one_home(path: Path) -> None:
+    for name in imports(path):
+        for library, homes in HOMES.items():
+            if name == library or name.startswith(f"{library}."):
+                assert lives_in(path, homes), f"{library} is not for {place(path)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_programs_are_started_in_one_place(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        for keyword in node.keywords:
+            assert keyword.arg not in ("shell", "preexec_fn"), ast.unparse(node)
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr in _STARTERS:
+            owner = ast.unparse(function.value)
+            if owner in ("os", "asyncio", "loop"):
+                assert lives_in(path, _MAY_START), ast.unparse(function)
+
+
+def test_only_bootstrap_knows_all_of_host() -> None:
+    """No module of host but bootstrap imports more than half of its siblings."""
+    siblings = {p.stem for p in (PACKAGE / "host").glob("*.py")} - {"__init__"}
+    for path in (PACKAGE / "host").glob("*.py"):
+        if path.stem in ("bootstrap", "main"):
+            continue
+        known = {n.split(".")[2] for n in imports(path) if n.startswith("pyglue.host.")}
+        assert len(known & siblings) <= len(siblings) / 2, path.name
+        assert "wiring" not in known, f"{path.name}: only bootstrap puts parts together"

@@ -1,0 +1,335 @@
+"""The daily limit holds: nothing within the provider's rules is billed above the bound.
+
+The rules are written down here once more, by themselves (``Billed``): what a request
+can be read as, from what was generated and not from its bytes as JSON, and how a price
+comes of it. The last tests run it all: hived's own books, the relay, and an upstream
+that always bills the most that it may.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checks.kits.host.store import open_kit
+from checks.kits.relay.bench import (
+    PATH,
+    agent,
+    config,
+    message,
+    policy,
+    relaying,
+    until_served,
+)
+from pyglue.errors import HiveError
+from pyglue.host.model.relay import RelayHub
+from pyglue.limits import RelayLimits
+from pyglue.models import MODELS, ModelInfo
+from pyglue.relay.meter import Meter
+from pyglue.relay.request import Checked, check
+from pyglue.store import usage
+
+CONTEXT = 1_000_000
+PAGE = 3000
+PAGES = 600
+IMAGE = 4800
+SEARCH_RESULT = 50_000
+
+
+@dataclass
+class Billed:
+    """What the provider may read, at most, in what was generated."""
+
+    text: int = 0
+    images: int = 0
+    documents: int = 0
+    five_minutes: bool = False
+    hour: bool = False
+    searches: int = 0
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def prompt(self) -> int:
+        read = self.text + self.images * IMAGE + self.documents * PAGES * PAGE
+        return min(CONTEXT, read)
+
+
+CONTROLS = st.sampled_from(
+    [
+        None,
+        {"type": "ephemeral"},
+        {"type": "ephemeral", "ttl": "5m"},
+        {"type": "ephemeral", "ttl": "1h"},
+    ]
+)
+KINDS = st.sampled_from(["text", "result", "image", "pdf", "nested pdf", "thinking"])
+WORDS = st.text(max_size=300)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[dict[str, Any], Billed]:
+    billed = Billed()
+    for kind in draw(st.lists(KINDS, min_size=1, max_size=6)):
+        words = draw(WORDS)
+        block = made(kind, words, billed)
+        control = draw(CONTROLS) if kind != "thinking" else None
+        if control is not None:
+            block["cache_control"] = control
+            billed.five_minutes = True
+            billed.hour |= control.get("ttl") == "1h"
+        billed.blocks.append(block)
+    body = message(
+        messages=[{"role": "user", "content": billed.blocks}],
+        max_tokens=draw(st.integers(1, 128_000)),
+        model=draw(st.sampled_from([model.id for model in MODELS])),
+    )
+    billed.searches = draw(st.integers(0, 4))
+    if billed.searches:
+        tool = {"type": "web_search_20250305", "name": "web_search"}
+        body["tools"] = [{**tool, "max_uses": billed.searches}]
+    return body, billed
+
+
+def made(kind: str, words: str, billed: Billed) -> dict[str, Any]:
+    """Return a block and note what it can be read as: a token a byte."""
+    source = {"type": "base64", "data": "AAAA"}
+    pdf = {"type": "document", "source": {**source, "media_type": "application/pdf"}}
+    result = {"type": "tool_result", "tool_use_id": "1"}
+    match kind:
+        case "image":
+            billed.images += 1
+            return {"type": "image", "source": {**source, "media_type": "image/png"}}
+        case "pdf":
+            billed.documents += 1
+            return pdf
+        case "nested pdf":
+            billed.documents += 1
+            return {**result, "content": [pdf]}
+    billed.text += len(words.encode("utf-8", "surrogatepass"))
+    if kind == "result":
+        return {**result, "content": words}
+    if kind == "thinking":
+        return {"type": "thinking", "thinking": words, "signature": ""}
+    return {"type": "text", "text": words}
+
+
+@st.composite
+def usages(draw: st.DrawFn, billed: Billed, body: dict[str, Any]) -> dict[str, Any]:
+    """Return figures within the rules, most of them the most that there can be."""
+    output = draw(st.sampled_from([body["max_tokens"], 0, 1]))
+    read = billed.prompt
+    if billed.searches:
+        grown = min(CONTEXT, read + output + billed.searches * SEARCH_RESULT)
+        read = grown * (1 + billed.searches)
+    written = draw(st.sampled_from([0, read])) if billed.five_minutes else 0
+    cached = draw(st.sampled_from([0, read - written]))
+    return {
+        "input_tokens": read - written - cached,
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": written,
+        "cache_creation": {"ephemeral_1h_input_tokens": written if billed.hour else 0},
+        "output_tokens": output,
+        "server_tool_use": {"web_search_requests": billed.searches},
+    }
+
+
+def price(model: ModelInfo, told: dict[str, Any]) -> float:
+    """Return what the provider bills, by its price list."""
+    written = told["cache_creation_input_tokens"]
+    hour = told["cache_creation"]["ephemeral_1h_input_tokens"]
+    parts = (told["input_tokens"], told["cache_read_input_tokens"], written)
+    prices = model.prices_for(sum(parts))
+    tokens = (
+        told["input_tokens"] * prices.input
+        + told["cache_read_input_tokens"] * prices.cache_read
+        + (written - hour) * prices.write_5m
+        + hour * prices.write_1h
+        + told["output_tokens"] * prices.output
+    )
+    return tokens / 1e6 + 0.01 * told["server_tool_use"]["web_search_requests"]
+
+
+def judged(raw: bytes) -> Checked:
+    every = policy(
+        models=tuple(model.id for model in MODELS), server_tools=("web_search",)
+    )
+    return check(raw, (), every, counting=False, limits=RelayLimits())
+
+
+def answered(checked: Checked, told: dict[str, Any], *, cut: bool) -> Meter:
+    meter = Meter(checked, RelayLimits())
+    start = {"type": "message_start", "message": {"usage": told}}
+    meter.feed(b"data: " + json.dumps(start).encode() + b"\n\n")
+    if not cut:
+        last = {"type": "message_delta", "usage": told}
+        meter.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
+    meter.end()
+    return meter
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_what_is_billed_is_never_above_what_was_reserved(data: st.DataObject) -> None:
+    body, billed = data.draw(requests())
+    raw = json.dumps(body, ensure_ascii=data.draw(st.booleans()))
+    try:
+        checked = judged(raw.encode("utf-8", "surrogatepass"))
+    except HiveError:  # a lone surrogate, which the provider refuses too
+        return
+    told = data.draw(usages(billed, body))
+    meter = answered(checked, told, cut=data.draw(st.booleans()))
+    settled = checked.model.cost_usd(meter.tokens()) + checked.bound.fee_usd
+    assert price(checked.model, told) <= settled + 1e-9
+    assert settled <= checked.max_cost_usd + 1e-9
+    tokens = meter.tokens()
+    assert tokens.prompt <= checked.bound.prompt
+    assert tokens.output <= checked.max_tokens
+    if data.draw(st.booleans()):  # near the limit: for less, but for enough
+        shorter = checked.within(checked.max_cost_usd * data.draw(st.floats(0, 1)))
+        assert shorter is None or shorter.max_cost_usd <= checked.max_cost_usd
+
+
+# --- all of it ----------------------------------------------------------------------
+
+
+class Greedy:
+    """An upstream that bills the most that it may, and remembers it."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.billed_usd = 0.0
+        self.tokens = 0
+        self.answered = 0
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> "Greedy":
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/v1/messages", self._message)
+        app.router.add_post("/v1/messages/count_tokens", self._count)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    def _read(self, body: dict[str, Any]) -> int:
+        text, documents = 0, 0
+        for block in body["messages"][0]["content"]:
+            text += len(block.get("text", "").encode())
+            documents += block["type"] == "document"
+        return min(CONTEXT, text + documents * PAGES * PAGE)
+
+    async def _count(self, request: web.Request) -> web.Response:
+        return web.json_response({"input_tokens": self._read(await request.json())})
+
+    async def _message(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        read = self._read(body)
+        told = {
+            "input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": read,
+            "cache_creation": {"ephemeral_1h_input_tokens": read},
+            "output_tokens": body["max_tokens"],
+            "server_tool_use": {"web_search_requests": 0},
+        }
+        (model,) = (model for model in MODELS if model.id == body["model"])
+        self.billed_usd += price(model, told)
+        self.tokens += read + body["max_tokens"]
+        self.answered += 1
+        start = {"type": "message_start", "message": {"usage": told}}
+        last = {"type": "message_delta", "usage": told}
+        lines = [f"data: {json.dumps(event)}\n\n" for event in (start, last)]
+        if self.answered % 3 == 0:
+            lines.pop()  # an answer that breaks off: nobody knows what it used
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write("".join(lines).encode())
+        return response
+
+
+@pytest.fixture
+async def greedy() -> AsyncIterator[Greedy]:
+    async with Greedy() as upstream:
+        yield upstream
+
+
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+PDF = {
+    "type": "document",
+    "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 69_000},
+    "cache_control": HOUR,
+}
+
+
+def digits(count: int) -> dict[str, Any]:
+    return {"type": "text", "text": "7" * count, "cache_control": HOUR}
+
+
+@pytest.mark.parametrize(
+    ("limits", "block"),
+    [
+        ({"costPerDayUsd": 5.5}, PDF),
+        ({"costPerDayUsd": 5.5}, digits(40_000)),
+        ({"costPerDayUsd": 0.25}, digits(4_000)),
+        ({"tokensPerDay": 1_500_000}, PDF),
+        ({"tokensPerDay": 300_000}, digits(40_000)),
+    ],
+)
+async def test_fifty_at_once_stay_within_the_day(
+    greedy: Greedy, tmp_path: Path, limits: dict[str, float], block: dict[str, Any]
+) -> None:
+    none = ("costPerDayUsd", "cpuQuota", "memoryMax", "tokensPerDay", "turnsPerHour")
+    (tmp_path / "kit").mkdir()
+    kit = await open_kit(tmp_path / "kit")
+    alice = await kit.agent("alice", limits={**dict.fromkeys(none), **limits})
+    made = config(tmp_path, greedy.url)
+    made.layout.run("alice").mkdir(parents=True)
+    hub = RelayHub(kit.store, kit.registry, made, server_name="x")
+    await hub.open()
+    record = alice.policy()
+    hub.add(alice, record)
+    body = message(
+        messages=[{"role": "user", "content": [block]}],
+        model="haiku",
+        max_tokens=20_000,
+    )
+    try:
+        async with (
+            relaying(made, RelayLimits(requests=64)),
+            agent(made.layout.run("alice") / "model.sock") as client,
+        ):
+            await until_served(client)
+            statuses = await asyncio.gather(*(ask(client, body) for _ in range(50)))
+            while 402 not in statuses[-1:]:  # to the last cent that is of use
+                statuses = [await ask(client, body)]
+    finally:
+        hub.close()
+    spent = await kit.store.read(lambda reader: usage.spent(reader, "alice", 0.0))
+    tokens = await kit.store.read(lambda reader: usage.tokens(reader, "alice", 0.0))
+    await kit.store.close()
+    assert greedy.answered > 0
+    assert greedy.billed_usd <= limits.get("costPerDayUsd", 1e9)
+    assert greedy.billed_usd <= spent + 1e-9 <= limits.get("costPerDayUsd", 1e9) + 1e-6
+    assert greedy.tokens <= tokens <= limits.get("tokensPerDay", 10**12)
+
+
+async def ask(client: aiohttp.ClientSession, body: dict[str, Any]) -> int:
+    try:
+        async with client.post(PATH, json=body) as answer:
+            await answer.read()
+            return answer.status
+    except aiohttp.ClientError:
+        return 0

@@ -1,0 +1,1 @@
+"""The commands of ``hive``, a module a subject."""

@@ -1,0 +1,193 @@
+"""The commands for an agent's life: drafts, destroying, restoring, rolling back.
+
+What cannot be taken back says what goes, and asks for the agent's name on a terminal;
+elsewhere it wants ``--yes``.
+"""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Sequence
+
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import PurgeParams, RollbackParams
+from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
+from pyglue.api.operations import CancelOperationParams
+from pyglue.cli.output.answer import Answer
+from pyglue.cli.output.show import table
+from pyglue.cli.output.waiting import ended
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+
+def certain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare an agent's name and ``--yes``."""
+    parser.add_argument("agent", metavar="NAME")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def cancel_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``cancel-operation`` takes."""
+    parser.add_argument("id", type=int, metavar="ID")
+    parser.add_argument("--reason", default="", metavar="TEXT")
+
+
+def rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``rollback`` takes."""
+    parser.add_argument("agent", metavar="NAME")
+    parser.add_argument("approval", metavar="APPROVAL", type=int)
+
+
+def drafts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    """List the drafts."""
+    result = client.call(api.DRAFTS, NoParams())
+    rows: list[Sequence[str]] = [("NAME", "BY", "SINCE", "APPROVAL", "")]
+    for one in result.drafts:
+        waits = "-" if one.pending_approval is None else str(one.pending_approval)
+        said = visible(one.description, limit=60)
+        rows.append((one.name, one.by, _day(one.created_at), waits, said))
+    return Answer(result, table(rows) if result.drafts else "There are no drafts.")
+
+
+def draft(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Make a draft."""
+    params = SpawnParams(name=arguments.agent, description=arguments.description)
+    result = client.call(api.DRAFT, params)
+    text = (
+        f"{result.name} is a draft. The manager changes it in "
+        f"/agents/{result.name}/config and asks for the agent."
+    )
+    return Answer(result, text)
+
+
+def discard(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Discard a draft."""
+    name = arguments.agent
+    gone = f"The draft {name} goes, with its repository and state."
+    _certain(name, gone, yes=arguments.yes)
+    number = client.call(api.DRAFT_DISCARD, AgentParams(agent=name)).operation
+    return ended(client, number)
+
+
+def kept(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    """List what is kept of destroyed agents."""
+    result = client.call(api.KEPT, NoParams())
+    rows: list[Sequence[str]] = [("NAME", "DESTROYED", "BY", "SIZE", "MAIL", "")]
+    for one in result.kept:
+        size, mail = _size(one.bytes), str(one.mail)
+        said = visible(one.description, limit=60)
+        rows.append((one.name, _day(one.destroyed_at), one.by, size, mail, said))
+    return Answer(result, table(rows) if result.kept else "Nothing is kept.")
+
+
+def destroy(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Destroy an agent; its state is kept."""
+    name = arguments.agent
+    found = client.call(api.AGENT, AgentParams(agent=name)).agent
+    gone = (
+        f"{name} goes: its container, its sockets, its open questions and reminders, "
+        "and proposals for it that wait. Kept until it is purged: its repositories, "
+        f"state and session, and {found.inbox} messages that wait."
+    )
+    _certain(name, gone, yes=arguments.yes)
+    number = client.call(api.DESTROY, AgentParams(agent=name)).operation
+    return ended(client, number)
+
+
+def restore(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Propose that a destroyed agent comes back."""
+    result = client.call(api.RESTORE, AgentParams(agent=arguments.agent))
+    text = f"Approval {result.approval} waits for you: hive approval {result.approval}"
+    return Answer(result, text)
+
+
+def purge(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Remove what is kept of an agent."""
+    name = arguments.agent
+    for one in client.call(api.KEPT, NoParams()).kept:
+        if one.name == name:
+            parts = [f"  {_size(p.bytes):>9}  {p.what}: {p.path}" for p in one.parts]
+            gone = f"For good, with {one.mail} messages that wait:\n" + "\n".join(parts)
+            _certain(name, gone, yes=arguments.yes)
+    params = PurgeParams(agent=name, confirm=name)
+    return ended(client, client.call(api.PURGE, params).operation)
+
+
+def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Deploy again what an earlier approval deployed."""
+    params = RollbackParams(agent=arguments.agent, approval=arguments.approval)
+    return ended(client, client.call(api.ROLLBACK, params).operation)
+
+
+def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Rebuild one agent, or all."""
+    if bool(arguments.agent) == arguments.all:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Name one agent, or give --all.")
+    if arguments.all:
+        number = client.call(api.REBUILD_ALL, NoParams()).operation
+    else:
+        made = client.call(REBUILD, AgentParams(agent=arguments.agent))
+        if made.operation is None:
+            text = (
+                f"{arguments.agent} would run another system. Approval "
+                f"{made.approval} shows what differs: hive approval {made.approval}"
+            )
+            return Answer(made, text)
+        number = made.operation
+    return ended(client, number)
+
+
+def operations(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    """List the newest operations."""
+    result = client.call(api.OPERATIONS, NoParams())
+    rows: list[Sequence[str]] = [
+        ("ID", "AGENT", "KIND", "STATE", "STEP", "BY", "SINCE", "")
+    ]
+    for one in result.operations:
+        said = visible(one.error or one.note, limit=60)
+        who, since = visible(one.requested_by), _day(one.created_at)
+        kind, state = one.kind.value, one.state.value
+        rows.append((str(one.id), one.agent, kind, state, one.step, who, since, said))
+    return Answer(result, table(rows) if result.operations else "There were none.")
+
+
+def cancel_operation(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Cancel an operation that has not begun, or builds, and wait for its end."""
+    params = CancelOperationParams(id=arguments.id, reason=arguments.reason)
+    client.call(api.CANCEL_OPERATION, params)
+    answer = ended(client, arguments.id)
+    return Answer(answer.result, answer.text)
+
+
+def _certain(name: str, gone: str, *, yes: bool) -> None:
+    """Return if that is meant.
+
+    Raises:
+        HiveError: ``bad_request`` if it is not, or nobody can be asked.
+    """
+    if yes:
+        return
+    lines = "\n".join(visible(line, limit=4096) for line in gone.split("\n"))
+    if not sys.stdin.isatty():
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"{lines}\nGive --yes if that is what you want."
+        )
+    sys.stderr.write(f"{lines}\nType the name {name} to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Nothing was done.")
+
+
+def _day(at: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%d %H:%M}Z"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,375 @@
+"""The commands that ask hived: one call each, printed for people or as JSON."""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.api import operator as api
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalsParams,
+    ApproveParams,
+    DenyParams,
+)
+from pyglue.api.common import NoParams
+from pyglue.api.doctor import CheckState
+from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
+from pyglue.api.messages import InboxParams, OperatorSendParams
+from pyglue.api.telemetry import MetricsTokenParams
+from pyglue.cli.commands import archive, control, exposure, life
+from pyglue.cli.output.answer import Answer
+from pyglue.cli.output.show import KINDS, approval_text, table
+from pyglue.cli.output.spinner import PatientClient
+from pyglue.cli.output.waiting import ended
+from pyglue.display import visible
+from pyglue.jsonrpc import SyncClient
+
+_CALL_S: Final = 930.0
+"""An evaluation may take long; hived's own limits come earlier."""
+_REPAIR_S: Final = 600.0
+_TEXT_MAX: Final = 2000
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its arguments and its call."""
+
+    name: str
+    about: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    call: Callable[[SyncClient, argparse.Namespace], Answer]
+
+
+def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
+    """Call hived and print.
+
+    Raises:
+        HiveError: what hived refused with, or that it does not answer.
+    """
+    client = PatientClient(socket, client="hive", timeout=_CALL_S)
+    answer = command.call(client, arguments)
+    client.close()
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(answer.result).decode() + "\n")
+    else:
+        sys.stdout.write(answer.text + "\n")
+    return answer.code
+
+
+# --- arguments --------------------------------------------------------------------
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def _agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", metavar="NAME")
+
+
+def _id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", type=int, metavar="ID")
+
+
+def _approve_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument("--commit", required=True, metavar="SHA", help="as you saw it")
+    parser.add_argument(
+        "--manifest", required=True, metavar="HASH", help="as you saw it"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="do not wait for the end"
+    )
+
+
+def _deny_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument("--reason", required=True, metavar="TEXT")
+
+
+def _send_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("to", metavar="TO")
+    parser.add_argument("body", metavar="TEXT")
+
+
+def _spawn_arguments(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("--description", default="", metavar="TEXT")
+
+
+def _metrics_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--revoke", action="store_true", help="only end the old one")
+
+
+# --- calls ------------------------------------------------------------------------
+
+
+def _login(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.LOGIN_CODE, NoParams())
+    return Answer(result, f"Open this link once, within 10 minutes:\n{result.url}")
+
+
+def _metrics_token(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = MetricsTokenParams(revoke=arguments.revoke)
+    result = client.call(api.METRICS_TOKEN, params)
+    if arguments.revoke:
+        return Answer(result, "There is no token for /metrics any more.")
+    text = f"Shown once; the one before has ended:\n{result.token}"
+    return Answer(result, text)
+
+
+def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.STATUS, NoParams())
+    rows = [
+        ("version", result.version),
+        ("backend", result.backend),
+        ("isolation", result.isolation),
+        ("model", result.model_source),
+        ("agents", f"{result.running} of {result.agents} run"),
+        ("approvals", f"{result.pending_approvals} wait"),
+        ("questions", f"{result.open_questions} open"),
+        ("inbox", f"{result.unread} unread"),
+        *(("WARNING", warning) for warning in result.warnings),
+    ]
+    return Answer(result, table(rows))
+
+
+def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.AGENTS, NoParams())
+    rows: list[Sequence[str]] = [("NAME", "STATE", "MODEL", "INBOX", "MANIFEST", "")]
+    for agent in result.agents:
+        rows.append(
+            (
+                agent.name,
+                agent.state.value,
+                agent.model,
+                str(agent.inbox),
+                (agent.manifest_sha256 or "-")[:12],
+                visible(agent.problem or agent.detail or ""),
+            )
+        )
+    return Answer(result, table(rows))
+
+
+def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.APPROVALS, ApprovalsParams())
+    rows: list[Sequence[str]] = [
+        ("ID", "AGENT", "KIND", "STATE", "COMMIT", "WIDENS", "")
+    ]
+    for row in result.approvals:
+        rows.append(
+            (
+                str(row.id),
+                row.agent,
+                KINDS[row.kind],
+                row.state.value,
+                row.commit[:12],
+                str(len(row.widens)),
+                visible(row.description, limit=60),
+            )
+        )
+    return Answer(result, table(rows))
+
+
+def _approval(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.APPROVAL, ApprovalParams(id=arguments.id))
+    return Answer(result, approval_text(result))
+
+
+def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = ApproveParams(
+        id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
+    )
+    number = client.call(api.APPROVE, params).operation
+    return ended(client, number, wait=not arguments.no_wait)
+
+
+def _deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = DenyParams(id=arguments.id, reason=arguments.reason)
+    result = client.call(api.DENY, params)
+    return Answer(result, f"Approval {arguments.id} is denied.")
+
+
+def _send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = OperatorSendParams(to=arguments.to, body=arguments.body)
+    result = client.call(api.OPERATOR_SEND, params)
+    return Answer(result, f"Message {result.id} is sent to {arguments.to}.")
+
+
+def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    result = client.call(api.INBOX, InboxParams())
+    blocks = []
+    for entry in reversed(result.messages):
+        message = entry.message
+        at = datetime.datetime.fromtimestamp(message.sent_at, datetime.UTC)
+        unread = "" if entry.read else " · unread"
+        head = f"[{message.id}] {message.sender} · {at:%Y-%m-%d %H:%M:%S}Z{unread}"
+        body = "\n".join(
+            visible(line, limit=_TEXT_MAX) for line in message.body.split("\n")
+        )
+        blocks.append(f"{head}\n{body}")
+    return Answer(result, "\n\n".join(blocks) or "The inbox is empty.")
+
+
+def _spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = SpawnParams(name=arguments.agent, description=arguments.description)
+    result = client.call(api.SPAWN, params)
+    text = f"Approval {result.approval} waits for you: hive approval {result.approval}"
+    return Answer(result, text)
+
+
+def _start(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return ended(client, client.call(START, params).operation)
+
+
+def _stop(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return ended(client, client.call(STOP, params).operation)
+
+
+def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    params = AgentParams(agent=arguments.agent)
+    return ended(client, client.call(RESTART, params).operation)
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--repair", action="store_true", help="mend what can be")
+    chosen.add_argument(
+        "--exposure",
+        action="store_true",
+        help="list every listener, who can reach it, and the user it runs as",
+    )
+
+
+def _repair(client: SyncClient) -> Answer:
+    result = client.call(api.REPAIR, NoParams(), timeout=_REPAIR_S)
+    lines = [f"MENDED  {visible(line, limit=_TEXT_MAX)}" for line in result.done]
+    lines += [f"LEFT    {visible(line, limit=_TEXT_MAX)}" for line in result.failed]
+    text = "\n".join(lines) or "There is nothing to mend."
+    return Answer(result, text, int(bool(result.failed)))
+
+
+def _doctor(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    if arguments.repair:
+        return _repair(client)
+    if arguments.exposure:
+        return exposure.exposure(client)
+    result = client.call(api.DOCTOR, NoParams())
+    rows = []
+    for check in result.checks:
+        rows.append((check.state.value.upper(), check.name, visible(check.message)))
+        if check.repair is not None:
+            would = f"hive doctor --repair would {visible(check.repair)}."
+            rows.append(("", "", would))
+    bad = any(check.state is CheckState.PROBLEM for check in result.checks)
+    return Answer(result, table(rows), int(bad))
+
+
+COMMANDS: Final = (
+    Command("login", "print a link to the dashboard that works once", _nothing, _login),
+    Command(
+        "metrics-token",
+        "make the token that /metrics asks for",
+        _metrics_arguments,
+        _metrics_token,
+    ),
+    Command("status", "the hive at a glance", _nothing, _status),
+    Command("agents", "list the agents", _nothing, _agents),
+    Command("approvals", "list the proposals, newest first", _nothing, _approvals),
+    Command("approval", "show a proposal with its diff", _id, _approval),
+    Command("approve", "approve what you saw", _approve_arguments, _approve),
+    Command("deny", "deny a proposal with a reason", _deny_arguments, _deny),
+    Command("send", "send a message to an agent", _send_arguments, _send),
+    Command("inbox", "show the operator's inbox", _nothing, _inbox),
+    Command("spawn", "propose a new agent", _spawn_arguments, _spawn),
+    Command("start", "start an agent", _agent, _start),
+    Command("stop", "stop an agent", _agent, _stop),
+    Command("restart", "restart an agent", _agent, _restart),
+    Command(
+        "pause",
+        "let no turn of an agent begin; --all: stop the hive",
+        control.pause_arguments,
+        control.pause,
+    ),
+    Command("resume", "let it go on", control.one_or_all, control.resume),
+    Command(
+        "cancel", "cancel the running turn", control.cancel_arguments, control.cancel
+    ),
+    Command("compact", "shorten an agent's conversation", _agent, control.compact),
+    Command(
+        "model",
+        "show or choose an agent's model",
+        control.model_arguments,
+        control.model,
+    ),
+    Command("drafts", "list the drafts of agents", _nothing, life.drafts),
+    Command("draft", "begin an agent in two steps", _spawn_arguments, life.draft),
+    Command("discard", "discard a draft", life.certain_arguments, life.discard),
+    Command("kept", "list what is kept of destroyed agents", _nothing, life.kept),
+    Command(
+        "destroy",
+        "remove an agent; its state is kept",
+        life.certain_arguments,
+        life.destroy,
+    ),
+    Command("restore", "propose a destroyed agent again", _agent, life.restore),
+    Command(
+        "purge", "remove what is kept, for good", life.certain_arguments, life.purge
+    ),
+    Command(
+        "rollback",
+        "deploy again what an earlier approval deployed",
+        life.rollback_arguments,
+        life.rollback,
+    ),
+    Command(
+        "rebuild",
+        "build what is deployed again, unchanged",
+        control.one_or_all,
+        life.rebuild,
+    ),
+    Command(
+        "operations",
+        "list what the hive does in steps, newest first",
+        _nothing,
+        life.operations,
+    ),
+    Command(
+        "cancel-operation",
+        "end an operation that has not begun, or builds",
+        life.cancel_arguments,
+        life.cancel_operation,
+    ),
+    Command(
+        "export",
+        "write an agent into a file",
+        archive.export_arguments,
+        archive.export,
+    ),
+    Command(
+        "import",
+        "take over an agent from a file",
+        archive.import_arguments,
+        archive.import_agent,
+    ),
+    Command(
+        "backup",
+        "write the whole hive into a file while it runs",
+        archive.backup_arguments,
+        archive.backup,
+    ),
+    Command(
+        "doctor",
+        "look for what is wrong; --repair: mend it",
+        _doctor_arguments,
+        _doctor,
+    ),
+)

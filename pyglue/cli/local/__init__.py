@@ -1,0 +1,1 @@
+"""A hive on this machine without NixOS: ``hive run`` and ``hive demo``."""

@@ -1,0 +1,210 @@
+"""``hive demo``: the story of ``make run`` headless, in a temporary directory.
+
+The operator asks the manager for a change of another agent; the manager, driven by
+the real CLI, commits and submits it; the change is approved through the operator's
+socket; the agent restarts under the new manifest and answers a question. Nothing of
+the result is assumed: the answer must name the approved manifest's hash.
+"""
+
+import argparse
+import asyncio
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalState,
+    ApproveParams,
+)
+from pyglue.api.manager import AgentParams
+from pyglue.api.messages import InboxParams, Message, OperatorSendParams
+from pyglue.api.operations import OperationParams, OperationState
+from pyglue.api.operator import (
+    AGENT,
+    APPROVAL,
+    APPROVALS,
+    APPROVE,
+    INBOX,
+    OPERATION,
+    OPERATOR_SEND,
+)
+from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.output import follow
+from pyglue.demo import story
+from pyglue.demo.story import Story
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+_OPERATION_S: Final = 120.0
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing that happened, ``seconds`` after the demo began."""
+
+    name: str
+    seconds: float
+    detail: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The whole demo, as ``--json`` prints it."""
+
+    ok: bool
+    seconds: float
+    steps: tuple[Step, ...]
+    error: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``hive demo``; ``--json`` is every command's."""
+    parser.add_argument(
+        "--keep", type=Path, help="keep the hive's state in this new directory"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play the story; return 0 only if the agent really answered."""
+    telling = _Telling(quiet=arguments.json)
+    with tempfile.TemporaryDirectory(prefix="hive-demo-") as room:
+        Path(room).chmod(0o711)
+        state = arguments.keep or Path(room) / "state"
+        error = asyncio.run(_play(state, telling))
+    outcome = telling.outcome(error)
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    elif error is not None:
+        sys.stderr.write(f"hive: the demo failed: {error}\n")
+    else:
+        sys.stdout.write("The agent answered under the new manifest.\n")
+    return 0 if outcome.ok else 1
+
+
+class _Telling:
+    """Collects the steps and prints each as it happens."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._begun = time.monotonic()
+        self._steps: list[Step] = []
+
+    def step(self, name: str, detail: str) -> None:
+        seconds = round(time.monotonic() - self._begun, 3)
+        self._steps.append(Step(name, seconds, detail))
+        if not self._quiet:
+            sys.stdout.write(f"{seconds:7.2f} s  {name:<10} {detail}\n")
+            sys.stdout.flush()
+
+    def outcome(self, error: str | None) -> Outcome:
+        seconds = round(time.monotonic() - self._begun, 3)
+        return Outcome(error is None, seconds, tuple(self._steps), error)
+
+
+async def _play(state: Path, telling: _Telling) -> str | None:
+    told = story.load()
+    hive = LocalHive(
+        LocalOptions(
+            state=state,
+            port=_free_port(),
+            api_key=None,
+            script=story.PATH,
+            agents=told.agents,
+        ),
+        lambda _text: None,
+    )
+    try:
+        await hive.start()
+        telling.step("start", "hived, hive-relay, hive-web and the model run")
+        await asyncio.to_thread(_act, hive, told, telling.step)
+    except HiveError as error:
+        return error.message
+    finally:
+        await hive.stop()
+    return None
+
+
+def _act(hive: LocalHive, told: Story, step: Callable[[str, str], None]) -> None:
+    client = SyncClient(hive.config.layout.operator_socket, client="hive", timeout=180)
+    try:
+        follow.agents_known(client, told.agents)
+        follow.agents_idle(client, told.agents)
+        step("agents", f"{', '.join(told.agents)} run and wait for mail")
+        client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))
+        step("request", f"operator → {told.asked}: {told.request}")
+        detail = _proposal(client, told)
+        seen = detail.approval
+        step(
+            "proposal",
+            f"approval {seen.id}: commit {seen.commit[:12]}, {seen.description}",
+        )
+        for change in detail.policy:
+            step("policy", f"{change.effect.value}: {change.sentence}")
+        _approve(client, detail)
+        step(
+            "deployed", f"{told.agent} runs under manifest {seen.manifest_sha256[:12]}"
+        )
+        client.call(
+            OPERATOR_SEND, OperatorSendParams(to=told.agent, body=told.question)
+        )
+        step("question", f"operator → {told.agent}: {told.question}")
+        answer = _answer(client, told, seen.manifest_sha256)
+        step("answer", f"{told.agent} → operator: {answer.body}")
+    finally:
+        client.close()
+
+
+def _proposal(client: SyncClient, told: Story) -> ApprovalDetail:
+    def look() -> ApprovalDetail | None:
+        wanted = ApprovalsParams(state=ApprovalState.PENDING, agent=told.agent)
+        found = client.call(APPROVALS, wanted).approvals
+        if not found:
+            return None
+        return client.call(APPROVAL, ApprovalParams(id=found[0].id))
+
+    return follow.until(client, look, what="the manager's proposal")
+
+
+def _approve(client: SyncClient, detail: ApprovalDetail) -> None:
+    seen = detail.approval
+    approve = ApproveParams(
+        id=seen.id, commit=seen.commit, manifest=seen.manifest_sha256
+    )
+    number = client.call(APPROVE, approve).operation
+    operation = client.call(
+        OPERATION, OperationParams(id=number, wait_seconds=_OPERATION_S)
+    )
+    if operation.state is not OperationState.DONE or operation.error is not None:
+        raise HiveError(
+            ErrorCode.DEPLOY_FAILED, f"The deploy failed: {operation.error}"
+        )
+    running = client.call(AGENT, AgentParams(agent=seen.agent)).agent
+    if running.manifest_sha256 != seen.manifest_sha256:
+        raise HiveError(
+            ErrorCode.DEPLOY_FAILED, "The agent runs under another manifest."
+        )
+
+
+def _answer(client: SyncClient, told: Story, manifest: str) -> Message:
+    def look() -> Message | None:
+        for entry in client.call(INBOX, InboxParams()).messages:
+            message = entry.message
+            if message.sender == told.agent and manifest in message.body:
+                return message
+        return None
+
+    return follow.until(client, look, what=f"an answer of {told.agent}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,120 @@
+"""``hive run``: the embedded default in the foreground, until Ctrl-C."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from pyglue.api.common import NoParams
+from pyglue.api.messages import MessagesParams, OperatorSendParams
+from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
+from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
+from pyglue.cli.output import follow
+from pyglue.demo import story
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``hive run``."""
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("HIVE_PORT", "7000"),
+        help="port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)",
+    )
+
+
+def options(state: Path, port: int) -> LocalOptions:
+    """Return what to start, from the environment.
+
+    Raises:
+        HiveError: ``config_invalid`` for a port that is none.
+    """
+    if not 1 <= port <= 65535:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID, f"{port} is not a port; use 1 to 65535."
+        )
+    key = os.environ.get("ANTHROPIC_API_KEY") or None
+    told = story.load()
+    return LocalOptions(
+        state=state,
+        port=port,
+        api_key=key,
+        script=story.PATH,
+        agents=told.agents if key is None else ("manager",),
+    )
+
+
+def run(state: Path, arguments: argparse.Namespace) -> int:
+    """Run in the foreground; return the exit code."""
+    return asyncio.run(_run(options(state, arguments.port)))
+
+
+def say(text: str) -> None:
+    """Print a line now."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def _run(asked: LocalOptions) -> int:
+    begun = time.monotonic()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    hive = LocalHive(asked, say)
+    say("Starting the hive …")
+    try:
+        await hive.start()
+        await asyncio.to_thread(_introduce, hive, begun)
+        ended = asyncio.create_task(hive.ended())
+        asked_to_stop = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, asked_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            sys.stderr.write(f"hive: {ended.result()}\n")
+            return 1
+        ended.cancel()
+        say("\nStopping …")
+        return 0
+    finally:
+        await hive.stop()
+
+
+def _introduce(hive: LocalHive, begun: float) -> None:
+    client = SyncClient(hive.config.layout.operator_socket, client="hive")
+    try:
+        login = client.call(LOGIN_CODE, NoParams())
+        status = client.call(STATUS, NoParams())
+        say(f"The hive runs (after {seconds_since(begun)}).")
+        say(f"  model      {status.model_source}")
+        say(f"  isolation  {status.isolation}")
+        for warning in status.warnings:
+            say(f"  WARNING    {warning}")
+        say(f"  dashboard  {login.url}")
+        say(
+            "             (this link works once, for 10 minutes: `hive login` for more)"
+        )
+        if hive.config.relay.scripted:
+            _open_story(client)
+        say("Ctrl-C stops it.")
+    finally:
+        client.close()
+
+
+def _open_story(client: SyncClient) -> None:
+    """Send the scenario's first message, once in the life of a state directory."""
+    told = story.load()
+    sent = client.call(MESSAGES, MessagesParams(limit=500)).messages
+    if any(message.body == told.request for message in sent):
+        return
+    say("The scripted scenario begins when the manager is up: watch the approvals.")
+    try:
+        follow.agents_known(client, told.agents)
+    except HiveError as error:
+        say(f"The scenario cannot begin. {error.message}")
+        return
+    client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))

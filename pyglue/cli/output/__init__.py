@@ -1,0 +1,1 @@
+"""How ``hive`` prints: tables, progress, questions."""

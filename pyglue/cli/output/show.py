@@ -1,0 +1,83 @@
+"""Text for terminals: tables and diffs, with agents' text made harmless."""
+
+from collections.abc import Sequence
+
+from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
+from pyglue.api.diff import FileDiff
+from pyglue.cli.output.show_system import system_lines
+from pyglue.display import visible
+
+KINDS = {
+    ApprovalKind.SPAWN: "spawn",
+    ApprovalKind.CHANGE: "change",
+    ApprovalKind.RESTORE: "restore",
+    ApprovalKind.ROLLBACK: "roll back",
+    ApprovalKind.REBUILD: "rebuild",
+}
+"""What approving does, in words."""
+_WHOLE = 2**31
+"""Nothing that is judged is cut."""
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def approval_text(detail: ApprovalDetail) -> str:
+    """Return all that is judged about a proposal, and the command that approves it."""
+    row = detail.approval
+    lines = [
+        f"Approval {row.id}: {KINDS[row.kind]} of {row.agent}, {row.state.value}",
+        f"commit    {row.commit}",
+        f"manifest  {row.manifest_sha256}",
+        f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
+        f"says      {visible(row.description or detail.message, limit=_WHOLE)}",
+    ]
+    if row.reason is not None:
+        lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
+    lines += ["", "What changes in its power:"]
+    for change in detail.policy:
+        lines.append(
+            f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"
+        )
+    if not detail.policy:
+        lines.append("  nothing")
+    if detail.system is not None:
+        lines += ["", *system_lines(detail.system)]
+    for diff in detail.diffs:
+        if diff.base is DiffBase.RUNNING:
+            lines += ["", *(line for file in diff.files for line in _file(file))]
+    lines += [
+        "",
+        f"hive approve {row.id} --commit {row.commit} --manifest {row.manifest_sha256}",
+    ]
+    return "\n".join(lines)
+
+
+def _file(file: FileDiff) -> list[str]:
+    path = visible(file.path, limit=_WHOLE)
+    lines = [f"=== {path} ({file.status.value})"]
+    if file.old_path is not None and file.old_path != file.path:
+        lines.append(f"    was {visible(file.old_path, limit=_WHOLE)}")
+    if file.new_executable is not None and file.new_executable != file.old_executable:
+        lines.append(f"    executable: {'yes' if file.new_executable else 'no'}")
+    if file.binary:
+        lines.append("    binary")
+    for hunk in file.hunks:
+        lines.append(
+            f"@@ -{hunk.old_start},{hunk.old_lines} "
+            f"+{hunk.new_start},{hunk.new_lines} @@"
+        )
+        lines += [
+            f"{line.kind.value}{visible(line.text, limit=_WHOLE)}"
+            for line in hunk.lines
+        ]
+    if file.truncated:
+        lines.append("    … left out for size")
+    return lines

@@ -1,0 +1,56 @@
+"""Waits for an operation that a command queued, and says how it ended."""
+
+from typing import Final
+
+from pyglue.api import operator as api
+from pyglue.api.events import GapParams, SubscribeParams
+from pyglue.api.operations import Operation, OperationParams, OperationState
+from pyglue.cli.output.answer import Answer
+from pyglue.cli.output.spinner import Sign, patience
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
+
+_CHANGED: Final = "operation.changed"
+_SILENCE_S: Final = 6 * 3600.0
+"""A build may be silent; hived ends what takes too long, and its end is an event."""
+_TEXT_MAX: Final = 2000
+
+
+def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
+    """Return an operation at its end, or as far as it is.
+
+    Raises:
+        HiveError: ``unavailable`` when hived goes meanwhile.
+    """
+    params = OperationParams(id=number)
+    if wait:
+        client.call(api.SUBSCRIBE, SubscribeParams())
+    result = client.call(api.OPERATION, params)
+    if wait and result.finished_at is None:
+        with patience(f"Operation {number}") as sign:
+            result = _at_its_end(client, result, sign)
+    text = f"Operation {number} ({result.kind.value} {result.agent}): "
+    text += f"{result.state.value}"
+    for more in (result.error, result.note):
+        if more:
+            text += f". {visible(more, limit=_TEXT_MAX).removesuffix('.')}"
+    return Answer(result, text, int(result.state is OperationState.FAILED))
+
+
+def _at_its_end(client: SyncClient, operation: Operation, sign: Sign) -> Operation:
+    number = operation.id
+    for event in client.notes(timeout=_SILENCE_S):
+        if not isinstance(event, GapParams) and (
+            event.kind != _CHANGED or event.data.get("operation") != number
+        ):
+            continue
+        operation = client.call(api.OPERATION, OperationParams(id=number))
+        if operation.finished_at is not None:
+            return operation
+        what = f"{operation.kind.value} {operation.agent}: {operation.step}"
+        sign.text = f"Operation {number} ({what})"
+    raise HiveError(
+        ErrorCode.UNAVAILABLE,
+        f"hived is gone. Operation {number} goes on when it is back: hive operations.",
+    )

@@ -1,0 +1,1 @@
+"""The Claude Code CLI: its options, sessions, turns and how they end."""

@@ -1,0 +1,120 @@
+"""Shortens ``/state/notes.md`` when it has grown past the manifest's limit.
+
+A short session of its own, without tools and without the agent's conversation, is
+given the file and answers with a shorter one. The old file stays beside it as
+``notes.md.bak``. ``loop`` calls this between turns; a file that could not be
+shortened is left alone until it changes.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue import paths
+from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.harness.claude.events import Tally
+from pyglue.harness.claude.options import CliOptions, replace_file
+from pyglue.harness.claude.turn import Cancellation, run_turn
+
+_READ_LIMIT: Final = 1024 * 1024
+_LINE: Final = "-" * 40
+_WRITERS: Final = frozenset({"Bash", "Edit", "Write"})
+SAVE: Final = (
+    "[from the hive itself: no message, nothing to answer]\n"
+    "Your conversation is about to be shortened. Write what you must not forget, and "
+    "what is not there yet, into /state/notes.md: whom you work for and on what, open "
+    "ends, agreements, decisions and why. Do nothing else, send nothing, and end the "
+    "turn."
+)
+"""The prompt of the turn before a compaction."""
+
+_log = logging.getLogger(__name__)
+
+
+class Notes:
+    """The notes file of one agent."""
+
+    def __init__(
+        self,
+        options: CliOptions,
+        state: Path,
+        *,
+        max_bytes: int,
+        tools: Collection[str],
+    ) -> None:
+        """``max_bytes`` is the size up to which the file is left alone."""
+        self._can_be_written = not _WRITERS.isdisjoint(tools)
+        self._options = options
+        self._file = state / "notes.md"
+        self._max_bytes = max_bytes
+        self._seen: int | None = None
+        """When the file last changed that could not be shortened."""
+
+    @property
+    def can_be_written(self) -> bool:
+        """Whether the agent has a tool to write its notes with."""
+        return self._can_be_written
+
+    def are_long(self) -> bool:
+        """Tell whether the file is to be shortened."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return False
+        return found.st_size > self._max_bytes and found.st_mtime_ns != self._seen
+
+    async def shorten(self, *, model: str, cancellation: Cancellation) -> str | None:
+        """Rewrite the file; return a sentence on what became of it, None if cancelled.
+
+        The old text is beside it before it is replaced, at once or not at all.
+        """
+        changed = None
+        try:
+            changed = self._file.stat().st_mtime_ns
+            old = await asyncio.to_thread(self._read)
+            new, problem = await self._ask(old, model, cancellation)
+            if new is not None and self._file.stat().st_mtime_ns != changed:
+                return "The notes changed while they were shortened, and stay so."
+            if new is not None:
+                replace_file(self._file.with_name("notes.md.bak"), old)
+                replace_file(self._file, new)
+                return "The notes were shortened; notes.md.bak has the old ones."
+        except (OSError, UnicodeDecodeError) as error:
+            problem = str(error)
+        if cancellation.reason is not None:
+            return None
+        self._seen = changed
+        _log.warning("the notes are not shortened: %s", problem)
+        return f"The notes could not be shortened, and stay as they are: {problem}"
+
+    def _read(self) -> str:
+        with self._file.open("rb") as file:
+            data = file.read(_READ_LIMIT + 1)
+        if len(data) > _READ_LIMIT:
+            raise OSError(errno.EFBIG, f"more than {_READ_LIMIT} bytes")
+        return data.decode()
+
+    async def _ask(
+        self, old: str, model: str, cancellation: Cancellation
+    ) -> tuple[str | None, str]:
+        """Return a shorter text, or None and why there is none."""
+        system = (paths.share() / "prompts" / "compact-notes.md").read_text("utf-8")
+        tally = Tally(_unheard)
+        prompt = f"The notes:\n{_LINE}\n{old}\n{_LINE}"
+        options = self._options.notes(model=model, system=system)
+        ended = await run_turn(options, prompt, tally, cancellation)
+        new = tally.text.strip() + "\n"
+        if ended.outcome is not TurnOutcome.OK:
+            return None, ended.reason or ended.outcome.value
+        if not new.strip():
+            return None, "the answer was empty."
+        if len(new.encode()) >= len(old.encode()):
+            return None, "they did not become shorter."
+        return new, ""
+
+
+def _unheard(kind: TurnEventKind, data: dict[str, Any]) -> None:
+    """Drop an event: this is no turn of the agent's."""

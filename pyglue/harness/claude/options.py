@@ -1,0 +1,229 @@
+"""The options of the CLI: everything from the pinned manifest, the rest fixed.
+
+Made once when the harness starts, so that a turn only adds its session and model.
+Long texts (system prompt, MCP servers) go in files of the session directory, because
+one argument of a program holds at most 128 KiB. Facts about the CLI that decide
+these values: no settings of the workspace are read, other MCP configurations are
+ignored, what no rule allows is denied, and mail is never expanded as a command or a
+file mention.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import claude_agent_sdk
+from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, McpSdkServerConfig
+
+from pyglue.harness.gate.gate import GATED, Gate
+from pyglue.harness.load import Loaded, Places, system_prompt
+from pyglue.manifest_types import Manifest
+from pyglue.tools.mcp import HIVE
+
+MAX_STEPS: Final = 500
+"""Calls of the model in one turn; who needs more is going in circles."""
+_BUFFER: Final = 64 * 1024 * 1024
+_NOWHERE: Final = "http://127.0.0.1:9"
+_FIXED: Final = {
+    "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "2",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "ENABLE_TOOL_SEARCH": "false",
+    "MAX_MCP_OUTPUT_TOKENS": "200000",
+    "MCP_TIMEOUT": "60000",
+}
+
+
+class CliOptions:
+    """Makes ``ClaudeAgentOptions`` for one agent."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        places: Places,
+        *,
+        base_url: str,
+        key: str,
+        hive: McpSdkServerConfig,
+        gate: Gate,
+        max_steps: int = MAX_STEPS,
+    ) -> None:
+        """``base_url`` and ``key`` are the forwarder's; the relay has the real key."""
+        self._max_steps = max_steps
+        manifest = loaded.manifest
+        self._manifest = manifest
+        self._places = places
+        self._hive = hive
+        self._cli = find_cli()
+        self._environment = _environment(manifest, places, base_url, key)
+        self._allowed = _allowed(manifest)
+        self._hooks = _hooks(manifest, gate)
+        self._prompt = places.session / "hive-system-prompt.md"
+        self._servers = places.session / "hive-mcp.json"
+        self._texts = {
+            self._prompt: system_prompt(loaded, is_manager=places.is_manager),
+            self._servers: json.dumps({"mcpServers": _servers(manifest)}),
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the CLI's environment has beyond this process's own."""
+        return self._environment
+
+    def turn(
+        self,
+        *,
+        model: str,
+        session: str,
+        resume: bool,
+        verbatim: bool = True,
+        budget_usd: float | None = None,
+    ) -> ClaudeAgentOptions:
+        """Return the options of one turn; ``verbatim`` is False for CLI commands."""
+        options = self._base(model, dict(self._extra()))
+        options.verbatim_prompts = verbatim
+        options.max_turns = self._max_steps
+        options.max_budget_usd = budget_usd
+        if resume:
+            options.resume = session
+        else:
+            options.session_id = session
+        return options
+
+    def preflight(self) -> ClaudeAgentOptions:
+        """Return options that start everything but can reach no model."""
+        extra = dict(self._extra())
+        extra["no-session-persistence"] = None
+        if self._manifest.mcp_servers:
+            extra |= {"debug": "mcp", "debug-to-stderr": None}
+        options = self._base(self._manifest.model, extra)
+        unreachable = {"ANTHROPIC_BASE_URL": _NOWHERE, "CLAUDE_CODE_MAX_RETRIES": "0"}
+        options.env = self._environment | unreachable | {"ANTHROPIC_API_KEY": "none"}
+        return options
+
+    def notes(self, *, model: str, system: str) -> ClaudeAgentOptions:
+        """Return the options of a session of its own that has no tools at all."""
+        return ClaudeAgentOptions(
+            model=model,
+            tools=[],
+            system_prompt=system,
+            setting_sources=[],
+            strict_mcp_config=True,
+            permission_mode="dontAsk",
+            verbatim_prompts=True,
+            extra_args={"no-session-persistence": None},
+            env=self._environment,
+            cwd=self._places.work,
+            cli_path=self._cli,
+            max_buffer_size=_BUFFER,
+        )
+
+    def _extra(self) -> dict[str, str | None]:
+        extra: dict[str, str | None] = {"system-prompt-snapshot": "off"}
+        if self._manifest.mcp_servers:
+            extra["mcp-config"] = str(self._servers)
+        return extra
+
+    def _base(self, model: str, extra: dict[str, str | None]) -> ClaudeAgentOptions:
+        self._places.session.mkdir(parents=True, exist_ok=True)
+        for path, text in self._texts.items():  # anew: the agent can write there
+            replace_file(path, text)
+        return ClaudeAgentOptions(
+            model=model,
+            tools=list(self._manifest.allowed_tools),
+            allowed_tools=list(self._allowed),
+            system_prompt={"type": "file", "path": str(self._prompt)},
+            setting_sources=[],
+            strict_mcp_config=True,
+            permission_mode="dontAsk",
+            mcp_servers={HIVE: self._hive},
+            hooks=self._hooks,
+            extra_args=extra,
+            env=self._environment,
+            cwd=self._places.work,
+            cli_path=self._cli,
+            max_buffer_size=_BUFFER,
+        )
+
+
+def find_cli() -> Path | None:
+    """Return the CLI on PATH, else the SDK's own, else None."""
+    on_path = shutil.which("claude")
+    if on_path is not None:
+        return Path(on_path)
+    bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+    return bundled if bundled.is_file() else None
+
+
+def _environment(
+    manifest: Manifest, places: Places, base_url: str, key: str
+) -> dict[str, str]:
+    """Return the CLI's environment; the harness's own names win."""
+    fixed = {
+        **_FIXED,
+        "ANTHROPIC_API_KEY": key,
+        "ANTHROPIC_BASE_URL": base_url,
+        "CLAUDE_CONFIG_DIR": str(places.session),
+        "HOME": str(places.state),
+    }
+    if manifest.network and (places.session / ".credentials.json").is_file():
+        # A subscription login, made by the operator in this agent's terminal.
+        del fixed["ANTHROPIC_BASE_URL"], fixed["ANTHROPIC_API_KEY"]
+    who = "manager" if places.is_manager else "agent"
+    identity = {
+        name: value
+        for role in ("AUTHOR", "COMMITTER")
+        for name, value in (
+            (f"GIT_{role}_NAME", who),
+            (f"GIT_{role}_EMAIL", f"{who}@hive.invalid"),
+        )
+        if name not in os.environ
+    }
+    return {**identity, **manifest.env, **fixed}
+
+
+def _allowed(manifest: Manifest) -> tuple[str, ...]:
+    """Return the CLI's allow rules; a gated tool is allowed by its hook alone."""
+    built_in = [t for t in manifest.allowed_tools if t not in GATED]
+    theirs = [
+        f"mcp__{name}__{tool}"
+        for name, server in manifest.mcp_servers.items()
+        for tool in server.allowed_tools
+    ]
+    return (*built_in, f"mcp__{HIVE}__*", *theirs)
+
+
+def _servers(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "type": "stdio",
+            "command": server.command,
+            "args": list(server.args),
+            "env": dict(server.env),
+        }
+        for name, server in manifest.mcp_servers.items()
+    }
+
+
+def _hooks(manifest: Manifest, gate: Gate) -> dict[Any, list[HookMatcher]] | None:
+    gated = [tool for tool in manifest.allowed_tools if tool in GATED]
+    if not gated:
+        return None
+    return {"PreToolUse": [HookMatcher(matcher="|".join(gated), hooks=[gate.hook])]}
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file, readable by this user alone, at once or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)

@@ -1,0 +1,177 @@
+"""Starts the CLI once without a model call, to see that everything declared is there.
+
+The CLI says which tools it has and how its MCP servers fared only once it gets a
+prompt, so this sends a command that it answers by itself (``/usage``), with a base
+URL where nobody listens: no request can reach a model. The outcome goes up in the
+hello and decides whether a deploy counts.
+"""
+
+import asyncio
+import re
+import shutil
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, SystemMessage
+
+from pyglue.api.common import ServerStatus
+from pyglue.display import visible
+from pyglue.harness.claude.events import sentence
+from pyglue.harness.claude.options import CliOptions, find_cli
+from pyglue.manifest_types import Manifest, McpServer
+from pyglue.tools.mcp import HIVE
+
+TIMEOUT_S: Final = 90.0
+_LOCAL_COMMAND: Final = "/usage"
+_TAIL: Final = 4
+_SAID: Final = re.compile(r'MCP server "([^"]+)":? Server stderr: (.*)')
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the start showed; ``problem`` is a sentence for people, None when fine."""
+
+    cli_version: str | None
+    servers: tuple[ServerStatus, ...]
+    problem: str | None
+
+
+async def check(
+    options: CliOptions, manifest: Manifest, *, timeout_s: float = TIMEOUT_S
+) -> Checked:
+    """Start the CLI, look at it, stop it. Takes about half a second."""
+    if find_cli() is None:
+        return _failed(
+            "Claude Code is not installed here: neither 'claude' on PATH nor the one "
+            "that comes with claude-agent-sdk."
+        )
+    missing = _missing_programs(options, manifest)
+    if missing:
+        return _failed(" ".join(missing))
+    said = _Said()
+    try:
+        sdk_options = options.preflight()
+    except OSError as error:
+        why = error.strerror or error
+        return _failed(f"The CLI's files cannot be written in /session: {why}.")
+    sdk_options.stderr = said.take
+    client = ClaudeSDKClient(sdk_options)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.connect()
+            await client.query(_LOCAL_COMMAND)
+            init = await _init(client)
+            status = (await client.get_mcp_status())["mcpServers"]
+    except TimeoutError:
+        return _failed(
+            f"Claude Code was not ready after {timeout_s:g} seconds."
+            f"{said.general_tail()}"
+        )
+    except (ClaudeSDKError, OSError, ValueError) as error:
+        return _failed(f"Claude Code did not start: {error}.{said.general_tail()}")
+    finally:
+        await client.disconnect()
+    version = str(init.get("claude_code_version", "")) or None
+    reported = {str(server["name"]): dict(server) for server in status}
+    problems = [
+        *_tool_problems(manifest, init),
+        *_server_problems(manifest, reported, said),
+    ]
+    servers = tuple(_status(name, server) for name, server in reported.items())
+    return Checked(version, servers, sentence(" ".join(problems)) or None)
+
+
+def _failed(problem: str) -> Checked:
+    return Checked(None, (), sentence(problem))
+
+
+async def _init(client: ClaudeSDKClient) -> dict[str, Any]:
+    async for message in client.receive_messages():
+        if isinstance(message, SystemMessage) and message.subtype == "init":
+            return message.data
+    raise ClaudeSDKError("it ended without a word")
+
+
+class _Said:
+    """The last lines on standard error, of each MCP server and of the CLI itself."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL))
+        self._cli: deque[str] = deque(maxlen=_TAIL)
+        self._speaking: deque[str] | None = None
+
+    def take(self, line: str) -> None:
+        match = _SAID.search(line)
+        if match:
+            self._speaking = self._servers[match[1]]
+            self._speaking.append(match[2])
+        elif re.match(r"\d{4}-\d\d-\d\dT\S+ \[", line):
+            self._speaking = None  # another line of the debug log
+        elif self._speaking is not None:
+            self._speaking.append(line)
+        else:
+            self._cli.append(line)
+
+    def tail(self, server: str) -> str:
+        lines = self._servers.get(server)
+        return f" It wrote: {' / '.join(lines)}" if lines else ""
+
+    def general_tail(self) -> str:
+        return f" It wrote: {' / '.join(self._cli)}" if self._cli else ""
+
+
+def _missing_programs(options: CliOptions, manifest: Manifest) -> list[str]:
+    path = options.environment.get("PATH")  # None: this process's own
+    return [
+        f"The program {server.command!a} of the MCP server {name!a} is not installed "
+        "here; add its package to environment.systemPackages."
+        for name, server in manifest.mcp_servers.items()
+        if shutil.which(server.command, path=path) is None
+    ]
+
+
+def _tool_problems(manifest: Manifest, init: dict[str, Any]) -> list[str]:
+    there = [str(name) for name in init.get("tools", [])]
+    missing = [tool for tool in manifest.allowed_tools if tool not in there]
+    if not missing:
+        return []
+    return [f"This version of Claude Code has no tool named {', '.join(missing)}."]
+
+
+def _server_problems(
+    manifest: Manifest, reported: dict[str, dict[str, Any]], said: _Said
+) -> list[str]:
+    problems = []
+    if reported.get(HIVE, {}).get("status") != "connected":
+        problems.append("The hive's own tools did not connect.")
+    for name, server in manifest.mcp_servers.items():
+        found = reported.get(name, {})
+        if found.get("status") != "connected":
+            why = found.get("error") or found.get("status") or "not started"
+            problems.append(
+                f"The MCP server {name!a} ({Path(server.command).name}) did not "
+                f"connect: {why}.{said.tail(name)}"
+            )
+        else:
+            problems.extend(_missing_tools(name, server, found))
+    return problems
+
+
+def _missing_tools(name: str, server: McpServer, found: dict[str, Any]) -> list[str]:
+    there = {str(tool["name"]) for tool in found.get("tools", [])}
+    missing = [t for t in server.allowed_tools if t != "*" and t not in there]
+    if not missing:
+        return []
+    has = ", ".join(sorted(there)[:20]) or "none"
+    return [f"The MCP server {name!a} has no tool {', '.join(missing)}; it has: {has}."]
+
+
+def _status(name: str, server: dict[str, Any]) -> ServerStatus:
+    error = server.get("error")
+    return ServerStatus(
+        name=visible(name, limit=100),
+        status=visible(str(server.get("status")), limit=40),
+        error=visible(str(error), limit=400) if error else None,
+    )

@@ -1,0 +1,213 @@
+"""The agent's one session over all its turns: which it is, and keeping it short.
+
+Holds the session's id in the session directory, so that turns continue it over
+restarts; a session that the CLI does not know is replaced by a fresh one. A session
+that has grown past the manifest's ``autoCompact`` is compacted after the turn by the
+CLI's own ``/compact``; one that does not fit any more in the middle of a turn by the
+CLI itself, else from here. ``loop`` calls this; one turn at a time.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue.api.common import AgentState
+from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.harness.claude.events import Emit, Tally
+from pyglue.harness.claude.options import CliOptions, replace_file
+from pyglue.harness.claude.outcome import Verdict
+from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
+from pyglue.harness.space import Space, is_full
+
+_COMPACT: Final = "/compact"
+
+_log = logging.getLogger(__name__)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What is remembered of the session between turns and restarts."""
+
+    id: str
+    cost_usd: float = 0.0
+    context_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A finished turn, as hived is told of it."""
+
+    ended: Ended
+    tool_calls: int
+    cost_usd: float
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a turn is to do, however often it is tried."""
+
+    prompt: str
+    model: str
+    budget_usd: float | None
+    cancellation: Cancellation
+
+
+class Session:
+    """Runs turns of one session."""
+
+    def __init__(
+        self,
+        options: CliOptions,
+        directory: Path,
+        *,
+        space: Space,
+        compact_at: int | None,
+        emit: Emit,
+        say: Callable[[AgentState], None],
+    ) -> None:
+        """``compact_at`` is in tokens of context; ``say`` hears of compaction."""
+        self._options = options
+        self._file = directory / "hive-session.json"
+        self._space = space
+        self._compact_at = compact_at
+        self._emit = emit
+        self._say = say
+        self._kept = self._read()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a conversation to shorten."""
+        return self._kept is not None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the conversation has passed the size to be compacted at."""
+        kept, limit = self._kept, self._compact_at
+        return kept is not None and limit is not None and kept.context_tokens >= limit
+
+    async def turn(
+        self,
+        prompt: str,
+        *,
+        model: str,
+        cancellation: Cancellation,
+        budget_usd: float | None = None,
+    ) -> Figures:
+        """Run one turn over ``prompt``."""
+        before = self._kept
+        work = _Work(prompt, model, budget_usd, cancellation)
+        tally, ended = await self._run(work)
+        if ended.is_unknown_session:
+            self._begin_anew("The session is unknown to the CLI.")
+            before = None
+            tally, ended = await self._run(work)
+        if ended.verdict.is_too_long and before is not None:
+            tally, ended = await self._retry_shorter(work)
+            before = before if self._kept else None
+        elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
+            ended = _as_compacted(ended)
+        cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
+        self._remember(tally, ended)
+        return Figures(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
+
+    async def _run(self, work: _Work) -> tuple[Tally, Ended]:
+        kept, tally = self._kept, Tally(self._emit)
+        full = self._space.problem()
+        if full is not None:
+            return tally, Ended(_no_room(full))
+        session = kept.id if kept else str(uuid.uuid4())
+        try:
+            options = self._options.turn(
+                model=work.model,
+                session=session,
+                resume=kept is not None,
+                budget_usd=work.budget_usd,
+            )
+        except OSError as error:  # nothing of the mail's
+            reason = f"The CLI's files cannot be written: {error.strerror or error}."
+            if is_full(error):
+                return tally, Ended(_no_room(reason))
+            verdict = Verdict(TurnOutcome.FAILED, reason, blames_mail=False)
+            return tally, Ended(verdict)
+        return tally, await run_turn(options, work.prompt, tally, work.cancellation)
+
+    async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
+        """The CLI could not shorten the conversation by itself: ask it, else forget.
+
+        What the agent must not forget is in its notes.
+        """
+        await self.compact(work.model, work.cancellation)
+        self._say(AgentState.THINKING)
+        tally, ended = await self._run(work)
+        if ended.verdict.is_too_long:
+            self._begin_anew("The conversation cannot be shortened.")
+            tally, ended = await self._run(work)
+        return tally, _as_compacted(ended)
+
+    def _begin_anew(self, why: str) -> None:
+        _log.warning("%s A fresh session begins.", why)
+        self._emit(TurnEventKind.LOG, {"text": f"{why} A fresh session begins."})
+        self._kept = None
+
+    def _remember(self, tally: Tally, ended: Ended) -> None:
+        if tally.session_id is None:
+            return  # nothing came back: the next turn tries the same again
+        before = self._kept
+        self._keep(
+            _Kept(
+                tally.session_id,
+                ended.session_cost_usd or (before.cost_usd if before else 0.0),
+                tally.context_tokens or (before.context_tokens if before else 0),
+            )
+        )
+
+    def _keep(self, kept: _Kept) -> None:
+        self._kept = kept
+        try:
+            replace_file(self._file, msgspec.json.encode(kept).decode())
+        except OSError as error:
+            text = f"The session cannot be remembered: {error.strerror or error}."
+            _log.warning("%s", text)
+            self._emit(TurnEventKind.LOG, {"text": text})
+
+    async def compact(self, model: str, cancellation: Cancellation) -> str:
+        """Shorten the conversation; return a sentence on what became of it."""
+        kept = self._kept
+        if kept is None:
+            return "There is no conversation to shorten yet."
+        self._say(AgentState.COMPACTING)
+        tally = Tally(self._emit)
+        try:
+            options = self._options.turn(
+                model=model, session=kept.id, resume=True, verbatim=False
+            )
+        except OSError as error:
+            return f"The CLI's files cannot be written: {error.strerror or error}."
+        ended = await run_turn(options, _COMPACT, tally, cancellation)
+        # Either way not again before the next turn has measured the context anew.
+        self._keep(_Kept(kept.id, ended.session_cost_usd or kept.cost_usd, 0))
+        if ended.outcome is TurnOutcome.OK and tally.was_compacted:
+            return "The conversation was shortened."
+        _log.warning("the session was not compacted: %s", ended.reason)
+        return f"The conversation was not shortened: {ended.reason or tally.text}"
+
+    def _read(self) -> _Kept | None:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+
+def _no_room(reason: str) -> Verdict:
+    return Verdict(TurnOutcome.FAILED, reason, blames_mail=False, is_disk_full=True)
+
+
+def _as_compacted(ended: Ended) -> Ended:
+    if ended.outcome is not TurnOutcome.OK:
+        return ended
+    return replace(ended, verdict=Verdict(TurnOutcome.COMPACTED))

@@ -1,0 +1,164 @@
+"""One turn: one CLI process, from its prompt to its result.
+
+Driven through ``ClaudeSDKClient``. ``session`` decides which session it continues;
+this only runs it and says how it ended. A cancelled turn is interrupted, so that the
+session stays whole, and its process is stopped if it does not end in time.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from claude_agent_sdk import (
+    ClaudeAgentOptions,
+    ClaudeSDKClient,
+    ClaudeSDKError,
+)
+
+from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
+from pyglue.harness.claude.outcome import Verdict, judge
+
+INTERRUPT_S: Final = 8.0
+"""How long an interrupted CLI may take to end its turn."""
+_TAIL: Final = 5
+_BAD_SESSION: Final = ("No conversation found with session ID", "is already in use")
+_DEAF: Final = Verdict(
+    TurnOutcome.FAILED, "The hive's own tools did not connect.", blames_mail=False
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a turn ended, and its figures. ``cost_usd`` counts the whole session."""
+
+    verdict: Verdict
+    is_unknown_session: bool = False
+    duration_ms: int = 0
+    steps: int = 0
+    denials: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    session_cost_usd: float = 0.0
+
+    @property
+    def outcome(self) -> TurnOutcome:
+        """The verdict's."""
+        return self.verdict.outcome
+
+    @property
+    def reason(self) -> str | None:
+        """The verdict's, as one line that fits a field of the API."""
+        reason = self.verdict.reason
+        return sentence(reason) if reason else None
+
+
+class Cancellation:
+    """Asks the running turn to end; set once, by hived or at shutdown."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason: str | None = None
+
+    def cancel(self, reason: str) -> None:
+        """Ask; the first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Return once asked."""
+        await self._event.wait()
+
+
+async def run_turn(
+    options: ClaudeAgentOptions, prompt: str, tally: Tally, cancellation: Cancellation
+) -> Ended:
+    """Run the CLI over ``prompt``; every way that it can end is an ``Ended``."""
+    said: deque[str] = deque(maxlen=_TAIL)
+    options.stderr = said.append
+    client = ClaudeSDKClient(options)
+    failure: Verdict | None = None
+    try:
+        async with asyncio.timeout(None) as limit:
+            watch = asyncio.create_task(_interrupt(client, cancellation, limit))
+            try:
+                await client.connect()
+                if cancellation.reason is None:
+                    await client.query(prompt)
+                    async for message in client.receive_response():
+                        tally.take(message)
+                        if tally.is_deaf:
+                            failure = _DEAF
+                            break
+            finally:
+                watch.cancel()
+                await asyncio.wait({watch})  # not swallowing a cancellation of ours
+    except TimeoutError:
+        failure = Verdict(
+            TurnOutcome.FAILED, "The CLI did not stop when it was interrupted."
+        )
+    except (ClaudeSDKError, OSError, ValueError) as error:
+        failure = _failure(error, tally, said)
+    finally:
+        await client.disconnect()
+    return _ended(tally, failure, cancellation, said)
+
+
+async def _interrupt(
+    client: ClaudeSDKClient, cancellation: Cancellation, limit: asyncio.Timeout
+) -> None:
+    await cancellation.wait()
+    limit.reschedule(asyncio.get_running_loop().time() + INTERRUPT_S)
+    try:
+        await client.interrupt()
+    except (ClaudeSDKError, OSError) as error:
+        _log.info("the CLI could not be interrupted: %s", error)
+
+
+def _ended(
+    tally: Tally, failure: Verdict | None, cancellation: Cancellation, said: deque[str]
+) -> Ended:
+    if cancellation.reason is not None:
+        verdict = Verdict(TurnOutcome.CANCELLED, cancellation.reason)
+    elif failure is not None:
+        verdict = failure
+    elif tally.result is None:
+        verdict = Verdict(
+            TurnOutcome.FAILED, f"The CLI ended without a result.{_tail(said)}"
+        )
+    else:
+        verdict = judge(tally.result, tally.error)
+    told = " ".join([*said, verdict.reason or ""])
+    unknown = any(mark in told for mark in _BAD_SESSION)
+    if tally.result is None:
+        return Ended(verdict, is_unknown_session=unknown)
+    result = tally.result
+    usage = result.usage or {}
+    return Ended(
+        verdict,
+        is_unknown_session=unknown and verdict.outcome is TurnOutcome.FAILED,
+        duration_ms=max(result.duration_ms, 0),
+        steps=max(result.num_turns, 0),
+        denials=len(result.permission_denials or []),
+        input_tokens=tokens_read(usage),
+        output_tokens=count(usage.get("output_tokens")),
+        session_cost_usd=max(result.total_cost_usd or 0.0, 0.0),
+    )
+
+
+def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
+    """A CLI that ended before it had read the mail cannot have ended for its sake."""
+    return Verdict(
+        TurnOutcome.FAILED,
+        f"The CLI failed: {error}.{_tail(said)}",
+        blames_mail=bool(tally.init),
+    )
+
+
+def _tail(said: deque[str]) -> str:
+    return f" It wrote: {' / '.join(said)}" if said else ""

@@ -1,0 +1,65 @@
+"""What hived and the operator want of this harness at the moment.
+
+hived says it after each hello and at every change (``control``), and asks for a
+compaction. ``loop`` looks here before it takes mail, and wakes when something changes.
+"""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from pyglue.api.agent import ControlParams
+from pyglue.api.common import AgentState, Done, NoParams
+
+Hold = tuple[AgentState, str]
+
+
+class Control:
+    """The newest word, and what was asked once."""
+
+    def __init__(self) -> None:
+        self._control = ControlParams()
+        self._changed = asyncio.Event()
+        self._again = False
+        self._compact = False
+
+    def take(self, params: ControlParams) -> None:
+        """Hear what holds from now on; hived's notification."""
+        control = replace(params, again=False)
+        self._again = self._again or params.again
+        if params.again or control != self._control:
+            self._control = control
+            self._changed.set()
+
+    async def ask_compact(self, _params: NoParams) -> Done:
+        """Be asked to shorten the session; hived's method."""
+        self._compact = True
+        self._changed.set()
+        return Done()
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why no turn may begin, as the state that says so."""
+        if self._control.paused is not None:
+            return AgentState.PAUSED, self._control.paused
+        if self._control.over_budget is not None:
+            return AgentState.OVER_BUDGET, self._control.over_budget
+        return None
+
+    def take_again(self) -> bool:
+        """Tell once that everything is to be tried again now."""
+        again, self._again = self._again, False
+        return again
+
+    def take_compact(self) -> bool:
+        """Tell once that the session is to be shortened."""
+        compact, self._compact = self._compact, False
+        return compact
+
+    def look(self) -> None:
+        """From here on ``changed`` means a change after this."""
+        self._changed.clear()
+
+    async def changed(self) -> None:
+        """Return when something changed since ``look``."""
+        await self._changed.wait()

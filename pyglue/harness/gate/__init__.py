@@ -1,0 +1,1 @@
+"""The Bash gate: which commands an agent's policy lets through."""

@@ -1,0 +1,135 @@
+"""The gate in front of the tools: which Bash command runs, which tool at all.
+
+A PreToolUse hook of the CLI; the CLI's own patterns are no boundary, so Bash is
+allowed by this hook alone. Default is deny. A command runs when every simple
+command in it matches a pattern of the manifest and nothing risky hides under a
+wildcard (``bash_policy``). A refusal tells the model what is allowed. This is
+policy: the boundary is the container.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    HookContext,
+    HookInput,
+    HookJSONOutput,
+    PreToolUseHookSpecificOutput,
+)
+from claude_agent_sdk.types import SyncHookJSONOutput
+
+from pyglue.bash_policy import judge, startup
+from pyglue.bash_policy.match import Pattern
+from pyglue.harness.gate.words import Command, RefusedError, ShellReader
+
+GATED: Final = frozenset({"Bash", "Monitor", "PowerShell", "REPL"})
+"""Built-in tools that run a command line; all pass the same gate."""
+_WRITERS: Final = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
+_PATHS: Final = ("file_path", "notebook_path", "path")
+_SHOWN: Final = 40
+
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Decides over tool calls of one agent; made once from its manifest."""
+
+    def __init__(
+        self,
+        *,
+        tools: Sequence[str],
+        bash_allow: Sequence[str],
+        refused: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """``tools`` are the built-in tools allowed, ``bash_allow`` the patterns.
+
+        ``refused`` hears of each call that the hook refuses: tool and reason.
+        """
+        self._refused = refused
+        self._tools = frozenset(tools)
+        self._allow = tuple(bash_allow)
+        self._patterns = [Pattern(text) for text in bash_allow]
+        self._reader = ShellReader()
+
+    async def hook(
+        self, call: HookInput, _use_id: str | None, _context: HookContext
+    ) -> HookJSONOutput:
+        """Answer the CLI's PreToolUse hook; whatever fails here is a refusal."""
+        try:
+            facts: dict[str, Any] = dict(call)
+            reason = self.refusal(facts["tool_name"], facts["tool_input"])
+        except Exception:
+            _log.exception("the gate failed")
+            reason = "The gate could not judge this call, so it is refused."
+        if reason is not None and self._refused is not None:
+            self._refused(str(call.get("tool_name")), reason)
+        decided = PreToolUseHookSpecificOutput(
+            hookEventName="PreToolUse",
+            permissionDecision="allow" if reason is None else "deny",
+            permissionDecisionReason=reason or "The gate lets it through.",
+        )
+        return SyncHookJSONOutput(hookSpecificOutput=decided)
+
+    def refusal(self, tool: str, arguments: dict[str, Any]) -> str | None:
+        """Say why a tool call is refused; None lets it through."""
+        if tool.startswith("mcp__"):
+            return None  # the CLI holds these to the manifest's lists
+        if tool not in self._tools:
+            return f"The tool {tool[:60]!a} is not among the tools of this agent."
+        if tool not in GATED:
+            return self._refusal_of_file(tool, arguments)
+        if arguments.get("run_in_background"):
+            return "Commands in the background are not allowed; run it and wait."
+        if arguments.get("dangerouslyDisableSandbox"):
+            return "Leave dangerouslyDisableSandbox out."
+        command = arguments.get("command")
+        if not isinstance(command, str):
+            return "There is no command."
+        return self.refusal_of_command(command)
+
+    def _refusal_of_file(self, tool: str, arguments: dict[str, Any]) -> str | None:
+        """Refuse to write what a later command would run by itself."""
+        if not self._allow or tool not in _WRITERS:
+            return None
+        for name in _PATHS:
+            path = arguments.get(name)
+            if isinstance(path, str) and startup.must_not_be_written(path):
+                return (
+                    f"{path[:200]!a} is, or holds, what a shell, git or another "
+                    "program reads by itself as commands or configuration, so this "
+                    "agent, which may run only some commands, may not write it."
+                )
+        return None
+
+    def refusal_of_command(self, text: str) -> str | None:
+        """Say why a Bash command is refused; None lets it through."""
+        try:
+            commands = self._reader.read(text)
+        except RefusedError as error:
+            return f"Not run: {error} {self._allowed()}"
+        for command in commands:
+            refused = self._refusal_of_one(command)
+            if refused is not None:
+                return f"Not run: {refused}. {self._allowed()}"
+        return None
+
+    def _refusal_of_one(self, command: Command) -> str | None:
+        reason = f"{' '.join(command)[:200]!a} matches no allowed pattern"
+        for pattern in self._patterns:
+            match = pattern.match(command)
+            if match is None:
+                continue
+            risk = judge.problem(match)
+            if risk is None:
+                return None
+            reason = f"{' '.join(command)[:200]!a}: {risk}"
+        return reason
+
+    def _allowed(self) -> str:
+        if not self._allow:
+            return "This agent may run no Bash command at all."
+        shown = "; ".join(self._allow[:_SHOWN])
+        more = len(self._allow) - _SHOWN
+        tail = f"; and {more} more" if more > 0 else ""
+        return f"Allowed patterns ('*' at the end: any further words): {shown}{tail}"

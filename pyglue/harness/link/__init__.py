@@ -1,0 +1,1 @@
+"""The harness's connections: hived's socket and the model's."""

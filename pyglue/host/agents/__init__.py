@@ -1,0 +1,1 @@
+"""Running agents: their directories, ports, limits, start, stop and supervision."""

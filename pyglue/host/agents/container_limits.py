@@ -1,0 +1,66 @@
+"""What a container gets of this host: what its agent asks for, under the operator.
+
+Called by ``lifecycle`` and ``upkeep`` with what a manifest says, before it goes to a
+backend. An agent that says nothing has the operator's default; the operator's limit
+holds for all, also for what was approved before it was lowered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from pyglue.config import HiveConfig
+from pyglue.host.backends.base import AgentSpec
+from pyglue.manifest import memory_bytes
+
+_N = TypeVar("_N", int, float)
+
+
+def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
+    """Return ``spec`` with the memory and processor time that hold here."""
+    defaults, limits = config.defaults, config.limits
+    return replace(
+        spec,
+        memory_max=_least(
+            spec.memory_max, _bytes(defaults.memory_max), _bytes(limits.memory_max)
+        ),
+        cpu_quota=_least(spec.cpu_quota, defaults.cpu_quota, limits.cpu_quota),
+    )
+
+
+def defaults_of(
+    config: HiveConfig,
+) -> Mapping[tuple[str, ...], int | float | str | None]:
+    """Return what holds for an agent that leaves a limit null, by the option's path.
+
+    None: nothing limits it here. ``budgets`` and ``under_ceilings`` enforce the same.
+    """
+    own, most = config.defaults, config.limits
+    least = _smaller(own.memory_max, most.memory_max)
+    return {
+        ("limits", "costPerDayUsd"): _least(
+            own.cost_per_day_usd, None, most.cost_per_day_usd
+        ),
+        ("limits", "tokensPerDay"): _least(
+            own.tokens_per_day, None, most.tokens_per_day
+        ),
+        ("limits", "turnsPerHour"): _least(
+            own.turns_per_hour, None, most.turns_per_hour
+        ),
+        ("limits", "memoryMax"): least,
+        ("limits", "cpuQuota"): _least(own.cpu_quota, None, most.cpu_quota),
+    }
+
+
+def _smaller(one: str | None, other: str | None) -> str | None:
+    sizes = [size for size in (one, other) if size is not None]
+    return min(sizes, key=memory_bytes, default=None)
+
+
+def _least(own: _N | None, default: _N | None, limit: _N | None) -> _N | None:
+    asked = default if own is None else own
+    return min((size for size in (asked, limit) if size is not None), default=None)
+
+
+def _bytes(size: str | None) -> int | None:
+    return None if size is None else memory_bytes(size)

@@ -1,0 +1,294 @@
+"""An agent's directories: made once, owned by whom the design says.
+
+``agents/`` and each ``agents/<name>/`` belong to nobody whom a container maps, so
+that container root can neither rename nor replace what is in them; ``config/`` and
+``state/`` belong to the agents' user. In local mode without root everything is the
+operator's own.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pyglue import beneath
+from pyglue.beneath import Folder, Owner, opened
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.config_repo import copy_config_repo, sweep_staging
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.agents import ports
+from pyglue.host.agents.modes import Modes
+from pyglue.host.backends.owners import Owners
+from pyglue.names import is_name
+
+
+class KeptDirectory(StrEnum):
+    """A part of what stays when an agent is destroyed."""
+
+    CONFIG = "config"
+    STATE = "state"
+    PRIVATE = "private"
+    APPLIED = "applied"
+    LOGS = "logs"
+
+
+class Directories:
+    """Makes and removes directories. Everything blocks: call it in a thread."""
+
+    def __init__(self, config: HiveConfig) -> None:
+        self._layout = config.layout
+        self._owners = Owners(config)
+        self.modes: Final = Modes(config, self._owners)
+        self._agent_ports = config.web.agent_ports
+        self._made: Callable[[str], None] = lambda _name: None
+
+    def connect(self, made: Callable[[str], None]) -> None:
+        """Set who hears of an agent's directories that may be new; in any thread."""
+        self._made = made
+
+    def prepare(self) -> None:
+        """Make the hive's own directories, and remove what a crash left in them.
+
+        Raises:
+            HiveError: ``config_invalid`` where hived may not write.
+        """
+        try:
+            self._prepare()
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"{error.filename or self._layout.state} cannot be used: "
+                f"{error.strerror}. Configure a state_dir and a runtime_dir that "
+                "hived may write.",
+            ) from error
+
+    def _prepare(self) -> None:
+        layout = self._layout
+        layout.state.mkdir(parents=True, exist_ok=True)
+        for own in (layout.quarantine, layout.logs):
+            own.mkdir(exist_ok=True, mode=0o700)
+            own.chmod(0o700)
+        layout.runtime.mkdir(exist_ok=True, parents=True, mode=0o700)
+        for place, wanted in self.modes.own().items():
+            place.mkdir(exist_ok=True, mode=0o700)
+            with Folder.at(
+                layout.runtime if wanted.runtime else layout.state, place
+            ) as it:
+                wanted.set(it)
+        self._owners.settle_all()
+        for left in layout.quarantine.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        AppliedRepo.sweep(layout.applied_root)
+
+    def make(self, name: str) -> None:
+        """Make an agent's rooms from ``applied``; what is there already stays."""
+        layout = self._layout
+        self.make_draft(name)
+        with (
+            Folder.at(layout.state, layout.private(name).parent) as private,
+            private.folder(name, make=0o700) as room,
+        ):
+            owner = self._owners.of(name)
+            self.modes.private(name).set(room)
+            _own(room, layout.session(name).name, 0o700, owner)
+        self.make_run(name)
+
+    def make_draft(self, name: str) -> None:
+        """Make what the manager may write of an agent: its repository and state."""
+        layout = self._layout
+        with (
+            Folder.at(layout.state, layout.agents) as agents,
+            agents.folder(name, make=0o700) as home,
+        ):
+            self.modes.nobodys().set(home)
+            sweep_staging(home)
+            config = layout.config(name).name
+            if home.look(config) is None:
+                applied = AppliedRepo(layout.applied(name))
+                copy_config_repo(applied, home, config, owner=self._owners.manager)
+            _own(home, layout.agent_state(name).name, 0o750, self._owners.of(name))
+        self._owners.settle(name)
+        self._made(name)
+
+    def make_run(self, name: str) -> Path:
+        """Make the directory of the agent's sockets; kept over restarts."""
+        run = self._layout.run(name)
+        run.mkdir(exist_ok=True, mode=0o700)
+        with Folder.at(run) as folder:
+            self.modes.run(name).set(folder)
+        return run
+
+    def settle_port(self, name: str) -> None:
+        """Choose the port of a name that may be new, before it has a repository."""
+        if self._agent_ports:
+            ports.settle(self._layout, name)
+
+    def forget_proposed(self, name: str) -> None:
+        """Remove the repository of an agent that never came to be."""
+        self.remove(name, KeptDirectory.APPLIED)
+
+    def forget_draft(self, name: str) -> None:
+        """Remove all of a draft; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` with what stays.
+        """
+        for part in (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE):
+            self.remove(name, part)
+        self.remove(name, KeptDirectory.APPLIED)
+
+    def has_run(self, name: str) -> bool:
+        """Tell if a repository holds what was deployed once, whoever knows of it."""
+        applied = self._layout.applied(name)
+        if not (applied / "HEAD").is_file():
+            return False
+        tags = AppliedRepo(applied).tags()
+        return any(tag.kind is TagKind.DEPLOYED for tag in tags)
+
+    def forget_run(self, name: str) -> None:
+        """Remove the directory of the agent's sockets; again is no error."""
+        run = self._layout.run(name)
+        beneath.remove(self._layout.runtime, run)
+
+    def places(self, name: str, room: "KeptDirectory") -> tuple[Path, ...]:
+        """Return where a part of what is kept of an agent lies, there or not."""
+        layout = self._layout
+        match room:
+            case KeptDirectory.CONFIG:
+                return (layout.config(name),)
+            case KeptDirectory.STATE:
+                return (layout.agent_state(name),)
+            case KeptDirectory.PRIVATE:
+                return (layout.private(name),)
+            case KeptDirectory.APPLIED:
+                return (layout.applied(name),)
+        log = layout.agent_log(name)
+        older = log.with_name(f"{log.name}.1")
+        built = layout.logs / "builds" / f"{name}.log"
+        return (log, older, built, built.with_name(f"{built.name}.1"))
+
+    def missing(self, name: str) -> tuple[Path, ...]:
+        """Return the directories that a running agent needs and lacks."""
+        layout = self._layout
+        here = (
+            *self.places(name, KeptDirectory.CONFIG),
+            *self.places(name, KeptDirectory.STATE),
+        )
+        needed = [
+            (layout.state, place)
+            for place in (
+                *here,
+                self.places(name, KeptDirectory.PRIVATE)[0] / "session",
+            )
+        ]
+        needed.append((layout.runtime, layout.run(name)))
+        return tuple(
+            place for top, place in needed if not beneath.is_folder(top, place)
+        )
+
+    def around(self, names: Iterable[str]) -> Iterator[Path]:
+        """Yield what lies beside agents' directories, repositories and their parts."""
+        state = self._layout.state
+        parents = [state / part for part in ("agents", "applied", "private")]
+        for parent in (*parents, *(parents[0] / name for name in names)):
+            for name in beneath.names(state, parent):
+                yield parent / name
+
+    def remove(self, name: str, room: "KeptDirectory") -> None:
+        """Remove a part of what is kept, for good; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` with what stays.
+        """
+        for place in self.places(name, room):
+            if room is KeptDirectory.APPLIED:
+                place = AppliedRepo.put_aside(place)  # half of one must not be found
+            self.remove_tree(place)
+        if room is KeptDirectory.STATE:  # the last of the two in it
+            self.remove_tree(self._layout.agents / name)
+
+    def remove_tree(self, place: Path) -> None:
+        """Remove something below the state directory; again is no error.
+
+        Raises:
+            HiveError: ``forbidden``; ``unavailable`` with what stays.
+        """
+        beneath.remove(self._layout.state, place)
+
+    def forget_strays(self, known: frozenset[str]) -> None:
+        """Remove what proposing an agent left when hived died in it; at start only.
+
+        Whatever ever ran, or has a working copy, stays, known or not: the store may be
+        an older one from a backup.
+        """
+        for applied in sorted(self._layout.applied_root.glob("*.git")):
+            name = applied.name.removesuffix(".git")
+            if name in known or not is_name(name) or not (applied / "HEAD").is_file():
+                continue
+            if beneath.exists(self._layout.state, self._layout.agents / name):
+                continue
+            if not self.has_run(name):
+                self.remove(name, KeptDirectory.APPLIED)
+
+    def tidy_all(self) -> None:
+        """Remove what a crash left in the repositories; at start only."""
+        for applied in self._layout.applied_root.glob("*.git"):
+            if (applied / "HEAD").is_file():
+                AppliedRepo(applied).tidy()
+
+    def stage(self, place: Path) -> None:
+        """Make a directory for an import: ours alone, and nobody's in a container."""
+        with (
+            Folder.at(self._layout.state, place.parent) as parent,
+            parent.folder(place.name, make=0o700) as staged,
+        ):
+            if place.parent.name == "agents":
+                staged.give(self.modes.nobodys().owner)
+
+    def own(self, place: Path, mode: int) -> None:
+        """Make a directory that belongs to the agent's user."""
+        with Folder.at(self._layout.state, place.parent) as parent:
+            _own(parent, place.name, mode, self._owners.shared)
+
+    def adopt(self, source: Path, place: Path) -> None:
+        """Move what was staged to its place; again is no error.
+
+        Raises:
+            HiveError: ``unavailable`` if it is neither here nor there.
+        """
+        state = self._layout.state
+        with (
+            opened(state, source.parent) as staged,
+            Folder.at(state, place.parent.parent) as above,
+            above.folder(place.parent.name, make=0o700) as home,
+        ):
+            if staged is not None and staged.is_folder(source.name):
+                staged.move(source.name, home, place.name)
+            if not home.is_folder(place.name):
+                raise HiveError(
+                    ErrorCode.UNAVAILABLE,
+                    f"{place} could not be made. Import it again.",
+                )
+
+    @property
+    def state(self) -> Path:
+        """The directory that everything which is kept lies below."""
+        return self._layout.state
+
+    def owner(self) -> Owner | None:
+        """Return whom what is imported belongs to at first; None: whoever we are."""
+        return self._owners.shared
+
+
+def _own(home: Folder, name: str, mode: int, owner: Owner | None) -> None:
+    """Make a directory that belongs to ``owner``; what is there stays."""
+    if home.look(name) is None:
+        with home.folder(name, make=0o700) as made:
+            made.give(owner)
+            made.set_mode(mode)

@@ -1,0 +1,314 @@
+"""An agent's present: its socket, its container, and whether it is well.
+
+Opens and closes each agent's ``hive.sock``, starts and stops containers through the
+backend, and waits for a harness to say hello with the right manifest. Deploy and the
+start/stop operations are built from these moves; ``upkeep`` keeps well what runs.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
+from pyglue.api.common import AgentState, HarnessReport
+from pyglue.config import HiveConfig
+from pyglue.display import cited, visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.container_limits import within_operator_limits
+from pyglue.host.agents.directories import Directories
+from pyglue.host.backends.base import Backend, ContainerEvent
+from pyglue.host.backends.owners import user_of
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.broker import Broker
+from pyglue.host.model.relay import RelayHub
+from pyglue.host.policy.operator_limits import blocked
+from pyglue.jsonrpc import Connection, Pool, Server, serve
+from pyglue.jsonrpc.listen import Session
+from pyglue.limits import AGENT_RPC, HIVED
+from pyglue.manifest import PinnedRecord
+from pyglue.process import open_files
+from pyglue.store import agents as rows
+from pyglue.store.database import Store
+
+TAIL: Final = 20
+"""Lines of a log that go with a failure."""
+_DEPLOYED: Final = "A new manifest is about to be deployed."
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Moves that operations are made of."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        relay: RelayHub,
+        directories: Directories,
+        backend: Backend,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._relay = relay
+        self._directories = directories
+        self._backend = backend
+        self._config = config
+        self._closing = False
+        self.pool = Pool(connections=_connections_max(), bytes_max=HIVED.bytes)
+        """What agents' connections may take together."""
+        self._servers: dict[str, Server] = {}
+        self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
+        self._well: Callable[[Agent], None] = lambda _agent: None
+        self._lost: Callable[[Agent], None] = lambda _agent: None
+        self._session: Callable[[Agent], Session] | None = None
+
+    def connect(self, session: Callable[[Agent], Session]) -> None:
+        """Set who answers on agents' sockets; the composition root calls this once."""
+        self._session = session
+
+    def listen(
+        self, *, well: Callable[[Agent], None], lost: Callable[[Agent], None]
+    ) -> None:
+        """Set who hears of good hellos that no move waits for, and of hang-ups."""
+        self._well, self._lost = well, lost
+
+    # --- sockets --------------------------------------------------------------------
+
+    async def open(self, agent: Agent) -> None:
+        """Listen on the agent's ``hive.sock``; again is no error."""
+        if agent.name in self._servers or self._session is None:
+            return
+        run = await asyncio.to_thread(self._directories.make_run, agent.name)
+        self._servers[agent.name] = await serve(
+            run / "hive.sock",
+            self._session(agent),
+            limits=AGENT_RPC,
+            pool=self.pool,
+            mode=0o660,
+            gid=user_of(self._config, agent.name),
+        )
+
+    def forget(self, agent: Agent) -> None:
+        """Take the sockets of a stopped agent away; again is no error."""
+        server = self._servers.pop(agent.name, None)
+        if server is not None:
+            server.close()
+        self._relay.remove(agent.name)
+
+    def close_sockets(self) -> None:
+        """Stop listening for every agent."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    # --- harness --------------------------------------------------------------------
+
+    def hello(
+        self, agent: Agent, connection: Connection, report: HarnessReport
+    ) -> None:
+        """Take a harness's hello, and hand what it reports to whoever waits.
+
+        Raises:
+            HiveError: ``stale`` if it loaded another manifest than was applied.
+        """
+        applied = agent.applied
+        if applied is None or report.manifest_sha256 != applied.sha256:
+            raise HiveError(
+                ErrorCode.STALE,
+                "This harness loaded another manifest than the one that is applied.",
+            )
+        old = agent.harness
+        agent.harness, agent.harness_at = connection, time.time()
+        if old is not None:
+            old.close()
+        connection.on_close(lambda: self._harness_gone(agent, connection))
+        waiting = self._hellos.get(agent.name)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(report)
+        if report.problem is None:
+            self._registry.set_state(agent, AgentState.IDLE)
+            if waiting is None:
+                self._well(agent)
+        elif waiting is None:
+            self._registry.set_state(agent, AgentState.FAILED, _reported(agent, report))
+
+    def _harness_gone(self, agent: Agent, connection: Connection) -> None:
+        if agent.harness is connection:
+            agent.harness = None
+            self._broker.lost_turn(agent)
+            if self._closing or agent.state is AgentState.STOPPING:
+                return
+            if self._backend.running(agent.name):
+                detail = "Its harness hung up; it is expected back."
+                self._registry.set_state(agent, AgentState.STARTING, detail)
+                self._lost(agent)
+
+    # --- moves ----------------------------------------------------------------------
+
+    async def restart(self, agent: Agent, record: PinnedRecord) -> None:
+        """Run the agent under ``record`` and wait until it is well.
+
+        Raises:
+            HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
+                with why it is not well, or ``operator_limit``; it is stopped then.
+        """
+        await self._check_limits(agent, record)
+        spec = within_operator_limits(agent.spec(record), self._config)
+        built = await self._backend.build(spec)
+        waiting: asyncio.Future[HarnessReport]
+        waiting = asyncio.get_running_loop().create_future()
+        await self._end(agent)
+        agent.applied = record
+        self._registry.set_state(agent, AgentState.STARTING)
+        self._hellos[agent.name] = waiting
+        try:
+            await self.open(agent)
+            self._relay.add(agent, record)
+            await self._backend.apply(spec)
+            await self._backend.start(spec)
+            report = await self._await_hello(agent, waiting)
+            if report.problem is not None:
+                raise HiveError(ErrorCode.DEPLOY_FAILED, _reported(agent, report))
+            if built is not None and report.system != built:
+                raise HiveError(
+                    ErrorCode.DEPLOY_FAILED,
+                    f"{agent.name} does not run in the system that was built for it. "
+                    f"It should be {built}, and its harness reports "
+                    f"{visible(report.system or 'none')}.",
+                )
+        except HiveError as error:
+            await self._backend.stop(agent.name, grace_s=0.0)
+            self._relay.remove(agent.name)
+            self._registry.set_state(agent, AgentState.FAILED, error.message)
+            raise
+        finally:
+            del self._hellos[agent.name]
+
+    async def _await_hello(
+        self, agent: Agent, waiting: asyncio.Future[HarnessReport]
+    ) -> HarnessReport:
+        limit = self._config.timeouts.health_s
+        try:
+            async with asyncio.timeout(limit):
+                return await waiting
+        except TimeoutError:
+            tail = "\n".join(await self.log_tail(agent))
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"{agent.name} did not report within {limit:g} s. Its log ends with:\n"
+                f"{tail}",
+            ) from None
+
+    async def log_tail(self, agent: Agent) -> tuple[str, ...]:
+        """Return the end of an agent's log."""
+        return await asyncio.to_thread(self._backend.log_tail, agent.name, TAIL)
+
+    def ended(self, agent: Agent, event: ContainerEvent) -> bool:
+        """Tell the move that waits for the agent that its container ended.
+
+        False if no move does.
+        """
+        waiting = self._hellos.get(agent.name)
+        if waiting is None:
+            return False
+        if not waiting.done():
+            tail = "\n".join(event.log_tail)
+            waiting.set_exception(
+                HiveError(
+                    ErrorCode.DEPLOY_FAILED,
+                    f"{agent.name} ended while starting: {event.reason}\n{tail}",
+                )
+            )
+        return True
+
+    def moving(self, agent: Agent) -> bool:
+        """Tell whether a move is starting the agent now."""
+        return agent.name in self._hellos
+
+    async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
+        """Take over a container that runs under ``record`` already."""
+        agent.applied = record
+        self._registry.set_state(agent, AgentState.STARTING, "It is taken over.")
+        await self.open(agent)
+        self._relay.add(agent, record)
+
+    async def _check_limits(self, agent: Agent, record: PinnedRecord) -> None:
+        """Park what the operator's limits forbid by now.
+
+        Raises:
+            HiveError: ``operator_limit`` with the limit.
+        """
+        why = blocked(record.typed, self._config.limits)
+        if why is not None:
+            await self.park(agent, why)
+            raise HiveError(ErrorCode.OPERATOR_LIMIT, why)
+
+    async def park(self, agent: Agent, why: str) -> None:
+        """Stop an agent that must not run here, and say why wherever it is shown."""
+        await self._end(agent)
+        self.forget(agent)
+        self._registry.set_state(agent, AgentState.STOPPED, why)
+        await self.note_problem(agent, why)
+
+    async def stop(self, agent: Agent) -> None:
+        """Stop the container and close its way to the model; its messages wait."""
+        await self._end(agent)
+        self._relay.remove(agent.name)
+        self._registry.set_state(agent, AgentState.STOPPED)
+
+    async def _end(self, agent: Agent) -> None:
+        if self._backend.running(agent.name):
+            self._registry.set_state(agent, AgentState.STOPPING)
+        await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
+        self.drop_harness(agent)
+
+    async def drain(self, agent: Agent, reason: str = _DEPLOYED) -> None:
+        """Wait for a running turn to end, then cancel it; its mail goes back."""
+        connection = agent.harness
+        if connection is None or agent.turn is None:
+            return
+        limit = self._config.timeouts.drain_s
+        params = CancelTurnParams(reason=reason)
+        try:
+            async with asyncio.timeout(limit):
+                await self._broker.turn_over(agent)
+        except TimeoutError:
+            try:
+                await connection.call(CANCEL_TURN, params, timeout=10.0)
+            except HiveError as error:
+                _log.warning("%s did not cancel its turn: %s", agent.name, error)
+
+    async def close(self) -> None:
+        """Stop what ends with hived; what should run will run at the next start."""
+        self._closing = True
+        self.close_sockets()
+        await self._backend.close()
+
+    def drop_harness(self, agent: Agent) -> None:
+        """Hang up on the harness of a container that ends or has ended."""
+        if agent.harness is not None:
+            agent.harness.close()
+            agent.harness = None
+        self._broker.lost_turn(agent)
+
+    async def note_problem(self, agent: Agent, problem: str | None) -> None:
+        """Record what went wrong last, or with None that all is well again."""
+        agent.problem = problem
+        await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
+
+
+def _reported(agent: Agent, report: HarnessReport) -> str:
+    """Say what a harness says is wrong, as its words."""
+    return f"The harness of {agent.name} reports:\n{cited(report.problem or '')}"
+
+
+def _connections_max() -> int:
+    """Return how many connections agents may have: the operator's need room too."""
+    share = int(open_files() * HIVED.descriptors_share)
+    return min(HIVED.connections, share)

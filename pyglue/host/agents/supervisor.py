@@ -1,0 +1,259 @@
+"""Keeping well what should run: hived's start, crashes, and what to tell of them.
+
+Hears from the backend of every start and end of a container. An end that nobody asked
+for is told to the manager, and the agent is brought back: by systemd where that does
+it, else by start operations, ever more slowly. A container that came up without hived
+has to say hello as after any start, or it is started anew.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from pyglue.api.common import AgentState
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.container_limits import within_operator_limits
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKind
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.policy.operator_limits import blocked
+
+_BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+_SHOWN: Final = 12
+"""Letters of an event's id in a message."""
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts at hived's start, brings back, tells."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        backend: Backend,
+        notifications: Notifications,
+        config: HiveConfig,
+    ) -> None:
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._backend = backend
+        self._notifications = notifications
+        self._config = config
+        self._patience_s = config.timeouts.health_s
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._expected: dict[str, asyncio.Event] = {}
+        self._start: Callable[[str], Awaitable[bool]] = _nobody_starts
+        backend.watch(self._on_container)
+        lifecycle.listen(well=self._on_well, lost=self._on_lost)
+
+    def connect(self, start: Callable[[str], Awaitable[bool]]) -> None:
+        """Set what queues a start operation and tells whether it went well."""
+        self._start = start
+
+    async def close(self) -> None:
+        """Bring nothing back any more."""
+        self._closed = True
+        tasks = [*self._tasks, *self._restarts.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def forget(self, name: str) -> None:
+        """Bring an agent back no more: it is destroyed."""
+        task = self._restarts.get(name)
+        if task is not None:
+            task.cancel()
+
+    # --- hived's start ----------------------------------------------------------------
+
+    async def start_wanted(self, interrupted: frozenset[str]) -> None:
+        """Take over what runs as it should, and run every agent that should run.
+
+        Where an operation was ``interrupted``, that goes on first: it may deploy the
+        agent, and may be past the step that starts it.
+        """
+        adopted = await self._adopt(interrupted)
+
+        async def start(agent: Agent) -> None:
+            if not agent.wanted or not (agent.record or agent.name in interrupted):
+                return
+            if agent.name in adopted and await self._arrives(agent):
+                return
+            well = await self._start(agent.name)
+            if not well and agent.record is not None:
+                self._bring_back(agent)
+
+        await asyncio.gather(*(start(agent) for agent in self._registry.all()))
+
+    async def _adopt(self, interrupted: frozenset[str]) -> frozenset[str]:
+        records = {
+            agent.name: agent.record
+            for agent in self._registry.all()
+            if agent.record is not None and agent.name not in interrupted
+        }
+        agents = {name: self._registry.get(name) for name in records}
+        specs = tuple(
+            within_operator_limits(agents[name].spec(record), self._config)
+            for name, record in records.items()
+        )
+        adopted = set(await self._backend.adopt(specs))
+        for name in sorted(adopted):
+            agent, record = agents[name], records[name]
+            why = blocked(record.typed, self._config.limits)
+            if why is not None:
+                adopted.discard(name)
+                await self._lifecycle.park(agent, why)
+            elif agent.wanted:
+                await self._lifecycle.adopt(agent, record)
+            else:
+                await self._lifecycle.stop(agent)
+        return frozenset(adopted)
+
+    # --- what the backend says --------------------------------------------------------
+
+    def _on_container(self, event: ContainerEvent) -> None:
+        agent = self._registry.find(event.agent)
+        if agent is None:
+            return
+        match event.kind:
+            case ContainerEventKind.STARTED:
+                if not self._lifecycle.moving(agent) and agent.wanted:
+                    self._spawn(self._came_up(agent))
+            case ContainerEventKind.STOPPED:
+                if not event.asked and not self._lifecycle.ended(agent, event):
+                    self._stopped(agent, event)
+            case ContainerEventKind.CRASHED | ContainerEventKind.GAVE_UP:
+                if not self._lifecycle.ended(agent, event):
+                    self._crashed(agent, event)
+
+    def _stopped(self, agent: Agent, event: ContainerEvent) -> None:
+        """Nobody of the hive stopped it. Whoever did may have meant it: it stays so."""
+        self._lifecycle.drop_harness(agent)
+        self._registry.set_state(agent, AgentState.STOPPED, event.reason)
+        text = f"{agent.name} stopped. {event.reason} It stays so until it is started."
+        self._spawn(self._give(NotificationKind.STOPPED, agent, event, text))
+
+    def _crashed(self, agent: Agent, event: ContainerEvent) -> None:
+        self._lifecycle.drop_harness(agent)
+        self._registry.set_state(agent, AgentState.FAILED, event.reason)
+        verb = "crashed"
+        if event.kind is ContainerEventKind.GAVE_UP:
+            verb = "does not come back by itself"
+        text = f"{agent.name} {verb}. {event.reason}"
+        # At once: it may be well again before the rest of this is written.
+        agent.problem = "\n".join((text, *event.log_tail))
+        self._spawn(self._give(NotificationKind.CRASHED, agent, event, text))
+        if not event.restarting:
+            self._bring_back(agent)
+
+    async def _give(
+        self, kind: NotificationKind, agent: Agent, event: ContainerEvent, text: str
+    ) -> None:
+        """Tell at once; the log's end follows where it has to be fetched."""
+        data = {"reason": event.reason}
+        key, name = None, ""
+        if event.id is not None:
+            key = f"{event.kind.value}:{agent.name}:{event.id}"
+            name = f" (event {event.id[:_SHOWN]})"
+        log = "\n".join(event.log_tail)
+        whole = f"{text}{name}" + (f"\n{log}" if log else "")
+        if not await self._notifications.give(
+            kind, agent.name, whole, key=key, data=data
+        ):
+            return
+        if kind is NotificationKind.CRASHED:
+            await self._lifecycle.note_problem(agent, agent.problem)
+            if not log:
+                await self._give_log(agent, name)
+
+    async def _give_log(self, agent: Agent, name: str) -> None:
+        log = "\n".join(await self._lifecycle.log_tail(agent))
+        if log:
+            text = f"The log of {agent.name}{name} ends with:\n{log}"
+            await self._notifications.add(NotificationKind.CRASHED, agent.name, text)
+
+    # --- coming back ------------------------------------------------------------------
+
+    def _on_well(self, agent: Agent) -> None:
+        arrived = self._expected.get(agent.name)
+        if arrived is not None:
+            arrived.set()
+        if agent.problem is not None:
+            self._spawn(self._recovered(agent))
+
+    def _on_lost(self, agent: Agent) -> None:
+        """The harness hung up. What runs it may start it again by itself."""
+        if agent.wanted and not self._lifecycle.moving(agent):
+            self._spawn(self._came_up(agent))
+
+    async def _recovered(self, agent: Agent) -> None:
+        await self._lifecycle.note_problem(agent, None)
+        await self._notifications.give(
+            NotificationKind.STARTED,
+            agent.name,
+            f"{agent.name} runs again and is well.",
+        )
+
+    async def _came_up(self, agent: Agent) -> None:
+        """Bring back a container that runs and whose harness does not report."""
+        if await self._arrives(agent) or self._lifecycle.moving(agent):
+            return
+        if self._backend.running(agent.name):
+            self._bring_back(agent)
+
+    async def _arrives(self, agent: Agent) -> bool:
+        """Tell whether the harness of a container that runs already says hello."""
+        if agent.harness is not None:
+            return True
+        arrived = self._expected.setdefault(agent.name, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s):
+                await arrived.wait()
+        self._expected.pop(agent.name, None)
+        if not arrived.is_set():
+            _log.warning("%s runs, and its harness does not report", agent.name)
+        return arrived.is_set()
+
+    def _bring_back(self, agent: Agent) -> None:
+        if self._parked(agent):
+            return  # until the limits change, which takes a new hived
+        if agent.wanted and agent.name not in self._restarts:
+            task = asyncio.create_task(self._try_again(agent))
+            self._restarts[agent.name] = task
+            task.add_done_callback(lambda _: self._restarts.pop(agent.name, None))
+
+    def _parked(self, agent: Agent) -> bool:
+        record = agent.record
+        return record is not None and (
+            blocked(record.typed, self._config.limits) is not None
+        )
+
+    async def _try_again(self, agent: Agent) -> None:
+        """Start a crashed agent, ever more slowly, until it is well or not wanted."""
+        for pause in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
+            await asyncio.sleep(pause)
+            if not agent.wanted or agent.harness is not None:
+                return
+            if await self._start(agent.name):
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _nobody_starts(name: str) -> bool:
+    raise HiveError(ErrorCode.INTERNAL, f"Nothing is connected to start {name}.")

@@ -1,0 +1,1 @@
+"""What hived's sockets answer, one module a role."""

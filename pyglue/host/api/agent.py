@@ -1,0 +1,278 @@
+"""What an agent's own socket answers. The socket says who calls, nothing else does."""
+
+import time
+
+from pyglue.api.agent import (
+    ACK,
+    ANSWER,
+    ASK,
+    CANCEL_QUESTION,
+    CANCEL_REMINDER,
+    OPEN_THREADS,
+    RECV,
+    REMIND,
+    SEND,
+    STATE,
+    TURN_END,
+    TURN_EVENT,
+    TURN_START,
+    WHOAMI,
+    CancelReminderParams,
+    OpenThreadsResult,
+    RemindParams,
+    RemindResult,
+    WhoamiResult,
+)
+from pyglue.api.common import Done, NoParams
+from pyglue.api.messages import (
+    AckParams,
+    AckResult,
+    RecvParams,
+    RecvResult,
+    SendParams,
+    SendResult,
+)
+from pyglue.api.questions import (
+    AnswerParams,
+    AskParams,
+    AskResult,
+    CancelQuestionParams,
+)
+from pyglue.api.terminal import (
+    TERMINAL_EXIT,
+    TERMINAL_OUTPUT,
+    TerminalExitParams,
+    TerminalOutputParams,
+)
+from pyglue.api.turns import (
+    StateParams,
+    TurnEndParams,
+    TurnEndResult,
+    TurnEventKind,
+    TurnEventParams,
+    TurnOutcome,
+    TurnStartParams,
+    TurnStartResult,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.control.budgets import Budgets, Limit
+from pyglue.host.control.controls import Controls
+from pyglue.host.control.credit import Credit
+from pyglue.host.core.registry import Agent, Registry, with_room
+from pyglue.host.messages.broker import Broker, Holder
+from pyglue.host.messages.notifications import SERVER_EVENT
+from pyglue.host.messages.open_threads import open_threads
+from pyglue.host.messages.questions import Questions
+from pyglue.host.messages.reminders import Reminders
+from pyglue.host.watch.history import History
+from pyglue.host.watch.terminals import Terminals
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.store import messages
+from pyglue.store.database import Store, Tx
+
+
+class AgentApi:
+    """One connection on one agent's socket."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        connection: Connection,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        questions: Questions,
+        reminders: Reminders,
+        terminals: Terminals,
+        history: History,
+        budgets: Budgets,
+        credit: Credit,
+        controls: Controls,
+        harness: bool,
+    ) -> None:
+        self._agent = agent
+        self._connection = connection
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._questions = questions
+        self._reminders = reminders
+        self._terminals = terminals
+        self._history = history
+        self._budgets = budgets
+        self._credit = credit
+        self._controls = controls
+        self._harness = harness
+        self._holder = Holder(agent)
+        connection.on_close(self._gone)
+        if harness:
+            broker.lost_turn(agent)
+            controls.greet(agent, connection)
+
+    def handlers(self) -> Handlers:
+        """Return what this connection answers; turns are the harness's alone."""
+        handlers = Handlers()
+        registry, agent = self._registry, self._agent
+        handlers.on(SEND, with_room(registry, agent, self._send))
+        handlers.on(RECV, self._recv)
+        handlers.on(ASK, with_room(registry, agent, self._ask))
+        handlers.on(ANSWER, with_room(registry, agent, self._answer))
+        handlers.on(CANCEL_QUESTION, self._cancel_question)
+        handlers.on(REMIND, with_room(registry, agent, self._remind))
+        handlers.on(CANCEL_REMINDER, self._cancel_reminder)
+        handlers.on(OPEN_THREADS, self._open_threads)
+        if not self._harness:
+            handlers.on(ACK, self._ack)
+        handlers.on(WHOAMI, self._whoami)
+        if self._harness:
+            handlers.on(TURN_START, self._turn_start)
+            handlers.on(TURN_END, self._turn_end)
+            handlers.on_note(STATE, self._state)
+            handlers.on_note(TURN_EVENT, self._turn_event)
+            handlers.on(TERMINAL_OUTPUT, self._terminal_output)
+            handlers.on_note(TERMINAL_EXIT, self._terminal_exit)
+        return handlers
+
+    async def _send(self, params: SendParams) -> SendResult:
+        return await self._broker.send(self._agent, params)
+
+    async def _recv(self, params: RecvParams) -> RecvResult:
+        if not params.peek:
+            return await self._broker.recv(self._holder, params)
+        async with self._agent.reading:
+            return await self._broker.recv(self._holder, params)
+
+    async def _ask(self, params: AskParams) -> AskResult:
+        return await self._questions.ask(self._agent, params)
+
+    async def _answer(self, params: AnswerParams) -> Done:
+        await self._questions.answer(self._agent.name, params)
+        return Done()
+
+    async def _cancel_question(self, params: CancelQuestionParams) -> Done:
+        await self._questions.cancel(self._agent, params)
+        return Done()
+
+    async def _remind(self, params: RemindParams) -> RemindResult:
+        return await self._reminders.remind(self._agent, params)
+
+    async def _cancel_reminder(self, params: CancelReminderParams) -> Done:
+        await self._reminders.cancel(self._agent, params)
+        return Done()
+
+    async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
+        name = self._agent.name
+        async with self._agent.reading:
+            return await self._store.read(lambda reader: open_threads(reader, name))
+
+    async def _ack(self, params: AckParams) -> AckResult:
+        count = await self._broker.ack(self._holder, params.messages)
+        return AckResult(acknowledged=count)
+
+    async def _whoami(self, _params: NoParams) -> WhoamiResult:
+        agent = self._agent
+        record = agent.policy()
+        manifest = record.typed
+        async with agent.reading:
+            waiting = await self._store.read(
+                lambda reader: messages.waiting(reader, agent.name)
+            )
+        return WhoamiResult(
+            name=agent.name,
+            role=agent.role,
+            model=agent.model,
+            manifest_sha256=record.sha256,
+            allowed_recipients=manifest.allowed_recipients,
+            waiting=waiting,
+            deployed_commit=agent.commit,
+            description=manifest.description,
+        )
+
+    async def _turn_start(self, params: TurnStartParams) -> TurnStartResult:
+        agent = self._agent
+        if agent.harness is not self._connection:
+            raise HiveError(
+                ErrorCode.CONFLICT, "Another harness of this agent has connected."
+            )
+        left: list[float | None] = []
+        try:
+            if not agent.turns.take(1, time.monotonic()):
+                raise HiveError(
+                    ErrorCode.RATE_LIMITED,
+                    f"The turns of {agent.name} follow each other too fast.",
+                    details={"retry_after_s": 1.0},
+                )
+            turn = await self._broker.turn_start(
+                self._holder,
+                self._controls.check_model(agent, params.model),
+                seen=params.messages,
+                check=lambda tx: left.append(self._check(tx)),
+            )
+        except HiveError as error:
+            self._broker.give_back(self._holder)
+            if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
+                limit = Limit(str(error.details["limit"]))
+                await self._budgets.reached(
+                    agent, limit, float(error.details["until_at"])
+                )
+            raise
+        self._controls.begun(agent)
+        return TurnStartResult(turn=turn, budget_usd=left[0])
+
+    def _check(self, tx: Tx) -> float | None:
+        """Refuse a turn that may not begin; return what it may cost."""
+        agent = self._agent
+        paused = self._registry.paused(agent)
+        if paused is not None:
+            raise HiveError(ErrorCode.PAUSED, paused)
+        if agent.over_budget is not None:
+            raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
+        wait = 0.0 if agent.retry_at is None else agent.retry_at - time.time()
+        if wait > 0:
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                "The model's side asked to wait.",
+                details={"retry_after_s": wait},
+            )
+        return self._budgets.check(tx, agent)
+
+    async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
+        agent = self._agent
+        await self._broker.turn_end(self._holder, params)
+        if params.outcome is TurnOutcome.BUDGET:
+            limit = await self._budgets.used_up(agent)
+            if limit is not None:
+                await self._budgets.reached(agent, limit, None)
+            elif not params.budget_used:
+                await self._credit.used_up(agent, params.reason)
+        wait = None if agent.retry_at is None else agent.retry_at - time.time()
+        return TurnEndResult(
+            retry_after_s=wait if wait is not None and wait > 0 else None
+        )
+
+    def _state(self, params: StateParams) -> None:
+        if self._agent.harness is self._connection:
+            self._registry.report_state(
+                self._agent, params.state, params.detail, params.since_at
+            )
+
+    def _turn_event(self, params: TurnEventParams) -> None:
+        if self._registry.disk_full is not None or self._agent.held is not None:
+            return
+        kept = self._history.add(self._agent.name, params)
+        if kept and params.kind is TurnEventKind.SERVER:
+            told = {name: str(params.data.get(name)) for name in ("name", "status")}
+            name = self._agent.name
+            self._store.post(lambda tx: tx.emit(SERVER_EVENT, name, told))
+
+    async def _terminal_output(self, params: TerminalOutputParams) -> Done:
+        return await self._terminals.output(params, self._connection)
+
+    def _terminal_exit(self, params: TerminalExitParams) -> None:
+        self._terminals.exited(params, self._connection)
+
+    def _gone(self) -> None:
+        # Another harness may be connected by now, and have begun a turn.
+        mine = self._agent.harness in (None, self._connection)
+        self._broker.hang_up(self._holder, harness=self._harness and mine)

@@ -1,0 +1,209 @@
+"""What the manager's socket answers beyond an agent's: proposing, starting, stopping.
+
+Nothing here decides: proposals wait for the operator, the rest are operations.
+"""
+
+from pyglue.api.common import Done, NoParams, OperationRef
+from pyglue.api.manager import (
+    AGENT_LOGS,
+    LIST_AGENTS,
+    REBUILD,
+    REQUEST_SPAWN,
+    REQUEST_SPAWN_DRAFT,
+    RESTART,
+    START,
+    STOP,
+    SUBMIT_BEGIN,
+    SUBMIT_CHUNK,
+    SUBMIT_COMMIT,
+    WITHDRAW,
+    AgentInfo,
+    AgentParams,
+    AgentsResult,
+    DraftResult,
+    ProposalResult,
+    RebuildResult,
+    SpawnParams,
+    SubmitBeginParams,
+    SubmitBeginResult,
+    SubmitChunkParams,
+    SubmitCommitParams,
+    WithdrawParams,
+)
+from pyglue.api.operations import OperationKind
+from pyglue.config import Quotas
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry, with_room
+from pyglue.host.life.drafts import Drafts
+from pyglue.host.watch.journal import Journal
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.names import MANAGER
+from pyglue.store import approvals as approval_rows
+from pyglue.store import quotas
+from pyglue.store.database import Store, Tx
+from pyglue.store.quotas import Quota
+
+
+class ManagerApi:
+    """One connection on the manager's socket."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        approvals: Approvals,
+        operations: Operations,
+        journal: Journal,
+        drafts: Drafts,
+        redeploy: Redeploy,
+        quotas: Quotas,
+    ) -> None:
+        self._quotas = quotas
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._approvals = approvals
+        self._operations = operations
+        self._journal = journal
+        self._drafts = drafts
+        self._redeploy = redeploy
+        self._uploads: set[str] = set()
+        connection.on_close(self._gone)
+
+    def add_to(self, handlers: Handlers) -> None:
+        """Answer the manager's calls too."""
+        registry, me = self._registry, self._registry.get(MANAGER)
+        handlers.on(LIST_AGENTS, self._list)
+        handlers.on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
+        handlers.on(REQUEST_SPAWN_DRAFT, with_room(registry, me, self._draft))
+        handlers.on(SUBMIT_BEGIN, with_room(registry, me, self._begin))
+        handlers.on(SUBMIT_CHUNK, with_room(registry, me, self._chunk))
+        handlers.on(SUBMIT_COMMIT, with_room(registry, me, self._commit))
+        handlers.on(WITHDRAW, self._withdraw)
+        handlers.on(START, with_room(registry, me, self._start))
+        handlers.on(STOP, with_room(registry, me, self._stop))
+        handlers.on(RESTART, with_room(registry, me, self._restart))
+        handlers.on(REBUILD, with_room(registry, me, self._rebuild))
+        handlers.on(AGENT_LOGS, self._journal.for_model)
+
+    async def _list(self, _params: NoParams) -> AgentsResult:
+        pending = {
+            row.agent: row.id for row in await self._store.read(approval_rows.pending)
+        }
+        found = await self._drafts.all(_params)
+        return AgentsResult(
+            drafts=tuple(draft.name for draft in found.drafts),
+            agents=tuple(
+                AgentInfo(
+                    name=agent.name,
+                    state=agent.state,
+                    description="" if record is None else record.typed.description,
+                    model="" if record is None else record.typed.model,
+                    main=agent.commit,
+                    pending_approval=pending.get(agent.name),
+                )
+                for agent in self._registry.all()
+                for record in [agent.record]
+            ),
+        )
+
+    async def _spawn(self, params: SpawnParams) -> ProposalResult:
+        await self._take_proposal(0)
+        return await self._proposals.spawn(params.name, params.description, MANAGER)
+
+    async def _draft(self, params: SpawnParams) -> DraftResult:
+        return await self._drafts.make(params.name, params.description, MANAGER)
+
+    async def _begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
+        begun = await self._proposals.begin(params)
+        self._uploads.add(begun.upload)
+        return begun
+
+    def _own(self, upload: str) -> str:
+        if upload not in self._uploads:
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+            )
+        return upload
+
+    async def _chunk(self, params: SubmitChunkParams) -> Done:
+        self._proposals.chunk(self._own(params.upload), params.data)
+        return Done()
+
+    async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
+        upload = self._own(params.upload)
+        self._uploads.discard(upload)
+        try:
+            await self._take_proposal(self._proposals.size(upload))
+        except HiveError:
+            self._proposals.drop(upload)
+            raise
+        result = await self._proposals.submit(upload, MANAGER)
+        await self._store.write(lambda tx: _count_record(tx, result.approval))
+        return result
+
+    async def _take_proposal(self, size: int) -> None:
+        """Count a proposal before anything is done for it."""
+        most, mib = self._quotas.proposals_per_hour, self._quotas.proposals_mib_per_day
+
+        def take(tx: Tx) -> None:
+            quotas.take(tx, MANAGER, Quota.PROPOSALS, 1, most)
+            quotas.take(tx, MANAGER, Quota.PROPOSED, size, mib)
+
+        await self._store.write(take)
+
+    async def _take_operation(self) -> None:
+        most = self._quotas.operations_per_hour
+        await self._store.write(
+            lambda tx: quotas.take(tx, MANAGER, Quota.OPERATIONS, 1, most)
+        )
+
+    async def _withdraw(self, params: WithdrawParams) -> Done:
+        await self._approvals.withdraw(params, MANAGER)
+        return Done()
+
+    async def _start(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.START, params.agent)
+
+    async def _stop(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.STOP, params.agent)
+
+    async def _restart(self, params: AgentParams) -> OperationRef:
+        return await self._request(OperationKind.RESTART, params.agent)
+
+    async def _rebuild(self, params: AgentParams) -> RebuildResult:
+        name = self._other(params.agent)
+        await self._take_operation()
+        return await self._redeploy.rebuild(name, MANAGER)
+
+    async def _request(self, kind: OperationKind, name: str) -> OperationRef:
+        name = self._other(name)
+        await self._take_operation()
+        operation = await self._operations.request(kind, name, by=MANAGER)
+        return OperationRef(operation=operation.id)
+
+    def _other(self, name: str) -> str:
+        agent = self._registry.get(name)
+        if agent.name == MANAGER:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                "The manager cannot start, stop or rebuild itself; ask the operator.",
+            )
+        return agent.name
+
+    def _gone(self) -> None:
+        for upload in self._uploads:
+            self._proposals.drop(upload)
+
+
+def _count_record(tx: Tx, number: int) -> None:
+    """What is kept of a proposal in the store counts too, once its size is known."""
+    record = approval_rows.get(tx, number).record
+    quotas.add(tx, MANAGER, Quota.PROPOSED, len(record))

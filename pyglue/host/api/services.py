@@ -1,0 +1,67 @@
+"""All that answers the sockets of operator, manager and agents, as one.
+
+``bootstrap`` puts them together; the modules ``*_api`` and ``operator_*`` call them.
+"""
+
+from dataclasses import dataclass
+
+from pyglue.config import HiveConfig
+from pyglue.host.agents.ports import Ports
+from pyglue.host.api.sessions import Sessions
+from pyglue.host.archives.calls import Archives
+from pyglue.host.backends.base import Backend
+from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.control.budgets import Budgets
+from pyglue.host.control.controls import Controls
+from pyglue.host.control.credit import Credit
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.events import EventBus
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry
+from pyglue.host.doctor.doctor import Doctor
+from pyglue.host.doctor.exposure import Exposure
+from pyglue.host.doctor.repair import Repair
+from pyglue.host.life.life import Life
+from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.questions import Questions
+from pyglue.host.messages.reminders import Reminders
+from pyglue.host.watch.history import History
+from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.telemetry import Telemetry
+from pyglue.host.watch.terminals import Terminals
+from pyglue.host.watch.views import Views
+from pyglue.store.database import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the calls are answered with; ``ports`` only where agents have one."""
+
+    config: HiveConfig
+    store: Store
+    registry: Registry
+    broker: Broker
+    questions: Questions
+    reminders: Reminders
+    audit: Audit
+    proposals: Proposals
+    approvals: Approvals
+    operations: Operations
+    sessions: Sessions
+    bus: EventBus
+    backend: Backend
+    doctor: Doctor
+    exposure: Exposure
+    views: Views
+    terminals: Terminals
+    journal: Journal
+    controls: Controls
+    budgets: Budgets
+    credit: Credit
+    history: History
+    telemetry: Telemetry
+    ports: Ports | None
+    archives: Archives
+    repair: Repair
+    life: Life

@@ -1,0 +1,188 @@
+"""Who the operator is: one-time codes, sessions, and what a caller's uid allows.
+
+A code is minted for the CLI, exchanged once by hive-web for a session whose token
+the browser's cookie carries. Only hashes are kept. From hive-web's user nothing but
+``login`` is answered without a live session, so a stolen hive-web cannot approve.
+Without a user of its own (local mode, not root) hive-web is known by the name that
+it says in its hello; such callers are the operator's own processes anyway.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.common import HelloParams, NoParams
+from pyglue.api.logins import (
+    LoginCodeResult,
+    LoginParams,
+    LoginResult,
+    LogoutParams,
+    WebOriginResult,
+)
+from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.api import origin
+from pyglue.host.core.audit import Audit
+from pyglue.jsonrpc import Connection
+from pyglue.store import logins
+from pyglue.store.database import Store
+from pyglue.store.logins import LoginKind
+
+_CODE_TTL_S: Final = 10 * 60.0
+_SESSION_TTL_S: Final = 12 * 3600.0
+WEB_CLIENT: Final = "hive-web"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is on the operator's socket; ``name`` goes into the audit log."""
+
+    name: str
+    web: bool
+    session: bool
+    metrics: bool = False
+    """Whether all that it has is the token of ``/metrics``."""
+
+
+class Sessions:
+    """Mints, exchanges and checks."""
+
+    def __init__(self, store: Store, config: HiveConfig, audit: Audit) -> None:
+        self._store = store
+        self._config = config
+        self._audit = audit
+        self._live: dict[str, float] = {}
+        self._metrics: frozenset[str] = frozenset()
+
+    async def load(self) -> None:
+        """Read the live sessions; see that the dashboard's name is kept."""
+        with contextlib.suppress(HiveError):  # said again to whoever asks for it
+            await self.origin(NoParams())
+        now = time.time()
+        self._live = await self._store.read(lambda reader: logins.sessions(reader, now))
+        self._metrics = await self._store.read(logins.metrics)
+
+    def caller(self, connection: Connection, hello: HelloParams) -> Caller:
+        """Tell who calls.
+
+        Raises:
+            HiveError: ``forbidden`` for a user that has no business here,
+                ``unauthenticated`` for a session that is not live.
+        """
+        ids = self._config.ids
+        uid = connection.peer_uid
+        from_web = hello.client == WEB_CLIENT or hello.session is not None
+        if ids is not None:
+            from_web = from_web or uid == ids.web
+            if uid is not None and (ids.is_agent(uid) or uid == ids.relay):
+                raise HiveError(
+                    ErrorCode.FORBIDDEN, "This user may not act as the operator."
+                )
+        if not from_web:
+            return Caller(f"cli uid {uid}", web=False, session=True)
+        if hello.session is None:
+            return Caller("hive-web", web=True, session=False)
+        digest = _digest(hello.session)
+        if digest in self._metrics:
+            return Caller("metrics", web=True, session=False, metrics=True)
+        digest = self._digest(hello.session)
+        if self._live.get(digest, 0.0) <= time.time():
+            raise HiveError(
+                ErrorCode.UNAUTHENTICATED,
+                "This session has ended. Run `hive login` for a new link.",
+            )
+        return Caller(f"session {digest[:8]}", web=True, session=True)
+
+    def alive(self, session: str) -> bool:
+        """Tell whether a session's token is good now."""
+        return self._live.get(self._digest(session), 0.0) > time.time()
+
+    def _digest(self, token: str) -> str:
+        """Return what is kept of a code or session: it ends with the listener's life.
+
+        While nobody listens on the dashboard's port, whoever takes it is sent what the
+        operator's open tabs hold.
+        """
+        return _digest(f"{self._config.web.run}{token}")
+
+    async def origin(self, _params: NoParams) -> WebOriginResult:
+        """Return the dashboard's address.
+
+        Raises:
+            HiveError: ``unavailable`` while its name cannot be kept.
+        """
+        try:
+            found = await asyncio.to_thread(origin.dashboard, self._config)
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The dashboard's name cannot be kept in the state directory: "
+                f"{error.strerror}.",
+            ) from error
+        return WebOriginResult(origin=found)
+
+    async def mint_code(self, by: str) -> LoginCodeResult:
+        """Make a one-time code and the link that carries it."""
+        site = (await self.origin(NoParams())).origin
+        code = secrets.token_urlsafe(32)
+        digest = self._digest(code)
+        expires_at = time.time() + _CODE_TTL_S
+        await self._store.write(
+            lambda tx: logins.insert(tx, LoginKind.CODE, digest, expires_at)
+        )
+        self._audit.record(by, "login_code", None, {})
+        url = f"{site}/login?code={code}"
+        return LoginCodeResult(code=code, url=url, expires_at=expires_at)
+
+    async def login(self, params: LoginParams) -> LoginResult:
+        """Exchange a code for a session.
+
+        Raises:
+            HiveError: ``unauthenticated`` for a code that is used, old or wrong.
+        """
+        used = await self._store.write(
+            lambda tx: logins.take(tx, LoginKind.CODE, self._digest(params.code))
+        )
+        if not used:
+            raise HiveError(
+                ErrorCode.UNAUTHENTICATED,
+                "This link was used already or is too old. Run `hive login` for a new "
+                "one.",
+            )
+        token = secrets.token_urlsafe(32)
+        digest = self._digest(token)
+        expires_at = time.time() + _SESSION_TTL_S
+        await self._store.write(
+            lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
+        )
+        self._live[digest] = expires_at
+        self._audit.record(f"session {digest[:8]}", "login", None, {})
+        return LoginResult(session=token, expires_at=expires_at)
+
+    async def metrics_token(
+        self, params: MetricsTokenParams, by: str
+    ) -> MetricsTokenResult:
+        """Make the token of ``/metrics`` anew, or revoke it; the old one ends."""
+        token = "" if params.revoke else secrets.token_urlsafe(32)
+        digest = _digest(token) if token else None
+        await self._store.write(lambda tx: logins.set_metrics(tx, digest))
+        self._metrics = frozenset(filter(None, [digest]))
+        self._audit.record(by, "metrics_token", None, {"revoked": params.revoke})
+        return MetricsTokenResult(token=token)
+
+    async def logout(self, params: LogoutParams) -> None:
+        """End a session; one that has ended is no error."""
+        digest = self._digest(params.session)
+        self._live.pop(digest, None)
+        await self._store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))
+        self._audit.record(f"session {digest[:8]}", "logout", None, {})
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(os.fsencode(secret)).hexdigest()

@@ -1,0 +1,1 @@
+"""Agents and whole hives as archives: export, import, backup."""

@@ -1,0 +1,171 @@
+"""The whole hive as one archive of one moment, while it runs.
+
+First the store is copied, by SQLite's own way, then the end of the audit log is noted;
+then the files are read. Objects of repositories only ever grow, so what the copied
+store names is there; their refs are written as they were for the copied store, so that
+no proposal is in the copy that its store does not know. What agents write is read as
+it lies. hived restarted from it finds a hive that was killed at that moment.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyglue.api.approvals import ApprovalState
+from pyglue.archive import Entry, Kind, LeftOut, Writer, walk
+from pyglue.beneath import Folder
+from pyglue.errors import HiveError
+from pyglue.git.history import packed_refs
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.archives.transfers import Write
+from pyglue.host.core.audit import Audit
+from pyglue.names import is_name
+from pyglue.paths import Layout
+from pyglue.store import snapshot
+from pyglue.store.snapshot import Facts
+
+FILE_MAX: Final = 64 * 1024**3
+ENTRIES_MAX: Final = 2_000_000
+_HEAD: Final = "private/audit.head"
+_MAKING: Final = (".import-", ".staging-", ".new-")
+_PLAIN: Final = frozenset({"", "HEAD", "config", "refs", "refs/heads", "refs/tags"})
+_BEGUN: Final = frozenset(
+    {
+        ApprovalState.APPROVED,
+        ApprovalState.BUILDING,
+        ApprovalState.DEPLOYED,
+        ApprovalState.FAILED,
+    }
+)
+_SAID: Final = {
+    TagKind.APPROVED: _BEGUN,
+    TagKind.BUILDING: _BEGUN,
+    TagKind.DEPLOYED: frozenset({ApprovalState.DEPLOYED}),
+    TagKind.FAILED: frozenset({ApprovalState.FAILED}),
+    TagKind.DENIED: frozenset({ApprovalState.DENIED}),
+    TagKind.WITHDRAWN: frozenset({ApprovalState.WITHDRAWN}),
+    TagKind.EXPIRED: frozenset({ApprovalState.EXPIRED}),
+}
+"""In which states of its approval a tag may be there; a proposal's in any."""
+
+
+class Backups:
+    """Says how to write the hive."""
+
+    def __init__(self, audit: Audit, layout: Layout) -> None:
+        self._audit = audit
+        self._layout = layout
+
+    async def hive(self, by: str) -> tuple[Write, Path]:
+        """Copy the store now; return what writes all of it, and the copy's directory.
+
+        Writing removes that; what is never written is the caller's to remove.
+
+        Raises:
+            HiveError: ``unavailable`` if the disk is full.
+        """
+        room = Path(tempfile.mkdtemp(prefix="backup-", dir=self._layout.quarantine))
+        copy = room / "hive.db"
+        try:
+            facts = await asyncio.to_thread(snapshot.take, self._layout.database, copy)
+            self._audit.record(by, "backup", None, {})
+            # No line comes between these two: only this thread writes the log.
+            size = self._audit.path.stat().st_size
+            head = self._audit.head_path.read_bytes()
+        except BaseException:
+            shutil.rmtree(room)
+            raise
+
+        def write(stream: BinaryIO) -> list[str]:
+            try:
+                return self._write(stream, copy, facts, size, head)
+            finally:
+                shutil.rmtree(room, ignore_errors=True)
+
+        return write, room
+
+    def _write(
+        self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes
+    ) -> list[str]:
+        layout = self._layout
+        # Nobody has more than the disk does; copies that share their blocks do not.
+        used = shutil.disk_usage(layout.state).used
+        writer = Writer(
+            stream,
+            Kind.HIVE,
+            file_max=FILE_MAX,
+            entries_max=ENTRIES_MAX,
+            total_max=used,
+        )
+        writer.add_file("hive.db", copy)
+        writer.add_file("audit.jsonl", layout.audit_log, size=size)
+        self._tree(writer, "private")
+        writer.add_bytes(_HEAD, head)
+        for repository in sorted(layout.applied_root.glob("*.git")):
+            if is_name(repository.name.removesuffix(".git")):
+                self._repository(writer, repository, facts)
+        self._tree(writer, "agents")
+        names = sorted(facts.mains)
+        writer.finish({"agents": names, "state_dir": str(layout.state)})
+        return writer.left_out
+
+    def _tree(self, writer: Writer, name: str) -> None:
+        for found in self._found(name):
+            if isinstance(found, LeftOut):
+                writer.leave_out(found.name, found.why)
+            else:
+                writer.add_entry(found)
+
+    def _found(self, name: str) -> Iterator[Entry | LeftOut]:
+        """Return what is there, but for what is being made and not yet in its place."""
+        state = self._layout.state
+        with Folder.at(state, state / name) as top:
+            for found in walk(top, name, links=True):
+                making = any(
+                    part.startswith(_MAKING) for part in found.name.split("/")[1:3]
+                )
+                if not making and found.name != _HEAD:
+                    yield found
+
+    def _repository(self, writer: Writer, path: Path, facts: Facts) -> None:
+        """Write a repository with the refs that it had for the copied store."""
+        name = path.name.removesuffix(".git")
+        prefix = f"applied/{path.name}"
+        repo = AppliedRepo(path)
+        try:
+            main = facts.mains.get(name) or repo.main()
+            refs = packed_refs(repo, main, _Wanted(name, facts))
+        except (HiveError, OSError) as error:  # purged meanwhile, or damaged
+            writer.leave_out(prefix, f"it could not be read: {error}")
+            return
+        with Folder.at(self._layout.state, path) as top:
+            for found in walk(top, prefix, links=False):
+                below = found.name.removeprefix(prefix).lstrip("/")
+                if isinstance(found, LeftOut):
+                    writer.leave_out(found.name, found.why)
+                elif below in _PLAIN or _is_object(below):
+                    writer.add_entry(found)
+        writer.add_bytes(f"{prefix}/packed-refs", refs, mode=0o644)
+
+
+class _Wanted:
+    """Whether the copied store knows a tag."""
+
+    def __init__(self, name: str, facts: Facts) -> None:
+        self._name = name
+        self._facts = facts
+
+    def __call__(self, kind: TagKind, number: int) -> bool:
+        agent, state = self._facts.approvals.get(number, ("", None))
+        if agent != self._name or state is None:
+            return False
+        return kind is TagKind.PROPOSAL or state in _SAID[kind]
+
+
+def _is_object(below: str) -> bool:
+    parts = below.split("/")
+    return parts[0] == "objects" and not parts[-1].startswith("tmp_")

@@ -1,0 +1,114 @@
+"""An agent as an archive: history, state, session, and what it ran under.
+
+The repository that the manager writes is not in it: it may hold anything, and a new one
+is made from the history. What the agent wrote is read as it lies, without following a
+link, while the agent may go on writing.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyglue import names
+from pyglue.api.archive import ExportParams
+from pyglue.archive import Kind, Writer
+from pyglue.beneath import opened
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.history import pack_history
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.archives.transfers import Write
+from pyglue.host.core.audit import Audit
+from pyglue.manifest import decode
+from pyglue.paths import Layout
+from pyglue.store import agents, kept
+from pyglue.store.database import Reader, Store
+
+FILE_MAX: Final = 1024**3
+ENTRIES_MAX: Final = 200_000
+TOTAL_MAX: Final = 16 * 1024**3
+"""What an agent's archive may unpack to, in bytes; an import takes no more."""
+PACK: Final = "main.pack"
+RECORD: Final = "record.json"
+
+
+class Exports:
+    """Says how to write an agent."""
+
+    def __init__(self, store: Store, audit: Audit, layout: Layout) -> None:
+        self._store = store
+        self._audit = audit
+        self._layout = layout
+
+    async def agent(self, params: ExportParams, by: str) -> Write:
+        """Return what writes an agent, or what is kept of one.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` if nothing of it was ever approved.
+        """
+        name = names.check(params.agent)
+        record = await self._store.read(lambda reader: _record(reader, name))
+        repo = AppliedRepo(self._layout.applied(name))
+        main = await asyncio.to_thread(repo.main) if repo.path.is_dir() else None
+        if main is None:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{name} has no history to export: nothing of it was ever deployed.",
+            )
+        self._audit.record(by, "exported", name, {"commit": main})
+
+        def write(stream: BinaryIO) -> list[str]:
+            return self._write(stream, name, main, record, repo, session=params.session)
+
+        return write
+
+    def _write(
+        self,
+        stream: BinaryIO,
+        name: str,
+        main: str,
+        record: bytes | None,
+        repo: AppliedRepo,
+        *,
+        session: bool,
+    ) -> list[str]:
+        layout = self._layout
+        writer = Writer(
+            stream,
+            Kind.AGENT,
+            file_max=FILE_MAX,
+            entries_max=ENTRIES_MAX,
+            total_max=TOTAL_MAX,
+        )
+        room = Path(tempfile.mkdtemp(prefix="export-", dir=layout.quarantine))
+        try:
+            writer.add_file(PACK, pack_history(repo, main, room))
+        finally:
+            shutil.rmtree(room)
+        about = {"name": name, "main": main, "description": "", "manifest": None}
+        if record is not None:
+            pinned = decode(record)
+            writer.add_bytes(RECORD, record)
+            about["manifest"] = pinned.sha256
+            about["description"] = pinned.typed.description
+        with opened(layout.state, layout.agent_state(name)) as top:
+            if top is not None:
+                writer.add_tree("state", top, links=False)
+        if session:
+            with opened(layout.state, layout.session(name)) as top:
+                if top is not None:
+                    writer.add_tree("session", top, links=False)
+        writer.finish(about)
+        return writer.left_out
+
+
+def _record(reader: Reader, name: str) -> bytes | None:
+    row = agents.find(reader, name) or kept.get(reader, name)
+    if row is None:
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"There is no agent {name!r}, and nothing is kept of one. See: hive "
+            "agents, hive kept.",
+        )
+    return row.record

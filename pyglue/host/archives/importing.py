@@ -1,0 +1,129 @@
+"""The machine that takes over an agent whose archive was checked (``imports``).
+
+The rooms are moved to their places, the agent is kept like a destroyed one, and its
+coming back is proposed. Every step may be repeated.
+"""
+
+import asyncio
+from typing import ClassVar, Final
+
+from pyglue.api.operations import Operation
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.archives.imports import ROOMS, Imports, Staged
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Registry
+from pyglue.store import approvals, kept
+from pyglue.store import operations as operation_rows
+from pyglue.store.database import Store
+
+_ABSENT: Final = "{name} was imported, and is no agent before that is approved."
+
+
+class ImportHandler:
+    """The machine that takes over what was checked."""
+
+    steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
+
+    def __init__(
+        self,
+        imports: Imports,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        redeploy: Redeploy,
+        directories: Directories,
+        audit: Audit,
+        config: HiveConfig,
+    ) -> None:
+        self._imports = imports
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._redeploy = redeploy
+        self._directories = directories
+        self._audit = audit
+        self._layout = config.layout
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        said = await self._store.read(
+            lambda reader: operation_rows.arguments(reader, operation.id)
+        )
+        staged = self._imports.staged(said["key"])
+        match step:
+            case "place":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._place, name, staged)
+                return "keep"
+            case "keep":
+                await self._keep(operation, said["commit"])
+                return "propose"
+            case "propose":
+                number = await self._propose(operation)
+                note = f"Approval {number} waits for you"
+                values = {**said, "note": note, "approval": number}
+                await self._store.write(
+                    lambda tx: operation_rows.set_arguments(tx, operation.id, values)
+                )
+                return None
+            case "undo":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._undo, name, staged)
+                await self._store.write(lambda tx: kept.remove(tx, name))
+                self._registry.absent(name, None)
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure of ``step``; once it is kept it stays so."""
+        return "undo" if step in ("place", "keep") else None
+
+    def _place(self, name: str, staged: Staged) -> None:
+        layout = self._layout
+        self._directories.settle_port(name)
+        self._directories.adopt(staged.agents / "state", layout.agent_state(name))
+        self._directories.adopt(staged.private / "session", layout.session(name))
+        self._directories.adopt(staged.applied / "repo", layout.applied(name))
+        self._directories.make_draft(name)
+        for room in staged.all:
+            self._directories.remove_tree(room)
+
+    async def _keep(self, operation: Operation, commit: str) -> None:
+        name = operation.agent
+        by = operation.requested_by
+        await self._store.write(
+            lambda tx: kept.insert(
+                tx, name, by=by, description="Imported from an archive.", commit=commit
+            )
+        )
+        self._registry.absent(name, _ABSENT.format(name=name))
+        data = {"commit": commit, "operation": operation.id}
+        self._audit.record(by, "imported", name, data)
+
+    async def _propose(self, operation: Operation) -> int:
+        """Return the approval that waits: made now, or before a crash."""
+        name = operation.agent
+        waiting = await self._store.read(lambda reader: approvals.pending(reader, name))
+        if waiting:
+            return waiting[0].id
+        try:
+            result = await self._redeploy.restore(name, operation.requested_by)
+        except HiveError as error:
+            raise HiveError(
+                error.code,
+                f"{name} was taken over and is kept, but could not be proposed: "
+                f"{error.message} Then: hive restore {name}, or hive purge {name}.",
+            ) from error
+        return result.approval
+
+    def _undo(self, name: str, staged: Staged) -> None:
+        for room in (*ROOMS, KeptDirectory.APPLIED):
+            self._directories.remove(name, room)
+        for place in staged.all:
+            self._directories.remove_tree(place)

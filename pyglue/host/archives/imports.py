@@ -1,0 +1,279 @@
+"""Taking over an agent from an archive, which may hold anything.
+
+It is unpacked by rules of our own into rooms beside those of agents, and its history is
+judged as a proposal's is; a kill up to there leaves only what the next start sweeps.
+From then on it is an operation (``importing``). Nothing of the agent runs, and none of
+its files is evaluated as anything but a proposal, before the operator approves.
+"""
+
+import asyncio
+import io
+import shutil
+import tempfile
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyglue import beneath, names
+from pyglue.api.archive import ImportParams, ImportResult
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.archive import Index, Kind, Limits, Places, unpack
+from pyglue.beneath import Folder
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.history import HISTORY_LIMITS
+from pyglue.git.quarantine import import_pack
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.spare import SpareChild
+from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.archives.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD, TOTAL_MAX
+from pyglue.host.archives.transfers import RESERVE, Transfers
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.core.name_conflicts import check_free
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry
+from pyglue.manifest import MAX_BYTES
+from pyglue.store import operations as operation_rows
+from pyglue.store.database import Reader, Store, Tx
+
+_MIB: Final = 1024 * 1024
+_LIMITS: Final = Limits(
+    entries=ENTRIES_MAX,
+    file_bytes=FILE_MAX,
+    total_bytes=TOTAL_MAX,
+    index_bytes=64 * _MIB,
+    reserve_bytes=RESERVE,
+)
+_PREFIX: Final = ".import-"
+ROOMS: Final = (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE)
+"""What a free name has no files in."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rooms being made, each beside the place that it is for."""
+
+    agents: Path
+    private: Path
+    applied: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return self.agents, self.private, self.applied
+
+
+class Imports:
+    """Unpacks and checks, and queues."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        operations: Operations,
+        proposals: Proposals,
+        directories: Directories,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._operations = operations
+        self._proposals = proposals
+        self._directories = directories
+        self._layout = config.layout
+
+    async def load(self) -> None:
+        """Remove what a kill left of imports that are no operation; at start only."""
+
+        def keys(reader: Reader) -> set[str]:
+            return {
+                str(operation_rows.arguments(reader, one.id).get("key", ""))
+                for one in operation_rows.unfinished(reader)
+                if one.kind is OperationKind.IMPORT
+            }
+
+        wanted = await self._store.read(keys)
+        await asyncio.to_thread(self._sweep, wanted)
+
+    def _sweep(self, wanted: set[str]) -> None:
+        for parent in {room.parent for room in self.staged("x").all}:
+            for name in beneath.names(self._layout.state, parent):
+                key = name.removeprefix(_PREFIX)
+                if key != name and key not in wanted:
+                    self._directories.remove_tree(parent / name)
+
+    async def take(
+        self, params: ImportParams, transfers: Transfers, by: str
+    ) -> ImportResult:
+        """Check what was sent, and queue that it is taken over.
+
+        Raises:
+            HiveError: ``name_taken``; what is wrong with the archive or its history.
+        """
+        key = uuid.uuid4().hex
+        staged = self.staged(key)
+        archive = transfers.taken(params.transfer)
+        queued = False
+        try:
+            index, name, commit = await self._unpacked(archive, staged, params.name)
+            operation = await self._queue(name, commit, key, by)
+            queued = True
+        finally:
+            transfers.drop(params.transfer)
+            if not queued:
+                for room in staged.all:
+                    await asyncio.to_thread(self._directories.remove_tree, room)
+        self._operations.requested(operation)
+        return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
+
+    async def _unpacked(
+        self, archive: Path, staged: Staged, wanted: str | None
+    ) -> tuple[Index, str, str]:
+        """Unpack in a thread; return, however that ends, when it writes no more."""
+        stop = threading.Event()
+        unpacking = asyncio.ensure_future(
+            asyncio.to_thread(self._unpack, archive, staged, wanted, stop)
+        )
+        try:
+            return await asyncio.shield(unpacking)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([unpacking])
+            unpacking.exception()  # that it was given up is known
+            raise
+
+    async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
+        def insert(tx: Tx) -> Operation:
+            check_free(tx, name)
+            return self._operations.insert(
+                tx,
+                OperationKind.IMPORT,
+                name,
+                by=by,
+                arguments={"key": key, "commit": commit},
+            )
+
+        async with self._proposals.lock(name):
+            await self._store.read(lambda reader: check_free(reader, name))
+            await asyncio.to_thread(self._check_rooms, name)
+            return await self._store.write(insert)
+
+    def _check_rooms(self, name: str) -> None:
+        """Refuse a name that has files although it is free."""
+        state = self._layout.state
+        for room in ROOMS:
+            for place in self._directories.places(name, room):
+                left = beneath.exists(state, place) and (
+                    room is not KeptDirectory.PRIVATE
+                    or set(beneath.names(state, place)) - {"port"}
+                )
+                if left:
+                    raise HiveError(
+                        ErrorCode.NAME_TAKEN,
+                        f"There are files of an earlier {name!r} ({place}). Run hive "
+                        "doctor --repair, or import it --as another name.",
+                    )
+        if self._directories.has_run(name):
+            raise HiveError(
+                ErrorCode.NAME_TAKEN,
+                f"There is the repository of an earlier {name!r} that ran. Run hive "
+                "doctor --repair, which keeps it, or import it --as another name.",
+            )
+        self._directories.forget_proposed(name)  # of a proposal that came to nothing
+
+    # --- checking; all of it blocks ---------------------------------------------------
+
+    def staged(self, key: str) -> Staged:
+        """Return where an import is made."""
+        layout = self._layout
+        return Staged(
+            layout.agents / f"{_PREFIX}{key}",
+            layout.state / "private" / f"{_PREFIX}{key}",
+            layout.applied_root / f"{_PREFIX}{key}",
+        )
+
+    def _unpack(
+        self,
+        archive: Path,
+        staged: Staged,
+        wanted: str | None,
+        stop: threading.Event,
+    ) -> tuple[Index, str, str]:
+        for room in staged.all:
+            self._directories.stage(room)
+        state, session = staged.agents / "state", staged.private / "session"
+        self._directories.own(state, 0o750)
+        self._directories.own(session, 0o700)
+        work = Path(tempfile.mkdtemp(prefix="import-", dir=self._layout.quarantine))
+        try:
+            top = self._layout.state
+            with (
+                Folder.at(top, state) as into_state,
+                Folder.at(top, session) as into_session,
+                archive.open("rb") as file,
+                _Stoppable(file, stop) as stream,
+            ):
+                places = Places(
+                    trees={"state": into_state, "session": into_session},
+                    files={PACK: work / PACK, RECORD: work / RECORD},
+                    owner=self._directories.owner(),
+                )
+                index = unpack(stream, Kind.AGENT, places, _LIMITS)
+            name = wanted or index.about.get("name")
+            if not isinstance(name, str):
+                raise _refused("its index names no agent")
+            names.check_new(name)
+            return index, name, self._history(index, work, staged)
+        finally:
+            shutil.rmtree(work)
+
+    def _history(self, index: Index, work: Path, staged: Staged) -> str:
+        """Bring the history through the checks of a proposal; return its main."""
+        pack, record = work / PACK, work / RECORD
+        if not pack.exists():
+            raise _refused(f"it lacks {PACK}")
+        if record.exists() and record.stat().st_size > MAX_BYTES:
+            raise _refused(f"{RECORD} is too large")
+        commit = index.about.get("main")
+        if not isinstance(commit, str):
+            raise _refused("its index names no commit")
+        repo = AppliedRepo.create(staged.applied / "repo")
+        checked = import_pack(
+            pack,
+            commit,
+            repo,
+            workdir=self._layout.quarantine,
+            limits=HISTORY_LIMITS,
+            spare=SpareChild(
+                self._proposals.fence,
+                workdir=self._layout.quarantine,
+                shown=staged.applied,
+            ),
+        )
+        repo.advance_main(checked.sha, None)
+        return checked.sha
+
+
+class _Stoppable(io.BufferedIOBase):
+    """A file that can be read until nobody wants it any more."""
+
+    def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
+        self._file = file
+        self._stop = stop
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise HiveError(ErrorCode.CANCELLED, "The import was given up.")
+        return self._file.read(-1 if size is None else size)
+
+
+def _refused(why: str) -> HiveError:
+    return HiveError(
+        ErrorCode.BAD_REQUEST,
+        f"The archive is refused: {why}. Nothing was taken over.",
+    )

@@ -1,0 +1,1 @@
+"""From a commit to a running agent: proposal, evaluation, approval, deploy."""

@@ -1,0 +1,301 @@
+"""Making an approved commit run, or bringing back what ran before.
+
+Spawn, deploy, restore, rollback and rebuild share these steps: what is new gets its
+row and rooms first, a draft and a destroyed agent keep theirs. Every step may be
+repeated. Building comes first and touches nothing that runs. The harness's
+hello with the new manifest hash, from inside the system that was built, is the proof;
+only then does ``main`` move. A failure goes through ``revert`` (the previous record
+runs again) to ``fail`` (tag, status, mail), whatever went wrong.
+"""
+
+import asyncio
+import logging
+from typing import ClassVar, Final
+
+from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.operations import Operation
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.backends.base import Backend
+from pyglue.host.changes.build_log import BuildLog
+from pyglue.host.changes.systems import Systems
+from pyglue.host.changes.tags import DeployTags
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.life.destroy import get_kept
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.manifest import PinnedRecord
+from pyglue.names import MANAGER
+from pyglue.store import agents as agent_rows
+from pyglue.store import approvals as rows
+from pyglue.store import drafts, kept
+from pyglue.store.agents import AgentRow
+from pyglue.store.approvals import ApprovalRow
+from pyglue.store.database import Reader, Store, Tx
+
+_log = logging.getLogger(__name__)
+_REASON_MAX = 4000
+_NOTICES: Final = {
+    ApprovalKind.SPAWN: NotificationKind.SPAWNED,
+    ApprovalKind.CHANGE: NotificationKind.APPROVAL_RESOLVED,
+    ApprovalKind.RESTORE: NotificationKind.SPAWNED,
+    ApprovalKind.ROLLBACK: NotificationKind.ROLLED_BACK,
+    ApprovalKind.REBUILD: NotificationKind.REBUILT,
+}
+_MORE: Final = {
+    ApprovalKind.SPAWN: " {name} is a new agent.",
+    ApprovalKind.RESTORE: " {name} is back with what was kept of it.",
+    ApprovalKind.ROLLBACK: " It was rolled back: main is a new commit of the host's. "
+    "Fetch main from /applied/{name}.git, and base your next commit on it.",
+    ApprovalKind.REBUILD: " It was rebuilt from what was deployed before.",
+}
+
+
+class Deploy:
+    """The machine of every operation that an approval queues."""
+
+    steps: ClassVar[tuple[str, ...]] = (
+        "tag",
+        "build",
+        "prepare",
+        "drain",
+        "apply",
+        "finish",
+        "revert",
+        "fail",
+    )
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        notifications: Notifications,
+        lifecycle: Lifecycle,
+        directories: Directories,
+        audit: Audit,
+        config: HiveConfig,
+        backend: Backend,
+        systems: Systems | None = None,
+    ) -> None:
+        self._backend = backend
+        self._systems = systems
+        self._store = store
+        self._registry = registry
+        self._notifications = notifications
+        self._lifecycle = lifecycle
+        self._directories = directories
+        self._audit = audit
+        self._tags = DeployTags(config.layout)
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step; see the module's docstring."""
+        approval = await self._approval(operation)
+        match step:
+            case "tag":
+                await self._store.read(lambda reader: self._check(reader, approval))
+                await asyncio.to_thread(self._tags.begin, approval)
+                await self._progress(approval, ApprovalState.BUILDING)
+                return "build"
+            case "build":
+                await self._build(approval)
+                return "prepare"
+            case "prepare":
+                row = await self._store.write(lambda tx: self._create(tx, approval))
+                self._registry.take(row)
+                await asyncio.to_thread(self._directories.make, approval.agent)
+                return "drain"
+            case "drain":
+                await self._lifecycle.drain(self._registry.get(approval.agent))
+                return "apply"
+            case "apply":
+                agent = self._registry.get(approval.agent)
+                await self._lifecycle.restart(agent, self._tags.record(approval))
+                return "finish"
+            case "finish":
+                await self._finish(approval)
+                return None
+            case "revert":
+                await self._revert(approval)
+                return "fail"
+            case "fail":
+                await self._fail(approval, operation.error or "It failed.")
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure of ``step``."""
+        match step:
+            case "tag" | "build" | "prepare":
+                return "fail"
+            case "drain" | "apply" | "finish":
+                return "revert"
+            case "revert":
+                return "fail"
+        return None
+
+    # --- steps ----------------------------------------------------------------------
+
+    async def _approval(self, operation: Operation) -> ApprovalRow:
+        number = operation.approval or 0
+        return await self._store.read(lambda reader: rows.get(reader, number))
+
+    def _check(self, reader: Reader, approval: ApprovalRow) -> None:
+        """Refuse what was queued behind the end of what it is about.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict``.
+        """
+        name = approval.agent
+        if agent_rows.find(reader, name) is not None:
+            return  # also when a crash came after ``prepare``
+        match approval.kind:
+            case ApprovalKind.SPAWN:
+                gone = approval.main is not None and drafts.get(reader, name) is None
+                if gone or kept.get(reader, name) is not None:
+                    raise HiveError(
+                        ErrorCode.CONFLICT,
+                        f"What was approved for {name} is gone: it was discarded or "
+                        "destroyed meanwhile.",
+                    )
+            case ApprovalKind.RESTORE:
+                get_kept(reader, name)
+            case _:
+                self._registry.get(name)
+
+    def _create(self, tx: Tx, approval: ApprovalRow) -> AgentRow:
+        """One transaction: what was a draft, or kept, is an agent from now on."""
+        name = approval.agent
+        role = self._registry.role(name)
+        kept.bring_back(tx, name, role.value)
+        drafts.remove(tx, name)
+        agent_rows.create(tx, name, role)
+        row = agent_rows.find(tx, name)
+        if row is None:
+            raise HiveError(ErrorCode.INTERNAL, f"{name} was not stored.")
+        return row
+
+    async def _finish(self, approval: ApprovalRow) -> None:
+        await asyncio.to_thread(self._tags.end, approval)
+        agent = self._registry.get(approval.agent)
+        record = self._tags.record(approval)
+        encoded = record.encode()
+
+        def deployed(tx: Tx) -> None:
+            rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
+            if approval.commit != approval.main:
+                why = f"main has moved with approval {approval.id}; propose it again."
+                rows.supersede_all(tx, approval.agent, why)
+            if approval.kind is ApprovalKind.RESTORE:
+                agent_rows.set_wanted(tx, approval.agent, True)
+            agent_rows.set_deployed(
+                tx,
+                approval.agent,
+                approval=approval.id,
+                commit=approval.commit,
+                record=encoded,
+            )
+
+        await self._store.write(deployed)
+        agent.approval, agent.commit = approval.id, approval.commit
+        agent.record, agent.problem = record, None
+        agent.wanted = agent.wanted or approval.kind is ApprovalKind.RESTORE
+        if not agent.wanted:  # it was stopped by hand and stays so
+            await self._lifecycle.stop(agent)
+        await self._show(approval, record)
+        self._audited(approval, "deployed")
+        await self._tell(
+            approval,
+            _NOTICES[approval.kind],
+            ApprovalState.DEPLOYED,
+            f"Approval {approval.id} for {approval.agent} is deployed: commit "
+            f"{approval.commit} runs under manifest {approval.manifest_sha256}."
+            + _MORE.get(approval.kind, "").format(name=approval.agent),
+        )
+
+    async def _show(self, approval: ApprovalRow, record: PinnedRecord) -> None:
+        """Show it in the hive's flake, which nothing depends on."""
+        if self._systems is None:
+            return
+        repo = self._tags.repo(approval)
+        try:
+            await asyncio.to_thread(
+                self._systems.show, repo, approval.agent, record, approval.commit
+            )
+        except OSError as error:
+            _log.warning("%s is not in the hive's flake: %s", approval.agent, error)
+
+    async def _build(self, approval: ApprovalRow) -> None:
+        """Build what was approved; without a system there is nothing to build."""
+        if self._systems is None:
+            return
+        # A new agent is in the registry from its ``prepare`` on only.
+        agent = self._registry.find(approval.agent) or Agent(
+            approval.agent, self._registry.role(approval.agent), wanted=True
+        )
+        log = BuildLog(self._store, approval.id, approval.agent)
+        try:
+            toplevel = await self._backend.build(
+                agent.spec(self._tags.record(approval)), log.add
+            )
+        finally:
+            await log.close()
+        if toplevel is not None:
+            await self._systems.compare_built(approval.id, toplevel, agent.approval)
+
+    async def _revert(self, approval: ApprovalRow) -> None:
+        agent = self._registry.get(approval.agent)
+        if agent.record is not None and agent.wanted:
+            await self._lifecycle.restart(agent, agent.record)
+        else:
+            await self._lifecycle.stop(agent)
+
+    async def _fail(self, approval: ApprovalRow, reason: str) -> None:
+        reason = reason[:_REASON_MAX]
+        await asyncio.to_thread(self._tags.failed, approval, reason)
+        await self._progress(approval, ApprovalState.FAILED, reason)
+        agent = self._registry.find(approval.agent)
+        if agent is not None:
+            await self._lifecycle.note_problem(agent, reason)
+        self._audited(approval, "failed")
+        await self._tell(
+            approval,
+            NotificationKind.APPROVAL_RESOLVED,
+            ApprovalState.FAILED,
+            f"Approval {approval.id} for {approval.agent} failed; nothing of it stays "
+            f"in force. Reason: {reason}",
+            reason,
+        )
+
+    async def _progress(
+        self, approval: ApprovalRow, state: ApprovalState, reason: str | None = None
+    ) -> None:
+        await self._store.write(
+            lambda tx: rows.progress(tx, approval.id, state, reason=reason)
+        )
+
+    def _audited(self, approval: ApprovalRow, what: str) -> None:
+        data = {"approval": approval.id, "commit": approval.commit}
+        data["manifest"] = approval.manifest_sha256
+        self._audit.record("system", what, approval.agent, data)
+
+    async def _tell(
+        self,
+        approval: ApprovalRow,
+        kind: NotificationKind,
+        state: ApprovalState,
+        text: str,
+        reason: str | None = None,
+    ) -> None:
+        data = {"approval": approval.id, "state": state.value, "reason": reason}
+        await self._notifications.give(
+            kind,
+            approval.agent,
+            text,
+            key=f"approval:{approval.id}:{state.value}",
+            data=data,
+            mail=approval.proposed_by == MANAGER or approval.agent != MANAGER,
+            audit=False,
+        )

@@ -1,0 +1,310 @@
+"""From a commit in an applied repository to an approval: evaluate, pin, tag, queue.
+
+``proposals`` brings new commits here, ``repeats`` what was there before. The tree is
+evaluated once in the restricted evaluator, validated against the trusted options and
+the operator's limits, pinned, tagged, compared, and only then queued. Where agents are
+NixOS systems, the system is evaluated too, and compared with what is deployed. Nothing
+is built or fetched here.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyglue import manifest_schema
+from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect
+from pyglue.api.manager import ProposalResult
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.bash_policy.review import check_patterns
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.export import export_tree
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.agents.container_limits import defaults_of
+from pyglue.host.changes.systems import Held, Systems
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.name_conflicts import check_free
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry
+from pyglue.host.policy import diff as policy
+from pyglue.host.policy.operator_limits import check_operator_limits
+from pyglue.manifest import PinnedRecord
+from pyglue.names import MANAGER
+from pyglue.nix import Evaluator
+from pyglue.store import agents, drafts, kept
+from pyglue.store import approvals as rows
+from pyglue.store.approvals import NewApproval
+from pyglue.store.database import Store, Tx
+
+OPERATIONS = {
+    ApprovalKind.SPAWN: OperationKind.SPAWN,
+    ApprovalKind.CHANGE: OperationKind.DEPLOY,
+    ApprovalKind.RESTORE: OperationKind.RESTORE,
+    ApprovalKind.ROLLBACK: OperationKind.ROLLBACK,
+    ApprovalKind.REBUILD: OperationKind.REBUILD,
+}
+"""What approving queues."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What is being proposed, once its commit is in the applied repository."""
+
+    agent: str
+    kind: ApprovalKind
+    commit: str
+    main: str | None
+    author: str
+    message: str
+    description: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a commit says: ``held`` is its system, None where agents have none."""
+
+    manifest: Mapping[str, Any]
+    nixos_options: tuple[str, ...]
+    held: Held | None
+
+
+class Evaluation:
+    """Evaluates and queues."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        evaluator: Evaluator,
+        operations: Operations,
+        audit: Audit,
+        config: HiveConfig,
+        systems: Systems | None = None,
+        limits_hold: bool = True,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._evaluator = evaluator
+        self._operations = operations
+        self._audit = audit
+        self._config = config
+        self._systems = systems
+        self._limits_hold = limits_hold
+        self._room = asyncio.Semaphore(2)
+
+    async def render(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
+        """Evaluate what is proposed, and let it wait for the operator.
+
+        Raises:
+            HiveError: whatever is wrong with the manifest or its limits.
+        """
+        found = await self.evaluate(repo, proposed.commit, proposed.agent)
+        try:
+            await asyncio.to_thread(check_patterns, found.manifest)
+        except HiveError:
+            self.drop(found)
+            raise
+        return await self.queue(repo, proposed, found)
+
+    async def queue(
+        self, repo: AppliedRepo, proposed: Proposed, found: Evaluated
+    ) -> ProposalResult:
+        """Let what was evaluated wait for the operator."""
+        result, _ = await self._queue(repo, proposed, found, approved=False)
+        return result
+
+    async def approved(
+        self, repo: AppliedRepo, proposed: Proposed, found: Evaluated
+    ) -> Operation:
+        """Queue the operation at once: who proposed it may decide it too."""
+        _, operation = await self._queue(repo, proposed, found, approved=True)
+        if operation is None:
+            raise HiveError(ErrorCode.INTERNAL, "What was approved has no operation.")
+        self._operations.enqueue(operation)
+        return operation
+
+    async def evaluate(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:
+        """Evaluate a commit; ``queue`` or ``drop`` what is returned.
+
+        Raises:
+            HiveError: whatever is wrong with the manifest or its limits.
+        """
+        async with self._room, self._exported(repo, commit) as directory:
+            found = await self._evaluator.evaluate(directory)
+            manifest = manifest_schema.validate(found.manifest)
+            self.check_limits(PinnedRecord(manifest, None))
+            held = await self._system(directory, manifest, name)
+        options = found.nixos_options
+        if held is not None and held.nixos_options is not None:
+            options = held.nixos_options  # of the evaluation that counts
+        return Evaluated(manifest, options, held)
+
+    def check_limits(self, record: PinnedRecord) -> None:
+        """Refuse what the operator's limits of this hive forbid.
+
+        Raises:
+            HiveError: with the option and the limit.
+        """
+        check_operator_limits(record.typed, self._config.limits)
+
+    def drop(self, found: Evaluated) -> None:
+        """Let go what was evaluated: nothing comes of it."""
+        if self._systems is not None and found.held is not None:
+            self._systems.drop(found.held)
+
+    async def _queue(
+        self,
+        repo: AppliedRepo,
+        proposed: Proposed,
+        found: Evaluated,
+        *,
+        approved: bool,
+    ) -> tuple[ProposalResult, Operation | None]:
+        try:
+            return await self._queued(repo, proposed, found, approved=approved)
+        except BaseException:
+            self.drop(found)
+            raise
+
+    async def _queued(
+        self,
+        repo: AppliedRepo,
+        proposed: Proposed,
+        found: Evaluated,
+        *,
+        approved: bool,
+    ) -> tuple[ProposalResult, Operation | None]:
+        held = found.held
+        record = PinnedRecord(found.manifest, None if held is None else held.new.drv)
+        encoded = record.encode()
+        before, nixos_before = await self._before(proposed.agent)
+        changes = policy.diff_policy(
+            before,
+            found.manifest,
+            nixos_before,
+            found.nixos_options,
+            system=None if held is None else held.change,
+            defaults=defaults_of(self._config),
+            limits_hold=self._limits_hold,
+        )
+        number = await self._store.write(rows.reserve_id)
+        await asyncio.to_thread(
+            repo.tag, TagKind.PROPOSAL, number, proposed.commit, encoded
+        )
+        new = NewApproval(
+            agent=proposed.agent,
+            kind=proposed.kind,
+            commit=proposed.commit,
+            main=proposed.main,
+            record=encoded,
+            manifest_sha256=record.sha256,
+            nixos_options=found.nixos_options,
+            policy=changes,
+            description=proposed.description,
+            proposed_by=proposed.by,
+            author=proposed.author,
+            message=proposed.message,
+        )
+        if self._systems is not None and held is not None:
+            self._systems.assign(held, number)
+
+        def insert(tx: Tx) -> Operation | None:
+            _check_stands(tx, repo, new)
+            rows.insert(tx, number, new, approved_by=proposed.by if approved else None)
+            if held is not None:
+                Systems.insert(tx, number, held)
+            if not approved:
+                return None
+            kind = OPERATIONS[new.kind]
+            operation = self._operations.insert(
+                tx, kind, new.agent, by=proposed.by, approval=number
+            )
+            state = ApprovalState.APPROVED
+            rows.progress(tx, number, state, operation=operation.id)
+            return operation
+
+        operation = await self._store.write(insert)
+        data = {"approval": number, "commit": new.commit}
+        data["manifest"] = new.manifest_sha256
+        what = f"{new.kind.value}_requested" if approved else "proposed"
+        self._audit.record(proposed.by, what, proposed.agent, data)
+        result = ProposalResult(
+            approval=number,
+            commit=proposed.commit,
+            manifest_sha256=record.sha256,
+            widens=tuple(
+                change.sentence for change in changes if change.effect is Effect.WIDENS
+            ),
+        )
+        return result, operation
+
+    async def _system(
+        self, directory: Path, manifest: Mapping[str, Any], name: str
+    ) -> Held | None:
+        if self._systems is None:
+            return None
+        agent = self._registry.find(name)
+        return await self._systems.evaluate(
+            directory,
+            manifest,
+            name=name,
+            manager=name == MANAGER,
+            deployed=None if agent is None else agent.approval,
+        )
+
+    @asynccontextmanager
+    async def _exported(self, repo: AppliedRepo, commit: str) -> AsyncIterator[Path]:
+        quarantine = self._config.layout.quarantine
+        room = Path(tempfile.mkdtemp(prefix="tree-", dir=quarantine))
+        try:
+            await asyncio.to_thread(export_tree, repo, commit, room)
+            yield room
+        finally:
+            await asyncio.to_thread(shutil.rmtree, room)
+
+    async def _before(
+        self, name: str
+    ) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
+        agent = self._registry.find(name)
+        if agent is None or agent.record is None or agent.approval is None:
+            return None, ()
+        number = agent.approval
+        deployed = await self._store.read(lambda reader: rows.get(reader, number))
+        return agent.record.manifest, deployed.nixos_options
+
+
+def _check_stands(tx: Tx, repo: AppliedRepo, new: NewApproval) -> None:
+    """Refuse what meanwhile is about something else, in the queueing transaction."""
+    name = new.agent
+    if new.kind is ApprovalKind.SPAWN:
+        if new.main is None:
+            check_free(tx, name, again=True)
+        elif drafts.get(tx, name) is None:
+            raise _meanwhile(f"The draft {name} was discarded meanwhile.")
+        return
+    if new.kind is ApprovalKind.RESTORE:
+        if kept.get(tx, name) is None:
+            raise _meanwhile(f"Nothing is kept of {name} any more.")
+        return
+    if agents.find(tx, name) is None:
+        raise _meanwhile(f"{name} was destroyed meanwhile.")
+    main = repo.main()
+    if main != new.main:
+        raise HiveError(
+            ErrorCode.NOT_BASED_ON_MAIN,
+            f"main moved to {main} meanwhile. Rebase your commit on it and submit "
+            "again.",
+            details={"main": main},
+        )
+
+
+def _meanwhile(what: str) -> HiveError:
+    return HiveError(ErrorCode.CONFLICT, f"{what} Nothing was proposed.")

@@ -1,0 +1,272 @@
+"""From a manager's commit to an approval.
+
+The pack comes over the socket in chunks; it is checked in quarantine and then rendered
+(``rendering``). Any refusal goes back to the proposer and leaves nothing behind; the
+operator sees only what is whole. New agents are made from the template in one step, or
+in two: as a draft (``drafts``) whose first commit is proposed like any other.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyglue import names
+from pyglue.api.approvals import ApprovalKind
+from pyglue.api.manager import ProposalResult, SubmitBeginParams, SubmitBeginResult
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.fence import Fence
+from pyglue.git.quarantine import CheckedCommit, import_pack
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.spare import SpareChild
+from pyglue.git.tags import AUTHOR_NAME
+from pyglue.host.agents.directories import Directories
+from pyglue.host.changes.evaluation import Evaluation, Proposed
+from pyglue.host.changes.uploads import Uploads
+from pyglue.host.core.name_conflicts import check_free
+from pyglue.host.core.registry import Registry
+from pyglue.store import drafts
+from pyglue.store.database import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    """Files that hived itself commits for an agent, and what is said of them."""
+
+    agent: str
+    files: Mapping[str, bytes]
+    message: str
+    description: str
+    by: str
+
+    def proposed(self, kind: ApprovalKind, commit: str, main: str | None) -> Proposed:
+        return Proposed(
+            agent=self.agent,
+            kind=kind,
+            commit=commit,
+            main=main,
+            author=AUTHOR_NAME,
+            message=self.message,
+            description=self.description,
+            by=self.by,
+        )
+
+
+class Proposals:
+    """Takes packs and template spawns, and renders approvals."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        evaluation: Evaluation,
+        directories: Directories,
+        config: HiveConfig,
+        templates: Path,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._evaluation = evaluation
+        self._directories = directories
+        self._layout = config.layout
+        self._templates = templates
+        self._uploads = Uploads(config.layout.quarantine)
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.fence = Fence()
+        """What keeps in the programs that read packs, also those of imports."""
+        self._spare = SpareChild(
+            self.fence,
+            workdir=config.layout.quarantine,
+            shown=config.layout.applied_root,
+        )
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """Return what is held while an agent's applied repository is changed."""
+        return self._locks[name]
+
+    async def close(self) -> None:
+        """End the checking child that waits for the next commit."""
+        await asyncio.to_thread(self._spare.close)
+
+    def _prepare_check(self) -> None:
+        """Let a checking child start while something else is waited for."""
+        asyncio.get_running_loop().run_in_executor(None, self._spare.prepare)
+
+    # --- packs ----------------------------------------------------------------------
+
+    async def begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
+        """Open an upload for a commit of an agent's repository, or of a draft's.
+
+        Raises:
+            HiveError: ``not_found``, ``invalid_name``, ``too_many``, ``conflict``.
+        """
+        agent = names.check(params.agent)
+        kind = await self._kind(agent, spawn=params.spawn)
+        main = AppliedRepo(self._layout.applied(agent)).main()
+        upload = self._uploads.open(agent, params.commit, params.description, kind)
+        self._prepare_check()
+        return SubmitBeginResult(upload=upload, main=main)
+
+    async def _kind(self, name: str, *, spawn: bool) -> ApprovalKind:
+        draft = await self._store.read(lambda reader: drafts.get(reader, name))
+        if draft is None:
+            self._registry.get(name)
+            if spawn:
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"{name} is an agent already, not a draft: propose the commit with "
+                    "request_apply_commit.",
+                )
+            return ApprovalKind.CHANGE
+        if not spawn:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{name} is a draft: propose its first commit with "
+                "request_spawn_commit.",
+            )
+        return ApprovalKind.SPAWN
+
+    def chunk(self, upload: str, data: bytes) -> None:
+        """Add bytes to an upload; too many end it.
+
+        Raises:
+            HiveError: ``not_found``, ``too_large``.
+        """
+        self._uploads.add(upload, data)
+
+    def size(self, upload: str) -> int:
+        """Return how many bytes of an upload have arrived; 0 if it is gone."""
+        return self._uploads.size(upload)
+
+    def drop(self, upload: str) -> None:
+        """Forget an upload; one that is gone is no error."""
+        self._uploads.drop(upload)
+
+    async def submit(self, upload: str, by: str) -> ProposalResult:
+        """Check and render what was uploaded.
+
+        Raises:
+            HiveError: whatever is wrong with the commit, its manifest or its limits.
+        """
+        found = self._uploads.whole(upload)
+        try:
+            async with self._locks[found.agent]:
+                await self._kind(
+                    found.agent, spawn=found.kind is ApprovalKind.SPAWN
+                )  # it may be gone
+                repo = AppliedRepo(self._layout.applied(found.agent))
+                checked: CheckedCommit = await asyncio.to_thread(
+                    import_pack,
+                    found.path,
+                    found.commit,
+                    repo,
+                    workdir=self._layout.quarantine,
+                    spare=self._spare,
+                )
+                proposed = Proposed(
+                    agent=found.agent,
+                    kind=found.kind,
+                    commit=checked.sha,
+                    main=checked.parent_main,
+                    author=f"{checked.author.name} <{checked.author.email}>",
+                    message=checked.message,
+                    description=found.description,
+                    by=by,
+                )
+                return await self._evaluation.render(repo, proposed)
+        finally:
+            self._uploads.drop(upload)
+            self._prepare_check()
+
+    # --- spawns ---------------------------------------------------------------------
+
+    async def spawn(self, name: str, description: str, by: str) -> ProposalResult:
+        """Propose a new agent made from the template.
+
+        Raises:
+            HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``.
+        """
+        names.check_new(name)
+        files = await asyncio.to_thread(read_template, self._templates / "template")
+        return await self._seed(
+            _Own(
+                agent=name,
+                files=files,
+                message=f"Start {name} from template",
+                description=description,
+                by=by,
+            )
+        )
+
+    async def declare(
+        self, name: str, files: Mapping[str, bytes], description: str, by: str
+    ) -> ProposalResult:
+        """Propose an agent that the configuration names, with these files.
+
+        Raises:
+            HiveError: ``invalid_name``, ``name_taken``, what is wrong with the files.
+        """
+        if name != names.MANAGER:
+            names.check_new(name)
+        return await self._seed(
+            _Own(
+                agent=name,
+                files=files,
+                message=f"Start {name} as declared",
+                description=description,
+                by=by,
+            )
+        )
+
+    async def redeclare(
+        self, name: str, files: Mapping[str, bytes], description: str, by: str
+    ) -> ProposalResult | None:
+        """Propose that an agent has just these files; None if main has them.
+
+        Raises:
+            HiveError: whatever is wrong with the files, the manifest or its limits.
+        """
+        own = _Own(
+            agent=name,
+            files=files,
+            message=f"Take over the declared files of {name}",
+            description=description,
+            by=by,
+        )
+        async with self._locks[name]:
+            repo = AppliedRepo(self._layout.applied(name))
+            main = await asyncio.to_thread(repo.main)
+            commit = await asyncio.to_thread(
+                repo.commit_files, files, message=own.message
+            )
+            if commit is None:
+                return None
+            proposed = own.proposed(ApprovalKind.CHANGE, commit, main)
+            return await self._evaluation.render(repo, proposed)
+
+    async def _seed(self, own: _Own) -> ProposalResult:
+        name = own.agent
+        async with self._locks[name]:
+            await self._store.read(lambda reader: check_free(reader, name, again=True))
+            return await self._first(own)
+
+    async def _first(self, own: _Own) -> ProposalResult:
+        name = own.agent
+        if self._registry.find(name) is None:  # else its first deploy failed
+            await asyncio.to_thread(self._directories.forget_proposed, name)
+        await asyncio.to_thread(self._directories.settle_port, name)
+        repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
+        commit = await asyncio.to_thread(repo.seed_main, own.files, message=own.message)
+        proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
+        return await self._evaluation.render(repo, proposed)
+
+
+def read_template(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,137 @@
+"""Rebuilding every agent: one after the other, until one fails.
+
+One operation of the whole hive. It writes down which agents are done and which rebuild
+it waits for, so that after a crash it goes on with that one. The manager comes last. An
+agent whose system would be another one is proposed, and the next one follows: the note
+names the approvals that are pending.
+"""
+
+import math
+from functools import partial
+from typing import Any, ClassVar
+
+from pyglue.api.common import OperationRef
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import HIVE, Registry
+from pyglue.store import operations as rows
+from pyglue.store.database import Store, Tx
+
+
+class RebuildAllHandler:
+    """Queues it, and is its machine."""
+
+    steps: ClassVar[tuple[str, ...]] = ("next", "wait")
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        operations: Operations,
+        redeploy: Redeploy,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._operations = operations
+        self._redeploy = redeploy
+
+    async def request(self, by: str) -> OperationRef:
+        """Queue the rebuild of every agent that has something deployed.
+
+        Raises:
+            HiveError: ``conflict`` while another one runs.
+        """
+        everyone = [a.name for a in self._registry.all() if a.record is not None]
+        left = [*everyone[1:], *everyone[:1]]  # the manager, who is first, comes last
+
+        def insert(tx: Tx) -> Operation:
+            running = rows.open_of(tx, HIVE)
+            if running is not None:
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"Operation {running.id} rebuilds all agents already.",
+                )
+            values: dict[str, Any] = {"left": left, "done": []}
+            values["note"] = _note(values)
+            return rows.insert(
+                tx,
+                kind=OperationKind.REBUILD_ALL,
+                agent=HIVE,
+                requested_by=by,
+                arguments=values,
+            )
+
+        operation = await self._store.write(insert)
+        self._operations.requested(operation)
+        return OperationRef(operation=operation.id)
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        values = await self._store.read(
+            lambda reader: rows.arguments(reader, operation.id)
+        )
+        if step == "next":
+            return await self._next(operation, values)
+        if step == "wait":
+            return await self._wait(operation, values)
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:  # noqa: ARG002
+        """Nothing to mend: what was not rebuilt runs as before."""
+        return None
+
+    async def _next(self, operation: Operation, values: dict[str, Any]) -> str | None:
+        if values.get("operation") is not None:  # a crash came before ``wait``
+            return "wait"
+        left: list[str] = values["left"]
+        if not left:
+            return None
+        name = left[0]
+        if self._registry.find(name) is None:  # destroyed meanwhile
+            await self._write(operation, {**values, "left": left[1:]})
+            return "next"
+        try:
+            made = await self._redeploy.rebuild(name, operation.requested_by)
+        except HiveError as error:
+            raise _stopped(values, error.message) from error
+        if made.operation is None:
+            pending = [*values.get("pending", []), f"{name} ({made.approval})"]
+            now = {**values, "left": left[1:], "pending": pending}
+            await self._write(operation, {**now, "note": _note(now)})
+            return "next"
+        await self._write(operation, {**values, "operation": made.operation})
+        return "wait"
+
+    async def _wait(self, operation: Operation, values: dict[str, Any]) -> str | None:
+        if values.get("operation") is None:  # a crash came after it
+            return "next"
+        ended = await self._operations.get(values["operation"], math.inf)
+        if ended.error is not None:
+            raise _stopped(values, ended.error)
+        done, left = [*values["done"], values["left"][0]], values["left"][1:]
+        now = {**values, "done": done, "left": left, "operation": None}
+        await self._write(operation, {**now, "note": _note(now)})
+        return "next"
+
+    async def _write(self, operation: Operation, values: dict[str, Any]) -> None:
+        await self._store.write(
+            partial(rows.set_arguments, number=operation.id, values=values)
+        )
+
+
+def _note(values: dict[str, Any]) -> str:
+    words = [("Rebuilt", values["done"]), ("Left", values["left"])]
+    if values.get("pending"):
+        words.append(("Another system, pending approval", values["pending"]))
+    return " ".join(f"{word}: {', '.join(names) or 'none'}." for word, names in words)
+
+
+def _stopped(values: dict[str, Any], why: str) -> HiveError:
+    name, *rest = values["left"]
+    note = _note({**values, "left": rest})
+    return HiveError(
+        ErrorCode.DEPLOY_FAILED, f"{name} could not be rebuilt. {why} {note}"
+    )

@@ -1,0 +1,211 @@
+"""What ran before, again: restored, rolled back to, or rebuilt as it is.
+
+Nothing here is new content. A restore is proposed and judged like a new agent. A
+rollback is the operator's own decision for what they approved before. A rebuild leaves
+commit and manifest as they are, byte for byte. If it gives the very system that is
+deployed, it runs at once; if it gives another one, whatever the reason, that is a
+proposal: the operator sees what differs before anything of it is built.
+"""
+
+import asyncio
+
+from pyglue import names
+from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.manager import ProposalResult, RebuildResult
+from pyglue.api.operations import Operation
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import AUTHOR_NAME, TagKind
+from pyglue.host.changes.evaluation import Evaluated, Evaluation, Proposed
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.systems import Systems
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.life.destroy import get_kept
+from pyglue.manifest import PinnedRecord, canonical, decode
+from pyglue.store import approvals as rows
+from pyglue.store.database import Store
+
+
+class Redeploy:
+    """Restores, rolls back and rebuilds."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        evaluation: Evaluation,
+        config: HiveConfig,
+        systems: Systems | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._evaluation = evaluation
+        self._layout = config.layout
+        self._systems = systems
+
+    async def restore(self, name: str, by: str) -> ProposalResult:
+        """Propose that a destroyed agent comes back as it was.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` if nothing of it ever ran; what the
+                operator's limits forbid by now.
+        """
+        names.check(name)
+        async with self._proposals.lock(name):
+            found = await self._store.read(lambda reader: get_kept(reader, name))
+            if found.commit is None:
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"Nothing of {name} ever ran, so there is nothing to restore. "
+                    "Purge it, and spawn it anew.",
+                )
+            repo = AppliedRepo(self._layout.applied(name))
+            description = f"Restore {name} as it was when it was destroyed."
+            if found.record is None or found.approval is None:  # it never ran here
+                again = await self._evaluation.evaluate(repo, found.commit, name)
+                description = found.description
+            else:
+                again = await self._again(
+                    repo, found.commit, decode(found.record), found.approval, name
+                )
+            proposed = Proposed(
+                agent=name,
+                kind=ApprovalKind.RESTORE,
+                commit=found.commit,
+                main=found.commit,
+                author=AUTHOR_NAME,
+                message=repo.commit(found.commit).message,
+                description=description,
+                by=by,
+            )
+            return await self._evaluation.queue(repo, proposed, again)
+
+    async def rollback(self, name: str, approval: int, by: str) -> Operation:
+        """Deploy again what an earlier approval deployed, as a new commit on main.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` for what was not deployed or is what
+                runs; what the operator's limits forbid by now.
+        """
+        async with self._proposals.lock(name):
+            agent = self._registry.get(name)
+            repo = AppliedRepo(self._layout.applied(name))
+            old = await self._deployed_before(agent, repo, approval)
+            again = await self._again(
+                repo, old.commit, decode(old.record), old.id, name
+            )
+            if canonical(again.manifest) != canonical(decode(old.record).manifest):
+                self._evaluation.drop(again)
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"The system of approval {old.id} is gone, and its files give "
+                    "another manifest with this hive. Have them proposed as a change.",
+                )
+            main = await asyncio.to_thread(repo.main)
+            message = f"Roll back to approval {old.id}\n\nThe files of {old.commit}."
+            commit = await asyncio.to_thread(
+                repo.commit_tree_of, old.commit, parent=main or "", message=message
+            )
+            proposed = Proposed(
+                agent=name,
+                kind=ApprovalKind.ROLLBACK,
+                commit=commit,
+                main=main,
+                author=AUTHOR_NAME,
+                message=message,
+                description=f"Roll back to what approval {old.id} deployed.",
+                by=by,
+            )
+            return await self._evaluation.approved(repo, proposed, again)
+
+    async def rebuild(self, name: str, by: str) -> RebuildResult:
+        """Evaluate what is deployed once more; deploy or propose the outcome.
+
+        Raises:
+            HiveError: ``not_found``; ``agent_not_running`` if nothing is deployed;
+                ``conflict`` if it would change what the agent is; what is wrong with
+                its files by now.
+        """
+        async with self._proposals.lock(name):
+            agent = self._registry.get(name)
+            if agent.record is None or agent.commit is None:
+                raise HiveError(
+                    ErrorCode.AGENT_NOT_RUNNING,
+                    f"{name} has nothing deployed yet; approve a proposal first.",
+                )
+            repo = AppliedRepo(self._layout.applied(name))
+            again = await self._evaluation.evaluate(repo, agent.commit, name)
+            if canonical(again.manifest) != canonical(agent.record.manifest):
+                self._evaluation.drop(again)
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"Rebuilt with this hive, {name} would have another manifest, "
+                    "which nobody approved. Have a commit of it proposed: the "
+                    "approval shows what differs.",
+                )
+            proposed = Proposed(
+                agent=name,
+                kind=ApprovalKind.REBUILD,
+                commit=agent.commit,
+                main=agent.commit,
+                author=AUTHOR_NAME,
+                message=repo.commit(agent.commit).message,
+                description="Rebuild what is deployed with this host's nixpkgs and "
+                "hive.",
+                by=by,
+            )
+            drv = None if again.held is None else again.held.new.drv
+            if drv == agent.record.system:
+                made = await self._evaluation.approved(repo, proposed, again)
+                return RebuildResult(operation=made.id)
+            result = await self._evaluation.queue(repo, proposed, again)
+            return RebuildResult(operation=None, approval=result.approval)
+
+    async def _deployed_before(
+        self, agent: Agent, repo: AppliedRepo, number: int
+    ) -> rows.ApprovalRow:
+        old = await self._store.read(lambda reader: rows.get(reader, number))
+        tags = await asyncio.to_thread(repo.tags)
+        tagged = any(t.kind is TagKind.DEPLOYED and t.id == old.id for t in tags)
+        if old.agent != agent.name or old.state is not ApprovalState.DEPLOYED:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Approval {number} was never deployed for {agent.name}. Choose one "
+                "that was: hive approvals lists them.",
+            )
+        if not tagged:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"What approval {number} deployed for an agent called {agent.name} was "
+                "purged.",
+            )
+        if old.id == agent.approval:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Approval {number} is what {agent.name} runs under now.",
+            )
+        return old
+
+    async def _again(
+        self,
+        repo: AppliedRepo,
+        commit: str,
+        record: PinnedRecord,
+        approval: int,
+        name: str,
+    ) -> Evaluated:
+        """Return what was pinned; evaluate it anew where its system is gone."""
+        self._evaluation.check_limits(record)
+        old = await self._store.read(lambda reader: rows.get(reader, approval))
+        if self._systems is None:
+            return Evaluated(record.manifest, old.nixos_options, None)
+        agent = self._registry.find(name)
+        deployed = None if agent is None else agent.approval
+        held = await self._systems.again(approval, deployed)
+        if held is None:
+            return await self._evaluation.evaluate(repo, commit, name)
+        return Evaluated(record.manifest, old.nixos_options, held)

@@ -1,0 +1,257 @@
+"""The NixOS systems of agents, on a hive that has them: evaluate, compare, keep, tell.
+
+One for a hived on the ``nixos-container`` backend, none on the local one. ``proposals``
+has a system evaluated and compared before anybody approves it, ``deploy`` has it built
+by the backend; what both need to know later is in the store.
+"""
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.api.system import ClosureDiff
+from pyglue.config import HiveConfig, NixosConfig
+from pyglue.display import visible
+from pyglue.git.export import export_tree
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.policy.system import SystemChange
+from pyglue.manifest import PinnedRecord
+from pyglue.nix.closure import diff_closures
+from pyglue.nix.flake import HiveFlake
+from pyglue.nix.hoststore import HostStore
+from pyglue.nix.packages import diff_packages
+from pyglue.nix.roots import DerivationRoots
+from pyglue.nix.system import SystemEvaluator
+from pyglue.store import systems as rows
+from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.systems import NewSystem, SystemRow
+
+_log = logging.getLogger(__name__)
+_DEPLOYED_KEPT: Final = 10
+
+
+@dataclass(frozen=True)
+class Held:
+    """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
+
+    ``before`` is the system that is deployed, None if nothing is. ``nixos_options`` are
+    those that agent.nix sets, ``depends_on`` the manifest's options that the system is
+    made from; both are None where the system was not evaluated anew.
+    """
+
+    new: NewSystem
+    root: Path
+    before: SystemRow | None
+    nixos_options: tuple[str, ...] | None = None
+    depends_on: tuple[str, ...] | None = None
+
+    @property
+    def change(self) -> SystemChange:
+        """How it differs from what is deployed."""
+        before, new = self.before, self.new
+        ours = (new.nixpkgs, new.revision)
+        return SystemChange(
+            changed=before is None or before.drv != new.drv,
+            derivations=new.packages.derivations,
+            first=before is None,
+            host_changed=before is not None
+            and (before.nixpkgs, before.revision) != ours,
+            depends_on=self.depends_on or (),
+        )
+
+
+class Systems:
+    """Everything about systems that is not running them."""
+
+    def __init__(
+        self,
+        store: Store,
+        evaluator: SystemEvaluator,
+        nixos: NixosConfig,
+        *,
+        nix: HostStore,
+        hive: str,
+        flake: HiveFlake,
+    ) -> None:
+        self._store = store
+        self._evaluator = evaluator
+        self._nixos = nixos
+        self._nix = nix
+        self._roots = DerivationRoots(nix, hive)
+        self._flake = flake
+
+    @classmethod
+    def of(cls, config: HiveConfig, store: Store) -> "Systems | None":
+        """Return the systems of a hive that is configured with them, checked.
+
+        Raises:
+            HiveError: ``config_invalid``, ``missing_program``. Blocking.
+        """
+        nix = HostStore()
+        evaluator = SystemEvaluator.of(config, store=nix)
+        if evaluator is None or config.nixos is None or config.ids is None:
+            return None
+        evaluator.check()
+        hive = hashlib.sha256(config.state_dir.encode()).hexdigest()[:16]
+        flake = HiveFlake(config.layout.flake, config.nixos, uid=config.ids.agent)
+        return cls(store, evaluator, config.nixos, nix=nix, hive=hive, flake=flake)
+
+    async def evaluate(
+        self,
+        directory: Path,
+        manifest: Mapping[str, Any],
+        *,
+        name: str,
+        manager: bool,
+        deployed: int | None,
+    ) -> Held:
+        """Evaluate an agent's system and compare it with that of ``deployed``.
+
+        Raises:
+            EvalError: ``eval_failed``, ``eval_limit``, for the proposer.
+            HiveError: ``unavailable``.
+        """
+        before = None if deployed is None else await self.row(deployed)
+        async with self._evaluator.evaluated(
+            directory, manifest, name=name, manager=manager
+        ) as evaluated:
+            drv = evaluated.drv
+            # Kept before it is in the store: nothing may collect it in between.
+            root = await asyncio.to_thread(self._roots.hold, drv)
+            try:
+                await evaluated.into_store()
+                packages = await diff_packages(
+                    self._nix,
+                    None if before is None else before.drv,
+                    drv,
+                    base=deployed if before is not None else None,
+                )
+            except BaseException:
+                self._roots.drop(root)
+                raise
+        new = NewSystem(
+            drv=drv,
+            nixpkgs=self._nixos.nixpkgs,
+            revision=self._nixos.revision,
+            packages=packages,
+        )
+        return Held(new, root, before, evaluated.nixos_options, evaluated.depends_on)
+
+    def assign(self, held: Held, approval: int) -> None:
+        """Keep it for as long as the approval needs it."""
+        self._roots.assign(held.root, approval)
+
+    async def again(self, approval: int, deployed: int | None) -> Held | None:
+        """Return the system of an earlier approval anew, None if it is gone."""
+        row = await self.row(approval)
+        if row is None:
+            return None
+        root = await asyncio.to_thread(self._roots.hold, row.drv)
+        try:
+            if not await asyncio.to_thread(self._nix.real(row.drv).exists):
+                self._roots.drop(root)
+                return None
+            before = None if deployed is None else await self.row(deployed)
+            packages = await diff_packages(
+                self._nix,
+                None if before is None else before.drv,
+                row.drv,
+                base=deployed if before is not None else None,
+            )
+        except BaseException:
+            self._roots.drop(root)
+            raise
+        new = NewSystem(
+            drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
+        )
+        return Held(new, root, before)
+
+    def forget(self, name: str) -> None:
+        """Show a destroyed agent in the hive's flake no more. Blocking."""
+        self._flake.remove(name)
+
+    def drop(self, held: Held) -> None:
+        """Let it go: nothing came of the proposal."""
+        self._roots.drop(held.root)
+
+    @staticmethod
+    def insert(tx: Tx, approval: int, held: Held) -> None:
+        """Record it, in the approval's own transaction."""
+        rows.insert(tx, approval, held.new)
+
+    async def row(self, approval: int) -> SystemRow | None:
+        """Return the system of an approval."""
+        return await self._store.read(lambda reader: rows.get(reader, approval))
+
+    async def compare_built(
+        self, approval: int, toplevel: str, deployed: int | None
+    ) -> ClosureDiff:
+        """Record what was built, and how it differs from what is deployed.
+
+        Raises:
+            HiveError: ``unavailable``.
+        """
+        await self._store.write(lambda tx: rows.built(tx, approval, toplevel))
+        before = None if deployed is None else await self.row(deployed)
+        old = None if before is None else before.toplevel
+        if old is not None and not await asyncio.to_thread(self._nix.real(old).exists):
+            old = None
+        closure = await diff_closures(
+            self._nix, old, toplevel, base=None if old is None else deployed
+        )
+        await self._store.write(lambda tx: rows.set_closure(tx, approval, closure))
+        return closure
+
+    async def start(self, notifications: Notifications) -> None:
+        """At hived's start: clean up, and tell once whose system is an older one."""
+        known = await self._store.read(lambda reader: frozenset(rows.deployed(reader)))
+        try:
+            await asyncio.to_thread(self._tidy, known)
+        except OSError as error:
+            _log.warning("the hive's flake and gc roots are not tidy: %s", error)
+        nixpkgs, revision = self._nixos.nixpkgs, self._nixos.revision
+        for name in sorted(await self._store.read(self.outdated)):
+            await notifications.give(
+                NotificationKind.NEEDS_UPDATE,
+                name,
+                f"{name} needs an update: its system was made with another nixpkgs or "
+                f"hive than this one has (hive {visible(revision, limit=100)}). "
+                "Rebuild it, or propose a commit of it: what differs is shown then.",
+                key=f"update:{name}:{revision}:{nixpkgs}",
+                data={"revision": revision, "nixpkgs": nixpkgs},
+            )
+
+    def _tidy(self, known: frozenset[str]) -> None:
+        self._roots.clear_new()
+        self._flake.write()
+        self._flake.tidy(known)
+
+    def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
+        """Put what is deployed, commit ``at``, into the hive's flake. Blocking."""
+        with tempfile.TemporaryDirectory(dir=repo.path.parent) as room:
+            tree = Path(room, "config")
+            tree.mkdir()
+            export_tree(repo, at, tree)
+            self._flake.put(name, tree, record.manifest)
+
+    async def sweep(self) -> None:
+        """Let go the derivations that nothing needs any more; called now and then."""
+        keep = await self._store.read(
+            lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
+        )
+        try:
+            await asyncio.to_thread(self._roots.sweep, keep)
+        except OSError as error:
+            _log.warning("derivations are kept that nothing needs: %s", error)
+
+    def outdated(self, reader: Reader) -> frozenset[str]:
+        """Return the agents deployed with another nixpkgs or framework than ours."""
+        ours = (self._nixos.nixpkgs, self._nixos.revision)
+        deployed = rows.deployed(reader)
+        return frozenset(name for name, with_ in deployed.items() if with_ != ours)

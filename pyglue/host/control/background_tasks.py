@@ -1,0 +1,98 @@
+"""Work that runs for as long as hived does, and that nobody waits for.
+
+A chore that fails is started again, ever more slowly: one failed write must not end
+reminders until hived restarts. While one is failing the operator sees which, in the
+warnings and in the doctor, and is told once in their inbox.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pyglue.errors import HiveError
+from pyglue.host.messages.broker import Broker
+from pyglue.names import OPERATOR
+
+_BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+_WELL_S: Final = 60.0
+"""A chore that ran for so long has recovered."""
+_log = logging.getLogger(__name__)
+
+
+class BackgroundTasks:
+    """Starts them, and starts them again."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        backoff_s: tuple[float, ...] = _BACKOFF_S,
+        well_s: float = _WELL_S,
+    ) -> None:
+        self._broker = broker
+        self._backoff_s = backoff_s
+        self._well_s = well_s
+        self._problems: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what fails now, and why."""
+        return tuple(self._problems.values())
+
+    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run ``work``, which is called again whenever it fails or ends."""
+        self._tasks.add(asyncio.create_task(self._keep(name, work), name=name))
+
+    def every(
+        self, name: str, seconds: float, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run ``work`` now, and ``seconds`` after each time that it went well."""
+
+        async def again() -> None:
+            while True:
+                await work()
+                self._problems.pop(name, None)
+                await asyncio.sleep(seconds)
+
+        self.start(name, again)
+
+    async def close(self) -> None:
+        """End them all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        failed = 0
+        while True:
+            running = asyncio.ensure_future(work())
+            try:
+                await asyncio.wait({running}, timeout=self._well_s)
+                if not running.done():
+                    failed = 0
+                    self._problems.pop(name, None)
+                await running
+            except asyncio.CancelledError:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                raise
+            except Exception as error:
+                _log.exception("%s failed; it is tried again", name)
+                await self._failed(name, error)
+            pause = self._backoff_s[min(failed, len(self._backoff_s) - 1)]
+            failed += 1
+            await asyncio.sleep(pause)
+
+    async def _failed(self, name: str, error: Exception) -> None:
+        why = error.message if isinstance(error, HiveError) else "The log has details."
+        text = f"A background task of the hive ({name}) fails and is retried. {why}"
+        known = name in self._problems
+        self._problems[name] = text
+        if known:
+            return
+        try:
+            await self._broker.notify(OPERATOR, text)
+        except HiveError as also:  # it is a warning all the same
+            _log.warning("the operator could not be sent that: %s", also.message)

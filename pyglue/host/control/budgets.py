@@ -1,0 +1,278 @@
+"""What an agent may use in a day and in an hour, and asking when it is used up.
+
+Limits are the lower of the manifest's and the operator's, plus what the operator added
+for this day. Money and tokens are held at each request (``relay_api``), turns where
+they begin. At a limit the agent parks, and the operator is asked once whether it goes
+on: each yes adds what the limit itself is, until midnight (UTC). ``agent_api`` and
+``relay_api`` call this.
+"""
+
+import asyncio
+import datetime
+import time
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from pyglue.api.questions import QuestionView
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.control.controls import Controls
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.questions import Questions
+from pyglue.names import OPERATOR
+from pyglue.store import agents as agent_rows
+from pyglue.store import usage
+from pyglue.store.database import Store, Tx
+
+_DAY_S: Final = 86400.0
+_HOUR_S: Final = 3600.0
+_STAY: Final = "Stay parked"
+
+
+def start_of_day() -> float:
+    """Return the last midnight (UTC) in seconds since the epoch."""
+    now = datetime.datetime.now(datetime.UTC)
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+class Limit(StrEnum):
+    """Which limit was reached."""
+
+    COST = "cost"
+    TOKENS = "tokens"
+    TURNS = "turns"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What holds today; None means no limit."""
+
+    cost_usd: float | None
+    tokens: int | None
+    turns: int | None
+
+
+@dataclass(frozen=True)
+class Used:
+    """What of it is used or set aside today."""
+
+    cost_usd: float = 0.0
+    tokens: int = 0
+
+
+def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limits:
+    """Return an agent's limits, with what was added for today if ``lifted``."""
+    own, operators = agent.policy().typed.limits, config.limits
+    default = config.defaults
+    row = agent.control
+    extra = lifted and row.lift_day == start_of_day()
+    cost = _lower(
+        own.cost_per_day_usd, default.cost_per_day_usd, operators.cost_per_day_usd
+    )
+    tokens = _lower(
+        own.tokens_per_day, default.tokens_per_day, operators.tokens_per_day
+    )
+    turns = _lower(own.turns_per_hour, default.turns_per_hour, operators.turns_per_hour)
+    return Limits(
+        cost if cost is None else cost + row.lift_usd * extra,
+        tokens if tokens is None else int(tokens + row.lift_tokens * extra),
+        turns if turns is None else int(turns + row.lift_turns * extra),
+    )
+
+
+def _lower(
+    own: float | None, default: float | None, operators: float | None
+) -> float | None:
+    """Return what holds: the agent's own or the default, under the operator's."""
+    asked = default if own is None else own
+    held = (limit for limit in (asked, operators) if limit is not None)
+    return min(held, default=None)
+
+
+class Budgets:
+    """Parks agents that used up a limit, and asks the operator."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        questions: Questions,
+        controls: Controls,
+        audit: Audit,
+        config: HiveConfig,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._questions = questions
+        self._controls = controls
+        self._audit = audit
+        self._config = config
+        self._until: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        questions.listen(self._answered)
+
+    def check(self, tx: Tx, agent: Agent) -> float | None:
+        """Refuse a turn beyond a limit; return the dollars left, None for no limit.
+
+        Raises:
+            HiveError: ``over_budget``; ``details`` name the limit and until when.
+        """
+        limits, day = limits_of(agent, self._config), start_of_day()
+        if limits.turns is not None:
+            count, first = agent_rows.turns_since(tx, agent.name, tx.now - _HOUR_S)
+            if count >= limits.turns:
+                until = (first or tx.now) + _HOUR_S
+                raise _over(agent, Limit.TURNS, until, limits, Used())
+        if limits.tokens is not None:
+            used = usage.tokens(tx, agent.name, day)
+            if used >= limits.tokens:
+                told = Used(tokens=used)
+                raise _over(agent, Limit.TOKENS, day + _DAY_S, limits, told)
+        if limits.cost_usd is None:
+            return None
+        spent = usage.spent(tx, agent.name, day)
+        left = limits.cost_usd - spent
+        if left <= 0:
+            told = Used(cost_usd=spent)
+            raise _over(agent, Limit.COST, day + _DAY_S, limits, told)
+        return left
+
+    async def used_up(self, agent: Agent) -> Limit | None:
+        """Return which limit of today is used up, by hived's own books alone.
+
+        Or which one refused the newest request, since that did not fit.
+        """
+        limits, used = limits_of(agent, self._config), await self._used(agent)
+        if limits.cost_usd is not None and used.cost_usd >= limits.cost_usd:
+            return Limit.COST
+        if limits.tokens is not None and used.tokens >= limits.tokens:
+            return Limit.TOKENS
+        return None if agent.refused is None else Limit(agent.refused)
+
+    async def _used(self, agent: Agent) -> Used:
+        day = start_of_day()
+        return await self._store.read(
+            lambda reader: Used(
+                cost_usd=usage.spent(reader, agent.name, day),
+                tokens=usage.tokens(reader, agent.name, day),
+            )
+        )
+
+    async def reached(self, agent: Agent, limit: Limit, until: float | None) -> None:
+        """Park the agent until ``until`` (midnight if None), and ask the operator."""
+        until = until or start_of_day() + _DAY_S
+        self._until[agent.name] = until
+        used = await self._used(agent)
+        text = _sentence(agent, limit, until, limits_of(agent, self._config), used)
+        self._controls.hold(agent, text)
+        self._changed.set()
+        await self._ask(agent, limit, until, text)
+
+    async def watch(self) -> None:
+        """Let agents go on when their time is over; runs as long as hived does."""
+        while True:
+            self._changed.clear()
+            now = time.time()
+            for name in [n for n, until in self._until.items() if until <= now]:
+                self._release(name)
+            wait = min(self._until.values(), default=None)
+            try:
+                async with asyncio.timeout(None if wait is None else wait - now):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _release(self, name: str) -> None:
+        self._until.pop(name, None)
+        agent = self._registry.find(name)
+        if agent is not None:
+            agent.refused = None
+            self._controls.hold(agent, None)
+
+    # --- asking -----------------------------------------------------------------------
+
+    async def _ask(self, agent: Agent, limit: Limit, until: float, text: str) -> None:
+        row, day = agent.control, start_of_day()
+        today = row.lift_day == day
+        if today and row.question is not None and row.asked_for == limit.value:
+            return  # asked already: it is open, or the answer was to stay
+        amount = self._amount(agent, limit)
+        number = await self._questions.ask_operator(
+            f"{text} May it go on?",
+            (f"Go on today with {amount} more", _STAY),
+            expires_at=until,
+        )
+        fresh = row if today else replace(row, lift_usd=0, lift_tokens=0, lift_turns=0)
+        await self._controls.write(
+            agent,
+            replace(fresh, lift_day=day, question=number, asked_for=limit.value),
+        )
+
+    def _amount(self, agent: Agent, limit: Limit) -> str:
+        limits = limits_of(agent, self._config, lifted=False)
+        match limit:
+            case Limit.COST:
+                return f"${limits.cost_usd or 0:g}"
+            case Limit.TOKENS:
+                return f"{limits.tokens or 0} tokens"
+            case Limit.TURNS:
+                return f"{limits.turns or 0} turns an hour"
+
+    async def _answered(self, question: QuestionView, text: str) -> None:
+        for agent in self._registry.all():
+            row = agent.control
+            if row.question != question.id or row.asked_for is None:
+                continue
+            go_on = text.split("\n")[0] == question.options[0]
+            data = {"limit": row.asked_for, "go_on": go_on}
+            self._audit.record(OPERATOR, "budget", agent.name, data)
+            if not go_on or row.lift_day != start_of_day():
+                return
+            limits = limits_of(agent, self._config, lifted=False)
+            match Limit(row.asked_for):
+                case Limit.COST:
+                    lifted = replace(
+                        row, lift_usd=row.lift_usd + (limits.cost_usd or 0)
+                    )
+                case Limit.TOKENS:
+                    more = row.lift_tokens + (limits.tokens or 0)
+                    lifted = replace(row, lift_tokens=more)
+                case Limit.TURNS:
+                    more = row.lift_turns + (limits.turns or 0)
+                    lifted = replace(row, lift_turns=more)
+            await self._controls.write(agent, replace(lifted, question=None))
+            self._release(agent.name)
+            return
+
+
+def _over(
+    agent: Agent, limit: Limit, until: float, limits: Limits, used: Used
+) -> HiveError:
+    return HiveError(
+        ErrorCode.OVER_BUDGET,
+        _sentence(agent, limit, until, limits, used),
+        details={"limit": limit.value, "until_at": until},
+    )
+
+
+def _sentence(
+    agent: Agent, limit: Limit, until: float, limits: Limits, used: Used
+) -> str:
+    """Say which limit was reached; ``used`` only if it is, by the hive's own books."""
+    at = datetime.datetime.fromtimestamp(until, datetime.UTC)
+    end = f"It is parked until {at:%H:%M} UTC, or until the operator lets it go on."
+    match limit:
+        case Limit.COST:
+            most = limits.cost_usd or 0.0
+            part = "" if used.cost_usd >= most else f"${used.cost_usd:.2f} of "
+            what = f"{part}the ${most:g} that it may cost today"
+        case Limit.TOKENS:
+            part = "" if used.tokens >= (limits.tokens or 0) else f"{used.tokens} of "
+            what = f"{part}the {limits.tokens} tokens of today"
+        case Limit.TURNS:
+            part, what = "", f"the {limits.turns} turns that it may begin in an hour"
+    rest = ", and its next request does not fit" if part else ""
+    return f"{agent.name} has used {what}{rest}. {end}"

@@ -1,0 +1,371 @@
+"""What the operator does to agents at work: pause, cancel, compact, choose a model.
+
+Kept in the store, so that it survives restarts of everybody; said to the harness after
+each hello and at every change, and enforced here: a paused agent gets no messages,
+begins no turn and reaches no model. What holds an agent back takes effect in memory
+and at the relay first and is written down after that, so it works with a full disk
+too. A turn that runs when its agent is paused has ``grace_s`` to end; then, or at once
+with the emergency stop, it is cut off, whatever its harness does. ``operator_api``
+calls this; ``budgets`` parks through it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from pyglue import models
+from pyglue.api.agent import (
+    CANCEL_TURN,
+    COMPACT_SESSION,
+    CONTROL,
+    CancelTurnParams,
+    ControlParams,
+)
+from pyglue.api.common import NoParams
+from pyglue.api.control import ModelStatus, PauseParams, SetModelParams
+from pyglue.config import OperatorLimits
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import HIVE, Agent, Registry
+from pyglue.host.messages.broker import Broker
+from pyglue.host.policy.operator_limits import model_is_allowed
+from pyglue.jsonrpc import Connection
+from pyglue.store import control as rows
+from pyglue.store.agents import last_models
+from pyglue.store.control import Control
+from pyglue.store.database import Store
+
+_CALL_S: Final = 10.0
+_CANCEL_S: Final = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Controls:
+    """The operator's hand on running agents."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        broker: Broker,
+        audit: Audit,
+        limits: OperatorLimits,
+        grace_s: float,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._audit = audit
+        self._limits = limits
+        self._grace_s = grace_s
+        self._reach_changed: Callable[[Agent], None] = lambda _agent: None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def load(self) -> None:
+        """Read what was decided before this hived."""
+        found = await self._store.read(rows.all_rows)
+        used = await self._store.read(last_models)
+        self._registry.hive = found.get(HIVE, Control(agent=HIVE))
+        for agent in self._registry.all():
+            agent.control = found.get(agent.name, agent.control)
+            agent.turn_model = used.get(agent.name)
+
+    def listen(self, reach_changed: Callable[[Agent], None]) -> None:
+        """Set who hears that an agent may ask something else of the model, or nothing.
+
+        The beginning and end of a turn may also change it.
+        """
+        self._reach_changed = reach_changed
+        self._broker.listen(reach_changed)
+
+    # --- the harness ------------------------------------------------------------------
+
+    def greet(self, agent: Agent, connection: Connection) -> None:
+        """Tell a harness that just said hello what holds."""
+        connection.notify(CONTROL, self._wanted(agent))
+
+    def hold(self, agent: Agent, over_budget: str | None) -> None:
+        """Park the agent over its budget, or with None let it go on."""
+        agent.over_budget = over_budget
+        self._tell(agent, again=over_budget is None)
+
+    def room(self, agent: Agent) -> None:
+        """Tell the agent that it waits for room on the disk, or does no more."""
+        if self._registry.paused(agent) is None:
+            self._resumed(agent)
+        else:
+            self._apply_pause(agent, "There is no room on the disk.", now=False)
+
+    def try_again(self, agent: Agent) -> None:
+        """Let an agent that waits for anything try at once."""
+        agent.retry_at = None
+        self._tell(agent, again=True)
+
+    async def write(self, agent: Agent, row: Control) -> None:
+        """Store an agent's row."""
+        agent.control = row
+        await self._store.write(partial(rows.put, row=row))
+
+    def _wanted(self, agent: Agent, *, again: bool = False) -> ControlParams:
+        return ControlParams(
+            paused=self._registry.paused(agent),
+            over_budget=agent.over_budget,
+            again=again,
+        )
+
+    def _tell(self, agent: Agent, *, again: bool = False) -> None:
+        if agent.harness is not None:
+            agent.harness.notify(CONTROL, self._wanted(agent, again=again))
+
+    # --- pausing ----------------------------------------------------------------------
+
+    async def pause(self, params: PauseParams, by: str) -> None:
+        """Let no turn of the agent begin; a running one has its grace, or is cut off.
+
+        Raises:
+            HiveError: ``not_found``; why it cannot be stored. It holds then too, as
+                long as hived runs.
+        """
+        agent = self._registry.get(params.agent)
+        agent.control = _paused(agent.control, by, params.reason)
+        self._apply_pause(agent, "The operator paused this agent.", now=params.cancel)
+        self._audit.record(by, "pause", agent.name, {"reason": params.reason})
+        await self._write_down(agent.control)
+
+    async def resume(self, name: str, by: str) -> None:
+        """Let the agent go on; one that needs a login or waits tries again now.
+
+        Raises:
+            HiveError: ``not_found``, ``paused`` while the whole hive is.
+        """
+        agent = self._registry.get(name)
+        self._audit.record(by, "resume", agent.name, {})
+        if agent.control.paused_at is not None:
+            await self.write(agent, _resumed(agent.control))
+        self._resumed(agent)
+        if self._registry.hive.paused_at is not None:
+            raise HiveError(
+                ErrorCode.PAUSED,
+                f"The whole hive is paused, and {name} with it. Resume the hive.",
+            )
+
+    async def pause_all(self, reason: str, by: str) -> None:
+        """Stop the hive at once: no turn begins, and every running one is cut off.
+
+        Raises:
+            HiveError: why it cannot be stored. It holds then too, as long as hived
+                runs.
+        """
+        row = self._registry.hive = _paused(self._registry.hive, by, reason)
+        for agent in self._registry.all():
+            self._apply_pause(agent, "The operator stopped the hive.", now=True)
+        self._audit.record(by, "pause_all", None, {"reason": reason})
+        await self._write_down(row)
+
+    async def resume_all(self, by: str) -> None:
+        """Let the hive go on; an agent that was paused by itself stays so."""
+        row = self._registry.hive = _resumed(self._registry.hive)
+        self._audit.record(by, "resume_all", None, {})
+        await self._store.write(partial(rows.put, row=row))
+        for agent in self._registry.all():
+            self._resumed(agent)
+
+    def _resumed(self, agent: Agent) -> None:
+        if self._registry.paused(agent) is None:
+            agent.cut_off = False
+            self._reach_changed(agent)
+        self.try_again(agent)
+
+    def _apply_pause(self, agent: Agent, reason: str, *, now: bool) -> None:
+        """Take model and messages away, unless a running turn may end first."""
+        if now:
+            agent.cut_off = True
+        if agent.turn is None or agent.cut_off:
+            self._broker.unpark(agent)
+        self._reach_changed(agent)
+        self._tell(agent)
+        if agent.turn is not None:
+            destroy = self._cancel(agent, reason) if now else self._grace(agent, reason)
+            self._run(destroy)
+
+    def begun(self, agent: Agent) -> None:
+        """Take back a turn that began in the moment in which its agent was paused."""
+        if self._registry.paused(agent) is not None:
+            self._apply_pause(agent, "This agent was just paused.", now=True)
+
+    async def _grace(self, agent: Agent, reason: str) -> None:
+        """Wait for the running turn of a paused agent, then cut it off."""
+        turn, pause = agent.turn, self._registry.pause_of(agent)
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await self._broker.turn_over(agent)
+        except TimeoutError:
+            if agent.turn == turn and self._registry.pause_of(agent) == pause:
+                self._apply_pause(agent, reason, now=True)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_down(self, row: Control) -> None:
+        """Store what holds already.
+
+        Raises:
+            HiveError: why it cannot be stored.
+        """
+        try:
+            await self._store.write(partial(rows.put, row=row))
+        except HiveError as error:
+            raise HiveError(
+                error.code,
+                f"It holds, but only until hived restarts: {error.message}",
+                details=error.details,
+            ) from error
+
+    # --- turns ------------------------------------------------------------------------
+
+    async def cancel(self, name: str, reason: str, by: str) -> None:
+        """Cancel the running turn; its mail waits again.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if no turn runs.
+        """
+        agent = self._registry.get(name)
+        if agent.turn is None:
+            raise HiveError(ErrorCode.CONFLICT, f"No turn of {name} runs.")
+        self._audit.record(by, "cancel", name, {"reason": reason})
+        await self._cancel(agent, reason or "The operator cancelled this turn.")
+
+    async def _cancel(self, agent: Agent, reason: str) -> None:
+        """Interrupt; a harness that does not end its turn in time loses it."""
+        connection = agent.harness
+        if connection is None or agent.turn is None:
+            return
+        try:
+            params = CancelTurnParams(reason=reason)
+            await connection.call(CANCEL_TURN, params, timeout=_CALL_S)
+            async with asyncio.timeout(_CANCEL_S):
+                await self._broker.turn_over(agent)
+        except (HiveError, TimeoutError) as error:
+            _log.warning("%s does not end its turn: %s", agent.name, error)
+            connection.close()
+            if agent.harness is connection:  # however long it takes to be gone
+                self._broker.lost_turn(agent)
+
+    async def compact(self, name: str, by: str) -> None:
+        """Shorten the agent's session as soon as no turn runs.
+
+        Raises:
+            HiveError: ``not_found``, ``agent_not_running``, ``paused``.
+        """
+        agent = self._registry.get(name)
+        if self._registry.paused(agent) is not None:
+            raise HiveError(
+                ErrorCode.PAUSED, f"{name} is paused; resume it to compact its session."
+            )
+        if agent.harness is None:
+            raise HiveError(
+                ErrorCode.AGENT_NOT_RUNNING, f"{name} does not run; start it first."
+            )
+        self._audit.record(by, "compact", name, {})
+        await agent.harness.call(COMPACT_SESSION, NoParams(), timeout=_CALL_S)
+
+    # --- models -----------------------------------------------------------------------
+
+    async def set_model(self, params: SetModelParams, by: str) -> ModelStatus:
+        """Use another model from the next turn on.
+
+        Raises:
+            HiveError: ``not_found``, ``model_not_allowed`` if it is unknown or the
+                operator's limits of this hive forbid it.
+        """
+        agent = self._registry.get(params.agent)
+        agent.policy()
+        found = models.resolve(params.model)
+        if found is None:
+            known = ", ".join(name for m in models.MODELS for name in m.aliases[:1])
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"There is no model {params.model[:100]!a}. Use an alias ({known}) or "
+                "a full id.",
+            )
+        if not model_is_allowed(params.model, self._limits):
+            names = ", ".join(self._limits.models or ()) or "none"
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"This hive's limits do not allow {params.model}. Allowed: {names}.",
+            )
+        return await self._switch(agent, params.model, by)
+
+    async def reset_model(self, name: str, by: str) -> ModelStatus:
+        """Use the manifest's model again.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if no other one was chosen.
+        """
+        agent = self._registry.get(name)
+        if agent.control.model is None:
+            raise HiveError(
+                ErrorCode.CONFLICT, f"{name} uses the model of its manifest already."
+            )
+        return await self._switch(agent, None, by)
+
+    async def _switch(self, agent: Agent, model: str | None, by: str) -> ModelStatus:
+        data = {"before": agent.model, "model": model}
+        self._audit.record(by, "model", agent.name, data)
+        now = time.time()
+        row = replace(agent.control, model=model, model_at=now, model_by=by)
+        await self.write(agent, row)
+        self._reach_changed(agent)
+        return model_status(agent)
+
+    def check_model(self, agent: Agent, asked: str) -> str:
+        """Return the model that the agent's next turn uses; ``asked`` must be it.
+
+        Raises:
+            HiveError: ``model_not_allowed`` if it is another one, or if the operator's
+                limits do not allow what was chosen.
+        """
+        if not models.same(asked, agent.model):
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"The next turn of {agent.name} uses {agent.model}, not "
+                f"{asked[:100]!a}. Ask whoami, and begin again.",
+            )
+        if not model_is_allowed(agent.model, self._limits):
+            names = ", ".join(self._limits.models or ()) or "none"
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"The operator's limits do not allow {agent.model} any more. Choose "
+                f"another with hive model {agent.name}. Allowed: {names}.",
+            )
+        return agent.model
+
+
+def model_status(agent: Agent) -> ModelStatus:
+    """Return which model an agent uses, and will use."""
+    record = agent.applied or agent.record
+    row, wanted = agent.control, agent.model
+    active = agent.turn_model or wanted
+    return ModelStatus(
+        manifest="" if record is None else record.typed.model,
+        active=active,
+        queued=None if models.resolve(active) == models.resolve(wanted) else wanted,
+        override=row.model,
+        switched_at=row.model_at,
+        switched_by=row.model_by,
+    )
+
+
+def _paused(row: Control, by: str, reason: str) -> Control:
+    return replace(row, paused_at=time.time(), paused_by=by, pause_reason=reason)
+
+
+def _resumed(row: Control) -> Control:
+    return replace(row, paused_at=None, paused_by=None, pause_reason=None)

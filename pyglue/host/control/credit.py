@@ -1,0 +1,113 @@
+"""The provider's credit: telling the operator once that it is used up.
+
+All agents share one account, so the first turn that ends for want of credit asks one
+question of the operator, whoever's turn it was; it is kept with what the operator wants
+of the hive, over restarts. Agents keep their messages and try again by themselves;
+as soon as the relay saw one answered, the question is withdrawn and the others try at
+once. What a harness says of its turns is its own word: it is quoted as such, and
+believed only so often. ``agent_api`` and ``relay_api`` call it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.questions import QuestionView
+from pyglue.display import said, visible
+from pyglue.host.control.controls import Controls
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.questions import Questions
+from pyglue.names import SYSTEM
+from pyglue.store import control
+from pyglue.store.database import Store
+
+CREDIT: Final = "credit"
+"""What a question is about, in the row of the hive."""
+TRY: Final = "Try again now"
+_LEAVE: Final = "Leave it to the agents"
+_TOLD_S: Final = 600.0
+"""How long it is not asked again after it was asked."""
+_REASON_MAX: Final = 300
+_PAYMENT_REQUIRED: Final = 402
+
+
+class Credit:
+    """Asks once, and lets everyone go on when the credit is back."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        questions: Questions,
+        controls: Controls,
+        audit: Audit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._questions = questions
+        self._controls = controls
+        self._audit = audit
+        self._clock = clock
+        self._asked_at: float | None = None
+        self._begun_before: frozenset[int] = frozenset()
+        questions.listen(self._answered)
+
+    async def used_up(self, agent: Agent, reason: str | None) -> None:
+        """Ask the operator, unless it was asked; ``reason`` is the agent's word."""
+        now, asked = self._clock(), self._asked_at
+        if self._is_open() or (asked is not None and now - asked < _TOLD_S):
+            return
+        self._asked_at = now
+        turns = (one.turn for one in self._registry.all())
+        self._begun_before = frozenset(turn for turn in turns if turn is not None)
+        why = visible(reason or "", limit=_REASON_MAX) or "no reason"
+        self._audit.record(SYSTEM, "credit_used_up", agent.name, {"said": why})
+        seen = ""
+        if agent.provider_status == _PAYMENT_REQUIRED:
+            seen = "The relay saw the provider refuse it for that (HTTP 402). "
+        number = await self._questions.ask_operator(
+            f"{agent.name} says that the provider's credit is used up. {seen}"
+            f"Its words: {said(why, limit=_REASON_MAX)}\n"
+            "Agents keep their messages and try again by themselves every ten minutes "
+            "or so. Add credit, then let them try at once.",
+            (TRY, _LEAVE),
+            expires_at=None,
+        )
+        await self._write(number)
+
+    async def works(self, turn: int) -> None:
+        """The relay saw a turn answered: if it began later, the credit is back."""
+        question = self._registry.hive.question
+        if question is None or not self._is_open() or turn in self._begun_before:
+            return
+        self._audit.record(SYSTEM, "credit_back", None, {})
+        await self._write(None)
+        await self._questions.withdraw(question)
+        self._try_again()
+
+    def _is_open(self) -> bool:
+        return self._registry.hive.asked_for == CREDIT
+
+    async def _write(self, question: int | None) -> None:
+        asked_for = None if question is None else CREDIT
+        row = replace(self._registry.hive, question=question, asked_for=asked_for)
+        self._registry.hive = row
+        await self._store.write(partial(control.put, row=row))
+
+    async def _answered(self, question: QuestionView, text: str) -> None:
+        if not self._is_open() or question.id != self._registry.hive.question:
+            return
+        if text.split("\n")[0] == TRY:
+            await self._write(None)
+            self._try_again()
+
+    def _try_again(self) -> None:
+        for agent in self._registry.all():
+            if agent.state is AgentState.NO_CREDIT:
+                self._controls.try_again(agent)

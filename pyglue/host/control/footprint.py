@@ -1,0 +1,212 @@
+"""How much of the disk each agent's files take, and holding who takes too much.
+
+The files are counted by a walk that follows no link, stays on one file system, opens
+each directory in the one above and stops at the quota, so that it costs no more than
+what an agent may have. It runs in a thread, one agent at a time, and for at most a
+fiftieth of the time. Nothing is removed: the agent is held, with the reason, until the
+operator (or the manager) has made room.
+"""
+
+import asyncio
+import logging
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyglue import beneath
+from pyglue.beneath import Folder
+from pyglue.config import Quotas
+from pyglue.errors import HiveError
+from pyglue.host.control.controls import Controls
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.broker import Broker
+from pyglue.limits import MIB
+from pyglue.names import MANAGER, OPERATOR
+from pyglue.paths import Layout
+
+_EVERY_S: Final = 60.0
+_SHARE: Final = 50
+"""A walk is followed by a pause of so many times its length."""
+_DEPTH: Final = 200
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Footprint:
+    """What was counted; of ``unread`` directories it is not known what is in them."""
+
+    bytes: int = 0
+    files: int = 0
+    unread: int = 0
+    _linked: set[int] = field(default_factory=set)
+
+    def add(self, found: os.stat_result) -> None:
+        """Count a file or directory; one with several names once."""
+        self.files += 1
+        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+            if found.st_ino in self._linked:
+                return
+            self._linked.add(found.st_ino)
+        self.bytes += found.st_blocks * 512
+
+    def problem(self, name: str, quotas: Quotas) -> str | None:
+        """Return why the agent is held, None if it is within its quotas."""
+        most, files = quotas.state_mib, quotas.state_files
+        if most is not None and self.bytes > most * MIB:
+            what = f"take more than {most} MiB of the disk"
+        elif files is not None and self.files > files:
+            what = f"are more than {files} files and directories"
+        elif self.unread and (most is not None or files is not None):
+            what = (
+                f"cannot be measured: {self.unread} directories are closed to the "
+                f"hive, or nested more than {_DEPTH} deep"
+            )
+        else:
+            return None
+        return (
+            f"The files of {name} {what}. It is held until there are fewer: remove "
+            "some, or raise its quota."
+        )
+
+
+def measure(top: Path, places: tuple[Path, ...], quotas: Quotas) -> Footprint:
+    """Count what is in these directories, up to a little over the quotas. Blocks."""
+    found = Footprint()
+    for place in places:
+        with suppress(HiveError, OSError), beneath.opened(top, place) as folder:
+            if folder is not None:
+                _walk(folder, found, quotas)
+    return found
+
+
+def _walk(top: Folder, found: Footprint, quotas: Quotas) -> None:
+    device = top.status.st_dev
+    above: list[tuple[int, Iterator[os.DirEntry[str]]]] = []
+    try:
+        above.append(_listing(os.dup(top.fd)))
+        while above:
+            if found.problem("", quotas) is not None and not found.unread:
+                return
+            fd, entries = above[-1]
+            entry = next(entries, None)
+            if entry is None:
+                above.pop()
+                os.close(fd)
+                continue
+            with suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                if status.st_dev != device:
+                    continue
+                found.add(status)
+                if stat.S_ISDIR(status.st_mode):
+                    _descend(above, fd, entry.name, found)
+    finally:
+        for fd, _ in above:
+            os.close(fd)
+
+
+def _descend(
+    above: list[tuple[int, Iterator[os.DirEntry[str]]]],
+    fd: int,
+    name: str,
+    found: Footprint,
+) -> None:
+    if len(above) >= _DEPTH:
+        found.unread += 1
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        inner = os.open(name, flags, dir_fd=fd)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:  # it was changed just now
+        return
+    except OSError:
+        found.unread += 1
+        return
+    above.append(_listing(inner))
+
+
+def _listing(fd: int) -> tuple[int, Iterator[os.DirEntry[str]]]:
+    return fd, os.scandir(fd)
+
+
+class Footprints:
+    """Looks at every agent in turn."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        broker: Broker,
+        controls: Controls,
+        layout: Layout,
+        quotas: Quotas,
+    ) -> None:
+        self._registry = registry
+        self._broker = broker
+        self._controls = controls
+        self._layout = layout
+        self._quotas = quotas
+
+    async def watch(self) -> None:
+        """Look again and again; runs as long as hived does."""
+        if self._quotas.state_mib is None and self._quotas.state_files is None:
+            await asyncio.Event().wait()
+        while True:
+            began = time.monotonic()
+            for agent in self._registry.all():
+                start = time.monotonic()
+                await self.look(agent)
+                await asyncio.sleep((time.monotonic() - start) * _SHARE)
+            await asyncio.sleep(max(0.0, _EVERY_S - (time.monotonic() - began)))
+
+    async def look(self, agent: Agent) -> None:
+        """Hold the agent, or let it go on, by what its files take now."""
+        places = await asyncio.to_thread(self._places, agent.name)
+        found = await asyncio.to_thread(
+            measure, self._layout.state, places, self._quotas
+        )
+        why = found.problem(agent.name, self._quotas)
+        before, agent.held = agent.held, why
+        if (before is None) is (why is None):
+            return
+        self._controls.room(agent)
+        text = why or f"The files of {agent.name} are within its quotas again."
+        _log.warning("%s", text)
+        try:
+            await self._broker.notify(OPERATOR, text)
+        except HiveError as error:  # it is a warning on every page all the same
+            _log.warning("the operator could not be sent that: %s", error.message)
+
+    def _places(self, name: str) -> tuple[Path, ...]:
+        layout = self._layout
+        if name != MANAGER:
+            return places(layout, name)
+        homes = beneath.names(layout.state, layout.agents)
+        agents = frozenset(agent.name for agent in self._registry.all())
+        return places(layout, name, frozenset(homes), frozenset(homes) - agents)
+
+
+def places(
+    layout: Layout,
+    name: str,
+    homes: frozenset[str] = frozenset(),
+    others: frozenset[str] = frozenset(),
+) -> tuple[Path, ...]:
+    """Return where an agent writes.
+
+    For the manager these are also the repositories in all ``homes``, and the state of
+    the ``others``, which are no agents now: drafts and what is kept.
+    """
+    return (
+        layout.agent_state(name),
+        layout.session(name),
+        *(layout.config(home) for home in sorted(homes)),
+        *(layout.agent_state(home) for home in sorted(others)),
+    )

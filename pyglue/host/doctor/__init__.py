@@ -1,0 +1,1 @@
+"""What is inconsistent in this hive, and its repair."""

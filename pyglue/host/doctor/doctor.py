@@ -1,0 +1,122 @@
+"""What is wrong with this hive, and what to do about it."""
+
+import shutil
+from pathlib import Path
+
+from pyglue import diskspace
+from pyglue.api.doctor import Check, CheckState, DoctorResult
+from pyglue.errors import HiveError
+from pyglue.host.backends.base import Backend
+from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.control.disk_space import Space
+from pyglue.host.core.registry import Registry
+from pyglue.host.doctor.repair import Repair
+from pyglue.host.model.relay import RelayHub
+from pyglue.nix import Evaluator
+
+_WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
+
+
+class Doctor:
+    """Looks at programs, isolation, relay, disk, agents, and at what must agree."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        backend: Backend,
+        relay: RelayHub,
+        evaluator: Evaluator,
+        repair: Repair,
+        space: Space,
+        background_tasks: BackgroundTasks,
+        state_dir: str,
+    ) -> None:
+        self._space = space
+        self._background_tasks = background_tasks
+        self._registry = registry
+        self._backend = backend
+        self._relay = relay
+        self._evaluator = evaluator
+        self._repair = repair
+        self._state_dir = state_dir
+
+    async def examine(self) -> DoctorResult:
+        """Run every check."""
+        checks = [
+            *self._programs(),
+            *self._isolation(),
+            self._relay_check(),
+            *self._disk(),
+            *self._background(),
+            *self._agents(),
+            *await self._repair.checks(),
+        ]
+        checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
+        return DoctorResult(checks=tuple(checks))
+
+    def _programs(self) -> list[Check]:
+        found = []
+        try:
+            self._evaluator.check()
+            found.append(_ok("nix", "nix-instantiate is installed."))
+        except HiveError as error:
+            found.append(
+                Check(name="nix", state=CheckState.PROBLEM, message=error.message)
+            )
+        git = shutil.which("git")
+        if git is None:
+            missing = "git is not installed; install it (Debian: apt install git)."
+            found.append(_problem("git", missing))
+        else:
+            found.append(_ok("git", f"git is at {git}."))
+        return found
+
+    def _isolation(self) -> list[Check]:
+        warnings = [
+            Check(name="isolation", state=CheckState.WARNING, message=warning)
+            for warning in self._backend.warnings
+        ]
+        return warnings or [_ok("isolation", self._backend.isolation)]
+
+    def _relay_check(self) -> Check:
+        if self._relay.attached():
+            return _ok("relay", "hive-relay is connected.")
+        return _problem(
+            "relay", "hive-relay is not connected: agents reach no model. Start it."
+        )
+
+    def _disk(self) -> list[Check]:
+        wrong = [_problem("disk", text) for text in self._space.warnings]
+        free = diskspace.free(Path(self._state_dir)).bytes
+        text = f"{free // 2**20} MiB are free in the state directory."
+        return wrong or [_ok("disk", text)]
+
+    def _background(self) -> list[Check]:
+        wrong = [
+            _problem("background", text) for text in self._background_tasks.warnings
+        ]
+        return wrong or [_ok("background", "All background tasks run.")]
+
+    def _agents(self) -> list[Check]:
+        checks = []
+        for agent in self._registry.all():
+            name = f"agent {agent.name}"
+            if agent.problem is not None:
+                checks.append(
+                    Check(name=name, state=CheckState.WARNING, message=agent.problem)
+                )
+            elif agent.wanted and agent.harness is None:
+                down = f"{agent.name} should run and does not ({agent.state.value})."
+                checks.append(Check(name=name, state=CheckState.PROBLEM, message=down))
+            else:
+                checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
+        return checks
+
+
+def _ok(name: str, message: str) -> Check:
+    return Check(name=name, state=CheckState.OK, message=message)
+
+
+def _problem(name: str, message: str) -> Check:
+    return Check(name=name, state=CheckState.PROBLEM, message=message)

@@ -1,0 +1,286 @@
+"""What of this hive can be reached, by whom, and as what user it runs.
+
+Asked for by ``hive doctor --exposure``. The list is of what hived and its parts make;
+modes, owners and users are read from the system as it is now, so a socket that became
+wider than it should be, a port that another user took, and a listener that nobody
+declared all show.
+"""
+
+import asyncio
+import grp
+import os
+import pwd
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue import origin
+from pyglue.api.exposure import ExposureResult, Listener, ListenerKind, UnitScore
+from pyglue.config import HiveConfig
+from pyglue.errors import HiveError
+from pyglue.host.agents.ports import LOOPBACK, Ports
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
+from pyglue.process import find_program, run
+
+UNITS: Final = ("hived.service", "hive-web.service", "hive-relay.service")
+_OVERALL: Final = re.compile(r"Overall exposure level for (\S+): ([0-9.]+)")
+_ANALYZE_S: Final = 60.0
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
+
+
+class Exposure:
+    """Lists the listeners of one hive."""
+
+    def __init__(
+        self,
+        *,
+        config: HiveConfig,
+        registry: Registry,
+        shares_network: Callable[[bool], bool],
+        ports: Ports | None,
+        table: Callable[[], tuple[TcpListener, ...]] = tcp_listeners,
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._shares_network = shares_network
+        self._ports = ports
+        self._table = table
+
+    async def examine(self) -> ExposureResult:
+        """Look at every listener now."""
+        agents = self._registry.all()
+        listeners = await asyncio.to_thread(lambda: tuple(self._listeners(agents)))
+        return ExposureResult(listeners=listeners, units=await self._scores())
+
+    def _listeners(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
+        table = self._table()
+        sockets = tuple(self._sockets(agents))
+        yield from sockets
+        yield from self._undeclared({Path(one.address) for one in sockets})
+        tcp = tuple(self._tcp(agents, table))
+        yield from tcp
+        for agent in agents:
+            yield self._forwarder(agent)
+        yield from self._foreign(table, {one.address for one in tcp})
+
+    # --- Unix sockets -----------------------------------------------------------------
+
+    def _sockets(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
+        layout = self._config.layout
+        hived = _user(os.geteuid())
+        operators = "hive-web's user gets only a login without a live session."
+        yield _unix("operator", layout.operator_socket, "hived", hived, operators)
+        relay = "It serves hive-relay; other users are not in its group."
+        yield _unix("relay", layout.relay_socket, "hived", hived, relay)
+        yield _unix("relay descriptors", layout.relay_fds_socket, "hived", hived, relay)
+        for agent in agents:
+            place = layout.run(agent.name)
+            own = f"In its sandbox {agent.name} sees this one and no other agent's."
+            for name, process, uid in (
+                ("hive.sock", "hived", os.geteuid()),
+                ("model.sock", "hive-relay", self._uid("relay")),
+            ):
+                if (place / name).exists():
+                    title = f"{name} of {agent.name}"
+                    yield _unix(title, place / name, process, _user(uid), own)
+
+    def _undeclared(self, known: set[Path]) -> Iterator[Listener]:
+        for path in sorted(self._config.layout.runtime.rglob("*")):
+            if path not in known and path.is_socket():
+                found = _unix("not declared", path, "unknown", None, "")
+                undeclared = "Nothing of the hive listens under this name."
+                yield msgspec.structs.replace(found, problem=undeclared)
+
+    # --- TCP --------------------------------------------------------------------------
+
+    def _tcp(
+        self, agents: tuple[Agent, ...], table: tuple[TcpListener, ...]
+    ) -> Iterator[Listener]:
+        web = self._config.web
+        first, *more = origin.listens_on(web)
+        yield self._web("dashboard", first, web.port, table)
+        for host in more:
+            yield self._web(f"dashboard on {host}", host, web.port, table)
+        yield Listener(
+            name="workers of the dashboard",
+            kind=ListenerKind.UNIX,
+            address="a private temporary directory of hive-web/gunicorn.sock",
+            process="hive-web",
+            user=_user(self._uid("web")),
+            reach="root, and hive-web's own user.",
+        )
+        for agent in agents:
+            port = None if self._ports is None else self._ports.port(agent.name)
+            if port is not None:
+                yield self._web(f"port of {agent.name}", LOOPBACK, port, table)
+
+    def _web(
+        self, name: str, host: str, port: int, table: tuple[TcpListener, ...]
+    ) -> Listener:
+        local = host.startswith("127.") or host == "::1"
+        reach = "Every local process" if local else "Every host that the firewall lets"
+        wanted = self._uid("web")
+        there = [
+            one for one in table if one.port == port and one.host in {host, *_WILDCARDS}
+        ]
+        # On NixOS systemd holds the port for hive-web.
+        mine = {wanted, 0} if self._config.backend == "nixos-container" else {wanted}
+        problem = None
+        if table and not there:
+            problem = "Nothing listens there now."
+        elif any(one.uid not in mine for one in there):
+            whose = ", ".join(sorted({_user(one.uid) for one in there}))
+            problem = f"A process of {whose} listens there, not hive-web."
+        return Listener(
+            name=name,
+            kind=ListenerKind.TCP,
+            address=_address(host, port),
+            process="hive-web",
+            user=_user(there[0].uid if problem and there else wanted),
+            reach=f"{reach}; without a session it shows the login page.",
+            problem=problem,
+        )
+
+    def _forwarder(self, agent: Agent) -> Listener:
+        record = agent.applied or agent.record
+        network = record is not None and record.typed.network
+        shared = self._shares_network(network)
+        return Listener(
+            name=f"model forwarder of {agent.name}",
+            kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
+            address=f"{LOOPBACK}, a port of the kernel's choice",
+            process=f"harness of {agent.name}",
+            user=_user(self._uid("agent")),
+            reach=(
+                "Every local process can connect: the agent shares the host's network. "
+                "A request needs the key of the harness's start."
+                if shared
+                else f"Only processes in the sandbox of {agent.name}."
+            ),
+        )
+
+    def _foreign(
+        self, table: tuple[TcpListener, ...], known: set[str]
+    ) -> Iterator[Listener]:
+        """Say what else listens under a user that only the hive has."""
+        ids = self._config.ids
+        if ids is None:
+            return
+        for one in table:
+            address = _address(one.host, one.port)
+            ours = ids.is_agent(one.uid) or one.uid in {ids.web, ids.relay}
+            if ours and address not in known:
+                yield Listener(
+                    name="a program of an agent" if ids.is_agent(one.uid) else "other",
+                    kind=ListenerKind.TCP,
+                    address=address,
+                    process="unknown",
+                    user=_user(one.uid),
+                    reach="Every local process"
+                    if one.host.startswith("127.") or one.host == "::1"
+                    else "Every host that the firewall lets",
+                )
+
+    # --- units ------------------------------------------------------------------------
+
+    async def _scores(self) -> tuple[UnitScore, ...]:
+        if self._config.backend != "nixos-container":
+            return ()
+        try:
+            done = await run(
+                [
+                    find_program("systemd-analyze"),
+                    *("security", "--no-pager", *UNITS),
+                ],
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+                timeout=_ANALYZE_S,
+            )
+        except HiveError as error:
+            return tuple(
+                UnitScore(unit=unit, score=None, problem=error.message)
+                for unit in UNITS
+            )
+        found = dict(_OVERALL.findall(done.stdout.decode("utf-8", "replace")))
+        return tuple(_score(unit, found.get(unit)) for unit in UNITS)
+
+    def _uid(self, part: str) -> int:
+        ids = self._config.ids
+        uid: int = os.geteuid() if ids is None else getattr(ids, part)
+        return uid
+
+
+def _score(unit: str, found: str | None) -> UnitScore:
+    if found is None:
+        return UnitScore(
+            unit=unit, score=None, problem="systemd-analyze has no score for it."
+        )
+    return UnitScore(unit=unit, score=float(found))
+
+
+def _unix(name: str, path: Path, process: str, user: str | None, note: str) -> Listener:
+    """Describe a Unix socket; who may write to it may connect."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return Listener(
+            name=name,
+            kind=ListenerKind.UNIX,
+            address=str(path),
+            process=process,
+            user=user,
+            reach="Nobody: it is not there.",
+            problem=f"{path} cannot be read: {error.strerror}. Restart hived.",
+        )
+    mode = stat.S_IMODE(found.st_mode)
+    owner, group = _user(found.st_uid), _group(found.st_gid)
+    who = [f"user {owner}"]
+    if mode & stat.S_IWGRP:
+        who.append(f"group {group}")
+    world = bool(mode & stat.S_IWOTH) and _open_to_all(path.parent)
+    if world:
+        who.append("every local user")
+    return Listener(
+        name=name,
+        kind=ListenerKind.UNIX,
+        address=str(path),
+        process=process,
+        user=user,
+        mode=f"{mode:04o}",
+        owner=owner,
+        group=group,
+        reach=f"root, {', '.join(who)}. {note}".rstrip(),
+        problem="Every local user can connect; remove write access for others."
+        if world
+        else None,
+    )
+
+
+def _open_to_all(directory: Path) -> bool:
+    """Tell whether every user can walk to ``directory``."""
+    real = directory.resolve()
+    return all(one.stat().st_mode & stat.S_IXOTH for one in (real, *real.parents))
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        found = grp.getgrgid(gid)
+    except KeyError:
+        return str(gid)
+    members = f": {', '.join(sorted(found.gr_mem))}" if found.gr_mem else ""
+    return f"{found.gr_name} ({gid}{members})"

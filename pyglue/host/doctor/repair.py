@@ -1,0 +1,121 @@
+"""What does not agree in this hive, and mending it: ``hive doctor --repair``.
+
+Looking changes nothing. Mending looks again, under each agent's lock, and does what it
+then finds; names that an operation works on are left to it. Every repair is a line of
+the audit log.
+"""
+
+import logging
+
+from pyglue.api.archive import RepairResult
+from pyglue.api.doctor import Check, CheckState
+from pyglue.errors import HiveError
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.core.audit import Audit
+from pyglue.host.doctor.finding import Finding
+from pyglue.host.doctor.repair_directories import DirectoryRepair
+from pyglue.host.doctor.repair_repos import RepoRepair
+from pyglue.store import agreement
+from pyglue.store.agreement import Said
+from pyglue.store.database import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Repair:
+    """Looks, and mends."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        proposals: Proposals,
+        repos: RepoRepair,
+        directories: DirectoryRepair,
+        audit: Audit,
+    ) -> None:
+        self._store = store
+        self._proposals = proposals
+        self._repos = repos
+        self._directories = directories
+        self._audit = audit
+
+    async def checks(self) -> list[Check]:
+        """Return what does not agree, with what ``mend`` would do."""
+        said = await self._said()
+        found = await self._directories.look(said)
+        for name in _names(said):
+            if await self._repos.look(name, said):
+                found += await self._look_again(name)
+        return [
+            Check(
+                name="agreement" if one.agent is None else f"agent {one.agent}",
+                state=CheckState.PROBLEM,
+                message=one.says,
+                repair=one.would,
+            )
+            for one in found
+        ]
+
+    async def _look_again(self, name: str) -> list[Finding]:
+        """Look while nothing is being proposed: what was on its way is there now."""
+        async with self._proposals.lock(name):
+            said = await self._said()
+            return [] if name in said.busy else await self._repos.look(name, said)
+
+    async def mend(self, by: str) -> RepairResult:
+        """Mend what can be, and say what was done and what could not be."""
+        done: list[str] = []
+        failed: list[str] = []
+        for one in await self._directories.look(await self._said()):
+            if one.agent is None:
+                await self._mend(one, by, done, failed)
+                continue
+            async with self._proposals.lock(one.agent):
+                for still in await self._still(one, one.agent):
+                    await self._mend(still, by, done, failed)
+        for name in _names(await self._said()):
+            async with self._proposals.lock(name):
+                said = await self._said()
+                if name in said.busy:
+                    continue
+                for one in await self._repos.look(name, said):
+                    await self._mend(one, by, done, failed)
+        return RepairResult(done=tuple(done), failed=tuple(failed))
+
+    async def _still(self, found: Finding, name: str) -> list[Finding]:
+        """Look again for what was found: it may be an agent's by now."""
+        said = await self._said()
+        if name in said.busy:
+            return []
+        return [
+            one
+            for one in await self._directories.look(said)
+            if (one.agent, one.says) == (name, found.says)
+        ]
+
+    async def _mend(
+        self, one: Finding, by: str, done: list[str], failed: list[str]
+    ) -> None:
+        if one.mend is None or one.would is None:
+            failed.append(one.says)
+            return
+        try:
+            await one.mend()
+        except Exception as error:
+            why = error.message if isinstance(error, HiveError) else str(error)
+            _log.warning("could not %s: %s", one.would, why, exc_info=error)
+            failed.append(f"{one.says} Could not {one.would}: {why}")
+            return
+        self._audit.record(
+            by, "repaired", one.agent, {"found": one.says, "did": one.would}
+        )
+        done.append(f"{one.says} Done: {one.would}.")
+
+    async def _said(self) -> Said:
+        return await self._store.read(agreement.read)
+
+
+def _names(said: Said) -> tuple[str, ...]:
+    names = {*said.agents, *said.kept, *said.drafts} - said.busy
+    return tuple(sorted(names))

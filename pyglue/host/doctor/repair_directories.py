@@ -1,0 +1,216 @@
+"""Where files, containers and processes do not agree with the store.
+
+Files that nobody knows are never removed: they are kept, and the operator restores or
+purges them. Only what is being made (and was left so for an hour), sockets, and ports
+without an agent go.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pyglue import beneath
+from pyglue.api.operations import OperationKind
+from pyglue.beneath import opened
+from pyglue.errors import HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.agents.directories import Directories
+from pyglue.host.backends.base import Backend
+from pyglue.host.core.name_conflicts import check_free
+from pyglue.host.core.operations import Operations
+from pyglue.host.doctor.finding import Finding
+from pyglue.names import SYSTEM, is_name
+from pyglue.paths import Layout
+from pyglue.store import kept
+from pyglue.store.agreement import Said
+from pyglue.store.database import Store, Tx
+
+_OLD_S: Final = 3600.0
+_MAKING: Final = (".import-", ".staging-", ".new-")
+
+
+class DirectoryRepair:
+    """Looks at everything below the state and runtime directories."""
+
+    def __init__(
+        self,
+        store: Store,
+        operations: Operations,
+        directories: Directories,
+        backend: Backend,
+        layout: Layout,
+    ) -> None:
+        self._store = store
+        self._operations = operations
+        self._directories = directories
+        self._backend = backend
+        self._layout = layout
+
+    async def look(self, said: Said) -> list[Finding]:
+        """Return what does not agree."""
+        found = await asyncio.to_thread(lambda: list(self._files(said)))
+        known = frozenset((*said.agents, *said.busy))
+        for name in await asyncio.to_thread(self._backend.left_behind, known):
+            found.append(
+                Finding(
+                    name,
+                    f"There is a container {self._backend.container(name)} of this "
+                    "hive, and no such agent.",
+                    f"stop and remove the container of {name}",
+                    lambda it=name: self._remove_container(it),  # type: ignore[misc]
+                )
+            )
+        names = (*said.agents, *said.kept, *said.drafts)
+        for what, end in await asyncio.to_thread(self._backend.orphans, names):
+            would = "end the process"
+            found.append(Finding(None, what, would, _threaded(end)))
+        return found
+
+    def _files(self, said: Said) -> Iterator[Finding]:
+        for name in said.agents:
+            if name not in said.busy:
+                yield from self._missing(name, wanted=said.agents[name].wanted)
+        for name in sorted(self._names()):
+            if not said.knows(name):
+                yield from self._unknown(name, said)
+        yield from self._left(said)
+        yield from self._modes(said)
+
+    # --- agents without rooms ---------------------------------------------------------
+
+    def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
+        layout = self._layout
+        gone = self._directories.missing(name)
+        if not gone or not (layout.applied(name) / "HEAD").is_file():
+            return
+        would = "make them" + (f" and restart {name}" if wanted else "")
+
+        async def mend() -> None:
+            await asyncio.to_thread(self._directories.make, name)
+            if wanted:
+                kind = OperationKind.RESTART
+                await self._operations.request(kind, name, by=SYSTEM)
+
+        says = f"{name} lacks directories: {', '.join(map(str, gone))}."
+        yield Finding(name, says, would, mend)
+
+    # --- files without rows -----------------------------------------------------------
+
+    def _names(self) -> set[str]:
+        layout = self._layout
+        found = set(self._names_in(layout.agents))
+        found |= set(self._names_in(layout.state / "private"))
+        found |= {
+            name.removesuffix(".git")
+            for name in self._names_in(layout.applied_root)
+            if name.endswith(".git")
+        }
+        return {name for name in found if is_name(name)}
+
+    def _unknown(self, name: str, said: Said) -> Iterator[Finding]:
+        layout = self._layout
+        private = layout.private(name)
+        inside = set(self._names_in(private))
+        repository = (layout.applied(name) / "HEAD").is_file()
+        if (
+            self._is_folder(layout.agents / name)
+            or inside - {"port", "port.new"}
+            or (repository and (not said.of(name) or self._directories.has_run(name)))
+        ):
+            yield self._keep(name, repository=repository)
+        elif not repository and self._is_folder(private) and not said.of(name):
+            yield Finding(
+                name,
+                f"There is a port of {name} ({private}), and no such agent.",
+                f"remove {private}",
+                _threaded(lambda: self._directories.remove_tree(private)),
+            )
+
+    def _keep(self, name: str, *, repository: bool) -> Finding:
+        async def mend() -> None:
+            path = self._layout.applied(name)
+            repo = AppliedRepo(path) if repository else None
+            main = await asyncio.to_thread(repo.main) if repo is not None else None
+            description = "Found by doctor; nothing in the store was of it."
+
+            def insert(tx: Tx) -> None:
+                check_free(tx, name)
+                kept.insert(tx, name, by=SYSTEM, description=description, commit=main)
+
+            await self._store.write(insert)
+
+        return Finding(
+            name,
+            f"There are files of {name}, and the store knows no such agent.",
+            "keep them as of a destroyed agent, to be restored or purged",
+            mend,
+        )
+
+    # --- open to others ---------------------------------------------------------------
+
+    def _modes(self, said: Said) -> Iterator[Finding]:
+        modes = self._directories.modes
+        names = tuple(name for name in said.agents if name not in said.busy)
+        wanted = modes.all(names)
+        for place, found in modes.wrong(names).items():
+            yield Finding(
+                None,
+                f"{place} has {found}; it should have {wanted[place]}.",
+                "set mode and owner",
+                _threaded(lambda: modes.mend(names)),
+            )
+
+    # --- left over --------------------------------------------------------------------
+
+    def _left(self, said: Said) -> Iterator[Finding]:
+        layout = self._layout
+        before = time.time() - _OLD_S
+        making = [
+            place
+            for place in self._directories.around(said.agents)
+            if place.name.startswith(_MAKING)
+        ]
+        left = [layout.quarantine / one for one in self._names_in(layout.quarantine)]
+        for path in (*left, *making):
+            if self._changed_at(path) < before:
+                yield Finding(
+                    None,
+                    f"{path} was left half made.",
+                    f"remove {path}",
+                    _threaded(lambda it=path: self._directories.remove_tree(it)),  # type: ignore[misc]
+                )
+        sockets = layout.runtime / "agents"
+        for name in beneath.names(layout.runtime, sockets):
+            path = sockets / name
+            if is_name(name) and name not in said.agents and name not in said.busy:
+                yield Finding(
+                    name,
+                    f"There are sockets of {name} ({path}), and no such agent.",
+                    f"remove {path}",
+                    _threaded(lambda it=name: self._directories.forget_run(it)),  # type: ignore[misc]
+                )
+
+    def _is_folder(self, path: Path) -> bool:
+        return beneath.is_folder(self._layout.state, path)
+
+    def _names_in(self, directory: Path) -> tuple[str, ...]:
+        return beneath.names(self._layout.state, directory)
+
+    def _changed_at(self, path: Path) -> float:
+        """Return when it was changed last; what is gone was just now."""
+        with suppress(HiveError), opened(self._layout.state, path.parent) as above:
+            found = None if above is None else above.look(path.name)
+            if found is not None:
+                return found.st_mtime
+        return time.time()
+
+    async def _remove_container(self, name: str) -> None:
+        await self._backend.stop(name)
+        await self._backend.remove(name)
+
+
+def _threaded(work: Callable[[], None]) -> Callable[[], "asyncio.Future[None]"]:
+    return lambda: asyncio.ensure_future(asyncio.to_thread(work))

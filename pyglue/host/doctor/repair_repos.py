@@ -1,0 +1,213 @@
+"""Where an agent's repository and the store do not agree, and how that is mended.
+
+Tags are the truth for content, the store for queue and status; ``main`` is what is
+deployed. What the operator approved is never undone: a deploy that the store lost is
+done again, with all its checks. What nobody approved is not left on main.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.errors import HiveError
+from pyglue.git.history import delete_tag, move_main
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import Tag, TagKind
+from pyglue.host.changes.evaluation import OPERATIONS
+from pyglue.host.core.operations import Operations
+from pyglue.host.doctor.finding import Finding
+from pyglue.names import SYSTEM
+from pyglue.paths import Layout
+from pyglue.store import approvals as rows
+from pyglue.store.agreement import Decision, Said
+from pyglue.store.database import Store
+
+_BEGUN: Final = frozenset({ApprovalState.APPROVED, ApprovalState.BUILDING})
+_UNDONE: Final = _BEGUN | {ApprovalState.FAILED}
+_GONE: Final = "Its commit is gone from the repository; propose it again."
+_LOST: Final = "Its operation ended without a word; propose it again."
+
+
+class RepoRepair:
+    """Looks at one repository after the other."""
+
+    def __init__(self, store: Store, operations: Operations, layout: Layout) -> None:
+        self._store = store
+        self._operations = operations
+        self._layout = layout
+
+    async def look(self, name: str, said: Said) -> list[Finding]:
+        """Return what does not agree about an agent, a draft or what is kept."""
+        repo = AppliedRepo(self._layout.applied(name))
+        if not await asyncio.to_thread((repo.path / "HEAD").is_file):
+            if name not in said.agents:
+                return []
+            gone = (
+                f"{name} has no repository ({repo.path}): what it ran is lost here. "
+                "Bring the repository back from a backup, or destroy and purge it."
+            )
+            return [Finding(name, gone)]
+        try:
+            tags, main = await asyncio.to_thread(lambda: (repo.tags(), repo.main()))
+        except Exception as error:  # libgit2 has errors of its own
+            broken = f"The repository of {name} cannot be read: {error}. Bring it back"
+            return [Finding(name, f"{broken} from a backup.")]
+        found = self._strange_tags(name, repo, tags, said)
+        again = self._lost_deploy(name, repo, tags, main, said)
+        found += again or self._main(name, repo, main, said)
+        found += self._missing_tags(name, repo, tags, said)
+        if not again:
+            found += self._without_operation(name, said)
+        return found
+
+    # --- tags and rows ----------------------------------------------------------------
+
+    @staticmethod
+    def _strange_tags(
+        name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
+    ) -> list[Finding]:
+        found = []
+        for tag in tags:
+            row = said.approvals.get(tag.id)
+            if row is not None and row.agent == name:
+                continue
+            found.append(
+                Finding(
+                    name,
+                    f"{name} has a tag {tag.name}, and the store no such approval.",
+                    f"delete the tag {tag.name}",
+                    _threaded(lambda t=tag: delete_tag(repo, t.kind, t.id)),  # type: ignore[misc]
+                )
+            )
+        return found
+
+    def _missing_tags(
+        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
+    ) -> list[Finding]:
+        """What runs, or waits, has its tags; what they say is in the store too."""
+        there = {(tag.kind, tag.id) for tag in tags}
+        row = said.agents.get(name) or said.kept.get(name)
+        running = None if row is None else row.approval
+        found = []
+        for one in said.of(name):
+            wanted: tuple[TagKind, ...] = ()
+            if one.id == running:
+                wanted = (TagKind.PROPOSAL, TagKind.DEPLOYED)
+            elif one.state is ApprovalState.PENDING:
+                wanted = (TagKind.PROPOSAL,)
+            for kind in wanted:
+                if (kind, one.id) not in there:
+                    found.append(self._missing_tag(repo, one, kind))
+        return found
+
+    def _missing_tag(self, repo: AppliedRepo, one: Decision, kind: TagKind) -> Finding:
+        tag = f"{kind.value}/{one.id}"
+        says = f"{one.agent} has no tag {tag}, and the store has its approval."
+        try:
+            repo.commit(one.commit)
+        except HiveError:
+            if one.state is not ApprovalState.PENDING:
+                return Finding(one.agent, f"{says} Its commit is gone too.")
+            return Finding(
+                one.agent,
+                f"{says} Its commit is gone too.",
+                f"let approval {one.id} end, to be proposed again",
+                lambda: self._supersede(one.id),
+            )
+
+        async def mend() -> None:
+            row = await self._store.read(lambda reader: rows.get(reader, one.id))
+            message = row.record if kind is TagKind.PROPOSAL else None
+            await asyncio.to_thread(repo.tag, kind, one.id, one.commit, message)
+
+        return Finding(one.agent, says, f"make the tag {tag} from the store", mend)
+
+    async def _supersede(self, number: int) -> None:
+        state = ApprovalState.SUPERSEDED
+        await self._store.write(
+            lambda tx: rows.decide(tx, number, state, by=SYSTEM, reason=_GONE)
+        )
+
+    # --- main -------------------------------------------------------------------------
+
+    def _lost_deploy(
+        self,
+        name: str,
+        repo: AppliedRepo,
+        tags: tuple[Tag, ...],
+        main: str | None,
+        said: Said,
+    ) -> list[Finding]:
+        """A deploy whose end git has and the store has not: main moved, the row not."""
+        agent = said.agents.get(name)
+        if agent is None:
+            return []
+        there = {(tag.kind, tag.id) for tag in tags}
+        for one in said.of(name):
+            if one.id <= (agent.approval or 0) or one.state not in _UNDONE:
+                continue
+            if one.kind is ApprovalKind.RESTORE:  # its main was there before
+                continue
+            moved = main == one.commit != agent.commit and agent.commit is not None
+            ended = (TagKind.DEPLOYED, one.id) in there
+            if (TagKind.APPROVED, one.id) in there and (moved or ended):
+                says = (
+                    f"main of {name} is what approval {one.id} deployed, and the store "
+                    f"says that it is {one.state.value}."
+                )
+                would = f"deploy approval {one.id} once more"
+                return [
+                    Finding(name, says, would, lambda it=one: self._again(repo, it))  # type: ignore[misc]
+                ]
+        return []
+
+    async def _again(self, repo: AppliedRepo, one: Decision) -> None:
+        for kind in (TagKind.FAILED, TagKind.DEPLOYED):
+            await asyncio.to_thread(delete_tag, repo, kind, one.id)
+        state = ApprovalState.APPROVED
+        await self._store.write(lambda tx: rows.progress(tx, one.id, state))
+        await self._operations.request(
+            OPERATIONS[one.kind], one.agent, by=SYSTEM, approval=one.id
+        )
+
+    @staticmethod
+    def _main(
+        name: str, repo: AppliedRepo, main: str | None, said: Said
+    ) -> list[Finding]:
+        row = said.agents.get(name) or said.kept.get(name)
+        wanted = None if row is None else row.commit
+        if wanted is None or wanted == main:
+            return []
+        says = f"main of {name} is at {main}, and deployed is {wanted}."
+        try:
+            repo.commit(wanted)
+        except HiveError:
+            lost = f"{says} That commit is gone: bring the repository back from a"
+            return [Finding(name, f"{lost} backup.")]
+        would = f"set main of {name} to {wanted}"
+        mend = _threaded(lambda: move_main(repo, wanted, main))
+        return [Finding(name, says, would, mend)]
+
+    def _without_operation(self, name: str, said: Said) -> list[Finding]:
+        return [
+            Finding(
+                name,
+                f"Approval {one.id} of {name} is {one.state.value}, and nobody at work "
+                "on it.",
+                f"let approval {one.id} end as failed, to be proposed again",
+                lambda it=one: self._fail(it.id),  # type: ignore[misc]
+            )
+            for one in said.of(name)
+            if one.state in _BEGUN
+        ]
+
+    async def _fail(self, number: int) -> None:
+        state = ApprovalState.FAILED
+        await self._store.write(
+            lambda tx: rows.progress(tx, number, state, reason=_LOST)
+        )
+
+
+def _threaded(work: Callable[[], None]) -> Callable[[], "asyncio.Future[None]"]:
+    return lambda: asyncio.ensure_future(asyncio.to_thread(work))

@@ -1,0 +1,1 @@
+"""An agent's life beside its proposals: drafts, destroy, kept state, purge."""

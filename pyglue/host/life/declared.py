@@ -1,0 +1,185 @@
+"""Agents that the configuration names: made at first start, proposed when changed.
+
+Used by ``bootstrap`` once everything listens. Whoever wrote the host's configuration
+chose the first agents and their files, so these are approved in the name of what
+applied it: ``nixos-rebuild``, or ``hive run`` on the local backend. What changes in a
+``source`` later is proposed like any change and waits for the operator: the agent may
+have been changed meanwhile. What comes with the hive (no ``source``) is a beginning
+only; an update of the hive proposes nothing.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.approvals import ApproveParams
+from pyglue.config import DeclaredAgent, HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.files import write_file
+from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.core.registry import Registry
+from pyglue.host.watch.views import Views
+from pyglue.store.database import Store, Tx
+
+_FILES_MAX: Final = 2000
+_BYTES_MAX: Final = 8 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+def in_whose_name(config: HiveConfig) -> str:
+    """Return who has declared agents approved: the operator chose them by it."""
+    return "hive run" if config.nixos is None else "nixos-rebuild"
+
+
+class Declared:
+    """Makes what is declared and not there, and proposes what has changed."""
+
+    def __init__(
+        self,
+        *,
+        config: HiveConfig,
+        registry: Registry,
+        proposals: Proposals,
+        approvals: Approvals,
+        store: Store,
+        views: Views,
+        agents: Path,
+    ) -> None:
+        """``agents`` is where the agents that come with the hive are."""
+        self._config = config
+        self._registry = registry
+        self._proposals = proposals
+        self._approvals = approvals
+        self._store = store
+        self._views = views
+        self._agents = agents
+        self._by = in_whose_name(config)
+
+    async def run(self, interrupted: frozenset[str]) -> None:
+        """Go through all of them; what is wrong with one is said, not raised.
+
+        ``interrupted`` are agents whose operation goes on from before a crash.
+        """
+        for declared in self._config.agents:
+            if declared.name in interrupted:
+                continue
+            try:
+                await self._one(declared)
+            except HiveError as error:
+                self._warn(declared.name, error)
+
+    async def _one(self, declared: DeclaredAgent) -> None:
+        name = declared.name
+        known = self._registry.find(name)
+        made = known is not None and known.record is not None
+        if made and declared.source is None:
+            return
+        directory = self._directory(declared)
+        files = await asyncio.to_thread(read_source, name, directory)
+        digest = digest_of(files)
+        if not made:
+            await self._make(name, files)
+        elif digest != await asyncio.to_thread(self._remembered, name):
+            await self._proposals.redeclare(
+                name, files, f"The declared source of {name} has changed", self._by
+            )
+        if declared.source is not None:
+            await asyncio.to_thread(self._remember, name, digest)
+
+    async def _make(self, name: str, files: Mapping[str, bytes]) -> None:
+        proposal = await self._proposals.declare(
+            name, files, f"First start of {name}", self._by
+        )
+        await self._approvals.approve(
+            ApproveParams(
+                id=proposal.approval,
+                commit=proposal.commit,
+                manifest=proposal.manifest_sha256,
+            ),
+            self._by,
+        )
+
+    def _directory(self, declared: DeclaredAgent) -> Path:
+        if declared.source is not None:
+            return Path(declared.source)
+        ours = self._agents / declared.name
+        return ours if ours.is_dir() else self._agents / "template"
+
+    # --- what was declared last -----------------------------------------------------
+
+    def _file(self, name: str) -> Path:
+        return self._config.layout.private(name) / "declared"
+
+    def _remembered(self, name: str) -> str | None:
+        try:
+            return self._file(name).read_text("ascii")
+        except FileNotFoundError:
+            return None
+
+    def _remember(self, name: str, digest: str) -> None:
+        self._file(name).parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        write_file(self._file(name), digest.encode())
+
+    def _warn(self, name: str, error: HiveError) -> None:
+        text = f"{name} could not be made: {error.message}"
+        known = self._registry.find(name)
+        if known is not None and known.record is not None:
+            text = (
+                f"The changed source of {name} could not be proposed: {error.message}"
+            )
+        _log.error("%s", text)
+        self._views.warn(text)
+        self._store.post(partial(_emit_warning, name=name, text=text))
+
+
+def read_source(name: str, directory: Path) -> dict[str, bytes]:
+    """Return a directory's files by relative path.
+
+    Raises:
+        HiveError: ``config_invalid`` for what cannot be an agent's directory.
+    """
+    files: dict[str, bytes] = {}
+    size = 0
+    try:
+        for path in sorted(directory.rglob("*")):
+            if not path.is_file():
+                continue
+            content = path.read_bytes()
+            size += len(content)
+            files[str(path.relative_to(directory))] = content
+            if len(files) > _FILES_MAX or size > _BYTES_MAX:
+                raise _not_a_source(
+                    name, directory, f"has more than {_FILES_MAX} files or 8 MiB"
+                )
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise _not_a_source(name, directory, reason) from error
+    if "agent.nix" not in files:
+        raise _not_a_source(name, directory, "has no agent.nix")
+    return files
+
+
+def _not_a_source(name: str, directory: Path, why: str) -> HiveError:
+    return HiveError(
+        ErrorCode.CONFIG_INVALID,
+        f"The source of {name}, {directory}, {why}. Name a directory with an "
+        "agent.nix.",
+    )
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return a hash of names and contents."""
+    found = hashlib.sha256()
+    for path, content in sorted(files.items()):
+        found.update(f"{len(path.encode())} {path} {len(content)}\n".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def _emit_warning(tx: Tx, name: str, text: str) -> None:
+    tx.emit("hive.warning", name, {"text": text})

@@ -1,0 +1,239 @@
+"""Destroying an agent, and purging what is kept of one that was destroyed.
+
+Destroying takes away what runs: container, sockets, the row. Its repositories, state
+and session stay where they are (``agents/`` may be a mount of its own, so nothing could
+be moved away whole), and mail that waits goes on waiting: restored, it is the same
+agent. Purging (``removing``) takes these away one by one.
+"""
+
+import asyncio
+from typing import ClassVar, Final
+
+from pyglue import names
+from pyglue.api.common import OperationRef
+from pyglue.api.lifecycle import PurgeParams
+from pyglue.api.manager import AgentParams
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.api.questions import QuestionEnd, QuestionView
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.supervisor import Supervisor
+from pyglue.host.backends.base import Backend
+from pyglue.host.changes.systems import Systems
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.questions import Questions
+from pyglue.names import MANAGER, SYSTEM
+from pyglue.store import (
+    agents,
+    approvals,
+    control,
+    kept,
+    reminders,
+)
+from pyglue.store import questions as question_rows
+from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.kept import Kept
+
+DESTROYED: Final = (
+    "{name} was destroyed. Its state is kept: the operator can restore it."
+)
+
+
+def get_kept(reader: Reader | Tx, name: str) -> Kept:
+    """Return what is kept of a name.
+
+    Raises:
+        HiveError: ``not_found`` with the names there are.
+    """
+    found = kept.get(reader, name)
+    if found is None:
+        rows = reader.execute("SELECT name FROM kept ORDER BY name").fetchall()
+        known = ", ".join(row[0] for row in rows) or "none"
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"Nothing is kept of {name!r}. Destroyed agents: {known[:400]}.",
+        )
+    return found
+
+
+class Destroy:
+    """Queues the end of agents and of what is kept."""
+
+    def __init__(
+        self, store: Store, registry: Registry, operations: Operations
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._operations = operations
+
+    async def load(self) -> None:
+        """Let those who ask for an agent know that it was destroyed; at start."""
+        for found in await self._store.read(kept.all_kept):
+            self._registry.absent(found.name, DESTROYED.format(name=found.name))
+
+    async def destroy(self, params: AgentParams, by: str) -> OperationRef:
+        """Queue an agent's end.
+
+        Raises:
+            HiveError: ``not_found``; ``forbidden`` for the manager.
+        """
+        name = self._registry.get(params.agent).name
+        if name == MANAGER:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                "The manager cannot be destroyed: it is what proposes. Stop it, or "
+                "roll it back to something that worked.",
+            )
+        operation = await self._operations.request(OperationKind.DESTROY, name, by=by)
+        return OperationRef(operation=operation.id)
+
+    async def purge(self, params: PurgeParams, by: str) -> OperationRef:
+        """Queue the end of all that is kept of a name.
+
+        Raises:
+            HiveError: ``not_found``; ``bad_request`` if the name is not repeated.
+        """
+        name = names.check(params.agent)
+        await self._store.read(lambda reader: get_kept(reader, name))
+        if params.confirm != name:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                f"Repeat the name {name!r} to confirm: what is purged is gone for "
+                "good.",
+            )
+        operation = await self._operations.request(OperationKind.PURGE, name, by=by)
+        return OperationRef(operation=operation.id)
+
+
+class DestroyHandler:
+    """The machine of destroy operations."""
+
+    steps: ClassVar[tuple[str, ...]] = (
+        "drain",
+        "stop",
+        "remove",
+        "keep",
+        "clean",
+        "fail",
+    )
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        supervisor: Supervisor,
+        backend: Backend,
+        directories: Directories,
+        questions: Questions,
+        notifications: Notifications,
+        systems: Systems | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._supervisor = supervisor
+        self._backend = backend
+        self._directories = directories
+        self._questions = questions
+        self._notifications = notifications
+        self._systems = systems
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        match step:
+            case "drain":
+                agent = self._registry.get(name)
+                agent.wanted = False
+                await self._store.write(lambda tx: agents.set_wanted(tx, name, False))
+                await self._lifecycle.drain(agent, "This agent is being destroyed.")
+                return "stop"
+            case "stop":
+                await self._lifecycle.stop(self._registry.get(name))
+                return "remove"
+            case "remove":
+                await self._backend.remove(name)
+                return "keep"
+            case "keep":
+                await self._keep(operation)
+                return "clean"
+            case "clean":
+                await self._clean(operation)
+                return None
+            case "fail":
+                await self._fail(operation)
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure: the agent says why it is still there."""
+        return "fail" if step in ("drain", "stop", "remove") else None
+
+    async def _keep(self, operation: Operation) -> None:
+        """One transaction: it is no agent any more, and nothing waits for it."""
+        name = operation.agent
+        agent = self._registry.find(name)
+        if agent is not None:
+            self._supervisor.forget(name)
+            self._lifecycle.forget(agent)
+        asked = await self._store.write(
+            lambda tx: _put_away(tx, name, operation.requested_by)
+        )
+        self._registry.forget(name)
+        self._registry.absent(name, DESTROYED.format(name=name))
+        for question in asked:
+            self._questions.audited(question, SYSTEM, QuestionEnd.CANCELLED)
+            if question.to == name:
+                text = f"{name} was destroyed; it will not answer."
+                await self._questions.tell(question, SYSTEM, text)
+
+    async def _clean(self, operation: Operation) -> None:
+        name = operation.agent
+        await asyncio.to_thread(self._directories.forget_run, name)
+        if self._systems is not None:
+            await asyncio.to_thread(self._systems.forget, name)
+        found = await self._store.read(lambda reader: kept.get(reader, name))
+        data = {
+            "operation": operation.id,
+            "approval": None if found is None else found.approval,
+            "commit": None if found is None else found.commit,
+        }
+        await self._notifications.give(
+            NotificationKind.DESTROYED,
+            name,
+            f"{name} was destroyed by {operation.requested_by}. Its state is kept; "
+            "proposals for it that waited are closed.",
+            by=operation.requested_by,
+            key=f"destroyed:{operation.id}",
+            data=data,
+        )
+
+    async def _fail(self, operation: Operation) -> None:
+        agent = self._registry.find(operation.agent)
+        if agent is not None:
+            why = f"It was to be destroyed, and is still there. {operation.error}"
+            await self._lifecycle.note_problem(agent, why)
+
+
+def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
+    """Return the questions that it put or was asked, now closed."""
+    if agents.find(tx, name) is None:
+        return ()
+    kept.keep(tx, name, by=by)
+    approvals.supersede_all(tx, name, f"{name} was destroyed.")
+    reminders.remove_of(tx, name)
+    open_ones = question_rows.open_with(tx, name)
+    for question in open_ones:
+        question_rows.close(tx, question.id, None, SYSTEM, QuestionEnd.CANCELLED)
+    chosen = control.remove(tx, name)
+    if chosen is not None and chosen.question is not None:
+        about = question_rows.get(tx, chosen.question)
+        if about.answered_at is None:
+            question_rows.close(tx, about.id, None, SYSTEM, QuestionEnd.CANCELLED)
+            return (*open_ones, about)
+    return open_ones

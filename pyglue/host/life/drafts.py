@@ -1,0 +1,215 @@
+"""Drafts: an agent's repository and state, before there is the agent.
+
+The manager (or the operator) makes one from the template, changes it in place, and
+proposes its first commit as the agent's. Nothing of a draft runs and it has no socket;
+it ends as an agent, or is discarded with all that is in it. Both ways are operations:
+the name is taken in the transaction that queues the making.
+"""
+
+import asyncio
+import math
+from pathlib import Path
+from typing import ClassVar, Final
+
+from pyglue import names
+from pyglue.api.common import NoParams, OperationRef
+from pyglue.api.lifecycle import DraftsResult, DraftView
+from pyglue.api.manager import AgentParams, DraftResult
+from pyglue.api.operations import Operation, OperationKind
+from pyglue.config import Quotas
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.agents.directories import Directories
+from pyglue.host.changes.proposals import Proposals, read_template
+from pyglue.host.core.name_conflicts import check_free
+from pyglue.host.core.operations import Operations
+from pyglue.host.core.registry import Registry
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.names import MANAGER
+from pyglue.paths import Layout
+from pyglue.store import approvals, drafts
+from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.drafts import Draft
+
+_ABSENT: Final = (
+    "{name} is a draft: there is no such agent until its first commit is approved."
+)
+
+
+class Drafts:
+    """Lists, makes and discards."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        operations: Operations,
+        layout: Layout,
+        quotas: Quotas,
+    ) -> None:
+        self._most = quotas.drafts
+        self._store = store
+        self._registry = registry
+        self._operations = operations
+        self._layout = layout
+
+    async def load(self) -> None:
+        """Let those who ask for an agent know that it is a draft; at start."""
+        for draft in await self._store.read(drafts.all_drafts):
+            self._registry.absent(draft.name, _ABSENT.format(name=draft.name))
+
+    async def all(self, _params: NoParams) -> DraftsResult:
+        """Return all drafts."""
+
+        def read(reader: Reader) -> tuple[tuple[Draft, ...], dict[str, int]]:
+            pending = {row.agent: row.id for row in approvals.pending(reader)}
+            return drafts.all_drafts(reader), pending
+
+        found, pending = await self._store.read(read)
+        mains = await asyncio.to_thread(lambda: [self._main(one.name) for one in found])
+        return DraftsResult(
+            drafts=tuple(
+                DraftView(
+                    name=one.name,
+                    created_at=one.created_at,
+                    by=one.by,
+                    description=one.description,
+                    main=main,
+                    pending_approval=pending.get(one.name),
+                )
+                for one, main in zip(found, mains, strict=True)
+            )
+        )
+
+    async def make(self, name: str, description: str, by: str) -> DraftResult:
+        """Make a draft from the template and return when it is there.
+
+        Raises:
+            HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``,
+                ``too_many``; or why it could not be made.
+        """
+        names.check_new(name)
+
+        def take(tx: Tx) -> Operation:
+            check_free(tx, name)
+            there = len(drafts.all_drafts(tx))
+            if by == MANAGER and self._most is not None and there >= self._most:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"There are {there} drafts, and no more are allowed. Propose one "
+                    "or ask the operator to discard some.",
+                )
+            drafts.insert(tx, name, by=by, description=description)
+            return self._operations.insert(tx, OperationKind.DRAFT, name, by=by)
+
+        operation = await self._store.write(take)
+        self._registry.absent(name, _ABSENT.format(name=name))
+        self._operations.requested(operation)
+        ended = await self._operations.get(operation.id, math.inf)
+        main = await asyncio.to_thread(self._main, name)
+        if ended.error is not None or main is None:
+            why = ended.error or "It was discarded meanwhile."
+            raise HiveError(ErrorCode.UNAVAILABLE, f"There is no draft {name}. {why}")
+        return DraftResult(name=name, main=main)
+
+    async def discard(self, params: AgentParams, by: str) -> OperationRef:
+        """Queue the end of a draft.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        name = names.check(params.agent)
+        await self._store.read(lambda reader: get(reader, name))
+        operation = await self._operations.request(OperationKind.DISCARD, name, by=by)
+        return OperationRef(operation=operation.id)
+
+    def _main(self, name: str) -> str | None:
+        path = self._layout.applied(name)
+        return AppliedRepo(path).main() if path.is_dir() else None
+
+
+def get(reader: Reader | Tx, name: str) -> Draft:
+    """Return a draft.
+
+    Raises:
+        HiveError: ``not_found`` with the drafts there are.
+    """
+    found = drafts.get(reader, name)
+    if found is None:
+        rows = reader.execute("SELECT name FROM draft ORDER BY name").fetchall()
+        known = ", ".join(row[0] for row in rows) or "none"
+        raise HiveError(
+            ErrorCode.NOT_FOUND, f"There is no draft {name!r}. Drafts: {known[:400]}."
+        )
+    return found
+
+
+class DraftHandler:
+    """The machine that makes a draft."""
+
+    steps: ClassVar[tuple[str, ...]] = ("seed", "rooms", "finish", "undo")
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        directories: Directories,
+        notifications: Notifications,
+        layout: Layout,
+        templates: Path,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._directories = directories
+        self._notifications = notifications
+        self._layout = layout
+        self._templates = templates
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        match step:
+            case "seed":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._seed, name)
+                return "rooms"
+            case "rooms":
+                await asyncio.to_thread(self._directories.make_draft, name)
+                return "finish"
+            case "finish":
+                await self._finish(operation)
+                return None
+            case "undo":
+                async with self._proposals.lock(name):
+                    await asyncio.to_thread(self._directories.forget_draft, name)
+                await self._store.write(lambda tx: drafts.remove(tx, name))
+                self._registry.absent(name, None)
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    def recover(self, step: str) -> str | None:
+        """Return what mends a failure of ``step``: nothing of the draft stays."""
+        return None if step == "undo" else "undo"
+
+    def _seed(self, name: str) -> None:
+        self._directories.settle_port(name)
+        repo = AppliedRepo.create(self._layout.applied(name))
+        files = read_template(self._templates / "template")
+        repo.seed_main(files, message=f"Draft {name} from template")
+
+    async def _finish(self, operation: Operation) -> None:
+        name = operation.agent
+        main = await asyncio.to_thread(AppliedRepo(self._layout.applied(name)).main)
+        await self._notifications.give(
+            NotificationKind.DRAFT_CREATED,
+            name,
+            f"There is a draft {name}: change it in /agents/{name}/config, commit, and "
+            "propose the commit with request_spawn_commit.",
+            by=operation.requested_by,
+            key=f"draft:{operation.id}",
+            data={"commit": main},
+            mail=operation.requested_by != MANAGER,
+        )

@@ -1,0 +1,77 @@
+"""What is kept of destroyed agents, measured for the operator.
+
+Sizes are what the files take on disk, as far as they can be read; they are measured
+anew for each look, since the manager may still write in ``config`` and ``state``.
+"""
+
+import asyncio
+from typing import Final
+
+from pyglue import beneath
+from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
+from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.changes.approvals import pretty
+from pyglue.manifest import decode
+from pyglue.store import approvals, kept, messages
+from pyglue.store.database import Reader, Store
+from pyglue.store.kept import Kept as KeptRow
+
+_WORDS: Final = {
+    KeptDirectory.CONFIG: "repository of proposals",
+    KeptDirectory.STATE: "state",
+    KeptDirectory.PRIVATE: "session, port and the hive's own notes",
+    KeptDirectory.APPLIED: "repository of what was approved and run",
+    KeptDirectory.LOGS: "logs",
+}
+
+
+class Kept:
+    """Reads what is kept."""
+
+    def __init__(self, store: Store, directories: Directories) -> None:
+        self._store = store
+        self._directories = directories
+
+    async def all(self, _params: NoParams) -> KeptResult:
+        """Return everything that is kept, with its sizes."""
+
+        def read(
+            reader: Reader,
+        ) -> tuple[tuple[KeptRow, ...], dict[str, int], dict[str, int]]:
+            pending = {row.agent: row.id for row in approvals.pending(reader)}
+            return kept.all_kept(reader), pending, messages.waiting_counts(reader)
+
+        found, pending, mail = await self._store.read(read)
+        views = []
+        for row in found:
+            parts = await asyncio.to_thread(self._measure, row.name)
+            manifest = None if row.record is None else decode(row.record)
+            views.append(
+                KeptView(
+                    name=row.name,
+                    destroyed_at=row.destroyed_at,
+                    by=row.by,
+                    description=row.description,
+                    commit=row.commit,
+                    approval=row.approval,
+                    manifest_sha256=None if manifest is None else manifest.sha256,
+                    manifest_json=None if row.record is None else pretty(row.record),
+                    pending_approval=pending.get(row.name),
+                    mail=mail.get(row.name, 0),
+                    bytes=sum(part.bytes for part in parts),
+                    parts=parts,
+                )
+            )
+        return KeptResult(kept=tuple(views))
+
+    def _measure(self, name: str) -> tuple[KeptPart, ...]:
+        state = self._directories.state
+        return tuple(
+            KeptPart(
+                what=_WORDS[room], path=str(place), bytes=beneath.size(state, place)
+            )
+            for room in KeptDirectory
+            for place in self._directories.places(name, room)
+            if beneath.exists(state, place)
+        )

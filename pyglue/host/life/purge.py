@@ -1,0 +1,142 @@
+"""Removing for good: a draft, or what is kept of a destroyed agent.
+
+The machines of discard and purge. Both close what is proposed, remove directories under
+the lock of the name, and forget the rows last, so that every step may be repeated.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar
+
+from pyglue.api.operations import Operation
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Registry
+from pyglue.host.life.destroy import get_kept
+from pyglue.host.life.drafts import get as get_draft
+from pyglue.store import (
+    agents,
+    approvals,
+    drafts,
+    history,
+    kept,
+    messages,
+    stats,
+)
+from pyglue.store.database import Store, Tx
+from pyglue.store.kept import Kept
+
+
+class _Removing:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        proposals: Proposals,
+        directories: Directories,
+        audit: Audit,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._proposals = proposals
+        self._directories = directories
+        self._audit = audit
+
+    def recover(self, step: str) -> str | None:  # noqa: ARG002
+        """Nothing to mend: removing it again goes on."""
+        return None
+
+    async def _remove(self, name: str, remove: Callable[[str], None]) -> None:
+        async with self._proposals.lock(name):
+            await asyncio.to_thread(remove, name)
+
+
+class DiscardHandler(_Removing):
+    """The machine that ends a draft without an agent."""
+
+    steps: ClassVar[tuple[str, ...]] = ("close", "remove", "forget")
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        match step:
+            case "close":
+                await self._store.write(lambda tx: self._close(tx, name))
+                return "remove"
+            case "remove":
+                await self._remove(name, self._directories.forget_draft)
+                return "forget"
+            case "forget":
+                await self._store.write(lambda tx: self._forget(tx, name))
+                self._registry.absent(name, None)
+                data = {"operation": operation.id}
+                self._audit.record(
+                    operation.requested_by, "draft_discarded", name, data
+                )
+                return None
+        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+
+    @staticmethod
+    def _close(tx: Tx, name: str) -> None:
+        get_draft(tx, name)
+        approvals.supersede_all(tx, name, "The draft was discarded.")
+
+    @staticmethod
+    def _forget(tx: Tx, name: str) -> None:
+        drafts.remove(tx, name)
+        approvals.supersede_all(tx, name, "The draft was discarded.")
+
+
+class PurgeHandler(_Removing):
+    """The machine of purge operations."""
+
+    steps: ClassVar[tuple[str, ...]] = (
+        "close",
+        *(room.value for room in KeptDirectory),
+        "forget",
+    )
+
+    async def run(self, operation: Operation, step: str) -> str | None:
+        """Do one step."""
+        name = operation.agent
+        if step == "close":
+            await self._store.write(lambda tx: self._close(tx, name))
+        elif step == "forget":
+            await self._forget(operation)
+            return None
+        else:
+            room = KeptDirectory(step)
+            await self._remove(name, lambda name: self._directories.remove(name, room))
+        return self.steps[self.steps.index(step) + 1]
+
+    @staticmethod
+    def _close(tx: Tx, name: str) -> None:
+        get_kept(tx, name)
+        approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
+
+    async def _forget(self, operation: Operation) -> None:
+        name = operation.agent
+
+        def forget(tx: Tx) -> tuple[Kept | None, int]:
+            found = kept.get(tx, name)
+            if found is None:
+                return None, 0
+            approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
+            kept.remove(tx, name)
+            stats.forget(tx, name)
+            history.forget(tx, name)
+            agents.forget_turns(tx, name)
+            return found, messages.let_go(tx, name)
+
+        found, mail = await self._store.write(forget)
+        self._registry.absent(name, None)
+        data = {
+            "operation": operation.id,
+            "commit": None if found is None else found.commit,
+            "approval": None if found is None else found.approval,
+            "mail": mail,
+        }
+        self._audit.record(operation.requested_by, "purged", name, data)

@@ -1,0 +1,221 @@
+"""What the hive tells of itself: to the manager's inbox, the audit log, everyone live.
+
+One call says a thing that happened to an agent: lifecycle, operations and approvals
+make it. A notice with a key is given once, however often it is found out again: keys
+are kept with the events of the last days, so over a restart of hived too. A container
+that crashes all the time does not fill the inbox: of what can happen by itself, the
+manager gets ``_FEW`` of a kind and agent in a while, one if it is about itself, and is
+told with the next how many were left out. Events have each one, and so has the audit
+log, but for what only a harness says.
+"""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.events import Event
+from pyglue.display import said, visible
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+from pyglue.host.messages.broker import Broker
+from pyglue.names import MANAGER, SYSTEM
+from pyglue.store import events as rows
+from pyglue.store.database import Store, Tx
+
+EVENT: Final = "notice"
+SERVER_EVENT: Final = "agent.server"
+"""An MCP server was not connected when a turn began."""
+_WHILE_S: Final = 600.0
+_FEW: Final = 10
+_KEYS_MAX: Final = 10_000
+
+
+class NotificationKind(StrEnum):
+    """What can happen to an agent."""
+
+    SPAWNED = "spawned"
+    DRAFT_CREATED = "draft_created"
+    APPROVAL_RESOLVED = "approval_resolved"
+    REBUILT = "rebuilt"
+    ROLLED_BACK = "rolled_back"
+    STARTED = "started"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    DESTROYED = "destroyed"
+    NEEDS_UPDATE = "needs_update"
+    NEEDS_LOGIN = "needs_login"
+    DISK_FULL = "disk_full"
+    SERVER_DOWN = "server_down"
+
+
+_BY_THEMSELVES: Final = frozenset(
+    {
+        NotificationKind.STARTED,
+        NotificationKind.STOPPED,
+        NotificationKind.CRASHED,
+        NotificationKind.NEEDS_LOGIN,
+        NotificationKind.DISK_FULL,
+        NotificationKind.SERVER_DOWN,
+    }
+)
+
+
+_CLAIMED: Final = frozenset(
+    {
+        NotificationKind.NEEDS_LOGIN,
+        NotificationKind.DISK_FULL,
+        NotificationKind.SERVER_DOWN,
+    }
+)
+"""What only the agent's harness says: it must not fill the audit log either."""
+
+
+class Notifications:
+    """Gives notice."""
+
+    def __init__(self, store: Store, broker: Broker, audit: Audit) -> None:
+        self._store = store
+        self._broker = broker
+        self._audit = audit
+        self._keys: dict[str, None] = {}
+        self._given: dict[tuple[str, NotificationKind], deque[float]] = defaultdict(
+            deque
+        )
+        self._held_back: dict[tuple[str, NotificationKind], int] = defaultdict(int)
+        self._mailed: dict[tuple[str, NotificationKind], bool] = {}
+        self._tasks: set[asyncio.Task[bool]] = set()
+
+    async def load(self) -> None:
+        """Remember what was told before this hived."""
+        for data in await self._store.read(partial(rows.data_of, kind=EVENT)):
+            key = data.get("key")
+            if isinstance(key, str):
+                self._keys[key] = None
+
+    async def give(
+        self,
+        kind: NotificationKind,
+        agent: str,
+        text: str,
+        *,
+        by: str = SYSTEM,
+        key: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        mail: bool = True,
+        audit: bool = True,
+    ) -> bool:
+        """Tell that ``kind`` happened to ``agent``; false if ``key`` was told before.
+
+        ``audit`` False is for what the audit log has already, under its own name.
+        ``text`` is the message; hostile parts of it were made visible. ``data`` is for
+        the audit log. ``mail`` False leaves the manager out, who caused it or is told
+        otherwise.
+        """
+        if key is not None:
+            if key in self._keys:
+                return False
+            self._remember(key)
+        mailed = mail and self._may_mail(kind, agent)
+        if audit and (mailed or kind not in _CLAIMED):
+            self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
+        said = {"what": kind.value, "text": text, **_key(key)}
+        self._store.post(partial(_emit, agent=agent, data=said))
+        self._mailed[agent, kind] = mailed
+        if mailed:
+            await self.mail(agent, text + self._missing(kind, agent))
+        return True
+
+    async def add(self, kind: NotificationKind, agent: str, text: str) -> None:
+        """Send the manager more on the last notice of a kind, if it got that."""
+        if self._mailed.get((agent, kind)):
+            await self.mail(agent, text)
+
+    async def mail(self, agent: str, text: str) -> None:
+        """Send the manager what is no notice, such as why something did not happen.
+
+        A full inbox is no reason to fail for whoever calls.
+        """
+        try:
+            await self._broker.notify(MANAGER, text)
+        except HiveError as error:
+            if error.code is not ErrorCode.TOO_MANY:
+                raise
+            self._audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
+
+    def on_event(self, event: Event) -> None:
+        """Take a committed event: a login or room is wanted, an MCP server not up."""
+        agent, data = event.agent or "", event.data
+        if event.kind == SERVER_EVENT:
+            name = visible(str(data.get("name")), limit=100)
+            status = said(str(data.get("status")), limit=100)
+            text = (
+                f"{agent} says that its MCP server {said(name)} did not come up for a "
+                f"turn, which went on without its tools: {status}"
+            )
+            day = int(event.at // 86400)
+            self._soon(
+                NotificationKind.SERVER_DOWN,
+                agent,
+                text,
+                f"server:{agent}:{name}:{day}",
+            )
+        elif (
+            event.kind == "agent.state"
+            and data.get("state") == AgentState.NEEDS_LOGIN.value
+        ):
+            text = (
+                f"{agent} says that it cannot reach the model: it needs a login, which "
+                "the operator has to give it."
+            )
+            key = f"login:{agent}:{data.get('since_at')}"
+            self._soon(NotificationKind.NEEDS_LOGIN, agent, text, key)
+        elif (
+            event.kind == "agent.state"
+            and data.get("state") == AgentState.DISK_FULL.value
+        ):
+            text = f"{agent} says that it has no room to work: "
+            text += said(str(data.get("detail")))
+            key = f"disk:{agent}:{data.get('since_at')}"
+            self._soon(NotificationKind.DISK_FULL, agent, text, key)
+
+    def _soon(self, kind: NotificationKind, agent: str, text: str, key: str) -> None:
+        task = asyncio.create_task(self.give(kind, agent, text, key=key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _may_mail(self, kind: NotificationKind, agent: str) -> bool:
+        if kind not in _BY_THEMSELVES:
+            return True
+        now = time.monotonic()
+        given = self._given[agent, kind]
+        while given and given[0] < now - _WHILE_S:
+            given.popleft()
+        if len(given) >= (1 if agent == MANAGER else _FEW):
+            self._held_back[agent, kind] += 1
+            return False
+        given.append(now)
+        return True
+
+    def _missing(self, kind: NotificationKind, agent: str) -> str:
+        count = self._held_back.pop((agent, kind), 0)
+        if count == 0:
+            return ""
+        return f"\n({count} more notices of this kind about {agent} were left out.)"
+
+    def _remember(self, key: str) -> None:
+        self._keys[key] = None
+        if len(self._keys) > _KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
+
+
+def _key(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"key": key}
+
+
+def _emit(tx: Tx, agent: str, data: dict[str, str]) -> None:
+    tx.emit(EVENT, agent, data)

@@ -1,0 +1,302 @@
+"""Questions: asked at once, answered whenever; the answer arrives as a message.
+
+How each one ends is a line of the audit log, without its text: who answered, took back
+or dismissed it, or that its time was over.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from pyglue.api.common import Role
+from pyglue.api.messages import MessageKind
+from pyglue.api.questions import (
+    AnswerParams,
+    AskParams,
+    AskResult,
+    CancelQuestionParams,
+    DismissParams,
+    QuestionEnd,
+    QuestionView,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.messages.broker import Broker
+from pyglue.names import MANAGER, OPERATOR, SYSTEM
+from pyglue.store import questions as rows
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+
+_log = logging.getLogger(__name__)
+_COST: Final = 4096
+"""Bytes that a question counts for beside its text: it is told of, and audited."""
+
+
+class Questions:
+    """Asks, answers and expires."""
+
+    def __init__(
+        self, store: Store, registry: Registry, broker: Broker, audit: Audit
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._broker = broker
+        self._audit = audit
+        self._changed = asyncio.Event()
+        self._listeners: list[Callable[[QuestionView, str], Awaitable[None]]] = []
+
+    def listen(self, listener: Callable[[QuestionView, str], Awaitable[None]]) -> None:
+        """Add who hears the answers to questions of the hive itself."""
+        self._listeners.append(listener)
+
+    async def ask_operator(
+        self, question: str, options: tuple[str, ...], *, expires_at: float | None
+    ) -> int:
+        """Ask the operator in the hive's own name; return the question's id."""
+        number = await self._store.write(
+            lambda tx: rows.insert(
+                tx,
+                asker=SYSTEM,
+                to=OPERATOR,
+                question=question,
+                options=options,
+                multi=False,
+                expires_at=expires_at,
+            )
+        )
+        self._changed.set()
+        return number
+
+    async def ask(self, asker: Agent, params: AskParams) -> AskResult:
+        """Put a question to the operator or a peer.
+
+        Raises:
+            HiveError: ``not_found``, ``recipient_not_allowed``, ``too_many``,
+                ``rate_limited``.
+        """
+        self._check_recipient(asker, params.to)
+        ttl = params.ttl_seconds
+        expires_at = None if ttl is None else time.time() + ttl
+
+        def insert(tx: Tx) -> int:
+            most = self._broker.quotas.questions
+            if most is not None and rows.open_of(tx, asker.name) >= most:
+                raise HiveError(
+                    ErrorCode.TOO_MANY,
+                    f"{most} of your questions are open. Wait for answers first.",
+                )
+            text = "".join((params.question, *params.options))
+            self._broker.charge(tx, asker.name, _COST + len(text.encode()))
+            return rows.insert(
+                tx,
+                asker=asker.name,
+                to=params.to,
+                question=params.question,
+                options=params.options,
+                multi=params.multi,
+                expires_at=expires_at,
+            )
+
+        hop = 0
+        if params.to == OPERATOR:  # through however many turns, but not a flood
+            self._broker.count(asker.name, OPERATOR)
+        else:
+            hop = await self._broker.admit(asker, params.to)
+        number = await self._store.write(insert)
+        if params.to != OPERATOR:
+            await self._broker.post(replace(_put(asker.name, number, params), hop=hop))
+        self._changed.set()
+        return AskResult(question=number, expires_at=expires_at)
+
+    async def cancel(self, asker: Agent, params: CancelQuestionParams) -> None:
+        """Take back a question; who was asked is told.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed.
+        """
+
+        def close(tx: Tx) -> QuestionView:
+            question = rows.get(tx, params.question)
+            if question.asker != asker.name:
+                raise HiveError(
+                    ErrorCode.NOT_FOUND,
+                    f"You put no question {question.id}. open_threads lists yours.",
+                )
+            _check_open(question)
+            rows.close(tx, question.id, None, asker.name, QuestionEnd.CANCELLED)
+            return question
+
+        question = await self._store.write(close)
+        self.audited(question, asker.name, QuestionEnd.CANCELLED)
+        self._changed.set()
+        if question.to != OPERATOR:
+            await self._broker.notify(
+                question.to,
+                f"Question {question.id} of {asker.name} is cancelled: no answer is "
+                "wanted any more.",
+            )
+
+    async def dismiss(self, params: DismissParams, who: str) -> None:
+        """Close any open question for the operator ``who``, without an answer.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed.
+        """
+
+        def close(tx: Tx) -> QuestionView:
+            question = rows.get(tx, params.question)
+            _check_open(question)
+            rows.close(tx, question.id, None, OPERATOR, QuestionEnd.DISMISSED)
+            return question
+
+        question = await self._store.write(close)
+        self.audited(question, who, QuestionEnd.DISMISSED, reason=params.reason)
+        self._changed.set()
+        why = f" Reason: {params.reason}" if params.reason else ""
+        text = "The operator dismissed this question; it will not be answered."
+        await self.tell(question, SYSTEM, text + why)
+
+    async def withdraw(self, number: int) -> None:
+        """Close a question of the hive itself, if it is still open."""
+
+        def close(tx: Tx) -> None:
+            question = rows.get(tx, number)
+            if question.asker == SYSTEM and question.answered_at is None:
+                rows.close(tx, number, None, SYSTEM, QuestionEnd.CANCELLED)
+
+        await self._store.write(close)
+        self._changed.set()
+
+    async def answer(
+        self, by: str, params: AnswerParams, *, who: str | None = None
+    ) -> None:
+        """Answer a question that was put to ``by``; ``who`` of the operators it was.
+
+        Raises:
+            HiveError: ``not_found``, ``conflict`` if it is closed, ``bad_request``.
+        """
+
+        def close(tx: Tx) -> tuple[QuestionView, str]:
+            question = rows.get(tx, params.question)
+            if question.to != by:
+                raise HiveError(
+                    ErrorCode.NOT_FOUND,
+                    f"There is no question {params.question} put to {by}.",
+                )
+            _check_open(question)
+            text = _answer_text(question, params)
+            if sender is not None:
+                self._broker.charge(tx, by, len(text.encode()))
+            rows.close(tx, question.id, text, by, QuestionEnd.ANSWERED)
+            return question, text
+
+        asked = await self._store.read(
+            lambda reader: rows.find(reader, params.question)
+        )
+        sender = None if by == OPERATOR else self._registry.get(by)
+        hop = 0
+        if sender is not None and asked is not None and asked.to == by:
+            hop = await self._broker.admit(sender, asked.asker)
+        question, text = await self._store.write(close)
+        chosen = [question.options.index(choice) + 1 for choice in params.choices]
+        self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)
+        await self.tell(question, by, text, hop)
+
+    async def watch(self) -> None:
+        """Expire questions when their time is over; runs as long as hived does."""
+        while True:
+            self._changed.clear()
+            expired, next_at = await self._store.write(_expire)
+            for question in expired:
+                try:
+                    self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
+                    await self.tell(question, SYSTEM, "Nobody answered in time.")
+                except HiveError as error:  # it was destroyed, the disk is full
+                    _log.warning("question %d expired: %s", question.id, error)
+            wait = None if next_at is None else max(0.0, next_at - time.time())
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def audited(
+        self, question: QuestionView, who: str, how: QuestionEnd, **more: object
+    ) -> None:
+        """Write down how a question ended; call it when that is committed."""
+        data = {"question": question.id, "to": question.to, **more}
+        self._audit.record(who, f"question_{how.value}", question.asker, data)
+
+    async def tell(
+        self, question: QuestionView, by: str, text: str, hop: int = 0
+    ) -> None:
+        """Tell who put a question what came of it; the hive itself hears answers."""
+        if question.asker == SYSTEM:
+            for listener in self._listeners if by != SYSTEM else ():
+                await listener(question, text)
+            return
+        body = f"Answer to question {question.id} ({question.question[:200]}):\n{text}"
+        new = NewMessage(
+            sender=by,
+            recipient=question.asker,
+            body=body,
+            kind=MessageKind.ANSWER,
+            hop=hop,
+        )
+        await self._broker.post(new)
+
+    def _check_recipient(self, asker: Agent, to: str) -> None:
+        if to == OPERATOR:
+            return  # a question to the human is always allowed
+        self._registry.get(to)
+        allowed = asker.policy().typed.allowed_recipients
+        free = allowed is None or to in allowed
+        if to == asker.name or not (
+            free or to == MANAGER or asker.role is Role.MANAGER
+        ):
+            raise HiveError(
+                ErrorCode.RECIPIENT_NOT_ALLOWED,
+                f"You may not ask {to}. Ask the operator or the manager.",
+            )
+
+
+def _put(asker: str, number: int, params: AskParams) -> NewMessage:
+    options = "".join(f"\n- {option}" for option in params.options)
+    body = (
+        f"Question {number}: {params.question}{options}\n\n"
+        f"Answer with the tool answer(question={number}, …)."
+    )
+    return NewMessage(
+        sender=asker, recipient=params.to, body=body, kind=MessageKind.QUESTION
+    )
+
+
+def _check_open(question: QuestionView) -> None:
+    if question.ended is not None or question.answered_at is not None:
+        how = "closed" if question.ended is None else question.ended.value
+        raise HiveError(ErrorCode.CONFLICT, f"Question {question.id} is {how} already.")
+
+
+def _answer_text(question: QuestionView, params: AnswerParams) -> str:
+    unknown = [choice for choice in params.choices if choice not in question.options]
+    if unknown:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"{unknown[0][:100]!a} is not one of the options."
+        )
+    if len(params.choices) > 1 and not question.multi:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose one option only.")
+    text = "\n".join([*params.choices, *([params.text] if params.text else [])])
+    if not text:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose an option or write an answer.")
+    return text
+
+
+def _expire(tx: Tx) -> tuple[tuple[QuestionView, ...], float | None]:
+    over = rows.expired(tx)
+    for question in over:
+        rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
+    return over, rows.next_expiry(tx)

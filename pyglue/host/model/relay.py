@@ -1,0 +1,331 @@
+"""hived's side of ``relay.sock``: listening descriptors, policies, money.
+
+hived makes every agent's ``model.sock`` and keeps it open, so requests wait in its
+backlog while the relay restarts. Money is set aside before a request and settled
+after it, in the store, where no agent reaches.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from pyglue.api.common import (
+    PROTOCOL,
+    Done,
+    HelloParams,
+    HelloResult,
+    Role,
+)
+from pyglue.api.relay import (
+    ATTACH,
+    DETACH,
+    POLICY,
+    RESERVE,
+    SETTLE,
+    AttachParams,
+    AttachResult,
+    DetachParams,
+    Listener,
+    ModelPolicy,
+    ReserveParams,
+    ReserveResult,
+    SettleParams,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.owners import user_of
+from pyglue.host.control.budgets import Limit, Limits, limits_of, start_of_day
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.policy.operator_limits import allowed_models
+from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
+from pyglue.limits import RELAY_CHANNELS, RELAY_RPC
+from pyglue.manifest import PinnedRecord
+from pyglue.store import usage
+from pyglue.store.database import Store, Tx
+
+_MODE: Final = 0o660
+_LOST: Final = 499
+_ANSWERED: Final = 200
+_RETRY_MAX_S: Final = 86400.0
+_log = logging.getLogger(__name__)
+
+
+class RelayHub:
+    """Hands sockets to the relay and keeps its books."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: HiveConfig,
+        *,
+        server_name: str,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._config = config
+        self._server_name = server_name
+        self._listeners: dict[str, socket.socket] = {}
+        self._policies: dict[str, ModelPolicy] = {}
+        self._connections: set[Connection] = set()
+        self._channels: set[socket.socket] = set()
+        self._server: Server | None = None
+        self._fds: socket.socket | None = None
+        self._answered: Callable[[int], Awaitable[None]] = _nobody_hears
+
+    def listen(self, answered: Callable[[int], Awaitable[None]]) -> None:
+        """Set who hears of each turn that the provider answered, as the relay saw."""
+        self._answered = answered
+
+    # --- sockets ------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Listen for the relay."""
+        layout, gid = self._config.layout, self._gid()
+        self._server = await serve(
+            layout.relay_socket,
+            self._session,
+            limits=RELAY_RPC,
+            mode=_MODE,
+            gid=gid,
+        )
+        self._fds = bind_unix(
+            layout.relay_fds_socket, mode=_MODE, gid=gid, kind=socket.SOCK_SEQPACKET
+        )
+        asyncio.get_running_loop().add_reader(self._fds, self._accept)
+
+    def close(self) -> None:
+        """Stop listening, for the relay and for agents."""
+        if self._server is not None:
+            self._server.close()
+        if self._fds is not None:
+            asyncio.get_running_loop().remove_reader(self._fds)
+            self._fds.close()
+        for channel in list(self._channels):
+            self._drop(channel)
+        for listener in self._listeners.values():
+            listener.close()
+
+    def add(self, agent: Agent, record: PinnedRecord) -> None:
+        """Give the agent its ``model.sock``, and the relay the policy of ``record``."""
+        self._say(self._policy(agent, record))
+        if agent.name in self._listeners:
+            return
+        listener = bind_unix(
+            self._config.layout.run(agent.name) / "model.sock",
+            mode=_MODE,
+            gid=user_of(self._config, agent.name),
+            kind=socket.SOCK_STREAM,
+        )
+        self._listeners[agent.name] = listener
+        for channel in list(self._channels):
+            self._hand_over(channel, agent.name, listener)
+
+    def _say(self, policy: ModelPolicy) -> None:
+        if self._policies.get(policy.agent) == policy:
+            return
+        self._policies[policy.agent] = policy
+        for connection in self._connections:
+            connection.notify(POLICY, policy)
+
+    def remove(self, name: str) -> None:
+        """Take the agent's ``model.sock`` away."""
+        self._policies.pop(name, None)
+        listener = self._listeners.pop(name, None)
+        if listener is not None:
+            listener.close()
+        for connection in self._connections:
+            connection.notify(DETACH, DetachParams(agent=name))
+
+    def attached(self) -> bool:
+        """Tell whether a relay is connected."""
+        return bool(self._connections)
+
+    def _gid(self) -> int | None:
+        ids = self._config.ids
+        return None if ids is None else ids.relay
+
+    def _policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
+        """Return what an agent may ask: by its pinned record, the operator and hived.
+
+        Nothing that its harness reported is in it. A turn that runs keeps the model
+        that hived chose for it, until it ends.
+        """
+        manifest = record.typed
+        chosen = agent.control.model or manifest.model
+        running = agent.turn_model if agent.turn is not None else None
+        names = (chosen, running or chosen)
+        limits = limits_of(agent, self._config)
+        return ModelPolicy(
+            agent=agent.name,
+            models=allowed_models(names, self._config.limits),
+            server_tools=manifest.server_tools,
+            cost_per_day_usd=limits.cost_usd,
+            tokens_per_day=limits.tokens,
+            halted=self._registry.halted(agent),
+        )
+
+    def refresh(self, agent: Agent) -> None:
+        """Tell the relay anew what the agent may ask, if it may at all."""
+        if agent.name in self._policies:
+            self._say(self._policy(agent, agent.policy()))
+
+    def _accept(self) -> None:
+        if self._fds is None:
+            return
+        with contextlib.suppress(OSError):  # it is gone already, no descriptors
+            channel, _ = self._fds.accept()
+            if len(self._channels) >= RELAY_CHANNELS:
+                channel.close()
+                return
+            channel.setblocking(False)
+            self._channels.add(channel)
+            # Nothing is ever sent to us here: readable means it is gone.
+            loop = asyncio.get_running_loop()
+            loop.add_reader(channel, lambda: self._drop(channel))
+            for name, listener in self._listeners.items():
+                self._hand_over(channel, name, listener)
+
+    def _hand_over(
+        self, channel: socket.socket, name: str, listener: socket.socket
+    ) -> None:
+        datagram = msgspec.json.encode(Listener(agent=name))
+        try:
+            socket.send_fds(channel, [datagram], [listener.fileno()])
+        except OSError as error:
+            _log.warning("the relay did not take a socket: %s", error)
+            self._drop(channel)
+
+    def _drop(self, channel: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(channel)
+        self._channels.discard(channel)
+        channel.close()
+
+    # --- calls --------------------------------------------------------------------
+
+    def _session(
+        self, connection: Connection, hello: HelloParams
+    ) -> tuple[HelloResult, Handlers]:
+        ids = self._config.ids
+        if ids is not None and connection.peer_uid not in (ids.relay, os.geteuid()):
+            raise HiveError(ErrorCode.FORBIDDEN, "This user is not the relay.")
+        _log.debug("%s connects", hello.client)
+        self._connections.add(connection)
+        connection.on_close(lambda: self._gone(connection))
+        handlers = Handlers()
+        handlers.on(ATTACH, self._attach)
+        handlers.on(RESERVE, self._reserve)
+        handlers.on(SETTLE, self._settle)
+        result = HelloResult(
+            protocol=PROTOCOL, role=Role.RELAY, server=self._server_name
+        )
+        return result, handlers
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    async def _attach(self, params: AttachParams) -> AttachResult:
+        await self._store.write(lambda tx: self._settle_orphans(tx, params.open))
+        return AttachResult(policies=tuple(self._policies.values()))
+
+    async def _reserve(self, params: ReserveParams) -> ReserveResult:
+        agent = self._registry.get(params.agent)
+        policy = self._policies.get(params.agent)
+        if policy is None:
+            raise HiveError(
+                ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} has no access to a model."
+            )
+        if params.model not in policy.models:  # it was, when the relay looked
+            raise HiveError(
+                ErrorCode.MODEL_NOT_ALLOWED,
+                f"{agent.name} may not use {params.model[:100]!a} any more.",
+            )
+        if self._registry.halted(agent) is not None:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"{agent.name} is paused; it reaches no model."
+            )
+        limits = limits_of(agent, self._config)
+
+        def reserve(tx: Tx) -> int:
+            _check_day(tx, params, limits)
+            return usage.reserve(tx, params, agent.turn)
+
+        try:
+            number = await self._store.write(reserve)
+        except HiveError as error:
+            if error.code is ErrorCode.OVER_BUDGET:
+                agent.refused = str(error.details["limit"])
+            raise
+        agent.refused = None
+        return ReserveResult(reservation=number)
+
+    def _settle_orphans(self, tx: Tx, still_open: tuple[int, ...]) -> None:
+        """Settle what a dead relay had set aside, at what was set aside.
+
+        Nobody knows what these requests used. They were most likely sent, so anything
+        less could pass the limit: who makes a relay crash gets nothing for it.
+        """
+        for orphan in usage.orphans(tx, frozenset(still_open)):
+            settled = SettleParams(
+                reservation=orphan.id,
+                cost_usd=orphan.cost_usd,
+                status=_LOST,
+                input_tokens=orphan.input_tokens,
+                output_tokens=orphan.output_tokens,
+            )
+            usage.settle(tx, settled)
+            _log.warning("reservation %d of a lost relay is settled", orphan.id)
+
+    async def _settle(self, params: SettleParams) -> Done:
+        of = await self._store.write(lambda tx: usage.settle(tx, params))
+        if of is None:
+            return Done()
+        name, turn = of
+        agent = self._registry.find(name)
+        if agent is not None:
+            agent.provider_status = params.status
+            if params.retry_after_s is not None:
+                wait = min(params.retry_after_s, _RETRY_MAX_S)
+                agent.retry_at = time.time() + wait
+        if params.status == _ANSWERED and turn is not None:
+            await self._answered(turn)
+        return Done()
+
+
+async def _nobody_hears(_turn: int) -> None:
+    """Until somebody listens."""
+
+
+def _check_day(tx: Tx, params: ReserveParams, limits: Limits) -> None:
+    day = start_of_day()
+    if limits.cost_usd is not None:
+        spent = usage.spent(tx, params.agent, day)
+        if spent >= limits.cost_usd or spent + params.cost_usd > limits.cost_usd:
+            used = f"${spent:.4f} of ${limits.cost_usd:.2f}"
+            details = {"spent_usd": spent, "limit_usd": limits.cost_usd}
+            raise _over_budget(params.agent, used, Limit.COST, details)
+    if limits.tokens is not None:
+        read = usage.tokens(tx, params.agent, day)
+        asked = params.input_tokens + params.output_tokens
+        if read >= limits.tokens or read + asked > limits.tokens:
+            used = f"{read} of {limits.tokens} tokens"
+            left = {"spent_tokens": read, "limit_tokens": limits.tokens}
+            raise _over_budget(params.agent, used, Limit.TOKENS, left)
+
+
+def _over_budget(
+    name: str, used: str, limit: Limit, details: Mapping[str, float]
+) -> HiveError:
+    return HiveError(
+        ErrorCode.OVER_BUDGET,
+        f"{name} has spent or set aside {used} today (UTC); this request could pass "
+        "the limit. It holds until midnight, or until the operator lets it go on.",
+        details={"limit": limit.value, **details},
+    )

@@ -1,0 +1,187 @@
+"""The operator's limits: what no agent may have, whoever approved it.
+
+``rendering`` asks before a proposal reaches the operator, ``lifecycle`` and ``upkeep``
+before every start and before a running container is adopted, ``relay_api`` whenever it
+makes the relay's policy. So a limit that is lowered also holds for agents that were
+approved before. What has an operator's number instead of a refusal (memory, CPU,
+budgets) is in ``ceilings`` and ``budgets``.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pyglue import models
+from pyglue.config import OperatorLimits
+from pyglue.display import listed, quoted
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.policy.env import redirects
+from pyglue.host.policy.words import Resolve, capitalised
+from pyglue.manifest import memory_bytes
+from pyglue.manifest_types import Manifest
+
+
+def check_operator_limits(
+    manifest: Manifest,
+    limits: OperatorLimits,
+    *,
+    resolve: Resolve = models.resolve,
+) -> None:
+    """Refuse a manifest that asks for more than this hive's operator allows at all.
+
+    A cost limit of ``null`` is fine: the relay takes the operator's then. Server tools
+    count as network, because what they do reaches the internet.
+
+    Raises:
+        HiveError: ``operator_limit`` with everything that is too much.
+    """
+    found = problems(manifest, limits, resolve=resolve)
+    if found:
+        raise HiveError(
+            ErrorCode.OPERATOR_LIMIT,
+            f"The operator of this hive does not allow this: {' '.join(found)} Change "
+            "agent.nix, or ask the operator.",
+            details={"problems": list(found)},
+        )
+
+
+def problems(
+    manifest: Manifest,
+    limits: OperatorLimits,
+    *,
+    resolve: Resolve = models.resolve,
+) -> tuple[str, ...]:
+    """Return a sentence for each limit that a manifest exceeds."""
+    return (
+        *_model_limit(manifest, limits, resolve),
+        *_cost_limit(manifest, limits),
+        *_count_limits(manifest, limits),
+        *_container_limits(manifest, limits),
+        *_command_limit(manifest, limits),
+        *_network_limit(manifest, limits),
+    )
+
+
+def blocked(manifest: Manifest, limits: OperatorLimits) -> str | None:
+    """Return why an agent that was approved may not run now, None if it may.
+
+    Amounts block nothing: the container and the relay get the lower of the agent's
+    and the operator's.
+    """
+    found = (
+        *_model_limit(manifest, limits, models.resolve),
+        *_command_limit(manifest, limits),
+        *_network_limit(manifest, limits),
+    )
+    if not found:
+        return None
+    return (
+        f"Parked by the operator's limits: {' '.join(found)} Deploy a change of its "
+        "agent.nix that is within them, or change the limits; it starts again then."
+    )
+
+
+def allowed_models(
+    names: tuple[str, ...], limits: OperatorLimits, *, resolve: Resolve = models.resolve
+) -> tuple[str, ...]:
+    """Return the full ids that the relay lets an agent ask for.
+
+    ``names`` are the models of its manifest and of the operator's choice. One that the
+    limits do not allow is left out. The CLI's own small model is always among them:
+    without it no turn works.
+    """
+    found = [
+        resolve(name)
+        for name in names
+        if model_is_allowed(name, limits, resolve=resolve)
+    ]
+    ids = [model.id for model in found if model is not None]
+    return tuple(dict.fromkeys([*ids, models.small().id]))
+
+
+def model_is_allowed(
+    model: str, limits: OperatorLimits, *, resolve: Resolve = models.resolve
+) -> bool:
+    """Tell whether the operator's limits allow a model."""
+    if limits.models is None:
+        return True
+    found = resolve(model)
+    wanted = found.id if found is not None else model
+    allowed = [resolve(name) for name in limits.models]
+    ids = {known.id for known in allowed if known is not None} | set(limits.models)
+    return wanted in ids
+
+
+def _model_limit(
+    manifest: Manifest, limits: OperatorLimits, resolve: Resolve
+) -> Iterator[str]:
+    if limits.models is not None and not model_is_allowed(
+        manifest.model, limits, resolve=resolve
+    ):
+        names = listed(map(quoted, limits.models)) or "none"
+        yield f"The model {quoted(manifest.model)} is not one of: {names}."
+
+
+def _cost_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    asked, most = manifest.limits.cost_per_day_usd, limits.cost_per_day_usd
+    if asked is not None and most is not None and asked > most:
+        yield f"A daily cost of ${asked:g} is more than ${most:g}."
+
+
+def _count_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    """As the cost: ``null`` is fine, the operator's limit holds then."""
+    own = manifest.limits
+    for asked, most, what in (
+        (own.tokens_per_day, limits.tokens_per_day, "tokens a day"),
+        (own.turns_per_hour, limits.turns_per_hour, "turns an hour"),
+    ):
+        if asked is not None and most is not None and asked > most:
+            yield f"{asked} {what} are more than {most}."
+
+
+def _container_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    """As the cost: ``null`` is fine, the container gets the operator's limit then."""
+    asked, most = manifest.limits.memory_max, limits.memory_max
+    if asked and most and memory_bytes(asked) > memory_bytes(most):
+        yield f"Memory of {asked} is more than {most}."
+    cpu, cpu_most = manifest.limits.cpu_quota, limits.cpu_quota
+    if cpu is not None and cpu_most is not None and cpu > cpu_most:
+        yield f"{cpu} % of a processor are more than {cpu_most} %."
+
+
+def _command_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    """Hold MCP servers to programs: by path, and by nothing that swaps their code."""
+    if limits.mcp_commands is None:
+        return
+    for name, server in sorted(manifest.mcp_servers.items()):
+        what = f"The MCP server {quoted(name)}"
+        if server.command not in limits.mcp_commands:
+            names = listed(map(quoted, limits.mcp_commands)) or "none"
+            yield f"{what} runs {quoted(server.command)}, which is not one of: {names}."
+        elif not server.command.startswith("/"):
+            yield (
+                f"{what} runs {quoted(server.command)} by name, so the agent's PATH "
+                "decides what that is: name it by its absolute path, in agent.nix and "
+                "in the limit."
+            )
+        yield from _redirected(f"{what} sets", server.env)
+    if manifest.mcp_servers:
+        yield from _redirected(
+            "The agent's env, which its MCP servers get, sets", manifest.env
+        )
+
+
+def _redirected(who: str, env: Mapping[str, str]) -> Iterator[str]:
+    names = sorted(name for name in env if redirects(name))
+    if names:
+        yield (
+            f"{who} {listed(names)}, which can make an allowed program run other code."
+        )
+
+
+def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if limits.network:
+        return
+    if manifest.network:
+        yield "Network access is disabled by the operator's limits."
+    if manifest.server_tools:
+        tools = capitalised(listed(manifest.server_tools))
+        yield f"{tools} would reach the internet for the agent."

@@ -1,0 +1,1 @@
+"""What the operator watches: history, metrics, logs, terminals, views."""

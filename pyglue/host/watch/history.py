@@ -1,0 +1,151 @@
+"""The history of every agent: what a harness may add, what is read, what is dropped.
+
+A harness is free in what it reports, so how much of it is kept is decided here: an
+event that is too large is replaced by a word about it, one that comes too fast is left
+out, and an agent's history has a size. Housekeeping drops what is too old or too much,
+a little at a time, so that no message waits behind it.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from pyglue.api.telemetry import HistoryPage, HistoryParams
+from pyglue.api.turns import TurnEventKind, TurnEventParams
+from pyglue.config import Quotas, Retention
+from pyglue.host.core.events import EventBus
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.token_bucket import TokenBucket
+from pyglue.limits import MIB
+from pyglue.store import events, history, stats
+from pyglue.store.database import Reader, Store, Tx
+
+EVENT_MAX: Final = 128 * 1024
+"""Bytes of one event's data; the harness cuts its own far below."""
+BURST: Final = 16 * 1024 * 1024
+RATE: Final = 256 * 1024
+"""Bytes that an agent may report at once, and a second for as long as it likes."""
+EVENT_COST: Final = 256
+"""Bytes that each event counts for beside its data: it is a row, however small."""
+EVENTS_KEPT: Final = 20_000
+"""Newest events that stay whatever their age, so that readers can go on."""
+_CHUNK: Final = 500
+_DAY_S: Final = 86400.0
+
+
+class History:
+    """Writes, reads and prunes."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        bus: EventBus,
+        retention: Retention,
+        *,
+        size_max: int = Quotas().history_mib * MIB,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._size_max = size_max
+        self._store = store
+        self._registry = registry
+        self._bus = bus
+        self._retention = retention
+        self._clock = clock
+        self._allowances: dict[str, TokenBucket] = {}
+        self._lost: Counter[str] = Counter()
+
+    def add(self, agent: str, params: TurnEventParams) -> bool:
+        """Keep a live event of an agent's turn, and show it to who watches.
+
+        False if it came too fast, and is left out.
+        """
+        size = len(msgspec.json.encode(params.data))
+        kind, data = params.kind.value, params.data
+        if size > EVENT_MAX:
+            data = {"text": f"(This event had {size} bytes and is not kept.)"}
+            size = EVENT_MAX  # it came all the same
+        allowance = self._allowances.setdefault(agent, TokenBucket(BURST, RATE))
+        if not allowance.take(size + EVENT_COST, self._clock()):
+            self._lost[agent] += 1
+            return False
+        lost = self._lost.pop(agent, 0)
+        if lost:
+            text = f"{lost} events came too fast and are not kept."
+            self._emit(agent, params.turn, TurnEventKind.LOG.value, {"text": text})
+        self._emit(agent, params.turn, kind, data)
+        return True
+
+    def _emit(
+        self, agent: str, turn: int | None, kind: str, data: dict[str, Any]
+    ) -> None:
+        event = {"turn": turn, "kind": kind, "data": data}
+        self._store.post(lambda tx: tx.emit("turn.event", agent, event))
+
+    async def read(self, params: HistoryParams) -> HistoryPage:
+        """Return a page of an agent's history.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        agent = self._registry.get(params.agent).name
+        newest = self._bus.last_seq  # what is committed later may come twice, not never
+        found = await self._store.read(
+            partial(
+                history.page,
+                agent=agent,
+                before=params.before,
+                after=params.after,
+                limit=params.limit,
+            )
+        )
+        last = found.events[-1].seq if found.events else 0
+        ahead = found.more and params.after is not None
+        return HistoryPage(
+            events=found.events,
+            seq=last if ahead else max(last, newest),
+            more=found.more,
+            is_cut=found.is_cut,
+        )
+
+    async def prune(self) -> None:
+        """Drop what is too old or too much, in small transactions."""
+        now, kept = time.time(), self._retention
+        newest = self._bus.last_seq - EVENTS_KEPT
+
+        def bounds(reader: Reader) -> tuple[int, int]:
+            return (
+                history.seq_before(reader, now - kept.history_days * _DAY_S),
+                history.seq_before(reader, now - kept.events_days * _DAY_S),
+            )
+
+        turns, others = await self._store.read(bounds)
+        by_age = partial(
+            history.prune_age,
+            history=min(turns, newest),
+            others=min(others, newest),
+            most=_CHUNK,
+        )
+        await self._repeat(by_age)
+        for agent, size in (await self._store.read(history.sizes)).items():
+            excess = size - self._size_max
+            while excess > 0:
+                by_size = partial(
+                    history.prune_size, agent=agent, excess=excess, most=_CHUNK
+                )
+                excess -= await self._store.write(by_size) or excess
+        await self._repeat(
+            partial(stats.prune, kept_s=kept.stats_days * _DAY_S, most=_CHUNK)
+        )
+
+    async def _repeat(self, step: Callable[[Tx], int]) -> None:
+        while await self._store.write(step) >= _CHUNK:
+            pass
+
+    async def oldest(self) -> int:
+        """Return the number from which on every event is kept."""
+        return await self._store.read(events.oldest_seq)

@@ -1,0 +1,86 @@
+"""Forgetting what is over, as ``retention`` of the configuration says.
+
+Housekeeping calls ``prune``. Rows go in small transactions. Of proposals that were
+never approved the tags and files go from the applied repository, and the manifest from
+the row; the row stays, as the record of who proposed what and how it ended, with the
+hashes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from pyglue.config import Retention
+from pyglue.errors import HiveError
+from pyglue.git.history import delete_tag
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.watch.history import History
+from pyglue.paths import Layout
+from pyglue.store import retention as rows
+from pyglue.store.database import Store, Tx
+
+_CHUNK: Final = 100
+"""Rows a transaction: a message may have 256 KiB."""
+_log = logging.getLogger(__name__)
+
+
+class Pruning:
+    """Drops what is too old."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        history: History,
+        proposals: Proposals,
+        layout: Layout,
+        retention: Retention,
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._proposals = proposals
+        self._layout = layout
+        self._retention = retention
+
+    async def prune(self) -> None:
+        """Drop what is too old, or too much."""
+        await self._history.prune()
+        kept_s = self._retention.messages_days * rows.DAY_S
+        for table in rows.TABLES:
+            step = partial(rows.prune, table=table, kept_s=kept_s, most=_CHUNK)
+            await self._repeat(step)
+        await self._repeat(partial(rows.prune_build_logs, kept_s=kept_s, most=_CHUNK))
+        await self._prune_proposals()
+
+    async def _repeat(self, step: Callable[[Tx], int]) -> None:
+        while await self._store.write(step) >= _CHUNK:
+            pass
+
+    async def _prune_proposals(self) -> None:
+        kept_s = self._retention.proposals_days * rows.DAY_S
+        await self._repeat(partial(rows.prune_records, kept_s=kept_s, most=_CHUNK))
+        before = time.time() - kept_s
+        closed = await self._store.read(
+            lambda reader: rows.closed_approvals(reader, before)
+        )
+        for agent, numbers in closed.items():
+            try:
+                async with self._proposals.lock(agent):
+                    await asyncio.to_thread(self._forget, agent, frozenset(numbers))
+            except HiveError as error:
+                _log.warning("old proposals of %s stay: %s", agent, error.message)
+
+    def _forget(self, agent: str, numbers: frozenset[int]) -> None:
+        """Delete the tags of these, and what only they led to."""
+        repo = AppliedRepo(self._layout.applied(agent))
+        if not repo.path.is_dir():
+            return
+        old = [tag for tag in repo.tags() if tag.id in numbers]
+        for tag in old:
+            delete_tag(repo, tag.kind, tag.id)
+        if old:
+            repo.drop_unreachable()

@@ -1,0 +1,280 @@
+"""Figures of every turn, made by hived from what it saw itself.
+
+A harness's own words count for nothing but display: durations are hived's clock,
+tokens and cost the relay's, messages the store's. What only a harness can know (which
+tools it used) is counted from its live events, under checked names and with limits.
+A turn's end writes one row a figure, with the window since the row before.
+"""
+
+import math
+import re
+import stat
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyglue import models
+from pyglue.api.events import Event
+from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
+from pyglue.api.turns import TurnOutcome
+from pyglue.beneath import opened
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.events import EventBus
+from pyglue.host.core.registry import Registry
+from pyglue.names import MANAGER, OPERATOR, SYSTEM
+from pyglue.paths import Layout
+from pyglue.store import agents, stats
+from pyglue.store.database import Store, Tx
+from pyglue.store.stats import Window
+
+_RECENT: Final = 100
+"""Turns that the percentiles are of."""
+_RATE_S: Final = 600.0
+"""The minutes that turns are counted in for ``turns_per_min``."""
+_TOOLS_MAX: Final = 64
+"""Most tools with a figure of their own; others are one more."""
+_TOOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_VALUE_MAX: Final = 1e12
+_POINTS_MAX: Final = 2000
+_LADDER: Final = (60, 300, 900, 3600, 21600, 86400, 7 * 86400)
+_DAY_S: Final = 86400.0
+
+
+@dataclass
+class _Since:
+    """What was seen of an agent since its last row."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)
+    tools: Counter[str] = field(default_factory=Counter)
+    inbox: int | None = None
+    """How deep the inbox was at the last row; None before the first."""
+
+
+class Telemetry:
+    """Listens to the events, writes figures, reads series."""
+
+    def __init__(
+        self, store: Store, registry: Registry, bus: EventBus, layout: Layout
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._layout = layout
+        self._since: dict[str, _Since] = {}
+        self._tools: dict[str, set[str]] = {}
+        bus.listen(self._on_event)
+
+    # --- writing --------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        match event.kind:
+            case "message.sent":
+                sender, recipient = event.data["sender"], event.data["recipient"]
+                self._of(sender).sent[_class(recipient)] += 1
+                self._of(recipient).received[_class(sender)] += 1
+            case "turn.event" if event.data["kind"] == "tool_use" and event.agent:
+                tool = self._tool(event.agent, event.data["data"])
+                self._of(event.agent).tools[tool] += 1
+            case "turn.ended" if event.agent and (
+                agent := self._registry.find(event.agent)
+            ):
+                name, turn = event.agent, int(event.data["turn"])
+                seen = self._since.pop(name, _Since())
+                self._since[name] = after = _Since()
+                layout, record = self._layout, agent.applied or agent.record
+                # Only who has a network may have a login of its own, and so use what
+                # the relay does not count; nobody else's word is taken.
+                claims = record is not None and record.typed.network
+                self._store.post(
+                    lambda tx: _write(
+                        tx, name, turn, seen, after, layout, claims=claims
+                    )
+                )
+
+    def _of(self, name: str) -> _Since:
+        if self._registry.find(name) is None:
+            return _Since()
+        return self._since.setdefault(name, _Since())
+
+    def _tool(self, agent: str, data: object) -> str:
+        name = data.get("name") if isinstance(data, dict) else None
+        if not isinstance(name, str) or not _TOOL.fullmatch(name):
+            return "other"
+        known = self._tools.setdefault(agent, set())
+        if name not in known and len(known) >= _TOOLS_MAX:
+            return "other"
+        known.add(name)
+        return name
+
+    # --- reading --------------------------------------------------------------------
+
+    async def read(self, params: StatsParams) -> StatsResult:
+        """Return the series asked for.
+
+        Raises:
+            HiveError: ``bad_request`` for an empty window or too many points,
+                ``not_found`` for an agent that is not there.
+        """
+        until = time.time() if params.until is None else params.until
+        since = until - _DAY_S if params.since is None else params.since
+        if not (math.isfinite(since) and math.isfinite(until) and 0 <= since < until):
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                "since and until are seconds since 1970, since before until.",
+            )
+        if params.agent is not None and params.agent != HIVE:
+            self._registry.get(params.agent)
+        if since == 0:  # all that there is
+            since = await self._store.read(
+                lambda reader: stats.oldest(reader, params.agent)
+            )
+            since = since if 0 < since < until else max(0.0, until - _DAY_S)
+        step = params.step or _step(until - since, 400 if params.agent else 60)
+        if (until - since) / step > _POINTS_MAX:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                f"That is more than {_POINTS_MAX} steps; use a longer step or a "
+                "shorter window.",
+            )
+        keys = params.keys or (() if params.agent else HEADLINES)
+        window = Window(since, until, step, params.agent, keys)
+        found = await self._store.read(lambda reader: stats.series(reader, window))
+        return StatsResult(since=since, until=until, step=step, series=found)
+
+
+def _step(length: float, points: int) -> int:
+    """Return the shortest step with few enough points, however long the window is."""
+    found = next((step for step in _LADDER if length / step <= points), None)
+    if found is not None:
+        return found
+    longest = _LADDER[-1]
+    return math.ceil(length / longest / points) * longest
+
+
+def _class(name: str) -> str:
+    return name if name in (OPERATOR, MANAGER, SYSTEM) else "peer"
+
+
+def _write(
+    tx: Tx,
+    name: str,
+    turn: int,
+    seen: _Since,
+    after: _Since,
+    layout: Layout,
+    *,
+    claims: bool,
+) -> None:
+    figures = _turn(tx, name, turn, claims=claims)
+    waiting = _one(
+        tx,
+        "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
+        "state = 'waiting') + (SELECT count(*) FROM message INDEXED BY "
+        "message_held WHERE recipient = ?1 AND state = 'held')",
+        name,
+    )
+    after.inbox = int(waiting)
+    arrived = seen.received.total()
+    figures["inbox"] = waiting
+    figures["inbox_max"] = max(waiting, (seen.inbox or 0) + arrived)
+    for kind, counted in (
+        ("sent", seen.sent),
+        ("received", seen.received),
+        ("tool", seen.tools),
+    ):
+        figures |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
+    figures["tool_calls"] = seen.tools.total()
+    figures["notes_bytes"] = _notes_size(layout, name)
+    fill = figures.get("context_fill")
+    if fill is not None:
+        agents.set_context_fill(tx, name, fill)
+    stats.record(tx, name, {key: _sane(value) for key, value in figures.items()})
+    pending = _one(tx, "SELECT count(*) FROM approval WHERE state = 'pending'")
+    stats.record(tx, HIVE, {"approvals_pending": pending})
+
+
+def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
+    """Return the figures of the turn itself."""
+    recent = tx.execute(
+        "SELECT id, started_at, ended_at, outcome, model, input_tokens, "
+        "output_tokens, cost_usd, reason FROM turn "
+        "WHERE agent = ? AND ended_at IS NOT NULL ORDER BY id DESC LIMIT ?",
+        name,
+        _RECENT,
+    ).fetchall()
+    here = next((row for row in recent if row[0] == turn), None)
+    if here is None:
+        return {}
+    _, started, ended, outcome, model, tokens_in, tokens_out, cost, reason = here
+    figures = {
+        "turns": 1.0,
+        "turns_per_min": sum(row[2] > ended - _RATE_S for row in recent)
+        / (_RATE_S / 60),
+        f"exit:{TurnOutcome(outcome).value}": 1.0,
+    }
+    if reason != agents.LOST:  # of those only when it was noticed is known
+        whole = (row for row in recent if row[8] != agents.LOST)
+        lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
+        figures["duration_ms"] = max(0.0, ended - started) * 1000
+        figures["duration_p50_ms"] = _rank(lengths, 0.5)
+        figures["duration_p95_ms"] = _rank(lengths, 0.95)
+    before = next((row[2] for row in recent if row[0] < turn), None)
+    if before is not None:
+        figures["since_last_turn_s"] = max(0.0, started - before)
+    used = _used(tx, name, turn, model)
+    if not used and claims:  # the harness's word is all there is
+        used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
+    return figures | used
+
+
+def _used(tx: Tx, name: str, turn: int, model: str) -> dict[str, float]:
+    """Return what the relay counted for a turn; nothing if it saw no request."""
+    rows = tx.execute(
+        "SELECT model, input_tokens, output_tokens, cache_read_tokens, "
+        "cache_write_tokens, cost_usd FROM usage WHERE turn = ? AND agent = ? "
+        "AND settled = 1 ORDER BY id",
+        turn,
+        name,
+    ).fetchall()
+    if not rows:
+        return {}
+    names = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write")
+    used = {
+        key: float(sum(row[place] for row in rows))
+        for place, key in enumerate(names, start=1)
+    }
+    used["cost_usd"] = sum(row[5] for row in rows)
+    asked = models.resolve(model)
+    for full, read, _, cached, written, _ in reversed(rows):
+        info = models.resolve(full)
+        if info is not None and read + cached + written and info is (asked or info):
+            fill = (read + cached + written) / info.context
+            return {**used, "context_fill": min(1.0, fill)}
+    return used
+
+
+def _rank(ordered: list[float], share: float) -> float:
+    """Return a percentile (nearest rank)."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _sane(value: float) -> float:
+    return min(max(float(value), 0.0), _VALUE_MAX) if math.isfinite(value) else 0.0
+
+
+def _notes_size(layout: Layout, name: str) -> float:
+    """Return the size of an agent's notes; the agent may put anything in its place."""
+    with (
+        suppress(HiveError, OSError),
+        opened(layout.state, layout.agent_state(name)) as state,
+    ):
+        found = None if state is None else state.look("notes.md")
+        if found is not None and stat.S_ISREG(found.st_mode):
+            return float(found.st_size)
+    return 0.0
+
+
+def _one(tx: Tx, sql: str, *values: object) -> float:
+    return float(tx.execute(sql, *values).fetchone()[0])

@@ -1,0 +1,248 @@
+"""Terminals that operators opened: bytes between a harness and a viewer.
+
+hived keeps the newest output of each, so that a page that loses its connection comes
+back to where it was; without a viewer a terminal is ended after a minute. Nothing is
+lost to a slow viewer: the harness waits until what it sent was shown. Opening and
+closing are in the audit log, what was typed and shown is not.
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyglue.api.common import Done
+from pyglue.api.terminal import (
+    CHUNK,
+    TERMINAL_DATA,
+    TERMINAL_ENDED,
+    TERMINAL_INPUT,
+    TERMINAL_RESIZE,
+    TERMINAL_START,
+    TERMINAL_STOP,
+    TerminalAckParams,
+    TerminalAttachParams,
+    TerminalAttachResult,
+    TerminalDataParams,
+    TerminalExitParams,
+    TerminalInputParams,
+    TerminalOpenParams,
+    TerminalOpenResult,
+    TerminalOutputParams,
+    TerminalParams,
+    TerminalResizeParams,
+    TerminalStartParams,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.jsonrpc import Connection
+from pyglue.names import SYSTEM
+
+_KEPT: Final = 256 * 1024
+_UNSEEN_MAX: Final = 8 * CHUNK
+_ALONE_S: Final = 60.0
+_START_S: Final = 10.0
+_OPEN_MAX: Final = 32
+
+
+@dataclass
+class _Terminal:
+    id: str
+    agent: Agent
+    harness: Connection
+    by: str
+    kept: bytearray = field(default_factory=bytearray)
+    end: int = 0
+    """Output bytes so far; ``kept`` is the last of them."""
+    shown: int = 0
+    viewer: Connection | None = None
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    alone: asyncio.TimerHandle | None = None
+
+    @property
+    def begin(self) -> int:
+        return self.end - len(self.kept)
+
+
+class Terminals:
+    """All open terminals of the hive."""
+
+    def __init__(self, registry: Registry, audit: Audit, config: HiveConfig) -> None:
+        self._registry = registry
+        self._audit = audit
+        self._allowed = config.web.terminal
+        self._open: dict[str, _Terminal] = {}
+
+    # --- operators ------------------------------------------------------------------
+
+    async def open(self, params: TerminalOpenParams, by: str) -> TerminalOpenResult:
+        """Start a shell in the agent's container.
+
+        Raises:
+            HiveError: ``forbidden`` where terminals are switched off, ``not_found``,
+                ``agent_not_running``, ``too_many``.
+        """
+        if not self._allowed:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                "Terminals are switched off by this hive's configuration.",
+            )
+        agent = self._registry.get(params.agent)
+        harness = agent.harness
+        if harness is None:
+            raise HiveError(
+                ErrorCode.AGENT_NOT_RUNNING,
+                f"The harness of {agent.name} does not run, so there is nobody to open "
+                f"a terminal. On the host, `hive shell {agent.name}` says what to do.",
+            )
+        if len(self._open) >= _OPEN_MAX:
+            raise HiveError(
+                ErrorCode.TOO_MANY, f"{_OPEN_MAX} terminals are open; close some."
+            )
+        terminal = _Terminal(secrets.token_hex(16), agent, harness, by)
+        self._open[terminal.id] = terminal
+        start = TerminalStartParams(
+            terminal=terminal.id, columns=params.columns, rows=params.rows
+        )
+        try:
+            await harness.call(TERMINAL_START, start, timeout=_START_S)
+        except HiveError:
+            del self._open[terminal.id]
+            raise
+        self._audit.record(by, "terminal_opened", agent.name, {})
+        harness.on_close(lambda: self._ended(terminal, "The harness is gone."))
+        self._left_alone(terminal)
+        return TerminalOpenResult(terminal=terminal.id)
+
+    def attach(
+        self, params: TerminalAttachParams, viewer: Connection, by: str
+    ) -> TerminalAttachResult:
+        """Show a terminal on this connection; it leaves the one it was on.
+
+        Raises:
+            HiveError: ``not_found`` for one that ended or is somebody else's.
+        """
+        terminal = self._mine(params.terminal, by)
+        if terminal.alone is not None:
+            terminal.alone.cancel()
+        terminal.viewer = viewer
+        offset = min(max(params.offset, terminal.begin), terminal.end)
+        terminal.shown = offset
+        kept = bytes(terminal.kept[offset - terminal.begin :])
+        for at in range(0, len(kept), CHUNK):
+            self._show(terminal, offset + at, kept[at : at + CHUNK])
+        terminal.room.set()
+        viewer.on_close(lambda: self._viewer_gone(terminal, viewer))
+        return TerminalAttachResult(agent=terminal.agent.name, offset=offset)
+
+    def input(self, params: TerminalInputParams, viewer: Connection) -> None:
+        """Type; only who is attached may."""
+        terminal = self._viewed(params.terminal, viewer)
+        if terminal is not None:
+            terminal.harness.notify(TERMINAL_INPUT, params)
+
+    def resize(self, params: TerminalResizeParams, viewer: Connection) -> None:
+        """Change the size; only who is attached may."""
+        terminal = self._viewed(params.terminal, viewer)
+        if terminal is not None:
+            terminal.harness.notify(TERMINAL_RESIZE, params)
+
+    def ack(self, params: TerminalAckParams, viewer: Connection) -> None:
+        """Let the harness send more."""
+        terminal = self._viewed(params.terminal, viewer)
+        if terminal is not None and params.offset <= terminal.end:
+            terminal.shown = max(terminal.shown, params.offset)
+            terminal.room.set()
+
+    def close(self, params: TerminalParams, by: str) -> Done:
+        """End a terminal; one that has ended is no error."""
+        terminal = self._open.get(params.terminal)
+        if terminal is not None and terminal.by == by:
+            self._stop(terminal, "It was closed.")
+        return Done()
+
+    def close_of(self, by: str) -> None:
+        """End all terminals of a session that is over."""
+        for terminal in list(self._open.values()):
+            if terminal.by == by:
+                self._stop(terminal, "The session ended.")
+
+    # --- harnesses ------------------------------------------------------------------
+
+    async def output(self, params: TerminalOutputParams, harness: Connection) -> Done:
+        """Take output; answered when the viewer has room for more.
+
+        Raises:
+            HiveError: ``not_found`` for a terminal that ended.
+        """
+        terminal = self._open.get(params.terminal)
+        if terminal is None or terminal.harness is not harness:
+            raise HiveError(ErrorCode.NOT_FOUND, "That terminal has ended.")
+        begin = terminal.end
+        terminal.kept += params.data
+        terminal.end += len(params.data)
+        self._show(terminal, begin, params.data)
+        while terminal.end - terminal.shown > _UNSEEN_MAX and self._is_open(terminal):
+            terminal.room.clear()
+            await terminal.room.wait()
+        del terminal.kept[: max(0, len(terminal.kept) - _KEPT)]
+        return Done()
+
+    def exited(self, params: TerminalExitParams, harness: Connection) -> None:
+        """The shell ended by itself."""
+        terminal = self._open.get(params.terminal)
+        if terminal is not None and terminal.harness is harness:
+            self._ended(terminal, params.reason)
+
+    # --- one terminal -----------------------------------------------------------------
+
+    def _is_open(self, terminal: _Terminal) -> bool:
+        return terminal.id in self._open
+
+    def _mine(self, name: str, by: str) -> _Terminal:
+        terminal = self._open.get(name)
+        if terminal is None or terminal.by != by:
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "That terminal has ended; open a new one."
+            )
+        return terminal
+
+    def _viewed(self, name: str, viewer: Connection) -> _Terminal | None:
+        terminal = self._open.get(name)
+        return terminal if terminal and terminal.viewer is viewer else None
+
+    def _show(self, terminal: _Terminal, offset: int, data: bytes) -> None:
+        if terminal.viewer is not None and data:
+            shown = TerminalDataParams(terminal=terminal.id, offset=offset, data=data)
+            terminal.viewer.notify(TERMINAL_DATA, shown)
+
+    def _viewer_gone(self, terminal: _Terminal, viewer: Connection) -> None:
+        if terminal.viewer is viewer:
+            terminal.viewer = None
+            self._left_alone(terminal)
+
+    def _left_alone(self, terminal: _Terminal) -> None:
+        if self._is_open(terminal):
+            loop = asyncio.get_running_loop()
+            terminal.alone = loop.call_later(
+                _ALONE_S, self._stop, terminal, "Nobody looked at it any more."
+            )
+
+    def _stop(self, terminal: _Terminal, reason: str) -> None:
+        stop = TerminalParams(terminal=terminal.id)
+        terminal.harness.notify(TERMINAL_STOP, stop)
+        self._ended(terminal, reason)
+
+    def _ended(self, terminal: _Terminal, reason: str) -> None:
+        if self._open.pop(terminal.id, None) is None:
+            return
+        if terminal.alone is not None:
+            terminal.alone.cancel()
+        terminal.room.set()
+        if terminal.viewer is not None:
+            ended = TerminalExitParams(terminal=terminal.id, reason=reason)
+            terminal.viewer.notify(TERMINAL_ENDED, ended)
+        data = {"bytes": terminal.end, "opened_by": terminal.by}
+        self._audit.record(SYSTEM, "terminal_closed", terminal.agent.name, data)

@@ -1,0 +1,220 @@
+"""What the operator sees of the hive and its agents, put together for reading."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from pyglue import __version__
+from pyglue.api.approvals import ApprovalSummary
+from pyglue.api.common import NoParams
+from pyglue.api.manager import AgentParams
+from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
+from pyglue.api.telemetry import MetricsResult, Total
+from pyglue.config import HiveConfig
+from pyglue.git.export import read_file
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.agents.ports import Ports
+from pyglue.host.backends.base import Backend
+from pyglue.host.changes.approvals import pretty
+from pyglue.host.changes.systems import Systems
+from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.control.budgets import start_of_day
+from pyglue.host.control.controls import model_status
+from pyglue.host.control.disk_space import Space
+from pyglue.host.core.events import EventBus
+from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.model.relay import RelayHub
+from pyglue.names import OPERATOR
+from pyglue.store import agents, approvals, messages, questions, stats, usage
+from pyglue.store.agents import TurnSummary
+from pyglue.store.database import Reader, Store
+
+_LOG_LINES = 200
+
+
+@dataclass(frozen=True)
+class _Figures:
+    inbox: dict[str, int]
+    turns: dict[str, TurnSummary]
+    cost: dict[str, float]
+    pending: dict[str, int]
+    outdated: frozenset[str]
+
+
+def _figures(reader: Reader, systems: Systems | None) -> _Figures:
+    return _Figures(
+        outdated=frozenset() if systems is None else systems.outdated(reader),
+        inbox=messages.waiting_counts(reader),
+        turns=agents.turn_summaries(reader),
+        cost=usage.spent_by_agent(reader, start_of_day()),
+        pending={row.agent: row.id for row in approvals.pending(reader)},
+    )
+
+
+class Views:
+    """Reads the store and the registry for the operator's pages."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        bus: EventBus,
+        backend: Backend,
+        relay: RelayHub,
+        config: HiveConfig,
+        systems: Systems | None = None,
+        ports: Ports | None = None,
+        space: Space | None = None,
+        background_tasks: BackgroundTasks | None = None,
+    ) -> None:
+        self._space = space
+        self._background_tasks = background_tasks
+        self._systems = systems
+        self._ports = ports
+        self._store = store
+        self._registry = registry
+        self._bus = bus
+        self._backend = backend
+        self._relay = relay
+        self._config = config
+        self._started_at = time.time()
+        self._notifications: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Show a warning until hived starts again."""
+        self._notifications.append(text)
+
+    async def status(self) -> HiveStatus:
+        """Return the hive at a glance."""
+
+        def counts(reader: Reader) -> tuple[int, int, int]:
+            return (
+                len(approvals.pending(reader)),
+                questions.open_count(reader, OPERATOR),
+                messages.waiting(reader, OPERATOR),
+            )
+
+        pending, asked, unread = await self._store.read(counts)
+        everyone = self._registry.all()
+        return HiveStatus(
+            version=__version__,
+            backend=self._backend.name,
+            isolation=self._backend.isolation,
+            model_source=self._model_source(),
+            warnings=self._warnings(),
+            started_at=self._started_at,
+            agents=len(everyone),
+            running=sum(agent.harness is not None for agent in everyone),
+            pending_approvals=pending,
+            open_questions=asked,
+            unread=unread,
+            last_seq=self._bus.last_seq,
+            paused=self._registry.hive.paused_at is not None,
+        )
+
+    def _model_source(self) -> str:
+        if self._config.relay.scripted:
+            return "scripted model (no API key): it plays a fixed scenario"
+        return self._config.relay.upstream_url
+
+    def _warnings(self) -> tuple[str, ...]:
+        lost = ("The relay is not connected: agents reach no model.",)
+        relay = () if self._relay.attached() else lost
+        space = () if self._space is None else self._space.warnings
+        background_tasks = (
+            () if self._background_tasks is None else self._background_tasks.warnings
+        )
+        return (
+            *space,
+            *background_tasks,
+            *self._backend.warnings,
+            *self._notifications,
+            *relay,
+        )
+
+    async def agents(self, _params: NoParams) -> AgentsView:
+        """Return every agent."""
+        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
+        return AgentsView(
+            agents=tuple(self._view(agent, figures) for agent in self._registry.all())
+        )
+
+    async def metrics(self, _params: NoParams) -> MetricsResult:
+        """Return all that is counted."""
+        found = await self._store.read(stats.totals)
+        return MetricsResult(
+            status=await self.status(),
+            agents=(await self.agents(NoParams())).agents,
+            totals=tuple(
+                Total(
+                    agent=one.agent,
+                    key=one.key,
+                    count=one.count,
+                    total=one.total,
+                    last=one.last,
+                )
+                for one in found
+            ),
+        )
+
+    async def agent(self, params: AgentParams) -> AgentDetail:
+        """Return one agent with what is pinned for it.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        agent = self._registry.get(params.agent)
+        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
+        history = await self._store.read(
+            lambda reader: approvals.search(reader, agent=agent.name, limit=20)
+        )
+        tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
+        record = agent.record
+        return AgentDetail(
+            agent=self._view(agent, figures),
+            manifest_json=None if record is None else pretty(record.encode()),
+            agent_nix=await self._agent_nix(agent),
+            approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
+            log_tail=tail,
+        )
+
+    async def _agent_nix(self, agent: Agent) -> str | None:
+        if agent.commit is None:
+            return None
+        repo = AppliedRepo(self._config.layout.applied(agent.name))
+        raw = await asyncio.to_thread(read_file, repo, agent.commit, "agent.nix")
+        return raw.decode("utf-8", "replace")
+
+    def _view(self, agent: Agent, figures: _Figures) -> AgentView:
+        record = agent.applied or agent.record
+        turns = figures.turns.get(agent.name, TurnSummary(0, None))
+        ports = self._ports
+        return AgentView(
+            name=agent.name,
+            container=self._backend.container(agent.name),
+            role=agent.role,
+            wanted=agent.wanted,
+            state=agent.state,
+            since_at=agent.since,
+            detail=agent.detail,
+            description="" if record is None else record.typed.description,
+            model=agent.model,
+            model_status=model_status(agent),
+            paused=agent.control.paused_at is not None,
+            network=record is not None and record.typed.network,
+            manifest_sha256=None if record is None else record.sha256,
+            deployed_commit=agent.commit,
+            deployed_approval=agent.approval,
+            pending_approval=figures.pending.get(agent.name),
+            inbox=figures.inbox.get(agent.name, 0),
+            turns=turns.count,
+            last_turn_at=turns.last_at,
+            last_turn_outcome=turns.last_outcome,
+            context_fill=turns.context_fill,
+            cost_today_usd=figures.cost.get(agent.name, 0.0),
+            problem=agent.problem,
+            needs_update=agent.name in figures.outdated,
+            port=None if ports is None else ports.port(agent.name),
+            port_conflict=None if ports is None else ports.conflict(agent.name),
+        )

@@ -1,0 +1,216 @@
+"""One agent's ``model.sock``: an HTTP server on a listening socket from hived.
+
+Connections are accepted only up to the door's share of the descriptors; more wait in
+the kernel, where they cost the relay nothing. One that sends no whole request head in
+time is closed. When hived starts anew it makes new sockets; the old door is then
+``retire``d: it takes no new connection, and what is being answered is answered to its
+end.
+"""
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from pyglue.limits import RelayLimits
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_GRACE_S: Final = 0.3
+_AGAIN_S: Final = 1.0
+_LEAST: Final = 2
+_DESCRIPTORS: Final = 3
+"""An agent's connection, one to the provider, and one that is about to close."""
+
+_log = logging.getLogger(__name__)
+
+
+class Share:
+    """How many connections each agent may have: the same part of what there is."""
+
+    def __init__(self, limits: RelayLimits) -> None:
+        self._limits = limits
+        self.agents = 1
+
+    @property
+    def connections(self) -> int:
+        """The most for one agent now."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = max(0, soft - self._limits.descriptors_reserved)
+        fair = free // (_DESCRIPTORS * max(1, self.agents))
+        return max(_LEAST, min(self._limits.connections, fair))
+
+
+class _Server(web.Server):
+    """aiohttp's server, which also watches how long a connection asks nothing."""
+
+    def __init__(self, door: "Listener", limits: RelayLimits, handler: Handler) -> None:
+        super().__init__(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=limits.idle_s,
+        )
+        self._door = door
+        self._limits = limits
+        self._handler = handler
+        self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+        self.answering: set[web.RequestHandler] = set()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        self._stop(connection)
+        self.answering.add(connection)
+        try:
+            return await self._handler(request)
+        finally:
+            self.answering.discard(connection)
+            self._watch(connection, self._limits.idle_s)
+
+    def connection_made(
+        self, handler: web.RequestHandler, transport: asyncio.Transport
+    ) -> None:
+        super().connection_made(handler, transport)
+        self._watch(handler, self._limits.header_s)
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        self._stop(handler)
+        self._door.one_left()
+
+    def _watch(self, connection: web.RequestHandler, seconds: float) -> None:
+        """Close the connection unless it has asked something in time."""
+        self._stop(connection)
+        if connection.transport is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[connection] = loop.call_later(
+                seconds, connection.transport.abort
+            )
+
+    def _stop(self, connection: web.RequestHandler) -> None:
+        timer = self._timers.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+
+class Listener:
+    """An open door; made by ``open_door``."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        handler: Handler,
+        *,
+        limits: RelayLimits,
+        share: Share,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._share = share
+        self._server = _Server(self, limits, handler)
+        self._open = 0
+        self._is_listening = False
+        self._is_retired = False
+        self._joining: set[asyncio.Task[None]] = set()
+        self._listen()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody is connected."""
+        return self._open > 0
+
+    def retire(self) -> None:
+        """Take no new request; let those that run come to their end."""
+        self._close()
+        # aiohttp stops to read a connection that waits for its next request and leaves
+        # it open: a client that keeps it alive would ask there and never be answered.
+        for connection in self._server.connections:
+            if connection in self._server.answering:
+                connection.close()
+            else:
+                connection.force_close()
+
+    def cut(self) -> None:
+        """Break off every answer, and go on listening."""
+        for connection in list(self._server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def shut(self) -> None:
+        """Cut everything off."""
+        self._close()
+        await self._server.shutdown(timeout=_GRACE_S)
+
+    def one_left(self) -> None:
+        """A connection ended: there is room for another."""
+        self._open -= 1
+        if not self._is_retired and self._open < self._share.connections:
+            self._listen()
+
+    def _close(self) -> None:
+        if not self._is_retired:
+            self._is_retired = True
+            self._pause()
+            self._listener.close()
+
+    def _listen(self) -> None:
+        if not self._is_listening and not self._is_retired:
+            self._is_listening = True
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _pause(self) -> None:
+        if self._is_listening:
+            self._is_listening = False
+            self._loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        """Take one connection, so that no door keeps the others waiting."""
+        if self._open >= self._share.connections:
+            self._pause()
+            return
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise
+            _log.warning("no connection can be taken: %s", error.strerror)
+            self._pause()
+            self._loop.call_later(_AGAIN_S, self._listen)
+            return
+        connection.setblocking(False)
+        self._open += 1
+        task = self._loop.create_task(self._join(connection))
+        self._joining.add(task)
+        task.add_done_callback(self._joining.discard)
+
+    async def _join(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._server, connection)
+        except OSError:  # it is gone already
+            connection.close()
+            self.one_left()
+
+
+def open_listener(
+    listener: socket.socket,
+    handler: Handler,
+    *,
+    limits: RelayLimits | None = None,
+    share: Share | None = None,
+) -> Listener:
+    """Serve on a listening Unix socket; it is ours from now on.
+
+    A request whose client is gone is cancelled.
+    """
+    limits = limits or RelayLimits()
+    return Listener(listener, handler, limits=limits, share=share or Share(limits))

@@ -1,0 +1,1 @@
+"""Who may talk to the dashboard: sessions, origins, TLS, the agents' ports."""

@@ -1,0 +1,285 @@
+"""The dashboard's listener: it receives whole requests and then hands them to gunicorn.
+
+gunicorn gives each connection a thread and reads from it for as long as it takes, so a
+few hundred peers with half a request would hold all of its threads. Here one event loop
+accepts, speaks TLS and receives, under the deadlines and limits of ``HttpLimits``; what
+is whole goes to gunicorn over a Unix socket that nobody else can open. Answers come
+back the same way and are kept for slow readers. A WebSocket, once the app has let it
+in, is passed on byte by byte.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from pyglue.limits import HttpLimits
+from pyglue.web.guard import request_head as heads
+from pyglue.web.guard.callers import Caller, Callers
+from pyglue.web.guard.request_head import Head, RefusedError
+
+_PIECE: Final = 64 * 1024
+_SWITCHED: Final = b"HTTP/1.1 101 "
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PAUSE_S: Final = 0.1
+_GONE: Final = (OSError, EOFError, TimeoutError)
+
+_log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Serves listening sockets in front of ``backend``, gunicorn's Unix socket."""
+
+    def __init__(
+        self,
+        limits: HttpLimits,
+        backend: Path,
+        *,
+        tls: ssl.SSLContext | None = None,
+        proxies: Iterable[str] = (),
+    ) -> None:
+        self._limits = limits
+        self._backend = backend
+        self._tls = tls
+        self._callers = Callers(limits, proxies)
+
+    async def run(self, listening: Iterable[socket.socket]) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for one in listening:
+                one.setblocking(False)
+                group.create_task(self._accept(one))
+
+    # --- who comes in -----------------------------------------------------------------
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(listening)
+            except OSError as error:  # too many open files, or the peer is gone
+                _log.debug("a connection was not accepted: %s", error)
+                self._callers.drop_oldest()
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            caller = Caller(sock, str(address[0]))
+            if self._callers.admit(caller):
+                caller.task = loop.create_task(self._serve(caller))
+            else:
+                sock.close()
+            await asyncio.sleep(0)  # who was let in comes first
+
+    # --- one connection ---------------------------------------------------------------
+
+    async def _serve(self, caller: Caller) -> None:
+        writer: asyncio.StreamWriter | None = None
+        caller.begun = True
+        try:
+            reader, writer = await self._streams(caller)
+            try:
+                await self._talk(caller, reader, writer)
+            except RefusedError as refused:
+                await self._refuse(refused, reader, writer)
+        except (*_GONE, asyncio.CancelledError):
+            if writer is not None:
+                writer.transport.abort()
+        except Exception:
+            _log.exception("a connection failed")
+        finally:
+            await self._end(caller, writer)
+            self._callers.forget(caller)
+
+    async def _end(self, caller: Caller, writer: asyncio.StreamWriter | None) -> None:
+        """Close; who does not read the rest of an answer loses it."""
+        if writer is None:
+            caller.sock.close()
+            return
+        writer.close()
+        try:
+            async with asyncio.timeout(self._limits.end_s):
+                await writer.wait_closed()
+        except (*_GONE, asyncio.CancelledError):
+            writer.transport.abort()
+
+    async def _streams(
+        self, caller: Caller
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_PIECE, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            caller.sock,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else self._limits.head_s,
+        )
+        caller.transport = transport
+        transport.set_write_buffer_limits(high=self._limits.answer_bytes)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _talk(
+        self,
+        caller: Caller,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Hand on one request after the other, until either side has enough."""
+        head = await self._receive(caller, reader, writer)
+        inner, outer = await asyncio.open_unix_connection(self._backend)
+        switched: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answers = asyncio.create_task(self._answer(caller, inner, writer, switched))
+        try:
+            await self._hand_on(caller, head, outer)
+            if head.upgrades:
+                if await switched:
+                    await self._stream(caller, reader, outer)
+            else:
+                await self._go_on(caller, reader, writer, outer)
+            outer.write_eof()
+            await asyncio.wait({answers}, timeout=self._limits.end_s)
+        finally:
+            answers.cancel()
+            outer.close()
+            await asyncio.wait({answers})
+
+    async def _go_on(
+        self,
+        caller: Caller,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        outer: asyncio.StreamWriter,
+    ) -> None:
+        """Hand on what else comes; gunicorn ends a connection that is idle."""
+        with contextlib.suppress(EOFError):
+            while True:
+                if not caller.received:
+                    await _more(caller, reader)
+                self._callers.waits(caller)
+                head = await self._receive(caller, reader, writer)
+                if head.upgrades:
+                    raise RefusedError(
+                        HTTPStatus.BAD_REQUEST, "Open a connection for each WebSocket."
+                    )
+                await self._hand_on(caller, head, outer)
+
+    async def _stream(
+        self,
+        caller: Caller,
+        reader: asyncio.StreamReader,
+        outer: asyncio.StreamWriter,
+    ) -> None:
+        outer.write(bytes(caller.received))
+        while piece := await reader.read(_PIECE):
+            outer.write(piece)
+            await outer.drain()
+
+    # --- a request --------------------------------------------------------------------
+
+    async def _receive(
+        self,
+        caller: Caller,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> Head:
+        """Return the head of a request that is there with its body.
+
+        Raises:
+            RefusedError: it is malformed, too large or too slow.
+            EOFError: nothing, or not all of it, came.
+        """
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.head_s):
+                head = await self._head(caller, reader)
+            if head.length > limits.body_bytes:
+                raise RefusedError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "What was sent is too large."
+                )
+            self._callers.reserve(caller, head.length)
+            if head.waits and len(caller.received) < head.length:
+                writer.write(_CONTINUE)
+            async with asyncio.timeout(limits.body_s):
+                while len(caller.received) < head.length:
+                    await _more(caller, reader)
+        except TimeoutError as error:
+            raise RefusedError(
+                HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time."
+            ) from error
+        self._callers.is_whole(caller)
+        return head
+
+    async def _head(self, caller: Caller, reader: asyncio.StreamReader) -> Head:
+        searched = 0
+        while (end := heads.end_of(caller.received, searched)) < 0:
+            searched = len(caller.received)
+            if searched > self._limits.head_bytes:
+                raise RefusedError(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "The request's headers are too long.",
+                )
+            await _more(caller, reader)
+        head = bytes(caller.received[:end])
+        del caller.received[:end]
+        return heads.read(head, caller.peer)
+
+    @staticmethod
+    async def _hand_on(caller: Caller, head: Head, outer: asyncio.StreamWriter) -> None:
+        body = bytes(caller.received[: head.length])
+        del caller.received[: head.length]
+        outer.write(head.text + body)
+        await outer.drain()
+
+    # --- answers ----------------------------------------------------------------------
+
+    async def _answer(
+        self,
+        caller: Caller,
+        inner: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        switched: "asyncio.Future[bool]",
+    ) -> None:
+        """Pass answers on until gunicorn ends the connection; then end ours."""
+        try:
+            while piece := await inner.read(_PIECE):
+                if not switched.done():
+                    switched.set_result(piece.startswith(_SWITCHED))
+                writer.write(piece)
+                self._callers.look(caller)
+                async with asyncio.timeout(self._limits.unread_s):
+                    await writer.drain()
+            writer.close()
+            async with asyncio.timeout(self._limits.unread_s):
+                await writer.wait_closed()
+        except _GONE:
+            writer.transport.abort()
+        finally:
+            if not switched.done():
+                switched.set_result(False)
+
+    async def _refuse(
+        self,
+        refused: RefusedError,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Answer, and read a little of what still comes so that the answer arrives."""
+        writer.write(refused.answer())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await writer.drain()
+                if writer.can_write_eof():
+                    writer.write_eof()
+                while await reader.read(_PIECE):
+                    pass
+
+
+async def _more(caller: Caller, reader: asyncio.StreamReader) -> None:
+    piece = await reader.read(_PIECE)
+    if not piece:
+        raise EOFError
+    caller.received += piece

@@ -1,0 +1,103 @@
+"""Which addresses are this dashboard's: compared whole, scheme and port with the name.
+
+Without an address in the configuration the dashboard has a secret name on loopback,
+which hived keeps and says once; it is asked again when a browser comes by another such
+name, as after a restored backup. A name alone proves nothing: a cookie goes to every
+port of its host, and a program at another port may pass on what it is sent.
+"""
+
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pyglue import origin
+from pyglue.api.common import NoParams
+from pyglue.api.operator import WEB_ORIGIN
+from pyglue.config import WebConfig
+from pyglue.jsonrpc import SyncClient
+from pyglue.web.live.hub import CLIENT
+
+_ASK_S: Final = 5.0
+_AGAIN_S: Final = 1.0
+
+
+class Place(Enum):
+    """By what name somebody came who did not come by ours."""
+
+    LOOPBACK = "loopback"
+    """One that every program on this machine shares: it says how to log in."""
+    UNKNOWN = "unknown"
+
+
+class Origins:
+    """The dashboard's own addresses."""
+
+    def __init__(self, config: WebConfig, socket: Path) -> None:
+        self._config = config
+        self._socket = socket
+        self._fixed = origin.configured(config)
+        self._named: str | None = None
+        self._asked_at = float("-inf")
+
+    def of(self, host: str) -> str | Place:
+        """Return the origin that a Host header is part of, or why it is not ours.
+
+        Raises:
+            HiveError: ``unavailable`` while hived has not said our name.
+        """
+        name = _hostname(host)
+        if name is None:
+            return Place.UNKNOWN
+        label = name.removesuffix(".localhost")
+        if origin.is_loopback(name) and not origin.is_name(label):
+            return Place.LOOPBACK if label == name else Place.UNKNOWN
+        main = self._known(label)
+        came = origin.normal(f"{main.partition('://')[0]}://{host}")
+        return came if came in self._all(main) else Place.UNKNOWN
+
+    def _known(self, label: str) -> str:
+        if self._fixed is not None:
+            return self._fixed
+        known = self._named
+        if known is None or (self._is_another(label, known) and self._may_ask()):
+            self._asked_at = time.monotonic()
+            known = self._named = self._ask()
+        return known
+
+    def _is_another(self, label: str, known: str) -> bool:
+        return origin.is_name(label) and f"//{label}." not in known
+
+    def _may_ask(self) -> bool:
+        return time.monotonic() - self._asked_at > _AGAIN_S
+
+    def _ask(self) -> str:
+        client = SyncClient(self._socket, client=CLIENT, session=None, timeout=_ASK_S)
+        try:
+            return client.call(WEB_ORIGIN, NoParams()).origin
+        finally:
+            client.close()
+
+    def _all(self, main: str) -> frozenset[str]:
+        parts = urlsplit(main)
+        port = "" if parts.port is None else f":{parts.port}"
+        more = set()
+        for entry in self._config.trusted_hosts:
+            name = _hostname(entry)
+            if name is not None and not origin.is_loopback(name):
+                whole = entry if urlsplit(f"//{entry}").port else f"{entry}{port}"
+                more.add(origin.normal(f"{parts.scheme}://{whole}"))
+        return frozenset({main, *more})
+
+
+def _hostname(host: str) -> str | None:
+    """Return the name in ``name:port``; None for what is not that."""
+    if not host.isascii() or not host.isprintable() or set(host) & set(" /\\@?#%"):
+        return None
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.hostname

@@ -1,0 +1,1 @@
+"""The pages: one module a page, and how values are shown on them."""

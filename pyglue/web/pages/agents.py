@@ -1,0 +1,101 @@
+"""An agent's own page, and the forms that start, stop and make agents."""
+
+from typing import Any, Final
+
+from flask import Blueprint, render_template
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+
+from pyglue import names
+from pyglue.api.common import NoParams
+from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
+from pyglue.api.messages import MessagesParams
+from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
+from pyglue.api.overview import AgentDetail
+from pyglue.api.questions import QuestionView
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages.command import completions
+from pyglue.web.pages.common import Part, done, field, needed, part, status
+from pyglue.web.pages.highlight import Budget, nix_lines
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("agents", __name__)
+
+_MAIL_SHOWN: Final = 10
+_MAIL_CLIP: Final = 400
+
+_ACTIONS: Final = {"start": START, "stop": STOP, "restart": RESTART}
+_WORDS: Final = {"start": "starts", "stop": "stops", "restart": "restarts"}
+
+
+@blueprint.get("/agents/<name>")
+def page(name: str) -> str:
+    """Show one agent: state, live turn, history, what is pinned, log."""
+    data = _data(name)
+    return render_template(
+        "agent.html", status=status(), **data, **_mail(data["agent"].name)
+    )
+
+
+@blueprint.get("/fragments/agent/<name>")
+def fragment(name: str) -> str:
+    """Give the changing part of an agent's page anew."""
+    return render_template("fragments/agent.html", **_data(name))
+
+
+@blueprint.get("/fragments/agent/<name>/mail")
+def mail(name: str) -> str:
+    """Give what an agent writes, gets and waits for anew."""
+    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
+
+
+@blueprint.post("/agents/<name>/<action>")
+def act(name: str, action: str) -> Response:
+    """Start, stop or restart an agent."""
+    method = _ACTIONS.get(action)
+    if method is None:
+        raise HiveError(ErrorCode.NOT_FOUND, "There is no such action.")
+    agent = names.check(name)
+    operation = hive().call(method, AgentParams(agent=agent)).operation
+    return done(f"{agent} {_WORDS[action]} (operation {operation}).", "/#agents")
+
+
+@blueprint.post("/agents/spawn")
+def spawn() -> Response:
+    """Propose a new agent made from the template."""
+    name = names.check_new(needed("name", "a name"))
+    description = field("description", limit=8192).strip()
+    made = hive().call(SPAWN, SpawnParams(name=name, description=description))
+    text = f"{name} is proposed. It starts when you approve it here."
+    return done(text, f"/approvals/{made.approval}")
+
+
+def _data(name: str) -> dict[str, Any]:
+    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    return {
+        "detail": detail,
+        "agent": detail.agent,
+        "nix": _nix(detail),
+        "completions": completions(),
+    }
+
+
+def _mail(name: str) -> dict[str, Part[Any]]:
+    asked = MessagesParams(limit=_MAIL_SHOWN, agent=name, clip=_MAIL_CLIP)
+    return {
+        "messages": part(lambda: hive().call(MESSAGES, asked).messages),
+        "asked_now": part(lambda: _open_questions(name)),
+    }
+
+
+def _open_questions(name: str) -> tuple[QuestionView, ...]:
+    found = hive().call(QUESTIONS, NoParams()).questions
+    ours = [q for q in found if name in (q.asker, q.to) and not q.answered_at]
+    return tuple(ours[:_MAIL_SHOWN])
+
+
+def _nix(detail: AgentDetail) -> list[Markup]:
+    if detail.agent_nix is None:
+        return []
+    return nix_lines(detail.agent_nix.split("\n"), Budget(), whole=True)

@@ -1,0 +1,197 @@
+"""The approval queue and the page on which a change is judged.
+
+What is approved is named twice in the form, by commit and by manifest hash: hived
+refuses anything but exactly what this page showed. Where a change widens power, or
+where the page could not show all of it, the operator has to say that they know.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from flask import Blueprint, Response, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+    DiffBase,
+    DiffSet,
+    Effect,
+)
+from pyglue.api.operations import Operation, OperationParams
+from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages import diff as diffview
+from pyglue.web.pages.common import agent_names, asked_before, done, needed, status
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("approvals", __name__)
+
+_BASES: Final = {
+    DiffBase.RUNNING: "what runs now",
+    DiffBase.APPROVED: "the last approved",
+    DiffBase.PREVIOUS: "the previous proposal",
+}
+_SHOWN: Final = 200
+_EFFECTS: Final = (
+    (Effect.WIDENS, "Widens power", "widens"),
+    (Effect.BEHAVIOUR, "Changes behaviour", "behaviour"),
+    (Effect.NARROWS, "Narrows power", "narrows"),
+    (Effect.NEUTRAL, "Neutral", "neutral"),
+)
+
+
+@blueprint.get("/approvals")
+def listing() -> str:
+    """Show the queue, newest first, filtered by state and agent, page by page."""
+    state = request.args.get("state", "")
+    agent = request.args.get("agent", "")[:64]
+    chosen = ApprovalState(state) if state in set(ApprovalState) else None
+    asked = ApprovalsParams(
+        state=chosen, agent=agent or None, before=asked_before(), limit=_SHOWN
+    )
+    found = hive().call(APPROVALS, asked).approvals
+    return render_template(
+        "approvals.html",
+        status=status(),
+        approvals=found,
+        more=found[-1].id if len(found) >= _SHOWN else None,
+        names=agent_names(),
+        states=list(ApprovalState),
+        state=chosen,
+        agent=agent,
+    )
+
+
+@blueprint.get("/approvals/<int:number>")
+def page(number: int) -> str:
+    """Show one proposal: decision, policy diff, files, manifest."""
+    detail = _detail(number)
+    chosen = _base(detail)
+    files = diffview.build(chosen.files) if chosen else ()
+    pending = detail.approval.state is ApprovalState.PENDING
+    return render_template(
+        "approval.html",
+        status=status(),
+        detail=detail,
+        policy=_by_effect(detail),
+        base=chosen,
+        bases=_BASES if pending else {**_BASES, DiffBase.RUNNING: "what ran then"},
+        view="split" if request.args.get("view") == "split" else "unified",
+        files=files,
+        **_decision(detail),
+    )
+
+
+@blueprint.get("/fragments/approval/<int:number>")
+def decision(number: int) -> str:
+    """Give the decision part of an approval's page anew."""
+    detail = _detail(number)
+    return render_template(
+        "fragments/decision.html", detail=detail, **_decision(detail)
+    )
+
+
+@blueprint.get("/fragments/approval/<int:number>/system")
+def system(number: int) -> str:
+    """Give what an approval does to its system anew: the build's log grows."""
+    detail = _detail(number)
+    if detail.system is None:
+        raise HiveError(ErrorCode.NOT_FOUND, "This approval is for no system.")
+    return render_template("fragments/system.html", detail=detail)
+
+
+@blueprint.get("/approvals/<int:number>/diff.txt")
+def diff_text(number: int) -> Response:
+    """Give the whole diff as text without limits, hidden characters named."""
+    chosen = _base(_detail(number))
+    files = chosen.files if chosen else ()
+    only = request.args.get("file", type=int)
+    if only is not None:
+        files = files[only : only + 1] if only >= 0 else ()
+
+    def body() -> Iterator[str]:
+        yield from diffview.as_text(files)
+
+    response = Response(body(), content_type="text/plain; charset=utf-8")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@blueprint.post("/approvals/<int:number>/approve")
+def approve(number: int) -> BaseResponse:
+    """Approve exactly the commit and the manifest that the form names."""
+    commit, manifest = needed("commit", "the commit"), needed("manifest", "the hash")
+    if request.form.get("confirm") != "yes" and _caution(_detail(number)):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            "This change needs your word that you have seen what it does: go back "
+            "and tick the box beside the button. Nothing was approved.",
+        )
+    asked = ApproveParams(id=number, commit=commit, manifest=manifest)
+    operation = hive().call(APPROVE, asked).operation
+    text = f"Approved {commit[:12]}. It is being deployed as operation {operation}."
+    return done(text, f"/approvals/{number}")
+
+
+@blueprint.post("/approvals/<int:number>/deny")
+def deny(number: int) -> BaseResponse:
+    """Deny with a reason, which the manager reads."""
+    reason = needed("reason", "a reason, which the manager reads,", limit=8192)
+    hive().call(DENY, DenyParams(id=number, reason=reason))
+    return done("Denied. The manager has been told why.", f"/approvals/{number}")
+
+
+def _detail(number: int) -> ApprovalDetail:
+    return hive().call(APPROVAL, ApprovalParams(id=number))
+
+
+def _base(detail: ApprovalDetail) -> DiffSet | None:
+    """Return the diff against the base that the address asks for, else the first."""
+    asked = request.args.get("base")
+    found = [one for one in detail.diffs if one.base.value == asked]
+    return next(iter([*found, *detail.diffs]), None)
+
+
+def _by_effect(detail: ApprovalDetail) -> list[tuple[str, str, list[Any]]]:
+    groups = []
+    for effect, title, css in _EFFECTS:
+        changes = [one for one in detail.policy if one.effect is effect]
+        if changes:
+            groups.append((title, css, changes))
+    return groups
+
+
+def _decision(detail: ApprovalDetail) -> dict[str, Any]:
+    operation: Operation | None = None
+    if detail.approval.operation is not None:
+        asked = OperationParams(id=detail.approval.operation)
+        operation = hive().call(OPERATION, asked)
+    return {"operation": operation, "caution": _caution(detail)}
+
+
+def _caution(detail: ApprovalDetail) -> str | None:
+    """Return what the operator has to tick before they approve, if anything."""
+    if detail.approval.state is not ApprovalState.PENDING:
+        return None
+    widens = bool(detail.approval.widens) or any(
+        one.effect is Effect.WIDENS for one in detail.policy
+    )
+    running = next((d for d in detail.diffs if d.base is DiffBase.RUNNING), None)
+    files = running.files if running else ()
+    hidden = diffview.hidden(files)
+    if detail.system is not None and detail.system.packages.left_out:
+        unlisted = "Not all of what its system brings is listed here"
+        return f"{'It widens power. ' if widens else ''}{unlisted}. I know."
+    unshown = "1 file is" if hidden == 1 else f"{hidden} files are"
+    if widens and hidden:
+        return f"It widens power, and {unshown} not shown in full. I know."
+    if widens:
+        return "I have read what widens this agent's power."
+    if hidden:
+        return f"{unshown} not shown in full here; I looked elsewhere."
+    return None

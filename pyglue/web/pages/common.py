@@ -1,0 +1,141 @@
+"""What several views share: the frame's data, form fields, redirects."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from flask import redirect, request
+from werkzeug.wrappers import Response
+
+from pyglue import names
+from pyglue.api.common import NoParams
+from pyglue.api.messages import BODY_LIMIT, MessageKind, MessagesParams
+from pyglue.api.operator import AGENTS, STATUS
+from pyglue.api.overview import HiveStatus
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import OPERATOR
+from pyglue.web.guard import auth
+from pyglue.web.rpc import hive
+
+T = TypeVar("T")
+
+_OWN_PAGES: Final = re.compile(
+    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations/[0-9]{1,16}|\?[\w%+.&=-]{1,800})?",
+    re.ASCII,
+)
+_ID: Final = re.compile("[1-9][0-9]{0,15}")
+_TEXT_MAX: Final = 200
+_FATAL: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.UNAUTHENTICATED})
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """One section's data, or the sentence why there is none."""
+
+    data: T | None
+    problem: str | None = None
+
+
+def part(read: Callable[[], T]) -> Part[T]:
+    """Read one section, so that a failing one leaves the others of the page.
+
+    Raises:
+        HiveError: when no section could be read: no hive, no session.
+    """
+    try:
+        return Part(read())
+    except HiveError as error:
+        if error.code is ErrorCode.UNAVAILABLE:
+            status()  # raises if it is the hive that is gone, and not this answer
+        elif error.code in _FATAL:
+            raise
+        return Part(None, error.message)
+
+
+def status() -> HiveStatus:
+    """Return what every page's frame shows."""
+    return hive().call(STATUS, NoParams())
+
+
+def agent_names() -> tuple[str, ...]:
+    """Return what fields for an agent's name offer; none if they cannot be read."""
+    read = part(lambda: hive().call(AGENTS, NoParams()).agents)
+    return tuple(one.name for one in read.data or ())
+
+
+def field(name: str, *, limit: int | None = None) -> str:
+    """Return a form field, its line ends as ``\\n``.
+
+    Raises:
+        HiveError: ``bad_request`` when it is missing, ``too_large``.
+    """
+    value = request.form.get(name)
+    if value is None:
+        raise HiveError(ErrorCode.BAD_REQUEST, f"The form has no field {name!r}.")
+    value = value.replace("\r\n", "\n")
+    if limit is not None and len(value.encode()) > limit:
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            f"The text is longer than {limit:,} bytes. Send a shorter one.",
+        )
+    return value
+
+
+def needed(name: str, what: str, *, limit: int | None = None) -> str:
+    """Return a form field that must say something.
+
+    Raises:
+        HiveError: ``bad_request`` with a sentence that names ``what``.
+    """
+    value = field(name, limit=limit).strip()
+    if not value:
+        raise HiveError(ErrorCode.BAD_REQUEST, f"Write {what} first.")
+    return value
+
+
+def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
+    """Return which messages the query asks for.
+
+    Raises:
+        HiveError: ``bad_request`` for a kind that there is not, ``invalid_name``.
+    """
+    asked = request.args
+    kind, who = asked.get("kind"), asked.get("agent")
+    if kind and kind not in set(MessageKind):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"kind is one of: {', '.join(MessageKind)}."
+        )
+    return MessagesParams(
+        limit=limit,
+        before=asked_before(),
+        agent=None if not who else who if who == OPERATOR else names.check(who),
+        kind=MessageKind(kind) if kind else None,
+        text=asked.get("text", "")[:_TEXT_MAX],
+        clip=clip if clip is not None else asked_clip(),
+    )
+
+
+def asked_before() -> int | None:
+    """Return the id that a page of older rows begins after; None: the newest."""
+    before = request.args.get("before", "")
+    return int(before) if _ID.fullmatch(before) else None
+
+
+def asked_clip() -> int | None:
+    """Return the most characters of each body that the query wants."""
+    most = request.args.get("clip", type=int)
+    return None if most is None else max(1, min(most, BODY_LIMIT))
+
+
+def done(text: str, where: str = "/") -> Response:
+    """Answer a form that worked: go to a page of ours and show ``text`` there.
+
+    The form's field ``back`` may name the page that it stands on.
+    """
+    back, _, anchor = request.form.get("back", "").partition("#")
+    if _OWN_PAGES.fullmatch(back):
+        where = f"{back}#{anchor}" if anchor.isalnum() else back
+    response = redirect(where, 303)
+    auth.set_flash(response, text)  # type: ignore[arg-type]
+    return response

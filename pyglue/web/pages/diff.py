@@ -1,0 +1,242 @@
+"""A proposal's file diffs as rows that a template draws, unified or side by side.
+
+The approval page is what an operator judges by, so nothing is left out silently:
+every limit here (lines of a file, lines of a page, characters of a line) leaves a
+``note`` and makes ``FileView.complete`` false, and ``as_text`` gives the whole diff
+without limits, hidden characters named.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
+from pyglue.web.pages.highlight import LINE_SHOWN, Budget, line, nix_lines
+from pyglue.web.pages.text import visible
+
+FILE_LINES: Final = 2000
+"""Lines of one file that the page shows."""
+PAGE_LINES: Final = 6000
+"""Lines of all files together that the page shows."""
+
+_SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.CONTEXT: " "}
+_CSS: Final = {LineKind.ADDED: "add", LineKind.REMOVED: "del", LineKind.CONTEXT: "ctx"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of one side."""
+
+    css: str
+    sign: str
+    old_no: int | None
+    new_no: int | None
+    html: Markup
+    no_newline: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the side-by-side view; None is an empty side."""
+
+    left: Cell | None
+    right: Cell | None
+
+
+@dataclass(frozen=True)
+class HunkView:
+    """A run of lines under its header."""
+
+    header: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """The same lines, removed ones beside the added ones that follow them."""
+        removed: list[Cell] = []
+        added: list[Cell] = []
+        for cell in self.cells:
+            if cell.css == "del":
+                if added:
+                    yield from _pair(removed, added)
+                    removed, added = [], []
+                removed.append(cell)
+            elif cell.css == "add":
+                added.append(cell)
+            else:
+                yield from _pair(removed, added)
+                removed, added = [], []
+                yield Row(cell, cell)
+        yield from _pair(removed, added)
+
+
+@dataclass(frozen=True)
+class FileView:
+    """One file of the diff. ``note`` says what is not shown, and why."""
+
+    index: int
+    path: str
+    old_path: str | None
+    status: str
+    mode: str | None
+    added: int
+    removed: int
+    hunks: tuple[HunkView, ...]
+    note: str | None
+    complete: bool
+
+
+def build(files: Sequence[FileDiff]) -> tuple[FileView, ...]:
+    """Return the views of all files, within the limits of one page."""
+    budget = Budget()
+    return tuple(
+        _file(index, file, shown, budget)
+        for index, (file, shown) in enumerate(_limited(files))
+    )
+
+
+def hidden(files: Sequence[FileDiff]) -> int:
+    """Return how many files the page does not show in full."""
+    return sum(bool(list(_notes(file, shown))) for file, shown in _limited(files))
+
+
+def _limited(files: Sequence[FileDiff]) -> Iterator[tuple[FileDiff, int]]:
+    """Give every file with how many of its lines the page has room for."""
+    left = PAGE_LINES
+    for file in files:
+        lines = sum(len(hunk.lines) for hunk in file.hunks)
+        shown = min(lines, FILE_LINES, left)
+        left -= shown
+        yield file, shown
+
+
+def as_text(files: Sequence[FileDiff]) -> Iterator[str]:
+    """Give the whole diff in pieces of plain text, hidden characters named."""
+    for file in files:
+        old = file.old_path or file.path
+        yield f"--- {visible(_one_line(old))}\n+++ {visible(_one_line(file.path))}\n"
+        yield f"# {_status(file)}{_mode(file) or ''}\n"
+        if file.binary:
+            yield f"# {_sizes(file)}\n"
+        for hunk in file.hunks:
+            yield f"{_header(hunk)}\n"
+            for item in hunk.lines:
+                yield f"{_SIGNS[item.kind]}{visible(item.text)}\n"
+                if item.no_newline:
+                    yield "\\ No newline at end of file\n"
+        if file.truncated:
+            yield "# hived left out further lines of this file.\n"
+        yield "\n"
+
+
+def _one_line(path: str) -> str:
+    return path.replace("\n", "\u240a").replace("\t", "\u2409")
+
+
+def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
+    lines = [item for hunk in file.hunks for item in hunk.lines]
+    shown, hunks = 0, []
+    for hunk in file.hunks:
+        take = hunk.lines[: limit - shown]
+        if take:
+            hunks.append(HunkView(_header(hunk), _cells(file, hunk, take, budget)))
+        shown += len(take)
+    notes = list(_notes(file, limit))
+    return FileView(
+        index=index,
+        path=_one_line(file.path),
+        old_path=_one_line(file.old_path) if file.old_path else None,
+        status=_status(file),
+        mode=_mode(file),
+        added=sum(item.kind is LineKind.ADDED for item in lines),
+        removed=sum(item.kind is LineKind.REMOVED for item in lines),
+        hunks=tuple(hunks),
+        note=" ".join(notes) or None,
+        complete=not notes,
+    )
+
+
+def _notes(file: FileDiff, shown: int) -> Iterator[str]:
+    """Give a sentence for each thing that the page does not show of ``file``."""
+    lines = [item for hunk in file.hunks for item in hunk.lines]
+    if file.binary:
+        yield f"This is a binary file and cannot be shown ({_sizes(file)})."
+    if shown < len(lines):
+        yield f"{len(lines) - shown:,} of {len(lines):,} lines are not shown here."
+    if any(len(item.text) > LINE_SHOWN for item in lines[:shown]):
+        yield "Long lines are cut here."
+    if file.truncated:
+        yield "The file is too large: hived left out lines of it."
+
+
+def _cells(
+    file: FileDiff, hunk: Hunk, lines: Sequence[DiffLine], budget: Budget
+) -> tuple[Cell, ...]:
+    html = _html(file.path, hunk, lines, budget)
+    return tuple(
+        Cell(
+            css=_CSS[item.kind],
+            sign=_SIGNS[item.kind],
+            old_no=item.old_no,
+            new_no=item.new_no,
+            html=text,
+            no_newline=item.no_newline,
+        )
+        for item, text in zip(lines, html, strict=True)
+    )
+
+
+def _html(
+    path: str, hunk: Hunk, lines: Sequence[DiffLine], budget: Budget
+) -> list[Markup]:
+    """Colour both sides by themselves: only so are strings and comments right."""
+    if not path.endswith(".nix"):
+        return [line(item.text) for item in lines]
+    result: dict[int, Markup] = {}
+    for other, start in (
+        (LineKind.ADDED, hunk.old_start),
+        (LineKind.REMOVED, hunk.new_start),
+    ):
+        numbers = [n for n, item in enumerate(lines) if item.kind is not other]
+        texts = [lines[n].text for n in numbers]
+        coloured = nix_lines(texts, budget, whole=start <= 1)
+        result.update(zip(numbers, coloured, strict=True))
+    return [result[number] for number in range(len(lines))]
+
+
+def _pair(removed: Sequence[Cell], added: Sequence[Cell]) -> Iterator[Row]:
+    for number in range(max(len(removed), len(added))):
+        yield Row(
+            removed[number] if number < len(removed) else None,
+            added[number] if number < len(added) else None,
+        )
+
+
+def _header(hunk: Hunk) -> str:
+    old = f"-{hunk.old_start},{hunk.old_lines}"
+    return f"@@ {old} +{hunk.new_start},{hunk.new_lines} @@"
+
+
+def _status(file: FileDiff) -> str:
+    words = {
+        FileStatus.ADDED: "new file",
+        FileStatus.DELETED: "deleted",
+        FileStatus.RENAMED: "renamed",
+        FileStatus.MODE: "mode changed",
+        FileStatus.MODIFIED: "modified",
+    }
+    return words[file.status]
+
+
+def _mode(file: FileDiff) -> str | None:
+    if file.old_executable == file.new_executable:
+        return None
+    return ", now executable" if file.new_executable else ", no longer executable"
+
+
+def _sizes(file: FileDiff) -> str:
+    old = "absent" if file.old_size is None else f"{file.old_size:,} bytes"
+    new = "absent" if file.new_size is None else f"{file.new_size:,} bytes"
+    return f"before: {old}, after: {new}"

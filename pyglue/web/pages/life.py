@@ -1,0 +1,211 @@
+"""The pages on which agents end, come back and go back: drafts, kept state, rollback.
+
+What loses something asks first, on a page of its own that says what goes; so it works
+without JavaScript. What takes its time leads to the page of its operation.
+"""
+
+from typing import Final
+
+from flask import Blueprint, render_template
+from werkzeug.wrappers import Response
+
+from pyglue import names
+from pyglue.api.approvals import ApprovalParams
+from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import DraftView, KeptView, PurgeParams, RollbackParams
+from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
+from pyglue.api.operations import (
+    CancelOperationParams,
+    Operation,
+    OperationParams,
+)
+from pyglue.api.operator import (
+    AGENT,
+    APPROVAL,
+    CANCEL_OPERATION,
+    DESTROY,
+    DRAFT,
+    DRAFT_DISCARD,
+    DRAFTS,
+    KEPT,
+    OPERATION,
+    PURGE,
+    REBUILD_ALL,
+    RESTORE,
+    ROLLBACK,
+)
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages.common import done, field, needed, status
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("life", __name__)
+
+_CONFIRM_MAX: Final = 64
+
+
+def _agent(name: str) -> AgentParams:
+    return AgentParams(agent=names.check(name))
+
+
+def _follow(number: int, text: str) -> Response:
+    return done(text, f"/operations/{number}")
+
+
+# --- operations -------------------------------------------------------------------
+
+
+@blueprint.get("/operations/<int:number>")
+def operation(number: int) -> str:
+    """Show how far something is that takes its time."""
+    found = _operation(number)
+    return render_template("operation.html", status=status(), operation=found)
+
+
+@blueprint.get("/fragments/operation/<int:number>")
+def operation_fragment(number: int) -> str:
+    """Give the changing part of that page anew."""
+    return render_template("fragments/operation.html", operation=_operation(number))
+
+
+@blueprint.post("/operations/<int:number>/cancel")
+def cancel_operation(number: int) -> Response:
+    """End an operation that has not begun, or builds."""
+    hive().call(CANCEL_OPERATION, CancelOperationParams(id=number))
+    return _follow(number, f"Operation {number} is being cancelled.")
+
+
+def _operation(number: int) -> Operation:
+    return hive().call(OPERATION, OperationParams(id=number))
+
+
+# --- agents -----------------------------------------------------------------------
+
+
+@blueprint.get("/agents/<name>/destroy")
+def ask_destroy(name: str) -> str:
+    """Say what destroying ends and what it keeps."""
+    found = hive().call(AGENT, _agent(name)).agent
+    return render_template("destroy.html", status=status(), agent=found)
+
+
+@blueprint.post("/agents/<name>/destroy")
+def destroy(name: str) -> Response:
+    """Destroy an agent; its state is kept."""
+    asked = _agent(name)
+    number = hive().call(DESTROY, asked).operation
+    return _follow(number, f"{asked.agent} is being destroyed; its state is kept.")
+
+
+@blueprint.get("/agents/<name>/rollback/<int:approval>")
+def ask_rollback(name: str, approval: int) -> str:
+    """Say what going back to an earlier approval does."""
+    asked = _agent(name)
+    earlier = hive().call(APPROVAL, ApprovalParams(id=approval)).approval
+    if earlier.agent != asked.agent:
+        raise HiveError(
+            ErrorCode.NOT_FOUND, f"Approval {approval} is not one of {asked.agent}."
+        )
+    now = hive().call(AGENT, asked).agent
+    return render_template("rollback.html", status=status(), agent=now, earlier=earlier)
+
+
+@blueprint.post("/agents/<name>/rollback/<int:approval>")
+def rollback(name: str, approval: int) -> Response:
+    """Deploy again what an earlier approval deployed."""
+    asked = RollbackParams(agent=names.check(name), approval=approval)
+    number = hive().call(ROLLBACK, asked).operation
+    return _follow(number, f"{asked.agent} goes back to approval {approval}.")
+
+
+@blueprint.post("/agents/<name>/rebuild")
+def rebuild(name: str) -> Response:
+    """Make an agent's system anew with what the hive has now."""
+    asked = _agent(name)
+    made = hive().call(REBUILD, asked)
+    if made.operation is None:
+        text = f"{asked.agent} would run another system. Approve it to deploy it."
+        return done(text, f"/approvals/{made.approval}")
+    return _follow(made.operation, f"{asked.agent} is rebuilt.")
+
+
+@blueprint.post("/rebuild")
+def rebuild_all() -> Response:
+    """Rebuild every agent, one after another."""
+    number = hive().call(REBUILD_ALL, NoParams()).operation
+    return _follow(number, "Every agent is rebuilt, one after another.")
+
+
+# --- drafts -----------------------------------------------------------------------
+
+
+@blueprint.post("/agents/draft")
+def make_draft() -> Response:
+    """Make a draft: repositories to prepare, and no container yet."""
+    name = names.check_new(needed("name", "a name"))
+    description = field("description", limit=8192).strip()
+    hive().call(DRAFT, SpawnParams(name=name, description=description))
+    text = f"{name} is a draft. The manager prepares it and asks for your approval."
+    return done(text, f"/drafts/{name}")
+
+
+@blueprint.get("/drafts/<name>")
+def draft(name: str) -> str:
+    """Show a draft, and what discarding it removes."""
+    return render_template("draft.html", status=status(), draft=_draft(name))
+
+
+@blueprint.post("/drafts/<name>/discard")
+def discard(name: str) -> Response:
+    """End a draft."""
+    asked = _agent(name)
+    number = hive().call(DRAFT_DISCARD, asked).operation
+    return done(f"The draft {asked.agent} is being discarded (operation {number}).")
+
+
+def _draft(name: str) -> DraftView:
+    wanted = names.check(name)
+    for one in hive().call(DRAFTS, NoParams()).drafts:
+        if one.name == wanted:
+            return one
+    raise HiveError(ErrorCode.NOT_FOUND, f"There is no draft {wanted}.")
+
+
+# --- kept state -------------------------------------------------------------------
+
+
+@blueprint.get("/kept/<name>")
+def kept(name: str) -> str:
+    """Show what is kept of a destroyed agent."""
+    return render_template("kept.html", status=status(), kept=_kept(name))
+
+
+@blueprint.post("/kept/<name>/restore")
+def restore(name: str) -> Response:
+    """Propose what ran last of a destroyed agent."""
+    asked = _agent(name)
+    made = hive().call(RESTORE, asked)
+    text = f"{asked.agent} is proposed as it ran last. It comes back when you approve."
+    return done(text, f"/approvals/{made.approval}")
+
+
+@blueprint.post("/kept/<name>/purge")
+def purge(name: str) -> Response:
+    """Remove all that is kept of a name; the form's ``confirm`` repeats it."""
+    asked = _agent(name)
+    if needed("confirm", "the name", limit=_CONFIRM_MAX) != asked.agent:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"What you typed is not {asked.agent!r}, so nothing was removed.",
+        )
+    params = PurgeParams(agent=asked.agent, confirm=asked.agent)
+    number = hive().call(PURGE, params).operation
+    text = f"All that is kept of {asked.agent} is being removed (operation {number})."
+    return done(text)
+
+
+def _kept(name: str) -> KeptView:
+    wanted = names.check(name)
+    for one in hive().call(KEPT, NoParams()).kept:
+        if one.name == wanted:
+            return one
+    raise HiveError(ErrorCode.NOT_FOUND, f"Nothing is kept of {wanted}.")

@@ -1,0 +1,241 @@
+"""The overview, its live sections, and the forms about messages and questions.
+
+Sections come in the order of what needs the operator. Each is a fragment of its own:
+the page includes them all, ``/fragments/<section>`` gives one anew for live updates.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flask import Blueprint, render_template, request
+from werkzeug.wrappers import Response
+
+from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
+from pyglue.api.common import NoParams
+from pyglue.api.lifecycle import DraftView, KeptView
+from pyglue.api.messages import (
+    BODY_LIMIT,
+    InboxMessage,
+    InboxParams,
+    MarkReadParams,
+    MessageKind,
+    MessagesParams,
+    OperatorSendParams,
+    Priority,
+    ShownMessage,
+)
+from pyglue.api.operator import (
+    AGENTS,
+    APPROVALS,
+    DRAFTS,
+    INBOX,
+    KEPT,
+    MARK_READ,
+    MESSAGES,
+    OPERATOR_ANSWER,
+    OPERATOR_SEND,
+    QUESTIONS,
+)
+from pyglue.api.overview import AgentView
+from pyglue.api.questions import AnswerParams, QuestionView
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import EVERYONE, OPERATOR, SYSTEM
+from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
+from pyglue.web.pages.common import (
+    Part,
+    agent_names,
+    asked_messages,
+    done,
+    field,
+    needed,
+    part,
+    status,
+)
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("overview", __name__)
+
+_INBOX_SHOWN: Final = 20
+_FLOW_SHOWN: Final = 30
+_QUESTIONS_SHOWN: Final = 20
+_PAGE: Final = 100
+_MAIL_CLIP: Final = 1200
+_FLOW_CLIP: Final = 400
+"""Characters of a body; hived cuts it, so that large bodies cost a list nothing."""
+_SEARCH_MAX: Final = 100
+
+
+@blueprint.get("/")
+def page() -> str:
+    """Show the overview."""
+    frame, roster, everyone = status(), _roster(), part(_everyone)
+    found = everyone.data or ()
+    return render_template(
+        "overview.html",
+        status=frame,
+        kept=part(_kept),
+        drafts=part(_drafts),
+        approvals=part(_waiting),
+        questions=part(_questions),
+        names=tuple(one.name for one in found),
+        roster=roster,
+        choices=CHOICES,
+        agents=Part(roster.choose(found), everyone.problem),
+        inbox=part(_inbox),
+        messages=part(_flow),
+    )
+
+
+@blueprint.get("/fragments/<section>")
+def fragment(section: str) -> str:
+    """Give one section of the overview anew."""
+    readers: dict[str, Callable[[], object]] = {
+        "kept": _kept,
+        "drafts": _drafts,
+        "approvals": _waiting,
+        "questions": _questions,
+        "agents": _agents,
+        "inbox": _inbox,
+        "messages": _flow,
+        "banner": status,
+    }
+    read = readers.get(section)
+    if read is None:
+        raise HiveError(ErrorCode.NOT_FOUND, "There is no such section.")
+    if section == "banner":
+        return render_template("fragments/banner.html", status=read())
+    data: dict[str, Part[Any]] = {section: part(read)}
+    return render_template(f"fragments/{section}.html", roster=_roster(), **data)
+
+
+def _kept() -> tuple[KeptView, ...]:
+    return hive().call(KEPT, NoParams()).kept
+
+
+def _drafts() -> tuple[DraftView, ...]:
+    return hive().call(DRAFTS, NoParams()).drafts
+
+
+def _waiting() -> tuple[ApprovalSummary, ...]:
+    asked = ApprovalsParams(state=ApprovalState.PENDING, limit=50)
+    return hive().call(APPROVALS, asked).approvals
+
+
+def _questions() -> tuple[QuestionView, ...]:
+    found = hive().call(QUESTIONS, NoParams()).questions
+    waiting = [one for one in found if one.to == "operator" and not one.answered_at]
+    return tuple(waiting[:_QUESTIONS_SHOWN])
+
+
+def _roster() -> AgentFilter:
+    asked = request.args.get("state", "")
+    state = asked if asked in CHOICES else ""
+    return AgentFilter(request.args.get("q", "").strip()[:_SEARCH_MAX], state)
+
+
+def _agents() -> tuple[AgentView, ...]:
+    return _roster().choose(_everyone())
+
+
+def _everyone() -> tuple[AgentView, ...]:
+    return hive().call(AGENTS, NoParams()).agents
+
+
+def _inbox() -> tuple[InboxMessage, ...]:
+    asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
+    return hive().call(INBOX, asked).messages
+
+
+def _flow() -> tuple[ShownMessage, ...]:
+    asked = MessagesParams(limit=_FLOW_SHOWN, clip=_FLOW_CLIP)
+    return hive().call(MESSAGES, asked).messages
+
+
+# --- messages -------------------------------------------------------------------
+
+
+@blueprint.get("/figures")
+def figures() -> str:
+    """Show the charts of the whole hive; its script reads the figures."""
+    return render_template("figures.html", status=status())
+
+
+@blueprint.get("/messages")
+def messages() -> str:
+    """Show the flow of messages: filtered, searched, page by page."""
+    asked = asked_messages(_PAGE, _FLOW_CLIP)
+    found = hive().call(MESSAGES, asked).messages
+    return render_template(
+        "messages.html",
+        status=status(),
+        messages=Part(found),
+        asked=asked,
+        filtered=bool(asked.text or asked.agent or asked.kind),
+        names=(*agent_names(), OPERATOR, SYSTEM),
+        kinds=tuple(MessageKind),
+        more=found[-1].id if len(found) >= _PAGE else None,
+    )
+
+
+@blueprint.get("/messages/<int:number>")
+def message(number: int) -> str:
+    """Show one message whole."""
+    asked = MessagesParams(limit=1, before=number + 1)
+    found = hive().call(MESSAGES, asked).messages
+    if not found or found[0].id != number:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {number}.")
+    return render_template("message.html", status=status(), message=found[0])
+
+
+@blueprint.post("/send")
+def send() -> Response:
+    """Write to an agent, or answer one of its messages."""
+    to = needed("to", "who the message is for")
+    body = needed("body", "the message", limit=BODY_LIMIT)
+    reply = request.form.get("reply_to", type=int)
+    urgent = request.form.get("priority") == Priority.HIGH.value
+    sent = hive().call(
+        OPERATOR_SEND,
+        OperatorSendParams(
+            to=to,
+            body=body,
+            reply_to=reply,
+            priority=Priority.HIGH if urgent else Priority.NORMAL,
+        ),
+    )
+    missed = f" The inbox of {', '.join(sent.missed)} is full." if sent.missed else ""
+    whom = "all agents" if to == EVERYONE else to
+    return done(f"Message {sent.id} was sent to {whom}.{missed}")
+
+
+@blueprint.post("/inbox/<int:number>/read")
+def mark_read(number: int) -> Response:
+    """Mark a message of the inbox as read."""
+    hive().call(MARK_READ, MarkReadParams(id=number))
+    return done(f"Message {number} is marked as read.", "/#inbox")
+
+
+@blueprint.post("/questions/<int:number>/answer")
+def answer(number: int) -> Response:
+    """Answer a question, by choosing, by writing, or both."""
+    choices = _chosen(number, request.form.getlist("choice", type=int))
+    text = field("text", limit=65536).strip()
+    if not choices and not text:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose or write an answer first.")
+    given = AnswerParams(question=number, text=text, choices=choices)
+    hive().call(OPERATOR_ANSWER, given)
+    return done(f"Question {number} is answered.", "/#questions")
+
+
+def _chosen(number: int, positions: list[int]) -> tuple[str, ...]:
+    """Return the options at ``positions``.
+
+    The form holds numbers, because an option's text may not survive in markup.
+    """
+    if not positions:
+        return ()
+    for question in hive().call(QUESTIONS, NoParams()).questions:
+        if question.id == number:
+            found = dict(enumerate(question.options))
+            return tuple(found[at] for at in positions if at in found)
+    raise HiveError(ErrorCode.NOT_FOUND, "That question is not open any more.")
