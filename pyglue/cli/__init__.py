@@ -1,0 +1,1 @@
+"""``hive``: what the operator types, and the local hive without NixOS."""

@@ -93,7 +93,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         proposals=changes.proposals,
         approvals=changes.approvals,
         store=base.store,
-        views=services.views,
+        warnings=base.warnings,
         agents=share() / "agents",
     )
     pruning = Pruning(

@@ -1,0 +1,1 @@
+"""The only way to the model: adds the API key, enforces models and budgets."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import decode
 from pyglue.store.database import Reader, Tx
 
@@ -95,3 +96,20 @@ def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) 
         commit,
     )
     tx.emit("agent.changed", name, {"what": "kept"})
+
+
+def require(reader: Reader | Tx, name: str) -> Kept:
+    """Return what is kept of a name.
+
+    Raises:
+        HiveError: ``not_found`` with the names there are.
+    """
+    found = get(reader, name)
+    if found is None:
+        rows = reader.execute("SELECT name FROM kept ORDER BY name").fetchall()
+        known = ", ".join(row[0] for row in rows) or "none"
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"Nothing is kept of {name!r}. Destroyed agents: {known[:400]}.",
+        )
+    return found

@@ -1,0 +1,1 @@
+"""The dashboard: the only Flask, no state of its own."""

@@ -1,7 +1,8 @@
 """Runs hived again and again, each time until it kills itself at a chosen step.
 
-``python -m checks.e2e.kit.killed_hived CONFIG`` reads one JSON object a line, ``{"kind": …,
-"step": …, "how": …}``, and forks a hived for each: where an operation of that kind does
+``python -m checks.e2e.kit.killed_hived CONFIG`` reads one JSON object a line,
+``{"kind": …, "step": …, "how": …}``,
+and forks a hived for each: where an operation of that kind does
 that step it is killed by SIGKILL once the step's work is done and before anybody knows
 (``after``), or before it has begun (``before``), or the step fails before its work
 (``fail``) or after it (``fail-late``), and it is killed after the step ``then``, if

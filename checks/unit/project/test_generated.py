@@ -14,13 +14,13 @@ from tools import generate_rpc, generate_trust
 from tools.generate_rpc import SURFACES, Surface
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-ANSWERED_IN = ("agent_api", "manager_api", "operator_api", "relay_api")
+ANSWERED_IN = ("api/agent", "api/manager", "api/operator", "model/relay")
 ANSWERED_BESIDE = {
-    "operator_api": (
-        "archives",
-        "operator_agents",
-        "operator_decisions",
-        "operator_reading",
+    "api/operator": (
+        "archives/calls",
+        "api/operator_agents",
+        "api/operator_decisions",
+        "api/operator_reading",
     )
 }
 """Modules that add to what a surface answers."""
@@ -39,7 +39,7 @@ ANSWERED_BESIDE = {
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"checks.{generator}", "--check"],
+        [sys.executable, "-m", f"tools.{generator}", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -147,12 +147,49 @@ def test_programs_are_started_in_one_place(path: Path) -> None:
                 assert lives_in(path, _MAY_START), ast.unparse(function)
 
 
-def test_only_bootstrap_knows_all_of_host() -> None:
-    """No module of host but bootstrap imports more than half of its siblings."""
-    siblings = {p.stem for p in (PACKAGE / "host").glob("*.py")} - {"__init__"}
-    for path in (PACKAGE / "host").glob("*.py"):
-        if path.stem in ("bootstrap", "main"):
+FLOORS: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"backends", "policy"}),
+    frozenset({"core"}),
+    frozenset({"messages"}),
+    frozenset({"control", "model"}),
+    frozenset({"agents"}),
+    frozenset({"changes"}),
+    frozenset({"watch"}),
+    frozenset({"life", "archives", "doctor"}),
+    frozenset({"api"}),
+    frozenset({"wiring"}),
+    frozenset({"bootstrap"}),
+    frozenset({"main", "__init__"}),
+)
+"""hived's packages from the ground up: each imports its own and those below."""
+
+
+def floor_of(package: str) -> int:
+    found = [n for n, floor in enumerate(FLOORS) if package in floor]
+    assert found, f"give pyglue.host.{package} a floor in {__file__}"
+    return found[0]
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "host").rglob("*.py")), ids=place)
+def test_floors_of_host(path: Path) -> None:
+    own = path.relative_to(PACKAGE / "host").parts[0].removesuffix(".py")
+    for name in imports(path):
+        if not name.startswith("pyglue.host."):
             continue
-        known = {n.split(".")[2] for n in imports(path) if n.startswith("pyglue.host.")}
-        assert len(known & siblings) <= len(siblings) / 2, path.name
-        assert "wiring" not in known, f"{path.name}: only bootstrap puts parts together"
+        other = name.split(".")[2]
+        assert other == own or floor_of(other) < floor_of(own), (
+            f"{own} must not import pyglue.host.{other}"
+        )
+
+
+def test_floors_name_only_what_there_is() -> None:
+    here = {path.name.removesuffix(".py") for path in (PACKAGE / "host").iterdir()}
+    assert frozenset().union(*FLOORS) <= here
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: place(path.parent)
+)
+def test_every_package_says_what_it_owns(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert said, f"{place(path)}: say in a docstring what this package owns"

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pyglue.config import HiveConfig
 from pyglue.host.backends.base import AgentSpec
+from pyglue.host.core.day_limits import lower
 from pyglue.manifest import memory_bytes
 
 _N = TypeVar("_N", int, float)
@@ -21,10 +22,10 @@ def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
     defaults, limits = config.defaults, config.limits
     return replace(
         spec,
-        memory_max=_least(
+        memory_max=lower(
             spec.memory_max, _bytes(defaults.memory_max), _bytes(limits.memory_max)
         ),
-        cpu_quota=_least(spec.cpu_quota, defaults.cpu_quota, limits.cpu_quota),
+        cpu_quota=lower(spec.cpu_quota, defaults.cpu_quota, limits.cpu_quota),
     )
 
 
@@ -38,28 +39,23 @@ def defaults_of(
     own, most = config.defaults, config.limits
     least = _smaller(own.memory_max, most.memory_max)
     return {
-        ("limits", "costPerDayUsd"): _least(
+        ("limits", "costPerDayUsd"): lower(
             own.cost_per_day_usd, None, most.cost_per_day_usd
         ),
-        ("limits", "tokensPerDay"): _least(
+        ("limits", "tokensPerDay"): lower(
             own.tokens_per_day, None, most.tokens_per_day
         ),
-        ("limits", "turnsPerHour"): _least(
+        ("limits", "turnsPerHour"): lower(
             own.turns_per_hour, None, most.turns_per_hour
         ),
         ("limits", "memoryMax"): least,
-        ("limits", "cpuQuota"): _least(own.cpu_quota, None, most.cpu_quota),
+        ("limits", "cpuQuota"): lower(own.cpu_quota, None, most.cpu_quota),
     }
 
 
 def _smaller(one: str | None, other: str | None) -> str | None:
     sizes = [size for size in (one, other) if size is not None]
     return min(sizes, key=memory_bytes, default=None)
-
-
-def _least(own: _N | None, default: _N | None, limit: _N | None) -> _N | None:
-    asked = default if own is None else own
-    return min((size for size in (asked, limit) if size is not None), default=None)
 
 
 def _bytes(size: str | None) -> int | None:

@@ -55,9 +55,10 @@ from pyglue.api.turns import (
     TurnStartResult,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.control.budgets import Budgets, Limit
+from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.core.day_limits import Limit
 from pyglue.host.core.registry import Agent, Registry, with_room
 from pyglue.host.messages.broker import Broker, Holder
 from pyglue.host.messages.notifications import SERVER_EVENT

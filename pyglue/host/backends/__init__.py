@@ -1,0 +1,1 @@
+"""What runs containers: bubblewrap on this machine, or nixos-container."""

@@ -24,13 +24,13 @@ from pyglue.host.changes.systems import Systems
 from pyglue.host.changes.tags import DeployTags
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Agent, Registry
-from pyglue.host.life.destroy import get_kept
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.manifest import PinnedRecord
 from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows
 from pyglue.store import drafts, kept
+from pyglue.store import kept as kept_rows
 from pyglue.store.agents import AgentRow
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
@@ -161,7 +161,7 @@ class Deploy:
                         "destroyed meanwhile.",
                     )
             case ApprovalKind.RESTORE:
-                get_kept(reader, name)
+                kept_rows.require(reader, name)
             case _:
                 self._registry.get(name)
 

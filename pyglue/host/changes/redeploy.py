@@ -21,9 +21,9 @@ from pyglue.host.changes.evaluation import Evaluated, Evaluation, Proposed
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.systems import Systems
 from pyglue.host.core.registry import Agent, Registry
-from pyglue.host.life.destroy import get_kept
 from pyglue.manifest import PinnedRecord, canonical, decode
 from pyglue.store import approvals as rows
+from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store
 
 
@@ -56,7 +56,9 @@ class Redeploy:
         """
         names.check(name)
         async with self._proposals.lock(name):
-            found = await self._store.read(lambda reader: get_kept(reader, name))
+            found = await self._store.read(
+                lambda reader: kept_rows.require(reader, name)
+            )
             if found.commit is None:
                 raise HiveError(
                     ErrorCode.CONFLICT,

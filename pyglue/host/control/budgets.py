@@ -10,8 +10,7 @@ on: each yes adds what the limit itself is, until midnight (UTC). ``agent_api`` 
 import asyncio
 import datetime
 import time
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 from pyglue.api.questions import QuestionView
@@ -19,6 +18,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.audit import Audit
+from pyglue.host.core.day_limits import Limit, Limits, Used, limits_of, start_of_day
 from pyglue.host.core.registry import Agent, Registry
 from pyglue.host.messages.questions import Questions
 from pyglue.names import OPERATOR
@@ -29,66 +29,6 @@ from pyglue.store.database import Store, Tx
 _DAY_S: Final = 86400.0
 _HOUR_S: Final = 3600.0
 _STAY: Final = "Stay parked"
-
-
-def start_of_day() -> float:
-    """Return the last midnight (UTC) in seconds since the epoch."""
-    now = datetime.datetime.now(datetime.UTC)
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
-class Limit(StrEnum):
-    """Which limit was reached."""
-
-    COST = "cost"
-    TOKENS = "tokens"
-    TURNS = "turns"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What holds today; None means no limit."""
-
-    cost_usd: float | None
-    tokens: int | None
-    turns: int | None
-
-
-@dataclass(frozen=True)
-class Used:
-    """What of it is used or set aside today."""
-
-    cost_usd: float = 0.0
-    tokens: int = 0
-
-
-def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limits:
-    """Return an agent's limits, with what was added for today if ``lifted``."""
-    own, operators = agent.policy().typed.limits, config.limits
-    default = config.defaults
-    row = agent.control
-    extra = lifted and row.lift_day == start_of_day()
-    cost = _lower(
-        own.cost_per_day_usd, default.cost_per_day_usd, operators.cost_per_day_usd
-    )
-    tokens = _lower(
-        own.tokens_per_day, default.tokens_per_day, operators.tokens_per_day
-    )
-    turns = _lower(own.turns_per_hour, default.turns_per_hour, operators.turns_per_hour)
-    return Limits(
-        cost if cost is None else cost + row.lift_usd * extra,
-        tokens if tokens is None else int(tokens + row.lift_tokens * extra),
-        turns if turns is None else int(turns + row.lift_turns * extra),
-    )
-
-
-def _lower(
-    own: float | None, default: float | None, operators: float | None
-) -> float | None:
-    """Return what holds: the agent's own or the default, under the operator's."""
-    asked = default if own is None else own
-    held = (limit for limit in (asked, operators) if limit is not None)
-    return min(held, default=None)
 
 
 class Budgets:

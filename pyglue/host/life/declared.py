@@ -23,7 +23,7 @@ from pyglue.host.backends.files import write_file
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.registry import Registry
-from pyglue.host.watch.views import Views
+from pyglue.host.core.warnings import Warnings
 from pyglue.store.database import Store, Tx
 
 _FILES_MAX: Final = 2000
@@ -47,7 +47,7 @@ class Declared:
         proposals: Proposals,
         approvals: Approvals,
         store: Store,
-        views: Views,
+        warnings: Warnings,
         agents: Path,
     ) -> None:
         """``agents`` is where the agents that come with the hive are."""
@@ -56,7 +56,7 @@ class Declared:
         self._proposals = proposals
         self._approvals = approvals
         self._store = store
-        self._views = views
+        self._warnings = warnings
         self._agents = agents
         self._by = in_whose_name(config)
 
@@ -133,7 +133,7 @@ class Declared:
                 f"The changed source of {name} could not be proposed: {error.message}"
             )
         _log.error("%s", text)
-        self._views.warn(text)
+        self._warnings.add(text)
         self._store.post(partial(_emit_warning, name=name, text=text))
 
 

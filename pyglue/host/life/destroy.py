@@ -34,29 +34,11 @@ from pyglue.store import (
     reminders,
 )
 from pyglue.store import questions as question_rows
-from pyglue.store.database import Reader, Store, Tx
-from pyglue.store.kept import Kept
+from pyglue.store.database import Store, Tx
 
 DESTROYED: Final = (
     "{name} was destroyed. Its state is kept: the operator can restore it."
 )
-
-
-def get_kept(reader: Reader | Tx, name: str) -> Kept:
-    """Return what is kept of a name.
-
-    Raises:
-        HiveError: ``not_found`` with the names there are.
-    """
-    found = kept.get(reader, name)
-    if found is None:
-        rows = reader.execute("SELECT name FROM kept ORDER BY name").fetchall()
-        known = ", ".join(row[0] for row in rows) or "none"
-        raise HiveError(
-            ErrorCode.NOT_FOUND,
-            f"Nothing is kept of {name!r}. Destroyed agents: {known[:400]}.",
-        )
-    return found
 
 
 class Destroy:
@@ -97,7 +79,7 @@ class Destroy:
             HiveError: ``not_found``; ``bad_request`` if the name is not repeated.
         """
         name = names.check(params.agent)
-        await self._store.read(lambda reader: get_kept(reader, name))
+        await self._store.read(lambda reader: kept.require(reader, name))
         if params.confirm != name:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,

@@ -14,7 +14,6 @@ from pyglue.host.agents.directories import Directories, KeptDirectory
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
-from pyglue.host.life.destroy import get_kept
 from pyglue.host.life.drafts import get as get_draft
 from pyglue.store import (
     agents,
@@ -25,6 +24,7 @@ from pyglue.store import (
     messages,
     stats,
 )
+from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.kept import Kept
 
@@ -114,7 +114,7 @@ class PurgeHandler(_Removing):
 
     @staticmethod
     def _close(tx: Tx, name: str) -> None:
-        get_kept(tx, name)
+        kept_rows.require(tx, name)
         approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
 
     async def _forget(self, operation: Operation) -> None:

@@ -41,7 +41,7 @@ from pyglue.api.relay import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.owners import user_of
-from pyglue.host.control.budgets import Limit, Limits, limits_of, start_of_day
+from pyglue.host.core.day_limits import Limit, Limits, limits_of, start_of_day
 from pyglue.host.core.registry import Agent, Registry
 from pyglue.host.policy.operator_limits import allowed_models
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve

@@ -18,11 +18,12 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import pretty
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
-from pyglue.host.control.budgets import start_of_day
 from pyglue.host.control.controls import model_status
 from pyglue.host.control.disk_space import Space
+from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
 from pyglue.store import agents, approvals, messages, questions, stats, usage
@@ -62,6 +63,7 @@ class Views:
         bus: EventBus,
         backend: Backend,
         relay: RelayHub,
+        warnings: Warnings,
         config: HiveConfig,
         systems: Systems | None = None,
         ports: Ports | None = None,
@@ -77,13 +79,9 @@ class Views:
         self._bus = bus
         self._backend = backend
         self._relay = relay
+        self._warned = warnings
         self._config = config
         self._started_at = time.time()
-        self._notifications: list[str] = []
-
-    def warn(self, text: str) -> None:
-        """Show a warning until hived starts again."""
-        self._notifications.append(text)
 
     async def status(self) -> HiveStatus:
         """Return the hive at a glance."""
@@ -129,7 +127,7 @@ class Views:
             *space,
             *background_tasks,
             *self._backend.warnings,
-            *self._notifications,
+            *self._warned.texts(),
             *relay,
         )
 

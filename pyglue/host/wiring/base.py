@@ -18,6 +18,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.name_conflicts import known
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.warnings import Warnings
 from pyglue.nix import Evaluator
 from pyglue.store import database, messages
 from pyglue.store.database import Store, open_store
@@ -36,6 +37,7 @@ class Base:
     audit: Audit
     bus: EventBus
     registry: Registry
+    warnings: Warnings
 
 
 def backend_of(config: HiveConfig) -> Backend:
@@ -103,4 +105,5 @@ async def open_base(config: HiveConfig) -> Base:
         audit=audit,
         bus=bus,
         registry=registry,
+        warnings=Warnings(),
     )

@@ -94,6 +94,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             bus=base.bus,
             backend=base.backend,
             relay=work.relay,
+            warnings=base.warnings,
             config=config,
         ),
     )

@@ -18,8 +18,8 @@ from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.control.budgets import Limit, limits_of
 from pyglue.host.control.controls import Controls, model_status
+from pyglue.host.core.day_limits import Limit, limits_of
 from pyglue.host.messages.broker import Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
