@@ -24,7 +24,7 @@ from pyglue.api.common import AgentState, NoParams
 from pyglue.api.turns import TurnEventKind, TurnOutcome
 from pyglue.harness.claude import options as options_module
 from pyglue.harness.claude.options import find_cli
-from pyglue.jsonrpc import sockets
+from pyglue.jsonrpc import listen
 
 Step = dict[str, Any]
 TOO_LONG: Step = {
@@ -414,7 +414,7 @@ async def test_a_hived_of_another_version_is_not_waited_for(
     home: Home, hive: FakeHive, monkeypatch: pytest.MonkeyPatch, spoken: int
 ) -> None:
     home.load()
-    monkeypatch.setattr(sockets, "PROTOCOL", spoken)
+    monkeypatch.setattr(listen, "PROTOCOL", spoken)
     process = await asyncio.create_subprocess_exec(
         *home.arguments(),
         env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
