@@ -27,7 +27,7 @@ CASES: Final = {"smallest": "on loopback", "everything": "on a network, port 443
 
 def scores() -> str:
     """Return the table of the units' scores."""
-    expected = json.loads(record.EXPECTED.read_text())
+    expected = record.read_expected()
     lines = [
         f"| unit | at most | {' | '.join(CASES.values())} |",
         f"|---|---|{'---|' * len(CASES)}",

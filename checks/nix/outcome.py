@@ -14,11 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from checks.nix import snapshots
+
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 CASES: Final = HERE / "cases"
 LITE: Final = ROOT / "modules/eval/lite.nix"
 REPORT: Final = ROOT / "modules/eval/report.nix"
+BASE: Final = "good-empty"
+"""The case that the others are recorded as differences from."""
 Outcome = dict[str, Any]
 
 # First match wins. Messages are nix's, nixpkgs' and modules/eval's.
@@ -126,6 +130,23 @@ def evaluate_all(names: list[str], lib: Path | None = None) -> dict[str, Outcome
         if "error" not in together.result():
             return found | together.result()
         return found | {name: evaluate(CASES / name, lib) for name in good}
+
+
+def read_expected(name: str) -> Outcome:
+    """Read the recorded outcome of a case."""
+    recorded = json.loads((CASES / name / "expected.json").read_text())
+    if isinstance(recorded, list):
+        return dict(snapshots.apply(read_expected(BASE), recorded))
+    return dict(recorded)
+
+
+def write_expected(name: str, found: Outcome) -> None:
+    """Record the outcome of a case; that of ``BASE`` before all others."""
+    if name == BASE or "error" in found:
+        text = json.dumps(found, indent=2)
+    else:
+        text = snapshots.dump(snapshots.differences(read_expected(BASE), found))
+    (CASES / name / "expected.json").write_text(f"{text}\n")
 
 
 def case_names() -> list[str]:

@@ -31,7 +31,7 @@ OWN_RULES: Final = {"refused", "module", "argument", "config"}
 def record_cases(lib: Path) -> list[str]:
     """Write expected.json of every case; return sentences about what is wrong."""
     wrong = []
-    names = outcome.case_names()
+    names = sorted(outcome.case_names(), key=lambda name: name != outcome.BASE)
     for name, expected in outcome.evaluate_all(names, lib).items():
         plain = outcome.run(
             outcome.HERE / "plain.nix",
@@ -45,8 +45,7 @@ def record_cases(lib: Path) -> list[str]:
             wrong.append(f"{name}: a plain evalModules disagrees about the error")
         if name.startswith("bad") != ("error" in expected):
             wrong.append(f"{name}: {json.dumps(expected)}")
-        text = json.dumps(expected, indent=2) + "\n"
-        (outcome.CASES / name / "expected.json").write_text(text)
+        outcome.write_expected(name, expected)
     return wrong
 
 

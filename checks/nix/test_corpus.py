@@ -43,10 +43,7 @@ def lib_id(lib: Path | None) -> str:
 
 def expected(name: str) -> dict[str, Any]:
     """Read the recorded outcome of a case."""
-    recorded: dict[str, Any] = json.loads(
-        (outcome.CASES / name / "expected.json").read_text()
-    )
-    return recorded
+    return outcome.read_expected(name)
 
 
 @pytest.mark.parametrize("lib", libs(), ids=lib_id)

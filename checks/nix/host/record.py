@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from checks.nix import outcome
+from checks.nix import outcome, snapshots
 
 HERE: Final = Path(__file__).resolve().parent
 EXPECTED: Final = HERE / "expected.json"
+BASE: Final = "smallest"
+"""The case that the others are recorded as differences from."""
 
 
 def names() -> list[str]:
@@ -52,6 +54,30 @@ def evaluate_all(lib: Path | None = None) -> dict[str, dict[str, Any]]:
         return dict(zip(cases, found, strict=True))
 
 
+def read_expected() -> dict[str, dict[str, Any]]:
+    """Read the recorded outcome of every case."""
+    recorded = json.loads(EXPECTED.read_text())
+    base = recorded[BASE]
+    cases = {
+        name: snapshots.apply(base, changes)
+        for name, changes in recorded.items()
+        if name != BASE
+    }
+    return {BASE: base, **cases}
+
+
+def write_expected(found: dict[str, dict[str, Any]]) -> None:
+    """Record the outcome of every case."""
+    base = found[BASE]
+    parts = [f"{json.dumps(BASE)}: {json.dumps(base, indent=1, sort_keys=True)}"]
+    parts += [
+        f"{json.dumps(name)}: {snapshots.dump(snapshots.differences(base, case))}"
+        for name, case in sorted(found.items())
+        if name != BASE
+    ]
+    EXPECTED.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
 def main() -> int:
     """Record every case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,8 +85,7 @@ def main() -> int:
         "--lib", type=Path, required=True, help="nixpkgs' lib directory"
     )
     found = evaluate_all(parser.parse_args().lib.resolve())
-    text = json.dumps(found, indent=1, sort_keys=True)
-    EXPECTED.write_text(text + "\n")
+    write_expected(found)
     return 0
 
 

@@ -24,7 +24,7 @@ from tools import generate_host_options
 
 pytestmark = pytest.mark.needs("nix")
 
-EXPECTED: Final[dict[str, Any]] = json.loads(record.EXPECTED.read_text())
+EXPECTED: Final[dict[str, Any]] = record.read_expected()
 GOOD: Final = ("smallest", "everything", "tls", "ipv6", "behind-proxy")
 
 
