@@ -84,7 +84,7 @@ class Checked:
     @property
     def is_streamed(self) -> bool:
         """Whether the answer comes as events."""
-        return self.body.stream is True
+        return self.is_billed and self.body.stream is True
 
     @property
     def max_tokens(self) -> int:
@@ -163,6 +163,8 @@ def check(
         if not counting:
             raise bad("max_tokens is missing")
         output = 0
+    if output < 1 and not counting:
+        raise bad("max_tokens must be at least 1")
     return Checked(
         body=body,
         model=model,

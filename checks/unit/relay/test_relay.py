@@ -100,8 +100,7 @@ async def test_only_harmless_headers_come_back(setup: Setup) -> None:
 
 
 async def test_counting_costs_nothing_and_is_noted(setup: Setup) -> None:
-    body = message()
-    del body["max_tokens"], body["stream"]
+    body = message(stream=True)  # which means nothing here
     status, text = await setup.post(body, "/v1/messages/count_tokens?beta=true")
     assert (status, list(json.loads(text))) == (200, ["input_tokens"])
     (asked,) = setup.hived.reserved

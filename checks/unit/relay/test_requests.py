@@ -418,6 +418,7 @@ def test_many_commas_and_brackets_in_a_text_are_no_values() -> None:
         {"max_tokens": "1"},
         {"max_tokens": True},
         {"max_tokens": -1},
+        {"max_tokens": 0},
         {"max_tokens": 1.5},
         {"max_tokens": 10**400},
     ],
