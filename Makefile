@@ -8,11 +8,12 @@ FILES ?= .
 # One test process a core; `make test WORKERS=` runs all in one.
 WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run demo test lint format bench fuzz generate clean
+.PHONY: help run demo check test lint format bench fuzz generate clean
 
 help:
 	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
 	@echo 'make demo      play the whole story without a browser and check its end'
+	@echo 'make check     lint, types, unit tests and the Nix corpus, for the loop of a developer'
 	@echo 'make test      lint and all tests; says which groups could not run here'
 	@echo 'make bench     speed, beside a reference'
 	@echo 'make fuzz      attacks on every boundary, counted (ARGS="--seconds 600")'
@@ -30,6 +31,9 @@ demo:
 
 test: lint
 	@$(PYTHON) -m pytest $(WORKERS) $(ARGS)
+
+check: lint
+	@$(PYTHON) -m pytest $(WORKERS) checks/unit checks/nix/test_corpus.py $(ARGS)
 
 lint:
 	@.ci/setup test
