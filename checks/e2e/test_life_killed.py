@@ -1,6 +1,6 @@
 """Kill -9 hived at every step of every operation of an agent's life.
 
-Which steps there are is read from the machines. Each story is one operation; hived is
+Which steps there are is read from the handlers. Each story is one operation; hived is
 killed after the work of its first step, started, killed after that of the second, and
 so on, so that every step is repeated on top of itself. Then the operation must have
 ended as it would have, and nothing else may be there: no process, socket, directory or

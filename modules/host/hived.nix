@@ -75,7 +75,7 @@ in
         ];
 
         # Root, because containers, their files and the system profile are root's.
-        # CHOWN, FOWNER, FSETID: rooms belong to agents and to nobody.
+        # CHOWN, FOWNER, FSETID: directories belong to agents and to nobody.
         # DAC_OVERRIDE: reads and removes what agents wrote.
         # SETUID, SETGID: checks and evaluations run as nobody. KILL: ends them.
         CapabilityBoundingSet = [

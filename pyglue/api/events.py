@@ -11,7 +11,7 @@ from pyglue.api.common import Params, Result, ShortText
 
 
 class Event(Params, frozen=True):
-    """Something happened. ``seq`` grows by one; ``kind`` is ``room.what``.
+    """Something happened. ``seq`` grows by one; ``kind`` is ``subject.what``.
 
     Kinds: ``agent.state``, ``agent.changed``, ``agent.server``, ``turn.started``,
     ``turn.ended``, ``turn.event``, ``message.sent``, ``message.taken``,

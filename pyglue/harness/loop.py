@@ -4,7 +4,7 @@ Mail is leased to the connection that it came on. If that connection is lost bef
 the turn begins, hived has the mail back and will hand it out again, so it is dropped
 here; if it is lost later, the turn runs on and its end is simply not wanted. A turn
 that did not end well gives its mail back, so the next one waits: a growing while, or
-as long as the model's side asked for, or until the operator says so (``wishes``).
+as long as the model's side asked for, or until the operator says so (``control``).
 """
 
 import asyncio

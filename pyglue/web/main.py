@@ -1,6 +1,6 @@
 """``hive-web --config FILE``: the dashboard's process.
 
-The arbiter holds the listening sockets, and the worker's ``door`` receives requests
+The arbiter holds the listening sockets, and the worker's ``listener`` receives requests
 from them. gunicorn runs the app in one worker with threads: live streams each hold
 one, so there are more threads than streams. On SIGTERM the worker ends its streams at
 once, and the process is gone within about two seconds. gunicorn's control socket stays
@@ -36,7 +36,7 @@ from pyglue.web.guard.listener import Listener
 from pyglue.web.guard.ports import AgentPorts
 
 THREADS: Final = 256
-"""Of which ``live.STREAMS_MAX`` may be held by streams."""
+"""Of which ``hub.STREAMS_MAX`` may be held by streams."""
 _FIRST_FD: Final = 3
 _GRACE_S: Final = 2
 _DRAIN_S: Final = 1

@@ -1,5 +1,5 @@
 // Text that an agent chose, with every hidden character by its name: what
-// pyglue/web/text.py does to pages, for what scripts put in. A test compares the two.
+// pyglue/web/pages/text.py does to pages, for what scripts put in. A test compares the two.
 
 import { HIDDEN } from "./invisible.js";
 

@@ -7,7 +7,7 @@ that step it is killed by SIGKILL once the step's work is done and before anybod
 (``after``), or before it has begun (``before``), or the step fails before its work
 (``fail``) or after it (``fail-late``), and it is killed after the step ``then``, if
 any. ``ready`` and ``killed`` (or ``ended CODE``) are printed as they happen. The
-product has no hook for this: machines are wrapped as they are handed to
+product has no hook for this: handlers are wrapped as they are handed to
 ``Operations.start``. What is imported once is shared by all forks, which is what makes
 a hundred deaths cheap.
 """

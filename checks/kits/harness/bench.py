@@ -2,7 +2,7 @@
 
 ``FakeHive`` serves one agent's socket with real JSON-RPC: an inbox with leases, turns,
 and a record of all that the harness said. The harness itself and a model are in
-``harness_process``.
+``process``.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A harness as a process of its own, in a home of its own, and a model to talk to.
 
 ``scripted_model`` runs the scripted stand-in of the Messages API, and ``model_socket``
-puts it behind a Unix socket as the relay would. hived's side is in ``harness_kit``.
+puts it behind a Unix socket as the relay would. hived's side is in ``bench``.
 """
 
 import asyncio

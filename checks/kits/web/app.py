@@ -1,6 +1,6 @@
 """A hive-web for tests: the app with a test client, and the real process.
 
-Used by the unit tests (with ``fake_hive``), the browser tests and the screenshots.
+Used by the unit tests (with ``hive``), the browser tests and the screenshots.
 """
 
 import contextlib

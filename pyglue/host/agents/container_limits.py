@@ -1,8 +1,8 @@
-"""What a container gets of this host: what its agent asks for, under the operator.
+"""A container's memory and CPU: what its agent asks for, within the operator's limits.
 
-Called by ``lifecycle`` and ``upkeep`` with what a manifest says, before it goes to a
-backend. An agent that says nothing has the operator's default; the operator's limit
-holds for all, also for what was approved before it was lowered.
+``lifecycle`` and ``supervisor`` call this with a manifest before a backend sees it. An
+agent that sets no limit gets the operator's default. The operator's limit applies to
+every agent, including those approved before it was lowered.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Opens and closes each agent's ``hive.sock``, starts and stops containers through the
 backend, and waits for a harness to say hello with the right manifest. Deploy and the
-start/stop operations are built from these moves; ``upkeep`` keeps well what runs.
+start/stop operations are built from these moves; ``supervisor`` keeps them running.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
 Nothing of a hive is readable, executable or connectable by others on the machine. Where
 agents are reached by paths (local mode as root), one group passes through to what
 belongs to each. Where containers get binds that root made, nobody has to pass: a
-set-user-id file that a container's root left would be the host's. ``rooms`` makes it
-so, doctor looks whether it is.
+set-user-id file that a container's root left would be the host's. ``directories`` sets
+the modes, doctor checks them.
 """
 
 import os

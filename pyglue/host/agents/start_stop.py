@@ -22,7 +22,7 @@ _TOLD: Final = {
 
 
 class Running:
-    """The machine of start, stop and restart."""
+    """The handler of start, stop and restart."""
 
     steps: ClassVar[tuple[str, ...]] = ("run",)
 

@@ -2,7 +2,7 @@
 
 A connection from hive-web without a live session is answered ``login`` only. Here are
 sessions and terminals; the rest is in ``operator_reading``, ``operator_agents``,
-``operator_decisions`` and ``archives``.
+``operator_decisions`` and ``host.archives.calls``.
 """
 
 from pyglue import __version__

@@ -1,6 +1,6 @@
 """What the operator does to agents: their life, and control of them at work.
 
-``operator_api`` adds this to a connection that has a session.
+``operator`` adds this to a connection that has a session.
 """
 
 from pyglue.api import operator as api

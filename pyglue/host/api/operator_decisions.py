@@ -1,6 +1,6 @@
 """What the operator decides and says: approvals, mail, answers to questions.
 
-``operator_api`` adds this to a connection that has a session.
+``operator`` adds this to a connection that has a session.
 """
 
 from pyglue.api import operator as api

@@ -1,6 +1,6 @@
 """What the operator reads: status, queues, mail, history, logs, the audit log.
 
-``operator_api`` adds this to a connection that has a session.
+``operator`` adds this to a connection that has a session.
 """
 
 import asyncio

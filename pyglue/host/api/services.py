@@ -1,6 +1,6 @@
 """All that answers the sockets of operator, manager and agents, as one.
 
-``bootstrap`` puts them together; the modules ``*_api`` and ``operator_*`` call them.
+``bootstrap`` constructs them; the modules beside this one call them.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The machine that takes over an agent whose archive was checked (``imports``).
+"""The handler that adopts an agent whose archive was checked (``imports``).
 
 The rooms are moved to their places, the agent is kept like a destroyed one, and its
 coming back is proposed. Every step may be repeated.
@@ -24,7 +24,7 @@ _ABSENT: Final = "{name} was imported, and is no agent before that is approved."
 
 
 class ImportHandler:
-    """The machine that takes over what was checked."""
+    """The handler that adopts what was checked."""
 
     steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
 

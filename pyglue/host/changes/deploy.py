@@ -54,7 +54,7 @@ _MORE: Final = {
 
 
 class Deploy:
-    """The machine of every operation that an approval queues."""
+    """The handler of every operation that an approval queues."""
 
     steps: ClassVar[tuple[str, ...]] = (
         "tag",

@@ -1,6 +1,6 @@
 """From a commit in an applied repository to an approval: evaluate, pin, tag, queue.
 
-``proposals`` brings new commits here, ``repeats`` what was there before. The tree is
+``proposals`` brings new commits here, ``redeploy`` what was there before. The tree is
 evaluated once in the restricted evaluator, validated against the trusted options and
 the operator's limits, pinned, tagged, compared, and only then queued. Where agents are
 NixOS systems, the system is evaluated too, and compared with what is deployed. Nothing

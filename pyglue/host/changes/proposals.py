@@ -1,7 +1,7 @@
 """From a manager's commit to an approval.
 
 The pack comes over the socket in chunks; it is checked in quarantine and then rendered
-(``rendering``). Any refusal goes back to the proposer and leaves nothing behind; the
+(``evaluation``). Any refusal goes back to the proposer and leaves nothing behind; the
 operator sees only what is whole. New agents are made from the template in one step, or
 in two: as a draft (``drafts``) whose first commit is proposed like any other.
 """

@@ -21,7 +21,7 @@ from pyglue.store.database import Store, Tx
 
 
 class RebuildAllHandler:
-    """Queues it, and is its machine."""
+    """Queues it, and is its handler."""
 
     steps: ClassVar[tuple[str, ...]] = ("next", "wait")
 

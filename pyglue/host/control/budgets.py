@@ -1,10 +1,10 @@
 """What an agent may use in a day and in an hour, and asking when it is used up.
 
 Limits are the lower of the manifest's and the operator's, plus what the operator added
-for this day. Money and tokens are held at each request (``relay_api``), turns where
+for this day. Money and tokens are held at each request (``model.relay``), turns where
 they begin. At a limit the agent parks, and the operator is asked once whether it goes
-on: each yes adds what the limit itself is, until midnight (UTC). ``agent_api`` and
-``relay_api`` call this.
+on: each yes adds what the limit itself is, until midnight (UTC). ``api.agent`` and
+``model.relay`` call this.
 """
 
 import asyncio

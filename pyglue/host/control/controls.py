@@ -5,7 +5,7 @@ each hello and at every change, and enforced here: a paused agent gets no messag
 begins no turn and reaches no model. What holds an agent back takes effect in memory
 and at the relay first and is written down after that, so it works with a full disk
 too. A turn that runs when its agent is paused has ``grace_s`` to end; then, or at once
-with the emergency stop, it is cut off, whatever its harness does. ``operator_api``
+with the emergency stop, it is cut off, whatever its harness does. ``api.operator``
 calls this; ``budgets`` parks through it.
 """
 

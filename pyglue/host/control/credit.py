@@ -5,7 +5,7 @@ question of the operator, whoever's turn it was; it is kept with what the operat
 of the hive, over restarts. Agents keep their messages and try again by themselves;
 as soon as the relay saw one answered, the question is withdrawn and the others try at
 once. What a harness says of its turns is its own word: it is quoted as such, and
-believed only so often. ``agent_api`` and ``relay_api`` call it.
+believed only so often. ``api.agent`` and ``model.relay`` call it.
 """
 
 import time

@@ -1,10 +1,10 @@
 """Operations: everything that hived does in steps, one at a time for an agent.
 
-Callers only queue. A ``Machine`` names its steps and, after each, the next;
+Callers only queue. A ``Handler`` names its steps and, after each, the next;
 the step's name is durable before the step runs and every step may be repeated, so
 after a crash an operation goes on from the step it was at. One runner per agent
 works in order, agents beside each other. Who asked for one that no approval stands for,
-and that it failed, are lines of the audit log; what it did is the machine's to say.
+and that it failed, are lines of the audit log; what it did is the handler's to say.
 """
 
 import asyncio

@@ -164,7 +164,7 @@ class Registry:
         self.hive = Control(agent=HIVE)
         """What the operator wants of all agents."""
         self.disk_full: str | None = None
-        """Why all agents wait for room on the disk; ``space`` says."""
+        """Why all agents wait for free disk space; set by ``control.disk_space``."""
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever an agent comes or goes; it must not block."""

@@ -1,7 +1,7 @@
 """How much of something may come, and how fast.
 
 An agent's container is free in what it tells hived, so hived decides what it takes:
-``history``, ``registry`` and ``agent_api`` ask here. No clock of its own.
+``history``, ``registry`` and ``api.agent`` ask here. No clock of its own.
 """
 
 from dataclasses import dataclass, field

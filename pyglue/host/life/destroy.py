@@ -3,7 +3,7 @@
 Destroying takes away what runs: container, sockets, the row. Its repositories, state
 and session stay where they are (``agents/`` may be a mount of its own, so nothing could
 be moved away whole), and mail that waits goes on waiting: restored, it is the same
-agent. Purging (``removing``) takes these away one by one.
+agent. Purging (``purge``) takes these away one by one.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Destroy:
 
 
 class DestroyHandler:
-    """The machine of destroy operations."""
+    """The handler of destroy operations."""
 
     steps: ClassVar[tuple[str, ...]] = (
         "drain",

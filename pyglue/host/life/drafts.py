@@ -145,7 +145,7 @@ def get(reader: Reader | Tx, name: str) -> Draft:
 
 
 class DraftHandler:
-    """The machine that makes a draft."""
+    """The handler that makes a draft."""
 
     steps: ClassVar[tuple[str, ...]] = ("seed", "rooms", "finish", "undo")
 

@@ -1,6 +1,6 @@
 """Removing for good: a draft, or what is kept of a destroyed agent.
 
-The machines of discard and purge. Both close what is proposed, remove directories under
+The handlers of discard and purge. Both close what is proposed, remove directories under
 the lock of the name, and forget the rows last, so that every step may be repeated.
 """
 
@@ -55,7 +55,7 @@ class _Removing:
 
 
 class DiscardHandler(_Removing):
-    """The machine that ends a draft without an agent."""
+    """The handler that ends a draft without an agent."""
 
     steps: ClassVar[tuple[str, ...]] = ("close", "remove", "forget")
 
@@ -91,7 +91,7 @@ class DiscardHandler(_Removing):
 
 
 class PurgeHandler(_Removing):
-    """The machine of purge operations."""
+    """The handler of purge operations."""
 
     steps: ClassVar[tuple[str, ...]] = (
         "close",

@@ -1,6 +1,6 @@
 """Messages between agents, the manager and the operator: durable, leased, bounded.
 
-Every rule is enforced on the host: ``admission`` says who may send to whom, how fast,
+Every rule is enforced on the host: ``send_policy`` says who may send to whom, how fast,
 how many hops from a human. A send to a parked receiver stores message and lease in one
 transaction; what is handed out belongs to the connection, then to its turn, and
 comes back with ``redelivered`` when either ends badly.

@@ -1,6 +1,6 @@
 """Bash patterns of a proposal that let run more than they seem to, in words.
 
-Called by ``policy``; what a pattern means is in ``bash_policy``.
+Called by ``diff``; what a pattern means is in ``bash_policy``.
 """
 
 from collections.abc import Iterator, Mapping

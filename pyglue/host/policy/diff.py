@@ -1,9 +1,9 @@
 """What a proposal does to an agent's power, in words.
 
-Called by ``rendering`` with manifests that are already validated. ``diff_policy``
-walks the trusted options as the schema has them, so a new option is compared without
-a line here; each option's kind says how (``policy_kinds``). What is not comparable
-or not known counts as widening.
+Called by ``changes.evaluation`` with manifests that are already validated.
+``diff_policy`` walks the trusted options as the schema has them, so a new option is
+compared without a line here; each option's kind says how (``kinds``). What is not
+comparable or not known counts as widening.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """How each kind of option is compared: a function for each kind.
 
-Called by ``policy`` only. The kinds are those that modules/agent/options.nix lists;
+Called by ``diff`` only. The kinds are those that modules/agent/options.nix lists;
 one that nobody knows, and whatever cannot be compared, widens.
 """
 

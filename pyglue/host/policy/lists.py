@@ -1,6 +1,6 @@
 """Lists whose items each let the agent do something, compared as sets.
 
-The kind ``add`` of the policy diff, called by ``policy_kinds``: order and repetition
+The kind ``add`` of the policy diff, called by ``kinds``: order and repetition
 give no power, an added item does, and so does ``null`` (no limit). An option may name
 one item that stands for every one.
 """

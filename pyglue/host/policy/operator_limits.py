@@ -1,10 +1,11 @@
 """The operator's limits: what no agent may have, whoever approved it.
 
-``rendering`` asks before a proposal reaches the operator, ``lifecycle`` and ``upkeep``
-before every start and before a running container is adopted, ``relay_api`` whenever it
-makes the relay's policy. So a limit that is lowered also holds for agents that were
-approved before. What has an operator's number instead of a refusal (memory, CPU,
-budgets) is in ``ceilings`` and ``budgets``.
+``changes.evaluation`` asks before a proposal reaches the operator,
+``agents.lifecycle`` and ``agents.supervisor`` before every start and before a running
+container is adopted, ``model.relay`` whenever it makes the relay's policy. So a lowered
+limit also applies to agents approved earlier. Limits that cap a value instead of
+refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
+``control.budgets``.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """What a proposal does to an agent's NixOS system, in words.
 
-Called by ``policy``. The names of options come from the evaluation that made the system
+Called by ``diff``. The names of options come from the evaluation that made the system
 (modules/eval/definitions.nix). Only names are known, so an option that stays set may
 have another value; and a system that differs although nothing explains it is itself
 said, as widening: whatever made it differ was not listed.

@@ -1,6 +1,6 @@
 """One option that differs, and the words to say so with.
 
-Called by ``policy`` and its kinds. No option's name stands here: the words come with
+Called by ``diff`` and its kinds. No option's name stands here: the words come with
 the options from modules/agent/options.nix, and an option without words still gets a
 sentence from its path and description.
 """

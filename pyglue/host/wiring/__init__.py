@@ -1,6 +1,7 @@
-"""How hived's parts are put together, a module a room; only ``bootstrap`` calls these.
+"""How hived's parts are constructed; only ``bootstrap`` calls these modules.
 
-In the order of construction: ``base`` (what all else stands on), ``work`` (agents that
-run, and their mail), ``changes`` (proposals, approvals, the life of an agent),
-``machines`` (who runs which operation), ``services`` (what the sockets answer from).
+In the order of construction: ``base`` (what everything else uses), ``work`` (running
+agents and their messages), ``changes`` (proposals, approvals, the life of an agent),
+``handlers`` (who runs which operation), ``services`` (what the sockets answer from),
+``sockets`` (the listeners and their sessions).
 """

@@ -1,4 +1,4 @@
-"""Which machine runs which operation."""
+"""Which handler runs which operation."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ from pyglue.paths import share
 def handlers(
     base: Base, work: Work, changes: Changes
 ) -> Mapping[OperationKind, Handler]:
-    """Return a machine for every kind of operation."""
+    """Return a handler for every kind of operation."""
     deploy = _deploy(base, work, changes)
     running = Running(
         store=base.store,

@@ -1,6 +1,6 @@
 """Who asks and how: WSGI middleware.
 
-Put around the app by ``app``. ``door`` says who called it; gunicorn itself sees a Unix
+``app`` wraps the app in it. ``listener`` says who called; gunicorn itself sees a Unix
 socket. When a reverse proxy stands between, only a peer that the configuration names
 may say by ``X-Forwarded-For`` and ``X-Forwarded-Proto`` whom it asks for; from anybody
 else these headers are dropped. ``X-Forwarded-Host`` is believed from nobody: a proxy
@@ -37,7 +37,7 @@ class TrustedProxies:
     def __init__(
         self, app: "WSGIApplication", proxies: Iterable[str], *, https: bool = False
     ) -> None:
-        """Take the proxies' addresses, and whether ``door`` speaks TLS.
+        """Take the proxies' addresses, and whether ``listener`` speaks TLS.
 
         Raises:
             HiveError: ``config_invalid`` for what is no address.

@@ -1,7 +1,7 @@
 """The head of an HTTP request, as far as one must understand it to receive the rest.
 
-``door`` hands only whole requests on, so it must know where one ends, and must know it
-exactly as gunicorn does: what could be read in two ways is refused. Bodies have a
+``listener`` passes on only whole requests, so it must know where one ends, and exactly
+as gunicorn does: anything that could be read in two ways is refused. Bodies have a
 length; chunks, which browsers do not send, are refused.
 """
 
@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 PEER: Final = "X-Hive-Peer"
-"""Who called, from ``door`` to the app; from nobody else."""
+"""Who called, from ``listener`` to the app; from nobody else."""
 _END: Final = b"\r\n\r\n"
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LINE: Final = re.compile(rb"[A-Z]{1,16} [!-~]+ HTTP/1\.[01]")

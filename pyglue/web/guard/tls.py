@@ -1,6 +1,6 @@
 """The dashboard's own certificate, tried before the server starts.
 
-``door`` speaks TLS with the context that ``load`` returns.
+``listener`` speaks TLS with the context that ``load`` returns.
 """
 
 import ssl

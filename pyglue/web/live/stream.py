@@ -1,6 +1,6 @@
 """The two live endpoints: a WebSocket for the pages, SSE for scripts and fallback.
 
-Both read ``live.Hub``. Without ``?turns=`` a WebSocket leaves out what happens inside
+Both read ``hub.Hub``. Without ``?turns=`` a WebSocket leaves out what happens inside
 turns (``turn.event``), which only an agent's page shows; ``?turns=alice`` is that
 agent's, ``?turns=all`` (the default of SSE) everyone's. ``?since=`` or SSE's
 Last-Event-ID resumes. A browser's same-origin rules do not hold for WebSockets: host,
