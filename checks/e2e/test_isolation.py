@@ -180,6 +180,16 @@ async def test_only_its_own_things_are_there(seen: Seen) -> None:
     assert seen.found["own manifest"] in ("OSError", "PermissionError")
 
 
+async def test_files_side_by_side_are_no_repository(seen: Seen) -> None:
+    """Whose config runs programs: an allowed ``git status`` would, in that place."""
+    code, said, ran = seen.found["bare repository"]
+    assert (code, ran) == (128, False), said
+    assert "bare repository" in said
+    assert seen.found["bare repository, named"][
+        2
+    ]  # the trap is one, where it is asked for
+
+
 async def test_no_key_is_in_its_environment(seen: Seen) -> None:
     assert seen.found["environment"]["PATH"]
     assert API_KEY not in json.dumps(seen.found)

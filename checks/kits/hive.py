@@ -162,9 +162,11 @@ class Hive:
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": "/nonexistent",
-                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_COUNT": "2",
                 "GIT_CONFIG_KEY_0": "safe.directory",
                 "GIT_CONFIG_VALUE_0": "*",
+                "GIT_CONFIG_KEY_1": "safe.bareRepository",
+                "GIT_CONFIG_VALUE_1": "explicit",
             },
             capture_output=True,
             text=True,

@@ -68,6 +68,7 @@ async def test_builds_what_was_evaluated(kit: SystemKit, tmp_path: Path) -> None
     assert "User=agent" in unit and "ExecStart=/nix/store/" in unit
     assert "NoNewPrivileges=true" in unit
     assert "NIX_REMOTE=dummy://" in unit  # the manager's `nix-instantiate --parse`
+    assert "GIT_CONFIG_VALUE_1=explicit" in unit  # safe.bareRepository
     assert (real / "init").stat().st_mode & 0o111
     assert any(line == "said-by-the-build" for line in kit.lines)
     assert await kit.build(system) == built  # again: nothing is left to do

@@ -98,9 +98,12 @@ in
       environment = {
         HOME = "/state";
         # Repositories in /agents belong to the same number on the host.
-        GIT_CONFIG_COUNT = "1";
+        GIT_CONFIG_COUNT = "2";
         GIT_CONFIG_KEY_0 = "safe.directory";
         GIT_CONFIG_VALUE_0 = "*";
+        # Files put side by side are no repository: their config would run programs.
+        GIT_CONFIG_KEY_1 = "safe.bareRepository";
+        GIT_CONFIG_VALUE_1 = "explicit";
         # There is no store to open here, which `nix-instantiate --parse` would do.
         NIX_REMOTE = "dummy://";
         # What agent.nix puts into environment.systemPackages is found here.

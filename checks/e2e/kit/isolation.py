@@ -12,7 +12,7 @@ from pyglue.api.common import PROTOCOL
 FOREIGN_KEY: Final = "sk-not-the-hives"
 
 PROBES: Final = '''
-import http.client, json, os, pathlib, socket, sys
+import http.client, json, os, pathlib, socket, subprocess, sys
 
 def attempt(family, address):
     """Connect; say how it went."""
@@ -62,6 +62,23 @@ def spoil(path):
     except OSError as error:
         return type(error).__name__
     return "written"
+
+def bare(*options):
+    """Put a bare repository together whose config runs a program, and look into it."""
+    place, ran = pathlib.Path("/state/looks-harmless"), pathlib.Path("/state/ran")
+    for name in ("objects", "refs"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    (place / "HEAD").write_text("ref: refs/heads/main\\n")
+    program = pathlib.Path("/state/monitor")
+    program.write_text("#!/bin/sh\\ntouch /state/ran\\n")
+    program.chmod(0o755)
+    (place / "config").write_text(
+        "[core]\\nbare = false\\nworktree = /state\\nfsmonitor = /state/monitor\\n"
+    )
+    ran.unlink(missing_ok=True)
+    command = ["git", *options, "status"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    return [done.returncode, done.stderr, ran.exists()]
 
 sources = json.loads(pathlib.Path("/state/probes.json").read_text())
 found = {}
@@ -139,6 +156,8 @@ def probes(hive: Hive, tcp_port: int, abstract: str) -> dict[str, str]:
             f"model({request()!r}, {{'x-api-key': {FOREIGN_KEY!r}, "
             f"'authorization': 'Bearer {FOREIGN_KEY}', 'cookie': 'a=b'}})"
         ),
+        "bare repository": "bare()",
+        "bare repository, named": "bare('--git-dir=.')",
         "files": "model(path='/v1/files', method='GET')",
         "batches": f"model({request()!r}, path='/v1/messages/batches')",
         "absolute": f"model({request()!r}, path='{URL}v1/messages')",

@@ -60,9 +60,12 @@ _ISOLATION: Final = {
     Support.REFUSED: "agents are not started",
 }
 _PROGRAMS: Final = {
-    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_COUNT": "2",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
+    # Files put side by side are no repository: their config would run programs.
+    "GIT_CONFIG_KEY_1": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_1": "explicit",
     # There is no store to open, which `nix-instantiate --parse` would do.
     "NIX_REMOTE": "dummy://",
 }
