@@ -35,6 +35,15 @@ class KeptDirectory(StrEnum):
     LOGS = "logs"
 
 
+def unusable(state: Path, error: OSError) -> HiveError:
+    """Return the refusal to run where hived may not write."""
+    return HiveError(
+        ErrorCode.CONFIG_INVALID,
+        f"{error.filename or state} cannot be used: {error.strerror}. Configure a "
+        "state_dir and a runtime_dir that hived may write.",
+    )
+
+
 class Directories:
     """Makes and removes directories. Everything blocks: call it in a thread."""
 
@@ -58,12 +67,7 @@ class Directories:
         try:
             self._prepare()
         except OSError as error:
-            raise HiveError(
-                ErrorCode.CONFIG_INVALID,
-                f"{error.filename or self._layout.state} cannot be used: "
-                f"{error.strerror}. Configure a state_dir and a runtime_dir that "
-                "hived may write.",
-            ) from error
+            raise unusable(self._layout.state, error) from error
 
     def _prepare(self) -> None:
         layout = self._layout

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.directories import Directories, unusable
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
@@ -55,9 +55,12 @@ def backend_of(config: HiveConfig) -> Backend:
 def _disk(config: HiveConfig) -> Disk:
     """Have room to start in, whatever agents made of the disk."""
     state = config.layout.state
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    disk = Disk(state, config.disk)
-    disk.prepare()
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk = Disk(state, config.disk)
+        disk.prepare()
+    except OSError as error:
+        raise unusable(state, error) from error
     return disk
 
 
