@@ -9,7 +9,7 @@ import pytest
 from checks.kits.hive import script
 from checks.systemd.hive import IDS, STATE, SystemHive
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApprovalState
+from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.common import NoParams
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import CancelOperationParams, OperationState
@@ -242,3 +242,13 @@ async def test_malformed_conf_files_are_written_anew(hive: SystemHive) -> None:
         await hive.send(name, said(f"{name} is well"))
         await hive.answer(name, f"{name} is well")
     hive.machine.run("rm", conf("zz"))
+
+
+async def test_packs_are_checked_in_a_sandbox_under_the_units_own_fences(
+    hive: SystemHive,
+) -> None:
+    proposal = await hive.propose("alice", PLAIN % "checked in a sandbox")
+    deny = DenyParams(id=proposal.approval, reason="Only to see it checked.")
+    await hive.operator.call(api.DENY, deny)
+    said = hive.machine.journal("--boot")
+    assert "Packs are checked without a sandbox" not in said

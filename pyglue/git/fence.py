@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyglue.display import visible
 from pyglue.errors import HiveError
-from pyglue.process import RunAs, run_sync
+from pyglue.git.run import import_path
+from pyglue.process import RunAs, describe_exit, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
 
 _NOBODY: Final = RunAs(65534, 65534)
@@ -29,6 +31,7 @@ _AT_ONCE: Final = 2
 _REMOVALS: Final = 100
 _PAUSE_S: Final = 0.05
 _PROBE_S: Final = 20.0
+_SAID: Final = 400
 _log = logging.getLogger(__name__)
 
 
@@ -54,12 +57,10 @@ class Fence:
         """Whether the sandbox works here. The first call takes some 200 ms."""
         with self._lock:
             if self._works is None:
-                self._works = self._probe()
-                if not self._works:
-                    _log.warning(
-                        "Packs are checked without a sandbox: bubblewrap does not "
-                        "work here. hive doctor says what is missing."
-                    )
+                why = self._probe()
+                self._works = why is None
+                if why is not None:
+                    _log.warning("Packs are checked without a sandbox: %s", why)
             return self._works
 
     def place(self, workdir: Path, shown: Path) -> "Place | None":
@@ -79,8 +80,9 @@ class Fence:
             top.chmod(0o750)
         return Place(top, room, None if own else shown, own)
 
-    def _probe(self) -> bool:
-        script = "import subprocess, pygit2, msgspec; subprocess.run(['git', '-v'])"
+    def _probe(self) -> str | None:
+        """Return why the sandbox does not work here, None if it does."""
+        script = "import subprocess, pyglue.git.check; subprocess.run(['git', '-v'])"
         try:
             with tempfile.TemporaryDirectory() as name:
                 place = Place(Path(name), Path(name), None, self._run_as)
@@ -89,9 +91,14 @@ class Fence:
                     done = run_sync(
                         launch.argv, env={}, timeout=_PROBE_S, pass_fds=launch.pass_fds
                     )
-        except (HiveError, OSError):
-            return False
-        return done.code == 0
+        except HiveError as error:
+            return error.message
+        except OSError as error:
+            return str(error)
+        if done.code == 0:
+            return None
+        said = done.stderr[-_SAID:].decode("utf-8", "replace")
+        return f"{describe_exit(done.code)}: {visible(said, limit=_SAID)}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,14 @@ class Place:
             binds.append(Bind(source=self.shown, target=str(self.shown)))
         spec = SandboxSpec(
             binds=tuple(binds),
-            env={**(environment or {}), **runtime.env, **certificates},
+            env={
+                **runtime.env,
+                **certificates,
+                **(environment or {}),
+                "PATH": runtime.env["PATH"],
+                "PYTHONPATH": import_path(),
+            },
+            hostname=None,
         )
         argv = [*runtime.argv, *arguments]
         with prepare(spec, argv, run_as=self.run_as) as prepared:

@@ -10,6 +10,7 @@ Blocking, for ``asyncio.to_thread``; this process never holds a pack in memory.
 """
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -38,6 +39,8 @@ from pyglue.git.verdict import (
     limits_of,
 )
 
+_SAID: Final = 1000
+_log = logging.getLogger(__name__)
 _CLEAN: Final = re.compile(r"clean-[0-9a-f]{40}\.pack")
 
 
@@ -191,6 +194,8 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
             "Checking the commit took too much time or memory. Submit a smaller "
             "change.",
         )
+    said = show(ran.errors[-_SAID:], limit=_SAID)
+    _log.warning("a check of a pack ended with exit code %d: %s", ran.code, said)
     raise HiveError(
         ErrorCode.INVALID_PACK,
         "Checking the commit failed: its objects are not what git writes. Commit "

@@ -115,12 +115,17 @@ def run_git(
     return ran
 
 
-def start_module(module: str, *, place: "Place | None" = None) -> Started:
-    """Start ``python -m module``, which waits for its input, behind the fence or not.
+def import_path() -> str:
+    """Return this process's import path as a PYTHONPATH for its children.
 
-    The child gets this process's import path, because wrappers of packaged programs
-    extend ``sys.path`` in ways that a plain interpreter does not repeat.
+    Wrappers of packaged programs extend ``sys.path`` in ways that a plain interpreter
+    does not repeat. Absolute, for a child starts in another directory.
     """
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+
+
+def start_module(module: str, *, place: "Place | None" = None) -> Started:
+    """Start ``python -m module``, which waits for input, behind the fence or not."""
     python = Path(sys.executable)
     if place is not None:
         environment = clean_environment(python, {})
@@ -131,9 +136,7 @@ def start_module(module: str, *, place: "Place | None" = None) -> Started:
                 directory=Path("/"),
                 pass_fds=launch.pass_fds,
             )
-    # Absolute, for the child starts in another directory; "" is this one's.
-    imports = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    extra = {"PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
+    extra = {"PYTHONPATH": import_path(), "PYTHONDONTWRITEBYTECODE": "1"}
     return Started(
         [str(python), "-P", "-s", "-m", module],
         environment=clean_environment(python, extra),

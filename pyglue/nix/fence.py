@@ -175,7 +175,12 @@ def _spec(program: Path, seen: Seen) -> SandboxSpec:
         binds.append(
             Bind(source=seen.output, target=target, writable=True, below=below)
         )
-    return SandboxSpec(binds=(*_system(program), *binds), env=ENVIRONMENT, system=False)
+    return SandboxSpec(
+        binds=(*_system(program), *binds),
+        env=ENVIRONMENT,
+        system=False,
+        hostname=None,
+    )
 
 
 def _system(program: Path) -> Iterator[Bind]:

@@ -48,14 +48,16 @@ class SandboxSpec:
     """What the program sees. ``env`` is its whole environment; sizes in bytes.
 
     ``network`` shares the host's network, its loopback too. ``home`` is what passwd
-    says. ``system`` False leaves out /usr and /etc: the binds are everything.
+    says. ``hostname`` None leaves the host's, for a service that may not set one
+    (systemd's ProtectHostname). ``system`` False leaves out /usr and /etc: the binds
+    are everything.
     """
 
     binds: tuple[Bind, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     chdir: str = "/"
     network: bool = False
-    hostname: str = "hive"
+    hostname: str | None = "hive"
     user: str = "agent"
     home: str = "/state"
     tmp_bytes: int = 1 << 30
@@ -137,7 +139,9 @@ class _Build:
             self._args.append("--share-net")
         self._args += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
         self._args += ["--uid", str(INSIDE_ID), "--gid", str(INSIDE_ID)]
-        self._args += ["--hostname", spec.hostname, "--new-session"]
+        if spec.hostname is not None:
+            self._args += ["--hostname", spec.hostname]
+        self._args.append("--new-session")
         self._args += ["--die-with-parent", "--clearenv"]
         for name, value in spec.env.items():
             self._args += ["--setenv", name, value]
