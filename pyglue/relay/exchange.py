@@ -21,7 +21,7 @@ from pyglue.models import Tokens
 from pyglue.relay.meter import Meter
 from pyglue.relay.refusal import reason, unreachable
 from pyglue.relay.request import Checked
-from pyglue.relay.upstream import MESSAGES, Upstream, passed_on, whole
+from pyglue.relay.upstream import MESSAGES, Upstream, mask_of, passed_on, whole
 
 _DISCONNECTED: Final = 499
 _FAILED: Final = 502
@@ -103,10 +103,12 @@ class Exchange:
                 ) as answer:
                     response = await self._begin(answer)
                     if self._status == 200:
+                        mask = mask_of(answer)
                         async for data in answer.content.iter_any():
                             self._meter.feed(data)
-                            await self._write(response, data)
+                            await self._write(response, mask.feed(data))
                         self._meter.end()
+                        await self._write(response, mask.end())
                     await self._finish(response)
                     return response
         except (HiveError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -155,7 +157,7 @@ class Exchange:
         return response
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
-        if not self._is_gone:
+        if data and not self._is_gone:
             await self._guarded(response.write(data))
 
     async def _finish(self, response: web.StreamResponse) -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from pyglue.config import RelayConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.relay.mask import Mask
 from pyglue.relay.refusal import unreachable
 from pyglue.relay.request import Checked
 
@@ -162,7 +163,13 @@ async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
         body += data
         if len(body) > limit:
             raise unreachable(f"an answer of more than {limit} bytes")
-    return bytes(body).replace(_key_of(answer).encode(), b"(API key)")
+    mask = mask_of(answer)
+    return mask.feed(bytes(body)) + mask.end()
+
+
+def mask_of(answer: aiohttp.ClientResponse) -> Mask:
+    """Return what hides the key that was sent for ``answer``."""
+    return Mask(_key_of(answer))
 
 
 def _key_of(answer: aiohttp.ClientResponse) -> str:

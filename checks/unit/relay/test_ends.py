@@ -11,6 +11,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from checks.kits.relay.bench import (
     KEY,
@@ -31,6 +33,7 @@ from pyglue.config import HiveConfig, RelayConfig, dump
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.relay.app import Relay
+from pyglue.relay.mask import HIDDEN, Mask
 
 
 @pytest.fixture
@@ -80,6 +83,59 @@ async def test_a_key_that_the_models_side_repeats_stays_hidden(
         seen = f"{answer.headers} {await answer.text()}"
         assert answer.status == 401
     assert KEY not in seen and "invalid x-api-key (API key)" in seen
+
+
+@contextlib.asynccontextmanager
+async def answering_in_pieces(
+    pieces: tuple[bytes, ...], kind: str
+) -> AsyncIterator[tuple[str, asyncio.Semaphore]]:
+    """Answer with 200 and a piece for each release of the semaphore."""
+    go = asyncio.Semaphore(0)
+
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.read(65536)
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        for piece in pieces:
+            await go.acquire()
+            writer.write(piece)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", go
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_key_within_an_answer_stays_hidden_also_in_two_pieces(
+    tmp_path: Path, is_streamed: bool
+) -> None:
+    kind = "text/event-stream" if is_streamed else "application/json"
+    pieces = (b"one\n\n", f"two {KEY[:9]}".encode(), f"{KEY[9:]}\n\n".encode())
+    async with (
+        answering_in_pieces((*pieces, KEY[:5].encode()), kind) as (url, go),
+        with_upstream(tmp_path, url) as (_hived, alice),
+    ):
+        go.release()
+        body = message(stream=is_streamed)
+        async with alice.post(PATH, json=body) as answer:
+            assert await answer.content.readany() == b"one\n\n"  # nothing is delayed
+            go.release()
+            assert await answer.content.readany() == b"two "
+            go.release()
+            assert await answer.content.readany() == b"(API key)\n\n"
+            go.release()
+            assert await answer.content.read() == KEY[:5].encode()
+
+
+@given(st.lists(st.binary(max_size=9) | st.sampled_from([b"aab", b"aa", b"b"])))
+def test_a_mask_passes_on_all_but_the_key(pieces: list[bytes]) -> None:
+    mask = Mask("aab")
+    passed = b"".join(map(mask.feed, pieces)) + mask.end()
+    assert passed == b"".join(pieces).replace(b"aab", HIDDEN)
 
 
 async def test_a_model_that_is_not_there(tmp_path: Path) -> None:
