@@ -24,7 +24,6 @@ _REFUSED_OF: Final = {
     "apply": _words("--unsafe-paths --directory --build-fake-ancestor"),
     "checkout-index": _words("--prefix --temp"),
     "clone": _words("-u"),
-    "config": _words("--file --blob --edit -f -e"),
     "fast-export": _words("--export-marks --import-marks"),
     "format-patch": _words("--signature-file"),
     "read-tree": _words("--index-output --prefix"),
@@ -57,8 +56,17 @@ _RUNNERS: Final = names(
     """
 )
 """Subcommands that run what their arguments or the configuration name."""
-_SAFE_SECTIONS: Final = names("author advice color column committer init log user")
+_SAFE_SECTIONS: Final = names("author advice color column committer log user")
 """Sections of the configuration that name no program and no file."""
+_SAFE_KEYS: Final = frozenset({"init.defaultbranch"})
+_CONFIG_OPTIONS: Final = names(
+    """
+    --add --all --append --bool --get --get-all --get-regexp --global --int --list
+    --local --name-only --null --replace-all --show-origin --show-scope --system
+    --unset --unset-all --worktree -l -z
+    """
+)
+"""Options of ``git config`` that take no value, so that the key is the next word."""
 
 
 def judge(match: Match, _begin: int) -> str | None:
@@ -117,17 +125,17 @@ def _config(match: Match, begin: int) -> str | None:
     """Many keys name programs: only those that cannot may come from a wildcard."""
     words, literal = match.words, match.literal
     for i in range(begin, len(words)):
-        if not literal[i] and options.is_listed(words[i], _REFUSED_OF["config"]):
-            return say.named(words[i])
-    for i in range(begin, len(words)):
         word = words[i]
-        if word.startswith("-") or "." not in word:
-            continue  # an option, 'get', 'set'
-        section = word.partition(".")[0].lower()
-        if not literal[i] and section not in _SAFE_SECTIONS:
-            return f"the key {word[:60]!a} must be named by a pattern to be used"
-        return None
+        if word.startswith("-"):
+            if not literal[i] and word not in _CONFIG_OPTIONS:
+                return say.named(word)
+        elif "." in word:
+            section = word.partition(".")[0].lower()
+            is_safe = section in _SAFE_SECTIONS or word.lower() in _SAFE_KEYS
+            if not literal[i] and not is_safe:
+                return f"the key {word[:60]!a} must be named by a pattern to be used"
+            return None
     for i in range(begin, len(words)):
-        if not literal[i] and words[i] in ("rename-section", "--rename-section"):
+        if not literal[i] and words[i] in ("edit", "rename-section"):
             return say.named(words[i])
     return None

@@ -86,13 +86,15 @@ def _tar(match: Match, begin: int) -> str | None:
 
 def _nix(match: Match, begin: int) -> str | None:
     words = match.words
+    first = words[0].endswith("nix")
     for i in range(begin, len(words)):
-        if match.literal[i]:
-            continue
-        if words[i].startswith("-") and words[i] not in _NIX_SAFE:
-            return say.named(words[i])
-        if i == 1 and words[0].endswith("nix") and words[1] in _NIX_RUNNERS:
-            return say.runs_others(f"nix {words[1]}")
+        is_option = words[i].startswith("-")
+        if not match.literal[i]:
+            if is_option and words[i] not in _NIX_SAFE:
+                return say.named(words[i])
+            if first and words[i] in _NIX_RUNNERS:
+                return say.runs_others(f"nix {words[i]}")
+        first = first and is_option
     return None
 
 

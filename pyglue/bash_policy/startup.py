@@ -23,20 +23,25 @@ _RUN: Final = names(
 
 _FILES: Final = _RUN | names(
     """
-    .Rprofile .ackrc .ansible.cfg .bash_history .condarc .cshrc .curlrc .direnvrc
-    .emacs .exrc .gdbinit .gemrc .ghci .gvimrc .hgrc .inputrc .irbrc .kshrc .lesskey
-    .lldbinit .login .mailcap .mailrc .mise.toml .my.cnf .mylogin.cnf .nanorc .netrc
-    .npmrc .octaverc .pam_environment .pdbrc .perltidyrc .pryrc .psqlrc .pypirc
-    .pythonrc .rsyncrc .sbclinit .screenrc .sqliterc .tcshrc .tmux.conf .tool-versions
+    .Renviron .Rprofile .ackrc .ansible.cfg .bash_completion .bash_history .byebugrc
+    .clisprc .colordiffrc .condarc .cshrc .ctags .curlrc .direnvrc .emacs .exrc
+    .gdbinit .gemrc .ghci .gvimrc .hgrc .inputrc .irbrc .kshrc .latexmkrc .lesskey
+    .lftprc .lldbinit .login .mailcap .mailrc .mise.toml .my.cnf .mylogin.cnf .nanorc
+    .netrc .npmrc .ocamlinit .octaverc .pam_environment .pdbrc .perltidyrc .procmailrc
+    .proverc .pryrc .psqlrc .pydistutils.cfg .pypirc .pythonrc .rsyncrc .sbclinit
+    .screenrc .sqliterc .tcshrc .terraformrc .tigrc .tmux.conf .tofurc .tool-versions
     .vimrc .wgetrc .xinitrc .xprofile .xsession .xsessionrc .yarnrc .yarnrc.yml _netrc
     authorized_keys rsyncd.conf sitecustomize.py usercustomize.py
     """
 )
 _FOLDERS: Final = names(
     """
-    .ansible .aws .azure .bundle .cargo .config .docker .emacs.d .gem .git .gnupg
-    .gradle .ipython .ivy2 .kube .local .m2 .mozilla .npm .pip .pki .pnpm-store .ssh
-    .subversion .terraform.d .vim
+    .ansible .asdf .aws .azure .boot .bun .bundle .bzr .cabal .cargo .composer .config
+    .coursier .ctags.d .deno .direnv .docker .emacs.d .gem .ghcup .git .gnupg .gradle
+    .groovy .helm .hg .ipython .ivy2 .jj .krew .kube .lein .lftp .local .m2 .mozilla
+    .nix-defexpr .node_libraries .node_modules .npm .nvm .opam .pip .pki .pnpm-store
+    .pyenv .rbenv .rustup .rvm .sbt .sdkman .ssh .stack .subversion .terraform.d .vim
+    .volta
     """
 )
 _GIT_RUNS: Final = frozenset({"config", "config.worktree", "hooks", "commondir"})

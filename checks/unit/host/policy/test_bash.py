@@ -79,6 +79,11 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
         ("pip install *", "build scripts"),
         ("cargo install *", "the code of the packages"),
         ("go run ./cmd/x *", "it runs ./cmd/x"),
+        ("patch *", "whatever files a patch names"),
+        ("tar *", "whatever files an archive holds"),
+        ("unzip *", "whatever files an archive holds"),
+        ("yarn *", "any program of the packages"),
+        ("just *", "any directory that it is pointed at"),
     ],
 )
 def test_a_pattern_that_hands_over_power_says_so(pattern: str, power: str) -> None:
