@@ -90,22 +90,22 @@ def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:
     return tuple(_view(row) for row in rows)
 
 
-def expired(tx: Tx) -> tuple[QuestionView, ...]:
+def expired(reader: Reader, now: float) -> tuple[QuestionView, ...]:
     """Return open questions whose time is over."""
     rows = (
         QuestionModel.select()
-        .where(QuestionModel.answered_at.is_null(), QuestionModel.expires_at <= tx.now)
-        .execute(tx.db)
+        .where(QuestionModel.answered_at.is_null(), QuestionModel.expires_at <= now)
+        .execute(reader.db)
     )
     return tuple(_view(row) for row in rows)
 
 
-def next_expiry(tx: Tx) -> float | None:
+def next_expiry(reader: Reader) -> float | None:
     """Return when the next open question expires."""
     query = QuestionModel.select(fn.MIN(QuestionModel.expires_at)).where(
         QuestionModel.answered_at.is_null()
     )
-    found: float | None = query.scalar(tx.db)
+    found: float | None = query.scalar(reader.db)
     return found
 
 

@@ -172,7 +172,7 @@ class DestroyHandler:
             self._questions.audited(question, SYSTEM, QuestionEnd.CANCELLED)
             if question.to == name:
                 text = f"{name} was destroyed; it will not answer."
-                await self._questions.tell(question, SYSTEM, text)
+                await self._questions.tell(question, text)
 
     async def _clean(self, operation: Operation) -> None:
         name = operation.agent

@@ -109,7 +109,7 @@ class Broker:
         if everyone:
             number, missed = await self.broadcast(new)
             return SendResult(id=number, hop=hop, missed=missed)
-        message = await self._store_message(new)
+        message = await self._keep(new)
         return SendResult(id=message.id, hop=hop)
 
     async def admit(self, sender: Agent, recipient: str) -> int:
@@ -163,8 +163,7 @@ class Broker:
             if agent.name == new.sender:
                 continue
             try:
-                one = replace(new, recipient=agent.name)
-                number = (await self._store_message(one)).id
+                number = (await self._keep(replace(new, recipient=agent.name))).id
             except HiveError as error:
                 if error.code is not ErrorCode.TOO_MANY:
                     raise
@@ -178,10 +177,25 @@ class Broker:
 
     async def post(self, new: NewMessage) -> Message:
         """Send for the operator or the hive itself; only the size is checked."""
-        checked_body(new.body)
-        if new.recipient != OPERATOR:
-            self._registry.get(new.recipient)
-        return await self._store_message(new)
+        return await self.post_with(new.recipient, lambda _: new)
+
+    async def post_with(
+        self, recipient: str, make: Callable[[Tx], NewMessage]
+    ) -> Message:
+        """Send what ``make`` returns, in one transaction with what it writes.
+
+        Raises:
+            HiveError: as ``post``; nothing of it is written then.
+        """
+        if recipient != OPERATOR:
+            self._registry.get(recipient)
+
+        def checked(tx: Tx) -> NewMessage:
+            new = make(tx)
+            checked_body(new.body)
+            return new
+
+        return await self._store_message(recipient, checked)
 
     async def notify(self, recipient: str, text: str) -> None:
         """Tell an agent of something that the hive did, if there is that agent."""
@@ -189,18 +203,23 @@ class Broker:
             new = NewMessage(
                 sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
             )
-            await self._store_message(new)
+            await self._keep(new)
 
-    async def _store_message(self, new: NewMessage) -> Message:
-        parked = self._parked.pop(new.recipient, None)
+    async def _keep(self, new: NewMessage) -> Message:
+        return await self._store_message(new.recipient, lambda _: new)
+
+    async def _store_message(
+        self, recipient: str, make: Callable[[Tx], NewMessage]
+    ) -> Message:
+        parked = self._parked.pop(recipient, None)
         if parked is None:
-            self._fresh.add(new.recipient)
-            return await self._store.write(lambda tx: self._insert(tx, new))
+            self._fresh.add(recipient)
+            return await self._store.write(lambda tx: self._insert(tx, make(tx)))
         holder = parked.holder
         turn = holder.agent.turn
         try:
             message = await self._store.write(
-                lambda tx: self._insert(tx, new, holder=holder.token, turn=turn)
+                lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn)
             )
         except HiveError:  # refused: who waited asks again, and misses nothing
             if not parked.future.done():
@@ -209,7 +228,7 @@ class Broker:
         except BaseException:
             parked.future.cancel()
             raise
-        self._send_policy.carried(new.recipient, (message,))
+        self._send_policy.carried(recipient, (message,))
         if not parked.future.done():
             parked.future.set_result((message,))
         elif holder.gone:

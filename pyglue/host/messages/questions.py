@@ -1,7 +1,8 @@
 """Questions: asked at once, answered whenever; the answer arrives as a message.
 
-How each one ends is a line of the audit log, without its text: who answered, took back
-or dismissed it, or that its time was over.
+A question is put, or ends, in one transaction with the message that tells of it. How
+each one ends is a line of the audit log, without its text: who answered, took back or
+dismissed it, or that its time was over.
 """
 
 import asyncio
@@ -28,10 +29,12 @@ from pyglue.host.core.registry import Agent, Registry
 from pyglue.host.messages.broker import Broker
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.store import questions as rows
-from pyglue.store.database import Store, Tx
+from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.messages import NewMessage
 
 _log = logging.getLogger(__name__)
+_AGAIN_S: Final = 30.0
+"""How long until the end of a question that could not be written is tried again."""
 _COST: Final = 4096
 """Bytes that a question counts for beside its text: it is told of, and audited."""
 
@@ -101,14 +104,19 @@ class Questions:
                 expires_at=expires_at,
             )
 
-        hop = 0
+        number = 0
+
+        def put(tx: Tx) -> NewMessage:
+            nonlocal number
+            number = insert(tx)
+            return replace(_put(asker.name, number, params), hop=hop)
+
         if params.to == OPERATOR:  # through however many turns, but not a flood
             self._broker.count(asker.name, OPERATOR)
+            number = await self._store.write(insert)
         else:
             hop = await self._broker.admit(asker, params.to)
-        number = await self._store.write(insert)
-        if params.to != OPERATOR:
-            await self._broker.post(replace(_put(asker.name, number, params), hop=hop))
+            await self._broker.post_with(params.to, put)
         self._changed.set()
         return AskResult(question=number, expires_at=expires_at)
 
@@ -147,18 +155,18 @@ class Questions:
             HiveError: ``not_found``, ``conflict`` if it is closed.
         """
 
-        def close(tx: Tx) -> QuestionView:
-            question = rows.get(tx, params.question)
-            _check_open(question)
-            rows.close(tx, question.id, None, OPERATOR, QuestionEnd.DISMISSED)
-            return question
+        def close(tx: Tx) -> None:
+            _check_open(rows.get(tx, params.question))
+            rows.close(tx, params.question, None, OPERATOR, QuestionEnd.DISMISSED)
 
-        question = await self._store.write(close)
-        self.audited(question, who, QuestionEnd.DISMISSED, reason=params.reason)
-        self._changed.set()
+        question = await self._store.read(
+            lambda reader: _found(reader, params.question)
+        )
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
-        await self.tell(question, SYSTEM, text + why)
+        await self._end(question, close, _told(question, SYSTEM, text + why))
+        self.audited(question, who, QuestionEnd.DISMISSED, reason=params.reason)
+        self._changed.set()
 
     async def withdraw(self, number: int) -> None:
         """Close a question of the hive itself, if it is still open."""
@@ -180,49 +188,83 @@ class Questions:
             HiveError: ``not_found``, ``conflict`` if it is closed, ``bad_request``.
         """
 
-        def close(tx: Tx) -> tuple[QuestionView, str]:
-            question = rows.get(tx, params.question)
-            if question.to != by:
-                raise HiveError(
-                    ErrorCode.NOT_FOUND,
-                    f"There is no question {params.question} put to {by}.",
-                )
-            _check_open(question)
-            text = _answer_text(question, params)
+        def close(tx: Tx) -> None:
+            _check_open(rows.get(tx, params.question))
             if sender is not None:
                 self._broker.charge(tx, by, len(text.encode()))
-            rows.close(tx, question.id, text, by, QuestionEnd.ANSWERED)
-            return question, text
+            rows.close(tx, params.question, text, by, QuestionEnd.ANSWERED)
 
-        asked = await self._store.read(
+        question = await self._store.read(
             lambda reader: rows.find(reader, params.question)
         )
+        if question is None or question.to != by:
+            raise HiveError(
+                ErrorCode.NOT_FOUND,
+                f"There is no question {params.question} put to {by}.",
+            )
+        _check_open(question)
+        text = _answer_text(question, params)
         sender = None if by == OPERATOR else self._registry.get(by)
         hop = 0
-        if sender is not None and asked is not None and asked.to == by:
-            hop = await self._broker.admit(sender, asked.asker)
-        question, text = await self._store.write(close)
+        if sender is not None:
+            hop = await self._broker.admit(sender, question.asker)
+        await self._end(question, close, _told(question, by, text, hop))
         chosen = [question.options.index(choice) + 1 for choice in params.choices]
         self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)
-        await self.tell(question, by, text, hop)
+        if question.asker == SYSTEM:
+            for listener in self._listeners:
+                await listener(question, text)
 
     async def watch(self) -> None:
         """Expire questions when their time is over; runs as long as hived does."""
         while True:
             self._changed.clear()
-            expired, next_at = await self._store.write(_expire)
-            for question in expired:
-                try:
-                    self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
-                    await self.tell(question, SYSTEM, "Nobody answered in time.")
-                except HiveError as error:  # it was destroyed, the disk is full
-                    _log.warning("question %d expired: %s", question.id, error)
-            wait = None if next_at is None else max(0.0, next_at - time.time())
+            wait = await self._expire_due()
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _expire_due(self) -> float | None:
+        """Expire what is due; return how long until there may be more to do."""
+        due = await self._store.read(lambda reader: rows.expired(reader, time.time()))
+        least = 0.0
+        for question in due:
+            try:
+                await self._expire(question)
+            except HiveError as error:
+                _log.warning("question %d expired: %s", question.id, error)
+                least = _AGAIN_S  # the disk is full: it stays open until then
+        next_at = await self._store.read(rows.next_expiry)
+        return None if next_at is None else max(least, next_at - time.time())
+
+    async def _expire(self, question: QuestionView) -> None:
+        def close(tx: Tx) -> None:
+            _check_open(rows.get(tx, question.id))
+            rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
+
+        told = _told(question, SYSTEM, "Nobody answered in time.")
+        await self._end(question, close, told)
+        self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
+
+    async def _end(
+        self, question: QuestionView, close: Callable[[Tx], None], told: NewMessage
+    ) -> None:
+        """Close a question and tell who put it, both or neither.
+
+        The hive itself hears answers otherwise, and who is gone hears nothing.
+        """
+
+        def both(tx: Tx) -> NewMessage:
+            close(tx)
+            return told
+
+        asker = question.asker
+        if asker == SYSTEM or self._registry.find(asker) is None:
+            await self._store.write(close)
+        else:
+            await self._broker.post_with(asker, both)
 
     def audited(
         self, question: QuestionView, who: str, how: QuestionEnd, **more: object
@@ -231,23 +273,10 @@ class Questions:
         data = {"question": question.id, "to": question.to, **more}
         self._audit.record(who, f"question_{how.value}", question.asker, data)
 
-    async def tell(
-        self, question: QuestionView, by: str, text: str, hop: int = 0
-    ) -> None:
-        """Tell who put a question what came of it; the hive itself hears answers."""
-        if question.asker == SYSTEM:
-            for listener in self._listeners if by != SYSTEM else ():
-                await listener(question, text)
-            return
-        body = f"Answer to question {question.id} ({question.question[:200]}):\n{text}"
-        new = NewMessage(
-            sender=by,
-            recipient=question.asker,
-            body=body,
-            kind=MessageKind.ANSWER,
-            hop=hop,
-        )
-        await self._broker.post(new)
+    async def tell(self, question: QuestionView, text: str) -> None:
+        """Tell who put a question, an agent, what became of it without an answer."""
+        if question.asker != SYSTEM:
+            await self._broker.post(_told(question, SYSTEM, text))
 
     def _check_recipient(self, asker: Agent, to: str) -> None:
         if to == OPERATOR:
@@ -275,6 +304,23 @@ def _put(asker: str, number: int, params: AskParams) -> NewMessage:
     )
 
 
+def _told(question: QuestionView, by: str, text: str, hop: int = 0) -> NewMessage:
+    return NewMessage(
+        sender=by,
+        recipient=question.asker,
+        body=f"Answer to question {question.id} ({question.question[:200]}):\n{text}",
+        kind=MessageKind.ANSWER,
+        hop=hop,
+    )
+
+
+def _found(reader: Reader, number: int) -> QuestionView:
+    question = rows.find(reader, number)
+    if question is None:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no question {number}.")
+    return question
+
+
 def _check_open(question: QuestionView) -> None:
     if question.ended is not None or question.answered_at is not None:
         how = "closed" if question.ended is None else question.ended.value
@@ -293,10 +339,3 @@ def _answer_text(question: QuestionView, params: AnswerParams) -> str:
     if not text:
         raise HiveError(ErrorCode.BAD_REQUEST, "Choose an option or write an answer.")
     return text
-
-
-def _expire(tx: Tx) -> tuple[tuple[QuestionView, ...], float | None]:
-    over = rows.expired(tx)
-    for question in over:
-        rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
-    return over, rows.next_expiry(tx)

@@ -21,6 +21,7 @@ from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core import audit_log
 from pyglue.host.messages.broker import Holder
+from pyglue.store import messages as message_rows
 from pyglue.store import questions
 
 OPERATOR = "session 01234567"
@@ -192,3 +193,52 @@ async def test_asking_and_taking_back_is_no_way_to_flood_the_log(kit: Kit) -> No
     with pytest.raises(HiveError) as refused:
         await ask(kit)
     assert refused.value.code is ErrorCode.RATE_LIMITED
+
+
+def on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let no message be written until the patch is undone."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise HiveError(ErrorCode.DISK_FULL, "The disk is full.")
+
+    monkeypatch.setattr(message_rows, "insert", refuse)
+    return monkeypatch
+
+
+async def open_questions(kit: Kit) -> int:
+    return await kit.store.read(lambda r: len(questions.open_with(r, "alice")))
+
+
+async def test_a_question_that_could_not_be_told_of_stays_open_and_expires_later(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await ask(kit, ttl=1)
+    await kit.store.write(
+        lambda tx: tx.execute("UPDATE question SET expires_at = 0 WHERE id = ?", number)
+    )
+    full = on_a_full_disk(monkeypatch)
+    assert (await kit.questions._expire_due() or 0) > 1  # not at once again
+    assert (await open_questions(kit), kit.audited()) == (1, [])
+    full.undo()
+    assert await kit.questions._expire_due() is None
+    told = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages
+    assert "Nobody answered in time" in told[0].body
+    assert kit.audited() == [("system", "question_expired", "alice")]
+
+
+async def test_what_ends_a_question_tells_of_it_or_does_not_end_it(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await ask(kit)
+    answer = AnswerParams(question=number, choices=("yes",))
+    full = on_a_full_disk(monkeypatch)
+    with pytest.raises(HiveError):
+        await kit.questions.answer("operator", answer)
+    with pytest.raises(HiveError):
+        await kit.questions.dismiss(DismissParams(question=number), OPERATOR)
+    with pytest.raises(HiveError):  # nobody would hear of it
+        await ask(kit, to="bob")
+    assert (await open_questions(kit), kit.audited()) == (1, [])
+    full.undo()
+    await kit.questions.answer("operator", answer)
+    assert (await open_questions(kit)) == 0
