@@ -1,8 +1,9 @@
 """Keeps a log readable when somebody makes a daemon complain without end.
 
-hived, the relay and the dashboard put this filter on their log's handler: the same
-complaint (logger and text before its values are filled in) is written so often in a
-while, then counted, and the number comes with the next that is written.
+hived, the relay and the dashboard put this filter on their log's handlers: the same
+complaint is written so often in a while, then counted, and the number comes with the
+next that is written. The same is what comes from one logger with one text before its
+values are filled in; of a text that comes filled in, by libraries, only how it begins.
 """
 
 import logging
@@ -15,6 +16,8 @@ from typing import Final
 from pyglue.limits import HIVED
 
 _KINDS_MAX: Final = 1000
+_BEGINNING: Final = 24
+"""Characters of a text without values that tell kinds apart: its rest may be values."""
 
 
 @dataclass
@@ -36,7 +39,9 @@ class Seldom(logging.Filter):
         """Tell whether a record is written; add how many before it were not."""
         if record.levelno < logging.WARNING:
             return True
-        key, now = (record.name, str(record.msg)), self._clock()
+        text = str(record.msg)
+        key = (record.name, text if record.args else text[:_BEGINNING])
+        now = self._clock()
         kind = self._kinds.setdefault(key, _Kind(now))
         self._kinds.move_to_end(key)
         if len(self._kinds) > _KINDS_MAX:

@@ -9,7 +9,6 @@ off: it would lie in the user's home.
 
 import argparse
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -22,6 +21,8 @@ from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from pyglue import config as hive_config
@@ -30,6 +31,7 @@ from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
 from pyglue.process import raise_open_files
+from pyglue.seldom import Seldom, log_to_stderr
 from pyglue.web.app import create_app
 from pyglue.web.guard import tls
 from pyglue.web.guard.listener import Listener
@@ -64,6 +66,16 @@ class Worker(ThreadWorker):
         hub = self.wsgi.extensions["hyperhive"].hub
         threading.Thread(target=hub.close, daemon=True).start()
         super().handle_exit(sig, frame)
+
+
+class _Log(Logger):
+    """gunicorn's log, which anybody may make complain by a malformed request."""
+
+    def setup(self, cfg: Config) -> None:
+        """Say the same complaint seldom."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.addFilter(Seldom())
 
 
 class Server(BaseApplication):
@@ -183,6 +195,7 @@ def settings(number: int) -> dict[str, Any]:
         "limit_request_fields": 61,  # one is the door's
         "limit_request_field_size": 8190,
         "errorlog": "-",
+        "logger_class": _Log,
         "loglevel": "warning",
     }
 
@@ -194,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, required=True, help="JSON config file")
     asked = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    log_to_stderr()
     raise_open_files()
     try:
         config = hive_config.load(asked.config)

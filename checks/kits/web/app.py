@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 from flask import Flask
@@ -96,14 +96,22 @@ def show_diff(hive: FakeHive, file: FileDiff) -> None:
 
 @contextlib.contextmanager
 def hive_web(
-    runtime: Path, port: int, web: WebConfig | None = None
+    runtime: Path,
+    port: int,
+    web: WebConfig | None = None,
+    *,
+    stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``hive-web`` for the hive whose sockets lie in ``runtime``."""
+    """Run ``hive-web`` for the hive whose sockets lie in ``runtime``.
+
+    Its log goes to ``stderr``.
+    """
     web = web or WebConfig(port=port)
     file = runtime / "config.json"
     file.write_bytes(config.dump(settings(runtime, web)))
     command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]
-    process = subprocess.Popen(command, env={**os.environ, "HOME": str(runtime)})
+    environment = {**os.environ, "HOME": str(runtime)}
+    process = subprocess.Popen(command, env=environment, stderr=stderr)
     try:
         _wait_for(process, port)
         yield process

@@ -39,3 +39,11 @@ def test_kinds_without_end_are_forgotten() -> None:
     for number in range(5000):
         assert seldom.filter(record(f"kind {number}"))
     assert len(seldom._kinds) <= 1000
+
+
+def test_values_that_are_filled_in_already_make_no_other_complaint() -> None:
+    seldom = Seldom(lambda: 0.0)
+    said = [f"Invalid request from ip=: {number}" for number in range(100)]
+    through = [seldom.filter(record(text)) for text in said]
+    assert sum(through) == HIVED.log_burst
+    assert seldom.filter(record("Another complaint: 1"))

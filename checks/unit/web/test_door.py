@@ -17,7 +17,7 @@ from checks.kits.net import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web
 from checks.kits.web.hive import FakeHive
-from pyglue.limits import DASHBOARD_HTTP
+from pyglue.limits import DASHBOARD_HTTP, HIVED
 from pyglue.web.guard import request_head as heads
 from pyglue.web.guard.request_head import RefusedError
 
@@ -284,3 +284,20 @@ def test_a_head_ends_where_it_ends() -> None:
         assert found == len(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(RefusedError):
         heads.read(b"\r\n\r\n", "")
+
+
+def test_malformed_requests_do_not_flood_the_log(tmp_path: Path) -> None:
+    """Nobody needs a session for them, and gunicorn warns of each."""
+    port, log = free_port(), tmp_path / "log"
+    with (
+        log.open("wb") as stderr,
+        fake_hive.running(tmp_path / "operator.sock", port=port) as hive,
+        hive_web(tmp_path, port, stderr=stderr),
+    ):
+        running = Running(hive, port)
+        for number in range(5 * HIVED.log_burst):
+            path = "a" * (5000 + number)  # its length is in the warning
+            request = f"GET /{path} HTTP/1.1\r\nHost: {running.host}\r\n\r\n"
+            assert b"too large" in running.raw(request.encode())
+    said = log.read_text()
+    assert 0 < said.count("Invalid request") <= HIVED.log_burst
