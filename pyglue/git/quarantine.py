@@ -95,9 +95,8 @@ def import_pack(
     with contextlib.ExitStack() as stack:
         waiting = None
         if spare is not None:
-            stack.enter_context(spare.fence.slots)
             waiting = spare.take()
-            stack.callback(waiting.discard)
+            stack.callback(spare.dispose, waiting)
         place = None if waiting is None else waiting.place
         if place is None:
             room = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))

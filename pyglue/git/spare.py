@@ -54,6 +54,7 @@ class SpareChild:
         self._shown = shown
         self._lock = threading.Lock()
         self._waiting: Waiting | None = None
+        self._cleaners: list[threading.Thread] = []
         self._closed = False
 
     def prepare(self) -> None:
@@ -66,19 +67,47 @@ class SpareChild:
             self._waiting = self._start()
 
     def take(self) -> Waiting:
-        """Return a child that waits; the caller finishes it and removes its place."""
+        """Return a child for one check, once fewer than ``fence.slots`` are at work.
+
+        The caller finishes it and then calls ``dispose``.
+        """
+        self.fence.slots.acquire()
+        try:
+            with self._lock:
+                waiting, self._waiting = self._waiting, None
+            if waiting is not None and not waiting.child.alive:
+                waiting.discard()
+                waiting = None
+            return waiting or self._start()
+        except BaseException:
+            self.fence.slots.release()
+            raise
+
+    def dispose(self, waiting: Waiting) -> None:
+        """End what ``take`` returned, and remove its place, beside other work.
+
+        The verdict need not wait for a sandbox to be taken down; the next check does.
+        """
+        cleaner = threading.Thread(target=self._clean, args=(waiting,))
         with self._lock:
-            waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.child.alive:
+            self._cleaners = [one for one in self._cleaners if one.is_alive()]
+            self._cleaners.append(cleaner)
+            cleaner.start()
+
+    def _clean(self, waiting: Waiting) -> None:
+        try:
             waiting.discard()
-            waiting = None
-        return waiting or self._start()
+        finally:
+            self.fence.slots.release()
 
     def close(self) -> None:
         """End what waits; nothing waits any more after this."""
         with self._lock:
             self._closed = True
             self._drop()
+            cleaners = self._cleaners
+        for cleaner in cleaners:
+            cleaner.join()
 
     def _start(self) -> Waiting:
         place = self.fence.place(self._workdir, self._shown)
