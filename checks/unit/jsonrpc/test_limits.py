@@ -298,6 +298,47 @@ async def test_a_flood_waits_its_turn(server: Server, service: Service) -> None:
     noisy.writer.close()
 
 
+async def test_the_operator_is_answered_in_a_few_turns_of_the_loop(
+    tmp_path: Path, service: Service
+) -> None:
+    """From connecting on, whatever two agents have sent on all their connections.
+
+    A turn is bounded by the lines that it handles, so the deadline is one in lines.
+    """
+    turns_max, sent = 40, 2000
+    loop, turns = asyncio.get_running_loop(), 0
+    agents = [
+        await serve(tmp_path / f"{name}.sock", service.session, limits=LIMITS)
+        for name in ("alice", "bob")
+    ]
+    operators = await serve(tmp_path / "operator.sock", Service().session)
+    floods = [await line(one) for one in agents for _ in range(LIMITS.connections)]
+    for one in floods:
+        await one.hello()
+    call = {"jsonrpc": "2.0", "method": "send", "params": {"to": "a", "body": "x"}}
+    many = (json.dumps({**call, "id": one}).encode() + b"\n" for one in range(sent))
+    lines = b"".join(many)
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    for connection in [one for server in agents for one in server.connections]:
+        loop.call_soon(connection.data_received, lines)
+    loop.call_soon(turn)
+    operator = await line(operators)
+    await operator.hello("hive")
+    await operator.say(("send", {"to": "a", "body": "stop"}))
+    assert "result" in await operator.hear()
+    handled = len(service.handled) + sum(peer(one).refused for one in agents)
+    assert turns <= turns_max
+    assert 0 < handled <= turns_max * len(floods) * LIMITS.lines_at_once
+    assert handled < len(floods) * sent  # the flood was not over
+    for server in (*agents, operators):
+        server.close()
+
+
 def _is(connection: Connection, client: str) -> bool:
     return (
         isinstance(connection.hello, HelloParams) and connection.hello.client == client
