@@ -85,3 +85,7 @@ class HiveError(Exception):
 
     def __repr__(self) -> str:
         return f"HiveError({self.code.value}: {self.message})"
+
+
+class PeerError(HiveError):
+    """What the other side of a connection answered: its code, words and details."""

@@ -13,7 +13,7 @@
 #   enable     false to true widens
 #   raise      a higher value widens, and so does null (no limit)
 #   dearer     a model that costs more widens
-#   env        any variable added or changed widens; values are shown
+#   env        any variable added, changed or removed widens; values are shown
 #   entry      set of entries: a new one widens; inside it the options' own kinds
 #
 # `words` is how the policy diff speaks of the option; all of it may be left out:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pyglue.api.common import Params
-from pyglue.errors import ErrorCode, HiveError
+from pyglue.errors import ErrorCode, HiveError, PeerError
 
 _APPLICATION_ERROR: Final = -32000
 _STANDARD_ERRORS: Final = {
@@ -97,10 +97,10 @@ def lost() -> HiveError:
     )
 
 
-def _from_wire(error: WireError) -> HiveError:
+def _from_wire(error: WireError) -> PeerError:
     details = dict(error.data or {})
     try:
         code = ErrorCode(str(details.pop("code", ErrorCode.INTERNAL)))
     except ValueError:
         code = ErrorCode.INTERNAL
-    return HiveError(code, error.message, details=details)
+    return PeerError(code, error.message, details=details)

@@ -20,6 +20,7 @@ from pyglue.host.agents.container_limits import within_operator_limits
 from pyglue.host.agents.directories import Directories
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.backends.owners import user_of
+from pyglue.host.core.asking import ask
 from pyglue.host.core.registry import Agent, Registry
 from pyglue.host.messages.broker import Broker
 from pyglue.host.model.relay import RelayHub
@@ -280,7 +281,7 @@ class Lifecycle:
                 await self._broker.turn_over(agent)
         except TimeoutError:
             try:
-                await connection.call(CANCEL_TURN, params, timeout=10.0)
+                await ask(agent.name, connection, CANCEL_TURN, params, timeout=10.0)
             except HiveError as error:
                 _log.warning("%s did not cancel its turn: %s", agent.name, error)
 

@@ -29,6 +29,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.control import ModelStatus, PauseParams, SetModelParams
 from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import HIVE, Agent, Registry
 from pyglue.host.messages.broker import Broker
@@ -249,7 +250,7 @@ class Controls:
             return
         try:
             params = CancelTurnParams(reason=reason)
-            await connection.call(CANCEL_TURN, params, timeout=_CALL_S)
+            await ask(agent.name, connection, CANCEL_TURN, params, timeout=_CALL_S)
             async with asyncio.timeout(_CANCEL_S):
                 await self._broker.turn_over(agent)
         except (HiveError, TimeoutError) as error:
@@ -274,7 +275,7 @@ class Controls:
                 ErrorCode.AGENT_NOT_RUNNING, f"{name} does not run; start it first."
             )
         self._audit.record(by, "compact", name, {})
-        await agent.harness.call(COMPACT_SESSION, NoParams(), timeout=_CALL_S)
+        await ask(name, agent.harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
 
     # --- models -----------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from pyglue.api.terminal import (
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Agent, Registry
 from pyglue.jsonrpc import Connection
@@ -107,7 +108,7 @@ class Terminals:
             terminal=terminal.id, columns=params.columns, rows=params.rows
         )
         try:
-            await harness.call(TERMINAL_START, start, timeout=_START_S)
+            await ask(agent.name, harness, TERMINAL_START, start, timeout=_START_S)
         except HiveError:
             del self._open[terminal.id]
             raise

@@ -11,7 +11,7 @@ from checks.kits.host.store import Kit, open_kit, settled
 from pyglue.api import terminal as api
 from pyglue.api.common import Done
 from pyglue.config import HiveConfig, WebConfig
-from pyglue.errors import ErrorCode, HiveError
+from pyglue.errors import ErrorCode, HiveError, PeerError
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Agent
 from pyglue.host.watch.terminals import Terminals
@@ -192,8 +192,8 @@ async def test_without_a_harness_the_way_out_is_named(kit: Kit, agent: Agent) ->
 
 
 async def test_a_harness_that_refuses_leaves_nothing(kit: Kit, agent: Agent) -> None:
-    harness(agent).refuse = HiveError(ErrorCode.TOO_MANY, "8 are open.")
-    with pytest.raises(HiveError, match="8 are open"):
+    harness(agent).refuse = PeerError(ErrorCode.TOO_MANY, "8 are open.")
+    with pytest.raises(HiveError, match="refuses terminal_start: “8 are open"):
         await opened(kit)
     harness(agent).refuse = None
     await opened(kit)

@@ -1,0 +1,37 @@
+"""Asks harnesses something, and takes what they answer as their words only.
+
+A harness is a program of the agent's: a refusal of it must not read as the hive's own,
+nor have a code or details by which a client of the operator would do something.
+"""
+
+from typing import TypeVar
+
+from pyglue.api.common import Method, Params, Result
+from pyglue.display import said
+from pyglue.errors import ErrorCode, HiveError, PeerError
+from pyglue.jsonrpc import Connection
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+
+async def ask(
+    name: str,
+    harness: Connection,
+    method: Method[P, R],
+    params: P,
+    *,
+    timeout: float,
+) -> R:
+    """Return what the harness of agent ``name`` answers.
+
+    Raises:
+        HiveError: ``timeout``, ``unavailable`` if it is gone or refuses.
+    """
+    try:
+        return await harness.call(method, params, timeout=timeout)
+    except PeerError as error:
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            f"The harness of {name} refuses {method.name}: {said(error.message)}",
+        ) from None
