@@ -85,6 +85,10 @@ def test_operator_limits_refuse(
         ({"cpu_quota": 100}, {"limits__cpuQuota": 100}),
         ({"mcp_commands": ("/bin/bash",)}, {"mcpServers": {"x": server()}}),
         ({"mcp_commands": ("/bin/bash",)}, {"mcpServers": {"x": server("LOG_LEVEL")}}),
+        (
+            {"mcp_commands": ("/bin/bash",)},
+            {"mcpServers": {"x": server("GITHUB_TOKEN", "DATABASE_URL", "LANG", "TZ")}},
+        ),
         ({"mcp_commands": None}, {"mcpServers": {"x": server("PATH")}}),
         ({"mcp_commands": ()}, {"env": {"PATH": "/state"}}),
         ({"mcp_commands": ()}, {}),
@@ -103,6 +107,10 @@ def test_operator_limits_let_through(
         *("PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "NODE_OPTIONS"),
         *("BASH_ENV", "ENV", "GIT_SSH_COMMAND", "PERL5OPT", "RUBYOPT", "HOME"),
         *("JAVA_TOOL_OPTIONS", "OPENSSL_CONF", "MCP_SERVER", "CLAUDE_CONFIG_DIR"),
+        *("KUBECONFIG", "AWS_CONFIG_FILE", "DOCKER_CONFIG", "TAR_OPTIONS", "SVN_SSH"),
+        *("RIPGREP_CONFIG_PATH", "FZF_DEFAULT_COMMAND", "MANPAGER", "CVS_RSH", "LESS"),
+        *("PUPPETEER_EXECUTABLE_PATH", "PGSERVICEFILE", "GNUPGHOME", "GRADLE_OPTS"),
+        *("ANSIBLE_CONFIG", "VIMINIT", "GCC_EXEC_PREFIX", "TF_CLI_CONFIG_FILE"),
     ],
 )
 @pytest.mark.parametrize("whose", ["server", "agent"])
