@@ -286,6 +286,9 @@ def test_a_text_that_names_a_file_outside_opens_none(tmp_path: Path) -> None:
         ("agent.nix", "# a comment \x00 x\n{ }", True),
         ("more.nix", "# a comment \r x\n{ }", True),
         ("more.txt", "# a comment \r x\n{ }", True),
+        ("more", "# not UTF-8: \udcff \r x\n{ }", True),
+        ("more", "# late zero: " + "x" * 8000 + "\0 \r x\n{ }", True),
+        ("more", "\0 is shown as binary \r x", False),
         ("agent.nix", "# a comment\r\n{ }\t\r\n", False),
         ("more.txt", "a page \x0c and the next", False),
     ],
@@ -294,7 +297,7 @@ async def test_what_nix_and_a_page_read_differently_is_refused(
     tmp_path: Path, name: str, text: str, refused: bool
 ) -> None:
     (tmp_path / "agent.nix").write_text("{ }\n")
-    (tmp_path / name).write_bytes(text.encode())
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     made = evaluator(BARE)
     if not refused:
         assert (await made.evaluate(tmp_path)).nixos_options == ()

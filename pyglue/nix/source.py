@@ -20,20 +20,19 @@ _ENDS: Final = "\r(?!\n)|[\x85\u2028\u2029]"
 _IN_NIX: Final = re.compile(f"{_ENDS}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
 _IN_TEXT: Final = re.compile(_ENDS)
 """Any file can be imported, but a form feed in a text is no attack."""
+_BINARY_PROBE: Final = 8000
+"""Bytes in which a zero byte makes a page say "binary" and show nothing, as for git."""
 
 
 def unreadable(directory: Path) -> tuple[Problem, ...]:
-    """Return where files hold such characters; data that is no text is left alone."""
+    """Return where files that a page shows as text hold such characters."""
     found: list[Problem] = []
     for path in _files(directory):
         nix = path.suffix == ".nix"
         data = path.read_bytes()
-        try:
-            text = data.decode("utf-8", "surrogateescape" if nix else "strict")
-        except UnicodeDecodeError:
+        if not nix and b"\0" in data[:_BINARY_PROBE]:
             continue
-        if not nix and "\0" in text:
-            continue
+        text = data.decode("utf-8", "surrogateescape")
         match = (_IN_NIX if nix else _IN_TEXT).search(text)
         if match is not None:
             found.append(_problem(path.relative_to(directory), text, match))
