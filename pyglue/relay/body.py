@@ -31,6 +31,7 @@ from pyglue.relay.content import (
     ToolAddition,
     ToolDefinition,
     ToolReference,
+    ToolRemoval,
     ToolResult,
     begins,
     check_texts,
@@ -229,11 +230,10 @@ class Reader:
                 )
             case ToolReference():
                 self.found.references += 1
-            case ToolAddition():
-                if isinstance(block.tool, ToolDefinition):
-                    block.tool.definition = self._tool(block.tool.definition)
-                else:
-                    self._block(block.tool)
+            case ToolAddition(tool=ToolDefinition() as new):
+                new.definition = self._tool(new.definition)
+            case ToolAddition() | ToolRemoval():
+                self._block(block.tool)
             case ServerPart():
                 if not self._allowed:
                     raise refused("a block of a server tool")

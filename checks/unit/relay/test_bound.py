@@ -33,6 +33,8 @@ from pyglue.errors import HiveError
 from pyglue.host.model.relay import RelayHub
 from pyglue.limits import RelayLimits
 from pyglue.models import MODELS, ModelInfo
+from pyglue.relay import content
+from pyglue.relay.content import Part
 from pyglue.relay.meter import Meter
 from pyglue.relay.request import Checked, check
 from pyglue.store import usage
@@ -267,6 +269,80 @@ async def greedy() -> AsyncIterator[Greedy]:
 
 
 HOUR = {"type": "ephemeral", "ttl": "1h"}
+TEXT = {"type": "text", "text": "x"}
+REFERENCE = {"type": "tool_reference", "tool_name": "x"}
+USE = {"id": "x", "name": "x", "input": {}}
+RESULT = {"tool_use_id": "x", "content": "x"}
+SEARCH = {"type": "search_result", "source": "x", "title": "x"}
+IMAGE_SOURCE = {"type": "base64", "media_type": "image/png", "data": ""}
+CACHED_PARTS: dict[type[Part], dict[str, Any]] = {
+    content.TextBlock: {**TEXT},
+    content.ToolUse: {"type": "tool_use", **USE},
+    content.Image: {"type": "image", "source": IMAGE_SOURCE},
+    content.Document: {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "x"},
+    },
+    content.SearchResult: {**SEARCH, "content": []},
+    content.ToolReference: REFERENCE,
+    content.ToolAddition: {"type": "tool_addition", "tool": REFERENCE},
+    content.ToolRemoval: {"type": "tool_removal", "tool": REFERENCE},
+    content.ToolResult: {"type": "tool_result", "tool_use_id": "x"},
+    content.ServerToolUse: {"type": "server_tool_use", **USE},
+    content.ServerResult: {"type": "web_search_tool_result", **RESULT},
+    content.SearchToolResult: {"type": "web_search_tool_result", **RESULT},
+    content.FetchToolResult: {"type": "web_fetch_tool_result", **RESULT},
+    content.CodeToolResult: {"type": "code_execution_tool_result", **RESULT},
+    content.BashToolResult: {"type": "bash_code_execution_tool_result", **RESULT},
+    content.EditorToolResult: {
+        "type": "text_editor_code_execution_tool_result",
+        **RESULT,
+    },
+}
+
+
+def blocks_with(control: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every block that can be cached, by itself and within others."""
+    found = [{**block, "cache_control": control} for block in CACHED_PARTS.values()]
+    text, reference = {**TEXT, "cache_control": control}, found[5]
+    return [
+        *found,
+        {"type": "tool_removal", "tool": reference},
+        {"type": "tool_addition", "tool": reference},
+        {
+            "type": "tool_addition",
+            "tool": {
+                "type": "tool_definition",
+                "definition": {"name": "x", "cache_control": control},
+            },
+        },
+        {"type": "tool_result", "tool_use_id": "x", "content": [text]},
+        {"type": "document", "source": {"type": "content", "content": [text]}},
+        {**SEARCH, "content": [text]},
+    ]
+
+
+def test_every_part_that_can_be_cached_is_tried() -> None:
+    parts = {
+        kind
+        for kind in vars(content).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Part)
+        and "cache_control" in kind.__struct_fields__
+    }
+    assert set(CACHED_PARTS) == parts
+
+
+@pytest.mark.parametrize("block", blocks_with(HOUR), ids=lambda one: str(one)[:70])
+def test_a_cache_is_reserved_for_wherever_it_is_asked(block: dict[str, Any]) -> None:
+    model = MODELS[-1].id
+    said = [{"role": "user", "content": [block]}]
+    raw = json.dumps(message(messages=said, model=model)).encode()
+    of = policy(models=(model,), server_tools=("web_search",))
+    checked = check(raw, (), of, counting=False, limits=RelayLimits())
+    assert checked.found.caches_for_an_hour
+
+
 PDF = {
     "type": "document",
     "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 69_000},
