@@ -80,6 +80,7 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
         ("cargo install *", "the code of the packages"),
         ("go run ./cmd/x *", "it runs ./cmd/x"),
         ("patch *", "whatever files a patch names"),
+        ("git apply *", "whatever files a patch names"),
         ("tar *", "whatever files an archive holds"),
         ("unzip *", "whatever files an archive holds"),
         ("yarn *", "any program of the packages"),
