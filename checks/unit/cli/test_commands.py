@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from checks.kits.cli import HIVE, python, typed
+from pyglue.api import operator as api
+from pyglue.api.archive import TransferChunk, TransferRef
+from pyglue.cli.commands import archive
 from pyglue.cli.hive import build_parser
 from pyglue.cli.output import spinner as module
-from pyglue.cli.output.spinner import patience
+from pyglue.cli.output.spinner import PatientClient, patience
+from pyglue.jsonrpc import SyncClient
+from pyglue.limits import MIB
 from pyglue.process import run
 
 
@@ -194,3 +199,36 @@ def test_a_script_sees_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with patience("Sending it", out):
         pass
     assert out.getvalue() == ""
+
+
+def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both while the hive prepares it and while it is written."""
+    monkeypatch.setattr(module, "_SILENT_S", 0.0)
+    monkeypatch.setattr(module, "_EVERY_S", 0.001)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    chunks = [
+        TransferChunk(data=b"x" * MIB, end=False),
+        TransferChunk(data=b"", end=True),
+    ]
+
+    def until_shown(text: str) -> None:
+        while text not in terminal.getvalue():
+            terminal.shown.clear()
+            assert terminal.shown.wait(60)
+
+    def call(_: SyncClient, method: object, *__: object, **___: object) -> object:
+        if method is api.BACKUP:
+            until_shown("The hive is at work")
+            return TransferRef(transfer="t")
+        until_shown("Writing it: 1 MiB" if len(chunks) == 1 else "Writing it …")
+        return chunks.pop(0)
+
+    monkeypatch.setattr(SyncClient, "call", call)
+    target = tmp_path / "hive.backup"
+    client = object.__new__(PatientClient)
+    archive.backup(client, argparse.Namespace(output=str(target)))
+    assert target.stat().st_size == MIB
+    assert terminal.getvalue().endswith("\r\x1b[K")
