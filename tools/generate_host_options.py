@@ -17,7 +17,7 @@ HEAD: Final = """\
 # Options of the host
 
 Generated from `modules/host/` by `make generate`. Set them in the configuration of the
-NixOS host that runs the hive; what one agent is, is in [options.md](options.md).
+NixOS host that runs the hive. [options.md](options.md) has the options of an agent.
 """
 
 

@@ -236,7 +236,7 @@ DOCS_HEAD: Final = """\
 
 Generated from `modules/agent/options.nix` by `make generate`. Set them in the agent's
 `agent.nix`; everything else there is ordinary NixOS configuration. *Widens* says which
-changes the operator is shown as giving the agent more power.
+changes are shown to the operator as giving the agent more power.
 """
 
 

@@ -328,26 +328,28 @@ HEAD: Final = """\
 Generated from `pyglue/api/` and `pyglue/errors.py` by `make generate`.
 
 hived listens on Unix sockets and speaks JSON-RPC 2.0, one object a line. **The socket
-is the identity**: what arrives on an agent's socket is that agent, and no method of the
-operator exists on any other socket. Both ends use the same frozen structs; an unknown
-field of a call is an error, an unknown field of an answer is ignored. Times are seconds
-since the epoch (UTC) and end in `_at`; amounts are US dollars and end in `_usd`.
+is the identity**: whatever arrives on an agent's socket comes from that agent, and no
+method of the operator exists on any other socket. Both ends use the same frozen
+structs; an unknown field of a call is an error, an unknown field of an answer is
+ignored. Times are seconds since the epoch (UTC) and end in `_at`; amounts are US
+dollars and end in `_usd`.
 
 - The first call is `hello` with protocol {protocol}; anything else, or another
   protocol, is refused.
 - Requests on one connection run concurrently and are answered in any order, at most
-  {outstanding} at a time. `$/cancel` gives one up; closing the connection gives up all.
+  {outstanding} at a time. `$/cancel` cancels one; closing the connection cancels all.
 - A line has at most {agent_line} bytes on an agent's socket and {line} on the others.
-- An agent's socket takes {connections} connections, {hello} s for each hello and
-  {outstanding_all} requests at a time over all of them. Who leaves {write_high} bytes
-  of answers unread, or asks more than hived may do for it, is not read from for a
-  while; who holds too much is disconnected (`pyglue/limits.py`).
-- Both sides may call: what hived calls or notifies is marked *hived to the client*.
+- An agent's socket accepts {connections} connections, {hello} s for each hello and
+  {outstanding_all} concurrent requests over all of them. hived pauses reading from a
+  client that leaves {write_high} bytes of answers unread or uses up its share, and
+  disconnects one that uses too much memory (`pyglue/limits.py`).
+- Both sides may call: calls and notifications by hived are marked *hived to the
+  client*.
 
 ```
 {example}```
 
-A refusal carries a sentence for people in `message` and a stable code in `data.code`:
+A refusal has a sentence for people in `message` and a stable code in `data.code`:
 branch on the code, never on the text. `error.code` is -32602 for `bad_request`, -32601
 for `unknown_method`, -32603 for `internal` and -32000 for every other.
 

@@ -23,15 +23,15 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs/trust.md"
 
 HEAD: Final = """\
-# What hived believes
+# Trust in each field
 
 Generated from `pyglue/api/` and `pyglue/api/trust.py` by `make generate`.
 
-An agent's container may say anything on its sockets: its harness is only a program in
-it. So this page has every field of every call and notification that an agent, the
+An agent's container may send anything on its sockets; its harness is only a program in
+it. This page lists every field of every call and notification that an agent, the
 manager or the relay can send, and what hived decides by it. **Nothing that an agent
-says enters a policy**: what it may do follows from its pinned record, the operator's
-choices and hived's own books. Names of fields are those of the [RPC reference](rpc.md).
+says enters a policy**: its permissions follow from its pinned record, the operator's
+choices and hived's own books. Field names are those of the [RPC reference](rpc.md).
 """
 
 

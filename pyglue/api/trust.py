@@ -1,10 +1,10 @@
-"""What hived believes of what it is told: a line for each field that comes to it.
+"""What hived believes of what it receives: a line for each field that reaches it.
 
-An agent's container may say anything on its sockets, so every field of every call and
-notification from there, and from the relay, stands here with who trusts it and for
-what. ``tools/generate_trust.py`` makes ``docs/trust.md`` of it, and fails for a field
-without a line: whoever adds one decides that. ``no`` means that nothing is decided by
-it; what is shown of it is shown as the agent's words.
+An agent's container may send anything on its sockets, so this table lists every field
+of every call and notification from there, and from the relay, with who trusts it and
+for what. ``tools/generate_trust.py`` generates ``docs/trust.md`` from it, and fails for
+a field without a line: whoever adds a field decides this. ``no`` means that it decides
+nothing; where it is shown, it is shown as the agent's words.
 """
 
 from typing import Any, Final
@@ -23,13 +23,13 @@ from pyglue.api import (
 NO: Final = "no: shown or logged as the agent's words"
 OWN: Final = "only about what the caller holds itself; other ids are refused or ignored"
 TEXT: Final = "no: kept and delivered as the caller's words, under its socket's name"
-NAME: Final = "checked against the agents that there are"
+NAME: Final = "checked against the existing agents"
 QUEUE: Final = "only for the order of what the caller itself may do"
 FIGURE: Final = (
     "no: shown as the harness's figure, and only where the relay counted nothing and "
     "the agent has a network (and so may have a login of its own)"
 )
-UPLOAD: Final = "must be an upload of this very connection"
+UPLOAD: Final = "must be an upload of this connection"
 RELAY: Final = (
     "yes: the relay is trusted with money, within the bounds of the type; the agents "
     "cannot reach this socket"
@@ -37,17 +37,17 @@ RELAY: Final = (
 
 TRUST: Final[dict[type[Any], dict[str, str]]] = {
     common.HelloParams: {
-        "protocol": "must be the version that is spoken",
+        "protocol": "must be the supported version",
         "client": NO,
-        "harness": "only makes this connection the agent's harness; see there",
+        "harness": "only makes this connection the agent's harness; see below",
         "session": "ignored on agents' sockets; on the operator's checked by its hash",
     },
     common.HarnessReport: {
         "manifest_sha256": (
             "must be the hash of the applied record; a lie passes, and only makes a "
-            "deploy of this agent look well"
+            "deploy of this agent look healthy"
         ),
-        "system": "must be the system that was built; as the hash of the record",
+        "system": "must be the built system; like the hash of the record",
         "cli_version": "no: not used",
         "servers": "no: not used",
         "problem": "makes the agent's own deploy fail; quoted as the harness's words",
@@ -56,8 +56,8 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     messages.SendParams: {
         "to": "checked against the agents and the allowed recipients of the record",
         "body": f"{TEXT}; size and rate are limited",
-        "reply_to": "no: a mark for the receiver; answers nothing but the caller's own",
-        "priority": "only for the order in the receiver's inbox",
+        "reply_to": "no: a hint for the recipient; answers only the caller's messages",
+        "priority": "only for the order in the recipient's inbox",
     },
     messages.RecvParams: {
         "wait_seconds": "bounded by the type",
@@ -74,28 +74,28 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         "to": "checked against the agents and the allowed recipients of the record",
     },
     questions.AnswerParams: {
-        "question": "must be open and put to the caller",
+        "question": "must be an open question to the caller",
         "text": TEXT,
         "choices": "must be options of the question",
     },
     questions.CancelQuestionParams: {"question": "must be the caller's own"},
     agent.RemindParams: {
-        "text": "no: delivered to the caller itself, named as its reminder",
+        "text": "no: delivered to the caller itself, labelled as its reminder",
         "in_seconds": "bounded by the type",
-        "at": "parsed; must lie ahead",
+        "at": "parsed; must be in the future",
         "repeat_seconds": "bounded by the type",
     },
     agent.CancelReminderParams: {"reminder": "must be the caller's own"},
     common.NoParams: {},
     turns.TurnStartParams: {
-        "model": "must be what hived chose; enters no policy and no row",
+        "model": "must be the one that hived chose; enters no policy and no row",
         "messages": OWN,
     },
     turns.TurnEndParams: {
         "turn": "must be the running turn of the caller",
         "outcome": (
-            "decides only about the caller's own messages; that a limit is used up or "
-            "the credit back is for hived's books and the relay to say"
+            "decides only about the caller's own messages; whether a limit is used up "
+            "or credit is back follows from hived's books and the relay"
         ),
         "reason": NO,
         "duration_ms": NO,
@@ -106,32 +106,32 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         "output_tokens": FIGURE,
         "cost_usd": f"{FIGURE}; never counts against or for a limit",
         "blames_mail": "decides only about the caller's own messages",
-        "budget_used": "only that the provider is not asked about; see outcome",
+        "budget_used": "only to skip the question about credit; see outcome",
     },
     turns.StateParams: {
         "state": (
             "shown as what the harness says of itself; the host's own states, and "
-            "being paused or over budget when hived knows nothing of it, are not taken"
+            "paused or over_budget unknown to hived, are ignored"
         ),
         "detail": f"{NO}; for paused and over_budget hived's own reason is shown",
         "since_at": "no: shown; never in the future, nor before the harness said hello",
     },
     turns.TurnEventParams: {
-        "turn": "no: a number beside the event",
+        "turn": "no: a number shown with the event",
         "kind": NO,
         "data": f"{NO}; size and rate are limited",
     },
     terminal.TerminalOutputParams: {
-        "terminal": "must be one that was opened on this connection",
+        "terminal": "must be one opened on this connection",
         "data": "no: shown in the operator's terminal, as its output",
     },
     terminal.TerminalExitParams: {
-        "terminal": "must be one that was opened on this connection",
+        "terminal": "must be one opened on this connection",
         "reason": NO,
     },
     manager.SpawnParams: {
-        "name": "checked against the rules for names and what there is",
-        "description": f"{TEXT}, beside the proposal",
+        "name": "checked against the rules for names and existing names",
+        "description": f"{TEXT}, with the proposal",
     },
     manager.WithdrawParams: {
         "id": "must be a pending proposal of the manager",
@@ -140,19 +140,19 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     manager.SubmitBeginParams: {
         "agent": NAME,
         "commit": "must be in the pack that follows, checked in quarantine",
-        "description": f"{TEXT}, beside the proposal",
+        "description": f"{TEXT}, with the proposal",
         "spawn": "checked: the agent must be a draft",
     },
     manager.SubmitChunkParams: {
         "upload": UPLOAD,
-        "data": "no: a pack, bounded, taken apart in quarantine by a child process",
+        "data": "no: a pack of limited size, unpacked in quarantine by a child process",
     },
     manager.SubmitCommitParams: {"upload": UPLOAD},
     manager.AgentParams: {"agent": f"{NAME}; the manager itself is refused"},
     manager.AgentLogsParams: {"agent": NAME, "lines": "bounded by the type"},
     relay.AttachParams: {"open": RELAY},
     relay.ReserveParams: {
-        "agent": f"{NAME}; the relay knows it by the socket that the request came on",
+        "agent": f"{NAME}; the relay knows it by the request's socket",
         "model": "must be in the policy that hived made",
         "cost_usd": RELAY,
         "input_tokens": RELAY,
