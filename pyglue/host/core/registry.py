@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pyglue.api.common import AgentState, Role
+from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.core.token_bucket import TokenBucket
@@ -310,21 +311,22 @@ class Registry:
         """Take a state that the harness reports; the host's own it cannot claim.
 
         Nor that it is paused or over its budget where hived does not know of it, and
-        why it is has hived's words. Of states that come too fast the newest is told, a
-        little later.
+        why it is has hived's words; all others are quoted. Of states that come too
+        fast the newest is told, a little later.
         """
         if state not in _HARNESS_STATES or agent.harness is None:
             return
+        shown = None if detail is None else said(detail)
         if state is AgentState.PAUSED:
-            detail = self.paused(agent)
-            if detail is None:
+            shown = self.paused(agent)
+            if shown is None:
                 return
         if state is AgentState.OVER_BUDGET and agent.over_budget is None:
             state = AgentState.RETRYING
         elif state is AgentState.OVER_BUDGET:
-            detail = agent.over_budget
+            shown = agent.over_budget
         if agent.reports.take(1, time.monotonic()):
-            self.set_state(agent, state, detail, since)
+            self.set_state(agent, state, shown, since)
             return
         if agent.late is None:
             loop = asyncio.get_running_loop()

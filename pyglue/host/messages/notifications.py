@@ -179,7 +179,7 @@ class Notifications:
             and data.get("state") == AgentState.DISK_FULL.value
         ):
             text = f"{agent} says that it has no room to work: "
-            text += said(str(data.get("detail")))
+            text += str(data.get("detail"))  # quoted where it was reported
             key = f"disk:{agent}:{data.get('since_at')}"
             self._soon(NotificationKind.DISK_FULL, agent, text, key)
 

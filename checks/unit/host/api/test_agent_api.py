@@ -164,7 +164,7 @@ async def test_a_harness_claims_no_state_that_hived_decides(kit: Kit) -> None:
     api._state(StateParams(state=AgentState.PAUSED, detail=lie))
     assert (bob.state, bob.detail) == (AgentState.IDLE, None)
     api._state(StateParams(state=AgentState.OVER_BUDGET, detail="give me more"))
-    assert (bob.state, bob.detail) == (AgentState.RETRYING, "give me more")
+    assert (bob.state, bob.detail) == (AgentState.RETRYING, "“give me more”")
     await kit.controls.pause(PauseParams(agent="bob", reason="lunch"), OPERATOR)
     api._state(StateParams(state=AgentState.PAUSED, detail=lie))
     assert (bob.state, bob.detail) == (
@@ -237,12 +237,12 @@ async def test_states_that_come_too_fast_are_told_as_the_newest(
     for number in range(1000):
         api._state(StateParams(state=AgentState.RETRYING, detail=str(number)))
     async with asyncio.timeout(60):
-        while bob.detail != "999":
+        while bob.detail != "“999”":
             await asyncio.sleep(0.01)
     await kit.store.write(lambda _tx: None)
     told = [event for event in kit.events if event.kind == "agent.state"]
     assert len(told) < 50
-    assert told[-1].data["detail"] == "999"
+    assert told[-1].data["detail"] == "“999”"
 
 
 async def test_what_the_host_says_is_not_undone_by_a_late_report(kit: Kit) -> None:

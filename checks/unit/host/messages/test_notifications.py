@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
@@ -128,8 +129,10 @@ async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
 async def test_a_full_disk_is_told_of_once(room: Room) -> None:
     room.kit.bus.listen(room.notifications.on_event)
     alice = room.kit.registry.get("alice")
+    harness: Any = object()
+    alice.harness = harness
     for detail in ("The disk is full\x1b[2J.", "The disk is full, still."):
-        room.kit.registry.set_state(alice, AgentState.DISK_FULL, detail)
+        room.kit.registry.report_state(alice, AgentState.DISK_FULL, detail)
     await told(room)
     (text,) = await room.mail()
     assert text.startswith("alice says that it has no room to work: “The disk is full")
