@@ -34,6 +34,7 @@ from pyglue.api.terminal import (
     TerminalStartParams,
 )
 from pyglue.config import HiveConfig
+from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
@@ -195,7 +196,7 @@ class Terminals:
         """The shell ended by itself."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.harness is harness:
-            self._ended(terminal, params.reason)
+            self._ended(terminal, said(params.reason))
 
     # --- one terminal -----------------------------------------------------------------
 

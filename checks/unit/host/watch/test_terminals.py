@@ -168,6 +168,15 @@ async def test_another_agent_s_harness_writes_nowhere(kit: Kit, agent: Agent) ->
     assert viewer.sent == []
 
 
+async def test_why_a_shell_ended_is_quoted(kit: Kit, agent: Agent) -> None:
+    name, viewer = await opened(kit), Line()
+    attach(kit, name, viewer)
+    ended = api.TerminalExitParams(terminal=name, reason="All is well.\x1b[2J")
+    kit.terminals.exited(ended, harness(agent))  # type: ignore[arg-type]
+    (told,) = viewer.notes("terminal_ended")
+    assert told.reason == "“All is well.\\x1b[2J”"
+
+
 async def test_a_logout_ends_the_session_s_terminals(kit: Kit, agent: Agent) -> None:
     mine, theirs = await opened(kit), await opened(kit, OTHER)
     kit.terminals.close_of(ME)
