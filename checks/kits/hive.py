@@ -68,9 +68,15 @@ class Hive:
         finally:
             client.close()
 
-    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+    async def until(
+        self,
+        look: Callable[[], Awaitable[T | None]],
+        what: str,
+        *,
+        patience: float = PATIENCE_S,
+    ) -> T:
         """Look now and after every event until something is found."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience):
             while True:
                 self.changed.clear()
                 found = await look()
@@ -112,7 +118,9 @@ class Hive:
         found = await self.operator.call(api.INBOX, InboxParams())
         return [m for m in found.messages if sender in (None, m.message.sender)]
 
-    async def answer(self, sender: str, part: str) -> Message:
+    async def answer(
+        self, sender: str, part: str, *, patience: float = PATIENCE_S
+    ) -> Message:
         """Return the message of ``sender`` to the operator that holds ``part``."""
 
         async def look() -> Message | None:
@@ -121,7 +129,8 @@ class Hive:
                     return entry.message
             return None
 
-        return await self.until(look, f"a message of {sender} with {part!r}")
+        what = f"a message of {sender} with {part!r}"
+        return await self.until(look, what, patience=patience)
 
     async def approvals(self, agent: str) -> tuple[ApprovalSummary, ...]:
         """Return an agent's approvals, newest first."""
