@@ -11,12 +11,12 @@ import pytest_asyncio
 
 from checks.kits.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
-from checks.systemd.machine import Handler, booted, tail
+from checks.systemd.machine import Machine, booted, tail
 from checks.systemd.tree import disk, tree
 from pyglue.config import HiveConfig
 
 _TAIL: Final = 60
-_MACHINES: Final = pytest.StashKey[list[Handler]]()
+_MACHINES: Final = pytest.StashKey[list[Machine]]()
 _numbers: Final = itertools.count()
 
 
@@ -49,7 +49,7 @@ def debian(request: pytest.FixtureRequest) -> Path:
     return tree(say)
 
 
-def _boot(config: pytest.Config, debian: Path) -> Iterator[Handler]:
+def _boot(config: pytest.Config, debian: Path) -> Iterator[Machine]:
     name = f"test-{os.getpid()}-{next(_numbers)}"
     handlers = config.stash[_MACHINES]
     with disk() as room, booted(debian, room, name) as machine:
@@ -59,19 +59,19 @@ def _boot(config: pytest.Config, debian: Path) -> Iterator[Handler]:
 
 
 @pytest.fixture(scope="session")
-def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Handler]:
+def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
     """One host for all tests that leave it as it was."""
     yield from _boot(pytestconfig, debian)
 
 
 @pytest.fixture(scope="session")
-def installed(machine: Handler) -> HiveConfig:
+def installed(machine: Machine) -> HiveConfig:
     """A hive on the one host, with a manager and alice."""
     return install(machine, AGENTS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(machine: Handler, installed: HiveConfig) -> AsyncIterator[SystemHive]:
+async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemHive]:
     """The one hive, with an operator who sees all of its events."""
     async with connected(machine, installed) as running:
         await running.idle(*AGENTS)
@@ -79,6 +79,6 @@ async def hive(machine: Handler, installed: HiveConfig) -> AsyncIterator[SystemH
 
 
 @pytest.fixture
-def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Handler]:
+def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
     """A host of the test's own."""
     yield from _boot(pytestconfig, debian)

@@ -19,10 +19,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from checks.kits.hive import Hive, open_operator
+from checks.kits.hive import PATIENCE_S, Hive, open_operator
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
 from checks.nix.host import record, units
-from checks.systemd.machine import CHECKOUT, TOOLS, Handler
+from checks.systemd.machine import CHECKOUT, TOOLS, Machine
 from checks.systemd.submit import Answer
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
@@ -67,7 +67,7 @@ def config_for(
     )
 
 
-def install(machine: Handler, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
+def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveConfig:
     """Set a hive up on a host and start it; return when its daemons are ready."""
     machine.write("/etc/nix/nix.conf", NIX_CONF)
     standin = machine.room / "var/tmp/nixpkgs"
@@ -84,7 +84,7 @@ def install(machine: Handler, agents: tuple[str, ...], **changes: Any) -> HiveCo
     return config
 
 
-def _install_units(machine: Handler, made: Mapping[str, Any]) -> None:
+def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:
     """Write what NixOS would of users, directories, mount and units."""
     place = "/etc/systemd/system"
     machine.write("/etc/sysusers.d/hyperhive.conf", units.sysusers(made["users"]))
@@ -116,12 +116,18 @@ class _Seen:
 class SystemHive(Hive):
     """A hive on a test host, and the operator's connection to it."""
 
-    machine: Handler = field(kw_only=True)
+    machine: Machine = field(kw_only=True)
 
-    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+    async def until(
+        self,
+        look: Callable[[], Awaitable[T | None]],
+        what: str,
+        *,
+        patience: float = PATIENCE_S,
+    ) -> T:
         """Look now and after every event; say how the agents are if it is in vain."""
         try:
-            return await super().until(look, what)
+            return await super().until(look, what, patience=patience)
         except AssertionError as error:
             found = (await self.operator.call(api.AGENTS, NoParams())).agents
             states = (f"{a.name} {a.state} {a.detail or ''}" for a in found)
@@ -216,7 +222,7 @@ class SystemHive(Hive):
 
 
 @contextlib.asynccontextmanager
-async def connected(machine: Handler, config: HiveConfig) -> AsyncIterator[SystemHive]:
+async def connected(machine: Machine, config: HiveConfig) -> AsyncIterator[SystemHive]:
     """Connect as the operator for as long as the block takes."""
     seen = msgspec.structs.replace(
         config,

@@ -91,7 +91,7 @@ class Done:
 
 
 @dataclass
-class Handler:
+class Machine:
     """A booted host. ``leader`` is its PID 1, seen from here; ``room`` its disk."""
 
     leader: int
@@ -156,7 +156,7 @@ class Handler:
 
 
 @contextlib.contextmanager
-def booted(tree: Path, room: Path, name: str) -> Iterator[Handler]:
+def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
     """Boot ``tree`` as the host ``name``, with its /var and /nix in ``room``.
 
     These two are on a real disk: an overlay cannot be mounted with mapped owners,
@@ -181,7 +181,7 @@ def booted(tree: Path, room: Path, name: str) -> Iterator[Handler]:
             start_new_session=True,
         )
         try:
-            machine = Handler(_leader(ready, process, room), room)
+            machine = Machine(_leader(ready, process, room), room)
             _settle(machine)
             yield machine
             _stop(machine, process)
@@ -316,7 +316,7 @@ def _leader(
     return leader
 
 
-def _settle(machine: Handler) -> None:
+def _settle(machine: Machine) -> None:
     """Wait for everything that boots; give sandboxes in it a whole /proc.
 
     A user namespace may mount /proc only where one is to be seen that nothing is
@@ -334,7 +334,7 @@ def _settle(machine: Handler) -> None:
     machine.run("systemctl", "daemon-reload")
 
 
-def _stop(machine: Handler, process: "subprocess.Popen[bytes]") -> None:
+def _stop(machine: Machine, process: "subprocess.Popen[bytes]") -> None:
     """Power the host off; what does not end in time is ended with its PID 1."""
     for number in (signal.SIGRTMIN + 4, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
@@ -343,7 +343,7 @@ def _stop(machine: Handler, process: "subprocess.Popen[bytes]") -> None:
             return
 
 
-def tail(machine: Handler, lines: int) -> str:
+def tail(machine: Machine, lines: int) -> str:
     """Return the end of a host's journal, for somebody who looks at a failure."""
     with contextlib.suppress(AssertionError, OSError, subprocess.SubprocessError):
         return machine.journal("-n", str(lines))

@@ -10,7 +10,7 @@ import pytest
 
 from checks.nix.host import record
 from checks.systemd.hive import SystemHive
-from checks.systemd.machine import Handler
+from checks.systemd.machine import Machine
 from pyglue.api.operations import OperationState
 
 pytestmark = [
@@ -46,7 +46,7 @@ print(json.dumps([call(host) for host in %r]))
 """
 
 
-def neighbour(machine: Handler, name: str, device: str, gate: str, own: str) -> None:
+def neighbour(machine: Machine, name: str, device: str, gate: str, own: str) -> None:
     """Make a network namespace behind ``device``, with a listener in it."""
     inside = ("ip", "-n", name)
     for argv in (
@@ -62,7 +62,7 @@ def neighbour(machine: Handler, name: str, device: str, gate: str, own: str) -> 
     listen(machine, f"--property=NetworkNamespacePath=/run/netns/{name}")
 
 
-def listen(machine: Handler, *where: str) -> None:
+def listen(machine: Machine, *where: str) -> None:
     """Listen on ``PORT``; ready on return."""
     unit = ("systemd-run", "--quiet", "--property=Type=notify", *where)
     machine.run(*unit, "/usr/bin/python3", "-c", LISTEN % PORT)

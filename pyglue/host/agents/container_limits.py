@@ -34,7 +34,8 @@ def defaults_of(
 ) -> Mapping[tuple[str, ...], int | float | str | None]:
     """Return what holds for an agent that leaves a limit null, by the option's path.
 
-    None: nothing limits it here. ``budgets`` and ``under_ceilings`` enforce the same.
+    None: nothing limits it here. ``budgets`` and ``within_operator_limits``
+    enforce the same.
     """
     own, most = config.defaults, config.limits
     least = _smaller(own.memory_max, most.memory_max)
