@@ -1,5 +1,6 @@
 """The real process under peers that are slow, malformed or too many."""
 
+import asyncio
 import contextlib
 import http.client
 import re
@@ -19,6 +20,7 @@ from checks.kits.web.app import Page, hive_web
 from checks.kits.web.hive import FakeHive
 from pyglue.limits import DASHBOARD_HTTP, HIVED
 from pyglue.web.guard import request_head as heads
+from pyglue.web.guard.listener import Listener
 from pyglue.web.guard.request_head import RefusedError
 
 SLOW: Final = 300
@@ -301,3 +303,31 @@ def test_malformed_requests_do_not_flood_the_log(tmp_path: Path) -> None:
             assert b"too large" in running.raw(request.encode())
     said = log.read_text()
     assert 0 < said.count("Invalid request") <= HIVED.log_burst
+
+
+async def test_a_request_waits_for_the_answer_to_the_one_before(tmp_path: Path) -> None:
+    """Else one connection has hundreds of them answered, and asks for more."""
+    asked: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                asked.put_nowait(writer)
+        writer.close()
+
+    backend = await asyncio.start_unix_server(app, tmp_path / "app.sock")
+    listening = socket.create_server(("127.0.0.1", 0))
+    door = Listener(DASHBOARD_HTTP, tmp_path / "app.sock")
+    running = asyncio.create_task(door.run([listening]))
+    _, client = await asyncio.open_connection(*listening.getsockname())
+    client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            answering = await asked.get()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert asked.empty()
+            answering.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    client.close()
+    running.cancel()
+    backend.close()

@@ -24,6 +24,8 @@ class Caller:
     received: bytearray = field(default_factory=bytearray)
     task: "asyncio.Task[None] | None" = None
     begun: bool = False
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something of an answer came."""
 
     @property
     def unread(self) -> int:

@@ -159,6 +159,8 @@ class Listener:
             while True:
                 if not caller.received:
                     await _more(caller, reader)
+                await caller.answered.wait()  # one at a time, as browsers ask
+                caller.answered.clear()
                 self._callers.waits(caller)
                 head = await self._receive(caller, reader, writer)
                 if head.upgrades:
@@ -249,6 +251,7 @@ class Listener:
                 if not switched.done():
                     switched.set_result(piece.startswith(_SWITCHED))
                 writer.write(piece)
+                caller.answered.set()
                 self._callers.look(caller)
                 async with asyncio.timeout(self._limits.unread_s):
                     await writer.drain()
@@ -258,6 +261,7 @@ class Listener:
         except _GONE:
             writer.transport.abort()
         finally:
+            caller.answered.set()
             if not switched.done():
                 switched.set_result(False)
 
