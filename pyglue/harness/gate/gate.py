@@ -90,15 +90,15 @@ class Gate:
 
     def _refusal_of_file(self, tool: str, arguments: dict[str, Any]) -> str | None:
         """Refuse to write what a later command would run by itself."""
-        if not self._allow or tool not in _WRITERS:
+        if tool not in _WRITERS:
             return None
         for name in _PATHS:
             path = arguments.get(name)
             if isinstance(path, str) and startup.must_not_be_written(path):
                 return (
                     f"{path[:200]!a} is, or holds, what a shell, git or another "
-                    "program reads by itself as commands or configuration, so this "
-                    "agent, which may run only some commands, may not write it."
+                    "program reads by itself as commands or configuration. An agent "
+                    "that may not run any command may not write it."
                 )
         return None
 
