@@ -210,6 +210,9 @@ class HttpLimits:
     """How long a peer may read too little of its answer."""
     end_s: float = 5.0
     """For an answer to who has said that nothing more comes."""
+    unanswered: int = 48
+    """Requests that the app works on at once; others are in line. No more than it has
+    threads beside those of streams."""
 
 
 DASHBOARD_HTTP: Final = HttpLimits(connections=1024, connections_of_one=128)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import http.client
 import re
 import socket
@@ -329,5 +330,50 @@ async def test_a_request_waits_for_the_answer_to_the_one_before(tmp_path: Path) 
             assert asked.empty()
             answering.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     client.close()
+    running.cancel()
+    backend.close()
+
+
+async def test_who_left_before_the_answer_takes_no_turn_and_no_room(
+    tmp_path: Path,
+) -> None:
+    """A thousand requests of peers that are gone, and then the operator's."""
+    asked: asyncio.Queue[tuple[bytes, asyncio.StreamWriter]] = asyncio.Queue()
+
+    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked.put_nowait((head, writer))
+        writer.close()
+
+    backend = await asyncio.start_unix_server(app, tmp_path / "app.sock")
+    listening = socket.create_server(("127.0.0.1", 0))
+    limits = dataclasses.replace(DASHBOARD_HTTP, connections=8, unanswered=1)
+    running = asyncio.create_task(
+        Listener(limits, tmp_path / "app.sock").run([listening])
+    )
+
+    async def request(path: str) -> asyncio.StreamWriter:
+        _, client = await asyncio.open_connection(*listening.getsockname())
+        client.write(f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 20)
+        return client
+
+    async with asyncio.timeout(60):
+        first = await request("first")
+        _, answering = await asked.get()
+        for _ in range(50):
+            gone = await request("gone")
+            gone.close()
+            await gone.wait_closed()
+        operator = await request("operator")
+        answering.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        answering.close()
+        first.close()
+        head, answering = await asked.get()
+        while b"/operator" not in head:  # at most the one that had its turn already
+            assert b"/first" in head or b"/gone" in head
+            answering.close()
+            head, answering = await asked.get()
+    operator.close()
     running.cancel()
     backend.close()

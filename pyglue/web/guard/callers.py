@@ -26,6 +26,10 @@ class Caller:
     begun: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something of an answer came."""
+    has_turn: bool = False
+    """Whether it is one of those that the app works on."""
+    left: bool = False
+    """Whether the peer will send nothing more; most have closed the connection."""
 
     @property
     def unread(self) -> int:
@@ -49,6 +53,8 @@ class Callers:
         self._open: set[Caller] = set()
         self._waiting: dict[Caller, None] = {}
         """Those whose request is not whole, the oldest first."""
+        self._left: dict[Caller, None] = {}
+        """Those that left before their answer, the oldest first."""
 
     def admit(self, caller: Caller) -> bool:
         """Take a connection, and make room for it; False if nobody can go."""
@@ -72,10 +78,16 @@ class Callers:
         self._waiting.pop(caller, None)
         caller.body = 0
 
+    def leaves(self, caller: Caller) -> None:
+        """Note that its peer will send nothing more."""
+        caller.left = True
+        if caller in self._open and not caller.answered.is_set():
+            self._left[caller] = None
+
     def drop_oldest(self, among: Iterable[Caller] | None = None) -> bool:
-        """Drop who has kept us waiting for the longest time."""
+        """Drop who left, or else who has kept us waiting for the longest time."""
         wanted = None if among is None else set(among)
-        for one in self._waiting:
+        for one in (*self._left, *self._waiting):
             if wanted is None or one in wanted:
                 self.forget(one)
                 one.drop()
@@ -85,6 +97,7 @@ class Callers:
     def forget(self, caller: Caller) -> None:
         """Note that it has ended."""
         self._waiting.pop(caller, None)
+        self._left.pop(caller, None)
         self._open.discard(caller)
 
     def reserve(self, caller: Caller, length: int) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class Listener:
         self._backend = backend
         self._tls = tls
         self._callers = Callers(limits, proxies)
+        self._turns = asyncio.Semaphore(limits.unanswered)
 
     async def run(self, listening: Iterable[socket.socket]) -> None:
         """Serve until cancelled."""
@@ -91,6 +92,7 @@ class Listener:
         except Exception:
             _log.exception("a connection failed")
         finally:
+            self._answered(caller)
             await self._end(caller, writer)
             self._callers.forget(caller)
 
@@ -111,7 +113,7 @@ class Listener:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_PIECE, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        protocol = _Protocol(reader, lambda: self._callers.leaves(caller))
         transport, _ = await loop.connect_accepted_socket(
             lambda: protocol,
             caller.sock,
@@ -229,12 +231,29 @@ class Listener:
         del caller.received[:end]
         return heads.read(head, caller.peer)
 
-    @staticmethod
-    async def _hand_on(caller: Caller, head: Head, outer: asyncio.StreamWriter) -> None:
+    async def _hand_on(
+        self, caller: Caller, head: Head, outer: asyncio.StreamWriter
+    ) -> None:
+        """Hand a request on in its turn.
+
+        Raises:
+            EOFError: its peer left meanwhile, and others are in line.
+        """
         body = bytes(caller.received[: head.length])
         del caller.received[: head.length]
+        await self._turns.acquire()
+        caller.has_turn = True
+        if caller.left and self._turns.locked():
+            raise EOFError
         outer.write(head.text + body)
         await outer.drain()
+
+    def _answered(self, caller: Caller) -> None:
+        """Note that an answer has begun, or that there will be none."""
+        caller.answered.set()
+        if caller.has_turn:
+            caller.has_turn = False
+            self._turns.release()
 
     # --- answers ----------------------------------------------------------------------
 
@@ -251,7 +270,7 @@ class Listener:
                 if not switched.done():
                     switched.set_result(piece.startswith(_SWITCHED))
                 writer.write(piece)
-                caller.answered.set()
+                self._answered(caller)
                 self._callers.look(caller)
                 async with asyncio.timeout(self._limits.unread_s):
                     await writer.drain()
@@ -261,7 +280,7 @@ class Listener:
         except _GONE:
             writer.transport.abort()
         finally:
-            caller.answered.set()
+            self._answered(caller)
             if not switched.done():
                 switched.set_result(False)
 
@@ -280,6 +299,24 @@ class Listener:
                     writer.write_eof()
                 while await reader.read(_PIECE):
                     pass
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Tells at once when the peer will send nothing more, read or not."""
+
+    def __init__(self, reader: asyncio.StreamReader, left: Callable[[], None]) -> None:
+        super().__init__(reader)
+        self._left = left
+
+    def eof_received(self) -> bool | None:
+        """Note it."""
+        self._left()
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note it."""
+        self._left()
+        super().connection_lost(exc)
 
 
 async def _more(caller: Caller, reader: asyncio.StreamReader) -> None:
