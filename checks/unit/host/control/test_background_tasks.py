@@ -12,6 +12,7 @@ from pyglue.api.agent import RemindParams
 from pyglue.api.questions import AskParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.messages import questions
 from pyglue.host.messages.reminders import Reminders
 from pyglue.names import OPERATOR
 from pyglue.store import messages
@@ -87,6 +88,7 @@ async def test_questions_expire_after_each_write_failed_once(
     await kit.questions.ask(alice, asked)
     failing = EachFailsOnce(kit.store)
     monkeypatch.setattr(kit.store, "write", failing.write)
+    monkeypatch.setattr(questions, "_AGAIN_S", 0.01)
     background_tasks.start("questions", kit.questions.watch)
 
     async def expired() -> bool:
