@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -103,12 +103,16 @@ class Server(BaseApplication):
     def load(self) -> Flask:
         """Make the app, in the worker."""
         app = create_app(self._config)
-        threading.Thread(target=self._open_door, name="door", daemon=True).start()
+        known = app.extensions["hyperhive"].origins.knows
+        door = threading.Thread(
+            target=self._open_door, args=(known,), name="door", daemon=True
+        )
+        door.start()
         if self._config.web.agent_ports:
             AgentPorts(self._config).start()
         return app
 
-    def _open_door(self) -> None:
+    def _open_door(self, is_ours: Callable[[str], bool]) -> None:
         """Serve until the process ends; without its door a worker is of no use."""
         web = self._config.web
         door = Listener(
@@ -116,6 +120,7 @@ class Server(BaseApplication):
             self._backend,
             tls=tls.load(web),
             proxies=web.trusted_proxies,
+            is_ours=is_ours,
         )
         try:
             asyncio.run(door.run(self._listening))

@@ -520,3 +520,24 @@ def test_a_flash_is_shown_once(operator: Operator) -> None:
     operator.post("/send", {"to": "alice", "body": "hello"})
     assert "was sent to alice" in operator.get("/").text
     assert "was sent to alice" not in operator.get("/").text
+
+
+def test_our_name_is_known_without_asking_once_hived_said_it(hive: FakeHive) -> None:
+    origins = make_app(hive).extensions["hyperhive"].origins
+    ours = hive.origin.removeprefix("http://")
+    like = f"{'0' * 32}.localhost:7000"
+    assert origins.knows(ours)
+    assert origins.knows(like)
+    assert not origins.knows("127.0.0.1:7000")
+    assert origins.of(ours) == hive.origin
+    assert origins.knows(ours)
+    for other in (
+        like,
+        "",
+        "127.0.0.1",
+        f"a{ours}",
+        ours.split(":")[0],
+        f"{ours}0",
+        "\x00",
+    ):
+        assert not origins.knows(other), other

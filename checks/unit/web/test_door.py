@@ -377,3 +377,43 @@ async def test_who_left_before_the_answer_takes_no_turn_and_no_room(
     operator.close()
     running.cancel()
     backend.close()
+
+
+async def test_strangers_that_ask_on_and_on_make_room_for_others(
+    tmp_path: Path,
+) -> None:
+    """Whole requests on kept connections; the operator is let in, and stays."""
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked.put_nowait(head)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    backend = await asyncio.start_unix_server(app, tmp_path / "app.sock")
+    listening = socket.create_server(("127.0.0.1", 0))
+    limits = dataclasses.replace(DASHBOARD_HTTP, connections=4)
+    door = Listener(limits, tmp_path / "app.sock", is_ours=lambda host: host == "ours")
+    running = asyncio.create_task(door.run([listening]))
+
+    async def request(
+        host: str,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, client = await asyncio.open_connection(*listening.getsockname())
+        client.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        return reader, client
+
+    async with asyncio.timeout(60):
+        kept = [await request("theirs") for _ in range(4)]
+        operator, ours = await request("ours")
+        assert await kept[0][0].read() == b""  # the first of them went
+        kept += [await request("theirs") for _ in range(8)]
+        ours.write(b"GET / HTTP/1.1\r\nHost: ours\r\n\r\n")
+        assert b"200 OK" in await operator.readuntil(b"\r\n\r\n")
+    for _, client in (*kept, (operator, ours)):
+        client.close()
+    running.cancel()
+    backend.close()

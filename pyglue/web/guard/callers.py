@@ -1,7 +1,9 @@
 """Who is connected to the dashboard, and who goes when there are too many.
 
-Peers on loopback cannot be told apart, so nobody is refused for what others do there:
-the one that has kept us waiting for the longest time makes room.
+Peers on loopback cannot be told apart by their address, so nobody is refused for what
+others do there. Who makes room: a peer that left, else the one that came first of those
+that have not named the dashboard as only the operator's browser does, else the one that
+has kept us waiting for the longest time.
 """
 
 import asyncio
@@ -26,6 +28,8 @@ class Caller:
     begun: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something of an answer came."""
+    known: bool = False
+    """Whether its request named one of the dashboard's own addresses."""
     has_turn: bool = False
     """Whether it is one of those that the app works on."""
     left: bool = False
@@ -50,7 +54,7 @@ class Callers:
     def __init__(self, limits: HttpLimits, proxies: Iterable[str]) -> None:
         self._limits = limits
         self._proxies = frozenset(proxies)
-        self._open: set[Caller] = set()
+        self._open: dict[Caller, None] = {}
         self._waiting: dict[Caller, None] = {}
         """Those whose request is not whole, the oldest first."""
         self._left: dict[Caller, None] = {}
@@ -63,10 +67,19 @@ class Callers:
             own = [one for one in self._open if one.peer == caller.peer]
             if len(own) >= limits.connections_of_one and not self.drop_oldest(own):
                 return False
-        if len(self._open) >= limits.connections and not self.drop_oldest():
+        if len(self._open) >= limits.connections and not self._make_room():
             return False
-        self._open.add(caller)
+        self._open[caller] = None
         self.waits(caller)
+        return True
+
+    def _make_room(self) -> bool:
+        strangers = (one for one in self._open if not one.known)
+        one = next(iter(self._left), None) or next(strangers, None)
+        if one is None:
+            return self.drop_oldest()
+        self.forget(one)
+        one.drop()
         return True
 
     def waits(self, caller: Caller) -> None:
@@ -98,7 +111,7 @@ class Callers:
         """Note that it has ended."""
         self._waiting.pop(caller, None)
         self._left.pop(caller, None)
-        self._open.discard(caller)
+        self._open.pop(caller, None)
 
     def reserve(self, caller: Caller, length: int) -> None:
         """Keep room for a body; those that came first and are not whole go for it."""

@@ -27,6 +27,7 @@ _PIECE: Final = 64 * 1024
 _SWITCHED: Final = b"HTTP/1.1 101 "
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PAUSE_S: Final = 0.1
+_AT_ONCE: Final = 64
 _GONE: Final = (OSError, EOFError, TimeoutError)
 
 _log = logging.getLogger(__name__)
@@ -42,11 +43,14 @@ class Listener:
         *,
         tls: ssl.SSLContext | None = None,
         proxies: Iterable[str] = (),
+        is_ours: Callable[[str], bool] = lambda _host: False,
     ) -> None:
+        """``is_ours`` tells at once if a Host header is the dashboard's own."""
         self._limits = limits
         self._backend = backend
         self._tls = tls
         self._callers = Callers(limits, proxies)
+        self._is_ours = is_ours
         self._turns = asyncio.Semaphore(limits.unanswered)
 
     async def run(self, listening: Iterable[socket.socket]) -> None:
@@ -68,12 +72,22 @@ class Listener:
                 self._callers.drop_oldest()
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            caller = Caller(sock, str(address[0]))
-            if self._callers.admit(caller):
-                caller.task = loop.create_task(self._serve(caller))
-            else:
-                sock.close()
+            self._admit(sock, str(address[0]))
+            with contextlib.suppress(OSError):
+                for _ in range(
+                    _AT_ONCE
+                ):  # a line of strangers is not gone through slowly
+                    sock, address = listening.accept()
+                    sock.setblocking(False)
+                    self._admit(sock, str(address[0]))
             await asyncio.sleep(0)  # who was let in comes first
+
+    def _admit(self, sock: socket.socket, peer: str) -> None:
+        caller = Caller(sock, peer)
+        if self._callers.admit(caller):
+            caller.task = asyncio.get_running_loop().create_task(self._serve(caller))
+        else:
+            sock.close()
 
     # --- one connection ---------------------------------------------------------------
 
@@ -200,6 +214,7 @@ class Listener:
         try:
             async with asyncio.timeout(limits.head_s):
                 head = await self._head(caller, reader)
+            caller.known = self._is_ours(head.host)
             if head.length > limits.body_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "What was sent is too large."
@@ -241,10 +256,11 @@ class Listener:
         """
         body = bytes(caller.received[: head.length])
         del caller.received[: head.length]
-        await self._turns.acquire()
-        caller.has_turn = True
-        if caller.left and self._turns.locked():
-            raise EOFError
+        if not caller.known:  # the operator's browser waits behind nobody
+            await self._turns.acquire()
+            caller.has_turn = True
+            if caller.left and self._turns.locked():
+                raise EOFError
         outer.write(head.text + body)
         await outer.drain()
 

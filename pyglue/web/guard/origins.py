@@ -57,6 +57,17 @@ class Origins:
         came = origin.normal(f"{main.partition('://')[0]}://{host}")
         return came if came in self._all(main) else Place.UNKNOWN
 
+    def knows(self, host: str) -> bool:
+        """Tell whether a Host header is ours, without asking hived.
+
+        Before hived has said our name, any name like it may be ours.
+        """
+        main, name = self._fixed or self._named, _hostname(host)
+        if main is None or name is None:
+            return name is not None and origin.is_name(name.removesuffix(".localhost"))
+        came = origin.normal(f"{main.partition('://')[0]}://{host}")
+        return came in self._all(main)
+
     def _known(self, label: str) -> str:
         if self._fixed is not None:
             return self._fixed

@@ -48,6 +48,7 @@ class Head:
     """Whether the client sends the body only when it is asked to."""
     upgrades: bool
     """Whether it asks for a WebSocket."""
+    host: str
 
 
 def end_of(received: bytearray, searched: int) -> int:
@@ -88,6 +89,7 @@ def read(received: bytes, peer: str) -> Head:
         length=_length(fields),
         waits=fields.get(b"expect", b"").lower() == b"100-continue",
         upgrades=b"upgrade" in fields,
+        host=fields.get(b"host", b"").decode("latin-1"),
     )
 
 
