@@ -74,13 +74,26 @@ class Footprint:
         )
 
 
-def measure(top: Path, places: tuple[Path, ...], quotas: Quotas) -> Footprint:
-    """Count what is in these directories, up to a little over the quotas. Blocks."""
+def measure(
+    top: Path,
+    places: tuple[Path, ...],
+    quotas: Quotas,
+    *,
+    left: frozenset[Path] = frozenset(),
+) -> Footprint:
+    """Count what is in these directories, up to a little over the quotas. Blocks.
+
+    What cannot be read of ``left`` is no reason to hold anybody: an agent that is gone
+    made it.
+    """
     found = Footprint()
     for place in places:
+        unread = found.unread
         with suppress(HiveError, OSError), beneath.opened(top, place) as folder:
             if folder is not None:
                 _walk(folder, found, quotas)
+        if place in left:
+            found.unread = unread
     return found
 
 
@@ -168,9 +181,9 @@ class Footprints:
 
     async def look(self, agent: Agent) -> None:
         """Hold the agent, or let it go on, by what its files take now."""
-        places = await asyncio.to_thread(self._places, agent.name)
+        places, left = await asyncio.to_thread(self._places, agent.name)
         found = await asyncio.to_thread(
-            measure, self._layout.state, places, self._quotas
+            measure, self._layout.state, places, self._quotas, left=left
         )
         why = found.problem(agent.name, self._quotas)
         before, agent.held = agent.held, why
@@ -184,13 +197,14 @@ class Footprints:
         except HiveError as error:  # it is a warning on every page all the same
             _log.warning("the operator could not be sent that: %s", error.message)
 
-    def _places(self, name: str) -> tuple[Path, ...]:
+    def _places(self, name: str) -> tuple[tuple[Path, ...], frozenset[Path]]:
         layout = self._layout
         if name != MANAGER:
-            return places(layout, name)
-        homes = beneath.names(layout.state, layout.agents)
-        agents = frozenset(agent.name for agent in self._registry.all())
-        return places(layout, name, frozenset(homes), frozenset(homes) - agents)
+            return places(layout, name), frozenset()
+        homes = frozenset(beneath.names(layout.state, layout.agents))
+        others = homes - frozenset(agent.name for agent in self._registry.all())
+        left = frozenset(layout.agent_state(other) for other in others)
+        return places(layout, name, homes, others), left
 
 
 def places(

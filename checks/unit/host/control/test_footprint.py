@@ -71,6 +71,19 @@ def test_the_walk_stops_at_the_quota(room: Path) -> None:
     )
 
 
+def test_what_a_destroyed_agent_left_holds_nobody(room: Path) -> None:
+    """Its directories, nested deeper than the walk goes, are in the manager's count."""
+    at = room / "state"
+    for _ in range(300):
+        at /= "d"
+        at.mkdir()
+    quotas = Quotas()
+    place = room / "state"
+    assert count(room, quotas).problem("manager", quotas) is not None
+    found = measure(room, (place,), quotas, left=frozenset({place}))
+    assert found.problem("manager", quotas) is None
+
+
 def test_what_is_nested_without_end_is_not_followed_without_end(room: Path) -> None:
     here = os.open(room / "state", os.O_RDONLY)
     for _ in range(3000):
