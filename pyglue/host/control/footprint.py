@@ -203,7 +203,7 @@ class Footprints:
             return places(layout, name), frozenset()
         homes = frozenset(beneath.names(layout.state, layout.agents))
         others = homes - frozenset(agent.name for agent in self._registry.all())
-        left = frozenset(layout.agent_state(other) for other in others)
+        left = frozenset(place for other in others for place in places(layout, other))
         return places(layout, name, homes, others), left
 
 

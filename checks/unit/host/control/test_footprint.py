@@ -1,5 +1,6 @@
 """The size of an agent's files: counted through no link, bounded, and held to."""
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -92,9 +93,10 @@ def test_what_is_nested_without_end_is_not_followed_without_end(room: Path) -> N
         os.close(here)
         here = inner
     os.close(here)
+    gc.collect()  # what other tests left open may be closed at any time
     before = open_files()
     found = count(room)
-    assert open_files() == before
+    assert open_files() <= before
     assert found.unread == 1
     assert "cannot be measured" in (found.problem("bob", Quotas()) or "")
     assert found.problem("bob", FREE) is None
