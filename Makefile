@@ -60,6 +60,7 @@ generate:
 	@$(PYTHON) -m tools.generate_host_options
 	@$(PYTHON) -m tools.generate_rpc
 	@$(PYTHON) -m tools.generate_trust
+	@$(PYTHON) -m tools.generate_tools
 	@$(PYTHON) -m tools.generate_openapi
 	@$(PYTHON) -m tools.generate_security
 	@$(PYTHON) -m tools.generate_invisible

@@ -160,6 +160,8 @@ def definitions(module: ModuleType) -> dict[str, str]:
 def describe(kind: types.Type) -> str:
     """Say which JSON values a type lets through."""
     match kind:
+        case types.Metadata():
+            return describe(kind.type)
         case types.UnionType():
             inner = [one for one in kind.types if not isinstance(one, types.NoneType)]
             return f"{', or '.join(map(describe, inner))}, or `null`"
@@ -200,6 +202,8 @@ def between(low: float | None, high: float | None, unit: str) -> str:
 def named(kind: types.Type) -> Iterator[type[Any]]:
     """Yield the structs and enums that a type is made of, outer ones first."""
     match kind:
+        case types.Metadata():
+            yield from named(kind.type)
         case types.StructType():
             yield kind.cls
             for field in kind.fields:
@@ -211,6 +215,16 @@ def named(kind: types.Type) -> Iterator[type[Any]]:
                 yield from named(one)
         case types.VarTupleType():
             yield from named(kind.item_type)
+
+
+def meaning(kind: types.Type) -> str:
+    """Return what the field's own ``Meta(description=…)`` says, if it has one."""
+    match kind:
+        case types.Metadata():
+            return str((kind.extra_json_schema or {}).get("description", ""))
+        case types.UnionType():
+            return next(filter(None, map(meaning, kind.types)), "")
+    return ""
 
 
 def paragraphs(text: str | None) -> str:
@@ -225,12 +239,16 @@ def fields(struct: type[Any]) -> list[str]:
         raise TypeError(f"{struct} is no struct")
     if not shape.fields:
         return []
+    told = any(meaning(field.type) for field in shape.fields)
     rows = ["| field | type | default |", "|---|---|---|"]
+    if told:
+        rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for field in shape.fields:
         default = "required"
         if not field.required:
             default = f"`{msgspec.json.encode(field.default).decode()}`"
-        rows.append(f"| `{field.encode_name}` | {describe(field.type)} | {default} |")
+        row = f"| `{field.encode_name}` | {describe(field.type)} | {default} |"
+        rows.append(f"{row} {meaning(field.type)} |" if told else row)
     return ["\n".join(rows)]
 
 

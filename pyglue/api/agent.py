@@ -52,15 +52,43 @@ CANCEL_QUESTION: Final = Method("cancel_question", CancelQuestionParams, Done)
 
 
 class RemindParams(Params, frozen=True):
-    """Be woken later by a message of the hive, in seconds or at a time (ISO 8601, UTC).
+    """Be woken later by a message of the hive, in seconds or at a time."""
 
-    ``repeat_seconds``: then again and again, that far apart.
-    """
-
-    text: Annotated[str, Meta(min_length=1, max_length=4096)]
-    in_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] | None = None
-    at: Annotated[str, Meta(max_length=64)] | None = None
-    repeat_seconds: Annotated[int, Meta(ge=60, le=366 * 86400)] | None = None
+    text: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description="What to remember, for yourself: say what is to do.",
+        ),
+    ]
+    in_seconds: (
+        Annotated[
+            int, Meta(ge=1, le=366 * 86400, description="How many seconds from now.")
+        ]
+        | None
+    ) = None
+    at: (
+        Annotated[
+            str,
+            Meta(
+                max_length=64,
+                description="A time (ISO 8601) in UTC, as 2026-01-31T09:00:00Z.",
+            ),
+        ]
+        | None
+    ) = None
+    repeat_seconds: (
+        Annotated[
+            int,
+            Meta(
+                ge=60,
+                le=366 * 86400,
+                description="Then again and again, that far apart.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class RemindResult(Result, frozen=True):
@@ -76,7 +104,7 @@ REMIND: Final = Method("remind", RemindParams, RemindResult)
 class CancelReminderParams(Params, frozen=True):
     """Cancel a reminder of the caller's."""
 
-    reminder: Id
+    reminder: Annotated[Id, Meta(description="The reminder's id.")]
 
 
 CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)

@@ -19,7 +19,10 @@ R = TypeVar("R", bound="Result")
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of everything that a caller sends: an unknown field is an error."""
+    """Base of everything that a caller sends: an unknown field is an error.
+
+    A field's ``Meta(description=…)`` is what a model and the RPC reference say of it.
+    """
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -50,6 +53,9 @@ class NoParams(Params, frozen=True):
 class Done(Result, frozen=True):
     """An answer that says only: it happened."""
 
+
+NOT_FOR_MODELS: Final = "x-not-for-models"
+"""Marks a field (``extra_json_schema``) that a program sends and no tool offers."""
 
 AgentName = Annotated[str, Meta(max_length=64)]
 """An agent's name as a caller wrote it; ``names.check`` decides if it is one."""

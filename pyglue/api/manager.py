@@ -28,7 +28,29 @@ CHUNK_LIMIT: Final = 512 * 1024
 PACK_LIMIT: Final = 32 * 1024 * 1024
 """Largest pack in bytes."""
 
-Description = Annotated[str, Meta(max_length=8192)]
+Description = Annotated[
+    str,
+    Meta(
+        max_length=8192,
+        description="For the operator who decides: what changes, and why.",
+    ),
+]
+
+
+NewName = Annotated[
+    AgentName,
+    Meta(
+        description="1 to 9 lower-case letters, digits or '-', beginning with a letter."
+    ),
+]
+Named = Annotated[AgentName, Meta(description="The agent's name.")]
+Commit = Annotated[
+    HexSha,
+    Meta(
+        description="Full id of the commit (git rev-parse HEAD): 40 hexadecimal "
+        "digits. Branch and tag names are not taken."
+    ),
+]
 
 
 class AgentInfo(Result, frozen=True):
@@ -55,7 +77,7 @@ LIST_AGENTS: Final = Method("list_agents", NoParams, AgentsResult)
 class SpawnParams(Params, frozen=True):
     """Ask for a new agent made from the template."""
 
-    name: AgentName
+    name: NewName
     description: Description = ""
 
 
@@ -85,8 +107,13 @@ REQUEST_SPAWN_DRAFT: Final = Method("request_spawn_draft", SpawnParams, DraftRes
 class WithdrawParams(Params, frozen=True):
     """Take back a proposal of the caller's that still waits."""
 
-    id: Id
-    reason: ShortText = ""
+    id: Annotated[
+        Id, Meta(description="The approval's id, as the proposal returned it.")
+    ]
+    reason: Annotated[
+        ShortText,
+        Meta(description="For the operator, who may have begun to read it."),
+    ] = ""
 
 
 WITHDRAW: Final = Method("withdraw_proposal", WithdrawParams, Done)
@@ -98,8 +125,8 @@ class SubmitBeginParams(Params, frozen=True):
     ``spawn``: the agent is a draft, and comes to be with this commit.
     """
 
-    agent: AgentName
-    commit: HexSha
+    agent: Named
+    commit: Commit
     description: Description = ""
     spawn: bool = False
 
@@ -136,7 +163,7 @@ SUBMIT_COMMIT: Final = Method("submit_commit", SubmitCommitParams, ProposalResul
 class AgentParams(Params, frozen=True):
     """Names the agent that something is done to."""
 
-    agent: AgentName
+    agent: Named
 
 
 START: Final = Method("start", AgentParams, OperationRef)
@@ -160,8 +187,11 @@ REBUILD: Final = Method("rebuild", AgentParams, RebuildResult)
 class AgentLogsParams(Params, frozen=True):
     """The newest lines that an agent's harness logged."""
 
-    agent: AgentName
-    lines: Annotated[int, Meta(ge=1, le=500)] = 50
+    agent: Named
+    lines: Annotated[
+        int,
+        Meta(ge=1, le=500, description="Long lines may leave space for fewer."),
+    ] = 50
 
 
 AGENT_LOGS: Final = Method("agent_logs", AgentLogsParams, JournalPage)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from pyglue.api.common import AgentName, Id, Params, Result
+from pyglue.api.common import NOT_FOR_MODELS, AgentName, Id, Params, Result
 
 BODY_LIMIT: Final = 256 * 1024
 """Largest message body in bytes of UTF-8."""
@@ -59,10 +59,25 @@ class SendParams(Params, frozen=True):
     The manager may also send to ``all``: every other agent gets a message of its own.
     """
 
-    to: AgentName
-    body: Body
-    reply_to: Id | None = None
-    priority: Priority = Priority.NORMAL
+    to: Annotated[
+        AgentName,
+        Meta(
+            description="Name of an agent, or 'manager', or 'operator' (the human). "
+            "The manager may also say 'all'."
+        ),
+    ]
+    body: Annotated[
+        Body,
+        Meta(
+            description="The text, at most 256 KiB of UTF-8. Say what you need and why."
+        ),
+    ]
+    reply_to: (
+        Annotated[Id, Meta(description="Id of the message that this answers.")] | None
+    ) = None
+    priority: Annotated[
+        Priority, Meta(description="Order in the recipient's inbox.")
+    ] = Priority.NORMAL
 
 
 class SendResult(Result, frozen=True, omit_defaults=True):
@@ -84,10 +99,27 @@ class RecvParams(Params, frozen=True):
     crossed with the end of the call. A harness had none. None leaves it all as it is.
     """
 
-    wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
-    max: Annotated[int, Meta(ge=1, le=32)] = 1
-    peek: bool = False
-    had: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
+    wait_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=180,
+            description="How long to wait for the first message; 0: not at all.",
+        ),
+    ] = 0.0
+    max: Annotated[
+        int, Meta(ge=1, le=32, description="Maximum number of messages to take.")
+    ] = 1
+    peek: Annotated[
+        bool, Meta(description="Only look: the messages stay in the inbox.")
+    ] = False
+    had: (
+        Annotated[
+            tuple[Id, ...],
+            Meta(max_length=64, extra_json_schema={NOT_FOR_MODELS: True}),
+        ]
+        | None
+    ) = None
 
 
 class RecvResult(Result, frozen=True):
@@ -100,7 +132,13 @@ class RecvResult(Result, frozen=True):
 class AckParams(Params, frozen=True):
     """These messages, taken outside a turn, are done with; None: all of them."""
 
-    messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
+    messages: (
+        Annotated[
+            tuple[Id, ...],
+            Meta(max_length=64, description="Their ids; all of them if left out."),
+        ]
+        | None
+    ) = None
 
 
 class AckResult(Result, frozen=True):

@@ -14,14 +14,39 @@ from pyglue.api.common import AgentName, Id, Params, Result, ShortText
 class AskParams(Params, frozen=True):
     """Ask the operator or a peer; the answer arrives as a message."""
 
-    question: Annotated[str, Meta(min_length=1, max_length=16384)]
+    question: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=16384,
+            description="What you need to know, and what depends on it.",
+        ),
+    ]
     options: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...],
-        Meta(max_length=16),
+        Meta(max_length=16, description="Answers to choose from; none: free text."),
     ] = ()
-    multi: bool = False
-    ttl_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
-    to: AgentName = "operator"
+    multi: Annotated[
+        bool, Meta(description="Whether several options may be chosen.")
+    ] = False
+    ttl_seconds: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=30 * 86400,
+                description="After this long the question expires unanswered.",
+            ),
+        ]
+        | None
+    ) = None
+    to: Annotated[
+        AgentName,
+        Meta(
+            description="Who is asked: name of an agent, or 'manager', or 'operator' "
+            "(the human)."
+        ),
+    ] = "operator"
 
 
 class AskResult(Result, frozen=True):
@@ -34,15 +59,20 @@ class AskResult(Result, frozen=True):
 class AnswerParams(Params, frozen=True):
     """Answer a question that was put to the caller."""
 
-    question: Id
-    text: Annotated[str, Meta(max_length=65536)] = ""
-    choices: Annotated[tuple[ShortText, ...], Meta(max_length=16)] = ()
+    question: Annotated[Id, Meta(description="The question's id.")]
+    text: Annotated[
+        str, Meta(max_length=65536, description="The answer in your own words.")
+    ] = ""
+    choices: Annotated[
+        tuple[ShortText, ...],
+        Meta(max_length=16, description="The options chosen, word for word."),
+    ] = ()
 
 
 class CancelQuestionParams(Params, frozen=True):
     """Take back a question that the caller put."""
 
-    question: Id
+    question: Annotated[Id, Meta(description="The question's id.")]
 
 
 class QuestionEnd(StrEnum):

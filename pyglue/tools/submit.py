@@ -21,6 +21,10 @@ from pyglue.api.manager import (
     SUBMIT_BEGIN,
     SUBMIT_CHUNK,
     SUBMIT_COMMIT,
+    Commit,
+    Description,
+    Named,
+    NewName,
     ProposalResult,
     SubmitBeginParams,
     SubmitChunkParams,
@@ -55,17 +59,17 @@ _ENVIRONMENT: Final = {
 class ApplyCommit(Params, frozen=True):
     """The arguments of ``request_apply_commit``."""
 
-    agent: str
-    commit: str
-    description: str = ""
+    agent: Named
+    commit: Commit
+    description: Description = ""
 
 
 class SpawnCommit(Params, frozen=True):
     """The arguments of ``request_spawn_commit``."""
 
-    name: str
-    commit: str
-    description: str = ""
+    name: NewName
+    commit: Commit
+    description: Description = ""
 
 
 async def submit_spawn(

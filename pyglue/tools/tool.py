@@ -1,7 +1,7 @@
 """What a tool is, and how one call of it becomes text for a model.
 
-``over`` makes a tool of one method. Results are JSON; a refusal is its sentence,
-which tells the model what to do instead.
+``over`` makes a tool of one method; its schema is made from the method's parameters.
+Results are JSON; a refusal is its sentence, which tells the model what to do instead.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,13 +12,12 @@ import msgspec
 
 from pyglue.api.common import Done, Method, Params, Result
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.tools.schema import Schema, hidden, schema_of
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
 
 CALL_TIMEOUT_S: Final = 60.0
-
-Schema = dict[str, Any]
 
 
 class Caller(Protocol):
@@ -41,9 +40,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. ``run`` takes checked arguments and returns a result of the API."""
+    """One tool. ``run`` takes a model's arguments and returns a result of the API.
+
+    ``summary`` is for people, in the documents' table; ``description`` for models.
+    """
 
     name: str
+    summary: str
     description: str
     schema: Schema
     run: Callable[[Caller, dict[str, Any]], Awaitable[Result]]
@@ -55,16 +58,15 @@ class Tool:
             return Answer(as_text(result), is_error=False)
         except HiveError as error:
             return Answer(f"{error.message} (error: {error.code.value})", is_error=True)
-        except (UnicodeEncodeError, msgspec.ValidationError) as error:
+        except UnicodeEncodeError as error:
             return Answer(f"The arguments are not right: {error}.", is_error=True)
 
 
 def over(
     method: Method[P, R],
+    summary: str,
     description: str,
-    properties: Schema,
     *,
-    required: tuple[str, ...] = (),
     timeout: Callable[[P], float] | None = None,
 ) -> Tool:
     """Return the tool that is one method, with the method's name.
@@ -72,23 +74,26 @@ def over(
     ``timeout`` gives the seconds to wait for the answer to certain parameters.
     """
 
-    async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
-        params = msgspec.convert(arguments, method.params)
+    async def call(caller: Caller, params: P) -> Result:
         seconds = CALL_TIMEOUT_S if timeout is None else timeout(params)
         return await caller.call(method, params, timeout=seconds)
 
-    schema = object_schema(properties, required)
-    return Tool(method.name, description, schema, run)
+    return made_of(method.params, method.name, summary, description, call)
 
 
-def object_schema(properties: Schema, required: tuple[str, ...]) -> Schema:
-    """Return the JSON schema of a tool's arguments."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
+def made_of(
+    shape: type[P],
+    name: str,
+    summary: str,
+    description: str,
+    call: Callable[[Caller, P], Awaitable[Result]],
+) -> Tool:
+    """Return the tool whose arguments are ``shape``."""
+
+    async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
+        return await call(caller, convert(arguments, shape))
+
+    return Tool(name, summary, description, schema_of(shape), run)
 
 
 def as_text(result: Result) -> str:
@@ -104,9 +109,13 @@ def convert(arguments: dict[str, Any], shape: type[P]) -> P:
     Raises:
         HiveError: ``bad_request`` with the field that does not fit.
     """
+    for name in sorted(hidden(shape).intersection(arguments)):
+        raise _not_right(f"Object contains unknown field `{name}`")
     try:
         return msgspec.convert(arguments, shape)
     except msgspec.ValidationError as error:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The arguments are not right: {error}."
-        ) from error
+        raise _not_right(error) from error
+
+
+def _not_right(why: object) -> HiveError:
+    return HiveError(ErrorCode.BAD_REQUEST, f"The arguments are not right: {why}.")

@@ -32,6 +32,7 @@ ANSWERED_BESIDE = {
         pytest.param("generate_manifest", marks=pytest.mark.needs("nix")),
         "generate_rpc",
         "generate_trust",
+        "generate_tools",
         "generate_openapi",
         "generate_security",
         "generate_invisible",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import msgspec
@@ -13,12 +13,13 @@ from checks.kits.harness.bench import FakeHive
 from pyglue import jsonrpc
 from pyglue.api import agent as agent_api
 from pyglue.api import manager as manager_api
-from pyglue.api.common import PROTOCOL, HelloParams, Role
+from pyglue.api.common import NOT_FOR_MODELS, PROTOCOL, HelloParams, Params, Role
 from pyglue.api.messages import RecvParams, SendParams
 from pyglue.api.questions import AnswerParams, AskParams, CancelQuestionParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
-from pyglue.tools import Tool, agent_tools, manager_tools
+from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools
+from pyglue.tools.schema import schema_of
 from pyglue.tools.submit import ApplyCommit, SpawnCommit
 
 AGENTS = Path("/agents")
@@ -87,6 +88,68 @@ def test_schema_is_the_methods(tool: Tool) -> None:
     assert tool.schema["required"] == needed
     assert tool.schema["additionalProperties"] is False
     assert len(tool.description) > 40
+    assert tool.summary[0].islower() or tool.summary[0] == "`"
+
+
+@pytest.mark.parametrize(
+    "tool", (*manager_tools(AGENTS), ack_tool()), ids=lambda tool: tool.name
+)
+def test_schema_is_flat_and_says_what_each_argument_is(tool: Tool) -> None:
+    text = json.dumps(tool.schema)
+    for noise in ("$ref", "$defs", "title", "null", NOT_FOR_MODELS):
+        assert noise not in text
+    for name, field in tool.schema["properties"].items():
+        assert isinstance(field["type"], str), name
+        assert field["description"].endswith("."), name
+
+
+def test_schema_has_limits_choices_and_defaults() -> None:
+    send = named("send").schema["properties"]
+    assert send["priority"] == {
+        "type": "string",
+        "enum": ["high", "low", "normal"],
+        "default": "normal",
+        "description": "Order in the recipient's inbox.",
+    }
+    assert send["reply_to"]["type"] == "integer"
+    assert (send["body"]["minLength"], send["body"]["maxLength"]) == (1, 256 * 1024)
+    assert named("recv").schema["properties"]["wait_seconds"]["maximum"] == 180
+    ask = named("ask").schema["properties"]
+    assert ask["options"]["items"] == {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 512,
+    }
+    assert "default" not in ask["options"] and ask["to"]["default"] == "operator"
+
+
+class _Part(Params, frozen=True):
+    """A part."""
+
+    kind: Annotated[Role, msgspec.Meta(description="Which.")] | None = None
+
+
+class _Whole(Params, frozen=True):
+    """A struct of structs and unions, which no tool has yet."""
+
+    part: Annotated[_Part, msgspec.Meta(description="A part.")]
+    title: Annotated[int | str, msgspec.Meta(description="Either.")] = 3
+
+
+def test_schema_of_parts_and_unions_is_flat_too() -> None:
+    found = schema_of(_Whole)
+    part = found["properties"]["part"]
+    assert part["description"] == "A part."
+    assert part["properties"]["kind"] == {
+        "type": "string",
+        "enum": sorted(Role),
+        "description": "Which.",
+    }
+    assert found["properties"]["title"] == {
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "description": "Either.",
+        "default": 3,
+    }
 
 
 async def test_results_are_json(connection: Connection, hive: FakeHive) -> None:
@@ -141,6 +204,7 @@ async def test_refusal_is_its_sentence(connection: Connection, hive: FakeHive) -
         ("send", {"to": "alice", "body": "\ud800"}),
         ("recv", {"wait_seconds": 181}),
         ("recv", {"max": 0}),
+        ("recv", {"had": [1]}),
         ("ask", {"question": "x", "options": ["a"] * 17}),
         ("ask", {"question": ""}),
         ("ask", {"question": "x", "ttl_seconds": 0}),
