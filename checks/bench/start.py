@@ -25,7 +25,7 @@ _SAMPLES: Final = 9
 _FRESH: Final = 3
 _GIVE_UP_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.01
-_LAST_LINE: Final = b"Ctrl-C stops it.\n"
+_LAST_LINE: Final = b"Press Ctrl-C to stop it.\n"
 
 
 async def bench() -> Figure:

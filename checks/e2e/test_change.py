@@ -330,7 +330,7 @@ async def test_every_decision_is_in_the_audit_log(hive: Hive) -> None:
         assert entry["previous"] == previous["mac"]
     said = (hive.state / "logs" / "hived.log").read_text()
     done = _audit(hive, "verify", "--anchors", "-", stdin=said)
-    assert done.stdout.startswith("The audit log is whole: ")
+    assert done.stdout.startswith("The audit log is intact: ")
     assert " anchors from stdin (of lines " in done.stdout
     rows = _audit(hive, "export", "--what", "withdrawn", "--csv").stdout.splitlines()
     assert rows[0] == "seq,at,who,what,agent,data,mac"

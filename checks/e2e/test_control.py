@@ -57,7 +57,7 @@ async def test_the_emergency_stop_holds_over_a_crash(hive: Hive) -> None:
     await hive.send("alice", answer("after the stop", sleep=1.5))
     await state(hive, AgentState.THINKING)
     code, said = await command(hive, "pause", "--all", "--reason", "fire")
-    assert (code, said.split(".")[0]) == (0, "The hive is stopped")
+    assert (code, said.split(".")[0]) == (0, "The hive is paused")
     view = await state(hive, AgentState.PAUSED)
     assert "paused the hive: fire" in (view.detail or "")
     assert view.inbox == 1

@@ -440,7 +440,7 @@ async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
     assert (await run("discard", "cora", "--yes"))[0] == 0
     await spawned(hive, "cleo")
     code, text = await run("destroy", "cleo")
-    assert (code, "Give --yes" in text) == (1, True)
+    assert (code, "Use --yes" in text) == (1, True)
     assert (await hive.agent("cleo")).state is AgentState.IDLE
     assert (await run("rebuild", "cleo"))[0] == 0
     assert (await run("destroy", "cleo", "--yes"))[0] == 0

@@ -97,7 +97,7 @@ async def command(hive: Hive, *words: str) -> Said:
 async def test_a_hive_that_is_well_needs_no_repair(hive: Hive) -> None:
     assert await broken(hive) == []
     said = await command(hive, "--repair")
-    assert (said.code, said.out) == (0, "There is nothing to mend.\n")
+    assert (said.code, said.out) == (0, "There is nothing to repair.\n")
 
 
 async def test_a_tag_without_an_approval(hive: Hive) -> None:

@@ -50,7 +50,7 @@ async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
     assert process.stdout is not None
     said: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S):
-        while b"Ctrl-C stops it" not in (said[-1] if said else b""):
+        while b"Press Ctrl-C to stop it" not in (said[-1] if said else b""):
             line = await process.stdout.readline()
             assert line, b"".join(said).decode()
             said.append(line)

@@ -1,8 +1,8 @@
-"""``hive``: everything that the dashboard does, and starting a local hive.
+"""``hive``: everything the dashboard offers, and starting a local hive.
 
-Every command takes ``--json``. Errors are one sentence on stderr (an object on stdout
-with ``--json``) and exit code 1, wrong usage is 2. What agents wrote is printed with
-control characters made visible.
+Every command takes ``--json``. Exit code 1: the request was refused, with the reason on
+stderr (on stdout as an object with ``--json``); 2: usage error. Control characters in
+text that agents wrote are made visible.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _LINE_MAX: Final = 2000
 
 
 def _socket(arguments: argparse.Namespace) -> Path:
-    """Return the operator's socket: asked for, of the local hive, or the system's."""
+    """Return the operator's socket: as given, the local hive's, or the system's."""
     if arguments.socket is not None:
         return Path(arguments.socket)
     local = _state(arguments) / "run" / "operator.sock"
@@ -41,10 +41,15 @@ def _state(arguments: argparse.Namespace) -> Path:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print one JSON object")
-    common.add_argument("--state", help="state directory (HIVE_STATE, default .hive)")
-    common.add_argument("--socket", help="hived's operator socket")
-    parser = argparse.ArgumentParser(prog="hive", description="Operate a hive.")
+    common.add_argument("--json", action="store_true", help="print a JSON object")
+    common.add_argument(
+        "--state", help="state directory (default: $HIVE_STATE, else .hive)"
+    )
+    common.add_argument("--socket", help="path of hived's operator socket")
+    parser = argparse.ArgumentParser(
+        prog="hive",
+        description="Everything the dashboard offers, over hived's socket.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     subcommands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND"
@@ -58,22 +63,25 @@ def build_parser() -> argparse.ArgumentParser:
     running = add("run", "start a local hive in the foreground")
     run.add_arguments(running)
     running.set_defaults(call=lambda arguments: run.run(_state(arguments), arguments))
-    playing = add("demo", "play the whole story headless and check its end")
+    playing = add(
+        "demo",
+        "run the demo without a browser; succeeds only if the agent actually answers",
+    )
     demo.add_arguments(playing)
     playing.set_defaults(call=demo.run)
-    printing = add("manifest", "print the manifest of an agent's directory")
+    printing = add("manifest", "evaluate an agent's directory and print its manifest")
     manifest.add_arguments(printing)
     printing.set_defaults(call=manifest.run)
-    reading = add("logs", "print the log of an agent, or of the hive itself")
+    reading = add("logs", "print the log of an agent, or of hived")
     logs.add_arguments(reading)
     reading.set_defaults(call=lambda arguments: logs.run(_socket(arguments), arguments))
     typing = add("shell", "open a terminal in an agent's container")
     shell.add_arguments(typing)
     typing.set_defaults(call=lambda arguments: shell.run(_socket(arguments), arguments))
-    auditing = add("audit", "check the audit log, or print it")
+    auditing = add("audit", "verify or export the audit log")
     audit.add_arguments(auditing)
     auditing.set_defaults(call=lambda options: audit.run(_socket(options), options))
-    restoring = add("restore-backup", "make a state directory from a backup")
+    restoring = add("restore-backup", "create a state directory from a backup")
     archive.restore_arguments(restoring)
     restoring.set_defaults(call=archive.restore_backup)
     for command in commands.COMMANDS:
@@ -88,7 +96,7 @@ def _remote(command: commands.Command) -> Callable[[argparse.Namespace], int]:
 
 
 def _tell(error: HiveError, *, as_json: bool) -> None:
-    """Say what went wrong; with ``--json`` as an object on stdout."""
+    """Print an error; with ``--json`` as an object on stdout."""
     if as_json:
         problem = {"error": {"code": error.code.value, "message": error.message}}
         sys.stdout.write(msgspec.json.encode(problem).decode() + "\n")
@@ -111,8 +119,8 @@ def main() -> None:
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # a full disk behind stdout, for one
-        what = error.filename or "What is printed"
-        sys.stderr.write(f"hive: {what} cannot be written or read: {error.strerror}.\n")
+        what = error.filename or "The output"
+        sys.stderr.write(f"hive: cannot read or write {what}: {error.strerror}.\n")
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

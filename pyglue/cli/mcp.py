@@ -1,10 +1,10 @@
 """hive-mcp: the tools of one agent's socket over stdio, for any other MCP client.
 
-Role and rights are the socket's, the definitions are ``pyglue.tools``. Its one tool
-more is ``ack``: there is no turn here whose end could acknowledge mail. What ``recv``
-hands out is lent until the next ``recv`` or ``ack``; when the client goes away before,
-it waits again and is marked redelivered. When hived restarts, the next call connects
-again.
+The socket determines role and rights; ``pyglue.tools`` defines the tools. There is one
+additional tool, ``ack``, because no turn acknowledges messages here. Messages handed
+out by ``recv`` are leased until the next ``recv`` or ``ack``; when the client
+disconnects first, they are queued again and marked redelivered. When hived restarts,
+the next call reconnects.
 """
 
 import argparse
@@ -49,10 +49,10 @@ class Socket:
         self._lent: frozenset[int] = frozenset()
 
     async def connection(self) -> Connection:
-        """Return a living connection.
+        """Return an open connection.
 
         Raises:
-            HiveError: ``unavailable`` when nobody listens, or the hello's refusal.
+            HiveError: ``unavailable`` when nobody listens, or the hello was refused.
         """
         async with self._connecting:
             if self._connection is None or self._connection.closed:
@@ -62,9 +62,9 @@ class Socket:
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
-        """Call; as ``Connection.call``. Asking for more mail ends what came before.
+        """Call; as ``Connection.call``. Receiving acknowledges the messages before it.
 
-        What an answer brought that nobody waited for any more is not ended by that.
+        Messages in an answer that nobody waited for are not acknowledged by that.
         """
         connection = await self.connection()
         asked: Params = params
@@ -78,7 +78,7 @@ class Socket:
         return answer
 
     async def role(self) -> Role:
-        """Return what the socket lets its callers do."""
+        """Return the role of the socket's callers."""
         hello = (await self.connection()).hello
         if not isinstance(hello, HelloResult):
             raise AssertionError("a client's connection has the server's hello")
@@ -89,7 +89,7 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
     """Return the tools of a socket with this role.
 
     Raises:
-        HiveError: ``forbidden`` for a socket that is no agent's.
+        HiveError: ``forbidden`` for a socket that does not belong to an agent.
     """
     match role:
         case Role.AGENT:
@@ -98,16 +98,16 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
             return (*manager_tools(agents), ack_tool())
     raise HiveError(
         ErrorCode.FORBIDDEN,
-        f"This is the {role.value}'s socket, which has no tools. Give an agent's: "
+        f"The {role.value}'s socket has no tools. Use an agent's socket: "
         "…/agents/NAME/hive.sock.",
     )
 
 
 async def serve(socket: Path, agents: Path, every_s: float = EVERY_S) -> None:
-    """Serve the tools of ``socket`` over stdio until the client is gone.
+    """Serve the tools of ``socket`` over stdio until the client disconnects.
 
     Raises:
-        HiveError: when the socket does not answer or has no tools.
+        HiveError: the socket does not answer or has no tools.
     """
     caller = Socket(socket)
     tools = tools_of(await caller.role(), agents)
@@ -126,7 +126,7 @@ def main() -> None:
         "--progress-seconds",
         type=float,
         default=EVERY_S,
-        help="how often a call that waits says that it still does",
+        help="seconds between progress reports of a waiting call",
     )
     arguments = parser.parse_args()
     every_s = max(0.1, arguments.progress_seconds)

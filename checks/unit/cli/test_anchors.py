@@ -70,9 +70,12 @@ def test_the_newest_are_taken_of_too_many(
 @pytest.mark.parametrize(
     ("out", "err", "code", "said"),
     [
-        ("", "", 0, "shows none to you. Be root, or in a group that may read it"),
+        (
+            *("", "", 0),
+            "shows you none. Run this as root, or as a member of a group that may read",
+        ),
         ("", "No journal files were opened\x1b[0m", 1, "No journal files were opened"),
-        ("", "", 3, "journalctl ended with 3"),
+        ("", "", 3, "journalctl failed with exit code 3"),
     ],
 )
 def test_why_there_is_none_is_said(

@@ -14,7 +14,7 @@ from pyglue.api.archive import TransferChunk, TransferRef
 from pyglue.cli.commands import archive
 from pyglue.cli.hive import build_parser
 from pyglue.cli.output import spinner as module
-from pyglue.cli.output.spinner import PatientClient, patience
+from pyglue.cli.output.spinner import SpinnerClient, spinner
 from pyglue.jsonrpc import SyncClient
 from pyglue.limits import MIB
 from pyglue.process import run
@@ -150,7 +150,7 @@ async def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
     )
     done = await run([sys.executable, "-P", "-c", code], env={}, timeout=60)
     assert done.stderr.decode() == (
-        "hive: What is printed cannot be written or read: No space left on device.\n"
+        "hive: cannot read or write The output: No space left on device.\n"
     )
     assert done.code == 1
 
@@ -179,16 +179,16 @@ def test_what_takes_long_shows_that_it_goes_on(
 ) -> None:
     monkeypatch.setattr(module, "_SILENT_S", 0.0)
     terminal = Terminal()
-    with patience("Sending it", terminal):
+    with spinner("Uploading", terminal):
         assert terminal.shown.wait(60)
-    assert "Sending it … 0 s" in terminal.getvalue()
+    assert "Uploading … 0 s" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
 def test_what_is_quick_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SILENT_S", 3600.0)
     terminal = Terminal()
-    with patience("Sending it", terminal):
+    with spinner("Uploading", terminal):
         pass
     assert terminal.getvalue() == ""
 
@@ -196,7 +196,7 @@ def test_what_is_quick_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_script_sees_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SILENT_S", 0.0)
     out = io.StringIO()
-    with patience("Sending it", out):
+    with spinner("Uploading", out):
         pass
     assert out.getvalue() == ""
 
@@ -221,14 +221,14 @@ def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(
 
     def call(_: SyncClient, method: object, *__: object, **___: object) -> object:
         if method is api.BACKUP:
-            until_shown("The hive is at work")
+            until_shown("Working")
             return TransferRef(transfer="t")
-        until_shown("Writing it: 1 MiB" if len(chunks) == 1 else "Writing it …")
+        until_shown("Downloading: 1 MiB" if len(chunks) == 1 else "Downloading …")
         return chunks.pop(0)
 
     monkeypatch.setattr(SyncClient, "call", call)
     target = tmp_path / "hive.backup"
-    client = object.__new__(PatientClient)
+    client = object.__new__(SpinnerClient)
     archive.backup(client, argparse.Namespace(output=str(target)))
     assert target.stat().st_size == MIB
     assert terminal.getvalue().endswith("\r\x1b[K")

@@ -40,11 +40,11 @@ def detail(*, build_log: str = "", closure: ClosureDiff | None = None) -> System
 
 def test_says_what_is_known_before_approval() -> None:
     text = "\n".join(system_lines(detail()))
-    assert "compared with approval 3" in text and "5 derivations are new" in text
+    assert "compared with approval 3" in text and "5 new derivations" in text
     assert "jq: 1.6 -> 1.7" in text
     assert "downloads x.gz: https://e.org/x.gz (sha256:00)" in text
-    assert "downloads y: by /bin/sh, from no address" in text
-    assert "2 packages are built again" in text and "1 more" in text
+    assert "downloads y: by /bin/sh, which names no URL" in text
+    assert "2 packages rebuilt at the same version" in text and "1 more" in text
     assert "\x1b" not in text and "\u202e" not in text and "\nforged" not in text
 
 

@@ -1,8 +1,8 @@
 """``hive export``, ``import``, ``backup`` and ``restore-backup``.
 
-hived streams an archive over its socket and this program writes the file, so that it
-belongs to who asked for it. It gets its name only when it is whole. ``restore-backup``
-needs no hived: it makes a state directory that one can be started on.
+hived streams an archive over its socket and this program writes the file, so the file
+belongs to the caller. It gets its final name only when complete. ``restore-backup``
+needs no hived: it creates a state directory that hived can be started on.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from pyglue.api.common import NoParams, Result
 from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.beneath import Folder
 from pyglue.cli.output.answer import Answer
-from pyglue.cli.output.spinner import patience
+from pyglue.cli.output.spinner import spinner
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
@@ -47,7 +47,7 @@ _RESTORE: Final = Limits(
 
 
 class Written(Result, frozen=True):
-    """What ``--json`` prints of a file that was written."""
+    """What ``--json`` prints for a written file."""
 
     file: str
     bytes: int
@@ -55,7 +55,7 @@ class Written(Result, frozen=True):
 
 
 class Restored(Result, frozen=True):
-    """What ``--json`` prints of a hive that was restored."""
+    """What ``--json`` prints for a restored hive."""
 
     into: str
     version: str
@@ -64,64 +64,71 @@ class Restored(Result, frozen=True):
 
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``export`` takes."""
-    parser.add_argument("agent", metavar="NAME")
+    """Declare the arguments of ``export``."""
+    parser.add_argument("agent", metavar="NAME", help="agent name")
     _output(parser)
     parser.add_argument(
-        "--no-session", action="store_true", help="without the CLI's conversations"
+        "--no-session", action="store_true", help="leave out the CLI's conversations"
     )
 
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``import`` takes."""
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--as", dest="name", metavar="NAME", help="call it that")
+    """Declare the arguments of ``import``."""
+    parser.add_argument("file", metavar="FILE", help="archive to read")
+    parser.add_argument(
+        "--as",
+        dest="name",
+        metavar="NAME",
+        help="name of the new agent (default: the name in the archive)",
+    )
 
 
 def backup_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``backup`` takes."""
+    """Declare the arguments of ``backup``."""
     _output(parser)
 
 
 def restore_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``restore-backup`` takes."""
-    parser.add_argument("file", metavar="FILE")
+    """Declare the arguments of ``restore-backup``."""
+    parser.add_argument("file", metavar="FILE", help="archive to read")
     parser.add_argument(
-        "--into", required=True, metavar="DIR", help="empty or not there"
+        "--into", required=True, metavar="DIR", help="new or empty directory"
     )
 
 
 def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", required=True, metavar="FILE")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="file to write"
+    )
 
 
 def export(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Write an agent into a file."""
+    """Export an agent to a file."""
     params = ExportParams(agent=arguments.agent, session=not arguments.no_session)
     handle = client.call(api.EXPORT, params, timeout=_CALL_S).transfer
     return _receive(client, handle, Path(arguments.output), arguments.agent, "")
 
 
 def backup(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Write the whole hive into a file."""
+    """Back up the whole hive to a file."""
     handle = client.call(api.BACKUP, NoParams(), timeout=_CALL_S).transfer
     note = (
-        " It holds conversations and the key of the audit log: keep it as you keep "
-        "keys. Restore it with hive restore-backup."
+        " It contains conversations and the audit log's key: protect it like a key. "
+        "Restore it with hive restore-backup."
     )
     return _receive(client, handle, Path(arguments.output), "The hive", note)
 
 
 def import_agent(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Send an archive, and wait until what is in it waits for an approval."""
+    """Upload an archive, then wait until its agent awaits approval."""
     handle = client.call(api.IMPORT_BEGIN, NoParams()).transfer
     sent = 0
-    with _opened(arguments.file) as file, patience("Sending it") as sign:
+    with _opened(arguments.file) as file, spinner("Uploading") as label:
         while data := file.read(CHUNK_MAX):
             chunk = ImportChunkParams(transfer=handle, data=data)
             SyncClient.call(client, api.IMPORT_CHUNK, chunk)  # we show it ourselves
             sent += len(data)
-            sign.text = f"Sending it: {sent >> 20} MiB"
+            label.text = f"Uploading: {sent >> 20} MiB"
     params = ImportParams(transfer=handle, name=arguments.name)
     taken = client.call(api.IMPORT, params, timeout=_CALL_S)
     answer = ended(client, taken.operation)
@@ -130,22 +137,22 @@ def import_agent(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 def restore_backup(arguments: argparse.Namespace) -> int:
-    """Make a state directory from a backup.
+    """Create a state directory from a backup.
 
     Raises:
-        HiveError: what is wrong with the file or the directory; nothing is left then.
+        HiveError: the file or the directory cannot be used; nothing is left behind.
     """
     into = Path(arguments.into).absolute()
     room = _room(into)
     try:
-        with patience("Unpacking it"):
+        with spinner("Unpacking"):
             index = _unpacked(arguments.file, room)
         room.rename(into)
     except BaseException as error:
         shutil.rmtree(room, ignore_errors=True)
         if isinstance(error, OSError):
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"{into} could not be made: {error}."
+                ErrorCode.UNAVAILABLE, f"Could not create {into}: {error}."
             ) from error
         raise
     os.sync()
@@ -160,9 +167,9 @@ def restore_backup(arguments: argparse.Namespace) -> int:
         return 0
     at = datetime.datetime.fromtimestamp(index.created_at, datetime.UTC)
     sys.stdout.write(
-        f"{into} is the hive of {at:%Y-%m-%d %H:%M:%S}Z, every file with the "
-        f"hash it had.{_left_out(index.left_out)}\nStart a hive on it (hive run "
-        f"--state {into}), then run: hive audit verify; hive doctor\n"
+        f"Restored the hive of {at:%Y-%m-%d %H:%M:%S}Z to {into}; all file hashes "
+        f"match.{_left_out(index.left_out)}\nStart it (hive run --state {into}), then "
+        "run: hive audit verify; hive doctor\n"
     )
     return 0
 
@@ -185,31 +192,31 @@ def _unpacked(file: str, room: Path) -> Index:
     for path in files.values():
         if not path.exists():
             raise HiveError(
-                ErrorCode.BAD_REQUEST, f"The archive is refused: it lacks {path.name}."
+                ErrorCode.BAD_REQUEST, f"Invalid archive: {path.name} is missing."
             )
     return index
 
 
 def _room(into: Path) -> Path:
-    """Return a new directory beside ``into``, which must be empty or not there."""
+    """Return a new directory beside ``into``, which must be empty or not exist."""
     try:
         if os.path.lexists(into) and (into.is_symlink() or any(into.iterdir())):
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"{into} is not empty. Name a directory that is, or that is not there: "
-                "nothing is ever written over.",
+                f"{into} is not empty. Name an empty directory, or one that does not "
+                "exist yet: existing files are never overwritten.",
             )
         return Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
     except OSError as error:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"{into} cannot be used: {error.strerror}."
+            ErrorCode.BAD_REQUEST, f"Cannot use {into}: {error.strerror}."
         ) from error
 
 
 def _receive(
     client: SyncClient, handle: str, target: Path, what: str, note: str
 ) -> Answer:
-    """Write what is sent beside ``target``, and give it its name when it is whole."""
+    """Write the received data beside ``target``; rename it when complete."""
     params = TransferParams(transfer=handle)
     try:
         descriptor, name = tempfile.mkstemp(
@@ -217,18 +224,18 @@ def _receive(
         )
     except OSError as error:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"{target} cannot be written: {error.strerror}."
+            ErrorCode.BAD_REQUEST, f"Cannot write {target}: {error.strerror}."
         ) from error
     size = 0
     try:
-        with os.fdopen(descriptor, "wb") as file, patience("Writing it") as sign:
+        with os.fdopen(descriptor, "wb") as file, spinner("Downloading") as label:
             destroy = False
             while not destroy:
                 read = api.TRANSFER_READ
                 chunk = SyncClient.call(client, read, params, timeout=_CALL_S)
                 file.write(chunk.data)
                 size += len(chunk.data)
-                sign.text = f"Writing it: {size >> 20} MiB"
+                label.text = f"Downloading: {size >> 20} MiB"
                 destroy = chunk.end
             file.flush()
             os.fsync(descriptor)
@@ -238,10 +245,13 @@ def _receive(
             Path(name).unlink()
         if isinstance(error, OSError):
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"{target} could not be written: {error}."
+                ErrorCode.UNAVAILABLE, f"Could not write {target}: {error}."
             ) from error
         raise
-    text = f"{what} is in {target}: {size} bytes.{note}{_left_out(chunk.left_out)}"
+    text = (
+        f"{what} was written to {target}: {size} "
+        f"bytes.{note}{_left_out(chunk.left_out)}"
+    )
     return Answer(Written(file=str(target), bytes=size, left_out=chunk.left_out), text)
 
 
@@ -251,7 +261,7 @@ def _left_out(lines: tuple[str, ...]) -> str:
     more = len(lines) - _SHOWN
     shown = [f"\n  {visible(line)}" for line in lines[:_SHOWN]]
     rest = f"\n  and {more} more" if more > 0 else ""
-    return f"\nNot in it:{''.join(shown)}{rest}"
+    return f"\nLeft out:{''.join(shown)}{rest}"
 
 
 def _opened(name: str) -> BinaryIO:
@@ -259,5 +269,5 @@ def _opened(name: str) -> BinaryIO:
         return Path(name).open("rb")
     except OSError as error:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"{name} cannot be read: {error.strerror}."
+            ErrorCode.BAD_REQUEST, f"Cannot read {name}: {error.strerror}."
         ) from error

@@ -1,7 +1,7 @@
-"""``hive audit``: check the audit log, and print it.
+"""``hive audit``: verify the audit log, and export it.
 
-Checking compares with the heads that the journal kept, where hived is a unit there, and
-says which these were.
+Verification compares with the heads kept in the journal, where hived runs as a unit,
+and says which heads were compared.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.operator import AUDIT_EXPORT, AUDIT_VERIFY, STATUS
 from pyglue.cli.output import anchors
 from pyglue.cli.output.anchors import Anchors
-from pyglue.cli.output.spinner import PatientClient, patience
+from pyglue.cli.output.spinner import SpinnerClient, spinner
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
@@ -35,42 +35,50 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Verified(AuditVerdict, frozen=True):
-    """What ``--json`` prints: the verdict, and how many anchors it agrees with."""
+    """What ``--json`` prints: the verdict, and the number of anchors compared."""
 
     anchors: int = 0
     anchors_from: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what follows ``hive audit``."""
-    parser.add_argument("action", choices=("verify", "export"))
+    """Declare the arguments of ``hive audit``."""
+    parser.add_argument("action", choices=("verify", "export"), help="what to do")
     parser.add_argument(
         "--anchors",
         metavar="FILE",
-        help="verify: compare with the heads in this text, '-' for stdin, instead of "
-        "those in the journal",
+        help="verify: compare with the heads in this file ('-' for stdin) instead of "
+        "the journal's",
     )
     parser.add_argument(
         "--no-journal",
         action="store_true",
-        help="verify: do not look for heads in the journal, as after a backup was "
-        "restored",
+        help="verify: do not read heads from the journal (for example, after "
+        "restoring a backup)",
     )
-    parser.add_argument("--csv", action="store_true", help="export: CSV, not JSON")
-    parser.add_argument("--who", help="export: only what they did")
-    parser.add_argument("--what", help="export: only this, such as approved")
-    parser.add_argument("--agent", help="export: only what concerns this agent")
-    parser.add_argument("--since", metavar="TIME", help="export: from then, ISO 8601")
-    parser.add_argument("--until", metavar="TIME", help="export: before then")
+    parser.add_argument(
+        "--csv", action="store_true", help="export: CSV instead of JSON"
+    )
+    parser.add_argument("--who", help="export: only entries by this actor")
+    parser.add_argument("--what", help="export: only this action, such as approved")
+    parser.add_argument("--agent", help="export: only entries about this agent")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="export: entries at or after this time (ISO 8601)",
+    )
+    parser.add_argument(
+        "--until", metavar="TIME", help="export: entries before this time"
+    )
 
 
 def run(socket: Path, arguments: argparse.Namespace) -> int:
     """Verify or export.
 
     Raises:
-        HiveError: what hived refused with, or what is wrong with an argument.
+        HiveError: hived refused, or an argument is invalid.
     """
-    client = PatientClient(socket, client="hive", timeout=_TIMEOUT_S)
+    client = SpinnerClient(socket, client="hive", timeout=_TIMEOUT_S)
     try:
         if arguments.action == "verify":
             return _verify(client, arguments)
@@ -90,13 +98,13 @@ def _verify(client: SyncClient, arguments: argparse.Namespace) -> int:
         )
         sys.stdout.write(msgspec.json.encode(verified).decode() + "\n")
     elif verdict.ok:
-        agree = f"it agrees with {known.words}" if known.found else known.words
-        text = f"The audit log is whole: {verdict.lines} lines; {agree}"
+        agree = f"consistent with {known.words}" if known.found else known.words
+        text = f"The audit log is intact: {verdict.lines} lines; {agree}"
         sys.stdout.write(f"{text.removesuffix('.')}.\n")
     else:
         where = "" if verdict.bad_line is None else f"Line {verdict.bad_line}: "
         problem = visible(verdict.problem or "", limit=2000)
-        sys.stdout.write(f"THE AUDIT LOG IS NOT WHOLE. {where}{problem}\n")
+        sys.stdout.write(f"AUDIT LOG VERIFICATION FAILED. {where}{problem}\n")
         if known.found:
             sys.stdout.write(f"Compared with {known.words}.\n")
     return 0 if verdict.ok else 1
@@ -106,10 +114,10 @@ def _anchors(client: SyncClient, arguments: argparse.Namespace) -> Anchors:
     if arguments.anchors is not None:
         return anchors.given(arguments.anchors)
     if arguments.no_journal:
-        return Anchors(missing="you gave none.")
+        return Anchors(missing="none given.")
     if client.call(STATUS, NoParams()).backend == "local":
-        return Anchors(missing="you gave none (--anchors).")
-    with patience("Reading the journal"):
+        return Anchors(missing="none given (--anchors).")
+    with spinner("Reading the journal"):
         return anchors.of_journal()
 
 
@@ -150,7 +158,7 @@ def _entries(client: SyncClient, params: AuditExportParams) -> Iterator[AuditEnt
 
 
 def _write_row(*cells: str) -> None:
-    """Write one row; no cell is taken for a formula by a spreadsheet."""
+    """Write one row; no spreadsheet takes a cell for a formula."""
     row = io.StringIO()
     safe = [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
     csv.writer(row, lineterminator="\n").writerow(safe)
@@ -166,5 +174,5 @@ def _time(text: str | None) -> float | None:
     except (ValueError, OverflowError):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"{text[:60]!a} is not a time. Write it as 2026-01-31T09:00:00Z.",
+            f"Invalid time {text[:60]!a}: write it as 2026-01-31T09:00:00Z.",
         ) from None

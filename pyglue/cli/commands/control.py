@@ -1,4 +1,4 @@
-"""The commands for agents at work: pause, resume, cancel, compact, model."""
+"""The commands that control agents: pause, resume, cancel, compact, model."""
 
 import argparse
 
@@ -21,33 +21,43 @@ from pyglue.jsonrpc import SyncClient
 
 def one_or_all(parser: argparse.ArgumentParser) -> None:
     """Declare an agent's name, or ``--all``."""
-    parser.add_argument("agent", metavar="NAME", nargs="?")
+    parser.add_argument("agent", metavar="NAME", nargs="?", help="agent name")
     parser.add_argument("--all", action="store_true", help="the whole hive")
 
 
 def pause_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``pause`` takes."""
+    """Declare the arguments of ``pause``."""
     one_or_all(parser)
-    parser.add_argument("--reason", default="", metavar="TEXT")
+    parser.add_argument(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        help="shown on the dashboard and in the audit log",
+    )
     parser.add_argument(
         "--cancel",
         action="store_true",
-        help="also cancel the running turn (with --all always)",
+        help="also cancel the running turn (implied by --all)",
     )
 
 
 def cancel_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``cancel`` takes."""
-    parser.add_argument("agent", metavar="NAME")
-    parser.add_argument("--reason", default="", metavar="TEXT")
+    """Declare the arguments of ``cancel``."""
+    parser.add_argument("agent", metavar="NAME", help="agent name")
+    parser.add_argument(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        help="shown on the dashboard and in the audit log",
+    )
 
 
 def model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``model`` takes."""
-    parser.add_argument("agent", metavar="NAME")
+    """Declare the arguments of ``model``."""
+    parser.add_argument("agent", metavar="NAME", help="agent name")
     parser.add_argument("model", metavar="MODEL", nargs="?", help="alias or full id")
     parser.add_argument(
-        "--reset", action="store_true", help="use the manifest's model again"
+        "--reset", action="store_true", help="return to the manifest's model"
     )
 
 
@@ -58,7 +68,7 @@ def _which(arguments: argparse.Namespace) -> str | None:
         HiveError: ``bad_request`` when both or neither are named.
     """
     if bool(arguments.agent) == arguments.all:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Name one agent, or give --all.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Name one agent, or use --all.")
     agent: str | None = arguments.agent
     return agent
 
@@ -68,35 +78,37 @@ def pause(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     agent, reason = _which(arguments), arguments.reason
     if agent is None:
         done = client.call(api.PAUSE_ALL, PauseAllParams(reason=reason))
-        return Answer(done, "The hive is stopped. Go on with: hive resume --all")
+        return Answer(done, "The hive is paused. Resume it with: hive resume --all")
     params = PauseParams(agent=agent, reason=reason, cancel=arguments.cancel)
     done = client.call(api.PAUSE, params)
-    return Answer(done, f"{agent} is paused. Go on with: hive resume {agent}")
+    return Answer(done, f"{agent} is paused. Resume it with: hive resume {agent}")
 
 
 def resume(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Let one agent, or the hive, go on."""
+    """Resume one agent, or the whole hive."""
     agent = _which(arguments)
     if agent is None:
         done = client.call(api.RESUME_ALL, NoParams())
-        text = "The hive goes on. Agents that were paused one by one stay so."
+        text = "The hive is resumed. Agents that were paused individually stay paused."
         return Answer(done, text)
     done = client.call(api.RESUME, AgentParams(agent=agent))
-    return Answer(done, f"{agent} goes on.")
+    return Answer(done, f"{agent} is resumed.")
 
 
 def cancel(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Cancel the running turn."""
     params = CancelTurnOfParams(agent=arguments.agent, reason=arguments.reason)
     done = client.call(api.CANCEL_TURN_OF, params)
-    text = f"The turn of {arguments.agent} is cancelled; its mail waits again."
+    text = f"The turn of {arguments.agent} is cancelled; its messages are queued again."
     return Answer(done, text)
 
 
 def compact(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Have the session shortened."""
+    """Request a shorter session."""
     done = client.call(api.COMPACT, AgentParams(agent=arguments.agent))
-    text = f"{arguments.agent} shortens its conversation as soon as no turn runs."
+    text = (
+        f"{arguments.agent} compacts its conversation after the running turn, if any."
+    )
     return Answer(done, text)
 
 
@@ -104,7 +116,7 @@ def model(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Show, choose or reset the model."""
     name = arguments.agent
     if arguments.reset and arguments.model:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Name a model or give --reset.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Name a model, or use --reset.")
     status: ModelStatus | None
     if arguments.reset:
         status = client.call(api.RESET_MODEL, AgentParams(agent=name))
@@ -115,13 +127,13 @@ def model(client: SyncClient, arguments: argparse.Namespace) -> Answer:
         found = client.call(api.AGENT, AgentParams(agent=name)).agent
         status = found.model_status
     if status is None:
-        raise HiveError(ErrorCode.INTERNAL, "hived did not say which model it is.")
+        raise HiveError(ErrorCode.INTERNAL, "hived did not report the model.")
     rows = [
         ("active", status.active),
-        ("next turn", status.queued or status.active),
+        ("from the next turn", status.queued or status.active),
         ("manifest", status.manifest),
         ("override", status.override or "none"),
     ]
     if status.switched_by is not None:
-        rows.append(("last switched by", status.switched_by))
+        rows.append(("last changed by", status.switched_by))
     return Answer(status, table([(name, visible(value)) for name, value in rows]))

@@ -12,7 +12,7 @@ from pyglue.jsonrpc import SyncClient
 
 
 def exposure(client: SyncClient) -> Answer:
-    """Ask for the listeners; exit code 1 if one is not as it should be."""
+    """List the listeners; exit code 1 if one has a problem."""
     result = client.call(api.EXPOSURE, NoParams())
     return Answer(result, _text(result), int(bool(_problems(result))))
 

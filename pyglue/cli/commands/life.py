@@ -1,7 +1,7 @@
-"""The commands for an agent's life: drafts, destroying, restoring, rolling back.
+"""The commands for an agent's life: drafts, destroy, restore, purge, rollback.
 
-What cannot be taken back says what goes, and asks for the agent's name on a terminal;
-elsewhere it wants ``--yes``.
+Irreversible commands say what will be removed and ask for the agent's name on a
+terminal; elsewhere they require ``--yes``.
 """
 
 import argparse
@@ -24,20 +24,27 @@ from pyglue.jsonrpc import SyncClient
 
 def certain_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare an agent's name and ``--yes``."""
-    parser.add_argument("agent", metavar="NAME")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("agent", metavar="NAME", help="agent name")
+    parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
 
 def cancel_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``cancel-operation`` takes."""
-    parser.add_argument("id", type=int, metavar="ID")
-    parser.add_argument("--reason", default="", metavar="TEXT")
+    """Declare the arguments of ``cancel-operation``."""
+    parser.add_argument("id", type=int, metavar="ID", help="operation ID")
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT", help="shown with the operation"
+    )
 
 
 def rollback_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``rollback`` takes."""
-    parser.add_argument("agent", metavar="NAME")
-    parser.add_argument("approval", metavar="APPROVAL", type=int)
+    """Declare the arguments of ``rollback``."""
+    parser.add_argument("agent", metavar="NAME", help="agent name")
+    parser.add_argument(
+        "approval",
+        metavar="APPROVAL",
+        type=int,
+        help="ID of the approval to deploy again",
+    )
 
 
 def drafts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
@@ -52,12 +59,12 @@ def drafts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 
 
 def draft(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Make a draft."""
+    """Create a draft."""
     params = SpawnParams(name=arguments.agent, description=arguments.description)
     result = client.call(api.DRAFT, params)
     text = (
-        f"{result.name} is a draft. The manager changes it in "
-        f"/agents/{result.name}/config and asks for the agent."
+        f"Created the draft {result.name}. The manager edits it in "
+        f"/agents/{result.name}/config, then requests the agent."
     )
     return Answer(result, text)
 
@@ -65,21 +72,21 @@ def draft(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def discard(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Discard a draft."""
     name = arguments.agent
-    gone = f"The draft {name} goes, with its repository and state."
+    gone = f"This discards the draft {name} with its repository and state."
     _certain(name, gone, yes=arguments.yes)
     number = client.call(api.DRAFT_DISCARD, AgentParams(agent=name)).operation
     return ended(client, number)
 
 
 def kept(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
-    """List what is kept of destroyed agents."""
+    """List the kept state of destroyed agents."""
     result = client.call(api.KEPT, NoParams())
     rows: list[Sequence[str]] = [("NAME", "DESTROYED", "BY", "SIZE", "MAIL", "")]
     for one in result.kept:
         size, mail = _size(one.bytes), str(one.mail)
         said = visible(one.description, limit=60)
         rows.append((one.name, _day(one.destroyed_at), one.by, size, mail, said))
-    return Answer(result, table(rows) if result.kept else "Nothing is kept.")
+    return Answer(result, table(rows) if result.kept else "There is no kept state.")
 
 
 def destroy(client: SyncClient, arguments: argparse.Namespace) -> Answer:
@@ -87,9 +94,9 @@ def destroy(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     name = arguments.agent
     found = client.call(api.AGENT, AgentParams(agent=name)).agent
     gone = (
-        f"{name} goes: its container, its sockets, its open questions and reminders, "
-        "and proposals for it that wait. Kept until it is purged: its repositories, "
-        f"state and session, and {found.inbox} messages that wait."
+        f"This destroys {name}: its container, sockets, open questions and reminders, "
+        "and pending proposals for it. Kept until purged: its repositories, state, "
+        f"session and {found.inbox} queued messages."
     )
     _certain(name, gone, yes=arguments.yes)
     number = client.call(api.DESTROY, AgentParams(agent=name)).operation
@@ -97,26 +104,29 @@ def destroy(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 def restore(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Propose that a destroyed agent comes back."""
+    """Propose to restore a destroyed agent."""
     result = client.call(api.RESTORE, AgentParams(agent=arguments.agent))
-    text = f"Approval {result.approval} waits for you: hive approval {result.approval}"
+    text = f"Approval {result.approval} is pending: hive approval {result.approval}"
     return Answer(result, text)
 
 
 def purge(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Remove what is kept of an agent."""
+    """Delete the kept state of an agent."""
     name = arguments.agent
     for one in client.call(api.KEPT, NoParams()).kept:
         if one.name == name:
             parts = [f"  {_size(p.bytes):>9}  {p.what}: {p.path}" for p in one.parts]
-            gone = f"For good, with {one.mail} messages that wait:\n" + "\n".join(parts)
+            gone = (
+                f"This permanently deletes, with {one.mail} queued messages:\n"
+                + "\n".join(parts)
+            )
             _certain(name, gone, yes=arguments.yes)
     params = PurgeParams(agent=name, confirm=name)
     return ended(client, client.call(api.PURGE, params).operation)
 
 
 def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Deploy again what an earlier approval deployed."""
+    """Deploy an earlier approval again."""
     params = RollbackParams(agent=arguments.agent, approval=arguments.approval)
     return ended(client, client.call(api.ROLLBACK, params).operation)
 
@@ -124,15 +134,15 @@ def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Rebuild one agent, or all."""
     if bool(arguments.agent) == arguments.all:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Name one agent, or give --all.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Name one agent, or use --all.")
     if arguments.all:
         number = client.call(api.REBUILD_ALL, NoParams()).operation
     else:
         made = client.call(REBUILD, AgentParams(agent=arguments.agent))
         if made.operation is None:
             text = (
-                f"{arguments.agent} would run another system. Approval "
-                f"{made.approval} shows what differs: hive approval {made.approval}"
+                f"{arguments.agent} would run a different system. Approval "
+                f"{made.approval} shows the differences: hive approval {made.approval}"
             )
             return Answer(made, text)
         number = made.operation
@@ -150,11 +160,13 @@ def operations(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         who, since = visible(one.requested_by), _day(one.created_at)
         kind, state = one.kind.value, one.state.value
         rows.append((str(one.id), one.agent, kind, state, one.step, who, since, said))
-    return Answer(result, table(rows) if result.operations else "There were none.")
+    return Answer(
+        result, table(rows) if result.operations else "There are no operations."
+    )
 
 
 def cancel_operation(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Cancel an operation that has not begun, or builds, and wait for its end."""
+    """Cancel a queued or building operation, and wait until it has ended."""
     params = CancelOperationParams(id=arguments.id, reason=arguments.reason)
     client.call(api.CANCEL_OPERATION, params)
     answer = ended(client, arguments.id)
@@ -162,22 +174,20 @@ def cancel_operation(client: SyncClient, arguments: argparse.Namespace) -> Answe
 
 
 def _certain(name: str, gone: str, *, yes: bool) -> None:
-    """Return if that is meant.
+    """Return if the operator confirms.
 
     Raises:
-        HiveError: ``bad_request`` if it is not, or nobody can be asked.
+        HiveError: ``bad_request`` without confirmation, or without a terminal.
     """
     if yes:
         return
     lines = "\n".join(visible(line, limit=4096) for line in gone.split("\n"))
     if not sys.stdin.isatty():
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"{lines}\nGive --yes if that is what you want."
-        )
-    sys.stderr.write(f"{lines}\nType the name {name} to go on: ")
+        raise HiveError(ErrorCode.BAD_REQUEST, f"{lines}\nUse --yes to confirm.")
+    sys.stderr.write(f"{lines}\nType the name {name} to confirm: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Nothing was done.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Cancelled; nothing was changed.")
 
 
 def _day(at: float) -> str:

@@ -1,7 +1,7 @@
 """``hive logs NAME``: an agent's log, or hived's own with the name ``hive``.
 
-hived escapes what is not to be seen in a terminal; times are shown in UTC where the
-log has them.
+hived escapes characters that are invisible in a terminal; times are shown in UTC where
+the log has them.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
 _PATIENCE_S: Final = 90.0
-"""A follower hears of hived more often than this, news or not."""
+"""hived answers a follower more often than this, with or without new lines."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "agent", metavar="NAME", help=f"an agent; {HIVE_LOG!r} for hived's own log"
+        "agent", metavar="NAME", help=f"agent name, or {HIVE_LOG!r} for hived's own log"
     )
     parser.add_argument(
         "-n",
@@ -42,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"1 to {LINES_MAX} (default 200)",
     )
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="go on until Ctrl-C"
+        "-f", "--follow", action="store_true", help="follow the log until interrupted"
     )
     parser.add_argument(
         "--unit",
         choices=[unit.value for unit in JournalUnit],
         metavar="UNIT",
-        help="harness (default) or machine: the container as its host sees it",
+        help="harness (default), or machine: the container as seen by the host",
     )
 
 
@@ -56,7 +56,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     """Print the log.
 
     Raises:
-        HiveError: what hived refused with, or that following ended.
+        HiveError: hived refused, or the log could not be followed any further.
     """
     client = SyncClient(socket, client="hive")
     try:
@@ -81,7 +81,10 @@ def _follow(client: SyncClient, *, as_json: bool) -> None:
             _print(news, as_json=as_json)
         if news.ended is not None:
             raise HiveError(ErrorCode.UNAVAILABLE, news.ended)
-    raise HiveError(ErrorCode.UNAVAILABLE, "hived is gone; follow again when it is up.")
+    raise HiveError(
+        ErrorCode.UNAVAILABLE,
+        "The connection to hived was lost. Follow the log again when hived is back.",
+    )
 
 
 def _print(page: JournalPage | JournalNews, *, as_json: bool) -> None:
@@ -89,7 +92,7 @@ def _print(page: JournalPage | JournalNews, *, as_json: bool) -> None:
         sys.stdout.write(msgspec.json.encode(page).decode() + "\n")
     else:
         if page.gap:
-            sys.stderr.write("hive: lines are missing here\n")
+            sys.stderr.write("hive: some lines are missing here\n")
         sys.stdout.write("".join(f"{_text(line)}\n" for line in page.lines))
     sys.stdout.flush()
 
@@ -104,5 +107,5 @@ def _text(line: JournalLine) -> str:
 def _lines(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
     if not 1 <= number <= LINES_MAX:
-        raise argparse.ArgumentTypeError(f"use 1 to {LINES_MAX}")
+        raise argparse.ArgumentTypeError(f"must be between 1 and {LINES_MAX}")
     return number

@@ -1,8 +1,8 @@
-"""``hive manifest DIR``: what an agent's directory says, without a running hive.
+"""``hive manifest DIR``: evaluate an agent's directory, without a running hive.
 
-Runs the same evaluator and the same checks as a proposal, so that its author sees
-every error before submitting. Prints the manifest, or with ``--json`` all that is
-known; problems go to stderr as ``file:line:column: message`` with exit code 1.
+Runs the same evaluator and checks as a proposal, so authors see every error before
+they submit. Prints the manifest, or everything known with ``--json``; problems go to
+stderr as ``file:line:column: message`` with exit code 1.
 """
 
 import argparse
@@ -19,15 +19,15 @@ from pyglue.nix import EvalError, Evaluation, Evaluator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's own arguments; ``--json`` is every command's."""
+    """Declare the command's own arguments; every command has ``--json``."""
     parser.add_argument(
-        "directory", metavar="DIR", type=Path, help="directory with agent.nix"
+        "directory", metavar="DIR", type=Path, help="directory that contains agent.nix"
     )
     parser.add_argument(
         "--nixpkgs-lib",
         metavar="PATH",
         type=Path,
-        help="evaluate with nixpkgs' own lib instead of the built-in subset",
+        help="evaluate with this copy of nixpkgs' lib instead of the built-in subset",
     )
 
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the manifest of ``DIR`` and return the exit code.
 
     Raises:
-        HiveError: what is wrong with this machine, not with the agent.
+        HiveError: something is wrong with this computer, not with the agent.
     """
     evaluator = Evaluator(nixpkgs_lib=arguments.nixpkgs_lib)
     try:

@@ -1,4 +1,4 @@
-"""The commands that ask hived: one call each, printed for people or as JSON."""
+"""The commands that call hived: one call each, printed as text or as JSON."""
 
 import argparse
 import datetime
@@ -25,13 +25,13 @@ from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.commands import archive, control, exposure, life
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
-from pyglue.cli.output.spinner import PatientClient
+from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
 
 _CALL_S: Final = 930.0
-"""An evaluation may take long; hived's own limits come earlier."""
+"""An evaluation may take long; hived's own timeouts are shorter."""
 _REPAIR_S: Final = 600.0
 _TEXT_MAX: Final = 2000
 
@@ -47,12 +47,12 @@ class Command:
 
 
 def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
-    """Call hived and print.
+    """Call hived and print the answer.
 
     Raises:
-        HiveError: what hived refused with, or that it does not answer.
+        HiveError: hived refused, or does not answer.
     """
-    client = PatientClient(socket, client="hive", timeout=_CALL_S)
+    client = SpinnerClient(socket, client="hive", timeout=_CALL_S)
     answer = command.call(client, arguments)
     client.close()
     if arguments.json:
@@ -70,41 +70,59 @@ def _nothing(parser: argparse.ArgumentParser) -> None:
 
 
 def _agent(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("agent", metavar="NAME")
+    parser.add_argument("agent", metavar="NAME", help="agent name")
 
 
 def _id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=int, metavar="ID")
+    parser.add_argument("id", type=int, metavar="ID", help="approval ID")
 
 
 def _approve_arguments(parser: argparse.ArgumentParser) -> None:
     _id(parser)
-    parser.add_argument("--commit", required=True, metavar="SHA", help="as you saw it")
     parser.add_argument(
-        "--manifest", required=True, metavar="HASH", help="as you saw it"
+        "--commit",
+        required=True,
+        metavar="SHA",
+        help="commit SHA shown by hive approval",
     )
     parser.add_argument(
-        "--no-wait", action="store_true", help="do not wait for the end"
+        "--manifest",
+        required=True,
+        metavar="HASH",
+        help="manifest hash shown by hive approval",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="do not wait until the operation has finished",
     )
 
 
 def _deny_arguments(parser: argparse.ArgumentParser) -> None:
     _id(parser)
-    parser.add_argument("--reason", required=True, metavar="TEXT")
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="shown to the proposer"
+    )
 
 
 def _send_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("to", metavar="TO")
-    parser.add_argument("body", metavar="TEXT")
+    parser.add_argument("to", metavar="TO", help="agent name")
+    parser.add_argument("body", metavar="TEXT", help="text of the message")
 
 
 def _spawn_arguments(parser: argparse.ArgumentParser) -> None:
     _agent(parser)
-    parser.add_argument("--description", default="", metavar="TEXT")
+    parser.add_argument(
+        "--description", default="", metavar="TEXT", help="what the agent is for"
+    )
 
 
 def _metrics_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--revoke", action="store_true", help="only end the old one")
+    parser.add_argument(
+        "--revoke",
+        action="store_true",
+        help="revoke the current token without issuing a new one",
+    )
 
 
 # --- calls ------------------------------------------------------------------------
@@ -119,8 +137,8 @@ def _metrics_token(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = MetricsTokenParams(revoke=arguments.revoke)
     result = client.call(api.METRICS_TOKEN, params)
     if arguments.revoke:
-        return Answer(result, "There is no token for /metrics any more.")
-    text = f"Shown once; the one before has ended:\n{result.token}"
+        return Answer(result, "The token for /metrics is revoked.")
+    text = f"Shown only once; the previous token is revoked:\n{result.token}"
     return Answer(result, text)
 
 
@@ -131,8 +149,8 @@ def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("backend", result.backend),
         ("isolation", result.isolation),
         ("model", result.model_source),
-        ("agents", f"{result.running} of {result.agents} run"),
-        ("approvals", f"{result.pending_approvals} wait"),
+        ("agents", f"{result.running} of {result.agents} running"),
+        ("approvals", f"{result.pending_approvals} pending"),
         ("questions", f"{result.open_questions} open"),
         ("inbox", f"{result.unread} unread"),
         *(("WARNING", warning) for warning in result.warnings),
@@ -193,13 +211,13 @@ def _approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def _deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = DenyParams(id=arguments.id, reason=arguments.reason)
     result = client.call(api.DENY, params)
-    return Answer(result, f"Approval {arguments.id} is denied.")
+    return Answer(result, f"Denied approval {arguments.id}.")
 
 
 def _send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = OperatorSendParams(to=arguments.to, body=arguments.body)
     result = client.call(api.OPERATOR_SEND, params)
-    return Answer(result, f"Message {result.id} is sent to {arguments.to}.")
+    return Answer(result, f"Sent message {result.id} to {arguments.to}.")
 
 
 def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
@@ -220,7 +238,7 @@ def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
 def _spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = SpawnParams(name=arguments.agent, description=arguments.description)
     result = client.call(api.SPAWN, params)
-    text = f"Approval {result.approval} waits for you: hive approval {result.approval}"
+    text = f"Approval {result.approval} is pending: hive approval {result.approval}"
     return Answer(result, text)
 
 
@@ -241,7 +259,7 @@ def _restart(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--repair", action="store_true", help="mend what can be")
+    chosen.add_argument("--repair", action="store_true", help="repair inconsistencies")
     chosen.add_argument(
         "--exposure",
         action="store_true",
@@ -251,9 +269,9 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _repair(client: SyncClient) -> Answer:
     result = client.call(api.REPAIR, NoParams(), timeout=_REPAIR_S)
-    lines = [f"MENDED  {visible(line, limit=_TEXT_MAX)}" for line in result.done]
-    lines += [f"LEFT    {visible(line, limit=_TEXT_MAX)}" for line in result.failed]
-    text = "\n".join(lines) or "There is nothing to mend."
+    lines = [f"REPAIRED  {visible(line, limit=_TEXT_MAX)}" for line in result.done]
+    lines += [f"FAILED    {visible(line, limit=_TEXT_MAX)}" for line in result.failed]
+    text = "\n".join(lines) or "There is nothing to repair."
     return Answer(result, text, int(bool(result.failed)))
 
 
@@ -274,18 +292,23 @@ def _doctor(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 COMMANDS: Final = (
-    Command("login", "print a link to the dashboard that works once", _nothing, _login),
+    Command("login", "print a one-time login link for the dashboard", _nothing, _login),
     Command(
         "metrics-token",
-        "make the token that /metrics asks for",
+        "issue or revoke the token for /metrics",
         _metrics_arguments,
         _metrics_token,
     ),
-    Command("status", "the hive at a glance", _nothing, _status),
+    Command("status", "show a summary of the hive", _nothing, _status),
     Command("agents", "list the agents", _nothing, _agents),
-    Command("approvals", "list the proposals, newest first", _nothing, _approvals),
+    Command("approvals", "list proposals, newest first", _nothing, _approvals),
     Command("approval", "show a proposal with its diff", _id, _approval),
-    Command("approve", "approve what you saw", _approve_arguments, _approve),
+    Command(
+        "approve",
+        "approve the proposal that you reviewed",
+        _approve_arguments,
+        _approve,
+    ),
     Command("deny", "deny a proposal with a reason", _deny_arguments, _deny),
     Command("send", "send a message to an agent", _send_arguments, _send),
     Command("inbox", "show the operator's inbox", _nothing, _inbox),
@@ -295,80 +318,88 @@ COMMANDS: Final = (
     Command("restart", "restart an agent", _agent, _restart),
     Command(
         "pause",
-        "let no turn of an agent begin; --all: stop the hive",
+        "pause an agent, or the whole hive (no new turns)",
         control.pause_arguments,
         control.pause,
     ),
-    Command("resume", "let it go on", control.one_or_all, control.resume),
+    Command(
+        "resume",
+        "resume an agent, or the whole hive",
+        control.one_or_all,
+        control.resume,
+    ),
     Command(
         "cancel", "cancel the running turn", control.cancel_arguments, control.cancel
     ),
-    Command("compact", "shorten an agent's conversation", _agent, control.compact),
+    Command("compact", "compact an agent's conversation", _agent, control.compact),
     Command(
         "model",
-        "show or choose an agent's model",
+        "show or change an agent's model",
         control.model_arguments,
         control.model,
     ),
-    Command("drafts", "list the drafts of agents", _nothing, life.drafts),
-    Command("draft", "begin an agent in two steps", _spawn_arguments, life.draft),
+    Command("drafts", "list agents in draft", _nothing, life.drafts),
+    Command("draft", "create a draft for a new agent", _spawn_arguments, life.draft),
     Command("discard", "discard a draft", life.certain_arguments, life.discard),
-    Command("kept", "list what is kept of destroyed agents", _nothing, life.kept),
+    Command("kept", "list the kept state of destroyed agents", _nothing, life.kept),
     Command(
         "destroy",
-        "remove an agent; its state is kept",
+        "destroy an agent; its state is kept until purged",
         life.certain_arguments,
         life.destroy,
     ),
-    Command("restore", "propose a destroyed agent again", _agent, life.restore),
+    Command("restore", "propose to restore a destroyed agent", _agent, life.restore),
     Command(
-        "purge", "remove what is kept, for good", life.certain_arguments, life.purge
+        "purge",
+        "permanently delete the kept state of a destroyed agent",
+        life.certain_arguments,
+        life.purge,
     ),
     Command(
         "rollback",
-        "deploy again what an earlier approval deployed",
+        "deploy an earlier approval again",
         life.rollback_arguments,
         life.rollback,
     ),
     Command(
         "rebuild",
-        "build what is deployed again, unchanged",
+        "rebuild the deployed systems, unchanged",
         control.one_or_all,
         life.rebuild,
     ),
     Command(
         "operations",
-        "list what the hive does in steps, newest first",
+        "list operations, newest first",
         _nothing,
         life.operations,
     ),
     Command(
         "cancel-operation",
-        "end an operation that has not begun, or builds",
+        "cancel a queued or building operation",
         life.cancel_arguments,
         life.cancel_operation,
     ),
     Command(
         "export",
-        "write an agent into a file",
+        "export an agent to a file",
         archive.export_arguments,
         archive.export,
     ),
     Command(
         "import",
-        "take over an agent from a file",
+        "import an agent from a file",
         archive.import_arguments,
         archive.import_agent,
     ),
     Command(
         "backup",
-        "write the whole hive into a file while it runs",
+        "back up the whole hive to a file while it runs",
         archive.backup_arguments,
         archive.backup,
     ),
     Command(
         "doctor",
-        "look for what is wrong; --repair: mend it",
+        "diagnose problems; --repair: repair inconsistencies",
         _doctor_arguments,
         _doctor,
     ),

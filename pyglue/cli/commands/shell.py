@@ -1,7 +1,7 @@
-"""``hive shell NAME``: a terminal in an agent's container, from the operator's own.
+"""``hive shell NAME``: a terminal in an agent's container.
 
-Through the harness, as the dashboard's is. Where the harness does not run, it says
-which command of the host opens one without it.
+It goes through the harness, like the dashboard's terminal. When the harness is not
+running, the error names the host command that opens a shell without it.
 """
 
 import argparse
@@ -47,20 +47,20 @@ _OUT: Final = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
-    parser.add_argument("agent", metavar="NAME")
+    """Declare the arguments of ``shell``."""
+    parser.add_argument("agent", metavar="NAME", help="agent name")
 
 
 def run(socket: Path, arguments: argparse.Namespace) -> int:
-    """Be a terminal until the shell ends.
+    """Attach the terminal until the shell exits.
 
     Raises:
-        HiveError: ``bad_request`` without a terminal; what hived refuses with.
+        HiveError: ``bad_request`` without a terminal; hived refused.
     """
     if not (os.isatty(_IN) and os.isatty(_OUT)):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            "`hive shell` needs a terminal: run it by hand, not in a pipe.",
+            "`hive shell` needs a terminal: run it interactively, not in a pipe.",
         )
     client = SyncClient(socket, client="hive")
     try:
@@ -79,13 +79,13 @@ def _without_harness(client: SyncClient, agent: str) -> str:
     backend = client.call(STATUS, NoParams()).backend
     if backend == "local":
         return (
-            f"The harness of {agent} does not run, and on this backend there is no "
-            f"container without it. `hive start {agent}` starts it; `hive logs {agent}`"
-            " says why it ended."
+            f"The harness of {agent} is not running, and this backend has no "
+            f"container without it. Start it with `hive start {agent}`; `hive logs "
+            f"{agent}` shows why it stopped."
         )
     return (
-        f"The harness of {agent} does not run. As root on the host, this opens a shell "
-        f"in its container without it: machinectl shell agent@h-{agent}"
+        f"The harness of {agent} is not running. To open a shell in its container "
+        f"without it, run as root on the host: machinectl shell agent@h-{agent}"
     )
 
 

@@ -1,9 +1,9 @@
-"""``hive demo``: the story of ``make run`` headless, in a temporary directory.
+"""``hive demo``: the scenario of ``make run`` without a browser.
 
-The operator asks the manager for a change of another agent; the manager, driven by
-the real CLI, commits and submits it; the change is approved through the operator's
-socket; the agent restarts under the new manifest and answers a question. Nothing of
-the result is assumed: the answer must name the approved manifest's hash.
+It runs in a temporary directory. The operator asks the manager to change another agent;
+the manager, driven by the real CLI, commits and submits the change; it is approved
+through the operator's socket; the agent restarts under the new manifest and answers a
+question. The demo succeeds only if the answer contains the approved manifest's hash.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _OPERATION_S: Final = 120.0
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that happened, ``seconds`` after the demo began."""
+    """One event, ``seconds`` after the demo began."""
 
     name: str
     seconds: float
@@ -65,14 +65,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``hive demo``; ``--json`` is every command's."""
+    """Declare the options of ``hive demo``; every command has ``--json``."""
     parser.add_argument(
         "--keep", type=Path, help="keep the hive's state in this new directory"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play the story; return 0 only if the agent really answered."""
+    """Run the demo; return 0 only if the agent actually answered."""
     telling = _Telling(quiet=arguments.json)
     with tempfile.TemporaryDirectory(prefix="hive-demo-") as room:
         Path(room).chmod(0o711)
@@ -122,7 +122,7 @@ async def _play(state: Path, telling: _Telling) -> str | None:
     )
     try:
         await hive.start()
-        telling.step("start", "hived, hive-relay, hive-web and the model run")
+        telling.step("start", "hived, hive-relay, hive-web and the model are running")
         await asyncio.to_thread(_act, hive, told, telling.step)
     except HiveError as error:
         return error.message
@@ -136,7 +136,7 @@ def _act(hive: LocalHive, told: Story, step: Callable[[str, str], None]) -> None
     try:
         follow.agents_known(client, told.agents)
         follow.agents_idle(client, told.agents)
-        step("agents", f"{', '.join(told.agents)} run and wait for mail")
+        step("agents", f"{', '.join(told.agents)} are running and waiting for messages")
         client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))
         step("request", f"operator → {told.asked}: {told.request}")
         detail = _proposal(client, told)
@@ -188,7 +188,7 @@ def _approve(client: SyncClient, detail: ApprovalDetail) -> None:
     running = client.call(AGENT, AgentParams(agent=seen.agent)).agent
     if running.manifest_sha256 != seen.manifest_sha256:
         raise HiveError(
-            ErrorCode.DEPLOY_FAILED, "The agent runs under another manifest."
+            ErrorCode.DEPLOY_FAILED, "The agent is not running the approved manifest."
         )
 
 

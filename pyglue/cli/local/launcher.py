@@ -1,9 +1,9 @@
-"""The embedded default: a whole hive as children of one process.
+"""A whole local hive as children of one process.
 
 Used by ``hive run`` (in the foreground) and ``hive demo``. Starts hived, hive-relay
-and hive-web, and the scripted model when there is no API key; what one of them needs
-of another waits for its readiness message (sd_notify), not for time to pass. Started
-by root, each part runs as a user of its own. When this process ends, so do they.
+and hive-web, and the scripted model when there is no API key. Parts that depend on
+another wait for its readiness message (sd_notify), never for time to pass. Started by
+root, each part runs as a user of its own. When this process exits, so do they.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from pyglue.sandbox import own_places, reach
 _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 """Even when this process is killed, no part of the hive is left behind."""
 _MEMORY_DEFAULT: Final = "4G"
-"""Of an agent that sets none: one agent cannot take this machine's memory."""
+"""For an agent that sets none: one agent cannot take all of this computer's memory."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READY_S: Final = 60.0
 _STOP_S: Final = 8.0
@@ -63,7 +63,7 @@ _KEPT_ENV: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions:
-    """What ``hive run`` was asked for. ``script`` is what the stand-in model plays."""
+    """The options of ``hive run``. ``script`` is what the scripted model plays."""
 
     state: Path
     port: int
@@ -92,7 +92,7 @@ class LocalHive:
         """Start everything; return when the dashboard answers.
 
         Raises:
-            HiveError: what kept a part from starting, with the end of its log.
+            HiveError: a part did not start; with the end of its log.
         """
         state = self.options.state.resolve()
         self._room = Path(tempfile.mkdtemp(prefix="hive-"))
@@ -123,7 +123,7 @@ class LocalHive:
         return self._room / "config.json"
 
     def write_config(self, config: HiveConfig) -> None:
-        """Write the config file, for those who run the hive only."""
+        """Write the config file, readable only by the hive's own users."""
         fresh = self._room / ".config.json.new"
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
@@ -149,7 +149,7 @@ class LocalHive:
         return self._children[name].pid
 
     async def stop(self) -> None:
-        """End every child, hived last so that mail goes back in order."""
+        """Stop every child, hived last so that messages are queued again in order."""
         order = ["hive-web", "hived", "hive-relay", "scripted-model"]
         for name in order:
             child = self._children.pop(name, None)
@@ -160,7 +160,7 @@ class LocalHive:
         shutil.rmtree(self._room, ignore_errors=True)
 
     async def ended(self) -> str:
-        """Return when a child ended by itself, with a sentence that says which."""
+        """Return when a child exits by itself, with a sentence that names it."""
         tasks = {
             asyncio.create_task(child.wait()): name
             for name, child in self._children.items()
@@ -168,7 +168,7 @@ class LocalHive:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             name = tasks[done.pop()]
-            return f"{name} ended. {self._tail(name)}"
+            return f"{name} exited. {self._tail(name)}"
         finally:
             for task in tasks:
                 task.cancel()
@@ -200,10 +200,11 @@ class LocalHive:
         )
 
     def _runtime(self, state: Path, ids: Ids | None) -> Path:
-        """Return where the sockets go: where the parts' own users can get at them.
+        """Return the directory of the sockets, which the parts' own users can reach.
 
-        The way to a state directory may be closed to them (below ``/root``, say), so
-        root's hive has its sockets elsewhere and ``run`` in the state is a link.
+        The path to a state directory may be closed to them (below ``/root``, for
+        example), so root's hive has its sockets elsewhere and ``run`` in the state
+        directory is a link.
         """
         link = state / "run"
         if ids is None:
@@ -217,12 +218,11 @@ class LocalHive:
         return runtime
 
     def _start_model(self, key: str, ids: Ids | None) -> str:
-        """Start the scripted model; return where it is, or will be in a moment.
+        """Start the scripted model; return its address, possibly before it is up.
 
-        It answers only who has ``key``, and is a user of its own that owns nothing.
-
-        The socket is made here: who asks before the model is up waits in its queue,
-        so that nothing else has to wait for the start.
+        It answers only clients with ``key``, and is a user of its own that owns
+        nothing. The socket is created here: early clients wait in its queue, so nothing
+        else has to wait for the start.
         """
         with (
             socket.create_server(("127.0.0.1", 0)) as listening,
@@ -248,7 +248,7 @@ class LocalHive:
         notify: bool = False,
         uid: int | None = None,
     ) -> asyncio.Task[None]:
-        """Start a daemon; the task ends when it says that it is ready."""
+        """Start a daemon; the task ends when it reports that it is ready."""
         ready = _Readiness(self._room / f"{name}.notify", uid) if notify else None
         env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
         ids = self.config.ids
@@ -293,7 +293,7 @@ class LocalHive:
         return child
 
     def _reach(self, run_as: RunAs | None) -> tuple[str, ...]:
-        """Let a part find us and its sockets, even below a home closed to others."""
+        """Let a part find our modules and its sockets, even below a closed home."""
         places = (*own_places(), self.options.state.resolve())
         return reach(dict.fromkeys(places), run_as)
 
@@ -308,14 +308,14 @@ class LocalHive:
         if found.done():
             ended.cancel()
             return found.result()
-        what = "ended at once" if ended.done() else f"was not ready in {_READY_S:g} s"
+        what = "exited at once" if ended.done() else f"was not ready in {_READY_S:g} s"
         raise HiveError(ErrorCode.UNAVAILABLE, f"{name} {what}. {self._tail(name)}")
 
     def _tail(self, name: str) -> str:
         child = self._children.get(name)
         lines = [] if child is None else [line for line in child.lines if line.strip()]
         log = self.options.state / "logs" / f"{name}.log"
-        return f"It said last: {lines[-1] if lines else 'nothing'} (all of it: {log})"
+        return f"Last line: {lines[-1] if lines else 'none'} (full log: {log})"
 
 
 class _Readiness:
@@ -352,7 +352,7 @@ def _group(ids: Ids) -> int:
 
 
 def _make(state: Path) -> None:
-    """Make the state directory, and see that it can be written."""
+    """Create the state directory, and check that it is writable."""
     try:
         logs = state / "logs"
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -362,13 +362,13 @@ def _make(state: Path) -> None:
     except OSError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"The state directory {state} cannot be written: {error.strerror}. Choose "
+            f"Cannot write the state directory {state}: {error.strerror}. Choose "
             "another with --state.",
         ) from error
 
 
 def _free(port: int) -> None:
-    """See that the dashboard can listen, before anything is started."""
+    """Check that the dashboard can listen, before anything is started."""
     for host in origin.listens_on(WebConfig(port=port)):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -377,8 +377,8 @@ def _free(port: int) -> None:
             reason = os.strerror(error.errno or 0)
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                f"The dashboard cannot listen on port {port} of {host}: {reason}. "
-                "Choose another with --port or HIVE_PORT.",
+                f"The dashboard cannot listen on {host}:{port}: {reason}. Choose "
+                "another port with --port or HIVE_PORT.",
             ) from error
 
 

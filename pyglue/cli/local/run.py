@@ -1,4 +1,4 @@
-"""``hive run``: the embedded default in the foreground, until Ctrl-C."""
+"""``hive run``: a local hive in the foreground, until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options(state: Path, port: int) -> LocalOptions:
-    """Return what to start, from the environment.
+    """Return the start options, from the environment.
 
     Raises:
-        HiveError: ``config_invalid`` for a port that is none.
+        HiveError: ``config_invalid`` for an invalid port.
     """
     if not 1 <= port <= 65535:
         raise HiveError(
-            ErrorCode.CONFIG_INVALID, f"{port} is not a port; use 1 to 65535."
+            ErrorCode.CONFIG_INVALID, f"Invalid port {port!r}: use 1 to 65535."
         )
     key = os.environ.get("ANTHROPIC_API_KEY") or None
     told = story.load()
@@ -89,18 +89,18 @@ def _introduce(hive: LocalHive, begun: float) -> None:
     try:
         login = client.call(LOGIN_CODE, NoParams())
         status = client.call(STATUS, NoParams())
-        say(f"The hive runs (after {seconds_since(begun)}).")
+        say(f"The hive is running (started in {seconds_since(begun)}).")
         say(f"  model      {status.model_source}")
         say(f"  isolation  {status.isolation}")
         for warning in status.warnings:
             say(f"  WARNING    {warning}")
         say(f"  dashboard  {login.url}")
         say(
-            "             (this link works once, for 10 minutes: `hive login` for more)"
+            "             (valid once, for 10 minutes; print another with `hive login`)"
         )
         if hive.config.relay.scripted:
             _open_story(client)
-        say("Ctrl-C stops it.")
+        say("Press Ctrl-C to stop it.")
     finally:
         client.close()
 
@@ -115,6 +115,6 @@ def _open_story(client: SyncClient) -> None:
     try:
         follow.agents_known(client, told.agents)
     except HiveError as error:
-        say(f"The scenario cannot begin. {error.message}")
+        say(f"Cannot start the scenario. {error.message}")
         return
     client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))

@@ -1,1 +1,1 @@
-"""How ``hive`` prints: tables, progress, questions."""
+"""Output of ``hive``: tables, progress, questions."""

@@ -1,7 +1,8 @@
-"""Heads of the audit log that were kept elsewhere: in the journal, or in a file.
+"""Heads of the audit log kept elsewhere: in the journal, or in a file.
 
-hived says each head on stderr. Where it is a unit of systemd's, the journal keeps them,
-and ``hive audit verify`` reads them there by itself; elsewhere the operator gives them.
+hived prints each head on stderr. Where it runs as a systemd unit, the journal keeps
+them and ``hive audit verify`` reads them from there; elsewhere the operator passes
+them.
 """
 
 import os
@@ -20,7 +21,7 @@ UNIT: Final = "hived.service"
 _ANCHOR: Final = r"hyperhive-audit head=([0-9a-f]{64}) seq=([0-9]{1,15})"
 _ANYWHERE: Final = re.compile(rf"{_ANCHOR}\b")
 _OWN_LINE: Final = re.compile(rf"^INFO hyperhive-audit: {_ANCHOR}$", re.MULTILINE)
-"""A whole line of hived's: what it quotes of others is no anchor."""
+"""A whole line of hived's own: what it quotes from others is not an anchor."""
 _MOST: Final = 4096
 _LINES: Final = 20_000
 _READ_S: Final = 60.0
@@ -28,7 +29,7 @@ _READ_S: Final = 60.0
 
 @dataclass(frozen=True)
 class Anchors:
-    """What was found, the newest ones, and where; or why there is none."""
+    """The newest anchors found, with their source; or why there are none."""
 
     found: tuple[AuditAnchor, ...] = ()
     source: str = ""
@@ -36,9 +37,9 @@ class Anchors:
 
     @property
     def words(self) -> str:
-        """Say which they are."""
+        """Describe them."""
         if not self.found:
-            return f"compared with no anchor: {self.missing}"
+            return f"not compared with any anchor: {self.missing}"
         first, last = self.found[0].seq, self.found[-1].seq
         which = f"line {first}" if first == last else f"lines {first} to {last}"
         count = "1 anchor" if len(self.found) == 1 else f"{len(self.found)} anchors"
@@ -49,26 +50,26 @@ def given(name: str) -> Anchors:
     """Return the anchors in a text file, ``-`` for stdin.
 
     Raises:
-        HiveError: ``bad_request`` if it cannot be read or holds none.
+        HiveError: ``bad_request`` if it cannot be read or contains none.
     """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The anchors in {name} cannot be read: {error}."
+            ErrorCode.BAD_REQUEST, f"Cannot read the anchors in {name}: {error}."
         ) from error
     found = _newest(_ANYWHERE, text)
     if not found:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"{name} holds no 'hyperhive-audit head=… seq=…'. These lines are in the "
-            "log of hived.",
+            f"{name} contains no line 'hyperhive-audit head=… seq=…'. Copy these "
+            "lines from hived's log.",
         )
     return Anchors(found, "stdin" if name == "-" else name)
 
 
 def of_journal() -> Anchors:
-    """Return the newest anchors that hived's unit left in the journal."""
+    """Return the newest anchors that hived's unit wrote to the journal."""
     journal = f"the journal of {UNIT}"
     try:
         done = run_sync(
@@ -84,13 +85,15 @@ def of_journal() -> Anchors:
         return Anchors(missing=f"{journal} was not read. {error.message}")
     if done.code != 0:
         said = done.stderr.decode("utf-8", "replace").strip()
-        reason = visible(said, limit=200) or f"journalctl ended with {done.code}"
+        reason = (
+            visible(said, limit=200) or f"journalctl failed with exit code {done.code}"
+        )
         return Anchors(missing=f"{journal} was not read: {reason}")
     found = _newest(_OWN_LINE, done.stdout.decode("utf-8", "replace"))
     if not found:
         return Anchors(
-            missing=f"{journal} shows none to you. Be root, or in a group that may "
-            "read it (systemd-journal)."
+            missing=f"{journal} shows you none. Run this as root, or as a member of a "
+            "group that may read it (systemd-journal)."
         )
     return Anchors(found, journal)
 

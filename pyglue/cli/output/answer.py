@@ -1,4 +1,4 @@
-"""What a command that asks hived prints, and how it exits."""
+"""Output and exit code of a command that calls hived."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pyglue.api.common import Result
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command prints, and how it exits."""
+    """Output and exit code of a command."""
 
     result: Result
     text: str

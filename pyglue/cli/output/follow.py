@@ -1,4 +1,4 @@
-"""Waiting for the hive to get somewhere, by its events and without polling."""
+"""Wait for the hive to reach a state, by its events and without polling."""
 
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
@@ -11,7 +11,7 @@ from pyglue.jsonrpc import SyncClient
 
 T = TypeVar("T")
 
-_PATIENCE_S: Final = 90.0
+_SILENCE_S: Final = 90.0
 
 
 def until(
@@ -19,20 +19,20 @@ def until(
     look: Callable[[], T | None],
     *,
     what: str,
-    patience_s: float = _PATIENCE_S,
+    silence_s: float = _SILENCE_S,
 ) -> T:
     """Call ``look`` now and after every event until it finds something.
 
-    ``client`` must be subscribed. ``patience_s`` is the longest silence in seconds.
+    ``client`` must be subscribed. ``silence_s`` is the longest silence in seconds.
 
     Raises:
-        HiveError: ``timeout`` or ``unavailable``, saying what did not happen.
+        HiveError: ``timeout`` or ``unavailable``, naming what did not happen.
     """
     found = look()
     if found is not None:
         return found
     try:
-        for _event in client.notes(timeout=patience_s):
+        for _event in client.notes(timeout=silence_s):
             found = look()
             if found is not None:
                 return found
@@ -65,7 +65,7 @@ def agents_known(client: SyncClient, names: Iterable[str]) -> None:
 
 
 def agents_idle(client: SyncClient, names: Iterable[str]) -> None:
-    """Return when all these agents wait for mail; ``client`` is subscribed."""
+    """Return when all these agents are idle; ``client`` is subscribed."""
     wanted = set(names)
 
     def look() -> bool | None:

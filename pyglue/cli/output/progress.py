@@ -1,8 +1,8 @@
-"""Signs of life during long tool calls, for clients that give up on silence.
+"""Progress reports during long tool calls, for clients that give up on silence.
 
-``hive-mcp`` puts this around its server's tools: a parked ``recv`` is silent for three
-minutes, and clients call a silence of one a failure. The harness needs none of it: the
-CLI waits for in-process tools, and forwards no progress from them.
+``hive-mcp`` wraps its server's tools in this: a parked ``recv`` is silent for three
+minutes, and clients treat one minute of silence as a failure. The harness does not need
+it: the CLI waits for in-process tools, and forwards no progress from them.
 """
 
 import asyncio

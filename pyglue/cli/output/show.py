@@ -16,7 +16,7 @@ KINDS = {
 }
 """What approving does, in words."""
 _WHOLE = 2**31
-"""Nothing that is judged is cut."""
+"""Text to be reviewed is never cut."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -30,18 +30,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def approval_text(detail: ApprovalDetail) -> str:
-    """Return all that is judged about a proposal, and the command that approves it."""
+    """Return everything to review in a proposal, and the command that approves it."""
     row = detail.approval
     lines = [
         f"Approval {row.id}: {KINDS[row.kind]} of {row.agent}, {row.state.value}",
         f"commit    {row.commit}",
         f"manifest  {row.manifest_sha256}",
         f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
-        f"says      {visible(row.description or detail.message, limit=_WHOLE)}",
+        f"message   {visible(row.description or detail.message, limit=_WHOLE)}",
     ]
     if row.reason is not None:
         lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
-    lines += ["", "What changes in its power:"]
+    lines += ["", "Permission changes:"]
     for change in detail.policy:
         lines.append(
             f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"

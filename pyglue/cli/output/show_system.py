@@ -10,22 +10,22 @@ _LOG_LINES = 20
 
 
 def system_lines(system: SystemDetail) -> Iterator[str]:
-    """Yield what is known before approval and, once it is built, what came of it."""
+    """Yield what is known before approval and, once built, the result."""
     packages = system.packages
     base = "a new agent"
     if packages.base is not None:
         base = f"approval {packages.base}"
     yield f"Its system, compared with {base}:"
     yield f"  {visible(system.drv, limit=_WHOLE)}"
-    yield f"  {packages.derivations} derivations are new"
+    yield f"  {packages.derivations} new derivations"
     if packages.rebuilt:
-        yield f"  {packages.rebuilt} packages are built again, of the same version"
+        yield f"  {packages.rebuilt} packages rebuilt at the same version"
     for package in packages.packages:
         yield f"  {_versions(package)}"
     for fetch in packages.fetches:
         yield f"  downloads {_fetch(fetch)}"
     if packages.left_out:
-        yield f"  … {packages.left_out} more; --json has no more of them either"
+        yield f"  … and {packages.left_out} more, also left out of --json"
     if system.closure is not None:
         closure = system.closure
         yield f"Built: {_size(closure.bytes_before)} -> {_size(closure.bytes_after)}"
@@ -34,7 +34,7 @@ def system_lines(system: SystemDetail) -> Iterator[str]:
             sign = "+" if grown >= 0 else "-"
             yield f"  {_versions(change)}  {sign}{_size(abs(grown))}"
     elif system.build_log:
-        yield "The end of the build's log:"
+        yield "End of the build log:"
         for line in system.build_log.splitlines()[-_LOG_LINES:]:
             yield f"  {visible(line, limit=_WHOLE)}"
 
@@ -50,9 +50,7 @@ def _versions(change: PackageChange | ClosureChange) -> str:
 
 def _fetch(fetch: Fetch) -> str:
     urls = " ".join(visible(url, limit=_WHOLE) for url in fetch.urls)
-    origin = (
-        urls or f"by {visible(fetch.builder, limit=_WHOLE)}, from no address it names"
-    )
+    origin = urls or f"by {visible(fetch.builder, limit=_WHOLE)}, which names no URL"
     return f"{visible(fetch.name, limit=_WHOLE)}: {origin} ({visible(fetch.hash)})"
 
 

@@ -1,6 +1,6 @@
-"""A sign of life on the terminal for what takes longer than two seconds.
+"""A spinner on the terminal for what takes longer than two seconds.
 
-Only where stderr is a terminal, and gone when it is over: scripts see nothing of it.
+Shown only where stderr is a terminal, and erased at the end: scripts never see it.
 """
 
 import sys
@@ -18,36 +18,36 @@ _EVERY_S: Final = 1.0
 _CLEAR: Final = "\r\x1b[K"
 
 
-class Sign:
-    """What is shown; ``text`` may change."""
+class Label:
+    """The spinner's text, which may change."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 @contextmanager
-def patience(text: str, out: TextIO | None = None) -> Iterator[Sign]:
-    """Show ``text`` and how long it takes by now, while the block runs."""
-    sign, over = Sign(text), threading.Event()
+def spinner(text: str, out: TextIO | None = None) -> Iterator[Label]:
+    """Show ``text`` and the elapsed time while the block runs."""
+    label, over = Label(text), threading.Event()
     terminal = sys.stderr if out is None else out
     if not terminal.isatty():
-        yield sign
+        yield label
         return
-    thread = threading.Thread(target=_show, args=(sign, over, terminal), daemon=True)
+    thread = threading.Thread(target=_show, args=(label, over, terminal), daemon=True)
     thread.start()
     try:
-        yield sign
+        yield label
     finally:
         over.set()
         thread.join()
 
 
-def _show(sign: Sign, over: threading.Event, terminal: TextIO) -> None:
+def _show(label: Label, over: threading.Event, terminal: TextIO) -> None:
     begun = time.monotonic()
     if over.wait(_SILENT_S):
         return
     while True:
-        terminal.write(f"{_CLEAR}{sign.text} … {time.monotonic() - begun:.0f} s")
+        terminal.write(f"{_CLEAR}{label.text} … {time.monotonic() - begun:.0f} s")
         terminal.flush()
         if over.wait(_EVERY_S):
             terminal.write(_CLEAR)
@@ -55,12 +55,12 @@ def _show(sign: Sign, over: threading.Event, terminal: TextIO) -> None:
             return
 
 
-class PatientClient(SyncClient):
-    """A connection whose long calls show that they go on."""
+class SpinnerClient(SyncClient):
+    """A client whose long calls show a spinner."""
 
     def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
         """Call, and wait for the answer."""
-        with patience("The hive is at work"):
+        with spinner("Working"):
             return super().call(method, params, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Waits for an operation that a command queued, and says how it ended."""
+"""Wait for an operation that a command queued, and report how it ended."""
 
 from typing import Final
 
@@ -6,30 +6,30 @@ from pyglue.api import operator as api
 from pyglue.api.events import GapParams, SubscribeParams
 from pyglue.api.operations import Operation, OperationParams, OperationState
 from pyglue.cli.output.answer import Answer
-from pyglue.cli.output.spinner import Sign, patience
+from pyglue.cli.output.spinner import Label, spinner
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
 _CHANGED: Final = "operation.changed"
 _SILENCE_S: Final = 6 * 3600.0
-"""A build may be silent; hived ends what takes too long, and its end is an event."""
+"""A build may be silent; hived stops what takes too long, which is an event."""
 _TEXT_MAX: Final = 2000
 
 
 def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
-    """Return an operation at its end, or as far as it is.
+    """Return an operation once it has ended, or its present state.
 
     Raises:
-        HiveError: ``unavailable`` when hived goes meanwhile.
+        HiveError: ``unavailable`` when the connection to hived is lost.
     """
     params = OperationParams(id=number)
     if wait:
         client.call(api.SUBSCRIBE, SubscribeParams())
     result = client.call(api.OPERATION, params)
     if wait and result.finished_at is None:
-        with patience(f"Operation {number}") as sign:
-            result = _at_its_end(client, result, sign)
+        with spinner(f"Operation {number}") as label:
+            result = _at_its_end(client, result, label)
     text = f"Operation {number} ({result.kind.value} {result.agent}): "
     text += f"{result.state.value}"
     for more in (result.error, result.note):
@@ -38,7 +38,7 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
     return Answer(result, text, int(result.state is OperationState.FAILED))
 
 
-def _at_its_end(client: SyncClient, operation: Operation, sign: Sign) -> Operation:
+def _at_its_end(client: SyncClient, operation: Operation, label: Label) -> Operation:
     number = operation.id
     for event in client.notes(timeout=_SILENCE_S):
         if not isinstance(event, GapParams) and (
@@ -49,8 +49,9 @@ def _at_its_end(client: SyncClient, operation: Operation, sign: Sign) -> Operati
         if operation.finished_at is not None:
             return operation
         what = f"{operation.kind.value} {operation.agent}: {operation.step}"
-        sign.text = f"Operation {number} ({what})"
+        label.text = f"Operation {number} ({what})"
     raise HiveError(
         ErrorCode.UNAVAILABLE,
-        f"hived is gone. Operation {number} goes on when it is back: hive operations.",
+        f"The connection to hived was lost. Operation {number} continues when hived "
+        "is back; check it with: hive operations.",
     )

@@ -46,7 +46,7 @@ class Supervisor:
         self._backend = backend
         self._notifications = notifications
         self._config = config
-        self._patience_s = config.timeouts.health_s
+        self._health_s = config.timeouts.health_s
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._restarts: dict[str, asyncio.Task[None]] = {}
@@ -216,7 +216,7 @@ class Supervisor:
             return True
         arrived = self._expected.setdefault(agent.name, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._health_s):
                 await arrived.wait()
         self._expected.pop(agent.name, None)
         if not arrived.is_set():
