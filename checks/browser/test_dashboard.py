@@ -35,7 +35,8 @@ def test_the_link_logs_in_and_logging_out_ends_it(
 
 def test_a_used_link_says_so(site: Site, dashboard: Dashboard) -> None:
     dashboard.page.goto(f"{site.url}/login?code=used")
-    expect(dashboard.page.get_by_role("alert")).to_contain_text("too old")
+    alert = dashboard.page.get_by_role("alert")
+    expect(alert).to_contain_text("expired or was already used")
 
 
 # --- live ----------------------------------------------------------------------

@@ -198,7 +198,7 @@ async def test_a_bad_archive_leaves_nothing(
 async def test_a_name_that_is_taken_is_refused(hive: Hive, tmp_path: Path) -> None:
     file = await exported(hive, tmp_path)
     said = await hive_cli(hive, "import", file)
-    assert "There is an agent 'alice' already" in said.refusal()
+    assert "There is already an agent 'alice'" in said.refusal()
     assert left(hive) == []
 
 

@@ -199,10 +199,10 @@ NAMES = {
     "manager": "is reserved",
     "all": "is reserved",
     "hive": "is reserved",
-    "alice": "There is an agent",
-    "draft": "There is a draft of that name",
+    "alice": "There is already an agent",
+    "draft": "There is already a draft",
     "kept": "its state is kept: restore or purge it",
-    "waits": "waits for an approval already",
+    "waits": "is already pending",
 }
 
 
@@ -256,7 +256,7 @@ async def test_a_draft_becomes_an_agent_with_its_commit(hive: Hive) -> None:
     assert (agent.deployed_commit, agent.description) == (commit, "in two more steps")
     drafts = (await hive.operator.call(api.DRAFTS, NoParams())).drafts
     assert "two" not in {draft.name for draft in drafts}
-    with pytest.raises(HiveError, match="two is an agent already, not a draft"):
+    with pytest.raises(HiveError, match="two is already an agent, not a draft"):
         await hive.submit("two", commit, spawn=True)
     await gone(hive, "two")
 
@@ -501,7 +501,7 @@ async def test_what_never_ran_is_not_restored(hive: Hive) -> None:
     commit = hive.commit("nora", {"agent.nix": BROKEN})
     ended = await hive.approve(await hive.submit("nora", commit, spawn=True))
     assert ended.state is OperationState.FAILED
-    await told_manager(hive, "for nora failed; nothing of it stays in force. Reason:")
+    await told_manager(hive, "for nora failed and was rolled back completely. Reason:")
     await queued(hive, api.DESTROY, name("nora"))
     with pytest.raises(HiveError, match="there is nothing to restore"):
         await hive.operator.call(api.RESTORE, name("nora"))

@@ -236,7 +236,7 @@ async def test_a_rebuild_to_another_system_is_a_proposal_with_its_packages(
         changed = {change.name: change for change in seen.system.packages.packages}
         assert changed["git"].before == ("2.39.5",)
         assert changed["git"].after == ("2.53.0",)
-        assert any("another nixpkgs or hive" in c.sentence for c in seen.policy)
+        assert any("a different nixpkgs or hive" in c.sentence for c in seen.policy)
         params = ApproveParams(
             id=made.approval,
             commit=seen.approval.commit,

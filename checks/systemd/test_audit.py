@@ -46,7 +46,7 @@ async def test_a_log_that_was_cut_is_found_by_them(hive: SystemHive) -> None:
         assert hive.machine.python(*HIVE, "--no-journal").code == 0
         done = hive.machine.python(*HIVE, check=False)
         assert done.code == 1
-        assert "it was cut" in done.out
+        assert "it was truncated" in done.out
         assert "Compared with" in done.out
     finally:
         head.write_bytes(kept)

@@ -227,7 +227,7 @@ class FakeHive(Answers):
         if params.code not in self.codes:
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
-                "This link was used already or is too old. Run `hive login` again.",
+                "This link has expired or was already used. Run `hive login` again.",
             )
         self.codes.discard(params.code)
         expires_at = time.time() + 3600

@@ -154,7 +154,7 @@ def test_logging_in_and_out(stranger: Operator) -> None:
 def test_a_code_that_does_not_live_is_refused(stranger: Operator, code: str) -> None:
     answer = stranger.post("/login", {"code": code})
     assert answer.status_code == 401
-    assert "used already or is too old" in answer.text
+    assert "expired or was already used" in answer.text
     assert "Set-Cookie" not in answer.headers
 
 

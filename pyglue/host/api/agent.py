@@ -201,7 +201,7 @@ class AgentApi:
             if not agent.turns.take(1, time.monotonic()):
                 raise HiveError(
                     ErrorCode.RATE_LIMITED,
-                    f"The turns of {agent.name} follow each other too fast.",
+                    f"The turns of {agent.name} begin too quickly one after another.",
                     details={"retry_after_s": 1.0},
                 )
             turn = await self._broker.turn_start(
@@ -233,7 +233,7 @@ class AgentApi:
         if wait > 0:
             raise HiveError(
                 ErrorCode.RATE_LIMITED,
-                "The model's side asked to wait.",
+                "The model provider asked us to back off.",
                 details={"retry_after_s": wait},
             )
         return self._budgets.check(tx, agent)

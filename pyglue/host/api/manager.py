@@ -129,7 +129,8 @@ class ManagerApi:
     def _own(self, upload: str) -> str:
         if upload not in self._uploads:
             raise HiveError(
-                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+                ErrorCode.NOT_FOUND,
+                "Unknown upload: it expired or never existed. Begin a new one.",
             )
         return upload
 
@@ -194,7 +195,7 @@ class ManagerApi:
         if agent.name == MANAGER:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                "The manager cannot start, stop or rebuild itself; ask the operator.",
+                "The manager cannot start, stop or rebuild itself. Ask the operator.",
             )
         return agent.name
 

@@ -49,7 +49,8 @@ class Decisions:
     async def _send(self, params: OperatorSendParams) -> SentResult:
         if params.to == OPERATOR:
             raise HiveError(
-                ErrorCode.BAD_REQUEST, "Send to an agent; this is your own inbox."
+                ErrorCode.BAD_REQUEST,
+                "You cannot send messages to your own inbox. Send to an agent.",
             )
         new = NewMessage(
             sender=OPERATOR,

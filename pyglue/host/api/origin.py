@@ -37,7 +37,7 @@ def _read(file: Path) -> str | None:
         text = ""
     if origin.is_name(text):
         return text
-    _log.warning("%s holds no name of a dashboard and is made anew", file)
+    _log.warning("%s contains no valid dashboard name; creating a new one", file)
     return None
 
 

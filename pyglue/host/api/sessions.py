@@ -122,7 +122,7 @@ class Sessions:
         except OSError as error:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"The dashboard's name cannot be kept in the state directory: "
+                "Cannot store the dashboard's name in the state directory: "
                 f"{error.strerror}.",
             ) from error
         return WebOriginResult(origin=found)
@@ -152,8 +152,8 @@ class Sessions:
         if not used:
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
-                "This link was used already or is too old. Run `hive login` for a new "
-                "one.",
+                "This link has expired or was already used. Run `hive login` for a "
+                "new one.",
             )
         token = secrets.token_urlsafe(32)
         digest = self._digest(token)

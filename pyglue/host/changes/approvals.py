@@ -102,8 +102,8 @@ class Approvals:
                 raise HiveError(
                     ErrorCode.STALE,
                     f"Approval {row.id} is for commit {row.commit} with manifest "
-                    f"{row.manifest_sha256}, which is not what you saw. Look at it "
-                    "again.",
+                    f"{row.manifest_sha256}, which is not what you reviewed. Review "
+                    "it again.",
                     details={"commit": row.commit, "manifest": row.manifest_sha256},
                 )
             kind = OPERATIONS[row.kind]
@@ -137,10 +137,10 @@ class Approvals:
         if row.proposed_by != by:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                f"Approval {row.id} was proposed by {row.proposed_by}, who alone can "
-                "withdraw it. The operator can deny it.",
+                f"Approval {row.id} was proposed by {row.proposed_by}; only the "
+                "proposer can withdraw it. The operator can deny it.",
             )
-        reason = params.reason or "Withdrawn by who proposed it."
+        reason = params.reason or "Withdrawn by the proposer."
         await self._close(row.id, ApprovalState.WITHDRAWN, by, reason)
 
     def heard(self, event: Event) -> None:
@@ -168,7 +168,7 @@ class Approvals:
         too_old = time.time() - self._config.timeouts.approval_expires_s
         for row in await self._store.read(rows.pending):
             if row.created_at < too_old:
-                reason = "Nobody decided in time."
+                reason = "Expired without a decision."
                 await self._close(row.id, ApprovalState.EXPIRED, "system", reason)
 
     async def _close(
@@ -199,7 +199,7 @@ class Approvals:
                         repo.tag, kind, row.id, row.commit, reason.encode()
                     )
             except HiveError as error:
-                _log.warning("%s/%d is not tagged: %s", kind.value, row.id, error)
+                _log.warning("could not tag %s/%d: %s", kind.value, row.id, error)
                 if error.code not in (ErrorCode.CONFLICT, ErrorCode.NOT_FOUND):
                     self._untagged.appendleft(waiting)
                     return
@@ -284,7 +284,7 @@ def _pending(tx: Tx, number: int) -> ApprovalRow:
         who = f" by {row.decided_by}" if row.decided_by else ""
         raise HiveError(
             ErrorCode.STALE,
-            f"Approval {number} is {row.state.value} already{who}; nothing changed.",
+            f"Approval {number} is already {row.state.value}{who}; nothing changed.",
             details={"state": row.state.value},
         )
     return row

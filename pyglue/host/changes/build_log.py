@@ -46,7 +46,7 @@ class BuildLog:
     def text(self) -> str:
         """What is kept of the log."""
         left_out = self._count - len(self._head) - len(self._tail)
-        gap = [f"[{left_out} lines left out]"] if left_out else []
+        gap = [f"[{left_out} lines omitted]"] if left_out else []
         return "".join(f"{line}\n" for line in (*self._head, *gap, *self._tail))
 
     async def close(self) -> None:

@@ -46,10 +46,10 @@ _NOTICES: Final = {
 }
 _MORE: Final = {
     ApprovalKind.SPAWN: " {name} is a new agent.",
-    ApprovalKind.RESTORE: " {name} is back with what was kept of it.",
-    ApprovalKind.ROLLBACK: " It was rolled back: main is a new commit of the host's. "
-    "Fetch main from /applied/{name}.git, and base your next commit on it.",
-    ApprovalKind.REBUILD: " It was rebuilt from what was deployed before.",
+    ApprovalKind.RESTORE: " {name} is restored with its kept state.",
+    ApprovalKind.ROLLBACK: " This was a rollback: main is a new commit made by the "
+    "host. Fetch main from /applied/{name}.git, and base your next commit on it.",
+    ApprovalKind.REBUILD: " It was rebuilt from the deployed commit.",
 }
 
 
@@ -121,9 +121,9 @@ class Deploy:
                 await self._revert(approval)
                 return "fail"
             case "fail":
-                await self._fail(approval, operation.error or "It failed.")
+                await self._fail(approval, operation.error or "The deployment failed.")
                 return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
         """Return what mends a failure of ``step``."""
@@ -157,8 +157,7 @@ class Deploy:
                 if gone or kept.get(reader, name) is not None:
                     raise HiveError(
                         ErrorCode.CONFLICT,
-                        f"What was approved for {name} is gone: it was discarded or "
-                        "destroyed meanwhile.",
+                        f"{name} was discarded or destroyed after the approval.",
                     )
             case ApprovalKind.RESTORE:
                 kept_rows.require(reader, name)
@@ -174,7 +173,7 @@ class Deploy:
         agent_rows.create(tx, name, role)
         row = agent_rows.find(tx, name)
         if row is None:
-            raise HiveError(ErrorCode.INTERNAL, f"{name} was not stored.")
+            raise HiveError(ErrorCode.INTERNAL, f"Storing {name} failed.")
         return row
 
     async def _finish(self, approval: ApprovalRow) -> None:
@@ -186,7 +185,10 @@ class Deploy:
         def deployed(tx: Tx) -> None:
             rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
             if approval.commit != approval.main:
-                why = f"main has moved with approval {approval.id}; propose it again."
+                why = (
+                    f"Approval {approval.id} moved main; submit this again, based on "
+                    "it."
+                )
                 rows.supersede_all(tx, approval.agent, why)
             if approval.kind is ApprovalKind.RESTORE:
                 agent_rows.set_wanted(tx, approval.agent, True)
@@ -211,7 +213,7 @@ class Deploy:
             _NOTICES[approval.kind],
             ApprovalState.DEPLOYED,
             f"Approval {approval.id} for {approval.agent} is deployed: commit "
-            f"{approval.commit} runs under manifest {approval.manifest_sha256}."
+            f"{approval.commit} runs with manifest {approval.manifest_sha256}."
             + _MORE.get(approval.kind, "").format(name=approval.agent),
         )
 
@@ -225,7 +227,9 @@ class Deploy:
                 self._systems.show, repo, approval.agent, record, approval.commit
             )
         except OSError as error:
-            _log.warning("%s is not in the hive's flake: %s", approval.agent, error)
+            _log.warning(
+                "could not add %s to the hive's flake: %s", approval.agent, error
+            )
 
     async def _build(self, approval: ApprovalRow) -> None:
         """Build what was approved; without a system there is nothing to build."""
@@ -264,8 +268,8 @@ class Deploy:
             approval,
             NotificationKind.APPROVAL_RESOLVED,
             ApprovalState.FAILED,
-            f"Approval {approval.id} for {approval.agent} failed; nothing of it stays "
-            f"in force. Reason: {reason}",
+            f"Approval {approval.id} for {approval.agent} failed and was rolled back "
+            f"completely. Reason: {reason}",
             reason,
         )
 

@@ -127,7 +127,7 @@ class Evaluation:
         """Queue the operation at once: who proposed it may decide it too."""
         _, operation = await self._queue(repo, proposed, found, approved=True)
         if operation is None:
-            raise HiveError(ErrorCode.INTERNAL, "What was approved has no operation.")
+            raise HiveError(ErrorCode.INTERNAL, "The approval queued no operation.")
         self._operations.enqueue(operation)
         return operation
 
@@ -288,20 +288,22 @@ def _check_stands(tx: Tx, repo: AppliedRepo, new: NewApproval) -> None:
         if new.main is None:
             check_free(tx, name, again=True)
         elif drafts.get(tx, name) is None:
-            raise _meanwhile(f"The draft {name} was discarded meanwhile.")
+            raise _meanwhile(f"The draft {name} was discarded during the evaluation.")
         return
     if new.kind is ApprovalKind.RESTORE:
         if kept.get(tx, name) is None:
-            raise _meanwhile(f"Nothing is kept of {name} any more.")
+            raise _meanwhile(
+                f"The kept state of {name} was purged during the evaluation."
+            )
         return
     if agents.find(tx, name) is None:
-        raise _meanwhile(f"{name} was destroyed meanwhile.")
+        raise _meanwhile(f"{name} was destroyed during the evaluation.")
     main = repo.main()
     if main != new.main:
         raise HiveError(
             ErrorCode.NOT_BASED_ON_MAIN,
-            f"main moved to {main} meanwhile. Rebase your commit on it and submit "
-            "again.",
+            f"main moved to {main} during the evaluation. Rebase your commit on it "
+            "and submit again.",
             details={"main": main},
         )
 

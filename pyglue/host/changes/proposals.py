@@ -117,8 +117,8 @@ class Proposals:
             if spawn:
                 raise HiveError(
                     ErrorCode.CONFLICT,
-                    f"{name} is an agent already, not a draft: propose the commit with "
-                    "request_apply_commit.",
+                    f"{name} is already an agent, not a draft: propose the commit "
+                    "with request_apply_commit.",
                 )
             return ApprovalKind.CHANGE
         if not spawn:
@@ -195,7 +195,7 @@ class Proposals:
             _Own(
                 agent=name,
                 files=files,
-                message=f"Start {name} from template",
+                message=f"Create {name} from the template",
                 description=description,
                 by=by,
             )
@@ -215,7 +215,7 @@ class Proposals:
             _Own(
                 agent=name,
                 files=files,
-                message=f"Start {name} as declared",
+                message=f"Create {name} as declared",
                 description=description,
                 by=by,
             )
@@ -232,7 +232,7 @@ class Proposals:
         own = _Own(
             agent=name,
             files=files,
-            message=f"Take over the declared files of {name}",
+            message=f"Adopt the declared files of {name}",
             description=description,
             by=by,
         )

@@ -52,7 +52,7 @@ class RebuildAllHandler:
             if running is not None:
                 raise HiveError(
                     ErrorCode.CONFLICT,
-                    f"Operation {running.id} rebuilds all agents already.",
+                    f"Operation {running.id} is already rebuilding all agents.",
                 )
             values: dict[str, Any] = {"left": left, "done": []}
             values["note"] = _note(values)
@@ -77,7 +77,7 @@ class RebuildAllHandler:
             return await self._next(operation, values)
         if step == "wait":
             return await self._wait(operation, values)
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
         """Nothing to mend: what was not rebuilt runs as before."""
@@ -125,13 +125,11 @@ class RebuildAllHandler:
 def _note(values: dict[str, Any]) -> str:
     words = [("Rebuilt", values["done"]), ("Left", values["left"])]
     if values.get("pending"):
-        words.append(("Another system, pending approval", values["pending"]))
+        words.append(("Different system, pending approval", values["pending"]))
     return " ".join(f"{word}: {', '.join(names) or 'none'}." for word, names in words)
 
 
 def _stopped(values: dict[str, Any], why: str) -> HiveError:
     name, *rest = values["left"]
     note = _note({**values, "left": rest})
-    return HiveError(
-        ErrorCode.DEPLOY_FAILED, f"{name} could not be rebuilt. {why} {note}"
-    )
+    return HiveError(ErrorCode.DEPLOY_FAILED, f"Could not rebuild {name}. {why} {note}")

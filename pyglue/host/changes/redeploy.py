@@ -62,11 +62,11 @@ class Redeploy:
             if found.commit is None:
                 raise HiveError(
                     ErrorCode.CONFLICT,
-                    f"Nothing of {name} ever ran, so there is nothing to restore. "
-                    "Purge it, and spawn it anew.",
+                    f"{name} was never deployed, so there is nothing to restore. "
+                    "Purge it, then spawn it again.",
                 )
             repo = AppliedRepo(self._layout.applied(name))
-            description = f"Restore {name} as it was when it was destroyed."
+            description = f"Restore {name} to its state before it was destroyed."
             if found.record is None or found.approval is None:  # it never ran here
                 again = await self._evaluation.evaluate(repo, found.commit, name)
                 description = found.description
@@ -104,11 +104,14 @@ class Redeploy:
                 self._evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
-                    f"The system of approval {old.id} is gone, and its files give "
-                    "another manifest with this hive. Have them proposed as a change.",
+                    f"The system of approval {old.id} has been deleted, and "
+                    "evaluating its files with this version of the hive gives a "
+                    "different manifest. Have the files proposed as a change.",
                 )
             main = await asyncio.to_thread(repo.main)
-            message = f"Roll back to approval {old.id}\n\nThe files of {old.commit}."
+            message = (
+                f"Roll back to approval {old.id}\n\nContains the files of {old.commit}."
+            )
             commit = await asyncio.to_thread(
                 repo.commit_tree_of, old.commit, parent=main or "", message=message
             )
@@ -119,7 +122,7 @@ class Redeploy:
                 main=main,
                 author=AUTHOR_NAME,
                 message=message,
-                description=f"Roll back to what approval {old.id} deployed.",
+                description=f"Roll back to the deployment of approval {old.id}.",
                 by=by,
             )
             return await self._evaluation.approved(repo, proposed, again)
@@ -137,7 +140,7 @@ class Redeploy:
             if agent.record is None or agent.commit is None:
                 raise HiveError(
                     ErrorCode.AGENT_NOT_RUNNING,
-                    f"{name} has nothing deployed yet; approve a proposal first.",
+                    f"{name} has not been deployed yet; approve a proposal first.",
                 )
             repo = AppliedRepo(self._layout.applied(name))
             again = await self._evaluation.evaluate(repo, agent.commit, name)
@@ -145,9 +148,9 @@ class Redeploy:
                 self._evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
-                    f"Rebuilt with this hive, {name} would have another manifest, "
-                    "which nobody approved. Have a commit of it proposed: the "
-                    "approval shows what differs.",
+                    f"Rebuilt with this version of the hive, {name} would have a "
+                    "different manifest, which nobody has approved. Have a commit "
+                    "proposed: the approval shows the differences.",
                 )
             proposed = Proposed(
                 agent=name,
@@ -156,8 +159,8 @@ class Redeploy:
                 main=agent.commit,
                 author=AUTHOR_NAME,
                 message=repo.commit(agent.commit).message,
-                description="Rebuild what is deployed with this host's nixpkgs and "
-                "hive.",
+                description="Rebuild the deployed commit with this host's nixpkgs "
+                "and hive.",
                 by=by,
             )
             drv = None if again.held is None else again.held.new.drv
@@ -177,18 +180,18 @@ class Redeploy:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"Approval {number} was never deployed for {agent.name}. Choose one "
-                "that was: hive approvals lists them.",
+                "that was; `hive approvals` lists them.",
             )
         if not tagged:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"What approval {number} deployed for an agent called {agent.name} was "
-                "purged.",
+                f"Approval {number} belonged to an earlier agent called {agent.name}, "
+                "which was purged.",
             )
         if old.id == agent.approval:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"Approval {number} is what {agent.name} runs under now.",
+                f"{agent.name} already runs approval {number}.",
             )
         return old
 

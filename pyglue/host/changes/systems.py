@@ -214,15 +214,15 @@ class Systems:
         try:
             await asyncio.to_thread(self._tidy, known)
         except OSError as error:
-            _log.warning("the hive's flake and gc roots are not tidy: %s", error)
+            _log.warning("could not clean up the hive's flake and GC roots: %s", error)
         nixpkgs, revision = self._nixos.nixpkgs, self._nixos.revision
         for name in sorted(await self._store.read(self.outdated)):
             await notifications.give(
                 NotificationKind.NEEDS_UPDATE,
                 name,
-                f"{name} needs an update: its system was made with another nixpkgs or "
-                f"hive than this one has (hive {visible(revision, limit=100)}). "
-                "Rebuild it, or propose a commit of it: what differs is shown then.",
+                f"{name} needs an update: its system was built with a different "
+                f"nixpkgs or hive (hive {visible(revision, limit=100)}). Rebuild it, "
+                "or propose a commit; either shows the differences.",
                 key=f"update:{name}:{revision}:{nixpkgs}",
                 data={"revision": revision, "nixpkgs": nixpkgs},
             )
@@ -248,7 +248,7 @@ class Systems:
         try:
             await asyncio.to_thread(self._roots.sweep, keep)
         except OSError as error:
-            _log.warning("derivations are kept that nothing needs: %s", error)
+            _log.warning("could not remove unneeded derivations: %s", error)
 
     def outdated(self, reader: Reader) -> frozenset[str]:
         """Return the agents deployed with another nixpkgs or framework than ours."""

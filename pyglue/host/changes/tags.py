@@ -33,7 +33,7 @@ class DeployTags:
         if record.sha256 != approval.manifest_sha256:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                "The record tagged with the proposal is not the approved one.",
+                "The record in the proposal's tag differs from the approved one.",
             )
         return record
 
@@ -47,7 +47,7 @@ class DeployTags:
         if repo.main() not in (approval.main, approval.commit):
             raise HiveError(
                 ErrorCode.STALE,
-                "main moved since this was proposed; propose it again.",
+                "main moved after this was proposed; propose it again.",
             )
         repo.tag(TagKind.APPROVED, approval.id, approval.commit)
         repo.tag(TagKind.BUILDING, approval.id, approval.commit)

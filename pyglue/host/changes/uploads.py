@@ -46,7 +46,8 @@ class Uploads:
         """
         if len(self._open) >= _UPLOADS_MAX:
             raise HiveError(
-                ErrorCode.TOO_MANY, f"{_UPLOADS_MAX} uploads are open; finish one."
+                ErrorCode.TOO_MANY,
+                f"There are already {_UPLOADS_MAX} open uploads; finish one first.",
             )
         descriptor, name = tempfile.mkstemp(
             prefix="upload-", suffix=".pack", dir=self._quarantine
@@ -68,8 +69,8 @@ class Uploads:
             self.drop(upload)
             raise HiveError(
                 ErrorCode.TOO_LARGE,
-                f"The commit's new objects take more than {PACK_LIMIT} bytes. An "
-                "agent's repository holds configuration: keep large files elsewhere.",
+                f"The commit's new objects exceed {PACK_LIMIT} bytes. Agent "
+                "repositories hold configuration: keep large files elsewhere.",
             )
         found.file.write(data)
 
@@ -99,6 +100,7 @@ class Uploads:
         found = self._open.get(upload)
         if found is None:
             raise HiveError(
-                ErrorCode.NOT_FOUND, "There is no such upload; begin a new one."
+                ErrorCode.NOT_FOUND,
+                "Unknown upload: it expired or never existed. Begin a new one.",
             )
         return found

@@ -92,7 +92,10 @@ class Audit:
             expected = None if left is None else {"seq": left.seq, "mac": left.mac}
             found = {"seq": self._seq, "mac": self._last}
             data = {"expected": expected, "found": found}
-            _log.error("the audit log is not as it was left; run: hive audit verify")
+            _log.error(
+                "the audit log was changed while hived was not running; run: hive "
+                "audit verify"
+            )
             self.record("system", MISMATCH, None, data)
 
     @property
@@ -123,7 +126,7 @@ class Audit:
         """
         if not self.flush():
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"{self.problem} Nothing was decided."
+                ErrorCode.UNAVAILABLE, f"{self.problem} No decision was recorded."
             )
 
     def flush(self) -> bool:
@@ -142,7 +145,7 @@ class Audit:
             self._say(error)
             return False
         if self.problem is not None:
-            _log.warning("the audit log is written again")
+            _log.warning("the audit log is writable again")
             self.problem = None
         return True
 
@@ -153,11 +156,11 @@ class Audit:
     def _say(self, error: OSError) -> None:
         count = len(self._kept) + self._lost
         if self.problem is None:
-            _log.error("the audit log cannot be written: %s", error.strerror)
+            _log.error("cannot write the audit log: %s", error.strerror)
         self.problem = (
-            f"The audit log cannot be written ({error.strerror}): {count} lines are "
-            "kept in memory until it can. Make room on the disk, and do not stop the "
-            "hive before."
+            f"Cannot write the audit log ({error.strerror}): {count} lines are kept "
+            "in memory until it is writable. Free disk space, and do not stop the "
+            "hive before then."
         )
 
     def _write(self, line: _Line) -> None:
@@ -184,7 +187,7 @@ class Audit:
         try:
             self._anchor()
         except OSError as error:  # the line is there; ``flush`` anchors it later
-            _log.warning("the audit log's head cannot be written: %s", error.strerror)
+            _log.warning("cannot write the audit log's head: %s", error.strerror)
 
     def _append(self, line: bytes) -> None:
         """Write a line or nothing: half of one would spoil the next."""

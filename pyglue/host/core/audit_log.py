@@ -100,17 +100,20 @@ def _judge(line: bytes, number: int, last: str, key: bytes) -> tuple[str | None,
         mac = str(entry.pop("mac"))
         previous, seq = entry["previous"], entry.get("seq", number)
     except (ValueError, KeyError):
-        return "It is not a line of the audit log.", last
+        return "This is not a line of an audit log.", last
     if not hmac.compare_digest(mac_of(key, entry), mac) or line != canonical(
         {**entry, "mac": mac}
     ):
         return "It was edited, or written without the key.", last
     if previous != last or seq != number:
-        return "A line before it was removed or added, or lines were moved.", last
+        return "An earlier line was removed or added, or lines were moved.", last
     if entry.get("what") == "audit_mismatch":
         what = msgspec.json.encode(entry["data"]).decode()
-        problem = "hived found here that the log was not as it had left it: "
-        return f"{problem}lines were removed or changed before. {what}", mac
+        problem = (
+            "At this line, hived found that the log had changed while hived was not "
+            "running: "
+        )
+        return f"{problem}earlier lines were removed or changed. {what}", mac
     return None, mac
 
 
@@ -118,15 +121,18 @@ def _judge_end(
     macs: list[str], head: Head | None, anchors: Iterable[AuditAnchor]
 ) -> tuple[str | None, int | None]:
     if head is None and macs:
-        return "audit.head is missing or was made without the key.", None
+        return "audit.head is missing or was created without the key.", None
     known = [] if head is None else [("audit.head", head.seq, head.mac)]
     known += [("an anchor", a.seq, a.head) for a in anchors]
     for name, seq, mac in sorted(known, key=lambda anchor: anchor[1]):
         if seq > len(macs):
-            text = f"The log ends before line {seq}, which {name} names: it was cut."
+            text = (
+                f"The log ends before line {seq}, which {name} contains: it was "
+                "truncated."
+            )
             return text, len(macs) + 1
         if not seq >= 1 or not hmac.compare_digest(macs[seq - 1], mac):
-            return f"Line {seq} is not the one that {name} names.", max(seq, 1)
+            return f"Line {seq} differs from {name}.", max(seq, 1)
     return None, None
 
 

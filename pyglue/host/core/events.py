@@ -67,7 +67,7 @@ class EventBus:
         if any(one.connection is connection for one in self._subscriptions):
             raise HiveError(
                 ErrorCode.CONFLICT,
-                "This connection has a subscription already; open another one.",
+                "This connection already has a subscription; open another connection.",
             )
         subscription = _Subscription(connection)
         self._subscriptions.add(subscription)
@@ -114,7 +114,7 @@ class EventBus:
             return end
         oldest = await self._store.read(rows.oldest_seq)
         if end - start > REPLAY_MAX or start + 1 < oldest:
-            gap = GapParams(seq=end, reason="These events are not kept any more.")
+            gap = GapParams(seq=end, reason="These events are no longer kept.")
             connection.notify(GAP, gap)
             return end
         position = start

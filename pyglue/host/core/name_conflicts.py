@@ -20,13 +20,13 @@ def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
     row = agents.find(reader, name)
     if row is not None and not (again and row.record is None):
         raise _taken(
-            f"There is an agent {name!r} already. Choose another name, or propose a "
-            "change of it."
+            f"There is already an agent {name!r}. Choose another name, or propose a "
+            "change to it."
         )
     if drafts.get(reader, name) is not None:
         raise _taken(
-            f"There is a draft of that name: propose the first commit of {name!r}, or "
-            "discard the draft."
+            f"There is already a draft {name!r}: propose its first commit, or discard "
+            "the draft."
         )
     if kept.get(reader, name) is not None:
         raise _taken(
@@ -36,14 +36,14 @@ def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
     waiting = approvals.pending(reader, name)
     if waiting:
         raise _taken(
-            f"{name!r} waits for an approval already ({waiting[0].id}). Decide or "
-            "withdraw that first."
+            f"An approval for {name!r} is already pending ({waiting[0].id}). Decide "
+            "or withdraw it first."
         )
     busy = operations.open_of(reader, name)
     if busy is not None:
         raise _taken(
-            f"Operation {busy.id} ({busy.kind.value}) of {name!r} has not ended. Wait "
-            "for its end, and look again."
+            f"Operation {busy.id} ({busy.kind.value}) of {name!r} has not finished. "
+            "Try again when it has."
         )
 
 

@@ -109,8 +109,8 @@ class Operations:
         if by == MANAGER and waiting is not None and waiting.qsize() >= _QUEUED_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{_QUEUED_MAX} operations of {agent} wait already; wait for their "
-                "end, which you are told.",
+                f"{_QUEUED_MAX} operations of {agent} are already queued; you will be "
+                "notified when they finish.",
             )
         operation = await self._store.write(
             lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
@@ -190,7 +190,11 @@ class Operations:
                 raise
             except Exception as failure:
                 problem = _problem(operation, now, failure)
-                error = problem if error is None else f"{error} Then: {problem}"
+                error = (
+                    problem
+                    if error is None
+                    else f"{error} Cleaning up then failed: {problem}"
+                )
                 step = machine.recover(now)
         operation = await self._store.write(
             partial(rows.finish, number=operation.id, error=error)
@@ -241,6 +245,6 @@ def _problem(operation: Operation, step: str, failure: Exception) -> str:
         exc_info=failure,
     )
     broken = HiveError(
-        ErrorCode.INTERNAL, f"The step {step} failed inside the hive; see its log."
+        ErrorCode.INTERNAL, f"Internal error in step {step}; see hived's log."
     )
     return broken.message

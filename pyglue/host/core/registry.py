@@ -228,7 +228,7 @@ class Registry:
         if agent is None and name in self._absent:
             raise HiveError(ErrorCode.NOT_FOUND, self._absent[name])
         if agent is None:
-            known = ", ".join(sorted(self._agents)) or "none yet"
+            known = ", ".join(sorted(self._agents)) or "none"
             raise HiveError(
                 ErrorCode.NOT_FOUND,
                 f"There is no agent {name[:40]!a}. Agents: {known[:400]}.",

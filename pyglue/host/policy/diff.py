@@ -83,11 +83,11 @@ def _new_agent(
             left_open.append(f"it may {words.may} {words.null or 'anything'}")
         elif option.widens == "raise" and _no_limit(option, known):
             left_open.append(f"it has no {words.name or option_path(option.path)}")
-    left_open.append("/state may grow until the disk has no room to spare")
+    left_open.append("/state may grow until only the reserved disk space is left")
     if not limits_hold:
-        left_open.append("no limit of memory or CPU is enforced on this machine")
+        left_open.append("limits of memory and CPU are not enforced on this host")
     sentence = "A new agent, compared with the defaults."
-    sentence += f" What these leave open: {listed(left_open)}."
+    sentence += f" The defaults allow the following: {listed(left_open)}."
     yield PolicyChange(
         option=ROOT,
         effect=Effect.NEUTRAL,
@@ -115,9 +115,9 @@ def _unknown(
         now = canonical(new[path]).decode() if path in new else None
         if was == now:
             continue
-        what = f"{option_path(path)}, which this version of the hive does not know,"
+        what = f"{option_path(path)}, unknown to this version of the hive,"
         if now is None:
-            sentence = f"{what} is gone (was: {visible(was or '')})."
+            sentence = f"{what} is removed (was: {visible(was or '')})."
         else:
             sentence = f"{what} is set to {visible(now)}."
         yield PolicyChange(

@@ -9,14 +9,14 @@ limit on MCP commands refuses those that decide what code a program runs.
 from fnmatch import fnmatchcase
 from typing import Final
 
-_EVERY: Final = "it can change what every program does"
-_SHELL: Final = "it can change what every shell command does"
-_RUN: Final = "it can name a program that others then run"
+_EVERY: Final = "it can change the behaviour of every program"
+_SHELL: Final = "it can change the behaviour of every shell command"
+_RUN: Final = "it can name a program that other programs run"
 _LANGUAGE: Final = "it can make every program in that language run other code"
-_MODEL: Final = "it changes how the agent reaches its model, or what the CLI does"
+_MODEL: Final = "it changes how the agent reaches its model, or how the CLI behaves"
 _TRAFFIC: Final = "it can send network traffic elsewhere"
 _TRUST: Final = "it changes which servers are trusted"
-_FILES: Final = "it changes where programs look for their settings"
+_FILES: Final = "it changes where programs look for their configuration"
 
 _MEANINGS: Final = (
     (("PATH", "LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "MALLOC_*"), _EVERY),

@@ -48,7 +48,8 @@ def _behaviour(one: Difference) -> Iterator[PolicyChange]:
         was, now = _size(one.before), _size(one.after)
         sentence = f"{one.what} changes: {now} (was: {was})."
     yield one.change(
-        Effect.BEHAVIOUR, f"{sentence} The agent may act differently, not do more."
+        Effect.BEHAVIOUR,
+        f"{sentence} The agent may behave differently, but gains no permissions.",
     )
 
 
@@ -68,9 +69,9 @@ def _change(one: Difference) -> Iterator[PolicyChange]:
 def _enable(one: Difference) -> Iterator[PolicyChange]:
     words = one.option.words
     if one.after is False:
-        yield one.change(Effect.NARROWS, words.off or f"{one.what} is turned off.")
+        yield one.change(Effect.NARROWS, words.off or f"{one.what} is disabled.")
     else:
-        yield one.change(Effect.WIDENS, words.on or f"{one.what} is turned on.")
+        yield one.change(Effect.WIDENS, words.on or f"{one.what} is enabled.")
 
 
 def _add(one: Difference) -> Iterator[PolicyChange]:
@@ -114,7 +115,9 @@ def _raise_amount(
         sentence = f"{one.what} changes from {before} to {after}."
         return one.change(Effect.WIDENS, sentence)
     if low == high:
-        sentence = f"{one.what} is written as {after} (was: {before}), which is equal."
+        sentence = (
+            f"{one.what} is now written as {after} (was: {before}), the same amount."
+        )
         return one.change(Effect.NEUTRAL, sentence)
     effect = Effect.WIDENS if high > low else Effect.NARROWS
     verb = "raised" if high > low else "lowered"
@@ -139,10 +142,12 @@ def _dearer(one: Difference) -> Iterator[PolicyChange]:
     sentence = f"{one.what} changes from {before} to {after}"
     if new is None or old is None:
         unknown = after if new is None else before
-        sentence = f"{sentence}; the price of {unknown} is not known."
+        sentence = f"{sentence}; the price of {unknown} is unknown."
         yield one.change(Effect.WIDENS, sentence)
     elif old.id == new.id:
-        sentence = f"{one.what} is written as {after} (was: {before}), the same model."
+        sentence = (
+            f"{one.what} is now written as {after} (was: {before}), the same model."
+        )
         yield one.change(Effect.NEUTRAL, sentence)
     elif new.rank > old.rank:
         yield one.change(Effect.WIDENS, f"{sentence}, which costs more.")
@@ -170,7 +175,7 @@ def _variable(one: Difference, name: str) -> PolicyChange:
     what = f"{kind} {quoted(name)}{one.owner}"
     if one.after is None:
         sentence = f"{what} is no longer set (was: {exactly(str(one.before))})"
-        lost = "what it restricted may be possible now"
+        lost = "something that it restricted may now be possible"
         return one.change(Effect.WIDENS, f"{sentence}: {lost}.")
     verb = "set to" if one.before is None else "changes to"
     was = "" if one.before is None else f" (was: {exactly(str(one.before))})"

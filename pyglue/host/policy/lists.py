@@ -39,7 +39,7 @@ def _add_items(one: Difference, before: list[str], after: list[str]) -> PolicyCh
     added = [item for item in after if item not in before]
     removed = [item for item in before if item not in after]
     if not added and not removed:
-        sentence = f"{one.what} is written in another way, with the same meaning."
+        sentence = f"{one.what} is written differently, with the same meaning."
         return one.change(Effect.NEUTRAL, sentence)
     if words.every in removed and after:
         sentence = f"{_may(one)} only {_items(one, after)} (was: {_items(one, before)})"

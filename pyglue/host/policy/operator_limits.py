@@ -38,7 +38,7 @@ def check_operator_limits(
     if found:
         raise HiveError(
             ErrorCode.OPERATOR_LIMIT,
-            f"The operator of this hive does not allow this: {' '.join(found)} Change "
+            f"Not allowed by the operator's limits: {' '.join(found)} Change "
             "agent.nix, or ask the operator.",
             details={"problems": list(found)},
         )
@@ -75,8 +75,8 @@ def blocked(manifest: Manifest, limits: OperatorLimits) -> str | None:
     if not found:
         return None
     return (
-        f"Parked by the operator's limits: {' '.join(found)} Deploy a change of its "
-        "agent.nix that is within them, or change the limits; it starts again then."
+        f"Parked by the operator's limits: {' '.join(found)} Deploy an agent.nix that "
+        "respects them, or change the limits; the agent then starts again."
     )
 
 
@@ -118,13 +118,13 @@ def _model_limit(
         manifest.model, limits, resolve=resolve
     ):
         names = listed(map(quoted, limits.models)) or "none"
-        yield f"The model {quoted(manifest.model)} is not one of: {names}."
+        yield f"The model {quoted(manifest.model)} is not allowed; allowed: {names}."
 
 
 def _cost_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     asked, most = manifest.limits.cost_per_day_usd, limits.cost_per_day_usd
     if asked is not None and most is not None and asked > most:
-        yield f"A daily cost of ${asked:g} is more than ${most:g}."
+        yield f"A daily cost of ${asked:g} exceeds the limit of ${most:g}."
 
 
 def _count_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
@@ -135,17 +135,17 @@ def _count_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
         (own.turns_per_hour, limits.turns_per_hour, "turns an hour"),
     ):
         if asked is not None and most is not None and asked > most:
-            yield f"{asked} {what} are more than {most}."
+            yield f"{asked} {what} exceed the limit of {most}."
 
 
 def _container_limits(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     """As the cost: ``null`` is fine, the container gets the operator's limit then."""
     asked, most = manifest.limits.memory_max, limits.memory_max
     if asked and most and memory_bytes(asked) > memory_bytes(most):
-        yield f"Memory of {asked} is more than {most}."
+        yield f"Memory of {asked} exceeds the limit of {most}."
     cpu, cpu_most = manifest.limits.cpu_quota, limits.cpu_quota
     if cpu is not None and cpu_most is not None and cpu > cpu_most:
-        yield f"{cpu} % of a processor are more than {cpu_most} %."
+        yield f"A CPU quota of {cpu} % exceeds the limit of {cpu_most} %."
 
 
 def _command_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
@@ -156,11 +156,14 @@ def _command_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
         what = f"The MCP server {quoted(name)}"
         if server.command not in limits.mcp_commands:
             names = listed(map(quoted, limits.mcp_commands)) or "none"
-            yield f"{what} runs {quoted(server.command)}, which is not one of: {names}."
+            yield (
+                f"{what} runs {quoted(server.command)}, which is not allowed; "
+                f"allowed: {names}."
+            )
         elif not server.command.startswith("/"):
             yield (
                 f"{what} runs {quoted(server.command)} by name, so the agent's PATH "
-                "decides what that is: name it by its absolute path, in agent.nix and "
+                "decides which program runs: use its absolute path, in agent.nix and "
                 "in the limit."
             )
         yield from _redirected(f"{what} sets", server.env)
@@ -185,4 +188,4 @@ def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
         yield "Network access is disabled by the operator's limits."
     if manifest.server_tools:
         tools = capitalised(listed(manifest.server_tools))
-        yield f"{tools} would reach the internet for the agent."
+        yield f"{tools} would give the agent access to the internet."

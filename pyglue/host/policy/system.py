@@ -49,15 +49,15 @@ def compare_systems(
             path,
             Effect.WIDENS,
             f"The NixOS option {visible(path)} is no longer set outside {ROOT}: the "
-            "container goes back to the hive's own value, and what the option forbade "
-            "may be possible.",
+            "container returns to the hive's own value, and something that the "
+            "option prevented may now be possible.",
         )
     kept = sorted(old & new)
     if kept and (system is None or system.changed):
         names = listed(map(visible, kept))
         sentence = f"Still set outside {ROOT}: {names}. "
         if system is None:
-            sentence += "This hive runs agents without NixOS, so it has no effect."
+            sentence += "This hive runs agents without NixOS, so this has no effect."
         else:
             sentence += "The values may have changed: read the text diff."
         effect = Effect.NEUTRAL if system is None else Effect.WIDENS
@@ -83,8 +83,8 @@ def unexplained(
         yield _outside(
             "system",
             Effect.BEHAVIOUR,
-            f"The system is made with another nixpkgs or hive than the deployed one: "
-            f"it changes in {what}. The package diff lists them.",
+            "The system is built with a different nixpkgs or hive than the deployed "
+            f"one and differs in {what}. The package diff lists the changes.",
         )
         return
     by_manifest = any(
@@ -96,7 +96,7 @@ def unexplained(
             "system",
             Effect.WIDENS,
             f"The system changes in {what} that no listed option explains. Read the "
-            "package diff, and approve only if you know why.",
+            "package diff, and approve only if you understand why.",
         )
 
 

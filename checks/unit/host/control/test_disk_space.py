@@ -159,7 +159,7 @@ def test_lines_are_kept_and_written_in_order(disk: Path) -> None:
         audit.record("op", what, None, {"pad": pad})
     assert audit.problem is not None
     assert "3 lines are kept" in audit.problem
-    with pytest.raises(HiveError, match="Nothing was decided") as refused:
+    with pytest.raises(HiveError, match="No decision was recorded") as refused:
         audit.ready()
     assert refused.value.code is ErrorCode.UNAVAILABLE
     (disk / "full").unlink()

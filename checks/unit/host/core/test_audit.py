@@ -49,7 +49,7 @@ def test_half_a_line_is_never_left(audit: Audit) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, hard))
     try:
         audit.record("operator", "approved", "bob", {})
-        with pytest.raises(HiveError, match="cannot be written") as refused:
+        with pytest.raises(HiveError, match="Cannot write") as refused:
             audit.ready()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -96,7 +96,7 @@ def _garbage(lines: list[bytes]) -> list[bytes]:
         (_swapped, "lines were moved"),
         (_removed, "was removed or added"),
         (_repeated, "was removed or added"),
-        (_garbage, "not a line of the audit log"),
+        (_garbage, "not a line of an audit log"),
     ],
 )
 def test_the_first_bad_line_is_named(
@@ -113,7 +113,7 @@ def test_a_log_cut_at_its_end_is_seen_by_its_head(audit: Audit, kept: int) -> No
     audit.path.write_bytes(b"".join(_lines(audit)[:kept]))
     found = verdict(audit)
     assert (found.ok, found.bad_line) == (False, kept + 1)
-    assert "it was cut" in str(found.problem)
+    assert "it was truncated" in str(found.problem)
 
 
 def test_what_hived_said_elsewhere_is_an_anchor_too(audit: Audit) -> None:
@@ -158,7 +158,7 @@ def test_a_cut_log_stays_seen_after_hived_went_on_with_it(
     later = write(tmp_path, "e", "f")
     found = verdict(later)
     assert (found.ok, found.bad_line) == (False, 3)
-    assert "not as it had left it" in str(found.problem)
+    assert "had changed while hived was not running" in str(found.problem)
 
 
 def test_a_crash_between_line_and_head_is_no_tampering(

@@ -93,7 +93,7 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         ),
         ("limits__memoryMax", "512M", "2G", WIDENS, "raised from 512M to 2G."),
         ("limits__memoryMax", "2T", "3G", NARROWS, "lowered from 2T to 3G."),
-        ("limits__memoryMax", "1G", "1024M", NEUTRAL, "which is equal."),
+        ("limits__memoryMax", "1G", "1024M", NEUTRAL, "the same amount."),
         ("limits__memoryMax", None, "9T", WIDENS, "the hive's default may be lower."),
         ("limits__memoryMax", "1K", None, WIDENS, "the hive's default may be higher."),
         ("limits__cpuQuota", 100, 200, WIDENS, "from 100 % of one processor to 200 %"),
@@ -102,22 +102,28 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         ("model", "big", "small", NARROWS, "from big to small, which costs less."),
         ("model", "small", "other", BEHAVIOUR, "which costs the same."),
         ("model", "small", "small-1", NEUTRAL, "the same model."),
-        ("model", "small", "mystery", WIDENS, "the price of mystery is not known."),
-        ("model", "mystery", "small", WIDENS, "the price of mystery is not known."),
+        ("model", "small", "mystery", WIDENS, "the price of mystery is unknown."),
+        ("model", "mystery", "small", WIDENS, "the price of mystery is unknown."),
         # env
         ("env", {}, {"A": "b c"}, WIDENS, "Environment variable A set to “b c”."),
         ("env", {"A": "b"}, {"A": "c"}, WIDENS, "A changes to c (was: b)."),
-        ("env", {"A": "b"}, {}, WIDENS, "A is no longer set (was: b): what it"),
+        (
+            "env",
+            {"A": "b"},
+            {},
+            WIDENS,
+            "A is no longer set (was: b): something that it",
+        ),
         (
             "mcpServers",
             {"n": server(env={"READONLY": "1"})},
             {"n": server()},
             WIDENS,
-            "READONLY of the MCP server n is no longer set (was: 1): what it",
+            "READONLY of the MCP server n is no longer set (was: 1): something that it",
         ),
         (
             *("env", {}, {"LD_PRELOAD": "/x.so"}, WIDENS),
-            "LD_PRELOAD set to /x.so: it can change what every program does.",
+            "LD_PRELOAD set to /x.so: it can change the behaviour of every program.",
         ),
         # entry
         (
@@ -276,7 +282,7 @@ def with_defaults(
         (None, "3G", WIDENS, "raised from the hive's default, 2G to 3G."),
         ("1G", None, WIDENS, "raised from 1G to the hive's default, 2G."),
         ("3G", None, NARROWS, "lowered from 3G to the hive's default, 2G."),
-        (None, "2048M", NEUTRAL, "which is equal."),
+        (None, "2048M", NEUTRAL, "the same amount."),
     ],
 )
 def test_null_counts_as_the_hives_default(
@@ -309,7 +315,7 @@ def test_a_new_agent_is_told_what_this_hive_leaves_open() -> None:
 
 def test_a_machine_that_enforces_no_limits_is_told_of() -> None:
     told = diff_policy(None, manifest(), (), (), limits_hold=False)[-1].sentence
-    assert "no limit of memory or CPU is enforced on this machine" in told
+    assert "limits of memory and CPU are not enforced on this host" in told
 
 
 LONG = "x" * 30_000
