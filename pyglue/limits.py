@@ -194,6 +194,12 @@ class HttpLimits:
     connections: int
     connections_of_one: int
     """Of one address, unless it is this machine's or a trusted proxy's."""
+    line_bytes: int = 4094
+    """Of the request line."""
+    fields: int = 60
+    """Header lines of one request."""
+    field_bytes: int = 8190
+    """Of each header line."""
     head_bytes: int = 64 * KIB
     head_s: float = 10.0
     """From connecting to the end of the request's head; TLS comes before."""

@@ -10,7 +10,11 @@ from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
 
-_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,8}")
+LENGTH: Final = 9
+"""Most characters of a name."""
+PATTERN: Final = rf"^[a-z]([a-z0-9-]{{0,{LENGTH - 2}}}[a-z0-9])?$"
+"""What a name looks like, as documents for programs say it."""
+_PATTERN: Final = re.compile(PATTERN)
 
 OPERATOR: Final = "operator"
 SYSTEM: Final = "system"
@@ -23,7 +27,7 @@ RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, EVERYONE, "hive"})
 
 def is_name(text: str) -> bool:
     """Tell whether ``text`` has the shape of an agent's name."""
-    return _PATTERN.fullmatch(text) is not None and not text.endswith("-")
+    return _PATTERN.fullmatch(text) is not None
 
 
 def check(text: str) -> str:
@@ -36,8 +40,9 @@ def check(text: str) -> str:
         return text
     raise HiveError(
         ErrorCode.INVALID_NAME,
-        f"{text[:40]!a} is not an agent's name. Use 1 to 9 characters: a lower-case "
-        "letter, then lower-case letters, digits and '-', not ending in '-'.",
+        f"{text[:40]!a} is not an agent's name. Use 1 to {LENGTH} characters: a "
+        "lower-case letter, then lower-case letters, digits and '-', not ending in "
+        "'-'.",
     )
 
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pyglue.config import HiveConfig
-from pyglue.web.app import create_app
-from pyglue.web.json.openapi import describe
+from pyglue.config import WebConfig
+from pyglue.web.guard.auth import cookie_name
+from pyglue.web.json.openapi import Place, describe
+from pyglue.web.json.table import ROUTES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs" / "openapi.json"
@@ -19,8 +20,8 @@ TARGET: Final = ROOT / "docs" / "openapi.json"
 
 def render() -> str:
     """Render docs/openapi.json."""
-    app = create_app(HiveConfig(state_dir="/nowhere", runtime_dir="/nowhere"))
-    return json.dumps(describe(app), indent=1, ensure_ascii=False) + "\n"
+    document = describe(ROUTES, Place(cookie_name(WebConfig())))
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -123,11 +123,12 @@ async def test_every_way_shows_the_same_lines(hive: Hive, site: Site) -> None:
     assert logs.lines == page.lines
 
 
-async def test_too_many_lines_are_capped(hive: Hive, site: Site) -> None:
+async def test_too_many_lines_are_refused(hive: Hive, site: Site) -> None:
     write(hive, *map(str, range(6000)))
-    _, _, text = await asyncio.to_thread(
-        site.get, "/api/journal/manager?lines=999999999"
-    )
+    path = "/api/journal/manager?lines="
+    status, _, text = await asyncio.to_thread(site.get, f"{path}5001")
+    assert status == 400 and "5000" in json.loads(text)["detail"]
+    _, _, text = await asyncio.to_thread(site.get, f"{path}5000")
     lines = json.loads(text)["lines"]
     assert len(lines) == 5000
     assert lines[-1]["text"] == "5999"

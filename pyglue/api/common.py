@@ -61,6 +61,8 @@ AgentName = Annotated[str, Meta(max_length=64)]
 """An agent's name as a caller wrote it; ``names.check`` decides if it is one."""
 
 Id = Annotated[int, Meta(ge=1, le=2**53)]
+Moment = Annotated[float, Meta(ge=0, le=1e11)]
+"""A time that a caller asks about, in seconds since the epoch; not NaN."""
 HexSha = Annotated[str, Meta(max_length=128)]
 ShortText = Annotated[str, Meta(max_length=4096)]
 

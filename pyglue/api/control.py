@@ -37,7 +37,7 @@ class SetModelParams(Params, frozen=True):
     """Use another model than the manifest's from the next turn on."""
 
     agent: AgentName
-    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    model: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"\S")]
 
 
 class ModelStatus(Result, frozen=True):

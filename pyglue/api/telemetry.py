@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from pyglue.api.common import AgentName, Id, Params, Result, ShortText
+from pyglue.api.common import AgentName, Id, Moment, Params, Result
 from pyglue.api.events import Event
 from pyglue.api.overview import AgentView, HiveStatus
 
@@ -62,6 +62,9 @@ def fold_of(key: str) -> Fold:
     return Fold.MAX if key.endswith("_max") else Fold.MEAN
 
 
+FigureKey = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
 class StatsParams(Params, frozen=True):
     """Figures from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
 
@@ -69,11 +72,11 @@ class StatsParams(Params, frozen=True):
     one agent's figures are all returned, and of all agents the headlines.
     """
 
-    since: float | None = None
-    until: float | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     agent: AgentName | None = None
     step: Annotated[int, Meta(ge=60, le=31 * 86400)] | None = None
-    keys: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
+    keys: Annotated[tuple[FigureKey, ...], Meta(max_length=64)] = ()
 
 
 class StatSeries(Result, frozen=True):

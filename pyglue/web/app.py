@@ -18,9 +18,7 @@ from pyglue.web import gzip as packed
 from pyglue.web.guard import auth
 from pyglue.web.guard.origins import Origins
 from pyglue.web.guard.proxy import TrustedProxies
-from pyglue.web.json import agent as agent_api
-from pyglue.web.json import hive as api
-from pyglue.web.json import openapi
+from pyglue.web.json import table
 from pyglue.web.live import stream, terminal
 from pyglue.web.live.hub import Hub
 from pyglue.web.pages import (
@@ -28,12 +26,9 @@ from pyglue.web.pages import (
     approvals,
     command,
     formats,
-    journal,
     life,
     login,
-    metrics,
     overview,
-    stats,
     vendor,
 )
 from pyglue.web.pages.text import clip, finalize
@@ -78,16 +73,11 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         overview,
         approvals,
         agents,
-        api,
-        journal,
         command,
         life,
-        agent_api,
-        stats,
-        metrics,
-        openapi,
     ):
         app.register_blueprint(module.blueprint)
+    table.init(app)
     stream.init(app, known.hub)
     vendor.init(app, web)
     terminal.init(app)

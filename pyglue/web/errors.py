@@ -9,12 +9,11 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from pyglue.api.common import Result
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web import problem
 from pyglue.web.guard import auth
 from pyglue.web.rpc import web
 
@@ -44,19 +43,6 @@ _STATUS: Final = {
 _API: Final = re.compile(r"/api/|/agents/[^/]*/api/|/metrics$")
 _OTHERWISE: Final = 422
 _RETRY_AFTER: Final = frozenset({429, 503})
-
-
-class Problem(Result, frozen=True):
-    """A refusal for programs (RFC 9457): branch on ``code``, show ``detail``.
-
-    ``code`` is hived's (docs/rpc.md), or the name of an HTTP status.
-    """
-
-    title: str
-    status: int
-    code: str
-    detail: str
-    type: str = "about:blank"
 
 
 _TITLES: Final[dict[str, str]] = {
@@ -110,7 +96,11 @@ def http_error(error: HTTPException) -> Response:
         413: "What was sent is too large.",
     }
     sentence = sentences.get(status, error.description or error.name)
-    return _answer(status, error.name.lower().replace(" ", "_"), sentence)
+    response = _answer(status, error.name.lower().replace(" ", "_"), sentence)
+    for name, value in error.get_headers():  # such as Allow
+        if name != "Content-Type":
+            response.headers[name] = value
+    return response
 
 
 def unexpected(error: Exception) -> Response:
@@ -171,8 +161,5 @@ def _answer(status: int, code: str, sentence: str) -> Response:
 
 
 def _problem(status: int, code: str, sentence: str) -> Response:
-    title = HTTPStatus(status).phrase
-    body = Problem(title=title, status=status, code=code, detail=sentence)
-    return Response(
-        msgspec.json.encode(body), status, content_type="application/problem+json"
-    )
+    body = problem.body(status, code, sentence)
+    return Response(body, status, content_type=problem.CONTENT_TYPE)

@@ -9,12 +9,14 @@ off: it would lie in the user's home.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -23,6 +25,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from pyglue import config as hive_config
@@ -36,6 +39,7 @@ from pyglue.web.app import create_app
 from pyglue.web.guard import tls
 from pyglue.web.guard.listener import Listener
 from pyglue.web.guard.ports import AgentPorts
+from pyglue.web.guard.request_head import RefusedError
 
 THREADS: Final = 256
 """Of which ``hub.STREAMS_MAX`` may be held by streams."""
@@ -60,6 +64,21 @@ class Worker(ThreadWorker):
         """
         super().run()
         os._exit(0)
+
+    def handle_error(
+        self, _req: object, client: socket.socket, _addr: object, exc: BaseException
+    ) -> None:
+        """Answer what gunicorn refuses, though the listener let it pass."""
+        if isinstance(exc, ParseException):
+            self.log.warning("Invalid request: %s", exc)
+            status, sentence = HTTPStatus.BAD_REQUEST, "The request is malformed."
+        else:
+            self.log.error("A request failed", exc_info=exc)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            sentence = "The dashboard failed at this; the log of hive-web has the "
+            sentence += "details."
+        with contextlib.suppress(OSError):
+            client.sendall(RefusedError(status, sentence).answer())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGTERM: a thread, because a signal handler may take no lock."""
@@ -196,9 +215,10 @@ def settings(number: int) -> dict[str, Any]:
         "secure_scheme_headers": {},
         "keepalive": 1,  # seconds; a stop waits for kept connections
         "control_socket_disable": True,
-        "limit_request_line": 4094,
-        "limit_request_fields": 61,  # one is the door's
-        "limit_request_field_size": 8190,
+        # What is too long is refused by the listener, which counts no line ends.
+        "limit_request_line": DASHBOARD_HTTP.line_bytes + 2,
+        "limit_request_fields": DASHBOARD_HTTP.fields + 1,  # one is the listener's
+        "limit_request_field_size": DASHBOARD_HTTP.field_bytes + 2,
         "errorlog": "-",
         "logger_class": _Log,
         "loglevel": "warning",

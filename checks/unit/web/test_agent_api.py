@@ -13,7 +13,7 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import URL, Operator, make_app
 from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.json import agent as agent_api
+from pyglue.web.live import agent_events
 from pyglue.web.live.hub import Hub
 
 
@@ -126,7 +126,8 @@ def test_figures_are_asked_for_by_query(operator: Operator) -> None:
     (params,) = operator.hive.called("stats")
     assert (params.since, params.until, params.step) == (5.0, 99.5, 300)
     assert params.keys == ("turns", "inbox") and params.agent is None
-    operator.get("/agents/bob/api/stats?agent=alice")
+    assert operator.get("/agents/bob/api/stats?agent=alice").status_code == 400
+    operator.get("/agents/bob/api/stats")
     assert operator.hive.called("stats")[-1].agent == "bob", "the path says who"
 
 
@@ -235,7 +236,7 @@ def test_without_a_number_a_stream_begins_now(operator: Operator) -> None:
 def test_a_long_replay_comes_in_pages_without_a_hole(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_api, "_PAGE", 2)
+    monkeypatch.setattr(agent_events, "_PAGE", 2)
     start = operator.hive.seq
     before = emit(operator.hive, 7)
     found = stream(operator, f"?since={start}")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import http.client
+import json
 import re
 import socket
 import threading
@@ -21,6 +22,7 @@ from checks.kits.web.app import Page, hive_web
 from checks.kits.web.hive import FakeHive
 from pyglue.limits import DASHBOARD_HTTP, HIVED
 from pyglue.web.guard import request_head as heads
+from pyglue.web.guard.auth import csrf_token
 from pyglue.web.guard.listener import Listener
 from pyglue.web.guard.request_head import RefusedError
 
@@ -195,6 +197,55 @@ def test_what_is_too_large_is_refused_at_once(web: Running) -> None:
     assert web.raw(long).startswith(b"HTTP/1.1 431 ")
 
 
+LIMITS: Final = DASHBOARD_HTTP
+REFUSED: Final = {
+    "line": ("GET /" + "x" * LIMITS.line_bytes + " HTTP/1.1\r\nHost: {host}", 414),
+    "endless line": ("GET /" + "x" * LIMITS.head_bytes, 414),
+    "headers": ("GET / HTTP/1.1\r\nHost: {host}" + "\r\nX: y" * LIMITS.fields, 431),
+    "header": ("GET / HTTP/1.1\r\nX: " + "y" * LIMITS.field_bytes, 431),
+    "gunicorn's own": ("GO / HTTP/1.1\r\nHost: {host}", 400),
+    "malformed": ("GET / HTTP/1.1\r\nHost : {host}", 400),
+    "body": (POST + f"Content-Length: {LIMITS.body_bytes + 1}", 413),
+    "foreign host": ("GET /api/status HTTP/1.1\r\nHost: evil.example", 400),
+}
+
+
+@pytest.mark.parametrize(("request_", "status"), REFUSED.values(), ids=REFUSED)
+def test_every_refusal_is_a_problem(web: Running, request_: str, status: int) -> None:
+    """Whoever refuses: the listener, gunicorn or the app."""
+    head, _, body = web.raw(
+        f"{request_.format(host=web.host)}\r\nConnection: close\r\n\r\n".encode()
+    ).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
+    told = json.loads(body)
+    assert told["status"] == status and told["detail"] and told["title"]
+
+
+def test_the_longest_request_line_and_headers_are_taken(web: Running) -> None:
+    line = f"GET /{'x' * (LIMITS.line_bytes - 14)} HTTP/1.1"
+    assert len(line) == LIMITS.line_bytes
+    long = f"X: {'y' * (LIMITS.field_bytes - 3)}"
+    rest = "\r\nX: y" * (LIMITS.fields - 3)
+    sent = f"{line}\r\nHost: {web.host}\r\nConnection: close\r\n{long}{rest}\r\n\r\n"
+    assert web.raw(sent.encode()).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("verb", ["TRACE", "FOO", "DELETE", "POST"])
+@pytest.mark.parametrize("path", ["/api/status", "/live", "/agents/alice", "/metrics"])
+def test_every_405_says_what_is_allowed(web: Running, path: str, verb: str) -> None:
+    session = web.hive.new_session()
+    answer = web.raw(
+        f"{verb} {path} HTTP/1.1\r\nHost: {web.host}\r\nOrigin: {web.hive.origin}\r\n"
+        f"X-CSRF-Token: {csrf_token(session, web.hive.origin)}\r\n"
+        f"Accept: application/json\r\nConnection: close\r\n"
+        f"Cookie: hive_{web.port}={session}\r\n\r\n".encode()
+    )
+    assert answer.startswith(b"HTTP/1.1 405 "), answer[:300]
+    assert b"\r\nAllow: " in answer
+    assert b"\r\nContent-Type: application/problem+json\r\n" in answer
+
+
 def test_a_body_in_small_pieces_and_on_demand_arrives(web: Running) -> None:
     body = f"code={web.hive.new_code()}&pad=".encode() + b"x" * 300_000
     with web.connect() as there:
@@ -270,7 +321,7 @@ def test_a_dashboard_under_load_keeps_its_temporary_directory_private(
 )
 def test_names_with_an_underscore_are_left_out(name: str) -> None:
     received = f"GET / HTTP/1.1\r\nHost: a\r\n{name}: 5\r\n\r\n".encode()
-    head = heads.read(received, "192.0.2.1")
+    head = heads.read(received, "192.0.2.1", DASHBOARD_HTTP)
     assert head.length == 0 and name.encode() not in head.text
     assert b"\r\nX-Hive-Peer: 192.0.2.1\r\n" in head.text
 
@@ -286,7 +337,7 @@ def test_a_head_ends_where_it_ends() -> None:
                 break
         assert found == len(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(RefusedError):
-        heads.read(b"\r\n\r\n", "")
+        heads.read(b"\r\n\r\n", "", DASHBOARD_HTTP)
 
 
 def test_malformed_requests_do_not_flood_the_log(tmp_path: Path) -> None:
@@ -299,9 +350,9 @@ def test_malformed_requests_do_not_flood_the_log(tmp_path: Path) -> None:
     ):
         running = Running(hive, port)
         for number in range(5 * HIVED.log_burst):
-            path = "a" * (5000 + number)  # its length is in the warning
-            request = f"GET /{path} HTTP/1.1\r\nHost: {running.host}\r\n\r\n"
-            assert b"too large" in running.raw(request.encode())
+            verb = chr(65 + number // 26) + chr(65 + number % 26)  # is in the warning
+            request = f"{verb} / HTTP/1.1\r\nHost: {running.host}\r\n\r\n"
+            assert b"malformed" in running.raw(request.encode())
     said = log.read_text()
     assert 0 < said.count("Invalid request") <= HIVED.log_burst
 

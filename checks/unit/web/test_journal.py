@@ -10,8 +10,8 @@ import pytest
 
 from pyglue.api.journal import JournalLine, JournalNews, JournalPage
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.live import journal, sse
 from pyglue.web.live.stream import alive
-from pyglue.web.pages import journal
 
 LINE: Final = JournalLine(at=None, text="a line")
 NEWS: Final = JournalNews(lines=(LINE,), cursor="1:2:3:4")
@@ -97,7 +97,7 @@ def test_a_log_that_is_never_silent_is_no_way_around_that(
     def refuse() -> None:
         raise HiveError(ErrorCode.UNAUTHENTICATED, "no")
 
-    monkeypatch.setattr(journal, "_LOOK_S", -1.0)
+    monkeypatch.setattr(sse, "BEAT_S", -1.0)
     assert len(stream(Link(refuse), NEWS, NEWS, NEWS)) == 2
 
 

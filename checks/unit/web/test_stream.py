@@ -12,7 +12,7 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, make_app
 from checks.kits.web.hive import FakeHive
 from pyglue.web.live import hub as live
-from pyglue.web.live import stream
+from pyglue.web.live import sse as sse_module
 from pyglue.web.live.hub import Hub
 
 
@@ -85,14 +85,16 @@ def test_turn_events_are_for_who_asks(
 
 
 @pytest.mark.parametrize("since", ["-1", "x", "1" * 5000, "\u0664", "1.5"])
-def test_a_since_that_is_no_number_means_from_now(
-    operator: Operator, since: str
+@pytest.mark.parametrize("place", ["/api", "/agents/alice/api"])
+def test_a_since_that_is_no_number_is_refused(
+    operator: Operator, since: str, place: str
 ) -> None:
-    operator.hive.emit("message.sent")
-    events = events_of(sse(operator, f"/api/events?since={since}"))
-    assert next(events)["type"] == "up"
-    newest = operator.hive.emit("message.sent")
-    assert next(events)["seq"] == newest
+    answer = operator.get(f"{place}/events?since={since}")
+    assert answer.status_code == 400
+    assert answer.json is not None and "Invalid since" in answer.json["detail"]
+    if since.isascii():
+        header = {"Last-Event-ID": since}
+        assert operator.get(f"{place}/events", **header).status_code == 400
 
 
 def test_sse_for_another_site_is_refused(operator: Operator) -> None:
@@ -114,7 +116,7 @@ def test_too_many_streams_are_asked_to_come_again(operator: Operator) -> None:
 def test_a_stream_ends_with_its_session(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_BEAT_S", 0.05)
+    monkeypatch.setattr(sse_module, "BEAT_S", 0.05)
     lines = sse(operator)
     assert next(events_of(lines))["type"] == "up"
     assert operator.session is not None
@@ -132,7 +134,7 @@ def test_logging_out_ends_the_session_s_streams(operator: Operator) -> None:
 def test_a_page_hears_that_a_silent_stream_lives(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_BEAT_S", 0.05)
+    monkeypatch.setattr(sse_module, "BEAT_S", 0.05)
     lines = sse(operator, "/api/events?turns=none")
     operator.hive.emit("turn.event", "alice")
     assert next(line for line in lines if line.startswith(": beat"))

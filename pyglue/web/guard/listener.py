@@ -236,6 +236,7 @@ class Listener:
         searched = 0
         while (end := heads.end_of(caller.received, searched)) < 0:
             searched = len(caller.received)
+            heads.check_line(caller.received, self._limits)
             if searched > self._limits.head_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -244,7 +245,7 @@ class Listener:
             await _more(caller, reader)
         head = bytes(caller.received[:end])
         del caller.received[:end]
-        return heads.read(head, caller.peer)
+        return heads.read(head, caller.peer, self._limits)
 
     async def _hand_on(
         self, caller: Caller, head: Head, outer: asyncio.StreamWriter

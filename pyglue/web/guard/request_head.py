@@ -6,9 +6,13 @@ length; chunks, which browsers do not send, are refused.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+
+from pyglue.limits import HttpLimits
+from pyglue.web import problem
 
 PEER: Final = "X-Hive-Peer"
 """Who called, from ``listener`` to the app; from nobody else."""
@@ -29,10 +33,12 @@ class RefusedError(Exception):
 
     def answer(self) -> bytes:
         """Return the whole answer."""
-        body = f"{self.sentence}\n".encode()
+        body = problem.body(
+            self.status.value, problem.code_of(self.status), self.sentence
+        )
         return (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
-            "Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Type: {problem.CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\n"
             "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
         ).encode() + body
@@ -57,15 +63,43 @@ def end_of(received: bytearray, searched: int) -> int:
     return -1 if found < 0 else found + len(_END)
 
 
-def read(received: bytes, peer: str) -> Head:
+def check_line(received: bytes | bytearray, limits: HttpLimits) -> None:
+    """Refuse a request line that is too long, as soon as that is certain.
+
+    Raises:
+        RefusedError: 414.
+    """
+    if received.find(b"\r\n", 0, limits.line_bytes + 2) < 0 and (
+        len(received) > limits.line_bytes + 1
+    ):
+        raise RefusedError(
+            HTTPStatus.REQUEST_URI_TOO_LONG,
+            f"The request line is longer than {limits.line_bytes:,} bytes. Ask for "
+            "less in one request.",
+        )
+
+
+def _check_fields(lines: Sequence[bytes], limits: HttpLimits) -> None:
+    longest = max(map(len, lines), default=0)
+    if len(lines) <= limits.fields and longest <= limits.field_bytes:
+        return
+    raise RefusedError(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"At most {limits.fields} headers of {limits.field_bytes:,} bytes are taken.",
+    )
+
+
+def read(received: bytes, peer: str, limits: HttpLimits) -> Head:
     """Return what a head says.
 
     Raises:
-        RefusedError: it could be read in more ways than one, or is none.
+        RefusedError: it could be read in more ways than one, is none, or is too large.
     """
+    check_line(received, limits)
     first, *lines = received.removesuffix(_END).split(b"\r\n")
     if not _LINE.fullmatch(first):
         raise _bad("The request line is malformed.")
+    _check_fields(lines, limits)
     fields: dict[bytes, bytes] = {}
     kept = [first, f"{PEER}: {peer}".encode()]
     for line in lines:

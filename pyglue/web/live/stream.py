@@ -9,39 +9,54 @@ and again, by ``admit``, in the handler itself.
 """
 
 import contextlib
-import re
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, cast
 
 from flask import Blueprint, Flask, Response, g, request
 from flask_sock import Sock
 from simple_websocket import Server
 
-from pyglue.api.common import NoParams
+from pyglue.api.common import AgentName, NoParams, Params
 from pyglue.api.operator import STATUS
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.guard import auth
+from pyglue.web.json.fields import Fields
+from pyglue.web.live import sse
 from pyglue.web.live.hub import Hub, Item, Listener
 from pyglue.web.rpc import HiveLink, Web, web
 
 P = ParamSpec("P")
 
-_BEAT_S: Final = 20.0
-"""How often an idle stream says that it lives, and checks that its session does."""
 _BEAT: Final = '{"type": "beat"}'
 """Pages do not see a WebSocket's own pings; by this they know that it is not dead."""
 _SEND_TIMEOUT_S: Final = 20
-_SEQ: Final = re.compile("[0-9]{1,15}")
+_RETRY_MS: Final = 1000
 _TURN_EVENT: Final = "turn.event"
 
 
+class Query(Params, frozen=True):
+    """Which events: those after ``since``, and what happens in whose turns."""
+
+    since: sse.Seq | None = None
+    turns: AgentName = "all"
+
+
+class PageQuery(Query, frozen=True):
+    """The same of a page's WebSocket."""
+
+    turns: AgentName = "none"
+
+
+_PAGE: Final = Fields(PageQuery)
+
+
 def init(app: Flask, hub: Hub) -> None:
-    """Register both endpoints."""
+    """Register the WebSocket."""
 
     class Wake(threading.Event):
         """Set by the WebSocket's reader when its client is gone."""
@@ -51,7 +66,7 @@ def init(app: Flask, hub: Hub) -> None:
             hub.wake()
 
     app.config["SOCK_SERVER_OPTIONS"] = {
-        "ping_interval": _BEAT_S,
+        "ping_interval": sse.BEAT_S,
         "max_message_size": 64 * 1024,
         "event_class": Wake,
     }
@@ -59,7 +74,6 @@ def init(app: Flask, hub: Hub) -> None:
     sock = Sock()
     blueprint.before_request(admit)
     sock.route("/live", bp=blueprint)(until_gone(_live))
-    blueprint.get("/api/events")(events)
     app.register_blueprint(blueprint)
 
 
@@ -104,16 +118,17 @@ def _live(ws: Server) -> None:
     try:
         auth.check_host(request)
         admit()
+        asked = cast(PageQuery, _PAGE.read(request.args, {}))
     except HiveError as error:
         ws.close(1008, error.message[:100])
         return
     # A page that stops reading must not hold this thread for ever.
     limit = struct.pack("ll", _SEND_TIMEOUT_S, 0)
     try:
-        with _listen() as listener:
+        with _listen(asked) as listener:
             ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             there = partial(getattr, ws, "connected")
-            for item in _items(web(), listener, _turns("none"), there):
+            for item in _items(web(), listener, asked.turns, there):
                 if not ws.connected:
                     return
                 ws.send(_BEAT if item is None else item.text)
@@ -124,37 +139,24 @@ def _live(ws: Server) -> None:
         ws.close(1001, "The stream is over.")
 
 
-def events() -> Response:
+def events(asked: Query) -> Response:
     """Stream events as ``text/event-stream``."""
+    admit()
     # Registered before the headers go out, so that a refusal can still be one.
     stack = contextlib.ExitStack()
-    listener = stack.enter_context(_listen())
-    body = _sse(_items(web(), listener, _turns("all")))
-    response = Response(body, content_type="text/event-stream; charset=utf-8")
-    response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(stack.close)
-    return response
+    listener = stack.enter_context(_listen(asked))
+    body = _sse(_items(web(), listener, asked.turns))
+    return sse.answer(body, stack.close)
 
 
 def _sse(items: Iterator[Item | None]) -> Iterator[str]:
-    yield "retry: 1000\n: connected\n\n"
+    yield f"{sse.opening(_RETRY_MS)}: connected\n\n"
     for item in items:
-        if item is None:
-            yield ": beat\n\n"
-        elif item.seq is not None:
-            yield f"id: {item.seq}\ndata: {item.text}\n\n"
-        else:
-            yield f"data: {item.text}\n\n"
+        yield sse.BEAT if item is None else sse.event(item.text, item.seq)
 
 
-def _listen() -> contextlib.AbstractContextManager[Listener]:
-    since = request.headers.get("Last-Event-ID") or request.args.get("since", "")
-    seen = int(since) if _SEQ.fullmatch(since) else None
-    return web().hub.listen(g.session, seen)
-
-
-def _turns(default: str) -> str:
-    return request.args.get("turns", default)
+def _listen(asked: Query) -> contextlib.AbstractContextManager[Listener]:
+    return web().hub.listen(g.session, sse.resumed(asked.since))
 
 
 def _items(
@@ -167,17 +169,15 @@ def _items(
 
     It outlives its request's context, so it is given all that it needs.
     """
-    checked = spoke = time.monotonic()
-    while (batch := known.hub.take(listener, _BEAT_S, wanted)) is not None:
+    spoke = time.monotonic()
+    watch = sse.Watch(lambda: alive(known, listener.session))
+    while (batch := known.hub.take(listener, sse.BEAT_S, wanted)) is not None:
         for item in batch:
             if item.kind != _TURN_EVENT or turns in ("all", item.agent):
                 spoke = time.monotonic()
                 yield item
-        now = time.monotonic()
-        if now - checked >= _BEAT_S:
-            checked = now
-            if not alive(known, listener.session):
-                known.hub.end_session(listener.session)
-        if not batch or now - spoke >= _BEAT_S:
-            spoke = now
+        if watch.has_ended():
+            known.hub.end_session(listener.session)
+        if not batch or time.monotonic() - spoke >= sse.BEAT_S:
+            spoke = time.monotonic()
             yield None

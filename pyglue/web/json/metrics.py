@@ -8,7 +8,7 @@ is no way in, loopback or not; a browser's session does not open it either.
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -20,14 +20,11 @@ from pyglue.api.telemetry import HIVE, Fold, MetricsResult, fold_of
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.rpc import HiveLink, web
 
-blueprint = Blueprint("metrics", __name__)
-
 _SCHEME: Final = "bearer "
 _TOKEN_MAX: Final = 256
 
 
-@blueprint.get("/metrics")
-def metrics() -> Response:
+def answer(_params: NoParams) -> Response:
     """Answer in Prometheus' text format."""
     link = HiveLink(web().socket, _token())
     try:

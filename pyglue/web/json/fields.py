@@ -1,0 +1,149 @@
+"""How text in a URL or a form becomes a call's parameters.
+
+The limits are those of the call's own struct: nothing is parsed, cut or corrected here.
+``Fields`` is that struct as a request carries it: every value is text, an optional
+field is left out and never ``null``, and a field may have another name.
+"""
+
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, Meta
+from werkzeug.datastructures import MultiDict
+
+from pyglue import names
+from pyglue.api.common import AgentName, Params
+from pyglue.errors import ErrorCode, HiveError
+
+T = TypeVar("T")
+
+_NAME: Final = Annotated[str, Meta(pattern=names.PATTERN, max_length=names.LENGTH)]
+_WHERE: Final = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)(?:\[\d+\])?`")
+_LONG: Final = "`str` of length <="
+_SHOWN: Final = 40
+
+
+class Fields:
+    """The parameters of ``of`` as the fields of a request."""
+
+    def __init__(
+        self,
+        of: type[Params],
+        *,
+        path: Iterable[str] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """``path`` are the fields that the path carries.
+
+        ``renamed`` says what a field is called here.
+        """
+        self.of = of
+        self.path = frozenset(path)
+        self._known_as = {
+            one.name: (renamed or {}).get(one.name, one.name)
+            for one in msgspec.structs.fields(of)
+        }
+        hints = typing.get_type_hints(of, include_extras=True)
+        kinds = {name: _present(hints[name]) for name in self._known_as}
+        self._names = [self._known_as[n] for n, kind in kinds.items() if kind is _NAME]
+        self._many = {self._known_as[n] for n, kind in kinds.items() if _is_many(kind)}
+        self.shape = msgspec.defstruct(
+            f"{of.__name__}Fields",
+            [
+                (self._known_as[one.name], kinds[one.name], one.default)
+                for one in msgspec.structs.fields(of)
+            ],
+            frozen=True,
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+        """What a request is converted to, and described by."""
+
+    def read(
+        self,
+        given: MultiDict[str, str],
+        path: Mapping[str, str],
+        *,
+        too_long: ErrorCode = ErrorCode.BAD_REQUEST,
+    ) -> Params:
+        """Return the parameters that a request carries.
+
+        Raises:
+            HiveError: ``bad_request`` for a field that is unknown, missing or out of
+                its limits; ``too_long`` for a text; ``invalid_name``.
+        """
+        values: dict[str, Any] = dict(path)
+        for name, found in given.lists():
+            if name in path:
+                raise _bad(f"Unknown field {name[:_SHOWN]!r}: the path already has it.")
+            one = found if name in self._many else found[0]
+            values[name] = one if name in self._many or len(found) == 1 else found
+        for name in self._names:
+            if isinstance(values.get(name), str):
+                names.check(values[name])
+        shaped = converted(values, self.shape, too_long=too_long)
+        return self.of(
+            **{own: getattr(shaped, name) for own, name in self._known_as.items()}
+        )
+
+    def required(self, name: str) -> bool:
+        """Tell whether a request must carry a field, by its name here."""
+        default = {one.name: one for one in msgspec.structs.fields(self.shape)}[name]
+        return default.default is NODEFAULT
+
+
+def converted(
+    values: Mapping[str, Any],
+    shape: type[T],
+    *,
+    too_long: ErrorCode = ErrorCode.BAD_REQUEST,
+) -> T:
+    """Return text fields as a type.
+
+    Raises:
+        HiveError: ``bad_request`` with the field, its value and what it may be;
+            ``too_long`` where a text is.
+    """
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        said = str(error)
+        code = too_long if _LONG in said else ErrorCode.BAD_REQUEST
+        raise HiveError(code, _sentence(said, values)) from error
+
+
+def _sentence(said: str, values: Mapping[str, Any]) -> str:
+    found = _WHERE.fullmatch(said)
+    if found is None:
+        return f"Invalid request: {_lower(said)}."
+    value = values.get(found["field"])
+    shown = repr(value)[:_SHOWN] if isinstance(value, str) else "value"
+    return f"Invalid {found['field']} {shown}: {_lower(found['what'])}."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _bad(sentence: str) -> HiveError:
+    return HiveError(ErrorCode.BAD_REQUEST, sentence)
+
+
+def _present(hint: object) -> object:
+    """Return a field's type without the None that leaving it out means."""
+    parts = typing.get_args(hint)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        kinds = [kind for kind in parts if kind is not type(None)]
+        assert len(kinds) == 1, f"{hint} can be more than one thing"  # noqa: S101
+        hint = kinds[0]
+    return _NAME if hint == AgentName else hint
+
+
+def _is_many(kind: object) -> bool:
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)[0] if origin is Annotated else kind
+    return typing.get_origin(inner) is tuple

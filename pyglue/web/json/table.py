@@ -1,0 +1,148 @@
+"""The HTTP API: every route is one row, and the OpenAPI document falls out.
+
+A row that is a call answers with hived's own bytes (docs/rpc.md has the fields), and
+its query or form fields are the call's parameters with their limits. Approving and
+denying are no part of this: that is done in the dashboard or by ``hive``.
+"""
+
+from typing import Final
+
+import msgspec
+from flask import Flask, Response, g
+
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams
+from pyglue.web.guard import auth
+from pyglue.web.json import metrics, openapi
+from pyglue.web.json.route import JSON, STREAM, TEXT, Route, call, register
+from pyglue.web.live import agent_events, journal, stream
+from pyglue.web.rpc import web
+
+_KEY: Final = {"keys": "key"}
+_KEYS: Final = {"key": "May be given several times."}
+_SINCE: Final = "Replay what came after this event; without it, from now on."
+
+
+def _document(_params: NoParams) -> Response:
+    ours = openapi.Place(auth.cookie_name(web().config), g.origin)
+    body = msgspec.json.encode(openapi.describe(ROUTES, ours))
+    return Response(body, content_type=JSON)
+
+
+ROUTES: Final = (
+    Route(
+        name="openapi.document",
+        path="/api/openapi.json",
+        about="Answer this document.",
+        takes=NoParams,
+        answer=_document,
+        gives=dict,
+    ),
+    call("api.status", "/api/status", api.STATUS, "The hive's state and counts."),
+    call("api.agents", "/api/agents", api.AGENTS, "All agents."),
+    call("api.agent", "/api/agents/<agent>", api.AGENT, "One agent."),
+    call("api.approvals", "/api/approvals", api.APPROVALS, "Approvals, newest first."),
+    call("api.approval", "/api/approvals/<id>", api.APPROVAL, "One approval."),
+    call("api.questions", "/api/questions", api.QUESTIONS, "Questions."),
+    call("api.inbox", "/api/inbox", api.INBOX, "The operator's inbox, newest first."),
+    call("api.messages", "/api/messages", api.MESSAGES, "Messages, newest first."),
+    call("api.operations", "/api/operations", api.OPERATIONS, "Operations."),
+    call("api.operation", "/api/operations/<id>", api.OPERATION, "One operation."),
+    call(
+        "stats.stats",
+        "/api/stats",
+        api.STATS,
+        "Metrics over time.",
+        renamed=_KEY,
+        words=_KEYS,
+    ),
+    Route(
+        name="journal.journal",
+        path="/api/journal/<agent>",
+        about="An agent's log, or hived's own as `hive`: a page, or a stream of it.",
+        takes=journal.Query,
+        answer=journal.answer,
+        gives=api.JOURNAL.result,
+        also=(TEXT, STREAM),
+        words={"follow": "Stream: the page, then `journal_news` of docs/rpc.md."},
+    ),
+    Route(
+        name="stream.events",
+        path="/api/events",
+        about="Stream the hive's events.",
+        takes=stream.Query,
+        answer=stream.events,
+        also=(STREAM,),
+        words={
+            "since": _SINCE,
+            "turns": "Whose turns to show: an agent's name, `all` or `none`.",
+        },
+        resumes=True,
+    ),
+    call(
+        "agent_api.state",
+        "/agents/<agent>/api/state",
+        api.AGENT,
+        "What an agent is doing.",
+        part="agent",
+    ),
+    call(
+        "agent_api.stats",
+        "/agents/<agent>/api/stats",
+        api.STATS,
+        "An agent's metrics over time.",
+        renamed=_KEY,
+        words=_KEYS,
+    ),
+    call(
+        "agent_api.history",
+        "/agents/<agent>/api/history",
+        api.HISTORY,
+        "A page of an agent's turns.",
+    ),
+    Route(
+        name="agent_api.events",
+        path="/agents/<agent>/api/events",
+        about="Stream an agent's turns.",
+        takes=agent_events.Query,
+        answer=agent_events.events,
+        also=(STREAM,),
+        words={"since": _SINCE},
+        resumes=True,
+    ),
+    call(
+        "agent_api.model",
+        "/agents/<agent>/api/model",
+        api.SET_MODEL,
+        "Use another model from the next turn on.",
+        verb="POST",
+    ),
+    call(
+        "agent_api.cancel",
+        "/agents/<agent>/api/cancel",
+        api.CANCEL_TURN_OF,
+        "Cancel the running turn; its messages are queued again.",
+        verb="POST",
+    ),
+    call(
+        "agent_api.compact",
+        "/agents/<agent>/api/compact",
+        api.COMPACT,
+        "Compact an agent's session.",
+        verb="POST",
+    ),
+    Route(
+        name="metrics.metrics",
+        path="/metrics",
+        about="Metrics in Prometheus' text format.",
+        takes=NoParams,
+        answer=metrics.answer,
+        also=(TEXT,),
+        token=True,
+    ),
+)
+
+
+def init(app: Flask) -> None:
+    """Register every row."""
+    register(app, ROUTES)
