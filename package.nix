@@ -61,7 +61,6 @@ let
     "flask-sock"
     "gunicorn"
     "jsonschema"
-    "mcp"
     "msgspec"
     "peewee"
     "prometheus-client"

@@ -15,6 +15,8 @@ not read from until it is refilled, so a flood stays in the kernel's buffers.
 from dataclasses import dataclass
 from typing import Final
 
+from pyglue.api.common import Role
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
@@ -68,7 +70,7 @@ class RpcLimits:
 
 AGENT_RPC: Final = RpcLimits(
     connections=16,
-    line=1 * MIB,
+    line=2 * MIB,  # a message of 256 KiB fits, each byte of it escaped
     outstanding=32,
     outstanding_all=64,
     bytes_all=48 * MIB,
@@ -94,6 +96,14 @@ OPERATOR_RPC: Final = RpcLimits(
     bucket=Bucket(burst=40_000, rate=10_000),
 )
 """``operator.sock``, for each user: the dashboard has a connection a thread."""
+
+ROLE_RPC: Final = {
+    Role.AGENT: AGENT_RPC,
+    Role.MANAGER: AGENT_RPC,
+    Role.RELAY: RELAY_RPC,
+    Role.OPERATOR: OPERATOR_RPC,
+}
+"""What hived takes on a socket of each role; a client refuses to send more."""
 
 CLIENT_RPC: Final = RpcLimits(
     connections=1,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools
+from pyglue.tools import Tool, agent_tools, lending_tools, manager_tools
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs/agents.md"
@@ -21,7 +21,7 @@ def tables() -> dict[str, tuple[Tool, ...]]:
     return {
         "tools": ours,
         "manager's tools": manager_tools(Path("/agents"))[len(ours) :],
-        "hive-mcp's tools": (ack_tool(),),
+        "hive-mcp's tools": lending_tools(),
     }
 
 

@@ -20,7 +20,7 @@ async def test_the_cli_takes_and_acknowledges_mail(tmp_path: Path) -> None:
     socket = tmp_path / "hive.sock"
     server = {
         "command": sys.executable,
-        "args": ["-m", "pyglue.cli.mcp", "--socket", str(socket)],
+        "args": ["-m", "pyglue.mcp.main", "--socket", str(socket)],
         "env": {"PYTHONPATH": str(Path(__file__).parents[2])},
     }
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"hive": server}}))

@@ -16,12 +16,15 @@ import pytest_asyncio
 from checks.kits.cli import HIVE, Said, python
 from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
+from pyglue.api.agent import ACK, RECV
 from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.archive import RepairResult
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import Check
-from pyglue.api.manager import AgentParams, SpawnParams
+from pyglue.api.manager import START, STOP, AgentParams, SpawnParams
+from pyglue.api.messages import AckParams, RecvParams
+from pyglue.errors import HiveError
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -279,3 +282,38 @@ async def test_what_cannot_be_mended_is_said(hive: Hive) -> None:
     assert "Bring the repository back from a backup" in said.out
     Path(aside).rename(path)
     assert await broken(hive) == []
+
+
+async def test_a_stopped_agent_has_its_socket_after_a_restart_and_a_repair(
+    hive: Hive,
+) -> None:
+    alice = AgentParams(agent="alice")
+    stop = await hive.operator.call(STOP, alice)
+    assert (await hive.operation(stop.operation)).error is None
+    await hive.kill_hived()
+    await hive.idle("manager")
+    assert await broken(hive) == []
+    run = hive.local.config.layout.run("alice")
+    assert (run / "hive.sock").is_socket()
+    await hive.send("alice", "while you are stopped")
+    assert await received(hive) == ["while you are stopped"]
+    shutil.rmtree(run)
+    await mended(hive, f"alice lacks directories: {run}", "make them")
+    await hive.send("alice", "after a repair")
+    assert await received(hive) == ["after a repair"]
+    start = await hive.operator.call(START, alice)
+    assert (await hive.operation(start.operation)).error is None
+    await hive.idle("alice")
+    with pytest.raises(HiveError, match="hive stop alice"):
+        await received(hive)
+
+
+async def received(hive: Hive) -> list[str]:
+    """Take alice's messages as another client of her socket, and acknowledge them."""
+    client = await hive.as_agent("alice")
+    try:
+        taken = await client.call(RECV, RecvParams(max=9))
+        await client.call(ACK, AckParams())
+        return [message.body for message in taken.messages]
+    finally:
+        client.close()

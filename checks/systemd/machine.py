@@ -49,7 +49,7 @@ _STOP_S: Final = 5.0
 _MODULES: Final = {
     "hive": "pyglue.cli.hive",
     "hive-agent": "pyglue.harness.main",
-    "hive-mcp": "pyglue.cli.mcp",
+    "hive-mcp": "pyglue.mcp.main",
     "hive-relay": "pyglue.relay.main",
     "hive-web": "pyglue.web.main",
     "hived": "pyglue.host.main",

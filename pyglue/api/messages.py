@@ -96,7 +96,8 @@ class RecvParams(Params, frozen=True):
 
     ``peek`` shows what waits without taking it. ``had`` ends these of what this
     connection took outside a turn, and lets the rest of that wait again: its answer
-    crossed with the end of the call. A harness had none. None leaves it all as it is.
+    crossed with the end of the call, or the client had given up by then. A harness had
+    none. None leaves it all as it is.
     """
 
     wait_seconds: Annotated[
@@ -116,7 +117,12 @@ class RecvParams(Params, frozen=True):
     had: (
         Annotated[
             tuple[Id, ...],
-            Meta(max_length=64, extra_json_schema={NOT_FOR_MODELS: True}),
+            Meta(
+                max_length=64,
+                description="Ids of messages from an earlier recv that you are done "
+                "with. All others that you took wait again.",
+                extra_json_schema={NOT_FOR_MODELS: True},
+            ),
         ]
         | None
     ) = None

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import paths
+from pyglue import __version__, paths
 from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL
 from pyglue.api.common import HarnessReport
 from pyglue.api.turns import TurnEventKind
@@ -177,6 +177,7 @@ async def _until_signal(places: Places) -> None:
 def main() -> None:
     """Entry point of ``hive-agent``."""
     parser = argparse.ArgumentParser(prog="hive-agent", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
     inside = paths.INSIDE
     parser.add_argument("--run-dir", type=Path, default=Path(inside.run))
     parser.add_argument("--state", type=Path, default=Path(inside.state))

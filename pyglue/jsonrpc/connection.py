@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ from pyglue.jsonrpc.wire import (
     Envelope,
     bad_request,
     call_line,
+    check_length,
     decode_envelope,
     decode_result,
     error_line,
@@ -105,6 +107,8 @@ class Connection(asyncio.Protocol):
         self.peer_uid: int | None = None
         self.peer_pid: int | None = None
         self.closed = False
+        self.line_max: float = math.inf
+        """Longest line that the other side takes; more is refused here."""
         self._limits = peer.limits
         self._expects_hello = expects_hello
         self._searched = 0
@@ -132,14 +136,17 @@ class Connection(asyncio.Protocol):
 
         Raises:
             HiveError: what the other side refused with; ``unavailable`` when the
-                connection is lost; ``timeout`` after ``timeout`` seconds.
+                connection is lost; ``timeout`` after ``timeout`` seconds;
+                ``too_large`` for parameters that it would not take.
         """
         if self._transport is None or self.closed:
             raise lost()
         request = next(self._ids)
+        line = call_line(request, method.name, params)
+        check_length(line, self.line_max, method.name)
         future: asyncio.Future[R] = self._loop.create_future()
         self._waiting[request] = (future, method.result)
-        self._write(call_line(request, method.name, params))
+        self._write(line)
         try:
             async with asyncio.timeout(timeout):
                 return await future
@@ -153,8 +160,15 @@ class Connection(asyncio.Protocol):
                 self.notify(CANCEL, CancelParams(id=request))
 
     def notify(self, note: Note[P], params: P) -> None:
-        """Send a notification; nothing happens on a lost connection."""
-        self._write(note_line(note.name, params))
+        """Send a notification; nothing happens on a lost connection.
+
+        One that the other side would not take is left out.
+        """
+        line = note_line(note.name, params)
+        try:
+            self._write(check_length(line, self.line_max, note.name))
+        except HiveError as error:
+            _log.warning("a notification was not sent: %s", error.message)
 
     async def drained(self) -> None:
         """Wait while the other side reads too slowly, or until it is gone."""

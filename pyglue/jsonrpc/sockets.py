@@ -15,7 +15,7 @@ from pyglue.api.common import HELLO, HelloParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection, Handlers
 from pyglue.jsonrpc.peer import Peer
-from pyglue.limits import CLIENT_RPC
+from pyglue.limits import CLIENT_RPC, ROLE_RPC
 
 _PATH_MAX: Final = 107
 
@@ -66,9 +66,9 @@ async def connect(
         lambda: Connection(handlers or Handlers(), peer=Peer(CLIENT_RPC)), sock=sock
     )
     try:
-        connection.hello = await connection.call(
-            HELLO, hello, timeout=CLIENT_RPC.hello_s
-        )
+        answer = await connection.call(HELLO, hello, timeout=CLIENT_RPC.hello_s)
+        connection.hello = answer
+        connection.line_max = ROLE_RPC[answer.role].line
     except BaseException:
         connection.close()
         raise

@@ -29,12 +29,13 @@ from pyglue.jsonrpc.sockets import not_there, short_path
 from pyglue.jsonrpc.wire import (
     Envelope,
     call_line,
+    check_length,
     decode_envelope,
     decode_result,
     lost,
     note_line,
 )
-from pyglue.limits import CLIENT_RPC
+from pyglue.limits import CLIENT_RPC, OPERATOR_RPC
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -82,13 +83,16 @@ class SyncClient:
 
         Raises:
             HiveError: what hived refused with, ``unavailable`` when the connection
-                is lost, ``timeout`` (which ends the connection).
+                is lost, ``timeout`` (which ends the connection), ``too_large`` for
+                parameters that it would not take.
         """
         request = next(self._ids)
+        line = call_line(request, method.name, params)
+        check_length(line, OPERATOR_RPC.line, method.name)
         self._sock.settimeout(timeout or self._timeout)
         try:
             with self._sending:
-                self._sock.sendall(call_line(request, method.name, params))
+                self._sock.sendall(line)
             envelope = self._answer(request)
         except TimeoutError:
             self.close()  # a late answer must not be taken for the next one

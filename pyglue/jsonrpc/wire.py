@@ -49,6 +49,21 @@ def call_line(request: int, name: str, params: Params) -> bytes:
     return _encode(envelope) + b"\n"
 
 
+def check_length(line: bytes, longest: float, name: str) -> bytes:
+    """Return a line that the other side takes: one too long ends a connection.
+
+    Raises:
+        HiveError: ``too_large``; the connection is as it was.
+    """
+    if len(line) - 1 > longest:
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            f"The parameters of {name} take {len(line)} bytes as JSON; the hive takes "
+            f"at most {longest}. Send smaller parts.",
+        )
+    return line
+
+
 def note_line(name: str, params: Params) -> bytes:
     """Return the line of a notification."""
     return _encode({"jsonrpc": "2.0", "method": name, "params": params}) + b"\n"

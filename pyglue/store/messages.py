@@ -19,11 +19,22 @@ from pyglue.api.messages import (
     ShownMessage,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import CLIENT_RPC
 from pyglue.store.database import Reader, Tx
 
 _COLUMNS: Final = (
     "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries"
 )
+_BYTES_MAX: Final = CLIENT_RPC.line // 8
+"""Bytes of the bodies in one answer: each may be six in JSON."""
+_NEXT: Final = (
+    "SELECT id FROM (SELECT id, "
+    "sum(length(CAST(body AS BLOB))) OVER (ORDER BY priority, id) AS total, "
+    "row_number() OVER (ORDER BY priority, id) AS place FROM ("
+    "SELECT id, priority, body FROM message WHERE recipient = ? AND "
+    "state = 'waiting' ORDER BY priority, id LIMIT ?)) WHERE total <= ? OR place = 1"
+)
+"""The messages of one answer, best first: the first whatever its size."""
 _SIDES: Final = ("sender", "recipient")
 _ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(_ORDER)}
@@ -119,28 +130,30 @@ def take(
     holder: str,
     turn: int | None,
 ) -> tuple[Message, ...]:
-    """Hand out up to ``most`` waiting messages to ``holder``, best first."""
+    """Hand out up to ``most`` waiting messages to ``holder``, best first.
+
+    Never more than fit one answer.
+    """
     rows = tx.execute(
         "UPDATE message SET state = 'held', deliveries = deliveries + 1, holder = ?, "
-        "turn = ? WHERE id IN (SELECT id FROM message WHERE recipient = ? AND "
-        "state = 'waiting' ORDER BY priority, id LIMIT ?) "
-        f"RETURNING {_COLUMNS}",
+        f"turn = ? WHERE id IN ({_NEXT}) RETURNING {_COLUMNS}",
         holder,
         turn,
         recipient,
         most,
+        _BYTES_MAX,
     ).fetchall()
     rows.sort(key=lambda row: (row[5], row[0]))
     return tuple(_message(row) for row in rows)
 
 
 def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:
-    """Return what waits, without taking it."""
+    """Return what waits, without taking it; never more than fits one answer."""
     rows = reader.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE recipient = ? AND state = 'waiting' "
-        "ORDER BY priority, id LIMIT ?",
+        f"SELECT {_COLUMNS} FROM message WHERE id IN ({_NEXT}) ORDER BY priority, id",
         recipient,
         most,
+        _BYTES_MAX,
     )
     return tuple(_message(row) for row in rows.fetchall())
 

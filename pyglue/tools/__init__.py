@@ -7,8 +7,17 @@ over a connection; each is one method of ``pyglue.api``, except
 everything again: nothing here is a boundary.
 """
 
-from pyglue.tools.agent import ack_tool, agent_tools
+from pyglue.tools.agent import agent_tools, lending_tools
 from pyglue.tools.manager import manager_tools
-from pyglue.tools.tool import Answer, Caller, Tool
+from pyglue.tools.tool import HIVE, RESULT_CHARS, Answer, Caller, Tool
 
-__all__ = ["Answer", "Caller", "Tool", "ack_tool", "agent_tools", "manager_tools"]
+__all__ = [
+    "HIVE",
+    "RESULT_CHARS",
+    "Answer",
+    "Caller",
+    "Tool",
+    "agent_tools",
+    "lending_tools",
+    "manager_tools",
+]

@@ -81,12 +81,27 @@ def agent_tools() -> tuple[Tool, ...]:
     )
 
 
-def ack_tool() -> Tool:
-    """Return the tool that ends mail outside of turns, for ``hive-mcp`` alone."""
-    return over(
-        api.ACK,
-        "acknowledge messages that `recv` returned",
-        "Say that messages you took with recv are done with; without 'messages' all of "
-        "them. Until then (or your next recv) they are only lent to you: when you go "
-        "away, they wait again and are marked redelivered.",
+def lending_tools() -> tuple[Tool, ...]:
+    """Return the tools of ``hive-mcp`` alone, where no turn's end acknowledges mail."""
+    return (
+        over(
+            api.RECV,
+            "take messages, which come again until they are acknowledged: name their "
+            "ids in `had` of the next `recv`, or in `ack`",
+            "Take messages from the inbox, of an agent that is stopped. They are only "
+            "lent: each comes again, marked redelivered, until you name its id in "
+            "'had' of your next recv, or in ack. While the agent is running it takes "
+            "its messages itself; then look at what waits with 'peek'.",
+            timeout=lambda params: params.wait_seconds + _WAIT_SLACK_S,
+            offered=frozenset({"had"}),
+        ),
+        over(
+            api.ACK,
+            "acknowledge messages that `recv` returned; without `messages` all of the "
+            "last `recv`",
+            "Say that messages you took with recv are done with; without 'messages' "
+            "all that the last recv returned. Until then they are only lent to you: "
+            "they wait again, marked redelivered, with your next recv or when you go "
+            "away.",
+        ),
     )

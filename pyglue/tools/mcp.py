@@ -1,12 +1,12 @@
-"""The hive's tools as an MCP server object.
+"""The hive's tools as an MCP server object, for the harness.
 
-The harness hands it to the CLI, which asks over its own pipe: no process, no port.
-``hive-mcp`` runs the same object over stdio. It is made through claude-agent-sdk,
-whose server works with both major versions of the ``mcp`` package.
+It hands it to the CLI, which asks over its own pipe: no process, no port. It is made
+through claude-agent-sdk, whose server works with both major versions of the ``mcp``
+package. ``hive-mcp`` serves the same tools without either (``pyglue.mcp``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from claude_agent_sdk import (
     McpSdkServerConfig,
@@ -15,13 +15,7 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
-from pyglue.tools.tool import Caller, Tool
-
-HIVE: Final = "hive"
-"""Name of the server, and so the middle part of its tools' names for the CLI."""
-
-_RESULT_CHARS: Final = 500_000
-"""Results up to this size stay in the conversation instead of a file."""
+from pyglue.tools.tool import HIVE, RESULT_CHARS, Caller, Tool
 
 
 def hive_server(caller: Caller, tools: Sequence[Tool]) -> McpSdkServerConfig:
@@ -35,7 +29,7 @@ def _as_sdk(caller: Caller, tool: Tool) -> SdkMcpTool[Any]:
         description=tool.description,
         input_schema=tool.schema,
         handler=_handler(caller, tool),
-        annotations=ToolAnnotations(maxResultSizeChars=_RESULT_CHARS),
+        annotations=ToolAnnotations(maxResultSizeChars=RESULT_CHARS),
     )
 
 

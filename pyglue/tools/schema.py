@@ -19,8 +19,11 @@ _NO_DEFAULTS: Final = (None, "", ())
 """What a field has that was left out: not worth a model's attention."""
 
 
-def schema_of(params: type[Params]) -> Schema:
-    """Return the schema of ``params`` for models."""
+def schema_of(params: type[Params], *, offered: frozenset[str] = frozenset()) -> Schema:
+    """Return the schema of ``params`` for models.
+
+    Of the fields that no tool offers it has those in ``offered``.
+    """
     _, parts = msgspec.json.schema_components([params], ref_template="{name}")
     outer = parts[params.__name__]
     return {
@@ -28,7 +31,7 @@ def schema_of(params: type[Params]) -> Schema:
         "properties": {
             name: _flat(field, parts)
             for name, field in outer["properties"].items()
-            if name not in hidden(params)
+            if name not in hidden(params) - offered
         },
         "required": list(outer["required"]),
         "additionalProperties": False,
@@ -55,7 +58,7 @@ def _flat(node: Schema, parts: dict[str, Schema]) -> Schema:
     flat = {
         name: value
         for name, value in node.items()
-        if name not in ("anyOf", "title")
+        if name not in ("anyOf", "title", NOT_FOR_MODELS)
         and not (name == "default" and value in _NO_DEFAULTS)
     }
     if len(kinds) == 1:

@@ -18,6 +18,10 @@ P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
 
 CALL_TIMEOUT_S: Final = 60.0
+HIVE: Final = "hive"
+"""Name of the MCP server, and so the middle part of its tools' names for the CLI."""
+RESULT_CHARS: Final = 500_000
+"""Results up to this size stay in the CLI's conversation instead of a file."""
 
 
 class Caller(Protocol):
@@ -68,17 +72,21 @@ def over(
     description: str,
     *,
     timeout: Callable[[P], float] | None = None,
+    offered: frozenset[str] = frozenset(),
 ) -> Tool:
     """Return the tool that is one method, with the method's name.
 
-    ``timeout`` gives the seconds to wait for the answer to certain parameters.
+    ``timeout`` gives the seconds to wait for the answer to certain parameters;
+    ``offered`` are fields that other tools hide.
     """
 
     async def call(caller: Caller, params: P) -> Result:
         seconds = CALL_TIMEOUT_S if timeout is None else timeout(params)
         return await caller.call(method, params, timeout=seconds)
 
-    return made_of(method.params, method.name, summary, description, call)
+    return made_of(
+        method.params, method.name, summary, description, call, offered=offered
+    )
 
 
 def made_of(
@@ -87,13 +95,21 @@ def made_of(
     summary: str,
     description: str,
     call: Callable[[Caller, P], Awaitable[Result]],
+    *,
+    offered: frozenset[str] = frozenset(),
 ) -> Tool:
     """Return the tool whose arguments are ``shape``."""
+    refused = hidden(shape) - offered
+    schema = schema_of(shape, offered=offered)
 
     async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
-        return await call(caller, convert(arguments, shape))
+        for unknown in sorted(refused.intersection(arguments)):
+            raise _not_right(f"Object contains unknown field `{unknown}`")
+        for name, field in schema["properties"].items():
+            _check_length(name, arguments.get(name), field)
+        return await call(caller, _convert(arguments, shape))
 
-    return Tool(name, summary, description, schema_of(shape), run)
+    return Tool(name, summary, description, schema, run)
 
 
 def as_text(result: Result) -> str:
@@ -103,18 +119,26 @@ def as_text(result: Result) -> str:
     return msgspec.json.encode(result).decode()
 
 
-def convert(arguments: dict[str, Any], shape: type[P]) -> P:
+def _convert(arguments: dict[str, Any], shape: type[P]) -> P:
     """Return arguments as a type.
 
     Raises:
         HiveError: ``bad_request`` with the field that does not fit.
     """
-    for name in sorted(hidden(shape).intersection(arguments)):
-        raise _not_right(f"Object contains unknown field `{name}`")
     try:
         return msgspec.convert(arguments, shape)
     except msgspec.ValidationError as error:
         raise _not_right(error) from error
+
+
+def _check_length(name: str, value: object, field: Schema) -> None:
+    longest = field.get("maxLength")
+    if isinstance(value, str) and longest is not None and len(value) > longest:
+        raise HiveError(
+            ErrorCode.TOO_LARGE,
+            f"{name} has {len(value)} characters; at most {longest} are taken. Shorten "
+            "it, or send it in parts.",
+        )
 
 
 def _not_right(why: object) -> HiveError:

@@ -28,8 +28,8 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
+from pyglue import __version__, origin
 from pyglue import config as hive_config
-from pyglue import origin
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
@@ -231,6 +231,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="hive-web", description="The dashboard of a hive."
     )
     parser.add_argument("--config", type=Path, required=True, help="JSON config file")
+    parser.add_argument("--version", action="version", version=__version__)
     asked = parser.parse_args(argv)
     log_to_stderr()
     raise_open_files()

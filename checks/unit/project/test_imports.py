@@ -31,6 +31,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "web": _SHARED,
     "demo": _SHARED,
     "cli": _SHARED | {"demo", "nix"},
+    "mcp": _SHARED,
     "__init__": frozenset(),
 }
 
@@ -53,7 +54,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "sqlite3": ("store",),
     "claude_agent_sdk": ("harness", "tools/mcp.py"),
     "tree_sitter": ("harness",),
-    "mcp": ("cli/mcp.py",),
+    "mcp": (),
     "dbus_fast": ("host/backends",),
     "jsonschema": ("manifest_schema.py",),
     "subprocess": ("process", "git/child.py"),

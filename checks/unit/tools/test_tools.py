@@ -18,7 +18,7 @@ from pyglue.api.messages import RecvParams, SendParams
 from pyglue.api.questions import AnswerParams, AskParams, CancelQuestionParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection
-from pyglue.tools import Tool, ack_tool, agent_tools, manager_tools
+from pyglue.tools import Tool, agent_tools, lending_tools, manager_tools
 from pyglue.tools.schema import schema_of
 from pyglue.tools.submit import ApplyCommit, SpawnCommit
 
@@ -92,7 +92,7 @@ def test_schema_is_the_methods(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize(
-    "tool", (*manager_tools(AGENTS), ack_tool()), ids=lambda tool: tool.name
+    "tool", (*manager_tools(AGENTS), *lending_tools()), ids=lambda tool: tool.name
 )
 def test_schema_is_flat_and_says_what_each_argument_is(tool: Tool) -> None:
     text = json.dumps(tool.schema)

@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 
 from pyglue.api.turns import TurnEventKind
 from pyglue.display import visible
-from pyglue.tools.mcp import HIVE
+from pyglue.tools import HIVE
 
 TEXT_LIMIT: Final = 16 * 1024
 """Longest text in an event, in characters."""

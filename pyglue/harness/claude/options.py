@@ -20,7 +20,7 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, McpSdkServerConfig
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.manifest_types import Manifest
-from pyglue.tools.mcp import HIVE
+from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
 """Calls of the model in one turn; who needs more is going in circles."""

@@ -21,7 +21,7 @@ from pyglue.display import visible
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.manifest_types import Manifest, McpServer
-from pyglue.tools.mcp import HIVE
+from pyglue.tools import HIVE
 
 TIMEOUT_S: Final = 90.0
 _LOCAL_COMMAND: Final = "/usage"

@@ -64,6 +64,7 @@ class Lifecycle:
         self.pool = Pool(connections=_connections_max(), bytes_max=HIVED.bytes)
         """What agents' connections may take together."""
         self._servers: dict[str, Server] = {}
+        self._opening = asyncio.Lock()
         self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
         self._well: Callable[[Agent], None] = lambda _agent: None
         self._lost: Callable[[Agent], None] = lambda _agent: None
@@ -82,21 +83,31 @@ class Lifecycle:
     # --- sockets --------------------------------------------------------------------
 
     async def open(self, agent: Agent) -> None:
-        """Listen on the agent's ``hive.sock``; again is no error."""
-        if agent.name in self._servers or self._session is None:
+        """Listen on the agent's ``hive.sock``, also while it is stopped.
+
+        Again is no error, and makes a socket anew that somebody removed.
+        """
+        if self._session is None or self._closing:
             return
-        run = await asyncio.to_thread(self._directories.make_run, agent.name)
-        self._servers[agent.name] = await serve(
-            run / "hive.sock",
-            self._session(agent),
-            limits=AGENT_RPC,
-            pool=self.pool,
-            mode=0o660,
-            gid=user_of(self._config, agent.name),
-        )
+        async with self._opening:
+            run = await asyncio.to_thread(self._directories.make_run, agent.name)
+            path = run / "hive.sock"
+            old = self._servers.get(agent.name)
+            if old is not None:
+                if await asyncio.to_thread(path.is_socket):
+                    return
+                old.close()
+            self._servers[agent.name] = await serve(
+                path,
+                self._session(agent),
+                limits=AGENT_RPC,
+                pool=self.pool,
+                mode=0o660,
+                gid=user_of(self._config, agent.name),
+            )
 
     def forget(self, agent: Agent) -> None:
-        """Take the sockets of a stopped agent away; again is no error."""
+        """Take away the sockets of an agent that is destroyed; again is no error."""
         server = self._servers.pop(agent.name, None)
         if server is not None:
             server.close()
@@ -253,14 +264,19 @@ class Lifecycle:
     async def park(self, agent: Agent, why: str) -> None:
         """Stop an agent that must not run here, and say why wherever it is shown."""
         await self._end(agent)
-        self.forget(agent)
+        self._relay.remove(agent.name)
+        await self.open(agent)
         self._registry.set_state(agent, AgentState.STOPPED, why)
         await self.note_problem(agent, why)
 
     async def stop(self, agent: Agent) -> None:
-        """Stop the container and close its way to the model; its messages wait."""
+        """Stop the container and close its way to the model.
+
+        Its messages wait, and its ``hive.sock`` is there for another client.
+        """
         await self._end(agent)
         self._relay.remove(agent.name)
+        await self.open(agent)
         self._registry.set_state(agent, AgentState.STOPPED)
 
     async def _end(self, agent: Agent) -> None:

@@ -82,6 +82,9 @@ class Supervisor:
         agent, and may be past the step that starts it.
         """
         adopted = await self._adopt(interrupted)
+        for agent in self._registry.all():
+            if agent.record is not None and agent.name not in interrupted:
+                await self._lifecycle.open(agent)
 
         async def start(agent: Agent) -> None:
             if not agent.wanted or not (agent.record or agent.name in interrupted):

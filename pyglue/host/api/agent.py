@@ -105,7 +105,7 @@ class AgentApi:
         self._credit = credit
         self._controls = controls
         self._harness = harness
-        self._holder = Holder(agent)
+        self._holder = Holder(agent, harness=harness)
         connection.on_close(self._gone)
         if harness:
             broker.lost_turn(agent)
@@ -140,9 +140,21 @@ class AgentApi:
 
     async def _recv(self, params: RecvParams) -> RecvResult:
         if not params.peek:
+            self._check_receiver()
             return await self._broker.recv(self._holder, params)
         async with self._agent.reading:
             return await self._broker.recv(self._holder, params)
+
+    def _check_receiver(self) -> None:
+        """Leave the messages of an agent that runs to its harness."""
+        name = self._agent.name
+        if not self._harness and self._agent.harness is not None:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{name} is running, and takes its messages itself. Here you can send, "
+                "ask, and look at what waits with 'peek'. To receive here, have the "
+                f"operator stop it: hive stop {name}.",
+            )
 
     async def _ask(self, params: AskParams) -> AskResult:
         return await self._questions.ask(self._agent, params)

@@ -7,7 +7,7 @@ without an agent go.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -42,7 +42,11 @@ class DirectoryRepair:
         directories: Directories,
         backend: Backend,
         layout: Layout,
+        *,
+        reopen: Callable[[str], Awaitable[None]],
     ) -> None:
+        """``reopen`` makes the socket of an agent that is not restarted."""
+        self._reopen = reopen
         self._store = store
         self._operations = operations
         self._directories = directories
@@ -93,6 +97,8 @@ class DirectoryRepair:
             if wanted:
                 kind = OperationKind.RESTART
                 await self._operations.request(kind, name, by=SYSTEM)
+            else:
+                await self._reopen(name)
 
         says = f"{name} lacks directories: {', '.join(map(str, gone))}."
         yield Finding(name, says, would, mend)

@@ -50,6 +50,8 @@ class Holder:
     """A connection that may hold messages of one agent."""
 
     agent: Agent
+    harness: bool = False
+    """Whether it is the harness's, which no other may keep from its mail."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
     gone: bool = False
@@ -371,6 +373,8 @@ class Broker:
 
     async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         name = holder.agent.name
+        if holder.harness and self._is_parked_by_another(name):
+            self.unpark(holder.agent)
         if name in self._parked:
             raise HiveError(
                 ErrorCode.CONFLICT,
@@ -389,6 +393,11 @@ class Broker:
         finally:
             if self._parked.get(name) is parked:
                 del self._parked[name]
+
+    def _is_parked_by_another(self, name: str) -> bool:
+        """Tell whether a client that is no harness waits for the agent's mail."""
+        parked = self._parked.get(name)
+        return parked is not None and not parked.holder.harness
 
     # --- turns and leases ---------------------------------------------------------
 

@@ -36,7 +36,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     await sessions.load()
     journal = Journal(registry, base.backend)
     base.bus.listen(journal.heard)
-    repair = _repair(base, changes)
+    repair = _repair(base, work, changes)
     return Services(
         config=config,
         store=store,
@@ -100,14 +100,19 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     )
 
 
-def _repair(base: Base, changes: Changes) -> Repair:
+def _repair(base: Base, work: Work, changes: Changes) -> Repair:
     operations, layout = changes.operations, base.config.layout
     return Repair(
         store=base.store,
         proposals=changes.proposals,
         repos=RepoRepair(base.store, operations, layout),
         directories=DirectoryRepair(
-            base.store, operations, base.directories, base.backend, layout
+            base.store,
+            operations,
+            base.directories,
+            base.backend,
+            layout,
+            reopen=lambda name: work.lifecycle.open(base.registry.get(name)),
         ),
         audit=base.audit,
     )

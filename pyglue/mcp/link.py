@@ -1,0 +1,120 @@
+"""The connection to hived: made anew after a restart, and mail that is only lent.
+
+There is no turn here whose end could acknowledge mail, and nobody knows whether an
+answer reached the client: many give up a call without a word. So nothing that ``recv``
+handed out is done before the client names it, in ``had`` of the next ``recv`` or in
+``ack``. What it does not name comes again with the next ``recv``, redelivered. A new
+``recv`` ends the older one that still waits.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from msgspec.structs import replace
+
+from pyglue import jsonrpc
+from pyglue.api.common import (
+    PROTOCOL,
+    HelloParams,
+    HelloResult,
+    Method,
+    Params,
+    Result,
+)
+from pyglue.api.messages import AckParams, RecvParams, RecvResult
+from pyglue.jsonrpc import Connection
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+_HELLO: Final = HelloParams(protocol=PROTOCOL, client="hive-mcp")
+_ENDED: Final = "A newer recv took its place, or the client closed its end."
+_UNNAMED: Final = (
+    "Each message comes again until you name its id in 'had' of your next recv, or in "
+    "ack."
+)
+
+
+class Link:
+    """Calls over one socket, connecting when there is no connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._lent: frozenset[int] = frozenset()
+        self._receiving: asyncio.Task[RecvResult] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Wait for no mail any more: the client asks nothing more."""
+        self._closed = True
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    async def connection(self) -> Connection:
+        """Return a living connection.
+
+        Raises:
+            HiveError: ``unavailable`` when nobody listens, or the hello's refusal.
+        """
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await jsonrpc.connect(self._path, hello=_HELLO)
+            return self._connection
+
+    async def hello(self) -> HelloResult:
+        """Return what the socket says of its agent and role."""
+        hello = (await self.connection()).hello
+        if not isinstance(hello, HelloResult):
+            raise AssertionError("a client's connection has the server's hello")
+        return hello
+
+    async def call(
+        self, method: Method[P, R], params: P, *, timeout: float | None = None
+    ) -> R:
+        """Call; as ``Connection.call``."""
+        if isinstance(params, RecvParams) and not params.peek:
+            return cast(R, await self._recv(method, params, timeout))
+        asked: Params = params
+        if isinstance(params, AckParams) and params.messages is None:
+            asked = AckParams(messages=tuple(self._lent))
+        connection = await self.connection()
+        return await connection.call(method, cast(P, asked), timeout=timeout)
+
+    async def _recv(
+        self, method: Method[P, R], params: RecvParams, timeout: float | None
+    ) -> RecvResult:
+        """Take mail in place of the recv before, if that still waits."""
+        task = asyncio.create_task(self._take(self._receiving, method, params, timeout))
+        self._receiving = task
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        if task.cancelled():
+            return RecvResult(messages=(), hint=_ENDED)
+        found = task.result()
+        if not found.messages:
+            return found
+        self._lent = frozenset(message.id for message in found.messages)
+        return replace(found, hint=_UNNAMED)
+
+    async def _take(
+        self,
+        before: asyncio.Task[RecvResult] | None,
+        method: Method[P, R],
+        params: RecvParams,
+        timeout: float | None,
+    ) -> RecvResult:
+        if before is not None and not before.done():
+            before.cancel()
+            await asyncio.wait({before})
+        connection = await self.connection()
+        wait = 0.0 if self._closed else params.wait_seconds
+        asked = replace(params, had=params.had or (), wait_seconds=wait)
+        answer = await connection.call(method, cast(P, asked), timeout=timeout)
+        return cast(RecvResult, answer)

@@ -1,0 +1,98 @@
+"""The lines of MCP over stdio: JSON-RPC 2.0, one message a line.
+
+Not the envelope of ``pyglue.jsonrpc``: a client's ids may be texts, and its errors have
+the codes of MCP.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+
+Id = int | str
+
+_NO_PARAMS: Final = msgspec.Raw(b"{}")
+
+
+class RefusedError(Exception):
+    """What the client sent is refused, by a code of JSON-RPC; ``id`` if it is known."""
+
+    def __init__(self, code: int, message: str, request: Id | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.id = code, message, request
+
+
+class Incoming(NamedTuple):
+    """A request, or a notification where ``id`` is None."""
+
+    id: Id | None
+    method: str
+    params: msgspec.Raw
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    jsonrpc: str
+    id: Id | msgspec.UnsetType = msgspec.UNSET
+    method: str | None = None
+    params: msgspec.Raw = _NO_PARAMS
+
+
+class _Loose(msgspec.Struct, frozen=True):
+    id: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def decode(line: bytes) -> Incoming | None:
+    """Return the message of a line; None for an answer, since nothing was asked.
+
+    Raises:
+        RefusedError: It is no JSON, or no message.
+    """
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(PARSE_ERROR, f"Invalid JSON: {error}.") from error
+    try:
+        found = msgspec.json.decode(line, type=_Envelope)
+    except msgspec.DecodeError as error:
+        text = f"Invalid request: {error}."
+        raise RefusedError(INVALID_REQUEST, text, _id_of(line)) from error
+    request = None if isinstance(found.id, msgspec.UnsetType) else found.id
+    if found.jsonrpc != "2.0":
+        text = "Invalid request: 'jsonrpc' must be '2.0'."
+        raise RefusedError(INVALID_REQUEST, text, request)
+    if found.method is None:
+        return None
+    return Incoming(request, found.method, found.params)
+
+
+def _id_of(line: bytes) -> Id | None:
+    try:
+        raw = msgspec.json.decode(line, type=_Loose).id
+        return msgspec.json.decode(raw, type=Id)  # type: ignore[no-any-return]
+    except msgspec.DecodeError:
+        return None
+
+
+def result(request: Id, value: object) -> bytes:
+    """Return the line that answers a request."""
+    return _line(id=request, result=value)
+
+
+def error(refused: RefusedError) -> bytes:
+    """Return the line that refuses a request, or a line that is none."""
+    told = {"code": refused.code, "message": refused.message}
+    return _line(id=refused.id, error=told)
+
+
+def notification(method: str, params: dict[str, Any]) -> bytes:
+    """Return the line of a notification."""
+    return _line(method=method, params=params)
+
+
+def _line(**parts: object) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", **parts}) + b"\n"
