@@ -110,7 +110,7 @@ async def test_an_agent_goes_out_and_comes_in_under_another_name(
 
     said = await hive_cli(hive, "import", file, "--as", "alice2")
     assert said.code == 0, said.err
-    assert "waits for you" in said.out
+    assert "is pending" in said.out
     layout = hive.local.config.layout
     known = layout.agent_state("alice2") / "notes" / "known.txt"
     assert known.read_text() == "what alice knows"
@@ -159,10 +159,10 @@ async def test_an_import_that_was_denied_can_be_proposed_again_or_purged(
 @pytest.mark.parametrize(
     ("data", "name", "said"),
     [
-        (b"nothing", "new", "cut off or damaged"),
+        (b"nothing", "new", "truncated or damaged"),
         (made(("state/../x", b"", None)), "new", "is not allowed"),
-        (made(("main.pack", b"PACK", None)), "new", "names no commit"),
-        (made(("state/x", b"", None)), "new", "lacks main.pack"),
+        (made(("main.pack", b"PACK", None)), "new", "has no commit"),
+        (made(("state/x", b"", None)), "new", "main.pack is missing"),
         (
             made(("main.pack", b"x", None), index={"about": {"main": "f" * 40}}),
             "new",
@@ -175,8 +175,8 @@ async def test_an_import_that_was_denied_can_be_proposed_again_or_purged(
         ),
         (made(("main.pack", b"x", None)), "manager", "is reserved"),
         (made(("main.pack", b"x", None)), "../x", "is not an agent's name"),
-        (made(("main.pack", b"x", None)), None, "names no agent"),
-        (made(("session/l", b"", None), ("evil", b"", None)), "new", "nothing that"),
+        (made(("main.pack", b"x", None)), None, "has no agent"),
+        (made(("session/l", b"", None), ("evil", b"", None)), "new", "does not belong"),
         (
             made(
                 ("main.pack", b"x", None),
@@ -279,7 +279,7 @@ async def test_a_name_whose_repository_ran_is_refused(
     file = await exported(hive, tmp_path)
     ran = layout.applied("ran")
     shutil.copytree(layout.applied("alice"), ran)
-    with pytest.raises(HiveError, match="the repository of an earlier 'ran'"):
+    with pytest.raises(HiveError, match="The repository of an earlier agent 'ran'"):
         await sent(hive, file.read_bytes(), "ran")
     assert (ran / "HEAD").is_file()
     shutil.rmtree(ran)
@@ -378,7 +378,7 @@ async def test_a_backup_that_was_touched_is_not_restored(
     data[len(data) // 2] ^= 1
     file.write_bytes(bytes(data))
     said = await python(HIVE, "restore-backup", file, "--into", tmp_path / "x")
-    assert "Nothing was taken over." in said.refusal()
+    assert "Nothing was changed." in said.refusal()
     agent = await exported(hive, tmp_path)
     said = await python(HIVE, "restore-backup", agent, "--into", tmp_path / "x")
     assert "refused" in said.refusal()

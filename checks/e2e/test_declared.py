@@ -53,7 +53,7 @@ async def restart(hive: Hive, source: Path) -> None:
     config = msgspec.structs.replace(hive.local.config, agents=agents)
     await hive.reconfigure(config)
     # The one after bob is wrong, and is warned of when bob has been seen to.
-    await hive.until(lambda: warned(hive, "last could not be made"), "the warning")
+    await hive.until(lambda: warned(hive, "Could not create last:"), "the warning")
 
 
 async def warned(hive: Hive, text: str) -> str | None:

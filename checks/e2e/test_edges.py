@@ -211,7 +211,7 @@ async def test_a_hive_without_git(tmp_path: Path) -> None:
             assert said[-1], said
     process.terminate()
     await process.communicate()
-    assert "could not be made: git was not found. Install git" in "".join(said)
+    assert ": git was not found. Install git" in "".join(said)
     assert "Traceback" not in "".join(said)
 
 

@@ -465,7 +465,7 @@ async def test_the_manager_is_not_its_own_operator(hive: Hive) -> None:
             await manager.call(foreign, NoParams())
         assert refused.value.code is ErrorCode.UNKNOWN_METHOD
     manager.close()
-    with pytest.raises(HiveError, match="it is what proposes"):
+    with pytest.raises(HiveError, match="the hive needs it for proposals"):
         await hive.operator.call(api.DESTROY, name("manager"))
 
 

@@ -217,7 +217,7 @@ async def _failed(hive: Hive) -> None:
 async def _still_there(hive: Hive) -> None:
     agent = await hive.agent("carol")
     assert agent.problem is not None
-    assert "was to be destroyed, and is still there" in agent.problem
+    assert "Destroying it failed" in agent.problem
     queued = await hive.operator.call(START, AgentParams(agent="carol"))
     assert (await hive.operation(queued.operation)).error is None
     await hive.operation(
@@ -272,7 +272,7 @@ async def _is_imported(hive: Hive) -> None:
     assert (row.kind, row.state) == ("restore", "pending")
     newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
     said = next(one.note for one in newest if one.agent == "fred")
-    assert said == f"Approval {row.id} waits for you"
+    assert said == f"Approval {row.id} is pending"
 
 
 async def _is_not_proposed(hive: Hive) -> None:

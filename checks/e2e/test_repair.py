@@ -146,7 +146,7 @@ async def test_a_deploy_that_the_store_lost(hive: Hive) -> None:
         before.deployed_approval,
     )
     git(hive, "alice", "tag", f"failed/{number}", "main")
-    await mended(hive, f"is what approval {number} deployed", "once more")
+    await mended(hive, f"is the commit of approval {number}", "again")
     after = await hive.agent("alice")
     assert after.deployed_approval == number
     assert git(hive, "alice", "rev-parse", "main") == proposal.commit
@@ -158,11 +158,11 @@ async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
     proposal = await hive.propose("alice", '{ hyperhive.description = "stuck"; }')
     number = proposal.approval
     sql(hive, "UPDATE approval SET state = 'building' WHERE id = ?", number)
-    await mended(hive, f"Approval {number} of alice is building", "end as failed")
+    await mended(hive, f"Approval {number} of alice is building", "as failed")
     (newest, *_) = await hive.approvals("alice")
     assert (newest.state, newest.reason) == (
         ApprovalState.FAILED,
-        "Its operation ended without a word; propose it again.",
+        "Its operation was lost; propose it again.",
     )
 
 
@@ -183,7 +183,7 @@ async def test_files_that_the_store_does_not_know_are_kept(hive: Hive) -> None:
     # Its tags are of approvals that are alice's: kept, it is looked at as any agent.
     for tag in git(hive, "lost", "tag").splitlines():
         git(hive, "lost", "tag", "-d", tag)
-    await mended(hive, "There are files of lost", "keep them")
+    await mended(hive, "Files of lost exist", "keep them")
     assert (state / "known.txt").read_text() == "still here"
     (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
     assert kept.name == "lost"
@@ -212,7 +212,7 @@ async def test_sockets_without_an_agent(hive: Hive) -> None:
     run = hive.local.config.layout.run("gone")
     run.mkdir()
     (run / "hive.sock").touch()
-    await mended(hive, "There are sockets of gone", "remove")
+    await mended(hive, "Sockets of gone", "remove")
     assert not run.exists()
 
 
@@ -223,7 +223,7 @@ async def test_what_was_left_half_made(hive: Hive, where: str) -> None:
     assert await broken(hive) == []  # it may be at work
     old = time.time() - 7200
     os.utime(left, (old, old))
-    await mended(hive, "was left half made", "remove")
+    await mended(hive, "was left incomplete", "remove")
     assert not left.exists()
 
 
@@ -233,7 +233,7 @@ async def test_a_process_that_no_hived_has(hive: Hive) -> None:
     words = ("pyglue.harness.main", "--state", str(layout.agent_state("alice")))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words)
     try:
-        await mended(hive, f"Process {process.pid} works as alice", "end the process")
+        await mended(hive, f"Process {process.pid} works as alice", "kill the process")
         assert await process.wait() == -9
     finally:
         if process.returncode is None:
@@ -279,7 +279,7 @@ async def test_what_cannot_be_mended_is_said(hive: Hive) -> None:
     said = await command(hive, "--repair")
     assert said.code == 1
     assert "alice has no repository" in said.out
-    assert "Bring the repository back from a backup" in said.out
+    assert "Restore the repository from a backup" in said.out
     Path(aside).rename(path)
     assert await broken(hive) == []
 

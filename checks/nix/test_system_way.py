@@ -169,7 +169,7 @@ async def test_a_harness_in_another_system_is_no_deploy(way: Way) -> None:
     second = await way.propose("alice", MORE)
     operation = await way.approve(second)
     assert operation.error is not None
-    assert "does not run in the system that was built" in operation.error
+    assert "does not run the system that was built" in operation.error
     assert "\x1b" not in operation.error
     repo = AppliedRepo(way.config.layout.applied("alice"))
     assert repo.main() == first.commit

@@ -64,7 +64,7 @@ async def test_a_container_without_an_agent_is_removed(hive: SystemHive) -> None
     )
 
     said = {check.message for check in await broken(hive)}
-    assert any("There is a container h-carl of this hive" in one for one in said)
+    assert any("The container h-carl of this hive exists" in one for one in said)
     done = await repaired(hive)
     assert done.failed == ()
     assert any("stop and remove the container of carl" in one for one in done.done)

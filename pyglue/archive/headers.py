@@ -48,7 +48,7 @@ class Headers:
             member = _parse(header.ljust(_BLOCK, b"\0"))
             if member.type == b"x":
                 if extended is not None or not 0 < member.size <= _EXTENDED_MAX:
-                    bad("it has an extended header that is not ours")
+                    bad("it has an unexpected extended header")
                 extended = _extended(self.exactly(member.size))
                 self.pad(member.size)
                 continue
@@ -60,13 +60,13 @@ class Headers:
         shown = visible(member.name, limit=100)
         if member.type == b"2" and self._links:
             if not member.target or "\0" in member.target or len(member.target) > 4095:
-                bad(f"the link {shown!a} leads nowhere")
+                bad(f"the link {shown!a} has an invalid target")
         elif member.type in (b"1", b"2"):
             bad(f"{shown!a} is a link")
         elif member.type not in (b"0", b"5"):
             bad(f"{shown!a} is neither a file nor a directory")
         if member.type != b"0" and member.size:
-            bad(f"{shown!a} has bytes and is no file")
+            bad(f"{shown!a} is not a file but has content")
 
     def exactly(self, size: int) -> bytes:
         """Return so many bytes.
@@ -82,7 +82,7 @@ class Headers:
     def pad(self, size: int) -> None:
         """Pass by what fills up the last block of ``size`` bytes."""
         if self.exactly(-size % _BLOCK).strip(b"\0"):
-            bad("it has something between its files")
+            bad("it has data between its files")
 
 
 def _parse(header: bytes) -> Header:
@@ -103,7 +103,7 @@ def _parse(header: bytes) -> Header:
             target=_text(header[157:257]),
         )
     except ValueError as error:
-        bad("it is not an archive of a hive, or damaged", error)
+        bad("it is damaged, or not an archive of a hive", error)
 
 
 def _text(raw: bytes) -> str:
@@ -113,7 +113,7 @@ def _text(raw: bytes) -> str:
 def _octal(raw: bytes) -> int:
     text = raw.strip(b" \0")
     if not text.isdigit():
-        raise ValueError("not a number")
+        raise ValueError("invalid number")
     return int(text, 8)
 
 
@@ -124,16 +124,16 @@ def _extended(data: bytes) -> dict[str, str]:
             length, _, _ = data.partition(b" ")
             size = int(length) if length.isdigit() and len(length) < 6 else 0
             if not 0 < size <= len(data):
-                raise ValueError("not ours")
+                raise ValueError("unexpected")
             record, data = data[len(length) + 1 : size], data[size:]
             key, equals, value = record.decode("ascii").partition("=")
             if not equals or not value.endswith("\n") or key not in _EXTENDED:
-                raise ValueError("not ours")
+                raise ValueError("unexpected")
             if key in found:
                 raise ValueError("twice")
             found[key] = value[:-1]
     except ValueError as error:
-        bad("it has an extended header that is not ours", error)
+        bad("it has an unexpected extended header", error)
     return found
 
 
@@ -144,10 +144,10 @@ def _extend(member: Header, extended: Mapping[str, str]) -> None:
         text = extended.get(key)
         if text is not None:
             if not text.isascii() or not text.isdigit() or len(text) > 18:
-                bad("it has an extended header that is not ours")
+                bad("it has an unexpected extended header")
             setattr(member, key, int(text))
     if max(member.uid, member.gid) > _ID_MAX:
-        bad("it has an owner that there cannot be")
+        bad("it has an impossible owner")
     if member.type == b"5":
         member.name = member.name.removesuffix("/")
 
@@ -156,5 +156,5 @@ def bad(why: str, cause: Exception | None = None) -> NoReturn:
     """Refuse the archive; ``why`` goes on after "is refused: "."""
     raise HiveError(
         ErrorCode.BAD_REQUEST,
-        f"The archive is refused: {why}. Nothing was taken over.",
+        f"Invalid archive: {why}. Nothing was changed.",
     ) from cause

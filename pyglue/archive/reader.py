@@ -89,11 +89,11 @@ def unpack(
         with gzip.GzipFile(fileobj=stream, mode="rb") as plain:
             return _Unpacking(plain, places, limits).run(kind)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        bad("it is cut off or damaged")
+        bad("it is truncated or damaged")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HiveError(
-                ErrorCode.UNAVAILABLE, "The disk is full; nothing was taken over."
+                ErrorCode.UNAVAILABLE, "The disk is full. Nothing was changed."
             ) from error
         raise
 
@@ -119,7 +119,7 @@ class _Unpacking:
             if parts is None:
                 bad(f"the name {visible(member.name, limit=100)!a} is not allowed")
             if member.name in self._state.names:
-                bad(f"{visible(member.name, limit=100)!a} is in it twice")
+                bad(f"it contains {visible(member.name, limit=100)!a} twice")
             self._state.names.add(member.name)
             if member.name == INDEX:
                 return self._end(self._index(member), kind)
@@ -146,7 +146,7 @@ class _Unpacking:
             self._check_disk(self._tops[first], member.size)
             self._in_tree(member, self._tops[first], parts[1:])
         else:
-            bad(f"{shown!a} is nothing that belongs in it")
+            bad(f"{shown!a} does not belong in it")
 
     def _in_tree(self, member: Header, top: int, parts: tuple[bytes, ...]) -> None:
         if not parts:  # the top itself, which is there
@@ -162,11 +162,11 @@ class _Unpacking:
                 above = below
             self._make(member, above, parts[-1])
         except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
-            bad(f"{visible(member.name, limit=100)!a} has no place", error)
+            bad(f"{visible(member.name, limit=100)!a} has no directory", error)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            bad(f"{visible(member.name, limit=100)!a} has no place", error)
+            bad(f"{visible(member.name, limit=100)!a} has no directory", error)
         finally:
             os.close(above)
 
@@ -231,8 +231,8 @@ class _Unpacking:
         if reserve and found.f_bavail * found.f_frsize < size + reserve:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"The disk has no room for it: {reserve // 2**20} MiB have to stay "
-                "free. Nothing was taken over.",
+                f"The disk is too full for the archive: {reserve // 2**20} MiB must "
+                "stay free. Nothing was changed.",
             )
 
     # --- the end ----------------------------------------------------------------------
@@ -241,7 +241,7 @@ class _Unpacking:
         if member.type != b"0":
             bad("its index is not a file")
         if member.size > self._limits.index_bytes:
-            _large("an index of more than is read")
+            _large("an index that is too large")
         data = self._headers.exactly(member.size)
         self._headers.pad(member.size)
         try:
@@ -252,32 +252,32 @@ class _Unpacking:
         if len(lines) > LEFT_OUT_MAX or max(map(len, lines), default=0) > (
             LEFT_OUT_LINE_MAX
         ):
-            bad("its index says too much of what is not in it")
+            bad("its index lists too many omitted files")
         if index.format != FORMAT:
             bad(
-                f"its format is {index.format}, and this hyperhive reads {FORMAT}; it "
-                "was written by another version"
+                f"its format is {index.format}, but this version of hyperhive reads "
+                f"{FORMAT}; it was written by another version"
             )
         return index
 
     def _end(self, index: Index, kind: Kind) -> Index:
         if index.kind is not kind:
-            bad(f"it is of {_A[index.kind]}, and {_A[kind]} is asked for")
+            bad(f"it contains {_A[index.kind]} instead of {_A[kind]}")
         said = {member.name: (member.size, member.sha256) for member in index.members}
         if len(said) != len(index.members):
-            bad("its index names a file twice")
+            bad("its index lists a file twice")
         for name, found in self._state.seen.items():
             shown = visible(name, limit=100)
             if name not in said:
-                bad(f"its index does not have {shown!a}")
+                bad(f"its index does not list {shown!a}")
             if said[name] != found:
-                bad(f"{shown!a} is not what its index says: the hash differs")
+                bad(f"{shown!a} differs from its index: the hash does not match")
         missing = said.keys() - self._state.seen.keys()
         if missing:
-            bad(f"it lacks {visible(min(missing), limit=100)!a}")
+            bad(f"{visible(min(missing), limit=100)!a} is missing")
         rest = self._plain.read(_END_MAX)
         if rest.strip(b"\0") or self._plain.read(1):
-            bad("something follows its index")
+            bad("it has data after its index")
         return index
 
 
@@ -286,5 +286,5 @@ _A: Final = {Kind.AGENT: "an agent", Kind.HIVE: "a whole hive"}
 
 def _large(what: str) -> NoReturn:
     raise HiveError(
-        ErrorCode.TOO_LARGE, f"The archive holds {what}. Nothing was taken over."
+        ErrorCode.TOO_LARGE, f"The archive contains {what}. Nothing was changed."
     )

@@ -17,10 +17,10 @@ from pyglue.beneath import Folder
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WHY: Final = {
-    errno.ELOOP: "it changed while it was read",
-    errno.ENOTDIR: "it changed while it was read",
-    errno.EACCES: "it may not be read",
-    errno.EPERM: "it may not be read",
+    errno.ELOOP: "it changed while being read",
+    errno.ENOTDIR: "it changed while being read",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
 }
 
 
@@ -89,7 +89,7 @@ def _directory(
         if status.st_dev != device:
             yield LeftOut(path, "another file system is mounted there")
         elif depth >= DEPTH_MAX:
-            yield LeftOut(path, f"it lies deeper than {DEPTH_MAX} directories")
+            yield LeftOut(path, f"it is nested more than {DEPTH_MAX} directories deep")
         else:
             yield Entry(path, status)
             yield from _below(descriptor, path, device, links=links, depth=depth + 1)
@@ -104,7 +104,7 @@ def _file(above: int, name: str, path: str) -> Iterator[Entry | LeftOut]:
         if stat.S_ISREG(status.st_mode):
             yield Entry(path, status, descriptor)
         else:
-            yield LeftOut(path, "it changed while it was read")
+            yield LeftOut(path, "it changed while being read")
     finally:
         os.close(descriptor)
 

@@ -101,7 +101,7 @@ class Writer:
         if found.target is not None:
             info.type, info.linkname = tarfile.SYMTYPE, os.fsdecode(found.target)
             if not found.target.isascii():
-                self.leave_out(found.name, "it is a link with an odd target")
+                self.leave_out(found.name, "it is a link with an invalid target")
                 return
             self._count(found.name)
             self._tar.addfile(info)
@@ -122,7 +122,7 @@ class Writer:
         if size > self._file_max:
             return f"it has more than {self._file_max} bytes"
         if is_mostly_holes(descriptor, size):
-            return f"most of its {size} bytes are holes"
+            return f"it is sparse: most of its {size} bytes are holes"
         # In a hive each agent has totals of its own: one does not use up another's.
         parts = 2 if self._kind is Kind.HIVE else 0
         part = "/".join(found.name.split("/")[:parts])
@@ -131,10 +131,10 @@ class Writer:
             first = self._linked.setdefault(key, found.name)
             again = size if first != found.name else 0
             if self._again[part] + again > AGAIN_MAX:
-                return f"it is another name of {first}"
+                return f"it is a hard link to {first}"
             self._again[part] += again
         if self._spent[part] + size > self._total_max:
-            return f"there are more than {self._total_max} bytes"
+            return f"the limit of {self._total_max} bytes is exceeded"
         self._spent[part] += size
         return None
 
@@ -184,11 +184,11 @@ class Writer:
         self._count(info.name)
         self._index_bytes += len(info.name) + _MEMBER
         if self._index_bytes > _INDEX_MAX[self._kind]:
-            raise _too_many("more names of files than an archive holds", info.name)
+            raise _too_many("more file names than an archive can hold", info.name)
         source = _Exactly(file, info.size)
         self._tar.addfile(info, source)
         if source.short:
-            self.leave_out(info.name, "its end, which went while it was read")
+            self.leave_out(info.name, "its end, removed while being read")
         digest = source.hash.hexdigest()
         self._members.append(Member(info.name, info.size, digest))
 
@@ -197,8 +197,8 @@ def _too_many(what: str, name: str) -> HiveError:
     where = "/".join(name.split("/")[:3])
     return HiveError(
         ErrorCode.TOO_LARGE,
-        f"There are {what}; it stopped in {where[:_SHOWN]}. Have the agent tidy up its "
-        "state, and do it again.",
+        f"There are {what}; the export stopped in {where[:_SHOWN]}. Have the agent "
+        "clean up its state, then try again.",
     )
 
 

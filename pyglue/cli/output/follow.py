@@ -57,7 +57,7 @@ def agents_known(client: SyncClient, names: Iterable[str]) -> None:
         known = {agent.name for agent in client.call(AGENTS, NoParams()).agents}
         for name in sorted(wanted - known):
             for warning in client.call(STATUS, NoParams()).warnings:
-                if warning.startswith(f"{name} could not be made"):
+                if warning.startswith(f"Could not create {name}:"):
                     raise HiveError(ErrorCode.AGENT_NOT_RUNNING, warning)
         return True if wanted <= known else None
 

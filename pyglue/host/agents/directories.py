@@ -39,8 +39,8 @@ def unusable(state: Path, error: OSError) -> HiveError:
     """Return the refusal to run where hived may not write."""
     return HiveError(
         ErrorCode.CONFIG_INVALID,
-        f"{error.filename or state} cannot be used: {error.strerror}. Configure a "
-        "state_dir and a runtime_dir that hived may write.",
+        f"Cannot use {error.filename or state}: {error.strerror}. Configure a "
+        "state_dir and a runtime_dir that hived may write to.",
     )
 
 
@@ -277,7 +277,7 @@ class Directories:
             if not home.is_folder(place.name):
                 raise HiveError(
                     ErrorCode.UNAVAILABLE,
-                    f"{place} could not be made. Import it again.",
+                    f"Could not create {place}. Import the archive again.",
                 )
 
     @property

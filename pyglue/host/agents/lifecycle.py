@@ -133,7 +133,7 @@ class Lifecycle:
         if applied is None or report.manifest_sha256 != applied.sha256:
             raise HiveError(
                 ErrorCode.STALE,
-                "This harness loaded another manifest than the one that is applied.",
+                "The harness loaded a different manifest from the deployed one.",
             )
         old = agent.harness
         agent.harness, agent.harness_at = connection, time.time()
@@ -157,7 +157,7 @@ class Lifecycle:
             if self._closing or agent.state is AgentState.STOPPING:
                 return
             if self._backend.running(agent.name):
-                detail = "Its harness hung up; it is expected back."
+                detail = "Harness disconnected; waiting for it to reconnect."
                 self._registry.set_state(agent, AgentState.STARTING, detail)
                 self._lost(agent)
 
@@ -190,8 +190,8 @@ class Lifecycle:
             if built is not None and report.system != built:
                 raise HiveError(
                     ErrorCode.DEPLOY_FAILED,
-                    f"{agent.name} does not run in the system that was built for it. "
-                    f"It should be {built}, and its harness reports "
+                    f"{agent.name} does not run the system that was built for it. "
+                    f"Expected {built}, but its harness reports "
                     f"{visible(report.system or 'none')}.",
                 )
         except HiveError as error:
@@ -213,8 +213,8 @@ class Lifecycle:
             tail = "\n".join(await self.log_tail(agent))
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"{agent.name} did not report within {limit:g} s. Its log ends with:\n"
-                f"{tail}",
+                f"The harness of {agent.name} did not connect within {limit:g} s. Its "
+                f"log ends with:\n{tail}",
             ) from None
 
     async def log_tail(self, agent: Agent) -> tuple[str, ...]:
@@ -234,7 +234,7 @@ class Lifecycle:
             waiting.set_exception(
                 HiveError(
                     ErrorCode.DEPLOY_FAILED,
-                    f"{agent.name} ended while starting: {event.reason}\n{tail}",
+                    f"{agent.name} exited while starting: {event.reason}\n{tail}",
                 )
             )
         return True
@@ -246,7 +246,9 @@ class Lifecycle:
     async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
         """Take over a container that runs under ``record`` already."""
         agent.applied = record
-        self._registry.set_state(agent, AgentState.STARTING, "It is taken over.")
+        self._registry.set_state(
+            agent, AgentState.STARTING, "Reattaching to the running container."
+        )
         await self.open(agent)
         self._relay.add(agent, record)
 
@@ -299,7 +301,7 @@ class Lifecycle:
             try:
                 await ask(agent.name, connection, CANCEL_TURN, params, timeout=10.0)
             except HiveError as error:
-                _log.warning("%s did not cancel its turn: %s", agent.name, error)
+                _log.warning("could not cancel the turn of %s: %s", agent.name, error)
 
     async def close(self) -> None:
         """Stop what ends with hived; what should run will run at the next start."""

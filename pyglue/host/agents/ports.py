@@ -55,11 +55,11 @@ def _read(file: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        _log.warning("%s cannot be read and is made anew: %s", file, error)
+        _log.warning("cannot read %s, creating it anew: %s", file, error)
         return None
     if text.isascii() and text.isdigit() and 1024 <= int(text[:6]) <= 65535:
         return int(text)
-    _log.warning("%s holds no port and is made anew", file)
+    _log.warning("%s contains no port; creating it anew", file)
     return None
 
 
@@ -132,7 +132,7 @@ class Ports:
             while {agent.name for agent in self._registry.all()} != set(self._ports):
                 await self.load()
         except OSError as error:
-            _log.warning("an agent's port cannot be kept: %s", error)
+            _log.warning("cannot store an agent's port: %s", error)
 
     def port(self, name: str) -> int | None:
         """Return an agent's port."""

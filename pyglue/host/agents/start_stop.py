@@ -55,9 +55,9 @@ class Running:
         return None
 
     async def _tell(self, operation: Operation, *, recovered: bool) -> None:
-        what = f"{operation.kind.value.capitalize()} of {operation.agent} is done."
+        what = f"{operation.kind.value.capitalize()} of {operation.agent} succeeded."
         if recovered:
-            what = f"{operation.agent} runs again and is well."
+            what = f"{operation.agent} is running again and healthy."
         await self._notifications.give(
             _TOLD[operation.kind],
             operation.agent,
@@ -110,6 +110,6 @@ def _deployed(agent: Agent) -> PinnedRecord:
     if agent.record is None:
         raise HiveError(
             ErrorCode.AGENT_NOT_RUNNING,
-            f"{agent.name} has nothing deployed yet; approve a proposal first.",
+            f"{agent.name} has not been deployed yet; approve a proposal first.",
         )
     return agent.record

@@ -142,7 +142,10 @@ class Supervisor:
         """Nobody of the hive stopped it. Whoever did may have meant it: it stays so."""
         self._lifecycle.drop_harness(agent)
         self._registry.set_state(agent, AgentState.STOPPED, event.reason)
-        text = f"{agent.name} stopped. {event.reason} It stays so until it is started."
+        text = (
+            f"{agent.name} stopped. {event.reason} It stays stopped until it is "
+            "started."
+        )
         self._spawn(self._give(NotificationKind.STOPPED, agent, event, text))
 
     def _crashed(self, agent: Agent, event: ContainerEvent) -> None:
@@ -150,7 +153,7 @@ class Supervisor:
         self._registry.set_state(agent, AgentState.FAILED, event.reason)
         verb = "crashed"
         if event.kind is ContainerEventKind.GAVE_UP:
-            verb = "does not come back by itself"
+            verb = "crashed and is no longer restarted automatically"
         text = f"{agent.name} {verb}. {event.reason}"
         # At once: it may be well again before the rest of this is written.
         agent.problem = "\n".join((text, *event.log_tail))
@@ -203,7 +206,7 @@ class Supervisor:
         await self._notifications.give(
             NotificationKind.STARTED,
             agent.name,
-            f"{agent.name} runs again and is well.",
+            f"{agent.name} is running again and healthy.",
         )
 
     async def _came_up(self, agent: Agent) -> None:
@@ -223,7 +226,7 @@ class Supervisor:
                 await arrived.wait()
         self._expected.pop(agent.name, None)
         if not arrived.is_set():
-            _log.warning("%s runs, and its harness does not report", agent.name)
+            _log.warning("%s is running, but its harness does not connect", agent.name)
         return arrived.is_set()
 
     def _bring_back(self, agent: Agent) -> None:
@@ -259,4 +262,4 @@ class Supervisor:
 
 
 async def _nobody_starts(name: str) -> bool:
-    raise HiveError(ErrorCode.INTERNAL, f"Nothing is connected to start {name}.")
+    raise HiveError(ErrorCode.INTERNAL, f"No supervisor is connected to start {name}.")

@@ -54,7 +54,7 @@ class Exports:
         if main is None:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"{name} has no history to export: nothing of it was ever deployed.",
+                f"{name} was never deployed, so there is no history to export.",
             )
         self._audit.record(by, "exported", name, {"commit": main})
 
@@ -108,7 +108,7 @@ def _record(reader: Reader, name: str) -> bytes | None:
     if row is None:
         raise HiveError(
             ErrorCode.NOT_FOUND,
-            f"There is no agent {name!r}, and nothing is kept of one. See: hive "
-            "agents, hive kept.",
+            f"There is no agent {name!r}, and no kept state of one. See: hive agents, "
+            "hive kept.",
         )
     return row.record

@@ -20,7 +20,7 @@ from pyglue.store import approvals, kept
 from pyglue.store import operations as operation_rows
 from pyglue.store.database import Store
 
-_ABSENT: Final = "{name} was imported, and is no agent before that is approved."
+_ABSENT: Final = "{name} was imported and becomes an agent only when that is approved."
 
 
 class ImportHandler:
@@ -66,7 +66,7 @@ class ImportHandler:
                 return "propose"
             case "propose":
                 number = await self._propose(operation)
-                note = f"Approval {number} waits for you"
+                note = f"Approval {number} is pending"
                 values = {**said, "note": note, "approval": number}
                 await self._store.write(
                     lambda tx: operation_rows.set_arguments(tx, operation.id, values)
@@ -78,7 +78,7 @@ class ImportHandler:
                 await self._store.write(lambda tx: kept.remove(tx, name))
                 self._registry.absent(name, None)
                 return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
         """Return what mends a failure of ``step``; once it is kept it stays so."""
@@ -117,8 +117,9 @@ class ImportHandler:
         except HiveError as error:
             raise HiveError(
                 error.code,
-                f"{name} was taken over and is kept, but could not be proposed: "
-                f"{error.message} Then: hive restore {name}, or hive purge {name}.",
+                f"{name} was imported and its state is kept, but it could not be "
+                f"proposed: {error.message} Next, run hive restore {name}, or hive "
+                f"purge {name}.",
             ) from error
         return result.approval
 

@@ -172,14 +172,16 @@ class Imports:
                 if left:
                     raise HiveError(
                         ErrorCode.NAME_TAKEN,
-                        f"There are files of an earlier {name!r} ({place}). Run hive "
-                        "doctor --repair, or import it --as another name.",
+                        f"Files of an earlier agent {name!r} still exist ({place}). "
+                        "Run hive doctor --repair, or import under another name with "
+                        "--as.",
                     )
         if self._directories.has_run(name):
             raise HiveError(
                 ErrorCode.NAME_TAKEN,
-                f"There is the repository of an earlier {name!r} that ran. Run hive "
-                "doctor --repair, which keeps it, or import it --as another name.",
+                f"The repository of an earlier agent {name!r} still exists. Run hive "
+                "doctor --repair, which keeps it, or import under another name with "
+                "--as.",
             )
         self._directories.forget_proposed(name)  # of a proposal that came to nothing
 
@@ -223,7 +225,7 @@ class Imports:
                 index = unpack(stream, Kind.AGENT, places, _LIMITS)
             name = wanted or index.about.get("name")
             if not isinstance(name, str):
-                raise _refused("its index names no agent")
+                raise _refused("its index has no agent")
             names.check_new(name)
             return index, name, self._history(index, work, staged)
         finally:
@@ -233,12 +235,12 @@ class Imports:
         """Bring the history through the checks of a proposal; return its main."""
         pack, record = work / PACK, work / RECORD
         if not pack.exists():
-            raise _refused(f"it lacks {PACK}")
+            raise _refused(f"{PACK} is missing")
         if record.exists() and record.stat().st_size > MAX_BYTES:
             raise _refused(f"{RECORD} is too large")
         commit = index.about.get("main")
         if not isinstance(commit, str):
-            raise _refused("its index names no commit")
+            raise _refused("its index has no commit")
         repo = AppliedRepo.create(staged.applied / "repo")
         checked = import_pack(
             pack,
@@ -268,12 +270,12 @@ class _Stoppable(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self._stop.is_set():
-            raise HiveError(ErrorCode.CANCELLED, "The import was given up.")
+            raise HiveError(ErrorCode.CANCELLED, "The import was cancelled.")
         return self._file.read(-1 if size is None else size)
 
 
 def _refused(why: str) -> HiveError:
     return HiveError(
         ErrorCode.BAD_REQUEST,
-        f"The archive is refused: {why}. Nothing was taken over.",
+        f"Invalid archive: {why}. Nothing was changed.",
     )

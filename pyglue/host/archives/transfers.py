@@ -128,21 +128,21 @@ class Transfers:
         if found.size > UPLOAD_MAX:
             self.drop(handle)
             raise HiveError(
-                ErrorCode.TOO_LARGE, f"The archive has more than {UPLOAD_MAX} bytes."
+                ErrorCode.TOO_LARGE, f"The archive exceeds {UPLOAD_MAX} bytes."
             )
         if shutil.disk_usage(self._quarantine).free < RESERVE + len(data):
             self.drop(handle)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"The disk has no room for it: {RESERVE // 2**20} MiB have to stay "
-                "free.",
+                f"The disk is too full for the archive: {RESERVE // 2**20} MiB must "
+                "stay free.",
             )
         try:
             found.file.write(data)
         except OSError as error:
             self.drop(handle)
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"The archive could not be stored: {error}."
+                ErrorCode.UNAVAILABLE, f"Could not store the archive: {error}."
             ) from error
 
     def taken(self, handle: str) -> Path:
@@ -185,7 +185,8 @@ class Transfers:
         if len(self._uploads) + len(self._downloads) >= _OPEN_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{_OPEN_MAX} archives are on their way; wait until one is done.",
+                f"There are already {_OPEN_MAX} transfers; wait until one has "
+                "finished.",
             )
 
 
@@ -194,10 +195,12 @@ def _written(write: Write, end: int) -> list[str]:
         try:
             return write(stream)
         except BrokenPipeError as error:
-            raise HiveError(ErrorCode.CANCELLED, "Nobody reads it any more.") from error
+            raise HiveError(
+                ErrorCode.CANCELLED, "Closed after a time without a reader."
+            ) from error
         except OSError as error:
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"The archive could not be written: {error}."
+                ErrorCode.UNAVAILABLE, f"Could not write the archive: {error}."
             ) from error
 
 
@@ -212,4 +215,7 @@ def _filled(descriptor: int) -> bytes:
 
 
 def _no_such() -> HiveError:
-    return HiveError(ErrorCode.NOT_FOUND, "There is no such transfer; begin again.")
+    return HiveError(
+        ErrorCode.NOT_FOUND,
+        "Unknown transfer: it expired or never existed. Begin again.",
+    )

@@ -79,15 +79,17 @@ class BackgroundTasks:
                 await asyncio.gather(running, return_exceptions=True)
                 raise
             except Exception as error:
-                _log.exception("%s failed; it is tried again", name)
+                _log.exception("%s failed; retrying", name)
                 await self._failed(name, error)
             pause = self._backoff_s[min(failed, len(self._backoff_s) - 1)]
             failed += 1
             await asyncio.sleep(pause)
 
     async def _failed(self, name: str, error: Exception) -> None:
-        why = error.message if isinstance(error, HiveError) else "The log has details."
-        text = f"A background task of the hive ({name}) fails and is retried. {why}"
+        why = error.message if isinstance(error, HiveError) else "See hived's log."
+        text = (
+            f"A background task of the hive ({name}) failed and is being retried. {why}"
+        )
         known = name in self._problems
         self._problems[name] = text
         if known:
@@ -95,4 +97,4 @@ class BackgroundTasks:
         try:
             await self._broker.notify(OPERATOR, text)
         except HiveError as also:  # it is a warning all the same
-            _log.warning("the operator could not be sent that: %s", also.message)
+            _log.warning("could not notify the operator: %s", also.message)

@@ -141,8 +141,8 @@ class Budgets:
             return  # asked already: it is open, or the answer was to stay
         amount = self._amount(agent, limit)
         number = await self._questions.ask_operator(
-            f"{text} May it go on?",
-            (f"Go on today with {amount} more", _STAY),
+            f"{text} May it continue?",
+            (f"Continue today with {amount} more", _STAY),
             expires_at=until,
         )
         fresh = row if today else replace(row, lift_usd=0, lift_tokens=0, lift_turns=0)
@@ -203,16 +203,16 @@ def _sentence(
 ) -> str:
     """Say which limit was reached; ``used`` only if it is, by the hive's own books."""
     at = datetime.datetime.fromtimestamp(until, datetime.UTC)
-    end = f"It is parked until {at:%H:%M} UTC, or until the operator lets it go on."
+    end = f"It is parked until {at:%H:%M} UTC, or until the operator lets it continue."
     match limit:
         case Limit.COST:
             most = limits.cost_usd or 0.0
             part = "" if used.cost_usd >= most else f"${used.cost_usd:.2f} of "
-            what = f"{part}the ${most:g} that it may cost today"
+            what = f"{part}today's cost limit of ${most:g}"
         case Limit.TOKENS:
             part = "" if used.tokens >= (limits.tokens or 0) else f"{used.tokens} of "
-            what = f"{part}the {limits.tokens} tokens of today"
+            what = f"{part}today's limit of {limits.tokens} tokens"
         case Limit.TURNS:
-            part, what = "", f"the {limits.turns} turns that it may begin in an hour"
-    rest = ", and its next request does not fit" if part else ""
+            part, what = "", f"its {limits.turns} turns an hour"
+    rest = ", and its next request could exceed that" if part else ""
     return f"{agent.name} has used {what}{rest}. {end}"

@@ -100,7 +100,7 @@ class Controls:
         if self._registry.paused(agent) is None:
             self._resumed(agent)
         else:
-            self._apply_pause(agent, "There is no room on the disk.", now=False)
+            self._apply_pause(agent, "The disk is full.", now=False)
 
     def try_again(self, agent: Agent) -> None:
         """Let an agent that waits for anything try at once."""
@@ -152,7 +152,7 @@ class Controls:
         if self._registry.hive.paused_at is not None:
             raise HiveError(
                 ErrorCode.PAUSED,
-                f"The whole hive is paused, and {name} with it. Resume the hive.",
+                f"The whole hive is paused, including {name}. Resume the hive.",
             )
 
     async def pause_all(self, reason: str, by: str) -> None:
@@ -164,7 +164,7 @@ class Controls:
         """
         row = self._registry.hive = _paused(self._registry.hive, by, reason)
         for agent in self._registry.all():
-            self._apply_pause(agent, "The operator stopped the hive.", now=True)
+            self._apply_pause(agent, "The operator paused the hive.", now=True)
         self._audit.record(by, "pause_all", None, {"reason": reason})
         await self._write_down(row)
 
@@ -197,7 +197,7 @@ class Controls:
     def begun(self, agent: Agent) -> None:
         """Take back a turn that began in the moment in which its agent was paused."""
         if self._registry.paused(agent) is not None:
-            self._apply_pause(agent, "This agent was just paused.", now=True)
+            self._apply_pause(agent, "This agent has just been paused.", now=True)
 
     async def _grace(self, agent: Agent, reason: str) -> None:
         """Wait for the running turn of a paused agent, then cut it off."""
@@ -225,7 +225,8 @@ class Controls:
         except HiveError as error:
             raise HiveError(
                 error.code,
-                f"It holds, but only until hived restarts: {error.message}",
+                "This is in effect, but could not be stored: it is lost when hived "
+                f"restarts. {error.message}",
                 details=error.details,
             ) from error
 
@@ -239,7 +240,7 @@ class Controls:
         """
         agent = self._registry.get(name)
         if agent.turn is None:
-            raise HiveError(ErrorCode.CONFLICT, f"No turn of {name} runs.")
+            raise HiveError(ErrorCode.CONFLICT, f"{name} has no running turn.")
         self._audit.record(by, "cancel", name, {"reason": reason})
         await self._cancel(agent, reason or "The operator cancelled this turn.")
 
@@ -254,7 +255,7 @@ class Controls:
             async with asyncio.timeout(_CANCEL_S):
                 await self._broker.turn_over(agent)
         except (HiveError, TimeoutError) as error:
-            _log.warning("%s does not end its turn: %s", agent.name, error)
+            _log.warning("%s does not cancel its turn: %s", agent.name, error)
             connection.close()
             if agent.harness is connection:  # however long it takes to be gone
                 self._broker.lost_turn(agent)
@@ -268,11 +269,12 @@ class Controls:
         agent = self._registry.get(name)
         if self._registry.paused(agent) is not None:
             raise HiveError(
-                ErrorCode.PAUSED, f"{name} is paused; resume it to compact its session."
+                ErrorCode.PAUSED,
+                f"{name} is paused; resume it before compacting its session.",
             )
         if agent.harness is None:
             raise HiveError(
-                ErrorCode.AGENT_NOT_RUNNING, f"{name} does not run; start it first."
+                ErrorCode.AGENT_NOT_RUNNING, f"{name} is not running; start it first."
             )
         self._audit.record(by, "compact", name, {})
         await ask(name, agent.harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
@@ -300,7 +302,7 @@ class Controls:
             names = ", ".join(self._limits.models or ()) or "none"
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
-                f"This hive's limits do not allow {params.model}. Allowed: {names}.",
+                f"The operator's limits do not allow {params.model}. Allowed: {names}.",
             )
         return await self._switch(agent, params.model, by)
 
@@ -313,7 +315,7 @@ class Controls:
         agent = self._registry.get(name)
         if agent.control.model is None:
             raise HiveError(
-                ErrorCode.CONFLICT, f"{name} uses the model of its manifest already."
+                ErrorCode.CONFLICT, f"{name} already uses the model of its manifest."
             )
         return await self._switch(agent, None, by)
 
@@ -337,14 +339,14 @@ class Controls:
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"The next turn of {agent.name} uses {agent.model}, not "
-                f"{asked[:100]!a}. Ask whoami, and begin again.",
+                f"{asked[:100]!a}. Ask whoami, then start the turn again.",
             )
         if not model_is_allowed(agent.model, self._limits):
             names = ", ".join(self._limits.models or ()) or "none"
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
-                f"The operator's limits do not allow {agent.model} any more. Choose "
-                f"another with hive model {agent.name}. Allowed: {names}.",
+                f"The operator's limits no longer allow {agent.model}. Choose another "
+                f"model with `hive model {agent.name}`. Allowed: {names}.",
             )
         return agent.model
 

@@ -28,7 +28,7 @@ from pyglue.store.database import Store
 CREDIT: Final = "credit"
 """What a question is about, in the row of the hive."""
 TRY: Final = "Try again now"
-_LEAVE: Final = "Leave it to the agents"
+_LEAVE: Final = "Wait for the automatic retry"
 _TOLD_S: Final = 600.0
 """How long it is not asked again after it was asked."""
 _REASON_MAX: Final = 300
@@ -66,16 +66,19 @@ class Credit:
         self._asked_at = now
         turns = (one.turn for one in self._registry.all())
         self._begun_before = frozenset(turn for turn in turns if turn is not None)
-        why = visible(reason or "", limit=_REASON_MAX) or "no reason"
+        why = visible(reason or "", limit=_REASON_MAX) or "no reason given"
         self._audit.record(SYSTEM, "credit_used_up", agent.name, {"said": why})
         seen = ""
         if agent.provider_status == _PAYMENT_REQUIRED:
-            seen = "The relay saw the provider refuse it for that (HTTP 402). "
+            seen = (
+                "The relay saw the provider refuse a request for that reason (HTTP "
+                "402). "
+            )
         number = await self._questions.ask_operator(
-            f"{agent.name} says that the provider's credit is used up. {seen}"
-            f"Its words: {said(why, limit=_REASON_MAX)}\n"
-            "Agents keep their messages and try again by themselves every ten minutes "
-            "or so. Add credit, then let them try at once.",
+            f"{agent.name} reports that the provider's credit is used up. {seen}Its "
+            f"words: {said(why, limit=_REASON_MAX)}\nAgents keep their messages and "
+            "retry automatically about every ten minutes. Add credit, then retry at "
+            "once.",
             (TRY, _LEAVE),
             expires_at=None,
         )

@@ -149,13 +149,14 @@ class Space:
     def _sentence(self) -> str:
         free = self._disk.free()
         return (
-            f"The disk is full: {free.bytes // _MIB} MiB are free where the hive's "
-            f"state is, and agents work from {self._disk.reserve // _MIB} MiB on. "
-            "They are held, and continue by themselves when there is room: free some."
+            f"The disk is full: {free.bytes // _MIB} MiB are free in the hive's state "
+            f"directory, and agents need {self._disk.reserve // _MIB} MiB. They are "
+            "on hold and continue automatically once there is enough free space: "
+            "free some."
         )
 
     async def _tell(self, *, low: bool) -> None:
-        text = self._registry.disk_full or "There is room on the disk again."
+        text = self._registry.disk_full or "There is enough disk space again."
         _log.warning("%s", text)
         free = self._disk.free().bytes // _MIB
         what = "disk_full" if low else "disk_room"
@@ -163,4 +164,4 @@ class Space:
         try:
             await self._broker.notify(OPERATOR, text)
         except HiveError as error:  # it is a warning on every page all the same
-            _log.warning("the operator could not be sent that: %s", error.message)
+            _log.warning("could not notify the operator: %s", error.message)

@@ -58,19 +58,19 @@ class Footprint:
         """Return why the agent is held, None if it is within its quotas."""
         most, files = quotas.state_mib, quotas.state_files
         if most is not None and self.bytes > most * MIB:
-            what = f"take more than {most} MiB of the disk"
+            what = f"use more than {most} MiB of disk space"
         elif files is not None and self.files > files:
-            what = f"are more than {files} files and directories"
+            what = f"comprise more than {files} files and directories"
         elif self.unread and (most is not None or files is not None):
             what = (
-                f"cannot be measured: {self.unread} directories are closed to the "
-                f"hive, or nested more than {_DEPTH} deep"
+                f"cannot be measured: hived may not read {self.unread} directories, "
+                f"or they are nested more than {_DEPTH} deep"
             )
         else:
             return None
         return (
-            f"The files of {name} {what}. It is held until there are fewer: remove "
-            "some, or raise its quota."
+            f"The files of {name} {what}. It is on hold until that is resolved: "
+            "remove files, or raise its quota."
         )
 
 
@@ -195,7 +195,7 @@ class Footprints:
         try:
             await self._broker.notify(OPERATOR, text)
         except HiveError as error:  # it is a warning on every page all the same
-            _log.warning("the operator could not be sent that: %s", error.message)
+            _log.warning("could not notify the operator: %s", error.message)
 
     def _places(self, name: str) -> tuple[tuple[Path, ...], frozenset[Path]]:
         layout = self._layout

@@ -83,7 +83,8 @@ class Doctor:
         if self._relay.attached():
             return _ok("relay", "hive-relay is connected.")
         return _problem(
-            "relay", "hive-relay is not connected: agents reach no model. Start it."
+            "relay",
+            "hive-relay is not connected, so agents cannot reach the model. Start it.",
         )
 
     def _disk(self) -> list[Check]:
@@ -96,7 +97,7 @@ class Doctor:
         wrong = [
             _problem("background", text) for text in self._background_tasks.warnings
         ]
-        return wrong or [_ok("background", "All background tasks run.")]
+        return wrong or [_ok("background", "All background tasks are running.")]
 
     def _agents(self) -> list[Check]:
         checks = []
@@ -107,7 +108,7 @@ class Doctor:
                     Check(name=name, state=CheckState.WARNING, message=agent.problem)
                 )
             elif agent.wanted and agent.harness is None:
-                down = f"{agent.name} should run and does not ({agent.state.value})."
+                down = f"{agent.name} should be running but is {agent.state.value}."
                 checks.append(Check(name=name, state=CheckState.PROBLEM, message=down))
             else:
                 checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))

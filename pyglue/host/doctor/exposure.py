@@ -73,14 +73,16 @@ class Exposure:
     def _sockets(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
         layout = self._config.layout
         hived = _user(os.geteuid())
-        operators = "hive-web's user gets only a login without a live session."
+        operators = "hive-web's user can only log in there without a live session."
         yield _unix("operator", layout.operator_socket, "hived", hived, operators)
-        relay = "It serves hive-relay; other users are not in its group."
+        relay = "Serves hive-relay; other users are not in its group."
         yield _unix("relay", layout.relay_socket, "hived", hived, relay)
         yield _unix("relay descriptors", layout.relay_fds_socket, "hived", hived, relay)
         for agent in agents:
             place = layout.run(agent.name)
-            own = f"In its sandbox {agent.name} sees this one and no other agent's."
+            own = (
+                f"The sandbox of {agent.name} contains only this one, no other agent's."
+            )
             for name, process, uid in (
                 ("hive.sock", "hived", os.geteuid()),
                 ("model.sock", "hive-relay", self._uid("relay")),
@@ -93,7 +95,7 @@ class Exposure:
         for path in sorted(self._config.layout.runtime.rglob("*")):
             if path not in known and path.is_socket():
                 found = _unix("not declared", path, "unknown", None, "")
-                undeclared = "Nothing of the hive listens under this name."
+                undeclared = "No part of the hive listens under this name."
                 yield msgspec.structs.replace(found, problem=undeclared)
 
     # --- TCP --------------------------------------------------------------------------
@@ -109,7 +111,7 @@ class Exposure:
         yield Listener(
             name="workers of the dashboard",
             kind=ListenerKind.UNIX,
-            address="a private temporary directory of hive-web/gunicorn.sock",
+            address="hive-web/gunicorn.sock in a private temporary directory",
             process="hive-web",
             user=_user(self._uid("web")),
             reach="root, and hive-web's own user.",
@@ -132,17 +134,17 @@ class Exposure:
         mine = {wanted, 0} if self._config.backend == "nixos-container" else {wanted}
         problem = None
         if table and not there:
-            problem = "Nothing listens there now."
+            problem = "Nothing is listening there."
         elif any(one.uid not in mine for one in there):
             whose = ", ".join(sorted({_user(one.uid) for one in there}))
-            problem = f"A process of {whose} listens there, not hive-web."
+            problem = f"A process of {whose} is listening there, not hive-web."
         return Listener(
             name=name,
             kind=ListenerKind.TCP,
             address=_address(host, port),
             process="hive-web",
             user=_user(there[0].uid if problem and there else wanted),
-            reach=f"{reach}; without a session it shows the login page.",
+            reach=f"{reach}; without a session, only the login page.",
             problem=problem,
         )
 
@@ -153,12 +155,12 @@ class Exposure:
         return Listener(
             name=f"model forwarder of {agent.name}",
             kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
-            address=f"{LOOPBACK}, a port of the kernel's choice",
+            address=f"{LOOPBACK}, a port chosen by the kernel",
             process=f"harness of {agent.name}",
             user=_user(self._uid("agent")),
             reach=(
-                "Every local process can connect: the agent shares the host's network. "
-                "A request needs the key of the harness's start."
+                "Every local process can connect: the agent shares the host's "
+                "network. Requests need the key generated when the harness started."
                 if shared
                 else f"Only processes in the sandbox of {agent.name}."
             ),
@@ -217,7 +219,7 @@ class Exposure:
 def _score(unit: str, found: str | None) -> UnitScore:
     if found is None:
         return UnitScore(
-            unit=unit, score=None, problem="systemd-analyze has no score for it."
+            unit=unit, score=None, problem="systemd-analyze reports no score for it."
         )
     return UnitScore(unit=unit, score=float(found))
 
@@ -233,8 +235,8 @@ def _unix(name: str, path: Path, process: str, user: str | None, note: str) -> L
             address=str(path),
             process=process,
             user=user,
-            reach="Nobody: it is not there.",
-            problem=f"{path} cannot be read: {error.strerror}. Restart hived.",
+            reach="Nobody: it does not exist.",
+            problem=f"Cannot read {path}: {error.strerror}. Restart hived.",
         )
     mode = stat.S_IMODE(found.st_mode)
     owner, group = _user(found.st_uid), _group(found.st_gid)

@@ -61,15 +61,15 @@ class DirectoryRepair:
             found.append(
                 Finding(
                     name,
-                    f"There is a container {self._backend.container(name)} of this "
-                    "hive, and no such agent.",
+                    f"The container {self._backend.container(name)} of this hive "
+                    "exists, but its agent does not.",
                     f"stop and remove the container of {name}",
                     lambda it=name: self._remove_container(it),  # type: ignore[misc]
                 )
             )
         names = (*said.agents, *said.kept, *said.drafts)
         for what, end in await asyncio.to_thread(self._backend.orphans, names):
-            would = "end the process"
+            would = "kill the process"
             found.append(Finding(None, what, would, _threaded(end)))
         return found
 
@@ -90,7 +90,7 @@ class DirectoryRepair:
         gone = self._directories.missing(name)
         if not gone or not (layout.applied(name) / "HEAD").is_file():
             return
-        would = "make them" + (f" and restart {name}" if wanted else "")
+        would = "create them" + (f" and restart {name}" if wanted else "")
 
         async def mend() -> None:
             await asyncio.to_thread(self._directories.make, name)
@@ -100,7 +100,7 @@ class DirectoryRepair:
             else:
                 await self._reopen(name)
 
-        says = f"{name} lacks directories: {', '.join(map(str, gone))}."
+        says = f"{name} is missing directories: {', '.join(map(str, gone))}."
         yield Finding(name, says, would, mend)
 
     # --- files without rows -----------------------------------------------------------
@@ -130,7 +130,7 @@ class DirectoryRepair:
         elif not repository and self._is_folder(private) and not said.of(name):
             yield Finding(
                 name,
-                f"There is a port of {name} ({private}), and no such agent.",
+                f"A port of {name} ({private}) exists, but no such agent.",
                 f"remove {private}",
                 _threaded(lambda: self._directories.remove_tree(private)),
             )
@@ -140,7 +140,7 @@ class DirectoryRepair:
             path = self._layout.applied(name)
             repo = AppliedRepo(path) if repository else None
             main = await asyncio.to_thread(repo.main) if repo is not None else None
-            description = "Found by doctor; nothing in the store was of it."
+            description = "Found by hive doctor without a record in the store."
 
             def insert(tx: Tx) -> None:
                 check_free(tx, name)
@@ -150,8 +150,8 @@ class DirectoryRepair:
 
         return Finding(
             name,
-            f"There are files of {name}, and the store knows no such agent.",
-            "keep them as of a destroyed agent, to be restored or purged",
+            f"Files of {name} exist, but the store has no such agent.",
+            "keep them like those of a destroyed agent, to be restored or purged",
             mend,
         )
 
@@ -164,7 +164,7 @@ class DirectoryRepair:
         for place, found in modes.wrong(names).items():
             yield Finding(
                 None,
-                f"{place} has {found}; it should have {wanted[place]}.",
+                f"{place} has {found}, but should have {wanted[place]}.",
                 "set mode and owner",
                 _threaded(lambda: modes.mend(names)),
             )
@@ -184,7 +184,7 @@ class DirectoryRepair:
             if self._changed_at(path) < before:
                 yield Finding(
                     None,
-                    f"{path} was left half made.",
+                    f"{path} was left incomplete.",
                     f"remove {path}",
                     _threaded(lambda it=path: self._directories.remove_tree(it)),  # type: ignore[misc]
                 )
@@ -194,7 +194,7 @@ class DirectoryRepair:
             if is_name(name) and name not in said.agents and name not in said.busy:
                 yield Finding(
                     name,
-                    f"There are sockets of {name} ({path}), and no such agent.",
+                    f"Sockets of {name} ({path}) exist, but no such agent.",
                     f"remove {path}",
                     _threaded(lambda it=name: self._directories.forget_run(it)),  # type: ignore[misc]
                 )

@@ -25,8 +25,8 @@ from pyglue.store.database import Store
 
 _BEGUN: Final = frozenset({ApprovalState.APPROVED, ApprovalState.BUILDING})
 _UNDONE: Final = _BEGUN | {ApprovalState.FAILED}
-_GONE: Final = "Its commit is gone from the repository; propose it again."
-_LOST: Final = "Its operation ended without a word; propose it again."
+_GONE: Final = "Its commit is missing from the repository; propose it again."
+_LOST: Final = "Its operation was lost; propose it again."
 
 
 class RepoRepair:
@@ -44,14 +44,15 @@ class RepoRepair:
             if name not in said.agents:
                 return []
             gone = (
-                f"{name} has no repository ({repo.path}): what it ran is lost here. "
-                "Bring the repository back from a backup, or destroy and purge it."
+                f"{name} has no repository ({repo.path}): its deployed commits are "
+                "lost. Restore the repository from a backup, or destroy and purge "
+                "the agent."
             )
             return [Finding(name, gone)]
         try:
             tags, main = await asyncio.to_thread(lambda: (repo.tags(), repo.main()))
         except Exception as error:  # libgit2 has errors of its own
-            broken = f"The repository of {name} cannot be read: {error}. Bring it back"
+            broken = f"Cannot read the repository of {name}: {error}. Restore it"
             return [Finding(name, f"{broken} from a backup.")]
         found = self._strange_tags(name, repo, tags, said)
         again = self._lost_deploy(name, repo, tags, main, said)
@@ -75,7 +76,7 @@ class RepoRepair:
             found.append(
                 Finding(
                     name,
-                    f"{name} has a tag {tag.name}, and the store no such approval.",
+                    f"{name} has a tag {tag.name}, but the store has no such approval.",
                     f"delete the tag {tag.name}",
                     _threaded(lambda t=tag: delete_tag(repo, t.kind, t.id)),  # type: ignore[misc]
                 )
@@ -103,16 +104,16 @@ class RepoRepair:
 
     def _missing_tag(self, repo: AppliedRepo, one: Decision, kind: TagKind) -> Finding:
         tag = f"{kind.value}/{one.id}"
-        says = f"{one.agent} has no tag {tag}, and the store has its approval."
+        says = f"{one.agent} has no tag {tag}, but the store has its approval."
         try:
             repo.commit(one.commit)
         except HiveError:
             if one.state is not ApprovalState.PENDING:
-                return Finding(one.agent, f"{says} Its commit is gone too.")
+                return Finding(one.agent, f"{says} Its commit is missing too.")
             return Finding(
                 one.agent,
-                f"{says} Its commit is gone too.",
-                f"let approval {one.id} end, to be proposed again",
+                f"{says} Its commit is missing too.",
+                f"close approval {one.id}, to be proposed again",
                 lambda: self._supersede(one.id),
             )
 
@@ -121,7 +122,7 @@ class RepoRepair:
             message = row.record if kind is TagKind.PROPOSAL else None
             await asyncio.to_thread(repo.tag, kind, one.id, one.commit, message)
 
-        return Finding(one.agent, says, f"make the tag {tag} from the store", mend)
+        return Finding(one.agent, says, f"create the tag {tag} from the store", mend)
 
     async def _supersede(self, number: int) -> None:
         state = ApprovalState.SUPERSEDED
@@ -153,10 +154,10 @@ class RepoRepair:
             ended = (TagKind.DEPLOYED, one.id) in there
             if (TagKind.APPROVED, one.id) in there and (moved or ended):
                 says = (
-                    f"main of {name} is what approval {one.id} deployed, and the store "
-                    f"says that it is {one.state.value}."
+                    f"main of {name} is the commit of approval {one.id}, but the "
+                    f"store lists that approval as {one.state.value}."
                 )
-                would = f"deploy approval {one.id} once more"
+                would = f"deploy approval {one.id} again"
                 return [
                     Finding(name, says, would, lambda it=one: self._again(repo, it))  # type: ignore[misc]
                 ]
@@ -179,11 +180,11 @@ class RepoRepair:
         wanted = None if row is None else row.commit
         if wanted is None or wanted == main:
             return []
-        says = f"main of {name} is at {main}, and deployed is {wanted}."
+        says = f"main of {name} is at {main}, but the deployed commit is {wanted}."
         try:
             repo.commit(wanted)
         except HiveError:
-            lost = f"{says} That commit is gone: bring the repository back from a"
+            lost = f"{says} That commit is missing: restore the repository from a"
             return [Finding(name, f"{lost} backup.")]
         would = f"set main of {name} to {wanted}"
         mend = _threaded(lambda: move_main(repo, wanted, main))
@@ -193,9 +194,9 @@ class RepoRepair:
         return [
             Finding(
                 name,
-                f"Approval {one.id} of {name} is {one.state.value}, and nobody at work "
-                "on it.",
-                f"let approval {one.id} end as failed, to be proposed again",
+                f"Approval {one.id} of {name} is {one.state.value}, but has no "
+                "operation.",
+                f"mark approval {one.id} as failed, to be proposed again",
                 lambda it=one: self._fail(it.id),  # type: ignore[misc]
             )
             for one in said.of(name)

@@ -126,12 +126,10 @@ class Declared:
         write_file(self._file(name), digest.encode())
 
     def _warn(self, name: str, error: HiveError) -> None:
-        text = f"{name} could not be made: {error.message}"
+        text = f"Could not create {name}: {error.message}"
         known = self._registry.find(name)
         if known is not None and known.record is not None:
-            text = (
-                f"The changed source of {name} could not be proposed: {error.message}"
-            )
+            text = f"Could not propose the changed source of {name}: {error.message}"
         _log.error("%s", text)
         self._warnings.add(text)
         self._store.post(partial(_emit_warning, name=name, text=text))
@@ -167,7 +165,7 @@ def read_source(name: str, directory: Path) -> dict[str, bytes]:
 def _not_a_source(name: str, directory: Path, why: str) -> HiveError:
     return HiveError(
         ErrorCode.CONFIG_INVALID,
-        f"The source of {name}, {directory}, {why}. Name a directory with an "
+        f"Invalid source of {name}: {directory} {why}. Name a directory with an "
         "agent.nix.",
     )
 

@@ -37,7 +37,7 @@ from pyglue.store import questions as question_rows
 from pyglue.store.database import Store, Tx
 
 DESTROYED: Final = (
-    "{name} was destroyed. Its state is kept: the operator can restore it."
+    "{name} was destroyed. Its state is kept; the operator can restore it."
 )
 
 
@@ -66,8 +66,8 @@ class Destroy:
         if name == MANAGER:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                "The manager cannot be destroyed: it is what proposes. Stop it, or "
-                "roll it back to something that worked.",
+                "The manager cannot be destroyed: the hive needs it for proposals. "
+                "Stop it, or roll it back to a working deployment.",
             )
         operation = await self._operations.request(OperationKind.DESTROY, name, by=by)
         return OperationRef(operation=operation.id)
@@ -83,8 +83,8 @@ class Destroy:
         if params.confirm != name:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                f"Repeat the name {name!r} to confirm: what is purged is gone for "
-                "good.",
+                f"Repeat the name {name!r} to confirm: purged data cannot be "
+                "recovered.",
             )
         operation = await self._operations.request(OperationKind.PURGE, name, by=by)
         return OperationRef(operation=operation.id)
@@ -150,7 +150,7 @@ class DestroyHandler:
             case "fail":
                 await self._fail(operation)
                 return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
         """Return what mends a failure: the agent says why it is still there."""
@@ -189,7 +189,7 @@ class DestroyHandler:
             NotificationKind.DESTROYED,
             name,
             f"{name} was destroyed by {operation.requested_by}. Its state is kept; "
-            "proposals for it that waited are closed.",
+            "pending proposals for it are closed.",
             by=operation.requested_by,
             key=f"destroyed:{operation.id}",
             data=data,
@@ -198,7 +198,7 @@ class DestroyHandler:
     async def _fail(self, operation: Operation) -> None:
         agent = self._registry.find(operation.agent)
         if agent is not None:
-            why = f"It was to be destroyed, and is still there. {operation.error}"
+            why = f"Destroying it failed. {operation.error}"
             await self._lifecycle.note_problem(agent, why)
 
 

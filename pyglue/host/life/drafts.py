@@ -32,7 +32,7 @@ from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.drafts import Draft
 
 _ABSENT: Final = (
-    "{name} is a draft: there is no such agent until its first commit is approved."
+    "{name} is a draft and becomes an agent only when its first commit is approved."
 )
 
 
@@ -96,8 +96,8 @@ class Drafts:
             if by == MANAGER and self._most is not None and there >= self._most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"There are {there} drafts, and no more are allowed. Propose one "
-                    "or ask the operator to discard some.",
+                    f"There are {there} drafts, which is the limit. Propose one, or "
+                    "ask the operator to discard some.",
                 )
             drafts.insert(tx, name, by=by, description=description)
             return self._operations.insert(tx, OperationKind.DRAFT, name, by=by)
@@ -108,8 +108,10 @@ class Drafts:
         ended = await self._operations.get(operation.id, math.inf)
         main = await asyncio.to_thread(self._main, name)
         if ended.error is not None or main is None:
-            why = ended.error or "It was discarded meanwhile."
-            raise HiveError(ErrorCode.UNAVAILABLE, f"There is no draft {name}. {why}")
+            why = ended.error or "It was discarded."
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"Could not create the draft {name}. {why}"
+            )
         return DraftResult(name=name, main=main)
 
     async def discard(self, params: AgentParams, by: str) -> OperationRef:
@@ -188,7 +190,7 @@ class DraftHandler:
                 await self._store.write(lambda tx: drafts.remove(tx, name))
                 self._registry.absent(name, None)
                 return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
         """Return what mends a failure of ``step``: nothing of the draft stays."""
@@ -198,7 +200,7 @@ class DraftHandler:
         self._directories.settle_port(name)
         repo = AppliedRepo.create(self._layout.applied(name))
         files = read_template(self._templates / "template")
-        repo.seed_main(files, message=f"Draft {name} from template")
+        repo.seed_main(files, message=f"Create the draft {name} from the template")
 
     async def _finish(self, operation: Operation) -> None:
         name = operation.agent
@@ -206,7 +208,7 @@ class DraftHandler:
         await self._notifications.give(
             NotificationKind.DRAFT_CREATED,
             name,
-            f"There is a draft {name}: change it in /agents/{name}/config, commit, and "
+            f"Created the draft {name}: edit it in /agents/{name}/config, commit, and "
             "propose the commit with request_spawn_commit.",
             by=operation.requested_by,
             key=f"draft:{operation.id}",

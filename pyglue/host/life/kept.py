@@ -21,7 +21,7 @@ _WORDS: Final = {
     KeptDirectory.CONFIG: "repository of proposals",
     KeptDirectory.STATE: "state",
     KeptDirectory.PRIVATE: "session, port and the hive's own notes",
-    KeptDirectory.APPLIED: "repository of what was approved and run",
+    KeptDirectory.APPLIED: "repository of approved commits",
     KeptDirectory.LOGS: "logs",
 }
 

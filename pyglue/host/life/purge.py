@@ -77,7 +77,7 @@ class DiscardHandler(_Removing):
                     operation.requested_by, "draft_discarded", name, data
                 )
                 return None
-        raise HiveError(ErrorCode.INTERNAL, f"There is no step {step}.")
+        raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     @staticmethod
     def _close(tx: Tx, name: str) -> None:
@@ -115,7 +115,7 @@ class PurgeHandler(_Removing):
     @staticmethod
     def _close(tx: Tx, name: str) -> None:
         kept_rows.require(tx, name)
-        approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
+        approvals.supersede_all(tx, name, f"The kept state of {name} is purged.")
 
     async def _forget(self, operation: Operation) -> None:
         name = operation.agent
@@ -124,7 +124,7 @@ class PurgeHandler(_Removing):
             found = kept.get(tx, name)
             if found is None:
                 return None, 0
-            approvals.supersede_all(tx, name, f"What was kept of {name} is purged.")
+            approvals.supersede_all(tx, name, f"The kept state of {name} is purged.")
             kept.remove(tx, name)
             stats.forget(tx, name)
             history.forget(tx, name)

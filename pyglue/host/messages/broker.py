@@ -42,7 +42,7 @@ _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
 """Outcomes that count against the mail of a turn; the others are not its fault."""
 _ROW_BYTES: Final = 256
 """What a message counts for beside its text."""
-_REST_HINT: Final = "No new mail. End your turn now; new mail will wake you."
+_REST_HINT: Final = "No new messages. Finish your turn now; new messages will wake you."
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Broker:
             await self._tell_of_loop(sender.name, recipient, hop - 1)
             raise HiveError(
                 ErrorCode.RATE_LIMITED,
-                f"This conversation went through {hop - 1} turns without a human. "
+                f"This conversation has gone through {hop - 1} turns without a human. "
                 "Stop here, or ask the operator.",
             )
         return hop
@@ -147,9 +147,9 @@ class Broker:
         await self.notify(
             OPERATOR,
             f"A message from {sender} to {recipient} was refused: the conversation "
-            f"went through {turns} turns of agents without a human, so it may be a "
-            "loop. Look at the flow of messages, and write to one of them if it is to "
-            "go on.",
+            f"has gone through {turns} turns of agents without a human, so it may be "
+            "a loop. Review the messages; if the conversation should continue, send "
+            "a message to one of the agents.",
         )
 
     async def broadcast(self, new: NewMessage) -> tuple[int, tuple[str, ...]]:
@@ -173,7 +173,7 @@ class Broker:
         if number == 0:
             code = ErrorCode.TOO_MANY if missed else ErrorCode.NOT_FOUND
             raise HiveError(
-                code, "Every inbox is full." if missed else "There is nobody else."
+                code, "Every inbox is full." if missed else "There are no other agents."
             )
         return number, tuple(missed)
 
@@ -264,8 +264,8 @@ class Broker:
             most = f"{limit} MiB" if large else f"{self._limits.inbox_max}"
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"The inbox of {recipient} is full ({most}). Try again later, or tell "
-                "the operator.",
+                f"The inbox of {recipient} is full ({most}). Try again later, or "
+                "notify the operator.",
             )
 
     def charge(self, tx: Tx, agent: str, size: int) -> None:
@@ -361,8 +361,8 @@ class Broker:
             rows.release_unseen(tx, name, holder.token, ())
         for dead in rows.bury(tx, name, self._limits.deliveries_max):
             text = (
-                f"Message {dead.id} from {dead.sender} to {dead.recipient} failed "
-                f"{self._limits.deliveries_max} times and is given up. "
+                f"Message {dead.id} from {dead.sender} to {dead.recipient} was "
+                f"dropped after {self._limits.deliveries_max} failed deliveries. "
                 f"{dead.sender} wrote:\n\n{cited(dead.body)}"
             )
             letter = NewMessage(
@@ -378,7 +378,7 @@ class Broker:
         if name in self._parked:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                "Another recv of this agent is waiting already; use its result.",
+                "Another recv of this agent is already waiting; use its result.",
             )
         future: asyncio.Future[tuple[Message, ...]]
         future = asyncio.get_running_loop().create_future()
@@ -454,7 +454,8 @@ class Broker:
         if not ended:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"Turn {params.turn} is not running; its mail went back already.",
+                f"Turn {params.turn} is not running; its messages are already queued "
+                "again.",
             )
         if agent.turn == params.turn:
             self._none_runs(agent)

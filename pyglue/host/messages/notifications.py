@@ -154,8 +154,8 @@ class Notifications:
             name = visible(str(data.get("name")), limit=100)
             status = said(str(data.get("status")), limit=100)
             text = (
-                f"{agent} says that its MCP server {said(name)} did not come up for a "
-                f"turn, which went on without its tools: {status}"
+                f"{agent} reports that its MCP server {said(name)} did not start for "
+                f"a turn, which continued without its tools: {status}"
             )
             day = int(event.at // 86400)
             self._soon(
@@ -169,8 +169,8 @@ class Notifications:
             and data.get("state") == AgentState.NEEDS_LOGIN.value
         ):
             text = (
-                f"{agent} says that it cannot reach the model: it needs a login, which "
-                "the operator has to give it."
+                f"{agent} reports that it cannot reach the model: the operator has to "
+                "log it in."
             )
             key = f"login:{agent}:{data.get('since_at')}"
             self._soon(NotificationKind.NEEDS_LOGIN, agent, text, key)
@@ -178,7 +178,7 @@ class Notifications:
             event.kind == "agent.state"
             and data.get("state") == AgentState.DISK_FULL.value
         ):
-            text = f"{agent} says that it has no room to work: "
+            text = f"{agent} reports that it has no disk space left to work: "
             text += str(data.get("detail"))  # quoted where it was reported
             key = f"disk:{agent}:{data.get('since_at')}"
             self._soon(NotificationKind.DISK_FULL, agent, text, key)
@@ -205,7 +205,10 @@ class Notifications:
         count = self._held_back.pop((agent, kind), 0)
         if count == 0:
             return ""
-        return f"\n({count} more notices of this kind about {agent} were left out.)"
+        return (
+            f"\n({count} more notifications of this kind about {agent} were "
+            "suppressed.)"
+        )
 
     def _remember(self, key: str) -> None:
         self._keys[key] = None

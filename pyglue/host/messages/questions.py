@@ -90,7 +90,7 @@ class Questions:
             if most is not None and rows.open_of(tx, asker.name) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"{most} of your questions are open. Wait for answers first.",
+                    f"You have {most} open questions. Wait for answers first.",
                 )
             text = "".join((params.question, *params.options))
             self._broker.charge(tx, asker.name, _COST + len(text.encode()))
@@ -132,7 +132,8 @@ class Questions:
             if question.asker != asker.name:
                 raise HiveError(
                     ErrorCode.NOT_FOUND,
-                    f"You put no question {question.id}. open_threads lists yours.",
+                    f"You asked no question {question.id}. open_threads lists your "
+                    "questions.",
                 )
             _check_open(question)
             rows.close(tx, question.id, None, asker.name, QuestionEnd.CANCELLED)
@@ -144,8 +145,8 @@ class Questions:
         if question.to != OPERATOR:
             await self._broker.notify(
                 question.to,
-                f"Question {question.id} of {asker.name} is cancelled: no answer is "
-                "wanted any more.",
+                f"Question {question.id} of {asker.name} is cancelled: an answer is "
+                "no longer needed.",
             )
 
     async def dismiss(self, params: DismissParams, who: str) -> None:
@@ -200,7 +201,7 @@ class Questions:
         if question is None or question.to != by:
             raise HiveError(
                 ErrorCode.NOT_FOUND,
-                f"There is no question {params.question} put to {by}.",
+                f"There is no question {params.question} for {by}.",
             )
         _check_open(question)
         text = _answer_text(question, params)
@@ -234,7 +235,7 @@ class Questions:
             try:
                 await self._expire(question)
             except HiveError as error:
-                _log.warning("question %d expired: %s", question.id, error)
+                _log.warning("could not expire question %d: %s", question.id, error)
                 least = _AGAIN_S  # the disk is full: it stays open until then
         next_at = await self._store.read(rows.next_expiry)
         return None if next_at is None else max(least, next_at - time.time())
@@ -244,7 +245,7 @@ class Questions:
             _check_open(rows.get(tx, question.id))
             rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
 
-        told = _told(question, SYSTEM, "Nobody answered in time.")
+        told = _told(question, SYSTEM, "Expired without an answer.")
         await self._end(question, close, told)
         self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
 
@@ -324,7 +325,7 @@ def _found(reader: Reader, number: int) -> QuestionView:
 def _check_open(question: QuestionView) -> None:
     if question.ended is not None or question.answered_at is not None:
         how = "closed" if question.ended is None else question.ended.value
-        raise HiveError(ErrorCode.CONFLICT, f"Question {question.id} is {how} already.")
+        raise HiveError(ErrorCode.CONFLICT, f"Question {question.id} is already {how}.")
 
 
 def _answer_text(question: QuestionView, params: AnswerParams) -> str:
@@ -334,7 +335,7 @@ def _answer_text(question: QuestionView, params: AnswerParams) -> str:
             ErrorCode.BAD_REQUEST, f"{unknown[0][:100]!a} is not one of the options."
         )
     if len(params.choices) > 1 and not question.multi:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Choose one option only.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose only one option.")
     text = "\n".join([*params.choices, *([params.text] if params.text else [])])
     if not text:
         raise HiveError(ErrorCode.BAD_REQUEST, "Choose an option or write an answer.")

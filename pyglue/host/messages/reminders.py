@@ -60,7 +60,7 @@ class Reminders:
             if most is not None and len(rows.of_agent(tx, agent.name)) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"{most} of your reminders are still to come. Cancel one with "
+                    f"You have {most} pending reminders. Cancel one with "
                     "cancel_reminder first; open_threads lists them.",
                 )
             self._broker.charge(tx, agent.name, len(params.text.encode()))
@@ -116,7 +116,7 @@ class Reminders:
                 ErrorCode.TOO_MANY,
                 ErrorCode.RATE_LIMITED,
             ):  # destroyed since, a full disk
-                _log.warning("reminder %d is put off: %s", reminder.id, error)
+                _log.warning("reminder %d is postponed: %s", reminder.id, error)
             retry = time.time() + _RETRY_S
             await self._store.write(lambda tx: rows.again(tx, reminder.id, retry, None))
             return
@@ -146,7 +146,7 @@ def _due_at(params: RemindParams, now: float) -> float:
     if (params.at is None) == (params.in_seconds is None):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            "Give either 'in_seconds' or 'at', so that there is one time.",
+            "Give either 'in_seconds' or 'at', and only one of them.",
         )
     if params.in_seconds is not None:
         return now + params.in_seconds
@@ -157,26 +157,28 @@ def _due_at(params: RemindParams, now: float) -> float:
     except (ValueError, OverflowError):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"{text[:60]!a} is not a time. Write it as 2026-01-31T09:00:00Z, or "
-            "use 'in_seconds'.",
+            f"Invalid time {text[:60]!a}: write it as 2026-01-31T09:00:00Z, or use "
+            "'in_seconds'.",
         ) from None
     if due_at <= now:
         here = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"{text[:60]} is over: it is {here} now. Give a time to come, or use "
-            "'in_seconds'.",
+            f"{text[:60]} is in the past: it is now {here}. Give a future time, or "
+            "use 'in_seconds'.",
         )
     if due_at > now + _AHEAD_S:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            "A reminder comes within a year. Give an earlier time.",
+            "A reminder can be at most a year ahead. Give an earlier time.",
         )
     return due_at
 
 
 def _message(reminder: Reminder) -> NewMessage:
-    tail = "" if reminder.repeat_s is None else f", again every {reminder.repeat_s} s"
+    tail = (
+        "" if reminder.repeat_s is None else (f", repeated every {reminder.repeat_s} s")
+    )
     return NewMessage(
         sender=SYSTEM,
         recipient=reminder.agent,

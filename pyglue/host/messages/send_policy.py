@@ -40,7 +40,7 @@ class SendPolicy:
         if to == sender.name:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                "You cannot send to yourself. Write it to your notes instead.",
+                "You cannot send messages to yourself. Write to your notes instead.",
             )
         allowed = sender.policy().typed.allowed_recipients
         always = sender.role is Role.MANAGER or to == MANAGER
@@ -73,8 +73,8 @@ class SendPolicy:
                 wait = int((window[0] if window else now) + _WINDOW_S - now) + 1
                 raise HiveError(
                     ErrorCode.RATE_LIMITED,
-                    f"You sent {limit} messages in a minute. Wait {wait} s, and put "
-                    "more into one message.",
+                    f"You have sent {limit} messages within a minute. Wait {wait} s, "
+                    "and put more into one message.",
                     details={"retry_after_s": wait},
                 )
         for key in ((sender, ""), (sender, recipient)):
@@ -107,8 +107,8 @@ def _broadcaster(sender: Agent) -> str:
     if sender.role is not Role.MANAGER:
         raise HiveError(
             ErrorCode.RECIPIENT_NOT_ALLOWED,
-            "Only the manager may write to all. Name one agent, or ask the manager to "
-            "pass it on.",
+            "Only the manager may send to everyone. Name one agent, or ask the "
+            "manager to pass it on.",
         )
     return EVERYONE
 
@@ -123,7 +123,7 @@ def checked_body(body: str) -> str:
     if size > BODY_LIMIT:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The message has {size} bytes; at most {BODY_LIMIT} are carried. Put "
-            "long texts into a file and send where it is.",
+            f"The message has {size} bytes; the limit is {BODY_LIMIT}. Put long texts "
+            "into a file and send its path.",
         )
     return body

@@ -200,7 +200,7 @@ class RelayHub:
         try:
             socket.send_fds(channel, [datagram], [listener.fileno()])
         except OSError as error:
-            _log.warning("the relay did not take a socket: %s", error)
+            _log.warning("the relay did not accept a socket: %s", error)
             self._drop(channel)
 
     def _drop(self, channel: socket.socket) -> None:
@@ -216,7 +216,7 @@ class RelayHub:
         ids = self._config.ids
         if ids is not None and connection.peer_uid not in (ids.relay, os.geteuid()):
             raise HiveError(ErrorCode.FORBIDDEN, "This user is not the relay.")
-        _log.debug("%s connects", hello.client)
+        _log.debug("%s connected", hello.client)
         self._connections.add(connection)
         connection.on_close(lambda: self._gone(connection))
         handlers = Handlers()
@@ -245,11 +245,12 @@ class RelayHub:
         if params.model not in policy.models:  # it was, when the relay looked
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
-                f"{agent.name} may not use {params.model[:100]!a} any more.",
+                f"{agent.name} may no longer use {params.model[:100]!a}.",
             )
         if self._registry.halted(agent) is not None:
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"{agent.name} is paused; it reaches no model."
+                ErrorCode.UNAVAILABLE,
+                f"{agent.name} is paused and cannot use the model.",
             )
         limits = limits_of(agent, self._config)
 
@@ -281,7 +282,7 @@ class RelayHub:
                 output_tokens=orphan.output_tokens,
             )
             usage.settle(tx, settled)
-            _log.warning("reservation %d of a lost relay is settled", orphan.id)
+            _log.warning("settled reservation %d of a lost relay connection", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
         of = await self._store.write(lambda tx: usage.settle(tx, params))
@@ -325,7 +326,8 @@ def _over_budget(
 ) -> HiveError:
     return HiveError(
         ErrorCode.OVER_BUDGET,
-        f"{name} has spent or set aside {used} today (UTC); this request could pass "
-        "the limit. It holds until midnight, or until the operator lets it go on.",
+        f"{name} has spent or reserved {used} today (UTC); this request could exceed "
+        "the limit. The limit applies until midnight UTC, or until the operator "
+        "raises it for today.",
         details={"limit": limit.value, **details},
     )

@@ -152,8 +152,8 @@ async def test_what_is_used_is_said_by_the_hives_own_books(kit: Kit) -> None:
     await api._turn_end(end)
     (asked,) = await kit.store.read(questions.recent)
     assert asked.question.startswith(
-        "bob has used $0.00 of the $5 that it may cost today, and its next request "
-        "does not fit."
+        "bob has used $0.00 of today's cost limit of $5, and its next request "
+        "could exceed that."
     )
 
 

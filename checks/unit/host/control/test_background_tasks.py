@@ -117,7 +117,7 @@ async def test_what_fails_is_shown_and_told_once_until_it_is_well(
 
     await until(often)
     (warning,) = background_tasks.warnings
-    assert "(retention) fails and is retried. The disk is full." in warning
+    assert "(retention) failed and is being retried. The disk is full." in warning
     works.set()
 
     async def well() -> bool:

@@ -239,7 +239,7 @@ async def test_a_turn_begins_with_no_model_but_the_chosen_one(kit: Kit) -> None:
     with pytest.raises(HiveError, match="uses haiku, not 'opus'") as caught:
         kit.controls.check_model(alice, "opus")
     assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED
-    with pytest.raises(HiveError, match="limits do not allow haiku any more"):
+    with pytest.raises(HiveError, match="limits no longer allow haiku"):
         controls(kit, models=("sonnet",)).check_model(alice, "haiku")
 
 
@@ -269,9 +269,9 @@ async def begin(kit: Kit) -> float | None:
 @pytest.mark.parametrize(
     ("limits", "limit", "option"),
     [
-        ({"costPerDayUsd": 2.0}, Limit.COST, "Go on today with $2 more"),
-        ({"tokensPerDay": 500}, Limit.TOKENS, "Go on today with 500 tokens more"),
-        ({"turnsPerHour": 2}, Limit.TURNS, "Go on today with 2 turns an hour more"),
+        ({"costPerDayUsd": 2.0}, Limit.COST, "Continue today with $2 more"),
+        ({"tokensPerDay": 500}, Limit.TOKENS, "Continue today with 500 tokens more"),
+        ({"turnsPerHour": 2}, Limit.TURNS, "Continue today with 2 turns an hour more"),
     ],
 )
 async def test_at_a_limit_the_operator_is_asked(

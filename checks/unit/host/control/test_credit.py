@@ -79,8 +79,9 @@ async def test_the_operator_is_asked_once_for_all(room: Room) -> None:
     (question,) = await room.asked()
     assert question.asker == "system"
     assert question.to == OPERATOR
-    assert "alice says that the provider's credit is used up. Its words: “Credit" in (
-        question.question
+    assert (
+        "alice reports that the provider's credit is used up. Its words: “Credit"
+        in (question.question)
     )
     assert "\x1b" not in question.question
     await room.kit.controls.load()  # a restart later

@@ -246,7 +246,7 @@ async def test_agents_are_held_below_the_reserve_and_go_on(
     told = await unread(kit)
     assert len(told) == 2
     assert told[0].startswith("The disk is full")
-    assert told[1] == "There is room on the disk again."
+    assert told[1] == "There is enough disk space again."
     assert [what for _, what, _ in kit.audited()] == ["disk_full", "disk_room"]
 
 

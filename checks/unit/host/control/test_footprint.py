@@ -150,7 +150,7 @@ async def test_who_wrote_too_much_is_held_until_there_is_less(
         await found.look(agent)
     why = kit.registry.paused(agent)
     assert why is not None
-    assert f"The files of {who} take more than 1 MiB" in why
+    assert f"The files of {who} use more than 1 MiB" in why
     other = kit.registry.get("alice" if who == MANAGER else MANAGER)
     await found.look(other)
     assert kit.registry.paused(other) is None

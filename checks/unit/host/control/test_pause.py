@@ -189,7 +189,9 @@ async def test_a_full_disk_does_not_keep_an_agent_going(
     monkeypatch.setattr(room.kit.store, "write", full)
     controls = room.kit.controls
     pause = PauseParams(agent="alice", cancel=True)
-    with pytest.raises(HiveError, match="It holds, but only until") as caught:
+    with pytest.raises(
+        HiveError, match="This is in effect, but could not be stored"
+    ) as caught:
         if everyone:
             await controls.pause_all("fire", OPERATOR)
         else:
@@ -217,6 +219,8 @@ async def test_a_model_that_was_taken_away_is_refused_where_money_is_set_aside(
     room: Room,
 ) -> None:
     params = ReserveParams(agent="alice", model="claude-opus-5-5", cost_usd=0.0)
-    with pytest.raises(HiveError, match="may not use 'claude-opus-5-5'") as caught:
+    with pytest.raises(
+        HiveError, match="may no longer use 'claude-opus-5-5'"
+    ) as caught:
         await room.hub._reserve(params)
     assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED

@@ -192,7 +192,7 @@ async def test_so_many_questions_are_open(kit: Kit) -> None:
     for _ in range(2):
         await kit.questions.ask(alice, AskParams(question="?"))
     call = kit.questions.ask(alice, AskParams(question="?"))
-    assert "2 of your" in (await refused(ErrorCode.TOO_MANY, call)).message
+    assert "2 open questions" in (await refused(ErrorCode.TOO_MANY, call)).message
 
 
 async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
@@ -203,7 +203,7 @@ async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
     for _ in range(2):
         await reminders.remind(alice, params)
     call = reminders.remind(alice, params)
-    assert "2 of your" in (await refused(ErrorCode.TOO_MANY, call)).message
+    assert "2 pending reminders" in (await refused(ErrorCode.TOO_MANY, call)).message
 
 
 async def test_the_manager_has_so_many_drafts(kit: Kit, tmp_path: Path) -> None:

@@ -86,14 +86,14 @@ async def test_a_socket_that_everybody_may_use_is_a_problem(
 
 async def test_a_missing_socket_is_a_problem(kit: Kit, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    assert "cannot be read" in (named(await look(kit, tmp_path), "relay").problem or "")
+    assert "Cannot read " in (named(await look(kit, tmp_path), "relay").problem or "")
 
 
 async def test_a_socket_that_nobody_declared_is_found(kit: Kit, tmp_path: Path) -> None:
     with make(tmp_path / "run/agents/ghost/other.sock", 0o600):
         found = named(await look(kit, tmp_path), "not declared")
     assert found.address.endswith("/ghost/other.sock")
-    assert found.problem == "Nothing of the hive listens under this name."
+    assert found.problem == "No part of the hive listens under this name."
 
 
 async def test_the_dashboards_port_is_hive_webs(kit: Kit, tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ async def test_the_dashboards_port_is_hive_webs(kit: Kit, tmp_path: Path) -> Non
     held = await look(kit, tmp_path, roots, backend="nixos-container")
     assert named(held, "dashboard").problem is None, "systemd holds it"
     others = await look(kit, tmp_path, TcpListener("0.0.0.0", PORT, 4321))  # noqa: S104
-    assert "A process of 4321 listens there" in (
+    assert "A process of 4321 is listening there" in (
         named(others, "dashboard").problem or ""
     )
     gone = await look(kit, tmp_path, TcpListener("127.0.0.1", 1, 0))
-    assert named(gone, "dashboard").problem == "Nothing listens there now."
+    assert named(gone, "dashboard").problem == "Nothing is listening there."
     unknown = await look(kit, tmp_path)
     assert named(unknown, "dashboard").problem is None
 
@@ -161,7 +161,7 @@ async def test_scores_are_systemds_own(
         "hive-web.service": None,
         "hive-relay.service": None,
     }
-    assert found.units[1].problem == "systemd-analyze has no score for it."
+    assert found.units[1].problem == "systemd-analyze reports no score for it."
 
 
 def test_the_kernels_table_is_read() -> None:

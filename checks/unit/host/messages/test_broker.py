@@ -262,7 +262,7 @@ async def test_two_empty_waits_tell_to_end_the_turn(
     ]
     assert hints[0] is None
     assert hints[1] is not None
-    assert "End your turn" in hints[1]
+    assert "Finish your turn" in hints[1]
 
 
 async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_a_flood_is_held_back_and_counted(room: Room) -> None:
     for given in room.notifications._given.values():
         given.clear()
     await room.notifications.give(CRASHED, "alice", "later")
-    assert "3 more notices" in (await room.mail())[-1]
+    assert "3 more notifications" in (await room.mail())[-1]
 
 
 async def test_the_manager_hears_of_its_own_loop_once(room: Room) -> None:
@@ -122,7 +122,7 @@ async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN, "still")
     await told(room)
     (text,) = await room.mail()
-    assert "needs a login" in text
+    assert "has to log it in" in text
     assert SYSTEM not in text
 
 
@@ -135,7 +135,9 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
         room.kit.registry.report_state(alice, AgentState.DISK_FULL, detail)
     await told(room)
     (text,) = await room.mail()
-    assert text.startswith("alice says that it has no room to work: “The disk is full")
+    assert text.startswith(
+        "alice reports that it has no disk space left to work: “The disk is full"
+    )
     assert "\x1b" not in text
 
 
@@ -146,9 +148,9 @@ async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None
         await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", event))
     await told(room)
     (text,) = await room.mail()
-    assert text.startswith("alice says that its MCP server “db")
+    assert text.startswith("alice reports that its MCP server “db")
     assert "\x1b" not in text
-    assert text.endswith("which went on without its tools: “failed”")
+    assert text.endswith("which continued without its tools: “failed”")
 
 
 async def test_what_a_harness_only_says_does_not_fill_the_audit_log(
