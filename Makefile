@@ -64,6 +64,7 @@ generate:
 	@$(PYTHON) -m tools.generate_openapi
 	@$(PYTHON) -m tools.generate_security
 	@$(PYTHON) -m tools.generate_invisible
+	@$(PYTHON) -m tools.generate_events
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -173,7 +173,7 @@ def describe(kind: types.Type) -> str:
             return f"list{most}, each: {describe(kind.item_type)}"
         case types.DictType():
             return "object"
-        case types.AnyType():
+        case types.AnyType() | types.RawType():
             return "any JSON value"
         case types.BoolType():
             return "boolean"

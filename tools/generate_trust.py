@@ -15,7 +15,7 @@ from msgspec import inspect as types
 
 from pyglue.api import operator
 from pyglue.api.common import HelloParams
-from pyglue.api.trust import TRUST
+from pyglue.api.trust import READ, TRUST
 from tools.generate_rpc import SURFACES, named
 from tools.generate_rpc import calls_of as calls
 
@@ -49,6 +49,9 @@ def structs() -> Iterator[tuple[str, type[Any]]]:
             if issubclass(inner, msgspec.Struct):
                 known = found.setdefault(inner, [])
                 known += [name for name in names if name not in known]
+    for name, read in READ.items():
+        for struct in read:
+            found.setdefault(struct, []).append(f"{name}.data")
     for struct, names in found.items():
         yield ", ".join(f"`{name}`" for name in names), struct
 

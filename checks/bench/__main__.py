@@ -8,6 +8,7 @@ from typing import Final
 from checks.bench import (
     crash,
     durable,
+    events,
     idle,
     mail,
     page,
@@ -31,6 +32,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     crash.NAME: crash.bench,
     parked.NAME: parked.bench,
     durable.NAME: durable.bench,
+    events.NAME: events.bench,
     scale.RECV: scale.recv,
     scale.STATS: scale.stats,
     scale.OVERVIEW: scale.overview,

@@ -17,6 +17,7 @@ from checks.systemd.hive import SystemHive, connected, install
 from checks.systemd.machine import booted, why_not
 from checks.systemd.tree import disk, tree
 from pyglue.api.common import AgentState
+from pyglue.api.events import MessageSent
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 
 NAME: Final = "crash_to_inbox"
@@ -84,9 +85,9 @@ async def _told(hive: SystemHive, mark: int, began: float) -> float:
 
     async def look() -> float | None:
         for event in hive.events[mark:]:
-            to, sender = event.data.get("recipient"), event.data.get("sender")
-            if (event.kind, to, sender) == ("message.sent", "manager", "system"):
-                return event.at
+            match event.read():
+                case MessageSent(sender="system", recipient="manager"):
+                    return event.at
         return None
 
     return 1000 * (await hive.until(look, "the message to the manager") - began)

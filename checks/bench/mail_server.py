@@ -25,8 +25,10 @@ from pyglue.limits import AGENT_RPC, CLIENT_RPC
 _UNLIMITED = 10**9
 
 
-def _session(kit: Kit, agent: Agent) -> Session:
-    def session(
+def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
+    """Return what answers an agent's connections."""
+
+    def answer(
         connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
         api = AgentApi(
@@ -42,14 +44,14 @@ def _session(kit: Kit, agent: Agent) -> Session:
             credit=kit.credit,
             controls=kit.controls,
             history=kit.history,
-            harness=False,
+            harness=harness,
         )
         result = HelloResult(
             protocol=PROTOCOL, role=agent.role, server="bench", agent=agent.name
         )
         return result, api.handlers()
 
-    return session
+    return answer
 
 
 async def _serve(room: Path, waiting: tuple[str, ...]) -> None:
@@ -60,7 +62,7 @@ async def _serve(room: Path, waiting: tuple[str, ...]) -> None:
     servers = [
         await serve(
             room / name,
-            _session(kit, await kit.agent(name)),
+            session(kit, await kit.agent(name)),
             limits=replace(AGENT_RPC, bucket=CLIENT_RPC.bucket),
         )
         for name in (SENDER, *waiting)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from checks.kits.events import data
 from checks.kits.hive import Hive, running_hive, script
 from checks.kits.processes import command, family, mounts
 from pyglue.api import operator as api
@@ -76,10 +77,10 @@ async def test_kill_in_a_deploy_ends_it(hive: Hive, step: str) -> None:
 
     async def reached() -> bool | None:
         steps = [
-            event.data["step"]
+            data(event)["step"]
             for event in hive.events
             if event.kind == "operation.changed"
-            and event.data["approval"] == proposal.approval
+            and data(event)["approval"] == proposal.approval
         ]
         return True if step in steps else None
 
@@ -148,7 +149,7 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
             os.kill(process, signal.SIGKILL)
     await hive.answer("alice", "revived")
     ended = [e for e in hive.events[told:] if e.kind == "turn.ended"]
-    assert ("alice", LOST) in [(e.agent, e.data["reason"]) for e in ended]
+    assert ("alice", LOST) in [(e.agent, data(e)["reason"]) for e in ended]
     after = await hive.agent("alice")
     assert after.manifest_sha256 == before.manifest_sha256
 

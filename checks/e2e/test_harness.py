@@ -16,7 +16,8 @@ from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, Role
-from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.load import fingerprint
 

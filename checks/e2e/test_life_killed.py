@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 from checks.e2e.kit.deaths import MENDING, Deaths, Story, dying
+from checks.kits import events
 from checks.kits.hive import PATIENCE_S, Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams
@@ -159,7 +160,9 @@ async def _destroyed(hive: Hive) -> None:
     assert "bob" in there["home"]
     assert "bob.git" in there["applied"]
     assert "bob" not in there["run"]
-    told = [e.data for e in hive.events if e.kind == "notice" and e.agent == "bob"]
+    told = [
+        events.data(e) for e in hive.events if e.kind == "notice" and e.agent == "bob"
+    ]
     keys = [data["key"] for data in told if data["what"] == "destroyed"]
     assert len(keys) == len(set(keys)) > 0
 

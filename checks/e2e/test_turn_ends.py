@@ -21,7 +21,8 @@ from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
 from checks.kits.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import options as options_module
 from pyglue.harness.claude.options import find_cli
 from pyglue.jsonrpc import listen

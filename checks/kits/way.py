@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks.kits.events import data
 from checks.kits.git import git, git_pack
 from checks.kits.nix.system import UID, SystemKit, environment
 from pyglue.api.approvals import ApprovalDetail, ApproveParams
@@ -176,8 +177,8 @@ class Way:
             while True:
                 event = await found.get()
                 known = (event.kind, event.agent) == ("notice", name)
-                if known and event.data["what"] == "needs_update":
-                    return event.data
+                if known and data(event)["what"] == "needs_update":
+                    return data(event)
 
     def roots(self) -> set[str]:
         """Return the approvals whose derivations are kept."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Generic, TypeVar
 
+import msgspec
 from msgspec import Meta, Struct
 
 PROTOCOL: Final = 3
@@ -16,6 +17,7 @@ PROTOCOL: Final = 3
 
 P = TypeVar("P", bound="Params")
 R = TypeVar("R", bound="Result")
+T = TypeVar("T")
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +54,14 @@ class NoParams(Params, frozen=True):
 
 class Done(Result, frozen=True):
     """An answer that says only: it happened."""
+
+
+def data_as(kind: type[T], data: msgspec.Raw | bytes) -> T | None:
+    """Return JSON that came from elsewhere as ``kind``; None if its shape differs."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 NOT_FOR_MODELS: Final = "x-not-for-models"

@@ -1,29 +1,226 @@
-"""The stream of what happens in the hive.
+"""The stream of what happens in the hive: its envelope, and a struct for each kind.
 
-``operator`` names the calls; these are their types.
+``operator`` names the calls; these are their types. On the wire an event is an
+``Event``, whose ``kind`` says which of the structs of ``Happening`` its ``data`` is.
+The data stays JSON from where it was written to the page that shows it; who needs a
+field reads it with ``Event.read``.
 """
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, get_args
 
+import msgspec
 from msgspec import Meta
 
-from pyglue.api.common import Params, Result, ShortText
+from pyglue.api.common import Params, Result, ShortText, data_as
+
+
+class AgentChange(StrEnum):
+    """What of an agent is another now."""
+
+    CREATED = "created"
+    DRAFT = "draft"
+    DEPLOYED = "deployed"
+    CONTROL = "control"
+    PROBLEM = "problem"
+    DESTROYED = "destroyed"
+    KEPT = "kept"
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an event says; fields of a newer hived are ignored."""
+
+    KIND: ClassVar[str]
+
+
+class AgentStateChanged(Data, frozen=True):
+    """An agent does something else now."""
+
+    KIND: ClassVar[str] = "agent.state"
+    state: str
+    since_at: float
+    detail: str | None
+
+
+class AgentChanged(Data, frozen=True):
+    """Something of an agent changed; ``approval`` is the one that was deployed."""
+
+    KIND: ClassVar[str] = "agent.changed"
+    what: str
+    approval: int | None = None
+
+
+class ServerDown(Data, frozen=True):
+    """An MCP server was not connected when a turn began, says the harness."""
+
+    KIND: ClassVar[str] = "agent.server"
+    name: str
+    status: str
+
+
+class TurnStarted(Data, frozen=True):
+    """A turn began."""
+
+    KIND: ClassVar[str] = "turn.started"
+    turn: int
+    model: str
+
+
+class TurnEvent(Data, frozen=True):
+    """Something happened inside a turn, as the harness says; see the kinds below.
+
+    hived passes ``data`` on as it came. It may be of a kind that this version does not
+    know.
+    """
+
+    KIND: ClassVar[str] = "turn.event"
+    turn: int | None
+    kind: str
+    data: msgspec.Raw
+
+
+class TurnEnded(Data, frozen=True):
+    """A turn ended."""
+
+    KIND: ClassVar[str] = "turn.ended"
+    turn: int
+    outcome: str
+    reason: str | None
+    duration_ms: int
+    steps: int
+
+
+class MessageSent(Data, frozen=True):
+    """A message is in an inbox."""
+
+    KIND: ClassVar[str] = "message.sent"
+    id: int
+    sender: str
+    recipient: str
+    kind: str
+
+
+class MessageTaken(Data, frozen=True):
+    """A message was marked as read."""
+
+    KIND: ClassVar[str] = "message.taken"
+    id: int
+
+
+class ApprovalCreated(Data, frozen=True):
+    """A proposal needs the operator's decision."""
+
+    KIND: ClassVar[str] = "approval.created"
+    approval: int
+
+
+class ApprovalChanged(Data, frozen=True):
+    """An approval is in another state."""
+
+    KIND: ClassVar[str] = "approval.changed"
+    approval: int
+    state: str
+    commit: str
+    manifest: str
+    reason: str | None = None
+
+
+class ApprovalBuild(Data, frozen=True):
+    """The build of an approval's system printed more; ``last`` is its newest line."""
+
+    KIND: ClassVar[str] = "approval.build"
+    approval: int
+    lines: int
+    last: str
+
+
+class OperationChanged(Data, frozen=True):
+    """An operation is in another state or step."""
+
+    KIND: ClassVar[str] = "operation.changed"
+    operation: int
+    kind: str
+    state: str
+    step: str
+    approval: int | None
+    error: str | None
+
+
+class QuestionAsked(Data, frozen=True):
+    """A question is open."""
+
+    KIND: ClassVar[str] = "question.asked"
+    question: int
+    to: str
+
+
+class QuestionAnswered(Data, frozen=True):
+    """A question was answered, or ended without an answer."""
+
+    KIND: ClassVar[str] = "question.answered"
+    question: int
+    expired: bool
+    ended: str
+
+
+class Notice(Data, frozen=True):
+    """Something the operator and the manager are told; ``key`` tells it only once."""
+
+    KIND: ClassVar[str] = "notice"
+    what: str
+    text: str
+    key: str | None = None
+
+
+class HiveWarning(Data, frozen=True):
+    """A sentence that the operator should read."""
+
+    KIND: ClassVar[str] = "hive.warning"
+    text: str
+
+
+Happening = (
+    AgentStateChanged
+    | AgentChanged
+    | ServerDown
+    | TurnStarted
+    | TurnEvent
+    | TurnEnded
+    | MessageSent
+    | MessageTaken
+    | ApprovalCreated
+    | ApprovalChanged
+    | ApprovalBuild
+    | OperationChanged
+    | QuestionAsked
+    | QuestionAnswered
+    | Notice
+    | HiveWarning
+)
+"""Every kind of event."""
+
+KINDS: Final[dict[str, type[Happening]]] = {
+    one.KIND: one for one in get_args(Happening)
+}
 
 
 class Event(Params, frozen=True):
-    """Something happened. ``seq`` grows by one; ``kind`` is ``subject.what``.
+    """Something happened. ``seq`` grows by one; `kind` is `subject.what`.
 
-    Kinds: ``agent.state``, ``agent.changed``, ``agent.server``, ``turn.started``,
-    ``turn.ended``, ``turn.event``, ``message.sent``, ``message.taken``,
-    ``approval.created``, ``approval.changed``, ``approval.build``,
-    ``operation.changed``, ``question.asked``, ``question.answered``, ``hive.warning``.
+    ``data`` is the struct of that kind (docs/events.md). A client passes on a kind that
+    it does not know, and reads nothing from it.
     """
 
     seq: int
     at: float
     kind: str
     agent: str | None
-    data: dict[str, Any]
+    data: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
+
+    def read(self) -> Happening | None:
+        """Return what happened; None for a kind or a shape of another version."""
+        known = KINDS.get(self.kind)
+        return None if known is None else data_as(known, self.data)
 
 
 class SubscribeParams(Params, frozen=True):

@@ -17,6 +17,7 @@ from pyglue.api import (
     questions,
     relay,
     terminal,
+    turn_events,
     turns,
 )
 
@@ -34,6 +35,11 @@ RELAY: Final = (
     "yes: the relay is trusted with money, within the bounds of the type; the agents "
     "cannot reach this socket"
 )
+
+READ: Final[dict[str, tuple[type[Any], ...]]] = {
+    "turn_event": (turn_events.ToolName, turn_events.Server),
+}
+"""What hived reads from a field that it otherwise passes on as it came, by call."""
 
 TRUST: Final[dict[type[Any], dict[str, str]]] = {
     common.HelloParams: {
@@ -118,8 +124,18 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     },
     turns.TurnEventParams: {
         "turn": "no: a number shown with the event",
-        "kind": NO,
-        "data": f"{NO}; size and rate are limited",
+        "kind": f"{NO}; may be one that hived does not know",
+        "data": (
+            f"{NO}; size and rate are limited, and what is no object in plain JSON is "
+            "left out. hived reads nothing else from it than the two shapes below"
+        ),
+    },
+    turn_events.ToolName: {
+        "name": "no: names a figure of the agent's own calls, if it is a plain word"
+    },
+    turn_events.Server: {
+        "name": f"{NO}; the manager is told of a server once a day",
+        "status": NO,
     },
     terminal.TerminalOutputParams: {
         "terminal": "must be one opened on this connection",

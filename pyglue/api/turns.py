@@ -4,8 +4,9 @@
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from pyglue.api.common import AgentState, Id, Params, Result, ShortText
@@ -88,24 +89,13 @@ class StateParams(Params, frozen=True):
     since_at: float | None = None
 
 
-class TurnEventKind(StrEnum):
-    """What happens inside a turn, as the dashboard shows it live."""
-
-    TEXT = "text"
-    THINKING = "thinking"
-    TOOL_USE = "tool_use"
-    TOOL_RESULT = "tool_result"
-    DENIED = "denied"
-    RETRY = "retry"
-    COMPACTED = "compacted"
-    SERVER = "server"
-    RESULT = "result"
-    LOG = "log"
-
-
 class TurnEventParams(Params, frozen=True):
-    """One live event of the running turn. ``data`` is shown as text only."""
+    """One live event of the running turn. ``data`` is shown as text only.
+
+    It is an object of a kind in `docs/events.md`, or of one that another version of the
+    harness has.
+    """
 
     turn: Id | None
-    kind: TurnEventKind
-    data: dict[str, Any]
+    kind: Annotated[str, Meta(max_length=40, pattern="^[a-z][a-z_]*$")]
+    data: msgspec.Raw

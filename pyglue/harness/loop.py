@@ -16,10 +16,10 @@ from typing import Final
 from pyglue.api.agent import RECV, TURN_END, TURN_START, WHOAMI, CancelTurnParams
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.api.messages import Message, RecvParams
+from pyglue.api.turn_events import Log
 from pyglue.api.turns import (
     TurnEndParams,
     TurnEndResult,
-    TurnEventKind,
     TurnOutcome,
     TurnStartParams,
 )
@@ -340,7 +340,7 @@ class Loop:
 
     def _log(self, text: str | None) -> None:
         if text is not None:
-            self._link.emit(TurnEventKind.LOG, {"text": sentence(text)})
+            self._link.emit(Log(text=sentence(text)))
 
 
 def _retry_after(error: HiveError) -> float:

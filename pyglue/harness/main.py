@@ -18,7 +18,7 @@ from typing import Any, Final
 from pyglue import __version__, paths
 from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL
 from pyglue.api.common import HarnessReport
-from pyglue.api.turns import TurnEventKind
+from pyglue.api.turn_events import Denied
 from pyglue.errors import HiveError
 from pyglue.harness.claude.events import clip, sentence
 from pyglue.harness.claude.notes import Notes
@@ -123,7 +123,7 @@ def _options(
         tools=manifest.allowed_tools,
         bash_allow=manifest.bash.allow,
         refused=lambda tool, reason: link.emit(
-            TurnEventKind.DENIED, {"tool": clip(tool, 200), "reason": clip(reason)}
+            Denied(tool=clip(tool, 200), reason=clip(reason))
         ),
     )
     hive = hive_server(link, tools)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.api.common import Role
+from pyglue.api.events import AgentChange, AgentChanged, TurnEnded, TurnStarted
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
@@ -65,7 +66,7 @@ def create(tx: Tx, name: str, role: Role) -> None:
     AgentModel.insert(
         name=name, role=role.value, wanted=True, created_at=tx.now
     ).on_conflict_ignore().execute(tx.db)
-    tx.emit("agent.changed", name, {"what": "created"})
+    tx.emit(name, AgentChanged(what=AgentChange.CREATED))
 
 
 def set_wanted(tx: Tx, name: str, wanted: bool) -> None:
@@ -78,13 +79,13 @@ def set_deployed(
 ) -> None:
     """Record what runs from now on."""
     _update(tx, name, approval=approval, commit=commit, record=record, problem=None)
-    tx.emit("agent.changed", name, {"what": "deployed", "approval": approval})
+    tx.emit(name, AgentChanged(what=AgentChange.DEPLOYED, approval=approval))
 
 
 def set_problem(tx: Tx, name: str, problem: str | None) -> None:
     """Record what went wrong last, for the operator to see."""
     _update(tx, name, problem=problem)
-    tx.emit("agent.changed", name, {"what": "problem"})
+    tx.emit(name, AgentChanged(what=AgentChange.PROBLEM))
 
 
 def _update(tx: Tx, name: str, **values: object) -> None:
@@ -113,7 +114,7 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
         "ON CONFLICT DO UPDATE SET count = count + 1",
         agent,
     )
-    tx.emit("turn.started", agent, {"turn": turn, "model": model})
+    tx.emit(agent, TurnStarted(turn=turn, model=model))
     return turn
 
 
@@ -143,14 +144,14 @@ def _tell_end(
     duration_ms: int = 0,
     steps: int = 0,
 ) -> None:
-    data = {
-        "turn": turn,
-        "outcome": outcome.value,
-        "reason": reason,
-        "duration_ms": duration_ms,
-        "steps": steps,
-    }
-    tx.emit("turn.ended", agent, data)
+    ended = TurnEnded(
+        turn=turn,
+        outcome=outcome.value,
+        reason=reason,
+        duration_ms=duration_ms,
+        steps=steps,
+    )
+    tx.emit(agent, ended)
 
 
 def _note_end(tx: Tx, agent: str, outcome: str) -> None:

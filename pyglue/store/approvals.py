@@ -11,6 +11,7 @@ from pyglue.api.approvals import (
     Effect,
     PolicyChange,
 )
+from pyglue.api.events import ApprovalChanged, ApprovalCreated
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import ApprovalModel
@@ -147,7 +148,7 @@ def insert(
         message=new.message,
         created_at=tx.now,
     ).execute(tx.db)
-    tx.emit("approval.created", new.agent, {"approval": number})
+    tx.emit(new.agent, ApprovalCreated(approval=number))
 
 
 def get(tx: Tx | Reader, number: int) -> ApprovalRow:
@@ -209,10 +210,14 @@ def progress(
 
 def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
     row = get(tx, number)
-    data = {"approval": number, "state": state.value}
-    hashes = {"commit": row.commit, "manifest": row.manifest_sha256}
-    said = {} if row.reason is None else {"reason": row.reason}
-    tx.emit("approval.changed", row.agent, {**data, **hashes, **said})
+    changed = ApprovalChanged(
+        approval=number,
+        state=state.value,
+        commit=row.commit,
+        manifest=row.manifest_sha256,
+        reason=row.reason,
+    )
+    tx.emit(row.agent, changed)
 
 
 def search(

@@ -5,6 +5,7 @@ from typing import Any
 
 from peewee import FloatField, IntegerField, Model, TextField
 
+from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.store.database import Reader, Tx
 
 
@@ -72,5 +73,4 @@ def put(tx: Tx, row: Control) -> None:
     """Write a row."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _NAMES}
     ControlModel.replace(**values).execute(tx.db)
-    what = {"what": "control"}
-    tx.emit("agent.changed", row.agent, what)
+    tx.emit(row.agent, AgentChanged(what=AgentChange.CONTROL))

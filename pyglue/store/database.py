@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from peewee import DatabaseError, SqliteDatabase
 
-from pyglue.api.events import Event
+from pyglue.api.events import Event, Happening
 from pyglue.diskspace import Reserve
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import failures, migrations
@@ -61,9 +61,9 @@ class Tx:
         """Run one statement and return its cursor."""
         return self.db.execute_sql(sql, values)
 
-    def emit(self, kind: str, agent: str | None, data: Mapping[str, Any]) -> None:
+    def emit(self, agent: str | None, data: Happening) -> None:
         """Add an event to this transaction; published after the commit."""
-        encoded = msgspec.json.encode(data)
+        kind, encoded = data.KIND, msgspec.json.encode(data)
         cursor = self.execute(
             "INSERT INTO event (at, kind, agent, data) VALUES (?, ?, ?, ?)",
             self.now,
@@ -71,10 +71,10 @@ class Tx:
             agent,
             encoded,
         )
-        event = Event(
-            seq=cursor.lastrowid, at=self.now, kind=kind, agent=agent, data=dict(data)
+        seq, raw = cursor.lastrowid, msgspec.Raw(encoded)
+        self.events.append(
+            Event(seq=seq, at=self.now, kind=kind, agent=agent, data=raw)
         )
-        self.events.append(event)
 
 
 class Reader:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.store.database import Reader, Tx
 
 _SELECT = 'SELECT name, created_at, "by", description FROM draft '
@@ -26,7 +27,7 @@ def insert(tx: Tx, name: str, *, by: str, description: str) -> None:
         by,
         description,
     )
-    tx.emit("agent.changed", name, {"what": "draft"})
+    tx.emit(name, AgentChanged(what=AgentChange.DRAFT))
 
 
 def get(reader: Reader | Tx, name: str) -> Draft | None:
@@ -44,4 +45,4 @@ def all_drafts(reader: Reader | Tx) -> tuple[Draft, ...]:
 def remove(tx: Tx, name: str) -> None:
     """End a draft: it became an agent or was discarded. Again is no error."""
     if tx.execute("DELETE FROM draft WHERE name = ?", name).rowcount:
-        tx.emit("agent.changed", name, {"what": "draft"})
+        tx.emit(name, AgentChanged(what=AgentChange.DRAFT))

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from pyglue.api.events import Event
+from pyglue.api.common import data_as
+from pyglue.api.events import Event, Notice
 from pyglue.store.database import Reader
 
 
@@ -22,22 +23,21 @@ def since(reader: Reader, seq: int, limit: int) -> tuple[Event, ...]:
         limit,
     )
     return tuple(
-        Event(seq=row[0], at=row[1], kind=row[2], agent=row[3], data=_data(row[4]))
-        for row in rows.fetchall()
+        Event(seq=seq, at=at, kind=kind, agent=agent, data=msgspec.Raw(data))
+        for seq, at, kind, agent, data in rows.fetchall()
     )
 
 
-def data_of(reader: Reader, kind: str) -> tuple[dict[str, object], ...]:
-    """Return the data of every kept event of a kind, oldest first."""
-    rows = reader.execute("SELECT data FROM event WHERE kind = ? ORDER BY seq", kind)
-    return tuple(_data(row[0]) for row in rows.fetchall())
+def keys_of_notices(reader: Reader) -> tuple[str, ...]:
+    """Return the keys of all kept notices, oldest first."""
+    rows = reader.execute(
+        "SELECT data FROM event WHERE kind = ? ORDER BY seq", Notice.KIND
+    )
+    found = (data_as(Notice, data) for (data,) in rows.fetchall())
+    return tuple(one.key for one in found if one is not None and one.key is not None)
 
 
 def oldest_seq(reader: Reader) -> int:
     """Return the number from which on every event is kept."""
     row = reader.execute("SELECT seq FROM event_floor WHERE name = 'bus'").fetchone()
     return int(row[0]) + 1
-
-
-def _data(raw: bytes) -> dict[str, object]:
-    return msgspec.json.decode(raw, type=dict[str, object])

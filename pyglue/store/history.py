@@ -54,7 +54,7 @@ def page(
         if len(events) == limit or (events and size > PAGE_BYTES):
             more = True
             break
-        data = msgspec.json.decode(raw, type=dict[str, object])
+        data = msgspec.Raw(raw)
         events.append(Event(seq=seq, at=at, kind=kind, agent=who, data=data))
     if not forward:
         events.reverse()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import decode
 from pyglue.store.database import Reader, Tx
@@ -45,7 +46,7 @@ def keep(tx: Tx, name: str, *, by: str) -> None:
         row[2],
     )
     tx.execute("DELETE FROM agent WHERE name = ?", name)
-    tx.emit("agent.changed", name, {"what": "destroyed"})
+    tx.emit(name, AgentChanged(what=AgentChange.DESTROYED))
 
 
 def bring_back(tx: Tx, name: str, role: str) -> None:
@@ -81,7 +82,7 @@ def all_kept(reader: Reader) -> tuple[Kept, ...]:
 def remove(tx: Tx, name: str) -> None:
     """Forget it: it is an agent again, or purged. Again is no error."""
     if tx.execute("DELETE FROM kept WHERE name = ?", name).rowcount:
-        tx.emit("agent.changed", name, {"what": "kept"})
+        tx.emit(name, AgentChanged(what=AgentChange.KEPT))
 
 
 def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) -> None:
@@ -95,7 +96,7 @@ def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) 
         description,
         commit,
     )
-    tx.emit("agent.changed", name, {"what": "kept"})
+    tx.emit(name, AgentChanged(what=AgentChange.KEPT))
 
 
 def require(reader: Reader | Tx, name: str) -> Kept:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pyglue.api.events import MessageSent, MessageTaken
 from pyglue.api.messages import (
     InboxMessage,
     Message,
@@ -98,16 +99,10 @@ def insert(
         turn,
     )
     number = cursor.lastrowid
-    tx.emit(
-        "message.sent",
-        new.recipient,
-        {
-            "id": number,
-            "sender": new.sender,
-            "recipient": new.recipient,
-            "kind": new.kind.value,
-        },
+    sent = MessageSent(
+        id=number, sender=new.sender, recipient=new.recipient, kind=new.kind.value
     )
+    tx.emit(new.recipient, sent)
     return Message(
         id=number,
         sender=new.sender,
@@ -358,7 +353,7 @@ def mark_read(tx: Tx, recipient: str, number: int) -> None:
         raise HiveError(
             ErrorCode.NOT_FOUND, f"There is no message {number} in this inbox."
         )
-    tx.emit("message.taken", recipient, {"id": number})
+    tx.emit(recipient, MessageTaken(id=number))
 
 
 def inbox(

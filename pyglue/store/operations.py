@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pyglue.api.events import OperationChanged
 from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
@@ -166,12 +167,12 @@ def _encoded(values: Mapping[str, Any]) -> str:
 
 
 def _emit(tx: Tx, operation: Operation) -> None:
-    data = {
-        "operation": operation.id,
-        "kind": operation.kind.value,
-        "state": operation.state.value,
-        "step": operation.step,
-        "approval": operation.approval,
-        "error": operation.error,
-    }
-    tx.emit("operation.changed", operation.agent, data)
+    changed = OperationChanged(
+        operation=operation.id,
+        kind=operation.kind.value,
+        state=operation.state.value,
+        step=operation.step,
+        approval=operation.approval,
+        error=operation.error,
+    )
+    tx.emit(operation.agent, changed)

@@ -3,6 +3,7 @@
 import msgspec
 from peewee import SQL, fn
 
+from pyglue.api.events import QuestionAnswered, QuestionAsked
 from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
@@ -45,7 +46,7 @@ def insert(
         asked_at=tx.now,
         expires_at=expires_at,
     ).execute(tx.db)
-    tx.emit("question.asked", asker, {"question": number, "to": to})
+    tx.emit(asker, QuestionAsked(question=number, to=to))
     return number
 
 
@@ -72,8 +73,9 @@ def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) 
     QuestionModel.update(answered_at=tx.now, answer=answer, ended=ended.value).where(
         QuestionModel.id == number
     ).execute(tx.db)
-    data = {"question": number, "expired": ended is QuestionEnd.EXPIRED}
-    tx.emit("question.answered", by, {**data, "ended": ended.value})
+    expired = ended is QuestionEnd.EXPIRED
+    said = QuestionAnswered(question=number, expired=expired, ended=ended.value)
+    tx.emit(by, said)
 
 
 def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pyglue.api.approvals import ApprovalState
+from pyglue.api.events import ApprovalBuild
 from pyglue.api.system import ClosureDiff, PackagesDiff, SystemDetail
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import SystemModel
@@ -72,8 +73,7 @@ def write_log(tx: Tx, approval: int, agent: str, text: str, lines: int) -> None:
         tx.db
     )
     last = text.rstrip("\n").rpartition("\n")[2]
-    data = {"approval": approval, "lines": lines, "last": last}
-    tx.emit("approval.build", agent, data)
+    tx.emit(agent, ApprovalBuild(approval=approval, lines=lines, last=last))
 
 
 def built(tx: Tx, approval: int, toplevel: str) -> None:

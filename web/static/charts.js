@@ -1,6 +1,8 @@
 // Figures over time, drawn by uPlot: of one agent, or with data-agent="hive" of all.
 // Read anew when a turn ends, at most every few seconds.
 
+import { EVENT } from "./events.js";
+
 const BOX = document.getElementById("charts");
 const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400 };
 const WAIT_MS = 3000;
@@ -143,7 +145,7 @@ if (BOX) {
       load();
     });
   document.addEventListener("hive:event", ({ detail }) => {
-    if (detail.kind === "turn.ended" && (whole || detail.agent === BOX.dataset.agent)) soon();
+    if (detail.kind === EVENT.TURN_ENDED && (whole || detail.agent === BOX.dataset.agent)) soon();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", load);
   new ResizeObserver(() => drawn.forEach((one) => one.setSize({ width: Math.max(220, one.root.parentElement.clientWidth - 24), height: HEIGHT }))).observe(BOX);

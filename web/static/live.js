@@ -4,6 +4,7 @@
 // or as SSE where that does not connect. Lost connections resume where they were. A tab
 // that nobody sees reads nothing until it is seen.
 
+import { EVENT } from "./events.js";
 import "./keys.js";
 import { watchLogs } from "./logs.js";
 import { notify } from "./notify.js";
@@ -165,7 +166,7 @@ function receive(text) {
     page.dataset.seen = seq;
     if (message.kind.startsWith("turn.")) showTurn(message);
     document.dispatchEvent(new CustomEvent("hive:event", { detail: message }));
-    if (message.kind === "turn.event") return;
+    if (message.kind === EVENT.TURN_EVENT) return;
     notify(message);
     for (const section of document.querySelectorAll("[data-fragment]"))
       if (wants(section, message)) refresh(section);

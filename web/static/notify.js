@@ -2,6 +2,8 @@
 // each tell once. Only live events tell, so a page load never does; of several tabs the
 // first to claim an item tells. Mute is kept for this browser.
 
+import { EVENT } from "./events.js";
+
 const MUTED = "hive-muted";
 const CLAIMED = "hive-notified";
 const CLAIMS_KEPT = 200;
@@ -10,17 +12,17 @@ const bell = document.getElementById("bell");
 const why = document.getElementById("bell-why");
 
 const KINDS = {
-  "approval.created": (event) => ({
+  [EVENT.APPROVAL_CREATED]: (event) => ({
     key: `approval-${event.data.approval}`,
     title: `${event.agent} waits for your approval`,
     link: `/approvals/${Number(event.data.approval)}`,
   }),
-  "question.asked": (event) => event.data.to === "operator" && ({
+  [EVENT.QUESTION_ASKED]: (event) => event.data.to === "operator" && ({
     key: `question-${event.data.question}`,
     title: `${event.agent} asks you something`,
     link: `/#question-${Number(event.data.question)}`,
   }),
-  "message.sent": (event) => event.data.recipient === "operator" && ({
+  [EVENT.MESSAGE_SENT]: (event) => event.data.recipient === "operator" && ({
     key: `message-${event.data.id}`,
     title: `${event.data.sender} wrote to you`,
     link: `/messages/${Number(event.data.id)}`,

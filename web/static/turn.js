@@ -2,6 +2,7 @@
 // the page loads, then live under the same numbers, so that nothing is shown twice.
 // Everything that an agent made is put in as text.
 
+import { EVENT, IN_TURN } from "./events.js";
 import { visible } from "./text.js";
 import { stamp } from "./times.js";
 
@@ -46,15 +47,17 @@ function brief(input) {
   return shown(text.split("\n")[0]).slice(0, 120);
 }
 
+const plain = (data, kind) => tagged(shown(kind), data.text ?? data);
+
 const KINDS = {
-  text: (data) => tagged("says", data.text),
-  thinking: (data) => folded("thinking", data.text, "quietly"),
-  tool_use: (data) => {
+  [IN_TURN.TEXT]: (data) => tagged("says", data.text),
+  [IN_TURN.THINKING]: (data) => folded("thinking", data.text, "quietly"),
+  [IN_TURN.TOOL_USE]: (data) => {
     const box = folded(`${shown(data.name ?? "tool")} ${brief(data.input)}`, data.input ?? {}, "tool");
     if (data.id) tools.set(data.id, box);
     return box;
   },
-  tool_result: (data) => {
+  [IN_TURN.TOOL_RESULT]: (data) => {
     const box = tools.get(data.id);
     const result = make("pre", data.is_error ? "body result bad" : "body result", shown(data.text ?? ""));
     if (!box) return folded("result", data.text ?? "");
@@ -63,27 +66,27 @@ const KINDS = {
     box.querySelector("summary").append(make("span", data.is_error ? "tag widens" : "tag", data.is_error ? "failed" : "done"));
     return null;
   },
-  denied: (data) => tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned"),
-  retry: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
-  compacted: (data) => folded("the session was compacted", data.details ?? {}),
-  server: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),
-  result: (data) => tagged("result", data.text),
+  [IN_TURN.DENIED]: (data) => tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned"),
+  [IN_TURN.RETRY]: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
+  [IN_TURN.COMPACTED]: (data) => folded("the session was compacted", data.details ?? {}),
+  [IN_TURN.SERVER]: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),
+  [IN_TURN.RESULT]: (data) => tagged("result", data.text),
 };
 
 function render(event) {
   const item = make("li");
   item.dataset.seq = event.seq;
-  if (event.kind === "turn.started") {
+  if (event.kind === EVENT.TURN_STARTED) {
     item.className = "turn-begin";
     item.append(make("b", "", `Turn ${event.data.turn}`), ` on ${shown(event.data.model)}, `, stamp(event.at));
-  } else if (event.kind === "turn.ended") {
+  } else if (event.kind === EVENT.TURN_ENDED) {
     item.className = "turn-end";
     const { outcome, reason, turn } = event.data;
     item.append(make("b", "", `Turn ${turn}: ${shown(String(outcome)).replaceAll("_", " ")}`));
     if (reason) item.append(` ${shown(reason)}`);
   } else {
-    const { kind = "event", data = {} } = event.data;
-    const made = (KINDS[kind] ?? ((all) => tagged(shown(String(kind)), all.text ?? all)))(data);
+    const kind = String(event.data.kind ?? "event"); // the harness's own may be newer
+    const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind);
     if (!made) return null;
     item.append(made);
   }
@@ -96,7 +99,7 @@ function add(events) {
     if (event.seq <= last) continue;
     last = event.seq;
     first ??= event.seq;
-    if (event.kind === "turn.ended") tools.clear();
+    if (event.kind === EVENT.TURN_ENDED) tools.clear();
     const item = render(event);
     if (item) list.append(item);
   }

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from checks.kits.events import data
 from checks.kits.manifests import MANIFEST
 from pyglue import jsonrpc
 from pyglue.api import agent as api
@@ -41,11 +42,11 @@ from pyglue.api.messages import (
     SendResult,
 )
 from pyglue.api.questions import AskParams, AskResult
+from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import (
     StateParams,
     TurnEndParams,
     TurnEndResult,
-    TurnEventKind,
     TurnEventParams,
     TurnOutcome,
     TurnStartParams,
@@ -178,7 +179,7 @@ class FakeHive:
 
     def texts(self, kind: TurnEventKind) -> list[dict[str, Any]]:
         """Return the data of all events of one kind."""
-        return [event.data for event in self.events if event.kind is kind]
+        return [data(event) for event in self.events if event.kind == kind]
 
     # --- what the socket answers ------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from checks.kits.events import raw
 from checks.kits.web.answers import Answers
 from pyglue import origin
 from pyglue.api import operator as api
@@ -91,7 +92,7 @@ class FakeHive(Answers):
         async def send() -> int:
             self.seq += 1
             event = Event(
-                seq=self.seq, at=time.time(), kind=kind, agent=agent, data=fields
+                seq=self.seq, at=time.time(), kind=kind, agent=agent, data=raw(fields)
             )
             self.events.append(event)
             for connection in self.subscribers:

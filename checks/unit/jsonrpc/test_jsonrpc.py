@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.events import raw
 from pyglue.api import agent, operator
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, NoParams, Role
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
@@ -269,7 +270,7 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
         async def subscribe(
             params: SubscribeParams,
         ) -> SubscribeResult:
-            event = Event(seq=1, at=0.0, kind="a.b", agent=None, data={})
+            event = Event(seq=1, at=0.0, kind="a.b", agent=None, data=raw({}))
             connection.notify(operator.EVENT, event)
             connection.notify(operator.GAP, GapParams(seq=2, reason="slow"))
             return SubscribeResult(seq=2)

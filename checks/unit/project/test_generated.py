@@ -36,6 +36,7 @@ ANSWERED_BESIDE = {
         "generate_openapi",
         "generate_security",
         "generate_invisible",
+        "generate_events",
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:

@@ -43,6 +43,19 @@ def operator(hive: FakeHive) -> Iterator[Operator]:
     app.extensions["hyperhive"].hub.close()
 
 
+def test_a_kind_that_this_dashboard_does_not_know_reaches_pages(
+    operator: Operator,
+) -> None:
+    seen = operator.hive.seq
+    operator.hive.emit("agent.sneezed", "alice", loud=[True, {"n": 2**63}])
+    found = events_of(sse(operator, f"/api/events?since={seen}"))
+    event = next(one for one in found if one["type"] == "event")
+    assert (event["kind"], event["data"]) == (
+        "agent.sneezed",
+        {"loud": [True, {"n": 2**63}]},
+    )
+
+
 @pytest.mark.parametrize("way", ["header", "query"])
 def test_sse_replays_after_the_last_event(operator: Operator, way: str) -> None:
     seen = operator.hive.seq

@@ -3,7 +3,7 @@
 from typing import Final
 
 from pyglue.api import operator as api
-from pyglue.api.events import GapParams, SubscribeParams
+from pyglue.api.events import Event, OperationChanged, SubscribeParams
 from pyglue.api.operations import Operation, OperationParams, OperationState
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import Label, spinner
@@ -11,7 +11,6 @@ from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
-_CHANGED: Final = "operation.changed"
 _SILENCE_S: Final = 6 * 3600.0
 """A build may be silent; hived stops what takes too long, which is an event."""
 _TEXT_MAX: Final = 2000
@@ -41,10 +40,10 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
 def _at_its_end(client: SyncClient, operation: Operation, label: Label) -> Operation:
     number = operation.id
     for event in client.notes(timeout=_SILENCE_S):
-        if not isinstance(event, GapParams) and (
-            event.kind != _CHANGED or event.data.get("operation") != number
-        ):
-            continue
+        if isinstance(event, Event):
+            changed = event.read()
+            if not isinstance(changed, OperationChanged) or changed.operation != number:
+                continue
         operation = client.call(api.OPERATION, OperationParams(id=number))
         if operation.finished_at is not None:
             return operation

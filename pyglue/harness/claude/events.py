@@ -22,7 +22,18 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from pyglue.api.turns import TurnEventKind
+from pyglue.api.turn_events import (
+    Compacted,
+    Denied,
+    Retry,
+    Server,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+    TurnResult,
+    TurnSaid,
+)
 from pyglue.display import visible
 from pyglue.tools import HIVE
 
@@ -34,7 +45,7 @@ _ITEMS: Final = 64
 _DEPTH: Final = 6
 _DELAY_MAX_MS: Final = 86_400_000
 
-Emit = Callable[[TurnEventKind, dict[str, Any]], None]
+Emit = Callable[[TurnSaid], None]
 
 
 @dataclass
@@ -67,7 +78,7 @@ class Tally:
         elif isinstance(message, ResultMessage):
             self.result = message
             self.session_id = message.session_id
-            self.emit(TurnEventKind.RESULT, {"text": clip(message.result or "")})
+            self.emit(TurnResult(text=clip(message.result or "")))
 
     def _assistant(self, message: AssistantMessage) -> None:
         if message.error is not None:
@@ -80,26 +91,25 @@ class Tally:
     def _block(self, block: ContentBlock) -> None:
         if isinstance(block, TextBlock):
             self.text = block.text
-            self.emit(TurnEventKind.TEXT, {"text": clip(block.text)})
+            self.emit(Text(text=clip(block.text)))
         elif isinstance(block, ThinkingBlock):
-            self.emit(TurnEventKind.THINKING, {"text": clip(block.thinking)})
+            self.emit(Thinking(text=clip(block.thinking)))
         elif isinstance(block, ToolUseBlock):
             self.tool_calls += 1
             name = clip(block.name, 200)
-            data = {"id": block.id, "name": name, "input": small(block.input)}
-            self.emit(TurnEventKind.TOOL_USE, data)
+            self.emit(ToolUse(id=block.id, name=name, input=small(block.input)))
 
     def _user(self, message: UserMessage) -> None:
         if isinstance(message.content, str):
             return
         for block in message.content:
             if isinstance(block, ToolResultBlock):
-                data = {
-                    "id": block.tool_use_id,
-                    "text": clip(_result_text(block)),
-                    "is_error": bool(block.is_error),
-                }
-                self.emit(TurnEventKind.TOOL_RESULT, data)
+                result = ToolResult(
+                    id=block.tool_use_id,
+                    text=clip(_result_text(block)),
+                    is_error=bool(block.is_error),
+                )
+                self.emit(result)
 
     def _system(self, message: SystemMessage) -> None:
         data = message.data
@@ -112,15 +122,14 @@ class Tally:
             if isinstance(delay, int | float) and 0 <= delay < _DELAY_MAX_MS:
                 self.retry_after_s = max(self.retry_after_s, delay / 1000)
             names = ("attempt", "max_retries", "retry_delay_ms", "error_status")
-            self.emit(TurnEventKind.RETRY, {n: plain(data.get(n)) for n in names})
+            self.emit(Retry(**{name: plain(data.get(name)) for name in names}))
         elif message.subtype == "permission_denied":
             tool, reason = str(data.get("tool_name")), str(data.get("message"))
-            data = {"tool": clip(tool, 200), "reason": clip(reason)}
-            self.emit(TurnEventKind.DENIED, data)
+            self.emit(Denied(tool=clip(tool, 200), reason=clip(reason)))
         elif message.subtype == "compact_boundary":
             self.was_compacted = True
             details = data.get("compact_metadata")
-            self.emit(TurnEventKind.COMPACTED, {"details": small(details)})
+            self.emit(Compacted(details=small(details)))
 
     def _servers(self, servers: object) -> None:
         """Tell of MCP servers that did not come up for this turn."""
@@ -129,8 +138,7 @@ class Tally:
             if status == "connected":
                 continue
             self.is_deaf = self.is_deaf or name == HIVE
-            data = {"name": clip(name, 200), "status": clip(status, 200)}
-            self.emit(TurnEventKind.SERVER, data)
+            self.emit(Server(name=clip(name, 200), status=clip(status, 200)))
 
 
 def tokens_read(usage: dict[str, Any]) -> int:

@@ -11,10 +11,11 @@ import errno
 import logging
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pyglue import paths
-from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Tally
 from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.turn import Cancellation, run_turn
@@ -116,5 +117,5 @@ class Notes:
         return new, ""
 
 
-def _unheard(kind: TurnEventKind, data: dict[str, Any]) -> None:
+def _unheard(said: TurnSaid) -> None:
     """Drop an event: this is no turn of the agent's."""

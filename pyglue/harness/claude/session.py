@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from pyglue.api.common import AgentState
-from pyglue.api.turns import TurnEventKind, TurnOutcome
+from pyglue.api.turn_events import Log
+from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Emit, Tally
 from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.outcome import Verdict
@@ -151,7 +152,7 @@ class Session:
 
     def _begin_anew(self, why: str) -> None:
         _log.warning("%s A fresh session begins.", why)
-        self._emit(TurnEventKind.LOG, {"text": f"{why} A fresh session begins."})
+        self._emit(Log(text=f"{why} A fresh session begins."))
         self._kept = None
 
     def _remember(self, tally: Tally, ended: Ended) -> None:
@@ -173,7 +174,7 @@ class Session:
         except OSError as error:
             text = f"The session cannot be remembered: {error.strerror or error}."
             _log.warning("%s", text)
-            self._emit(TurnEventKind.LOG, {"text": text})
+            self._emit(Log(text=text))
 
     async def compact(self, model: str, cancellation: Cancellation) -> str:
         """Shorten the conversation; return a sentence on what became of it."""

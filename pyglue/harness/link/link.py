@@ -10,7 +10,9 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from pyglue import jsonrpc
 from pyglue.api.agent import RECV, STATE, TURN_EVENT
@@ -23,7 +25,8 @@ from pyglue.api.common import (
     Params,
     Result,
 )
-from pyglue.api.turns import StateParams, TurnEventKind, TurnEventParams
+from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turns import StateParams, TurnEventParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers
 
@@ -141,8 +144,9 @@ class Link:
         if self._connection is not None:
             self._connection.notify(STATE, self._state)
 
-    def emit(self, kind: TurnEventKind, data: dict[str, Any]) -> None:
+    def emit(self, said: TurnSaid) -> None:
         """Send a live event; without a connection it is lost, like any live picture."""
         if self._connection is not None:
-            event = TurnEventParams(turn=self._turn, kind=kind, data=data)
+            data = msgspec.Raw(msgspec.json.encode(said))
+            event = TurnEventParams(turn=self._turn, kind=said.KIND, data=data)
             self._connection.notify(TURN_EVENT, event)

@@ -23,7 +23,8 @@ from pyglue.api.agent import (
     RemindResult,
     WhoamiResult,
 )
-from pyglue.api.common import Done, NoParams
+from pyglue.api.common import Done, NoParams, data_as
+from pyglue.api.events import ServerDown
 from pyglue.api.messages import (
     AckParams,
     AckResult,
@@ -44,11 +45,11 @@ from pyglue.api.terminal import (
     TerminalExitParams,
     TerminalOutputParams,
 )
+from pyglue.api.turn_events import Server, TurnEventKind
 from pyglue.api.turns import (
     StateParams,
     TurnEndParams,
     TurnEndResult,
-    TurnEventKind,
     TurnEventParams,
     TurnOutcome,
     TurnStartParams,
@@ -61,7 +62,6 @@ from pyglue.host.control.credit import Credit
 from pyglue.host.core.day_limits import Limit
 from pyglue.host.core.registry import Agent, Registry, with_room
 from pyglue.host.messages.broker import Broker, Holder
-from pyglue.host.messages.notifications import SERVER_EVENT
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
@@ -274,10 +274,11 @@ class AgentApi:
         if self._registry.disk_full is not None or self._agent.held is not None:
             return
         kept = self._history.add(self._agent.name, params)
-        if kept and params.kind is TurnEventKind.SERVER:
-            told = {name: str(params.data.get(name)) for name in ("name", "status")}
-            name = self._agent.name
-            self._store.post(lambda tx: tx.emit(SERVER_EVENT, name, told))
+        if kept and params.kind == TurnEventKind.SERVER:
+            server = data_as(Server, params.data)
+            if server is not None:
+                down = ServerDown(name=server.name, status=server.status)
+                self._store.post(lambda tx: tx.emit(self._agent.name, down))
 
     async def _terminal_output(self, params: TerminalOutputParams) -> Done:
         return await self._terminals.output(params, self._connection)

@@ -22,7 +22,7 @@ from pyglue.api.approvals import (
     DiffBase,
     DiffSet,
 )
-from pyglue.api.events import Event
+from pyglue.api.events import ApprovalChanged, Event
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
@@ -145,15 +145,20 @@ class Approvals:
 
     def heard(self, event: Event) -> None:
         """Write down what was superseded: a newer proposal does that by itself."""
+        changed = event.read()
         if (
-            event.kind == "approval.changed"
-            and event.data.get("state") == ApprovalState.SUPERSEDED.value
+            isinstance(changed, ApprovalChanged)
+            and changed.state == ApprovalState.SUPERSEDED
         ):
-            data = {k: event.data[k] for k in ("approval", "commit", "manifest")}
-            reason = event.data.get("reason")
+            number, reason = changed.approval, changed.reason
+            data: dict[str, object] = {
+                "approval": number,
+                "commit": changed.commit,
+                "manifest": changed.manifest,
+            }
             if reason is not None:
                 data["reason"] = reason
-                task = asyncio.create_task(self._superseded(data["approval"], reason))
+                task = asyncio.create_task(self._superseded(number, reason))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             self._audit.record("system", "superseded", event.agent, data)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pyglue.api.common import AgentState, Role
+from pyglue.api.events import AgentStateChanged
 from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import AgentSpec
@@ -298,8 +299,10 @@ class Registry:
         elif agent.state is not state:
             agent.since = now
         agent.state, agent.detail = state, detail
-        data = {"state": state.value, "since_at": agent.since, "detail": detail}
-        self._store.post(lambda tx: tx.emit("agent.state", agent.name, data))
+        changed = AgentStateChanged(
+            state=state.value, since_at=agent.since, detail=detail
+        )
+        self._store.post(lambda tx: tx.emit(agent.name, changed))
 
     def report_state(
         self,

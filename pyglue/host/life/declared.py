@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.api.approvals import ApproveParams
+from pyglue.api.events import HiveWarning
 from pyglue.config import DeclaredAgent, HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.files import write_file
@@ -180,4 +181,4 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 
 def _emit_warning(tx: Tx, name: str, text: str) -> None:
-    tx.emit("hive.warning", name, {"text": text})
+    tx.emit(name, HiveWarning(text=text))

@@ -14,22 +14,18 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 
 from pyglue.api.common import AgentState
-from pyglue.api.events import Event
+from pyglue.api.events import AgentStateChanged, Event, Notice, ServerDown
 from pyglue.display import said, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.broker import Broker
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import events as rows
-from pyglue.store.database import Store, Tx
+from pyglue.store.database import Store
 
-EVENT: Final = "notice"
-SERVER_EVENT: Final = "agent.server"
-"""An MCP server was not connected when a turn began."""
 _WHILE_S: Final = 600.0
 _FEW: Final = 10
 _KEYS_MAX: Final = 10_000
@@ -92,10 +88,8 @@ class Notifications:
 
     async def load(self) -> None:
         """Remember what was told before this hived."""
-        for data in await self._store.read(partial(rows.data_of, kind=EVENT)):
-            key = data.get("key")
-            if isinstance(key, str):
-                self._keys[key] = None
+        for key in await self._store.read(rows.keys_of_notices):
+            self._keys[key] = None
 
     async def give(
         self,
@@ -123,8 +117,8 @@ class Notifications:
         mailed = mail and self._may_mail(kind, agent)
         if audit and (mailed or kind not in _CLAIMED):
             self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
-        said = {"what": kind.value, "text": text, **_key(key)}
-        self._store.post(partial(_emit, agent=agent, data=said))
+        notice = Notice(what=kind.value, text=text, key=key)
+        self._store.post(lambda tx: tx.emit(agent, notice))
         self._mailed[agent, kind] = mailed
         if mailed:
             await self.mail(agent, text + self._missing(kind, agent))
@@ -149,38 +143,34 @@ class Notifications:
 
     def on_event(self, event: Event) -> None:
         """Take a committed event: a login or room is wanted, an MCP server not up."""
-        agent, data = event.agent or "", event.data
-        if event.kind == SERVER_EVENT:
-            name = visible(str(data.get("name")), limit=100)
-            status = said(str(data.get("status")), limit=100)
-            text = (
-                f"{agent} reports that its MCP server {said(name)} did not start for "
-                f"a turn, which continued without its tools: {status}"
-            )
-            day = int(event.at // 86400)
-            self._soon(
-                NotificationKind.SERVER_DOWN,
-                agent,
-                text,
-                f"server:{agent}:{name}:{day}",
-            )
-        elif (
-            event.kind == "agent.state"
-            and data.get("state") == AgentState.NEEDS_LOGIN.value
-        ):
+        match event.read():
+            case ServerDown() as down:
+                self._server_down(event, down)
+            case AgentStateChanged() as changed:
+                self._state_changed(event.agent or "", changed)
+
+    def _server_down(self, event: Event, down: ServerDown) -> None:
+        agent = event.agent or ""
+        name = visible(down.name, limit=100)
+        text = (
+            f"{agent} reports that its MCP server {said(name)} did not start for a "
+            f"turn, which continued without its tools: {said(down.status, limit=100)}"
+        )
+        key = f"server:{agent}:{name}:{int(event.at // 86400)}"
+        self._soon(NotificationKind.SERVER_DOWN, agent, text, key)
+
+    def _state_changed(self, agent: str, changed: AgentStateChanged) -> None:
+        if changed.state == AgentState.NEEDS_LOGIN:
             text = (
                 f"{agent} reports that it cannot reach the model: the operator has to "
                 "log it in."
             )
-            key = f"login:{agent}:{data.get('since_at')}"
+            key = f"login:{agent}:{changed.since_at}"
             self._soon(NotificationKind.NEEDS_LOGIN, agent, text, key)
-        elif (
-            event.kind == "agent.state"
-            and data.get("state") == AgentState.DISK_FULL.value
-        ):
+        elif changed.state == AgentState.DISK_FULL:
             text = f"{agent} reports that it has no disk space left to work: "
-            text += str(data.get("detail"))  # quoted where it was reported
-            key = f"disk:{agent}:{data.get('since_at')}"
+            text += str(changed.detail)  # quoted where it was reported
+            key = f"disk:{agent}:{changed.since_at}"
             self._soon(NotificationKind.DISK_FULL, agent, text, key)
 
     def _soon(self, kind: NotificationKind, agent: str, text: str, key: str) -> None:
@@ -218,7 +208,3 @@ class Notifications:
 
 def _key(key: str | None) -> dict[str, str]:
     return {} if key is None else {"key": key}
-
-
-def _emit(tx: Tx, agent: str, data: dict[str, str]) -> None:
-    tx.emit(EVENT, agent, data)

@@ -10,16 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from pyglue.api.events import TurnEvent
 from pyglue.api.telemetry import HistoryPage, HistoryParams
-from pyglue.api.turns import TurnEventKind, TurnEventParams
+from pyglue.api.turn_events import Log, TurnEventKind
+from pyglue.api.turns import TurnEventParams
 from pyglue.config import Quotas, Retention
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.token_bucket import TokenBucket
+from pyglue.host.watch.raw_json import problem_with
 from pyglue.limits import MIB
 from pyglue.store import events, history, stats
 from pyglue.store.database import Reader, Store, Tx
@@ -64,11 +67,13 @@ class History:
 
         False if it came too fast, and is left out.
         """
-        size = len(msgspec.json.encode(params.data))
-        kind, data = params.kind.value, params.data
+        size = len(bytes(params.data))
+        kind, data = params.kind, params.data
         if size > EVENT_MAX:
-            data = {"text": f"(This event had {size} bytes and is not kept.)"}
+            data = _text(f"(This event had {size} bytes and is not kept.)")
             size = EVENT_MAX  # it came all the same
+        elif wrong := problem_with(data):
+            data = _text(f"(This event {wrong} and is not kept.)")
         allowance = self._allowances.setdefault(agent, TokenBucket(BURST, RATE))
         if not allowance.take(size + EVENT_COST, self._clock()):
             self._lost[agent] += 1
@@ -76,15 +81,13 @@ class History:
         lost = self._lost.pop(agent, 0)
         if lost:
             text = f"{lost} events came too fast and are not kept."
-            self._emit(agent, params.turn, TurnEventKind.LOG.value, {"text": text})
+            self._emit(agent, params.turn, TurnEventKind.LOG, _text(text))
         self._emit(agent, params.turn, kind, data)
         return True
 
-    def _emit(
-        self, agent: str, turn: int | None, kind: str, data: dict[str, Any]
-    ) -> None:
-        event = {"turn": turn, "kind": kind, "data": data}
-        self._store.post(lambda tx: tx.emit("turn.event", agent, event))
+    def _emit(self, agent: str, turn: int | None, kind: str, data: msgspec.Raw) -> None:
+        event = TurnEvent(turn=turn, kind=kind, data=data.copy())  # not its whole line
+        self._store.post(lambda tx: tx.emit(agent, event))
 
     async def read(self, params: HistoryParams) -> HistoryPage:
         """Return a page of an agent's history.
@@ -149,3 +152,7 @@ class History:
     async def oldest(self) -> int:
         """Return the number from which on every event is kept."""
         return await self._store.read(events.oldest_seq)
+
+
+def _text(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(Log(text=text)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import AgentState
-from pyglue.api.events import Event
+from pyglue.api.events import AgentStateChanged, Event
 from pyglue.api.journal import (
     HIVE_LOG,
     JournalNews,
@@ -67,9 +67,10 @@ class Journal:
 
     def heard(self, event: Event) -> None:
         """Take every event of the hive: a container may have come back."""
-        if event.kind != "agent.state":
+        changed = event.read()
+        if not isinstance(changed, AgentStateChanged):
             return
-        away = event.data.get("state") in _AWAY
+        away = changed.state in _AWAY
         for follower in self._followers.values():
             if follower.agent == event.agent:
                 if follower.away and not away:

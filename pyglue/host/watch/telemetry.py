@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue import models
-from pyglue.api.events import Event
+from pyglue.api.common import data_as
+from pyglue.api.events import Event, MessageSent, TurnEnded, TurnEvent
 from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
+from pyglue.api.turn_events import ToolName, TurnEventKind
 from pyglue.api.turns import TurnOutcome
 from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
@@ -69,18 +71,17 @@ class Telemetry:
     # --- writing --------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        match event.kind:
-            case "message.sent":
-                sender, recipient = event.data["sender"], event.data["recipient"]
+        match event.read():
+            case MessageSent(sender=sender, recipient=recipient):
                 self._of(sender).sent[_class(recipient)] += 1
                 self._of(recipient).received[_class(sender)] += 1
-            case "turn.event" if event.data["kind"] == "tool_use" and event.agent:
-                tool = self._tool(event.agent, event.data["data"])
+            case TurnEvent(kind=TurnEventKind.TOOL_USE, data=data) if event.agent:
+                tool = self._tool(event.agent, data_as(ToolName, data))
                 self._of(event.agent).tools[tool] += 1
-            case "turn.ended" if event.agent and (
+            case TurnEnded(turn=turn) if event.agent and (
                 agent := self._registry.find(event.agent)
             ):
-                name, turn = event.agent, int(event.data["turn"])
+                name = event.agent
                 seen = self._since.pop(name, _Since())
                 self._since[name] = after = _Since()
                 layout, record = self._layout, agent.applied or agent.record
@@ -98,10 +99,10 @@ class Telemetry:
             return _Since()
         return self._since.setdefault(name, _Since())
 
-    def _tool(self, agent: str, data: object) -> str:
-        name = data.get("name") if isinstance(data, dict) else None
-        if not isinstance(name, str) or not _TOOL.fullmatch(name):
+    def _tool(self, agent: str, tool: ToolName | None) -> str:
+        if tool is None or not _TOOL.fullmatch(tool.name):
             return "other"
+        name = tool.name
         known = self._tools.setdefault(agent, set())
         if name not in known and len(known) >= _TOOLS_MAX:
             return "other"

@@ -14,18 +14,18 @@ import msgspec
 from flask import Response, g
 
 from pyglue.api.common import AgentName, Params
-from pyglue.api.events import Event
+from pyglue.api.events import TurnEnded, TurnEvent, TurnStarted
 from pyglue.api.operator import HISTORY
 from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.errors import HiveError
 from pyglue.web.live import sse
-from pyglue.web.live.hub import Hub, Item, Listener
+from pyglue.web.live.hub import Hub, Item, Listener, text_of
 from pyglue.web.live.stream import admit, alive
 from pyglue.web.rpc import HiveLink, Web, web
 
 _PAGE: Final = 500
 _RETRY_MS: Final = 1000
-_KINDS: Final = frozenset({"turn.started", "turn.event", "turn.ended"})
+_KINDS: Final = frozenset({TurnStarted.KIND, TurnEvent.KIND, TurnEnded.KIND})
 
 
 class Query(Params, frozen=True):
@@ -106,13 +106,8 @@ class _Follow:
             yield sse.event(msgspec.json.encode(gap).decode())
         while True:
             for event in page.events:
-                yield sse.event(_text(event), event.seq)
+                yield sse.event(text_of(event), event.seq)
             seen = max(seen, page.seq)
             if not page.more:
                 return seen
             page = self.page(seen)
-
-
-def _text(event: Event) -> str:
-    shown = {"type": "event", **msgspec.structs.asdict(event)}
-    return msgspec.json.encode(shown).decode()

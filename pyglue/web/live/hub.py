@@ -309,13 +309,17 @@ class Hub:
             gap = {"type": "gap", "seq": note.seq, "reason": note.reason}
             item = Item(note.seq, "gap", None, msgspec.json.encode(gap).decode())
         else:
-            event = {"type": "event", **msgspec.structs.asdict(note)}
-            text = msgspec.json.encode(event).decode()
-            item = Item(note.seq, note.kind, note.agent, text)
+            item = Item(note.seq, note.kind, note.agent, text_of(note))
         with self._changed:
             if self._client is client:
                 self._seq = item.seq
                 self._append(item)
+
+
+def text_of(event: Event) -> str:
+    """Return an event as pages get it; its data is passed on as it came."""
+    shown = {"type": "event", **msgspec.structs.asdict(event)}
+    return msgspec.json.encode(shown).decode()
 
 
 def _weather(up: bool) -> Item:

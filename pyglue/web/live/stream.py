@@ -22,6 +22,7 @@ from flask_sock import Sock
 from simple_websocket import Server
 
 from pyglue.api.common import AgentName, NoParams, Params
+from pyglue.api.events import TurnEvent
 from pyglue.api.operator import STATUS
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.guard import auth
@@ -36,7 +37,6 @@ _BEAT: Final = '{"type": "beat"}'
 """Pages do not see a WebSocket's own pings; by this they know that it is not dead."""
 _SEND_TIMEOUT_S: Final = 20
 _RETRY_MS: Final = 1000
-_TURN_EVENT: Final = "turn.event"
 
 
 class Query(Params, frozen=True):
@@ -173,7 +173,7 @@ def _items(
     watch = sse.Watch(lambda: alive(known, listener.session))
     while (batch := known.hub.take(listener, sse.BEAT_S, wanted)) is not None:
         for item in batch:
-            if item.kind != _TURN_EVENT or turns in ("all", item.agent):
+            if item.kind != TurnEvent.KIND or turns in ("all", item.agent):
                 spoke = time.monotonic()
                 yield item
         if watch.has_ended():

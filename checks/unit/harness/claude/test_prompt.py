@@ -18,8 +18,10 @@ from claude_agent_sdk import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks.kits.events import data, raw
 from pyglue.api.messages import Message, MessageKind, Priority
-from pyglue.api.turns import TurnEventKind, TurnEventParams
+from pyglue.api.turn_events import TurnEventKind, TurnSaid
+from pyglue.api.turns import TurnEventParams
 from pyglue.harness.claude.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.claude.prompt import render
 from pyglue.invisible import HIDDEN
@@ -104,10 +106,11 @@ class Heard:
         self.events: list[tuple[TurnEventKind, dict[str, Any]]] = []
         self.tally = Tally(self.hear)
 
-    def hear(self, kind: TurnEventKind, data: dict[str, Any]) -> None:
-        line = msgspec.json.encode(TurnEventParams(turn=1, kind=kind, data=data))
+    def hear(self, said: TurnSaid) -> None:
+        params = TurnEventParams(turn=1, kind=said.KIND, data=raw(said))
+        line = msgspec.json.encode(params)
         assert len(line) < AGENT_RPC.line / 2
-        self.events.append((kind, data))
+        self.events.append((said.KIND, data(params)))
 
 
 def test_blocks_become_events() -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.events import data
 from checks.kits.harness.bench import FakeHive
 from pyglue.api.agent import RECV, SEND, WHOAMI
 from pyglue.api.common import AgentState, HarnessReport, NoParams
 from pyglue.api.messages import RecvParams, SendParams
-from pyglue.api.turns import TurnEventKind
+from pyglue.api.turn_events import Log, Text
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.link import link as module
@@ -90,13 +91,13 @@ async def test_mail_comes_only_over_the_turns_own_connection(hive: FakeHive) -> 
 
 async def test_events_belong_to_the_turn(hive: FakeHive) -> None:
     async with linked(hive.path) as link:
-        link.emit(TurnEventKind.LOG, {"text": "lost: there is no connection yet"})
+        link.emit(Log(text="lost: there is no connection yet"))
         link.begin_turn(4, await link.connection())
-        link.emit(TurnEventKind.TEXT, {"text": "a"})
+        link.emit(Text(text="a"))
         link.end_turn()
-        link.emit(TurnEventKind.LOG, {"text": "b"})
+        link.emit(Log(text="b"))
         await hive.until(lambda: len(hive.events) == 2)
-        assert [(e.turn, e.data["text"]) for e in hive.events] == [
+        assert [(e.turn, data(e)["text"]) for e in hive.events] == [
             (4, "a"),
             (None, "b"),
         ]

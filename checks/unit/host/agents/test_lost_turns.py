@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from checks.kits.events import data
 from checks.kits.host.messages import send
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import RECV, TURN_START
@@ -85,7 +86,7 @@ async def ended(kit: Kit) -> dict[str, Any]:
         while True:
             for event in kit.events:
                 if event.kind == "turn.ended":
-                    return dict(event.data)
+                    return data(event)
             await asyncio.sleep(0)
 
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from checks.kits.events import data, raw
 from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import AgentState
 from pyglue.api.control import PauseParams
+from pyglue.api.events import ServerDown
+from pyglue.api.turn_events import Server
 from pyglue.api.turns import (
     StateParams,
     TurnEndParams,
-    TurnEventKind,
     TurnEventParams,
     TurnOutcome,
     TurnStartParams,
@@ -24,7 +26,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import AgentApi
 from pyglue.host.core import registry
 from pyglue.host.core.token_bucket import TokenBucket
-from pyglue.host.messages.notifications import SERVER_EVENT
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch import history as rules
 from pyglue.names import OPERATOR, SYSTEM
@@ -242,7 +243,7 @@ async def test_states_that_come_too_fast_are_told_as_the_newest(
     await kit.store.write(lambda _tx: None)
     told = [event for event in kit.events if event.kind == "agent.state"]
     assert len(told) < 50
-    assert told[-1].data["detail"] == "“999”"
+    assert data(told[-1])["detail"] == "“999”"
 
 
 async def test_what_the_host_says_is_not_undone_by_a_late_report(kit: Kit) -> None:
@@ -257,11 +258,11 @@ async def test_what_the_host_says_is_not_undone_by_a_late_report(kit: Kit) -> No
 
 async def test_servers_are_told_of_no_faster_than_events_are_kept(kit: Kit) -> None:
     api, _ = connect(kit)
-    data = {"name": "db", "status": "failed"}
-    params = TurnEventParams(turn=1, kind=TurnEventKind.SERVER, data=data)
+    said = raw(Server(name="db", status="failed"))
+    params = TurnEventParams(turn=1, kind=Server.KIND, data=said)
     kit.history._allowances["bob"] = TokenBucket(burst=4 * rules.EVENT_COST, rate=0)
     for _ in range(1000):
         api._turn_event(params)
     await kit.store.write(lambda _tx: None)
-    told = [event for event in kit.events if event.kind == SERVER_EVENT]
+    told = [event for event in kit.events if event.kind == ServerDown.KIND]
     assert len(told) == 3

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest_asyncio
 
+from checks.kits.events import data
 from checks.kits.host.store import Kit, open_kit, settled
 from pyglue.api.common import AgentState
+from pyglue.api.events import Notice, ServerDown
 from pyglue.api.messages import RecvParams
 from pyglue.config import MessageLimits
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.notifications import (
-    EVENT,
-    SERVER_EVENT,
     NotificationKind,
     Notifications,
 )
@@ -55,8 +55,8 @@ async def test_a_notice_is_mail_audit_and_event(room: Room) -> None:
     assert await room.notifications.give(CRASHED, "alice", "alice crashed.", key="k")
     assert await room.mail() == ["alice crashed."]
     assert room.audited() == ["crashed"]
-    (event,) = [event for event in room.kit.events if event.kind == EVENT]
-    assert (event.agent, event.data["what"]) == ("alice", "crashed")
+    (event,) = [event for event in room.kit.events if event.kind == Notice.KIND]
+    assert (event.agent, data(event)["what"]) == ("alice", "crashed")
 
 
 async def test_a_key_is_told_once_over_a_restart_too(room: Room) -> None:
@@ -143,9 +143,9 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
 
 async def test_a_server_that_is_not_up_is_told_of_once_a_day(room: Room) -> None:
     room.kit.bus.listen(room.notifications.on_event)
-    event = {"name": "db\x1b[2J", "status": "failed"}
+    event = ServerDown(name="db\x1b[2J", status="failed")
     for _ in range(3):
-        await room.kit.store.write(lambda tx: tx.emit(SERVER_EVENT, "alice", event))
+        await room.kit.store.write(lambda tx: tx.emit("alice", event))
     await told(room)
     (text,) = await room.mail()
     assert text.startswith("alice reports that its MCP server “db")
@@ -158,9 +158,7 @@ async def test_what_a_harness_only_says_does_not_fill_the_audit_log(
 ) -> None:
     room.kit.bus.listen(room.notifications.on_event)
     for number in range(50):
-        event = {"name": f"server {number}", "status": "failed"}
-        await room.kit.store.write(
-            lambda tx, e=event: tx.emit(SERVER_EVENT, "alice", e)
-        )
+        event = ServerDown(name=f"server {number}", status="failed")
+        await room.kit.store.write(lambda tx, e=event: tx.emit("alice", e))
     await told(room)
     assert room.audited().count("server_down") == len(await room.mail()) == 10

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from checks.kits.events import data, raw
 from checks.kits.host.store import Kit, open_kit
+from pyglue.api.events import AgentStateChanged, TurnEvent
 from pyglue.api.telemetry import HistoryParams
-from pyglue.api.turns import TurnEventKind, TurnEventParams
+from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.turns import TurnEventParams
 from pyglue.config import Retention
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch import history as rules
@@ -27,8 +31,10 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     await opened.store.close()
 
 
-def live(text: str, **data: Any) -> TurnEventParams:
-    return TurnEventParams(turn=1, kind=TurnEventKind.TEXT, data={"text": text, **data})
+def live(text: str, **more: Any) -> TurnEventParams:
+    return TurnEventParams(
+        turn=1, kind=TurnEventKind.TEXT, data=raw({"text": text, **more})
+    )
 
 
 async def fill(kit: Kit, count: int, *agents: str) -> None:
@@ -102,7 +108,62 @@ async def test_an_event_that_is_too_large_leaves_a_word(kit: Kit) -> None:
     kit.history.add("alice", live("x" * (rules.EVENT_MAX + 1)))
     await kit.store.write(lambda _tx: None)
     _, page = await read(kit)
-    assert "is not kept" in page.events[0].data["data"]["text"]
+    assert "is not kept" in data(page.events[0])["data"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b'"text"', "no object"),
+        (b"null", "no object"),
+        (b'[{"text":"a"}]', "no object"),
+        (b'{"text":"\xff"}', "no UTF-8"),
+        (b'{"\xff":1}', "no UTF-8"),
+        (b'{"text":\r"id: 7"}', "line breaks"),
+        (b'{"text":"a",\t"b":1}', "line breaks"),
+        (b'{"text":' + b"[" * 800 + b"]" * 800 + b"}", "nested too deep"),
+    ],
+)
+async def test_what_a_later_reader_would_stumble_over_is_not_passed_on(
+    kit: Kit, said: bytes, why: str
+) -> None:
+    line = b'{"turn":1,"kind":"text","data":' + said + b"}"
+    kit.history.add("alice", msgspec.json.decode(line, type=TurnEventParams))
+    await kit.store.write(lambda _tx: None)
+    _, page = await read(kit)
+    (event,) = page.events
+    assert why in data(event)["data"]["text"]
+
+
+async def test_a_kind_of_a_newer_harness_is_kept_as_it_came(kit: Kit) -> None:
+    said = b'{"b":[[[1.50]]],"text":"a","a":"\\u00e9"}'
+    params = TurnEventParams(turn=1, kind="hologram", data=msgspec.Raw(said))
+    assert kit.history.add("alice", params)
+    await kit.store.write(lambda _tx: None)
+    _, page = await read(kit)
+    event = page.events[0].read()
+    assert isinstance(event, TurnEvent) and event.kind == "hologram"
+    assert bytes(event.data) == said
+
+
+async def test_what_is_passed_on_can_be_read_from_a_deeper_stack(kit: Kit) -> None:
+    deepest = 0
+    for depth in range(50, 1000, 50):
+        nested = b'{"text":' + b"[" * depth + b"]" * depth + b"}"
+        kit.history.add(
+            "alice", TurnEventParams(turn=1, kind="text", data=msgspec.Raw(nested))
+        )
+        await kit.store.write(lambda _tx: None)
+        event = kit.events[-1].read()
+        assert isinstance(event, TurnEvent)
+        deepest = depth if bytes(event.data) == nested else deepest
+    assert 100 < deepest < 1000
+    nested = b'{"text":' + b"[" * deepest + b"]" * deepest + b"}"
+
+    def read_below(frames: int) -> Any:
+        return read_below(frames - 1) if frames else msgspec.json.decode(nested)
+
+    assert read_below(100)
 
 
 async def test_a_flood_is_left_out_and_said(kit: Kit) -> None:
@@ -122,8 +183,8 @@ async def test_a_flood_is_left_out_and_said(kit: Kit) -> None:
     patient.add("alice", live("again"))
     await kit.store.write(lambda _tx: None)
     said, last = kit.events[-2:]
-    assert "too fast" in said.data["data"]["text"]
-    assert last.data["data"] == {"text": "again"}
+    assert "too fast" in data(said)["data"]["text"]
+    assert data(last)["data"] == {"text": "again"}
 
 
 async def test_small_events_count_too(
@@ -149,7 +210,7 @@ async def test_a_history_has_a_size(kit: Kit) -> None:
     assert sizes["alice"] <= 50_000 and sizes["bob"] > 0
     found, page = await read(kit, after=1)
     assert page.is_cut and found[-1] == kit.events[-2].seq
-    assert page.events[-1].data["data"]["text"].startswith("99 ")
+    assert data(page.events[-1])["data"]["text"].startswith("99 ")
     assert await kit.store.read(events.oldest_seq) == found[0], "the stream knows too"
     _, page = await read(kit, after=found[0])
     assert not page.is_cut
@@ -163,8 +224,8 @@ async def test_age_counts_for_each_kind_by_itself(
 
     def old(tx: Tx, days: float) -> None:
         tx.now = time.time() - days * day
-        tx.emit("turn.event", "alice", {"kind": "text", "data": {}})
-        tx.emit("agent.state", "alice", {"state": "idle"})
+        tx.emit("alice", TurnEvent(turn=1, kind="text", data=raw({})))
+        tx.emit("alice", AgentStateChanged(state="idle", since_at=0.0, detail=None))
 
     await kit.store.write(lambda tx: tx.execute("DELETE FROM event"))
     for days in (9.0, 6.0, 3.0, 0.0):

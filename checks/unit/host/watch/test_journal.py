@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from checks.kits.events import raw
 from checks.kits.host.journal import (
     PATIENCE_S,
     OneLog,
@@ -18,7 +19,7 @@ from checks.kits.host.journal import (
     texts,
 )
 from checks.kits.host.store import Kit, open_kit
-from pyglue.api.events import Event
+from pyglue.api.events import AgentStateChanged, Event
 from pyglue.api.journal import JournalNews, JournalParams, JournalUnit
 from pyglue.api.manager import AgentLogsParams
 from pyglue.errors import ErrorCode, HiveError
@@ -221,7 +222,7 @@ async def test_a_container_that_comes_back_is_followed_anew(
     await peer.follow()
     more = await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY)
     for state in ("thinking", "starting", "idle"):
-        data = {"state": state}
+        data = raw(AgentStateChanged(state=state, since_at=0.0, detail=None))
         socket.journal.heard(
             Event(seq=1, at=0.0, kind="agent.state", agent="alice", data=data)
         )

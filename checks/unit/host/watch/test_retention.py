@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from checks.kits.events import raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.events import AgentChanged, HiveWarning, TurnEvent
 from pyglue.api.operations import OperationKind
 from pyglue.api.questions import QuestionEnd
 from pyglue.api.relay import ReserveParams, SettleParams
@@ -134,7 +136,9 @@ async def messages_days(kit: Kit, room: Path) -> Callable[..., object]:
 
 
 async def history_days(kit: Kit, room: Path) -> Callable[..., object]:
-    await ago(kit, lambda tx: tx.emit("turn.event", "alice", {"old": True}))
+    await ago(
+        kit, lambda tx: tx.emit("alice", TurnEvent(turn=1, kind="old", data=raw({})))
+    )
     await many_events(kit)
 
     async def left() -> int:
@@ -144,7 +148,7 @@ async def history_days(kit: Kit, room: Path) -> Callable[..., object]:
 
 
 async def events_days(kit: Kit, room: Path) -> Callable[..., object]:
-    await ago(kit, lambda tx: tx.emit("agent.changed", "alice", {"what": "old"}))
+    await ago(kit, lambda tx: tx.emit("alice", AgentChanged(what="old")))
     await many_events(kit)
 
     async def left() -> int:
@@ -161,7 +165,9 @@ async def many_events(kit: Kit) -> None:
             )
 
     await kit.store.write(write)
-    await kit.store.write(lambda tx: tx.emit("x", None, {}))  # tells the bus
+    await kit.store.write(
+        lambda tx: tx.emit(None, HiveWarning(text="x"))
+    )  # tells the bus
 
 
 async def stats_days(kit: Kit, room: Path) -> Callable[..., object]:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.events import data, raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.events import Event
 from pyglue.api.messages import SendParams
 from pyglue.api.telemetry import HEADLINES, HIVE, Fold, StatsParams, fold_of
-from pyglue.api.turns import TurnEndParams, TurnEventKind, TurnEventParams, TurnOutcome
+from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.turns import TurnEndParams, TurnEventParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.registry import Agent
 from pyglue.host.messages.broker import Holder
@@ -55,7 +57,7 @@ async def latest(kit: Kit, agent: str) -> dict[str, float]:
 
 def used(kit: Kit, agent: Agent, turn: int, name: object) -> None:
     params = TurnEventParams(
-        turn=turn, kind=TurnEventKind.TOOL_USE, data={"name": name, "input": {}}
+        turn=turn, kind=TurnEventKind.TOOL_USE, data=raw({"name": name, "input": {}})
     )
     kit.history.add(agent.name, params)
 
@@ -304,8 +306,8 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     kit.broker.hang_up(holder, harness=True)
     await kit.store.write(lambda _tx: None)
     (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
-    assert ended.data["turn"] == number
-    assert (ended.data["outcome"], ended.data["reason"]) == ("failed", agents.LOST)
+    assert data(ended)["turn"] == number
+    assert (data(ended)["outcome"], data(ended)["reason"]) == ("failed", agents.LOST)
     await kit.store.write(lambda _tx: None)  # behind what telemetry posted
     after = await latest(kit, "alice")
     assert after["exit:failed"] == 1

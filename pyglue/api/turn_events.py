@@ -1,0 +1,139 @@
+"""What a harness reports from inside a turn: a struct for each kind of live event.
+
+A harness runs in the agent's container, so all of this is the agent's word: hived
+passes it on as it came, without reading it, and pages show it as text. What hived does
+read, it reads as a ``ToolName`` or a ``Server``, and trusts no further than
+``trust`` says. A harness of another version may report kinds that are not here; they
+are passed on and shown like a ``Log``.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar, Final, get_args
+
+import msgspec
+
+
+class TurnEventKind(StrEnum):
+    """What happens inside a turn, as the dashboard shows it live."""
+
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_USE = "tool_use"
+    TOOL_RESULT = "tool_result"
+    DENIED = "denied"
+    RETRY = "retry"
+    COMPACTED = "compacted"
+    SERVER = "server"
+    RESULT = "result"
+    LOG = "log"
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a live event says; unknown fields are ignored."""
+
+    KIND: ClassVar[TurnEventKind]
+
+
+class Text(Said, frozen=True):
+    """What the model writes."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.TEXT
+    text: str
+
+
+class Thinking(Said, frozen=True):
+    """What the model thinks."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.THINKING
+    text: str
+
+
+class ToolUse(Said, frozen=True):
+    """The model calls a tool."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
+    id: str
+    name: str
+    input: Any
+
+
+class ToolResult(Said, frozen=True):
+    """A tool answered the call ``id``."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT
+    id: str
+    text: str
+    is_error: bool
+
+
+class Denied(Said, frozen=True):
+    """The agent's permissions refused a call."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.DENIED
+    tool: str
+    reason: str
+
+
+class Retry(Said, frozen=True):
+    """The CLI repeats a request to the model; values are the CLI's own."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.RETRY
+    attempt: Any
+    max_retries: Any
+    retry_delay_ms: Any
+    error_status: Any
+
+
+class Compacted(Said, frozen=True):
+    """The CLI shortened the conversation; ``details`` are the CLI's own."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.COMPACTED
+    details: Any
+
+
+class Server(Said, frozen=True):
+    """An MCP server did not come up for this turn."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.SERVER
+    name: str
+    status: str
+
+
+class TurnResult(Said, frozen=True):
+    """The model's last word."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.RESULT
+    text: str
+
+
+class Log(Said, frozen=True):
+    """A remark of the harness or of hived."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.LOG
+    text: str
+
+
+TurnSaid = (
+    Text
+    | Thinking
+    | ToolUse
+    | ToolResult
+    | Denied
+    | Retry
+    | Compacted
+    | Server
+    | TurnResult
+    | Log
+)
+"""Every kind of live event."""
+
+SAID: Final[dict[TurnEventKind, type[TurnSaid]]] = {
+    one.KIND: one for one in get_args(TurnSaid)
+}
+
+
+class ToolName(Said, frozen=True):
+    """The part of a ``ToolUse`` that hived counts."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
+    name: str
