@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
@@ -45,6 +46,10 @@ def _chromium() -> str | None:
     return _program("chromium", "chromium")
 
 
+def _promtool() -> str | None:
+    return None if promtool() else _program("promtool", "prometheus")
+
+
 def _root() -> str | None:
     return None if os.geteuid() == 0 else "needs root: sudo make test"
 
@@ -56,6 +61,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
     "nspawn": why_not,
     "openssl": lambda: _program("openssl", "openssl"),
+    "promtool": _promtool,
     "root": _root,
     "systemd-analyze": lambda: _program("systemd-analyze", "systemd"),
 }

@@ -38,6 +38,7 @@ mkShell {
       # checks/unit/web/test_openapi.py; without the second mypy knows less.
       ++ map (name: packages.${name}) (
         builtins.filter (name: packages ? ${name}) [
+          "openapi-spec-validator"
           "schemathesis"
           "types-jsonschema"
         ]

@@ -181,9 +181,22 @@ class Total(Result, frozen=True):
     last: float
 
 
+class ProcessUsage(Result, frozen=True):
+    """What a process of the hive uses; the descriptors may be unknown."""
+
+    program: str
+    cpu_seconds: float
+    resident_memory_bytes: float
+    virtual_memory_bytes: float
+    start_time_seconds: float
+    open_fds: int | None = None
+    max_fds: int | None = None
+
+
 class MetricsResult(Result, frozen=True):
     """All that ``/metrics`` shows."""
 
     status: HiveStatus
     agents: tuple[AgentView, ...]
     totals: tuple[Total, ...]
+    processes: tuple[ProcessUsage, ...] = ()

@@ -243,7 +243,7 @@ class FakeHive(Answers):
         return MetricsResult(
             status=await self._status(NoParams()),
             agents=tuple(self.agents),
-            totals=(total, msgspec.structs.replace(total, key="inbox")),
+            totals=(total, msgspec.structs.replace(total, key="inbox_max")),
         )
 
 

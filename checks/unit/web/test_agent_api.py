@@ -149,8 +149,8 @@ def test_metrics_need_their_token_and_nothing_else(hive: FakeHive) -> None:
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain")
     lines = answer.text.splitlines()
-    assert 'hive_turn_figures_total{agent="alice",figure="tool:Bash"} 5.0' in lines
-    assert 'hive_turn_figure_last{agent="alice",figure="inbox"} 2.0' in lines
+    assert 'hive_tool_calls_total{agent="alice",tool="Bash"} 5.0' in lines
+    assert 'hive_agent_inbox_max{agent="alice"} 2.0' in lines
     assert any(line.startswith("hive_agents ") for line in lines)
     assert any(line.startswith('hive_agent_state{agent="alice"') for line in lines)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonschema
+import openapi_spec_validator
 import pytest
 import schemathesis
 from flask import Flask
@@ -15,8 +16,10 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from checks.kits.web.app import COOKIE, URL, Operator
+from checks.kits.web.app import COOKIE, URL, Operator, make_app
 from checks.kits.web.hive import FakeHive
+from pyglue import names
+from pyglue.config import WebConfig
 from pyglue.web.guard.auth import csrf_token
 from pyglue.web.json import table
 from tools import generate_openapi
@@ -91,10 +94,43 @@ def test_every_answer_is_as_the_document_says(
         ask()
 
 
+def test_a_dashboard_s_own_document_names_its_cookie_and_address(
+    running: FakeHive, tmp_path: Path
+) -> None:
+    web = WebConfig(port=7420, external_url="https://hive.example:7420")
+    operator = Operator(running, make_app(running, web), running.new_session())
+    operator.client.set_cookie(
+        "__Host-hive_7420", operator.session or "", domain="hive.example", secure=True
+    )
+    answer = operator.client.get(
+        "/api/openapi.json", base_url="https://hive.example:7420"
+    )
+    found = answer.get_json()
+    assert answer.status_code == 200, answer.text
+    assert found["servers"][0]["url"] == "https://hive.example:7420"
+    schemes = found["components"]["securitySchemes"]
+    assert schemes["session"]["name"] == "__Host-hive_7420"
+
+
+def test_every_operation_declares_its_refusals() -> None:
+    document = json.loads(generate_openapi.TARGET.read_text())
+    assert document["servers"] and document["info"]["license"]["identifier"] == "MIT"
+    for verbs in document["paths"].values():
+        for one in verbs.values():
+            assert {"200", "4XX", "5XX"} <= set(one["responses"])
+            for place in one["parameters"]:
+                if place["name"] == "agent":
+                    assert place["schema"]["maxLength"] == names.LENGTH
+                    assert place["schema"]["pattern"] == names.PATTERN
+    problem = document["components"]["responses"]["problem"]
+    assert list(problem["content"]) == ["application/problem+json"]
+
+
 def test_the_document_is_a_valid_openapi_document(operator: Operator) -> None:
     answer = operator.get("/api/openapi.json")
     assert answer.status_code == 200
     found = answer.get_json()
+    openapi_spec_validator.validate(found)
     assert found["openapi"] == "3.1.0"
     schemas = found["components"]["schemas"]
     for schema in schemas.values():
@@ -138,6 +174,14 @@ def test_a_stranger_gets_no_document(running: FakeHive, app: Flask) -> None:
         ("/api/messages?limit=500", 200),
         ("/api/stats?since=1e999", 400),
         ("/api/stats?until=nan", 400),
+        ("/api/stats?since=null", 400),
+        ("/api/status?novel=1", 400),
+        (f"/api/messages?text={'x' * 201}", 400),
+        (f"/api/messages?text={'x' * 200}", 200),
+        ("/api/messages?limit=1&limit=2", 400),
+        ("/api/messages?agent=null", 200),
+        ("/api/messages?agent=alice-", 400),
+        ("/api/inbox?unread_only=perhaps", 400),
         (f"/agents/alice/api/history?before={10**30}", 400),
     ],
 )

@@ -144,6 +144,11 @@ class RelayHub:
         for connection in self._connections:
             connection.notify(DETACH, DetachParams(agent=name))
 
+    def pids(self) -> tuple[int, ...]:
+        """Return the processes of the relays that are connected, as far as known."""
+        found = {one.peer_pid for one in self._connections}
+        return tuple(sorted(pid for pid in found if pid))
+
     def attached(self) -> bool:
         """Tell whether a relay is connected."""
         return bool(self._connections)

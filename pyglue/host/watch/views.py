@@ -9,7 +9,7 @@ from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
-from pyglue.api.telemetry import MetricsResult, Total
+from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
 from pyglue.config import HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
@@ -26,6 +26,7 @@ from pyglue.host.core.registry import Agent, Registry
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.process.usage import usage_of
 from pyglue.store import agents, approvals, messages, questions, stats, usage
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
@@ -154,7 +155,12 @@ class Views:
                 )
                 for one in found
             ),
+            processes=self._processes(),
         )
+
+    def _processes(self) -> tuple[ProcessUsage, ...]:
+        relays = [usage_of("hive-relay", pid) for pid in self._relay.pids()]
+        return tuple(one for one in (usage_of("hived"), *relays) if one is not None)
 
     async def agent(self, params: AgentParams) -> AgentDetail:
         """Return one agent with what is pinned for it.

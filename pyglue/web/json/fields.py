@@ -21,7 +21,7 @@ from pyglue.errors import ErrorCode, HiveError
 
 T = TypeVar("T")
 
-_NAME: Final = Annotated[str, Meta(pattern=names.PATTERN, max_length=names.LENGTH)]
+_NAME: Final = Meta(pattern=names.PATTERN, max_length=names.LENGTH)
 _WHERE: Final = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)(?:\[\d+\])?`")
 _LONG: Final = "`str` of length <="
 _SHOWN: Final = 40
@@ -49,7 +49,7 @@ class Fields:
         }
         hints = typing.get_type_hints(of, include_extras=True)
         kinds = {name: _present(hints[name]) for name in self._known_as}
-        self._names = [self._known_as[n] for n, kind in kinds.items() if kind is _NAME]
+        self._names = [self._known_as[n] for n, kind in kinds.items() if _names(kind)]
         self._many = {self._known_as[n] for n, kind in kinds.items() if _is_many(kind)}
         self.shape = msgspec.defstruct(
             f"{of.__name__}Fields",
@@ -140,7 +140,16 @@ def _present(hint: object) -> object:
         kinds = [kind for kind in parts if kind is not type(None)]
         assert len(kinds) == 1, f"{hint} can be more than one thing"  # noqa: S101
         hint = kinds[0]
-    return _NAME if hint == AgentName else hint
+    if typing.get_origin(hint) is Annotated:
+        kind, first, *more = typing.get_args(hint)
+        if first is typing.get_args(AgentName)[1]:
+            return Annotated[(kind, _NAME, *more)]
+    return hint
+
+
+def _names(kind: object) -> bool:
+    """Tell whether a field is an agent's name."""
+    return typing.get_origin(kind) is Annotated and typing.get_args(kind)[1] is _NAME
 
 
 def _is_many(kind: object) -> bool:

@@ -170,7 +170,7 @@ def _parameters(one: Route, named: Named) -> Iterator[Json]:
         yield {
             "name": name,
             "in": "path" if in_path else "query",
-            "required": required,
+            "required": required or in_path,
             "schema": {**named[kind], **more},
         }
 

@@ -24,6 +24,7 @@ from pyglue.paths import Layout
 from pyglue.store import agents, stats
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
+from pyglue.web.json.prometheus import is_shown
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ async def test_a_turn_leaves_a_row_a_figure(
 
     await turn(kit, alice, work)
     figures = await latest(kit, "alice")
+    assert all(map(is_shown, figures)), "each has its metric"
     assert figures["received:operator"] == 1 and figures["received:peer"] == 2
     assert figures["sent:peer"] == 1
     assert figures["tool:Bash"] == 2 and figures["tool:mcp__hive__send"] == 1
