@@ -59,12 +59,12 @@ def test_the_command_line_switches_the_model_and_back(hosted: Hosted, at: Page) 
 
 def test_pause_and_resume_by_command_and_by_button(hosted: Hosted, at: Page) -> None:
     _obey(at, "/pause while I look")
-    _answer(at, "begins no further turn")
+    _answer(at, "is paused: no new turns")
     resume = at.get_by_role("button", name="Resume")
     expect(resume).to_be_visible(timeout=WAIT_MS)
     assert hosted.run(hosted.hive.agent(AGENT)).paused
     resume.click()
-    expect(at.get_by_test_id("flash")).to_contain_text("goes on")
+    expect(at.get_by_test_id("flash")).to_contain_text("resumed")
     expect(at.get_by_role("button", name="Pause")).to_be_visible()
 
 
@@ -97,4 +97,4 @@ def test_charts_show_every_figure_in_every_range(hosted: Hosted, at: Page) -> No
     expect(charts.locator(".u-legend").first).to_be_visible()
     at.goto(f"{hosted.hive.url}/figures")
     expect(charts.get_by_test_id("chart")).to_have_count(5, timeout=WAIT_MS)
-    expect(charts.get_by_text("Cost, by agent")).to_be_visible()
+    expect(charts.get_by_text("Cost by agent")).to_be_visible()

@@ -114,7 +114,7 @@ def test_the_policy_is_read_before_the_files(dashboard: Dashboard) -> None:
     approval = dashboard.approval(7)
     expect(approval.widening).to_have_count(3)
     expect(approval.page.get_by_test_id("policy-widens")).to_contain_text(
-        "Widens power"
+        "More permissions"
     )
     expect(approval.file("agent.nix")).to_contain_text('model = "sonnet";')
     assert approval.page.evaluate(
@@ -171,7 +171,7 @@ def test_a_stale_page_cannot_approve(site: Site, dashboard: Dashboard) -> None:
     site.hive.set_approval(7, commit="0" * 40)
     approval.approve()
     expect(approval.page.get_by_role("alert")).to_contain_text("Read it again")
-    approval.page.get_by_role("link", name="See how it stands now").click()
+    approval.page.get_by_role("link", name="View the current state").click()
     approval.expect_state("pending")
 
 

@@ -27,9 +27,9 @@ def test_a_opens_the_approval_and_then_goes_to_its_button(
     page.keyboard.press("a")
     expect(page.get_by_test_id("approve")).to_be_focused()
     page.keyboard.press("d")
-    expect(page.get_by_label("Why? The manager reads it.")).to_be_focused()
+    expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
     page.keyboard.type("ad?")  # typed, not obeyed
-    expect(page.get_by_label("Why? The manager reads it.")).to_have_value("ad?")
+    expect(page.get_by_label("Reason (sent to the manager)")).to_have_value("ad?")
     assert site.hive.called("approve") == site.hive.called("deny") == []
 
 

@@ -39,8 +39,8 @@ def _approve(dashboard: Dashboard, hosted: Hosted, name: str) -> None:
 def _destroy(dashboard: Dashboard, name: str) -> None:
     page = dashboard.page
     dashboard.open_agent(name)
-    page.get_by_role("link", name="Destroy …").click()
-    expect(page.get_by_text("Kept", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Destroy…").click()
+    expect(page.get_by_text("kept", exact=True)).to_be_visible()
     page.get_by_test_id("destroy").click()
     _ended_well(page)
 
@@ -80,8 +80,8 @@ def test_a_draft_is_made_shown_and_discarded(
     page = dashboard.page
     form = page.get_by_test_id("spawn")
     form.get_by_label("Name").fill("emil")
-    form.get_by_label("What it is for").fill("Reads the news")
-    form.get_by_role("button", name="Make a draft").click()
+    form.get_by_label("Purpose").fill("Reads the news")
+    form.get_by_role("button", name="Create draft").click()
     expect(page.get_by_text("Reads the news")).to_be_visible()
     dashboard.overview()
     draft = page.locator('[data-testid=draft][data-id="emil"]')

@@ -39,7 +39,7 @@ def test_searching_as_one_types(site: Site, dashboard: Dashboard) -> None:
     expect(search).to_be_focused()
     expect(search).to_have_value("ca")
     page.keyboard.type("xyz")
-    expect(dashboard.section("agents")).to_contain_text("No agent matches")
+    expect(dashboard.section("agents")).to_contain_text("No matching agents")
     search.fill("")
     expect(rows(dashboard)).to_have_count(5)
     page.get_by_label("State", exact=True).select_option("stopped")
@@ -97,7 +97,7 @@ def test_the_emergency_stop(site: Site, dashboard: Dashboard) -> None:
     button = page.get_by_role("button", name="Pause the whole hive")
     expect(button).to_be_hidden()  # it takes two steps
     page.get_by_text("Emergency stop").click()
-    page.get_by_label("Why (optional)").fill("A loop")
+    page.get_by_label("Reason (optional)").fill("A loop")
     button.click()
     expect(page.get_by_test_id("paused")).to_contain_text("The whole hive is paused")
     page.get_by_role("button", name="Resume").click()
@@ -119,7 +119,7 @@ def test_the_stop_works_without_javascript(
     page.get_by_role("button", name="Pause the whole hive").click()
     expect(page.get_by_test_id("paused")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect(plain_dashboard.flash()).to_contain_text("goes on")
+    expect(plain_dashboard.flash()).to_contain_text("resumed")
 
 
 def test_kept_state_and_drafts_appear_and_go(site: Site, dashboard: Dashboard) -> None:
@@ -131,9 +131,9 @@ def test_kept_state_and_drafts_appear_and_go(site: Site, dashboard: Dashboard) -
     hive.emit("agent.changed", "olga", what="destroyed")
     expect(kept.get_by_test_id("kept-state")).to_have_count(1)
     expect(drafts.get_by_test_id("draft")).to_have_count(1)
-    drafts.get_by_text("Discard …", exact=True).first.click()
+    drafts.get_by_text("Discard…", exact=True).first.click()
     drafts.get_by_role("button", name="Discard").click()
-    expect(dashboard.flash()).to_contain_text("rita is being discarded")
+    expect(dashboard.flash()).to_contain_text("Discarding draft rita")
     dashboard.live()
     hive.kept = []
     hive.emit("agent.changed", "olga", what="kept")

@@ -106,7 +106,7 @@ def test_the_end_of_the_shell_is_said_and_a_new_one_opens(terminal: Page) -> Non
     expect(terminal.get_by_test_id("terminal-state")).to_have_attribute(
         "data-state", "over", timeout=60_000
     )
-    terminal.get_by_role("button", name="Open a new one").click()
+    terminal.get_by_role("button", name="Open a new terminal").click()
     _connected(terminal)
 
 

@@ -3,11 +3,28 @@
 ``operator`` names the calls; these are their types.
 """
 
+import hashlib
+import os
 from typing import Annotated
 
 from msgspec import Meta
 
 from pyglue.api.common import Params, Result
+
+
+def digest_of(run: str, token: str) -> str:
+    """Return what is kept of a code or a session of one listener's life."""
+    return hashlib.sha256(os.fsencode(f"{run}{token}")).hexdigest()
+
+
+def name_of(digest: str) -> str:
+    """Return how records name a session, which they do not give away."""
+    return f"session {digest[:8]}"
+
+
+def session_name(run: str, token: str) -> str:
+    """Return the name of the session that ``token`` stands for."""
+    return name_of(digest_of(run, token))
 
 
 class LoginCodeResult(Result, frozen=True):

@@ -11,6 +11,7 @@ from flask import Flask, g
 from jinja2 import StrictUndefined
 
 from pyglue import paths
+from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
 from pyglue.web import errors, rpc
@@ -93,6 +94,9 @@ def _templates(app: Flask) -> None:
     env.filters.update(
         clip=clip,
         when=formats.when,
+        lasting=formats.lasting,
+        who=_who,
+        linked=formats.linked,
         badge=formats.badge,
         clock=formats.clock,
         usd=formats.usd,
@@ -102,6 +106,12 @@ def _templates(app: Flask) -> None:
         clipped=formats.is_clipped,
     )
     app.context_processor(_context)
+
+
+def _who(text: str) -> str:
+    session = g.get("session")
+    run = rpc.web().config.run
+    return formats.who(text, session_name(run, session) if session else None)
 
 
 def _context() -> dict[str, object]:

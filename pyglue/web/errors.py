@@ -4,6 +4,7 @@ HiveErrors, HTTP errors and unexpected exceptions all end here, so no answer eve
 holds a traceback. Without a live session the answer is the login page.
 """
 
+import contextlib
 import logging
 import re
 from http import HTTPStatus
@@ -46,13 +47,14 @@ _RETRY_AFTER: Final = frozenset({429, 503})
 
 
 _TITLES: Final[dict[str, str]] = {
-    ErrorCode.CONFLICT: "That is no longer possible",
-    ErrorCode.STALE: "That is no longer possible",
     ErrorCode.UNAVAILABLE: "The hive is not answering",
     ErrorCode.TIMEOUT: "The hive is not answering",
-    ErrorCode.TOO_MANY: "Too much at once",
-    ErrorCode.NOT_FOUND: "Not found",
+    ErrorCode.TOO_MANY: "Too many requests",
+    ErrorCode.INTERNAL: "Something went wrong",
 }
+"""Titles of refusals whose sentence does not begin with the cause."""
+_CAUSE: Final = re.compile(r"(.{1,80}?)[.!?](?:\s+(.*))?", re.DOTALL)
+"""The first sentence of a refusal, and what follows it."""
 
 
 def init(app: Flask) -> None:
@@ -79,7 +81,9 @@ def hive_error(error: HiveError) -> Response:
 def elsewhere(_error: auth.ElsewhereError) -> Response:
     """Answer somebody who came by a shared name: how to log in, and no more."""
     if wants_json():
-        sentence = "Nobody is logged in here. Use the address that `hive login` prints."
+        sentence = (
+            "You are not logged in at this address. Run `hive login` for the link."
+        )
         return _problem(401, ErrorCode.UNAUTHENTICATED.value, sentence)
     asked = request.endpoint in auth.PUBLIC and request.method == "GET"
     return make_response(render_template("elsewhere.html"), 200 if asked else 401)
@@ -91,9 +95,9 @@ def http_error(error: HTTPException) -> Response:
     if status < 400 and error.response is not None:  # a redirect
         return make_response(error.get_response())
     sentences = {
-        404: "There is no such page.",
-        405: "This address does not take that kind of request.",
-        413: "What was sent is too large.",
+        404: "Page not found.",
+        405: "This address does not accept that request method.",
+        413: "The request is too large.",
     }
     sentence = sentences.get(status, error.description or error.name)
     response = _answer(status, error.name.lower().replace(" ", "_"), sentence)
@@ -106,7 +110,7 @@ def http_error(error: HTTPException) -> Response:
 def unexpected(error: Exception) -> Response:
     """Answer a bug of ours; the log has the traceback, the page a sentence."""
     _log.error("%s %s failed", request.method, request.path, exc_info=error)
-    sentence = "The dashboard failed at this; the log of hive-web has the details."
+    sentence = "The dashboard ran into an error; the log of hive-web has the details."
     return _answer(500, ErrorCode.INTERNAL.value, sentence)
 
 
@@ -147,17 +151,39 @@ def _answer(status: int, code: str, sentence: str) -> Response:
     if wants_json():
         response = _problem(status, code, sentence)
     else:
-        title = _TITLES.get(code, HTTPStatus(status).phrase)
+        title, rest = _titled(status, code, sentence)
         retry = request.method == "GET" and code == ErrorCode.UNAVAILABLE.value
         response = make_response(
             render_template(
-                "error.html", title=title, sentence=sentence, retry=retry, code=code
+                "error.html",
+                title=title,
+                sentence=rest,
+                retry=retry,
+                code=code,
+                typed=_typed(),
             ),
             status,
         )
     if status in _RETRY_AFTER:
         response.headers["Retry-After"] = "2"
     return response
+
+
+def _typed() -> bool:
+    """Tell whether the form had text that somebody would not want to write again."""
+    with contextlib.suppress(HTTPException):  # a form that is too large
+        return any(request.form.get(name) for name in ("body", "text", "reason"))
+    return False
+
+
+def _titled(status: int, code: str, sentence: str) -> tuple[str, str]:
+    """Return a page's title, which says the cause, and what remains to be said."""
+    if code in _TITLES:
+        return _TITLES[code], sentence
+    found = _CAUSE.fullmatch(sentence)
+    if found is None:
+        return HTTPStatus(status).phrase, sentence
+    return found.group(1), found.group(2) or ""
 
 
 def _problem(status: int, code: str, sentence: str) -> Response:

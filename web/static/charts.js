@@ -1,5 +1,5 @@
-// Figures over time, drawn by uPlot: of one agent, or with data-agent="hive" of all.
-// Read anew when a turn ends, at most every few seconds.
+// Metrics over time, drawn by uPlot: for one agent, or for all with data-agent="hive".
+// Reloaded when a turn ends, at most every few seconds.
 
 import { EVENT } from "./events.js";
 
@@ -19,26 +19,26 @@ const utc = (at) => `${new Date(at * 1000).toISOString().slice(0, 16).replace("T
 const span = (value) => (value === null ? "" : `${Math.round(value)} s`);
 
 const AGENT = [
-  { title: "Turns a minute", keys: ["turns_per_min"], say: number },
-  { title: "How turns ended", keys: ["exit:"], say: number },
-  { title: "Length of a turn", keys: ["duration_p50_ms", "duration_p95_ms"], say: seconds },
+  { title: "Turns per minute", keys: ["turns_per_min"], say: number },
+  { title: "Turn outcomes", keys: ["exit:"], say: number },
+  { title: "Turn duration", keys: ["duration_p50_ms", "duration_p95_ms"], say: seconds },
   { title: "Tool calls", keys: ["tool_calls"], say: number },
-  { title: "Uses of each tool", keys: ["tool:"], say: number },
-  { title: "Inbox", keys: ["inbox", "inbox_max"], say: number },
-  { title: "Messages sent, by recipient", keys: ["sent:"], say: number },
-  { title: "Messages received, by sender", keys: ["received:"], say: number },
+  { title: "Calls per tool", keys: ["tool:"], say: number },
+  { title: "Queued messages", keys: ["inbox", "inbox_max"], say: number },
+  { title: "Messages sent by recipient", keys: ["sent:"], say: number },
+  { title: "Messages received by sender", keys: ["received:"], say: number },
   { title: "Tokens", keys: ["tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write"], say: number },
   { title: "Context used", keys: ["context_fill"], say: share },
   { title: "Cost", keys: ["cost_usd"], say: money },
-  { title: "Size of the notes", keys: ["notes_bytes"], say: bytes },
-  { title: "Pause before a turn", keys: ["since_last_turn_s"], say: span },
+  { title: "Size of notes", keys: ["notes_bytes"], say: bytes },
+  { title: "Idle time before a turn", keys: ["since_last_turn_s"], say: span },
 ];
 const HIVE = [
-  { title: "Cost, by agent", keys: ["cost_usd"], byAgent: true, say: money },
-  { title: "Approvals waiting", keys: ["approvals_pending"], say: number },
-  { title: "Turns, by agent", keys: ["turns"], byAgent: true, say: number },
-  { title: "Inbox, by agent", keys: ["inbox"], byAgent: true, say: number },
-  { title: "Tokens out, by agent", keys: ["tokens_out"], byAgent: true, say: number },
+  { title: "Cost by agent", keys: ["cost_usd"], byAgent: true, say: money },
+  { title: "Pending approvals", keys: ["approvals_pending"], say: number },
+  { title: "Turns by agent", keys: ["turns"], byAgent: true, say: number },
+  { title: "Queued messages by agent", keys: ["inbox"], byAgent: true, say: number },
+  { title: "Output tokens by agent", keys: ["tokens_out"], byAgent: true, say: number },
 ];
 
 const whole = BOX?.dataset.agent === "hive";
@@ -86,7 +86,7 @@ function draw(chart, result) {
   if (!found.length) {
     const none = document.createElement("p");
     none.className = "hint";
-    none.textContent = "Nothing in this time.";
+    none.textContent = "No data in this period.";
     return figure.append(none);
   }
   const days = result.until - result.since > 2 * 86400;
@@ -98,7 +98,7 @@ function draw(chart, result) {
     scales: { x: { time: true, range: [result.since, result.until] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
     axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(chart.say) }],
-    series: [{ label: "At", value: (_, at) => (at ? utc(at) : "") },
+    series: [{ label: "Time", value: (_, at) => (at ? utc(at) : "") },
       ...found.map((one, index) => ({
         label: name(one, chart), stroke: colour(index), width: 1.5, spanGaps: true,
         points: { size: 5 }, value: (_, value) => chart.say(value ?? null),
@@ -130,7 +130,7 @@ function failed() {
   if (drawn.length) return;
   const said = document.createElement("p");
   said.className = "hint";
-  said.textContent = "The figures could not be read. Choose a range to try again.";
+  said.textContent = "Could not load metrics. Choose a period to try again.";
   BOX.replaceChildren(said);
 }
 

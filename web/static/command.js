@@ -15,7 +15,7 @@ async function send(event) {
   at = past.length;
   const sent = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } }).catch(() => null);
   const told = sent ? await sent.json().catch(() => ({})) : {};
-  answer.textContent = sent ? told.text ?? told.detail ?? "It was refused." : "The dashboard is not answering.";
+  answer.textContent = sent ? told.text ?? told.detail ?? "The request was refused." : "The dashboard is not answering.";
   answer.dataset.state = sent?.ok ? "done" : "refused";
   if (sent?.ok) field.value = "";
 }

@@ -175,7 +175,7 @@ function receive(text) {
     turnGap();
     refreshAll();
   } else if (message.type === "down") {
-    say("lost", "The hive is not answering; waiting for it");
+    say("lost", "The hive is not answering; reconnecting");
   } else if (message.type === "up") {
     say("live", "live");
     if (stale) refreshAll();
@@ -194,7 +194,7 @@ function loggedOut() {
   if (isOut) return;
   if (![...inputs(document)].some(isChanged)) return location.reload();
   isOut = true;
-  say("lost", "Your session has ended. Keep what you typed, then reload this page to log in.");
+  say("lost", "Your session has ended. Copy anything you typed, then reload this page to log in.");
 }
 
 // --- the connection ----------------------------------------------------------------

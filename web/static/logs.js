@@ -34,7 +34,7 @@ function say(box, text) {
 
 async function problem(answer) {
   const told = await answer.json().catch(() => null);
-  return told?.detail ?? "The log could not be read.";
+  return told?.detail ?? "Could not load the log.";
 }
 
 // The overview has one body for all its logs; the first opening of one copies it.
@@ -60,7 +60,7 @@ async function read(box) {
   pane.replaceChildren();
   add(pane, page.lines, false);
   pane.scrollTop = pane.scrollHeight;
-  say(box, page.lines.length ? "" : "Nothing was logged.");
+  say(box, page.lines.length ? "" : "The log is empty.");
   if (!document.hidden && box.querySelector("[data-logs-follow]").checked) follow(box, pane, place, page.cursor);
 }
 
@@ -69,7 +69,7 @@ function follow(box, pane, place, cursor) {
   if (streams.size >= FOLLOWED) {
     const oldest = streams.keys().next().value;
     close(oldest);
-    say(oldest, `Not followed any more: ${FOLLOWED} others are. Refresh reads it again.`);
+    say(oldest, `No longer following: at most ${FOLLOWED} logs at a time. Refresh to update.`);
   }
   const since = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
   const stream = new EventSource(`${place}&follow=1${since}`);
@@ -86,7 +86,7 @@ function follow(box, pane, place, cursor) {
   };
   stream.onerror = () => {
     const isOver = stream.readyState === EventSource.CLOSED;
-    say(box, isOver ? "Not followed any more. Refresh reads it again." : "connection lost, reconnecting");
+    say(box, isOver ? "No longer following. Refresh to update." : "Connection lost, reconnecting");
     if (isOver) close(box);
   };
   stream.onopen = () => say(box, "following");

@@ -14,17 +14,17 @@ const why = document.getElementById("bell-why");
 const KINDS = {
   [EVENT.APPROVAL_CREATED]: (event) => ({
     key: `approval-${event.data.approval}`,
-    title: `${event.agent} waits for your approval`,
+    title: `${event.agent} needs your approval`,
     link: `/approvals/${Number(event.data.approval)}`,
   }),
   [EVENT.QUESTION_ASKED]: (event) => event.data.to === "operator" && ({
     key: `question-${event.data.question}`,
-    title: `${event.agent} asks you something`,
+    title: `${event.agent} has a question for you`,
     link: `/#question-${Number(event.data.question)}`,
   }),
   [EVENT.MESSAGE_SENT]: (event) => event.data.recipient === "operator" && ({
     key: `message-${event.data.id}`,
-    title: `${event.data.sender} wrote to you`,
+    title: `${event.data.sender} sent you a message`,
     link: `/messages/${Number(event.data.id)}`,
   }),
 };
@@ -32,7 +32,7 @@ const KINDS = {
 function blocked() {
   if (!window.isSecureContext)
     return "Notifications need https, or http on localhost: browsers refuse them on this address.";
-  if (!("Notification" in window)) return "This browser has no notifications.";
+  if (!("Notification" in window)) return "This browser does not support notifications.";
   if (Notification.permission === "denied")
     return "Notifications are blocked for this site in the browser's settings.";
   return null;
@@ -47,8 +47,8 @@ function draw() {
   const on = !reason && Notification.permission === "granted" && !muted();
   const off = !reason && Notification.permission === "granted" && muted();
   bell.dataset.state = reason ? "blocked" : on ? "on" : off ? "muted" : "off";
-  bell.textContent = on ? "Mute" : off ? "Unmute" : "Notify me";
-  bell.setAttribute("aria-label", `${bell.textContent} (notifications)`);
+  bell.textContent = `Notifications: ${bell.dataset.state}`;
+  bell.setAttribute("aria-pressed", String(on));
   bell.hidden = false;
 }
 
@@ -88,7 +88,7 @@ export async function notify(event) {
   try {
     shown = new Notification(item.title, { body: "hyperhive", tag: item.key });
   } catch {
-    return explain("This browser shows no notifications of pages; phones often do not.");
+    return explain("This browser cannot show notifications from web pages; phone browsers often cannot.");
   }
   shown.onclick = () => {
     window.focus();

@@ -20,7 +20,7 @@ document.createElement = (name, options) => {
 
 const libraries = [import("/static/vendor/xterm.mjs"), import("/static/vendor/xterm-fit.mjs")];
 const [{ Terminal }, { FitAddon }] = await Promise.all(libraries).catch((error) => {
-  state.textContent = "The terminal's library could not be loaded. Reload the page to try again.";
+  state.textContent = "Could not load the terminal library. Reload the page to try again.";
   throw error;
 });
 
@@ -88,7 +88,7 @@ function connect() {
   socket.onmessage = (message) => receive(message.data);
   socket.onclose = ({ code, reason }) => {
     if (over) return;
-    if (code === REFUSED) return end(reason || "The terminal was refused.");
+    if (code === REFUSED) return end(reason || "The terminal could not be opened.");
     say("lost", "connection lost, reconnecting");
     setTimeout(connect, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
   };

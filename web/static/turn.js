@@ -68,7 +68,7 @@ const KINDS = {
   },
   [IN_TURN.DENIED]: (data) => tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned"),
   [IN_TURN.RETRY]: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
-  [IN_TURN.COMPACTED]: (data) => folded("the session was compacted", data.details ?? {}),
+  [IN_TURN.COMPACTED]: (data) => folded("session compacted", data.details ?? {}),
   [IN_TURN.SERVER]: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),
   [IN_TURN.RESULT]: (data) => tagged("result", data.text),
 };
@@ -135,7 +135,7 @@ async function catchUp() {
         const newest = await read("");
         earlier.hidden = !newest.more;
         add(newest.events);
-        say("No turn yet.");
+        say("No turns yet.");
       } else {
         for (let more = true; more; ) {
           const page = await read(`&after=${last}`);
@@ -144,7 +144,7 @@ async function catchUp() {
         }
       }
     } catch {
-      say("The history could not be read. Reload the page to try again.");
+      say("Could not load the history. Reload the page to try again.");
     } finally {
       reading = null;
       add(waiting.splice(0));
@@ -166,7 +166,7 @@ async function older() {
     list.scrollTop += list.scrollHeight - height;
     earlier.textContent = "Earlier turns";
   } catch {
-    earlier.textContent = "Earlier turns could not be read: try again";
+    earlier.textContent = "Could not load earlier turns: try again";
   } finally {
     earlier.disabled = false;
   }

@@ -20,8 +20,8 @@ def test_the_policy_comes_before_the_files(operator: Operator) -> None:
     assert html.count(row.commit) == 2
     assert html.count(row.manifest_sha256) == 2
     assert "The model is dearer: sonnet instead of haiku." in html
-    assert "Narrows power" in html
-    assert "Changes behaviour" in html
+    assert "Fewer permissions" in html
+    assert '<span class="tag behaviour">Behaviour</span>' in html
 
 
 def test_the_base_and_the_view_are_links(operator: Operator) -> None:
@@ -50,7 +50,7 @@ def test_what_is_not_shown_is_said_and_has_to_be_confirmed(operator: Operator) -
     hive.set_approval(7, widens=())
     hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=())
     html = operator.get("/approvals/7").text
-    assert "This is a binary file and cannot be shown" in html
+    assert "Binary file, not shown" in html
     assert "1 file is not shown in full here" in html
     assert decide(operator, confirm="").status_code == 400
     assert not hive.called("approve")
@@ -81,7 +81,7 @@ def test_approving_names_what_was_seen(operator: Operator) -> None:
         ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
     ]
     html = operator.get("/approvals/7").text
-    assert "It is being deployed as operation 12." in html
+    assert 'Deployment started (<a href="/operations/12">operation 12</a>).' in html
     assert 'data-state="building"' in html
     assert "Operation 12" in html
     assert "approve-form" not in html
@@ -106,7 +106,7 @@ def test_approving_twice_is_a_clear_conflict(operator: Operator) -> None:
     decide(operator)
     answer = decide(operator)
     assert answer.status_code == 409
-    assert "Approval 7 is building already." in answer.text
+    assert "<h1>Approval 7 is building already</h1>" in answer.text
     assert 'href="/approvals/7"' in answer.text
 
 

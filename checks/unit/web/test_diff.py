@@ -52,16 +52,13 @@ def test_nix_is_coloured_on_both_sides() -> None:
 def test_binary_files_are_said() -> None:
     (view,) = diffview.build([data.binary("logo.png")])
     assert not view.complete
-    assert view.note == (
-        "This is a binary file and cannot be shown (before: absent, after: "
-        "2,048 bytes)."
-    )
+    assert view.note == "Binary file, not shown (before: absent, after: 2,048 bytes)."
 
 
 def test_a_long_file_is_cut_with_a_note() -> None:
     (view,) = diffview.build([added("a.txt", lines_of(diffview.FILE_LINES + 5))])
     assert sum(len(hunk.cells) for hunk in view.hunks) == diffview.FILE_LINES
-    assert view.note == "5 of 2,005 lines are not shown here."
+    assert view.note == "5 of 2,005 lines are not shown."
     assert view.added == diffview.FILE_LINES + 5
 
 
@@ -76,8 +73,8 @@ def test_long_lines_and_hived_s_own_cut_are_said() -> None:
     long = added("a.txt", lines_of(1, "x" * 1_000_000))
     cut = msgspec.structs.replace(added("b.txt", lines_of(1)), truncated=True)
     first, second = diffview.build([long, cut])
-    assert first.note == "Long lines are cut here."
-    assert second.note == "The file is too large: hived left out lines of it."
+    assert first.note == "Long lines are truncated."
+    assert second.note == "The file is too large; some lines were left out."
 
 
 def test_a_path_cannot_break_its_line() -> None:

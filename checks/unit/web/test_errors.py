@@ -67,3 +67,31 @@ def test_a_form_to_a_page_that_is_not_there_is_no_bug(
 ) -> None:
     for headers in ({}, {"Origin": "http://evil.example"}):
         assert 400 <= operator.post(path, {"reason": "x"}, **headers).status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("No turn of alice is running.", "<h1>No turn of alice is running</h1>"),
+        (
+            "The name alice is taken. Choose another one.",
+            "<h1>The name alice is taken</h1>\n<p>Choose another one.</p>",
+        ),
+        ("x" * 200, f"<h1>Conflict</h1>\n<p>{'x' * 200}</p>"),
+    ],
+)
+def test_the_title_of_a_refusal_is_its_cause(
+    operator: Operator, sentence: str, shown: str
+) -> None:
+    operator.hive.overrides["agent"] = refusing(ErrorCode.CONFLICT, sentence)
+    assert shown in operator.get("/agents/alice").text
+
+
+def test_only_who_wrote_something_is_told_that_it_is_still_there(
+    operator: Operator,
+) -> None:
+    hint = "To keep editing your text, go back in your browser."
+    lost = operator.post("/send", {"to": "", "body": "a long letter"})
+    assert lost.status_code == 400
+    assert hint in lost.text
+    assert hint not in operator.post("/agents/alice/do/nothing").text

@@ -36,8 +36,8 @@ def test_kept_state_comes_first(operator: Operator) -> None:
         data.kept("quin", pending_approval=7),
     ]
     page = operator.get("/").text
-    assert page.index("olga") < page.index("Waiting for your approval")
-    assert "2 messages wait" in page and "3.2 MiB kept" in page
+    assert page.index("olga") < page.index("Pending approvals")
+    assert "2 queued messages" in page and "3.2 MiB kept" in page
     assert page.count("/restore") == 1
     assert page.count("/purge") == 3
 

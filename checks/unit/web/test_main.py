@@ -77,7 +77,7 @@ def until(ws: Page, wanted: str) -> dict[str, Any]:
 def test_a_page_is_served(web: Running) -> None:
     answer = web.get("/", web.cookie())
     assert answer.status == 200
-    assert b"Waiting for your approval" in answer.read()
+    assert b"Pending approvals" in answer.read()
 
 
 def test_events_come_over_the_websocket(web: Running) -> None:

@@ -35,7 +35,7 @@ def test_the_overview_says_what_is_so(operator: Operator) -> None:
     html = operator.get("/").text
     assert "scripted model (no cost)" in html
     assert "The same uid could open &lt;operator.sock&gt;." in html
-    assert "Widens power" in html
+    assert "More permissions" in html
     assert "rate limited" in html
     assert "until 14:30 UTC" in html
     assert "$12.50" in html
@@ -59,7 +59,7 @@ def test_one_failing_section_leaves_the_others(operator: Operator) -> None:
     )
     page = operator.get("/")
     assert page.status_code == 200
-    assert "This could not be read: The flow broke." in page.text
+    assert "Could not load this section: The flow broke." in page.text
     assert "carol" in page.text
 
 
@@ -105,7 +105,7 @@ def test_the_fragment_s_address_carries_the_search(operator: Operator) -> None:
     assert html.unescape(place) == "/fragments/agents?q=%22+a%26b&state=idle"
     assert 'value="&#34; a&amp;b"' in page
     assert '<option value="idle" selected>' in page
-    assert "No agent matches" in operator.get(html.unescape(place)).text
+    assert "No matching agents" in operator.get(html.unescape(place)).text
 
 
 def test_everybody_can_be_written_to_whatever_is_listed(operator: Operator) -> None:
@@ -153,8 +153,8 @@ def test_a_row_has_its_marks(operator: Operator) -> None:
     page = operator.get("/").text
     for words in (
         '<span class="tag warn">paused</span>',
-        "needs an update",
-        "port 8123 is taken",
+        "needs update",
+        "port 8123 in use",
         "Something else &lt;listens&gt; there.",
         "switched</span>",
         "next: sonnet",

@@ -9,8 +9,6 @@ it says in its hello; such callers are the operator's own processes anyway.
 
 import asyncio
 import contextlib
-import hashlib
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -23,6 +21,8 @@ from pyglue.api.logins import (
     LoginResult,
     LogoutParams,
     WebOriginResult,
+    digest_of,
+    name_of,
 )
 from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
 from pyglue.config import HiveConfig
@@ -97,7 +97,7 @@ class Sessions:
                 ErrorCode.UNAUTHENTICATED,
                 "This session has ended. Run `hive login` for a new link.",
             )
-        return Caller(f"session {digest[:8]}", web=True, session=True)
+        return Caller(name_of(digest), web=True, session=True)
 
     def alive(self, session: str) -> bool:
         """Tell whether a session's token is good now."""
@@ -109,7 +109,7 @@ class Sessions:
         While nobody listens on the dashboard's port, whoever takes it is sent what the
         operator's open tabs hold.
         """
-        return _digest(f"{self._config.web.run}{token}")
+        return digest_of(self._config.web.run, token)
 
     async def origin(self, _params: NoParams) -> WebOriginResult:
         """Return the dashboard's address.
@@ -162,7 +162,7 @@ class Sessions:
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
         )
         self._live[digest] = expires_at
-        self._audit.record(f"session {digest[:8]}", "login", None, {})
+        self._audit.record(name_of(digest), "login", None, {})
         return LoginResult(session=token, expires_at=expires_at)
 
     async def metrics_token(
@@ -181,8 +181,8 @@ class Sessions:
         digest = self._digest(params.session)
         self._live.pop(digest, None)
         await self._store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))
-        self._audit.record(f"session {digest[:8]}", "logout", None, {})
+        self._audit.record(name_of(digest), "logout", None, {})
 
 
 def _digest(secret: str) -> str:
-    return hashlib.sha256(os.fsencode(secret)).hexdigest()
+    return digest_of("", secret)

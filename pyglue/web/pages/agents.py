@@ -25,7 +25,7 @@ _MAIL_SHOWN: Final = 10
 _MAIL_CLIP: Final = 400
 
 _ACTIONS: Final = {"start": START, "stop": STOP, "restart": RESTART}
-_WORDS: Final = {"start": "starts", "stop": "stops", "restart": "restarts"}
+_WORDS: Final = {"start": "Starting", "stop": "Stopping", "restart": "Restarting"}
 
 
 @blueprint.get("/agents/<name>")
@@ -55,10 +55,10 @@ def act(name: str, action: str) -> Response:
     """Start, stop or restart an agent."""
     method = _ACTIONS.get(action)
     if method is None:
-        raise HiveError(ErrorCode.NOT_FOUND, "There is no such action.")
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
     agent = names.check(name)
     operation = hive().call(method, AgentParams(agent=agent)).operation
-    return done(f"{agent} {_WORDS[action]} (operation {operation}).", "/#agents")
+    return done(f"{_WORDS[action]} {agent}… (operation {operation})", "/#agents")
 
 
 @blueprint.post("/agents/spawn")
@@ -67,7 +67,7 @@ def spawn() -> Response:
     name = names.check_new(needed("name", "a name"))
     description = field("description", limit=8192).strip()
     made = hive().call(SPAWN, SpawnParams(name=name, description=description))
-    text = f"{name} is proposed. It starts when you approve it here."
+    text = f"{name} is proposed. It starts once you approve it."
     return done(text, f"/approvals/{made.approval}")
 
 

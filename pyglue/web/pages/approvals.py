@@ -32,16 +32,16 @@ from pyglue.web.rpc import hive
 blueprint = Blueprint("approvals", __name__)
 
 _BASES: Final = {
-    DiffBase.RUNNING: "what runs now",
-    DiffBase.APPROVED: "the last approved",
+    DiffBase.RUNNING: "the deployed version",
+    DiffBase.APPROVED: "the last approved version",
     DiffBase.PREVIOUS: "the previous proposal",
 }
 _SHOWN: Final = 200
 _EFFECTS: Final = (
-    (Effect.WIDENS, "Widens power", "widens"),
-    (Effect.BEHAVIOUR, "Changes behaviour", "behaviour"),
-    (Effect.NARROWS, "Narrows power", "narrows"),
-    (Effect.NEUTRAL, "Neutral", "neutral"),
+    (Effect.WIDENS, "More permissions", "widens"),
+    (Effect.BEHAVIOUR, "Behaviour", "behaviour"),
+    (Effect.NARROWS, "Fewer permissions", "narrows"),
+    (Effect.NEUTRAL, "No effect", "neutral"),
 )
 
 
@@ -80,7 +80,9 @@ def page(number: int) -> str:
         detail=detail,
         policy=_by_effect(detail),
         base=chosen,
-        bases=_BASES if pending else {**_BASES, DiffBase.RUNNING: "what ran then"},
+        bases=_BASES
+        if pending
+        else {**_BASES, DiffBase.RUNNING: "the version deployed then"},
         view="split" if request.args.get("view") == "split" else "unified",
         files=files,
         **_decision(detail),
@@ -101,7 +103,7 @@ def system(number: int) -> str:
     """Give what an approval does to its system anew: the build's log grows."""
     detail = _detail(number)
     if detail.system is None:
-        raise HiveError(ErrorCode.NOT_FOUND, "This approval is for no system.")
+        raise HiveError(ErrorCode.NOT_FOUND, f"Approval {number} has no system.")
     return render_template("fragments/system.html", detail=detail)
 
 
@@ -129,21 +131,21 @@ def approve(number: int) -> BaseResponse:
     if request.form.get("confirm") != "yes" and _caution(_detail(number)):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            "This change needs your word that you have seen what it does: go back "
-            "and tick the box beside the button. Nothing was approved.",
+            "Nothing was approved. Go back, tick the box above the Approve button to "
+            "confirm that you have reviewed the change, and approve again.",
         )
     asked = ApproveParams(id=number, commit=commit, manifest=manifest)
     operation = hive().call(APPROVE, asked).operation
-    text = f"Approved {commit[:12]}. It is being deployed as operation {operation}."
+    text = f"Approved {commit[:12]}. Deployment started (operation {operation})."
     return done(text, f"/approvals/{number}")
 
 
 @blueprint.post("/approvals/<int:number>/deny")
 def deny(number: int) -> BaseResponse:
     """Deny with a reason, which the manager reads."""
-    reason = needed("reason", "a reason, which the manager reads,", limit=8192)
+    reason = needed("reason", "a reason", limit=8192)
     hive().call(DENY, DenyParams(id=number, reason=reason))
-    return done("Denied. The manager has been told why.", f"/approvals/{number}")
+    return done("Denied. The reason was sent to the manager.", f"/approvals/{number}")
 
 
 def _detail(number: int) -> ApprovalDetail:
@@ -185,13 +187,13 @@ def _caution(detail: ApprovalDetail) -> str | None:
     files = running.files if running else ()
     hidden = diffview.hidden(files)
     if detail.system is not None and detail.system.packages.left_out:
-        unlisted = "Not all of what its system brings is listed here"
-        return f"{'It widens power. ' if widens else ''}{unlisted}. I know."
+        wider = "the wider powers, and that " if widens else "that "
+        return f"I accept {wider}some changes to the system are not listed here"
     unshown = "1 file is" if hidden == 1 else f"{hidden} files are"
     if widens and hidden:
-        return f"It widens power, and {unshown} not shown in full. I know."
+        return f"I accept the wider powers, and that {unshown} not shown in full"
     if widens:
-        return "I have read what widens this agent's power."
+        return "I have read what this agent may newly do"
     if hidden:
-        return f"{unshown} not shown in full here; I looked elsewhere."
+        return f"{unshown} not shown in full here; I have reviewed them elsewhere"
     return None

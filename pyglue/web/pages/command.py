@@ -66,30 +66,30 @@ def _told(now: ModelStatus | None) -> str:
         return "No model yet: nothing is deployed."
     parts = [f"Active: {now.active}."]
     if now.queued is not None:
-        parts.append(f"From the next turn on: {now.queued}.")
+        parts.append(f"From the next turn: {now.queued}.")
     if now.override is not None:
-        parts.append(f"The manifest says {now.manifest}; /model default goes back.")
+        parts.append(f"The manifest sets {now.manifest}; /model default restores it.")
     return " ".join(parts)
 
 
 def _compact(agent: str, _word: str) -> str:
     hive().call(COMPACT, AgentParams(agent=agent))
-    return f"{agent} compacts its session when its turn has ended."
+    return f"{agent} will compact its session as soon as no turn is running."
 
 
 def _cancel(agent: str, reason: str) -> str:
     hive().call(CANCEL_TURN_OF, CancelTurnOfParams(agent=agent, reason=reason))
-    return f"The turn of {agent} is cancelled; its mail waits again."
+    return f"Cancelled the turn of {agent}; its messages are queued again."
 
 
 def _pause(agent: str, reason: str) -> str:
     hive().call(PAUSE, PauseParams(agent=agent, reason=reason))
-    return f"{agent} begins no further turn until it is resumed."
+    return f"{agent} is paused: no new turns until you resume it."
 
 
 def _resume(agent: str, _word: str) -> str:
     hive().call(RESUME, AgentParams(agent=agent))
-    return f"{agent} goes on."
+    return f"{agent} resumed."
 
 
 def _help(_agent: str, _word: str) -> str:
@@ -97,13 +97,11 @@ def _help(_agent: str, _word: str) -> str:
 
 
 COMMANDS: Final = {
-    "model": Command(
-        "/model [NAME]", "use another model from the next turn on", _model
-    ),
+    "model": Command("/model [NAME]", "switch models from the next turn", _model),
     "compact": Command("/compact", "compact the session", _compact),
     "cancel": Command("/cancel [REASON]", "cancel the running turn", _cancel),
-    "pause": Command("/pause [REASON]", "begin no further turn", _pause),
-    "resume": Command("/resume", "go on after a pause", _resume),
+    "pause": Command("/pause [REASON]", "pause the agent (no new turns)", _pause),
+    "resume": Command("/resume", "resume after a pause", _resume),
     "help": Command("/help", "list the commands", _help),
 }
 
@@ -117,47 +115,47 @@ def completions() -> tuple[str, ...]:
 
 @blueprint.post("/agents/<name>/command")
 def command(name: str) -> AnyResponse:
-    """Obey one line; as JSON for the page's script."""
+    """Run one command line; answer JSON to the page's script."""
     agent = names.check(name)
-    text = _obey(agent, needed("line", "a command", limit=_LINE_MAX))
+    text = _run(agent, needed("line", "a command", limit=_LINE_MAX))
     if request.accept_mimetypes.best == "application/json":
         body = msgspec.json.encode({"text": text})
         return Response(body, content_type="application/json")
     return done(text, f"/agents/{agent}")
 
 
-def _obey(agent: str, line: str) -> str:
+def _run(agent: str, line: str) -> str:
     word, _, rest = line.partition(" ")
     found = COMMANDS.get(word.removeprefix("/")) if word.startswith("/") else None
     if found is None:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            "Commands begin with “/”: /help lists them. To write to the agent, use the "
-            "message form.",
+            f"There is no command {word[:40]}. Enter /help to list commands; to write "
+            "to the agent, use the message form.",
         )
     return found.act(agent, rest.strip())
 
 
 @blueprint.post("/agents/<name>/do/<action>")
 def act(name: str, action: str) -> AnyResponse:
-    """Obey a button: a command's name, its word in the form's field ``word``."""
+    """Run a button's command; its argument is the form field ``word``."""
     agent, found = names.check(name), COMMANDS.get(action)
     if found is None:
-        raise HiveError(ErrorCode.NOT_FOUND, "There is no such action.")
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
     word = field("word", limit=_LINE_MAX).strip() if "word" in request.form else ""
     return done(found.act(agent, word), f"/agents/{agent}")
 
 
 @blueprint.post("/pause")
 def pause_all() -> AnyResponse:
-    """Stop in an emergency: no turn goes on, none begins."""
+    """Stop in an emergency: cancel all turns and start no new ones."""
     reason = field("reason", limit=1000).strip()
     hive().call(PAUSE_ALL, PauseAllParams(reason=reason))
-    return done("The whole hive is paused: every turn is cancelled, none begins.")
+    return done("The whole hive is paused. All running turns were cancelled.")
 
 
 @blueprint.post("/resume")
 def resume_all() -> AnyResponse:
-    """Let the hive go on."""
+    """Resume the hive."""
     hive().call(RESUME_ALL, NoParams())
-    return done("The hive goes on.")
+    return done("The hive resumed.")

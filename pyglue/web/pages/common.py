@@ -72,12 +72,14 @@ def field(name: str, *, limit: int | None = None) -> str:
     """
     value = request.form.get(name)
     if value is None:
-        raise HiveError(ErrorCode.BAD_REQUEST, f"The form has no field {name!r}.")
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, f"The form is missing the field {name!r}."
+        )
     value = value.replace("\r\n", "\n")
     if limit is not None and len(value.encode()) > limit:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The text is longer than {limit:,} bytes. Send a shorter one.",
+            f"The text is longer than {limit:,} bytes. Shorten it.",
         )
     return value
 
@@ -90,7 +92,7 @@ def needed(name: str, what: str, *, limit: int | None = None) -> str:
     """
     value = field(name, limit=limit).strip()
     if not value:
-        raise HiveError(ErrorCode.BAD_REQUEST, f"Write {what} first.")
+        raise HiveError(ErrorCode.BAD_REQUEST, f"Enter {what}.")
     return value
 
 
@@ -104,7 +106,8 @@ def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
     kind, who = asked.get("kind"), asked.get("agent")
     if kind and kind not in set(MessageKind):
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"kind is one of: {', '.join(MessageKind)}."
+            ErrorCode.BAD_REQUEST,
+            f"Invalid kind {kind[:40]!r}: use one of {', '.join(MessageKind)}.",
         )
     return MessagesParams(
         limit=limit,

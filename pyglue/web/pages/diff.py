@@ -127,7 +127,7 @@ def as_text(files: Sequence[FileDiff]) -> Iterator[str]:
                 if item.no_newline:
                     yield "\\ No newline at end of file\n"
         if file.truncated:
-            yield "# hived left out further lines of this file.\n"
+            yield "# The rest of this file was left out (too large).\n"
         yield "\n"
 
 
@@ -162,13 +162,13 @@ def _notes(file: FileDiff, shown: int) -> Iterator[str]:
     """Give a sentence for each thing that the page does not show of ``file``."""
     lines = [item for hunk in file.hunks for item in hunk.lines]
     if file.binary:
-        yield f"This is a binary file and cannot be shown ({_sizes(file)})."
+        yield f"Binary file, not shown ({_sizes(file)})."
     if shown < len(lines):
-        yield f"{len(lines) - shown:,} of {len(lines):,} lines are not shown here."
+        yield f"{len(lines) - shown:,} of {len(lines):,} lines are not shown."
     if any(len(item.text) > LINE_SHOWN for item in lines[:shown]):
-        yield "Long lines are cut here."
+        yield "Long lines are truncated."
     if file.truncated:
-        yield "The file is too large: hived left out lines of it."
+        yield "The file is too large; some lines were left out."
 
 
 def _cells(

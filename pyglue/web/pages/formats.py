@@ -1,24 +1,64 @@
 """Values as people read them: times, money, hashes, JSON. Template filters only."""
 
 import functools
+import re
 import time
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from pyglue.web.pages.text import visible
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+_NOW_S: Final = 5
+_CALLER: Final = re.compile(r"\bsession ([0-9a-f]{8})\b|\bcli uid ([0-9]{1,10})\b")
+_OPERATION: Final = re.compile(r"\boperation ([0-9]{1,15})\b")
 
 
 def when(at: float, past: bool = True) -> Markup:
     """Return a time as markup that says how far away it is; pages have hundreds."""
+    return _time(at, ago(at) if past else until(at), "")
+
+
+def lasting(at: float) -> Markup:
+    """Return the time since which a state lasts, as markup that says how long."""
+    seconds = time.time() - at
+    away = "just now" if seconds < _NOW_S else f"for {_span(seconds)}"
+    return _time(at, away, ' class="lasting"')
+
+
+def _time(at: float, away: str, css: str) -> Markup:
     text = _datetime(at).isoformat(" ", "seconds")
     day, hour = text[:10], text[11:19]
-    away = ago(at) if past else until(at)
     return Markup(  # noqa: S704 - digits and words of this module only
-        f'<time datetime="{day}T{hour}Z" title="{day} {hour} UTC">{away}</time>'
+        f'<time{css} datetime="{day}T{hour}Z" title="{day} {hour} UTC">{away}</time>'
     )
+
+
+def who(text: str, mine: str | None) -> str:
+    """Return ``text`` with hived's names of callers in the operator's words.
+
+    ``mine`` is the name of the session that reads it.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        session, uid = found.groups()
+        if found.group() == mine:
+            return "you"
+        if session is not None:
+            return f"another browser ({session})"
+        return "root on the command line" if uid == "0" else f"uid {uid} on the CLI"
+
+    return _CALLER.sub(named, text)
+
+
+def linked(text: str) -> Markup:
+    """Return a sentence of ours with its operation as a link."""
+    link = r'<a href="/operations/\1">operation \1</a>'
+    shown = str(escape(visible(text)))
+    return Markup(_OPERATION.sub(link, shown))  # noqa: S704 - escaped above
 
 
 @functools.lru_cache(maxsize=64)
@@ -37,8 +77,8 @@ def clock(at: float) -> str:
 def ago(at: float) -> str:
     """Return how long ago a time was, in its largest unit."""
     seconds = time.time() - at
-    if seconds < 5:
-        return "now"
+    if seconds < _NOW_S:
+        return "just now"
     return f"{_span(seconds)} ago"
 
 

@@ -71,7 +71,7 @@ def operation_fragment(number: int) -> str:
 def cancel_operation(number: int) -> Response:
     """End an operation that has not begun, or builds."""
     hive().call(CANCEL_OPERATION, CancelOperationParams(id=number))
-    return _follow(number, f"Operation {number} is being cancelled.")
+    return _follow(number, f"Cancelling operation {number}…")
 
 
 def _operation(number: int) -> Operation:
@@ -93,7 +93,7 @@ def destroy(name: str) -> Response:
     """Destroy an agent; its state is kept."""
     asked = _agent(name)
     number = hive().call(DESTROY, asked).operation
-    return _follow(number, f"{asked.agent} is being destroyed; its state is kept.")
+    return _follow(number, f"Destroying {asked.agent}… Its data is kept.")
 
 
 @blueprint.get("/agents/<name>/rollback/<int:approval>")
@@ -103,7 +103,8 @@ def ask_rollback(name: str, approval: int) -> str:
     earlier = hive().call(APPROVAL, ApprovalParams(id=approval)).approval
     if earlier.agent != asked.agent:
         raise HiveError(
-            ErrorCode.NOT_FOUND, f"Approval {approval} is not one of {asked.agent}."
+            ErrorCode.NOT_FOUND,
+            f"Approval {approval} does not belong to {asked.agent}.",
         )
     now = hive().call(AGENT, asked).agent
     return render_template("rollback.html", status=status(), agent=now, earlier=earlier)
@@ -114,7 +115,7 @@ def rollback(name: str, approval: int) -> Response:
     """Deploy again what an earlier approval deployed."""
     asked = RollbackParams(agent=names.check(name), approval=approval)
     number = hive().call(ROLLBACK, asked).operation
-    return _follow(number, f"{asked.agent} goes back to approval {approval}.")
+    return _follow(number, f"Rolling {asked.agent} back to approval {approval}…")
 
 
 @blueprint.post("/agents/<name>/rebuild")
@@ -123,16 +124,16 @@ def rebuild(name: str) -> Response:
     asked = _agent(name)
     made = hive().call(REBUILD, asked)
     if made.operation is None:
-        text = f"{asked.agent} would run another system. Approve it to deploy it."
+        text = f"The rebuild changes the system of {asked.agent}. Approve it to deploy."
         return done(text, f"/approvals/{made.approval}")
-    return _follow(made.operation, f"{asked.agent} is rebuilt.")
+    return _follow(made.operation, f"Rebuilding {asked.agent}…")
 
 
 @blueprint.post("/rebuild")
 def rebuild_all() -> Response:
     """Rebuild every agent, one after another."""
     number = hive().call(REBUILD_ALL, NoParams()).operation
-    return _follow(number, "Every agent is rebuilt, one after another.")
+    return _follow(number, "Rebuilding all agents, one after another…")
 
 
 # --- drafts -----------------------------------------------------------------------
@@ -144,7 +145,7 @@ def make_draft() -> Response:
     name = names.check_new(needed("name", "a name"))
     description = field("description", limit=8192).strip()
     hive().call(DRAFT, SpawnParams(name=name, description=description))
-    text = f"{name} is a draft. The manager prepares it and asks for your approval."
+    text = f"Created draft {name}. The manager prepares it and asks for your approval."
     return done(text, f"/drafts/{name}")
 
 
@@ -159,7 +160,7 @@ def discard(name: str) -> Response:
     """End a draft."""
     asked = _agent(name)
     number = hive().call(DRAFT_DISCARD, asked).operation
-    return done(f"The draft {asked.agent} is being discarded (operation {number}).")
+    return done(f"Discarding draft {asked.agent}… (operation {number})")
 
 
 def _draft(name: str) -> DraftView:
@@ -184,7 +185,7 @@ def restore(name: str) -> Response:
     """Propose what ran last of a destroyed agent."""
     asked = _agent(name)
     made = hive().call(RESTORE, asked)
-    text = f"{asked.agent} is proposed as it ran last. It comes back when you approve."
+    text = f"Restore of {asked.agent} proposed. It starts once you approve it."
     return done(text, f"/approvals/{made.approval}")
 
 
@@ -195,11 +196,11 @@ def purge(name: str) -> Response:
     if needed("confirm", "the name", limit=_CONFIRM_MAX) != asked.agent:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"What you typed is not {asked.agent!r}, so nothing was removed.",
+            f"The name you typed is not {asked.agent!r}. Nothing was deleted.",
         )
     params = PurgeParams(agent=asked.agent, confirm=asked.agent)
     number = hive().call(PURGE, params).operation
-    text = f"All that is kept of {asked.agent} is being removed (operation {number})."
+    text = f"Deleting all data of {asked.agent}… (operation {number})"
     return done(text)
 
 
@@ -208,4 +209,4 @@ def _kept(name: str) -> KeptView:
     for one in hive().call(KEPT, NoParams()).kept:
         if one.name == wanted:
             return one
-    raise HiveError(ErrorCode.NOT_FOUND, f"Nothing is kept of {wanted}.")
+    raise HiveError(ErrorCode.NOT_FOUND, f"No data is kept of an agent {wanted}.")

@@ -101,7 +101,7 @@ def fragment(section: str) -> str:
     }
     read = readers.get(section)
     if read is None:
-        raise HiveError(ErrorCode.NOT_FOUND, "There is no such section.")
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
     if section == "banner":
         return render_template("fragments/banner.html", status=read())
     data: dict[str, Part[Any]] = {section: part(read)}
@@ -156,7 +156,7 @@ def _flow() -> tuple[ShownMessage, ...]:
 
 @blueprint.get("/figures")
 def figures() -> str:
-    """Show the charts of the whole hive; its script reads the figures."""
+    """Show the charts of the whole hive; its script reads the metrics."""
     return render_template("figures.html", status=status())
 
 
@@ -190,8 +190,8 @@ def message(number: int) -> str:
 @blueprint.post("/send")
 def send() -> Response:
     """Write to an agent, or answer one of its messages."""
-    to = needed("to", "who the message is for")
-    body = needed("body", "the message", limit=BODY_LIMIT)
+    to = needed("to", "a recipient")
+    body = needed("body", "a message", limit=BODY_LIMIT)
     reply = request.form.get("reply_to", type=int)
     urgent = request.form.get("priority") == Priority.HIGH.value
     sent = hive().call(
@@ -203,16 +203,20 @@ def send() -> Response:
             priority=Priority.HIGH if urgent else Priority.NORMAL,
         ),
     )
-    missed = f" The inbox of {', '.join(sent.missed)} is full." if sent.missed else ""
+    missed = (
+        f" Not delivered to {', '.join(sent.missed)}: inbox full."
+        if sent.missed
+        else ""
+    )
     whom = "all agents" if to == EVERYONE else to
-    return done(f"Message {sent.id} was sent to {whom}.{missed}")
+    return done(f"Message {sent.id} sent to {whom}.{missed}")
 
 
 @blueprint.post("/inbox/<int:number>/read")
 def mark_read(number: int) -> Response:
     """Mark a message of the inbox as read."""
     hive().call(MARK_READ, MarkReadParams(id=number))
-    return done(f"Message {number} is marked as read.", "/#inbox")
+    return done(f"Message {number} marked as read.", "/#inbox")
 
 
 @blueprint.post("/questions/<int:number>/answer")
@@ -221,10 +225,10 @@ def answer(number: int) -> Response:
     choices = _chosen(number, request.form.getlist("choice", type=int))
     text = field("text", limit=65536).strip()
     if not choices and not text:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Choose or write an answer first.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Choose or write an answer.")
     given = AnswerParams(question=number, text=text, choices=choices)
     hive().call(OPERATOR_ANSWER, given)
-    return done(f"Question {number} is answered.", "/#questions")
+    return done(f"Question {number} answered.", "/#questions")
 
 
 def _chosen(number: int, positions: list[int]) -> tuple[str, ...]:
@@ -238,4 +242,4 @@ def _chosen(number: int, positions: list[int]) -> tuple[str, ...]:
         if question.id == number:
             found = dict(enumerate(question.options))
             return tuple(found[at] for at in positions if at in found)
-    raise HiveError(ErrorCode.NOT_FOUND, "That question is not open any more.")
+    raise HiveError(ErrorCode.NOT_FOUND, f"Question {number} is no longer open.")
