@@ -60,7 +60,7 @@ class Query(JournalParams, frozen=True):
 def answer(asked: Query) -> Response:
     """Answer ``journal``, or stream ``journal_follow``."""
     if not names.is_name(asked.agent):
-        raise HiveError(ErrorCode.NOT_FOUND, "There is no such agent.")
+        raise HiveError(ErrorCode.NOT_FOUND, "There is no agent with that name.")
     params = JournalParams(
         agent=asked.agent, unit=asked.unit, lines=asked.lines, cursor=asked.cursor
     )
