@@ -5,8 +5,9 @@ PYTHON := .venv/bin/python
 # Overridden by `make lint FILES=pyglue/host`.
 FILES ?= .
 
-# One test process a core; `make test WORKERS=` runs all in one.
-WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
+# One test process a core, the longest files first (checks/kits/schedule.py);
+# `make test WORKERS=` runs all in one.
+WORKERS ?= -n auto
 
 .PHONY: help run demo check test lint format bench fuzz generate clean
 

@@ -12,20 +12,23 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
+from checks.kits.schedule import Seconds, group_of, ordered, recorded, unit_of
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
 resolve_localhost()  # the dashboard's own links are opened as they are printed
 
 _CHECKS: Final = Path(__file__).parent
-_ROOMS: Final = ("systemd", "e2e", "nix", "fuzz", "unit", "browser")
 _ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
 
 
@@ -73,8 +76,20 @@ def _missing(need: str) -> str | None:
     return _NEEDS[need]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--record-seconds``."""
+    parser.addoption(
+        "--record-seconds",
+        action="store_true",
+        help="record how long each file took, for the order of later runs",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, and look at the clock where the results come together."""
+    if not hasattr(config, "workerinput"):
+        record = config.getoption("--record-seconds", False)
+        config.pluginmanager.register(Seconds(record=record))
     names = ", ".join(_NEEDS)
     config.addinivalue_line("markers", f"needs(*what): parts of the machine: {names}")
 
@@ -105,18 +120,13 @@ def pytest_runtest_makereport() -> Generator[
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was not run, by group and reason."""
     skipped = terminalreporter.stats.get("skipped", [])
-    groups = Counter((_group(report.nodeid), _reason(report)) for report in skipped)
+    groups = Counter((group_of(report.nodeid), _reason(report)) for report in skipped)
     if not groups:
         return
     terminalreporter.section("NOT RUN")
     for (group, reason), count in sorted(groups.items()):
         tests = "test" if count == 1 else "tests"
         terminalreporter.line(f"NOT RUN  {group:8} {count:3} {tests}: {reason}")
-
-
-def _group(nodeid: str) -> str:
-    parts = Path(nodeid.split("::")[0]).parts
-    return parts[1] if len(parts) > 2 and parts[0] == _CHECKS.name else parts[0]
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -126,11 +136,24 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, and the browser's tests last.
-
-    Playwright's loop runs in the main thread from its first page to the end of the
-    session, and no asyncio test can run beside it.
-    """
+    """Put what takes longest first; the tests of a file stay in their order."""
     if any(_CHECKS not in item.path.parents for item in items):
         return  # a suite beside ours, as the tests of this file have them
-    items.sort(key=lambda item: _ROOMS.index(item.path.relative_to(_CHECKS).parts[0]))
+    units = ordered((item.nodeid for item in items), recorded())
+    place = {unit: number for number, unit in enumerate(units)}
+    items.sort(key=lambda item: place[unit_of(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Any
+) -> "LoadScopeScheduling":
+    """Hand out files, and undivided groups, in the order of ``items``."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Schedule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Schedule(config, log)

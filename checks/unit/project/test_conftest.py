@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.schedule import ordered, unit_of
 from pyglue.process import Completed, run_sync
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -57,3 +58,52 @@ def test_needs(tmp_path: Path, need: str) -> None:
     else:
         assert done.code == 1
         assert b"unknown need 'moon'" in done.stdout
+
+
+def test_what_takes_longest_comes_first_and_the_browser_last() -> None:
+    files = {
+        "checks/browser/test_b.py": 900.0,
+        "checks/e2e/test_e.py": 30.0,
+        "checks/systemd/test_s.py": 20.0,
+        "checks/systemd/test_t.py": 20.0,
+        "checks/unit/web/test_u.py": 1.0,
+    }
+    asked = [
+        f"{file}::test_{n}[a::b]"
+        for file in (*files, "checks/nix/test_new.py")
+        for n in "xy"
+    ]
+    assert ordered(asked, files) == [
+        "systemd",  # one unit of 40 s, so that one worker boots its host
+        "checks/e2e/test_e.py",
+        "checks/nix/test_new.py",
+        "checks/unit/web/test_u.py",
+        "checks/browser/test_b.py",
+    ]
+    assert {unit_of(one) for one in asked} == set(ordered(asked, files))
+
+
+PARALLEL = """
+import os, pytest
+
+@pytest.mark.parametrize("n", range(20))
+def test_one_process_has_a_whole_file(n):
+    with open("processes", "a") as file:
+        file.write(f"{os.getpid()} {__file__}\\n")
+"""
+
+
+def test_a_file_is_not_divided(tmp_path: Path) -> None:
+    for name in ("test_one.py", "test_two.py", "test_three.py"):
+        (tmp_path / name).write_text(PARALLEL)
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2"]
+    done = run_sync(
+        [*pytest, "-p", "xdist.plugin", "-p", "checks.conftest"],
+        env={**PLAIN, "PYTHONPATH": str(CHECKOUT)},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.code == 0, done.stdout
+    lines = (tmp_path / "processes").read_text().splitlines()
+    assert len(lines) == 60
+    assert len(set(lines)) == 3
