@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.paths import Layout
 
@@ -231,25 +232,27 @@ def load(path: Path) -> HiveConfig:
         HiveError: ``config_invalid`` with the field that is wrong.
     """
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=HiveConfig)
+        data = path.read_bytes()
     except OSError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
             f"The config file {path} cannot be read: {error.strerror}. Name it with "
             "--config.",
         ) from error
-    except msgspec.DecodeError as error:
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID,
-            f"The config file {path} is not right: {error}.",
-        ) from error
+    config = strict_json.read(
+        data,
+        HiveConfig,
+        what=f"configuration file {path}",
+        code=ErrorCode.CONFIG_INVALID,
+        unique=True,
+    )
     for name in ("state_dir", "runtime_dir"):
         place = getattr(config, name)
         if not place.startswith("/") or "\0" in place:
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                f"The config file {path} is not right: {name} must be an absolute "
-                f"path, not {place!a}.",
+                f"Invalid configuration file {path}: {name} is {place!a}; use an "
+                "absolute path.",
             )
     return config
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest_types import Manifest
 
@@ -51,27 +50,19 @@ def canonical(value: object) -> bytes:
 
 
 def read_json(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:  # noqa: ANN401
-    """Parse one JSON value strictly: UTF-8, no duplicate keys, no NaN, no overflow.
+    """Parse what Nix or a tag says of an agent: strictly, with unique keys.
 
     Raises:
-        HiveError: ``manifest_invalid``; ``too_large`` above ``max_bytes``.
+        JsonError: ``manifest_invalid``; ``too_large`` above ``max_bytes``.
     """
-    if len(data) > max_bytes:
-        raise HiveError(
-            ErrorCode.TOO_LARGE,
-            f"The manifest has {len(data)} bytes; at most {max_bytes} are allowed. "
-            "Shorten the prompt, or move long texts into files of the agent.",
-        )
-    try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
-    except (ValueError, RecursionError) as error:
-        raise _invalid("it is not plain JSON") from error
-    return value
+    return strict_json.read(
+        data,
+        object,
+        what="manifest",
+        code=ErrorCode.MANIFEST_INVALID,
+        max_bytes=max_bytes,
+        unique=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -115,12 +106,12 @@ class PinnedRecord:
         Raises:
             HiveError: ``manifest_invalid`` if it is not of this version's options.
         """
-        try:
-            return msgspec.convert(self.manifest, Manifest, strict=True)
-        except msgspec.ValidationError as error:
-            raise _invalid(f"it does not fit this version's options ({error})") from (
-                error
-            )
+        return strict_json.convert(
+            self.manifest,
+            Manifest,
+            what="manifest for this version's options",
+            code=ErrorCode.MANIFEST_INVALID,
+        )
 
 
 def decode(data: bytes) -> PinnedRecord:
@@ -175,24 +166,6 @@ def _check_plain(value: object, *, depth: int) -> None:
             raise _invalid("it holds a number that is not finite")
     elif not isinstance(value, str | int | None):
         raise _invalid(f"it holds a {type(value).__name__}")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("number out of range")
-    return number
 
 
 def _invalid(why: str) -> HiveError:

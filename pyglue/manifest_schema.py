@@ -19,6 +19,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from pyglue import strict_json
 from pyglue.display import listed, quoted, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import PinnedRecord
@@ -82,7 +83,7 @@ class Schema:
     def load(cls, path: Path | None = None) -> "Schema":
         """Read the schema that belongs to this installation, or the one at ``path``."""
         found = path or share() / "modules" / "agent" / "schema.json"
-        return cls(json.loads(found.read_bytes()))
+        return cls(strict_json.read(found.read_bytes(), dict[str, Any]))
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
@@ -147,7 +148,7 @@ def _options(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Optio
         yield Option(
             path=here,
             widens=sub.get("x-widens", ""),
-            words=msgspec.convert(sub.get("x-words", {}), Words),
+            words=strict_json.convert(sub.get("x-words", {}), Words),
             description=sub.get("description", ""),
             default=sub.get("default"),
             inner=tuple(_options(entry, ())) if grouped else (),

@@ -135,7 +135,7 @@ BAD_CONFIG = {
 async def test_a_config_that_is_not_right(tmp_path: Path, name: str) -> None:
     file = tmp_path / "config.json"
     file.write_bytes(BAD_CONFIG[name])
-    with pytest.raises(HiveError, match=r"is not right: .*[.]$") as caught:
+    with pytest.raises(HiveError, match=r"Invalid config.* file .*: .*[.]$") as caught:
         load(file)
     assert caught.value.code is ErrorCode.CONFIG_INVALID
 
@@ -149,7 +149,7 @@ async def test_a_daemon_with_a_bad_config(tmp_path: Path, module: str) -> None:
         python(module, "--config", tmp_path),
         python(module),
     )
-    assert "is not right" in cut.refusal()
+    assert "Invalid configuration file" in cut.refusal()
     assert "cannot be read" in missing.refusal()
     assert "cannot be read" in directory.refusal()
     assert "--config" in usage.refusal(code=2)

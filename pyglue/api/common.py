@@ -12,6 +12,9 @@ from typing import Annotated, Final, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from pyglue import strict_json
+from pyglue.strict_json import JsonError
+
 PROTOCOL: Final = 3
 """Version of everything in this package; a peer with another one is refused."""
 
@@ -59,8 +62,8 @@ class Done(Result, frozen=True):
 def data_as(kind: type[T], data: msgspec.Raw | bytes) -> T | None:
     """Return JSON that came from elsewhere as ``kind``; None if its shape differs."""
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return strict_json.read(data, kind)
+    except JsonError:
         return None
 
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.archive.headers import Header, Headers, bad
 from pyglue.archive.index import (
     FORMAT,
@@ -32,6 +31,7 @@ from pyglue.archive.index import (
 from pyglue.beneath import Folder
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.strict_json import JsonError
 
 _CHUNK: Final = 1024 * 1024
 _END_MAX: Final = 1024 * 1024
@@ -245,8 +245,8 @@ class _Unpacking:
         data = self._headers.exactly(member.size)
         self._headers.pad(member.size)
         try:
-            index = msgspec.json.decode(data, type=Index)
-        except (msgspec.DecodeError, RecursionError) as error:
+            index = strict_json.read(data, Index, unique=True)
+        except JsonError as error:
             bad("its index cannot be read", error)
         lines = index.left_out
         if len(lines) > LEFT_OUT_MAX or max(map(len, lines), default=0) > (

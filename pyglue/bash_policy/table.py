@@ -20,6 +20,8 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
+
 
 class Kind(StrEnum):
     """What a program does with its arguments, beyond what its options say."""
@@ -196,7 +198,7 @@ def _rows() -> Iterator[Row]:
     for source in sorted(folder.iterdir(), key=lambda file: file.name):
         if source.name.endswith(".toml"):
             data = tomllib.loads(source.read_text(encoding="utf-8"))
-            yield from msgspec.convert(data["program"], list[Row])
+            yield from strict_json.convert(data["program"], list[Row])
 
 
 def _program(row: Row) -> Program:

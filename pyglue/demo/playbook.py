@@ -24,6 +24,9 @@ from typing import Any, Final
 
 import msgspec
 
+from pyglue import strict_json
+from pyglue.strict_json import JsonError
+
 KEY_VARIABLE: Final = "SCRIPTED_MODEL_KEY"
 """Names the variable with the API key that the scripted model asks for."""
 _PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
@@ -186,6 +189,6 @@ def _inline(text: str) -> tuple[Step, ...] | None:
         return None
     try:
         raw, _ = json.JSONDecoder().raw_decode(text[begin + len("SCRIPT:") :].lstrip())
-        return msgspec.convert(raw, tuple[Step, ...])
-    except (ValueError, msgspec.ValidationError) as error:
-        return (Step(text=f"The script is not right: {error}"),)
+        return strict_json.convert(raw, tuple[Step, ...])
+    except (ValueError, RecursionError, JsonError) as error:
+        return (Step(text=f"Invalid script: {error}"),)

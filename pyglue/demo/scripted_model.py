@@ -26,6 +26,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from pyglue import strict_json
 from pyglue.demo.playbook import (
     KEY_VARIABLE,
     Request,
@@ -35,6 +36,7 @@ from pyglue.demo.playbook import (
     choose,
     read_request,
 )
+from pyglue.strict_json import JsonError
 
 _MAX_BODY: Final = 64 * 1024 * 1024
 _ERROR_TYPES: Final = {
@@ -127,8 +129,8 @@ class ScriptedModel:
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         try:
-            body = json.loads(raw)
-        except ValueError:
+            body = strict_json.read(raw, dict[str, Any])
+        except JsonError:
             return _error(400, None, "The body is not JSON.", {})
         async with self._arrived:
             self._number += 1
@@ -298,9 +300,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     script = Script()
     if arguments.script_fd is not None:
         with os.fdopen(arguments.script_fd, "rb") as file:
-            script = msgspec.json.decode(file.read(), type=Script)
+            script = strict_json.read(file.read(), Script, what="script")
     elif arguments.script is not None:
-        script = msgspec.json.decode(arguments.script.read_bytes(), type=Script)
+        script = strict_json.read(arguments.script.read_bytes(), Script, what="script")
     model = ScriptedModel(
         script,
         log=arguments.log,

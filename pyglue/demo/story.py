@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from pyglue.errors import ErrorCode, HiveError
+from pyglue import strict_json
+from pyglue.errors import ErrorCode
 
 PATH: Final = Path(__file__).with_name("scenario.json")
 
@@ -33,9 +34,7 @@ def load() -> Story:
     Raises:
         HiveError: ``config_invalid`` if the file is not right.
     """
-    try:
-        return msgspec.json.decode(PATH.read_bytes(), type=_File).story
-    except msgspec.DecodeError as error:
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID, f"{PATH.name} is not right: {error}."
-        ) from error
+    file = strict_json.read(
+        PATH.read_bytes(), _File, what=PATH.name, code=ErrorCode.CONFIG_INVALID
+    )
+    return file.story

@@ -21,6 +21,7 @@ import msgspec
 import pygit2
 from pygit2.enums import ObjectType
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import unpack
 from pyglue.git.filenames import show
@@ -251,7 +252,7 @@ def _checked(job: Job) -> Passed:
 
 def main() -> NoReturn:
     """Answer the one job on standard input and be gone."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    job = strict_json.read(sys.stdin.buffer.read(), Job, what="job")
     limits_of(job.limits).apply(os.getpid())  # a sandbox is between us and hived
     sys.stdout.buffer.write(msgspec.json.encode(judge(job)) + b"\n")
     sys.stdout.flush()

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import unpack
 from pyglue.git.filenames import show
@@ -38,6 +39,7 @@ from pyglue.git.verdict import (
     Unpacking,
     limits_of,
 )
+from pyglue.strict_json import JsonError
 
 _SAID: Final = 1000
 _log = logging.getLogger(__name__)
@@ -180,8 +182,8 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
         ran = waiting.finish(encoded, timeout=timeout, limits=limits)
     if ran.code == 0 and ran.overrun is None:
         try:
-            answer = msgspec.json.decode(ran.output, type=Passed | Refused)
-        except msgspec.DecodeError:
+            answer = strict_json.read(ran.output, Passed | Refused)
+        except JsonError:
             pass
         else:
             if isinstance(answer, Passed):

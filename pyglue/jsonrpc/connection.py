@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.common import (
     CANCEL,
     CancelParams,
@@ -34,7 +35,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import (
     Envelope,
-    bad_request,
     call_line,
     check_length,
     decode_envelope,
@@ -44,6 +44,7 @@ from pyglue.jsonrpc.wire import (
     note_line,
     result_line,
 )
+from pyglue.strict_json import JsonError
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -74,12 +75,12 @@ class Handlers:
 
         ``decode`` may refuse parameters with a HiveError of its own.
         """
-        decode = decode or msgspec.json.Decoder(method.params).decode
+        decode = decode or strict_json.reader(method.params, what="request")
         self._methods[method.name] = _Registered(decode, fn)
 
     def on_note(self, note: Note[P], fn: Callable[[P], None]) -> None:
         """Call ``fn`` for each notification of this name, in order."""
-        decode = msgspec.json.Decoder(note.params).decode
+        decode = strict_json.reader(note.params, what="notification")
         self._notes[note.name] = _Registered(decode, fn)
 
     def names(self) -> frozenset[str]:
@@ -320,8 +321,8 @@ class Connection(asyncio.Protocol):
     def _line(self, line: bytes) -> None:
         try:
             envelope = decode_envelope(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._give_up(bad_request(error))
+        except JsonError as error:
+            self._give_up(error)
             return
         if envelope.method is None:
             self._answered(envelope)
@@ -355,8 +356,8 @@ class Connection(asyncio.Protocol):
 
     def _noted(self, name: str, params: msgspec.Raw) -> None:
         if name == CANCEL.name:
-            with contextlib.suppress(msgspec.DecodeError):
-                cancel = msgspec.json.decode(params, type=CancelParams)
+            with contextlib.suppress(JsonError):
+                cancel = strict_json.read(params, CancelParams)
                 task = self._running.get(cancel.id)
                 if task is not None:
                     task.cancel()
@@ -366,8 +367,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             registered.fn(registered.decode(params))
-        except (msgspec.DecodeError, RecursionError) as error:
-            _log.warning("notification %.40r is not right: %s", name, error)
+        except JsonError as error:
+            _log.warning("notification %.40r: %s", name, error.message)
         except Exception:
             _log.exception("notification %.40r failed", name)
 
@@ -387,9 +388,6 @@ class Connection(asyncio.Protocol):
             typed = registered.decode(params)
         except HiveError as error:
             self._refuse(request, error)
-            return
-        except (msgspec.DecodeError, RecursionError) as error:
-            self._refuse(request, bad_request(error))
             return
         task = self._loop.create_task(self._answer(request, name, registered.fn, typed))
         self._running[request] = task

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.common import HELLO, PROTOCOL, HelloParams, HelloResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection, Handlers, peer_of
@@ -191,7 +192,7 @@ class _Version(msgspec.Struct):
 
 def _hello(raw: msgspec.Raw) -> HelloParams:
     """Read a hello; its version comes first, since all else depends on it."""
-    spoken = msgspec.json.decode(raw, type=_Version).protocol
+    spoken = strict_json.read(raw, _Version, what="hello").protocol
     if spoken != PROTOCOL:
         raise HiveError(
             ErrorCode.UNSUPPORTED_PROTOCOL,
@@ -199,4 +200,4 @@ def _hello(raw: msgspec.Raw) -> HelloParams:
             "older of the two.",
             details={"protocol": PROTOCOL},
         )
-    return msgspec.json.decode(raw, type=HelloParams)
+    return strict_json.read(raw, HelloParams, what="hello")

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.api.common import (
     HELLO,
     PROTOCOL,
@@ -36,6 +35,7 @@ from pyglue.jsonrpc.wire import (
     note_line,
 )
 from pyglue.limits import CLIENT_RPC, OPERATOR_RPC
+from pyglue.strict_json import JsonError
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -99,7 +99,7 @@ class SyncClient:
             raise HiveError(
                 ErrorCode.TIMEOUT, f"hived did not answer to {method.name} in time."
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, JsonError) as error:
             raise lost() from error
         return decode_result(envelope, method.result)
 
@@ -139,7 +139,9 @@ class SyncClient:
                 return
             kind = known.get(envelope.method or "")
             if kind is not None:
-                yield msgspec.json.decode(envelope.params, type=kind)
+                yield strict_json.read(
+                    envelope.params, kind, what="notification", code=ErrorCode.INTERNAL
+                )
 
     def close(self) -> None:
         """Close; a thread blocked in ``notes`` or ``call`` returns."""

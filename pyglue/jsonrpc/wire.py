@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.common import Params
 from pyglue.errors import ErrorCode, HiveError, PeerError
 
@@ -39,7 +40,7 @@ class Envelope(msgspec.Struct, frozen=True):
     error: WireError | None = None
 
 
-decode_envelope: Final = msgspec.json.Decoder(Envelope).decode
+decode_envelope: Final = strict_json.reader(Envelope, what="request")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -92,17 +93,9 @@ def decode_result(envelope: Envelope, result: type[T]) -> T:
     """
     if envelope.error is not None:
         raise _from_wire(envelope.error)
-    try:
-        return msgspec.json.decode(envelope.result, type=result)
-    except msgspec.DecodeError as error:
-        raise HiveError(
-            ErrorCode.INTERNAL, f"The answer is not right: {error}."
-        ) from error
-
-
-def bad_request(error: Exception) -> HiveError:
-    """Return the refusal of something that does not decode."""
-    return HiveError(ErrorCode.BAD_REQUEST, f"The request is not right: {error}.")
+    return strict_json.read(
+        envelope.result, result, what="answer", code=ErrorCode.INTERNAL
+    )
 
 
 def lost() -> HiveError:

@@ -14,11 +14,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pyglue import __version__
+from pyglue import __version__, strict_json
 from pyglue.limits import AGENT_RPC
 from pyglue.mcp import wire
 from pyglue.mcp.stdio import LINE_MAX
 from pyglue.mcp.wire import Id, Incoming, RefusedError
+from pyglue.strict_json import JsonError
 from pyglue.tools import HIVE, RESULT_CHARS, Caller, Tool
 
 T = TypeVar("T")
@@ -196,7 +197,6 @@ class McpServer:
 
 def _decode(params: msgspec.Raw, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(params, type=shape)
-    except msgspec.DecodeError as error:
-        text = f"Invalid parameters: {error}."
-        raise RefusedError(wire.INVALID_PARAMS, text) from error
+        return strict_json.read(params, shape, what="parameters")
+    except JsonError as error:
+        raise RefusedError(wire.INVALID_PARAMS, error.message) from error

@@ -8,6 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pyglue import strict_json
+from pyglue.strict_json import JsonError
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -53,14 +56,13 @@ def decode(line: bytes) -> Incoming | None:
         RefusedError: It is no JSON, or no message.
     """
     try:
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(PARSE_ERROR, f"Invalid JSON: {error}.") from error
+        strict_json.read(line, object)
+    except JsonError as error:
+        raise RefusedError(PARSE_ERROR, error.message) from error
     try:
-        found = msgspec.json.decode(line, type=_Envelope)
-    except msgspec.DecodeError as error:
-        text = f"Invalid request: {error}."
-        raise RefusedError(INVALID_REQUEST, text, _id_of(line)) from error
+        found = strict_json.read(line, _Envelope, what="request")
+    except JsonError as error:
+        raise RefusedError(INVALID_REQUEST, error.message, _id_of(line)) from error
     request = None if isinstance(found.id, msgspec.UnsetType) else found.id
     if found.jsonrpc != "2.0":
         text = "Invalid request: 'jsonrpc' must be '2.0'."
@@ -72,9 +74,9 @@ def decode(line: bytes) -> Incoming | None:
 
 def _id_of(line: bytes) -> Id | None:
     try:
-        raw = msgspec.json.decode(line, type=_Loose).id
-        return msgspec.json.decode(raw, type=Id)  # type: ignore[no-any-return]
-    except msgspec.DecodeError:
+        raw = strict_json.read(line, _Loose).id
+        return strict_json.read(raw, Id)  # type: ignore[no-any-return]
+    except JsonError:
         return None
 
 

@@ -7,15 +7,16 @@ all of it is cut to size. Type errors have no position in Nix; for those the opt
 name is looked for in the file that the text names, as a hint.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue import strict_json
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.strict_json import JsonError
 
 _MESSAGE_MAX: Final = 4000
 _SOURCE_MAX: Final = 1024 * 1024
@@ -93,8 +94,8 @@ def _events(log: str) -> Iterator[Mapping[str, Any]]:
         if not line.startswith("@nix "):
             continue
         try:
-            event = json.loads(line[5:])
-        except (ValueError, RecursionError):
+            event = strict_json.read(line[5:], object)
+        except JsonError:
             event = _cut_event(line)
         if isinstance(event, dict):
             yield event
@@ -106,9 +107,11 @@ def _cut_event(line: str) -> dict[str, Any] | None:
     if head is None or text is None:
         return None
     try:
-        message = json.loads(f'"{text[2]}"').partition("error:")[2]
-        column, file, at = (json.loads(x) for x in (head[1], head[2], text[1]))
-    except ValueError:
+        message = strict_json.read(f'"{text[2]}"', str).partition("error:")[2]
+        column, file, at = (
+            strict_json.read(x, object) for x in (head[1], head[2], text[1])
+        )
+    except JsonError:
         return None
     return {"level": 0, "column": column, "file": file, "line": at, "raw_msg": message}
 

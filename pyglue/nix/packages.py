@@ -7,17 +7,18 @@ have. All texts are the author's: made visible here, bounded, and compared as th
 """
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pyglue import strict_json
 from pyglue.api.system import Fetch, PackageChange, PackagesDiff
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.drv import Derivation, parse
 from pyglue.nix.hoststore import HostStore, check_path, short_name
+from pyglue.strict_json import JsonError
 
 _DERIVATIONS_MAX: Final = 100_000
 _BYTES_MAX: Final = 512 * 1024**2
@@ -105,10 +106,9 @@ def _attributes(drv: Derivation) -> Mapping[str, Any]:
     if structured is None:
         return drv.environment
     try:
-        found = json.loads(structured)
-    except (ValueError, RecursionError):
+        return strict_json.read(structured, dict[str, Any])
+    except JsonError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _urls(said: Mapping[str, Any]) -> tuple[str, ...]:

@@ -297,7 +297,7 @@ def text_of(raw: Raw, *, longest: int) -> str | None:
     """Return the string in ``raw``; None if it is none or too long."""
     if begins(raw) != b'"' or size(raw) > longest:
         return None
-    return msgspec.json.decode(raw, type=str)
+    return decoded(raw, str, "a text")
 
 
 def _encodable(value: object) -> Raw:

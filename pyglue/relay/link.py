@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.relay import (
     ATTACH,
@@ -33,6 +32,7 @@ from pyglue.api.relay import (
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, connect, short_path
 from pyglue.paths import Layout
+from pyglue.strict_json import JsonError
 
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _DATAGRAM_MAX: Final = 4096
@@ -246,10 +246,10 @@ def _received(channel: socket.socket) -> Iterator[tuple[str, socket.socket]]:
         if not data:
             return
         try:
-            agent = msgspec.json.decode(data, type=Listener).agent
+            agent = strict_json.read(data, Listener).agent
             (descriptor,) = descriptors
-        except (msgspec.DecodeError, ValueError):
-            _log.warning("a datagram of hived is not right")
+        except (JsonError, ValueError):
+            _log.warning("Invalid datagram from hived")
             for descriptor in descriptors:
                 os.close(descriptor)
             continue

@@ -13,10 +13,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
 from pyglue.relay.request import Checked
+from pyglue.strict_json import JsonError
 
 _USAGE_MARKS: Final = (b'"message_start"', b'"message_delta"')
 _Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -51,7 +53,7 @@ class _Event(msgspec.Struct, frozen=True):
     usage: _Usage | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Event).decode
+_decode: Final = strict_json.reader(_Event)
 
 
 class Meter:
@@ -127,7 +129,7 @@ class Meter:
     def _usage(self, data: bytearray, *, final: bool) -> None:
         try:
             event = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except JsonError:
             self._is_odd = True
             return
         usage = event.message.usage if event.message is not None else event.usage

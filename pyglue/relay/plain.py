@@ -12,8 +12,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import MIB, RelayLimits
+from pyglue.strict_json import Fault, JsonError
 
 _T = TypeVar("_T")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -63,16 +65,18 @@ def decoded(raw: bytes | bytearray | msgspec.Raw, kind: type[_T], where: str) ->
 
     Raises:
         HiveError: ``bad_request`` or, for a field or type that is not on a list,
-            ``field_refused``. Without a cause, which would keep the body.
+            ``field_refused``. None keeps the body in memory.
     """
     try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.ValidationError as error:
-        raise _explained(str(error), where) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise bad(f"{where} is not plain JSON") from None
-    except RecursionError:
-        raise bad(f"{where} is nested too deep") from None
+        return strict_json.read(raw, kind)
+    except JsonError as error:
+        match error.fault:
+            case Fault.SHAPE:
+                raise _explained(error.reason, where) from None
+            case Fault.DEPTH:
+                raise bad(f"{where} is nested too deeply") from None
+            case _:
+                raise bad(f"{where} is not plain JSON") from None
 
 
 def _explained(text: str, where: str) -> HiveError:

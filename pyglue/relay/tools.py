@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from pyglue import strict_json
 from pyglue.relay.content import (
     Cached,
     MaybeCitations,
@@ -21,6 +22,7 @@ from pyglue.relay.content import (
     Text,
 )
 from pyglue.relay.plain import bad, decoded, refused, shown
+from pyglue.strict_json import JsonError
 
 _CLIENT_TOOL: Final = re.compile(r"(bash|computer|memory|text_editor)_[0-9]{8}")
 _SERVER_TOOL: Final = re.compile(r"(web_search|web_fetch|code_execution)_[0-9]{8}")
@@ -142,7 +144,7 @@ def _kind(raw: Raw | UnsetType) -> str:
         return "custom"
     if memoryview(raw).nbytes > _KIND_MAX:
         raise refused("a tool of an overlong type")
-    value = msgspec.json.decode(raw)
-    if not isinstance(value, str):
-        raise bad("the type of a tool must be a string")
-    return value
+    try:
+        return strict_json.read(raw, str)
+    except JsonError:
+        raise bad("the type of a tool must be a string") from None

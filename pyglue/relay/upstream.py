@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from pyglue import strict_json
 from pyglue.config import RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.relay.mask import Mask
@@ -107,15 +108,9 @@ class Upstream:
             async with asyncio.timeout(_COUNT_S):
                 async with self.send(COUNT, checked, chunks(), len(body)) as answer:
                     raw = await whole(answer, _COUNT_MAX)
-                    counted = msgspec.json.decode(raw, type=_Counted).input_tokens
+                    counted = strict_json.read(raw, _Counted).input_tokens
                     return counted if answer.status == 200 else None
-        except (
-            HiveError,
-            aiohttp.ClientError,
-            msgspec.DecodeError,
-            TimeoutError,
-            OSError,
-        ) as error:
+        except (HiveError, aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.info("a request was not counted: %s", type(error).__name__)
             return None
 

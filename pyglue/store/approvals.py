@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.approvals import (
     ApprovalKind,
     ApprovalState,
@@ -83,10 +84,8 @@ def _row(model: ApprovalModel) -> ApprovalRow:
         main=model.main,
         record=bytes(model.record),
         manifest_sha256=model.manifest_sha256,
-        nixos_options=msgspec.json.decode(
-            bytes(model.nixos_options), type=tuple[str, ...]
-        ),
-        policy=msgspec.json.decode(bytes(model.policy), type=tuple[PolicyChange, ...]),
+        nixos_options=strict_json.read(bytes(model.nixos_options), tuple[str, ...]),
+        policy=strict_json.read(bytes(model.policy), tuple[PolicyChange, ...]),
         description=model.description,
         proposed_by=model.proposed_by,
         author=model.author,

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.events import OperationChanged
 from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.errors import ErrorCode, HiveError
@@ -26,7 +27,7 @@ def _view(row: OperationModel) -> Operation:
         requested_by=row.requested_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
-        note=str(msgspec.json.decode(row.arguments).get("note", "")),
+        note=str(strict_json.read(row.arguments, dict[str, Any]).get("note", "")),
     )
 
 
@@ -127,8 +128,7 @@ def arguments(reader: Reader | Tx, number: int) -> dict[str, Any]:
     row = reader.execute(
         "SELECT arguments FROM operation WHERE id = ?", number
     ).fetchone()
-    found: dict[str, Any] = {} if row is None else msgspec.json.decode(row[0])
-    return found
+    return {} if row is None else strict_json.read(row[0], dict[str, Any])
 
 
 def set_arguments(tx: Tx, number: int, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 from peewee import SQL, fn
 
+from pyglue import strict_json
 from pyglue.api.events import QuestionAnswered, QuestionAsked
 from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
@@ -16,7 +17,7 @@ def _view(row: QuestionModel) -> QuestionView:
         asker=row.asker,
         to=row.recipient,
         question=row.question,
-        options=msgspec.json.decode(bytes(row.options), type=tuple[str, ...]),
+        options=strict_json.read(bytes(row.options), tuple[str, ...]),
         multi=bool(row.multi),
         asked_at=row.asked_at,
         expires_at=row.expires_at,

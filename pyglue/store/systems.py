@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.events import ApprovalBuild
 from pyglue.api.system import ClosureDiff, PackagesDiff, SystemDetail
@@ -125,10 +126,10 @@ def _row(model: SystemModel) -> SystemRow:
         drv=model.drv,
         nixpkgs=model.nixpkgs,
         revision=model.revision,
-        packages=msgspec.json.decode(bytes(model.packages), type=PackagesDiff),
+        packages=strict_json.read(bytes(model.packages), PackagesDiff),
         toplevel=model.toplevel,
         build_log=model.build_log,
         closure=None
         if closure is None
-        else msgspec.json.decode(bytes(closure), type=ClosureDiff),
+        else strict_json.read(bytes(closure), ClosureDiff),
     )

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.common import Done, Method, Params, Result
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.tools.schema import Schema, hidden, schema_of
@@ -63,7 +64,7 @@ class Tool:
         except HiveError as error:
             return Answer(f"{error.message} (error: {error.code.value})", is_error=True)
         except UnicodeEncodeError as error:
-            return Answer(f"The arguments are not right: {error}.", is_error=True)
+            return Answer(f"Invalid arguments: {error}.", is_error=True)
 
 
 def over(
@@ -104,10 +105,14 @@ def made_of(
 
     async def run(caller: Caller, arguments: dict[str, Any]) -> Result:
         for unknown in sorted(refused.intersection(arguments)):
-            raise _not_right(f"Object contains unknown field `{unknown}`")
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                f"Invalid arguments: Object contains unknown field `{unknown}`.",
+            )
         for name, field in schema["properties"].items():
             _check_length(name, arguments.get(name), field)
-        return await call(caller, _convert(arguments, shape))
+        typed = strict_json.convert(arguments, shape, what="arguments")
+        return await call(caller, typed)
 
     return Tool(name, summary, description, schema, run)
 
@@ -119,18 +124,6 @@ def as_text(result: Result) -> str:
     return msgspec.json.encode(result).decode()
 
 
-def _convert(arguments: dict[str, Any], shape: type[P]) -> P:
-    """Return arguments as a type.
-
-    Raises:
-        HiveError: ``bad_request`` with the field that does not fit.
-    """
-    try:
-        return msgspec.convert(arguments, shape)
-    except msgspec.ValidationError as error:
-        raise _not_right(error) from error
-
-
 def _check_length(name: str, value: object, field: Schema) -> None:
     longest = field.get("maxLength")
     if isinstance(value, str) and longest is not None and len(value) > longest:
@@ -139,7 +132,3 @@ def _check_length(name: str, value: object, field: Schema) -> None:
             f"{name} has {len(value)} characters; at most {longest} are taken. Shorten "
             "it, or send it in parts.",
         )
-
-
-def _not_right(why: object) -> HiveError:
-    return HiveError(ErrorCode.BAD_REQUEST, f"The arguments are not right: {why}.")

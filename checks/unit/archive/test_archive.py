@@ -204,7 +204,7 @@ Change = Callable[[tarfile.TarInfo], None]
 
 def made(
     *members: tuple[str, bytes, Change | None],
-    index: Mapping[str, Any] | None = None,
+    index: Mapping[str, Any] | bytes | None = None,
     add_index: bool = True,
 ) -> bytes:
     """Return an archive of these members with an index that agrees with them."""
@@ -227,10 +227,11 @@ def made(
             "created_at": 1.0,
             "about": {},
             "members": said,
-            **(index or {}),
+            **(index if isinstance(index, Mapping) else {}),
         }
         if add_index:
-            data = msgspec.json.encode(whole)
+            encoded = msgspec.json.encode(whole)
+            data = index if isinstance(index, bytes) else encoded
             info = tarfile.TarInfo(INDEX)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -317,6 +318,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "no index": (made(A, add_index=False), "it has no index"),
     "odd index": (made(A, index={"more": 1}), "its index cannot be read"),
+    "an index of bytes": (made(A, index=b'{"format":"\xff"}'), "cannot be read"),
+    "a deep index": (made(A, index=b'{"about":' + b"[" * 5000), "cannot be read"),
+    "a key twice": (made(A, index=b'{"format":1,"format":1}'), "cannot be read"),
     "other format": (made(A, index={"format": 2}), "its format is 2"),
     "other kind": (made(A, index={"kind": "hive"}), "it contains a whole hive"),
     "hash": (

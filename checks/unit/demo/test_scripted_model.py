@@ -96,7 +96,7 @@ def test_compaction_gets_a_summary() -> None:
 
 @pytest.mark.parametrize("broken", ["SCRIPT: [", "SCRIPT: {}", 'SCRIPT: [{"txt":1}]'])
 def test_a_broken_script_says_so(broken: str) -> None:
-    assert "not right" in str(choose(Script(), asked(user(broken))).text)
+    assert "Invalid script: " in str(choose(Script(), asked(user(broken))).text)
 
 
 def test_places_are_filled() -> None:

@@ -186,7 +186,7 @@ def test_a_spare_child_is_used_once_and_replaced(spare: SpareChild) -> None:
     spare.prepare()
     assert children() - others == waiting and len(waiting) == 1
     ran = use(spare)
-    assert ran.code == 1 and b"DecodeError" in ran.errors
+    assert ran.code == 1 and b"Invalid job" in ran.errors
     assert children() == others
     assert use(spare).code == 1  # without one
     spare.prepare()

@@ -497,6 +497,20 @@ async def test_a_client_reads_on_whatever_it_has_not_sent(
     connection.close()
 
 
+async def test_parameters_that_are_not_utf8_are_refused(server: Server) -> None:
+    params = b'{"to":"\xff","body":"x"}'
+    other = await line(server)
+    await other.hello()
+    for name in (b"$/cancel", b"unknown"):
+        other.writer.write(b'{"method":"' + name + b'","params":' + params + b"}\n")
+    other.writer.write(b'{"id":7,"method":"send","params":' + params + b"}\n")
+    answer = await other.hear()
+    assert answer["id"] == 7
+    assert "Invalid request: " in str(answer["error"])
+    await other.say(("whoami", {}))
+    assert "result" in await other.hear()
+
+
 async def test_a_refused_hello_may_be_said_again(server: Server) -> None:
     one = await line(server)
     await one.say(("send", {}))

@@ -5,6 +5,7 @@ package must be given its layer here.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ _SHARED: Final = frozenset(
         *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
         *("models", "names", "origin", "paths", "seldom"),
+        "strict_json",
         *("process", "sandbox", "tools", "archive", "bash_policy"),
     }
 )
@@ -146,6 +148,28 @@ def test_programs_are_started_in_one_place(path: Path) -> None:
             owner = ast.unparse(function.value)
             if owner in ("os", "asyncio", "loop"):
                 assert lives_in(path, _MAY_START), ast.unparse(function)
+
+
+_MAY_DECODE: Final = (
+    "strict_json.py",
+    "sandbox/admit.py",  # imports nothing of the package; hived wrote its arguments
+    "sandbox/expose.py",  # the same
+    "demo/playbook.py",  # finds a script within a text
+)
+_DECODERS: Final = re.compile(
+    r"\b(json[.](loads?|JSONDecoder)|msgspec[.](json[.](decode|Decoder)|convert"
+    r"|[A-Za-z]*Error))\b"
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_json_is_decoded_in_one_place(path: Path) -> None:
+    """What decoders raise differs by library and version: one module knows it all."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and _DECODERS.match(ast.unparse(node)):
+            assert lives_in(path, _MAY_DECODE), (
+                f"{place(path)}: use pyglue.strict_json, not {ast.unparse(node)}"
+            )
 
 
 FLOORS: Final[tuple[frozenset[str], ...]] = (

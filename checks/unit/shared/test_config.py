@@ -20,7 +20,7 @@ def test_what_is_dumped_loads_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "not right"),
+        ("", "Invalid configuration file"),
         ("{}", "state_dir"),
         ('{"state_dir": "/s", "runtime_dir": "/r", "prot": 1}', "prot"),
         ('{"state_dir": 5, "runtime_dir": "/r"}', "state_dir"),
@@ -35,6 +35,24 @@ def test_a_wrong_file_is_refused_by_field(tmp_path: Path, text: str, says: str) 
         load(file)
     assert caught.value.code is ErrorCode.CONFIG_INVALID
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"state_dir": "/\xff", "runtime_dir": "/r"}', "not UTF-8"),
+        (b'{"state_dir": "/s", "runtime_dir": "/r", "state_dir": "/t"}', "twice"),
+        (b'{"state_dir": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_file_that_reads_in_two_ways_or_none(
+    tmp_path: Path, data: bytes, says: str
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_bytes(data)
+    with pytest.raises(HiveError, match=says) as caught:
+        load(file)
+    assert caught.value.code is ErrorCode.CONFIG_INVALID
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

@@ -236,4 +236,4 @@ async def test_wrong_arguments_are_said(
 ) -> None:
     answer = await named(name).call(connection, arguments)
     assert answer.is_error
-    assert "arguments are not right" in answer.text
+    assert "Invalid arguments: " in answer.text

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
@@ -24,6 +25,7 @@ from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.outcome import Verdict
 from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
 from pyglue.harness.space import Space, is_full
+from pyglue.strict_json import JsonError
 
 _COMPACT: Final = "/compact"
 
@@ -199,8 +201,8 @@ class Session:
 
     def _read(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
-        except (OSError, msgspec.DecodeError):
+            return strict_json.read(self._file.read_bytes(), _Kept)
+        except (OSError, JsonError):
             return None
 
 

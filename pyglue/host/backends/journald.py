@@ -12,13 +12,13 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.api.journal import LINES_MAX, JournalPage
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.logs import JournalSource, Lines
 from pyglue.process import Child, find_program
+from pyglue.strict_json import JsonError
 
 _FORMAT: Final = (
     *("--output=json", "--output-fields=MESSAGE", "--no-pager", "--quiet"),
@@ -166,10 +166,10 @@ def _after(cursor: str | None) -> list[str]:
 def _entry(line: str) -> _Entry | None:
     """Return one JSON object's message; None for anything else that was said."""
     try:
-        entry = msgspec.json.decode(line, type=dict[str, Any])
+        entry = strict_json.read(line, dict[str, Any])
         at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
         cursor = str(entry["__CURSOR"])
-    except (msgspec.DecodeError, KeyError, ValueError, TypeError):
+    except (JsonError, KeyError, ValueError, TypeError):
         return None
     message = _message(entry.get("MESSAGE", ""))
     return _Entry(tuple(message.removesuffix("\n").split("\n")), at, cursor)

@@ -13,8 +13,10 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.host.backends.files import write_file
 from pyglue.paths import Layout
+from pyglue.strict_json import JsonError
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -62,8 +64,8 @@ class Ownership:
     def seen(self, agent: str) -> Seen:
         """Return what was seen last in this boot."""
         try:
-            note = msgspec.json.decode(self._file(agent).read_bytes(), type=_Note)
-        except (OSError, msgspec.DecodeError):
+            note = strict_json.read(self._file(agent).read_bytes(), _Note)
+        except (OSError, JsonError):
             return Seen()
         if note.boot != self._boot:
             return Seen()

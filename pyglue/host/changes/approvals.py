@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalState,
@@ -320,5 +321,5 @@ def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
 
 def pretty(record: bytes) -> str:
     """Return the manifest of a pinned record, indented for people."""
-    manifest = msgspec.json.decode(record)["manifest"]
+    manifest = strict_json.read(record, dict[str, object])["manifest"]
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()

@@ -10,10 +10,11 @@ import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from pyglue import strict_json
 from pyglue.api.audit import (
     AuditAnchor,
     AuditEntry,
@@ -21,10 +22,13 @@ from pyglue.api.audit import (
     AuditExportResult,
     AuditVerdict,
 )
+from pyglue.errors import HiveError
 from pyglue.manifest import canonical
+from pyglue.strict_json import JsonError
 
 START: Final = "0" * 64
 _HEAD_WIDTH: Final = 256
+_Mac = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,9 @@ def read_last(log: Path, key: bytes) -> tuple[str, int, bool]:
     if not lines:
         return START, 0, True
     try:
-        entry = _decode(lines[-1])
-        mac = str(entry.pop("mac"))
+        entry, mac = _decode(lines[-1])
         return mac, len(lines), hmac.compare_digest(mac_of(key, entry), mac)
-    except (ValueError, KeyError):
+    except HiveError:
         return START, len(lines), False
 
 
@@ -96,14 +99,12 @@ def verify(
 def _judge(line: bytes, number: int, last: str, key: bytes) -> tuple[str | None, str]:
     """Return what is wrong with a line, if anything, and its HMAC."""
     try:
-        entry = _decode(line)
-        mac = str(entry.pop("mac"))
-        previous, seq = entry["previous"], entry.get("seq", number)
-    except (ValueError, KeyError):
+        entry, mac = _decode(line)
+        good, again = mac_of(key, entry), canonical({**entry, "mac": mac})
+    except HiveError:
         return "This is not a line of an audit log.", last
-    if not hmac.compare_digest(mac_of(key, entry), mac) or line != canonical(
-        {**entry, "mac": mac}
-    ):
+    previous, seq = entry.get("previous"), entry.get("seq", number)
+    if not hmac.compare_digest(good, mac) or line != again:
         return "It was edited, or written without the key.", last
     if previous != last or seq != number:
         return "An earlier line was removed or added, or lines were moved.", last
@@ -150,9 +151,10 @@ def export(log: Path, params: AuditExportParams) -> AuditExportResult:
 def _entries(lines: list[bytes], after: int) -> Iterator[AuditEntry]:
     for number, line in enumerate(lines, start=after + 1):
         try:
-            entry = _decode(line)
-            yield msgspec.convert({**entry, "seq": number}, AuditEntry)
-        except ValueError:  # ``verify`` is for those
+            entry, mac = _decode(line)
+            whole = {**entry, "seq": number, "mac": mac}
+            yield strict_json.convert(whole, AuditEntry)
+        except JsonError:  # ``verify`` is for those
             yield AuditEntry(
                 seq=number,
                 at=0.0,
@@ -181,6 +183,12 @@ def _lines(log: Path) -> list[bytes]:
         return []
 
 
-def _decode(line: bytes) -> dict[str, Any]:
-    decoded: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-    return decoded
+def _decode(line: bytes) -> tuple[dict[str, Any], str]:
+    """Return a line without its HMAC, and its HMAC.
+
+    Raises:
+        JsonError: it is none, for whatever reason.
+    """
+    entry = strict_json.read(line, dict[str, Any], unique=True)
+    mac = strict_json.convert(entry.pop("mac", None), _Mac)
+    return entry, mac

@@ -10,12 +10,15 @@ from typing import Final
 
 import msgspec
 
+from pyglue import strict_json
+from pyglue.strict_json import JsonError
+
 _MARGIN: Final = 300
 """Levels of nesting that a later reader's stack may have less room for than ours."""
 _FEW: Final = 64
 """So many brackets nest no deeper than anything legitimate."""
 _CONTROLS: Final = bytes(range(0x20))
-_scan: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_scan: Final = strict_json.reader(msgspec.Raw)
 
 
 def problem_with(data: msgspec.Raw) -> str | None:
@@ -37,6 +40,6 @@ def problem_with(data: msgspec.Raw) -> str | None:
 def _is_deep(raw: bytes) -> bool:
     try:
         _scan(b"[" * _MARGIN + raw + b"]" * _MARGIN)
-    except RecursionError:
+    except JsonError:
         return True
     return False

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import NODEFAULT, Meta
 from werkzeug.datastructures import MultiDict
 
-from pyglue import names
+from pyglue import names, strict_json
 from pyglue.api.common import AgentName, Params
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.strict_json import JsonError
 
 T = TypeVar("T")
 
@@ -109,11 +110,10 @@ def converted(
             ``too_long`` where a text is.
     """
     try:
-        return msgspec.convert(values, shape, strict=False)
-    except msgspec.ValidationError as error:
-        said = str(error)
-        code = too_long if _LONG in said else ErrorCode.BAD_REQUEST
-        raise HiveError(code, _sentence(said, values)) from error
+        return strict_json.convert(values, shape, strict=False)
+    except JsonError as error:
+        code = too_long if _LONG in error.reason else ErrorCode.BAD_REQUEST
+        raise HiveError(code, _sentence(error.reason, values)) from error
 
 
 def _sentence(said: str, values: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue import __version__
+from pyglue import __version__, strict_json
 from pyglue.config import WebConfig
 from pyglue.web.guard import auth
 from pyglue.web.json.route import JSON, STREAM, Route
@@ -218,5 +218,5 @@ def _schemas(routes: tuple[Route, ...]) -> tuple[Named, Json]:
     found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     # Docstrings are written for Sphinx, descriptions are Markdown.
     tidy = msgspec.json.encode((found, dict(sorted(components.items()))))
-    found, components = msgspec.json.decode(tidy.replace(b"``", b"`"))
+    found, components = strict_json.read(tidy.replace(b"``", b"`"), tuple[Any, Any])
     return dict(zip(kinds, found, strict=True)), components

@@ -20,7 +20,7 @@ from msgspec import Struct
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.wrappers import Response
 
-from pyglue import names
+from pyglue import names, strict_json
 from pyglue.api.manager import AgentParams
 from pyglue.api.operator import AGENT
 from pyglue.api.terminal import (
@@ -41,6 +41,7 @@ from pyglue.api.terminal import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.strict_json import JsonError
 from pyglue.web.guard import auth
 from pyglue.web.live.hub import CLIENT
 from pyglue.web.live.stream import admit, alive, until_gone
@@ -68,9 +69,6 @@ class Shown(Struct, frozen=True, tag="shown", forbid_unknown_fields=True):
     """From the page: all output before ``offset`` is on the screen."""
 
     offset: int
-
-
-_decode: Final = msgspec.json.Decoder(Typed | Resized | Shown).decode
 
 
 def init(app: Flask) -> None:
@@ -165,7 +163,7 @@ def _listen(ws: Server, client: SyncClient, terminal: str) -> None:
 
 def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
     try:
-        said = _decode(text)
+        said = strict_json.read(text, Typed | Resized | Shown)
         match said:
             case Typed():
                 data = said.data.encode("utf-8", "replace")
@@ -182,7 +180,7 @@ def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
             case Shown():
                 shown = TerminalAckParams(terminal=terminal, offset=said.offset)
                 client.notify(TERMINAL_ACK, shown)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (JsonError, ValueError) as error:
         raise HiveError(
             ErrorCode.BAD_REQUEST, "The page sent something else than keys."
         ) from error

@@ -6,9 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from markupsafe import Markup, escape
 
+from pyglue import strict_json
+from pyglue.strict_json import JsonError
 from pyglue.web.pages.text import visible
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -127,7 +128,6 @@ def pretty_json(text: str | None) -> str:
     if text is None:
         return ""
     try:
-        # Formatting works on the text: numbers and key order stay as pinned.
-        return msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:
+        return strict_json.indented(text)
+    except JsonError:
         return text

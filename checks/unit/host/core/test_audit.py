@@ -4,6 +4,7 @@ import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -209,6 +210,47 @@ def test_export_filters_and_pages(tmp_path: Path) -> None:
     assert page.after == 5
     last = audit_log.export(audit.path, AuditExportParams(limit=3, after=5))
     assert ([entry.seq for entry in last.entries], last.after) == ([6, 7], None)
+
+
+_NO_LINES: Final = {
+    "no JSON": b"not a line",
+    "no UTF-8": b'{"mac":"\xff"}',
+    "no object": b"[]",
+    "nothing": b"",
+    "too deep": b'{"a":' + b"[" * 100_000,
+    "deep": b'{"mac":"' + b"0" * 64 + b'","data":' + b"[" * 70 + b"]" * 70 + b"}",
+    "no HMAC": b'{"seq":2}',
+    "an HMAC that is a number": b'{"mac":2}',
+    "an HMAC beyond ASCII": '{"mac":"ä"}'.encode(),
+    "a key twice": b'{"mac":"' + b"0" * 64 + b'","who":"a","who":"b"}',
+}
+
+
+@pytest.mark.parametrize("name", _NO_LINES)
+def test_verify_names_a_line_that_is_none(audit: Audit, name: str) -> None:
+    lines = _lines(audit)
+    audit.path.write_bytes(b"".join([lines[0], _NO_LINES[name], b"\n", *lines[2:]]))
+    found = verdict(audit)
+    assert (found.ok, found.bad_line) == (False, 2)
+    assert found.problem == "This is not a line of an audit log."
+
+
+@pytest.mark.parametrize("name", _NO_LINES)
+def test_hived_goes_on_after_a_last_line_that_is_none(
+    audit: Audit, tmp_path: Path, name: str
+) -> None:
+    audit.close()
+    audit.path.write_bytes(b"".join([*_lines(audit)[:3], _NO_LINES[name], b"\n"]))
+    found = verdict(write(tmp_path, "e"))
+    assert (found.ok, found.bad_line) == (False, 4)
+
+
+@pytest.mark.parametrize("name", _NO_LINES)
+def test_export_shows_a_line_that_is_none(audit: Audit, name: str) -> None:
+    lines = _lines(audit)
+    audit.path.write_bytes(b"".join([lines[0], _NO_LINES[name], b"\n", *lines[2:]]))
+    got = audit_log.export(audit.path, AuditExportParams())
+    assert [entry.what for entry in got.entries] == ["a", "unreadable", "c", "d"]
 
 
 def test_export_shows_what_cannot_be_read(audit: Audit) -> None:

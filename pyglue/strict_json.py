@@ -1,0 +1,210 @@
+"""Reads JSON: the one place that decodes it, and the one error if it is invalid.
+
+Whatever is wrong with the bytes (no UTF-8, no JSON, nested too deeply, a number out of
+range, a field that is missing, unknown or of another type, too many bytes), callers get
+``JsonError``, a ``HiveError`` with a sentence. The libraries below raise five unrelated
+types for these, and which of them is a ``ValueError`` differs between versions: so
+nothing else catches them, which a test checks.
+
+``unique`` is for what a hash, a signature or a person's approval stands for: it refuses
+keys that occur twice, of which readers otherwise choose one each.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from enum import StrEnum
+from types import UnionType
+from typing import Any, Final, TypeVar, overload
+
+import msgspec
+
+from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
+
+T = TypeVar("T")
+Data = bytes | bytearray | memoryview | str | msgspec.Raw
+
+_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class Fault(StrEnum):
+    """What kind of invalid it is."""
+
+    SYNTAX = "syntax"
+    SHAPE = "shape"
+    """JSON, but not of the type."""
+    DEPTH = "depth"
+    SIZE = "size"
+
+
+class JsonError(HiveError):
+    """Bytes that are not the JSON that belongs there.
+
+    It refers to no exception of the decoder: these keep the input in memory.
+    """
+
+    def __init__(
+        self, code: ErrorCode, message: str, /, *, fault: Fault, reason: str
+    ) -> None:
+        super().__init__(code, message)
+        self.fault = fault
+        self.reason = reason
+
+
+@overload
+def read(
+    data: Data,
+    kind: type[T],
+    *,
+    what: str = ...,
+    code: ErrorCode = ...,
+    max_bytes: int | None = ...,
+    unique: bool = ...,
+) -> T: ...
+@overload
+def read(
+    data: Data,
+    kind: UnionType,
+    *,
+    what: str = ...,
+    code: ErrorCode = ...,
+    max_bytes: int | None = ...,
+    unique: bool = ...,
+) -> Any: ...  # noqa: ANN401 (one of the union)
+def read(
+    data: Data,
+    kind: Any,
+    *,
+    what: str = "JSON",
+    code: ErrorCode = ErrorCode.BAD_REQUEST,
+    max_bytes: int | None = None,
+    unique: bool = False,
+) -> Any:
+    """Return the value in ``data``; ``what`` is for the sentence.
+
+    Raises:
+        JsonError: ``code``, or ``too_large`` above ``max_bytes``.
+    """
+    size = 0 if max_bytes is None else _size(data)
+    if max_bytes is not None and size > max_bytes:
+        reason = f"it has {size} bytes; at most {max_bytes} are allowed"
+        raise _error(ErrorCode.TOO_LARGE, what, Fault.SIZE, reason)
+    try:
+        if unique:
+            return msgspec.convert(_plain(data), kind)
+        return msgspec.json.decode(data, type=kind)
+    except _ERRORS as error:
+        fault, reason = _explain(error)
+    raise _error(code, what, fault, reason)
+
+
+def reader(
+    kind: type[T], *, what: str = "JSON", code: ErrorCode = ErrorCode.BAD_REQUEST
+) -> Callable[[Data], T]:
+    """Return ``read`` of one kind, prepared for being called often."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read_one(data: Data) -> T:
+        try:
+            return decode(data)
+        except _ERRORS as error:
+            fault, reason = _explain(error)
+        raise _error(code, what, fault, reason)
+
+    return read_one
+
+
+def convert(
+    value: object,
+    kind: type[T],
+    *,
+    what: str = "JSON",
+    code: ErrorCode = ErrorCode.BAD_REQUEST,
+    strict: bool = True,
+) -> T:
+    """Return a decoded value as a ``kind``; not ``strict``: text may be a number.
+
+    Raises:
+        JsonError: ``code``.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except _ERRORS as error:
+        fault, reason = _explain(error)
+    raise _error(code, what, fault, reason)
+
+
+def indented(text: str) -> str:
+    """Return JSON for people; numbers and the order of keys stay as they are.
+
+    Raises:
+        JsonError: ``bad_request``.
+    """
+    try:
+        return msgspec.json.format(text, indent=2)
+    except _ERRORS as error:
+        fault, reason = _explain(error)
+    raise _error(ErrorCode.BAD_REQUEST, "JSON", fault, reason)
+
+
+def _size(data: Data) -> int:
+    return len(data.encode()) if isinstance(data, str) else memoryview(data).nbytes
+
+
+def _explain(error: Exception) -> tuple[Fault, str]:
+    match error:
+        case msgspec.ValidationError():
+            return Fault.SHAPE, str(error)
+        case RecursionError():
+            return Fault.DEPTH, "it is nested too deeply"
+        case UnicodeError():
+            return Fault.SYNTAX, "it is not UTF-8"
+        case _NotStrictError():
+            return Fault.SYNTAX, str(error)
+        case _:
+            return Fault.SYNTAX, f"it is not JSON ({error})"
+
+
+def _error(code: ErrorCode, what: str, fault: Fault, reason: str) -> JsonError:
+    advice = " Shorten it." if fault is Fault.SIZE else ""
+    sentence = f"Invalid {what}: {visible(reason)}.{advice}"
+    return JsonError(code, sentence, fault=fault, reason=reason)
+
+
+class _NotStrictError(ValueError):
+    """What Python's own reader would let through."""
+
+
+def _plain(data: Data) -> object:
+    """Parse where keys are unique and numbers finite."""
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8")
+    if "\\u" in text:
+        msgspec.json.decode(text)  # which refuses half of a surrogate pair
+    value: object = json.loads(
+        text,
+        object_pairs_hook=_unique,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+    )
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _NotStrictError(f"the key {twice[:60]!a} occurs twice")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise _NotStrictError(f"{name} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotStrictError(f"the number {text[:40]!a} is out of range")
+    return number
