@@ -16,7 +16,7 @@ from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult
 from pyglue.config import MessageLimits
 from pyglue.host.api.agent import AgentApi
-from pyglue.host.core.registry import Agent
+from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
 from pyglue.jsonrpc import Connection, Handlers, serve
 from pyglue.jsonrpc.listen import Session
@@ -36,6 +36,7 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
             connection,
             store=kit.store,
             registry=kit.registry,
+            transitions=kit.transitions,
             broker=kit.broker,
             questions=kit.questions,
             reminders=Reminders(kit.store, kit.registry, kit.broker),

@@ -23,7 +23,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
@@ -196,7 +196,13 @@ def views(kit: Kit, directory: Path) -> Views:
         "registry": kit.registry,
         "bus": kit.bus,
         "backend": LocalBackend(config),
-        "relay": RelayHub(kit.store, kit.registry, config, server_name="bench"),
+        "relay": RelayHub(
+            store=kit.store,
+            registry=kit.registry,
+            transitions=kit.transitions,
+            config=config,
+            server_name="bench",
+        ),
         "config": config,
     }
     return Views(**needed)

@@ -12,7 +12,7 @@ from checks.kits.way import PATIENCE_S, Way, opened
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationKind
 from pyglue.config import OperatorLimits
-from pyglue.host.core.registry import Agent
+from pyglue.host.core.agent import Agent
 
 pytestmark = pytest.mark.needs("nix", "git", "root")
 

@@ -23,6 +23,9 @@ class AgentChange(StrEnum):
     DEPLOYED = "deployed"
     CONTROL = "control"
     PROBLEM = "problem"
+    WANTED = "wanted"
+    HELD = "held"
+    BUDGET = "budget"
     DESTROYED = "destroyed"
     KEPT = "kept"
 

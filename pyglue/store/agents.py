@@ -72,13 +72,29 @@ def create(tx: Tx, name: str, role: Role) -> None:
 def set_wanted(tx: Tx, name: str, wanted: bool) -> None:
     """Record whether the agent should run."""
     _update(tx, name, wanted=wanted)
+    tx.emit(name, AgentChanged(what=AgentChange.WANTED))
 
 
 def set_deployed(
-    tx: Tx, name: str, *, approval: int, commit: str, record: bytes
+    tx: Tx,
+    name: str,
+    *,
+    approval: int,
+    commit: str,
+    record: bytes,
+    wanted: bool,
+    problem: str | None,
 ) -> None:
     """Record what runs from now on."""
-    _update(tx, name, approval=approval, commit=commit, record=record, problem=None)
+    _update(
+        tx,
+        name,
+        approval=approval,
+        commit=commit,
+        record=record,
+        wanted=wanted,
+        problem=problem,
+    )
     tx.emit(name, AgentChanged(what=AgentChange.DEPLOYED, approval=approval))
 
 
@@ -118,16 +134,17 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
     return turn
 
 
-def lose_turns(tx: Tx, agent: str | None = None) -> None:
-    """What runs of an agent, or of all, ends here: nobody is there to report it."""
+def lose_turns(tx: Tx, agent: str | None = None, turn: int | None = None) -> None:
+    """End what runs of all, of an agent, or one turn: nobody is there to report it."""
     rows = tx.execute(
         "UPDATE turn INDEXED BY turn_open SET ended_at = ?, outcome = ?, reason = ? "
-        "WHERE ended_at IS NULL AND (? IS NULL OR agent = ?) RETURNING id, agent",
+        "WHERE ended_at IS NULL AND (? IS NULL OR agent = ?) AND (? IS NULL OR id = ?) "
+        "RETURNING id, agent",
         tx.now,
         TurnOutcome.FAILED.value,
         LOST,
-        agent,
-        agent,
+        *(agent, agent),
+        *(turn, turn),
     ).fetchall()
     for turn, name in rows:
         _note_end(tx, name, TurnOutcome.FAILED.value)

@@ -3,6 +3,8 @@
 ``await store.write(fn)`` queues ``fn``; the writer runs everything that waits in
 one transaction (each in a savepoint), commits once with ``synchronous=FULL`` and
 only then resolves the callers: a message is durable before its sender hears ok.
+What has to follow a commit in memory is its ``then``: it runs in the order of commits,
+before the events are published, and also if the caller has given up.
 Events that ``fn`` emits are rows of the same transaction and are published after
 the commit, in order, so nobody hears of something that a crash could undo.
 The event loop never touches peewee.
@@ -92,6 +94,7 @@ class Reader:
 class _Job:
     fn: Callable[[Tx], Any]
     future: asyncio.Future[Any] | None
+    then: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +136,16 @@ class Store:
         """Set who is told of committed events, in the event loop's thread."""
         self._publish = publish
 
-    async def write(self, fn: Callable[[Tx], T]) -> T:
-        """Run ``fn`` in the writer's next transaction; return once it is durable."""
+    def write(
+        self, fn: Callable[[Tx], T], *, then: Callable[[T], None] | None = None
+    ) -> asyncio.Future[T]:
+        """Queue ``fn`` for the writer's next transaction; await its durable result.
+
+        ``then`` gets that result in the event loop as soon as it is durable.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(fn, future))
-        return await future
+        self._queue.put(_Job(fn, future, then))
+        return future
 
     def post(self, fn: Callable[[Tx], object]) -> None:
         """Queue a write that nobody waits for, behind those already queued.
@@ -272,6 +280,9 @@ class Store:
         return _Outcome(job, value, None)
 
     def _resolve(self, outcomes: list[_Outcome], events: list[Event]) -> None:
+        for outcome in outcomes:
+            if outcome.error is None and outcome.job.then is not None:
+                outcome.job.then(outcome.value)
         if events:
             self._publish(events)
         for outcome in outcomes:

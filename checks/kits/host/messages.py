@@ -10,7 +10,7 @@ from pyglue.api.messages import (
     SendParams,
 )
 from pyglue.api.turns import TurnEndParams, TurnOutcome
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 
 WAIT = RecvParams(wait_seconds=60, max=32)
 NOW = RecvParams(max=32)
@@ -32,7 +32,7 @@ async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
 async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":
     """Let an agent wait for mail, and return that when he does."""
     parked = asyncio.create_task(kit.broker.recv(who, WAIT))
-    while who.agent.name not in kit.broker._parked:
+    while who.agent.parked is None:
         await asyncio.sleep(0)
     return parked
 
@@ -43,6 +43,6 @@ async def crossing(
     """Let a send claim bob's wait, and return both when nothing is stored yet."""
     parked = await parks(kit, bob)
     sending = asyncio.create_task(send(kit, "alice", "bob", body))
-    while "bob" in kit.broker._parked:
+    while bob.agent.parked is not None:
         await asyncio.sleep(0)
     return parked, sending

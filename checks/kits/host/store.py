@@ -14,10 +14,12 @@ from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
 from pyglue.host.core import audit_log
+from pyglue.host.core.agent import Agent, Everyone, Holder
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
-from pyglue.host.core.registry import Agent, Registry
-from pyglue.host.messages.broker import Broker, Holder
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.questions import Questions
 from pyglue.host.watch.history import History
 from pyglue.host.watch.terminals import Terminals
@@ -33,6 +35,7 @@ class Kit:
 
     store: Store
     registry: Registry
+    transitions: Transitions
     broker: Broker
     questions: Questions
     terminals: Terminals
@@ -54,10 +57,14 @@ class Kit:
         role = self.registry.role(name)
         row = await self.store.write(lambda tx: stored(tx, name, role))
         agent = self.registry.take(row)
-        agent.record = PinnedRecord({**MANIFEST, **manifest}, None)
-        agent.applied = agent.record
-        agent.state = AgentState.IDLE
+        record = PinnedRecord({**MANIFEST, **manifest}, None)
+        put(agent, record=record, applied=record, state=AgentState.IDLE)
         return agent
+
+    def hang_up(self, holder: Holder) -> None:
+        """Lose a harness's connection, and its turn with it."""
+        self.transitions.harness_lost(holder.agent)
+        self.broker.hang_up(holder)
 
     async def holder(self, agent: Agent) -> Holder:
         """Return a connection's hold on an agent's mail."""
@@ -73,32 +80,37 @@ async def open_kit(
     await bus.load()
     events: list[Event] = []
     bus.listen(events.append)
-    registry = Registry(store)
-    await registry.load()
-    broker = Broker(store, registry, limits or MessageLimits())
+    registry = Registry()
+    transitions = Transitions(store=store, registry=registry)
+    await transitions.load()
+    broker = Broker(
+        store=store,
+        registry=registry,
+        transitions=transitions,
+        limits=limits or MessageLimits(),
+    )
     audit = Audit(room / "audit.jsonl", room / "audit.key")
     questions = Questions(store, registry, broker, audit)
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(registry, audit, config)
     controls = Controls(
-        store=store,
         registry=registry,
-        broker=broker,
+        transitions=transitions,
         audit=audit,
         limits=config.limits,
         grace_s=grace_s,
     )
-    await controls.load()
     budgets = Budgets(
         store=store,
         registry=registry,
+        transitions=transitions,
         questions=questions,
         controls=controls,
         audit=audit,
         config=config,
     )
     credit = Credit(
-        store=store,
+        transitions=transitions,
         registry=registry,
         questions=questions,
         controls=controls,
@@ -108,6 +120,7 @@ async def open_kit(
     return Kit(
         store=store,
         registry=registry,
+        transitions=transitions,
         broker=broker,
         questions=questions,
         terminals=terminals,
@@ -119,6 +132,11 @@ async def open_kit(
         audit=audit,
         events=events,
     )
+
+
+def put(agent: Agent | Everyone, **values: Any) -> None:
+    """Put an agent into a state by hand: nobody but ``transitions`` may, but tests."""
+    vars(agent).update(values)
 
 
 def stored(tx: Tx, name: str, role: Role) -> AgentRow:

@@ -373,7 +373,13 @@ async def test_fifty_at_once_stay_within_the_day(
     alice = await kit.agent("alice", limits={**dict.fromkeys(none), **limits})
     made = config(tmp_path, greedy.url)
     made.layout.run("alice").mkdir(parents=True)
-    hub = RelayHub(kit.store, kit.registry, made, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=made,
+        server_name="x",
+    )
     await hub.open()
     record = alice.policy()
     hub.add(alice, record)

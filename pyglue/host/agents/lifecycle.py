@@ -6,12 +6,10 @@ start/stop operations are built from these moves; ``supervisor`` keeps them runn
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
 from pyglue.display import cited, visible
@@ -20,9 +18,8 @@ from pyglue.host.agents.container_limits import within_operator_limits
 from pyglue.host.agents.directories import Directories
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.backends.owners import user_of
-from pyglue.host.core.asking import ask
-from pyglue.host.core.registry import Agent, Registry
-from pyglue.host.messages.broker import Broker
+from pyglue.host.core.agent import Agent, spec_of
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.policy.operator_limits import blocked
 from pyglue.jsonrpc import Connection, Pool, Server, serve
@@ -30,45 +27,36 @@ from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, HIVED
 from pyglue.manifest import PinnedRecord
 from pyglue.process import open_files
-from pyglue.store import agents as rows
-from pyglue.store.database import Store
 
 TAIL: Final = 20
 """Lines of a log that go with a failure."""
-_DEPLOYED: Final = "A new manifest is about to be deployed."
-_log = logging.getLogger(__name__)
+_EXPECTED: Final = "Harness disconnected; waiting for it to reconnect."
 
 
+@dataclass(kw_only=True)
 class Lifecycle:
     """Moves that operations are made of."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        broker: Broker,
-        relay: RelayHub,
-        directories: Directories,
-        backend: Backend,
-        config: HiveConfig,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._broker = broker
-        self._relay = relay
-        self._directories = directories
-        self._backend = backend
-        self._config = config
-        self._closing = False
+    transitions: Transitions
+    relay: RelayHub
+    directories: Directories
+    backend: Backend
+    config: HiveConfig
+    pool: Pool = field(init=False)
+    """What agents' connections may take together."""
+    _closing: bool = field(default=False, init=False)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _servers: dict[str, Server] = field(default_factory=dict, init=False)
+    _hellos: dict[str, asyncio.Future[HarnessReport]] = field(
+        default_factory=dict, init=False
+    )
+    _well: Callable[[Agent], None] = field(init=False)
+    _lost: Callable[[Agent], None] = field(init=False)
+    _session: Callable[[Agent], Session] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
         self.pool = Pool(connections=_connections_max(), bytes_max=HIVED.bytes)
-        """What agents' connections may take together."""
-        self._servers: dict[str, Server] = {}
-        self._opening = asyncio.Lock()
-        self._hellos: dict[str, asyncio.Future[HarnessReport]] = {}
-        self._well: Callable[[Agent], None] = lambda _agent: None
-        self._lost: Callable[[Agent], None] = lambda _agent: None
-        self._session: Callable[[Agent], Session] | None = None
+        self._well = self._lost = lambda _agent: None
 
     def connect(self, session: Callable[[Agent], Session]) -> None:
         """Set who answers on agents' sockets; the composition root calls this once."""
@@ -90,7 +78,7 @@ class Lifecycle:
         if self._session is None or self._closing:
             return
         async with self._opening:
-            run = await asyncio.to_thread(self._directories.make_run, agent.name)
+            run = await asyncio.to_thread(self.directories.make_run, agent.name)
             path = run / "hive.sock"
             old = self._servers.get(agent.name)
             if old is not None:
@@ -103,7 +91,7 @@ class Lifecycle:
                 limits=AGENT_RPC,
                 pool=self.pool,
                 mode=0o660,
-                gid=user_of(self._config, agent.name),
+                gid=user_of(self.config, agent.name),
             )
 
     def forget(self, agent: Agent) -> None:
@@ -111,7 +99,7 @@ class Lifecycle:
         server = self._servers.pop(agent.name, None)
         if server is not None:
             server.close()
-        self._relay.remove(agent.name)
+        self.relay.remove(agent.name)
 
     def close_sockets(self) -> None:
         """Stop listening for every agent."""
@@ -136,30 +124,26 @@ class Lifecycle:
                 "The harness loaded a different manifest from the deployed one.",
             )
         old = agent.harness
-        agent.harness, agent.harness_at = connection, time.time()
+        problem = None if report.problem is None else _reported(agent, report)
+        self.transitions.harness_connected(agent, connection, problem)
         if old is not None:
             old.close()
         connection.on_close(lambda: self._harness_gone(agent, connection))
         waiting = self._hellos.get(agent.name)
         if waiting is not None and not waiting.done():
             waiting.set_result(report)
-        if report.problem is None:
-            self._registry.set_state(agent, AgentState.IDLE)
-            if waiting is None:
-                self._well(agent)
-        elif waiting is None:
-            self._registry.set_state(agent, AgentState.FAILED, _reported(agent, report))
+        if waiting is None and problem is None:
+            self._well(agent)
 
     def _harness_gone(self, agent: Agent, connection: Connection) -> None:
-        if agent.harness is connection:
-            agent.harness = None
-            self._broker.lost_turn(agent)
-            if self._closing or agent.state is AgentState.STOPPING:
-                return
-            if self._backend.running(agent.name):
-                detail = "Harness disconnected; waiting for it to reconnect."
-                self._registry.set_state(agent, AgentState.STARTING, detail)
-                self._lost(agent)
+        if agent.harness is not connection:
+            return
+        self.transitions.harness_lost(agent)
+        if self._closing or agent.state is AgentState.STOPPING:
+            return
+        if self.backend.running(agent.name):
+            self.transitions.harness_expected(agent, _EXPECTED)
+            self._lost(agent)
 
     # --- moves ----------------------------------------------------------------------
 
@@ -171,19 +155,18 @@ class Lifecycle:
                 with why it is not well, or ``operator_limit``; it is stopped then.
         """
         await self._check_limits(agent, record)
-        spec = within_operator_limits(agent.spec(record), self._config)
-        built = await self._backend.build(spec)
+        spec = within_operator_limits(spec_of(agent.name, record), self.config)
+        built = await self.backend.build(spec)
         waiting: asyncio.Future[HarnessReport]
         waiting = asyncio.get_running_loop().create_future()
         await self._end(agent)
-        agent.applied = record
-        self._registry.set_state(agent, AgentState.STARTING)
+        self.transitions.starting(agent, record)
         self._hellos[agent.name] = waiting
         try:
             await self.open(agent)
-            self._relay.add(agent, record)
-            await self._backend.apply(spec)
-            await self._backend.start(spec)
+            self.relay.add(agent, record)
+            await self.backend.apply(spec)
+            await self.backend.start(spec)
             report = await self._await_hello(agent, waiting)
             if report.problem is not None:
                 raise HiveError(ErrorCode.DEPLOY_FAILED, _reported(agent, report))
@@ -195,9 +178,9 @@ class Lifecycle:
                     f"{visible(report.system or 'none')}.",
                 )
         except HiveError as error:
-            await self._backend.stop(agent.name, grace_s=0.0)
-            self._relay.remove(agent.name)
-            self._registry.set_state(agent, AgentState.FAILED, error.message)
+            await self.backend.stop(agent.name, grace_s=0.0)
+            self.relay.remove(agent.name)
+            self.transitions.failed(agent, error.message)
             raise
         finally:
             del self._hellos[agent.name]
@@ -205,7 +188,7 @@ class Lifecycle:
     async def _await_hello(
         self, agent: Agent, waiting: asyncio.Future[HarnessReport]
     ) -> HarnessReport:
-        limit = self._config.timeouts.health_s
+        limit = self.config.timeouts.health_s
         try:
             async with asyncio.timeout(limit):
                 return await waiting
@@ -219,7 +202,7 @@ class Lifecycle:
 
     async def log_tail(self, agent: Agent) -> tuple[str, ...]:
         """Return the end of an agent's log."""
-        return await asyncio.to_thread(self._backend.log_tail, agent.name, TAIL)
+        return await asyncio.to_thread(self.backend.log_tail, agent.name, TAIL)
 
     def ended(self, agent: Agent, event: ContainerEvent) -> bool:
         """Tell the move that waits for the agent that its container ended.
@@ -245,12 +228,11 @@ class Lifecycle:
 
     async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
         """Take over a container that runs under ``record`` already."""
-        agent.applied = record
-        self._registry.set_state(
-            agent, AgentState.STARTING, "Reattaching to the running container."
+        self.transitions.starting(
+            agent, record, "Reattaching to the running container."
         )
         await self.open(agent)
-        self._relay.add(agent, record)
+        self.relay.add(agent, record)
 
     async def _check_limits(self, agent: Agent, record: PinnedRecord) -> None:
         """Park what the operator's limits forbid by now.
@@ -258,7 +240,7 @@ class Lifecycle:
         Raises:
             HiveError: ``operator_limit`` with the limit.
         """
-        why = blocked(record.typed, self._config.limits)
+        why = blocked(record.typed, self.config.limits)
         if why is not None:
             await self.park(agent, why)
             raise HiveError(ErrorCode.OPERATOR_LIMIT, why)
@@ -266,10 +248,10 @@ class Lifecycle:
     async def park(self, agent: Agent, why: str) -> None:
         """Stop an agent that must not run here, and say why wherever it is shown."""
         await self._end(agent)
-        self._relay.remove(agent.name)
+        self.relay.remove(agent.name)
         await self.open(agent)
-        self._registry.set_state(agent, AgentState.STOPPED, why)
-        await self.note_problem(agent, why)
+        self.transitions.stopped(agent, why)
+        await self.transitions.problem_noted(agent, why)
 
     async def stop(self, agent: Agent) -> None:
         """Stop the container and close its way to the model.
@@ -277,49 +259,27 @@ class Lifecycle:
         Its messages wait, and its ``hive.sock`` is there for another client.
         """
         await self._end(agent)
-        self._relay.remove(agent.name)
+        self.relay.remove(agent.name)
         await self.open(agent)
-        self._registry.set_state(agent, AgentState.STOPPED)
+        self.transitions.stopped(agent)
 
     async def _end(self, agent: Agent) -> None:
-        if self._backend.running(agent.name):
-            self._registry.set_state(agent, AgentState.STOPPING)
-        await self._backend.stop(agent.name, grace_s=self._config.timeouts.stop_s)
+        if self.backend.running(agent.name):
+            self.transitions.stopping(agent)
+        await self.backend.stop(agent.name, grace_s=self.config.timeouts.stop_s)
         self.drop_harness(agent)
-
-    async def drain(self, agent: Agent, reason: str = _DEPLOYED) -> None:
-        """Wait for a running turn to end, then cancel it; its mail goes back."""
-        connection = agent.harness
-        if connection is None or agent.turn is None:
-            return
-        limit = self._config.timeouts.drain_s
-        params = CancelTurnParams(reason=reason)
-        try:
-            async with asyncio.timeout(limit):
-                await self._broker.turn_over(agent)
-        except TimeoutError:
-            try:
-                await ask(agent.name, connection, CANCEL_TURN, params, timeout=10.0)
-            except HiveError as error:
-                _log.warning("could not cancel the turn of %s: %s", agent.name, error)
 
     async def close(self) -> None:
         """Stop what ends with hived; what should run will run at the next start."""
         self._closing = True
         self.close_sockets()
-        await self._backend.close()
+        await self.backend.close()
 
     def drop_harness(self, agent: Agent) -> None:
         """Hang up on the harness of a container that ends or has ended."""
         if agent.harness is not None:
             agent.harness.close()
-            agent.harness = None
-        self._broker.lost_turn(agent)
-
-    async def note_problem(self, agent: Agent, problem: str | None) -> None:
-        """Record what went wrong last, or with None that all is well again."""
-        agent.problem = problem
-        await self._store.write(lambda tx: rows.set_problem(tx, agent.name, problem))
+        self.transitions.harness_lost(agent)
 
 
 def _reported(agent: Agent, report: HarnessReport) -> str:

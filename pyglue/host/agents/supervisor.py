@@ -11,15 +11,17 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyglue.api.common import AgentState
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.container_limits import within_operator_limits
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKind
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent, spec_of
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.host.policy.operator_limits import blocked
 
@@ -29,31 +31,26 @@ _SHOWN: Final = 12
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class Supervisor:
     """Starts at hived's start, brings back, tells."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        lifecycle: Lifecycle,
-        backend: Backend,
-        notifications: Notifications,
-        config: HiveConfig,
-    ) -> None:
-        self._registry = registry
-        self._lifecycle = lifecycle
-        self._backend = backend
-        self._notifications = notifications
-        self._config = config
-        self._health_s = config.timeouts.health_s
-        self._closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._restarts: dict[str, asyncio.Task[None]] = {}
-        self._expected: dict[str, asyncio.Event] = {}
-        self._start: Callable[[str], Awaitable[bool]] = _nobody_starts
-        backend.watch(self._on_container)
-        lifecycle.listen(well=self._on_well, lost=self._on_lost)
+    registry: Registry
+    transitions: Transitions
+    lifecycle: Lifecycle
+    backend: Backend
+    notifications: Notifications
+    config: HiveConfig
+    _closed: bool = field(default=False, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _restarts: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _expected: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
+    _start: Callable[[str], Awaitable[bool]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start = _nobody_starts
+        self.backend.watch(self._on_container)
+        self.lifecycle.listen(well=self._on_well, lost=self._on_lost)
 
     def connect(self, start: Callable[[str], Awaitable[bool]]) -> None:
         """Set what queues a start operation and tells whether it went well."""
@@ -82,9 +79,9 @@ class Supervisor:
         agent, and may be past the step that starts it.
         """
         adopted = await self._adopt(interrupted)
-        for agent in self._registry.all():
+        for agent in self.registry.all():
             if agent.record is not None and agent.name not in interrupted:
-                await self._lifecycle.open(agent)
+                await self.lifecycle.open(agent)
 
         async def start(agent: Agent) -> None:
             if not agent.wanted or not (agent.record or agent.name in interrupted):
@@ -95,53 +92,53 @@ class Supervisor:
             if not well and agent.record is not None:
                 self._bring_back(agent)
 
-        await asyncio.gather(*(start(agent) for agent in self._registry.all()))
+        await asyncio.gather(*(start(agent) for agent in self.registry.all()))
 
     async def _adopt(self, interrupted: frozenset[str]) -> frozenset[str]:
         records = {
             agent.name: agent.record
-            for agent in self._registry.all()
+            for agent in self.registry.all()
             if agent.record is not None and agent.name not in interrupted
         }
-        agents = {name: self._registry.get(name) for name in records}
+        agents = {name: self.registry.get(name) for name in records}
         specs = tuple(
-            within_operator_limits(agents[name].spec(record), self._config)
+            within_operator_limits(spec_of(name, record), self.config)
             for name, record in records.items()
         )
-        adopted = set(await self._backend.adopt(specs))
+        adopted = set(await self.backend.adopt(specs))
         for name in sorted(adopted):
             agent, record = agents[name], records[name]
-            why = blocked(record.typed, self._config.limits)
+            why = blocked(record.typed, self.config.limits)
             if why is not None:
                 adopted.discard(name)
-                await self._lifecycle.park(agent, why)
+                await self.lifecycle.park(agent, why)
             elif agent.wanted:
-                await self._lifecycle.adopt(agent, record)
+                await self.lifecycle.adopt(agent, record)
             else:
-                await self._lifecycle.stop(agent)
+                await self.lifecycle.stop(agent)
         return frozenset(adopted)
 
     # --- what the backend says --------------------------------------------------------
 
     def _on_container(self, event: ContainerEvent) -> None:
-        agent = self._registry.find(event.agent)
+        agent = self.registry.find(event.agent)
         if agent is None:
             return
         match event.kind:
             case ContainerEventKind.STARTED:
-                if not self._lifecycle.moving(agent) and agent.wanted:
+                if not self.lifecycle.moving(agent) and agent.wanted:
                     self._spawn(self._came_up(agent))
             case ContainerEventKind.STOPPED:
-                if not event.asked and not self._lifecycle.ended(agent, event):
+                if not event.asked and not self.lifecycle.ended(agent, event):
                     self._stopped(agent, event)
             case ContainerEventKind.CRASHED | ContainerEventKind.GAVE_UP:
-                if not self._lifecycle.ended(agent, event):
+                if not self.lifecycle.ended(agent, event):
                     self._crashed(agent, event)
 
     def _stopped(self, agent: Agent, event: ContainerEvent) -> None:
         """Nobody of the hive stopped it. Whoever did may have meant it: it stays so."""
-        self._lifecycle.drop_harness(agent)
-        self._registry.set_state(agent, AgentState.STOPPED, event.reason)
+        self.lifecycle.drop_harness(agent)
+        self.transitions.stopped(agent, event.reason)
         text = (
             f"{agent.name} stopped. {event.reason} It stays stopped until it is "
             "started."
@@ -149,14 +146,14 @@ class Supervisor:
         self._spawn(self._give(NotificationKind.STOPPED, agent, event, text))
 
     def _crashed(self, agent: Agent, event: ContainerEvent) -> None:
-        self._lifecycle.drop_harness(agent)
-        self._registry.set_state(agent, AgentState.FAILED, event.reason)
+        self.lifecycle.drop_harness(agent)
         verb = "crashed"
         if event.kind is ContainerEventKind.GAVE_UP:
             verb = "crashed and is no longer restarted automatically"
         text = f"{agent.name} {verb}. {event.reason}"
         # At once: it may be well again before the rest of this is written.
-        agent.problem = "\n".join((text, *event.log_tail))
+        problem = "\n".join((text, *event.log_tail))
+        self.transitions.crashed(agent, event.reason, problem)
         self._spawn(self._give(NotificationKind.CRASHED, agent, event, text))
         if not event.restarting:
             self._bring_back(agent)
@@ -172,20 +169,18 @@ class Supervisor:
             name = f" (event {event.id[:_SHOWN]})"
         log = "\n".join(event.log_tail)
         whole = f"{text}{name}" + (f"\n{log}" if log else "")
-        if not await self._notifications.give(
+        if not await self.notifications.give(
             kind, agent.name, whole, key=key, data=data
         ):
             return
-        if kind is NotificationKind.CRASHED:
-            await self._lifecycle.note_problem(agent, agent.problem)
-            if not log:
-                await self._give_log(agent, name)
+        if kind is NotificationKind.CRASHED and not log:
+            await self._give_log(agent, name)
 
     async def _give_log(self, agent: Agent, name: str) -> None:
-        log = "\n".join(await self._lifecycle.log_tail(agent))
+        log = "\n".join(await self.lifecycle.log_tail(agent))
         if log:
             text = f"The log of {agent.name}{name} ends with:\n{log}"
-            await self._notifications.add(NotificationKind.CRASHED, agent.name, text)
+            await self.notifications.add(NotificationKind.CRASHED, agent.name, text)
 
     # --- coming back ------------------------------------------------------------------
 
@@ -198,12 +193,12 @@ class Supervisor:
 
     def _on_lost(self, agent: Agent) -> None:
         """The harness hung up. What runs it may start it again by itself."""
-        if agent.wanted and not self._lifecycle.moving(agent):
+        if agent.wanted and not self.lifecycle.moving(agent):
             self._spawn(self._came_up(agent))
 
     async def _recovered(self, agent: Agent) -> None:
-        await self._lifecycle.note_problem(agent, None)
-        await self._notifications.give(
+        await self.transitions.problem_noted(agent, None)
+        await self.notifications.give(
             NotificationKind.STARTED,
             agent.name,
             f"{agent.name} is running again and healthy.",
@@ -211,9 +206,9 @@ class Supervisor:
 
     async def _came_up(self, agent: Agent) -> None:
         """Bring back a container that runs and whose harness does not report."""
-        if await self._arrives(agent) or self._lifecycle.moving(agent):
+        if await self._arrives(agent) or self.lifecycle.moving(agent):
             return
-        if self._backend.running(agent.name):
+        if self.backend.running(agent.name):
             self._bring_back(agent)
 
     async def _arrives(self, agent: Agent) -> bool:
@@ -222,7 +217,7 @@ class Supervisor:
             return True
         arrived = self._expected.setdefault(agent.name, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._health_s):
+            async with asyncio.timeout(self.config.timeouts.health_s):
                 await arrived.wait()
         self._expected.pop(agent.name, None)
         if not arrived.is_set():
@@ -240,7 +235,7 @@ class Supervisor:
     def _parked(self, agent: Agent) -> bool:
         record = agent.record
         return record is not None and (
-            blocked(record.typed, self._config.limits) is not None
+            blocked(record.typed, self.config.limits) is not None
         )
 
     async def _try_again(self, agent: Agent) -> None:

@@ -59,9 +59,11 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.core.agent import Agent, Holder, Report
 from pyglue.host.core.day_limits import Limit
-from pyglue.host.core.registry import Agent, Registry, with_room
-from pyglue.host.messages.broker import Broker, Holder
+from pyglue.host.core.registry import Registry, with_room
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
@@ -82,6 +84,7 @@ class AgentApi:
         *,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
         broker: Broker,
         questions: Questions,
         reminders: Reminders,
@@ -96,6 +99,7 @@ class AgentApi:
         self._connection = connection
         self._store = store
         self._registry = registry
+        self._transitions = transitions
         self._broker = broker
         self._questions = questions
         self._reminders = reminders
@@ -108,7 +112,6 @@ class AgentApi:
         self._holder = Holder(agent, harness=harness)
         connection.on_close(self._gone)
         if harness:
-            broker.lost_turn(agent)
             controls.greet(agent, connection)
 
     def handlers(self) -> Handlers:
@@ -266,9 +269,8 @@ class AgentApi:
 
     def _state(self, params: StateParams) -> None:
         if self._agent.harness is self._connection:
-            self._registry.report_state(
-                self._agent, params.state, params.detail, params.since_at
-            )
+            report = Report(params.state, params.detail, params.since_at)
+            self._transitions.state_reported(self._agent, report)
 
     def _turn_event(self, params: TurnEventParams) -> None:
         if self._registry.disk_full is not None or self._agent.held is not None:
@@ -287,6 +289,4 @@ class AgentApi:
         self._terminals.exited(params, self._connection)
 
     def _gone(self) -> None:
-        # Another harness may be connected by now, and have begun a turn.
-        mine = self._agent.harness in (None, self._connection)
-        self._broker.hang_up(self._holder, harness=self._harness and mine)
+        self._broker.hang_up(self._holder)

@@ -19,6 +19,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.doctor.doctor import Doctor
 from pyglue.host.doctor.exposure import Exposure
 from pyglue.host.doctor.repair import Repair
@@ -41,6 +42,7 @@ class Services:
     config: HiveConfig
     store: Store
     registry: Registry
+    transitions: Transitions
     broker: Broker
     questions: Questions
     reminders: Reminders

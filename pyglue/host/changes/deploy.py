@@ -22,8 +22,11 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.changes.build_log import BuildLog
 from pyglue.host.changes.systems import Systems
 from pyglue.host.changes.tags import DeployTags
+from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.core.turns import end_turn
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.manifest import PinnedRecord
 from pyglue.names import MANAGER
@@ -72,6 +75,7 @@ class Deploy:
         *,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
         notifications: Notifications,
         lifecycle: Lifecycle,
         directories: Directories,
@@ -84,6 +88,8 @@ class Deploy:
         self._systems = systems
         self._store = store
         self._registry = registry
+        self._transitions = transitions
+        self._config = config
         self._notifications = notifications
         self._lifecycle = lifecycle
         self._directories = directories
@@ -108,7 +114,7 @@ class Deploy:
                 await asyncio.to_thread(self._directories.make, approval.agent)
                 return "drain"
             case "drain":
-                await self._lifecycle.drain(self._registry.get(approval.agent))
+                await self._drain(self._registry.get(approval.agent))
                 return "apply"
             case "apply":
                 agent = self._registry.get(approval.agent)
@@ -180,9 +186,8 @@ class Deploy:
         await asyncio.to_thread(self._tags.end, approval)
         agent = self._registry.get(approval.agent)
         record = self._tags.record(approval)
-        encoded = record.encode()
 
-        def deployed(tx: Tx) -> None:
+        def also(tx: Tx) -> None:
             rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
             if approval.commit != approval.main:
                 why = (
@@ -190,20 +195,15 @@ class Deploy:
                     "it."
                 )
                 rows.supersede_all(tx, approval.agent, why)
-            if approval.kind is ApprovalKind.RESTORE:
-                agent_rows.set_wanted(tx, approval.agent, True)
-            agent_rows.set_deployed(
-                tx,
-                approval.agent,
-                approval=approval.id,
-                commit=approval.commit,
-                record=encoded,
-            )
 
-        await self._store.write(deployed)
-        agent.approval, agent.commit = approval.id, approval.commit
-        agent.record, agent.problem = record, None
-        agent.wanted = agent.wanted or approval.kind is ApprovalKind.RESTORE
+        await self._transitions.deployed(
+            agent,
+            record,
+            approval=approval.id,
+            commit=approval.commit,
+            wanted=agent.wanted or approval.kind is ApprovalKind.RESTORE,
+            also=also,
+        )
         if not agent.wanted:  # it was stopped by hand and stays so
             await self._lifecycle.stop(agent)
         await self._show(approval, record)
@@ -236,18 +236,22 @@ class Deploy:
         if self._systems is None:
             return
         # A new agent is in the registry from its ``prepare`` on only.
-        agent = self._registry.find(approval.agent) or Agent(
-            approval.agent, self._registry.role(approval.agent), wanted=True
-        )
+        agent = self._registry.find(approval.agent)
+        before = None if agent is None else agent.approval
         log = BuildLog(self._store, approval.id, approval.agent)
         try:
             toplevel = await self._backend.build(
-                agent.spec(self._tags.record(approval)), log.add
+                spec_of(approval.agent, self._tags.record(approval)), log.add
             )
         finally:
             await log.close()
         if toplevel is not None:
-            await self._systems.compare_built(approval.id, toplevel, agent.approval)
+            await self._systems.compare_built(approval.id, toplevel, before)
+
+    async def _drain(self, agent: Agent) -> None:
+        within = self._config.timeouts.drain_s
+        reason = "A new manifest is about to be deployed."
+        await end_turn(self._transitions, agent, within=within, reason=reason)
 
     async def _revert(self, approval: ApprovalRow) -> None:
         agent = self._registry.get(approval.agent)
@@ -262,7 +266,7 @@ class Deploy:
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self._registry.find(approval.agent)
         if agent is not None:
-            await self._lifecycle.note_problem(agent, reason)
+            await self._transitions.problem_noted(agent, reason)
         self._audited(approval, "failed")
         await self._tell(
             approval,

@@ -14,8 +14,9 @@ from pyglue.api.common import OperationRef
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.core.agent import HIVE
 from pyglue.host.core.operations import Operations
-from pyglue.host.core.registry import HIVE, Registry
+from pyglue.host.core.registry import Registry
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
 

@@ -20,7 +20,8 @@ from pyglue.git.tags import AUTHOR_NAME, TagKind
 from pyglue.host.changes.evaluation import Evaluated, Evaluation, Proposed
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.systems import Systems
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
 from pyglue.manifest import PinnedRecord, canonical, decode
 from pyglue.store import approvals as rows
 from pyglue.store import kept as kept_rows

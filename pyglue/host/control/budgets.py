@@ -17,9 +17,11 @@ from pyglue.api.questions import QuestionView
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.day_limits import Limit, Limits, Used, limits_of, start_of_day
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.questions import Questions
 from pyglue.names import OPERATOR
 from pyglue.store import agents as agent_rows
@@ -39,6 +41,7 @@ class Budgets:
         *,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
         questions: Questions,
         controls: Controls,
         audit: Audit,
@@ -46,6 +49,7 @@ class Budgets:
     ) -> None:
         self._store = store
         self._registry = registry
+        self._transitions = transitions
         self._questions = questions
         self._controls = controls
         self._audit = audit
@@ -129,7 +133,6 @@ class Budgets:
         self._until.pop(name, None)
         agent = self._registry.find(name)
         if agent is not None:
-            agent.refused = None
             self._controls.hold(agent, None)
 
     # --- asking -----------------------------------------------------------------------
@@ -146,7 +149,7 @@ class Budgets:
             expires_at=until,
         )
         fresh = row if today else replace(row, lift_usd=0, lift_tokens=0, lift_turns=0)
-        await self._controls.write(
+        await self._transitions.controlled(
             agent,
             replace(fresh, lift_day=day, question=number, asked_for=limit.value),
         )
@@ -183,7 +186,7 @@ class Budgets:
                 case Limit.TURNS:
                     more = row.lift_turns + (limits.turns or 0)
                     lifted = replace(row, lift_turns=more)
-            await self._controls.write(agent, replace(lifted, question=None))
+            await self._transitions.controlled(agent, replace(lifted, question=None))
             self._release(agent.name)
             return
 

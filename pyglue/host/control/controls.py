@@ -10,39 +10,32 @@ calls this; ``budgets`` parks through it.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from pyglue import models
 from pyglue.api.agent import (
-    CANCEL_TURN,
     COMPACT_SESSION,
     CONTROL,
-    CancelTurnParams,
     ControlParams,
 )
 from pyglue.api.common import NoParams
 from pyglue.api.control import ModelStatus, PauseParams, SetModelParams
 from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import HIVE, Agent, Registry
-from pyglue.host.messages.broker import Broker
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.core.turns import end_turn
 from pyglue.host.policy.operator_limits import model_is_allowed
 from pyglue.jsonrpc import Connection
-from pyglue.store import control as rows
-from pyglue.store.agents import last_models
 from pyglue.store.control import Control
-from pyglue.store.database import Store
 
 _CALL_S: Final = 10.0
-_CANCEL_S: Final = 30.0
-_log = logging.getLogger(__name__)
 
 
 class Controls:
@@ -51,38 +44,19 @@ class Controls:
     def __init__(
         self,
         *,
-        store: Store,
         registry: Registry,
-        broker: Broker,
+        transitions: Transitions,
         audit: Audit,
         limits: OperatorLimits,
         grace_s: float,
     ) -> None:
-        self._store = store
         self._registry = registry
-        self._broker = broker
+        self._transitions = transitions
         self._audit = audit
         self._limits = limits
         self._grace_s = grace_s
-        self._reach_changed: Callable[[Agent], None] = lambda _agent: None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def load(self) -> None:
-        """Read what was decided before this hived."""
-        found = await self._store.read(rows.all_rows)
-        used = await self._store.read(last_models)
-        self._registry.hive = found.get(HIVE, Control(agent=HIVE))
-        for agent in self._registry.all():
-            agent.control = found.get(agent.name, agent.control)
-            agent.turn_model = used.get(agent.name)
-
-    def listen(self, reach_changed: Callable[[Agent], None]) -> None:
-        """Set who hears that an agent may ask something else of the model, or nothing.
-
-        The beginning and end of a turn may also change it.
-        """
-        self._reach_changed = reach_changed
-        self._broker.listen(reach_changed)
+        self._endings: dict[asyncio.Task[None], tuple[Agent, float]] = {}
+        """What ends turns of paused agents: whose, and until when a resume stops it."""
 
     # --- the harness ------------------------------------------------------------------
 
@@ -92,7 +66,10 @@ class Controls:
 
     def hold(self, agent: Agent, over_budget: str | None) -> None:
         """Park the agent over its budget, or with None let it go on."""
-        agent.over_budget = over_budget
+        if over_budget is None:
+            self._transitions.budget_free(agent)
+        else:
+            self._transitions.budget_reached(agent, over_budget)
         self._tell(agent, again=over_budget is None)
 
     def room(self, agent: Agent) -> None:
@@ -104,13 +81,8 @@ class Controls:
 
     def try_again(self, agent: Agent) -> None:
         """Let an agent that waits for anything try at once."""
-        agent.retry_at = None
+        self._transitions.retry_now(agent)
         self._tell(agent, again=True)
-
-    async def write(self, agent: Agent, row: Control) -> None:
-        """Store an agent's row."""
-        agent.control = row
-        await self._store.write(partial(rows.put, row=row))
 
     def _wanted(self, agent: Agent, *, again: bool = False) -> ControlParams:
         return ControlParams(
@@ -133,10 +105,11 @@ class Controls:
                 long as hived runs.
         """
         agent = self._registry.get(params.agent)
-        agent.control = _paused(agent.control, by, params.reason)
+        row = _paused(agent.control, by, params.reason)
+        written = self._transitions.controlled(agent, row)
         self._apply_pause(agent, "The operator paused this agent.", now=params.cancel)
         self._audit.record(by, "pause", agent.name, {"reason": params.reason})
-        await self._write_down(agent.control)
+        await _written(written)
 
     async def resume(self, name: str, by: str) -> None:
         """Let the agent go on; one that needs a login or waits tries again now.
@@ -147,7 +120,7 @@ class Controls:
         agent = self._registry.get(name)
         self._audit.record(by, "resume", agent.name, {})
         if agent.control.paused_at is not None:
-            await self.write(agent, _resumed(agent.control))
+            await self._transitions.controlled(agent, _resumed(agent.control))
         self._resumed(agent)
         if self._registry.hive.paused_at is not None:
             raise HiveError(
@@ -162,73 +135,50 @@ class Controls:
             HiveError: why it cannot be stored. It holds then too, as long as hived
                 runs.
         """
-        row = self._registry.hive = _paused(self._registry.hive, by, reason)
+        row = _paused(self._registry.hive, by, reason)
+        written = self._transitions.hive_controlled(row)
         for agent in self._registry.all():
             self._apply_pause(agent, "The operator paused the hive.", now=True)
         self._audit.record(by, "pause_all", None, {"reason": reason})
-        await self._write_down(row)
+        await _written(written)
 
     async def resume_all(self, by: str) -> None:
         """Let the hive go on; an agent that was paused by itself stays so."""
-        row = self._registry.hive = _resumed(self._registry.hive)
         self._audit.record(by, "resume_all", None, {})
-        await self._store.write(partial(rows.put, row=row))
+        await self._transitions.hive_controlled(_resumed(self._registry.hive))
         for agent in self._registry.all():
             self._resumed(agent)
 
     def _resumed(self, agent: Agent) -> None:
         if self._registry.paused(agent) is None:
-            agent.cut_off = False
-            self._reach_changed(agent)
+            self._let_finish(agent)
         self.try_again(agent)
+
+    def _let_finish(self, agent: Agent) -> None:
+        """Let a turn go on whose time is not over yet."""
+        now = time.monotonic()
+        for task, (of, until) in self._endings.items():
+            if of is agent and now < until:
+                task.cancel()
 
     def _apply_pause(self, agent: Agent, reason: str, *, now: bool) -> None:
         """Take model and messages away, unless a running turn may end first."""
         if now:
-            agent.cut_off = True
-        if agent.turn is None or agent.cut_off:
-            self._broker.unpark(agent)
-        self._reach_changed(agent)
+            self._transitions.cut_off(agent)
         self._tell(agent)
-        if agent.turn is not None:
-            destroy = self._cancel(agent, reason) if now else self._grace(agent, reason)
-            self._run(destroy)
+        if agent.turn is None:
+            return
+        self._let_finish(agent)  # a later pause has its own time
+        within = 0.0 if now else self._grace_s
+        work = end_turn(self._transitions, agent, within=within, reason=reason)
+        task = asyncio.create_task(work)
+        self._endings[task] = agent, time.monotonic() + within
+        task.add_done_callback(self._endings.pop)
 
     def begun(self, agent: Agent) -> None:
         """Take back a turn that began in the moment in which its agent was paused."""
         if self._registry.paused(agent) is not None:
             self._apply_pause(agent, "This agent has just been paused.", now=True)
-
-    async def _grace(self, agent: Agent, reason: str) -> None:
-        """Wait for the running turn of a paused agent, then cut it off."""
-        turn, pause = agent.turn, self._registry.pause_of(agent)
-        try:
-            async with asyncio.timeout(self._grace_s):
-                await self._broker.turn_over(agent)
-        except TimeoutError:
-            if agent.turn == turn and self._registry.pause_of(agent) == pause:
-                self._apply_pause(agent, reason, now=True)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _write_down(self, row: Control) -> None:
-        """Store what holds already.
-
-        Raises:
-            HiveError: why it cannot be stored.
-        """
-        try:
-            await self._store.write(partial(rows.put, row=row))
-        except HiveError as error:
-            raise HiveError(
-                error.code,
-                "This is in effect, but could not be stored: it is lost when hived "
-                f"restarts. {error.message}",
-                details=error.details,
-            ) from error
 
     # --- turns ------------------------------------------------------------------------
 
@@ -242,23 +192,8 @@ class Controls:
         if agent.turn is None:
             raise HiveError(ErrorCode.CONFLICT, f"{name} has no running turn.")
         self._audit.record(by, "cancel", name, {"reason": reason})
-        await self._cancel(agent, reason or "The operator cancelled this turn.")
-
-    async def _cancel(self, agent: Agent, reason: str) -> None:
-        """Interrupt; a harness that does not end its turn in time loses it."""
-        connection = agent.harness
-        if connection is None or agent.turn is None:
-            return
-        try:
-            params = CancelTurnParams(reason=reason)
-            await ask(agent.name, connection, CANCEL_TURN, params, timeout=_CALL_S)
-            async with asyncio.timeout(_CANCEL_S):
-                await self._broker.turn_over(agent)
-        except (HiveError, TimeoutError) as error:
-            _log.warning("%s does not cancel its turn: %s", agent.name, error)
-            connection.close()
-            if agent.harness is connection:  # however long it takes to be gone
-                self._broker.lost_turn(agent)
+        reason = reason or "The operator cancelled this turn."
+        await end_turn(self._transitions, agent, within=0, reason=reason)
 
     async def compact(self, name: str, by: str) -> None:
         """Shorten the agent's session as soon as no turn runs.
@@ -324,8 +259,7 @@ class Controls:
         self._audit.record(by, "model", agent.name, data)
         now = time.time()
         row = replace(agent.control, model=model, model_at=now, model_by=by)
-        await self.write(agent, row)
-        self._reach_changed(agent)
+        await self._transitions.controlled(agent, row)
         return model_status(agent)
 
     def check_model(self, agent: Agent, asked: str) -> str:
@@ -349,6 +283,23 @@ class Controls:
                 f"model with `hive model {agent.name}`. Allowed: {names}.",
             )
         return agent.model
+
+
+async def _written(written: Awaitable[None]) -> None:
+    """Wait until what holds already is stored.
+
+    Raises:
+        HiveError: why it cannot be stored.
+    """
+    try:
+        await written
+    except HiveError as error:
+        raise HiveError(
+            error.code,
+            "This is in effect, but could not be stored: it is lost when hived "
+            f"restarts. {error.message}",
+            details=error.details,
+        ) from error
 
 
 def model_status(agent: Agent) -> ModelStatus:

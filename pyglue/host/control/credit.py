@@ -11,19 +11,18 @@ believed only so often. ``api.agent`` and ``model.relay`` call it.
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.questions import QuestionView
 from pyglue.display import said, visible
 from pyglue.host.control.controls import Controls
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.questions import Questions
 from pyglue.names import SYSTEM
-from pyglue.store import control
-from pyglue.store.database import Store
 
 CREDIT: Final = "credit"
 """What a question is about, in the row of the hive."""
@@ -41,14 +40,14 @@ class Credit:
     def __init__(
         self,
         *,
-        store: Store,
+        transitions: Transitions,
         registry: Registry,
         questions: Questions,
         controls: Controls,
         audit: Audit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._transitions = transitions
         self._registry = registry
         self._questions = questions
         self._controls = controls
@@ -100,8 +99,7 @@ class Credit:
     async def _write(self, question: int | None) -> None:
         asked_for = None if question is None else CREDIT
         row = replace(self._registry.hive, question=question, asked_for=asked_for)
-        self._registry.hive = row
-        await self._store.write(partial(control.put, row=row))
+        await self._transitions.hive_controlled(row)
 
     async def _answered(self, question: QuestionView, text: str) -> None:
         if not self._is_open() or question.id != self._registry.hive.question:

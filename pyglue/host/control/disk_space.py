@@ -21,6 +21,7 @@ from pyglue.errors import HiveError
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
 from pyglue.names import OPERATOR, SYSTEM
 from pyglue.store.database import Store
@@ -89,6 +90,7 @@ class Space:
         disk: Disk,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
         broker: Broker,
         controls: Controls,
         audit: Audit,
@@ -96,6 +98,7 @@ class Space:
         self._disk = disk
         self._store = store
         self._registry = registry
+        self._transitions = transitions
         self._broker = broker
         self._controls = controls
         self._audit = audit
@@ -131,9 +134,9 @@ class Space:
         was = self._registry.disk_full is not None
         low = await asyncio.to_thread(self._disk.is_low, was=was)
         if low:
-            self._registry.disk_full = self._sentence()
+            self._transitions.disk_full(self._sentence())
         else:
-            self._registry.disk_full = None
+            self._transitions.disk_full(None)
             await asyncio.to_thread(self._set_aside)
         if low is not was:
             for agent in self._registry.all():

@@ -23,7 +23,9 @@ from pyglue.beneath import Folder
 from pyglue.config import Quotas
 from pyglue.errors import HiveError
 from pyglue.host.control.controls import Controls
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
 from pyglue.limits import MIB
 from pyglue.names import MANAGER, OPERATOR
@@ -156,12 +158,14 @@ class Footprints:
         self,
         *,
         registry: Registry,
+        transitions: Transitions,
         broker: Broker,
         controls: Controls,
         layout: Layout,
         quotas: Quotas,
     ) -> None:
         self._registry = registry
+        self._transitions = transitions
         self._broker = broker
         self._controls = controls
         self._layout = layout
@@ -186,7 +190,8 @@ class Footprints:
             measure, self._layout.state, places, self._quotas, left=left
         )
         why = found.problem(agent.name, self._quotas)
-        before, agent.held = agent.held, why
+        before = agent.held
+        self._transitions.held(agent, why)
         if (before is None) is (why is None):
             return
         self._controls.room(agent)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from pyglue.config import HiveConfig
-from pyglue.host.core.registry import Agent
+from pyglue.host.core.agent import Agent
 
 _Number = TypeVar("_Number", int, float)
 

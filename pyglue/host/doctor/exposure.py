@@ -23,7 +23,8 @@ from pyglue.api.exposure import ExposureResult, Listener, ListenerKind, UnitScor
 from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
 from pyglue.host.agents.ports import LOOPBACK, Ports
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
 from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
 from pyglue.process import find_program, run
 

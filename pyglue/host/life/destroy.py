@@ -23,6 +23,8 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.changes.systems import Systems
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.core.turns import end_turn
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.names import MANAGER, SYSTEM
@@ -107,6 +109,8 @@ class DestroyHandler:
         *,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
+        drain_s: float,
         lifecycle: Lifecycle,
         supervisor: Supervisor,
         backend: Backend,
@@ -117,6 +121,8 @@ class DestroyHandler:
     ) -> None:
         self._store = store
         self._registry = registry
+        self._transitions = transitions
+        self._drain_s = drain_s
         self._lifecycle = lifecycle
         self._supervisor = supervisor
         self._backend = backend
@@ -131,9 +137,13 @@ class DestroyHandler:
         match step:
             case "drain":
                 agent = self._registry.get(name)
-                agent.wanted = False
-                await self._store.write(lambda tx: agents.set_wanted(tx, name, False))
-                await self._lifecycle.drain(agent, "This agent is being destroyed.")
+                await self._transitions.wanted(agent, False)
+                await end_turn(
+                    self._transitions,
+                    agent,
+                    within=self._drain_s,
+                    reason="This agent is being destroyed.",
+                )
                 return "stop"
             case "stop":
                 await self._lifecycle.stop(self._registry.get(name))
@@ -199,7 +209,7 @@ class DestroyHandler:
         agent = self._registry.find(operation.agent)
         if agent is not None:
             why = f"Destroying it failed. {operation.error}"
-            await self._lifecycle.note_problem(agent, why)
+            await self._transitions.problem_noted(agent, why)
 
 
 def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:

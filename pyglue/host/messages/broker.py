@@ -7,9 +7,8 @@ comes back with ``redelivered`` when either ends badly.
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,11 +24,12 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits, Quotas
 from pyglue.display import cited
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent, Holder, Parked
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.send_policy import SendPolicy, checked_body
 from pyglue.limits import MIB
 from pyglue.names import EVERYONE, OPERATOR, SYSTEM
-from pyglue.store import agents as agent_rows
 from pyglue.store import messages as rows
 from pyglue.store import quotas
 from pyglue.store.database import Store, Tx
@@ -45,48 +45,26 @@ _ROW_BYTES: Final = 256
 _REST_HINT: Final = "No new messages. Finish your turn now; new messages will wake you."
 
 
-@dataclass
-class Holder:
-    """A connection that may hold messages of one agent."""
-
-    agent: Agent
-    harness: bool = False
-    """Whether it is the harness's, which no other may keep from its mail."""
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    empty_waits: int = 0
-    gone: bool = False
-
-
-@dataclass(frozen=True)
-class _Parked:
-    holder: Holder
-    future: asyncio.Future[tuple[Message, ...]]
-
-
 class Broker:
     """Takes, keeps and hands out messages."""
 
     def __init__(
         self,
+        *,
         store: Store,
         registry: Registry,
+        transitions: Transitions,
         limits: MessageLimits,
         quotas: Quotas | None = None,
     ) -> None:
         self.quotas = quotas or Quotas()
         """What an agent may make grow."""
         self._store = store
+        self._transitions = transitions
         self._registry = registry
         self._limits = limits
         self._send_policy = SendPolicy(registry, limits)
-        self._parked: dict[str, _Parked] = {}
         self._fresh: set[str] = set()
-        self._ended: dict[str, asyncio.Event] = {}
-        self._turn_changed: Callable[[Agent], None] = lambda _agent: None
-
-    def listen(self, turn_changed: Callable[[Agent], None]) -> None:
-        """Set who hears that an agent's turn began or ended."""
-        self._turn_changed = turn_changed
 
     # --- sending ----------------------------------------------------------------
 
@@ -122,7 +100,7 @@ class Broker:
                 through too many turns without a human.
         """
         self.count(sender.name, recipient)
-        hop = self._send_policy.next_hop(sender.name)
+        hop = sender.hop + 1
         if hop > self._limits.hops_max:
             await self._tell_of_loop(sender.name, recipient, hop - 1)
             raise HiveError(
@@ -213,7 +191,8 @@ class Broker:
     async def _store_message(
         self, recipient: str, make: Callable[[Tx], NewMessage]
     ) -> Message:
-        parked = self._parked.pop(recipient, None)
+        agent = self._registry.find(recipient)
+        parked = None if agent is None else self._transitions.recv_claimed(agent)
         if parked is None:
             self._fresh.add(recipient)
             return await self._store.write(lambda tx: self._insert(tx, make(tx)))
@@ -224,16 +203,15 @@ class Broker:
                 lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn)
             )
         except HiveError:  # refused: who waited asks again, and misses nothing
-            if not parked.future.done():
-                parked.future.set_result(())
+            parked.end()
             raise
         except BaseException:
             parked.future.cancel()
             raise
-        self._send_policy.carried(recipient, (message,))
-        if not parked.future.done():
-            parked.future.set_result((message,))
-        elif holder.gone:
+        self._transitions.messages_taken(holder.agent, message.hop)
+        if parked.end((message,)):
+            return message
+        if holder.gone:
             self._release(holder)
         else:
             self._release_loose(holder)
@@ -319,20 +297,14 @@ class Broker:
         if why is not None:
             raise HiveError(ErrorCode.PAUSED, why)
 
-    def unpark(self, agent: Agent) -> None:
-        """Let an open wait of the agent end with nothing."""
-        parked = self._parked.pop(agent.name, None)
-        if parked is not None and not parked.future.done():
-            parked.future.set_result(())
-
     async def ack(self, holder: Holder, numbers: tuple[int, ...] | None) -> int:
         """End messages that ``holder`` took outside a turn; None: all of them."""
         agent = holder.agent
         done = await self._store.write(
             lambda tx: rows.finish_taken(tx, agent.name, holder.token, numbers)
         )
-        if done and agent.turn is None:
-            self._send_policy.ended(agent.name)
+        if done:
+            self._transitions.messages_done(agent)
         return done
 
     async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
@@ -344,9 +316,10 @@ class Broker:
                 partial(self._take_now, holder=holder, turn=turn, params=params)
             )
             if params.had and turn is None:
-                self._send_policy.ended(name)
+                self._transitions.messages_done(holder.agent)
             if messages:
-                self._send_policy.carried(name, messages)
+                hop = max(message.hop for message in messages)
+                self._transitions.messages_taken(holder.agent, hop)
                 return messages
             if name not in self._fresh:
                 return ()
@@ -372,18 +345,18 @@ class Broker:
         return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
 
     async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
-        name = holder.agent.name
-        if holder.harness and self._is_parked_by_another(name):
-            self.unpark(holder.agent)
-        if name in self._parked:
+        agent = holder.agent
+        if holder.harness and agent.parked and not agent.parked.holder.harness:
+            self._transitions.recv_interrupted(agent)
+        if agent.parked is not None:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 "Another recv of this agent is already waiting; use its result.",
             )
         future: asyncio.Future[tuple[Message, ...]]
         future = asyncio.get_running_loop().create_future()
-        parked = _Parked(holder, future)
-        self._parked[name] = parked
+        parked = Parked(holder, future)
+        self._transitions.recv_parked(agent, parked)
         try:
             async with asyncio.timeout(params.wait_seconds):
                 return await future
@@ -391,13 +364,7 @@ class Broker:
             # Mail and the end of the wait may come in the same moment.
             return future.result() if _has_result(future) else ()
         finally:
-            if self._parked.get(name) is parked:
-                del self._parked[name]
-
-    def _is_parked_by_another(self, name: str) -> bool:
-        """Tell whether a client that is no harness waits for the agent's mail."""
-        parked = self._parked.get(name)
-        return parked is not None and not parked.holder.harness
+            self._transitions.recv_over(parked)
 
     # --- turns and leases ---------------------------------------------------------
 
@@ -416,20 +383,15 @@ class Broker:
         """
         agent = holder.agent
 
-        def begin(tx: Tx) -> int:
-            check(tx)
+        def join(tx: Tx, turn: int) -> None:
             rows.release_unseen(tx, agent.name, holder.token, seen)
-            turn = agent_rows.start_turn(tx, agent.name, model)
             rows.join_turn(tx, agent.name, holder.token, turn)
-            return turn
 
         holder.empty_waits = 0
-        agent.turn = await self._store.write(begin)
-        agent.turn_model = model
-        self._turn_changed(agent)
+        turn = await self._transitions.turn_began(agent, model, check=check, also=join)
         if seen is not None:
             self._fresh.add(agent.name)
-        return agent.turn
+        return turn
 
     async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
         """End a turn: its messages are done, or wait again.
@@ -440,56 +402,23 @@ class Broker:
         agent = holder.agent
         well = params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
-        def end(tx: Tx) -> bool:
-            if not agent_rows.end_turn(tx, agent.name, params):
-                return False
+        def release(tx: Tx) -> None:
             if well:
                 rows.finish_turn(tx, agent.name, params.turn)
             else:
                 failed = params.outcome in _FAULTS and params.blames_mail
                 rows.release_turn(tx, agent.name, params.turn, failed=failed)
-            return True
 
-        ended = await self._store.write(end)
-        if not ended:
-            raise HiveError(
-                ErrorCode.CONFLICT,
-                f"Turn {params.turn} is not running; its messages are already queued "
-                "again.",
-            )
-        if agent.turn == params.turn:
-            self._none_runs(agent)
+        await self._transitions.turn_ended(agent, params, also=release)
         if not well:
             self._fresh.add(agent.name)
 
-    async def turn_over(self, agent: Agent) -> None:
-        """Return when no turn of the agent runs."""
-        while agent.turn is not None:
-            ended = self._ended.setdefault(agent.name, asyncio.Event())
-            await ended.wait()
-
-    def lost_turn(self, agent: Agent) -> None:
-        """The agent's harness is gone, and its turn with it, if one ran."""
-        if agent.turn is not None:
-            self._store.post(lambda tx: agent_rows.lose_turns(tx, agent.name))
-        self._none_runs(agent)
-
-    def _none_runs(self, agent: Agent) -> None:
-        agent.turn = None
-        self._send_policy.ended(agent.name)
-        self._turn_changed(agent)
-        ended = self._ended.pop(agent.name, None)
-        if ended is not None:
-            ended.set()
-
-    def hang_up(self, holder: Holder, *, harness: bool) -> None:
+    def hang_up(self, holder: Holder) -> None:
         """The holder's connection is gone: what it held waits again."""
         holder.gone = True
-        if harness:
-            self.lost_turn(holder.agent)
-        parked = self._parked.get(holder.agent.name)
+        parked = holder.agent.parked
         if parked is not None and parked.holder is holder:
-            del self._parked[holder.agent.name]
+            self._transitions.recv_over(parked)
             parked.future.cancel()
         self._release(holder)
 

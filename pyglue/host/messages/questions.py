@@ -24,8 +24,9 @@ from pyglue.api.questions import (
     QuestionView,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
 from pyglue.host.messages.broker import Broker
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.store import questions as rows

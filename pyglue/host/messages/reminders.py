@@ -15,7 +15,8 @@ from typing import Final
 from pyglue.api.agent import CancelReminderParams, RemindParams, RemindResult
 from pyglue.api.messages import MessageKind
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
 from pyglue.host.messages.broker import Broker
 from pyglue.names import SYSTEM
 from pyglue.store import messages

@@ -9,10 +9,11 @@ from collections import defaultdict, deque
 from typing import Final
 
 from pyglue.api.common import Role
-from pyglue.api.messages import BODY_LIMIT, Message
+from pyglue.api.messages import BODY_LIMIT
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
 from pyglue.names import EVERYONE, MANAGER, OPERATOR
 
 _WINDOW_S: Final = 60.0
@@ -25,7 +26,6 @@ class SendPolicy:
     def __init__(self, registry: Registry, limits: MessageLimits) -> None:
         self._registry = registry
         self._limits = limits
-        self._hops: dict[str, int] = defaultdict(int)
         self._loops: dict[str, float] = {}
         self._sent: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
@@ -79,19 +79,6 @@ class SendPolicy:
                 )
         for key in ((sender, ""), (sender, recipient)):
             self._sent[key].append(now)
-
-    def next_hop(self, sender: str) -> int:
-        """Return the hop of the agent's next message."""
-        return self._hops[sender] + 1
-
-    def carried(self, agent: str, messages: tuple[Message, ...]) -> None:
-        """Note what an agent was handed: what it sends now comes after it."""
-        hop = max(message.hop for message in messages)
-        self._hops[agent] = max(self._hops[agent], hop)
-
-    def ended(self, agent: str) -> None:
-        """Note that the agent's turn, or what it did outside one, is over."""
-        self._hops[agent] = 0
 
     def may_tell_of_loop(self, sender: str) -> bool:
         """Tell if it is time to speak of the sender's loop, and that it was done."""

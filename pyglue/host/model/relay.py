@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -41,8 +42,10 @@ from pyglue.api.relay import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.owners import user_of
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import Limit, Limits, limits_of, start_of_day
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.policy.operator_limits import allowed_models
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
 from pyglue.limits import RELAY_CHANNELS, RELAY_RPC
@@ -57,28 +60,26 @@ _RETRY_MAX_S: Final = 86400.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class RelayHub:
     """Hands sockets to the relay and keeps its books."""
 
-    def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        config: HiveConfig,
-        *,
-        server_name: str,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._config = config
-        self._server_name = server_name
-        self._listeners: dict[str, socket.socket] = {}
-        self._policies: dict[str, ModelPolicy] = {}
-        self._connections: set[Connection] = set()
-        self._channels: set[socket.socket] = set()
-        self._server: Server | None = None
-        self._fds: socket.socket | None = None
-        self._answered: Callable[[int], Awaitable[None]] = _nobody_hears
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    config: HiveConfig
+    server_name: str
+    _listeners: dict[str, socket.socket] = field(default_factory=dict, init=False)
+    _policies: dict[str, ModelPolicy] = field(default_factory=dict, init=False)
+    _connections: set[Connection] = field(default_factory=set, init=False)
+    _channels: set[socket.socket] = field(default_factory=set, init=False)
+    _server: Server | None = field(default=None, init=False)
+    _fds: socket.socket | None = field(default=None, init=False)
+    _answered: Callable[[int], Awaitable[None]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._answered = _nobody_hears
+        self.transitions.listen(self.refresh)
 
     def listen(self, answered: Callable[[int], Awaitable[None]]) -> None:
         """Set who hears of each turn that the provider answered, as the relay saw."""
@@ -88,7 +89,7 @@ class RelayHub:
 
     async def open(self) -> None:
         """Listen for the relay."""
-        layout, gid = self._config.layout, self._gid()
+        layout, gid = self.config.layout, self._gid()
         self._server = await serve(
             layout.relay_socket,
             self._session,
@@ -119,9 +120,9 @@ class RelayHub:
         if agent.name in self._listeners:
             return
         listener = bind_unix(
-            self._config.layout.run(agent.name) / "model.sock",
+            self.config.layout.run(agent.name) / "model.sock",
             mode=_MODE,
-            gid=user_of(self._config, agent.name),
+            gid=user_of(self.config, agent.name),
             kind=socket.SOCK_STREAM,
         )
         self._listeners[agent.name] = listener
@@ -154,7 +155,7 @@ class RelayHub:
         return bool(self._connections)
 
     def _gid(self) -> int | None:
-        ids = self._config.ids
+        ids = self.config.ids
         return None if ids is None else ids.relay
 
     def _policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
@@ -167,14 +168,14 @@ class RelayHub:
         chosen = agent.control.model or manifest.model
         running = agent.turn_model if agent.turn is not None else None
         names = (chosen, running or chosen)
-        limits = limits_of(agent, self._config)
+        limits = limits_of(agent, self.config)
         return ModelPolicy(
             agent=agent.name,
-            models=allowed_models(names, self._config.limits),
+            models=allowed_models(names, self.config.limits),
             server_tools=manifest.server_tools,
             cost_per_day_usd=limits.cost_usd,
             tokens_per_day=limits.tokens,
-            halted=self._registry.halted(agent),
+            halted=self.registry.halted(agent),
         )
 
     def refresh(self, agent: Agent) -> None:
@@ -218,7 +219,7 @@ class RelayHub:
     def _session(
         self, connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
-        ids = self._config.ids
+        ids = self.config.ids
         if ids is not None and connection.peer_uid not in (ids.relay, os.geteuid()):
             raise HiveError(ErrorCode.FORBIDDEN, "This user is not the relay.")
         _log.debug("%s connected", hello.client)
@@ -229,7 +230,7 @@ class RelayHub:
         handlers.on(RESERVE, self._reserve)
         handlers.on(SETTLE, self._settle)
         result = HelloResult(
-            protocol=PROTOCOL, role=Role.RELAY, server=self._server_name
+            protocol=PROTOCOL, role=Role.RELAY, server=self.server_name
         )
         return result, handlers
 
@@ -237,11 +238,11 @@ class RelayHub:
         self._connections.discard(connection)
 
     async def _attach(self, params: AttachParams) -> AttachResult:
-        await self._store.write(lambda tx: self._settle_orphans(tx, params.open))
+        await self.store.write(lambda tx: self._settle_orphans(tx, params.open))
         return AttachResult(policies=tuple(self._policies.values()))
 
     async def _reserve(self, params: ReserveParams) -> ReserveResult:
-        agent = self._registry.get(params.agent)
+        agent = self.registry.get(params.agent)
         policy = self._policies.get(params.agent)
         if policy is None:
             raise HiveError(
@@ -252,24 +253,25 @@ class RelayHub:
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"{agent.name} may no longer use {params.model[:100]!a}.",
             )
-        if self._registry.halted(agent) is not None:
+        if self.registry.halted(agent) is not None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
                 f"{agent.name} is paused and cannot use the model.",
             )
-        limits = limits_of(agent, self._config)
+        limits = limits_of(agent, self.config)
 
         def reserve(tx: Tx) -> int:
             _check_day(tx, params, limits)
             return usage.reserve(tx, params, agent.turn)
 
         try:
-            number = await self._store.write(reserve)
+            number = await self.store.write(reserve)
         except HiveError as error:
             if error.code is ErrorCode.OVER_BUDGET:
-                agent.refused = str(error.details["limit"])
+                refused = str(error.details["limit"])
+                self.transitions.request_judged(agent, refused)
             raise
-        agent.refused = None
+        self.transitions.request_judged(agent, None)
         return ReserveResult(reservation=number)
 
     def _settle_orphans(self, tx: Tx, still_open: tuple[int, ...]) -> None:
@@ -290,16 +292,16 @@ class RelayHub:
             _log.warning("settled reservation %d of a lost relay connection", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
-        of = await self._store.write(lambda tx: usage.settle(tx, params))
+        of = await self.store.write(lambda tx: usage.settle(tx, params))
         if of is None:
             return Done()
         name, turn = of
-        agent = self._registry.find(name)
+        agent = self.registry.find(name)
         if agent is not None:
-            agent.provider_status = params.status
+            retry_at = None
             if params.retry_after_s is not None:
-                wait = min(params.retry_after_s, _RETRY_MAX_S)
-                agent.retry_at = time.time() + wait
+                retry_at = time.time() + min(params.retry_after_s, _RETRY_MAX_S)
+            self.transitions.provider_answered(agent, params.status, retry_at)
         if params.status == _ANSWERED and turn is not None:
             await self._answered(turn)
         return Done()

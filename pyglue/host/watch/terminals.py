@@ -36,9 +36,10 @@ from pyglue.api.terminal import (
 from pyglue.config import HiveConfig
 from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
 from pyglue.names import SYSTEM
 

@@ -20,9 +20,10 @@ from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import model_status
 from pyglue.host.control.disk_space import Space
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
-from pyglue.host.core.registry import Agent, Registry
+from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR

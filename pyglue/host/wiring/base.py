@@ -18,6 +18,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.name_conflicts import known
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.nix import Evaluator
 from pyglue.store import database, messages
@@ -37,6 +38,7 @@ class Base:
     audit: Audit
     bus: EventBus
     registry: Registry
+    transitions: Transitions
     warnings: Warnings
 
 
@@ -92,8 +94,9 @@ async def open_base(config: HiveConfig) -> Base:
     )
     bus = EventBus(store)
     await bus.load()
-    registry = Registry(store)
-    await registry.load()
+    registry = Registry()
+    transitions = Transitions(store=store, registry=registry)
+    await transitions.load()
     await store.write(messages.release_all)
     await asyncio.to_thread(directories.tidy_all)
     names = await store.read(known)
@@ -108,5 +111,6 @@ async def open_base(config: HiveConfig) -> Base:
         audit=audit,
         bus=bus,
         registry=registry,
+        transitions=transitions,
         warnings=Warnings(),
     )

@@ -22,8 +22,8 @@ def handlers(
     """Return a handler for every kind of operation."""
     deploy = _deploy(base, work, changes)
     running = Running(
-        store=base.store,
         registry=base.registry,
+        transitions=base.transitions,
         lifecycle=work.lifecycle,
         directories=base.directories,
         notifications=work.notifications,
@@ -64,6 +64,7 @@ def _deploy(base: Base, work: Work, changes: Changes) -> Deploy:
         systems=changes.systems,
         store=base.store,
         registry=base.registry,
+        transitions=base.transitions,
         notifications=work.notifications,
         lifecycle=work.lifecycle,
         directories=base.directories,
@@ -101,6 +102,8 @@ def _destroy_handler(base: Base, work: Work, changes: Changes) -> DestroyHandler
     return DestroyHandler(
         store=base.store,
         registry=base.registry,
+        transitions=base.transitions,
+        drain_s=base.config.timeouts.drain_s,
         lifecycle=work.lifecycle,
         supervisor=work.supervisor,
         backend=base.backend,

@@ -41,6 +41,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         config=config,
         store=store,
         registry=registry,
+        transitions=base.transitions,
         broker=work.broker,
         questions=work.questions,
         reminders=work.reminders,

@@ -8,7 +8,7 @@ from pyglue.host.api.agent import AgentApi
 from pyglue.host.api.manager import ManagerApi
 from pyglue.host.api.operator import operator_session
 from pyglue.host.api.services import Services
-from pyglue.host.core.registry import Agent
+from pyglue.host.core.agent import Agent
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import OPERATOR_RPC
@@ -47,6 +47,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             connection,
             store=services.store,
             registry=services.registry,
+            transitions=services.transitions,
             broker=services.broker,
             questions=services.questions,
             reminders=services.reminders,

@@ -41,13 +41,24 @@ class Work:
 async def open_work(base: Base) -> Work:
     """Build the parts and let them hear of each other; nothing starts yet."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
-    broker = Broker(store, registry, config.messages, config.quotas)
-    relay = RelayHub(store, registry, config, server_name=f"hived {__version__}")
-    await relay.open()
-    lifecycle = Lifecycle(
+    transitions = base.transitions
+    broker = Broker(
         store=store,
         registry=registry,
-        broker=broker,
+        transitions=transitions,
+        limits=config.messages,
+        quotas=config.quotas,
+    )
+    relay = RelayHub(
+        store=store,
+        registry=registry,
+        transitions=transitions,
+        config=config,
+        server_name=f"hived {__version__}",
+    )
+    await relay.open()
+    lifecycle = Lifecycle(
+        transitions=transitions,
         relay=relay,
         directories=base.directories,
         backend=base.backend,
@@ -58,6 +69,7 @@ async def open_work(base: Base) -> Work:
     base.bus.listen(notifications.on_event)
     supervisor = Supervisor(
         registry=registry,
+        transitions=transitions,
         lifecycle=lifecycle,
         backend=base.backend,
         notifications=notifications,
@@ -65,25 +77,23 @@ async def open_work(base: Base) -> Work:
     )
     questions = Questions(store, registry, broker, audit)
     controls = Controls(
-        store=store,
         registry=registry,
-        broker=broker,
+        transitions=transitions,
         audit=audit,
         limits=config.limits,
         grace_s=config.timeouts.drain_s,
     )
-    await controls.load()
-    controls.listen(relay.refresh)
     budgets = Budgets(
         store=store,
         registry=registry,
+        transitions=transitions,
         questions=questions,
         controls=controls,
         audit=audit,
         config=config,
     )
     credit = Credit(
-        store=store,
+        transitions=transitions,
         registry=registry,
         questions=questions,
         controls=controls,
@@ -103,6 +113,7 @@ async def open_work(base: Base) -> Work:
         credit=credit,
         footprints=Footprints(
             registry=registry,
+            transitions=transitions,
             broker=broker,
             controls=controls,
             layout=config.layout,
@@ -113,6 +124,7 @@ async def open_work(base: Base) -> Work:
             disk=base.disk,
             store=store,
             registry=registry,
+            transitions=transitions,
             broker=broker,
             controls=controls,
             audit=audit,

@@ -17,7 +17,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnStartParams
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
-from pyglue.host.core.registry import Agent
+from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.wiring.sockets import agent_session
 from pyglue.jsonrpc import Connection, Handlers, connect
@@ -42,9 +42,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     """hived's side of an agent's socket, with a container that always runs."""
     part: Any = SimpleNamespace
     found = Lifecycle(
-        store=kit.store,
-        registry=kit.registry,
-        broker=kit.broker,
+        transitions=kit.transitions,
         relay=part(remove=lambda _name: None),
         directories=part(make_run=lambda _name: tmp_path),
         backend=part(running=lambda _name: True, stop=stopped),
@@ -53,6 +51,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     services = part(
         store=kit.store,
         registry=kit.registry,
+        transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
         reminders=Reminders(kit.store, kit.registry, kit.broker),
@@ -110,7 +109,7 @@ async def test_its_turn_ends_and_its_message_is_queued_again(
     await send(kit, "alice", "bob", "do this")
     client = await harness(lifecycle, bob, tmp_path / "hive.sock")
     assert bob.turn is not None
-    over = asyncio.ensure_future(kit.broker.turn_over(bob))
+    over = asyncio.ensure_future(kit.transitions.turn_over(bob))
     await loses(lifecycle, bob, client)
     told = await ended(kit)
     assert told["outcome"] == "failed"

@@ -10,7 +10,7 @@ import pytest
 
 from checks.kits.events import data, raw
 from checks.kits.host.messages import NOW, send
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.common import AgentState
 from pyglue.api.control import PauseParams
 from pyglue.api.events import ServerDown
@@ -24,7 +24,7 @@ from pyglue.api.turns import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import AgentApi
-from pyglue.host.core import registry
+from pyglue.host.core import transitions
 from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch import history as rules
@@ -67,12 +67,13 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
     """Say hello as bob's harness, as ``lifecycle`` takes it."""
     bob, line = kit.registry.get("bob"), Line()
     connection: Any = line
-    bob.harness = connection
+    kit.transitions.harness_connected(bob, connection, None)
     api = AgentApi(
         bob,
         connection,
         store=kit.store,
         registry=kit.registry,
+        transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
         reminders=Reminders(kit.store, kit.registry, kit.broker),
@@ -115,14 +116,16 @@ async def test_only_the_providers_credit_is_asked_about_as_such(
     api, _ = connect(kit)
     bob = kit.registry.get("bob")
     turn = await begin(api)
-    bob.refused = "cost" if used_up else None  # the hive's own limit did
+    kit.transitions.request_judged(
+        bob, "cost" if used_up else None
+    )  # the hive's own limit did
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.BUDGET, reason="too low")
     await api._turn_end(end)
     (asked,) = await kit.store.read(questions.recent)
     assert asked.asker == SYSTEM
     assert ("credit is used up" in asked.question) is not used_up
     assert (bob.over_budget is not None) is used_up
-    bob.over_budget = bob.refused = None
+    kit.transitions.budget_free(bob)
     turn = await begin(api)
     await api._turn_end(TurnEndParams(turn=turn, outcome=TurnOutcome.OK))
     (asked,) = await kit.store.read(questions.recent)
@@ -147,7 +150,7 @@ async def test_a_harness_that_says_its_budget_is_used_up_proves_nothing(
 async def test_what_is_used_is_said_by_the_hives_own_books(kit: Kit) -> None:
     api, _ = connect(kit)
     bob = await kit.agent("bob", limits=manifest_limits(costPerDayUsd=5.0))
-    bob.refused = "cost"  # a request of six dollars did not fit
+    kit.transitions.request_judged(bob, "cost")  # a request of six dollars did not fit
     turn = await begin(api)
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.BUDGET)
     await api._turn_end(end)
@@ -177,7 +180,7 @@ async def test_a_harness_claims_no_state_that_hived_decides(kit: Kit) -> None:
 async def test_a_state_is_no_older_than_its_harness(kit: Kit) -> None:
     api, _ = connect(kit)
     bob = kit.registry.get("bob")
-    bob.harness_at = time.time() - 5
+    put(bob, harness_at=time.time() - 5)
     for lie in (-1e300, 0.0, 1e300):
         api._state(StateParams(state=AgentState.RETRYING, since_at=lie))
         assert bob.harness_at <= bob.since <= time.time()
@@ -201,7 +204,7 @@ async def test_a_dead_letter_marks_what_its_sender_wrote(kit: Kit) -> None:
 
 async def test_turns_that_follow_too_fast_are_refused(kit: Kit) -> None:
     api, _ = connect(kit)
-    kit.registry.get("bob").turns = TokenBucket(burst=2, rate=0)
+    put(kit.registry.get("bob"), turns=TokenBucket(burst=2, rate=0))
     await send(kit, "alice", "bob")
     for _ in range(2):
         await begin(api)
@@ -231,10 +234,10 @@ async def test_what_a_harness_says_its_model_is_decides_nothing(kit: Kit) -> Non
 async def test_states_that_come_too_fast_are_told_as_the_newest(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_LATE_S", 0.01)
+    monkeypatch.setattr(transitions, "_LATE_S", 0.01)
     api, _ = connect(kit)
     bob = kit.registry.get("bob")
-    bob.reports = TokenBucket(burst=5, rate=20)
+    put(bob, reports=TokenBucket(burst=5, rate=20))
     for number in range(1000):
         api._state(StateParams(state=AgentState.RETRYING, detail=str(number)))
     async with asyncio.timeout(60):
@@ -249,10 +252,10 @@ async def test_states_that_come_too_fast_are_told_as_the_newest(
 async def test_what_the_host_says_is_not_undone_by_a_late_report(kit: Kit) -> None:
     api, _ = connect(kit)
     bob = kit.registry.get("bob")
-    bob.reports = TokenBucket(burst=0, rate=0)
+    put(bob, reports=TokenBucket(burst=0, rate=0))
     api._state(StateParams(state=AgentState.THINKING))
-    kit.registry.set_state(bob, AgentState.STOPPING)
-    kit.registry._report_late(bob)
+    kit.transitions.stopping(bob)
+    kit.transitions._report_late(bob)
     assert bob.state is AgentState.STOPPING
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from checks.kits.host.messages import parks
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.control import PauseParams, SetModelParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
@@ -19,12 +19,13 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls, model_status
+from pyglue.host.core.agent import HIVE, Holder
 from pyglue.host.core.day_limits import Limit, limits_of
-from pyglue.host.messages.broker import Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
 from pyglue.store import agents as agent_rows
 from pyglue.store import messages, questions, usage
+from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
 
 WAIT = RecvParams(wait_seconds=60, max=32)
@@ -52,9 +53,8 @@ async def mail(kit: Kit, to: str = "alice") -> int:
 
 def controls(kit: Kit, **limits: Any) -> Controls:
     return Controls(
-        store=kit.store,
         registry=kit.registry,
-        broker=kit.broker,
+        transitions=kit.transitions,
         audit=kit.controls._audit,
         limits=OperatorLimits(**limits),
         grace_s=60.0,
@@ -82,8 +82,9 @@ async def test_pauses_survive_hived(kit: Kit) -> None:
     await kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     await kit.controls.pause_all("fire", OPERATOR)
     alice = kit.registry.get("alice")
-    alice.control, kit.registry.hive = type(alice.control)(agent="alice"), alice.control
-    await kit.controls.load()
+    put(alice, control=Control(agent="alice"))
+    put(kit.registry.everyone, control=Control(agent=HIVE))
+    await kit.transitions.load()
     assert kit.registry.paused(alice) == "operator paused the hive: fire"
     with pytest.raises(HiveError) as caught:
         await kit.controls.resume("alice", OPERATOR)
@@ -95,10 +96,10 @@ async def test_pauses_survive_hived(kit: Kit) -> None:
 
 async def test_who_is_resumed_waits_no_longer_for_the_models_side(kit: Kit) -> None:
     alice = kit.registry.get("alice")
-    alice.retry_at = time.time() + 3600
+    put(alice, retry_at=time.time() + 3600)
     await kit.controls.resume("alice", OPERATOR)
     assert alice.retry_at is None
-    alice.retry_at = time.time() + 3600
+    put(alice, retry_at=time.time() + 3600)
     await kit.controls.resume_all(OPERATOR)
     assert alice.retry_at is None
 
@@ -133,7 +134,7 @@ async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
     holder = Holder(kit.registry.get("alice"))
     parked = await parks(kit, holder)
     sending = asyncio.create_task(mail(kit))
-    while kit.broker._parked:  # taken out as it is sent
+    while holder.agent.parked is not None:  # taken out as it is sent
         await asyncio.sleep(0)
     parked.cancel()
     await sending
@@ -150,7 +151,7 @@ async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     heard: list[str] = []
     await kit.broker.turn_start(Holder(alice), "haiku")
-    kit.controls.listen(lambda agent: heard.append(agent.model))
+    kit.transitions.listen(lambda agent: heard.append(agent.model))
     status = await kit.controls.set_model(
         SetModelParams(agent="alice", model="sonnet"), OPERATOR
     )
@@ -161,8 +162,8 @@ async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     )
     assert status.switched_by == OPERATOR
     assert heard == ["sonnet"]
-    alice.control, alice.turn_model = type(alice.control)(agent="alice"), None
-    await kit.controls.load()  # a restart later
+    put(alice, control=Control(agent="alice"), turn_model=None)
+    await kit.transitions.load()  # a restart later
     assert model_status(alice) == status
     await kit.broker.turn_start(Holder(alice), "sonnet")
     assert model_status(alice).queued is None
@@ -192,7 +193,13 @@ async def test_the_relay_lets_the_chosen_model_through(
     kit: Kit, tmp_path: Path
 ) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
     alice = kit.registry.get("alice")
     params = SetModelParams(agent="alice", model="opus")
     await kit.controls.set_model(params, OPERATOR)
@@ -204,10 +211,15 @@ async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
     kit: Kit, tmp_path: Path
 ) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
     alice = await kit.agent("alice", model="opus")
     hub._say(hub._policy(alice, alice.policy()))
-    kit.controls.listen(hub.refresh)
     turn = await kit.broker.turn_start(Holder(alice), "opus")
     params = SetModelParams(agent="alice", model="sonnet")
     await kit.controls.set_model(params, OPERATOR)
@@ -226,10 +238,16 @@ async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
 ) -> None:
     alice = kit.registry.get("alice")
     await kit.store.write(lambda tx: agent_rows.start_turn(tx, "alice", "opus"))
-    await kit.controls.load()
+    await kit.transitions.load()
     assert alice.turn_model == "opus"  # shown as the model of the last turn
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
     assert hub._policy(alice, alice.policy()).models == ("claude-haiku-5-5",)
 
 
@@ -314,7 +332,7 @@ async def test_an_agent_that_stays_parked_is_not_asked_for_again(kit: Kit) -> No
     answer = AnswerParams(question=asked.id, choices=("Stay parked",))
     await kit.questions.answer(OPERATOR, answer)
     assert alice.over_budget is not None
-    await kit.controls.load()  # a restart later
+    await kit.transitions.load()  # a restart later
     await kit.budgets.reached(alice, Limit.COST, None)
     assert len(await kit.store.read(questions.recent)) == 1
 
@@ -346,7 +364,13 @@ async def test_the_lower_limit_holds(kit: Kit, tmp_path: Path) -> None:
 
 async def test_a_dead_relays_reservations_are_settled(kit: Kit, tmp_path: Path) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
     reserve = ReserveParams(
         agent="alice",
         model="sonnet",

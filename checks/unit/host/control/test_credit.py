@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import ControlParams
 from pyglue.api.common import AgentState
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionEnd, QuestionView
@@ -41,7 +41,7 @@ class Room:
         """Return what a new hived would have; the old one hears nothing more."""
         self.kit.questions._listeners.clear()
         return Credit(
-            store=self.kit.store,
+            transitions=self.kit.transitions,
             registry=self.kit.registry,
             questions=self.kit.questions,
             controls=self.kit.controls,
@@ -51,7 +51,7 @@ class Room:
 
     async def run_out(self, name: str) -> None:
         agent = self.kit.registry.get(name)
-        agent.turn = None
+        put(agent, turn=None)
         await self.credit.used_up(agent, SAID)
 
     async def asked(self) -> list[QuestionView]:
@@ -68,7 +68,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     for name in NAMES:
         agent = await kit.agent(name)
         harness: Any = made.heard[name]
-        agent.harness, agent.state = harness, AgentState.NO_CREDIT
+        put(agent, harness=harness, state=AgentState.NO_CREDIT)
     yield made
     await kit.store.close()
 
@@ -84,7 +84,7 @@ async def test_the_operator_is_asked_once_for_all(room: Room) -> None:
         in (question.question)
     )
     assert "\x1b" not in question.question
-    await room.kit.controls.load()  # a restart later
+    await room.kit.transitions.load()  # a restart later
     room.credit = room.new()
     await room.run_out("bob")
     assert len(await room.asked()) == 1
@@ -123,11 +123,11 @@ async def test_an_operator_who_leaves_it_is_not_asked_again(
 
 async def test_a_turn_that_ends_well_ends_it(room: Room) -> None:
     bob = room.kit.registry.get("bob")
-    bob.turn = 7  # it may have had its last answer before
+    put(bob, turn=7)  # it may have had its last answer before
     await room.run_out("alice")
     await room.credit.works(7)
     assert room.kit.registry.hive.asked_for == CREDIT
-    bob.state = AgentState.THINKING
+    put(bob, state=AgentState.THINKING)
     await room.credit.works(8)
     (question,) = await room.asked()
     assert question.ended is QuestionEnd.CANCELLED

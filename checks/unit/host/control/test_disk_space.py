@@ -203,6 +203,7 @@ def space_of(kit: Kit, disk: Path) -> Space:
         disk=Disk(disk, DiskConfig(ballast_mib=2, reserve_mib=6)),
         store=kit.store,
         registry=kit.registry,
+        transitions=kit.transitions,
         broker=kit.broker,
         controls=kit.controls,
         audit=kit.audit,

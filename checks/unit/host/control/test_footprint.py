@@ -121,6 +121,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 def footprints(kit: Kit, room: Path) -> Footprints:
     return Footprints(
         registry=kit.registry,
+        transitions=kit.transitions,
         broker=kit.broker,
         controls=kit.controls,
         layout=Layout(room, room),

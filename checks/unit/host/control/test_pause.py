@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from checks.kits.host.messages import NOW, WAIT, parks
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import CANCEL_TURN
 from pyglue.api.common import Done
 from pyglue.api.control import PauseParams
@@ -20,8 +20,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.relay import ReserveParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.registry import Agent
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
 from pyglue.store.messages import NewMessage
@@ -57,7 +56,7 @@ class Room:
         self.harness = Hostile()
         self.holder = Holder(alice)
         harness: Any = self.harness
-        alice.harness = harness
+        put(alice, harness=harness)
 
     async def reserve(self) -> int:
         params = ReserveParams(agent="alice", model="claude-haiku-5-5", cost_usd=0.0)
@@ -92,9 +91,14 @@ async def room(tmp_path: Path, grace_s: float) -> AsyncIterator[Room]:
     kit = await open_kit(tmp_path, grace_s=grace_s)
     alice = await kit.agent("alice")
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(kit.store, kit.registry, config, server_name="x")
+    hub = RelayHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
     hub._say(hub._policy(alice, alice.policy()))
-    kit.controls.listen(hub.refresh)
     made = Room(kit, hub, alice)
     await kit.broker.turn_start(made.holder, "haiku")
     yield made
@@ -132,7 +136,7 @@ async def test_a_pause_lets_a_running_turn_go_on_for_its_grace(room: Room) -> No
     assert await room.reserve()
     assert len((await room.kit.broker.recv(room.holder, NOW)).messages) == 1
     assert room.hub._policies["alice"].halted is None
-    room.kit.broker.lost_turn(room.alice)  # it ended
+    room.kit.transitions.turn_lost(room.alice)  # it ended
     assert await room.is_halted()
     await room.kit.controls.resume("alice", OPERATOR)
     assert room.hub._policies["alice"].halted is None
@@ -143,11 +147,11 @@ async def test_a_pause_lets_a_running_turn_go_on_for_its_grace(room: Room) -> No
 async def test_after_the_grace_a_turn_that_goes_on_is_cut_off_and_ended(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyglue.host.control.controls._CANCEL_S", 0.01)
+    monkeypatch.setattr("pyglue.host.core.turns._CANCEL_S", 0.01)
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     async with asyncio.timeout(60):
         await room.harness.told.wait()
-        await room.kit.broker.turn_over(room.alice)
+        await room.kit.transitions.turn_over(room.alice)
     assert room.harness.closed
     assert await room.is_halted()
 
@@ -161,20 +165,20 @@ async def test_a_resume_within_the_grace_leaves_the_turn_alone(
         await over.wait()
         raise TimeoutError  # the grace is over, and the turn goes on
 
-    monkeypatch.setattr(room.kit.broker, "turn_over", turn_over)
+    monkeypatch.setattr(room.kit.transitions, "turn_over", turn_over)
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     await room.kit.controls.resume("alice", OPERATOR)
     over.set()
     async with asyncio.timeout(60):
-        await asyncio.gather(*room.kit.controls._tasks)
+        await asyncio.gather(*room.kit.controls._endings, return_exceptions=True)
     assert not room.harness.told.is_set()
     assert await room.reserve()
 
 
 async def test_a_turn_that_began_as_its_agent_was_paused_is_cut_off(room: Room) -> None:
-    room.kit.broker.lost_turn(room.alice)
+    room.kit.transitions.turn_lost(room.alice)
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
-    room.alice.turn = 7  # it passed the check just before
+    put(room.alice, turn=7)  # it passed the check just before
     room.kit.controls.begun(room.alice)
     assert await room.is_halted()
 
@@ -204,13 +208,13 @@ async def test_a_full_disk_does_not_keep_an_agent_going(
 async def test_a_turn_does_not_outlast_a_full_disk_either(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyglue.host.control.controls._CANCEL_S", 0.01)
-    room.alice.held = "alice keeps too much."
+    monkeypatch.setattr("pyglue.host.core.turns._CANCEL_S", 0.01)
+    room.kit.transitions.held(room.alice, "alice keeps too much.")
     room.kit.controls.room(room.alice)
     async with asyncio.timeout(60):
-        await room.kit.broker.turn_over(room.alice)
+        await room.kit.transitions.turn_over(room.alice)
     assert await room.is_halted()
-    room.alice.held = None
+    room.kit.transitions.held(room.alice, None)
     room.kit.controls.room(room.alice)
     assert await room.reserve()
 

@@ -96,7 +96,7 @@ async def test_the_receiver_who_waits_goes_on_when_a_sender_is_refused(
     bob = await kit.holder(kit.registry.get("bob"))
     waits = asyncio.ensure_future(kit.broker.recv(bob, RecvParams(wait_seconds=60)))
     await asyncio.sleep(0)
-    while not kit.broker._parked:
+    while bob.agent.parked is None:
         await asyncio.sleep(0)
     await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", "bob", LARGE))
     async with asyncio.timeout(10):

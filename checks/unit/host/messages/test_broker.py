@@ -17,7 +17,7 @@ from pyglue.api.messages import (
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.store import messages
 from pyglue.store.messages import NewMessage
 
@@ -95,7 +95,7 @@ async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
     await send(kit, "alice", "bob", "taken inside the turn")
     await kit.broker.recv(bob, NOW)
     await end(kit, bob, turn, TurnOutcome.OK)
-    kit.broker.hang_up(bob, harness=True)
+    kit.hang_up(bob)
     assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
@@ -121,11 +121,11 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
     first = holder(kit, "bob")
     await kit.broker.recv(first, NOW)
     await kit.broker.turn_start(first, "haiku")
-    kit.broker.hang_up(first, harness=True)
+    kit.hang_up(first)
     assert kit.registry.get("bob").turn is None
     second = holder(kit, "bob")
     assert (await kit.broker.recv(second, NOW)).messages[0].redelivered
-    kit.broker.hang_up(second, harness=False)
+    kit.broker.hang_up(second)
     third = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
     assert [m.body for m in third] == ["in a turn"]
 
@@ -133,7 +133,7 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked, sending = await crossing(kit, bob)
-    kit.broker.hang_up(bob, harness=False)
+    kit.broker.hang_up(bob)
     parked.cancel()
     await sending
     await settled()
@@ -149,7 +149,7 @@ async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> Non
         await kit.broker.recv(who, asked)  # its answer is lost on the way
         again = (await kit.broker.recv(who, asked)).messages
         assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
-        kit.broker.hang_up(who, harness=False)
+        kit.broker.hang_up(who)
 
 
 async def test_what_a_client_had_is_done_and_the_rest_comes_again(kit: Kit) -> None:
@@ -222,7 +222,7 @@ async def test_a_message_that_never_finishes_goes_to_the_operator(
     for _ in range(2):
         bob = holder(kit, "bob")
         assert len((await kit.broker.recv(bob, NOW)).messages) == 1
-        kit.broker.hang_up(bob, harness=False)
+        kit.broker.hang_up(bob)
     assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
     letters = await kit.store.read(
         lambda reader: messages.inbox(reader, "operator", unread_only=True, limit=9)
@@ -246,7 +246,7 @@ async def test_mail_outside_a_turn_is_acknowledged_by_its_holder_alone(
     again = (await kit.broker.recv(bob, NOW)).messages
     assert [m.body for m in again] == ["1", "2"]
     assert await kit.broker.ack(bob, None) == 2
-    kit.broker.hang_up(bob, harness=False)
+    kit.broker.hang_up(bob)
     assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
 
 

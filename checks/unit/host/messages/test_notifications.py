@@ -9,11 +9,12 @@ from typing import Any
 import pytest_asyncio
 
 from checks.kits.events import data
-from checks.kits.host.store import Kit, open_kit, settled
+from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api.common import AgentState
 from pyglue.api.events import Notice, ServerDown
 from pyglue.api.messages import RecvParams
 from pyglue.config import MessageLimits
+from pyglue.host.core.agent import Report
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.notifications import (
     NotificationKind,
@@ -118,8 +119,11 @@ async def told(room: Room) -> None:
 async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     room.kit.bus.listen(room.notifications.on_event)
     alice = room.kit.registry.get("alice")
-    room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN)
-    room.kit.registry.set_state(alice, AgentState.NEEDS_LOGIN, "still")
+    harness: Any = object()
+    put(alice, harness=harness)
+    for detail in (None, "still"):
+        report = Report(AgentState.NEEDS_LOGIN, detail, None)
+        room.kit.transitions.state_reported(alice, report)
     await told(room)
     (text,) = await room.mail()
     assert "has to log it in" in text
@@ -130,9 +134,10 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
     room.kit.bus.listen(room.notifications.on_event)
     alice = room.kit.registry.get("alice")
     harness: Any = object()
-    alice.harness = harness
+    put(alice, harness=harness)
     for detail in ("The disk is full\x1b[2J.", "The disk is full, still."):
-        room.kit.registry.report_state(alice, AgentState.DISK_FULL, detail)
+        report = Report(AgentState.DISK_FULL, detail, None)
+        room.kit.transitions.state_reported(alice, report)
     await told(room)
     (text,) = await room.mail()
     assert text.startswith(

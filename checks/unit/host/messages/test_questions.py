@@ -20,7 +20,7 @@ from pyglue.api.questions import (
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core import audit_log
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.store import messages as message_rows
 from pyglue.store import questions
 

@@ -15,7 +15,7 @@ from checks.kits.host.store import Kit, open_kit
 from pyglue.api.messages import BODY_LIMIT, RecvParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import AgentApi
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.host.messages.reminders import Reminders
 from pyglue.jsonrpc.wire import result_line
 from pyglue.limits import CLIENT_RPC
@@ -47,12 +47,13 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
     bob = kit.registry.get("bob")
     connection: Any = Line()
     if harness:
-        bob.harness = connection
+        kit.transitions.harness_connected(bob, connection, None)
     return AgentApi(
         bob,
         connection,
         store=kit.store,
         registry=kit.registry,
+        transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
         reminders=Reminders(kit.store, kit.registry, kit.broker),
@@ -99,7 +100,7 @@ async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) ->
 async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
     bob = kit.registry.get("bob")
     waiting = await parks(kit, Holder(bob, harness=first))
-    with pytest.raises(HiveError, match="waiting already") as refused:
+    with pytest.raises(HiveError, match="already waiting") as refused:
         again = Holder(bob, harness=first)
         await kit.broker.recv(again, RecvParams(wait_seconds=60))
     assert refused.value.code is ErrorCode.CONFLICT

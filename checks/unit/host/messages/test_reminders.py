@@ -20,7 +20,7 @@ from pyglue.api.questions import (
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.reminders import Reminders
 from pyglue.store import messages, reminders

@@ -17,8 +17,7 @@ from pyglue.api.telemetry import HEADLINES, HIVE, Fold, StatsParams, fold_of
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnEndParams, TurnEventParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.registry import Agent
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.paths import Layout
 from pyglue.store import agents, stats
@@ -305,7 +304,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     before = await latest(kit, "alice")
     holder = Holder(alice)
     number = await kit.broker.turn_start(holder, "haiku")
-    kit.broker.hang_up(holder, harness=True)
+    kit.hang_up(holder)
     await kit.store.write(lambda _tx: None)
     (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
     assert data(ended)["turn"] == number

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from checks.kits.host.store import Kit, open_kit, settled
+from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api import terminal as api
 from pyglue.api.common import Done
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError, PeerError
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import Agent
 from pyglue.host.watch.terminals import Terminals
 
 ME, OTHER = "session aaaaaaaa", "session bbbbbbbb"
@@ -62,7 +62,7 @@ async def kit(tmp_path: Path) -> Any:
 @pytest.fixture
 async def agent(kit: Kit) -> Agent:
     made = await kit.agent("alice")
-    made.harness = Line()  # type: ignore[assignment]
+    put(made, harness=Line())
     return made
 
 
@@ -194,7 +194,7 @@ async def test_the_end_of_the_harness_ends_them(kit: Kit, agent: Agent) -> None:
 
 
 async def test_without_a_harness_the_way_out_is_named(kit: Kit, agent: Agent) -> None:
-    agent.harness = None
+    put(agent, harness=None)
     with pytest.raises(HiveError, match="hive shell alice") as refused:
         await opened(kit)
     assert refused.value.code is ErrorCode.AGENT_NOT_RUNNING
