@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
 from checks.kits.schedule import Seconds, group_of, ordered, recorded, unit_of
@@ -57,9 +58,16 @@ def _root() -> str | None:
     return None if os.geteuid() == 0 else "needs root: sudo make test"
 
 
+def _mcp_clients() -> str | None:
+    if OLDER_SDK.is_dir() and NODE_SDK.is_dir():
+        return _program("node", "nodejs")
+    return "the clients of MCP are not installed (make test installs them)"
+
+
 _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "bwrap": _bubblewrap,
     "chromium": _chromium,
+    "mcp-clients": _mcp_clients,
     "git": lambda: _program("git", "git"),
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
     "nspawn": why_not,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from checks.kits.harness.bench import FakeHive
-from checks.kits.mcp_client import RawClient, raw_client
+from checks.kits.mcp.raw import RawClient, raw_client
 from pyglue import __version__
 from pyglue.api.common import Role
 from pyglue.limits import AGENT_RPC

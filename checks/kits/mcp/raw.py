@@ -1,4 +1,4 @@
-"""A client of hive-mcp that sends what a test wants, line by line."""
+"""A client of hive-mcp that sends what a test wants; and where the real ones are."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,12 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+ROOT: Final = Path(__file__).resolve().parents[3]
+OLDER_SDK: Final = ROOT / ".venv" / "mcp-1"
+"""The Python SDK 1.x with all it needs, as a directory for PYTHONPATH."""
+NODE_SDK: Final = ROOT / "web" / "node_modules" / "@modelcontextprotocol"
 PATIENCE_S = 60.0
 
 
