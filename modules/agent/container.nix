@@ -33,12 +33,12 @@ in
     package = mkOption {
       type = types.package;
       default = pkgs.hyperhive or (pkgs.callPackage (framework + "/package.nix") { });
-      description = "The hive's own programs, of which hive-agent runs in the container.";
+      description = "Package with the hive's programs; hive-agent runs in the container.";
     };
     claudeCode = mkOption {
       type = types.package;
       default = pkgs.claude-code;
-      description = "The Claude Code CLI that turns run.";
+      description = "The Claude Code CLI that runs the turns.";
     };
     nameservers = mkOption {
       type = types.listOf types.str;
@@ -46,7 +46,7 @@ in
         "9.9.9.9"
         "1.1.1.1"
       ];
-      description = "Resolvers of a container with a network: it cannot reach the host's.";
+      description = "DNS resolvers for containers with network access, which cannot reach the host's.";
     };
   };
 

@@ -52,8 +52,8 @@ let
       widens = "change";
       words.name = "program";
       description = ''
-        Program that is the server: a name found on PATH, or an absolute path
-        inside the container. Install it with `environment.systemPackages`.
+        The server's program: a name on PATH, or an absolute path inside the
+        container. Install it with `environment.systemPackages`.
       '';
       example = "mcp-server-sqlite";
     };
@@ -68,7 +68,7 @@ let
       widens = "change";
       words.name = "arguments";
       default = [ ];
-      description = "Arguments of the program. No shell reads them.";
+      description = "Arguments of the program, passed without a shell.";
       example = [
         "--db"
         "/state/notes.sqlite"
@@ -79,7 +79,7 @@ let
       widens = "env";
       words.name = "environment variable";
       default = { };
-      description = "Environment variables of the server alone.";
+      description = "Environment variables for this server only.";
       example.LOG_LEVEL = "warn";
     };
     allowedTools = option {
@@ -99,8 +99,8 @@ let
       };
       default = [ ];
       description = ''
-        Tools of this server that the agent may use, by their own names (without
-        `mcp__NAME__`). `"*"` allows all of them.
+        Tools of this server that the agent may use, without the `mcp__NAME__`
+        prefix. `"*"` allows all of them.
       '';
       example = [
         "query"
@@ -122,7 +122,7 @@ in
         words.name = "model";
         default = "haiku";
         description = ''
-          Model of the agent: an alias (`haiku`, `sonnet`, `opus`) or a full id.
+          The agent's model: an alias (`haiku`, `sonnet`, `opus`) or a full ID.
         '';
         example = "sonnet";
       };
@@ -136,7 +136,7 @@ in
         widens = "none";
         words.name = "description";
         default = "";
-        description = "What the agent is for, in one line, shown beside its name.";
+        description = "The agent's purpose in one line, shown next to its name.";
         example = "Reviews pull requests";
       };
 
@@ -146,8 +146,8 @@ in
         words.name = "prompt";
         default = "";
         description = ''
-          The agent's own part of the system prompt, after the part that every
-          agent of the hive gets. Several definitions are joined with newlines.
+          The agent's own part of the system prompt, appended to the part that all
+          agents share. Multiple definitions are joined with newlines.
         '';
         example = "You review Nix code. Answer in one short paragraph.";
       };
@@ -168,9 +168,9 @@ in
         };
         default = [ ];
         description = ''
-          Built-in tools of the CLI that the agent may use. The hive's own tools
-          are always there. `Bash` runs only what `hyperhive.bash.allow` lets
-          through.
+          Built-in CLI tools that the agent may use. The hive's own tools are
+          always available. `Bash` runs only the commands that
+          `hyperhive.bash.allow` permits.
         '';
         example = [
           "Bash"
@@ -193,16 +193,17 @@ in
         words = {
           may = "run";
           thing = "command";
-          also = "This is policy, not a wall: what a command does is held by the container alone.";
+          also = "This is a policy, not a security boundary: only the container confines what a command does.";
         };
         default = [ ];
         description = ''
-          Commands that the Bash tool may run, as patterns of words. A word
-          matches one word of the command after the shell has read it; `*` inside
-          a word matches any part of that word; a `*` alone at the end matches
-          any further words, also none. Each command of a pipeline or list must
-          match a pattern. A wildcard does not match what would run another
-          program, load code or write elsewhere. This is policy, not a wall.
+          Commands that the Bash tool may run, as word patterns. Each word matches
+          one word of the command after shell parsing; `*` inside a word matches
+          any part of that word; a final `*` on its own matches any number of
+          further words, including none. Every command in a pipeline or list must
+          match a pattern. Wildcards never match arguments that would run another
+          program, load code or write elsewhere. This is a policy, not a security
+          boundary.
         '';
         example = [
           "git status"
@@ -230,8 +231,8 @@ in
         };
         default = null;
         description = ''
-          To whom the agent may send messages. `null`: to everyone. `[ ]`: only
-          to the manager, who can always be reached.
+          Allowed recipients of the agent's messages. `null`: everyone. `[ ]`: only
+          the manager, which can always be reached.
         '';
         example = [
           "operator"
@@ -259,7 +260,7 @@ in
           ];
         };
         default = { };
-        description = "MCP servers that the harness starts beside the agent, by name.";
+        description = "MCP servers that the harness starts for the agent, by name.";
         example.notes = {
           command = "mcp-server-sqlite";
           args = [
@@ -275,7 +276,7 @@ in
         widens = "env";
         words.name = "environment variable";
         default = { };
-        description = "Environment variables of the agent's turns and commands.";
+        description = "Environment variables for the agent's turns and commands.";
         example.EDITOR = "true";
       };
 
@@ -283,13 +284,13 @@ in
         type = t.flag;
         widens = "enable";
         words = {
-          on = "The container gets a network: the agent can reach the internet, and send out all that it knows.";
-          off = "The container has no network any more.";
+          on = "The container gets network access: the agent can reach the internet and send out everything it knows.";
+          off = "The container loses network access.";
         };
         default = false;
         description = ''
-          Whether the container has a network. Without it the agent reaches the
-          model and the hive, and nothing else.
+          Whether the container has network access. Without it, the agent can reach
+          only the model and the hive.
         '';
         example = true;
       };
@@ -308,12 +309,12 @@ in
           may = "use";
           thing = "tool of the model provider";
           things = "tools of the model provider";
-          also = "What they do reaches the internet, also without a network of the container.";
+          also = "They reach the internet even if the container has no network.";
         };
         default = [ ];
         description = ''
-          Tools that the model provider runs and the relay lets through. They
-          reach the internet without `hyperhive.network`.
+          Tools run by the model provider that the relay allows. They reach the
+          internet even without `hyperhive.network`.
         '';
         example = [ "web_search" ];
       };
@@ -327,11 +328,11 @@ in
             }
           );
           widens = "raise";
-          words.name = "limit of turns an hour";
+          words.name = "hourly turn limit";
           default = null;
           description = ''
-            Turns that may start in any 60 minutes; `null`: no limit. It paces an
-            agent that behaves; the limits of cost and tokens hold a hostile one.
+            Turns that may start in any 60 minutes; `null`: no limit. It only paces a
+            well-behaved agent; cost and token limits also stop a hostile one.
           '';
           example = 60;
         };
@@ -344,7 +345,7 @@ in
           };
           default = null;
           description = ''
-            US dollars of model use in a day (UTC), counted by the relay; `null`:
+            Daily model cost in US dollars (UTC days), counted by the relay; `null`:
             no limit.
           '';
           example = 2.5;
@@ -363,8 +364,8 @@ in
           };
           default = null;
           description = ''
-            Tokens that the model reads and writes in a day (UTC), from its cache or
-            not, counted by the relay; `null`: no limit.
+            Daily tokens read and written by the model (UTC days), cached or not,
+            counted by the relay; `null`: no limit.
           '';
           example = 5000000;
         };
@@ -383,7 +384,7 @@ in
           };
           default = null;
           description = ''
-            Memory of the container, in powers of 1024; `null`: the hive's
+            Memory limit of the container, in powers of 1024; `null`: the hive's
             default.
           '';
           example = "2G";
@@ -403,7 +404,7 @@ in
           };
           default = null;
           description = ''
-            CPU time in percent of one processor (200: two processors); `null`:
+            CPU limit in percent of one processor (200: two processors); `null`:
             the hive's default.
           '';
           example = 100;
@@ -417,12 +418,12 @@ in
         };
         widens = "behaviour";
         words = {
-          name = "size from which the notes are compacted";
+          name = "size at which the notes are compacted";
           suffix = " bytes";
         };
         default = 16384;
         description = ''
-          Size in bytes from which `/state/notes.md` is compacted between turns.
+          Size in bytes at which `/state/notes.md` is compacted between turns.
         '';
         example = 32768;
       };
@@ -436,21 +437,21 @@ in
         );
         widens = "behaviour";
         words = {
-          name = "size from which the session is compacted";
+          name = "size at which the session is compacted";
           suffix = " tokens";
           null = "only when it is full";
         };
         default = 150000;
         description = ''
-          Tokens of context from which the session is compacted before its next
-          turn; `null`: only when the model says that the context is full.
+          Context size in tokens at which the session is compacted before its next
+          turn; `null`: only when the model reports that the context is full.
         '';
         example = 100000;
       };
     };
     widens = "change";
     default = { };
-    description = "What this agent is. Read without nixpkgs: `pkgs` cannot be used here.";
+    description = "The agent's definition. It is evaluated without nixpkgs: `pkgs` is not available here.";
     example = { model = "sonnet"; };
   };
 }

@@ -14,10 +14,10 @@ in
             default = null;
             example = lib.literalExpression "./agents/alice";
             description = ''
-              Directory with the agent's `agent.nix` and its files. It is approved when the
-              agent is first made; a later change of it is proposed like any other change,
-              and never approved by itself. `null`: what comes with the hive under
-              that name, as for `manager`, or else the template.
+              Directory with the agent's `agent.nix` and other files. It is approved when the
+              agent is first created; later changes to it are proposed like any other change
+              and never approved automatically. `null`: the agent of that name included with
+              hyperhive, such as `manager`, or else the template.
             '';
           };
         }
@@ -25,8 +25,8 @@ in
       default = { };
       example = lib.literalExpression "{ alice.source = ./agents/alice; }";
       description = ''
-        Agents that are there from the first start. `manager` is always one of them. Taking
-        one out of the configuration does not remove it.
+        Agents created at the first start; `manager` is always among them. Removing an
+        agent from the configuration does not destroy it.
       '';
     };
     containerModules = mkOption {
@@ -34,8 +34,8 @@ in
       default = [ ];
       example = lib.literalExpression "[ ./every-container.nix ]";
       description = ''
-        NixOS modules that every agent's system gets, below what its own agent.nix says.
-        Each is one file that imports no other.
+        NixOS modules included in every agent's system, with lower priority than the
+        agent's own agent.nix. Each is a single file without imports.
       '';
     };
     privateUsers = mkOption {
@@ -43,9 +43,9 @@ in
       default = "pick";
       example = "1966080";
       description = ''
-        User namespace of the containers: `pick` gives each a range of 65536 users of its
-        own, a number is where one range begins that all of them share, a multiple of
-        65536.
+        User namespace of the containers. `pick`: each gets its own range of 65536 user IDs.
+        A number: the start of one range that all containers share; it must be a multiple
+        of 65536.
       '';
     };
     networkRanges = mkOption {
@@ -53,8 +53,8 @@ in
       default = [ "10.231.0.0/16" ];
       example = [ "10.99.0.0/20" ];
       description = ''
-        IPv4 ranges that containers with a network (`limits.network`) get addresses from.
-        Nothing else on this host may use them.
+        IPv4 ranges from which containers with network access (`limits.network`) get their
+        addresses. Nothing else on this host may use them.
       '';
     };
   };

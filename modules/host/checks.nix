@@ -13,7 +13,7 @@ let
 
   secret =
     name: path:
-    require (!inStore path) "${option name} is in the Nix store, where everybody can read it. Name a file outside, such as \"/run/secrets/NAME\", in quotes.";
+    require (!inStore path) "${option name} is in the Nix store, which is world-readable. Use a file outside it and quote the path, such as \"/run/secrets/NAME\".";
 
   # The rules of pyglue/names.py.
   reserved = [
@@ -26,13 +26,13 @@ let
   agent = name: [
     (require (
       builtins.match "[a-z][a-z0-9-]{0,8}" name != null && !lib.hasSuffix "-" name
-    ) "${option "agents"}.${name}: this is not an agent's name. Use 1 to 9 characters: a lower-case letter, then lower-case letters, digits and '-', not ending in '-'.")
+    ) "${option "agents"}.${name}: invalid agent name. Use 1 to 9 lowercase letters, digits and hyphens, starting with a letter and not ending in a hyphen.")
     (require (
       !lib.elem name reserved
-    ) "${option "agents"}.${name}: this name is reserved for the hive itself. Choose another.")
+    ) "${option "agents"}.${name}: this name is reserved for the hive itself. Choose another name.")
     (require (
       !(config.containers ? "h-${name}")
-    ) "${option "agents"}.${name}: its container is called h-${name}, and containers.h-${name} is declared too. Rename one of them.")
+    ) "${option "agents"}.${name}: its container h-${name} conflicts with containers.h-${name}. Rename one of them.")
   ];
 
   shown = value: if builtins.isString value then value else builtins.toJSON value;
@@ -45,7 +45,7 @@ let
     in
     require (
       limit == null || default == null || amount default <= amount limit
-    ) "${option "defaults.${name}"} (${shown default}) is more than ${option "limits.${name}"} (${shown limit}). Lower the default or raise the limit.";
+    ) "${option "defaults.${name}"} (${shown default}) exceeds ${option "limits.${name}"} (${shown limit}). Lower the default or raise the limit.";
 
   # Below the range with the number that agents/ belongs to (state.nix), as nobody's.
   lastUsers = 32766 * 65536;
@@ -76,7 +76,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     assertions = [
-      (require (isSet cfg.apiKeyFile) "${option "apiKeyFile"} is not set. Put the API key into a file that only root can read, outside the Nix store, and name it there.")
+      (require (isSet cfg.apiKeyFile) "${option "apiKeyFile"} is not set. Put the API key into a file outside the Nix store that only root can read, and set the option to its path.")
       (secret "apiKeyFile" cfg.apiKeyFile)
       (secret "dashboard.tls.keyFile" web.tls.keyFile)
       (require (
@@ -84,36 +84,36 @@ in
       ) "${option "dashboard.tls"} needs both certFile and keyFile, or neither.")
       (require (
         web.tls.certFile == null || !cleartext
-      ) "${option "dashboard.externalUrl"} begins with http:// although dashboard.tls is set. Begin it with https://.")
+      ) "${option "dashboard.externalUrl"} starts with http:// although dashboard.tls is set. Use https://.")
       (require (
         web.tls.certFile == null || !local
-      ) "${option "dashboard.tls"} needs a name: browsers give the cookies of a loopback address to every port of it. Set dashboard.externalUrl to the https:// address that the certificate is for.")
+      ) "${option "dashboard.tls"} needs a host name, because browsers share the cookies of a loopback address among all its ports. Set dashboard.externalUrl to the https:// address of the certificate.")
       (require (
         lib.allUnique ids
-      ) "${option "ids"}: operators, agent, web and relay must be different numbers; otherwise one could act as another.")
+      ) "${option "ids"}: operators, agent, web and relay must all differ; otherwise one could act as another.")
       (require (
         builtins.match "https://.+|http://127\\.0\\.0\\.1(:[0-9]+)?(/.*)?" cfg.upstreamUrl != null
-      ) "${option "upstreamUrl"} must begin with https:// (or be http://127.0.0.1…): the API key is sent there.")
+      ) "${option "upstreamUrl"} must start with https:// (or http://127.0.0.1), because the API key is sent there.")
       (require (
         !cfg.limits.network || config.networking.nftables.enable
-      ) "${option "limits.network"} needs networking.nftables.enable = true: without it nothing keeps containers from this host and its network.")
+      ) "${option "limits.network"} needs networking.nftables.enable = true; without it, nothing blocks containers from this host and its network.")
       (require (
         hidden == [ ]
-      ) "${option "stateDir"} is ${cfg.stateDir}: hived cannot keep anything below ${lib.concatStringsSep ", " hidden}. Choose a directory such as /var/lib/hyperhive.")
-      (require ownUsers "${option "privateUsers"} is ${cfg.privateUsers}: use \"pick\", or the first of 65536 user ids, a multiple of 65536 and at most ${toString lastUsers}.")
-      (require (lib.all t.isWhole cfg.networkRanges) "${option "networkRanges"} has ${
+      ) "${option "stateDir"} is ${cfg.stateDir}: hived cannot store data below ${lib.concatStringsSep ", " hidden}. Use a directory such as /var/lib/hyperhive.")
+      (require ownUsers "${option "privateUsers"} is ${cfg.privateUsers}: use \"pick\", or the first ID of a range: a multiple of 65536, at most ${toString lastUsers}.")
+      (require (lib.all t.isWhole cfg.networkRanges) "${option "networkRanges"} contains ${
         lib.concatStringsSep ", " (lib.filter (range: !t.isWhole range) cfg.networkRanges)
-      }: that is no IPv4 range with room for a container. Write the first address of the range and at most /30, such as \"10.231.0.0/16\".")
+      }: not an IPv4 range with space for a container. Use the first address of a range of /30 or larger, such as \"10.231.0.0/16\".")
       (require config.boot.enableContainers "services.hyperhive runs agents as NixOS containers: do not set boot.enableContainers to false.")
       (require (lib.versionAtLeast config.system.stateVersion "22.05")
-        "system.stateVersion is ${config.system.stateVersion}: NixOS then keeps containers in /etc/containers and /var/lib/containers, and hived in /etc/nixos-containers and /var/lib/nixos-containers. Move what is there and set system.stateVersion to 22.05 or later."
+        "system.stateVersion is ${config.system.stateVersion}: with it, NixOS keeps containers in /etc/containers and /var/lib/containers, but hived uses /etc/nixos-containers and /var/lib/nixos-containers. Move existing containers and set system.stateVersion to 22.05 or later."
       )
       (require (
         !config.system.etc.overlay.enable || config.system.etc.overlay.mutable
-      ) "services.hyperhive writes the settings of containers into /etc/nixos-containers: set system.etc.overlay.mutable = true.")
+      ) "services.hyperhive writes container settings to /etc/nixos-containers: set system.etc.overlay.mutable = true.")
       (require (
         !config.boot.isContainer or false
-      ) "services.hyperhive starts containers and cannot run in one.")
+      ) "services.hyperhive runs containers and cannot run inside one.")
     ]
     ++ map within [
       "costPerDay"
@@ -125,14 +125,14 @@ in
     ++ lib.concatMap agent names;
 
     warnings =
-      lib.optional exposed "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS and without a proxy: whoever sees that network can take over an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
+      lib.optional exposed "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS or a proxy: anyone on that network can hijack an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."
       ++ lib.optional (cleartext && !local && !exposed && web.tls.certFile == null)
-        "services.hyperhive.dashboard.externalUrl begins with http://: browsers give the session's cookie to every other port of that host. Put TLS before the dashboard and begin it with https://."
+        "services.hyperhive.dashboard.externalUrl starts with http://: browsers send the session cookie to every other port of that host. Put TLS in front of the dashboard and use https://."
       ++ lib.optional (
         ownUsers && cfg.privateUsers != "pick"
-      ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of users, so what breaks out of one is not held back from the others."
+      ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of user IDs, so whatever escapes one container can access the others."
       ++ lib.optional (
         web.openFirewall && loopback
-      ) "services.hyperhive.dashboard.openFirewall opens a port on which only this machine is listened to. Set dashboard.listenAddress, or leave the firewall closed.";
+      ) "services.hyperhive.dashboard.openFirewall opens a port that listens on loopback only. Set dashboard.listenAddress, or leave the firewall closed.";
   };
 }

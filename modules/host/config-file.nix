@@ -23,13 +23,13 @@ in
       type = types.raw;
       internal = true;
       readOnly = true;
-      description = "What is in the daemons' config file.";
+      description = "Contents of the daemons' configuration file.";
     };
     configFile = mkOption {
       type = types.path;
       internal = true;
       readOnly = true;
-      description = "The daemons' config file.";
+      description = "The daemons' configuration file.";
     };
   };
 

@@ -14,8 +14,8 @@ in
       default = "127.0.0.1";
       example = "192.0.2.10";
       description = ''
-        Address that the dashboard listens on. For any but loopback use `tls` or a proxy:
-        otherwise sessions cross the network in the clear.
+        Address that the dashboard listens on. Except for loopback, use `tls` or a proxy:
+        otherwise sessions cross the network unencrypted.
       '';
     };
     port = mkOption {
@@ -36,10 +36,10 @@ in
       defaultText = literalExpression ''null on loopback, else "http(s)://''${listenAddress}:''${port}"'';
       example = "https://hive.example.org";
       description = ''
-        The address in the operator's browser, without a path, which `hive login` prints
-        links to; no other address has a session. `null`, or an address on loopback: a
-        secret name of the hive's own, `http://….localhost:PORT`, because browsers give
-        the cookies of a name that programs share to all of them.
+        Address of the dashboard in the operator's browser, without a path; `hive login`
+        prints links to it, and sessions exist only there. `null` or a loopback address:
+        the hive uses a secret host name, `http://….localhost:PORT`, because browsers
+        share the cookies of a common name among all programs on it.
       '';
     };
     trustedHosts = mkOption {
@@ -47,9 +47,9 @@ in
       default = [ ];
       example = [ "hive.example.net" ];
       description = ''
-        More host names that the dashboard is called by, each with its port if it is not
-        that of `externalUrl`. Any other is refused, because another site's name may be
-        made to point here; names of loopback are never trusted.
+        Additional host names of the dashboard, each with its port unless it is that of
+        `externalUrl`. All others are rejected, which prevents DNS rebinding; loopback
+        names are never trusted.
       '';
     };
     trustedProxies = mkOption {
@@ -57,8 +57,8 @@ in
       default = [ ];
       example = [ "127.0.0.1" ];
       description = ''
-        Addresses of reverse proxies. Only what comes from them may say by
-        `X-Forwarded-For` and `X-Forwarded-Proto` who asks and how.
+        Addresses of reverse proxies. `X-Forwarded-For` and `X-Forwarded-Proto` are accepted
+        from these addresses only.
       '';
     };
     tls = {
@@ -67,8 +67,8 @@ in
         default = null;
         example = "/var/lib/acme/hive.example.org/fullchain.pem";
         description = ''
-          File with the certificate and its chain: the dashboard speaks https. Read when
-          `hive-web` starts, so restart that unit when the certificate is renewed.
+          File with the certificate chain; enables https. It is read when `hive-web` starts,
+          so restart that unit when the certificate is renewed.
         '';
       };
       keyFile = mkOption {
@@ -76,8 +76,8 @@ in
         default = null;
         example = "/var/lib/acme/hive.example.org/key.pem";
         description = ''
-          File with the certificate's key, outside the Nix store. systemd hands it to
-          `hive-web`; the file may be readable by root only.
+          File with the certificate's key, outside the Nix store. systemd passes it to
+          `hive-web`, so the file may be readable by root only.
         '';
       };
     };
@@ -91,7 +91,7 @@ in
       type = types.bool;
       default = true;
       example = false;
-      description = "Whether each agent also has a port on loopback that leads to its page.";
+      description = "Whether each agent also has a loopback port that redirects to its page.";
     };
     terminal = mkOption {
       type = types.bool;

@@ -1,4 +1,4 @@
-# limits: what no agent.nix can exceed. defaults: what an agent has that says nothing.
+# limits: what no agent.nix can exceed. defaults: for agents that set nothing.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -14,30 +14,30 @@ let
 
   # The same in both groups, so that a default can be compared with its limit.
   shared = no: {
-    costPerDay = limit t.money 10 "US dollars that an agent's model calls may cost a day; `null`: ${no}.";
-    tokensPerDay = limit types.ints.positive 5000000 "Tokens that an agent may use a day, in and out; `null`: ${no}.";
-    turnsPerHour = limit types.ints.positive 60 "Turns that an agent may take an hour; `null`: ${no}.";
-    memoryMax = limit t.size "2G" "Memory of an agent's container, in powers of 1024; `null`: ${no}.";
-    cpuQuota = limit types.ints.positive 200 "CPU time of a container in percent of one processor; `null`: ${no}.";
+    costPerDay = limit t.money 10 "Daily cost of an agent's model calls in US dollars; `null`: ${no}.";
+    tokensPerDay = limit types.ints.positive 5000000 "Input and output tokens that an agent may use per day; `null`: ${no}.";
+    turnsPerHour = limit types.ints.positive 60 "Turns that an agent may start per hour; `null`: ${no}.";
+    memoryMax = limit t.size "2G" "Memory limit of an agent's container, in powers of 1024; `null`: ${no}.";
+    cpuQuota = limit types.ints.positive 200 "CPU limit of a container in percent of one processor; `null`: ${no}.";
   };
 in
 {
   options.services.hyperhive.limits = shared "no limit" // {
-    models = limit (types.listOf types.str) [ "haiku" "sonnet" ] "Models that an agent may have, by alias or full id; `null`: any.";
+    models = limit (types.listOf types.str) [ "haiku" "sonnet" ] "Models that agents may use, by alias or full ID; `null`: any.";
     mcpCommands = limit (types.listOf t.program) [
       "/run/current-system/sw/bin/mcp-server-sqlite"
-    ] "Programs that may be MCP servers, by absolute path as an agent.nix names them; `null`: any. An agent with such servers cannot set variables that make a program run other code, such as `PATH` or `PYTHONPATH`.";
+    ] "Programs that agents may run as MCP servers, by absolute path as written in agent.nix; `null`: any. With a list, agents that have MCP servers cannot set variables that make a program run other code, such as `PATH` or `PYTHONPATH`.";
     network = mkOption {
       type = types.bool;
       default = false;
       example = true;
       description = ''
-        Whether an agent may have a network (`hyperhive.network = true`) or tools that reach
-        the internet. If so, this host translates addresses for containers and its firewall
-        is nftables: containers reach the internet, but not this host, private networks or
+        Whether agents may have network access (`hyperhive.network = true`) or tools that
+        reach the internet. If enabled, this host provides NAT for containers and uses
+        nftables: containers reach the internet, but not this host, private networks or
         each other.
       '';
     };
   };
-  options.services.hyperhive.defaults = shared "the limit above, if there is one";
+  options.services.hyperhive.defaults = shared "the limit above, if any";
 }

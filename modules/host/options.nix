@@ -19,7 +19,7 @@ let
       type = t.days;
       inherit default;
       example = 2 * default;
-      description = "Days that ${what} kept.";
+      description = "Days for which ${what} kept.";
     };
 
   seconds =
@@ -36,8 +36,8 @@ let
       inherit default;
       example = default + 100;
       description = ''
-        User and group id of ${who}. The same on every host and in every container, so it
-        is fixed; outside what systemd gives to dynamic users (61184 to 65519).
+        User and group ID of ${who}. It is fixed because it must be the same on every host
+        and in every container; outside systemd's range for dynamic users (61184 to 65519).
       '';
     };
 in
@@ -49,15 +49,15 @@ in
       default = pkgs.callPackage ../../package.nix { };
       defaultText = literalExpression "pkgs.callPackage ./package.nix { }";
       example = literalExpression "inputs.hyperhive.packages.x86_64-linux.default";
-      description = "The package with `hived`, `hive-web`, `hive-relay` and `hive`.";
+      description = "Package that provides `hived`, `hive-web`, `hive-relay` and `hive`.";
     };
     stateDir = mkOption {
       type = t.directory;
       default = "/var/lib/hyperhive";
       example = "/srv/hyperhive";
       description = ''
-        Where the hive keeps everything: store, repositories, audit log, what agents
-        write. Only root can read it.
+        Directory for all data of the hive: store, repositories, audit log and the agents'
+        files. Only root can read it.
       '';
     };
     operators = mkOption {
@@ -65,8 +65,8 @@ in
       default = [ ];
       example = [ "alice" ];
       description = ''
-        Users who may operate the hive with `hive`: they become members of the group
-        `hive-operators`. Whoever is in it can approve anything.
+        Users who may operate the hive with `hive`. They join the group `hive-operators`,
+        whose members can approve anything.
       '';
     };
     apiKeyFile = mkOption {
@@ -74,58 +74,57 @@ in
       default = null;
       example = "/run/secrets/anthropic-api-key";
       description = ''
-        File with the API key, outside the Nix store (everybody can read that). systemd
-        hands it to `hive-relay` alone; the file itself may be readable by root only.
-        Must be set.
+        File with the API key, outside the world-readable Nix store. systemd passes it to
+        `hive-relay` only, so the file may be readable by root only. Required.
       '';
     };
     upstreamUrl = mkOption {
       type = types.str;
       default = "https://api.anthropic.com";
       example = "https://gateway.example.org";
-      description = "Where the model is; the API key is sent there.";
+      description = "URL of the model API; the API key is sent there.";
     };
     nixpkgs = mkOption {
       type = types.path;
       default = stored pkgs.path;
       defaultText = literalExpression "the nixpkgs of the host";
       example = literalExpression ''"''${inputs.nixpkgs}"'';
-      description = "The nixpkgs that the systems of agents are made from.";
+      description = "The nixpkgs that the agents' systems are built from.";
     };
     framework = mkOption {
       type = types.path;
       default = stored ../..;
       defaultText = literalExpression "the sources that this module is part of";
       example = literalExpression ''"''${inputs.hyperhive}"'';
-      description = "hyperhive's own sources, which the systems of agents are made with.";
+      description = "hyperhive's sources, which the agents' systems are built with.";
     };
     revision = mkOption {
       type = t.word;
       default = "unknown";
       example = "0123456789abcdef0123456789abcdef01234567";
       description = ''
-        Name of the framework's revision; agents that were deployed with another one are
-        shown as in need of an update. The flake's module sets it.
+        Revision of the framework; agents deployed with a different one are shown as needing
+        an update. Set by the flake's module.
       '';
     };
     healthTimeout = seconds 60 180 ''
-      Seconds that a deployed agent has to come up well, before what ran before it is
-      brought back.
+      Seconds within which a deployed agent must become healthy; otherwise its previous
+      version is restored.
     '';
-    drainTimeout = seconds 60 600 "Seconds that a deploy or a pause waits for a running turn before it cancels it.";
-    evaluationTimeout = seconds 120 300 "Seconds that the evaluation of an agent's system may take.";
-    buildTimeout = seconds 3600 14400 "Seconds that the build of an approved system may take.";
+    drainTimeout = seconds 60 600 "Seconds that a deployment or pause waits for a running turn before cancelling it.";
+    evaluationTimeout = seconds 120 300 "Time limit in seconds for evaluating an agent's system.";
+    buildTimeout = seconds 3600 14400 "Time limit in seconds for building an approved system.";
     approvalExpiryDays = mkOption {
       type = t.days;
       default = 7;
       example = 14;
-      description = "Days after which an approval that nobody decided on expires.";
+      description = "Days after which an undecided approval expires.";
     };
     retention = {
       messagesDays = days 90 "handled messages, closed questions, finished operations and turns, and usage are";
       proposalsDays = days 30 "files and manifests of proposals that were denied, superseded, withdrawn or expired are";
       historyDays = days 7 "terminal history and captured logs are";
-      statsDays = days 400 "figures of usage are";
+      statsDays = days 400 "usage metrics are";
       eventsDays = days 7 "events for the live view are";
     };
     ids = {
@@ -135,7 +134,7 @@ in
         example = 58100;
         description = "Group id of `hive-operators`.";
       };
-      agent = user 58001 "`hive-agent`, who agents are inside their containers";
+      agent = user 58001 "`hive-agent`, the agents' user inside their containers";
       web = user 58002 "`hive-web`";
       relay = user 58003 "`hive-relay`";
     };

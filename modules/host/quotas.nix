@@ -23,32 +23,31 @@ in
 {
   options.services.hyperhive = {
     quotas = {
-      messagesMiBPerDay = quota 64 "MiB that an agent may send a day, in messages, questions, answers and reminders";
+      messagesMiBPerDay = quota 64 "MiB of messages, questions, answers and reminders that an agent may send per day";
       inboxMiB = quota 64 "MiB that may be queued in one agent's inbox";
-      questions = quota 32 "Questions that an agent may have open";
-      reminders = quota 32 "Reminders that an agent may have pending";
-      proposalsPerHour = quota 30 "Proposals that the manager may make in an hour";
-      proposalsMiBPerDay = quota 256 "MiB of commits and manifests that the manager may propose a day";
-      operationsPerHour = quota 120 "Starts, stops, restarts and rebuilds that the manager may request in an hour";
-      drafts = quota 16 "Drafts that may exist at once";
+      questions = quota 32 "Open questions per agent";
+      reminders = quota 32 "Pending reminders per agent";
+      proposalsPerHour = quota 30 "Proposals that the manager may make per hour";
+      proposalsMiBPerDay = quota 256 "MiB of commits and manifests that the manager may propose per day";
+      operationsPerHour = quota 120 "Starts, stops, restarts and rebuilds that the manager may request per hour";
+      drafts = quota 16 "Drafts that may exist at the same time";
       historyMiB = mkOption {
         type = types.ints.positive;
         default = 64;
         example = 128;
-        description = "MiB of the history of an agent's turns; its oldest events make room.";
+        description = "MiB of turn history per agent; the oldest events are deleted first.";
       };
-      stateMiB = quota 10240 "MiB of an agent's files (`/state` and those of its CLI); above it the agent is held";
-      stateFiles = quota 500000 "Files and directories of an agent; above it the agent is held";
+      stateMiB = quota 10240 "MiB of files per agent (`/state` and those of its CLI); above it, the agent is paused";
+      stateFiles = quota 500000 "Files and directories per agent; above it, the agent is paused";
     };
     disk = {
       ballastMiB = free 64 ''
-        MiB that the hive sets aside in its state directory and frees for itself when the
-        disk is full, so that the operator's commands still work then. At most a twentieth
-        of the disk.
+        MiB that the hive reserves in its state directory and releases when the disk is
+        full, so that the operator's commands still work. At most 1/20 of the disk.
       '';
       reserveMiB = free 256 ''
-        Agents are held while fewer MiB than these are free where the state directory is,
-        and continue by themselves. At most a tenth of the disk.
+        Agents are paused while fewer MiB are free on the disk of the state directory, and
+        resume automatically. At most 1/10 of the disk.
       '';
     };
   };

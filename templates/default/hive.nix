@@ -7,7 +7,7 @@
     # Users of this machine who may use `hive`, and with it approve anything.
     operators = [ "alice" ];
 
-    # Outside the Nix store: everybody can read that.
+    # Outside the Nix store, which is world-readable.
     apiKeyFile = "/run/secrets/anthropic-api-key";
 
     # The dashboard. Reach it by `ssh -L 7000:127.0.0.1:7000 HOST`, or see

@@ -112,7 +112,7 @@ def test_everyday_patterns_are_taken_without_a_word(pattern: str) -> None:
 
 def test_the_approval_says_that_patterns_are_no_wall() -> None:
     changes = diff_policy(manifest(), manifest("git *"), (), ())
-    assert "This is policy, not a wall" in changes[0].sentence
+    assert "This is a policy, not a security boundary" in changes[0].sentence
 
 
 def _patterns_of_the_repository() -> list[str]:

@@ -68,12 +68,18 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         ),
         (
             *("serverTools", [], ["web_fetch", "web_search"], WIDENS),
-            "provider web_fetch and web_search. What they do reaches the internet",
+            "provider web_fetch and web_search. They reach the internet even",
         ),
         ("serverTools", ["web_fetch"], [], NARROWS, "May no longer use the tool of"),
         # enable
-        ("network", False, True, WIDENS, "The container gets a network: the agent can"),
-        ("network", True, False, NARROWS, "The container has no network any more."),
+        (
+            "network",
+            False,
+            True,
+            WIDENS,
+            "The container gets network access: the agent can",
+        ),
+        ("network", True, False, NARROWS, "The container loses network access."),
         # raise
         (
             *("limits__costPerDayUsd", 1, 5, WIDENS),
@@ -89,7 +95,7 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         ),
         (
             *("limits__turnsPerHour", None, 9, NARROWS),
-            "Limit of turns an hour set to 9 (was: no limit).",
+            "Hourly turn limit set to 9 (was: no limit).",
         ),
         ("limits__memoryMax", "512M", "2G", WIDENS, "raised from 512M to 2G."),
         ("limits__memoryMax", "2T", "3G", NARROWS, "lowered from 2T to 3G."),
@@ -241,7 +247,9 @@ def test_new_agent_is_compared_with_the_defaults_and_told_so() -> None:
     assert "it has no daily cost limit" in about
     limited = manifest(allowedRecipients=[], limits__costPerDayUsd=1)
     about = diff(None, limited)[-1].sentence
-    assert "anyone" not in about and "cost" not in about and "turns an hour" in about
+    assert (
+        "anyone" not in about and "cost" not in about and "hourly turn limit" in about
+    )
 
 
 @pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "BASH_ENV", "ENV", "GIT_SSH"])
@@ -306,7 +314,7 @@ def test_a_default_of_the_hive_makes_a_first_limit_no_narrowing() -> None:
 
 def test_a_new_agent_is_told_what_this_hive_leaves_open() -> None:
     about = with_defaults("new", None)[-1]
-    for what in ("memory limit", "CPU limit", "limit of turns", "daily cost limit"):
+    for what in ("memory limit", "CPU limit", "hourly turn limit", "daily cost limit"):
         assert f"it has no {what}" in about.sentence
     about = with_defaults("new", None, memory_max="2G", cpu_quota=100)[-1]
     assert "memory" not in about.sentence and "CPU" not in about.sentence
