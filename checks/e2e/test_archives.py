@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import HIVE, Said, python
-from checks.kits.hive import Hive, open_operator, running_hive, script
+from checks.kits.hive import Hive, PeerHive, open_operator, running_hive, script
 from checks.kits.net import free_port
 from checks.unit.archive.test_archive import made
 from pyglue.api import operator as api
@@ -29,7 +29,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.events import Event
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.launcher import LocalOptions
 from pyglue.demo import story
 from pyglue.errors import ErrorCode, HiveError
 
@@ -41,7 +41,8 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    async with running_hive(tmp_path_factory.mktemp("hive")) as running:
+    room = tmp_path_factory.mktemp("hive")
+    async with running_hive(room, peers=True) as running:
         yield running
 
 
@@ -337,7 +338,7 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
         script=story.PATH,
         agents=("manager",),
     )
-    local = LocalHive(options, lambda _text: None)
+    local = PeerHive(options, lambda _text: None)
     try:
         await local.start()
         events: list[Event] = []

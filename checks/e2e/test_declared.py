@@ -28,7 +28,8 @@ NIX = '{{ hyperhive = {{ model = "haiku"; description = "{}"; }}; }}\n'
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     """Run a hive with nothing but its manager."""
     room = tmp_path_factory.mktemp("hive")
-    async with asyncio.timeout(600), running_hive(room, agents=("manager",)) as found:
+    hive = running_hive(room, agents=("manager",), peers=True)
+    async with asyncio.timeout(600), hive as found:
         yield found
 
 

@@ -31,7 +31,8 @@ _ACCEPTS = 0x10000
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    async with running_hive(tmp_path_factory.mktemp("hive")) as running:
+    room = tmp_path_factory.mktemp("hive")
+    async with running_hive(room, peers=True) as running:
         yield running
 
 

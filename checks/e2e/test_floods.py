@@ -35,7 +35,8 @@ PROCESSES = 2
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    async with running_hive(tmp_path_factory.mktemp("floods")) as running:
+    room = tmp_path_factory.mktemp("floods")
+    async with running_hive(room, peers=True) as running:
         stopped = await running.operator.call(STOP, AgentParams(agent="alice"))
         await running.operation(stopped.operation)
         for _ in range(32):  # it has a full inbox, which nobody takes

@@ -96,10 +96,10 @@ async def test_a_purge_makes_room(hive: Hive) -> None:
 async def test_a_hive_starts_on_a_full_disk(tmp_path: Path) -> None:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320) as state_dir:
-        async with running_hive(tmp_path, disk=disk):
+        async with running_hive(tmp_path, disk=disk, peers=True):
             pass
         fill(state_dir / "full")
-        async with running_hive(tmp_path, disk=disk, wait=False) as hive:
+        async with running_hive(tmp_path, disk=disk, wait=False, peers=True) as hive:
             status = await hive.operator.call(api.STATUS, NoParams())
             assert any("The disk is full" in text for text in status.warnings)
             (state_dir / "full").unlink()

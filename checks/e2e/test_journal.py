@@ -77,7 +77,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager",)) as hive:
+    async with running_hive(room, agents=("manager",), peers=True) as hive:
         yield hive
 
 

@@ -62,7 +62,7 @@ BROKEN = (
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
     timeouts = Timeouts(health_s=60.0, drain_s=2.0)
-    async with running_hive(room, timeouts=timeouts) as running:
+    async with running_hive(room, timeouts=timeouts, peers=True) as running:
         yield running
 
 

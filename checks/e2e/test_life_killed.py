@@ -63,7 +63,7 @@ TIMEOUTS = Timeouts(health_s=60.0, drain_s=2.0)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deaths(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deaths]:
     room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, timeouts=TIMEOUTS) as hive:
+    async with running_hive(room, timeouts=TIMEOUTS, peers=True) as hive:
         await _propose_all(hive)
         async with dying(hive) as told:
             yield told

@@ -28,10 +28,12 @@ from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeout
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
+from pyglue.process import Child
 from pyglue.tools.submit import ApplyCommit, submit
 
 T = TypeVar("T")
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90.0
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
@@ -42,6 +44,24 @@ BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
 def script(*steps: dict[str, Any]) -> str:
     """Return a message body that tells the scripted model what to do."""
     return f"SCRIPT: {canonical(list(steps)).decode()}"
+
+
+class PeerHive(LocalHive):
+    """A local hive whose agents are peers."""
+
+    def _child(
+        self,
+        name: str,
+        module: str,
+        argv: list[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Child:
+        if name == "hived":
+            module = "checks.kits.hived"
+            env = {**(env or {}), "PYTHONPATH": str(CHECKOUT)}
+        return super()._child(name, module, argv, env=env, **more)
 
 
 @dataclass
@@ -260,16 +280,19 @@ async def running_hive(
     quotas: Quotas | None = None,
     wait: bool = True,
     upstream: str | None = None,
+    peers: bool = False,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
+    With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
+    with the CLI: for tests of what hived does with agents, whatever these are.
     """
     for passage in (room, *room.parents):
         if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
             with contextlib.suppress(PermissionError):
                 passage.chmod(passage.stat().st_mode | 0o011)
-    local = LocalHive(
+    local = (PeerHive if peers else LocalHive)(
         LocalOptions(
             state=room / "state",
             port=free_port(),

@@ -172,7 +172,7 @@ def choose(script: Script, request: Request) -> Step:
     """Return the step that answers ``request``."""
     if "create a detailed summary" in request.user:
         return Step(text=_SUMMARY)
-    steps = _inline(request.user)
+    steps = inline_steps(request.user)
     if steps is None:
         for rule in script.rules:
             if rule.answers(request):
@@ -183,7 +183,8 @@ def choose(script: Script, request: Request) -> Step:
     return steps[request.index]
 
 
-def _inline(text: str) -> tuple[Step, ...] | None:
+def inline_steps(text: str) -> tuple[Step, ...] | None:
+    """Return the steps of the last ``SCRIPT:`` in a text, None if there is none."""
     begin = text.rfind("SCRIPT:")
     if begin < 0:
         return None

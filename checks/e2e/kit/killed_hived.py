@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from checks.kits.hived import play
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import main as hived
@@ -73,6 +74,7 @@ def _live(config: str, plan: Mapping[str, str]) -> None:
         }
         return await start(self, wrapped)
 
+    play()
     Operations.start = deadly  # type: ignore[method-assign]
     sys.argv = ["hived", "--config", config]
     hived.main()
