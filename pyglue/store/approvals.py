@@ -174,11 +174,21 @@ def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...
 
 
 def decide(
-    tx: Tx, number: int, state: ApprovalState, *, by: str, reason: str | None
+    tx: Tx,
+    number: int,
+    state: ApprovalState,
+    *,
+    by: str,
+    reason: str | None = None,
+    operation: int | None = None,
 ) -> None:
-    """Record the operator's (or the hive's) decision."""
+    """Record the operator's (or the hive's) decision, and what it queued."""
     ApprovalModel.update(
-        state=state.value, decided_at=tx.now, decided_by=by, reason=reason
+        state=state.value,
+        decided_at=tx.now,
+        decided_by=by,
+        reason=reason,
+        operation=operation,
     ).where(ApprovalModel.id == number).execute(tx.db)
     _changed(tx, number, state)
 

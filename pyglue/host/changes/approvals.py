@@ -108,11 +108,11 @@ class Approvals:
                     details={"commit": row.commit, "manifest": row.manifest_sha256},
                 )
             kind = OPERATIONS[row.kind]
-            rows.decide(tx, row.id, ApprovalState.APPROVED, by=by, reason=None)
             operation = self._operations.insert(
                 tx, kind, row.agent, by=by, approval=row.id
             )
-            rows.progress(tx, row.id, ApprovalState.APPROVED, operation=operation.id)
+            state = ApprovalState.APPROVED
+            rows.decide(tx, row.id, state, by=by, operation=operation.id)
             return row, operation
 
         row, operation = await self._store.write(decide)
