@@ -81,6 +81,7 @@ async def test_life(home: Home, hive: FakeHive) -> None:
         assert hive.said(AgentState.IDLE)
         assert hive.said(AgentState.THINKING)
         assert {event.turn for event in hive.events} == {1, 2}
+        assert hive.asked_who == 0  # the model comes with the turn
         process.terminate()
         assert await process.wait() == 0
 

@@ -94,7 +94,7 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     agent.CancelReminderParams: {"reminder": "must be the caller's own"},
     common.NoParams: {},
     turns.TurnStartParams: {
-        "model": "must be the one that hived chose; enters no policy and no row",
+        "model": "none, or the one that hived chose; enters no policy and no row",
         "messages": OWN,
     },
     turns.TurnEndParams: {

@@ -32,21 +32,23 @@ class TurnOutcome(StrEnum):
 class TurnStartParams(Params, frozen=True):
     """A turn begins over ``messages``; None: over every message that the caller holds.
 
-    ``model`` must be what ``whoami`` says: hived chooses it, and refuses any other.
-    What the caller holds and does not name never reached it, and waits again.
+    Messages that the caller holds and does not name never reached it, and are queued
+    again. hived chooses the model and returns it. Harnesses of earlier versions send
+    ``model``; hived refuses any but its own choice.
     """
 
-    model: ShortText
+    model: ShortText | None = None
     messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
 
 
 class TurnStartResult(Result, frozen=True):
-    """The turn's id, to be given back at its end.
+    """The turn's id, to be given back at its end, and the model that it uses.
 
     ``budget_usd`` is what is left of the day; None means no limit.
     """
 
     turn: int
+    model: str
     budget_usd: float | None = None
 
 

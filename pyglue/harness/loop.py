@@ -212,9 +212,9 @@ class Loop:
         """
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
-            model = await self._ask_model(connection)
-            params = TurnStartParams(model=model, messages=seen)
+            params = TurnStartParams(messages=seen)
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
+            model = self._model = started.model
             self._quiet.clear()
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)

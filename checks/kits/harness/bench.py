@@ -94,6 +94,8 @@ class FakeHive:
     events: list[TurnEventParams] = field(default_factory=list)
     ends: list[TurnEndParams] = field(default_factory=list)
     starts: list[TurnStartParams] = field(default_factory=list)
+    asked_who: int = 0
+    """How often it was asked for an agent's name and model."""
     sent: list[SendParams] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)
     begun: list[manager_api.SubmitBeginParams] = field(default_factory=list)
@@ -246,6 +248,7 @@ class FakeHive:
         return SendResult(id=1000 + len(self.sent), hop=1)
 
     async def _whoami(self, _: NoParams) -> api.WhoamiResult:
+        self.asked_who += 1
         return api.WhoamiResult(
             name="bob",
             role=self.role,
@@ -296,7 +299,9 @@ class FakeHive:
             raise self.refuse_turns
         self.starts.append(params)
         await self._notify()
-        return TurnStartResult(turn=len(self.starts), budget_usd=self.budget_usd)
+        return TurnStartResult(
+            turn=len(self.starts), model=self.model, budget_usd=self.budget_usd
+        )
 
     async def _turn_end(
         self, connection: Connection, params: TurnEndParams

@@ -219,9 +219,10 @@ class AgentApi:
                     f"The turns of {agent.name} begin too quickly one after another.",
                     details={"retry_after_s": 1.0},
                 )
+            model = self._controls.next_model(agent, params.model)
             turn = await self._broker.turn_start(
                 self._holder,
-                self._controls.check_model(agent, params.model),
+                model,
                 seen=params.messages,
                 check=lambda tx: left.append(self._check(tx)),
             )
@@ -234,7 +235,7 @@ class AgentApi:
                 )
             raise
         self._controls.begun(agent)
-        return TurnStartResult(turn=turn, budget_usd=left[0])
+        return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
     def _check(self, tx: Tx) -> float | None:
         """Refuse a turn that may not begin; return what it may cost."""

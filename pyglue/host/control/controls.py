@@ -262,18 +262,18 @@ class Controls:
         await self._transitions.controlled(agent, row)
         return model_status(agent)
 
-    def check_model(self, agent: Agent, asked: str) -> str:
-        """Return the model that the agent's next turn uses; ``asked`` must be it.
+    def next_model(self, agent: Agent, asked: str | None = None) -> str:
+        """Return the model that the agent's next turn uses.
 
         Raises:
-            HiveError: ``model_not_allowed`` if it is another one, or if the operator's
-                limits do not allow what was chosen.
+            HiveError: ``model_not_allowed`` if another one was ``asked`` for, or if the
+                operator's limits do not allow what was chosen.
         """
-        if not models.same(asked, agent.model):
+        if asked is not None and not models.same(asked, agent.model):
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"The next turn of {agent.name} uses {agent.model}, not "
-                f"{asked[:100]!a}. Ask whoami, then start the turn again.",
+                f"{asked[:100]!a}. Start the turn without naming a model.",
             )
         if not model_is_allowed(agent.model, self._limits):
             names = ", ".join(self._limits.models or ()) or "none"

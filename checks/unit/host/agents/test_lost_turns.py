@@ -75,7 +75,7 @@ async def harness(lifecycle: Lifecycle, agent: Agent, socket: Path) -> Connectio
     connection = await connect(socket, Handlers(), hello=hello)
     taken = await connection.call(RECV, RecvParams(wait_seconds=0, max=10))
     seen = tuple(message.id for message in taken.messages)
-    await connection.call(TURN_START, TurnStartParams(model="haiku", messages=seen))
+    await connection.call(TURN_START, TurnStartParams(messages=seen))
     return connection
 
 

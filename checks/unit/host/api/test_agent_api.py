@@ -88,7 +88,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
 
 
 async def begin(api: AgentApi) -> int:
-    return (await api._turn_start(TurnStartParams(model="haiku"))).turn
+    return (await api._turn_start(TurnStartParams())).turn
 
 
 async def test_an_old_connection_that_ends_late_leaves_the_new_turn_alone(
@@ -228,6 +228,8 @@ async def test_what_a_harness_says_its_model_is_decides_nothing(kit: Kit) -> Non
     assert (bob.turn, bob.turn_model) == (None, None)
     assert len((await api._recv(NOW)).messages) == 1  # it waited again
     await api._turn_start(TurnStartParams(model="claude-haiku-5-5"))
+    started = await api._turn_start(TurnStartParams())
+    assert started.model == "haiku"  # the harness need not ask for it
     assert bob.turn_model == "haiku"  # as hived chose it
 
 

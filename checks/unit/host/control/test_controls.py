@@ -253,12 +253,13 @@ async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
 
 async def test_a_turn_begins_with_no_model_but_the_chosen_one(kit: Kit) -> None:
     alice = kit.registry.get("alice")
-    assert kit.controls.check_model(alice, "claude-haiku-5-5") == "haiku"
+    assert kit.controls.next_model(alice) == "haiku"
+    assert kit.controls.next_model(alice, "claude-haiku-5-5") == "haiku"
     with pytest.raises(HiveError, match="uses haiku, not 'opus'") as caught:
-        kit.controls.check_model(alice, "opus")
+        kit.controls.next_model(alice, "opus")
     assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED
     with pytest.raises(HiveError, match="limits no longer allow haiku"):
-        controls(kit, models=("sonnet",)).check_model(alice, "haiku")
+        controls(kit, models=("sonnet",)).next_model(alice, "haiku")
 
 
 # --- budgets --------------------------------------------------------------------------
