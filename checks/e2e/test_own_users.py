@@ -156,7 +156,7 @@ def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Directories]:
     config = HiveConfig(
         state_dir=str(room / "state"), runtime_dir=str(room / "run"), ids=ids
     )
-    directories = Directories(config)
+    directories = Directories(config, agents_pass=True)
     directories.prepare()
     for name in ("manager", "alice", "bob"):
         if not config.layout.applied(name).exists():

@@ -43,6 +43,7 @@ class Containers(Backend):
     """Builds for real; a "container" is a connection that says hello."""
 
     name = "nixos-container"
+    systems = True
     isolation = "none: it is played"
     warnings = ()
 
@@ -58,6 +59,10 @@ class Containers(Backend):
         self._room = room
         self._connections: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def without_harness(self, name: str) -> str:
+        """Say who does not run."""
+        return f"The harness of {name} is not running."
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Nothing happens by itself here."""

@@ -25,6 +25,8 @@ class HiveStatus(Result, frozen=True):
     last_seq: int
     paused: bool = False
     """Whether the operator stopped the whole hive."""
+    journal: bool = False
+    """Whether hived logs to the journal, which keeps heads of the audit log."""
 
 
 class AgentView(Result, frozen=True):

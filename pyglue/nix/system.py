@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue.config import HiveConfig, NixosConfig
+from pyglue.config import NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import canonical, read_json
 from pyglue.nix.evaluator import option_names
@@ -93,21 +93,6 @@ class SystemEvaluator:
         self._store = store or HostStore()
         self._limits = Limits(_SUBJECT, nixos.evaluate_s, _MEMORY_MAX)
         self._fence: Fence | None = None
-
-    @classmethod
-    def of(
-        cls, config: HiveConfig, *, store: HostStore | None = None
-    ) -> "SystemEvaluator | None":
-        """Return the evaluator of a hive, None where agents are no NixOS systems."""
-        if config.backend != "nixos-container":
-            return None
-        if config.nixos is None or config.ids is None:
-            raise HiveError(
-                ErrorCode.CONFIG_INVALID,
-                "The nixos-container backend needs `nixos` and `ids` in the config "
-                "file; the NixOS module writes both.",
-            )
-        return cls(config.nixos, uid=config.ids.agent, store=store)
 
     def check(self) -> None:
         """See that all of it is there. Blocking, some 30 ms the first time.

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Final
 
+from checks.kits.host.backend import Played
 from pyglue.api import operator as api
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams, JournalUnit
-from pyglue.host.backends.base import Backend
 from pyglue.host.backends.journald import Journald
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.watch.journal import Journal
@@ -93,32 +93,17 @@ def source() -> Journald:
     return Journald("--machine=h-alice", "--unit=hive-agent.service")
 
 
-class OneLog(Backend):
+class OneLog(Played):
     """A backend that notes which log it was asked for."""
 
-    name = "fake"
-    isolation = "none"
-    warnings = ()
-
     def __init__(self, log: JournalSource) -> None:
+        super().__init__()
         self.log = log
         self.asked: list[tuple[str | None, JournalUnit]] = []
 
     def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
         self.asked.append((name, unit))
         return self.log
-
-    def watch(self, callback: Any) -> None: ...
-    async def apply(self, spec: Any) -> None: ...
-    async def start(self, spec: Any) -> None: ...
-    async def stop(self, name: str, *, grace_s: float = 5.0) -> None: ...
-    def running(self, name: str) -> bool:
-        return False
-
-    def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
-        return ()
-
-    async def close(self) -> None: ...
 
 
 def asked(agent: str, unit: JournalUnit | None = None, **more: Any) -> JournalParams:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checks.kits.host.backend import Played
 from checks.kits.manifests import MANIFEST
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
@@ -92,7 +93,9 @@ async def open_kit(
     audit = Audit(room / "audit.jsonl", room / "audit.key")
     questions = Questions(store, registry, broker, audit)
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
-    terminals = Terminals(registry, audit, config)
+    terminals = Terminals(
+        registry=registry, audit=audit, config=config, backend=Played()
+    )
     controls = Controls(
         registry=registry,
         transitions=transitions,

@@ -172,6 +172,36 @@ def test_json_is_decoded_in_one_place(path: Path) -> None:
             )
 
 
+_MAY_NAME_BACKENDS: Final = (
+    "host/backends",
+    "host/wiring",
+    "config.py",
+    "cli/local",  # writes the configuration of a hive without NixOS
+)
+_BACKEND_NAMES: Final = frozenset({"local", "nixos-container"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_what_a_backend_knows_is_a_member_of_it(path: Path) -> None:
+    """Nobody else asks which backend it is: a third one would be forgotten there."""
+    if lives_in(path, _MAY_NAME_BACKENDS):
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Match):
+            parts = [node.subject]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        for part_ in parts:
+            text = ast.unparse(part_)
+            assert not text.endswith((".backend", ".backend.name")), text
+            for inner in ast.walk(part_):
+                if isinstance(inner, ast.Constant):
+                    assert inner.value not in _BACKEND_NAMES, f"{place(path)}: {text}"
+
+
 FLOORS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"backends", "policy"}),
     frozenset({"core"}),

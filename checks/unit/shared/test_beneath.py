@@ -71,7 +71,7 @@ def place(tmp_path: Path) -> Place:
     config = HiveConfig(
         state_dir=str(tmp_path / "state"), runtime_dir=str(tmp_path / "run")
     )
-    directories = Directories(config)
+    directories = Directories(config, agents_pass=True)
     directories.prepare()
     victim = tmp_path / "victim"
     for part in ("config", "state", "session"):

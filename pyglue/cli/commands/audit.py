@@ -115,7 +115,7 @@ def _anchors(client: SyncClient, arguments: argparse.Namespace) -> Anchors:
         return anchors.given(arguments.anchors)
     if arguments.no_journal:
         return Anchors(missing="none given.")
-    if client.call(STATUS, NoParams()).backend == "local":
+    if not client.call(STATUS, NoParams()).journal:
         return Anchors(missing="none given (--anchors).")
     with spinner("Reading the journal"):
         return anchors.of_journal()

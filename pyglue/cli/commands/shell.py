@@ -19,8 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.common import NoParams
-from pyglue.api.operator import STATUS
 from pyglue.api.terminal import (
     CHUNK,
     TERMINAL_ACK,
@@ -65,28 +63,10 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     client = SyncClient(socket, client="hive")
     try:
         reason = _be_terminal(client, arguments.agent)
-    except HiveError as error:
-        if error.code is not ErrorCode.AGENT_NOT_RUNNING:
-            raise
-        raise HiveError(error.code, _without_harness(client, arguments.agent)) from None
     finally:
         client.close()
     sys.stderr.write(f"{reason}\n")
     return 0
-
-
-def _without_harness(client: SyncClient, agent: str) -> str:
-    backend = client.call(STATUS, NoParams()).backend
-    if backend == "local":
-        return (
-            f"The harness of {agent} is not running, and this backend has no "
-            f"container without it. Start it with `hive start {agent}`; `hive logs "
-            f"{agent}` shows why it stopped."
-        )
-    return (
-        f"The harness of {agent} is not running. To open a shell in its container "
-        f"without it, run as root on the host: machinectl shell agent@h-{agent}"
-    )
 
 
 def _be_terminal(client: SyncClient, agent: str) -> str:

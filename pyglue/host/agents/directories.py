@@ -47,10 +47,11 @@ def unusable(state: Path, error: OSError) -> HiveError:
 class Directories:
     """Makes and removes directories. Everything blocks: call it in a thread."""
 
-    def __init__(self, config: HiveConfig) -> None:
+    def __init__(self, config: HiveConfig, *, agents_pass: bool) -> None:
+        """``agents_pass`` is the backend's: whether agents are users of the host."""
         self._layout = config.layout
         self._owners = Owners(config)
-        self.modes: Final = Modes(config, self._owners)
+        self.modes: Final = Modes(config, self._owners, agents_pass=agents_pass)
         self._agent_ports = config.web.agent_ports
         self._made: Callable[[str], None] = lambda _name: None
 

@@ -53,14 +53,16 @@ class Mode:
 class Modes:
     """Says it for every directory of a hive."""
 
-    def __init__(self, config: HiveConfig, owners: Owners) -> None:
+    def __init__(
+        self, config: HiveConfig, owners: Owners, *, agents_pass: bool
+    ) -> None:
         self._layout = config.layout
         self._owners = owners
         ids = config.ids
         self._root = ids is not None
         self._group: int | None = None
         """Who passes through; None: nobody has to."""
-        if ids is not None and config.backend == "local":
+        if ids is not None and agents_pass:
             self._group = ids.agent if ids.group is None else ids.group
 
     def own(self) -> dict[Path, Mode]:

@@ -69,6 +69,14 @@ class Backend(ABC):
     """What is *not* isolated or limited here, for the banner."""
     limits: bool = True
     """Whether limits of memory and CPU are enforced here."""
+    systems: bool = False
+    """Whether an agent is a NixOS system, which is evaluated before its approval."""
+    units: tuple[str, ...] = ()
+    """The systemd units of hived, dashboard and relay: their logs are in the journal,
+    and systemd listens for the dashboard."""
+    agents_pass: bool = False
+    """Whether agents run as users of the host, and so must be let pass through the
+    hive's directories to their own."""
 
     @abstractmethod
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
@@ -133,6 +141,10 @@ class Backend(ABC):
     def container(self, name: str) -> str:
         """Return what the container of an agent is called on this backend."""
         return name
+
+    @abstractmethod
+    def without_harness(self, name: str) -> str:
+        """Say how an operator gets a shell where no harness can open one."""
 
     @abstractmethod
     def running(self, name: str) -> bool:

@@ -87,6 +87,7 @@ class LocalBackend(Backend):
     """Runs agents as children; see the module's docstring."""
 
     name = "local"
+    agents_pass = True
 
     def __init__(
         self, config: HiveConfig, *, program: Sequence[str] = _HARNESS
@@ -121,6 +122,14 @@ class LocalBackend(Backend):
         """What is not as it should be on this machine now."""
         found = (*self._missing, self._admitting.problem)
         return tuple(text for text in found if text)
+
+    def without_harness(self, name: str) -> str:
+        """Say that there is no container without it."""
+        return (
+            f"The harness of {name} is not running, and this backend has no container "
+            f"without it. Start it with `hive start {name}`; `hive logs {name}` shows "
+            "why it stopped."
+        )
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""

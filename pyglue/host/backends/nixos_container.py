@@ -58,6 +58,8 @@ class NixosContainerBackend(Backend):
     """Runs agents as NixOS containers; see the module's docstring."""
 
     name = "nixos-container"
+    systems = True
+    units = ("hived.service", "hive-web.service", "hive-relay.service")
     isolation = (
         "NixOS containers: own files, users, processes and network, limits of memory, "
         "CPU and tasks"
@@ -108,6 +110,14 @@ class NixosContainerBackend(Backend):
                 "itself with nosuid and nodev, as the NixOS module does."
             )
         return tuple(found)
+
+    def without_harness(self, name: str) -> str:
+        """Name the way that machined offers to root."""
+        return (
+            f"The harness of {name} is not running. To open a shell in its container "
+            "without it, run as root on the host: machinectl shell "
+            f"agent@{self.container(name)}"
+        )
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
         """Set who hears of every start, stop and crash."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pyglue.api.system import ClosureDiff
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.messages.notifications import NotificationKind, Notifications
@@ -87,20 +88,25 @@ class Systems:
         self._flake = flake
 
     @classmethod
-    def of(cls, config: HiveConfig, store: Store) -> "Systems | None":
-        """Return the systems of a hive that is configured with them, checked.
+    def of(cls, config: HiveConfig, store: Store) -> "Systems":
+        """Return the systems of a hive whose agents are some, checked.
 
         Raises:
             HiveError: ``config_invalid``, ``missing_program``. Blocking.
         """
+        nixos, ids = config.nixos, config.ids
+        if nixos is None or ids is None:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"The {config.backend} backend needs `nixos` and `ids` in the "
+                "configuration file; the NixOS module writes both.",
+            )
         nix = HostStore()
-        evaluator = SystemEvaluator.of(config, store=nix)
-        if evaluator is None or config.nixos is None or config.ids is None:
-            return None
+        evaluator = SystemEvaluator(nixos, uid=ids.agent, store=nix)
         evaluator.check()
         hive = hashlib.sha256(config.state_dir.encode()).hexdigest()[:16]
-        flake = HiveFlake(config.layout.flake, config.nixos, uid=config.ids.agent)
-        return cls(store, evaluator, config.nixos, nix=nix, hive=hive, flake=flake)
+        flake = HiveFlake(config.layout.flake, nixos, uid=ids.agent)
+        return cls(store, evaluator, nixos, nix=nix, hive=hive, flake=flake)
 
     async def evaluate(
         self,

@@ -13,6 +13,7 @@ import pwd
 import re
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,43 +24,35 @@ from pyglue.api.exposure import ExposureResult, Listener, ListenerKind, UnitScor
 from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
 from pyglue.host.agents.ports import LOOPBACK, Ports
+from pyglue.host.backends.base import Backend
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
 from pyglue.process import find_program, run
 
-UNITS: Final = ("hived.service", "hive-web.service", "hive-relay.service")
 _OVERALL: Final = re.compile(r"Overall exposure level for (\S+): ([0-9.]+)")
 _ANALYZE_S: Final = 60.0
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
+@dataclass(frozen=True, kw_only=True)
 class Exposure:
     """Lists the listeners of one hive."""
 
-    def __init__(
-        self,
-        *,
-        config: HiveConfig,
-        registry: Registry,
-        shares_network: Callable[[bool], bool],
-        ports: Ports | None,
-        table: Callable[[], tuple[TcpListener, ...]] = tcp_listeners,
-    ) -> None:
-        self._config = config
-        self._registry = registry
-        self._shares_network = shares_network
-        self._ports = ports
-        self._table = table
+    config: HiveConfig
+    registry: Registry
+    backend: Backend
+    ports: Ports | None
+    table: Callable[[], tuple[TcpListener, ...]] = tcp_listeners
 
     async def examine(self) -> ExposureResult:
         """Look at every listener now."""
-        agents = self._registry.all()
+        agents = self.registry.all()
         listeners = await asyncio.to_thread(lambda: tuple(self._listeners(agents)))
         return ExposureResult(listeners=listeners, units=await self._scores())
 
     def _listeners(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
-        table = self._table()
+        table = self.table()
         sockets = tuple(self._sockets(agents))
         yield from sockets
         yield from self._undeclared({Path(one.address) for one in sockets})
@@ -72,7 +65,7 @@ class Exposure:
     # --- Unix sockets -----------------------------------------------------------------
 
     def _sockets(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
-        layout = self._config.layout
+        layout = self.config.layout
         hived = _user(os.geteuid())
         operators = "hive-web's user can only log in there without a live session."
         yield _unix("operator", layout.operator_socket, "hived", hived, operators)
@@ -93,7 +86,7 @@ class Exposure:
                     yield _unix(title, place / name, process, _user(uid), own)
 
     def _undeclared(self, known: set[Path]) -> Iterator[Listener]:
-        for path in sorted(self._config.layout.runtime.rglob("*")):
+        for path in sorted(self.config.layout.runtime.rglob("*")):
             if path not in known and path.is_socket():
                 found = _unix("not declared", path, "unknown", None, "")
                 undeclared = "No part of the hive listens under this name."
@@ -104,7 +97,7 @@ class Exposure:
     def _tcp(
         self, agents: tuple[Agent, ...], table: tuple[TcpListener, ...]
     ) -> Iterator[Listener]:
-        web = self._config.web
+        web = self.config.web
         first, *more = origin.listens_on(web)
         yield self._web("dashboard", first, web.port, table)
         for host in more:
@@ -118,7 +111,7 @@ class Exposure:
             reach="root, and hive-web's own user.",
         )
         for agent in agents:
-            port = None if self._ports is None else self._ports.port(agent.name)
+            port = None if self.ports is None else self.ports.port(agent.name)
             if port is not None:
                 yield self._web(f"port of {agent.name}", LOOPBACK, port, table)
 
@@ -131,8 +124,8 @@ class Exposure:
         there = [
             one for one in table if one.port == port and one.host in {host, *_WILDCARDS}
         ]
-        # On NixOS systemd holds the port for hive-web.
-        mine = {wanted, 0} if self._config.backend == "nixos-container" else {wanted}
+        # Where it is a unit, systemd holds the port for it.
+        mine = {wanted, 0} if self.backend.units else {wanted}
         problem = None
         if table and not there:
             problem = "Nothing is listening there."
@@ -152,7 +145,7 @@ class Exposure:
     def _forwarder(self, agent: Agent) -> Listener:
         record = agent.applied or agent.record
         network = record is not None and record.typed.network
-        shared = self._shares_network(network)
+        shared = self.backend.shares_network(network)
         return Listener(
             name=f"model forwarder of {agent.name}",
             kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
@@ -171,7 +164,7 @@ class Exposure:
         self, table: tuple[TcpListener, ...], known: set[str]
     ) -> Iterator[Listener]:
         """Say what else listens under a user that only the hive has."""
-        ids = self._config.ids
+        ids = self.config.ids
         if ids is None:
             return
         for one in table:
@@ -192,13 +185,14 @@ class Exposure:
     # --- units ------------------------------------------------------------------------
 
     async def _scores(self) -> tuple[UnitScore, ...]:
-        if self._config.backend != "nixos-container":
+        units = self.backend.units
+        if not units:
             return ()
         try:
             done = await run(
                 [
                     find_program("systemd-analyze"),
-                    *("security", "--no-pager", *UNITS),
+                    *("security", "--no-pager", *units),
                 ],
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
                 timeout=_ANALYZE_S,
@@ -206,13 +200,13 @@ class Exposure:
         except HiveError as error:
             return tuple(
                 UnitScore(unit=unit, score=None, problem=error.message)
-                for unit in UNITS
+                for unit in units
             )
         found = dict(_OVERALL.findall(done.stdout.decode("utf-8", "replace")))
-        return tuple(_score(unit, found.get(unit)) for unit in UNITS)
+        return tuple(_score(unit, found.get(unit)) for unit in units)
 
     def _uid(self, part: str) -> int:
-        ids = self._config.ids
+        ids = self.config.ids
         uid: int = os.geteuid() if ids is None else getattr(ids, part)
         return uid
 

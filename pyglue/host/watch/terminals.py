@@ -36,6 +36,7 @@ from pyglue.api.terminal import (
 from pyglue.config import HiveConfig
 from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.base import Backend
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
@@ -69,14 +70,15 @@ class _Terminal:
         return self.end - len(self.kept)
 
 
+@dataclass(kw_only=True)
 class Terminals:
     """All open terminals of the hive."""
 
-    def __init__(self, registry: Registry, audit: Audit, config: HiveConfig) -> None:
-        self._registry = registry
-        self._audit = audit
-        self._allowed = config.web.terminal
-        self._open: dict[str, _Terminal] = {}
+    registry: Registry
+    audit: Audit
+    config: HiveConfig
+    backend: Backend
+    _open: dict[str, _Terminal] = field(init=False, default_factory=dict)
 
     # --- operators ------------------------------------------------------------------
 
@@ -87,18 +89,16 @@ class Terminals:
             HiveError: ``forbidden`` where terminals are switched off, ``not_found``,
                 ``agent_not_running``, ``too_many``.
         """
-        if not self._allowed:
+        if not self.config.web.terminal:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
                 "Terminals are switched off by this hive's configuration.",
             )
-        agent = self._registry.get(params.agent)
+        agent = self.registry.get(params.agent)
         harness = agent.harness
         if harness is None:
             raise HiveError(
-                ErrorCode.AGENT_NOT_RUNNING,
-                f"The harness of {agent.name} does not run, so there is nobody to open "
-                f"a terminal. On the host, `hive shell {agent.name}` says what to do.",
+                ErrorCode.AGENT_NOT_RUNNING, self.backend.without_harness(agent.name)
             )
         if len(self._open) >= _OPEN_MAX:
             raise HiveError(
@@ -114,7 +114,7 @@ class Terminals:
         except HiveError:
             del self._open[terminal.id]
             raise
-        self._audit.record(by, "terminal_opened", agent.name, {})
+        self.audit.record(by, "terminal_opened", agent.name, {})
         harness.on_close(lambda: self._ended(terminal, "The harness is gone."))
         self._left_alone(terminal)
         return TerminalOpenResult(terminal=terminal.id)
@@ -248,4 +248,4 @@ class Terminals:
             ended = TerminalExitParams(terminal=terminal.id, reason=reason)
             terminal.viewer.notify(TERMINAL_ENDED, ended)
         data = {"bytes": terminal.end, "opened_by": terminal.by}
-        self._audit.record(SYSTEM, "terminal_closed", terminal.agent.name, data)
+        self.audit.record(SYSTEM, "terminal_closed", terminal.agent.name, data)

@@ -111,6 +111,7 @@ class Views:
             unread=unread,
             last_seq=self._bus.last_seq,
             paused=self._registry.hive.paused_at is not None,
+            journal=bool(self._backend.units),
         )
 
     def _model_source(self) -> str:

@@ -5,6 +5,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -42,15 +43,22 @@ class Base:
     warnings: Warnings
 
 
+_BACKENDS: Final = (LocalBackend, NixosContainerBackend)
+
+
 def backend_of(config: HiveConfig) -> Backend:
     """Return what runs containers here."""
-    if config.backend == "local":
-        return LocalBackend(config)
-    if config.backend == "nixos-container":
-        return NixosContainerBackend(config)
+    return _kind_of(config)(config)
+
+
+def _kind_of(config: HiveConfig) -> type[LocalBackend] | type[NixosContainerBackend]:
+    for backend in _BACKENDS:
+        if backend.name == config.backend:
+            return backend
+    known = " or ".join(f'"{backend.name}"' for backend in _BACKENDS)
     raise HiveError(
         ErrorCode.CONFIG_INVALID,
-        f'There is no backend {config.backend!r}; use "local" or "nixos-container".',
+        f"There is no backend {config.backend!r}; use {known}.",
     )
 
 
@@ -73,7 +81,7 @@ async def open_base(config: HiveConfig) -> Base:
         HiveError: what keeps hived from running, with what to do.
     """
     layout = config.layout
-    directories = Directories(config)
+    directories = Directories(config, agents_pass=_kind_of(config).agents_pass)
     disk = await asyncio.to_thread(_disk, config)
     await asyncio.to_thread(directories.prepare)
     backend = backend_of(config)

@@ -69,11 +69,13 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         exposure=Exposure(
             config=config,
             registry=registry,
-            shares_network=base.backend.shares_network,
+            backend=base.backend,
             ports=ports,
         ),
         journal=journal,
-        terminals=Terminals(registry, base.audit, config),
+        terminals=Terminals(
+            registry=registry, audit=base.audit, config=config, backend=base.backend
+        ),
         history=History(
             store,
             registry,

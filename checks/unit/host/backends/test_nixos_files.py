@@ -339,7 +339,7 @@ def test_only_the_newest_systems_are_kept(room: Room) -> None:
 
 @pytest.mark.needs("root")
 def test_nobody_passes_by_the_state_directory(room: Room) -> None:
-    Directories(room.config).prepare()
+    Directories(room.config, agents_pass=False).prepare()
     assert room.layout.state.stat().st_mode & 0o777 == 0o700
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from checks.kits.host.backend import Played
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.exposure import ExposureResult, Listener, ListenerKind
 from pyglue.config import HiveConfig, Ids, WebConfig
+from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
 from pyglue.host.doctor.exposure import Exposure
 from pyglue.jsonrpc import bind_unix
@@ -31,20 +33,19 @@ async def look(
     kit: Kit,
     room: Path,
     *table: TcpListener,
-    backend: str = "local",
+    units: tuple[str, ...] = (),
     ids: Ids | None = IDS,
 ) -> ExposureResult:
     config = HiveConfig(
         state_dir=str(room),
         runtime_dir=str(room / "run"),
-        backend=backend,
         ids=ids,
         web=WebConfig(port=PORT),
     )
     return await Exposure(
         config=config,
         registry=kit.registry,
-        shares_network=lambda network: network,
+        backend=Played(units, shares=True),
         ports=None,
         table=lambda: table,
     ).examine()
@@ -105,7 +106,7 @@ async def test_the_dashboards_port_is_hive_webs(kit: Kit, tmp_path: Path) -> Non
     assert "A process of root" in (
         named(await look(kit, tmp_path, roots), "dashboard").problem or ""
     )
-    held = await look(kit, tmp_path, roots, backend="nixos-container")
+    held = await look(kit, tmp_path, roots, units=NixosContainerBackend.units)
     assert named(held, "dashboard").problem is None, "systemd holds it"
     others = await look(kit, tmp_path, TcpListener("0.0.0.0", PORT, 4321))  # noqa: S104
     assert "A process of 4321 is listening there" in (
@@ -154,7 +155,7 @@ async def test_scores_are_systemds_own(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert (await look(kit, tmp_path)).units == ()
-    found = await look(kit, tmp_path, backend="nixos-container")
+    found = await look(kit, tmp_path, units=NixosContainerBackend.units)
     scores = {one.unit: one.score for one in found.units}
     assert scores == {
         "hived.service": 3.1,

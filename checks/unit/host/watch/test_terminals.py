@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from checks.kits.host.backend import Played
 from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api import terminal as api
 from pyglue.api.common import Done
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError, PeerError
+from pyglue.host.backends.base import Backend
+from pyglue.host.backends.local import LocalBackend
+from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.watch.terminals import Terminals
@@ -195,7 +199,7 @@ async def test_the_end_of_the_harness_ends_them(kit: Kit, agent: Agent) -> None:
 
 async def test_without_a_harness_the_way_out_is_named(kit: Kit, agent: Agent) -> None:
     put(agent, harness=None)
-    with pytest.raises(HiveError, match="hive shell alice") as refused:
+    with pytest.raises(HiveError, match="harness of alice is not running") as refused:
         await opened(kit)
     assert refused.value.code is ErrorCode.AGENT_NOT_RUNNING
 
@@ -208,6 +212,17 @@ async def test_a_harness_that_refuses_leaves_nothing(kit: Kit, agent: Agent) -> 
     await opened(kit)
 
 
+@pytest.mark.parametrize(
+    ("backend", "way"),
+    [
+        (LocalBackend, "`hive start alice`"),
+        (NixosContainerBackend, "machinectl shell agent@h-alice"),
+    ],
+)
+def test_each_backend_names_its_way_in(backend: type[Backend], way: str) -> None:
+    assert way in object.__new__(backend).without_harness("alice")
+
+
 async def test_they_can_be_switched_off(kit: Kit, agent: Agent, tmp_path: Path) -> None:
     config = HiveConfig(
         state_dir=str(tmp_path),
@@ -215,7 +230,7 @@ async def test_they_can_be_switched_off(kit: Kit, agent: Agent, tmp_path: Path) 
         web=WebConfig(terminal=False),
     )
     audit = Audit(tmp_path / "other.jsonl", tmp_path / "other.key")
-    off = Terminals(kit.registry, audit, config)
+    off = Terminals(registry=kit.registry, audit=audit, config=config, backend=Played())
     with pytest.raises(HiveError, match="switched off") as refused:
         await off.open(api.TerminalOpenParams(agent="alice"), ME)
     assert refused.value.code is ErrorCode.FORBIDDEN
