@@ -261,6 +261,7 @@ async def test_an_agent_that_cannot_start_is_brought_back(hive: Hive) -> None:
     after = await hive.agent("alice")
     assert after.manifest_sha256 == before.manifest_sha256
     assert after.deployed_commit == before.deployed_commit
+    assert after.problem is None, "what runs again is well"
     await hive.send("alice", whoami())
     await hive.answer("alice", f"I am {before.manifest_sha256}")
 

@@ -500,3 +500,15 @@ def git(directory: Path, *arguments: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+async def test_what_kept_it_from_its_messages_is_over_when_it_waits_for_them(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    hive.refuse_recv = HiveError(ErrorCode.TIMEOUT, "No answer to recv in 210 s.")
+    async with harness_here(home):
+        await hive.until(lambda: hive.said(AgentState.RETRYING))
+        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+    states = [one.state for one in hive.states]
+    assert states == [AgentState.IDLE, AgentState.RETRYING, AgentState.IDLE]

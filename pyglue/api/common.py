@@ -77,6 +77,9 @@ Id = Annotated[int, Meta(ge=1, le=2**53)]
 Moment = Annotated[float, Meta(ge=0, le=1e11)]
 """A time that a caller asks about, in seconds since the epoch; not NaN."""
 HexSha = Annotated[str, Meta(max_length=128)]
+PROBLEM_MAX: Final = 32 * 1024
+"""Characters of what a harness says is wrong: a few servers' standard error."""
+
 ShortText = Annotated[str, Meta(max_length=4096)]
 
 
@@ -127,7 +130,7 @@ class HarnessReport(Params, frozen=True):
     system: str | None = None
     cli_version: str | None = None
     servers: tuple[ServerStatus, ...] = ()
-    problem: ShortText | None = None
+    problem: Annotated[str, Meta(max_length=PROBLEM_MAX)] | None = None
 
 
 class HelloParams(Params, frozen=True):

@@ -156,6 +156,7 @@ class Loop:
         """
         most = 1 if self._failures else _MOST
         params = RecvParams(wait_seconds=_WAIT_S, max=most, had=())
+        failures = self._failures
         while True:
             connection = await self._link.connection()
             try:
@@ -165,7 +166,9 @@ class Loop:
                 if error.code is not ErrorCode.UNAVAILABLE:
                     state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
                     await self._pause(state, error.message)
+                    self._link.say(AgentState.IDLE)  # this may be a long wait
                 continue
+            self._failures = failures  # what kept it from asking is over
             if got.messages:
                 return connection, got.messages
 

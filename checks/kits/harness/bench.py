@@ -102,6 +102,8 @@ class FakeHive:
     chunks: list[bytes] = field(default_factory=list)
     main: str | None = None
     refuse_turns: HiveError | None = None
+    refuse_recv: HiveError | None = None
+    """How the next ``recv`` is refused, once."""
     refuse_send: HiveError | None = None
     budget_usd: float | None = None
     retry_after_s: float | None = None
@@ -222,6 +224,9 @@ class FakeHive:
         return result, handlers
 
     async def _recv(self, connection: Connection, params: RecvParams) -> RecvResult:
+        if self.refuse_recv is not None:
+            refusal, self.refuse_recv = self.refuse_recv, None
+            raise refusal
         if params.had is not None:
             await self._ack(connection, AckParams(messages=params.had))
             self._return(connection)

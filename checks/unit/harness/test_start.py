@@ -11,7 +11,7 @@ import pytest
 from checks.kits.harness.bench import record, server
 from checks.kits.harness.process import ECHO_SERVER, Home
 from pyglue.errors import HiveError
-from pyglue.harness.claude.options import CliOptions, find_cli
+from pyglue.harness.claude.options import _FIXED, CliOptions, find_cli
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.load import Loaded, Places, fingerprint, load, system_prompt
@@ -235,6 +235,40 @@ async def test_server_that_fails_and_one_without_the_tool(
     assert "the database is missing" in found.problem
     assert "The MCP server 'echo' has no tool sing; it has: cry, say." in found.problem
     assert {s.name: s.status for s in found.servers}["notes"] == "failed"
+
+
+async def test_a_server_that_fails_is_shown_with_its_own_words_whole(
+    places: Places,
+) -> None:
+    lines = '{"level": "error", "msg": "no \\"db\\""}'
+    code = (
+        f"import sys; print({lines!r}, file=sys.stderr)\n"
+        "def connect(): raise ValueError('no such host: döner')\n"
+        "connect()"
+    )
+    found = await checked(
+        places, mcpServers={"notes": server(sys.executable, "-c", code)}
+    )
+    assert found.problem is not None
+    first, _, wrote = found.problem.partition(" It wrote:\n")
+    assert "The MCP server 'notes' (“" in first and sys.executable in first
+    assert wrote.startswith(f"{lines}\nTraceback (most recent call last):\n")
+    assert wrote.endswith("\nValueError: no such host: döner")
+    assert wrote.count("Traceback") == 1, "the CLI ran it twice"
+
+
+async def test_a_server_that_never_answers_is_named_with_its_command_line(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load(
+        record(mcpServers={"slow": server(sys.executable, "-c", "input(); input()")})
+    )
+    monkeypatch.setitem(_FIXED, "MCP_TIMEOUT", "1000")
+    monkeypatch.setattr("pyglue.harness.claude.preflight.SERVER_START_S", 1.0)
+    found = await check(options(places, loaded), loaded.manifest)
+    assert found.problem is not None
+    assert found.problem.startswith("The MCP server 'slow' (“")
+    assert "-c 'input(); input()'”) did not answer within 1 s." in found.problem
 
 
 async def test_missing_program(places: Places) -> None:

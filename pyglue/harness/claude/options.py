@@ -25,6 +25,8 @@ from pyglue.tools import HIVE
 MAX_STEPS: Final = 500
 """Calls of the model in one turn; who needs more is going in circles."""
 _BUFFER: Final = 64 * 1024 * 1024
+SERVER_START_S: Final = 30.0
+"""For an MCP server to answer; the preflight and hived wait longer."""
 _NOWHERE: Final = "http://127.0.0.1:9"
 _FIXED: Final = {
     "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
@@ -37,7 +39,7 @@ _FIXED: Final = {
     "DISABLE_TELEMETRY": "1",
     "ENABLE_TOOL_SEARCH": "false",
     "MAX_MCP_OUTPUT_TOKENS": "200000",
-    "MCP_TIMEOUT": "60000",
+    "MCP_TIMEOUT": f"{SERVER_START_S * 1000:.0f}",
 }
 
 

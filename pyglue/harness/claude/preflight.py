@@ -7,26 +7,23 @@ hello and decides whether a deploy counts.
 """
 
 import asyncio
-import re
 import shutil
-from collections import defaultdict, deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, SystemMessage
 
-from pyglue.api.common import ServerStatus
-from pyglue.display import visible
+from pyglue.api.common import PROBLEM_MAX, ServerStatus
+from pyglue.display import command_line, visible
 from pyglue.harness.claude.events import sentence
-from pyglue.harness.claude.options import CliOptions, find_cli
+from pyglue.harness.claude.options import SERVER_START_S, CliOptions, find_cli
+from pyglue.harness.claude.stderr import Stderr
 from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools import HIVE
 
-TIMEOUT_S: Final = 90.0
+TIMEOUT_S: Final = 1.5 * SERVER_START_S
+"""For the CLI and all servers; below ``timeouts.health_s``, which hived waits."""
 _LOCAL_COMMAND: Final = "/usage"
-_TAIL: Final = 4
-_SAID: Final = re.compile(r'MCP server "([^"]+)":? Server stderr: (.*)')
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ async def check(
     missing = _missing_programs(options, manifest)
     if missing:
         return _failed(" ".join(missing))
-    said = _Said()
+    said = Stderr()
     try:
         sdk_options = options.preflight()
     except OSError as error:
@@ -66,11 +63,10 @@ async def check(
             status = (await client.get_mcp_status())["mcpServers"]
     except TimeoutError:
         return _failed(
-            f"Claude Code was not ready after {timeout_s:g} seconds."
-            f"{said.general_tail()}"
+            f"Claude Code was not ready after {timeout_s:g} seconds.{said.of_cli()}"
         )
     except (ClaudeSDKError, OSError, ValueError) as error:
-        return _failed(f"Claude Code did not start: {error}.{said.general_tail()}")
+        return _failed(f"Claude Code did not start: {error}.{said.of_cli()}")
     finally:
         await client.disconnect()
     version = str(init.get("claude_code_version", "")) or None
@@ -80,7 +76,7 @@ async def check(
         *_server_problems(manifest, reported, said),
     ]
     servers = tuple(_status(name, server) for name, server in reported.items())
-    return Checked(version, servers, sentence(" ".join(problems)) or None)
+    return Checked(version, servers, "\n".join(problems)[:PROBLEM_MAX] or None)
 
 
 def _failed(problem: str) -> Checked:
@@ -92,34 +88,6 @@ async def _init(client: ClaudeSDKClient) -> dict[str, Any]:
         if isinstance(message, SystemMessage) and message.subtype == "init":
             return message.data
     raise ClaudeSDKError("it ended without a word")
-
-
-class _Said:
-    """The last lines on standard error, of each MCP server and of the CLI itself."""
-
-    def __init__(self) -> None:
-        self._servers: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL))
-        self._cli: deque[str] = deque(maxlen=_TAIL)
-        self._speaking: deque[str] | None = None
-
-    def take(self, line: str) -> None:
-        match = _SAID.search(line)
-        if match:
-            self._speaking = self._servers[match[1]]
-            self._speaking.append(match[2])
-        elif re.match(r"\d{4}-\d\d-\d\dT\S+ \[", line):
-            self._speaking = None  # another line of the debug log
-        elif self._speaking is not None:
-            self._speaking.append(line)
-        else:
-            self._cli.append(line)
-
-    def tail(self, server: str) -> str:
-        lines = self._servers.get(server)
-        return f" It wrote: {' / '.join(lines)}" if lines else ""
-
-    def general_tail(self) -> str:
-        return f" It wrote: {' / '.join(self._cli)}" if self._cli else ""
 
 
 def _missing_programs(options: CliOptions, manifest: Manifest) -> list[str]:
@@ -141,7 +109,7 @@ def _tool_problems(manifest: Manifest, init: dict[str, Any]) -> list[str]:
 
 
 def _server_problems(
-    manifest: Manifest, reported: dict[str, dict[str, Any]], said: _Said
+    manifest: Manifest, reported: dict[str, dict[str, Any]], said: Stderr
 ) -> list[str]:
     problems = []
     if reported.get(HIVE, {}).get("status") != "connected":
@@ -149,14 +117,23 @@ def _server_problems(
     for name, server in manifest.mcp_servers.items():
         found = reported.get(name, {})
         if found.get("status") != "connected":
-            why = found.get("error") or found.get("status") or "not started"
-            problems.append(
-                f"The MCP server {name!a} ({Path(server.command).name}) did not "
-                f"connect: {why}.{said.tail(name)}"
-            )
+            problems.append(_not_connected(name, server, found, said.of(name)))
         else:
             problems.extend(_missing_tools(name, server, found))
     return problems
+
+
+def _not_connected(
+    name: str, server: McpServer, found: dict[str, Any], wrote: str
+) -> str:
+    error = sentence(str(found.get("error") or ""))
+    what = f"The MCP server {name!a} ({command_line([server.command, *server.args])})"
+    if found.get("status") == "pending" or "timed out" in error:
+        text = f"{what} did not answer within {SERVER_START_S:g} s."
+    else:
+        why = error or str(found.get("status") or "not started")
+        text = f"{what} did not connect: {why}."
+    return f"{text} It wrote:\n{wrote}" if wrote else text
 
 
 def _missing_tools(name: str, server: McpServer, found: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import logging
 from typing import ClassVar, Final
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.common import PROBLEM_MAX
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -39,7 +40,7 @@ from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
 
 _log = logging.getLogger(__name__)
-_REASON_MAX = 4000
+_REASON_MAX: Final = 2 * PROBLEM_MAX  # in whole, with how it was cited
 _NOTICES: Final = {
     ApprovalKind.SPAWN: NotificationKind.SPAWNED,
     ApprovalKind.CHANGE: NotificationKind.APPROVAL_RESOLVED,
@@ -266,7 +267,9 @@ class Deploy:
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self._registry.find(approval.agent)
         if agent is not None:
-            await self._transitions.problem_noted(agent, reason)
+            # Whatever runs again has no problem; the approval keeps the reason.
+            well = agent.wanted and agent.harness is not None
+            await self._transitions.problem_noted(agent, None if well else reason)
         self._audited(approval, "failed")
         await self._tell(
             approval,
