@@ -7,13 +7,14 @@ stands in an entry of its own and is left out, as is everything before a server 
 again.
 """
 
+import contextlib
 import re
 from collections import defaultdict, deque
 from typing import Final
 
-import msgspec
-
+from pyglue import strict_json
 from pyglue.display import visible
+from pyglue.strict_json import JsonError
 
 BYTES_MAX: Final = 8 * 1024
 """Most of a server's standard error that is shown: its end."""
@@ -65,8 +66,6 @@ class Stderr:
 def _plain(text: str) -> str:
     """Return an entry's text, which is a JSON string if it has line breaks."""
     if text.startswith('"'):
-        try:
-            return msgspec.json.decode(text.rstrip(), type=str)
-        except msgspec.DecodeError:
-            return text
+        with contextlib.suppress(JsonError):
+            return strict_json.read(text.rstrip(), str, what="log entry")
     return text
