@@ -170,7 +170,7 @@ async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
 async def test_an_agent_without_rooms(hive: Hive) -> None:
     session = hive.local.config.layout.session("alice")
     shutil.rmtree(session)
-    await mended(hive, "alice lacks directories", "make them and restart alice")
+    await mended(hive, "alice is missing directories", "create them and restart alice")
     assert session.is_dir()
     await hive.idle("alice")
 
@@ -197,7 +197,7 @@ async def test_a_port_without_an_agent(hive: Hive) -> None:
     private = hive.local.config.layout.private("gone")
     private.mkdir()
     (private / "port").write_text("8123\n")
-    await mended(hive, "There is a port of gone", "remove")
+    await mended(hive, "A port of gone", "remove")
     assert not private.exists()
 
 
@@ -299,7 +299,7 @@ async def test_a_stopped_agent_has_its_socket_after_a_restart_and_a_repair(
     await hive.send("alice", "while you are stopped")
     assert await received(hive) == ["while you are stopped"]
     shutil.rmtree(run)
-    await mended(hive, f"alice lacks directories: {run}", "make them")
+    await mended(hive, f"alice is missing directories: {run}", "create them")
     await hive.send("alice", "after a repair")
     assert await received(hive) == ["after a repair"]
     start = await hive.operator.call(START, alice)
