@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -94,7 +95,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and look at the clock where the results come together."""
+    """Declare the marker, and look at the clock where the results come together.
+
+    A shell that starts us with ``&`` lets us ignore Ctrl-C, and so all that we start:
+    what a test interrupts would go on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         record = config.getoption("--record-seconds", False)
         config.pluginmanager.register(Seconds(record=record))

@@ -107,3 +107,34 @@ def test_a_file_is_not_divided(tmp_path: Path) -> None:
     lines = (tmp_path / "processes").read_text().splitlines()
     assert len(lines) == 60
     assert len(set(lines)) == 3
+
+
+INTERRUPTED = """
+import signal, subprocess
+
+def test_what_is_interrupted_ends():
+    child = subprocess.Popen(["sleep", "60"])
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) == -signal.SIGINT
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist.plugin", "-n", "2")])
+def test_started_in_the_background(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    (tmp_path / "test_some.py").write_text(INTERRUPTED)
+    pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *workers)
+    done = run_sync(
+        [
+            "sh",
+            "-c",
+            "trap '' INT; exec \"$@\"",
+            "sh",
+            *pytest,
+            "-p",
+            "checks.conftest",
+        ],
+        env={**PLAIN, "PYTHONPATH": str(CHECKOUT)},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.code == 0, done.stdout
