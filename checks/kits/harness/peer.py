@@ -31,10 +31,9 @@ from pyglue.api.agent import (
     RECV,
     TURN_END,
     TURN_START,
-    WHOAMI,
     CancelTurnParams,
 )
-from pyglue.api.common import AgentState, Done, HarnessReport, NoParams
+from pyglue.api.common import AgentState, Done, HarnessReport
 from pyglue.api.messages import Message, RecvParams
 from pyglue.api.turn_events import Log, Text
 from pyglue.api.turns import TurnEndParams, TurnOutcome, TurnStartParams
@@ -99,9 +98,8 @@ class Peer:
     async def _work(
         self, connection: Connection, messages: tuple[Message, ...]
     ) -> None:
-        model = (await connection.call(WHOAMI, NoParams())).model or ""
         seen = tuple(message.id for message in messages)
-        params = TurnStartParams(model=model, messages=seen)
+        params = TurnStartParams(messages=seen)
         turn = (await connection.call(TURN_START, params)).turn
         self._link.begin_turn(turn, connection)
         self._link.say(AgentState.THINKING)
