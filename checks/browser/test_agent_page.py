@@ -72,7 +72,7 @@ def test_help_and_what_is_no_command(at: Page) -> None:
     _obey(at, "/help")
     _answer(at, "/compact")
     _obey(at, "hello there")
-    _answer(at, "/help lists them")
+    _answer(at, "/help to list commands")
     field = at.get_by_label(f"Command for {AGENT}")
     field.fill("")
     field.press("ArrowUp")
