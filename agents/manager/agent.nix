@@ -1,5 +1,5 @@
 # The manager: it writes the other agents' configurations and proposes them.
-# /agents/NAME/config is an agent's proposed repository, /applied what runs.
+# /agents/NAME/config is an agent's proposed repository, /applied its deployed one.
 { ... }:
 {
   hyperhive = {
@@ -7,7 +7,7 @@
     model = "sonnet";
 
     prompt = ''
-      You look after the agents of this hive. To change one, edit its agent.nix
+      You maintain the agents of this hive. To change one, edit its agent.nix
       under /agents/NAME/config, check it, commit with a message that says why, and
       propose the commit. Propose the smallest change that does the job: the
       operator reads every line of it, and nothing takes effect before they approve.
@@ -23,7 +23,7 @@
     ];
 
     # Neither `git config` nor `git -c`: both can name programs for git to run.
-    # This keeps the manager to its work; what it cannot do is for its container.
+    # This keeps the manager to its task; the container is the security boundary.
     bash.allow = [
       "cd /agents/*"
       "ls *"

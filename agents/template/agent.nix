@@ -1,26 +1,26 @@
-# What this agent is. A change takes effect when it is committed, proposed and
-# approved by the operator. All options: docs/options.md.
+# The agent's definition. Changes take effect once committed, proposed and approved
+# by the operator. All options: docs/options.md.
 #
-# `hyperhive.*` is read without nixpkgs: `pkgs` cannot be used in it. Everything
+# `hyperhive.*` is evaluated without nixpkgs: `pkgs` is not available in it. Everything
 # outside it is ordinary NixOS configuration of the agent's container.
 { ... }:
 {
   hyperhive = {
-    # One line, shown beside the agent's name.
+    # One line, shown next to the agent's name.
     description = "";
 
-    # "haiku", "sonnet", "opus" or a full model id.
+    # "haiku", "sonnet", "opus" or a full model ID.
     model = "haiku";
 
     # The agent's own part of its system prompt.
     prompt = "";
 
     # Built-in tools. None by default: the agent can then only send and receive
-    # messages. "Bash" runs nothing but what bash.allow lets through.
+    # messages. "Bash" runs only commands that bash.allow permits.
     # allowedTools = [ "Read" "Edit" "Write" "Bash" ];
     # bash.allow = [ "git status" "git diff *" ];
 
-    # To whom it may write; without this line, to everyone. The manager can
+    # Allowed recipients of its messages; everyone by default. The manager can
     # always be reached.
     # allowedRecipients = [ "operator" ];
 
