@@ -73,7 +73,7 @@ async def test_the_story_of_a_client(hive: FakeHive, name: str) -> None:
     assert "hive stop\nbob" in found["instructions"]
     names = {tool.name for tool in manager_tools(Path("/agents"))}
     assert set(found["tools"]) == {*names, "ack"}
-    assert found["bad"].startswith("error: The arguments are not right")
+    assert found["bad"].startswith("error: Invalid arguments: ")
     assert "There is no tool 'nothing'" in found["unknown"]
     assert (found["sent"], found["errors"]) == (100, [])
     assert found["taken"] == ["while nobody waited"]
