@@ -20,6 +20,11 @@ from pyglue.api.common import Role
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+LOGIN_LINK_S: Final = 10 * 60.0
+"""How long a login link works, in seconds."""
+SESSION_S: Final = 12 * 3600.0
+"""How long a session of the dashboard lasts, in seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:

@@ -124,6 +124,8 @@ class ApprovalDetail(Result, frozen=True):
     manifest_before_json: str | None
     system: SystemDetail | None = None
     """Its NixOS system: packages, build log, closure; None on the local backend."""
+    expires_at: float | None = None
+    """When it expires without a decision; None once it is not pending."""
 
 
 class ApproveParams(Params, frozen=True):

@@ -26,6 +26,7 @@ from pyglue.cli.commands import archive, control, exposure, life
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.spinner import SpinnerClient
+from pyglue.cli.output.times import within
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -130,7 +131,9 @@ def _metrics_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _login(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     result = client.call(api.LOGIN_CODE, NoParams())
-    return Answer(result, f"Open this link once, within 10 minutes:\n{result.url}")
+    return Answer(
+        result, f"Open this link once, {within(result.expires_at)}:\n{result.url}"
+    )
 
 
 def _metrics_token(client: SyncClient, arguments: argparse.Namespace) -> Answer:

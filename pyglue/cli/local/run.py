@@ -13,6 +13,7 @@ from pyglue.api.messages import MessagesParams, OperatorSendParams
 from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
 from pyglue.cli.output import follow
+from pyglue.cli.output.times import within
 from pyglue.demo import story
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
@@ -95,9 +96,8 @@ def _introduce(hive: LocalHive, begun: float) -> None:
         for warning in status.warnings:
             say(f"  WARNING    {warning}")
         say(f"  dashboard  {login.url}")
-        say(
-            "             (valid once, for 10 minutes; print another with `hive login`)"
-        )
+        valid = f"valid once, {within(login.expires_at)}"
+        say(f"             ({valid}; print another with `hive login`)")
         if hive.config.relay.scripted:
             _open_story(client)
         say("Press Ctrl-C to stop it.")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.api.diff import FileDiff
 from pyglue.cli.output.show_system import system_lines
+from pyglue.cli.output.times import moment
 from pyglue.display import visible
 
 KINDS = {
@@ -39,6 +40,8 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
         f"message   {visible(row.description or detail.message, limit=_WHOLE)}",
     ]
+    if detail.expires_at is not None:
+        lines.append(f"expires   {moment(detail.expires_at)}, without a decision")
     if row.reason is not None:
         lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
     lines += ["", "Permission changes:"]

@@ -30,12 +30,11 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api import origin
 from pyglue.host.core.audit import Audit
 from pyglue.jsonrpc import Connection
+from pyglue.limits import LOGIN_LINK_S, SESSION_S
 from pyglue.store import logins
 from pyglue.store.database import Store
 from pyglue.store.logins import LoginKind
 
-_CODE_TTL_S: Final = 10 * 60.0
-_SESSION_TTL_S: Final = 12 * 3600.0
 WEB_CLIENT: Final = "hive-web"
 
 
@@ -132,7 +131,7 @@ class Sessions:
         site = (await self.origin(NoParams())).origin
         code = secrets.token_urlsafe(32)
         digest = self._digest(code)
-        expires_at = time.time() + _CODE_TTL_S
+        expires_at = time.time() + LOGIN_LINK_S
         await self._store.write(
             lambda tx: logins.insert(tx, LoginKind.CODE, digest, expires_at)
         )
@@ -157,7 +156,7 @@ class Sessions:
             )
         token = secrets.token_urlsafe(32)
         digest = self._digest(token)
-        expires_at = time.time() + _SESSION_TTL_S
+        expires_at = time.time() + SESSION_S
         await self._store.write(
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
         )

@@ -171,9 +171,9 @@ class Approvals:
     async def expire(self) -> None:
         """Close what has waited too long; called now and then."""
         await self._tag()
-        too_old = time.time() - self._config.timeouts.approval_expires_s
+        now = time.time()
         for row in await self._store.read(rows.pending):
-            if row.created_at < too_old:
+            if self._expiry(row) < now:
                 reason = "Expired without a decision."
                 await self._close(row.id, ApprovalState.EXPIRED, "system", reason)
 
@@ -244,7 +244,13 @@ class Approvals:
                 None if bases.before is None else pretty(bases.before.record)
             ),
             system=None if system is None else system.detail(),
+            expires_at=(
+                self._expiry(row) if row.state is ApprovalState.PENDING else None
+            ),
         )
+
+    def _expiry(self, row: ApprovalRow) -> float:
+        return row.created_at + self._config.timeouts.approval_expires_s
 
     def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
         """Leave out what an agent had that was called so before, and was purged."""
