@@ -103,7 +103,7 @@ async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
     # What does not evaluate is said, and changes nothing.
     write(source, "{ hyperhive = {")
     await restart(hive, source)
-    said = await warned(hive, "changed source of bob could not be proposed")
+    said = await warned(hive, "Could not propose the changed source of bob")
     assert said is not None and "agent.nix" in said
     assert len(await hive.approvals("bob")) == 2
 

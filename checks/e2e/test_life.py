@@ -370,7 +370,7 @@ async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> Non
     assert (row.kind, row.state) == ("rollback", "deployed")
     await told_manager(hive, f"Approval {row.id} for rolf is deployed")
     for approval, why in (
-        (row.id, "is what rolf runs under now"),
+        (row.id, "rolf already runs approval"),
         ((await hive.approvals("alice"))[0].id, "was never deployed for rolf"),
     ):
         refused = RollbackParams(agent="rolf", approval=approval)

@@ -105,7 +105,7 @@ class Exposure:
         yield Listener(
             name="workers of the dashboard",
             kind=ListenerKind.UNIX,
-            address="hive-web/gunicorn.sock in a private temporary directory",
+            address="the private temporary directory of hive-web/gunicorn.sock",
             process="hive-web",
             user=_user(self._uid("web")),
             reach="root, and hive-web's own user.",
