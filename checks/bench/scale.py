@@ -99,16 +99,18 @@ async def _receive(kit: Kit) -> float:
     await kit.broker.post(new)
     holder = Holder(agent)
     began = time.perf_counter()
-    got = await kit.broker.recv(holder, RecvParams(max=32))
+    got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
     took = since(began)
     assert len(got.messages) == 1
     turn = await _begin(kit, holder)
-    await kit.broker.turn_end(holder, TurnEndParams(turn=turn, outcome=TurnOutcome.OK))
+    await kit.broker.mailbox.turn_end(
+        holder, TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
+    )
     return took
 
 
 async def _begin(kit: Kit, holder: Holder) -> int:
-    started = await kit.broker.turn_start(holder, "haiku")
+    started = await kit.broker.mailbox.turn_start(holder, "haiku")
     return started if isinstance(started, int) else int(started.turn)
 
 

@@ -119,7 +119,7 @@ async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -
         return mine[0] if mine else None
 
     question = await hive.until(asked, "the question")
-    assert question.question.startswith("alice has used the 1 turns")
+    assert question.question.startswith("alice has used its 1 turns")
     # As many turns as this test has run would need as many answers: one is enough.
     for _ in range(20):
         params = AnswerParams(question=question.id, choices=question.options[:1])

@@ -26,12 +26,12 @@ async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) ->
 
 
 async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
-    await kit.broker.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
+    await kit.broker.mailbox.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
 
 
 async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":
     """Let an agent wait for mail, and return that when he does."""
-    parked = asyncio.create_task(kit.broker.recv(who, WAIT))
+    parked = asyncio.create_task(kit.broker.mailbox.recv(who, WAIT))
     while who.agent.parked is None:
         await asyncio.sleep(0)
     return parked

@@ -65,7 +65,7 @@ class Kit:
     def hang_up(self, holder: Holder) -> None:
         """Lose a harness's connection, and its turn with it."""
         self.transitions.harness_lost(holder.agent)
-        self.broker.hang_up(holder)
+        self.broker.mailbox.hang_up(holder)
 
     async def holder(self, agent: Agent) -> Holder:
         """Return a connection's hold on an agent's mail."""
@@ -84,7 +84,7 @@ async def open_kit(
     registry = Registry()
     transitions = Transitions(store=store, registry=registry)
     await transitions.load()
-    broker = Broker(
+    broker = Broker.of(
         store=store,
         registry=registry,
         transitions=transitions,

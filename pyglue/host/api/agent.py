@@ -144,9 +144,9 @@ class AgentApi:
     async def _recv(self, params: RecvParams) -> RecvResult:
         if not params.peek:
             self._check_receiver()
-            return await self._broker.recv(self._holder, params)
+            return await self._broker.mailbox.recv(self._holder, params)
         async with self._agent.reading:
-            return await self._broker.recv(self._holder, params)
+            return await self._broker.mailbox.recv(self._holder, params)
 
     def _check_receiver(self) -> None:
         """Leave the messages of an agent that runs to its harness."""
@@ -183,7 +183,7 @@ class AgentApi:
             return await self._store.read(lambda reader: open_threads(reader, name))
 
     async def _ack(self, params: AckParams) -> AckResult:
-        count = await self._broker.ack(self._holder, params.messages)
+        count = await self._broker.mailbox.ack(self._holder, params.messages)
         return AckResult(acknowledged=count)
 
     async def _whoami(self, _params: NoParams) -> WhoamiResult:
@@ -220,14 +220,14 @@ class AgentApi:
                     details={"retry_after_s": 1.0},
                 )
             model = self._controls.next_model(agent, params.model)
-            turn = await self._broker.turn_start(
+            turn = await self._broker.mailbox.turn_start(
                 self._holder,
                 model,
                 seen=params.messages,
                 check=lambda tx: left.append(self._check(tx)),
             )
         except HiveError as error:
-            self._broker.give_back(self._holder)
+            self._broker.mailbox.give_back(self._holder)
             if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
                 limit = Limit(str(error.details["limit"]))
                 await self._budgets.reached(
@@ -256,7 +256,7 @@ class AgentApi:
 
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
         agent = self._agent
-        await self._broker.turn_end(self._holder, params)
+        await self._broker.mailbox.turn_end(self._holder, params)
         if params.outcome is TurnOutcome.BUDGET:
             limit = await self._budgets.used_up(agent)
             if limit is not None:
@@ -290,4 +290,4 @@ class AgentApi:
         self._terminals.exited(params, self._connection)
 
     def _gone(self) -> None:
-        self._broker.hang_up(self._holder)
+        self._broker.mailbox.hang_up(self._holder)

@@ -87,14 +87,14 @@ class Questions:
         expires_at = None if ttl is None else time.time() + ttl
 
         def insert(tx: Tx) -> int:
-            most = self._broker.quotas.questions
+            most = self._broker.delivery.quotas.questions
             if most is not None and rows.open_of(tx, asker.name) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
                     f"You have {most} open questions. Wait for answers first.",
                 )
             text = "".join((params.question, *params.options))
-            self._broker.charge(tx, asker.name, _COST + len(text.encode()))
+            self._broker.delivery.charge(tx, asker.name, _COST + len(text.encode()))
             return rows.insert(
                 tx,
                 asker=asker.name,
@@ -113,10 +113,10 @@ class Questions:
             return replace(_put(asker.name, number, params), hop=hop)
 
         if params.to == OPERATOR:  # through however many turns, but not a flood
-            self._broker.count(asker.name, OPERATOR)
+            self._broker.send_policy.count(asker.name, OPERATOR)
             number = await self._store.write(insert)
         else:
-            hop = await self._broker.admit(asker, params.to)
+            hop = await self._broker.send_policy.admit(asker, params.to)
             await self._broker.post_with(params.to, put)
         self._changed.set()
         return AskResult(question=number, expires_at=expires_at)
@@ -193,7 +193,7 @@ class Questions:
         def close(tx: Tx) -> None:
             _check_open(rows.get(tx, params.question))
             if sender is not None:
-                self._broker.charge(tx, by, len(text.encode()))
+                self._broker.delivery.charge(tx, by, len(text.encode()))
             rows.close(tx, params.question, text, by, QuestionEnd.ANSWERED)
 
         question = await self._store.read(
@@ -209,7 +209,7 @@ class Questions:
         sender = None if by == OPERATOR else self._registry.get(by)
         hop = 0
         if sender is not None:
-            hop = await self._broker.admit(sender, question.asker)
+            hop = await self._broker.send_policy.admit(sender, question.asker)
         await self._end(question, close, _told(question, by, text, hop))
         chosen = [question.options.index(choice) + 1 for choice in params.choices]
         self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)

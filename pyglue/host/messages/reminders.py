@@ -54,17 +54,17 @@ class Reminders:
         now = time.time()
         due_at = _due_at(params, now)
         soon = due_at - now < _SOON_S
-        hop = await self._broker.admit(agent, agent.name) if soon else 0
+        hop = await self._broker.send_policy.admit(agent, agent.name) if soon else 0
 
         def insert(tx: Tx) -> int:
-            most = self._broker.quotas.reminders
+            most = self._broker.delivery.quotas.reminders
             if most is not None and len(rows.of_agent(tx, agent.name)) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
                     f"You have {most} pending reminders. Cancel one with "
                     "cancel_reminder first; open_threads lists them.",
                 )
-            self._broker.charge(tx, agent.name, len(params.text.encode()))
+            self._broker.delivery.charge(tx, agent.name, len(params.text.encode()))
             return rows.insert(
                 tx,
                 agent=agent.name,
@@ -133,7 +133,7 @@ class Reminders:
         """Count what is said again and again; once the quota is used up it waits."""
         size = len(reminder.text.encode())
         await self._store.write(
-            lambda tx: self._broker.charge(tx, reminder.agent, size)
+            lambda tx: self._broker.delivery.charge(tx, reminder.agent, size)
         )
 
     async def _still_waits(self, reminder: Reminder) -> bool:

@@ -6,37 +6,66 @@ only: a restart of hived begins anew.
 
 import time
 from collections import defaultdict, deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import Role
-from pyglue.api.messages import BODY_LIMIT
+from pyglue.api.messages import BODY_LIMIT, MessageKind
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
-from pyglue.names import EVERYONE, MANAGER, OPERATOR
+from pyglue.host.messages.delivery import Delivery
+from pyglue.names import EVERYONE, MANAGER, OPERATOR, SYSTEM
+from pyglue.store.messages import NewMessage
 
 _WINDOW_S: Final = 60.0
 _LOOP_TOLD_S: Final = 600.0
 
 
+@dataclass(kw_only=True)
 class SendPolicy:
     """Knows the rules, and counts."""
 
-    def __init__(self, registry: Registry, limits: MessageLimits) -> None:
-        self._registry = registry
-        self._limits = limits
-        self._loops: dict[str, float] = {}
-        self._sent: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+    registry: Registry
+    limits: MessageLimits
+    delivery: Delivery
+    _loops: dict[str, float] = field(default_factory=dict, init=False)
+    _sent: dict[tuple[str, str], deque[float]] = field(
+        default_factory=lambda: defaultdict(deque), init=False
+    )
 
-    def recipient(self, sender: Agent, to: str) -> str:
-        """Return whom a message is for, as rates count it.
+    async def check(self, sender: Agent, to: str) -> int:
+        """Count an agent's message to ``to``, and return the hop that it has.
 
         Raises:
-            HiveError: ``bad_request``, ``not_found``, ``recipient_not_allowed``.
+            HiveError: ``bad_request``, ``not_found``, ``recipient_not_allowed``,
+                ``rate_limited``.
         """
+        self._check_recipient(sender, to)
+        return await self.admit(sender, to)
+
+    async def admit(self, sender: Agent, recipient: str) -> int:
+        """Count one more message to an allowed recipient, and return its hop.
+
+        Raises:
+            HiveError: ``rate_limited``, by the minute or because the conversation went
+                through too many turns without a human.
+        """
+        self.count(sender.name, recipient)
+        if sender.hop >= self.limits.hops_max:
+            await self._tell_of_loop(sender, recipient)
+            raise HiveError(
+                ErrorCode.RATE_LIMITED,
+                f"This conversation has gone through {sender.hop} turns without a "
+                "human. Stop here, or ask the operator.",
+            )
+        return sender.hop + 1
+
+    def _check_recipient(self, sender: Agent, to: str) -> None:
         if to == EVERYONE:
-            return _broadcaster(sender)
+            _check_broadcaster(sender)
+            return
         if to == sender.name:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
@@ -45,7 +74,7 @@ class SendPolicy:
         allowed = sender.policy().typed.allowed_recipients
         always = sender.role is Role.MANAGER or to == MANAGER
         if to != OPERATOR:
-            self._registry.get(to)
+            self.registry.get(to)
         if not always and allowed is not None and to not in allowed:
             names = ", ".join(sorted({*allowed, MANAGER}))
             raise HiveError(
@@ -53,7 +82,6 @@ class SendPolicy:
                 f"You may not send to {to}. You may send to: {names}. Ask the manager "
                 "to propose a change if you need more.",
             )
-        return to
 
     def count(self, sender: str, recipient: str) -> None:
         """Count one more message of an agent.
@@ -63,8 +91,8 @@ class SendPolicy:
         """
         now = time.monotonic()
         for key, limit in (
-            ((sender, ""), self._limits.per_agent_per_minute),
-            ((sender, recipient), self._limits.per_pair_per_minute),
+            ((sender, ""), self.limits.per_agent_per_minute),
+            ((sender, recipient), self.limits.per_pair_per_minute),
         ):
             window = self._sent[key]
             while window and window[0] < now - _WINDOW_S:
@@ -80,24 +108,33 @@ class SendPolicy:
         for key in ((sender, ""), (sender, recipient)):
             self._sent[key].append(now)
 
-    def may_tell_of_loop(self, sender: str) -> bool:
-        """Tell if it is time to speak of the sender's loop, and that it was done."""
+    async def _tell_of_loop(self, sender: Agent, recipient: str) -> None:
+        """Tell the operator of a loop, once in a while."""
         now = time.monotonic()
-        if now - self._loops.get(sender, -_LOOP_TOLD_S) < _LOOP_TOLD_S:
-            return False
-        self._loops[sender] = now
-        return True
+        if now - self._loops.get(sender.name, -_LOOP_TOLD_S) < _LOOP_TOLD_S:
+            return
+        self._loops[sender.name] = now
+        text = (
+            f"A message from {sender.name} to {recipient} was refused: the "
+            f"conversation has gone through {sender.hop} turns of agents without a "
+            "human, so it may be a loop. Review the messages; if the conversation "
+            "should continue, send "
+            "a message to one of the agents."
+        )
+        new = NewMessage(
+            sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
+        )
+        await self.delivery.put(OPERATOR, lambda _: new)
 
 
-def _broadcaster(sender: Agent) -> str:
-    """Return what a broadcast counts as, for rates; only the manager's are sent."""
+def _check_broadcaster(sender: Agent) -> None:
+    """Only the manager may write to all."""
     if sender.role is not Role.MANAGER:
         raise HiveError(
             ErrorCode.RECIPIENT_NOT_ALLOWED,
             "Only the manager may send to everyone. Name one agent, or ask the "
             "manager to pass it on.",
         )
-    return EVERYONE
 
 
 def checked_body(body: str) -> str:

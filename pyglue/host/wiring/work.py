@@ -42,7 +42,7 @@ async def open_work(base: Base) -> Work:
     """Build the parts and let them hear of each other; nothing starts yet."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
     transitions = base.transitions
-    broker = Broker(
+    broker = Broker.of(
         store=store,
         registry=registry,
         transitions=transitions,

@@ -191,7 +191,7 @@ async def test_a_dead_letter_marks_what_its_sender_wrote(kit: Kit) -> None:
     for _ in range(2):
         await send(kit, "alice", "bob", body)
     api, _ = connect(kit)
-    for _ in range(kit.broker._limits.deliveries_max + 1):
+    for _ in range(kit.broker.mailbox.limits.deliveries_max + 1):
         await api._recv(NOW)
         turn = await begin(api)
         await api._turn_end(TurnEndParams(turn=turn, outcome=TurnOutcome.FAILED))

@@ -72,10 +72,10 @@ async def test_a_paused_agent_gets_no_mail(kit: Kit) -> None:
     assert (await parked).messages == ()
     await mail(kit)
     with pytest.raises(HiveError, match="operator paused alice: lunch") as caught:
-        await kit.broker.recv(holder, NOW)
+        await kit.broker.mailbox.recv(holder, NOW)
     assert caught.value.code is ErrorCode.PAUSED
     await kit.controls.resume("alice", OPERATOR)
-    assert len((await kit.broker.recv(holder, NOW)).messages) == 1
+    assert len((await kit.broker.mailbox.recv(holder, NOW)).messages) == 1
 
 
 async def test_pauses_survive_hived(kit: Kit) -> None:
@@ -124,9 +124,9 @@ async def test_there_is_nothing_to_cancel_or_compact(kit: Kit) -> None:
 async def test_mail_that_never_reached_the_turn_waits_again(kit: Kit) -> None:
     holder = Holder(kit.registry.get("alice"))
     lost, seen = await mail(kit), await mail(kit)
-    assert len((await kit.broker.recv(holder, NOW)).messages) == 2
-    await kit.broker.turn_start(holder, "haiku", seen=(seen,))
-    (again,) = (await kit.broker.recv(holder, NOW)).messages
+    assert len((await kit.broker.mailbox.recv(holder, NOW)).messages) == 2
+    await kit.broker.mailbox.turn_start(holder, "haiku", seen=(seen,))
+    (again,) = (await kit.broker.mailbox.recv(holder, NOW)).messages
     assert (again.id, again.redelivered) == (lost, True)
 
 
@@ -150,7 +150,7 @@ async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
 async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     heard: list[str] = []
-    await kit.broker.turn_start(Holder(alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
     kit.transitions.listen(lambda agent: heard.append(agent.model))
     status = await kit.controls.set_model(
         SetModelParams(agent="alice", model="sonnet"), OPERATOR
@@ -165,7 +165,7 @@ async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     put(alice, control=Control(agent="alice"), turn_model=None)
     await kit.transitions.load()  # a restart later
     assert model_status(alice) == status
-    await kit.broker.turn_start(Holder(alice), "sonnet")
+    await kit.broker.mailbox.turn_start(Holder(alice), "sonnet")
     assert model_status(alice).queued is None
     reset = await kit.controls.reset_model("alice", OPERATOR)
     assert (reset.active, reset.queued, reset.override) == ("sonnet", "haiku", None)
@@ -220,13 +220,13 @@ async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
     )
     alice = await kit.agent("alice", model="opus")
     hub._say(hub._policy(alice, alice.policy()))
-    turn = await kit.broker.turn_start(Holder(alice), "opus")
+    turn = await kit.broker.mailbox.turn_start(Holder(alice), "opus")
     params = SetModelParams(agent="alice", model="sonnet")
     await kit.controls.set_model(params, OPERATOR)
     running = hub._policies["alice"].models
     assert set(running) == {"claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"}
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
-    await kit.broker.turn_end(Holder(alice), end)
+    await kit.broker.mailbox.turn_end(Holder(alice), end)
     assert set(hub._policies["alice"].models) == {
         "claude-sonnet-5-5",
         "claude-haiku-5-5",
@@ -277,7 +277,7 @@ async def spend(kit: Kit, cost: float = 0.0, tokens: int = 0) -> None:
 async def begin(kit: Kit) -> float | None:
     alice = kit.registry.get("alice")
     left: list[float | None] = []
-    await kit.broker.turn_start(
+    await kit.broker.mailbox.turn_start(
         Holder(alice),
         "haiku",
         check=lambda tx: left.append(kit.budgets.check(tx, alice)),

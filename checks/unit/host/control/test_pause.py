@@ -71,9 +71,9 @@ class Room:
         assert self.hub._policies["alice"].halted is not None
         for refused, call in (
             (ErrorCode.UNAVAILABLE, self.reserve()),
-            (ErrorCode.PAUSED, self.kit.broker.recv(self.holder, NOW)),
-            (ErrorCode.PAUSED, self.kit.broker.recv(self.holder, WAIT)),
-            (ErrorCode.PAUSED, self.kit.broker.recv(self.holder, PEEK)),
+            (ErrorCode.PAUSED, self.kit.broker.mailbox.recv(self.holder, NOW)),
+            (ErrorCode.PAUSED, self.kit.broker.mailbox.recv(self.holder, WAIT)),
+            (ErrorCode.PAUSED, self.kit.broker.mailbox.recv(self.holder, PEEK)),
         ):
             with pytest.raises(HiveError) as caught:
                 await call
@@ -100,7 +100,7 @@ async def room(tmp_path: Path, grace_s: float) -> AsyncIterator[Room]:
     )
     hub._say(hub._policy(alice, alice.policy()))
     made = Room(kit, hub, alice)
-    await kit.broker.turn_start(made.holder, "haiku")
+    await kit.broker.mailbox.turn_start(made.holder, "haiku")
     yield made
     await kit.store.close()
 
@@ -134,7 +134,7 @@ async def test_a_pause_lets_a_running_turn_go_on_for_its_grace(room: Room) -> No
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     await room.mail()
     assert await room.reserve()
-    assert len((await room.kit.broker.recv(room.holder, NOW)).messages) == 1
+    assert len((await room.kit.broker.mailbox.recv(room.holder, NOW)).messages) == 1
     assert room.hub._policies["alice"].halted is None
     room.kit.transitions.turn_lost(room.alice)  # it ended
     assert await room.is_halted()

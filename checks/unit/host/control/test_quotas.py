@@ -43,7 +43,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 def limited(kit: Kit, **values: int | None) -> None:
     """Let these quotas hold, and no other."""
     every = {field.name: None for field in msgspec.structs.fields(Quotas)}
-    kit.broker.quotas = Quotas(**{**every, "history_mib": 64, **values})  # type: ignore[arg-type]
+    kit.broker.delivery.quotas = Quotas(**{**every, "history_mib": 64, **values})  # type: ignore[arg-type]
 
 
 async def refused(code: ErrorCode, call: Any) -> HiveError:
@@ -94,7 +94,9 @@ async def test_the_receiver_who_waits_goes_on_when_a_sender_is_refused(
     for _ in range(5):
         await send(kit, "alice", OPERATOR, LARGE)
     bob = await kit.holder(kit.registry.get("bob"))
-    waits = asyncio.ensure_future(kit.broker.recv(bob, RecvParams(wait_seconds=60)))
+    waits = asyncio.ensure_future(
+        kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=60))
+    )
     await asyncio.sleep(0)
     while bob.agent.parked is None:
         await asyncio.sleep(0)
@@ -147,9 +149,9 @@ async def test_an_inbox_holds_so_many_bytes(kit: Kit) -> None:
     assert "The inbox of bob is full (1 MiB)" in error.message
     await send(kit, "alice", OPERATOR, LARGE)
     bob = await kit.holder(kit.registry.get("bob"))
-    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=2))
+    await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=2))
     await refused(ErrorCode.TOO_MANY, send(kit, "alice", "bob", LARGE))
-    await kit.broker.ack(bob, None)
+    await kit.broker.mailbox.ack(bob, None)
     await send(kit, "alice", "bob", LARGE)
 
 
@@ -172,12 +174,12 @@ async def test_the_bytes_of_an_inbox_follow_every_change_of_a_message(
         await send(kit, "alice", "bob", body)
     assert await agrees() == 15
     bob = await kit.holder(kit.registry.get("bob"))
-    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=2))
+    await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=2))
     await agrees()
-    kit.broker.give_back(bob)
+    kit.broker.mailbox.give_back(bob)
     await agrees()
-    await kit.broker.recv(bob, RecvParams(wait_seconds=0, max=1))
-    await kit.broker.ack(bob, None)
+    await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=1))
+    await kit.broker.mailbox.ack(bob, None)
     assert await agrees() == 12
     await kit.store.write(lambda tx: messages.let_go(tx, "bob"))
     assert await agrees() == 0

@@ -35,11 +35,11 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
     number = await send(kit, "alice", "bob", "hello")
     bob = holder(kit, "bob")
-    taken = (await kit.broker.recv(bob, NOW)).messages
+    taken = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [(m.id, m.sender, m.body, m.redelivered) for m in taken] == [
         (number, "alice", "hello", False)
     ]
-    assert (await kit.broker.recv(bob, NOW)).messages == ()
+    assert (await kit.broker.mailbox.recv(bob, NOW)).messages == ()
 
 
 async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
@@ -51,7 +51,7 @@ async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
 
 async def test_mail_that_comes_while_recv_looks_is_not_missed(kit: Kit) -> None:
     for number in range(50):
-        parked = asyncio.create_task(kit.broker.recv(holder(kit, "bob"), WAIT))
+        parked = asyncio.create_task(kit.broker.mailbox.recv(holder(kit, "bob"), WAIT))
         for _ in range(number % 7):
             await asyncio.sleep(0)
         await send(kit, "alice", "bob") if number < 25 else await kit.broker.post(
@@ -65,7 +65,7 @@ async def test_two_parked_recvs_are_refused(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked = await parks(kit, bob)
     with pytest.raises(HiveError) as caught:
-        await kit.broker.recv(bob, WAIT)
+        await kit.broker.mailbox.recv(bob, WAIT)
     assert caught.value.code is ErrorCode.CONFLICT
     parked.cancel()
 
@@ -73,9 +73,9 @@ async def test_two_parked_recvs_are_refused(kit: Kit) -> None:
 async def test_peek_takes_nothing(kit: Kit) -> None:
     await send(kit, "alice", "bob")
     bob = holder(kit, "bob")
-    peeked = (await kit.broker.recv(bob, RecvParams(peek=True))).messages
+    peeked = (await kit.broker.mailbox.recv(bob, RecvParams(peek=True))).messages
     assert len(peeked) == 1
-    assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+    assert len((await kit.broker.mailbox.recv(bob, NOW)).messages) == 1
 
 
 async def test_priority_then_age(kit: Kit) -> None:
@@ -83,20 +83,20 @@ async def test_priority_then_age(kit: Kit) -> None:
     await send(kit, "alice", "bob", "first")
     await send(kit, "alice", "bob", "second")
     await send(kit, "alice", "bob", "high", priority=Priority.HIGH)
-    taken = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    taken = (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages
     assert [m.body for m in taken] == ["high", "first", "second", "low"]
 
 
 async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
     await send(kit, "alice", "bob")
     bob = holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
-    turn = await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.mailbox.recv(bob, NOW)
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
     await send(kit, "alice", "bob", "taken inside the turn")
-    await kit.broker.recv(bob, NOW)
+    await kit.broker.mailbox.recv(bob, NOW)
     await end(kit, bob, turn, TurnOutcome.OK)
     kit.hang_up(bob)
-    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+    assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
 @pytest.mark.parametrize(
@@ -107,37 +107,37 @@ async def test_a_turn_that_ends_badly_gives_everything_back(
 ) -> None:
     await send(kit, "alice", "bob", "one")
     bob = holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
-    turn = await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.mailbox.recv(bob, NOW)
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
     await send(kit, "alice", "bob", "two")
-    await kit.broker.recv(bob, NOW)
+    await kit.broker.mailbox.recv(bob, NOW)
     await end(kit, bob, turn, outcome)
-    again = (await kit.broker.recv(bob, NOW)).messages
+    again = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [(m.body, m.redelivered) for m in again] == [("one", True), ("two", True)]
 
 
 async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> None:
     await send(kit, "alice", "bob", "in a turn")
     first = holder(kit, "bob")
-    await kit.broker.recv(first, NOW)
-    await kit.broker.turn_start(first, "haiku")
+    await kit.broker.mailbox.recv(first, NOW)
+    await kit.broker.mailbox.turn_start(first, "haiku")
     kit.hang_up(first)
     assert kit.registry.get("bob").turn is None
     second = holder(kit, "bob")
-    assert (await kit.broker.recv(second, NOW)).messages[0].redelivered
-    kit.broker.hang_up(second)
-    third = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    assert (await kit.broker.mailbox.recv(second, NOW)).messages[0].redelivered
+    kit.broker.mailbox.hang_up(second)
+    third = (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages
     assert [m.body for m in third] == ["in a turn"]
 
 
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked, sending = await crossing(kit, bob)
-    kit.broker.hang_up(bob)
+    kit.broker.mailbox.hang_up(bob)
     parked.cancel()
     await sending
     await settled()
-    again = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    again = (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages
     assert len(again) == 1
 
 
@@ -146,23 +146,25 @@ async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> Non
     anew = RecvParams(max=32, had=())  # as the harness asks
     for asked, seen in ((anew, ["crossed"]), (NOW, [])):
         who = holder(kit, "bob")
-        await kit.broker.recv(who, asked)  # its answer is lost on the way
-        again = (await kit.broker.recv(who, asked)).messages
+        await kit.broker.mailbox.recv(who, asked)  # its answer is lost on the way
+        again = (await kit.broker.mailbox.recv(who, asked)).messages
         assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
-        kit.broker.hang_up(who)
+        kit.broker.mailbox.hang_up(who)
 
 
 async def test_what_a_client_had_is_done_and_the_rest_comes_again(kit: Kit) -> None:
     first = await send(kit, "alice", "bob", "seen")
     bob = holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
+    await kit.broker.mailbox.recv(bob, NOW)
     second = await send(kit, "alice", "bob", "crossed")
-    await kit.broker.recv(bob, NOW)  # its answer is lost on the way
+    await kit.broker.mailbox.recv(bob, NOW)  # its answer is lost on the way
     for had in ((first,), ()):
-        (again,) = (await kit.broker.recv(bob, RecvParams(max=32, had=had))).messages
+        (again,) = (
+            await kit.broker.mailbox.recv(bob, RecvParams(max=32, had=had))
+        ).messages
         assert (again.id, again.redelivered) == (second, True)
     done = RecvParams(max=32, had=(second,))
-    assert (await kit.broker.recv(bob, done)).messages == ()
+    assert (await kit.broker.mailbox.recv(bob, done)).messages == ()
     for number in (first, second):
         assert not await kit.store.read(partial(messages.waits, number=number))
 
@@ -170,32 +172,32 @@ async def test_what_a_client_had_is_done_and_the_rest_comes_again(kit: Kit) -> N
 async def test_what_a_turn_has_is_not_ended_by_a_recv(kit: Kit) -> None:
     number = await send(kit, "alice", "bob")
     bob = holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
-    turn = await kit.broker.turn_start(bob, "haiku")
-    await kit.broker.recv(bob, RecvParams(max=32, had=(number,)))
+    await kit.broker.mailbox.recv(bob, NOW)
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
+    await kit.broker.mailbox.recv(bob, RecvParams(max=32, had=(number,)))
     await end(kit, bob, turn, TurnOutcome.CANCELLED)
-    (again,) = (await kit.broker.recv(bob, NOW)).messages
+    (again,) = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert again.id == number
 
 
 async def test_giving_up_a_wait_leaves_the_turn_its_mail(kit: Kit) -> None:
     bob = holder(kit, "bob")
     await send(kit, "alice", "bob", "first")
-    await kit.broker.recv(bob, NOW)
-    turn = await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.mailbox.recv(bob, NOW)
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
     parked, sending = await crossing(kit, bob, "second")
     parked.cancel()
     await sending
     await settled()
-    assert (await kit.broker.recv(bob, NOW)).messages == ()
+    assert (await kit.broker.mailbox.recv(bob, NOW)).messages == ()
     await end(kit, bob, turn, TurnOutcome.CANCELLED)
-    again = (await kit.broker.recv(bob, NOW)).messages
+    again = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [m.body for m in again] == ["first", "second"]
 
 
 async def test_the_end_of_another_turn_is_refused(kit: Kit) -> None:
     bob = holder(kit, "bob")
-    turn = await kit.broker.turn_start(bob, "haiku")
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
     with pytest.raises(HiveError) as caught:
         await end(kit, holder(kit, "alice"), turn, TurnOutcome.OK)
     assert caught.value.code is ErrorCode.CONFLICT
@@ -207,9 +209,9 @@ async def test_limits_and_cancels_do_not_count_against_mail(tmp_path: Path) -> N
     await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="wait"))
     bob = holder(kit, "bob")
     for outcome in (TurnOutcome.RATE_LIMITED, TurnOutcome.CANCELLED, TurnOutcome.AUTH):
-        assert len((await kit.broker.recv(bob, NOW)).messages) == 1
-        await end(kit, bob, await kit.broker.turn_start(bob, "haiku"), outcome)
-    assert len((await kit.broker.recv(bob, NOW)).messages) == 1
+        assert len((await kit.broker.mailbox.recv(bob, NOW)).messages) == 1
+        await end(kit, bob, await kit.broker.mailbox.turn_start(bob, "haiku"), outcome)
+    assert len((await kit.broker.mailbox.recv(bob, NOW)).messages) == 1
     await kit.store.close()
 
 
@@ -221,9 +223,9 @@ async def test_a_message_that_never_finishes_goes_to_the_operator(
     await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="poison"))
     for _ in range(2):
         bob = holder(kit, "bob")
-        assert len((await kit.broker.recv(bob, NOW)).messages) == 1
-        kit.broker.hang_up(bob)
-    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+        assert len((await kit.broker.mailbox.recv(bob, NOW)).messages) == 1
+        kit.broker.mailbox.hang_up(bob)
+    assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
     letters = await kit.store.read(
         lambda reader: messages.inbox(reader, "operator", unread_only=True, limit=9)
     )
@@ -237,27 +239,27 @@ async def test_mail_outside_a_turn_is_acknowledged_by_its_holder_alone(
 ) -> None:
     numbers = [await send(kit, "alice", "bob", str(n)) for n in range(3)]
     bob, other = holder(kit, "bob"), holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
-    assert await kit.broker.ack(other, None) == 0
-    assert await kit.broker.ack(bob, (numbers[0], 99)) == 1
-    turn = await kit.broker.turn_start(bob, "haiku")
-    assert await kit.broker.ack(bob, None) == 0  # a turn's mail is the turn's
+    await kit.broker.mailbox.recv(bob, NOW)
+    assert await kit.broker.mailbox.ack(other, None) == 0
+    assert await kit.broker.mailbox.ack(bob, (numbers[0], 99)) == 1
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
+    assert await kit.broker.mailbox.ack(bob, None) == 0  # a turn's mail is the turn's
     await end(kit, bob, turn, TurnOutcome.FAILED)
-    again = (await kit.broker.recv(bob, NOW)).messages
+    again = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [m.body for m in again] == ["1", "2"]
-    assert await kit.broker.ack(bob, None) == 2
-    kit.broker.hang_up(bob)
-    assert (await kit.broker.recv(holder(kit, "bob"), NOW)).messages == ()
+    assert await kit.broker.mailbox.ack(bob, None) == 2
+    kit.broker.mailbox.hang_up(bob)
+    assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
 async def test_two_empty_waits_tell_to_end_the_turn(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyglue.host.messages.broker._LONG_WAIT_S", 0.001)
+    monkeypatch.setattr("pyglue.host.messages.mailbox._LONG_WAIT_S", 0.001)
     bob = holder(kit, "bob")
-    await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.mailbox.turn_start(bob, "haiku")
     hints = [
-        (await kit.broker.recv(bob, RecvParams(wait_seconds=0.01))).hint
+        (await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0.01))).hint
         for _ in range(2)
     ]
     assert hints[0] is None
@@ -269,12 +271,12 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     kit = await open_kit(tmp_path)
     await kit.agent("bob")
     await kit.broker.post(NewMessage(sender="operator", recipient="bob", body="x"))
-    await kit.broker.recv(holder(kit, "bob"), NOW)
+    await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)
     await kit.store.close()
     kit = await open_kit(tmp_path)
     assert await kit.store.write(messages.release_all) == 1
     bob = kit.registry.get("bob")
-    taken = (await kit.broker.recv(Holder(bob), NOW)).messages
+    taken = (await kit.broker.mailbox.recv(Holder(bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]
     await kit.store.close()
 
@@ -282,8 +284,8 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
 async def test_every_change_is_an_event_in_order(kit: Kit) -> None:
     await send(kit, "alice", "bob")
     bob = holder(kit, "bob")
-    await kit.broker.recv(bob, NOW)
-    turn = await kit.broker.turn_start(bob, "haiku")
+    await kit.broker.mailbox.recv(bob, NOW)
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
     await end(kit, bob, turn, TurnOutcome.OK)
     kinds = [event.kind for event in kit.events]
     assert kinds[-3:] == ["message.sent", "turn.started", "turn.ended"]

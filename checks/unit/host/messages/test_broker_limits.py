@@ -101,8 +101,8 @@ async def test_hops_grow_from_turn_to_turn_and_are_limited(tmp_path: Path) -> No
         for round_ in range(10):
             mine, other = names[round_ % 2], names[(round_ + 1) % 2]
             who = holder(kit, mine)
-            await kit.broker.recv(who, NOW)
-            turn = await kit.broker.turn_start(who, "haiku")
+            await kit.broker.mailbox.recv(who, NOW)
+            turn = await kit.broker.mailbox.turn_start(who, "haiku")
             params = SendParams(to=other, body="again")
             sent = await kit.broker.send(kit.registry.get(mine), params)
             assert sent.hop == round_ + 1
@@ -115,9 +115,9 @@ async def test_hops_grow_from_turn_to_turn_and_are_limited(tmp_path: Path) -> No
 async def test_the_manager_writes_to_all_others(kit: Kit) -> None:
     await send(kit, "manager", "all", "stop what you do")
     for name in ("alice", "bob"):
-        (taken,) = (await kit.broker.recv(holder(kit, name), NOW)).messages
+        (taken,) = (await kit.broker.mailbox.recv(holder(kit, name), NOW)).messages
         assert (taken.sender, taken.body) == ("manager", "stop what you do")
-    assert not (await kit.broker.recv(holder(kit, "manager"), NOW)).messages
+    assert not (await kit.broker.mailbox.recv(holder(kit, "manager"), NOW)).messages
 
 
 async def test_only_the_manager_writes_to_all(kit: Kit) -> None:
@@ -138,7 +138,7 @@ async def test_a_full_inbox_does_not_keep_the_others_from_a_broadcast(
     assert missed == ("alice",)
     with pytest.raises(HiveError, match="Every inbox is full"):
         await kit.broker.broadcast(new)
-    assert len((await kit.broker.recv(holder(kit, "bob"), NOW)).messages) == 1
+    assert len((await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages) == 1
     await kit.store.close()
 
 

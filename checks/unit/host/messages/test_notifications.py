@@ -32,7 +32,9 @@ class Room:
     async def mail(self) -> list[str]:
         """Return what waits for the manager, oldest first."""
         holder = await self.kit.holder(self.kit.registry.get(MANAGER))
-        found = await self.kit.broker.recv(holder, RecvParams(peek=True, max=32))
+        found = await self.kit.broker.mailbox.recv(
+            holder, RecvParams(peek=True, max=32)
+        )
         return [message.body for message in found.messages]
 
     def audited(self) -> list[str]:

@@ -53,12 +53,12 @@ async def test_a_question_is_answered_by_message(kit: Kit) -> None:
         kit.registry.get("alice"),
         AskParams(question="Red?", options=("yes", "no"), to="bob"),
     )
-    put = (await kit.broker.recv(holder(kit, "bob"), NOW)).messages
+    put = (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages
     assert put[0].kind is MessageKind.QUESTION
     await kit.questions.answer(
         "bob", AnswerParams(question=asked.question, choices=("yes",), text="really")
     )
-    answer = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages[0]
+    answer = (await kit.broker.mailbox.recv(holder(kit, "alice"), NOW)).messages[0]
     assert (answer.sender, answer.kind) == ("bob", MessageKind.ANSWER)
     assert answer.body.endswith("yes\nreally")
 
@@ -89,7 +89,7 @@ async def test_a_question_expires_by_itself(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
     async with asyncio.timeout(30):
-        told = (await kit.broker.recv(Holder(alice), WAIT)).messages
+        told = (await kit.broker.mailbox.recv(Holder(alice), WAIT)).messages
     assert "Expired without an answer" in told[0].body
     assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0
     watching.cancel()
@@ -129,7 +129,7 @@ async def test_an_expiry_is_audited_as_the_hives(kit: Kit) -> None:
     watching = asyncio.create_task(kit.questions.watch())
     await ask(kit, ttl=1)
     async with asyncio.timeout(60):
-        await kit.broker.recv(Holder(kit.registry.get("alice")), WAIT)
+        await kit.broker.mailbox.recv(Holder(kit.registry.get("alice")), WAIT)
     assert kit.audited() == [("system", "question_expired", "alice")]
     watching.cancel()
 
@@ -147,7 +147,7 @@ async def test_a_full_inbox_neither_loses_an_answer_nor_stops_expiry(
     bodies: list[str] = []
     async with asyncio.timeout(60):
         while len(bodies) < 3:
-            got = await kit.broker.recv(Holder(alice), WAIT)
+            got = await kit.broker.mailbox.recv(Holder(alice), WAIT)
             bodies += [message.body for message in got.messages]
     assert ["fills" in bodies[0], "yes" in bodies[1], "Expired" in bodies[2]] == [
         True,
@@ -169,7 +169,7 @@ async def test_an_asker_that_is_gone_does_not_stop_expiry(kit: Kit) -> None:
     kit.registry.forget("carol")
     await ask(kit, ttl=2)
     async with asyncio.timeout(60):
-        await kit.broker.recv(Holder(kit.registry.get("alice")), WAIT)
+        await kit.broker.mailbox.recv(Holder(kit.registry.get("alice")), WAIT)
     assert [who for _, _, who in kit.audited()] == ["carol", "alice"]
     assert not watching.done()
     watching.cancel()
@@ -221,7 +221,7 @@ async def test_a_question_that_could_not_be_told_of_stays_open_and_expires_later
     assert (await open_questions(kit), kit.audited()) == (1, [])
     full.undo()
     assert await kit.questions._expire_due() is None
-    told = (await kit.broker.recv(holder(kit, "alice"), NOW)).messages
+    told = (await kit.broker.mailbox.recv(holder(kit, "alice"), NOW)).messages
     assert "Expired without an answer" in told[0].body
     assert kit.audited() == [("system", "question_expired", "alice")]
 

@@ -88,7 +88,9 @@ async def test_another_client_receives_while_the_agent_is_stopped(kit: Kit) -> N
 async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) -> None:
     waiting = await parks(kit, holder(kit, "bob"))
     harness = Holder(kit.registry.get("bob"), harness=True)
-    taking = asyncio.create_task(kit.broker.recv(harness, RecvParams(wait_seconds=60)))
+    taking = asyncio.create_task(
+        kit.broker.mailbox.recv(harness, RecvParams(wait_seconds=60))
+    )
     async with asyncio.timeout(10):
         assert (await waiting).messages == ()
         await send(kit, "alice", "bob", "for the harness")
@@ -102,7 +104,7 @@ async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
     waiting = await parks(kit, Holder(bob, harness=first))
     with pytest.raises(HiveError, match="already waiting") as refused:
         again = Holder(bob, harness=first)
-        await kit.broker.recv(again, RecvParams(wait_seconds=60))
+        await kit.broker.mailbox.recv(again, RecvParams(wait_seconds=60))
     assert refused.value.code is ErrorCode.CONFLICT
     await send(kit, "alice", "bob")
     assert len((await waiting).messages) == 1
@@ -112,11 +114,11 @@ async def test_an_inbox_of_large_messages_comes_in_parts_that_fit(kit: Kit) -> N
     body = "\x01" * BODY_LIMIT  # six bytes each in JSON
     sent = [await send(kit, "alice", "bob", body) for _ in range(20)]
     bob = Holder(kit.registry.get("bob"), harness=True)
-    peeked = await kit.broker.recv(bob, PEEK)
+    peeked = await kit.broker.mailbox.recv(bob, PEEK)
     assert len(result_line(1, peeked)) < CLIENT_RPC.line
     got: list[int] = []
     while len(got) < len(sent):
-        answer = await kit.broker.recv(bob, NOW)
+        answer = await kit.broker.mailbox.recv(bob, NOW)
         assert 1 < len(answer.messages) < len(sent)
         assert len(result_line(1, answer)) < CLIENT_RPC.line
         got += [message.id for message in answer.messages]

@@ -44,7 +44,7 @@ def clock(kit: Kit) -> Reminders:
 
 
 async def recv(kit: Kit, name: str, params: RecvParams = WAIT) -> list[Any]:
-    got = await kit.broker.recv(Holder(kit.registry.get(name)), params)
+    got = await kit.broker.mailbox.recv(Holder(kit.registry.get(name)), params)
     return list(got.messages)
 
 
@@ -158,13 +158,13 @@ async def test_reminders_do_not_carry_a_loop_on(tmp_path: Path) -> None:
     with pytest.raises(HiveError, match="without a human"):
         for _ in range(9):
             who = Holder(alice)
-            await kit.broker.recv(who, WAIT)
-            turn = await kit.broker.turn_start(who, "haiku")
+            await kit.broker.mailbox.recv(who, WAIT)
+            turn = await kit.broker.mailbox.turn_start(who, "haiku")
             await ours.remind(alice, RemindParams(text="again", in_seconds=1))
             await make_due(kit)
             ours._changed.set()
             ended = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
-            await kit.broker.turn_end(who, ended)
+            await kit.broker.mailbox.turn_end(who, ended)
     watching.cancel()
     await kit.store.close()
 
@@ -243,8 +243,8 @@ async def test_a_ring_of_three_agents_dies_out(
         agent = kit.registry.get(name)
         who = Holder(agent)
         while True:
-            await kit.broker.recv(who, WAIT)
-            turn = await kit.broker.turn_start(who, "haiku")
+            await kit.broker.mailbox.recv(who, WAIT)
+            turn = await kit.broker.mailbox.turn_start(who, "haiku")
             try:
                 if by_question:
                     await kit.questions.ask(
@@ -257,7 +257,7 @@ async def test_a_ring_of_three_agents_dies_out(
                 refused.append(error)
                 over.set()
             ended = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
-            await kit.broker.turn_end(who, ended)
+            await kit.broker.mailbox.turn_end(who, ended)
 
     agents = [asyncio.create_task(live(name)) for name in ring]
     for _ in range(2):  # two at once; the operator hears of each sender once

@@ -43,10 +43,10 @@ async def turn(
 ) -> None:
     """Run a turn as a harness reports one, up to the row of its figures."""
     holder = Holder(agent)
-    number = await kit.broker.turn_start(holder, "haiku")
+    number = await kit.broker.mailbox.turn_start(holder, "haiku")
     during(number)
     end = TurnEndParams(turn=number, outcome=TurnOutcome.OK, tool_calls=10**6)
-    await kit.broker.turn_end(holder, end)
+    await kit.broker.mailbox.turn_end(holder, end)
     await kit.store.write(lambda _tx: None)  # behind what was posted
 
 
@@ -130,11 +130,11 @@ async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
     kit: Kit, telemetry: Telemetry, network: bool
 ) -> None:
     alice = await kit.agent("alice", network=network)
-    number = await kit.broker.turn_start(Holder(alice), "haiku")
+    number = await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
     lie = TurnEndParams(
         turn=number, outcome=TurnOutcome.OK, cost_usd=1e6, input_tokens=2**50
     )
-    await kit.broker.turn_end(Holder(alice), lie)
+    await kit.broker.mailbox.turn_end(Holder(alice), lie)
     await kit.store.write(lambda _tx: None)
     figures = await latest(kit, "alice")
     assert ("cost_usd" in figures, "tokens_in" in figures) == (network, network)
@@ -290,8 +290,8 @@ async def test_a_turn_that_was_never_ended_is_lost_when_the_next_begins(
     kit: Kit,
 ) -> None:
     alice = await kit.agent("alice")
-    await kit.broker.turn_start(Holder(alice), "haiku")
-    await kit.broker.turn_start(Holder(alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
     summary = (await kit.store.read(agents.turn_summaries))["alice"]
     assert (summary.count, summary.last_outcome) == (2, "failed")
 
@@ -303,7 +303,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     await turn(kit, alice)
     before = await latest(kit, "alice")
     holder = Holder(alice)
-    number = await kit.broker.turn_start(holder, "haiku")
+    number = await kit.broker.mailbox.turn_start(holder, "haiku")
     kit.hang_up(holder)
     await kit.store.write(lambda _tx: None)
     (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
@@ -321,7 +321,7 @@ async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
     kit: Kit, telemetry: Telemetry
 ) -> None:
     for name in ("alice", "bob"):
-        await kit.broker.turn_start(Holder(await kit.agent(name)), "haiku")
+        await kit.broker.mailbox.turn_start(Holder(await kit.agent(name)), "haiku")
     await kit.store.write(agents.lose_turns)
     await kit.store.write(agents.lose_turns)  # once is enough
     await kit.store.write(lambda _tx: None)

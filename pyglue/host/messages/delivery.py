@@ -1,0 +1,125 @@
+"""Storing messages: within the limits of inboxes and quotas, leased to who waits.
+
+A message for a parked receiver and its lease are stored in one transaction; what is
+released comes back with ``redelivered``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyglue.api.messages import Message, MessageKind
+from pyglue.config import MessageLimits, Quotas
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Holder
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.limits import MIB
+from pyglue.names import OPERATOR, SYSTEM
+from pyglue.store import messages as rows
+from pyglue.store import quotas
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+from pyglue.store.quotas import Quota
+
+_ROW_BYTES: Final = 256
+"""What a message counts for beside its text."""
+
+
+@dataclass(kw_only=True)
+class Delivery:
+    """Puts messages into inboxes, and takes back what nobody finished."""
+
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    limits: MessageLimits
+    quotas: Quotas = field(default_factory=Quotas)
+    """What an agent may make grow."""
+    fresh: set[str] = field(default_factory=set, init=False)
+    """Agents that may have a message since their newest look into the inbox."""
+
+    async def put(self, recipient: str, make: Callable[[Tx], NewMessage]) -> Message:
+        """Store what ``make`` returns, leased to ``recipient`` if it waits for it.
+
+        Raises:
+            HiveError: ``too_many`` (the inbox is full), ``rate_limited`` (the quota),
+                and what ``make`` raises; nothing of it is written then.
+        """
+        agent = self.registry.find(recipient)
+        parked = None if agent is None else self.transitions.recv_claimed(agent)
+        if parked is None:
+            self.fresh.add(recipient)
+            return await self.store.write(lambda tx: self._insert(tx, make(tx)))
+        holder = parked.holder
+        turn = holder.agent.turn
+        try:
+            message = await self.store.write(
+                lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn)
+            )
+        except HiveError:  # refused: who waited asks again, and misses nothing
+            parked.end()
+            raise
+        except BaseException:
+            parked.future.cancel()
+            raise
+        self.transitions.messages_taken(holder.agent, message.hop)
+        if parked.end((message,)):
+            return message
+        if holder.gone:
+            self.release(holder)
+        else:
+            self.release_loose(holder)
+        return message
+
+    def _insert(
+        self,
+        tx: Tx,
+        new: NewMessage,
+        *,
+        holder: str | None = None,
+        turn: int | None = None,
+    ) -> Message:
+        size = len(new.body.encode("utf-8", "surrogatepass"))
+        if new.recipient != OPERATOR and new.kind is not MessageKind.ANSWER:
+            self._check_inbox(tx, new.recipient, size)  # an answer was asked for
+        if new.kind is MessageKind.MESSAGE and new.sender not in (OPERATOR, SYSTEM):
+            self.charge(tx, new.sender, size)
+        return rows.insert(tx, new, holder=holder, turn=turn)
+
+    def _check_inbox(self, tx: Tx, recipient: str, size: int) -> None:
+        limit = self.quotas.inbox_mib
+        many = rows.waiting(tx, recipient) >= self.limits.inbox_max
+        large = limit is not None and rows.inbox_bytes(tx, recipient) + size > (
+            limit * MIB
+        )
+        if many or large:
+            most = f"{limit} MiB" if large else f"{self.limits.inbox_max}"
+            raise HiveError(
+                ErrorCode.TOO_MANY,
+                f"The inbox of {recipient} is full ({most}). Try again later, or "
+                "notify the operator.",
+            )
+
+    def charge(self, tx: Tx, agent: str, size: int) -> None:
+        """Count what an agent wants the hive to keep, in its transaction.
+
+        Raises:
+            HiveError: ``rate_limited`` when it has used up the day's quota.
+        """
+        limit = self.quotas.messages_mib_per_day
+        quotas.take(tx, agent, Quota.WRITTEN, size + _ROW_BYTES, limit)
+
+    # --- taking back --------------------------------------------------------------
+
+    def release_loose(self, holder: Holder) -> None:
+        """What ``holder`` took outside a turn is queued again."""
+        name, token = holder.agent.name, holder.token
+        self.fresh.add(name)
+        self.store.post(lambda tx: rows.release_unseen(tx, name, token, ()))
+
+    def release(self, holder: Holder) -> None:
+        """All that ``holder`` took is queued again."""
+        name, token = holder.agent.name, holder.token
+        self.fresh.add(name)
+        self.store.post(lambda tx: rows.release_holder(tx, name, token))

@@ -1,0 +1,215 @@
+"""Receiving messages: ``recv``, its waits, acknowledgements, and the leases of turns.
+
+What is handed out belongs to the connection, then to its turn, and is queued again
+when either ends badly.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
+from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.config import MessageLimits
+from pyglue.display import cited
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Agent, Holder, Parked
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.messages.delivery import Delivery
+from pyglue.names import OPERATOR, SYSTEM
+from pyglue.store import messages as rows
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+
+_LONG_WAIT_S: Final = 60.0
+_EMPTY_WAITS: Final = 2
+_FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
+"""Outcomes that count against the mail of a turn; the others are not its fault."""
+_REST_HINT: Final = "No new messages. Finish your turn now; new messages will wake you."
+
+
+@dataclass(kw_only=True)
+class Mailbox:
+    """Hands out the messages of every agent."""
+
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    delivery: Delivery
+    limits: MessageLimits
+
+    async def recv(self, holder: Holder, params: RecvParams) -> RecvResult:
+        """Hand out waiting messages, or wait for one.
+
+        Raises:
+            HiveError: ``conflict`` if a wait of this agent is open already; ``paused``.
+        """
+        name = holder.agent.name
+        self._check_halted(holder.agent)
+        if params.peek:
+            found = await self.store.read(
+                lambda reader: rows.peek(reader, name, params.max)
+            )
+            return RecvResult(messages=found)
+        try:
+            messages = await self._next(holder, params)
+        except asyncio.CancelledError:
+            # What was on its way to a caller that gave up goes back. Taken in a turn
+            # it is the turn's, which would be ended by the same hand.
+            self.delivery.release_loose(holder)
+            raise
+        if messages:
+            holder.empty_waits = 0
+            return RecvResult(messages=messages)
+        if params.wait_seconds >= _LONG_WAIT_S:
+            holder.empty_waits += 1
+        resting = holder.empty_waits >= _EMPTY_WAITS and holder.agent.turn is not None
+        return RecvResult(messages=(), hint=_REST_HINT if resting else None)
+
+    async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
+        messages = await self._take(holder, params)
+        if not messages and params.wait_seconds > 0:
+            self._check_halted(holder.agent)  # it may be so by now
+            messages = await self._wait(holder, params)
+        return messages
+
+    def _check_halted(self, agent: Agent) -> None:
+        why = self.registry.halted(agent)
+        if why is not None:
+            raise HiveError(ErrorCode.PAUSED, why)
+
+    async def ack(self, holder: Holder, numbers: tuple[int, ...] | None) -> int:
+        """End messages that ``holder`` took outside a turn; None: all of them."""
+        agent = holder.agent
+        done = await self.store.write(
+            lambda tx: rows.finish_taken(tx, agent.name, holder.token, numbers)
+        )
+        if done:
+            self.transitions.messages_done(agent)
+        return done
+
+    async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
+        name = holder.agent.name
+        while True:
+            self.delivery.fresh.discard(name)
+            turn = holder.agent.turn
+            messages = await self.store.write(
+                partial(self._take_now, holder=holder, turn=turn, params=params)
+            )
+            if params.had and turn is None:
+                self.transitions.messages_done(holder.agent)
+            if messages:
+                hop = max(message.hop for message in messages)
+                self.transitions.messages_taken(holder.agent, hop)
+                return messages
+            if name not in self.delivery.fresh:
+                return ()
+
+    def _take_now(
+        self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams
+    ) -> tuple[Message, ...]:
+        name = holder.agent.name
+        if params.had is not None and turn is None:
+            if params.had:
+                rows.finish_taken(tx, name, holder.token, params.had)
+            rows.release_unseen(tx, name, holder.token, ())
+        for dead in rows.bury(tx, name, self.limits.deliveries_max):
+            text = (
+                f"Message {dead.id} from {dead.sender} to {dead.recipient} was "
+                f"dropped after {self.limits.deliveries_max} failed deliveries. "
+                f"{dead.sender} wrote:\n\n{cited(dead.body)}"
+            )
+            letter = NewMessage(
+                sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
+            )
+            rows.insert(tx, letter)
+        return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
+
+    async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
+        agent = holder.agent
+        if holder.harness and agent.parked and not agent.parked.holder.harness:
+            self.transitions.recv_interrupted(agent)
+        if agent.parked is not None:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "Another recv of this agent is already waiting; use its result.",
+            )
+        future: asyncio.Future[tuple[Message, ...]]
+        future = asyncio.get_running_loop().create_future()
+        parked = Parked(holder, future)
+        self.transitions.recv_parked(agent, parked)
+        try:
+            async with asyncio.timeout(params.wait_seconds):
+                return await future
+        except TimeoutError:
+            # Mail and the end of the wait may come in the same moment.
+            return future.result() if _has_result(future) else ()
+        finally:
+            self.transitions.recv_over(parked)
+
+    # --- turns and leases ---------------------------------------------------------
+
+    async def turn_start(
+        self,
+        holder: Holder,
+        model: str,
+        *,
+        seen: tuple[int, ...] | None = None,
+        check: Callable[[Tx], object] = lambda _tx: None,
+    ) -> int:
+        """Begin a turn: what ``holder`` took and has ``seen`` (None: all) joins it.
+
+        ``model`` is hived's choice, never a harness's word. ``check`` may refuse, in
+        the same transaction.
+        """
+        agent = holder.agent
+
+        def join(tx: Tx, turn: int) -> None:
+            rows.release_unseen(tx, agent.name, holder.token, seen)
+            rows.join_turn(tx, agent.name, holder.token, turn)
+
+        holder.empty_waits = 0
+        turn = await self.transitions.turn_began(agent, model, check=check, also=join)
+        if seen is not None:
+            self.delivery.fresh.add(agent.name)
+        return turn
+
+    async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
+        """End a turn: its messages are done, or wait again.
+
+        Raises:
+            HiveError: ``conflict`` if it is not this agent's running turn.
+        """
+        agent = holder.agent
+        well = params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
+
+        def release(tx: Tx) -> None:
+            if well:
+                rows.finish_turn(tx, agent.name, params.turn)
+            else:
+                failed = params.outcome in _FAULTS and params.blames_mail
+                rows.release_turn(tx, agent.name, params.turn, failed=failed)
+
+        await self.transitions.turn_ended(agent, params, also=release)
+        if not well:
+            self.delivery.fresh.add(agent.name)
+
+    def hang_up(self, holder: Holder) -> None:
+        """The holder's connection is gone: what it held waits again."""
+        holder.gone = True
+        parked = holder.agent.parked
+        if parked is not None and parked.holder is holder:
+            self.transitions.recv_over(parked)
+            parked.future.cancel()
+        self.delivery.release(holder)
+
+    def give_back(self, holder: Holder) -> None:
+        """What ``holder`` took waits again: a turn over it was refused."""
+        self.delivery.release_loose(holder)
+
+
+def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:
+    return future.done() and not future.cancelled()
