@@ -156,7 +156,7 @@ async def test_used_up_credit_is_asked_about_until_the_model_answers(
         return mine[0] if mine and mine[0].ended is ended else None
 
     question = await hive.until(lambda: asked(None), "the question")
-    assert question.question.startswith("alice says")
+    assert question.question.startswith("alice reports")
     await hive.kill_hived()
     await hive.send("manager", answer("there is credit again"))
     await hive.answer("manager", "there is credit again")
