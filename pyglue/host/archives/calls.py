@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from dataclasses import dataclass
 
 from pyglue.api import operator as api
 from pyglue.api.archive import (
@@ -21,33 +22,26 @@ from pyglue.host.archives.transfers import Transfers
 from pyglue.jsonrpc import Connection, Handlers
 
 
+@dataclass(frozen=True, kw_only=True)
 class Archives:
     """Answers them; what is on its way is a connection's own."""
 
-    def __init__(
-        self,
-        *,
-        transfers: Transfers,
-        exports: Exports,
-        imports: Imports,
-        backups: Backups,
-    ) -> None:
-        self._transfers = transfers
-        self._exports = exports
-        self._imports = imports
-        self._backups = backups
+    transfers: Transfers
+    exports: Exports
+    imports: Imports
+    backups: Backups
 
     def add_to(self, handlers: Handlers, connection: Connection, by: str) -> None:
         """Let a connection of the CLI call them."""
-        transfers = self._transfers
+        transfers = self.transfers
 
         async def export(params: ExportParams) -> TransferRef:
-            write = await self._exports.agent(params, by)
+            write = await self.exports.agent(params, by)
             return TransferRef(transfer=transfers.send(write, connection))
 
         async def backup(_params: NoParams) -> TransferRef:
             transfers.check_room()
-            write, room = await self._backups.hive(by)
+            write, room = await self.backups.hive(by)
             try:
                 return TransferRef(transfer=transfers.send(write, connection))
             except BaseException:
@@ -65,7 +59,7 @@ class Archives:
             return Done()
 
         async def take(params: ImportParams) -> ImportResult:
-            return await self._imports.take(params, transfers, by)
+            return await self.imports.take(params, transfers, by)
 
         handlers.on(api.EXPORT, export)
         handlers.on(api.BACKUP, backup)
@@ -76,4 +70,4 @@ class Archives:
 
     async def close(self) -> None:
         """End what is on its way."""
-        await self._transfers.close()
+        await self.transfers.close()

@@ -7,6 +7,7 @@ names the approvals that are pending.
 """
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -21,23 +22,16 @@ from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
 
 
+@dataclass(frozen=True, kw_only=True)
 class RebuildAllHandler:
     """Queues it, and is its handler."""
 
     steps: ClassVar[tuple[str, ...]] = ("next", "wait")
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        operations: Operations,
-        redeploy: Redeploy,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._operations = operations
-        self._redeploy = redeploy
+    store: Store
+    registry: Registry
+    operations: Operations
+    redeploy: Redeploy
 
     async def request(self, by: str) -> OperationRef:
         """Queue the rebuild of every agent that has something deployed.
@@ -45,7 +39,7 @@ class RebuildAllHandler:
         Raises:
             HiveError: ``conflict`` while another one runs.
         """
-        everyone = [a.name for a in self._registry.all() if a.record is not None]
+        everyone = [a.name for a in self.registry.all() if a.record is not None]
         left = [*everyone[1:], *everyone[:1]]  # the manager, who is first, comes last
 
         def insert(tx: Tx) -> Operation:
@@ -65,13 +59,13 @@ class RebuildAllHandler:
                 arguments=values,
             )
 
-        operation = await self._store.write(insert)
-        self._operations.requested(operation)
+        operation = await self.store.write(insert)
+        self.operations.requested(operation)
         return OperationRef(operation=operation.id)
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step."""
-        values = await self._store.read(
+        values = await self.store.read(
             lambda reader: rows.arguments(reader, operation.id)
         )
         if step == "next":
@@ -91,11 +85,11 @@ class RebuildAllHandler:
         if not left:
             return None
         name = left[0]
-        if self._registry.find(name) is None:  # destroyed meanwhile
+        if self.registry.find(name) is None:  # destroyed meanwhile
             await self._write(operation, {**values, "left": left[1:]})
             return "next"
         try:
-            made = await self._redeploy.rebuild(name, operation.requested_by)
+            made = await self.redeploy.rebuild(name, operation.requested_by)
         except HiveError as error:
             raise _stopped(values, error.message) from error
         if made.operation is None:
@@ -109,7 +103,7 @@ class RebuildAllHandler:
     async def _wait(self, operation: Operation, values: dict[str, Any]) -> str | None:
         if values.get("operation") is None:  # a crash came after it
             return "next"
-        ended = await self._operations.get(values["operation"], math.inf)
+        ended = await self.operations.get(values["operation"], math.inf)
         if ended.error is not None:
             raise _stopped(values, ended.error)
         done, left = [*values["done"], values["left"][0]], values["left"][1:]
@@ -118,7 +112,7 @@ class RebuildAllHandler:
         return "next"
 
     async def _write(self, operation: Operation, values: dict[str, Any]) -> None:
-        await self._store.write(
+        await self.store.write(
             partial(rows.set_arguments, number=operation.id, values=values)
         )
 

@@ -151,33 +151,24 @@ def _listing(fd: int) -> tuple[int, Iterator[os.DirEntry[str]]]:
     return fd, os.scandir(fd)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Footprints:
     """Looks at every agent in turn."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        transitions: Transitions,
-        broker: Broker,
-        controls: Controls,
-        layout: Layout,
-        quotas: Quotas,
-    ) -> None:
-        self._registry = registry
-        self._transitions = transitions
-        self._broker = broker
-        self._controls = controls
-        self._layout = layout
-        self._quotas = quotas
+    registry: Registry
+    transitions: Transitions
+    broker: Broker
+    controls: Controls
+    layout: Layout
+    quotas: Quotas
 
     async def watch(self) -> None:
         """Look again and again; runs as long as hived does."""
-        if self._quotas.state_mib is None and self._quotas.state_files is None:
+        if self.quotas.state_mib is None and self.quotas.state_files is None:
             await asyncio.Event().wait()
         while True:
             began = time.monotonic()
-            for agent in self._registry.all():
+            for agent in self.registry.all():
                 start = time.monotonic()
                 await self.look(agent)
                 await asyncio.sleep((time.monotonic() - start) * _SHARE)
@@ -187,27 +178,27 @@ class Footprints:
         """Hold the agent, or let it go on, by what its files take now."""
         places, left = await asyncio.to_thread(self._places, agent.name)
         found = await asyncio.to_thread(
-            measure, self._layout.state, places, self._quotas, left=left
+            measure, self.layout.state, places, self.quotas, left=left
         )
-        why = found.problem(agent.name, self._quotas)
+        why = found.problem(agent.name, self.quotas)
         before = agent.held
-        self._transitions.held(agent, why)
+        self.transitions.held(agent, why)
         if (before is None) is (why is None):
             return
-        self._controls.room(agent)
+        self.controls.room(agent)
         text = why or f"The files of {agent.name} are within its quotas again."
         _log.warning("%s", text)
         try:
-            await self._broker.notify(OPERATOR, text)
+            await self.broker.notify(OPERATOR, text)
         except HiveError as error:  # it is a warning on every page all the same
             _log.warning("could not notify the operator: %s", error.message)
 
     def _places(self, name: str) -> tuple[tuple[Path, ...], frozenset[Path]]:
-        layout = self._layout
+        layout = self.layout
         if name != MANAGER:
             return places(layout, name), frozenset()
         homes = frozenset(beneath.names(layout.state, layout.agents))
-        others = homes - frozenset(agent.name for agent in self._registry.all())
+        others = homes - frozenset(agent.name for agent in self.registry.all())
         left = frozenset(place for other in others for place in places(layout, other))
         return places(layout, name, homes, others), left
 

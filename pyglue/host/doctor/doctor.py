@@ -1,6 +1,7 @@
 """What is wrong with this hive, and what to do about it."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyglue import diskspace
@@ -17,29 +18,18 @@ from pyglue.nix import Evaluator
 _WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Doctor:
     """Looks at programs, isolation, relay, disk, agents, and at what must agree."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        backend: Backend,
-        relay: RelayHub,
-        evaluator: Evaluator,
-        repair: Repair,
-        space: Space,
-        background_tasks: BackgroundTasks,
-        state_dir: str,
-    ) -> None:
-        self._space = space
-        self._background_tasks = background_tasks
-        self._registry = registry
-        self._backend = backend
-        self._relay = relay
-        self._evaluator = evaluator
-        self._repair = repair
-        self._state_dir = state_dir
+    registry: Registry
+    backend: Backend
+    relay: RelayHub
+    evaluator: Evaluator
+    repair: Repair
+    space: Space
+    background_tasks: BackgroundTasks
+    state_dir: str
 
     async def examine(self) -> DoctorResult:
         """Run every check."""
@@ -50,7 +40,7 @@ class Doctor:
             *self._disk(),
             *self._background(),
             *self._agents(),
-            *await self._repair.checks(),
+            *await self.repair.checks(),
         ]
         checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
         return DoctorResult(checks=tuple(checks))
@@ -58,7 +48,7 @@ class Doctor:
     def _programs(self) -> list[Check]:
         found = []
         try:
-            self._evaluator.check()
+            self.evaluator.check()
             found.append(_ok("nix", "nix-instantiate is installed."))
         except HiveError as error:
             found.append(
@@ -75,12 +65,12 @@ class Doctor:
     def _isolation(self) -> list[Check]:
         warnings = [
             Check(name="isolation", state=CheckState.WARNING, message=warning)
-            for warning in self._backend.warnings
+            for warning in self.backend.warnings
         ]
-        return warnings or [_ok("isolation", self._backend.isolation)]
+        return warnings or [_ok("isolation", self.backend.isolation)]
 
     def _relay_check(self) -> Check:
-        if self._relay.attached():
+        if self.relay.attached():
             return _ok("relay", "hive-relay is connected.")
         return _problem(
             "relay",
@@ -88,20 +78,20 @@ class Doctor:
         )
 
     def _disk(self) -> list[Check]:
-        wrong = [_problem("disk", text) for text in self._space.warnings]
-        free = diskspace.free(Path(self._state_dir)).bytes
+        wrong = [_problem("disk", text) for text in self.space.warnings]
+        free = diskspace.free(Path(self.state_dir)).bytes
         text = f"{free // 2**20} MiB are free in the state directory."
         return wrong or [_ok("disk", text)]
 
     def _background(self) -> list[Check]:
         wrong = [
-            _problem("background", text) for text in self._background_tasks.warnings
+            _problem("background", text) for text in self.background_tasks.warnings
         ]
         return wrong or [_ok("background", "All background tasks are running.")]
 
     def _agents(self) -> list[Check]:
         checks = []
-        for agent in self._registry.all():
+        for agent in self.registry.all():
             name = f"agent {agent.name}"
             if agent.problem is not None:
                 checks.append(

@@ -6,6 +6,7 @@ the audit log.
 """
 
 import logging
+from dataclasses import dataclass
 
 from pyglue.api.archive import RepairResult
 from pyglue.api.doctor import Check, CheckState
@@ -22,30 +23,22 @@ from pyglue.store.database import Store
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Repair:
     """Looks, and mends."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        proposals: Proposals,
-        repos: RepoRepair,
-        directories: DirectoryRepair,
-        audit: Audit,
-    ) -> None:
-        self._store = store
-        self._proposals = proposals
-        self._repos = repos
-        self._directories = directories
-        self._audit = audit
+    store: Store
+    proposals: Proposals
+    repos: RepoRepair
+    directories: DirectoryRepair
+    audit: Audit
 
     async def checks(self) -> list[Check]:
         """Return what does not agree, with what ``mend`` would do."""
         said = await self._said()
-        found = await self._directories.look(said)
+        found = await self.directories.look(said)
         for name in _names(said):
-            if await self._repos.look(name, said):
+            if await self.repos.look(name, said):
                 found += await self._look_again(name)
         return [
             Check(
@@ -59,27 +52,27 @@ class Repair:
 
     async def _look_again(self, name: str) -> list[Finding]:
         """Look while nothing is being proposed: what was on its way is there now."""
-        async with self._proposals.lock(name):
+        async with self.proposals.lock(name):
             said = await self._said()
-            return [] if name in said.busy else await self._repos.look(name, said)
+            return [] if name in said.busy else await self.repos.look(name, said)
 
     async def mend(self, by: str) -> RepairResult:
         """Mend what can be, and say what was done and what could not be."""
         done: list[str] = []
         failed: list[str] = []
-        for one in await self._directories.look(await self._said()):
+        for one in await self.directories.look(await self._said()):
             if one.agent is None:
                 await self._mend(one, by, done, failed)
                 continue
-            async with self._proposals.lock(one.agent):
+            async with self.proposals.lock(one.agent):
                 for still in await self._still(one, one.agent):
                     await self._mend(still, by, done, failed)
         for name in _names(await self._said()):
-            async with self._proposals.lock(name):
+            async with self.proposals.lock(name):
                 said = await self._said()
                 if name in said.busy:
                     continue
-                for one in await self._repos.look(name, said):
+                for one in await self.repos.look(name, said):
                     await self._mend(one, by, done, failed)
         return RepairResult(done=tuple(done), failed=tuple(failed))
 
@@ -90,7 +83,7 @@ class Repair:
             return []
         return [
             one
-            for one in await self._directories.look(said)
+            for one in await self.directories.look(said)
             if (one.agent, one.says) == (name, found.says)
         ]
 
@@ -107,13 +100,13 @@ class Repair:
             _log.warning("could not %s: %s", one.would, why, exc_info=error)
             failed.append(f"{one.says} Could not {one.would}: {why}")
             return
-        self._audit.record(
+        self.audit.record(
             by, "repaired", one.agent, {"found": one.says, "did": one.would}
         )
         done.append(f"{one.says} Done: {one.would}.")
 
     async def _said(self) -> Said:
-        return await self._store.read(agreement.read)
+        return await self.store.read(agreement.read)
 
 
 def _names(said: Said) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ the name is taken in the transaction that queues the making.
 
 import asyncio
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -146,49 +147,39 @@ def get(reader: Reader | Tx, name: str) -> Draft:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
 class DraftHandler:
     """The handler that makes a draft."""
 
     steps: ClassVar[tuple[str, ...]] = ("seed", "rooms", "finish", "undo")
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        directories: Directories,
-        notifications: Notifications,
-        layout: Layout,
-        templates: Path,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._directories = directories
-        self._notifications = notifications
-        self._layout = layout
-        self._templates = templates
+    store: Store
+    registry: Registry
+    proposals: Proposals
+    directories: Directories
+    notifications: Notifications
+    layout: Layout
+    templates: Path
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step."""
         name = operation.agent
         match step:
             case "seed":
-                async with self._proposals.lock(name):
+                async with self.proposals.lock(name):
                     await asyncio.to_thread(self._seed, name)
                 return "rooms"
             case "rooms":
-                await asyncio.to_thread(self._directories.make_draft, name)
+                await asyncio.to_thread(self.directories.make_draft, name)
                 return "finish"
             case "finish":
                 await self._finish(operation)
                 return None
             case "undo":
-                async with self._proposals.lock(name):
-                    await asyncio.to_thread(self._directories.forget_draft, name)
-                await self._store.write(lambda tx: drafts.remove(tx, name))
-                self._registry.absent(name, None)
+                async with self.proposals.lock(name):
+                    await asyncio.to_thread(self.directories.forget_draft, name)
+                await self.store.write(lambda tx: drafts.remove(tx, name))
+                self.registry.absent(name, None)
                 return None
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
@@ -197,15 +188,15 @@ class DraftHandler:
         return None if step == "undo" else "undo"
 
     def _seed(self, name: str) -> None:
-        self._directories.settle_port(name)
-        repo = AppliedRepo.create(self._layout.applied(name))
-        files = read_template(self._templates / "template")
+        self.directories.settle_port(name)
+        repo = AppliedRepo.create(self.layout.applied(name))
+        files = read_template(self.templates / "template")
         repo.seed_main(files, message=f"Create the draft {name} from the template")
 
     async def _finish(self, operation: Operation) -> None:
         name = operation.agent
-        main = await asyncio.to_thread(AppliedRepo(self._layout.applied(name)).main)
-        await self._notifications.give(
+        main = await asyncio.to_thread(AppliedRepo(self.layout.applied(name)).main)
+        await self.notifications.give(
             NotificationKind.DRAFT_CREATED,
             name,
             f"Created the draft {name}: edit it in /agents/{name}/config, commit, and "

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -28,28 +29,20 @@ _CHUNK: Final = 100
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Pruning:
     """Drops what is too old."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        history: History,
-        proposals: Proposals,
-        layout: Layout,
-        retention: Retention,
-    ) -> None:
-        self._store = store
-        self._history = history
-        self._proposals = proposals
-        self._layout = layout
-        self._retention = retention
+    store: Store
+    history: History
+    proposals: Proposals
+    layout: Layout
+    retention: Retention
 
     async def prune(self) -> None:
         """Drop what is too old, or too much."""
-        await self._history.prune()
-        kept_s = self._retention.messages_days * rows.DAY_S
+        await self.history.prune()
+        kept_s = self.retention.messages_days * rows.DAY_S
         for table in rows.TABLES:
             step = partial(rows.prune, table=table, kept_s=kept_s, most=_CHUNK)
             await self._repeat(step)
@@ -57,26 +50,26 @@ class Pruning:
         await self._prune_proposals()
 
     async def _repeat(self, step: Callable[[Tx], int]) -> None:
-        while await self._store.write(step) >= _CHUNK:
+        while await self.store.write(step) >= _CHUNK:
             pass
 
     async def _prune_proposals(self) -> None:
-        kept_s = self._retention.proposals_days * rows.DAY_S
+        kept_s = self.retention.proposals_days * rows.DAY_S
         await self._repeat(partial(rows.prune_records, kept_s=kept_s, most=_CHUNK))
         before = time.time() - kept_s
-        closed = await self._store.read(
+        closed = await self.store.read(
             lambda reader: rows.closed_approvals(reader, before)
         )
         for agent, numbers in closed.items():
             try:
-                async with self._proposals.lock(agent):
+                async with self.proposals.lock(agent):
                     await asyncio.to_thread(self._forget, agent, frozenset(numbers))
             except HiveError as error:
                 _log.warning("old proposals of %s stay: %s", agent, error.message)
 
     def _forget(self, agent: str, numbers: frozenset[int]) -> None:
         """Delete the tags of these, and what only they led to."""
-        repo = AppliedRepo(self._layout.applied(agent))
+        repo = AppliedRepo(self.layout.applied(agent))
         if not repo.path.is_dir():
             return
         old = [tag for tag in repo.tags() if tag.id in numbers]
