@@ -172,7 +172,7 @@ async def test_an_import_that_was_denied_can_be_proposed_again_or_purged(
         (
             made(("main.pack", b"x", None), index={"about": {"main": "main"}}),
             "new",
-            "not a full commit",
+            "Invalid commit ",
         ),
         (made(("main.pack", b"x", None)), "manager", "is reserved"),
         (made(("main.pack", b"x", None)), "../x", "is not an agent's name"),

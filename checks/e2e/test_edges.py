@@ -67,7 +67,7 @@ async def test_manifest_of_what_is_none(tmp_path: Path) -> None:
     for flags in ((), ("--json",)):
         missing = await python(HIVE, "manifest", tmp_path / "none", *flags)
         assert (missing.code, missing.out) == (1, "")
-        assert missing.err == "agent.nix: there is no such file\n"
+        assert missing.err == "agent.nix: no such file\n"
         bad = await python(HIVE, "manifest", broken, *flags)
         assert (bad.code, bad.out) == (1, "")
         assert bad.err.startswith("agent.nix:1:1: syntax error")

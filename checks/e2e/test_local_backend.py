@@ -198,7 +198,7 @@ def _with_argument(part: str) -> list[int]:
 async def test_a_crash_is_an_event_with_cause_and_log(bench: Bench) -> None:
     code = "import sys; [print('line', n) for n in range(30)]; sys.exit(3)"
     crash = await run(bench, code, spec())
-    assert crash.reason == "Its process ended: exit code 3."
+    assert crash.reason == "Its process exited: exit code 3."
     assert crash.log_tail[-1] == "line 29"
     assert len(crash.log_tail) == 20
 
@@ -206,7 +206,7 @@ async def test_a_crash_is_an_event_with_cause_and_log(bench: Bench) -> None:
 @pytest.mark.needs("bwrap")
 async def test_a_kill_inside_is_told_as_a_signal(bench: Bench) -> None:
     crash = await run(bench, "import os; os.kill(os.getpid(), 9)", spec())
-    assert crash.reason == "Its process ended: killed by SIGKILL."
+    assert crash.reason == "Its process exited: killed by SIGKILL."
 
 
 @pytest.mark.needs("bwrap")
@@ -217,7 +217,7 @@ async def test_kill_of_the_sandbox_itself(bench: Bench) -> None:
     await bench.said(backend, "a", "up")
     os.kill(backend._running["a"].child.pid, signal.SIGKILL)
     crash = await bench.event(ContainerEventKind.CRASHED)
-    assert crash.reason == "Its process ended: killed by SIGKILL."
+    assert crash.reason == "Its process exited: killed by SIGKILL."
     await backend.start(spec())  # and it can be brought back
     assert backend.running("a")
 
@@ -480,7 +480,7 @@ async def test_refused_with_what_to_do(
     assert refused.value.code is ErrorCode.SANDBOX_UNAVAILABLE
     assert "bubblewrap is not installed" in refused.value.message
     assert "HIVE_UNSAFE_NO_SANDBOX=1" in refused.value.message
-    assert backend.isolation == "agents are not started"
+    assert backend.isolation == "agents cannot be started"
 
 
 ARGUMENTS = "import sys, os; print(os.geteuid(), *sys.argv[1:])"
@@ -490,7 +490,7 @@ ARGUMENTS = "import sys, os; print(os.geteuid(), *sys.argv[1:])"
 async def test_by_user_id_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, Support.UID_ONLY)
     backend = bench.backend(ARGUMENTS)
-    assert "user id only" in backend.warnings[0]
+    assert "only by their user IDs" in backend.warnings[0]
     await backend.apply(spec())
     await backend.start(spec())
     crash = await bench.event(ContainerEventKind.CRASHED)

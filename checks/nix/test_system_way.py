@@ -113,7 +113,7 @@ async def test_a_build_that_fails_leaves_everything_as_it_is(way: Way) -> None:
     )
     operation = await way.approve(broken)
     assert operation.error is not None
-    assert "could not be built" in operation.error
+    assert "Could not build" in operation.error
     assert "it is broken" in operation.error
     seen = await way.detail(broken)
     assert seen.approval.state is ApprovalState.FAILED

@@ -213,7 +213,7 @@ async def test_a_container_of_somebody_else_is_not_taken(hive: SystemHive) -> No
         proposal = await manager.call(REQUEST_SPAWN, SpawnParams(name="carol"))
         operation = await hive.approve(proposal)
         assert operation.state is OperationState.FAILED
-        assert "did not make" in (operation.error or "")
+        assert "does not belong to this hive" in (operation.error or "")
     except HiveError as error:  # or it is said before anybody approves
         assert error.code is ErrorCode.NAME_TAKEN
     finally:
@@ -251,4 +251,4 @@ async def test_packs_are_checked_in_a_sandbox_under_the_units_own_fences(
     deny = DenyParams(id=proposal.approval, reason="Only to see it checked.")
     await hive.operator.call(api.DENY, deny)
     said = hive.machine.journal("--boot")
-    assert "Packs are checked without a sandbox" not in said
+    assert "checking packs without a sandbox" not in said

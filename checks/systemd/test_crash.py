@@ -160,7 +160,7 @@ async def test_a_crash_is_told_once_and_systemd_brings_it_back(
     hive.machine.run("kill", "-KILL", str(hive.leader("alice")))
     fresh = await news(hive, before, "alice crashed", "ends with", "is running again")
     first, log, last = fresh
-    assert first.startswith("alice crashed. Its container ended with exit code 1.")
+    assert first.startswith("alice crashed. Its container exited with code 1.")
     assert f"(event {run[:12]})" in first
     assert f"(event {run[:12]})" in log
     assert 1 < len(log.splitlines()) <= 21
@@ -223,7 +223,7 @@ async def test_a_power_off_inside_is_told_and_stays(hive: SystemHive) -> None:
         hive.machine.run, "machinectl", "poweroff", "h-alice", check=False
     )
     (text,) = await news(hive, before, "alice stopped")
-    assert "powered off, or somebody stopped it" in text
+    assert "shut down, or was stopped from outside" in text
     agent = await hive.agent("alice")
     assert agent.state is AgentState.STOPPED
     assert hive.unit("alice", "ActiveState") == {"ActiveState": "inactive"}

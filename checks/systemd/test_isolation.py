@@ -222,7 +222,7 @@ async def test_no_link_in_its_root_leads_the_start_script_over_the_host(
     assert (await hive.operation(stopped)).error is None
     start = (await hive.operator.call(START, alice)).operation
     refused = (await hive.operation(start)).error
-    assert refused is not None and "put a link" in refused
+    assert refused is not None and "created a link" in refused
     victim = hive.machine.root / "srv/victim"
     assert victim.stat().st_mode & 0o777 == 0o755
     assert list(victim.iterdir()) == []

@@ -107,7 +107,8 @@ class Checker:
         kind, size = self._odb.read_header(sha)
         if kind != ObjectType.COMMIT:
             raise HiveError(
-                ErrorCode.INVALID_COMMIT, f"{sha} is named as a parent but no commit."
+                ErrorCode.INVALID_COMMIT,
+                f"{sha} is listed as a parent but is not a commit.",
             )
         if size > self._limits.max_message_bytes + _HEADER_SLACK:
             raise self._message_too_long(sha)
@@ -116,7 +117,7 @@ class Checker:
         except MalformedObject as why:
             raise HiveError(
                 ErrorCode.INVALID_COMMIT,
-                f"Commit {sha} is refused because {why}. Commit the change again.",
+                f"Commit {sha} was refused because {why}. Commit the change again.",
             ) from None
         if len(commit.message.encode()) > self._limits.max_message_bytes:
             raise self._message_too_long(sha)
@@ -185,14 +186,14 @@ class Checker:
             path, reason = shape.problem
             raise HiveError(
                 ErrorCode.UNSAFE_TREE,
-                f"{show(path)} is refused because {reason}. Remove or rename it and "
+                f"{show(path)} was refused because {reason}. Remove or rename it and "
                 "commit again.",
                 details={"path": show(path)},
             )
         if not self._shapes.has_file(tree, b"agent.nix"):
             raise HiveError(
                 ErrorCode.UNSAFE_TREE,
-                "There is no file agent.nix at the top of the repository. Add it and "
+                "The top directory of the repository has no agent.nix. Add it and "
                 "commit again.",
                 details={"path": "'agent.nix'"},
             )
@@ -200,8 +201,8 @@ class Checker:
     def _message_too_long(self, sha: str) -> HiveError:
         return HiveError(
             ErrorCode.TOO_LARGE,
-            f"The message of commit {sha} is too long; at most "
-            f"{self._limits.max_message_bytes} bytes are accepted. Amend it.",
+            f"The message of commit {sha} is too long; the limit is "
+            f"{self._limits.max_message_bytes} bytes. Amend it.",
         )
 
     def _too_much_history(self) -> HiveError:
@@ -216,16 +217,18 @@ class Checker:
     def _no_change(self) -> HiveError:
         return HiveError(
             ErrorCode.NO_CHANGE,
-            f"Commit {self._job.commit} holds the same files as main "
-            f"({self._job.main}); there is nothing to approve. Commit a change first.",
+            f"Commit {self._job.commit} has the same files as main "
+            f"({self._job.main}), so there is nothing to approve. Commit a change "
+            "first.",
         )
 
 
 def _missing(kind: str, sha: str) -> HiveError:
     return HiveError(
         ErrorCode.INVALID_PACK,
-        f"The pack lacks {kind} {sha}. Pack everything that the commit reaches and "
-        "main does not (git pack-objects --revs, without --thin), and submit again.",
+        f"The pack is missing {kind} {sha}. Pack everything reachable from the commit "
+        "but not from main (git pack-objects --revs, without --thin), and submit "
+        "again.",
     )
 
 

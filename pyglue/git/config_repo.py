@@ -35,7 +35,7 @@ def copy_config_repo(
     if home.look(name) is not None:
         raise HiveError(
             ErrorCode.CONFLICT,
-            f"{home.shown / name} exists already; a repository is never replaced.",
+            f"{home.shown / name} already exists; repositories are never replaced.",
         )
     with home.new_folder(_STAGING) as staging:
         try:

@@ -99,7 +99,7 @@ def export_tree(
     try:
         if os.listdir(root):  # noqa: PTH208 (a descriptor, not a path)
             raise HiveError(
-                ErrorCode.CONFLICT, "Files are only written into an empty directory."
+                ErrorCode.CONFLICT, "Files are only exported to an empty directory."
             )
         with applied.open() as repo:
             for path, entry in _walk(repo, commit, limits or PackLimits()):
@@ -148,7 +148,7 @@ def _walk(
         if why is not None:
             raise HiveError(
                 ErrorCode.UNSAFE_TREE,
-                f"{filenames.show(entry.name)} in commit {commit} is refused because "
+                f"{filenames.show(entry.name)} in commit {commit} was refused because "
                 f"{why}.",
             )
         path = [*above, entry.name.decode("utf-8")]

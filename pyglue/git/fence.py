@@ -60,7 +60,7 @@ class Fence:
                 why = self._probe()
                 self._works = why is None
                 if why is not None:
-                    _log.warning("Packs are checked without a sandbox: %s", why)
+                    _log.warning("checking packs without a sandbox: %s", why)
             return self._works
 
     def place(self, workdir: Path, shown: Path) -> "Place | None":

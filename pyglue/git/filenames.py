@@ -43,13 +43,13 @@ def problem(name: bytes) -> str | None:
     if text != text.strip(" "):
         return "its name begins or ends with a space"
     if unicodedata.category(text[0]).startswith("M"):
-        return "its name begins with a mark that joins what stands before it"
+        return "its name begins with a combining mark"
     if unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text):
-        return "its name contains characters that look like others"
+        return "its name contains characters that resemble others"
     if any(map(_mixes_scripts, text.split("."))):
-        return "its name mixes letters of alphabets that look alike"
+        return "its name mixes letters of similar-looking alphabets"
     if _is_dot_git(text):
-        return "its name is, or is read by some system as, '.git'"
+        return "its name is '.git', or some system treats it as '.git'"
     return None
 
 

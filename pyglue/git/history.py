@@ -88,4 +88,4 @@ def move_main(applied: AppliedRepo, new: str, old: str | None) -> None:
         check=False,
     )
     if ran.code != 0:
-        raise HiveError(ErrorCode.CONFLICT, "main moved meanwhile. Look at it again.")
+        raise HiveError(ErrorCode.CONFLICT, "main has moved. Review it again.")

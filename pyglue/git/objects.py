@@ -75,15 +75,15 @@ def parse_commit(raw: bytes) -> Commit:
     authors = [value for key, value in fields if key == b"author"]
     committers = [value for key, value in fields if key == b"committer"]
     if len(trees) != 1 or fields[0][0] != b"tree":
-        raise MalformedObject("it does not name exactly one tree")
+        raise MalformedObject("it does not have exactly one tree")
     if len(authors) != 1 or len(committers) != 1:
-        raise MalformedObject("it does not have one author and one committer")
+        raise MalformedObject("it does not have exactly one author and one committer")
     if any(not _HEX_LINE.fullmatch(value) for value in [*trees, *parents]):
-        raise MalformedObject("it names a tree or parent that is not a SHA")
+        raise MalformedObject("its tree or a parent is not a SHA")
     for encoding in (value for key, value in fields if key == b"encoding"):
         if encoding.lower() not in (b"utf-8", b"utf8"):
             raise MalformedObject(
-                "its text is not in UTF-8 (commit again without i18n.commitEncoding)"
+                "its text is not UTF-8 (commit again without i18n.commitEncoding)"
             )
     _person(committers[0])
     return Commit(
@@ -109,7 +109,7 @@ def parse_tree(raw: bytes) -> tuple[Entry, ...]:
             raise MalformedObject("a directory in it is not a valid tree object")
         mode = raw[position:space]
         if not mode.isdigit() or mode.strip(b"01234567"):
-            raise MalformedObject("a directory in it has an entry with no valid mode")
+            raise MalformedObject("a directory in it has an entry with an invalid mode")
         position = end + 21
         name, sha = raw[space + 1 : end], raw[end + 1 : position].hex()
         entries.append(Entry(int(mode, 8), name, sha))
@@ -119,7 +119,7 @@ def parse_tree(raw: bytes) -> tuple[Entry, ...]:
 def _person(line: bytes) -> Author:
     match = _PERSON.fullmatch(line)
     if match is None:
-        raise MalformedObject("its author or committer line is not valid")
+        raise MalformedObject("its author or committer line is invalid")
     name, email, time, _ = match.groups()
     if int(time) > _MAX_TIME:
         raise MalformedObject("its date is after the year 9999")

@@ -89,8 +89,8 @@ def import_pack(
     if not HEX_SHA.fullmatch(commit):
         raise HiveError(
             ErrorCode.INVALID_COMMIT,
-            f"{show(commit, limit=60)} is not a full commit SHA. Submit the 40 "
-            "lower-case hexadecimal digits that `git rev-parse HEAD` prints; branch "
+            f"Invalid commit {show(commit, limit=60)}: use the full SHA (40 "
+            "lower-case hexadecimal digits) that `git rev-parse HEAD` prints. Branch "
             "and tag names and short SHAs are not accepted.",
         )
     _check_size(pack, limits)
@@ -155,20 +155,20 @@ def _check_size(pack: Path, limits: PackLimits) -> None:
     if size > limits.max_pack_bytes:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The pack has {size} bytes; at most {limits.max_pack_bytes} are "
-            "accepted. Remove large files from the commit and its history.",
+            f"The pack has {size} bytes; the limit is {limits.max_pack_bytes}. Remove "
+            "large files from the commit and its history.",
         )
     if len(header) < 12 or header[:4] != b"PACK":
         raise HiveError(
             ErrorCode.INVALID_PACK,
-            "What was sent is not a git pack. Send the output of git pack-objects.",
+            "The upload is not a git pack. Send the output of git pack-objects.",
         )
     count = int.from_bytes(header[8:12], "big")
     if count > limits.max_objects:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The pack says that it has {count} objects; at most "
-            f"{limits.max_objects} are accepted. Submit a smaller change.",
+            f"The pack claims {count} objects; the limit is {limits.max_objects}. "
+            "Submit a smaller change.",
         )
 
 
@@ -196,11 +196,11 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
             "change.",
         )
     said = show(ran.errors[-_SAID:], limit=_SAID)
-    _log.warning("a check of a pack ended with exit code %d: %s", ran.code, said)
+    _log.warning("checking a pack failed with exit code %d: %s", ran.code, said)
     raise HiveError(
         ErrorCode.INVALID_PACK,
-        "Checking the commit failed: its objects are not what git writes. Commit "
-        "with an ordinary git and submit again.",
+        "Checking the commit failed: git did not write its objects. Commit with "
+        "regular git and submit again.",
         details={"exit": ran.code},
     )
 
@@ -259,5 +259,5 @@ def _plain(path: Path, most: int) -> BinaryIO:
 def _no_pack() -> HiveError:
     return HiveError(
         ErrorCode.INVALID_PACK,
-        "Checking the commit failed: git left no pack of it. Submit it again.",
+        "Checking the commit failed: git did not keep its pack. Submit it again.",
     )

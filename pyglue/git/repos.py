@@ -125,8 +125,8 @@ class AppliedRepo:
             if current is not None and not repo.descendant_of(new, current):
                 raise HiveError(
                     ErrorCode.NOT_BASED_ON_MAIN,
-                    f"Commit {new} does not descend from main ({current}); main "
-                    "only moves forward.",
+                    f"Commit {new} does not descend from main ({current}); main can "
+                    "only move forward.",
                     details={"main": current},
                 )
         if not self._set_ref(_MAIN, new, expected_old):
@@ -227,7 +227,7 @@ class AppliedRepo:
         sync_directory(self.path / "refs" / "heads")
         seeded = self.main()
         if seeded is None:
-            raise HiveError(ErrorCode.INTERNAL, "git made no first commit.")
+            raise HiveError(ErrorCode.INTERNAL, "git did not create a first commit.")
         return seeded
 
     def commit_files(
@@ -242,7 +242,9 @@ class AppliedRepo:
         """
         main = self.main()
         if main is None:
-            raise HiveError(ErrorCode.NOT_FOUND, "There is no main to stand on.")
+            raise HiveError(
+                ErrorCode.NOT_FOUND, "The repository has no main branch yet."
+            )
         when = int(time.time()) if at is None else at
         stream = seed_stream(files, message, when, ref=_DECLARED, parent=main)
         run_git(
@@ -335,14 +337,14 @@ class AppliedRepo:
     def _other_tag(self, name: str) -> HiveError:
         return HiveError(
             ErrorCode.CONFLICT,
-            f"Tag {name} exists already with another commit or record, or is locked.",
+            f"Tag {name} already exists with another commit or record, or is locked.",
         )
 
     def _moved(self, current: str | None) -> HiveError:
         return HiveError(
             ErrorCode.CONFLICT,
-            f"main is {current or 'not set'} now, not what was expected, or it is "
-            "locked. Look at it again.",
+            f"main is now {current or 'not set'}, which is not as expected, or it is "
+            "locked. Review it again.",
             details={"main": current},
         )
 

@@ -105,7 +105,8 @@ def run_git(
     )
     if check and ran.overrun is not None:
         raise HiveError(
-            ErrorCode.TIMEOUT, f"git {args[0]} took too long or wrote too much."
+            ErrorCode.TIMEOUT,
+            f"git {args[0]} took too long or produced too much output.",
         )
     if check and ran.code != 0:
         raise HiveError(

@@ -37,8 +37,8 @@ def seed_stream(
         if why is not None:
             raise HiveError(
                 ErrorCode.UNSAFE_TREE,
-                f"{filenames.show(path)} cannot be in an agent's repository because "
-                f"{why}.",
+                f"{filenames.show(path)} is not allowed in an agent's repository "
+                f"because {why}.",
             )
         quoted = path.encode("utf-8").replace(b'"', b'\\"')
         parts.append(b'M 100644 inline "%b"\n' % quoted)

@@ -31,12 +31,12 @@ _ENTRY_BYTES: Final = 7 + filenames.MAX_COMPONENT + 1 + 20
 """Longest good entry of a tree object: mode, space, name, zero byte, SHA."""
 
 _BAD_KINDS: Final = {
-    LINK_MODE: "symbolic links are not allowed (put a file there)",
-    GITLINK_MODE: "submodules are not allowed (put the files themselves there)",
+    LINK_MODE: "symbolic links are not allowed (use a regular file)",
+    GITLINK_MODE: "submodules are not allowed (add the files themselves)",
 }
 _FLAKE: Final = (
-    "an agent's repository holds agent.nix and no flake.nix: the hive has one flake "
-    "of its own that names every agent"
+    "agents' repositories have agent.nix and no flake.nix: the hive has a single "
+    "flake for all agents"
 )
 
 
@@ -59,10 +59,10 @@ class Shape:
 def squash_hint(main: str | None) -> str:
     """Return the sentence that says how to leave history out."""
     if main is None:
-        return " Make one commit of the files as they should be, and submit that."
+        return " Make a single commit with the intended files, and submit that."
     return (
-        f" Make one commit of your change (git reset --soft {main}, then git commit), "
-        "and submit that."
+        f" Make a single commit of your change (git reset --soft {main}, then git "
+        "commit), and submit that."
     )
 
 
@@ -141,17 +141,15 @@ class ShapeReader:
             if problem is None and found is not None:
                 problem = (entry.name + below, found)
             if count > limits.max_entries:
-                raise self._refuse(
-                    path, f"holds more than {limits.max_entries} entries"
-                )
+                raise self._refuse(path, f"has more than {limits.max_entries} entries")
             if total > limits.max_total_bytes:
                 size = limits.max_total_bytes // MIB
-                raise self._refuse(path, f"holds more than {size} MiB in all")
+                raise self._refuse(path, f"has more than {size} MiB in total")
         if depth + 1 > limits.max_depth:
             raise self._too_deep(path)
         if longest > limits.max_path_bytes:
             raise self._refuse(
-                path, f"holds a path longer than {limits.max_path_bytes} bytes"
+                path, f"has a path longer than {limits.max_path_bytes} bytes"
             )
         return Shape(files, count, total, depth + 1, longest, problem)
 
@@ -165,8 +163,7 @@ class ShapeReader:
         except MalformedObject as why:
             raise HiveError(
                 ErrorCode.UNSAFE_TREE,
-                f"{_place(path)} is refused because {why}. Commit with an ordinary "
-                "git.",
+                f"{_place(path)} was refused because {why}. Commit with regular git.",
             ) from None
         self._parsed[sha] = entries
         return entries
@@ -185,23 +182,23 @@ class ShapeReader:
         if sha not in self.odb:
             raise HiveError(
                 ErrorCode.INVALID_PACK,
-                f"The pack lacks object {sha} ({_place(path)}). Pack everything that "
-                "the commit reaches and main does not (git pack-objects --revs, "
-                "without --thin), and submit again.",
+                f"The pack is missing object {sha} ({_place(path)}). Pack everything "
+                "reachable from the commit but not from main (git pack-objects "
+                "--revs, without --thin), and submit again.",
             )
         kind, size = self.odb.read_header(sha)
         if kind != wanted:
             raise HiveError(
                 ErrorCode.INVALID_PACK,
-                f"{_place(path)} is not the kind of object that its directory says. "
-                "Commit with an ordinary git.",
+                f"{_place(path)} has a different object type than its directory says. "
+                "Commit with regular git.",
             )
         limits = self.limits
         if wanted == ObjectType.BLOB and size > limits.max_blob_bytes:
             limit = limits.max_blob_bytes // 1024
             raise self._refuse(path, f"is larger than {limit} KiB")
         if wanted == ObjectType.TREE and size > limits.max_entries * _ENTRY_BYTES:
-            raise self._refuse(path, f"holds more than {limits.max_entries} entries")
+            raise self._refuse(path, f"has more than {limits.max_entries} entries")
         if sha not in self.applied:
             self.new.append(sha)
             self._new_bytes += size
@@ -213,7 +210,7 @@ class ShapeReader:
 
     def _too_deep(self, path: bytes) -> HiveError:
         return self._refuse(
-            path, f"nests more than {self.limits.max_depth} levels of directories"
+            path, f"is nested more than {self.limits.max_depth} directories deep"
         )
 
     def _refuse(self, path: bytes, what: str) -> HiveError:

@@ -43,7 +43,7 @@ def index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
     if b"No space left on device" in ran.errors:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
-            "The host's disk is full, so the pack could not be unpacked. Tell the "
+            "The host's disk is full, so the pack could not be unpacked. Notify the "
             "operator, and submit again later.",
         )
     if ran.out_of_resources:
@@ -63,8 +63,8 @@ def _refusal(ran: Ran) -> HiveError:
         sha, rule = (part.decode("ascii") for part in fault.groups())
         return HiveError(
             ErrorCode.INVALID_PACK,
-            f"git's own check refuses object {sha} ({rule}). Commit with an ordinary "
-            "git and submit again.",
+            f"git's own check rejected object {sha} ({rule}). Commit with regular git "
+            "and submit again.",
             details={"object": sha, "fsck": rule},
         )
     missing = _MISSING.search(ran.errors)
@@ -72,15 +72,15 @@ def _refusal(ran: Ran) -> HiveError:
         sha = missing.group(1).decode("ascii")
         return HiveError(
             ErrorCode.INVALID_PACK,
-            f"The pack lacks object {sha}. Pack everything that the commit reaches "
-            "and main does not (git pack-objects --revs, without --thin).",
+            f"The pack is missing object {sha}. Pack everything reachable from the "
+            "commit but not from main (git pack-objects --revs, without --thin).",
             details={"object": sha},
         )
     return HiveError(
         ErrorCode.INVALID_PACK,
-        "git could not read the pack: it is cut off, damaged, or leans on objects "
-        "that it lacks. Send the whole output of git pack-objects --revs, without "
-        "--thin.",
+        "git could not read the pack: it is truncated or damaged, or depends on "
+        "objects that it does not contain. Send the complete output of git "
+        "pack-objects --revs, without --thin.",
     )
 
 

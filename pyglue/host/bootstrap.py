@@ -143,7 +143,7 @@ def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s ended: %s", work, error, exc_info=error)
+            _log.error("%s exited: %s", work, error, exc_info=error)
 
     task.add_done_callback(ended)
     return task

@@ -50,7 +50,7 @@ class Builder:
         """
         if not is_derivation(drv):
             raise HiveError(
-                ErrorCode.INTERNAL, "What was approved is not a derivation."
+                ErrorCode.INTERNAL, "The approved system is not a derivation."
             )
         lines: deque[str] = deque(maxlen=_TAIL)
         said = 0
@@ -63,7 +63,7 @@ class Builder:
             if said <= _LINES_MAX:
                 log(shown)
             elif said == _LINES_MAX + 1:
-                log(f"[more than {_LINES_MAX} lines; the rest is not kept]")
+                log(f"[more than {_LINES_MAX} lines; the rest was dropped]")
 
         await asyncio.to_thread(root.parent.mkdir, parents=True, exist_ok=True)
         child = Child.start(
@@ -74,12 +74,12 @@ class Builder:
                 code = await child.wait()
         except TimeoutError as error:
             raise _failed(
-                f"It did not end in {self._timeout:g} s and was stopped.", lines
+                f"It did not finish within {self._timeout:g} s and was stopped.", lines
             ) from error
         finally:
             await child.terminate(_GRACE_S)
         if code != 0:
-            raise _failed(f"Nix ended with {describe_exit(code)}.", lines)
+            raise _failed(f"Nix failed with {describe_exit(code)}.", lines)
         return await self._built(root)
 
     def _command(self, drv: str, root: Path) -> list[str]:
@@ -102,6 +102,6 @@ def _failed(why: str, lines: deque[str]) -> HiveError:
     text = "\n".join(tail)
     return HiveError(
         ErrorCode.BUILD_FAILED,
-        f"The system could not be built. {why} The end of the log:\n{text}",
+        f"Could not build the system. {why} End of the log:\n{text}",
         details={"log": list(tail)},
     )

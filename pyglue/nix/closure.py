@@ -68,7 +68,7 @@ async def _closure(store: HostStore, path: str) -> dict[str, int]:
     except ValueError as error:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
-            "nix-store --query --size answered what is not understood.",
+            "Unexpected output of nix-store --query --size.",
         ) from error
 
 

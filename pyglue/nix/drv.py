@@ -59,8 +59,8 @@ def parse(data: bytes) -> Derivation:
     if len(data) > MAX_BYTES:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"A derivation has {len(data)} bytes; at most {MAX_BYTES} are read. "
-            "Put large texts into files.",
+            f"A derivation has {len(data)} bytes; the limit is {MAX_BYTES}. Put large "
+            "texts into files.",
         )
     reader = _Reader(data)
     reader.expect(b"Derive(")
@@ -151,6 +151,6 @@ class _Reader:
 def _bad() -> HiveError:
     return HiveError(
         ErrorCode.EVAL_FAILED,
-        "A derivation of this system is not in a form that this hive reads. If "
-        "agent.nix uses experimental kinds of derivations, it must not.",
+        "This hive cannot read a derivation of this system. Experimental kinds of "
+        "derivations are not supported in agent.nix.",
     )

@@ -97,7 +97,7 @@ class Evaluator:
             HiveError: ``missing_program``, ``config_invalid``, ``too_large``.
         """
         if not (directory / "agent.nix").is_file():
-            problem = Problem("agent.nix", None, None, "there is no such file")
+            problem = Problem("agent.nix", None, None, "no such file")
             raise _failed([problem])
         unclear = await asyncio.to_thread(unreadable, directory)
         if unclear:
@@ -161,8 +161,9 @@ class Evaluator:
                 return candidate.resolve()
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"{self._lib} is not nixpkgs: it has no lib/default.nix. Name a directory "
-            "of nixpkgs, or leave it out to use the built-in subset of its lib.",
+            f"{self._lib} is not nixpkgs: lib/default.nix is missing. Name a "
+            "directory of nixpkgs, or leave it out to use the built-in subset of its "
+            "lib.",
         )
 
 
@@ -180,8 +181,8 @@ def _failed(problems: list[Problem]) -> EvalError:
 def _too_much_output() -> EvalError:
     return EvalError(
         ErrorCode.EVAL_LIMIT,
-        f"What agent.nix evaluates to has more than {_OUTPUT_MAX} bytes. Shorten its "
-        "texts and lists.",
+        f"The manifest of agent.nix exceeds {_OUTPUT_MAX} bytes. Shorten its texts "
+        "and lists.",
     )
 
 
@@ -205,7 +206,9 @@ def option_names(found: object) -> tuple[str, ...]:
         EvalError: ``eval_failed`` for anything else, ``eval_limit`` for too many.
     """
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise _failed([Problem(None, None, None, "its options are no list of names")])
+        raise _failed(
+            [Problem(None, None, None, "its options are not a list of names")]
+        )
     if len(found) > _OPTIONS_MAX or any(len(n) > _OPTION_LENGTH_MAX for n in found):
         raise EvalError(
             ErrorCode.EVAL_LIMIT,

@@ -41,7 +41,7 @@ class Limits:
         return EvalError(
             ErrorCode.EVAL_LIMIT,
             f"Evaluating {self.subject} took more than {self.timeout:g} s and was "
-            "stopped. Remove what it computes for so long.",
+            "stopped. Remove expensive computations.",
         )
 
     def failed(self, problems: tuple[Problem, ...] | list[Problem]) -> EvalError:
@@ -49,7 +49,7 @@ class Limits:
         text = "\n".join(map(str, problems))
         return EvalError(
             ErrorCode.EVAL_FAILED,
-            f"{self.subject} cannot be evaluated. {text}",
+            f"Cannot evaluate {self.subject}. {text}",
             problems,
         )
 
@@ -64,13 +64,13 @@ class Limits:
         if done.code in _KILLED or any(word in said.lower() for word in _EXHAUSTED):
             return EvalError(
                 ErrorCode.EVAL_LIMIT,
-                f"Evaluating {self.subject} took more than {self.memory // 2**20} MiB "
-                "of memory or nested too deeply, and was stopped. Remove what grows "
-                "without end.",
+                f"Evaluating {self.subject} took more than {self.memory // 2**20} "
+                "MiB of memory or was nested too deeply, and was stopped. Remove "
+                "whatever grows without end.",
                 problems,
             )
         if not problems:
-            reason = f"Nix ended with exit code {done.code} and gave no reason"
+            reason = f"Nix failed with exit code {done.code} and gave no reason"
             problems = (Problem(None, None, None, reason),)
         return self.failed(problems)
 
@@ -85,8 +85,8 @@ def program() -> Path:
     if found is None:
         raise HiveError(
             ErrorCode.MISSING_PROGRAM,
-            "nix-instantiate was not found, so no agent.nix can be read. Install Nix "
-            "(Debian: apt install nix-bin) and put it on the PATH.",
+            "nix-instantiate was not found, so agent.nix files cannot be evaluated. "
+            "Install Nix (Debian: apt install nix-bin) and put it on the PATH.",
             details={"program": _PROGRAM},
         )
     beside = Path(found).resolve().with_name(_PROGRAM)

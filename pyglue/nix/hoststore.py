@@ -32,7 +32,7 @@ def check_path(path: str) -> str:
         HiveError: ``internal``: such a path never comes from a person.
     """
     if _NAME.fullmatch(path) is None:
-        raise HiveError(ErrorCode.INTERNAL, "That is not a path of the Nix store.")
+        raise HiveError(ErrorCode.INTERNAL, "Not a path of the Nix store.")
     return path
 
 
@@ -94,6 +94,6 @@ class HostStore:
             said = visible(done.stderr[-2000:].decode("utf-8", "replace"), limit=2000)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"{program} ended with {describe_exit(done.code)}: {said}",
+                f"{program} failed with {describe_exit(done.code)}: {said}",
             )
         return done

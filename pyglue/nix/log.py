@@ -123,7 +123,7 @@ def _problem(event: Mapping[str, Any], roots: Roots) -> Problem:
     )
     if message in _HINTS:
         message = f"{message}: {_HINTS[message]}"
-    message = message or "the evaluation failed without a reason"
+    message = message or "evaluation failed without a reason"
     file, line, column = _position(event)
     if file is not None and file.startswith(f"{roots.agent}/"):
         name = visible(file[len(roots.agent) + 1 :], limit=200)

@@ -75,8 +75,8 @@ def _read(store: HostStore, paths: Iterable[str]) -> _Side:
         if room < 0 or side.derivations > _DERIVATIONS_MAX:
             raise HiveError(
                 ErrorCode.EVAL_LIMIT,
-                f"The system has more than {_DERIVATIONS_MAX} derivations or "
-                f"{_BYTES_MAX // 2**20} MiB of them, more than a hive compares.",
+                f"The system has more than {_DERIVATIONS_MAX} derivations, or more "
+                f"than {_BYTES_MAX // 2**20} MiB of them: too many to compare.",
             )
         _note(side, path, parse(file.read_bytes()))
     return side

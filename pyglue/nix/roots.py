@@ -55,8 +55,9 @@ class DerivationRoots:
         except OSError as error:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"{root} cannot be made: {error.strerror}. What is proposed must be "
-                "kept from garbage collection: let hived write there, and do it again.",
+                f"Cannot create {root}: {error.strerror}. Proposals must be protected "
+                "from garbage collection: give hived write access there, then try "
+                "again.",
             ) from error
 
     def sweep(self, keep: Collection[int]) -> None:

@@ -59,7 +59,6 @@ def _problem(path: Path, text: str, match: re.Match[str]) -> Problem:
         str(path),
         line,
         column,
-        f"the character U+{ord(match[0]):04X} is read by Nix and by a page as "
-        "different text. Write line ends as \\n or \\r\\n, and other such characters "
-        "as escapes",
+        f"Nix and web pages treat the character U+{ord(match[0]):04X} as different "
+        "text. Write line ends as \\n or \\r\\n, and other such characters as escapes",
     )

@@ -40,7 +40,7 @@ _CACHE_MAX: Final = 1024**3
 _CACHE_FILES_MAX: Final = 200_000
 _OUTPUT_MAX: Final = 1024**2
 _WATCH_S: Final = 0.5
-_SUBJECT: Final = "The system of agent.nix"
+_SUBJECT: Final = "the system of agent.nix"
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Evaluated:
             await self.store.call("nix", arguments)
         except HiveError as error:
             # It names paths of this machine, and the proposer reads the answer.
-            _log.error("a system was not taken into the store: %s", error)
+            _log.error("could not import a system into the store: %s", error)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                "The host's Nix store did not take the system. Ask the operator: "
-                "hived's log says why.",
+                "The host's Nix store did not accept the system. Ask the operator to "
+                "check hived's log.",
             ) from error
 
 
@@ -108,8 +108,8 @@ class SystemEvaluator:
             if not path.is_file():
                 raise HiveError(
                     ErrorCode.CONFIG_INVALID,
-                    f"nixos.{what} in the config file is not right: there is no "
-                    f"{path}.",
+                    f"Invalid nixos.{what} in the configuration file: {path} does not "
+                    "exist.",
                 )
         self._chosen()
 
@@ -281,13 +281,15 @@ def _only_plain_files(directory: Path) -> None:
             if not plain and not stat.S_ISDIR(status.st_mode):
                 raise HiveError(
                     ErrorCode.EVAL_FAILED,
-                    f"{_SUBJECT} wrote what Nix does not write; it is refused.",
+                    "The system of agent.nix produced output that Nix never "
+                    "writes; it was refused.",
                 )
 
 
 def _too_much() -> EvalError:
     return EvalError(
         ErrorCode.EVAL_LIMIT,
-        f"{_SUBJECT} puts more than {_CACHE_MAX // 2**20} MiB or {_CACHE_FILES_MAX} "
-        "files into the store. Remove what copies or writes so much.",
+        f"The system of agent.nix adds more than {_CACHE_MAX // 2**20} MiB or "
+        f"{_CACHE_FILES_MAX} files to the store. Remove whatever copies or writes that "
+        "much.",
     )

@@ -74,7 +74,7 @@ def test_what_only_the_schema_refuses_is_said_too(
 
 def test_no_such_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(tmp_path / "absent") == 1
-    assert capsys.readouterr().err == "agent.nix: there is no such file\n"
+    assert capsys.readouterr().err == "agent.nix: no such file\n"
 
 
 def test_a_wrong_nixpkgs_is_no_problem_of_the_agent(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_git_that_is_taken_over_leaves_no_link_to_read(
 
     monkeypatch.setattr(quarantine, "_judge", links)
     before = room.known()
-    with pytest.raises(HiveError, match="left no pack"):
+    with pytest.raises(HiveError, match="did not keep its pack"):
         import_pack(
             pack,
             commit,

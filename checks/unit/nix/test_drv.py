@@ -72,7 +72,7 @@ def test_a_part_of_one_is_refused(cut: int) -> None:
     ],
 )
 def test_anything_else_is_refused(bad: bytes) -> None:
-    with pytest.raises(HiveError, match="not in a form"):
+    with pytest.raises(HiveError, match="cannot read a derivation"):
         parse(bad)
 
 

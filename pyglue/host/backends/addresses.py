@@ -29,14 +29,14 @@ def check_ranges(ranges: Iterable[str]) -> tuple[ipaddress.IPv4Network, ...]:
         except ValueError as error:
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                f"nixos.network_ranges has {text[:40]!a}: {error}. Write a range such "
-                'as "10.231.0.0/16".',
+                f"Invalid nixos.network_ranges: {text[:40]!a}: {error}. Use a range "
+                'such as "10.231.0.0/16".',
             ) from error
         if network.num_addresses < _BLOCK:
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                f"nixos.network_ranges has {text}, which holds not one container; use "
-                "at least a /30.",
+                f"Invalid nixos.network_ranges: {text} is too small for a container; "
+                "use at least a /30.",
             )
         found.append(network)
     return tuple(found)
@@ -73,8 +73,8 @@ def allocate(
                 return pair
     raise HiveError(
         ErrorCode.UNAVAILABLE,
-        "No address is left for one more container with a network. Configure more "
-        "nixos.network_ranges, or destroy agents that are not used.",
+        "There is no free address for another container with a network. Configure "
+        "more nixos.network_ranges, or destroy unused agents.",
     )
 
 

@@ -94,7 +94,7 @@ class Admitting:
         finally:
             inside.close()
         self.problem = (
-            f"The manager cannot write in some agents' directories: {said}"
+            f"The manager cannot write to some agents' directories: {said}"
             if said
             else None
         )

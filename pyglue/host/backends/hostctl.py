@@ -94,10 +94,10 @@ class HostCtl:
                 raise
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"{machine} is not started: something in it has put a link where "
-                "NixOS's start script works as root of the host. Remove the link "
-                f"(`systemctl cat {unit}` lists the places), or destroy the agent and "
-                "restore it.",
+                f"{machine} was not started: something inside it created a link at a "
+                "path where NixOS's start script works as root of the host. Remove "
+                f"the link (`systemctl cat {unit}` lists the paths), or destroy the "
+                "agent and restore it.",
             ) from error
 
     async def stop(self, unit: str, *, grace_s: float) -> None:
@@ -124,7 +124,7 @@ class HostCtl:
             said = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"{' '.join(argv[:2])} ended with {describe_exit(done.code)}: {said}",
+                f"{' '.join(argv[:2])} failed with {describe_exit(done.code)}: {said}",
             )
 
     async def _try(self, *argv: str, timeout: float = _QUICK_S) -> Completed:

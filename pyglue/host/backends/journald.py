@@ -54,7 +54,7 @@ class Journald(JournalSource):
                 code = await child.wait()
         except TimeoutError:
             raise HiveError(
-                ErrorCode.TIMEOUT, f"journalctl did not end in {_READ_S:g} s."
+                ErrorCode.TIMEOUT, f"journalctl did not finish within {_READ_S:g} s."
             ) from None
         finally:
             child.kill()
@@ -106,8 +106,8 @@ class Journald(JournalSource):
         if any(one.startswith("--machine=") for one in self._selection):
             return HiveError(
                 ErrorCode.AGENT_NOT_RUNNING,
-                f"The log inside the container cannot be read: {reason}. What the host "
-                "logged about it is the unit `machine`.",
+                f"Cannot read the log inside the container: {reason}. The host's log "
+                "about it is the unit `machine`.",
             )
         return HiveError(ErrorCode.UNAVAILABLE, f"journalctl failed: {reason}.")
 
@@ -158,7 +158,7 @@ def _after(cursor: str | None) -> list[str]:
         return []
     if _CURSOR.fullmatch(cursor) is None:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, "This is no cursor of this log; begin without one."
+            ErrorCode.BAD_REQUEST, "Invalid cursor for this log; begin without one."
         )
     return [f"--after-cursor={cursor}"]
 

@@ -162,7 +162,7 @@ def find_limiter(state: Path) -> Limiter:
         limiter.end("probe")
         if joined:
             return limiter
-    return NoLimiter("this machine gives root no control groups to limit them with.")
+    return NoLimiter("root has no control groups for them on this host.")
 
 
 def _scope() -> Limiter:
@@ -174,11 +174,14 @@ def _scope() -> Limiter:
             timeout=10,
         )
     except HiveError:
-        return NoLimiter("systemd-run is not here; start the hive as root for limits.")
+        return NoLimiter(
+            "systemd-run is not installed; start the hive as root for limits."
+        )
     if done.code == 0:
         return ScopeLimiter(program)
     return NoLimiter(
-        "your user has no running systemd; log in properly or start the hive as root."
+        "your user has no running systemd instance; log in properly, or start the "
+        "hive as root."
     )
 
 

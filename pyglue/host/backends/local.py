@@ -52,12 +52,12 @@ from pyglue.sandbox import (
 _TAIL: Final = 20
 _ISOLATION: Final = {
     Support.BWRAP: (
-        "bubblewrap: own files, processes, network and users, no capabilities, a "
+        "bubblewrap: own files, processes, network and users, no capabilities, "
         "system call filter"
     ),
-    Support.UID_ONLY: "a user id of their own, and nothing else",
+    Support.UID_ONLY: "separate user IDs only",
     Support.UNSAFE: "none: agents run as you",
-    Support.REFUSED: "agents are not started",
+    Support.REFUSED: "agents cannot be started",
 }
 _PROGRAMS: Final = {
     "GIT_CONFIG_COUNT": "2",
@@ -188,7 +188,7 @@ class LocalBackend(Backend):
                 self._manager = spec.name  # what is made from now on is opened too
                 await asyncio.to_thread(self._admitting.all, child)
         self._callback(
-            ContainerEvent(spec.name, ContainerEventKind.STARTED, "It was started.")
+            ContainerEvent(spec.name, ContainerEventKind.STARTED, "Started.")
         )
 
     def admit(self, name: str) -> None:
@@ -226,7 +226,10 @@ class LocalBackend(Backend):
         self, names: Iterable[str]
     ) -> tuple[tuple[str, Callable[[], None]], ...]:
         """Return what a killed hived left running on these agents' directories."""
-        says = "Process {0.pid} works as {0.agent}, and this hived did not start it."
+        says = (
+            "Process {0.pid} runs as the user of {0.agent}, but this hived did not "
+            "start it."
+        )
         return tuple(
             (says.format(one), partial(orphans.end, one))
             for one in orphans.find(self._layout, names)
@@ -275,10 +278,10 @@ class LocalBackend(Backend):
         running = self._running.pop(name)
         self._limiter.end(name)
         if running.stopping:
-            kind, reason = ContainerEventKind.STOPPED, "It was stopped."
+            kind, reason = ContainerEventKind.STOPPED, "Stopped."
         else:
             kind = ContainerEventKind.CRASHED
-            reason = f"Its process ended: {self._describe(code)}."
+            reason = f"Its process exited: {self._describe(code)}."
         tail, asked = child.lines[-_TAIL:], running.stopping
         self._callback(ContainerEvent(name, kind, reason, tail, asked=asked))
 
@@ -357,8 +360,8 @@ def _usable(found: Probe, run_as: RunAs | None, runtime: PythonRuntime) -> Probe
         return found
     return Probe(
         Support.REFUSED,
-        f"{found.reason} And without it the agents' user would have to run "
-        f"{sys.executable}, which it may not.",
+        f"{found.reason} Without bubblewrap, the agents' user would have to run "
+        f"{sys.executable}, but lacks permission.",
     )
 
 
@@ -368,17 +371,18 @@ def _warning(found: Probe) -> str | None:
             return None
         case Support.UID_ONLY:
             return (
-                f"Agents are held by their user id only: {found.reason} They share "
-                "this machine's network and process list, and read what everyone may "
-                "read; the manager cannot write in the state of others."
+                f"Agents are separated only by their user IDs: {found.reason} They "
+                "share this host's network and process list, and can read everything "
+                "that all users can read; the manager cannot write to the state of "
+                "others."
             )
         case Support.UNSAFE:
             return (
-                f"NO SANDBOX ({UNSAFE_VARIABLE}=1): agents run as you, reach all your "
-                f"files and could approve their own changes. {found.reason}"
+                f"NO SANDBOX ({UNSAFE_VARIABLE}=1): agents run as you, can access all "
+                f"your files and could approve their own changes. {found.reason}"
             )
         case Support.REFUSED:
             return (
-                f"Agents cannot be started: {found.reason} (Only for a machine that "
-                f"holds nothing of value: {UNSAFE_VARIABLE}=1 runs them unprotected.)"
+                f"Agents cannot be started: {found.reason} ({UNSAFE_VARIABLE}=1 runs "
+                "them unprotected; use it only on a host without anything of value.)"
             )

@@ -125,7 +125,7 @@ def _place(cursor: str) -> _Place:
     found = _CURSOR.fullmatch(cursor)
     if found is None:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, "This is no cursor of this log; begin without one."
+            ErrorCode.BAD_REQUEST, "Invalid cursor for this log; begin without one."
         )
     return _Place(*map(int, found.groups()))
 
@@ -170,7 +170,7 @@ def _file(path: Path, stack: contextlib.ExitStack) -> IO[bytes] | None:
     except OSError as error:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
-            f"The log {path} cannot be read: {error.strerror}.",
+            f"Cannot read the log {path}: {error.strerror}.",
         ) from error
 
 

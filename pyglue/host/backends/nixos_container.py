@@ -61,8 +61,8 @@ class NixosContainerBackend(Backend):
     systems = True
     units = ("hived.service", "hive-web.service", "hive-relay.service")
     isolation = (
-        "NixOS containers: own files, users, processes and network, limits of memory, "
-        "CPU and tasks"
+        "NixOS containers: own files, users, processes and network; memory, CPU and "
+        "task limits"
     )
 
     def __init__(
@@ -100,14 +100,15 @@ class NixosContainerBackend(Backend):
         found = [*self._foreign]
         if self._watch.problem is not None:
             found.append(
-                "Crashes of containers are not noticed: systemd does not answer over "
+                "Container crashes cannot be detected: systemd does not answer over "
                 f"D-Bus. {self._watch.problem}"
             )
         if not os.statvfs(self._layout.agents).f_flag & os.ST_NOSUID:
             found.append(
-                f"{self._layout.agents} is not mounted nosuid: a container's root can "
-                "leave a set-user-id program for other containers in it. Mount it onto "
-                "itself with nosuid and nodev, as the NixOS module does."
+                f"{self._layout.agents} is not mounted nosuid: root in one container "
+                "can leave a set-user-ID program for other containers there. "
+                "Bind-mount it onto itself with nosuid and nodev, as the NixOS "
+                "module does."
             )
         return tuple(found)
 
@@ -132,8 +133,8 @@ class NixosContainerBackend(Backend):
         if spec.system is None:
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"What was approved for {spec.name} has no system: it comes from a "
-                "hive on another backend. Propose it again.",
+                f"The approval for {spec.name} has no system: it comes from a hive "
+                "with another backend. Propose it again.",
             )
         file = LogFile(self._layout.logs / "builds" / f"{spec.name}.log")
 
@@ -324,6 +325,6 @@ def _checked(config: HiveConfig) -> NixosConfig:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
             f"The backend nixos-container cannot be used: {missing}. The NixOS module "
-            "services.hyperhive sees to all of it.",
+            "services.hyperhive takes care of this.",
         )
     return config.nixos

@@ -93,9 +93,9 @@ class ContainerFiles:
             container = container_of(agent)
             raise HiveError(
                 ErrorCode.NAME_TAKEN,
-                f"This host has a container {container} that this hive did not make. "
-                f"Remove it (nixos-container destroy {container}) or call the agent "
-                "something else.",
+                f"This host has a container {container} that does not belong to this "
+                f"hive. Remove it (nixos-container destroy {container}), or choose "
+                "another name for the agent.",
             )
         self.own.claim(agent)
         return found is not None
@@ -141,8 +141,8 @@ class ContainerFiles:
         except OSError as error:
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"{error.filename} cannot be written: {error.strerror}. hived has to "
-                "be able to write where NixOS keeps its containers.",
+                f"Cannot write {error.filename}: {error.strerror}. hived needs write "
+                "access to the directory of NixOS containers.",
             ) from error
 
     def clear_root(self, agent: str) -> None:
@@ -175,8 +175,8 @@ class ContainerFiles:
                 continue
             if not is_name(agent) or not self._ours(agent, conf):
                 found.append(
-                    f"The container {conf.container[:40]!a} has a name of this hive's "
-                    "kind, and this hive did not make it. It is left alone."
+                    f"The container {conf.container[:40]!a} is named like one of this "
+                    "hive, but does not belong to it. It is left alone."
                 )
         return tuple(found)
 

@@ -106,9 +106,8 @@ def plain(path: Path) -> str:
     if _PLAIN.fullmatch(text) is None:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"{text!a} cannot be a directory of this hive: the containers' start "
-            "script takes only letters, digits and _ . / + - in it. Configure other "
-            "directories.",
+            f"Invalid directory {text!a}: the start script of containers accepts only "
+            "letters, digits and _ . / + -. Configure another directory.",
         )
     return text
 
@@ -125,9 +124,9 @@ def check_private_users(value: str) -> str:
     if first % _RANGE or not 0 < first <= _LAST:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f'nixos.private_users is {value[:40]!a}. Use "pick", or the first of '
-            f"{_RANGE} user ids, a multiple of {_RANGE} and at most {_LAST}: without "
-            "users of its own a container's root is the host's.",
+            f'Invalid nixos.private_users {value[:40]!a}: use "pick", or the first '
+            f"of {_RANGE} user IDs, a multiple of {_RANGE} and at most {_LAST}. "
+            "Without users of its own, a container's root is root on the host.",
         )
     return value
 

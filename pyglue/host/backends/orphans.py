@@ -68,16 +68,16 @@ def end(orphan: Orphan) -> None:
         read = _stat(_PROC / str(orphan.pid))
         it_is = read is not None and read[1] == orphan.started
         if it_is and not kill(descriptor, _DYING_S):
-            raise _alive(orphan, "it was killed, and is not dead yet")
+            raise _alive(orphan, "it was killed, but has not exited yet")
     except PermissionError as error:
-        raise _alive(orphan, "it is another user's") from error
+        raise _alive(orphan, "it belongs to another user") from error
     finally:
         os.close(descriptor)
 
 
 def _alive(orphan: Orphan, why: str) -> HiveError:
     return HiveError(
-        ErrorCode.UNAVAILABLE, f"Process {orphan.pid} could not be ended: {why}."
+        ErrorCode.UNAVAILABLE, f"Could not kill process {orphan.pid}: {why}."
     )
 
 

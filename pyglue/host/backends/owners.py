@@ -87,8 +87,8 @@ class Owners:
                 return uid
         raise HiveError(
             ErrorCode.TOO_MANY,
-            f"All {self._end - self._first} users of this hive's agents are taken. "
-            "Purge what is kept of destroyed agents.",
+            f"All {self._end - self._first} user IDs for agents of this hive are in "
+            "use. Purge the kept state of destroyed agents.",
         )
 
     def _owner_on_disk(self, name: str) -> int | None:

@@ -126,11 +126,11 @@ class Track:
         told = []
         missed = self.last_run is not None and not self._ended
         if missed and new.restarts > self.restarts:
-            why = "It ended and systemd started it again, unseen by hived."
+            why = "It exited and systemd restarted it, unnoticed by hived."
             told.append(Told(Change.CRASHED, self.last_run or "", why))
         self.last_run, self.restarts = new.invocation, new.restarts
         self._ended = self._gave_up = False
-        told.append(Told(Change.STARTED, new.invocation, "It runs."))
+        told.append(Told(Change.STARTED, new.invocation, "Running."))
         return told
 
     def _down(self, new: UnitState, *, settled: bool) -> list[Told]:
@@ -142,9 +142,9 @@ class Track:
         if not settled and new.invocation != self.last_run:
             return []  # dead for a moment, as the next run that it already names
         self._ended = True
-        why = "It was stopped by the hive."
+        why = "Stopped by the hive."
         if not self.asked:
-            why = "It powered off, or somebody stopped it."
+            why = "It shut down, or was stopped from outside the hive."
         return [Told(Change.STOPPED, self.last_run, why)]
 
     def _failing(self, new: UnitState, *, settled: bool) -> list[Told]:
@@ -159,9 +159,9 @@ class Track:
         if new.phase is Phase.FAILED and settled and not self._gave_up:
             self._gave_up = True
             count = f"{new.restarts} times" if new.restarts != 1 else "once"
-            why = f"systemd started it again {count} and gave up: {describe(new)}"
+            why = f"systemd restarted it {count} and gave up: {describe(new)}"
             if new.restarts == 0:
-                why = f"systemd does not start it again: {describe(new)}"
+                why = f"systemd does not restart it: {describe(new)}"
             told.append(Told(Change.GAVE_UP, run, why))
         return told
 
@@ -174,9 +174,9 @@ def describe(state: UnitState) -> str:
     """Return in a sentence how a run ended."""
     match state.result:
         case "oom-kill":
-            return "It used more memory than its limit and was killed (OOM)."
+            return "It exceeded its memory limit and was killed (OOM)."
         case "exit-code":
-            return f"Its container ended with exit code {state.exit_status}."
+            return f"Its container exited with code {state.exit_status}."
         case "signal":
             return f"Its container was {describe_exit(-state.exit_status)}."
         case "core-dump":
@@ -184,10 +184,10 @@ def describe(state: UnitState) -> str:
         case "timeout":
             return "Its container did not start or stop in time."
         case "start-limit-hit":
-            return "It was started too often in a short time."
+            return "It was started too often within a short time."
         case "watchdog":
             return "Its container stopped answering."
         case "protocol":
-            return "Its container ended before it was ready."
+            return "Its container exited before it was ready."
         case other:
             return f"Its container failed: {other}."

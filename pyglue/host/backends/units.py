@@ -61,7 +61,7 @@ class UnitWatch:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[None]] = set()
-        self.problem: str | None = "D-Bus has not been asked yet."
+        self.problem: str | None = "D-Bus has not been queried yet."
 
     def start(self) -> None:
         """Begin; ``ready`` says when."""
@@ -217,7 +217,7 @@ async def _call(bus: MessageBus, message: Message) -> Message:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
             f"systemd did not answer {message.member} over D-Bus: "
-            f"{error or f'nothing came in {_CALL_S:g} s'}.",
+            f"{error or f'no answer within {_CALL_S:g} s'}.",
         ) from error
     if reply is None or reply.message_type is MessageType.ERROR:
         said = reply.body[0] if reply is not None and reply.body else "no answer"

@@ -70,7 +70,7 @@ class History:
         size = len(bytes(params.data))
         kind, data = params.kind, params.data
         if size > EVENT_MAX:
-            data = _text(f"(This event had {size} bytes and is not kept.)")
+            data = _text(f"(This event of {size} bytes was too large to keep.)")
             size = EVENT_MAX  # it came all the same
         elif wrong := problem_with(data):
             data = _text(f"(This event {wrong} and is not kept.)")
@@ -80,7 +80,7 @@ class History:
             return False
         lost = self._lost.pop(agent, 0)
         if lost:
-            text = f"{lost} events came too fast and are not kept."
+            text = f"{lost} events arrived too quickly and were dropped."
             self._emit(agent, params.turn, TurnEventKind.LOG, _text(text))
         self._emit(agent, params.turn, kind, data)
         return True

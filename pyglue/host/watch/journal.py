@@ -97,12 +97,13 @@ class Journal:
         source = self._source(params)
         if connection in self._followers:
             raise HiveError(
-                ErrorCode.CONFLICT, "This connection follows a log; open another one."
+                ErrorCode.CONFLICT,
+                "This connection already follows a log; open another connection.",
             )
         if len(self._followers) >= FOLLOWERS_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{FOLLOWERS_MAX} logs are being followed. Close one of them.",
+                f"{FOLLOWERS_MAX} logs are already being followed. Close one of them.",
             )
         begin = asyncio.Event()
         page = JournalPage(lines=(), cursor=None)
@@ -162,7 +163,7 @@ class Journal:
         if hive is not (unit is JournalUnit.DAEMON):
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                f"An agent has the logs harness and machine, {HIVE_LOG!r} has daemon.",
+                f"An agent has the logs harness and machine; {HIVE_LOG!r} has daemon.",
             )
         return self._backend.journal(name, unit)
 
@@ -190,7 +191,7 @@ async def _send(
         connection.notify(JOURNAL_NEWS, JournalNews(ended=error.message[:4096]))
     except Exception:
         _log.exception("following a log failed")
-        sentence = "Following failed inside the hive; its log has the details."
+        sentence = "Following the log failed inside hived; see hived's log."
         connection.notify(JOURNAL_NEWS, JournalNews(ended=sentence))
 
 

@@ -65,7 +65,9 @@ class Pruning:
                 async with self.proposals.lock(agent):
                     await asyncio.to_thread(self._forget, agent, frozenset(numbers))
             except HiveError as error:
-                _log.warning("old proposals of %s stay: %s", agent, error.message)
+                _log.warning(
+                    "could not delete old proposals of %s: %s", agent, error.message
+                )
 
     def _forget(self, agent: str, numbers: frozenset[int]) -> None:
         """Delete the tags of these, and what only they led to."""

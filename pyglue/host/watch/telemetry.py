@@ -123,7 +123,8 @@ class Telemetry:
         if not (math.isfinite(since) and math.isfinite(until) and 0 <= since < until):
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                "since and until are seconds since 1970, since before until.",
+                "Invalid window: since and until are seconds since 1970, and since "
+                "must be before until.",
             )
         if params.agent is not None and params.agent != HIVE:
             self._registry.get(params.agent)
@@ -136,8 +137,8 @@ class Telemetry:
         if (until - since) / step > _POINTS_MAX:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                f"That is more than {_POINTS_MAX} steps; use a longer step or a "
-                "shorter window.",
+                f"The window has more than {_POINTS_MAX} steps; use a longer step or "
+                "a shorter window.",
             )
         keys = params.keys or (() if params.agent else HEADLINES)
         window = Window(since, until, step, params.agent, keys)

@@ -92,7 +92,7 @@ class Terminals:
         if not self.config.web.terminal:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                "Terminals are switched off by this hive's configuration.",
+                "Terminals are disabled in this hive's configuration.",
             )
         agent = self.registry.get(params.agent)
         harness = agent.harness
@@ -102,7 +102,8 @@ class Terminals:
             )
         if len(self._open) >= _OPEN_MAX:
             raise HiveError(
-                ErrorCode.TOO_MANY, f"{_OPEN_MAX} terminals are open; close some."
+                ErrorCode.TOO_MANY,
+                f"{_OPEN_MAX} terminals are already open; close some.",
             )
         terminal = _Terminal(secrets.token_hex(16), agent, harness, by)
         self._open[terminal.id] = terminal
@@ -163,14 +164,14 @@ class Terminals:
         """End a terminal; one that has ended is no error."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.by == by:
-            self._stop(terminal, "It was closed.")
+            self._stop(terminal, "Closed by the operator.")
         return Done()
 
     def close_of(self, by: str) -> None:
         """End all terminals of a session that is over."""
         for terminal in list(self._open.values()):
             if terminal.by == by:
-                self._stop(terminal, "The session ended.")
+                self._stop(terminal, "The login session has ended.")
 
     # --- harnesses ------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class Terminals:
         """
         terminal = self._open.get(params.terminal)
         if terminal is None or terminal.harness is not harness:
-            raise HiveError(ErrorCode.NOT_FOUND, "That terminal has ended.")
+            raise HiveError(ErrorCode.NOT_FOUND, "This terminal has ended.")
         begin = terminal.end
         terminal.kept += params.data
         terminal.end += len(params.data)
@@ -208,7 +209,7 @@ class Terminals:
         terminal = self._open.get(name)
         if terminal is None or terminal.by != by:
             raise HiveError(
-                ErrorCode.NOT_FOUND, "That terminal has ended; open a new one."
+                ErrorCode.NOT_FOUND, "This terminal has ended; open a new one."
             )
         return terminal
 
@@ -230,7 +231,10 @@ class Terminals:
         if self._is_open(terminal):
             loop = asyncio.get_running_loop()
             terminal.alone = loop.call_later(
-                _ALONE_S, self._stop, terminal, "Nobody looked at it any more."
+                _ALONE_S,
+                self._stop,
+                terminal,
+                f"Closed after {_ALONE_S:g} s without a viewer.",
             )
 
     def _stop(self, terminal: _Terminal, reason: str) -> None:

@@ -120,7 +120,7 @@ class Views:
         return self._config.relay.upstream_url
 
     def _warnings(self) -> tuple[str, ...]:
-        lost = ("The relay is not connected: agents reach no model.",)
+        lost = ("hive-relay is not connected, so agents cannot reach the model.",)
         relay = () if self._relay.attached() else lost
         space = () if self._space is None else self._space.warnings
         background_tasks = (

@@ -46,7 +46,7 @@ def test_a_crash_is_told_once_and_the_next_run_begins() -> None:
         running(NEXT, 1),
     )
     assert changes(told) == [(Change.CRASHED, RUN), (Change.STARTED, NEXT)]
-    assert told[0].why == "Its container ended with exit code 1."
+    assert told[0].why == "Its container exited with code 1."
 
 
 def test_a_crash_as_systemd_257_names_it() -> None:
@@ -87,11 +87,11 @@ def test_a_power_off_is_told_and_a_stop_of_the_hive_is_asked() -> None:
     end = (state("deactivating", "stop-sigterm"), state("inactive", "dead"))
     (told,) = take(started(), *end)
     assert (told.change, told.run) == (Change.STOPPED, RUN)
-    assert "somebody stopped it" in told.why
+    assert "stopped from outside" in told.why
     track = started()
     track.asked = True
     (told,) = take(track, *end)
-    assert told.why == "It was stopped by the hive."
+    assert told.why == "Stopped by the hive."
 
 
 def test_a_kill_that_the_hive_asked_for_is_a_stop() -> None:

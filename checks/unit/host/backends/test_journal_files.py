@@ -105,7 +105,7 @@ async def test_a_link_in_the_place_of_a_log_is_refused(
     (tmp_path / "secret").write_text("secret\n")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.log").symlink_to(tmp_path / "secret")
-    with pytest.raises(HiveError, match="cannot be read"):
+    with pytest.raises(HiveError, match="Cannot read"):
         await file.read(1, None)
 
 

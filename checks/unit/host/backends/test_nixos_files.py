@@ -258,7 +258,7 @@ def test_a_file_that_cannot_be_written_is_named(room: Room) -> None:
     with pytest.raises(HiveError) as caught:
         room.files().write(spec(), SYSTEM)
     assert caught.value.code is ErrorCode.DEPLOY_FAILED
-    assert "h-alice.conf cannot be written" in caught.value.message
+    assert "h-alice.conf: Is a directory" in caught.value.message
     assert list(room.places.confs.iterdir()) == [room.places.confs / "h-alice.conf"]
 
 

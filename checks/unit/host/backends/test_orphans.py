@@ -43,4 +43,4 @@ def test_a_later_process_of_that_number_lives() -> None:
 def test_it_is_said_that_one_is_another_users() -> None:
     words = (sys.executable, "-c", _AS_NOBODY, "1", started(1))
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert said == "unavailable Process 1 could not be ended: it is another user's.\n"
+    assert said == "unavailable Could not kill process 1: it belongs to another user.\n"

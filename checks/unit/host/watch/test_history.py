@@ -108,7 +108,7 @@ async def test_an_event_that_is_too_large_leaves_a_word(kit: Kit) -> None:
     kit.history.add("alice", live("x" * (rules.EVENT_MAX + 1)))
     await kit.store.write(lambda _tx: None)
     _, page = await read(kit)
-    assert "is not kept" in data(page.events[0])["data"]["text"]
+    assert "too large to keep" in data(page.events[0])["data"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_a_flood_is_left_out_and_said(kit: Kit) -> None:
     patient.add("alice", live("again"))
     await kit.store.write(lambda _tx: None)
     said, last = kit.events[-2:]
-    assert "too fast" in data(said)["data"]["text"]
+    assert "too quickly" in data(said)["data"]["text"]
     assert data(last)["data"] == {"text": "again"}
 
 

@@ -176,7 +176,7 @@ async def test_the_end_of_a_log_is_told_with_its_reason(
     os.close(await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY))
     ended = (await peer.next()).ended
     assert ended is not None
-    assert "cannot be read" in ended
+    assert "Cannot read " in ended
 
 
 async def test_followers_are_counted_and_forgotten(socket: Socket) -> None:
