@@ -132,9 +132,8 @@ class Folder:
         if self.look(name) is not None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"{self.shown / name} could not be removed: "
-                f"{said or 'it is still there'}. Stop what writes to it, then try "
-                "again.",
+                f"Could not remove {self.shown / name}: {said or 'it still exists'}. "
+                "Stop whatever writes to it, then try again.",
             )
 
     def size(self, name: str) -> int:
@@ -160,7 +159,7 @@ class Folder:
         if said:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"{self.shown / name} could not be given to user {owner[0]}: {said}.",
+                f"Could not give {self.shown / name} to user {owner[0]}: {said}.",
             )
 
     def _run(
@@ -296,6 +295,6 @@ def _refuse(place: Path, error: OSError) -> NoReturn:
 def _in_the_way(place: Path) -> HiveError:
     return HiveError(
         ErrorCode.FORBIDDEN,
-        f"{place} is a link or a special file that the hive did not make. Nothing "
+        f"{place} is a link or a special file that the hive did not create. Nothing "
         "was done there; remove it.",
     )

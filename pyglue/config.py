@@ -236,8 +236,8 @@ def load(path: Path) -> HiveConfig:
     except OSError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"The config file {path} cannot be read: {error.strerror}. Name it with "
-            "--config.",
+            f"Cannot read the configuration file {path}: {error.strerror}. Name "
+            "another with --config.",
         ) from error
     config = strict_json.read(
         data,

@@ -46,7 +46,7 @@ def canonical(value: object) -> bytes:
             check_circular=False,
         ).encode()
     except UnicodeEncodeError as error:
-        raise _invalid("it holds text that is not Unicode") from error
+        raise _invalid("it contains text that is not Unicode") from error
 
 
 def read_json(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:  # noqa: ANN401
@@ -89,8 +89,8 @@ class PinnedRecord:
         if len(self.encoded) > MAX_BYTES:
             raise HiveError(
                 ErrorCode.TOO_LARGE,
-                f"The manifest has {len(self.encoded)} bytes; at most {MAX_BYTES} are "
-                "allowed. Shorten the prompt, the arguments or the variables.",
+                f"The manifest has {len(self.encoded)} bytes; the limit is "
+                f"{MAX_BYTES}. Shorten the prompt, the arguments or the variables.",
             )
         return self.encoded
 
@@ -143,8 +143,8 @@ def memory_bytes(size: str) -> int:
     if match is None:
         raise HiveError(
             ErrorCode.MANIFEST_INVALID,
-            f"{size[:40]!a} is not a size. Write a whole number and K, M, G or T, "
-            "such as 512M or 2G.",
+            f"Invalid size {size[:40]!a}: use a whole number and K, M, G or T, such "
+            "as 512M or 2G.",
         )
     return int(match[1]) * _UNITS[match[2]]
 
@@ -163,10 +163,10 @@ def _check_plain(value: object, *, depth: int) -> None:
             _check_plain(inner, depth=depth + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise _invalid("it holds a number that is not finite")
+            raise _invalid("it contains a number that is not finite")
     elif not isinstance(value, str | int | None):
-        raise _invalid(f"it holds a {type(value).__name__}")
+        raise _invalid(f"it contains a {type(value).__name__}")
 
 
 def _invalid(why: str) -> HiveError:
-    return HiveError(ErrorCode.MANIFEST_INVALID, f"The manifest cannot be used: {why}.")
+    return HiveError(ErrorCode.MANIFEST_INVALID, f"Invalid manifest: {why}.")

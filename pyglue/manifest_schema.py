@@ -105,11 +105,11 @@ class Schema:
         errors = itertools.islice(self.validator.iter_errors(value), _PROBLEMS_MAX)
         problems = [problem for error in errors for problem in _problems(error)]
         if not problems and _holds_nul(value):
-            problems = [{"option": ROOT, "message": "A text holds a NUL character."}]
+            problems = [{"option": ROOT, "message": "A text contains a NUL character."}]
         if problems or not isinstance(value, dict):
             raise HiveError(
                 ErrorCode.MANIFEST_INVALID,
-                "The manifest does not fit the options of an agent: "
+                "The manifest does not match the options of an agent: "
                 + " ".join(problem["message"] for problem in problems[:3]),
                 details={"problems": problems},
             )
@@ -173,7 +173,7 @@ def _problems(error: ValidationError) -> Iterator[dict[str, str]]:
                 yield _problem([*path, name], "must be set.")
     elif "propertyNames" in error.absolute_schema_path:
         name = quoted(str(found), limit=80)
-        yield _problem(path, f"has an entry {name}, which it cannot be called.")
+        yield _problem(path, f"contains an invalid key: {name}.")
     else:
         yield _problem(path, _what(error))
 
@@ -195,7 +195,7 @@ def _what(error: ValidationError) -> str:
             choice = listed(map(str, wanted))
             return f"must be one of {choice}; it is {_value(error.instance)}."
         case "pattern":
-            return f"is {_value(error.instance)}, which is not of the form {wanted}."
+            return f"is {_value(error.instance)}, but must have the form {wanted}."
         case "maxLength":
             return f"has more than {wanted} characters."
         case "maxItems" | "maxProperties":
@@ -204,7 +204,7 @@ def _what(error: ValidationError) -> str:
             bound = {"minimum": "at least", "maximum": "at most"}
             words = bound.get(str(error.validator), "above")
             return f"must be {words} {wanted}; it is {_value(error.instance)}."
-    return f"is not right: {visible(error.message, limit=200)}."
+    return f"is invalid: {visible(error.message, limit=200)}."
 
 
 def _value(value: object) -> str:

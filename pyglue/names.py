@@ -40,7 +40,7 @@ def check(text: str) -> str:
         return text
     raise HiveError(
         ErrorCode.INVALID_NAME,
-        f"{text[:40]!a} is not an agent's name. Use 1 to {LENGTH} characters: a "
+        f"Invalid agent name {text[:40]!a}: use 1 to {LENGTH} characters: a "
         "lower-case letter, then lower-case letters, digits and '-', not ending in "
         "'-'.",
     )

@@ -53,7 +53,7 @@ class Seldom(logging.Filter):
             return False
         kind.written += 1
         if kind.left_out:
-            record.msg = f"{record.getMessage()} ({kind.left_out} more were left out)"
+            record.msg = f"{record.getMessage()} ({kind.left_out} more were suppressed)"
             record.args = ()
             kind.left_out = 0
         return True

@@ -175,7 +175,7 @@ async def test_an_import_that_was_denied_can_be_proposed_again_or_purged(
             "Invalid commit ",
         ),
         (made(("main.pack", b"x", None)), "manager", "is reserved"),
-        (made(("main.pack", b"x", None)), "../x", "is not an agent's name"),
+        (made(("main.pack", b"x", None)), "../x", "Invalid agent name"),
         (made(("main.pack", b"x", None)), None, "has no agent"),
         (made(("session/l", b"", None), ("evil", b"", None)), "new", "does not belong"),
         (

@@ -122,7 +122,7 @@ async def test_a_second_hived_is_refused(hive: Hive) -> None:
     )
     _, errors = await process.communicate()
     assert process.returncode == 1
-    assert b"Another hived uses" in errors
+    assert b"Another hived is using" in errors
     assert b"Traceback" not in errors
     await _answers(hive, "still here")
 

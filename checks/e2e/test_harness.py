@@ -209,7 +209,7 @@ async def test_record_that_cannot_be_used_is_said(home: Home, hive: FakeHive) ->
         assert report is not None
         assert report.manifest_sha256 == fingerprint(b'{"manifest": 1}')
         assert report.problem is not None
-        assert report.problem.startswith("The pinned record cannot be used: ")
+        assert report.problem.startswith("Cannot use the pinned record: ")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ EDGES: dict[str, Callable[[Hive, str], Awaitable[str]]] = {
     "form": _by_form,
     "call": _by_call,
 }
-SHAPE = "is not an agent"
+SHAPE = "Invalid agent name"
 NAMES = {
     "Bob": SHAPE,
     "b\u00f6b": SHAPE,
@@ -331,7 +331,7 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
 async def test_purging_wants_the_name_again_and_something_kept(hive: Hive) -> None:
     await spawned(hive, "pat")
     params = PurgeParams(agent="pat", confirm="pat")
-    with pytest.raises(HiveError, match="Nothing is kept of 'pat'"):
+    with pytest.raises(HiveError, match="There is no kept state of 'pat'"):
         await hive.operator.call(api.PURGE, params)
     await queued(hive, api.DESTROY, name("pat"))
     with pytest.raises(HiveError, match="Repeat the name 'pat'"):

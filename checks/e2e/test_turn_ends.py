@@ -228,7 +228,7 @@ async def test_a_session_that_is_in_use_is_replaced(
         await hive.mail(script(FINE))
         await hive.until(lambda: len(hive.ends) == 2)
         assert hive.ends[1].outcome is OK
-        assert any("fresh session" in e["text"] for e in hive.texts(TurnEventKind.LOG))
+        assert any("new session" in e["text"] for e in hive.texts(TurnEventKind.LOG))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ async def test_a_full_disk_keeps_mail_until_there_is_room(
         assert last.state is AgentState.DISK_FULL
         assert last.detail is not None
         assert last.detail.startswith(f"The disk of {home.session} is full: only 0.")
-        assert "mail waits" in last.detail
+        assert "messages stay queued" in last.detail
         assert all(not end.blames_mail for end in hive.ends if end.outcome is FAILED)
         turns = len(hive.ends)
         await hive.mail(script(FINE))
@@ -426,7 +426,7 @@ async def test_a_hived_of_another_version_is_not_waited_for(
     assert process.returncode == 1
     last = said.decode().strip().splitlines()[-1]
     assert last.startswith(
-        f"hive-agent: This hive speaks protocol {spoken}, the caller"
+        f"hive-agent: This hive speaks protocol {spoken}, but the caller"
     )
     assert last.endswith("Restart the older of the two.")
     assert b"Traceback" not in said

@@ -115,7 +115,7 @@ class ScriptedModel:
         """Answer nobody without the key: others can connect to loopback too."""
         shown = request.headers.get("x-api-key", "").encode()
         if self._key is not None and not hmac.compare_digest(shown, self._key.encode()):
-            return _error(401, None, "The API key is not that of this start.", {})
+            return _error(401, None, "Wrong API key: it changes with each start.", {})
         return await handler(request)
 
     async def _head(self, _request: web.Request) -> web.Response:
@@ -153,7 +153,7 @@ class ScriptedModel:
             try:
                 return await _stream(request, asked, step)
             except ConnectionResetError:
-                return _error(499, None, "The client hung up.", {})
+                return _error(499, None, "The client disconnected.", {})
         return web.json_response(_whole(asked, step))
 
 

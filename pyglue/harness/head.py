@@ -66,12 +66,12 @@ def onward(raw: bytes, *, host: str, key: str) -> bytes:
     if headers.get(b"host") != [host.encode()]:
         raise HeadError(403, "Requests for another host are refused.")
     if b"origin" in headers:
-        raise HeadError(403, "Requests of web pages are refused.")
+        raise HeadError(403, "Requests from web pages are refused.")
     if not _shows(headers, key.encode()):
-        raise HeadError(401, "The API key is not the one of this start.")
+        raise HeadError(401, "Wrong API key: it changes with each start.")
     path, _, _ = request[2].partition(b"?")
     if (request[1], path) not in _ASKED:
-        raise HeadError(404, "Only requests to the Messages API are passed on.")
+        raise HeadError(404, "Only requests to the Messages API are forwarded.")
     if request[1] == b"POST":
         _check_body(headers)
     passed = [
@@ -93,7 +93,7 @@ def _headers(lines: list[bytes]) -> Headers:
         headers[found[1].lower()].append(found[2].rstrip(b" \t"))
     for name in _ONCE:
         if len(headers.get(name, ())) > 1:
-            raise HeadError(400, f"The header {name.decode()} is there twice.")
+            raise HeadError(400, f"The header {name.decode()} occurs more than once.")
     return dict(headers)
 
 
@@ -115,8 +115,8 @@ def _check_body(headers: Headers) -> None:
     coding = headers.get(b"transfer-encoding")
     length = headers.get(b"content-length")
     if (coding is None) == (length is None):
-        raise HeadError(400, "The body needs one length.")
+        raise HeadError(400, "The body needs exactly one length.")
     if coding is not None and coding != [b"chunked"]:
-        raise HeadError(400, "The transfer-encoding is not chunked.")
+        raise HeadError(400, "The transfer-encoding must be chunked.")
     if length is not None and re.fullmatch(rb"[0-9]{1,10}", length[0]) is None:
-        raise HeadError(400, "The content-length is not a number.")
+        raise HeadError(400, "The content-length must be a number.")

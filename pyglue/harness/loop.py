@@ -162,7 +162,7 @@ class Loop:
             try:
                 got = await connection.call(RECV, params, timeout=_WAIT_S + _SLACK_S)
             except HiveError as error:
-                _log.info("no mail: %s", error.message)
+                _log.info("could not receive messages: %s", error.message)
                 if error.code is not ErrorCode.UNAVAILABLE:
                     state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
                     await self._pause(state, error.message)
@@ -221,7 +221,7 @@ class Loop:
             self._quiet.clear()
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
-            _log.info("turn %d begins on %s", started.turn, model)
+            _log.info("turn %d begins with %s", started.turn, model)
             figures = await self._session.turn(
                 prompt,
                 model=model,
@@ -230,7 +230,7 @@ class Loop:
             )
             self._running = None
             outcome = figures.ended.outcome.value
-            _log.info("turn %d ends: %s", started.turn, outcome)
+            _log.info("turn %d ended: %s", started.turn, outcome)
             return figures, await self._end(connection, started.turn, figures)
         finally:
             self._running = None
@@ -244,7 +244,7 @@ class Loop:
         return self._model
 
     async def _refused(self, connection: Connection, error: HiveError) -> None:
-        _log.warning("the turn may not begin: %s", error.message)
+        _log.warning("the turn was refused: %s", error.message)
         if error.code not in GIVEN_BACK:
             connection.close()  # gives the mail back, whatever refused the turn
         if error.code is not ErrorCode.UNAVAILABLE and self._control.hold is None:
@@ -272,7 +272,7 @@ class Loop:
         try:
             return await connection.call(TURN_END, params, timeout=_CALL_S)
         except HiveError as error:
-            _log.warning("the end of turn %d is not wanted: %s", turn, error.message)
+            _log.warning("the end of turn %d was refused: %s", turn, error.message)
             return TurnEndResult()
 
     async def _rest(self, figures: Figures, told: TurnEndResult) -> None:
@@ -294,7 +294,7 @@ class Loop:
         if ended.outcome is TurnOutcome.RATE_LIMITED:
             wait = told.retry_after_s or figures.retry_after_s
         if state is AgentState.NO_CREDIT:
-            why = f"The provider's credit is used up. It says: {why}"
+            why = f"The provider's credit is used up. The provider says: {why}"
         await self._pause(state, why, wait)
 
     # --- keeping short ----------------------------------------------------------------
@@ -315,7 +315,7 @@ class Loop:
             try:
                 await self._turn(await self._link.connection(), SAVE, ())
             except HiveError as error:
-                _log.info("the notes are not saved first: %s", error.message)
+                _log.info("could not save the notes first: %s", error.message)
         if self._control.hold is not None:
             return
         with self._busy() as cancellation:

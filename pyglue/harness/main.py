@@ -58,7 +58,7 @@ async def run(
     try:
         loaded = load(record)
     except HiveError as error:
-        problem = sentence(f"The pinned record cannot be used: {error.message}")
+        problem = sentence(f"Cannot use the pinned record: {error.message}")
         sha256 = fingerprint(record)
         report = HarnessReport(manifest_sha256=sha256, problem=problem)
         await _only_report(link, report, stop)

@@ -36,13 +36,13 @@ class Space:
             if free < min(ROOM, disk.f_blocks * disk.f_frsize // 20):
                 left = f"only {free / 1024**2:.1f} MiB are free"
             elif disk.f_files and disk.f_favail < min(_INODES, disk.f_files // 20):
-                left = f"only {disk.f_favail} more files can be made"
+                left = f"only {disk.f_favail} more files can be created"
             else:
                 continue
             return (
                 f"The disk of {visible(str(directory), limit=200)} is full: {left}. "
-                "Remove files there or make it larger; the agent then goes on by "
-                "itself, and its mail waits until then."
+                "Remove files there or enlarge it; the agent then continues "
+                "automatically. Its messages stay queued until then."
             )
         return None
 

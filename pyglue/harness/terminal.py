@@ -67,7 +67,7 @@ class Terminals:
         if len(self._open) >= TERMINALS_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{TERMINALS_MAX} terminals of this agent are open; close one.",
+                f"This agent already has {TERMINALS_MAX} open terminals; close one.",
             )
         connection = await self._link.connection()
         terminal = _Terminal(
@@ -121,7 +121,7 @@ class _Terminal:
         if self._master < 0:
             return  # it ended just now
         if len(self._typed) + len(data) > _INPUT_MAX:
-            _log.warning("a terminal reads nothing; what was typed is dropped")
+            _log.warning("a terminal does not read its input; dropping what was typed")
             return
         self._typed += data
         self._write()
@@ -157,7 +157,7 @@ class _Terminal:
                 output = TerminalOutputParams(terminal=self._name, data=data)
                 await self._connection.call(TERMINAL_OUTPUT, output)
         except HiveError as error:
-            _log.info("a terminal ends: %s", error.message)
+            _log.info("a terminal ended: %s", error.message)
         finally:
             self.stop()
             self._loop.remove_reader(self._master)
@@ -165,7 +165,7 @@ class _Terminal:
             os.close(self._master)
             self._master = -1
             code = await asyncio.to_thread(self._shell.wait)
-            reason = f"The shell ended: {describe_exit(code)}."
+            reason = f"The shell exited: {describe_exit(code)}."
             ended = TerminalExitParams(terminal=self._name, reason=reason)
             self._connection.notify(TERMINAL_EXIT, ended)
 

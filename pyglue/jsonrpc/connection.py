@@ -153,7 +153,8 @@ class Connection(asyncio.Protocol):
                 return await future
         except TimeoutError:
             raise HiveError(
-                ErrorCode.TIMEOUT, f"No answer to {method.name} in {timeout:g} s."
+                ErrorCode.TIMEOUT,
+                f"{method.name} was not answered within {timeout:g} s.",
             ) from None
         finally:
             del self._waiting[request]
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         try:
             self._write(check_length(line, self.line_max, note.name))
         except HiveError as error:
-            _log.warning("a notification was not sent: %s", error.message)
+            _log.warning("could not send a notification: %s", error.message)
 
     async def drained(self) -> None:
         """Wait while the other side reads too slowly, or until it is gone."""
@@ -383,7 +384,8 @@ class Connection(asyncio.Protocol):
             self._check_outstanding()
             if request in self._running:
                 raise HiveError(
-                    ErrorCode.BAD_REQUEST, f"The request id {request} is in use."
+                    ErrorCode.BAD_REQUEST,
+                    f"The request id {request} is already in use.",
                 )
             typed = registered.decode(params)
         except HiveError as error:
@@ -429,7 +431,7 @@ class Connection(asyncio.Protocol):
             raise
         except Exception:
             _log.exception("%s failed", name)
-            broken = f"{name} failed inside the hive; its log has the details."
+            broken = f"{name} failed inside the hive; see the log of hived."
             line = error_line(request, HiveError(ErrorCode.INTERNAL, broken))
         self._write(line)
 

@@ -131,7 +131,7 @@ class Server:
         try:
             await self._loop.connect_accepted_socket(lambda: connection, sock)
         except OSError as error:
-            _log.warning("a connection was lost as it came: %s", error)
+            _log.warning("lost a connection while accepting it: %s", error)
             connection.peer.leave(connection)
             self.connections.discard(connection)
             sock.close()
@@ -148,7 +148,9 @@ class Server:
         now = time.monotonic()
         if now - self._said_at >= HIVED.log_s:
             self._said_at = now
-            _log.error("%s takes no connection: %s", self.path.name, error.strerror)
+            _log.error(
+                "%s cannot accept connections: %s", self.path.name, error.strerror
+            )
 
     # --- hello ----------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ async def serve(
 
 
 def _full(count: int) -> bytes:
-    text = f"{count} connections are open here already; close one first."
+    text = f"{count} connections are already open here; close one first."
     return error_line(None, HiveError(ErrorCode.TOO_MANY, text))
 
 
@@ -196,8 +198,8 @@ def _hello(raw: msgspec.Raw) -> HelloParams:
     if spoken != PROTOCOL:
         raise HiveError(
             ErrorCode.UNSUPPORTED_PROTOCOL,
-            f"This hive speaks protocol {PROTOCOL}, the caller {spoken}. Restart the "
-            "older of the two.",
+            f"This hive speaks protocol {PROTOCOL}, but the caller speaks {spoken}. "
+            "Restart the older of the two.",
             details={"protocol": PROTOCOL},
         )
     return strict_json.read(raw, HelloParams, what="hello")

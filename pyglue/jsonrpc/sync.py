@@ -133,7 +133,7 @@ class SyncClient:
             except TimeoutError:
                 self.close()  # a line may be half read
                 raise HiveError(
-                    ErrorCode.TIMEOUT, "Nothing happened in time."
+                    ErrorCode.TIMEOUT, "Timed out waiting for an event."
                 ) from None
             except (OSError, ValueError, HiveError):
                 return

@@ -59,8 +59,8 @@ def check_length(line: bytes, longest: float, name: str) -> bytes:
     if len(line) - 1 > longest:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The parameters of {name} take {len(line)} bytes as JSON; the hive takes "
-            f"at most {longest}. Send smaller parts.",
+            f"The parameters of {name} take {len(line)} bytes as JSON; the limit is "
+            f"{longest}. Send smaller parts.",
         )
     return line
 

@@ -213,7 +213,7 @@ def could_not_start(name: str, error: OSError) -> HiveError:
     """Return what a caller hears when a program that exists cannot be started."""
     return HiveError(
         ErrorCode.UNAVAILABLE,
-        f"{name} could not be started: {error.strerror or error}.",
+        f"Could not start {name}: {error.strerror or error}.",
         details={"program": name},
     )
 
@@ -320,15 +320,15 @@ class _Conversation:
         if len(self.output) > self._job.max_output:
             raise HiveError(
                 ErrorCode.TOO_LARGE,
-                f"{self._job.name} wrote more than {self._job.max_output} bytes and "
-                "was stopped.",
+                f"{self._job.name} produced more than {self._job.max_output} bytes of "
+                "output and was stopped.",
                 details={"program": self._job.name, "limit": self._job.max_output},
             )
 
     def _too_long(self) -> HiveError:
         return HiveError(
             ErrorCode.TIMEOUT,
-            f"{self._job.name} did not finish in {self._job.timeout:g} s and was "
+            f"{self._job.name} did not finish within {self._job.timeout:g} s and was "
             "stopped.",
             details={"program": self._job.name, "timeout_s": self._job.timeout},
         )
@@ -353,5 +353,5 @@ class _Ends:
         return self
 
     def __bytes__(self) -> bytes:
-        gap = f"\n[{self._dropped} bytes left out]\n".encode() if self._dropped else b""
+        gap = f"\n[{self._dropped} bytes omitted]\n".encode() if self._dropped else b""
         return bytes(self._head) + gap + bytes(self._tail)

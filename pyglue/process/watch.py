@@ -87,5 +87,5 @@ def _refused(directory: Path) -> HiveError:
     reason = os.strerror(ctypes.get_errno())
     return HiveError(
         ErrorCode.UNAVAILABLE,
-        f"{directory} cannot be watched for changes: {reason}.",
+        f"Cannot watch {directory} for changes: {reason}.",
     )

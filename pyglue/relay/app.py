@@ -118,8 +118,8 @@ class Relay:
         if self._running[agent] >= self._limits.requests:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{self._limits.requests} requests of this agent are being answered; "
-                "wait for one.",
+                f"{self._limits.requests} requests of this agent are already running; "
+                "wait for one to finish.",
             )
         self._running[agent] += 1
         taken.callback(self._leave, agent)
@@ -139,7 +139,7 @@ class Relay:
         if request.method != "POST" or not known:
             raise HiveError(
                 ErrorCode.NOT_FOUND,
-                f"The hive passes on POST {MESSAGES} and POST {COUNT}, nothing else.",
+                f"Only POST {MESSAGES} and POST {COUNT} are forwarded.",
             )
         self.link.policy(agent)  # whoever may not ask sends no body
         held = await self._bodies.hold(agent, size_of(request, self._limits))

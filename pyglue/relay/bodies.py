@@ -138,5 +138,6 @@ async def read(request: web.BaseRequest, limits: RelayLimits) -> bytearray:
 
 def _too_large(limits: RelayLimits) -> HiveError:
     return HiveError(
-        ErrorCode.TOO_LARGE, f"A request may have at most {limits.body} bytes."
+        ErrorCode.TOO_LARGE,
+        f"The request is too large: the limit is {limits.body} bytes.",
     )

@@ -117,7 +117,7 @@ class Exchange:
                 return response
             if isinstance(error, HiveError):
                 raise
-            _log.warning("the model could not be reached: %s", reason(error))
+            _log.warning("could not reach the model: %s", reason(error))
             raise unreachable(reason(error)) from None
         finally:
             self._body = None
@@ -136,10 +136,10 @@ class Exchange:
         elif answer.status >= 400:
             self._status = answer.status
         else:
-            raise unreachable(f"an answer with the status {answer.status}")
+            raise unreachable(f"a response with the status {answer.status}")
         if answer.content_type != wanted:
             raise unreachable(
-                f"an answer of status {answer.status} that is no {wanted}"
+                f"a response with status {answer.status} that is not {wanted}"
             )
         headers = passed_on(answer)
         self._wait_s = _asked_to_wait(answer)

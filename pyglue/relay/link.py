@@ -91,8 +91,7 @@ class Link:
         if found is None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                "The hive has not said yet what this agent may ask of the model; try "
-                "again in a moment.",
+                "The hive has not yet sent this agent's policy; try again in a moment.",
             )
         return found
 
@@ -116,13 +115,13 @@ class Link:
                 self._unsettled.append(params)
             else:
                 self._unpaid.discard(params.reservation)
-                _log.warning("a request was not settled: %s", error)
+                _log.warning("could not settle a request: %s", error)
 
     def _live(self) -> Connection:
         if self._connection is None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                "hived is not there, perhaps it restarts; try again in a moment.",
+                "hived is not connected; it may be restarting. Try again in a moment.",
             )
         return self._connection
 
@@ -218,7 +217,7 @@ class Link:
                         await self._open(agent, listener)
                     return
         except OSError as error:
-            _log.warning("no sockets from hived: %s", error.strerror)
+            _log.warning("could not get sockets from hived: %s", error.strerror)
         finally:
             loop.remove_reader(channel)
             channel.close()
@@ -227,7 +226,7 @@ class Link:
         try:
             await self._serve(agent, listener)
         except (OSError, ValueError) as error:
-            _log.warning("the socket of %s cannot be served: %s", agent, error)
+            _log.warning("cannot serve the socket of %s: %s", agent, error)
             listener.close()
             return
         self._served.add(agent)

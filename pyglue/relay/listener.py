@@ -183,7 +183,7 @@ class Listener:
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 raise
-            _log.warning("no connection can be taken: %s", error.strerror)
+            _log.warning("cannot accept connections: %s", error.strerror)
             self._pause()
             self._loop.call_later(_AGAIN_S, self._listen)
             return

@@ -49,7 +49,9 @@ async def serve(config: HiveConfig) -> None:
 def main() -> None:
     """Run the relay; exit 1 with a sentence when it cannot start."""
     parser = argparse.ArgumentParser(prog="hive-relay", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="JSON config file")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="configuration file (JSON)"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
     log_to_stderr()

@@ -149,5 +149,5 @@ class Meter:
 def _too_long(what: str, limit: int) -> HiveError:
     return HiveError(
         ErrorCode.UPSTREAM_FAILED,
-        f"The model's API sent a {what} of more than {limit} bytes.",
+        f"The model API sent a {what} of more than {limit} bytes.",
     )

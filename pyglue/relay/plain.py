@@ -32,8 +32,8 @@ def refused(what: str) -> HiveError:
     """Return the error for something that is not let through."""
     return HiveError(
         ErrorCode.FIELD_REFUSED,
-        f"The hive does not let {what} through to the model. The operator can allow "
-        "server tools in the agent's manifest; nothing else of this kind.",
+        f"The hive does not forward {what} to the model. The operator can allow "
+        "server tools in the agent's manifest; other additions are not supported.",
     )
 
 

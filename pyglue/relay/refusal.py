@@ -42,8 +42,8 @@ def unreachable(reason: str) -> HiveError:
     """Return the error for an API that gave no answer to pass on."""
     return HiveError(
         ErrorCode.UPSTREAM_FAILED,
-        f"The model's API could not be reached: {reason}. Try again later; the "
-        "relay's log says more to the operator.",
+        f"Could not reach the model API: {reason}. Try again later; the operator "
+        "finds more in the relay's log.",
     )
 
 
@@ -51,13 +51,13 @@ def reason(error: BaseException) -> str:
     """Say why the API was not reached, in words that hold no address and no key."""
     match error:
         case aiohttp.ClientSSLError():
-            return "its TLS certificate or handshake is not right"
+            return "invalid TLS certificate or failed handshake"
         case aiohttp.ClientConnectorDNSError():
-            return "its name was not found"
+            return "its name could not be resolved"
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return "the proxy does not let it through"
+            return "the proxy refused the connection"
         case TimeoutError():
-            return "it took too long"
+            return "it timed out"
         case aiohttp.ClientConnectorError():
             return "the connection was refused"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():

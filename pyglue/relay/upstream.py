@@ -111,7 +111,7 @@ class Upstream:
                     counted = strict_json.read(raw, _Counted).input_tokens
                     return counted if answer.status == 200 else None
         except (HiveError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            _log.info("a request was not counted: %s", type(error).__name__)
+            _log.info("could not count a request: %s", type(error).__name__)
             return None
 
     def _key(self) -> str:
@@ -121,11 +121,11 @@ class Upstream:
             key = Path(self._key_file).read_text("ascii").strip()
         except OSError as error:
             reason = (error.strerror or "I/O error").lower()
-            raise _no_key(f"the API key cannot be read ({reason})") from error
+            raise _no_key(f"cannot read the API key ({reason})") from error
         except UnicodeDecodeError:
-            raise _no_key("the API key's file holds something else") from None
+            raise _no_key("the API key's file does not contain a key") from None
         if not key or not key.isprintable() or " " in key:
-            raise _no_key("the API key's file does not hold one key")
+            raise _no_key("the API key's file does not contain exactly one key")
         return key
 
 
@@ -157,7 +157,7 @@ async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     async for data in answer.content.iter_any():
         body += data
         if len(body) > limit:
-            raise unreachable(f"an answer of more than {limit} bytes")
+            raise unreachable(f"a response of more than {limit} bytes")
     mask = mask_of(answer)
     return mask.feed(bytes(body)) + mask.end()
 
@@ -174,7 +174,7 @@ def _key_of(answer: aiohttp.ClientResponse) -> str:
 def _no_key(what: str) -> HiveError:
     return HiveError(
         ErrorCode.UNAUTHENTICATED,
-        f"The relay has no access to the model: {what}. Tell the operator.",
+        f"The relay has no access to the model: {what}. Notify the operator.",
     )
 
 
@@ -186,7 +186,7 @@ def _checked_url(url: str) -> str:
         return url.rstrip("/")
     raise HiveError(
         ErrorCode.CONFIG_INVALID,
-        "relay.upstream_url must begin with https:// (http:// only to this machine): "
+        "relay.upstream_url must begin with https:// (http:// only for loopback): "
         "the API key is sent there.",
     )
 

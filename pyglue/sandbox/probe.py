@@ -38,8 +38,8 @@ _SETTINGS: Final = (
         "user/max_user_namespaces",
         "0",
         (
-            "user namespaces are limited to none; allow them with "
-            "`sysctl -w user.max_user_namespaces=10000`"
+            "the kernel allows no user namespaces; allow them with `sysctl -w "
+            "user.max_user_namespaces=10000`"
         ),
     ),
 )
@@ -72,8 +72,8 @@ def probe(run_as: RunAs | None) -> Probe:
     if root and (run_as is None or run_as.uid == 0):
         return Probe(
             Support.REFUSED,
-            "Agents never run as root: set `ids` in the config file to unprivileged "
-            "users.",
+            "Agents never run as root: set `ids` in the configuration file to "
+            "unprivileged users.",
         )
     problem = _try(run_as)
     if problem is None:

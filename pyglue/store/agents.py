@@ -10,7 +10,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import AgentModel, TurnModel
 
-LOST: Final = "Its harness or hived went away."
+LOST: Final = "The connection to its harness or to hived was lost."
 """Why a turn failed that nobody could end."""
 
 

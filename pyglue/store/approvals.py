@@ -124,7 +124,7 @@ def insert(
         for older in pending(tx, new.agent):
             reason = None
             if older.proposed_by != new.proposed_by:
-                reason = f"Approval {number} of {new.proposed_by} came after it."
+                reason = f"Superseded by approval {number} of {new.proposed_by}."
             decide(tx, older.id, ApprovalState.SUPERSEDED, by="system", reason=reason)
     ApprovalModel.insert(
         id=number,

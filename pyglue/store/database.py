@@ -208,7 +208,7 @@ class Store:
             )
             self.keep_reserve()
         except (DatabaseError, OSError) as error:
-            _log.warning("no room is set aside for the store: %s", error)
+            _log.warning("could not reserve disk space for the store: %s", error)
 
     def _commit(self, batch: list[_Job]) -> None:
         try:
@@ -253,7 +253,7 @@ class Store:
         if found is None:
             _log.error("a transaction failed", exc_info=error)
             refusal = HiveError(
-                ErrorCode.UNAVAILABLE, f"The store could not be written ({error})."
+                ErrorCode.UNAVAILABLE, f"Could not write the store ({error})."
             )
         else:
             refusal = failures.refusal(found)
@@ -303,8 +303,8 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise HiveError(
             ErrorCode.STORE_LOCKED,
-            f"Another hived uses {path.parent}. Stop it first, or set another state "
-            "directory.",
+            f"Another hived is using {path.parent}. Stop it first, or set another "
+            "state directory.",
         ) from error
     return descriptor
 

@@ -45,7 +45,7 @@ def is_passing(error: sqlite3.Error) -> bool:
 def refusal(error: sqlite3.Error) -> HiveError:
     """Return what the caller of a write is told."""
     code = _code(error)
-    text = _SENTENCES.get(code or 0, "The store could not be written.")
+    text = _SENTENCES.get(code or 0, "Could not write the store.")
     full = code == sqlite3.SQLITE_FULL
     return HiveError(
         ErrorCode.DISK_FULL if full else ErrorCode.UNAVAILABLE,
@@ -64,16 +64,15 @@ _DAMAGED: Final = (
 )
 _SENTENCES: Final = {
     sqlite3.SQLITE_FULL: (
-        "The disk is full, so the store cannot be written. Nothing that was answered "
-        "is lost. Free some space; the hive continues by itself."
+        "The disk is full, so the store cannot be written. No acknowledged data is "
+        "lost. Free some space; the hive continues automatically."
     ),
     sqlite3.SQLITE_IOERR: (
-        "The disk refused to read or write the store. Check the disk and the "
-        "kernel's log."
+        "Reading or writing the store failed. Check the disk and the kernel's log."
     ),
     sqlite3.SQLITE_BUSY: (
-        "Another program keeps the store locked. Close whatever has hive.db open, and "
-        "try again."
+        "Another program keeps the store locked. Close whatever has hive.db open, "
+        "and try again."
     ),
     sqlite3.SQLITE_LOCKED: "The store is locked. Try again.",
     sqlite3.SQLITE_READONLY: (
@@ -81,11 +80,10 @@ _SENTENCES: Final = {
         "mounted read-write and belongs to hived's user."
     ),
     sqlite3.SQLITE_CANTOPEN: (
-        "The store hive.db cannot be opened. Check the permissions of the state "
-        "directory."
+        "Cannot open the store hive.db. Check the permissions of the state directory."
     ),
     sqlite3.SQLITE_PERM: (
-        "The store hive.db may not be opened. Check the permissions of the state "
+        "Access to the store hive.db was denied. Check the permissions of the state "
         "directory."
     ),
     sqlite3.SQLITE_CORRUPT: _DAMAGED,

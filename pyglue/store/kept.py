@@ -111,6 +111,6 @@ def require(reader: Reader | Tx, name: str) -> Kept:
         known = ", ".join(row[0] for row in rows) or "none"
         raise HiveError(
             ErrorCode.NOT_FOUND,
-            f"Nothing is kept of {name!r}. Destroyed agents: {known[:400]}.",
+            f"There is no kept state of {name!r}. Destroyed agents: {known[:400]}.",
         )
     return found

@@ -90,12 +90,12 @@ def cancel(tx: Tx, number: int, error: str) -> Operation:
 def _why_not(stands: Operation) -> str:
     what = f"Operation {stands.id} ({stands.kind.value} {stands.agent})"
     if stands.finished_at is not None:
-        return f"{what} has ended already: {stands.state.value}."
+        return f"{what} has already ended: {stands.state.value}."
     if stands.error is not None:
-        return f"{what} fails already: {stands.error}"
+        return f"{what} is already failing: {stands.error}"
     return (
-        f"{what} is at the step {stands.step!r} and goes to its end. Cancelled can be "
-        "what has not begun or builds; what is deployed can be rolled back."
+        f"{what} is at the step {stands.step!r} and can no longer be cancelled. Only "
+        "queued or building operations can be. To undo a deployment, roll it back."
     )
 
 

@@ -30,13 +30,11 @@ _WINDOWS: Final = {
     Quota.OPERATIONS: HOUR_S,
 }
 _SENTENCES: Final = {
-    Quota.WRITTEN: "{agent} has sent {limit} MiB of messages, questions and reminders "
-    "today, which is its limit.",
-    Quota.PROPOSALS: "{agent} has made {limit} proposals in this hour, which is its "
-    "limit.",
-    Quota.PROPOSED: "{agent} has proposed {limit} MiB today, which is its limit.",
-    Quota.OPERATIONS: "{agent} has requested {limit} operations in this hour, which is "
-    "its limit.",
+    Quota.WRITTEN: "{agent} has reached its limit of {limit} MiB of messages, "
+    "questions and reminders today.",
+    Quota.PROPOSALS: "{agent} has reached its limit of {limit} proposals an hour.",
+    Quota.PROPOSED: "{agent} has reached its limit of {limit} MiB of proposals today.",
+    Quota.OPERATIONS: "{agent} has reached its limit of {limit} operations an hour.",
 }
 _MIB: Final = 1024 * 1024
 _IN_MIB: Final = frozenset({Quota.WRITTEN, Quota.PROPOSED})

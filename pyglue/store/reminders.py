@@ -55,8 +55,8 @@ def cancel(tx: Tx, agent: str, number: int) -> None:
     if cursor.rowcount == 0:
         raise HiveError(
             ErrorCode.NOT_FOUND,
-            f"You have no reminder {number}; it may have come already. open_threads "
-            "lists those that are still to come.",
+            f"You have no reminder {number}; it may already have been delivered. "
+            "open_threads lists pending reminders.",
         )
 
 

@@ -46,7 +46,7 @@ def take(database: Path, copy: Path) -> Facts:
     except sqlite3.Error as error:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
-            f"The store could not be copied: {error}. Is the disk full?",
+            f"Could not copy the store: {error}. Is the disk full?",
         ) from error
 
 

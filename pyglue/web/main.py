@@ -75,8 +75,7 @@ class Worker(ThreadWorker):
         else:
             self.log.error("A request failed", exc_info=exc)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            sentence = "The dashboard failed at this; the log of hive-web has the "
-            sentence += "details."
+            sentence = "The dashboard failed; see the log of hive-web."
         with contextlib.suppress(OSError):
             client.sendall(RefusedError(status, sentence).answer())
 
@@ -230,7 +229,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="hive-web", description="The dashboard of a hive."
     )
-    parser.add_argument("--config", type=Path, required=True, help="JSON config file")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="configuration file (JSON)"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     asked = parser.parse_args(argv)
     log_to_stderr()

@@ -77,7 +77,7 @@ def test_edit_tools_do_not_write_start_up_files(path: str) -> None:
     for tool in ("Write", "Edit"):
         reason = gate.refusal(tool, {"file_path": path})
         assert reason is not None
-        assert "may not write it" in reason
+        assert "must not write it" in reason
     assert gate.refusal("NotebookEdit", {"notebook_path": path}) is not None
     assert gate.refusal("Read", {"file_path": path}) is None
     without = Gate(tools=["Write"], bash_allow=[])  # it may get patterns later

@@ -217,7 +217,7 @@ async def test_long_prompts_and_servers_fit(places: Places, echo: str) -> None:
 async def test_unknown_built_in_tool(places: Places) -> None:
     found = await checked(places, allowedTools=["Read", "Levitate"])
     assert found.problem is not None
-    assert "has no tool named Levitate." in found.problem
+    assert "does not have the tool Levitate." in found.problem
 
 
 async def test_server_that_fails_and_one_without_the_tool(
@@ -233,7 +233,10 @@ async def test_server_that_fails_and_one_without_the_tool(
     assert "The MCP server 'notes'" in found.problem
     assert "did not connect" in found.problem
     assert "the database is missing" in found.problem
-    assert "The MCP server 'echo' has no tool sing; it has: cry, say." in found.problem
+    assert (
+        "The MCP server 'echo' does not have the tool sing; it has: cry, say."
+        in found.problem
+    )
     assert {s.name: s.status for s in found.servers}["notes"] == "failed"
 
 
@@ -284,7 +287,7 @@ async def test_no_cli(
     monkeypatch.setattr("claude_agent_sdk.__file__", str(tmp_path / "__init__.py"))
     found = await checked(places)
     assert found.problem is not None
-    assert "Claude Code is not installed here" in found.problem
+    assert "Claude Code is not installed: " in found.problem
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ async def test_one_connection_too_many_is_told_so(server: Server) -> None:
     await until(server, 3)
     refused = await line(server)
     answer = await refused.hear()
-    assert "3 connections are open here already" in json.dumps(answer)
+    assert "3 connections are already open here" in json.dumps(answer)
     assert await refused.gone()
     held[0].writer.close()
     await until(server, 2)
@@ -162,7 +162,7 @@ async def test_all_agents_together_have_so_many_connections(
     for _ in range(2):
         await (await line(one)).hello()
     await (await line(other)).hello()
-    assert "open here already" in json.dumps(await (await line(other)).hear())
+    assert "already open here" in json.dumps(await (await line(other)).hear())
     one.close()
     await until(one, 0)
     assert pool.connections == 1
@@ -218,7 +218,7 @@ async def test_without_descriptors_it_rests_and_says_so_once(
         assert server._wake is not None
         server._resume()
     said = [record.message for record in caplog.records]
-    assert said == ["s.sock takes no connection: Too many open files"]
+    assert said == ["s.sock cannot accept connections: Too many open files"]
 
 
 # --- work -----------------------------------------------------------------------------
@@ -524,6 +524,6 @@ async def test_a_refused_hello_may_be_said_again(server: Server) -> None:
 @pytest.mark.parametrize("limits", [replace(LIMITS, connections=1)])
 async def test_a_client_hears_why_it_was_turned_away(server: Server) -> None:
     await (await line(server)).hello()
-    with pytest.raises(HiveError, match="open here already") as caught:
+    with pytest.raises(HiveError, match="already open here") as caught:
         await connect(server.path, hello=HELLO)
     assert caught.value.code is ErrorCode.TOO_MANY

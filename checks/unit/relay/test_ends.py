@@ -288,7 +288,7 @@ async def test_hived_restarts(setup: Setup) -> None:
             while True:
                 error = await setup.refused(message())
                 assert error.startswith("503 overloaded_error")
-                if "hived is not there" in error:
+                if "hived is not connected" in error:
                     break
         await setup.hived.start()
         setup.hived.add(policy())

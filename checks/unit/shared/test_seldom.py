@@ -22,7 +22,7 @@ def test_the_same_complaint_is_written_a_few_times_then_counted() -> None:
     late = record("%s failed", "x")
     assert seldom.filter(late)
     left_out = 100 - HIVED.log_burst
-    assert late.getMessage() == f"x failed ({left_out} more were left out)"
+    assert late.getMessage() == f"x failed ({left_out} more were suppressed)"
     again = record("%s failed", "y")
     assert seldom.filter(again)
     assert again.getMessage() == "y failed"

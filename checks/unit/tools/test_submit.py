@@ -125,9 +125,9 @@ async def test_too_large_a_commit_is_refused(
         ("bob", "a" * 40 + "\n", "full id"),
         ("bob", "a" * 40, "holds no commit"),
         ("carl", "a" * 40, "no repository"),
-        ("../bob", "a" * 40, "not an agent's name"),
-        ("", "a" * 40, "not an agent's name"),
-        ("bob/config", "a" * 40, "not an agent's name"),
+        ("../bob", "a" * 40, "Invalid agent name"),
+        ("", "a" * 40, "Invalid agent name"),
+        ("bob/config", "a" * 40, "Invalid agent name"),
     ],
 )
 async def test_what_cannot_be_proposed(

@@ -236,5 +236,6 @@ def test_a_wrong_config_is_a_sentence(tmp_path: Path, text: str | None) -> None:
     command = [sys.executable, "-m", "pyglue.web.main", "--config", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"hive-web: The config file {file}")
+    said = "Cannot read the" if text is None else "Invalid"
+    assert done.stderr.startswith(f"hive-web: {said} configuration file {file}")
     assert "Traceback" not in done.stderr

@@ -377,8 +377,8 @@ def _free(port: int) -> None:
             reason = os.strerror(error.errno or 0)
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                f"The dashboard cannot listen on {host}:{port}: {reason}. Choose "
-                "another port with --port or HIVE_PORT.",
+                f"The dashboard cannot listen on port {port} of {host}: {reason}. "
+                "Choose another port with --port or HIVE_PORT.",
             ) from error
 
 

@@ -78,18 +78,21 @@ class Notes:
             old = await asyncio.to_thread(self._read)
             new, problem = await self._ask(old, model, cancellation)
             if new is not None and self._file.stat().st_mtime_ns != changed:
-                return "The notes changed while they were shortened, and stay so."
+                return (
+                    "The notes changed while they were being shortened, and are left "
+                    "as they are."
+                )
             if new is not None:
                 replace_file(self._file.with_name("notes.md.bak"), old)
                 replace_file(self._file, new)
-                return "The notes were shortened; notes.md.bak has the old ones."
+                return "Shortened the notes; notes.md.bak has the old ones."
         except (OSError, UnicodeDecodeError) as error:
             problem = str(error)
         if cancellation.reason is not None:
             return None
         self._seen = changed
-        _log.warning("the notes are not shortened: %s", problem)
-        return f"The notes could not be shortened, and stay as they are: {problem}"
+        _log.warning("could not shorten the notes: %s", problem)
+        return f"The notes could not be shortened and are unchanged: {problem}"
 
     def _read(self) -> str:
         with self._file.open("rb") as file:
@@ -113,7 +116,7 @@ class Notes:
         if not new.strip():
             return None, "the answer was empty."
         if len(new.encode()) >= len(old.encode()):
-            return None, "they did not become shorter."
+            return None, "the result is not shorter."
         return new, ""
 
 

@@ -41,8 +41,8 @@ async def check(
     """Start the CLI, look at it, stop it. Takes about half a second."""
     if find_cli() is None:
         return _failed(
-            "Claude Code is not installed here: neither 'claude' on PATH nor the one "
-            "that comes with claude-agent-sdk."
+            "Claude Code is not installed: there is no 'claude' on PATH, and none in "
+            "claude-agent-sdk."
         )
     missing = _missing_programs(options, manifest)
     if missing:
@@ -52,7 +52,7 @@ async def check(
         sdk_options = options.preflight()
     except OSError as error:
         why = error.strerror or error
-        return _failed(f"The CLI's files cannot be written in /session: {why}.")
+        return _failed(f"Cannot write the CLI's files in /session: {why}.")
     sdk_options.stderr = said.take
     client = ClaudeSDKClient(sdk_options)
     try:
@@ -87,7 +87,7 @@ async def _init(client: ClaudeSDKClient) -> dict[str, Any]:
     async for message in client.receive_messages():
         if isinstance(message, SystemMessage) and message.subtype == "init":
             return message.data
-    raise ClaudeSDKError("it ended without a word")
+    raise ClaudeSDKError("it exited without a message")
 
 
 def _missing_programs(options: CliOptions, manifest: Manifest) -> list[str]:
@@ -105,7 +105,7 @@ def _tool_problems(manifest: Manifest, init: dict[str, Any]) -> list[str]:
     missing = [tool for tool in manifest.allowed_tools if tool not in there]
     if not missing:
         return []
-    return [f"This version of Claude Code has no tool named {', '.join(missing)}."]
+    return [f"This version of Claude Code does not have the tool {', '.join(missing)}."]
 
 
 def _server_problems(
@@ -142,7 +142,8 @@ def _missing_tools(name: str, server: McpServer, found: dict[str, Any]) -> list[
     if not missing:
         return []
     has = ", ".join(sorted(there)[:20]) or "none"
-    return [f"The MCP server {name!a} has no tool {', '.join(missing)}; it has: {has}."]
+    lacks = f"does not have the tool {', '.join(missing)}; it has: {has}."
+    return [f"The MCP server {name!a} {lacks}"]
 
 
 def _status(name: str, server: dict[str, Any]) -> ServerStatus:

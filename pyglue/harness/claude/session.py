@@ -106,7 +106,7 @@ class Session:
         work = _Work(prompt, model, budget_usd, cancellation)
         tally, ended = await self._run(work)
         if ended.is_unknown_session:
-            self._begin_anew("The session is unknown to the CLI.")
+            self._begin_anew("The CLI does not know the session.")
             before = None
             tally, ended = await self._run(work)
         if ended.verdict.is_too_long and before is not None:
@@ -132,7 +132,7 @@ class Session:
                 budget_usd=work.budget_usd,
             )
         except OSError as error:  # nothing of the mail's
-            reason = f"The CLI's files cannot be written: {error.strerror or error}."
+            reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
                 return tally, Ended(_no_room(reason))
             verdict = Verdict(TurnOutcome.FAILED, reason, blames_mail=False)
@@ -148,13 +148,13 @@ class Session:
         self._say(AgentState.THINKING)
         tally, ended = await self._run(work)
         if ended.verdict.is_too_long:
-            self._begin_anew("The conversation cannot be shortened.")
+            self._begin_anew("The conversation cannot be compacted.")
             tally, ended = await self._run(work)
         return tally, _as_compacted(ended)
 
     def _begin_anew(self, why: str) -> None:
-        _log.warning("%s A fresh session begins.", why)
-        self._emit(Log(text=f"{why} A fresh session begins."))
+        _log.warning("%s Starting a new session.", why)
+        self._emit(Log(text=f"{why} Starting a new session."))
         self._kept = None
 
     def _remember(self, tally: Tally, ended: Ended) -> None:
@@ -174,7 +174,7 @@ class Session:
         try:
             replace_file(self._file, msgspec.json.encode(kept).decode())
         except OSError as error:
-            text = f"The session cannot be remembered: {error.strerror or error}."
+            text = f"Cannot store the session: {error.strerror or error}."
             _log.warning("%s", text)
             self._emit(Log(text=text))
 
@@ -182,7 +182,7 @@ class Session:
         """Shorten the conversation; return a sentence on what became of it."""
         kept = self._kept
         if kept is None:
-            return "There is no conversation to shorten yet."
+            return "There is no conversation to compact yet."
         self._say(AgentState.COMPACTING)
         tally = Tally(self._emit)
         try:
@@ -190,14 +190,14 @@ class Session:
                 model=model, session=kept.id, resume=True, verbatim=False
             )
         except OSError as error:
-            return f"The CLI's files cannot be written: {error.strerror or error}."
+            return f"Cannot write the CLI's files: {error.strerror or error}."
         ended = await run_turn(options, _COMPACT, tally, cancellation)
         # Either way not again before the next turn has measured the context anew.
         self._keep(_Kept(kept.id, ended.session_cost_usd or kept.cost_usd, 0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:
-            return "The conversation was shortened."
-        _log.warning("the session was not compacted: %s", ended.reason)
-        return f"The conversation was not shortened: {ended.reason or tally.text}"
+            return "The conversation was compacted."
+        _log.warning("could not compact the session: %s", ended.reason)
+        return f"The conversation could not be compacted: {ended.reason or tally.text}"
 
     def _read(self) -> _Kept | None:
         try:

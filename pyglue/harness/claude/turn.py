@@ -100,7 +100,7 @@ async def run_turn(
                 await asyncio.wait({watch})  # not swallowing a cancellation of ours
     except TimeoutError:
         failure = Verdict(
-            TurnOutcome.FAILED, "The CLI did not stop when it was interrupted."
+            TurnOutcome.FAILED, "The CLI did not stop after an interrupt."
         )
     except (ClaudeSDKError, OSError, ValueError) as error:
         failure = _failure(error, tally, said)
@@ -117,7 +117,7 @@ async def _interrupt(
     try:
         await client.interrupt()
     except (ClaudeSDKError, OSError) as error:
-        _log.info("the CLI could not be interrupted: %s", error)
+        _log.info("could not interrupt the CLI: %s", error)
 
 
 def _ended(
@@ -129,7 +129,7 @@ def _ended(
         verdict = failure
     elif tally.result is None:
         verdict = Verdict(
-            TurnOutcome.FAILED, f"The CLI ended without a result.{_tail(said)}"
+            TurnOutcome.FAILED, f"The CLI exited without a result.{_tail(said)}"
         )
     else:
         verdict = judge(tally.result, tally.error)
@@ -161,4 +161,4 @@ def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
 
 
 def _tail(said: deque[str]) -> str:
-    return f" It wrote: {' / '.join(said)}" if said else ""
+    return f" Its output: {' / '.join(said)}" if said else ""

@@ -61,13 +61,13 @@ class Gate:
             reason = self.refusal(facts["tool_name"], facts["tool_input"])
         except Exception:
             _log.exception("the gate failed")
-            reason = "The gate could not judge this call, so it is refused."
+            reason = "The gate failed to judge this call, so it was refused."
         if reason is not None and self._refused is not None:
             self._refused(str(call.get("tool_name")), reason)
         decided = PreToolUseHookSpecificOutput(
             hookEventName="PreToolUse",
             permissionDecision="allow" if reason is None else "deny",
-            permissionDecisionReason=reason or "The gate lets it through.",
+            permissionDecisionReason=reason or "Allowed by the gate.",
         )
         return SyncHookJSONOutput(hookSpecificOutput=decided)
 
@@ -76,16 +76,16 @@ class Gate:
         if tool.startswith("mcp__"):
             return None  # the CLI holds these to the manifest's lists
         if tool not in self._tools:
-            return f"The tool {tool[:60]!a} is not among the tools of this agent."
+            return f"This agent does not have the tool {tool[:60]!a}."
         if tool not in GATED:
             return self._refusal_of_file(tool, arguments)
         if arguments.get("run_in_background"):
-            return "Commands in the background are not allowed; run it and wait."
+            return "Background commands are not allowed; run the command and wait."
         if arguments.get("dangerouslyDisableSandbox"):
-            return "Leave dangerouslyDisableSandbox out."
+            return "Remove dangerouslyDisableSandbox."
         command = arguments.get("command")
         if not isinstance(command, str):
-            return "There is no command."
+            return "The command is missing."
         return self.refusal_of_command(command)
 
     def _refusal_of_file(self, tool: str, arguments: dict[str, Any]) -> str | None:
@@ -96,9 +96,9 @@ class Gate:
             path = arguments.get(name)
             if isinstance(path, str) and startup.must_not_be_written(path):
                 return (
-                    f"{path[:200]!a} is, or holds, what a shell, git or another "
-                    "program reads by itself as commands or configuration. An agent "
-                    "that may not run any command may not write it."
+                    f"{path[:200]!a} is, or contains, a file that a shell, git or "
+                    "another program reads as commands or configuration. Agents "
+                    "without permission to run any command must not write it."
                 )
         return None
 
@@ -128,7 +128,7 @@ class Gate:
 
     def _allowed(self) -> str:
         if not self._allow:
-            return "This agent may run no Bash command at all."
+            return "This agent may not run any Bash command."
         shown = "; ".join(self._allow[:_SHOWN])
         more = len(self._allow) - _SHOWN
         tail = f"; and {more} more" if more > 0 else ""

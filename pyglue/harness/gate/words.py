@@ -77,11 +77,11 @@ class ShellReader:
         if len(text) > MAX_LENGTH:
             raise RefusedError(f"the command is longer than {MAX_LENGTH} characters.")
         if _CONTROL.search(text):
-            raise RefusedError("it holds control characters.")
+            raise RefusedError("it contains control characters.")
         try:
             source = text.encode()
         except UnicodeEncodeError:
-            raise RefusedError("it is not Unicode text.") from None
+            raise RefusedError("it is not valid Unicode.") from None
         root = self._parser.parse(source).root_node
         if root.has_error:
             raise RefusedError(f"the shell syntax is not understood. {_HINT}")
@@ -96,7 +96,7 @@ class ShellReader:
         if source[end:].strip(b" \t\n"):
             raise RefusedError(f"part of it is not understood. {_HINT}")
         if not commands:
-            raise RefusedError("there is no command in it.")
+            raise RefusedError("it contains no command.")
         return tuple(commands)
 
 
@@ -126,9 +126,9 @@ def _command(node: Node, source: bytes) -> Command:
             words.append(_word(child, source))
         end = child.end_byte
     if not words or "=" in words[0] or not words[0]:
-        raise RefusedError(f"it does not begin with the name of a program. {_HINT}")
+        raise RefusedError(f"it does not begin with a program name. {_HINT}")
     if shlex.split(source[node.start_byte : end].decode()) != words:
-        raise RefusedError(f"it can be read in two ways. {_HINT}")
+        raise RefusedError(f"it is ambiguous. {_HINT}")
     return tuple(words)
 
 
@@ -147,8 +147,8 @@ def _word(node: Node, source: bytes) -> str:
     if node.type in ("word", "number") and not node.children:
         if not _BARE.fullmatch(text) or _TILDE_AFTER.search(text):
             raise RefusedError(
-                f"the word {text.decode()[:60]!a} holds a character that the shell "
-                f"gives a meaning to. {_HINT}"
+                f"the word {text.decode()[:60]!a} contains a character with a special "
+                f"meaning for the shell. {_HINT}"
             )
         return text.decode()
     if node.type == "raw_string":
@@ -161,7 +161,7 @@ def _word(node: Node, source: bytes) -> str:
         if odd:
             raise _refused(odd[0])
         raise RefusedError(
-            f"a double-quoted word holds '$', '`' or a backslash. {_HINT}"
+            f"a double-quoted word contains '$', '`' or a backslash. {_HINT}"
         )
     raise _refused(node)
 

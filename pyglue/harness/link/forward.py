@@ -123,12 +123,14 @@ class Forwarder:
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             return None
         except asyncio.LimitOverrunError:
-            raise HeadError(431, "The request's head is too long.") from None
+            raise HeadError(431, "The request head is too long.") from None
         head = onward(raw, host=self._host, key=self.key)
         task = asyncio.current_task()
         known = len(self._running) - len(self._strangers)
         if known >= self._limits.connections or task is None:
-            raise HeadError(429, "Too many requests at a time; wait for one.")
+            raise HeadError(
+                429, "Too many concurrent requests; wait for one to finish."
+            )
         self._strangers.pop(task, None)
         return head
 

@@ -83,7 +83,7 @@ class Link:
             _log.info("connected to the hive, manifest %.12s", report.manifest_sha256)
             try:
                 await connection.wait_closed()
-                _log.info("the connection to the hive was lost")
+                _log.info("lost the connection to the hive")
             finally:
                 self._connected.clear()
                 self._connection = None
@@ -112,8 +112,8 @@ class Link:
         if method.name == RECV.name and mine is not None and mine.closed:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                "The hive restarted during this turn. End your turn: mail that waits "
-                "wakes you.",
+                "The hive restarted during this turn. Finish your turn: queued "
+                "messages will wake you.",
             )
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -121,8 +121,8 @@ class Link:
         except TimeoutError:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                "The hive is not answering; it may be restarting. End your turn, or "
-                "try again in a minute.",
+                "The hive is not answering; it may be restarting. Finish your turn, "
+                "or try again in a minute.",
             ) from None
         return await connection.call(method, params, timeout=timeout)
 

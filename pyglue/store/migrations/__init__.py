@@ -42,8 +42,8 @@ def migrate(database: SqliteDatabase) -> int:
     if version > len(STEPS):
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"The store has schema {version}, this hyperhive knows {len(STEPS)}. "
-            "Use the newer hyperhive, or restore a backup.",
+            f"The store has schema {version}, but this version of hyperhive knows "
+            f"only {len(STEPS)}. Use the newer version, or restore a backup.",
         )
     for number, statements in enumerate(STEPS[version:], start=version + 1):
         with database.atomic():

@@ -109,9 +109,7 @@ def check_fetch(asked: Request) -> None:
     leads = sent.get("Sec-Fetch-Mode") == "navigate" and asked.method == "GET"
     tab = sent.get("Sec-Fetch-Dest", "document") == "document"
     if sent.get("Sec-Fetch-Site") in _OUTSIDE and not (leads and tab):
-        raise HiveError(
-            ErrorCode.FORBIDDEN, "Another site's page may link here, and no more."
-        )
+        raise HiveError(ErrorCode.FORBIDDEN, "Pages of other sites may only link here.")
     if "Service-Worker" in sent:
         raise HiveError(ErrorCode.FORBIDDEN, "This dashboard has no service worker.")
 
@@ -122,8 +120,8 @@ def check_csrf(asked: Request, session: str, ours: str) -> None:
     if not hmac.compare_digest(given.encode(), csrf_token(session, ours).encode()):
         raise HiveError(
             ErrorCode.FORBIDDEN,
-            "The form was not made by this session, so nothing was done. Go back, "
-            "reload the page and send it again.",
+            "The form does not belong to this session, so nothing was done. Go back, "
+            "reload the page and submit it again.",
         )
 
 

@@ -68,7 +68,7 @@ class Listener:
             try:
                 sock, address = await loop.sock_accept(listening)
             except OSError as error:  # too many open files, or the peer is gone
-                _log.debug("a connection was not accepted: %s", error)
+                _log.debug("could not accept a connection: %s", error)
                 self._callers.drop_oldest()
                 await asyncio.sleep(_PAUSE_S)
                 continue
@@ -181,7 +181,8 @@ class Listener:
                 head = await self._receive(caller, reader, writer)
                 if head.upgrades:
                     raise RefusedError(
-                        HTTPStatus.BAD_REQUEST, "Open a connection for each WebSocket."
+                        HTTPStatus.BAD_REQUEST,
+                        "Use a separate connection for each WebSocket.",
                     )
                 await self._hand_on(caller, head, outer)
 
@@ -217,7 +218,7 @@ class Listener:
             caller.known = self._is_ours(head.host)
             if head.length > limits.body_bytes:
                 raise RefusedError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "What was sent is too large."
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large."
                 )
             self._callers.reserve(caller, head.length)
             if head.waits and len(caller.received) < head.length:
@@ -227,7 +228,7 @@ class Listener:
                     await _more(caller, reader)
         except TimeoutError as error:
             raise RefusedError(
-                HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time."
+                HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."
             ) from error
         self._callers.is_whole(caller)
         return head
@@ -240,7 +241,7 @@ class Listener:
             if searched > self._limits.head_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "The request's headers are too long.",
+                    "The request headers are too long.",
                 )
             await _more(caller, reader)
         head = bytes(caller.received[:end])

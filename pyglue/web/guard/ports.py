@@ -113,7 +113,7 @@ class AgentPorts:
                 continue
             first = owner.setdefault(one.port, one.agent)
             if first != one.agent:
-                conflicts[one.agent] = f"Port {one.port} is {first}'s."
+                conflicts[one.agent] = f"Port {one.port} belongs to {first}."
             elif one not in self._servers:
                 try:
                     self._servers[one] = await self._listen(one)
@@ -174,5 +174,5 @@ class AgentPorts:
 
 def _reason(port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Something else on this machine listens on port {port}."
-    return f"Port {port} cannot be used: {error.strerror}."
+        return f"Another program on this host is listening on port {port}."
+    return f"Cannot use port {port}: {error.strerror}."

@@ -69,7 +69,7 @@ def _configured(text: str) -> _Address:
     except ValueError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            f"web.trusted_proxies has {text[:60]!a}, which is no IP address.",
+            f"Invalid web.trusted_proxies: {text[:60]!a} is not an IP address.",
         ) from error
 
 

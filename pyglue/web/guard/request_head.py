@@ -85,7 +85,8 @@ def _check_fields(lines: Sequence[bytes], limits: HttpLimits) -> None:
         return
     raise RefusedError(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        f"At most {limits.fields} headers of {limits.field_bytes:,} bytes are taken.",
+        f"A request may have at most {limits.fields} headers of "
+        f"{limits.field_bytes:,} bytes each.",
     )
 
 
@@ -110,9 +111,9 @@ def read(received: bytes, peer: str, limits: HttpLimits) -> Head:
         if name in (b"content-length", b"transfer-encoding", b"host") and (
             name in fields
         ):
-            raise _bad(f"The header {name.decode()} is there more than once.")
+            raise _bad(f"The header {name.decode()} occurs more than once.")
         if name == PEER.lower().encode():
-            raise _bad(f"The header {PEER} is not for requests.")
+            raise _bad(f"The header {PEER} is not allowed in requests.")
         if b"_" in name:
             continue  # the app could not tell it from the one with a dash
         fields[name] = value
@@ -130,12 +131,12 @@ def read(received: bytes, peer: str, limits: HttpLimits) -> Head:
 def _length(fields: dict[bytes, bytes]) -> int:
     if b"transfer-encoding" in fields:
         raise _bad(
-            "This server takes no Transfer-Encoding. Send the body whole, with its "
+            "Transfer-Encoding is not supported. Send the whole body, with its "
             "Content-Length."
         )
     length = fields.get(b"content-length", b"0")
     if not _LENGTH.fullmatch(length):
-        raise _bad("The Content-Length is no number.")
+        raise _bad("The Content-Length is not a number.")
     return int(length)
 
 

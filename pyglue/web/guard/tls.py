@@ -22,8 +22,8 @@ def load(web: WebConfig) -> ssl.SSLContext | None:
         raise _invalid("web.tls_cert and web.tls_key must both be set, or neither.")
     if not (origin.configured(web) or "").startswith("https://"):
         raise _invalid(
-            "web.external_url must begin with https:// when TLS is on, and name "
-            "another host than loopback: browsers give its cookies to every port."
+            "web.external_url must begin with https:// when TLS is on, and must not "
+            "name loopback: browsers send its cookies to every port."
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     files = f"The certificate {web.tls_cert} and the key {web.tls_key}"
@@ -31,7 +31,7 @@ def load(web: WebConfig) -> ssl.SSLContext | None:
         # An encrypted key would ask on the terminal for its password.
         context.load_cert_chain(web.tls_cert, web.tls_key, password=lambda: b"")
     except ssl.SSLError as error:
-        reason = error.reason or "no certificate or key in PEM"
+        reason = error.reason or "they are not PEM"
         raise _invalid(f"{files} cannot be used: {reason.lower()}.") from error
     except OSError as error:
         raise _invalid(f"{files} cannot be read: {error.strerror}.") from error

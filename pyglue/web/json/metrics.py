@@ -49,6 +49,6 @@ def _token() -> str:
 def _refused() -> HiveError:
     return HiveError(
         ErrorCode.FORBIDDEN,
-        "Metrics need the token that `hive metrics-token` prints, as "
+        "Metrics require the token that `hive metrics-token` prints, as "
         "`Authorization: Bearer TOKEN`.",
     )

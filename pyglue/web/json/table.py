@@ -20,7 +20,7 @@ from pyglue.web.rpc import web
 
 _KEY: Final = {"keys": "key"}
 _KEYS: Final = {"key": "May be given several times."}
-_SINCE: Final = "Replay what came after this event; without it, from now on."
+_SINCE: Final = "Replay the events after this one; if omitted, only new events."
 
 
 def _document(_params: NoParams) -> Response:
@@ -83,7 +83,7 @@ ROUTES: Final = (
         "agent_api.state",
         "/agents/<agent>/api/state",
         api.AGENT,
-        "What an agent is doing.",
+        "An agent's current activity.",
         part="agent",
     ),
     call(

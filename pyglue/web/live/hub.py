@@ -89,7 +89,7 @@ class Hub:
             if len(self._listeners) >= STREAMS_MAX:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
-                    f"{STREAMS_MAX} live streams are open. Close some tabs.",
+                    f"{STREAMS_MAX} live streams are already open. Close some tabs.",
                 )
             listener = Listener(session, since, self._index)
             self._listeners.add(listener)

@@ -136,7 +136,7 @@ def _live(ws: Server) -> None:
         ws.close(1013, error.message[:100])
         return
     if ws.connected:
-        ws.close(1001, "The stream is over.")
+        ws.close(1001, "The stream has ended.")
 
 
 def events(asked: Query) -> Response:

@@ -145,7 +145,7 @@ def _show(ws: Server, client: SyncClient) -> None:
             else:
                 _tell(ws, "ended", "", note.reason)
                 return
-        ws.close(1001, "The hive is gone.")
+        ws.close(1001, "The connection to the hive was lost.")
 
 
 def _listen(ws: Server, client: SyncClient, terminal: str) -> None:
@@ -182,7 +182,7 @@ def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
                 client.notify(TERMINAL_ACK, shown)
     except (JsonError, ValueError) as error:
         raise HiveError(
-            ErrorCode.BAD_REQUEST, "The page sent something else than keys."
+            ErrorCode.BAD_REQUEST, "The page sent invalid input."
         ) from error
 
 
@@ -190,4 +190,4 @@ def _tell(ws: Server, kind: str, code: str, text: str) -> None:
     said = {"type": kind, "code": code, "text": text}
     with contextlib.suppress(ConnectionClosed, OSError):
         ws.send(msgspec.json.encode(said).decode())
-        ws.close(1000, "It is over.")
+        ws.close(1000, "The terminal has ended.")

@@ -63,7 +63,7 @@ def _model(agent: str, word: str) -> str:
 
 def _told(now: ModelStatus | None) -> str:
     if now is None:
-        return "No model yet: nothing is deployed."
+        return "No model yet: the agent has not been deployed."
     parts = [f"Active: {now.active}."]
     if now.queued is not None:
         parts.append(f"From the next turn: {now.queued}.")

@@ -33,8 +33,8 @@ def init(app: Flask, web: Path) -> None:
         if path is None or not (modules / path).is_file():
             raise HiveError(
                 ErrorCode.NOT_FOUND,
-                f"{name[:40]!a} is not installed: `npm ci` in the directory web/ of "
-                "hyperhive installs it.",
+                f"{name[:40]!a} is not installed: run `npm ci` in the web/ directory "
+                "of hyperhive.",
             )
         return send_from_directory(modules, path, max_age=_AGE_S)
 

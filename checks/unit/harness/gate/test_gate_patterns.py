@@ -190,7 +190,7 @@ def test_reason_names_what_is_allowed() -> None:
     assert "git status; ls *" in reason
     nothing = gate().refusal_of_command("ls")
     assert nothing is not None
-    assert "no Bash command at all" in nothing
+    assert "may not run any Bash command" in nothing
 
 
 def test_long_lists_of_patterns_are_cut_in_the_reason() -> None:
@@ -247,4 +247,4 @@ async def test_hook_decides_and_tells() -> None:
     assert await decision("Bash", {"command": "rm x"}) == "deny"
     assert await decision("Bash", None) == "deny"  # whatever fails is a refusal
     assert [tool for tool, _ in told] == ["Bash", "Bash"]
-    assert "could not judge" in told[1][1]
+    assert "failed to judge" in told[1][1]

@@ -198,7 +198,7 @@ async def test_a_taken_port_is_told_and_taken_up_when_it_is_free(
         async with asyncio.timeout(60):
             while ports.conflict("alice") is None:
                 await asyncio.sleep(0.01)
-        assert f"listens on port {port}" in str(ports.conflict("alice"))
+        assert f"is listening on port {port}" in str(ports.conflict("alice"))
         assert ports.port("alice") == port, "it is not moved"
     assert await until_it_leads(port) == f"{URL}/agents/alice"
     async with asyncio.timeout(60):
@@ -217,7 +217,7 @@ async def test_two_agents_with_one_port_are_a_conflict(
     async with asyncio.timeout(60):
         while ports.conflict("bob") is None:
             await asyncio.sleep(0.01)
-    assert ports.conflict("bob") == f"Port {port} is alice's."
+    assert ports.conflict("bob") == f"Port {port} belongs to alice."
     assert await until_it_leads(port) == f"{URL}/agents/alice"
 
 

@@ -148,12 +148,14 @@ async def test_what_is_applied_or_over_is_not_cancelled(kit: Kit) -> None:
     number = await deploy(operations)
     machine.go["build"].set()
     await machine.at("apply")
-    with pytest.raises(HiveError, match="is at the step 'apply' and goes") as refused:
+    with pytest.raises(
+        HiveError, match="is at the step 'apply' and can no longer be cancelled"
+    ) as refused:
         await cancelled(operations, number)
     assert refused.value.code is ErrorCode.CONFLICT
     machine.go["apply"].set()
     await operations.get(number, 60.0)
-    with pytest.raises(HiveError, match="has ended already: done"):
+    with pytest.raises(HiveError, match="has already ended: done"):
         await cancelled(operations, number)
     with pytest.raises(HiveError, match="There is no operation 99"):
         await cancelled(operations, 99)
