@@ -45,7 +45,7 @@ def test_our_own_bug_is_a_sentence_without_a_traceback(
     monkeypatch.setattr("pyglue.web.pages.approvals._by_effect", lambda _: 1 / 0)
     page = operator.get("/approvals/7")
     assert page.status_code == 500
-    assert "see the log of hive-web" in page.text
+    assert "the log of hive-web has the details" in page.text
     assert "Traceback" not in page.text
     assert "ZeroDivision" not in page.text
 
