@@ -231,7 +231,7 @@ async def test_they_can_be_switched_off(kit: Kit, agent: Agent, tmp_path: Path) 
     )
     audit = Audit(tmp_path / "other.jsonl", tmp_path / "other.key")
     off = Terminals(registry=kit.registry, audit=audit, config=config, backend=Played())
-    with pytest.raises(HiveError, match="switched off") as refused:
+    with pytest.raises(HiveError, match="disabled") as refused:
         await off.open(api.TerminalOpenParams(agent="alice"), ME)
     assert refused.value.code is ErrorCode.FORBIDDEN
 
