@@ -19,6 +19,7 @@ from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.api.services import Services
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.core import wall_clock
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.declared import Declared
@@ -162,4 +163,4 @@ async def _look_after(systems: Systems, notifications: Notifications) -> None:
     await systems.start(notifications)
     while True:
         await systems.sweep()
-        await asyncio.sleep(_HOUSEKEEPING_S)
+        await wall_clock.elapse(_HOUSEKEEPING_S)

@@ -245,7 +245,7 @@ class AgentApi:
             raise HiveError(ErrorCode.PAUSED, paused)
         if agent.over_budget is not None:
             raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
-        wait = 0.0 if agent.retry_at is None else agent.retry_at - time.time()
+        wait = 0.0 if agent.retry_at is None else agent.retry_at - time.monotonic()
         if wait > 0:
             raise HiveError(
                 ErrorCode.RATE_LIMITED,
@@ -263,7 +263,7 @@ class AgentApi:
                 await self._budgets.reached(agent, limit, None)
             elif not params.budget_used:
                 await self._credit.used_up(agent, params.reason)
-        wait = None if agent.retry_at is None else agent.retry_at - time.time()
+        wait = None if agent.retry_at is None else agent.retry_at - time.monotonic()
         return TurnEndResult(
             retry_after_s=wait if wait is not None and wait > 0 else None
         )

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pyglue.errors import HiveError
+from pyglue.host.core import wall_clock
 from pyglue.host.messages.broker import Broker
 from pyglue.names import OPERATOR
 
@@ -48,13 +49,16 @@ class BackgroundTasks:
     def every(
         self, name: str, seconds: float, work: Callable[[], Awaitable[None]]
     ) -> None:
-        """Run ``work`` now, and ``seconds`` after each time that it went well."""
+        """Run ``work`` now, and ``seconds`` after each time that it went well.
+
+        If the clock is set forward past them, it runs then.
+        """
 
         async def again() -> None:
             while True:
                 await work()
                 self._problems.pop(name, None)
-                await asyncio.sleep(seconds)
+                await wall_clock.elapse(seconds)
 
         self.start(name, again)
 

@@ -17,6 +17,7 @@ from pyglue.api.questions import QuestionView
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
+from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.day_limits import Limit, Limits, Used, limits_of, start_of_day
@@ -122,12 +123,8 @@ class Budgets:
             now = time.time()
             for name in [n for n, until in self._until.items() if until <= now]:
                 self._release(name)
-            wait = min(self._until.values(), default=None)
-            try:
-                async with asyncio.timeout(None if wait is None else wait - now):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            first = min(self._until.values(), default=None)
+            await wall_clock.reach(first, self._changed)
 
     def _release(self, name: str) -> None:
         self._until.pop(name, None)

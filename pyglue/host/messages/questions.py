@@ -24,6 +24,7 @@ from pyglue.api.questions import (
     QuestionView,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
@@ -221,15 +222,10 @@ class Questions:
         """Expire questions when their time is over; runs as long as hived does."""
         while True:
             self._changed.clear()
-            wait = await self._expire_due()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await wall_clock.reach(await self._expire_due(), self._changed)
 
     async def _expire_due(self) -> float | None:
-        """Expire what is due; return how long until there may be more to do."""
+        """Expire what is due; return when there may be more to do."""
         due = await self._store.read(lambda reader: rows.expired(reader, time.time()))
         least = 0.0
         for question in due:
@@ -239,7 +235,7 @@ class Questions:
                 _log.warning("could not expire question %d: %s", question.id, error)
                 least = _AGAIN_S  # the disk is full: it stays open until then
         next_at = await self._store.read(rows.next_expiry)
-        return None if next_at is None else max(least, next_at - time.time())
+        return None if next_at is None else max(time.time() + least, next_at)
 
     async def _expire(self, question: QuestionView) -> None:
         def close(tx: Tx) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from pyglue.api.agent import CancelReminderParams, RemindParams, RemindResult
 from pyglue.api.messages import MessageKind
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.messages.broker import Broker
@@ -32,8 +33,6 @@ _SOON_S: Final = 600.0
 _RETRY_S: Final = 60.0
 _FULL: Final = (ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED)
 """The inbox, or the agent's quota: nothing to write down."""
-_TIMER_MAX_S: Final = 3600.0
-"""A clock that is set forward must not put a reminder off for longer than this."""
 
 
 class Reminders:
@@ -93,14 +92,7 @@ class Reminders:
             for reminder in await self._store.write(rows.due):
                 await self._deliver(reminder)
             next_at = await self._store.write(rows.next_due)
-            wait = None
-            if next_at is not None:
-                wait = min(max(0.0, next_at - time.time()), _TIMER_MAX_S)
-            try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await wall_clock.reach(next_at, self._changed)
 
     async def _deliver(self, reminder: Reminder) -> None:
         if self._registry.find(reminder.agent) is None:  # destroyed meanwhile

@@ -300,7 +300,7 @@ class RelayHub:
         if agent is not None:
             retry_at = None
             if params.retry_after_s is not None:
-                retry_at = time.time() + min(params.retry_after_s, _RETRY_MAX_S)
+                retry_at = time.monotonic() + min(params.retry_after_s, _RETRY_MAX_S)
             self.transitions.provider_answered(agent, params.status, retry_at)
         if params.status == _ANSWERED and turn is not None:
             await self._answered(turn)
