@@ -85,7 +85,7 @@ class Agent:
     provider_status: int | None = None
     """The HTTP status of the provider's newest answer, as the relay saw it."""
     retry_at: float | None = None
-    """Until when the model provider asked us to back off."""
+    """Until when the model provider asked us to back off, on the monotonic clock."""
     late: Report | None = None
     """The newest of the states that were reported too fast to be published at once."""
     reports: TokenBucket = field(default_factory=lambda: TokenBucket(*_REPORTS))
