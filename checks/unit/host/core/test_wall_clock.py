@@ -13,7 +13,7 @@ from pyglue.api.agent import RemindParams
 from pyglue.api.messages import RecvParams
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.core import wall_clock
-from pyglue.host.messages.broker import Holder
+from pyglue.host.core.agent import Holder
 from pyglue.host.messages.reminders import Reminders
 
 T = TypeVar("T")
