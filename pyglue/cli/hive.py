@@ -20,6 +20,7 @@ from pyglue.cli.commands import registry as commands
 from pyglue.cli.local import demo, run
 from pyglue.display import visible
 from pyglue.errors import HiveError
+from pyglue.process import need_open_files
 
 _DEFAULT_STATE: Final = ".hive"
 _SOCKET: Final = "/run/hyperhive/operator.sock"
@@ -110,6 +111,7 @@ def main() -> None:
     """Run one command and exit."""
     arguments = build_parser().parse_args()
     try:
+        need_open_files()
         code = arguments.call(arguments)
         sys.stdout.flush()
     except HiveError as error:

@@ -35,6 +35,7 @@ from pyglue.harness.loop import Loop
 from pyglue.harness.space import Space
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
+from pyglue.process import need_open_files
 from pyglue.tools import agent_tools, manager_tools
 from pyglue.tools.mcp import hive_server
 
@@ -194,7 +195,10 @@ def main() -> None:
         agents=arguments.agents,
     )
     try:
+        need_open_files()
         asyncio.run(_until_signal(places))
+    except HiveError as error:
+        sys.exit(f"hive-agent: {error.message}")
     except OSError as error:
         sys.exit(f"hive-agent: {error}")
     except ExceptionGroup as group:

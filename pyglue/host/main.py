@@ -56,8 +56,8 @@ def main() -> None:
     arguments = parser.parse_args()
     log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)
-    raise_open_files()
     try:
+        raise_open_files()
         asyncio.run(_serve(arguments.config))
     except HiveError as error:
         sys.stderr.write(f"hived: {error.message}\n")

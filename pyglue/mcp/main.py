@@ -17,6 +17,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.mcp import stdio
 from pyglue.mcp.link import Link
 from pyglue.mcp.server import EVERY_S, McpServer
+from pyglue.process import need_open_files
 from pyglue.tools import Tool, lending_tools, manager_tools
 from pyglue.tools.agent import agent_tools
 
@@ -111,6 +112,7 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
     every_s = max(0.1, arguments.progress_seconds)
     try:
+        need_open_files()
         asyncio.run(serve(arguments.socket, arguments.agents, every_s))
     except HiveError as error:
         sys.exit(f"hive-mcp: {error.message}")

@@ -17,6 +17,7 @@ from pyglue.process.limits import (
     Rlimits,
     RunAs,
     find_program,
+    need_open_files,
     open_files,
     raise_open_files,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "describe_exit",
     "find_program",
     "kill",
+    "need_open_files",
     "open_files",
     "raise_open_files",
     "run",

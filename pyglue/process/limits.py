@@ -18,6 +18,8 @@ from typing import Final
 from pyglue.errors import ErrorCode, HiveError
 
 _FILES: Final = 1024
+_FILES_LEAST: Final = 64
+"""Open files that each program of the hive starts with and works."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,28 @@ def raise_open_files() -> None:
 
     Soft limits are 1,024 by default, for programs that still use select(2); hived and
     the relay hold several descriptors for each agent.
+
+    Raises:
+        HiveError: ``config_invalid`` if that is too few.
     """
+    need_open_files()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def need_open_files() -> None:
+    """Refuse to work with too few open files: every other error would be unclear.
+
+    Raises:
+        HiveError: ``config_invalid``.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _FILES_LEAST:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"At most {hard} files may be open at once, and {_FILES_LEAST} are needed. "
+            "Raise the limit: `ulimit -n 1024`, or LimitNOFILE= of the unit.",
+        )
 
 
 def open_files() -> int:

@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
     log_to_stderr()
-    raise_open_files()
     try:
+        raise_open_files()
         asyncio.run(serve(load(arguments.config)))
     except HiveError as error:
         sys.stderr.write(f"hive-relay: {error.message}\n")

@@ -235,8 +235,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     asked = parser.parse_args(argv)
     log_to_stderr()
-    raise_open_files()
     try:
+        raise_open_files()
         config = hive_config.load(asked.config)
         tls.load(config.web)
         create_app(config)  # says now what would be wrong in the worker

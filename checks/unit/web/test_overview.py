@@ -201,3 +201,8 @@ def test_the_stop_and_the_way_back(operator: Operator) -> None:
     assert 'action="/resume"' in operator.get("/messages").text
     assert operator.post("/resume").status_code == 303
     assert "The whole hive is paused." not in operator.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/", "/approvals", "/messages", "/agents/alice"])
+def test_a_page_says_what_it_is_about(operator: Operator, path: str) -> None:
+    assert operator.get(path).text.count('<meta name="description" content="') == 1
