@@ -116,6 +116,6 @@ async def test_a_reminder_comes_when_the_clock_is_set_past_it(
     task = await begun(reminders.watch())
     set_clock(2 * DAY_S)
     wait = RecvParams(wait_seconds=60)
-    (message,) = (await kit.broker.recv(Holder(alice), wait)).messages
+    (message,) = (await kit.broker.mailbox.recv(Holder(alice), wait)).messages
     assert "tomorrow" in message.body
     task.cancel()
