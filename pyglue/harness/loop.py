@@ -149,13 +149,8 @@ class Loop:
         return None if mail.cancelled() else mail.result()
 
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
-        """Wait for mail.
-
-        After a turn that failed, one message at a time: a message that makes every
-        turn fail must not take the others with it.
-        """
-        most = 1 if self._failures else _MOST
-        params = RecvParams(wait_seconds=_WAIT_S, max=most, had=())
+        """Wait for mail; hived gives alone what must not take others with it."""
+        params = RecvParams(wait_seconds=_WAIT_S, max=_MOST, had=())
         failures = self._failures
         while True:
             connection = await self._link.connection()

@@ -31,11 +31,20 @@ _BYTES_MAX: Final = CLIENT_RPC.line // 8
 _NEXT: Final = (
     "SELECT id FROM (SELECT id, "
     "sum(length(CAST(body AS BLOB))) OVER (ORDER BY priority, id) AS total, "
+    "max(alone) OVER (ORDER BY priority, id) AS alone, "
     "row_number() OVER (ORDER BY priority, id) AS place FROM ("
-    "SELECT id, priority, body FROM message WHERE recipient = ? AND "
-    "state = 'waiting' ORDER BY priority, id LIMIT ?)) WHERE total <= ? OR place = 1"
+    "SELECT id, priority, body, alone FROM message WHERE recipient = ? AND "
+    "state = 'waiting' {and_} ORDER BY priority, id LIMIT ?)) "
+    "WHERE total <= ? {and_alone} OR place = 1"
 )
+_SHOWN: Final = _NEXT.format(and_="", and_alone="")
 """The messages of one answer, best first: the first whatever its size."""
+_OUTSIDE: Final = _NEXT.format(and_="", and_alone="AND alone = 0")
+"""The same to be handled: up to the first that goes alone, or that one."""
+_WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
+"""The same within a turn, which none joins that goes alone."""
+GONE: Final = "The agent's harness went away during the turn."
+RESTARTED: Final = "hived stopped during the turn."
 _SIDES: Final = ("sender", "recipient")
 _ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(_ORDER)}
@@ -52,6 +61,26 @@ class NewMessage:
     priority: Priority = Priority.NORMAL
     reply_to: int | None = None
     hop: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A turn over a message that failed; ``counted`` if the message was alone in it."""
+
+    at: float
+    turn: int | None
+    reason: str
+    counted: bool
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that is given up, and why."""
+
+    message: Message
+    deliveries: int
+    failures: int
+    why: tuple[Failure, ...]
 
 
 def _message(row: tuple[Any, ...]) -> Message:
@@ -127,11 +156,12 @@ def take(
 ) -> tuple[Message, ...]:
     """Hand out up to ``most`` waiting messages to ``holder``, best first.
 
-    Never more than fit one answer.
+    Never more than fit one answer. A message over which a turn failed comes alone.
     """
+    which = _OUTSIDE if turn is None else _WITHIN
     rows = tx.execute(
         "UPDATE message SET state = 'held', deliveries = deliveries + 1, holder = ?, "
-        f"turn = ? WHERE id IN ({_NEXT}) RETURNING {_COLUMNS}",
+        f"turn = ? WHERE id IN ({which}) RETURNING {_COLUMNS}",
         holder,
         turn,
         recipient,
@@ -145,7 +175,7 @@ def take(
 def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:
     """Return what waits, without taking it; never more than fits one answer."""
     rows = reader.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE id IN ({_NEXT}) ORDER BY priority, id",
+        f"SELECT {_COLUMNS} FROM message WHERE id IN ({_SHOWN}) ORDER BY priority, id",
         recipient,
         most,
         _BYTES_MAX,
@@ -214,27 +244,36 @@ def finish_taken(
     return int(cursor.rowcount)
 
 
-def release_turn(tx: Tx, agent: str, turn: int, *, failed: bool) -> None:
+def release_turn(tx: Tx, agent: str, turn: int, *, fault: str | None) -> None:
     """The turn did not end well: its messages wait again.
 
-    ``failed`` counts against them; a limit, a login or a cancel is not their fault.
+    ``fault`` is why, if they may be the cause; a limit, a login or a cancel is not
+    their fault.
     """
+    if fault is not None:
+        _blame(tx, "AND turn = ?", (agent, turn), fault)
     tx.execute(
         "UPDATE message INDEXED BY message_held "
-        "SET state = 'waiting', holder = NULL, turn = NULL, "
-        "failures = failures + ? "
+        "SET state = 'waiting', holder = NULL, turn = NULL "
         "WHERE recipient = ? AND state = 'held' AND turn = ?",
-        int(failed),
         agent,
         turn,
     )
 
 
-def release_holder(tx: Tx, agent: str, holder: str) -> int:
-    """The connection is gone: what it held waits again; return the count."""
+def release_holder(
+    tx: Tx, agent: str, holder: str, *, begun: bool, fault: str | None
+) -> int:
+    """The connection is gone: what it held waits again; return the count.
+
+    ``fault`` as for ``release_turn``; with ``begun`` only for what a turn had begun
+    with: nobody has seen the rest.
+    """
+    if fault is not None:
+        which = "AND holder = ? AND (turn IS NOT NULL OR NOT ?)"
+        _blame(tx, which, (agent, holder, begun), fault)
     cursor = tx.execute(
-        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
-        "failures = failures + 1 "
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
         "WHERE recipient = ? AND state = 'held' AND holder = ?",
         agent,
         holder,
@@ -242,31 +281,96 @@ def release_holder(tx: Tx, agent: str, holder: str) -> int:
     return int(cursor.rowcount)
 
 
+def _blame(tx: Tx, which: str, values: tuple[object, ...], reason: str) -> None:
+    """Note a failure, and count it against a message that was alone.
+
+    Of several nobody knows which it was: from now on each goes alone.
+    """
+    held = (
+        "FROM message INDEXED BY message_held "
+        f"WHERE recipient = ? AND state = 'held' {which}"
+    )
+    found = tx.execute(f"SELECT count(*) {held}", *values).fetchone()
+    single = found[0] == 1
+    tx.execute(
+        "INSERT INTO message_failure (message, at, turn, reason, counted) "
+        f"SELECT id, ?, turn, ?, alone OR ? {held}",
+        *(tx.now, reason, single),
+        *values,
+    )
+    tx.execute(
+        "UPDATE message INDEXED BY message_held "
+        "SET failures = failures + (alone OR ?), alone = 1 "
+        f"WHERE recipient = ? AND state = 'held' {which}",
+        single,
+        *values,
+    )
+
+
 def release_all(tx: Tx) -> int:
-    """hived starts: nobody holds anything any more; return the count."""
+    """hived starts: nobody holds anything any more; return the count.
+
+    What a turn had begun with goes alone from now on, and is not to blame: hived may
+    have ended for any reason.
+    """
+    tx.execute(
+        "INSERT INTO message_failure (message, at, turn, reason, counted) "
+        "SELECT id, ?, turn, ?, 0 FROM message "
+        "WHERE state = 'held' AND turn IS NOT NULL",
+        tx.now,
+        RESTARTED,
+    )
     cursor = tx.execute(
-        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL "
-        "WHERE state = 'held'"
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
+        "alone = alone OR turn IS NOT NULL WHERE state = 'held'"
     )
     return int(cursor.rowcount)
 
 
-def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[Message, ...]:
+def explain(tx: Tx, agent: str, reason: str) -> None:
+    """Say why the newest turn of ``agent`` was lost, now that it is known."""
+    tx.execute(
+        "UPDATE message_failure SET reason = ? WHERE reason = ? AND "
+        "turn = (SELECT max(id) FROM turn WHERE agent = ?)",
+        reason,
+        GONE,
+        agent,
+    )
+
+
+def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[DeadLetter, ...]:
     """Take out of the way what turns failed or died over too often; return it."""
     rows = tx.execute(
-        "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
-        f"state = 'waiting' AND failures >= ? RETURNING {_COLUMNS}",
+        "UPDATE message INDEXED BY message_waiting SET state = 'dead', done_at = ? "
+        "WHERE recipient = ? AND state = 'waiting' AND failures >= ? "
+        f"RETURNING {_COLUMNS}, failures",
         tx.now,
         recipient,
         failures_max,
+    ).fetchall()
+    return tuple(
+        DeadLetter(_message(row), row[9], row[10], _failures(tx, row[0]))
+        for row in rows
     )
-    return tuple(_message(row) for row in rows.fetchall())
+
+
+def _failures(tx: Tx, number: int) -> tuple[Failure, ...]:
+    rows = tx.execute(
+        "SELECT at, turn, reason, counted FROM message_failure WHERE message = ? "
+        "ORDER BY at, rowid",
+        number,
+    )
+    return tuple(
+        Failure(at, turn, reason, bool(counted))
+        for at, turn, reason, counted in rows.fetchall()
+    )
 
 
 def waiting(reader: Reader | Tx, recipient: str) -> int:
     """Return how many messages wait for ``recipient``."""
     row = reader.execute(
-        "SELECT count(*) FROM message WHERE recipient = ? AND state = 'waiting'",
+        "SELECT count(*) FROM message INDEXED BY message_waiting "
+        "WHERE recipient = ? AND state = 'waiting'",
         recipient,
     ).fetchone()
     return int(row[0])

@@ -50,6 +50,10 @@ class Limiter(ABC):
     def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
         """Return what goes before the agent's command line, run as this user."""
 
+    def out_of_memory(self, agent: str) -> bool:  # noqa: ARG002
+        """Tell whether a process of the agent was killed at its memory limit."""
+        return False
+
     def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
         """Kill what is left of the agent and forget its group."""
 
@@ -124,6 +128,16 @@ class CgroupLimiter(Limiter):
             settings += [("cpu", "cpu.cfs_period_us", str(_PERIOD_US))]
             settings += [("cpu", "cpu.cfs_quota_us", str(quota))]
         return settings
+
+    def out_of_memory(self, agent: str) -> bool:
+        """Ask the kernel's count of such kills in the agent's group."""
+        file = "memory.events" if self._unified else "memory.oom_control"
+        try:
+            text = (self._parents["memory"] / agent / file).read_text()
+        except OSError:
+            return False
+        counts = dict(line.split() for line in text.splitlines())
+        return counts.get("oom_kill", "0") != "0"
 
     def end(self, agent: str) -> None:
         """Kill the members of the agent's group, and remove it."""

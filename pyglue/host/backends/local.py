@@ -276,12 +276,15 @@ class LocalBackend(Backend):
     async def _watch(self, name: str, child: Child) -> None:
         code = await child.wait()
         running = self._running.pop(name)
+        full = self._limiter.out_of_memory(name)
         self._limiter.end(name)
         if running.stopping:
             kind, reason = ContainerEventKind.STOPPED, "Stopped."
         else:
             kind = ContainerEventKind.CRASHED
             reason = f"Its process exited: {self._describe(code)}."
+            if full:
+                reason = f"It was killed by its memory limit. {reason}"
         tail, asked = child.lines[-_TAIL:], running.stopping
         self._callback(ContainerEvent(name, kind, reason, tail, asked=asked))
 

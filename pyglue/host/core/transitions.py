@@ -31,6 +31,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents as rows
 from pyglue.store import control as control_rows
+from pyglue.store import messages
 from pyglue.store.control import Control
 from pyglue.store.database import Store, Tx
 
@@ -173,7 +174,12 @@ class Transitions:
         """Its container ended by itself."""
         self._state(agent, AgentState.FAILED, why)
         self._set(agent, replace(agent, problem=problem))
-        self.store.post(lambda tx: rows.set_problem(tx, agent.name, agent.problem))
+
+        def write(tx: Tx) -> None:
+            rows.set_problem(tx, agent.name, agent.problem)
+            messages.explain(tx, agent.name, why)
+
+        self.store.post(write)
 
     def state_reported(self, agent: Agent, report: Report) -> None:
         """Its harness says what it does; the host's own states it cannot claim.

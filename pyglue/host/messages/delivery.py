@@ -119,7 +119,14 @@ class Delivery:
         self.store.post(lambda tx: rows.release_unseen(tx, name, token, ()))
 
     def release(self, holder: Holder) -> None:
-        """All that ``holder`` took is queued again."""
-        name, token = holder.agent.name, holder.token
+        """All that ``holder`` took is queued again, since it went away.
+
+        The messages of its turn may be why, unless the agent was to be stopped.
+        """
+        agent, token, begun = holder.agent, holder.token, holder.harness
+        name = agent.name
+        fault = rows.GONE if agent.wanted and not agent.cut_off else None
         self.fresh.add(name)
-        self.store.post(lambda tx: rows.release_holder(tx, name, token))
+        self.store.post(
+            lambda tx: rows.release_holder(tx, name, token, begun=begun, fault=fault)
+        )

@@ -7,13 +7,14 @@ when either ends badly.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
-from pyglue.display import cited
+from pyglue.display import cited, said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.host.core.registry import Registry
@@ -22,7 +23,7 @@ from pyglue.host.messages.delivery import Delivery
 from pyglue.names import OPERATOR, SYSTEM
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
-from pyglue.store.messages import NewMessage
+from pyglue.store.messages import DeadLetter, Failure, NewMessage
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
@@ -117,13 +118,11 @@ class Mailbox:
                 rows.finish_taken(tx, name, holder.token, params.had)
             rows.release_unseen(tx, name, holder.token, ())
         for dead in rows.bury(tx, name, self.limits.deliveries_max):
-            text = (
-                f"Message {dead.id} from {dead.sender} to {dead.recipient} was "
-                f"dropped after {self.limits.deliveries_max} failed deliveries. "
-                f"{dead.sender} wrote:\n\n{cited(dead.body)}"
-            )
             letter = NewMessage(
-                sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
+                sender=SYSTEM,
+                recipient=OPERATOR,
+                body=_dead_letter(dead),
+                kind=MessageKind.EVENT,
             )
             rows.insert(tx, letter)
         return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
@@ -190,8 +189,9 @@ class Mailbox:
             if well:
                 rows.finish_turn(tx, agent.name, params.turn)
             else:
-                failed = params.outcome in _FAULTS and params.blames_mail
-                rows.release_turn(tx, agent.name, params.turn, failed=failed)
+                blamed = params.outcome in _FAULTS and params.blames_mail
+                fault = (params.reason or params.outcome.value) if blamed else None
+                rows.release_turn(tx, agent.name, params.turn, fault=fault)
 
         await self.transitions.turn_ended(agent, params, also=release)
         if not well:
@@ -209,6 +209,26 @@ class Mailbox:
     def give_back(self, holder: Holder) -> None:
         """What ``holder`` took waits again: a turn over it was refused."""
         self.delivery.release_loose(holder)
+
+
+def _dead_letter(dead: DeadLetter) -> str:
+    """Say what was given up, how often it failed, and why each time."""
+    message = dead.message
+    many = "1 turn" if dead.failures == 1 else f"{dead.failures} turns"
+    times = "once" if dead.deliveries == 1 else f"{dead.deliveries} times"
+    lines = "\n".join(_failure(failure) for failure in dead.why)
+    return (
+        f"Message {message.id} from {message.sender} to {message.recipient} was "
+        f"dropped: {many} over it failed. It was delivered {times}.\n"
+        f"{lines}\n\n{message.sender} wrote:\n\n{cited(message.body)}"
+    )
+
+
+def _failure(failure: Failure) -> str:
+    at = datetime.fromtimestamp(failure.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    turn = "" if failure.turn is None else f", turn {failure.turn}"
+    others = "" if failure.counted else " (not counted: it may have another cause)"
+    return f"- {at}{turn}{others}: {said(failure.reason)}"
 
 
 def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:

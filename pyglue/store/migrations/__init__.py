@@ -18,6 +18,7 @@ from pyglue.store.migrations import (
     m0006_life,
     m0007_turns,
     m0008_growth,
+    m0009_failures,
 )
 
 STEPS: Final = (
@@ -29,6 +30,7 @@ STEPS: Final = (
     m0006_life.STATEMENTS,
     m0007_turns.STATEMENTS,
     m0008_growth.STATEMENTS,
+    m0009_failures.STATEMENTS,
 )
 
 

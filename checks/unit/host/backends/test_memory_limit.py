@@ -1,0 +1,38 @@
+"""A process killed at its memory limit is told apart from any other that died."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pyglue.host.backends.limits import CgroupLimiter, Wanted, find_limiter
+from pyglue.limits import MIB
+from pyglue.process import run_sync
+
+FILLS = "x = bytearray(200 * 1024 * 1024); print(len(x))"
+
+
+@pytest.mark.parametrize(
+    ("program", "killed"),
+    [
+        (["python3", "-c", FILLS], True),
+        (["sh", "-c", "kill -9 $$"], False),
+    ],
+    ids=["memory", "killed"],
+)
+def test_the_kernel_says_what_killed_it(
+    tmp_path: Path, program: list[str], killed: bool
+) -> None:
+    limiter = find_limiter(tmp_path)
+    if not isinstance(limiter, CgroupLimiter):
+        pytest.skip("no control groups here")
+    prefix = limiter.wrap("bob", Wanted(50 * MIB, None))
+    try:
+        done = run_sync(
+            [*prefix, *program], env={"PATH": os.environ["PATH"]}, timeout=60
+        )
+        assert done.code != 0
+        assert limiter.out_of_memory("bob") is killed
+    finally:
+        limiter.end("bob")
+    assert not limiter.out_of_memory("bob")
