@@ -24,14 +24,14 @@ class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     web: Annotated[int, Meta(ge=1)]
     relay: Annotated[int, Meta(ge=1)]
     agents: Annotated[int, Meta(ge=1)] = 1
-    """How many from ``agent`` on are agents', one each; 1: they share it, and what
-    keeps them apart is the user namespace of each container."""
+    """How many ids from ``agent`` on belong to agents, one each; 1: they share it, and
+    only the user namespace of each container separates them."""
     group: Annotated[int, Meta(ge=1)] | None = None
-    """The group of all of these that may pass through the hive's directories, where
-    they are reached by their paths; None: there is none."""
+    """The group of all of these that may traverse the hive's directories, if they are
+    reached by their paths; None: there is none."""
 
     def is_agent(self, uid: int) -> bool:
-        """Tell whether agents run as ``uid``."""
+        """Return whether agents run as ``uid``."""
         return self.agent <= uid < self.agent + self.agents
 
 
@@ -41,24 +41,24 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 7000
     external_url: str | None = None
-    """The address in browsers; None, or one on loopback: a name of its own there."""
+    """The address in browsers; None, or loopback: a generated name on loopback."""
     trusted_hosts: tuple[str, ...] = ()
-    """More names, each with its port if it is not that of ``external_url``."""
+    """Additional names, each with its port if it differs from ``external_url``'s."""
     run: str = ""
-    """Names a listener's life; logins of another one have ended."""
+    """Identifies a listener's life; sessions from other lives are invalid."""
     tls_cert: str | None = None
     tls_key: str | None = None
     """Files with the certificate chain and its key; None: no TLS of our own."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses whose ``X-Forwarded-*`` headers are believed; none by default."""
+    """Addresses whose ``X-Forwarded-*`` headers are trusted; none by default."""
     agent_ports: bool = True
-    """Whether each agent also has a port on loopback that leads to its page."""
+    """Whether each agent also has a loopback port that opens its page."""
     terminal: bool = True
     """Whether operators may open a terminal in an agent's container."""
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the model is. ``scripted`` is only shown, it changes nothing."""
+    """How to reach the model. ``scripted`` is only shown; it changes nothing."""
 
     upstream_url: str = "https://api.anthropic.com"
     api_key_file: str | None = None
@@ -66,10 +66,10 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What no agent.nix can exceed; None means no limit.
+    """Limits that no agent.nix can exceed; None means no limit.
 
-    ``memory_max`` is a size such as ``2G``, ``cpu_quota`` percent of one core,
-    ``mcp_commands`` the programs that may be servers, by absolute path.
+    ``memory_max`` is a size such as ``2G``, ``cpu_quota`` a percentage of one core, and
+    ``mcp_commands`` are the programs that may run as MCP servers, by absolute path.
     """
 
     models: tuple[str, ...] | None = None
@@ -83,7 +83,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an agent has whose agent.nix says nothing; None: the limit, if any."""
+    """Defaults for what an agent.nix does not set; None: the limit, if any."""
 
     cost_per_day_usd: float | None = None
     tokens_per_day: int | None = None
@@ -93,7 +93,7 @@ class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Seconds. ``drain_s`` is how long a deploy or a pause waits for a running turn."""
+    """Timeouts in seconds; ``drain_s`` is how long a deploy or pause drains a turn."""
 
     health_s: float = 60.0
     drain_s: float = 60.0
@@ -103,7 +103,7 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class MessageLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Flood limits on the host's side."""
+    """Rate and size limits of messages, enforced on the host."""
 
     per_pair_per_minute: int = 60
     per_agent_per_minute: int = 120
@@ -113,7 +113,7 @@ class MessageLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Days that something is kept after it is of no more use."""
+    """Days for which something is kept after its last use."""
 
     messages_days: float = 90.0
     proposals_days: float = 30.0
@@ -126,51 +126,51 @@ _Limit = Annotated[int, Meta(ge=1)] | None
 
 
 class Quotas(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much of everything an agent may make grow; None means no limit."""
+    """Limits on everything that grows because of an agent; None means no limit."""
 
     messages_mib_per_day: _Limit = 64
     """MiB that an agent may send a day: messages, questions, answers, reminders."""
     inbox_mib: _Limit = 64
     """MiB that may be queued in one agent's inbox."""
     questions: _Limit = 32
-    """Questions of an agent that are open."""
+    """Open questions of an agent."""
     reminders: _Limit = 32
-    """Reminders of an agent that are still to come."""
+    """Pending reminders of an agent."""
     proposals_per_hour: _Limit = 30
-    """Proposals that the manager may make in an hour."""
+    """Proposals that the manager may make per hour."""
     proposals_mib_per_day: _Limit = 256
-    """MiB of proposed commits and manifests a day."""
+    """MiB of proposed commits and manifests per day."""
     operations_per_hour: _Limit = 120
-    """Starts, stops, restarts and rebuilds that the manager may ask for in an hour."""
+    """Starts, stops, restarts and rebuilds that the manager may request per hour."""
     drafts: _Limit = 16
-    """Drafts that there may be at once."""
+    """Drafts at a time."""
     history_mib: Annotated[int, Meta(ge=1)] = 64
-    """MiB of an agent's history of turns; its oldest events make room."""
+    """MiB of an agent's history of turns; the oldest events are deleted."""
     state_mib: _Limit = 10_240
-    """MiB of an agent's files (``/state`` and the CLI's own); above it, it is held."""
+    """MiB of an agent's files (``/state``, the CLI's); above it, no turn begins."""
     state_files: _Limit = 500_000
-    """Files and directories of an agent; above it, it is held."""
+    """Files and directories of an agent; above it, no turn begins."""
 
 
 class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is kept free on the state directory's disk.
+    """Free space to preserve on the state directory's disk.
 
     On a small disk ``reserve_mib`` is at most a tenth of it and ``ballast_mib`` a
     twentieth.
     """
 
     ballast_mib: Annotated[int, Meta(ge=0)] = 64
-    """MiB that the hive sets aside, and frees for itself when the disk is full."""
+    """MiB that the hive reserves, and frees for itself when the disk is full."""
     reserve_mib: Annotated[int, Meta(ge=0)] = 256
-    """Agents are held while fewer MiB are free."""
+    """No turn begins while fewer MiB are free."""
 
 
 class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the nixos-container backend makes systems from, and how it runs them.
+    """How the nixos-container backend builds and runs systems.
 
     ``nixpkgs`` is the locked nixpkgs and ``framework`` this project's own flake, both
-    as store paths; ``revision`` names the framework's revision. ``modules`` are files
-    of the host's administrator that every container gets.
+    as store paths; ``revision`` is the framework's. ``modules`` are NixOS modules of
+    the host's administrator that every container imports.
     """
 
     nixpkgs: str
@@ -182,20 +182,20 @@ class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     evaluate_s: float = 120.0
     build_s: float = 3600.0
     build_sandbox: bool = True
-    """Whether Nix must build in its sandbox; only a test without one says no."""
+    """Whether Nix must build in its sandbox; false only in tests without one."""
     network_ranges: tuple[str, ...] = ("10.231.0.0/16",)
-    """IPv4 ranges that containers with a network get their addresses from."""
+    """IPv4 ranges for the addresses of containers with a network."""
 
 
 class DeclaredAgent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An agent that the configuration names; ``source`` None is ``agents/<name>``."""
+    """An agent declared by the configuration; ``source`` None is ``agents/<name>``."""
 
     name: str
     source: str | None = None
 
 
 class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that is configured."""
+    """The whole configuration."""
 
     state_dir: str
     runtime_dir: str
@@ -210,14 +210,14 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     messages: MessageLimits = MessageLimits()
     nixpkgs_lib: str | None = None
     agents: tuple[DeclaredAgent, ...] = (DeclaredAgent(name="manager"),)
-    """Agents that are made, and approved, at first start."""
+    """Agents that are created and approved at first start."""
     retention: Retention = Retention()
     quotas: Quotas = Quotas()
     disk: DiskConfig = DiskConfig()
     nixos: NixosConfig | None = None
-    """What the ``nixos-container`` backend needs; None on the local one."""
+    """Settings of the ``nixos-container`` backend; None on the local one."""
     operators_gid: int | None = None
-    """The group whose members may use ``operator.sock``; None: only who runs us."""
+    """The group whose members may use ``operator.sock``; None: only hived's user."""
 
     @property
     def layout(self) -> Layout:

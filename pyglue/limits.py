@@ -1,15 +1,15 @@
-"""Every limit on what one peer may take of a daemon: the one place for these numbers.
+"""Limits on a daemon's resources per peer: the one place for these numbers.
 
 hived, the relay and the dashboard serve peers that may be hostile: agents in their
-containers, whatever holds a loopback port, a browser. A limit is a field of a frozen
-dataclass here, and the listener that enforces it imports it. A peer is bounded in four
-ways: connections (descriptors), bytes held for it (memory), units of work (time of the
-event loop), and calls at once. A peer over a limit waits or is disconnected; nobody
-else notices.
+containers, any process that connects to a loopback port, a browser. A limit is a field
+of a frozen dataclass here, imported by the listener that enforces it. A peer is limited
+in four ways: connections (descriptors), buffered bytes (memory), units of work (time of
+the event loop), and concurrent calls. A peer over a limit waits or is disconnected;
+other peers are not affected.
 
-Work is counted in units by a token bucket: a read from a socket and each line cost one,
-large ones cost by size, refused ones cost more. When the bucket is empty the peer is
-not read from until it is refilled, so a flood stays in the kernel's buffers.
+A token bucket counts work in units: a read from a socket and each line cost one, large
+ones cost by size, refused ones cost more. While the bucket is empty, the peer is not
+read from, so a flood stays in the kernel's buffers.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ SESSION_S: Final = 12 * 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """Units of work: ``burst`` at once, and ``rate`` a second for as long as it likes.
+    """Units of work: ``burst`` at once, and a sustained ``rate`` per second.
 
-    A unit is one read, one line, or ``unit_bytes`` of what is received or answered.
+    A unit is one read, one line, or ``unit_bytes`` received or sent.
     """
 
     burst: float
@@ -39,38 +39,38 @@ class Bucket:
     accept: float = 5.0
     """Units for taking a connection."""
     refusal: float = 10.0
-    """Units for a line that is refused: an unknown method, what does not decode."""
+    """Units for a refused line: an unknown method, or one that does not decode."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RpcLimits:
-    """What one peer may take of a JSON-RPC listener, over all of its connections.
+    """Limits per peer of a JSON-RPC listener, over all of its connections.
 
-    A peer is whoever holds an agent's socket, or a user on the operator's.
+    A peer is an agent on its socket, or a user on the operator's.
     """
 
     connections: int
     line: int = 16 * MIB
     """Longest line in bytes."""
     outstanding: int
-    """Calls of one connection that run at once."""
+    """Concurrent calls of one connection."""
     outstanding_all: int
-    """Calls of all its connections that run at once."""
+    """Concurrent calls of all its connections."""
     bytes_all: int
-    """Bytes held for it: half lines, lines being answered, answers it did not read."""
+    """Buffered bytes: partial lines, lines being answered, answers not yet read."""
     bucket: Bucket
     lines_at_once: int = 32
-    """Lines handled before every other connection has its turn."""
+    """Lines handled before other connections get a turn."""
     hello_s: float = 10.0
-    """Time from connecting to a good ``hello``."""
+    """Time from connecting to a valid ``hello``."""
     write_high: int = 1 * MIB
     """Unread bytes above which nothing more is read."""
     write_max: int = 32 * MIB
     """Unread bytes above which a connection is closed."""
     close_s: float = 10.0
-    """Time to read the rest of a connection that is closed."""
+    """Time to read the rest of a connection that is being closed."""
     trusted: bool = False
-    """Whether it is read from however much of ours it has not read."""
+    """Whether to read from it regardless of how much of our output it left unread."""
 
 
 AGENT_RPC: Final = RpcLimits(
@@ -108,7 +108,7 @@ ROLE_RPC: Final = {
     Role.RELAY: RELAY_RPC,
     Role.OPERATOR: OPERATOR_RPC,
 }
-"""What hived takes on a socket of each role; a client refuses to send more."""
+"""What hived accepts on a socket of each role; a client refuses to send more."""
 
 CLIENT_RPC: Final = RpcLimits(
     connections=1,
@@ -119,26 +119,26 @@ CLIENT_RPC: Final = RpcLimits(
     bucket=Bucket(burst=float("inf"), rate=float("inf")),
     trusted=True,
 )
-"""The other end of all these, where hived is the peer."""
+"""The client's end of all these, where hived is the peer."""
 
 
 SOCKETS_AT_ONCE: Final = 8
-"""Connections that a listener takes before every other socket has its turn."""
+"""Connections that a listener accepts before other sockets get a turn."""
 RELAY_CHANNELS: Final = 4
-"""Relays that descriptors are handed to; one is at work, others were just replaced."""
+"""Relays that get descriptors; one is active, others have just been replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaemonLimits:
-    """What all agents together may take of hived."""
+    """Limits on hived for all agents together."""
 
     descriptors_share: float = 0.5
-    """Part of the open files that agents' connections may use."""
+    """Share of the open file limit that agents' connections may use."""
     connections: int = 16_384
     bytes: int = 512 * MIB
-    """Bytes held for all agents; above it the agent that holds most is disconnected."""
+    """Bytes buffered for all agents; above it the largest user is disconnected."""
     log_s: float = 60.0
-    """A complaint is logged so often in this time, then counted."""
+    """A complaint is logged this often in this time, then only counted."""
     log_burst: int = 20
 
 
@@ -147,94 +147,94 @@ HIVED: Final = DaemonLimits()
 
 @dataclass(frozen=True, kw_only=True)
 class RelayLimits:
-    """The limits of the agents' ``model.sock`` and of what comes back from the API."""
+    """Limits of the agents' ``model.sock`` and of responses from the API."""
 
     connections: int = 64
-    """Open connections of one agent; more wait in the kernel until one ends."""
+    """Open connections of one agent; more are queued in the kernel."""
     descriptors_reserved: int = 128
-    """Descriptors that connections of agents never take."""
+    """Descriptors that are reserved: agents' connections never use them."""
     header_s: float = 10.0
-    """Time from connecting to a whole request head."""
+    """Time from connecting to a complete request head."""
     idle_s: float = 75.0
-    """Time from an answer to the next whole request head."""
+    """Time from a response to the next complete request head."""
     body_s: float = 30.0
     """Time for the body of a request."""
     body: int = 32 * MIB
     """Size of one request."""
     bodies_of_agent: int = 64 * MIB
-    """Bodies of one agent that are held at a time; later ones are not read yet."""
+    """Bytes of request bodies of one agent in memory; more are read afterwards."""
     bodies: int = 256 * MIB
-    """Bodies of all agents that are held at a time."""
+    """Bytes of request bodies of all agents in memory."""
     requests: int = 16
-    """Requests of one agent that are answered at a time."""
+    """Concurrent requests of one agent."""
     objects: int = 500_000
-    """Opening braces in a body, those in texts included: an object costs memory."""
+    """Opening braces in a body, including those in strings: objects cost memory."""
     blocks: int = 100_000
-    """Blocks of content in a body: each is looked at."""
+    """Content blocks in a body: each is inspected."""
     unread_s: float = 60.0
-    """Time that a client may leave an answer unread."""
+    """Time that a client may leave a response unread."""
     answer_s: float = 3600.0
-    """Time for a whole answer."""
+    """Time for a complete response."""
     drain_s: float = 120.0
-    """Time to read on, for the usage, after the client has disconnected."""
+    """Time to go on reading after the client has disconnected, to learn the usage."""
     settling_s: float = 300.0
-    """Time that a request near the daily limit waits for the others to be settled."""
+    """Time that a request near the daily limit waits for others to be settled."""
     answer: int = 64 * MIB
-    """Size of one answer of the API."""
+    """Size of one response of the API."""
     line: int = 8 * MIB
-    """Length of one line of a streamed answer."""
+    """Length of one line of a streamed response."""
     error: int = MIB
-    """Size of one error of the API."""
+    """Size of one error response of the API."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForwarderLimits:
-    """The limits of the loopback port in front of the CLI."""
+    """Limits of the loopback port in front of the CLI."""
 
     connections: int = 64
     strangers: int = 256
-    """Connections that have not shown the key; a new one takes the oldest's place."""
+    """Connections that have not sent the key; a new one replaces the oldest."""
     head: int = 64 * KIB
     head_s: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpLimits:
-    """What peers may take of an HTTP listener before and after a thread answers them.
+    """Limits of an HTTP listener, before and after a thread takes a request.
 
-    Where there are too many, the one that has not finished its request for the longest
-    time goes: a request that comes whole is answered, however many come by halves.
+    If there are too many connections, the one with the longest unfinished request is
+    dropped: complete requests are answered, however many incomplete ones there are.
     """
 
     connections: int
     connections_of_one: int
-    """Of one address, unless it is this machine's or a trusted proxy's."""
+    """Connections of one address, unless it is this machine's or a trusted proxy's."""
     line_bytes: int = 4094
-    """Of the request line."""
+    """Length of the request line."""
     fields: int = 60
     """Header lines of one request."""
     field_bytes: int = 8190
-    """Of each header line."""
+    """Length of each header line."""
     head_bytes: int = 64 * KIB
     head_s: float = 10.0
-    """From connecting to the end of the request's head; TLS comes before."""
+    """Time from connecting (after TLS) to the end of the request head."""
     body_bytes: int = 2 * MIB
     """A message of 256 KiB, each byte of it escaped, fits."""
     body_s: float = 20.0
     bodies_bytes: int = 64 * MIB
-    """Of all requests that are not there yet."""
+    """Bytes of all incomplete requests."""
     answer_bytes: int = 512 * KIB
-    """What is kept of an answer, so that no thread waits for a slow reader."""
+    """Buffered bytes of a response, so that no thread waits for a slow reader."""
     answers_bytes: int = 64 * MIB
-    """Of all answers that are not read; above it the largest is dropped."""
+    """Bytes of all unread responses; above it the largest is dropped."""
     unread_s: float = 20.0
-    """How long a peer may read too little of its answer."""
+    """Time that a peer may read its response too slowly."""
     end_s: float = 5.0
-    """For an answer to who has said that nothing more comes."""
+    """Time for a response to a peer that has closed its sending side."""
     unanswered: int = 48
-    """Requests that the app works on at once; others are in line. No more than it has
-    threads beside those of streams."""
+    """Requests that the app handles at once; others are queued. At most its number of
+    threads that are not for streams."""
 
 
 DASHBOARD_HTTP: Final = HttpLimits(connections=1024, connections_of_one=128)
-"""The dashboard: a browser has up to six connections and a stream for each tab."""
+"""The dashboard: a browser opens up to six connections, and a stream per tab."""

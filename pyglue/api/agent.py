@@ -1,7 +1,7 @@
-"""What every agent's socket offers, and what hived says down that socket.
+"""What every agent's socket offers, and what hived sends to the harness over it.
 
-Called by the harness, ``hive-mcp`` and nobody else. The sender of everything here
-is the agent whose socket it is; no field can say otherwise.
+Only the harness and ``hive-mcp`` call these. The sender is always the agent that owns
+the socket; no field can say otherwise.
 """
 
 from typing import Annotated, Final
@@ -52,14 +52,14 @@ CANCEL_QUESTION: Final = Method("cancel_question", CancelQuestionParams, Done)
 
 
 class RemindParams(Params, frozen=True):
-    """Be woken later by a message of the hive, in seconds or at a time."""
+    """Schedule a message to the caller, after a delay or at a time."""
 
     text: Annotated[
         str,
         Meta(
             min_length=1,
             max_length=4096,
-            description="What to remember, for yourself: say what is to do.",
+            description="A note to yourself: say what to do.",
         ),
     ]
     in_seconds: (
@@ -84,7 +84,7 @@ class RemindParams(Params, frozen=True):
             Meta(
                 ge=60,
                 le=366 * 86400,
-                description="Then again and again, that far apart.",
+                description="Repeat the reminder at this interval.",
             ),
         ]
         | None
@@ -92,7 +92,7 @@ class RemindParams(Params, frozen=True):
 
 
 class RemindResult(Result, frozen=True):
-    """The reminder's id, and when it comes."""
+    """The reminder's id, and when it is due."""
 
     reminder: int
     due_at: float
@@ -102,7 +102,7 @@ REMIND: Final = Method("remind", RemindParams, RemindResult)
 
 
 class CancelReminderParams(Params, frozen=True):
-    """Cancel a reminder of the caller's."""
+    """Cancel one of the caller's reminders."""
 
     reminder: Annotated[Id, Meta(description="The reminder's id.")]
 
@@ -111,7 +111,7 @@ CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)
 
 
 class OpenMessage(Result, frozen=True):
-    """A message of the last week that nobody answered with ``reply_to``."""
+    """A message from the last week without an answer in ``reply_to``."""
 
     id: int
     sender: str
@@ -121,7 +121,7 @@ class OpenMessage(Result, frozen=True):
 
 
 class OpenQuestion(Result, frozen=True):
-    """A question without an answer yet."""
+    """An unanswered question."""
 
     id: int
     asker: str
@@ -133,7 +133,7 @@ class OpenQuestion(Result, frozen=True):
 
 
 class OpenReminder(Result, frozen=True):
-    """A reminder that is still to come."""
+    """A reminder that is not yet due."""
 
     id: int
     text: str
@@ -142,7 +142,7 @@ class OpenReminder(Result, frozen=True):
 
 
 class OpenThreadsResult(Result, frozen=True):
-    """What is open around the caller; messages newest first, at most 32 of each."""
+    """The caller's open threads; messages newest first, at most 32 of each kind."""
 
     to_answer: tuple[OpenMessage, ...]
     unanswered: tuple[OpenMessage, ...]
@@ -155,7 +155,7 @@ OPEN_THREADS: Final = Method("open_threads", NoParams, OpenThreadsResult)
 
 
 class WhoamiResult(Result, frozen=True):
-    """What the hive knows of the caller. None for recipients means anyone."""
+    """What the hive knows about the caller; ``recipients`` None means anyone."""
 
     name: str
     role: Role
@@ -175,7 +175,7 @@ TURN_EVENT: Final = Note("turn_event", TurnEventParams)
 
 
 class CancelTurnParams(Params, frozen=True):
-    """Down the socket: interrupt the running turn; its mail goes back."""
+    """To the harness: cancel the running turn; its messages are queued again."""
 
     reason: ShortText
 
@@ -184,10 +184,10 @@ CANCEL_TURN: Final = Method("cancel_turn", CancelTurnParams, Done)
 
 
 class ControlParams(Params, frozen=True):
-    """Down: what is wanted of this harness from now on; said after each hello too.
+    """To the harness: how it should run from now on; also sent after each hello.
 
-    ``paused`` and ``over_budget`` are why no turn may begin, None if one may. ``again``
-    is said once: whatever the harness waits for, it is to try now.
+    ``paused`` and ``over_budget`` are the reasons why no turn may begin, None if one
+    may. ``again`` is sent once: retry now whatever the harness is waiting for.
     """
 
     paused: ShortText | None = None

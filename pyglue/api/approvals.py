@@ -1,6 +1,6 @@
-"""Proposals: the queue, all that the operator judges, and the decision.
+"""Proposals: the queue, what the operator reviews, and the decision.
 
-``operator`` names the calls; these are their types.
+The calls are declared in ``operator``; these are their types.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ from pyglue.api.system import SystemDetail
 
 
 class ApprovalKind(StrEnum):
-    """What approving does."""
+    """What an approval does."""
 
     SPAWN = "spawn"
     CHANGE = "change"
@@ -24,7 +24,7 @@ class ApprovalKind(StrEnum):
 
 
 class ApprovalState(StrEnum):
-    """Where a proposal stands."""
+    """The state of a proposal."""
 
     PENDING = "pending"
     DENIED = "denied"
@@ -38,7 +38,7 @@ class ApprovalState(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a change of one option does to the agent's power."""
+    """How a change to one option affects the agent's permissions."""
 
     WIDENS = "widens"
     NARROWS = "narrows"
@@ -47,7 +47,7 @@ class Effect(StrEnum):
 
 
 class PolicyChange(Result, frozen=True):
-    """One option that changes, in words. ``before``/``after`` are JSON text."""
+    """A changed option, in words. ``before``/``after`` are JSON text."""
 
     option: str
     effect: Effect
@@ -57,7 +57,7 @@ class PolicyChange(Result, frozen=True):
 
 
 class ApprovalSummary(Result, frozen=True):
-    """A row of the approval queue."""
+    """A row in the approval queue."""
 
     id: int
     agent: str
@@ -99,7 +99,7 @@ class DiffBase(StrEnum):
 
 
 class DiffSet(Result, frozen=True):
-    """The files that differ from one base; ``commit`` None means: from nothing."""
+    """The files that differ from one base; ``commit`` None is an empty base."""
 
     base: DiffBase
     commit: str | None
@@ -113,7 +113,7 @@ class ApprovalParams(Params, frozen=True):
 
 
 class ApprovalDetail(Result, frozen=True):
-    """Everything that the operator judges, pinned by commit and manifest hash."""
+    """Everything the operator reviews, pinned by commit and manifest hash."""
 
     approval: ApprovalSummary
     author: str
@@ -129,7 +129,7 @@ class ApprovalDetail(Result, frozen=True):
 
 
 class ApproveParams(Params, frozen=True):
-    """Approve exactly what was seen."""
+    """Approve exactly what was shown."""
 
     id: Id
     commit: HexSha

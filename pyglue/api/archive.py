@@ -1,7 +1,7 @@
-"""Agents as archives, backups of the whole hive, and mending; for the CLI only.
+"""Archives of agents, backups of the whole hive, and repair; only the CLI uses these.
 
-An archive is streamed in chunks either way, so that its file is the caller's own. The
-calls are in ``operator``.
+Archives are streamed in chunks in both directions, so the file always belongs to the
+caller. The calls are declared in ``operator``.
 """
 
 from typing import Annotated, Final
@@ -17,14 +17,14 @@ _Handle = Annotated[str, Meta(max_length=64)]
 
 
 class ExportParams(Params, frozen=True):
-    """Write an agent, or what is kept of one, as an archive; ``session``: its CLI's."""
+    """Export an agent or its kept state; ``session`` includes its CLI session."""
 
     agent: AgentName
     session: bool = True
 
 
 class TransferRef(Result, frozen=True):
-    """An archive being written or sent; it ends with the connection."""
+    """An archive in transfer; it is dropped with the connection."""
 
     transfer: str
 
@@ -36,7 +36,7 @@ class TransferParams(Params, frozen=True):
 
 
 class TransferChunk(Result, frozen=True):
-    """The next bytes; with the last ones (``end``) what could not be taken, and why."""
+    """The next bytes; the last chunk (``end``) lists what was left out, and why."""
 
     data: bytes
     end: bool
@@ -51,14 +51,14 @@ class ImportChunkParams(Params, frozen=True):
 
 
 class ImportParams(Params, frozen=True):
-    """Take over the agent whose archive was sent; ``name`` None: as it was called."""
+    """Import the uploaded archive; ``name`` None keeps the agent's name."""
 
     transfer: _Handle
     name: AgentName | None = None
 
 
 class ImportResult(Result, frozen=True):
-    """Which name it gets, the operation that does it, and what the archive lacks."""
+    """The agent's name, the import's operation, and what the archive lacks."""
 
     agent: str
     operation: int
@@ -66,7 +66,7 @@ class ImportResult(Result, frozen=True):
 
 
 class RepairResult(Result, frozen=True):
-    """What was mended, and what could not be; nothing of both: all agrees."""
+    """What was repaired and what could not be; both empty if all is consistent."""
 
     done: tuple[str, ...]
     failed: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the operator is told of the audit log; the calls are in ``operator``."""
+"""The audit log as the operator sees it; the calls are declared in ``operator``."""
 
 from typing import Annotated, Any
 
@@ -11,20 +11,20 @@ _Word = Annotated[str, Meta(max_length=128)]
 
 
 class AuditAnchor(Params, frozen=True):
-    """A head of the log that was kept elsewhere, as hived said it on stderr."""
+    """A log head stored elsewhere, as hived printed it on stderr."""
 
     seq: Annotated[int, Meta(ge=1, le=2**53)]
     head: _Hash
 
 
 class AuditVerifyParams(Params, frozen=True):
-    """Check the chain, and that the log holds what these anchors name."""
+    """Verify the hash chain, and that the log contains these anchors."""
 
     anchors: Annotated[tuple[AuditAnchor, ...], Meta(max_length=4096)] = ()
 
 
 class AuditVerdict(Result, frozen=True):
-    """``bad_line`` is the first line that is not what hived wrote, if it is a line."""
+    """``bad_line`` is the first line that differs from what hived wrote, if any."""
 
     ok: bool
     lines: int
@@ -34,7 +34,7 @@ class AuditVerdict(Result, frozen=True):
 
 
 class AuditExportParams(Params, frozen=True):
-    """Lines after number ``after`` that fit every filter given, the oldest first."""
+    """Lines after number ``after`` that match all filters, oldest first."""
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=500)] = 500
@@ -58,7 +58,7 @@ class AuditEntry(Result, frozen=True):
 
 
 class AuditExportResult(Result, frozen=True):
-    """The lines; ``after`` is where the next call goes on, None at the end."""
+    """The lines; pass ``after`` to the next call, None means there are no more."""
 
     entries: tuple[AuditEntry, ...]
     after: int | None

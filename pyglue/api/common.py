@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of everything that a caller sends: an unknown field is an error.
+    """Base of everything a caller sends: an unknown field is an error.
 
-    A field's ``Meta(description=…)`` is what a model and the RPC reference say of it.
+    Models and the RPC reference see a field's ``Meta(description=…)``.
     """
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """Base of everything that is answered: readers ignore fields they don't know."""
+    """Base of every answer: readers ignore unknown fields."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Method(Generic[P, R]):
 
 @dataclass(frozen=True)
 class Note(Generic[P]):
-    """One notification: nobody answers it."""
+    """One notification; it has no answer."""
 
     name: str
     params: type[P]
@@ -56,11 +56,11 @@ class NoParams(Params, frozen=True):
 
 
 class Done(Result, frozen=True):
-    """An answer that says only: it happened."""
+    """An answer without data: the call succeeded."""
 
 
 def data_as(kind: type[T], data: msgspec.Raw | bytes) -> T | None:
-    """Return JSON that came from elsewhere as ``kind``; None if its shape differs."""
+    """Convert foreign JSON to ``kind``; None if its shape differs."""
     try:
         return strict_json.read(data, kind)
     except JsonError:
@@ -84,7 +84,7 @@ ShortText = Annotated[str, Meta(max_length=4096)]
 
 
 class Role(StrEnum):
-    """What a socket lets its callers do."""
+    """What callers of a socket may do."""
 
     AGENT = "agent"
     MANAGER = "manager"
@@ -93,7 +93,7 @@ class Role(StrEnum):
 
 
 class AgentState(StrEnum):
-    """What an agent is doing; the first four are the host's, the rest the harness's."""
+    """What an agent is doing; the host reports the first four, the harness the rest."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -112,7 +112,7 @@ class AgentState(StrEnum):
 
 
 class ServerStatus(Result, frozen=True):
-    """One MCP server as the CLI saw it when the harness started."""
+    """An MCP server's status, as the CLI reported it at the harness's start."""
 
     name: str
     status: str
@@ -120,7 +120,7 @@ class ServerStatus(Result, frozen=True):
 
 
 class HarnessReport(Params, frozen=True):
-    """What a harness loaded and checked before it said hello.
+    """What a harness loaded and checked before its hello.
 
     ``manifest_sha256`` is the hash of the bytes it read; ``problem`` is None when
     the CLI started, every MCP server connected and every tool exists.
@@ -143,7 +143,7 @@ class HelloParams(Params, frozen=True):
 
 
 class HelloResult(Result, frozen=True):
-    """What the socket makes of its caller."""
+    """Who the caller is on this socket."""
 
     protocol: int
     role: Role
@@ -155,7 +155,7 @@ HELLO: Final = Method("hello", HelloParams, HelloResult)
 
 
 class CancelParams(Params, frozen=True):
-    """Give up on one outstanding call of this connection."""
+    """Cancel one outstanding call of this connection."""
 
     id: int
 
@@ -164,6 +164,6 @@ CANCEL: Final = Note("$/cancel", CancelParams)
 
 
 class OperationRef(Result, frozen=True):
-    """An operation that was queued; follow it by its events or ask for its row."""
+    """A queued operation; follow its events or poll its row."""
 
     operation: int

@@ -1,6 +1,6 @@
-"""What the operator may do to a working agent: pause, cancel, compact, choose a model.
+"""Controls of a running agent: pause, cancel, compact, model choice.
 
-``operator`` names the calls; these are their types.
+The calls are declared in ``operator``; these are their types.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ Reason = Annotated[str, Meta(max_length=1000)]
 
 
 class PauseParams(Params, frozen=True):
-    """Let no further turn begin; with ``cancel`` the running one is ended too."""
+    """Block new turns; with ``cancel`` also cancel the running one."""
 
     agent: AgentName
     reason: Reason = ""
@@ -27,26 +27,26 @@ class PauseAllParams(Params, frozen=True):
 
 
 class CancelTurnOfParams(Params, frozen=True):
-    """Cancel the running turn; its mail waits again."""
+    """Cancel the running turn; its messages are queued again."""
 
     agent: AgentName
     reason: Reason = ""
 
 
 class SetModelParams(Params, frozen=True):
-    """Use another model than the manifest's from the next turn on."""
+    """Override the manifest's model from the next turn on."""
 
     agent: AgentName
     model: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"\S")]
 
 
 class ModelStatus(Result, frozen=True):
-    """Which model an agent uses.
+    """The models of an agent.
 
-    ``active`` is that of the running turn, else of the last one. ``queued`` is another
-    one that holds from the next turn on. ``override`` is the operator's, over the
-    ``manifest``'s; ``switched_at`` and ``switched_by`` tell when it was last set or
-    reset, and by whom.
+    ``active`` is the running turn's model, or else the last turn's. ``queued`` is the
+    next turn's, if it differs. ``override`` is the operator's choice and takes
+    precedence over ``manifest``; ``switched_at`` and ``switched_by`` record when it was
+    last set or reset, and by whom.
     """
 
     manifest: str

@@ -1,4 +1,4 @@
-"""A commit's differences as data: what the approval page and the CLI draw."""
+"""A commit's diff as data, for the approval page and the CLI."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ class FileStatus(StrEnum):
 
 
 class LineKind(StrEnum):
-    """A line of a hunk."""
+    """The kind of a line in a hunk."""
 
     CONTEXT = " "
     ADDED = "+"
@@ -24,9 +24,9 @@ class LineKind(StrEnum):
 
 
 class DiffLine(Result, frozen=True):
-    """One line, without its newline. Numbers are 1-based; None where it is absent.
+    """One line, without its newline. Numbers are 1-based; None if absent.
 
-    ``no_newline`` marks a last line that has none.
+    ``no_newline`` marks a last line without a newline.
     """
 
     kind: LineKind
@@ -47,7 +47,7 @@ class Hunk(Result, frozen=True):
 
 
 class FileDiff(Result, frozen=True):
-    """One file. ``truncated`` says that lines were left out for size."""
+    """One file. ``truncated``: lines were left out because of its size."""
 
     path: str
     old_path: str | None

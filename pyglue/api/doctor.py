@@ -1,4 +1,4 @@
-"""What ``hive doctor`` looked at and found, as types."""
+"""Types of what ``hive doctor`` checks and finds."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ class CheckState(StrEnum):
 
 
 class Check(Result, frozen=True):
-    """One thing that doctor looked at, and what to do about it."""
+    """One check by doctor, with its result and what to do about it."""
 
     name: str
     state: CheckState

@@ -1,9 +1,9 @@
-"""The stream of what happens in the hive: its envelope, and a struct for each kind.
+"""The hive's event stream: its envelope, and a struct for each kind.
 
-``operator`` names the calls; these are their types. On the wire an event is an
-``Event``, whose ``kind`` says which of the structs of ``Happening`` its ``data`` is.
-The data stays JSON from where it was written to the page that shows it; who needs a
-field reads it with ``Event.read``.
+The calls are declared in ``operator``; these are their types. On the wire an event is
+an ``Event``, whose ``kind`` says which of the structs of ``Happening`` its ``data`` is.
+The data stays JSON from where it was written to the page that shows it;
+``Event.read`` decodes it for code that needs a field.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ from pyglue.api.common import Params, Result, ShortText, data_as
 
 
 class AgentChange(StrEnum):
-    """What of an agent is another now."""
+    """Which part of an agent changed."""
 
     CREATED = "created"
     DRAFT = "draft"
@@ -31,13 +31,13 @@ class AgentChange(StrEnum):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an event says; fields of a newer hived are ignored."""
+    """Base of an event's data; fields from a newer hived are ignored."""
 
     KIND: ClassVar[str]
 
 
 class AgentStateChanged(Data, frozen=True):
-    """An agent does something else now."""
+    """An agent's state changed."""
 
     KIND: ClassVar[str] = "agent.state"
     state: str
@@ -46,7 +46,7 @@ class AgentStateChanged(Data, frozen=True):
 
 
 class AgentChanged(Data, frozen=True):
-    """Something of an agent changed; ``approval`` is the one that was deployed."""
+    """A part of an agent changed; ``approval`` is the deployed one."""
 
     KIND: ClassVar[str] = "agent.changed"
     what: str
@@ -54,7 +54,7 @@ class AgentChanged(Data, frozen=True):
 
 
 class ServerDown(Data, frozen=True):
-    """An MCP server was not connected when a turn began, says the harness."""
+    """The harness reports that an MCP server was not connected at a turn's start."""
 
     KIND: ClassVar[str] = "agent.server"
     name: str
@@ -70,9 +70,9 @@ class TurnStarted(Data, frozen=True):
 
 
 class TurnEvent(Data, frozen=True):
-    """Something happened inside a turn, as the harness says; see the kinds below.
+    """Something happened inside a turn, in the harness's words; see the kinds below.
 
-    hived passes ``data`` on as it came. It may be of a kind that this version does not
+    hived passes ``data`` on unchanged. It may be of a kind that this version does not
     know.
     """
 
@@ -94,7 +94,7 @@ class TurnEnded(Data, frozen=True):
 
 
 class MessageSent(Data, frozen=True):
-    """A message is in an inbox."""
+    """A message was delivered to an inbox."""
 
     KIND: ClassVar[str] = "message.sent"
     id: int
@@ -111,14 +111,14 @@ class MessageTaken(Data, frozen=True):
 
 
 class ApprovalCreated(Data, frozen=True):
-    """A proposal needs the operator's decision."""
+    """A proposal is pending."""
 
     KIND: ClassVar[str] = "approval.created"
     approval: int
 
 
 class ApprovalChanged(Data, frozen=True):
-    """An approval is in another state."""
+    """An approval's state changed."""
 
     KIND: ClassVar[str] = "approval.changed"
     approval: int
@@ -129,7 +129,7 @@ class ApprovalChanged(Data, frozen=True):
 
 
 class ApprovalBuild(Data, frozen=True):
-    """The build of an approval's system printed more; ``last`` is its newest line."""
+    """New build output for an approval's system; ``last`` is the newest line."""
 
     KIND: ClassVar[str] = "approval.build"
     approval: int
@@ -138,7 +138,7 @@ class ApprovalBuild(Data, frozen=True):
 
 
 class OperationChanged(Data, frozen=True):
-    """An operation is in another state or step."""
+    """An operation's state or step changed."""
 
     KIND: ClassVar[str] = "operation.changed"
     operation: int
@@ -150,7 +150,7 @@ class OperationChanged(Data, frozen=True):
 
 
 class QuestionAsked(Data, frozen=True):
-    """A question is open."""
+    """A question was asked."""
 
     KIND: ClassVar[str] = "question.asked"
     question: int
@@ -158,7 +158,7 @@ class QuestionAsked(Data, frozen=True):
 
 
 class QuestionAnswered(Data, frozen=True):
-    """A question was answered, or ended without an answer."""
+    """A question was answered or closed."""
 
     KIND: ClassVar[str] = "question.answered"
     question: int
@@ -167,7 +167,7 @@ class QuestionAnswered(Data, frozen=True):
 
 
 class Notice(Data, frozen=True):
-    """Something the operator and the manager are told; ``key`` tells it only once."""
+    """A notification to the operator and the manager, published once per ``key``."""
 
     KIND: ClassVar[str] = "notice"
     what: str
@@ -176,7 +176,7 @@ class Notice(Data, frozen=True):
 
 
 class HiveWarning(Data, frozen=True):
-    """A sentence that the operator should read."""
+    """A warning for the operator, as a sentence."""
 
     KIND: ClassVar[str] = "hive.warning"
     text: str
@@ -210,8 +210,8 @@ KINDS: Final[dict[str, type[Happening]]] = {
 class Event(Params, frozen=True):
     """Something happened. ``seq`` grows by one; `kind` is `subject.what`.
 
-    ``data`` is the struct of that kind (docs/events.md). A client passes on a kind that
-    it does not know, and reads nothing from it.
+    ``data`` is the struct of that kind (docs/events.md). A client passes on unknown
+    kinds without reading them.
     """
 
     seq: int
@@ -221,25 +221,25 @@ class Event(Params, frozen=True):
     data: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 
     def read(self) -> Happening | None:
-        """Return what happened; None for a kind or a shape of another version."""
+        """Decode the data; None for a kind or shape of another version."""
         known = KINDS.get(self.kind)
         return None if known is None else data_as(known, self.data)
 
 
 class SubscribeParams(Params, frozen=True):
-    """Start the event stream after ``since``; None means from now on."""
+    """Start the event stream after ``since``; None starts with new events."""
 
     since: Annotated[int, Meta(ge=0)] | None = None
 
 
 class SubscribeResult(Result, frozen=True):
-    """``seq`` is the newest event at this moment."""
+    """``seq`` is the newest event so far."""
 
     seq: int
 
 
 class GapParams(Params, frozen=True):
-    """Events up to ``seq`` were left out: read the pages' data again."""
+    """Events up to ``seq`` were skipped: reload the data."""
 
     seq: int
     reason: ShortText

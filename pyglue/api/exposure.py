@@ -1,4 +1,4 @@
-"""The attack surface of a hive as data: who listens where, and who can reach it."""
+"""The attack surface of a hive: its listeners, and who can reach them."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from pyglue.api.common import Result
 
 
 class ListenerKind(StrEnum):
-    """What kind of address a listener has."""
+    """The kind of a listener's address."""
 
     UNIX = "unix"
     TCP = "tcp"
@@ -18,8 +18,8 @@ class Listener(Result, frozen=True):
     """One listening socket.
 
     ``user`` is the account that the listening process runs as. ``mode`` (octal),
-    ``owner`` and ``group`` are those of a Unix socket's file as it is now. ``reach``
-    says who can connect, and ``problem`` what is not as it should be.
+    ``owner`` and ``group`` are the current ones of a Unix socket's file. ``reach``
+    says who can connect, and ``problem`` what is wrong with the listener.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Listener(Result, frozen=True):
 
 
 class UnitScore(Result, frozen=True):
-    """What ``systemd-analyze security`` says of a unit: 0 is best, 10 worst."""
+    """A unit's score from ``systemd-analyze security``: 0 is best, 10 worst."""
 
     unit: str
     score: float | None

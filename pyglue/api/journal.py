@@ -1,7 +1,7 @@
-"""Log lines: of an agent's container, and of hived itself.
+"""Log lines of an agent's container, and of hived itself.
 
-``cursor`` is a place in one log that the backend made up; what comes after it can be
-asked for. ``text`` holds no control or invisible characters: they are escaped.
+``cursor`` is a position in one log, in the backend's own format. Control and invisible
+characters in ``text`` are escaped.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ HIVE_LOG: Final = "hive"
 class JournalUnit(StrEnum):
     """Which log: the harness in the container, the container, or hived.
 
-    The local backend keeps one log of an agent, so there the first two are the same.
+    The local backend keeps one log per agent, so there the first two are the same.
     """
 
     HARNESS = "harness"
@@ -29,9 +29,9 @@ class JournalUnit(StrEnum):
 
 
 class JournalParams(Params, frozen=True):
-    """Which lines: the newest, or with ``cursor`` the first that come after it.
+    """Read the newest lines, or with ``cursor`` the first ones after it.
 
-    ``unit`` null is ``harness`` of an agent, and ``daemon`` of ``hive``.
+    ``unit`` defaults to ``harness`` for an agent, and to ``daemon`` for ``hive``.
     """
 
     agent: AgentName
@@ -41,7 +41,7 @@ class JournalParams(Params, frozen=True):
 
 
 class JournalLine(Result, frozen=True):
-    """One line; ``at`` is null where the log has no times."""
+    """One line; ``at`` is null if the log has no timestamps."""
 
     at: float | None
     text: str
@@ -51,7 +51,7 @@ class JournalPage(Result, frozen=True):
     """Lines, oldest first.
 
     ``cursor`` is where the next ones begin, null in an empty journal. ``gap`` says
-    that lines are missing before these: dropped for their size, or not kept any more.
+    that lines before these are missing: dropped for their size, or already deleted.
     """
 
     lines: tuple[JournalLine, ...]
@@ -60,9 +60,9 @@ class JournalPage(Result, frozen=True):
 
 
 class JournalNews(Params, frozen=True):
-    """What a followed log got since; without lines it only says that it is alive.
+    """New lines of a followed log; without lines it is a sign of life.
 
-    ``ended`` says why nothing more will come.
+    ``ended`` is the reason why no more lines will follow.
     """
 
     lines: tuple[JournalLine, ...] = ()

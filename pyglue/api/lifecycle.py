@@ -1,13 +1,13 @@
-"""Drafts, what is kept of destroyed agents, and the ways back, as types.
+"""Types of drafts, kept state of destroyed agents, and rollback.
 
-``operator`` names the calls.
+The calls are declared in ``operator``.
 """
 
 from pyglue.api.common import AgentName, Id, Params, Result
 
 
 class DraftView(Result, frozen=True):
-    """A draft: repository and state of an agent that does not run yet."""
+    """A draft: the repository and state of an agent that has never been deployed."""
 
     name: str
     created_at: float
@@ -24,7 +24,7 @@ class DraftsResult(Result, frozen=True):
 
 
 class KeptPart(Result, frozen=True):
-    """One thing that is kept: what it is, where it lies, what it takes on disk."""
+    """A part of the kept state: its kind, path and size on disk."""
 
     what: str
     path: str
@@ -32,7 +32,7 @@ class KeptPart(Result, frozen=True):
 
 
 class KeptView(Result, frozen=True):
-    """What is kept of a destroyed agent. ``commit`` is what ran last, if anything."""
+    """A destroyed agent's kept state. ``commit`` is the last deployed one, if any."""
 
     name: str
     destroyed_at: float
@@ -50,20 +50,20 @@ class KeptView(Result, frozen=True):
 
 
 class KeptResult(Result, frozen=True):
-    """All that is kept, by name."""
+    """All kept state, by name."""
 
     kept: tuple[KeptView, ...]
 
 
 class PurgeParams(Params, frozen=True):
-    """Remove all that is kept of a name, for good; ``confirm`` repeats the name."""
+    """Permanently remove all kept state of a name; ``confirm`` repeats the name."""
 
     agent: AgentName
     confirm: AgentName
 
 
 class RollbackParams(Params, frozen=True):
-    """Deploy again what ``approval`` deployed earlier."""
+    """Redeploy what ``approval`` deployed earlier."""
 
     agent: AgentName
     approval: Id

@@ -1,6 +1,6 @@
-"""Codes and sessions: how a browser becomes the operator's.
+"""Login codes and sessions of the operator's browsers.
 
-``operator`` names the calls; these are their types.
+The calls are declared in ``operator``; these are their types.
 """
 
 import hashlib
@@ -13,17 +13,17 @@ from pyglue.api.common import Params, Result
 
 
 def digest_of(run: str, token: str) -> str:
-    """Return what is kept of a code or a session of one listener's life."""
+    """Return the stored form of a code or session: a digest."""
     return hashlib.sha256(os.fsencode(f"{run}{token}")).hexdigest()
 
 
 def name_of(digest: str) -> str:
-    """Return how records name a session, which they do not give away."""
+    """Return the name of a session in records, which does not reveal it."""
     return f"session {digest[:8]}"
 
 
 def session_name(run: str, token: str) -> str:
-    """Return the name of the session that ``token`` stands for."""
+    """Return the name of ``token``'s session."""
     return name_of(digest_of(run, token))
 
 

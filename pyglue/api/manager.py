@@ -1,7 +1,7 @@
 """What the manager's socket offers beyond an agent's.
 
-A commit travels as a pack in chunks (``submit_*``): the host never opens the
-repository that the manager writes. Everything here queues; nothing here decides.
+A commit travels as a pack in chunks (``submit_*``): the host never opens a repository
+that the manager can write. These calls only queue proposals; the operator decides.
 """
 
 from typing import Annotated, Final
@@ -32,7 +32,7 @@ Description = Annotated[
     str,
     Meta(
         max_length=8192,
-        description="For the operator who decides: what changes, and why.",
+        description="For the operator, who decides: what changes, and why.",
     ),
 ]
 
@@ -65,7 +65,7 @@ class AgentInfo(Result, frozen=True):
 
 
 class AgentsResult(Result, frozen=True, omit_defaults=True):
-    """All agents, by name; ``drafts`` are names of what is none yet."""
+    """All agents, by name; ``drafts`` are the names of agents that do not exist yet."""
 
     agents: tuple[AgentInfo, ...]
     drafts: tuple[str, ...] = ()
@@ -75,14 +75,14 @@ LIST_AGENTS: Final = Method("list_agents", NoParams, AgentsResult)
 
 
 class SpawnParams(Params, frozen=True):
-    """Ask for a new agent made from the template."""
+    """Request a new agent from the template."""
 
     name: NewName
     description: Description = ""
 
 
 class ProposalResult(Result, frozen=True):
-    """A proposal that now waits for the operator."""
+    """The pending proposal."""
 
     approval: int
     commit: str
@@ -94,7 +94,7 @@ REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)
 
 
 class DraftResult(Result, frozen=True):
-    """A draft that was made; ``main`` is the template's commit that it begins with."""
+    """The new draft; ``main`` is the template's commit that it starts from."""
 
     name: str
     main: str
@@ -105,14 +105,14 @@ REQUEST_SPAWN_DRAFT: Final = Method("request_spawn_draft", SpawnParams, DraftRes
 
 
 class WithdrawParams(Params, frozen=True):
-    """Take back a proposal of the caller's that still waits."""
+    """Withdraw one of the caller's pending proposals."""
 
     id: Annotated[
         Id, Meta(description="The approval's id, as the proposal returned it.")
     ]
     reason: Annotated[
         ShortText,
-        Meta(description="For the operator, who may have begun to read it."),
+        Meta(description="For the operator, who may already be reviewing it."),
     ] = ""
 
 
@@ -122,7 +122,7 @@ WITHDRAW: Final = Method("withdraw_proposal", WithdrawParams, Done)
 class SubmitBeginParams(Params, frozen=True):
     """Announce a commit of an agent's config repository.
 
-    ``spawn``: the agent is a draft, and comes to be with this commit.
+    ``spawn``: the agent is a draft, and this commit creates it.
     """
 
     agent: Named
@@ -132,7 +132,7 @@ class SubmitBeginParams(Params, frozen=True):
 
 
 class SubmitBeginResult(Result, frozen=True):
-    """Where the chunks go, and what the pack may leave out: history of ``main``."""
+    """The upload's id, and what the pack may omit: the history of ``main``."""
 
     upload: str
     main: str | None
@@ -152,7 +152,7 @@ SUBMIT_CHUNK: Final = Method("submit_chunk", SubmitChunkParams, Done)
 
 
 class SubmitCommitParams(Params, frozen=True):
-    """The pack is complete: check, evaluate, render."""
+    """The pack is complete: check and evaluate it."""
 
     upload: Annotated[str, Meta(max_length=64)]
 
@@ -161,7 +161,7 @@ SUBMIT_COMMIT: Final = Method("submit_commit", SubmitCommitParams, ProposalResul
 
 
 class AgentParams(Params, frozen=True):
-    """Names the agent that something is done to."""
+    """The agent that a call is about."""
 
     agent: Named
 
@@ -172,7 +172,7 @@ RESTART: Final = Method("restart", AgentParams, OperationRef)
 
 
 class RebuildResult(Result, frozen=True):
-    """What became of a rebuild: an operation, or a proposal for the operator."""
+    """The result of a rebuild: an operation, or a proposal for the operator."""
 
     operation: int | None
     """Queued at once: the system is the very one that was approved."""
@@ -185,12 +185,12 @@ REBUILD: Final = Method("rebuild", AgentParams, RebuildResult)
 
 
 class AgentLogsParams(Params, frozen=True):
-    """The newest lines that an agent's harness logged."""
+    """The newest log lines of an agent's harness."""
 
     agent: Named
     lines: Annotated[
         int,
-        Meta(ge=1, le=500, description="Long lines may leave space for fewer."),
+        Meta(ge=1, le=500, description="Fewer are returned if lines are long."),
     ] = 50
 
 

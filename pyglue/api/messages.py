@@ -1,6 +1,6 @@
-"""Messages: what one is, how it is sent and taken, and how the operator reads them.
+"""Messages: sending, receiving, and how the operator reads them.
 
-``agent`` and ``operator`` name the calls; these are their types.
+The calls are declared in ``agent`` and ``operator``; these are their types.
 """
 
 from enum import StrEnum
@@ -18,7 +18,7 @@ Body = Annotated[str, Meta(min_length=1, max_length=BODY_LIMIT)]
 
 
 class MessageKind(StrEnum):
-    """Who made a message: a peer's own words, or the hive itself."""
+    """The author of a message: a peer, or the hive itself."""
 
     MESSAGE = "message"
     QUESTION = "question"
@@ -37,8 +37,8 @@ class Priority(StrEnum):
 class Message(Result, frozen=True):
     """One message in an inbox.
 
-    ``redelivered`` says that it was handed out before and came back; ``hop`` counts
-    how many agents' turns lie between it and a human.
+    ``redelivered``: it was delivered before and returned to the inbox; ``hop`` counts
+    the agents' turns between it and a human.
     """
 
     id: int
@@ -56,13 +56,13 @@ class Message(Result, frozen=True):
 class SendParams(Params, frozen=True):
     """Send ``body`` to an agent, to ``manager`` or to ``operator``.
 
-    The manager may also send to ``all``: every other agent gets a message of its own.
+    The manager may also send to ``all``: every other agent gets its own message.
     """
 
     to: Annotated[
         AgentName,
         Meta(
-            description="Name of an agent, or 'manager', or 'operator' (the human). "
+            description="The name of an agent, 'manager', or 'operator' (the human). "
             "The manager may also say 'all'."
         ),
     ]
@@ -73,7 +73,7 @@ class SendParams(Params, frozen=True):
         ),
     ]
     reply_to: (
-        Annotated[Id, Meta(description="Id of the message that this answers.")] | None
+        Annotated[Id, Meta(description="Id of the message you are replying to.")] | None
     ) = None
     priority: Annotated[
         Priority, Meta(description="Order in the recipient's inbox.")
@@ -81,9 +81,9 @@ class SendParams(Params, frozen=True):
 
 
 class SendResult(Result, frozen=True, omit_defaults=True):
-    """The message is durable; ``id`` names it (the last one, of several).
+    """The message is stored; ``id`` is its id (the last one's, if several).
 
-    ``missed`` are agents whose inbox was full when everyone was written to.
+    ``missed`` are the recipients of a broadcast whose inboxes were full.
     """
 
     id: int
@@ -94,10 +94,10 @@ class SendResult(Result, frozen=True, omit_defaults=True):
 class RecvParams(Params, frozen=True):
     """Take up to ``max`` messages, waiting up to ``wait_seconds`` for the first.
 
-    ``peek`` shows what waits without taking it. ``had`` ends these of what this
-    connection took outside a turn, and lets the rest of that wait again: its answer
-    crossed with the end of the call, or the client had given up by then. A harness had
-    none. None leaves it all as it is.
+    ``peek`` shows pending messages without taking them. ``had`` acknowledges these of
+    the messages that this connection took outside a turn, and queues the others again:
+    their answer may have been lost because the client gave up meanwhile. None changes
+    nothing.
     """
 
     wait_seconds: Annotated[
@@ -105,7 +105,7 @@ class RecvParams(Params, frozen=True):
         Meta(
             ge=0,
             le=180,
-            description="How long to wait for the first message; 0: not at all.",
+            description="How long to wait for the first message; 0: do not wait.",
         ),
     ] = 0.0
     max: Annotated[
@@ -119,7 +119,7 @@ class RecvParams(Params, frozen=True):
             tuple[Id, ...],
             Meta(
                 max_length=64,
-                description="Ids of messages from an earlier recv that you are done "
+                description="Ids of messages from an earlier recv that you finished "
                 "with. All others that you took wait again.",
                 extra_json_schema={NOT_FOR_MODELS: True},
             ),
@@ -129,14 +129,14 @@ class RecvParams(Params, frozen=True):
 
 
 class RecvResult(Result, frozen=True):
-    """The messages taken, and a hint for the model when there is one."""
+    """The messages, and a hint for the model if there is one."""
 
     messages: tuple[Message, ...]
     hint: str | None = None
 
 
 class AckParams(Params, frozen=True):
-    """These messages, taken outside a turn, are done with; None: all of them."""
+    """Acknowledge messages that were taken outside a turn; None: all of them."""
 
     messages: (
         Annotated[
@@ -154,7 +154,7 @@ class AckResult(Result, frozen=True):
 
 
 class OperatorSendParams(Params, frozen=True):
-    """The operator writes to an agent, or to ``all`` of them."""
+    """Send a message from the operator to an agent, or to ``all``."""
 
     to: AgentName
     body: Body
@@ -163,9 +163,9 @@ class OperatorSendParams(Params, frozen=True):
 
 
 class SentResult(Result, frozen=True, omit_defaults=True):
-    """The durable message's id (the last one, of several).
+    """The stored message's id (the last one's, if several).
 
-    ``missed`` are agents whose inbox was full when everyone was written to.
+    ``missed`` are the recipients of a broadcast whose inboxes were full.
     """
 
     id: int
@@ -176,14 +176,14 @@ Clip = Annotated[int, Meta(ge=1, le=BODY_LIMIT)]
 
 
 class ShownMessage(Message, frozen=True):
-    """A message as a list shows it."""
+    """A message in a list."""
 
     left_out: int = 0
     """How many characters of the body ``clip`` left out."""
 
 
 class InboxParams(Params, frozen=True):
-    """The operator's inbox, newest first; ``clip`` is the most of each body."""
+    """The operator's inbox, newest first; ``clip`` limits the length of each body."""
 
     unread_only: bool = False
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
@@ -210,10 +210,10 @@ class MarkReadParams(Params, frozen=True):
 
 
 class MessagesParams(Params, frozen=True):
-    """The flow of all messages, newest first, older than ``before``.
+    """All messages of the hive, newest first, older than ``before``.
 
-    ``agent`` sent or got them; ``text`` is in their body, whatever its case; ``clip``
-    is the most characters of each body that are wanted.
+    ``agent`` is their sender or recipient; ``text`` occurs in their body, ignoring
+    case; ``clip`` limits the characters of each body.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100

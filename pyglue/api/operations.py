@@ -1,6 +1,6 @@
-"""What hived does in steps, and where each of it stands.
+"""Operations: what hived does in steps, and their states.
 
-``operator`` names the calls; these are their types.
+The calls are declared in ``operator``; these are their types.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pyglue.api.common import Id, Params, Result, ShortText
 
 
 class OperationKind(StrEnum):
-    """What hived does in steps."""
+    """The kind of an operation."""
 
     SPAWN = "spawn"
     DEPLOY = "deploy"
@@ -43,7 +43,7 @@ it is in force yet, or nothing more of it needs to be."""
 
 
 class OperationState(StrEnum):
-    """Where an operation stands."""
+    """The state of an operation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -52,7 +52,7 @@ class OperationState(StrEnum):
 
 
 class Operation(Result, frozen=True):
-    """An operation's row; that of the whole hive has the agent ``hive``."""
+    """An operation; for the whole hive its agent is ``hive``."""
 
     id: int
     kind: OperationKind
@@ -69,7 +69,7 @@ class Operation(Result, frozen=True):
 
     @property
     def cancellable(self) -> bool:
-        """Whether it may be cancelled where it stands."""
+        """Whether the operation can be cancelled in its present state."""
         step = CANCELLABLE.get(self.kind)
         begun = self.state is OperationState.RUNNING
         waits = self.state is OperationState.QUEUED or (begun and self.step == step)
@@ -77,14 +77,14 @@ class Operation(Result, frozen=True):
 
 
 class OperationParams(Params, frozen=True):
-    """Names an operation; with ``wait_seconds`` answers when it ends or time is up."""
+    """Names an operation; ``wait_seconds`` waits that long for it to finish."""
 
     id: Id
     wait_seconds: Annotated[float, Meta(ge=0, le=180)] = 0.0
 
 
 class CancelOperationParams(Params, frozen=True):
-    """End an operation that has not begun, or builds; it fails with this reason."""
+    """Cancel a queued or building operation; it fails with this reason."""
 
     id: Id
     reason: ShortText = ""

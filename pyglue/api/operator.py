@@ -1,7 +1,7 @@
-"""What the operator's socket offers: the CLI and the dashboard call nothing else.
+"""What the operator's socket offers: all calls of the CLI and the dashboard.
 
-Calls from hive-web's user need a live session (the token goes into ``hello``);
-only ``login`` works without. The CLI is known by its user id.
+Calls from hive-web's user need a valid session (its token is part of ``hello``); only
+``login`` works without one. The CLI is identified by its user id.
 """
 
 from typing import Final

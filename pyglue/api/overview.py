@@ -1,6 +1,6 @@
 """The hive and its agents as the operator sees them.
 
-``operator`` names the calls; these are their types.
+The calls are declared in ``operator``; these are their types.
 """
 
 from pyglue.api.approvals import ApprovalSummary
@@ -32,9 +32,8 @@ class HiveStatus(Result, frozen=True):
 class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
-    ``wanted`` is whether it should run; ``state`` what it does, ``since_at`` since
-    when; ``model`` what its next turn uses; ``problem`` what went wrong last, if
-    anything.
+    ``wanted`` is whether it should run; ``state`` is what it is doing, since
+    ``since_at``; ``model`` is its next turn's; ``problem`` is its latest one, if any.
     """
 
     name: str
@@ -78,7 +77,7 @@ class AgentsView(Result, frozen=True):
 
 
 class AgentDetail(Result, frozen=True):
-    """One agent with what is pinned for it."""
+    """One agent with its pinned record."""
 
     agent: AgentView
     manifest_json: str | None

@@ -1,6 +1,6 @@
-"""Questions: how they are put, answered and closed, and how the operator sees them.
+"""Questions: asking, answering, closing, and how the operator sees them.
 
-``agent`` and ``operator`` name the calls; these are their types.
+The calls are declared in ``agent`` and ``operator``; these are their types.
 """
 
 from enum import StrEnum
@@ -19,7 +19,7 @@ class AskParams(Params, frozen=True):
         Meta(
             min_length=1,
             max_length=16384,
-            description="What you need to know, and what depends on it.",
+            description="What you need to know, and what depends on the answer.",
         ),
     ]
     options: Annotated[
@@ -35,7 +35,7 @@ class AskParams(Params, frozen=True):
             Meta(
                 ge=1,
                 le=30 * 86400,
-                description="After this long the question expires unanswered.",
+                description="The question expires unanswered after this time.",
             ),
         ]
         | None
@@ -43,21 +43,21 @@ class AskParams(Params, frozen=True):
     to: Annotated[
         AgentName,
         Meta(
-            description="Who is asked: name of an agent, or 'manager', or 'operator' "
+            description="Whom to ask: the name of an agent, 'manager', or 'operator' "
             "(the human)."
         ),
     ] = "operator"
 
 
 class AskResult(Result, frozen=True):
-    """The question's id, and when it expires if it does."""
+    """The question's id, and when it expires, if ever."""
 
     question: int
     expires_at: float | None = None
 
 
 class AnswerParams(Params, frozen=True):
-    """Answer a question that was put to the caller."""
+    """Answer a question to the caller."""
 
     question: Annotated[Id, Meta(description="The question's id.")]
     text: Annotated[
@@ -65,18 +65,18 @@ class AnswerParams(Params, frozen=True):
     ] = ""
     choices: Annotated[
         tuple[ShortText, ...],
-        Meta(max_length=16, description="The options chosen, word for word."),
+        Meta(max_length=16, description="The chosen options, verbatim."),
     ] = ()
 
 
 class CancelQuestionParams(Params, frozen=True):
-    """Take back a question that the caller put."""
+    """Cancel one of the caller's questions."""
 
     question: Annotated[Id, Meta(description="The question's id.")]
 
 
 class QuestionEnd(StrEnum):
-    """How a question ended; dismissed is the operator's word, cancelled the asker's."""
+    """How a question ended; the operator dismisses, the asker cancels."""
 
     ANSWERED = "answered"
     EXPIRED = "expired"
@@ -85,7 +85,7 @@ class QuestionEnd(StrEnum):
 
 
 class QuestionView(Result, frozen=True):
-    """A question, open or ended; ``ended`` is None while it is open."""
+    """A question; ``ended`` is None while it is open."""
 
     id: int
     asker: str

@@ -1,8 +1,8 @@
-"""What hived and the relay say to each other on ``relay.sock``.
+"""The protocol of hived and the relay on ``relay.sock``.
 
-Listening descriptors of the agents' ``model.sock`` travel beside it, over the
-SEQPACKET socket ``relay-fds.sock``: one datagram an agent, a JSON ``Listener``
-with exactly one descriptor.
+Listening descriptors of the agents' ``model.sock`` are passed over a second socket,
+the SEQPACKET ``relay-fds.sock``: one datagram per agent, a JSON ``Listener`` with
+exactly one descriptor.
 """
 
 from typing import Annotated, Final
@@ -22,11 +22,11 @@ from pyglue.api.common import (
 
 
 class ModelPolicy(Params, frozen=True):
-    """What one agent may ask of the model; from its pinned manifest and the operator.
+    """What one agent may request; from its pinned manifest and the operator's limits.
 
-    ``models`` are full ids. ``server_tools`` are names such as ``web_search``;
-    a limit of None means no limit. ``halted`` is why it may ask nothing at all for
-    now: requests that run are cut off, and ``count_tokens`` is refused too.
+    ``models`` are full ids. ``server_tools`` are names such as ``web_search``; a limit
+    of None means no limit. ``halted`` is why it may make no requests for now: running
+    ones are aborted, and ``count_tokens`` is refused too.
     """
 
     agent: AgentName
@@ -38,7 +38,7 @@ class ModelPolicy(Params, frozen=True):
 
 
 class Listener(Params, frozen=True):
-    """The JSON beside a descriptor: whose socket it is."""
+    """The JSON sent with a descriptor: the socket's agent."""
 
     agent: AgentName
 
@@ -50,7 +50,7 @@ class AttachResult(Result, frozen=True):
 
 
 class AttachParams(Params, frozen=True):
-    """``open`` are the reservations that this relay still has to settle.
+    """``open`` are the reservations that this relay has yet to settle.
 
     Every other open one belonged to a relay that died; hived settles it.
     """
@@ -64,7 +64,7 @@ POLICY: Final = Note("policy", ModelPolicy)
 
 
 class DetachParams(Params, frozen=True):
-    """Down: stop listening for this agent."""
+    """To the relay: stop listening for this agent."""
 
     agent: AgentName
 
@@ -73,9 +73,9 @@ DETACH: Final = Note("detach", DetachParams)
 
 
 class ReserveParams(Params, frozen=True):
-    """Set ``cost_usd`` aside for a request that is about to go up.
+    """Reserve ``cost_usd`` for a request that is about to be sent.
 
-    ``input_tokens`` and ``output_tokens`` are the most that it can use.
+    ``input_tokens`` and ``output_tokens`` are upper bounds of its use.
     """
 
     agent: AgentName
@@ -86,7 +86,7 @@ class ReserveParams(Params, frozen=True):
 
 
 class ReserveResult(Result, frozen=True):
-    """Names the reservation until it is settled."""
+    """The reservation's id until it is settled."""
 
     reservation: int
 
@@ -95,10 +95,10 @@ RESERVE: Final = Method("reserve", ReserveParams, ReserveResult)
 
 
 class SettleParams(Params, frozen=True):
-    """What a request really used. ``status`` is the HTTP status that came back.
+    """What a request actually used. ``status`` is the HTTP status of its response.
 
-    A request that failed before anything was used settles with zeros.
-    ``retry_after_s`` is what the model's side asked to wait.
+    A request that failed before it used anything settles with zeros.
+    ``retry_after_s`` is how long the model provider asked us to back off.
     """
 
     reservation: Id

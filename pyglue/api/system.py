@@ -1,15 +1,15 @@
-"""What a change does to an agent's NixOS system, as the operator sees it.
+"""How a change affects an agent's NixOS system, as the operator sees it.
 
 ``PackagesDiff`` is known before approval, from the derivations alone; ``ClosureDiff``
-after the build, from what was built. Names, versions and addresses come from Nix code
-that the agent chose: they are made visible where these are made.
+after the build, from its outputs. Names, versions and URLs come from Nix code that the
+agent chose: invisible characters are escaped where these structs are constructed.
 """
 
 from pyglue.api.common import Result
 
 
 class PackageChange(Result, frozen=True):
-    """A package by name, with its versions in one system and the other."""
+    """A package by name, with its versions in both systems."""
 
     name: str
     before: tuple[str, ...]
@@ -17,9 +17,9 @@ class PackageChange(Result, frozen=True):
 
 
 class Fetch(Result, frozen=True):
-    """Something new that the build would download, pinned by its hash.
+    """A new download of the build, pinned by its hash.
 
-    ``urls`` is empty where the derivation does not say: read its builder then.
+    ``urls`` is empty if the derivation does not state them: read its builder.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Fetch(Result, frozen=True):
 class PackagesDiff(Result, frozen=True):
     """What differs between two systems' derivations.
 
-    ``base`` is the approval of the system it is compared with, None for a new agent.
-    ``derivations`` counts what is new, ``rebuilt`` the packages of it whose version is
-    the same; ``left_out`` what was too much to list.
+    ``base`` is the approval of the old system, None for a new agent. ``derivations``
+    counts the new ones, ``rebuilt`` those of packages with an unchanged version, and
+    ``left_out`` those that were too many to list.
     """
 
     base: int | None
@@ -45,7 +45,7 @@ class PackagesDiff(Result, frozen=True):
 
 
 class ClosureChange(Result, frozen=True):
-    """Store paths of one name: versions, and bytes of all of them together."""
+    """All store paths of one name: versions, and their total size in bytes."""
 
     name: str
     before: tuple[str, ...]
@@ -55,7 +55,7 @@ class ClosureChange(Result, frozen=True):
 
 
 class ClosureDiff(Result, frozen=True):
-    """What differs between two built systems; sizes of the whole closures in bytes."""
+    """The difference of two built systems; sizes are whole closures in bytes."""
 
     base: int | None
     changes: tuple[ClosureChange, ...]
@@ -65,7 +65,7 @@ class ClosureDiff(Result, frozen=True):
 
 
 class SystemDetail(Result, frozen=True):
-    """All of a proposal's system. ``build_log`` has its beginning and its end."""
+    """A proposal's system. ``build_log`` has the beginning and the end of the log."""
 
     drv: str
     nixpkgs: str

@@ -1,8 +1,8 @@
-"""Figures of turns, the history of an agent, metrics and ports, as types.
+"""Metrics of turns, the history of an agent, and ports, as types.
 
-The operator's calls that carry them are declared in ``operator``. Keys of figures
-are made by ``host.telemetry`` only; ``fold_of`` says how points of one are put
-together to one point of a longer step.
+The operator's calls that carry them are declared in ``operator``. Only
+``host.watch.telemetry`` makes keys of metrics; ``fold_of`` says how the values of one
+are combined into a longer step.
 """
 
 from enum import StrEnum
@@ -15,11 +15,11 @@ from pyglue.api.events import Event
 from pyglue.api.overview import AgentView, HiveStatus
 
 HIVE: Final = "hive"
-"""Whose figures the hive's own are; no agent may have this name."""
+"""The name under which the hive's own metrics are recorded; no agent may have it."""
 
 
 class Fold(StrEnum):
-    """What several values of one figure become."""
+    """How several values of a metric are combined."""
 
     SUM = "sum"
     MEAN = "mean"
@@ -39,7 +39,7 @@ HEADLINES: Final = (
     "context_fill",
     "approvals_pending",
 )
-"""What a chart of all agents shows when nobody names figures."""
+"""The metrics of all agents that are returned by default."""
 
 _SUMS: Final = frozenset(
     {
@@ -56,31 +56,31 @@ _COUNTED: Final = ("exit:", "sent:", "received:", "tool:")
 
 
 def fold_of(key: str) -> Fold:
-    """Return how a figure's values are put together."""
+    """Return how a metric's values are combined."""
     if key in _SUMS or key.startswith(_COUNTED):
         return Fold.SUM
     return Fold.MAX if key.endswith("_max") else Fold.MEAN
 
 
-FigureKey = Annotated[str, Meta(min_length=1, max_length=200)]
+MetricKey = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class StatsParams(Params, frozen=True):
-    """Figures from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
+    """Metrics from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
 
-    Without ``step`` the hive chooses one that makes a readable chart. Without ``keys``
-    one agent's figures are all returned, and of all agents the headlines.
+    Without ``step`` the hive chooses one that makes a readable chart. Without ``keys``,
+    all metrics of one agent are returned, or the headlines of all agents.
     """
 
     since: Moment | None = None
     until: Moment | None = None
     agent: AgentName | None = None
     step: Annotated[int, Meta(ge=60, le=31 * 86400)] | None = None
-    keys: Annotated[tuple[FigureKey, ...], Meta(max_length=64)] = ()
+    keys: Annotated[tuple[MetricKey, ...], Meta(max_length=64)] = ()
 
 
 class StatSeries(Result, frozen=True):
-    """One figure of one agent (or of ``hive``): where each step begins, its value.
+    """One metric of one agent (or of ``hive``): the start and value of each step.
 
     Steps in which nothing was recorded are left out.
     """
@@ -103,8 +103,8 @@ class StatsResult(Result, frozen=True):
 class HistoryParams(Params, frozen=True):
     """A page of what happened inside an agent's turns.
 
-    With ``after`` the first events after that number, else the last ones before
-    ``before``, else the last ones.
+    With ``after`` the first events after that number, with ``before`` the last ones
+    before it, otherwise the last ones.
     """
 
     agent: AgentName
@@ -114,29 +114,29 @@ class HistoryParams(Params, frozen=True):
 
 
 class MetricsTokenParams(Params, frozen=True):
-    """Make the token that ``/metrics`` asks for; an older one ends.
+    """Issue a token for ``/metrics`` and revoke the current one.
 
-    With ``revoke`` none is made.
+    With ``revoke``, only revoke.
     """
 
     revoke: bool = False
 
 
 class MetricsTokenResult(Result, frozen=True):
-    """The token, shown once; empty when it was revoked."""
+    """The token, shown only once; empty after a revocation."""
 
     token: str
 
 
 class PortConflict(Params, frozen=True):
-    """An agent whose port somebody else has."""
+    """An agent whose port is already in use."""
 
     agent: AgentName
     reason: Annotated[str, Meta(max_length=400)]
 
 
 class AgentPortsParams(Params, frozen=True):
-    """What the dashboard could not bind; answered when ``known`` is not the newest."""
+    """Ports the dashboard could not bind; answered once ``known`` is out of date."""
 
     known: Annotated[int, Meta(ge=0)] = 0
     conflicts: Annotated[tuple[PortConflict, ...], Meta(max_length=4096)] = ()
@@ -160,9 +160,8 @@ class AgentPortsResult(Result, frozen=True):
 class HistoryPage(Result, frozen=True):
     """Events of one agent's turns, oldest first.
 
-    Subscribe after ``seq`` to see what follows, each event once. ``more`` are there in
-    the direction that was asked for; ``is_cut`` says that some after ``after`` are not
-    kept any more.
+    Subscribe after ``seq`` to get every later event once. ``more``: there are others in
+    the requested direction; ``is_cut``: some after ``after`` have been deleted.
     """
 
     events: tuple[Event, ...]
@@ -172,7 +171,7 @@ class HistoryPage(Result, frozen=True):
 
 
 class Total(Result, frozen=True):
-    """One figure since the beginning, and its newest value."""
+    """The total of a metric since the beginning, and its newest value."""
 
     agent: str
     key: str
@@ -182,7 +181,7 @@ class Total(Result, frozen=True):
 
 
 class ProcessUsage(Result, frozen=True):
-    """What a process of the hive uses; the descriptors may be unknown."""
+    """Resources used by a process of the hive; the descriptors may be unknown."""
 
     program: str
     cpu_seconds: float
@@ -194,7 +193,7 @@ class ProcessUsage(Result, frozen=True):
 
 
 class MetricsResult(Result, frozen=True):
-    """All that ``/metrics`` shows."""
+    """Everything that ``/metrics`` shows."""
 
     status: HiveStatus
     agents: tuple[AgentView, ...]

@@ -1,8 +1,8 @@
-"""A terminal in an agent's container: calls of the operator, and of hived to harness.
+"""Terminals in agents' containers: calls of the operator, and of hived and harness.
 
 Bytes go from the harness's PTY over the agent's ``hive.sock`` to hived and on to the
 operator's connection, and back. ``offset`` counts a terminal's output bytes from its
-beginning, so that a viewer that comes back misses nothing and sees nothing twice.
+start, so that a viewer that reconnects misses nothing and sees nothing twice.
 """
 
 from typing import Annotated, Final
@@ -22,7 +22,7 @@ Cells = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class TerminalStartParams(Params, frozen=True):
-    """Open a PTY with a shell in it."""
+    """Open a PTY with a shell."""
 
     terminal: TerminalId
     columns: Cells
@@ -33,7 +33,7 @@ TERMINAL_START: Final = Method("terminal_start", TerminalStartParams, Done)
 
 
 class TerminalInputParams(Params, frozen=True):
-    """What was typed or pasted."""
+    """Typed or pasted input."""
 
     terminal: TerminalId
     data: Data
@@ -43,7 +43,7 @@ TERMINAL_INPUT: Final = Note("terminal_input", TerminalInputParams)
 
 
 class TerminalResizeParams(Params, frozen=True):
-    """The viewer's window has another size."""
+    """The viewer's window was resized."""
 
     terminal: TerminalId
     columns: Cells
@@ -66,7 +66,7 @@ TERMINAL_STOP: Final = Note("terminal_stop", TerminalParams)
 
 
 class TerminalOutputParams(Params, frozen=True):
-    """Bytes of the PTY; the answer comes when there is room for more."""
+    """Output of the PTY; the answer comes when more can be accepted."""
 
     terminal: TerminalId
     data: Data
@@ -76,7 +76,7 @@ TERMINAL_OUTPUT: Final = Method("terminal_output", TerminalOutputParams, Done)
 
 
 class TerminalExitParams(Params, frozen=True):
-    """The shell ended; ``reason`` is a sentence."""
+    """The shell exited; ``reason`` is a sentence."""
 
     terminal: TerminalId
     reason: ShortText
@@ -96,7 +96,7 @@ class TerminalOpenParams(Params, frozen=True):
 
 
 class TerminalOpenResult(Result, frozen=True):
-    """The terminal's id: a secret, good for coming back to it."""
+    """The terminal's id: a secret that lets a viewer reattach."""
 
     terminal: TerminalId
 
@@ -105,14 +105,14 @@ TERMINAL_OPEN: Final = Method("terminal_open", TerminalOpenParams, TerminalOpenR
 
 
 class TerminalAttachParams(Params, frozen=True):
-    """See a terminal's output from ``offset`` on; one viewer at a time, the newest."""
+    """Attach to a terminal's output at ``offset``; a new viewer replaces the old."""
 
     terminal: TerminalId
     offset: Annotated[int, Meta(ge=0)] = 0
 
 
 class TerminalAttachResult(Result, frozen=True):
-    """Output begins at ``offset``: what was before it is gone, if it is later."""
+    """Output begins at ``offset``; if it is later than requested, the rest is lost."""
 
     agent: str
     offset: int
@@ -136,7 +136,7 @@ TERMINAL_CLOSE: Final = Method("terminal_close", TerminalParams, Done)
 
 
 class TerminalDataParams(Params, frozen=True):
-    """Down the operator's connection: output that begins at ``offset``."""
+    """To the operator's client: output that begins at ``offset``."""
 
     terminal: TerminalId
     offset: int

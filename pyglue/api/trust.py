@@ -1,10 +1,10 @@
-"""What hived believes of what it receives: a line for each field that reaches it.
+"""How far hived trusts what it receives: a line for each field that reaches it.
 
 An agent's container may send anything on its sockets, so this table lists every field
-of every call and notification from there, and from the relay, with who trusts it and
+of every call and notification from agents and from the relay, with who trusts it and
 for what. ``tools/generate_trust.py`` generates ``docs/trust.md`` from it, and fails for
-a field without a line: whoever adds a field decides this. ``no`` means that it decides
-nothing; where it is shown, it is shown as the agent's words.
+a field without a line, so that whoever adds one makes this choice. ``no`` means that
+the field decides nothing; where it is shown, it is shown as the agent's words.
 """
 
 from typing import Any, Final
@@ -22,24 +22,24 @@ from pyglue.api import (
 )
 
 NO: Final = "no: shown or logged as the agent's words"
-OWN: Final = "only about what the caller holds itself; other ids are refused or ignored"
-TEXT: Final = "no: kept and delivered as the caller's words, under its socket's name"
+OWN: Final = "only about the caller's own messages; other ids are refused or ignored"
+TEXT: Final = "no: stored and delivered as the caller's words, under its socket's name"
 NAME: Final = "checked against the existing agents"
-QUEUE: Final = "only for the order of what the caller itself may do"
-FIGURE: Final = (
-    "no: shown as the harness's figure, and only where the relay counted nothing and "
-    "the agent has a network (and so may have a login of its own)"
+QUEUE: Final = "only affects the order of the caller's own actions"
+METRIC: Final = (
+    "no: shown as the harness's number, and only if the relay counted nothing and the "
+    "agent has a network (so it may use its own login)"
 )
 UPLOAD: Final = "must be an upload of this connection"
 RELAY: Final = (
-    "yes: the relay is trusted with money, within the bounds of the type; the agents "
+    "yes: the relay is trusted with money, within the bounds of the type; agents "
     "cannot reach this socket"
 )
 
 READ: Final[dict[str, tuple[type[Any], ...]]] = {
     "turn_event": (turn_events.ToolName, turn_events.Server),
 }
-"""What hived reads from a field that it otherwise passes on as it came, by call."""
+"""What hived reads from a field that it otherwise passes on unchanged, by call."""
 
 TRUST: Final[dict[type[Any], dict[str, str]]] = {
     common.HelloParams: {
@@ -50,19 +50,19 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     },
     common.HarnessReport: {
         "manifest_sha256": (
-            "must be the hash of the applied record; a lie passes, and only makes a "
+            "must be the hash of the applied record; a false claim only makes a "
             "deploy of this agent look healthy"
         ),
-        "system": "must be the built system; like the hash of the record",
+        "system": "must be the built system; a false claim has the same effect",
         "cli_version": "no: not used",
         "servers": "no: not used",
-        "problem": "makes the agent's own deploy fail; quoted as the harness's words",
+        "problem": "fails the agent's own deploy; quoted as the harness's words",
     },
     common.ServerStatus: {"name": NO, "status": NO, "error": NO},
     messages.SendParams: {
         "to": "checked against the agents and the allowed recipients of the record",
         "body": f"{TEXT}; size and rate are limited",
-        "reply_to": "no: a hint for the recipient; answers only the caller's messages",
+        "reply_to": "no: a hint for the recipient; only closes threads with the caller",
         "priority": "only for the order in the recipient's inbox",
     },
     messages.RecvParams: {
@@ -80,7 +80,7 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         "to": "checked against the agents and the allowed recipients of the record",
     },
     questions.AnswerParams: {
-        "question": "must be an open question to the caller",
+        "question": "must be an open question addressed to the caller",
         "text": TEXT,
         "choices": "must be options of the question",
     },
@@ -94,55 +94,55 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     agent.CancelReminderParams: {"reminder": "must be the caller's own"},
     common.NoParams: {},
     turns.TurnStartParams: {
-        "model": "none, or the one that hived chose; enters no policy and no row",
+        "model": "absent, or the model that hived chose; enters no policy and no row",
         "messages": OWN,
     },
     turns.TurnEndParams: {
         "turn": "must be the running turn of the caller",
         "outcome": (
-            "decides only about the caller's own messages; whether a limit is used up "
-            "or credit is back follows from hived's books and the relay"
+            "decides only about the caller's own messages; used-up limits and restored "
+            "credit follow from hived's books and the relay"
         ),
         "reason": NO,
         "duration_ms": NO,
         "steps": NO,
         "tool_calls": NO,
         "denials": NO,
-        "input_tokens": FIGURE,
-        "output_tokens": FIGURE,
-        "cost_usd": f"{FIGURE}; never counts against or for a limit",
+        "input_tokens": METRIC,
+        "output_tokens": METRIC,
+        "cost_usd": f"{METRIC}; never counts against or for a limit",
         "blames_mail": "decides only about the caller's own messages",
-        "budget_used": "only to skip the question about credit; see outcome",
+        "budget_used": "only skips the question about credit; see outcome",
     },
     turns.StateParams: {
         "state": (
-            "shown as what the harness says of itself; the host's own states, and "
-            "paused or over_budget unknown to hived, are ignored"
+            "shown as the harness's claim; the host's own states, and paused or "
+            "over_budget when hived did not say so, are ignored"
         ),
         "detail": f"{NO}; for paused and over_budget hived's own reason is shown",
-        "since_at": "no: shown; never in the future, nor before the harness said hello",
+        "since_at": "no: shown; never in the future, nor before the harness's hello",
     },
     turns.TurnEventParams: {
-        "turn": "no: a number shown with the event",
-        "kind": f"{NO}; may be one that hived does not know",
+        "turn": "no: shown with the event",
+        "kind": f"{NO}; may be unknown to hived",
         "data": (
-            f"{NO}; size and rate are limited, and what is no object in plain JSON is "
-            "left out. hived reads nothing else from it than the two shapes below"
+            f"{NO}; size and rate are limited, and anything but a plain JSON object is "
+            "left out. hived reads only the two shapes below from it"
         ),
     },
     turn_events.ToolName: {
-        "name": "no: names a figure of the agent's own calls, if it is a plain word"
+        "name": "no: names a metric of the agent's own calls, if it is a plain word"
     },
     turn_events.Server: {
-        "name": f"{NO}; the manager is told of a server once a day",
+        "name": f"{NO}; the manager is notified about a server once a day",
         "status": NO,
     },
     terminal.TerminalOutputParams: {
-        "terminal": "must be one opened on this connection",
+        "terminal": "must have been opened on this connection",
         "data": "no: shown in the operator's terminal, as its output",
     },
     terminal.TerminalExitParams: {
-        "terminal": "must be one opened on this connection",
+        "terminal": "must have been opened on this connection",
         "reason": NO,
     },
     manager.SpawnParams: {
@@ -155,7 +155,7 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     },
     manager.SubmitBeginParams: {
         "agent": NAME,
-        "commit": "must be in the pack that follows, checked in quarantine",
+        "commit": "must be in the pack, which is checked in quarantine",
         "description": f"{TEXT}, with the proposal",
         "spawn": "checked: the agent must be a draft",
     },
@@ -168,8 +168,8 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     manager.AgentLogsParams: {"agent": NAME, "lines": "bounded by the type"},
     relay.AttachParams: {"open": RELAY},
     relay.ReserveParams: {
-        "agent": f"{NAME}; the relay knows it by the request's socket",
-        "model": "must be in the policy that hived made",
+        "agent": f"{NAME}; the relay identifies it by the request's socket",
+        "model": "must be allowed by hived's policy",
         "cost_usd": RELAY,
         "input_tokens": RELAY,
         "output_tokens": RELAY,

@@ -1,10 +1,10 @@
 """What a harness reports from inside a turn: a struct for each kind of live event.
 
-A harness runs in the agent's container, so all of this is the agent's word: hived
-passes it on as it came, without reading it, and pages show it as text. What hived does
-read, it reads as a ``ToolName`` or a ``Server``, and trusts no further than
-``trust`` says. A harness of another version may report kinds that are not here; they
-are passed on and shown like a ``Log``.
+A harness runs in the agent's container, so these are the agent's claims: hived passes
+them on unchanged and unread, and pages show them as text. The exceptions are
+``ToolName`` and ``Server``, which hived reads, and trusts no further than ``trust``
+says. A harness of another version may report other kinds; they are passed on and shown
+like a ``Log``.
 """
 
 from enum import StrEnum
@@ -29,20 +29,20 @@ class TurnEventKind(StrEnum):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a live event says; unknown fields are ignored."""
+    """Base of a live event; unknown fields are ignored."""
 
     KIND: ClassVar[TurnEventKind]
 
 
 class Text(Said, frozen=True):
-    """What the model writes."""
+    """Text by the model."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TEXT
     text: str
 
 
 class Thinking(Said, frozen=True):
-    """What the model thinks."""
+    """Thinking by the model."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.THINKING
     text: str
@@ -58,7 +58,7 @@ class ToolUse(Said, frozen=True):
 
 
 class ToolResult(Said, frozen=True):
-    """A tool answered the call ``id``."""
+    """The result of the tool call ``id``."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT
     id: str
@@ -67,7 +67,7 @@ class ToolResult(Said, frozen=True):
 
 
 class Denied(Said, frozen=True):
-    """The agent's permissions refused a call."""
+    """A tool call was denied by the agent's permissions."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.DENIED
     tool: str
@@ -75,7 +75,7 @@ class Denied(Said, frozen=True):
 
 
 class Retry(Said, frozen=True):
-    """The CLI repeats a request to the model; values are the CLI's own."""
+    """The CLI retries a request to the model; values are the CLI's own."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.RETRY
     attempt: Any
@@ -92,7 +92,7 @@ class Compacted(Said, frozen=True):
 
 
 class Server(Said, frozen=True):
-    """An MCP server did not come up for this turn."""
+    """An MCP server is not available in this turn."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.SERVER
     name: str
@@ -100,7 +100,7 @@ class Server(Said, frozen=True):
 
 
 class TurnResult(Said, frozen=True):
-    """The model's last word."""
+    """The model's final answer."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.RESULT
     text: str
@@ -133,7 +133,7 @@ SAID: Final[dict[TurnEventKind, type[TurnSaid]]] = {
 
 
 class ToolName(Said, frozen=True):
-    """The part of a ``ToolUse`` that hived counts."""
+    """The part of a ``ToolUse`` that hived reads, to count calls."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
     name: str

@@ -1,6 +1,6 @@
-"""Turns, as a harness tells hived of them: beginning, events, end, and its state.
+"""Turns, as a harness reports them to hived: start, events, end, and its state.
 
-``agent`` names the calls; these are their types.
+The calls are declared in ``agent``; these are their types.
 """
 
 from enum import StrEnum
@@ -13,10 +13,10 @@ from pyglue.api.common import AgentState, Id, Params, Result, ShortText
 
 
 class TurnOutcome(StrEnum):
-    """How a turn ended. Only the first two acknowledge the mail it was given.
+    """How a turn ended. Only the first two acknowledge its messages.
 
-    ``compacted_and_retried``: the conversation was too long, was shortened, and then
-    the turn ended well.
+    ``compacted_and_retried``: the conversation was too long, was compacted, and then
+    the turn succeeded.
     """
 
     OK = "ok"
@@ -30,9 +30,9 @@ class TurnOutcome(StrEnum):
 
 
 class TurnStartParams(Params, frozen=True):
-    """A turn begins over ``messages``; None: over every message that the caller holds.
+    """Start a turn with ``messages``; None: with every message leased to the caller.
 
-    Messages that the caller holds and does not name never reached it, and are queued
+    Leased messages that the caller does not name never reached it, and are queued
     again. hived chooses the model and returns it. Harnesses of earlier versions send
     ``model``; hived refuses any but its own choice.
     """
@@ -42,9 +42,9 @@ class TurnStartParams(Params, frozen=True):
 
 
 class TurnStartResult(Result, frozen=True):
-    """The turn's id, to be given back at its end, and the model that it uses.
+    """The turn's id, which its end must name, and its model.
 
-    ``budget_usd`` is what is left of the day; None means no limit.
+    ``budget_usd`` is the rest of the daily budget; None means no limit.
     """
 
     turn: int
@@ -56,11 +56,11 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class TurnEndParams(Params, frozen=True):
-    """A turn ended; figures are the harness's own and only shown, never trusted.
+    """A turn ended; its numbers are the harness's own: they are shown, never trusted.
 
-    ``blames_mail``: a turn that failed counts against its messages, since one of them
-    may be the cause. ``budget_used``: the CLI stopped at the ``budget_usd`` that it was
-    told; whether a limit of the hive is used up is for hived's own books to say.
+    ``blames_mail``: the failure counts against the turn's messages, since one of them
+    may be the cause. ``budget_used``: the CLI stopped at its ``budget_usd``; whether a
+    limit of the hive is used up follows from hived's own books.
     """
 
     turn: Id
@@ -78,13 +78,13 @@ class TurnEndParams(Params, frozen=True):
 
 
 class TurnEndResult(Result, frozen=True):
-    """``retry_after_s`` is what the model's side asked to wait, if it did."""
+    """``retry_after_s``: how long the model provider asked us to back off."""
 
     retry_after_s: float | None = None
 
 
 class StateParams(Params, frozen=True):
-    """The harness's own state; ``since_at`` None means from now on."""
+    """The harness's own state; ``since_at`` None means now."""
 
     state: AgentState
     detail: ShortText | None = None
@@ -94,8 +94,7 @@ class StateParams(Params, frozen=True):
 class TurnEventParams(Params, frozen=True):
     """One live event of the running turn. ``data`` is shown as text only.
 
-    It is an object of a kind in `docs/events.md`, or of one that another version of the
-    harness has.
+    Its kind is one in `docs/events.md`, or one from another version of the harness.
     """
 
     turn: Id | None
