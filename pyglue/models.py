@@ -125,6 +125,18 @@ def resolve(name: str) -> ModelInfo | None:
     return _BY_NAME.get(dated[1] if dated else name)
 
 
+def unknown(name: str) -> str | None:
+    """Say that there is no such model, and which there are; None if there is."""
+    if resolve(name) is not None:
+        return None
+    aliases = ", ".join(alias for model in MODELS for alias in model.aliases[:1])
+    ids = ", ".join(model.id for model in MODELS)
+    return (
+        f"There is no model {name[:100]!a}. Use an alias ({aliases}) or a full id: "
+        f"{ids}."
+    )
+
+
 def same(one: str, other: str) -> bool:
     """Tell whether two names, aliases or full ids, mean the same model."""
     known, wanted = resolve(one), resolve(other)

@@ -36,7 +36,7 @@ def problem(match: Match) -> str | None:
     if words[0] in _RESERVED:
         return f"{words[0]!a} is shell syntax"
     program = find(words[0])
-    refused = _startup_file(match, program)
+    refused = _above(match, program) or _startup_file(match, program)
     if refused is not None:
         return refused
     if not match.names_program and (program is None or "/" in words[0]):
@@ -45,6 +45,22 @@ def problem(match: Match) -> str | None:
             "name it"
         )
     return _judge(match, program)
+
+
+def _above(match: Match, program: Program | None) -> str | None:
+    """A path that goes up leaves the place that a pattern is meant for."""
+    below = None
+    if program is not None and len(match.words) > 1:
+        below = subcommand(program, match.words[1])
+    if any(known is not None and known.row.up for known in (program, below)):
+        return None
+    for word, is_literal in zip(match.words[1:], match.literal[1:], strict=False):
+        if not is_literal and startup.goes_up(word):
+            return (
+                f"a wildcard never matches '..' in a path, as in {word[:60]!a}; use a "
+                "path without '..', or have a pattern name this one"
+            )
+    return None
 
 
 def _judge(match: Match, program: Program | None) -> str | None:
@@ -178,7 +194,10 @@ def _code(name: str, match: Match, program: Program, begin: int) -> str | None:
         return None
     if at < len(words) and literal[at]:
         if words[at] != "-m" or not program.row.module:
-            return None
+            known = subcommand(program, words[at])
+            if known is None:
+                return None
+            return _program(f"{name} {words[at]}", match, known, at + 1)
         if literal[at + 1]:
             return problem(match.after(at + 1))
     return say.runs_code(name, program.row.hint)

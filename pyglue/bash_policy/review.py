@@ -13,7 +13,6 @@ from pyglue.bash_policy.match import Pattern
 from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
 from pyglue.bash_policy.words import names
 from pyglue.display import quoted
-from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest_schema import option_path
 
 _OPTION: Final = option_path(("bash", "allow"))
@@ -23,23 +22,12 @@ _SAMPLES: Final = 8
 _SHELLS: Final = names("ash bash dash fish ksh sh zsh")
 
 
-def check_patterns(manifest: Mapping[str, Any]) -> None:
-    """Refuse patterns under which no command could ever run.
-
-    Raises:
-        HiveError: ``manifest_invalid`` with each pattern and what to write instead.
-    """
-    found = []
+def useless(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Say of each pattern under which no command could ever run what to write."""
     for text in patterns(manifest):
         reason = never_matches(text)
         if reason is not None:
-            found.append(f"{_OPTION}: {quoted(text)} lets no command run: {reason}.")
-    if found:
-        raise HiveError(
-            ErrorCode.MANIFEST_INVALID,
-            f"Useless patterns. {' '.join(found)}",
-            details={"problems": [{"message": problem} for problem in found]},
-        )
+            yield f"{_OPTION}: {quoted(text)} lets no command run: {reason}."
 
 
 def patterns(manifest: Mapping[str, Any]) -> tuple[str, ...]:
@@ -58,6 +46,8 @@ def never_matches(text: str) -> str | None:
     if "=" in first:
         name = first.partition("=")[0]
         return f"a command cannot begin with a variable; set {name} in hyperhive.env"
+    if text == first and first.endswith(":*"):
+        return _colon(text)
     reason = None
     for command in _samples(pattern):
         match = pattern.match(command)
@@ -68,8 +58,12 @@ def never_matches(text: str) -> str | None:
             return None
         reason = reason or problem
     if text.endswith(":*"):
-        return f"':*' stands for part of a word here; write {text[:-2] + ' *'!r}"
+        return _colon(text)
     return reason or "a wildcard never matches '..' in a path; write the path out"
+
+
+def _colon(text: str) -> str:
+    return f"':*' stands for part of a word here; write {text[:-2] + ' *'!r}"
 
 
 def power(text: str) -> str | None:

@@ -57,6 +57,11 @@ def must_not_be_written(word: str) -> bool:
     return any(_is_run(path) or _is_configuration(path) for path in _paths(word))
 
 
+def goes_up(word: str) -> bool:
+    """Tell whether this argument is, or holds, a path with ``..`` in it."""
+    return ".." in word and any(".." in path.parts for path in _paths(word))
+
+
 def _paths(word: str) -> Iterator[PurePosixPath]:
     """Yield the paths that an argument may be, or hold as an option's value."""
     yield PurePosixPath(word)

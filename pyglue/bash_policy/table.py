@@ -74,6 +74,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names before ``=`` that arguments may have; no others."""
     assigns: bool = False
     """An argument NAME=value sets a variable and must be named."""
+    up: bool = False
+    """Paths among its arguments may hold ``..``, as they usually do."""
     free: str = ""
     """What follows this word is for the project's own program."""
     note: str = ""

@@ -41,10 +41,13 @@ _SUBJECT: Final = "agent.nix"
 class Evaluation:
     """What a directory says: its manifest, not validated yet, and which NixOS options
     it sets outside ``hyperhive``, as sorted paths.
+
+    ``evaluated_at`` is where Nix saw the directory; no agent ever does.
     """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
+    evaluated_at: str
 
 
 class Evaluator:
@@ -111,9 +114,10 @@ class Evaluator:
             fence = await asyncio.to_thread(self.fence)
         with fence.seeing(directories) as seen:
             done = await self._run(fence, seen)
+            roots = _roots(seen)
             if done.code != 0:
-                raise self._limits.explain(done, _roots(seen))
-        return _read_result(done.stdout)
+                raise self._limits.explain(done, roots)
+        return _read_result(done.stdout, roots)
 
     async def _run(self, fence: Fence, seen: Seen) -> Completed:
         inside = seen.inside
@@ -186,7 +190,7 @@ def _too_much_output() -> EvalError:
     )
 
 
-def _read_result(output: bytes) -> Evaluation:
+def _read_result(output: bytes, roots: Roots) -> Evaluation:
     try:
         report = read_json(output, max_bytes=_OUTPUT_MAX)
         manifest, options = report["manifest"], report["nixosOptions"]
@@ -196,7 +200,7 @@ def _read_result(output: bytes) -> Evaluation:
         )
     if not isinstance(manifest, dict):
         raise _failed([Problem(None, None, None, "its value is not a manifest")])
-    return Evaluation(manifest, option_names(options))
+    return Evaluation(manifest, option_names(options), roots.agent)
 
 
 def option_names(found: object) -> tuple[str, ...]:

@@ -81,3 +81,38 @@ def test_a_wrong_nixpkgs_is_no_problem_of_the_agent(tmp_path: Path) -> None:
     with pytest.raises(HiveError) as caught:
         run(agent(tmp_path / "a", "{ }"), "--nixpkgs-lib", tmp_path)
     assert caught.value.code == ErrorCode.CONFIG_INVALID
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{ hyperhive.model = "gpt-4o"; }', "hyperhive.model: There is no model"),
+        (
+            (
+                "{ hyperhive.mcpServers.x = "
+                '{ command = "python3"; args = [ "${./server.py}" ]; }; }'
+            ),
+            "hyperhive.mcpServers.x.args[0] names /nix/store/",
+        ),
+        (
+            (
+                "{ hyperhive.mcpServers.x = "
+                '{ command = "python3"; env.A = toString ./server.py; }; }'
+            ),
+            "hyperhive.mcpServers.x.env.A names ",
+        ),
+        (
+            (
+                "{ hyperhive.mcpServers.x = "
+                '{ command = "python3"; args = [ "\\${HOME}" ]; }; }'
+            ),
+            "hyperhive.mcpServers.x.args[0] holds “${HOME}”",
+        ),
+    ],
+)
+def test_what_could_not_work_is_said_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, body: str, said: str
+) -> None:
+    assert run(agent(tmp_path / "a", body, server__py="")) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"agent.nix: {said}")

@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyglue import manifest_schema
-from pyglue.bash_policy.review import check_patterns
+from pyglue import manifest_checks, manifest_schema
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix import EvalError, Evaluation, Evaluator
 
@@ -40,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = Evaluator(nixpkgs_lib=arguments.nixpkgs_lib)
     try:
         found = asyncio.run(evaluator.evaluate(arguments.directory))
-        check_patterns(manifest_schema.validate(found.manifest))
+        manifest = manifest_schema.validate(found.manifest)
+        manifest_checks.check(manifest, evaluated_at=found.evaluated_at)
     except EvalError as error:
         return _refuse(list(map(str, error.problems)) or [error.message])
     except HiveError as error:

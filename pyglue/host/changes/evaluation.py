@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyglue import manifest_schema
+from pyglue import manifest_checks, manifest_schema
 from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationKind
-from pyglue.bash_policy.review import check_patterns
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
@@ -68,11 +67,15 @@ class Proposed:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a commit says: ``held`` is its system, None where agents have none."""
+    """What a commit says: ``held`` is its system, None where agents have none.
+
+    ``evaluated_at`` is where the evaluation saw its files; empty if there was none.
+    """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
     held: Held | None
+    evaluated_at: str = ""
 
 
 class Evaluation:
@@ -108,7 +111,9 @@ class Evaluation:
         """
         found = await self.evaluate(repo, proposed.commit, proposed.agent)
         try:
-            await asyncio.to_thread(check_patterns, found.manifest)
+            await asyncio.to_thread(
+                manifest_checks.check, found.manifest, evaluated_at=found.evaluated_at
+            )
         except HiveError:
             self.drop(found)
             raise
@@ -145,7 +150,7 @@ class Evaluation:
         options = found.nixos_options
         if held is not None and held.nixos_options is not None:
             options = held.nixos_options  # of the evaluation that counts
-        return Evaluated(manifest, options, held)
+        return Evaluated(manifest, options, held, found.evaluated_at)
 
     def check_limits(self, record: PinnedRecord) -> None:
         """Refuse what the operator's limits of this hive forbid.

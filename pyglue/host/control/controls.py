@@ -225,14 +225,9 @@ class Controls:
         """
         agent = self._registry.get(params.agent)
         agent.policy()
-        found = models.resolve(params.model)
-        if found is None:
-            known = ", ".join(name for m in models.MODELS for name in m.aliases[:1])
-            raise HiveError(
-                ErrorCode.MODEL_NOT_ALLOWED,
-                f"There is no model {params.model[:100]!a}. Use an alias ({known}) or "
-                "a full id.",
-            )
+        unknown = models.unknown(params.model)
+        if unknown is not None:
+            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, unknown)
         if not model_is_allowed(params.model, self._limits):
             names = ", ".join(self._limits.models or ()) or "none"
             raise HiveError(

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from pyglue import manifest_checks
 from pyglue.api.approvals import Effect
 from pyglue.bash_policy import review
-from pyglue.bash_policy.review import check_patterns
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.gate.gate import Gate
 from pyglue.host.policy.diff import diff_policy
@@ -18,6 +18,10 @@ ROOT: Final = Path(__file__).resolve().parents[4]
 
 def manifest(*patterns: str) -> dict[str, Any]:
     return {"bash": {"allow": list(patterns)}}
+
+
+def check(found: dict[str, Any]) -> None:
+    manifest_checks.check(found, evaluated_at="/hive/agent")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +51,15 @@ def manifest(*patterns: str) -> dict[str, Any]:
         ("git -c *", "named by a pattern"),
         ("PYTHONPATH=. pytest *", "set PYTHONPATH in hyperhive.env"),
         ("git diff:*", "write 'git diff *'"),
+        ("make:*", "write 'make *'"),
+        ("./run.sh:*", "write './run.sh *'"),
         ("ls ../*", "write the path out"),
         ("if *", "shell syntax"),
     ],
 )
 def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -> None:
     with pytest.raises(HiveError) as caught:
-        check_patterns(manifest("git status", pattern))
+        check(manifest("git status", pattern))
     assert caught.value.code is ErrorCode.MANIFEST_INVALID
     assert advice in caught.value.message
     assert f"“{pattern}”" in caught.value.message
@@ -88,7 +94,7 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
     ],
 )
 def test_a_pattern_that_hands_over_power_says_so(pattern: str, power: str) -> None:
-    check_patterns(manifest(pattern))
+    check(manifest(pattern))
     before, after = manifest("git status"), manifest("git status", pattern)
     said = [
         change
@@ -149,7 +155,7 @@ def test_a_pattern_under_which_something_runs_is_taken(
 
 def test_many_wildcards_cost_no_time() -> None:
     patterns = [f"ls {'*a' * 140} {i} *" for i in range(200)]
-    check_patterns(manifest(*patterns))
+    check(manifest(*patterns))
     gate = Gate(tools=["Bash"], bash_allow=[f"ls {'*a' * 140}"])
     assert gate.refusal_of_command("ls " + "a" * 5000) is None
     assert gate.refusal_of_command("ls " + "a" * 5000 + "b") is not None

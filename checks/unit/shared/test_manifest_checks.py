@@ -1,0 +1,96 @@
+"""What could not work once it was approved is refused when it is proposed."""
+
+from typing import Any, Final
+
+import pytest
+
+from pyglue import manifest_checks, models
+from pyglue.errors import ErrorCode, HiveError
+
+AT: Final = "/hive/agent"
+STORE: Final = "/nix/store/fxf4pa4daak7ikmm6pyw02ccvbgqkw5h-server.py"
+
+
+def server(**options: Any) -> dict[str, Any]:
+    one = {"command": "python3", "args": [], "env": {}, "allowedTools": []}
+    return {"mcpServers": {"x": one | options}}
+
+
+def refusal(manifest: dict[str, Any]) -> str:
+    with pytest.raises(HiveError) as caught:
+        manifest_checks.check(manifest, evaluated_at=AT)
+    assert caught.value.code is ErrorCode.MANIFEST_INVALID
+    problems = [problem["message"] for problem in caught.value.details["problems"]]
+    assert len(problems) == 1 and problems[0] in caught.value.message
+    return str(problems[0])
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "claude-opus", "Opus", "haiku-4.5", ""])
+def test_a_model_that_the_relay_refuses(name: str) -> None:
+    said = refusal({"model": name})
+    assert said.startswith(f"hyperhive.model: There is no model {name!r}.")
+    for model in models.MODELS:
+        assert model.id in said and all(alias in said for alias in model.aliases[:1])
+
+
+@pytest.mark.parametrize("model", models.MODELS, ids=lambda model: model.id)
+def test_a_model_that_the_relay_knows(model: models.ModelInfo) -> None:
+    for name in (model.id, f"{model.id}-20260101", *model.aliases):
+        manifest_checks.check({"model": name}, evaluated_at=AT)
+
+
+@pytest.mark.parametrize("path", [STORE, f"{AT}/server.py", AT, f"x={AT}/a/b.py:1"])
+@pytest.mark.parametrize(
+    ("option", "manifest"),
+    [
+        ("mcpServers.x.args[1]", lambda path: server(args=["-u", path])),
+        ("mcpServers.x.env.FILE", lambda path: server(env={"FILE": path})),
+        ("mcpServers.x.command", lambda path: server(command=path)),
+        ("env.FILE", lambda path: {"env": {"FILE": path}}),
+        ("prompt", lambda path: {"prompt": f"Read {path} first."}),
+    ],
+)
+def test_a_path_of_the_evaluation(path: str, option: str, manifest: Any) -> None:
+    said = refusal(manifest(path))
+    assert said.startswith(f"hyperhive.{option} names ")
+    assert "does not exist for the agent" in said
+    assert "/state/server.py" in said and "builtins.readFile" in said
+
+
+@pytest.mark.parametrize("path", ["/hive/agents/x", "/hive/agent-notes", "/nix/store"])
+def test_other_paths_are_the_agents_own(path: str) -> None:
+    found = server(args=[path], env={"FILE": path})
+    manifest_checks.check(found, evaluated_at=AT)
+    manifest_checks.check(found, evaluated_at="/srv/quarantine/tree-1")
+
+
+def test_a_bare_evaluation_is_elsewhere() -> None:
+    with pytest.raises(HiveError, match=r"tree-1/server\.py"):
+        manifest_checks.check(
+            server(args=["/srv/tree-1/server.py"]), evaluated_at="/srv/tree-1"
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["${HOME}", "a/${HOME}/b", "${A:-b}", "${A:-}", "${ }"]
+)
+@pytest.mark.parametrize("where", ["args", "env", "url", "headers"])
+def test_what_the_cli_would_replace(text: str, where: str) -> None:
+    value: Any = {"args": ["-x", text], "env": {"A": text}, "url": text}.get(
+        where, {"Authorization": text}
+    )
+    said = refusal(server(**{where: value}))
+    assert said.startswith(f"hyperhive.mcpServers.x.{where}")
+    assert "would replace with an environment variable" in said
+
+
+@pytest.mark.parametrize("text", ["$HOME", "${", "${}", "$(x)", "{HOME}", "$$"])
+def test_what_the_cli_leaves_alone(text: str) -> None:
+    manifest_checks.check(server(args=[text], env={"A": text}), evaluated_at=AT)
+
+
+def test_every_problem_is_said() -> None:
+    found = {"model": "gpt-4o", "bash": {"allow": ["npx *"]}} | server(args=["${A}"])
+    with pytest.raises(HiveError) as caught:
+        manifest_checks.check(found, evaluated_at=AT)
+    assert len(caught.value.details["problems"]) == 3

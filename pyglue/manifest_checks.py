@@ -1,0 +1,106 @@
+"""What can be known of a manifest when it is proposed, beyond its types.
+
+Called with every proposal (``changes.evaluation``) and by ``hive manifest``. Refused is
+what could never work, or would not be what the operator approved: a model that the
+relay refuses, a Bash pattern that lets nothing run, a path that exists only where
+agent.nix was evaluated, text that Claude Code would replace at run time. What was
+deployed earlier is not checked again: it may always be rolled back to.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue import models
+from pyglue.bash_policy import review
+from pyglue.display import quoted
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest_schema import option_path
+
+_STORE_PATH: Final = re.compile(r"/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+")
+_EXPANDED: Final = re.compile(r"\$\{[^}]+\}")
+"""What Claude Code replaces in an MCP server's configuration: ``${A}``, ``${A:-b}``."""
+_INSTEAD: Final = (
+    "The files of the agent's repository are not in its container. Keep the file in "
+    "the agent's /state and name it there (/state/server.py), or pass its text: "
+    'args = [ "-c" (builtins.readFile ./server.py) ]'
+)
+
+
+def check(manifest: Mapping[str, Any], *, evaluated_at: str) -> None:
+    """Refuse a manifest that could not work.
+
+    ``evaluated_at`` is where its directory was while it was evaluated.
+
+    Raises:
+        HiveError: ``manifest_invalid``; ``details["problems"]`` has each sentence.
+    """
+    found = [
+        *_model(manifest),
+        *review.useless(manifest),
+        *_paths(manifest, evaluated_at),
+        *_expanded(manifest),
+    ]
+    if found:
+        raise HiveError(
+            ErrorCode.MANIFEST_INVALID,
+            f"The agent could not work as proposed. {' '.join(found)}",
+            details={"problems": [{"message": problem} for problem in found]},
+        )
+
+
+def _model(manifest: Mapping[str, Any]) -> Iterator[str]:
+    name = manifest.get("model")
+    reason = models.unknown(name) if isinstance(name, str) else None
+    if reason is not None:
+        yield f"{option_path(('model',))}: {reason}"
+
+
+def _paths(manifest: Mapping[str, Any], evaluated_at: str) -> Iterator[str]:
+    """Find paths of files that are only there while agent.nix is evaluated."""
+    inside = re.compile(rf"{re.escape(evaluated_at)}(?![\w.-])[\w./+-]*")
+    for path, text in _texts(manifest, ()):
+        for match in _STORE_PATH.finditer(text):
+            if not Path(match[0]).exists():
+                yield _no_path(path, match[0])
+                break
+        else:
+            found = inside.search(text)
+            if found is not None:
+                yield _no_path(path, found[0])
+
+
+def _no_path(option: tuple[str | int, ...], path: str) -> str:
+    return (
+        f"{option_path(option)} names {quoted(path)}, which does not exist for the "
+        "agent: it is a path of the evaluation, as from ./FILE or toString. "
+        f"{_INSTEAD}."
+    )
+
+
+def _expanded(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find what would run as something else than what was approved."""
+    for path, text in _texts(manifest.get("mcpServers"), ("mcpServers",)):
+        match = _EXPANDED.search(text)
+        if match is not None:
+            yield (
+                f"{option_path(path)} holds {quoted(match[0], limit=80)}, which Claude "
+                "Code would replace with an environment variable at run time, so that "
+                "something else would run than what is approved. Write the value "
+                "itself; the server gets the variables of its env and of hyperhive.env."
+            )
+
+
+def _texts(
+    value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every text in a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, (*path, str(name)))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, (*path, number))
