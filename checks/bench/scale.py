@@ -196,6 +196,7 @@ def views(kit: Kit, directory: Path) -> Views:
     needed: dict[str, Any] = {
         "store": kit.store,
         "registry": kit.registry,
+        "controls": kit.controls,
         "bus": kit.bus,
         "backend": LocalBackend(config),
         "relay": RelayHub(

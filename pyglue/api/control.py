@@ -1,8 +1,11 @@
 """Controls of a running agent: pause, cancel, compact, model choice.
 
+And why an agent runs no turn, as every view of it says.
+
 The calls are declared in ``operator``; these are their types.
 """
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
@@ -55,3 +58,34 @@ class ModelStatus(Result, frozen=True):
     override: str | None = None
     switched_at: float | None = None
     switched_by: str | None = None
+
+
+class BlockReason(StrEnum):
+    """What keeps an agent from its next turn."""
+
+    STOPPED = "stopped"
+    HIVE_PAUSED = "hive_paused"
+    PAUSED = "paused"
+    DISK_FULL = "disk_full"
+    QUOTA = "quota"
+    OVER_BUDGET = "over_budget"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    NEEDS_LOGIN = "needs_login"
+    NO_CREDIT = "no_credit"
+    RATE_LIMITED = "rate_limited"
+    RETRYING = "retrying"
+    STARTING = "starting"
+    FAILED = "failed"
+
+
+class Blocked(Result, frozen=True):
+    """Why an agent runs no turn: the first of all reasons.
+
+    ``text`` says it in a sentence, ``remedy`` what ends it; ``until_at`` is when it
+    ends by itself, None if that is not known or it does not.
+    """
+
+    reason: BlockReason
+    text: str
+    remedy: str
+    until_at: float | None = None

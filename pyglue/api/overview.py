@@ -5,7 +5,7 @@ The calls are declared in ``operator``; these are their types.
 
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
-from pyglue.api.control import ModelStatus
+from pyglue.api.control import Blocked, ModelStatus
 
 
 class HiveStatus(Result, frozen=True):
@@ -68,6 +68,8 @@ class AgentView(Result, frozen=True):
     """Its port on the host's loopback, which leads to its page."""
     port_conflict: str | None = None
     """Why that port does not work, if it does not."""
+    blocked: Blocked | None = None
+    """Why it runs no turn, if something keeps it from one."""
 
 
 class AgentsView(Result, frozen=True):

@@ -18,9 +18,11 @@ from pyglue.api.approvals import (
     DenyParams,
 )
 from pyglue.api.common import NoParams
+from pyglue.api.control import BlockReason
 from pyglue.api.doctor import CheckState
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import InboxParams, OperatorSendParams
+from pyglue.api.overview import AgentView
 from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.commands import archive, control, exposure, life
 from pyglue.cli.output.answer import Answer
@@ -172,10 +174,17 @@ def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
                 agent.model,
                 str(agent.inbox),
                 (agent.manifest_sha256 or "-")[:12],
-                visible(agent.problem or agent.detail or ""),
+                visible(agent.problem or _why(agent)),
             )
         )
     return Answer(result, table(rows))
+
+
+def _why(agent: AgentView) -> str:
+    """Return why the agent runs no turn, else what it does."""
+    if agent.blocked is None or agent.blocked.reason is BlockReason.STOPPED:
+        return agent.detail or ""
+    return f"{agent.blocked.text} {agent.blocked.remedy}"
 
 
 def _approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:

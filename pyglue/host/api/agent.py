@@ -239,20 +239,8 @@ class AgentApi:
 
     def _check(self, tx: Tx) -> float | None:
         """Refuse a turn that may not begin; return what it may cost."""
-        agent = self._agent
-        paused = self._registry.paused(agent)
-        if paused is not None:
-            raise HiveError(ErrorCode.PAUSED, paused)
-        if agent.over_budget is not None:
-            raise HiveError(ErrorCode.OVER_BUDGET, agent.over_budget)
-        wait = 0.0 if agent.retry_at is None else agent.retry_at - time.monotonic()
-        if wait > 0:
-            raise HiveError(
-                ErrorCode.RATE_LIMITED,
-                "The model provider asked us to back off.",
-                details={"retry_after_s": wait},
-            )
-        return self._budgets.check(tx, agent)
+        self._controls.check_turn(self._agent)
+        return self._budgets.check(tx, self._agent)
 
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
         agent = self._agent

@@ -109,7 +109,7 @@ class AgentCalls:
         return Done()
 
     async def _resume(self, params: AgentParams) -> Done:
-        await self._s.controls.resume(params.agent, self._by)
+        await self._s.resuming.resume(params.agent, self._by)
         return Done()
 
     async def _pause_all(self, params: PauseAllParams) -> Done:

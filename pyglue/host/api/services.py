@@ -15,6 +15,7 @@ from pyglue.host.changes.proposals import Proposals
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.resuming import Resuming
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
@@ -61,6 +62,7 @@ class Services:
     controls: Controls
     budgets: Budgets
     credit: Credit
+    resuming: Resuming
     history: History
     telemetry: Telemetry
     ports: Ports | None

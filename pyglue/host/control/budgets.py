@@ -10,7 +10,7 @@ on: each yes adds what the limit itself is, until midnight (UTC). ``api.agent`` 
 import asyncio
 import datetime
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyglue.api.questions import QuestionView
@@ -34,6 +34,16 @@ _HOUR_S: Final = 3600.0
 _STAY: Final = "Stay parked"
 
 
+@dataclass(frozen=True)
+class _Park:
+    """A parked agent: at which limit, until when, and the limits in force then."""
+
+    agent: Agent
+    limit: Limit
+    until: float
+    limits: Limits
+
+
 class Budgets:
     """Parks agents that used up a limit, and asks the operator."""
 
@@ -55,9 +65,10 @@ class Budgets:
         self._controls = controls
         self._audit = audit
         self._config = config
-        self._until: dict[str, float] = {}
+        self._parks: dict[str, _Park] = {}
         self._changed = asyncio.Event()
         questions.listen(self._answered)
+        transitions.listen(self._notice)
 
     def check(self, tx: Tx, agent: Agent) -> float | None:
         """Refuse a turn beyond a limit; return the dollars left, None for no limit.
@@ -109,28 +120,73 @@ class Budgets:
     async def reached(self, agent: Agent, limit: Limit, until: float | None) -> None:
         """Park the agent until ``until`` (midnight if None), and ask the operator."""
         until = until or start_of_day() + _DAY_S
-        self._until[agent.name] = until
+        limits = limits_of(agent, self._config)
         used = await self._used(agent)
-        text = _sentence(agent, limit, until, limits_of(agent, self._config), used)
-        self._controls.hold(agent, text)
+        text = _sentence(agent, limit, until, limits, used)
+        self._parks[agent.name] = _Park(agent, limit, until, limits)
+        self._controls.park(agent, text, until)
         self._changed.set()
         await self._ask(agent, limit, until, text)
 
     async def watch(self) -> None:
-        """Let agents go on when their time is over; runs as long as hived does."""
+        """Let agents continue when their time is over, or a limit allows it again.
+
+        Runs as long as hived does.
+        """
         while True:
             self._changed.clear()
             now = time.time()
-            for name in [n for n, until in self._until.items() if until <= now]:
-                self._release(name)
-            first = min(self._until.values(), default=None)
+            for name, park in list(self._parks.items()):
+                if park.until <= now or self._registry.find(name) is not park.agent:
+                    self._release(name)
+                elif limits_of(park.agent, self._config) != park.limits:
+                    await self.look(park.agent)
+            first = min((park.until for park in self._parks.values()), default=None)
             await wall_clock.reach(first, self._changed)
 
+    async def look(self, agent: Agent) -> None:
+        """Let a parked agent continue unless it is over a limit as it is now."""
+        park = self._parks.get(agent.name)
+        if park is None or park.agent is not agent:
+            return
+        changed = limits_of(agent, self._config) != park.limits
+        try:
+            await self._store.write(lambda tx: self.check(tx, agent))
+        except HiveError as error:
+            if error.code is not ErrorCode.OVER_BUDGET:
+                raise
+            if changed:  # what was asked about another limit is of no use
+                await self._settle(agent)
+            limit = Limit(str(error.details["limit"]))
+            await self.reached(agent, limit, float(error.details["until_at"]))
+            return
+        if self._parks.get(agent.name) is park:  # nobody decided meanwhile
+            self._release(agent.name)
+            await self._settle(agent)
+
+    def _notice(self, agent: Agent) -> None:
+        """A deploy or a lift may have changed the limits of a parked agent."""
+        park = self._parks.get(agent.name)
+        if park is None or park.agent is not agent:
+            return
+        if limits_of(agent, self._config) != park.limits:
+            self._changed.set()
+
     def _release(self, name: str) -> None:
-        self._until.pop(name, None)
+        park = self._parks.pop(name, None)
         agent = self._registry.find(name)
-        if agent is not None:
-            self._controls.hold(agent, None)
+        if park is not None and agent is not None:
+            self._controls.unpark(agent)
+
+    async def _settle(self, agent: Agent) -> None:
+        """Withdraw the question about a limit that no longer holds the agent."""
+        row = agent.control
+        if row.question is None or row.asked_for is None:
+            return
+        await self._transitions.controlled(
+            agent, replace(row, question=None, asked_for=None)
+        )
+        await self._questions.withdraw(row.question)
 
     # --- asking -----------------------------------------------------------------------
 

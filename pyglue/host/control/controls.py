@@ -22,12 +22,26 @@ from pyglue.api.agent import (
     ControlParams,
 )
 from pyglue.api.common import NoParams
-from pyglue.api.control import ModelStatus, PauseParams, SetModelParams
+from pyglue.api.control import (
+    Blocked,
+    BlockReason,
+    ModelStatus,
+    PauseParams,
+    SetModelParams,
+)
 from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
+from pyglue.host.core.blocked import (
+    Moment,
+    blocked,
+    code_of,
+    model_refused,
+    refusal,
+    said_of,
+)
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
@@ -64,13 +78,15 @@ class Controls:
         """Tell a harness that just said hello what holds."""
         connection.notify(CONTROL, self._wanted(agent))
 
-    def hold(self, agent: Agent, over_budget: str | None) -> None:
-        """Park the agent over its budget, or with None let it go on."""
-        if over_budget is None:
-            self._transitions.budget_free(agent)
-        else:
-            self._transitions.budget_reached(agent, over_budget)
-        self._tell(agent, again=over_budget is None)
+    def park(self, agent: Agent, why: str, until: float) -> None:
+        """Park the agent over its budget."""
+        self._transitions.budget_reached(agent, why, until)
+        self._tell(agent)
+
+    def unpark(self, agent: Agent) -> None:
+        """Let an agent continue whose budget allows turns again."""
+        self._transitions.budget_free(agent)
+        self._tell(agent, again=True)
 
     def room(self, agent: Agent) -> None:
         """Tell the agent that it waits for room on the disk, or does no more."""
@@ -94,6 +110,11 @@ class Controls:
     def _tell(self, agent: Agent, *, again: bool = False) -> None:
         if agent.harness is not None:
             agent.harness.notify(CONTROL, self._wanted(agent, again=again))
+
+    def blocked(self, agent: Agent) -> Blocked | None:
+        """Return why the agent runs no turn now, None if nothing keeps it from one."""
+        now = Moment(time.time(), time.monotonic())
+        return blocked(agent, self._registry.everyone, self._limits, now)
 
     # --- pausing ----------------------------------------------------------------------
 
@@ -175,6 +196,24 @@ class Controls:
         self._endings[task] = agent, time.monotonic() + within
         task.add_done_callback(self._endings.pop)
 
+    def check_turn(self, agent: Agent) -> None:
+        """Refuse a turn of an agent that is held back.
+
+        Raises:
+            HiveError: ``paused``, ``over_budget``, ``model_not_allowed`` or
+                ``rate_limited``, with the reason.
+        """
+        now = Moment(time.time(), time.monotonic())
+        found = refusal(agent, self._registry.everyone, self._limits, now)
+        if found is None:
+            return
+        if found.reason is BlockReason.RATE_LIMITED and found.until_at is not None:
+            wait = {"retry_after_s": found.until_at - now.wall}
+            raise HiveError(code_of(found), found.text, details=wait)
+        spaces = (BlockReason.DISK_FULL, BlockReason.QUOTA)
+        code = ErrorCode.PAUSED if found.reason in spaces else code_of(found)
+        raise HiveError(code, found.text)
+
     def begun(self, agent: Agent) -> None:
         """Take back a turn that began in the moment in which its agent was paused."""
         if self._registry.paused(agent) is not None:
@@ -254,7 +293,10 @@ class Controls:
         self._audit.record(by, "model", agent.name, data)
         now = time.time()
         row = replace(agent.control, model=model, model_at=now, model_by=by)
+        refused = model_refused(agent, self._limits) is not None
         await self._transitions.controlled(agent, row)
+        if refused and model_refused(agent, self._limits) is None:
+            self._tell(agent, again=True)
         return model_status(agent)
 
     def next_model(self, agent: Agent, asked: str | None = None) -> str:
@@ -270,13 +312,9 @@ class Controls:
                 f"The next turn of {agent.name} uses {agent.model}, not "
                 f"{asked[:100]!a}. Start the turn without naming a model.",
             )
-        if not model_is_allowed(agent.model, self._limits):
-            names = ", ".join(self._limits.models or ()) or "none"
-            raise HiveError(
-                ErrorCode.MODEL_NOT_ALLOWED,
-                f"The operator's limits no longer allow {agent.model}. Choose another "
-                f"model with `hive model {agent.name}`. Allowed: {names}.",
-            )
+        refused = model_refused(agent, self._limits)
+        if refused is not None:
+            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, said_of(refused))
         return agent.model
 
 

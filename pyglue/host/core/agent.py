@@ -78,6 +78,8 @@ class Agent:
     """Why it is on hold: its files are too large or too many."""
     over_budget: str | None = None
     """Why no turn may begin until a budget allows it again."""
+    budget_until: float | None = None
+    """When that budget allows turns again by itself."""
     cut_off: bool = False
     """It is paused, and its running turn may not use the model any more."""
     refused: str | None = None

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Everyone
+from pyglue.host.core.blocked import held_back
 from pyglue.manifest import decode
 from pyglue.names import MANAGER
 from pyglue.store.agents import AgentRow
@@ -123,11 +124,8 @@ class Registry:
 
         By the operator first, then for want of room on the disk.
         """
-        for row, what in ((self.hive, "the hive"), (agent.control, agent.name)):
-            if row.paused_at is not None:
-                why = f": {row.pause_reason}" if row.pause_reason else "."
-                return f"{row.paused_by} paused {what}{why}"
-        return self.disk_full or agent.held
+        found = held_back(agent, self.everyone)
+        return None if found is None else found.text
 
     def check_room(self, agent: Agent) -> None:
         """Refuse what an agent wants to be kept while the disk is full.

@@ -357,14 +357,16 @@ class Transitions:
         _become(everyone, replace(everyone, disk_full=why))
         self._all()
 
-    def budget_reached(self, agent: Agent, why: str) -> None:
-        """No turn begins until a budget allows it again."""
-        self._set(agent, replace(agent, over_budget=why))
+    def budget_reached(self, agent: Agent, why: str, until: float) -> None:
+        """No turn begins until a budget allows it again, at the latest ``until``."""
+        self._set(agent, replace(agent, over_budget=why, budget_until=until))
         self._emit(agent, AgentChange.BUDGET)
 
     def budget_free(self, agent: Agent) -> None:
         """A budget allows turns again."""
-        self._set(agent, replace(agent, over_budget=None, refused=None))
+        self._set(
+            agent, replace(agent, over_budget=None, budget_until=None, refused=None)
+        )
         self._emit(agent, AgentChange.BUDGET)
 
     def request_judged(self, agent: Agent, refused: str | None) -> None:

@@ -9,7 +9,9 @@ from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
+from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.model.relay import RelayHub
@@ -28,6 +30,7 @@ class Doctor:
     evaluator: Evaluator
     repair: Repair
     space: Space
+    controls: Controls
     background_tasks: BackgroundTasks
     state_dir: str
 
@@ -100,6 +103,10 @@ class Doctor:
             elif agent.wanted and agent.harness is None:
                 down = f"{agent.name} should be running but is {agent.state.value}."
                 checks.append(Check(name=name, state=CheckState.PROBLEM, message=down))
+            elif (found := self.controls.blocked(agent)) is not None and agent.wanted:
+                checks.append(
+                    Check(name=name, state=CheckState.WARNING, message=said_of(found))
+                )
             else:
                 checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
         return checks

@@ -18,7 +18,7 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import pretty
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
-from pyglue.host.control.controls import model_status
+from pyglue.host.control.controls import Controls, model_status
 from pyglue.host.control.disk_space import Space
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
@@ -66,6 +66,7 @@ class Views:
         backend: Backend,
         relay: RelayHub,
         warnings: Warnings,
+        controls: Controls,
         config: HiveConfig,
         systems: Systems | None = None,
         ports: Ports | None = None,
@@ -82,6 +83,7 @@ class Views:
         self._backend = backend
         self._relay = relay
         self._warned = warnings
+        self._controls = controls
         self._config = config
         self._started_at = time.time()
 
@@ -223,4 +225,5 @@ class Views:
             needs_update=agent.name in figures.outdated,
             port=None if ports is None else ports.port(agent.name),
             port_conflict=None if ports is None else ports.conflict(agent.name),
+            blocked=self._controls.blocked(agent),
         )

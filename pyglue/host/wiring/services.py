@@ -54,6 +54,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         controls=work.controls,
         budgets=work.budgets,
         credit=work.credit,
+        resuming=work.resuming,
         bus=base.bus,
         backend=base.backend,
         doctor=Doctor(
@@ -63,6 +64,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             evaluator=base.evaluator,
             repair=repair,
             space=work.space,
+            controls=work.controls,
             background_tasks=work.background_tasks,
             state_dir=config.state_dir,
         ),
@@ -91,6 +93,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             space=work.space,
             background_tasks=work.background_tasks,
             ports=ports,
+            controls=work.controls,
             systems=changes.systems,
             store=store,
             registry=registry,

@@ -11,6 +11,8 @@ from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.footprint import Footprints
+from pyglue.host.control.logins import Logins
+from pyglue.host.control.resuming import Resuming
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
@@ -35,6 +37,8 @@ class Work:
     credit: Credit
     space: Space
     footprints: Footprints
+    logins: Logins
+    resuming: Resuming
     background_tasks: BackgroundTasks
 
 
@@ -100,6 +104,30 @@ async def open_work(base: Base) -> Work:
         audit=audit,
     )
     relay.listen(credit.works)
+    footprints = Footprints(
+        registry=registry,
+        transitions=transitions,
+        broker=broker,
+        controls=controls,
+        layout=config.layout,
+        quotas=config.quotas,
+    )
+    space = Space(
+        disk=base.disk,
+        store=store,
+        registry=registry,
+        transitions=transitions,
+        broker=broker,
+        controls=controls,
+        audit=audit,
+    )
+    resuming = Resuming(
+        registry=registry,
+        controls=controls,
+        budgets=budgets,
+        space=space,
+        footprints=footprints,
+    )
     return Work(
         broker=broker,
         relay=relay,
@@ -111,22 +139,14 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         budgets=budgets,
         credit=credit,
-        footprints=Footprints(
-            registry=registry,
-            transitions=transitions,
-            broker=broker,
-            controls=controls,
-            layout=config.layout,
-            quotas=config.quotas,
-        ),
+        footprints=footprints,
         background_tasks=BackgroundTasks(broker),
-        space=Space(
-            disk=base.disk,
-            store=store,
+        space=space,
+        logins=Logins(
             registry=registry,
-            transitions=transitions,
-            broker=broker,
             controls=controls,
-            audit=audit,
+            config=config.relay,
+            relays=relay.pids,
         ),
+        resuming=resuming,
     )

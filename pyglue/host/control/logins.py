@@ -1,0 +1,58 @@
+"""Noticing a new login: agents that wait for one try again when the API key changes.
+
+The relay reads the key's file for every request, so a new key holds at once; agents
+whose requests were refused wait for it. hived looks at the file's status only, and
+never reads the key. A new relay counts too: on NixOS it comes with the credentials.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.common import AgentState
+from pyglue.config import RelayConfig
+from pyglue.host.control.controls import Controls
+from pyglue.host.core.registry import Registry
+
+_LOOK_S: Final = 2.0
+"""Seconds between two looks at the key's file."""
+Look = tuple[tuple[int, int, int, int] | None, tuple[int, ...]]
+
+
+@dataclass(kw_only=True)
+class Logins:
+    """Looks at the file of the API key and at who the relay is."""
+
+    registry: Registry
+    controls: Controls
+    config: RelayConfig
+    relays: Callable[[], tuple[int, ...]] = tuple
+    """The processes of the relays that are connected."""
+    _seen: Look | None = field(default=None, init=False)
+
+    async def watch(self) -> None:
+        """Look again and again; runs as long as hived does."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self) -> None:
+        """Let agents that wait for a login try again if there may be a new one."""
+        found = await asyncio.to_thread(self._status), self.relays()
+        before, self._seen = self._seen, found
+        if before in (None, found):
+            return
+        for agent in self.registry.all():
+            if agent.state is AgentState.NEEDS_LOGIN:
+                self.controls.try_again(agent)
+
+    def _status(self) -> tuple[int, int, int, int] | None:
+        if self.config.api_key_file is None:
+            return None
+        try:
+            found = Path(self.config.api_key_file).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,164 @@
+"""Why an agent runs no turn: the one place that decides it, from its present alone.
+
+``held_back`` is what hived itself holds an agent back for (a pause, the disk, a quota),
+``refusal`` what refuses a turn at its start, ``blocked`` all that an operator should
+know: each has the ones before. They read no clock and no file, and change nothing.
+State, page, CLI, doctor and API show what is decided here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.control import Blocked, BlockReason
+from pyglue.config import OperatorLimits
+from pyglue.errors import ErrorCode
+from pyglue.host.core.agent import Agent, Everyone
+from pyglue.host.policy.operator_limits import model_is_allowed
+
+_CODES: Final = {
+    BlockReason.STOPPED: ErrorCode.AGENT_NOT_RUNNING,
+    BlockReason.HIVE_PAUSED: ErrorCode.PAUSED,
+    BlockReason.PAUSED: ErrorCode.PAUSED,
+    BlockReason.DISK_FULL: ErrorCode.DISK_FULL,
+    BlockReason.QUOTA: ErrorCode.DISK_FULL,
+    BlockReason.OVER_BUDGET: ErrorCode.OVER_BUDGET,
+    BlockReason.MODEL_NOT_ALLOWED: ErrorCode.MODEL_NOT_ALLOWED,
+    BlockReason.RATE_LIMITED: ErrorCode.RATE_LIMITED,
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When it is, on the wall clock and on the one that nobody sets."""
+
+    wall: float
+    monotonic: float
+
+
+def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
+    """Return what keeps messages and turns from the agent, by hived's own decision.
+
+    By the operator first, then for want of space.
+    """
+    name = agent.name
+    for row, what, reason, resume in (
+        (everyone.control, "the hive", BlockReason.HIVE_PAUSED, "--all"),
+        (agent.control, name, BlockReason.PAUSED, name),
+    ):
+        if row.paused_at is not None:
+            why = f": {row.pause_reason}" if row.pause_reason else "."
+            text = f"{row.paused_by} paused {what}{why}"
+            return Blocked(reason, text, f"Resume it: hive resume {resume}")
+    if everyone.disk_full is not None:
+        return Blocked(
+            BlockReason.DISK_FULL,
+            everyone.disk_full,
+            "Free disk space; agents continue automatically.",
+        )
+    if agent.held is not None:
+        return Blocked(
+            BlockReason.QUOTA,
+            agent.held,
+            f"Remove files of {name}, or raise the quota in the host's configuration.",
+        )
+    return None
+
+
+def model_refused(agent: Agent, limits: OperatorLimits) -> Blocked | None:
+    """Return why the agent's model may not be used, None if it may."""
+    if not agent.model or model_is_allowed(agent.model, limits):
+        return None
+    names = ", ".join(limits.models or ()) or "none"
+    return Blocked(
+        BlockReason.MODEL_NOT_ALLOWED,
+        f"The operator's limits no longer allow {agent.model}.",
+        f"Choose another model with `hive model {agent.name}`. Allowed: {names}.",
+    )
+
+
+def refusal(
+    agent: Agent, everyone: Everyone, limits: OperatorLimits, now: Moment
+) -> Blocked | None:
+    """Return what refuses the agent's next turn at its start."""
+    name = agent.name
+    found = held_back(agent, everyone)
+    if found is not None:
+        return found
+    if agent.over_budget is not None:
+        return Blocked(
+            BlockReason.OVER_BUDGET,
+            agent.over_budget,
+            "Answer the question about its budget, or raise the limit in agent.nix or "
+            "in the host's configuration.",
+            agent.budget_until,
+        )
+    found = model_refused(agent, limits)
+    if found is not None:
+        return found
+    if agent.retry_at is not None and agent.retry_at > now.monotonic:
+        return Blocked(
+            BlockReason.RATE_LIMITED,
+            "The model provider asked us to back off.",
+            f"It retries automatically; to retry now: hive resume {name}",
+            now.wall + agent.retry_at - now.monotonic,
+        )
+    return None
+
+
+def blocked(
+    agent: Agent, everyone: Everyone, limits: OperatorLimits, now: Moment
+) -> Blocked | None:
+    """Return why the agent runs no turn, None if nothing keeps it from one."""
+    if not agent.wanted or agent.state in (AgentState.STOPPED, AgentState.STOPPING):
+        return Blocked(
+            BlockReason.STOPPED,
+            f"{agent.name} is stopped.",
+            f"Start it: hive start {agent.name}",
+        )
+    return refusal(agent, everyone, limits, now) or _by_state(agent)
+
+
+def _by_state(agent: Agent) -> Blocked | None:
+    """Return what the agent's state tells, its harness's own words as its detail."""
+    name, detail = agent.name, agent.detail or ""
+    again = f"It retries automatically; to retry now: hive resume {name}"
+    match agent.state:
+        case AgentState.STARTING:
+            wait = "It continues when its harness has connected."
+            text = detail or f"{name} is starting."
+            return Blocked(BlockReason.STARTING, text, wait)
+        case AgentState.FAILED:
+            logs = f"See its log (hive logs {name}); restart it: hive restart {name}"
+            text = detail or f"{name} did not start."
+            return Blocked(BlockReason.FAILED, text, logs)
+        case AgentState.NEEDS_LOGIN:
+            login = (
+                "Put a valid API key into the relay's key file; the agent then "
+                f"continues. To retry now: hive resume {name}"
+            )
+            text = f"The model provider refuses the API key. {detail}".strip()
+            return Blocked(BlockReason.NEEDS_LOGIN, text, login)
+        case AgentState.NO_CREDIT:
+            text = detail or "The provider's credit is used up."
+            return Blocked(BlockReason.NO_CREDIT, text, f"Add credit. {again}")
+        case AgentState.RATE_LIMITED:
+            text = detail or "The model provider asked us to back off."
+            return Blocked(BlockReason.RATE_LIMITED, text, again)
+        case AgentState.DISK_FULL:
+            text = detail or "Its disk is full."
+            return Blocked(BlockReason.DISK_FULL, text, f"Free disk space. {again}")
+        case AgentState.RETRYING:
+            text = detail or "Its last turn failed."
+            return Blocked(BlockReason.RETRYING, text, again)
+    return None
+
+
+def code_of(found: Blocked) -> ErrorCode:
+    """Return the code of the error that says it."""
+    return _CODES.get(found.reason, ErrorCode.UNAVAILABLE)
+
+
+def said_of(found: Blocked) -> str:
+    """Return what keeps the agent from a turn, and what ends that."""
+    return f"{found.text} {found.remedy}"
