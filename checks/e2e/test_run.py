@@ -1,10 +1,12 @@
 """``hive run`` and ``hive demo`` as a newcomer types them, in real processes."""
 
 import asyncio
+import fcntl
 import json
 import os
 import re
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -48,13 +50,13 @@ async def started(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
-    said: list[bytes] = []
+    told: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S):
-        while b"Press Ctrl-C to stop it" not in (said[-1] if said else b""):
+        while b"Press Ctrl-C to stop it" not in (told[-1] if told else b""):
             line = await process.stdout.readline()
-            assert line, b"".join(said).decode()
-            said.append(line)
-    text = b"".join(said).decode()
+            assert line, b"".join(told).decode()
+            told.append(line)
+    text = b"".join(told).decode()
     link = rf"http://[0-9a-f]{{32}}\.localhost:{port}/login\?code=[\w-]{{43}}\n"
     assert re.search(link, text), text
     assert "scripted model" in text
@@ -126,6 +128,122 @@ async def test_run_serves_and_leaves_nothing_behind(
         code = await process.wait()
         assert code == (-9 if how is signal.SIGKILL else 0)
         await gone(state)
+
+
+async def said(process: asyncio.subprocess.Process, *parts: str) -> str:
+    """Return the next line of ``hive run`` that holds these."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while line := (await process.stdout.readline()).decode():
+            if all(part in line for part in parts):
+                return line
+    raise AssertionError(f"{parts} was not said")
+
+
+async def ended(*words: str | Path, **env: str) -> tuple[int, str]:
+    """Run the command to its end; return its code and what it said on stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *HIVE, *words, env=os.environ | env, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, errors.decode()
+
+
+def part_of(run: int, name: str) -> int:
+    """Return the first process of one daemon; the dashboard has workers."""
+    return min(p for p in family(run) if f"pyglue.{name}.main" in command(p))
+
+
+def room_of(run: int) -> Path:
+    """Return the temporary directory of a run."""
+    line = command(part_of(run, "host"))
+    return Path(line[line.index("--config") + 1]).parent
+
+
+async def test_a_second_run_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port):
+        before = {path: path.lstat() for path in (state, *state.iterdir())}
+        for other in (free_port(), port):
+            code, errors = await ended("run", "--state", state, "--port", str(other))
+            assert code == 1
+            assert f"Another hive is running on {state}. Stop it first" in errors
+        after = {path: path.lstat() for path in (state, *state.iterdir())}
+        for path in (state, state / "run", state / "logs"):
+            assert before[path].st_ino == after[path].st_ino
+        assert await ended("status", "--state", state) == (0, "")
+
+
+async def test_a_hived_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "hived.lock").touch()
+    with (tmp_path / "hived.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, errors = await ended(
+            "run", "--state", tmp_path, "--port", str(free_port())
+        )
+    assert code == 1
+    assert f"Another hive is running on {tmp_path}." in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["hived.lock"]
+
+
+async def test_what_cannot_start_leaves_no_state_directory(tmp_path: Path) -> None:
+    state = tmp_path / "a" / "state"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, errors = await ended("run", "--state", state, "--port", port)
+    assert code == 1
+    assert "cannot listen" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["web", "relay"])
+async def test_a_part_that_dies_is_started_again_alone(
+    tmp_path: Path, name: str
+) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port) as process:
+        hived, before = part_of(process.pid, "host"), part_of(process.pid, name)
+        os.kill(before, signal.SIGKILL)
+        line = await said(process, f"hive-{name} exited")
+        assert "killed by SIGKILL). Starting it again in 0.5 s." in line
+        await said(process, f"hive-{name} is running again.")
+        assert part_of(process.pid, name) != before
+        assert part_of(process.pid, "host") == hived
+        url = f"http://127.0.0.1:{port}/login"
+        answer = await asyncio.to_thread(urllib.request.urlopen, url)
+        assert answer.status == 200
+
+
+async def test_without_hived_it_ends_and_its_last_words_are_for_people(
+    tmp_path: Path,
+) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port) as process:
+        os.kill(part_of(process.pid, "host"), signal.SIGKILL)
+        line = await said(process, "hive: hived exited (killed by SIGKILL). Last line:")
+        assert "hyperhive-audit" not in line
+        assert await process.wait() == 1
+
+
+async def test_the_key_of_a_killed_run_is_gone_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_room(tmp_path)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir(mode=0o711)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    first, second, third = (tmp_path / name for name in ("one", "two", "three"))
+    async with started(first, free_port()) as process, started(second, free_port()):
+        room = room_of(process.pid)
+        assert (room / "api-key").exists()
+        process.kill()
+        await process.wait()
+        await gone(first)
+        async with started(third, free_port()):  # of another state directory
+            assert not room.exists()
+            assert len(list(temporary.glob("hive-run-*"))) == 2
+            assert await ended("status", "--state", second) == (0, "")
 
 
 async def test_the_scripted_model_is_nobody_and_answers_only_the_relay(

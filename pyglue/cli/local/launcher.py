@@ -1,7 +1,8 @@
 """A whole local hive as children of one process.
 
 Used by ``hive run`` (in the foreground) and ``hive demo``. Starts hived, hive-relay
-and hive-web, and the scripted model when there is no API key. Parts that depend on
+and hive-web, and the scripted model when there is no API key; each but hived is started
+again when it dies. Parts that depend on
 another wait for its readiness message (sd_notify), never for time to pass. Started by
 root, each part runs as a user of its own. When this process exits, so do they.
 """
@@ -10,18 +11,19 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pyglue import origin
+from pyglue.cli.local.claim import Claim, Room, claim
+from pyglue.cli.local.ready import Readiness
 from pyglue.cli.local_ids import local_ids, model_user
+from pyglue.cli.output.anchors import ANCHOR_LINE
 from pyglue.config import (
     AgentDefaults,
     DeclaredAgent,
@@ -37,8 +39,8 @@ from pyglue.config import (
 )
 from pyglue.demo.playbook import KEY_VARIABLE
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc.sockets import short_path
-from pyglue.process import Child, LogFile, RunAs
+from pyglue.paths import Layout, share
+from pyglue.process import Child, LogFile, RunAs, describe_exit
 from pyglue.sandbox import own_places, reach
 
 _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
@@ -47,6 +49,11 @@ _MEMORY_DEFAULT: Final = "4G"
 """For an agent that sets none: one agent cannot take all of this computer's memory."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READY_S: Final = 60.0
+_AGAIN_S: Final = 0.5
+"""Before a part is started again; twice as long each time, up to the most."""
+_AGAIN_MAX_S: Final = 60.0
+_WELL_S: Final = 60.0
+"""A part that ran for so long did not fail at its start."""
 _STOP_S: Final = 8.0
 _KEPT_ENV: Final = (
     "PATH",
@@ -85,8 +92,12 @@ class LocalHive:
     say: Callable[[str], None]
     config: HiveConfig = field(init=False)
     _children: dict[str, Child] = field(default_factory=dict)
-    _logs: list[LogFile] = field(default_factory=list)
+    _logs: dict[str, LogFile] = field(default_factory=dict)
+    _restart: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    _claim: Claim = field(default_factory=Claim)
+    _kept_room: Room | None = None
     _room: Path = field(init=False)
+    _model: socket.socket | None = None
 
     async def start(self) -> None:
         """Start everything; return when the dashboard answers.
@@ -95,28 +106,29 @@ class LocalHive:
             HiveError: a part did not start; with the end of its log.
         """
         state = self.options.state.resolve()
-        self._room = Path(tempfile.mkdtemp(prefix="hive-"))
-        _make(state)
+        share()
+        self._claim = claim(state, hived_lock=Layout(state, state).lock)
         _free(self.options.port)
+        self._kept_room = Room.make()
+        self._room = self._kept_room.path
         ids = local_ids(state) if os.geteuid() == 0 else None
         key, upstream = self.options.api_key, self.options.upstream
         if key is None:
             key = secrets.token_urlsafe(32)
             upstream = self._start_model(key, ids)
+            await self._restart["scripted-model"]()
         self.config = self._configure(state, upstream, key, ids)
         self._let_pass(self._room, ids)
         self.write_config(self.config)
         hived = self.start_hived()
-        web = self._spawn(
-            "hive-web", "pyglue.web.main", notify=True, uid=ids.web if ids else None
+        self._restart["hive-web"] = lambda: self._spawn(
+            "hive-web", "pyglue.web.main", uid=ids.web if ids else None
         )
-        relay = self._spawn(
-            "hive-relay",
-            "pyglue.relay.main",
-            notify=True,
-            uid=ids.relay if ids else None,
+        self._restart["hive-relay"] = lambda: self._spawn(
+            "hive-relay", "pyglue.relay.main", uid=ids.relay if ids else None
         )
-        await asyncio.gather(hived, web, relay)
+        daemons = ("hive-web", "hive-relay")
+        await asyncio.gather(hived, *(self._restart[name]() for name in daemons))
 
     @property
     def _config_file(self) -> Path:
@@ -142,7 +154,7 @@ class LocalHive:
 
     def start_hived(self) -> asyncio.Task[None]:
         """Start hived; the task ends when it is ready."""
-        return self._spawn("hived", "pyglue.host.main", notify=True)
+        return self._spawn("hived", "pyglue.host.main")
 
     def pid(self, name: str) -> int:
         """Return the process id of a child."""
@@ -155,23 +167,50 @@ class LocalHive:
             child = self._children.pop(name, None)
             if child is not None:
                 await child.terminate(_STOP_S)
-        for log in self._logs:
+        for log in self._logs.values():
             log.close()
-        shutil.rmtree(self._room, ignore_errors=True)
+        if self._model is not None:
+            self._model.close()
+        if self._kept_room is not None:
+            self._kept_room.remove()
+            self._kept_room = None
+        self._claim.release()
 
     async def ended(self) -> str:
-        """Return when a child exits by itself, with a sentence that names it."""
-        tasks = {
-            asyncio.create_task(child.wait()): name
-            for name, child in self._children.items()
-        }
+        """Return when hived exits by itself, with a sentence that says how.
+
+        Meanwhile every other part that exits is started again, alone.
+        """
+        keepers = [asyncio.create_task(self._keep(name)) for name in self._restart]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            name = tasks[done.pop()]
-            return f"{name} exited. {self._tail(name)}"
+            code = await self._children["hived"].wait()
+            return f"hived exited ({describe_exit(code)}). {self._tail('hived')}"
         finally:
-            for task in tasks:
-                task.cancel()
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, name: str) -> None:
+        """Start a part again whenever it has exited, later each time that it fails."""
+        begun, failures = time.monotonic(), 0
+        while True:
+            code = await self._children[name].wait()
+            failures = 0 if time.monotonic() - begun > _WELL_S else failures
+            pause = min(_AGAIN_S * 2**failures, _AGAIN_MAX_S)
+            failures += 1
+            self.say(
+                f"{name} exited ({describe_exit(code)}). Starting it again in "
+                f"{pause:g} s. {self._tail(name)}"
+            )
+            await asyncio.sleep(pause)
+            begun = time.monotonic()
+            try:
+                await self._restart[name]()
+            except HiveError as error:
+                self.say(error.message)
+                await self._children[name].terminate(_STOP_S)
+            else:
+                self.say(f"{name} is running again.")
 
     # --- parts ------------------------------------------------------------------------
 
@@ -222,35 +261,36 @@ class LocalHive:
 
         It answers only clients with ``key``, and is a user of its own that owns
         nothing. The socket is created here: early clients wait in its queue, so nothing
-        else has to wait for the start.
+        else has to wait for the start, and one that is started again has the same.
         """
-        with (
-            socket.create_server(("127.0.0.1", 0)) as listening,
-            self.options.script.open("rb") as script,
-        ):
-            uid = None if ids is None else model_user(ids)
-            inherited = (listening.fileno(), script.fileno())
-            self._child(
-                "scripted-model",
-                "pyglue.demo.scripted_model",
-                ["--fd", str(inherited[0]), "--script-fd", str(inherited[1])],
-                env={KEY_VARIABLE: key},
-                run_as=None if uid is None else RunAs(uid, uid),
-                pass_fds=inherited,
-            )
-            return f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self._model = listening = socket.create_server(("127.0.0.1", 0))
+        uid = None if ids is None else model_user(ids)
+
+        async def start() -> None:
+            with self.options.script.open("rb") as script:
+                inherited = (listening.fileno(), script.fileno())
+                self._child(
+                    "scripted-model",
+                    "pyglue.demo.scripted_model",
+                    ["--fd", str(inherited[0]), "--script-fd", str(inherited[1])],
+                    env={KEY_VARIABLE: key},
+                    run_as=None if uid is None else RunAs(uid, uid),
+                    pass_fds=inherited,
+                )
+
+        self._restart["scripted-model"] = start
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     def _spawn(
         self,
         name: str,
         module: str,
         *,
-        notify: bool = False,
         uid: int | None = None,
     ) -> asyncio.Task[None]:
         """Start a daemon; the task ends when it reports that it is ready."""
-        ready = _Readiness(self._room / f"{name}.notify", uid) if notify else None
-        env = {} if ready is None else {"NOTIFY_SOCKET": str(ready.path)}
+        ready = Readiness(self._room / f"{name}.notify", uid)
+        env = {"NOTIFY_SOCKET": str(ready.path)}
         ids = self.config.ids
         groups = () if ids is None else (_group(ids),)
         run_as = None if uid is None else RunAs(uid, uid, groups)
@@ -258,9 +298,10 @@ class LocalHive:
         child = self._child(name, module, argv, env=env, run_as=run_as)
         return asyncio.create_task(self._ready(name, child, ready))
 
-    async def _ready(self, name: str, child: Child, ready: "_Readiness | None") -> None:
-        if ready is not None:
+    async def _ready(self, name: str, child: Child, ready: Readiness) -> None:
+        try:
             await self._first(name, child, ready.future)
+        finally:
             ready.close()
 
     def _child(
@@ -273,8 +314,8 @@ class LocalHive:
         run_as: RunAs | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> Child:
-        log = LogFile(self.options.state.resolve() / "logs" / f"{name}.log")
-        self._logs.append(log)
+        place = self.options.state.resolve() / "logs" / f"{name}.log"
+        log = self._logs.setdefault(name, LogFile(place))
         kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
         child = Child.start(
             [*_DIE_WITH_US, sys.executable, "-P", "-m", module, *argv],
@@ -314,57 +355,13 @@ class LocalHive:
     def _tail(self, name: str) -> str:
         child = self._children.get(name)
         lines = [] if child is None else [line for line in child.lines if line.strip()]
+        told = [line for line in lines if not line.startswith(ANCHOR_LINE)]
         log = self.options.state / "logs" / f"{name}.log"
-        return f"Last line: {lines[-1] if lines else 'none'} (full log: {log})"
-
-
-class _Readiness:
-    """A NOTIFY_SOCKET for one child: the future holds its READY message."""
-
-    def __init__(self, path: Path, uid: int | None) -> None:
-        self.path = path
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[str] = self._loop.create_future()
-        self._socket = socket.socket(
-            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        )
-        path.unlink(missing_ok=True)
-        with short_path(path) as name:
-            self._socket.bind(name)
-        path.chmod(0o600)
-        if uid is not None:
-            os.chown(path, uid, uid)
-        self._loop.add_reader(self._socket, self._read)
-
-    def _read(self) -> None:
-        message = self._socket.recv(4096).decode("utf-8", "replace")
-        if "READY=1" in message and not self.future.done():
-            self.future.set_result(message)
-
-    def close(self) -> None:
-        """Stop listening; later messages are of no interest."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        return f"Last line: {told[-1] if told else 'none'} (full log: {log})"
 
 
 def _group(ids: Ids) -> int:
     return ids.agent if ids.group is None else ids.group
-
-
-def _make(state: Path) -> None:
-    """Create the state directory, and check that it is writable."""
-    try:
-        logs = state / "logs"
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        logs.mkdir(exist_ok=True, mode=0o700)
-        for directory in (state, logs):
-            tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID,
-            f"Cannot write the state directory {state}: {error.strerror}. Choose "
-            "another with --state.",
-        ) from error
 
 
 def _free(port: int) -> None:

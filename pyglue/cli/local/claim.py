@@ -1,0 +1,142 @@
+"""What one ``hive run`` takes for itself: its state directory and a temporary room.
+
+Both are locks on the directory itself, which the kernel releases however the process
+ends. A second run on the same state is refused before it has touched anything; and the
+room of a run that was killed (it holds the key) is removed by whoever starts next.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyglue.errors import ErrorCode, HiveError
+
+_ROOM: Final = "hive-run-"
+_UNLOCKED: Final = "hive-start-"
+"""A room before its lock, which nobody takes for one that was left behind."""
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass
+class Claim:
+    """A locked state directory. ``made`` is what did not exist before."""
+
+    made: list[Path] = field(default_factory=list)
+    lock: int = -1
+
+    def release(self) -> None:
+        """Give it back; directories made for it go if nothing is in them."""
+        if self.lock >= 0:
+            os.close(self.lock)
+            self.lock = -1
+        for directory in reversed(self.made):
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        self.made.clear()
+
+
+def claim(state: Path, *, hived_lock: Path) -> Claim:
+    """Create the state directory, if need be, and lock it.
+
+    Raises:
+        HiveError: ``store_locked`` if another hive uses it, ``config_invalid`` if it
+            cannot be written.
+    """
+    taken = Claim()
+    try:
+        _make(state, taken.made)
+        taken.lock = os.open(state, _FOLDER)
+        if not _locked(taken.lock) or _in_use(hived_lock):
+            raise HiveError(
+                ErrorCode.STORE_LOCKED,
+                f"Another hive is running on {state}. Stop it first, or choose "
+                "another state directory with --state.",
+            )
+        logs = state / "logs"
+        _make(logs, taken.made)
+        for directory in (state, logs):
+            tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        taken.release()
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Cannot write the state directory {state}: {error.strerror}. Choose "
+            "another with --state.",
+        ) from error
+    except BaseException:
+        taken.release()
+        raise
+    return taken
+
+
+@dataclass(frozen=True)
+class Room:
+    """A temporary directory that is ours until ``remove``."""
+
+    path: Path
+    lock: int
+
+    @classmethod
+    def make(cls) -> "Room":
+        """Create one, and remove those that were left behind."""
+        top = Path(tempfile.gettempdir())
+        _sweep(top)
+        fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=top))
+        lock = os.open(fresh, _FOLDER)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = fresh.with_name(_ROOM + fresh.name.removeprefix(_UNLOCKED))
+        fresh.rename(path)
+        return cls(path, lock)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self.lock)
+
+
+def _sweep(top: Path) -> None:
+    """Remove rooms whose run is gone: our own, and as root everybody's."""
+    for room in top.glob(f"{_ROOM}*"):
+        try:
+            lock = os.open(room, _FOLDER)
+        except OSError:
+            continue
+        try:
+            ours = os.geteuid() in (0, os.fstat(lock).st_uid)
+            if ours and _locked(lock):
+                shutil.rmtree(room, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _make(directory: Path, made: list[Path]) -> None:
+    """Create a directory with its parents, noting each that was created."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700 if each == directory else 0o777, exist_ok=True)
+        made.append(each)
+
+
+def _in_use(hived_lock: Path) -> bool:
+    """Whether a hived that somebody else started holds the store."""
+    try:
+        descriptor = os.open(hived_lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
