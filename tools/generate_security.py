@@ -1,9 +1,9 @@
-"""Fill the tables of docs/security.md: scores of the units, figures of the fuzzing.
+"""Fill the tables of docs/security.md: scores of the units, results of the fuzzing.
 
 `make generate` runs this; `--check` (run by the tests) writes nothing and exits 1 when
 the page differs. Scores are systemd's own, of the units that the host module renders;
-figures are those of the last recorded run: ``make fuzz ARGS='--json
-checks/fuzz/figures.json'`` writes them.
+results are those of the last recorded run: ``make fuzz ARGS='--json
+checks/fuzz/results.json'`` writes them.
 """
 
 import json
@@ -21,7 +21,7 @@ from checks.nix.host.scores import GOALS, measure
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs/security.md"
-FIGURES: Final = ROOT / "checks/fuzz/figures.json"
+RESULTS: Final = ROOT / "checks/fuzz/results.json"
 CASES: Final = {"smallest": "on loopback", "everything": "on a network, port 443"}
 
 
@@ -42,9 +42,9 @@ def scores() -> str:
     return "\n".join(lines)
 
 
-def figures() -> str:
+def results() -> str:
     """Return the table of the recorded run."""
-    known = json.loads(FIGURES.read_text())
+    known = json.loads(RESULTS.read_text())
     lines = [
         f"| target | attacks | tried | {' | '.join(Verdict)} |",
         "|---|---|---|---|---|---|",
@@ -64,7 +64,7 @@ def render(page: str, *, checking: bool = False) -> str:
     Scores are made where systemd can be asked, and held against the page only by the
     systemd that made them: each version counts a little differently.
     """
-    made = {"figures": figures()}
+    made = {"results": results()}
     version = _version()
     if version is not None and (version in page or not checking):
         made["scores"] = f"{scores()}\n\nMeasured by {version}."

@@ -58,7 +58,7 @@ def _pages(page: Page, base: str) -> dict[str, str]:
         "approvals": "/approvals",
         "agent": "/agents/manager",
         "messages": "/messages",
-        "figures": "/figures",
+        "charts": "/charts",
         "terminal": "/agents/manager/terminal",
         "destroy": "/agents/alice/destroy",
     }

@@ -95,6 +95,6 @@ def test_charts_show_every_figure_in_every_range(hosted: Hosted, at: Page) -> No
         expect(charts).to_have_attribute("data-loaded", name, timeout=WAIT_MS)
         expect(charts.get_by_test_id("chart")).to_have_count(13)
     expect(charts.locator(".u-legend").first).to_be_visible()
-    at.goto(f"{hosted.hive.url}/figures")
+    at.goto(f"{hosted.hive.url}/charts")
     expect(charts.get_by_test_id("chart")).to_have_count(5, timeout=WAIT_MS)
     expect(charts.get_by_text("Cost by agent")).to_be_visible()

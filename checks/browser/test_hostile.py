@@ -18,7 +18,7 @@ PATHS = (
     "/approvals/7?view=split",
     "/agents/alice",
     "/messages",
-    "/figures",
+    "/charts",
 )
 _KINDS = ("text", "thinking", "tool_use", "tool_result", "denied", "retry", "result")
 

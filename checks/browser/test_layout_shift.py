@@ -21,7 +21,7 @@ new PerformanceObserver((list) => {
 
 @pytest.mark.parametrize(
     "path",
-    ["/agents/alice", "/approvals/7", "/approvals", "/messages", "/", "/figures"],
+    ["/agents/alice", "/approvals/7", "/approvals", "/messages", "/", "/charts"],
 )
 def test_a_page_on_a_phone_does_not_jump(
     browser: Browser, site: Site, path: str

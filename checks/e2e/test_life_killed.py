@@ -327,7 +327,12 @@ STORIES = {
         _no_erin,
     ),
     "draft-fails": Story(
-        K.DRAFT, "erin", DraftHandler, _call(api.DRAFT, name="erin"), _no_erin, "rooms"
+        K.DRAFT,
+        "erin",
+        DraftHandler,
+        _call(api.DRAFT, name="erin"),
+        _no_erin,
+        "directories",
     ),
     "spawn": Story(K.SPAWN, "carol", Deploy, _approve("carol"), _is_deployed("carol")),
     "two-step": Story(K.SPAWN, "bob", Deploy, _approve("bob"), _is_deployed("bob")),

@@ -28,7 +28,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help="as many cases as `make test` tries")
     add("--seed", type=int, help="run again what a run with this seed tried")
     add("--case", type=int, help="only this case")
-    add("--json", type=Path, help="write the figures here; others that it has stay")
+    add("--json", type=Path, help="write the results here; its other targets stay")
     return parser.parse_args(argv)
 
 
@@ -63,8 +63,8 @@ async def attack(
     return found
 
 
-def figures(found: dict[str, Tally], seed: int, before: str) -> str:
-    """Return the figures as JSON; of ``before``, the targets that did not run stay."""
+def results(found: dict[str, Tally], seed: int, before: str) -> str:
+    """Return the results as JSON; targets of ``before`` that did not run stay."""
     known: dict[str, Any] = json.loads(before) if before else {}
     for name, tally in found.items():
         known[name] = {"seed": seed, "tried": tally.tried, **tally.counts}
@@ -73,7 +73,7 @@ def figures(found: dict[str, Tally], seed: int, before: str) -> str:
 
 
 def shown(found: dict[str, Tally]) -> str:
-    """Return the figures as a table."""
+    """Return the results as a table."""
     rows: list[Sequence[str]] = [("TARGET", "TRIED", *(v.upper() for v in Verdict))]
     for name, tally in found.items():
         counts = (str(tally.counts[verdict]) for verdict in Verdict)
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     print(shown(found))
     if asked.json is not None:
         before = asked.json.read_text() if asked.json.exists() else ""
-        asked.json.write_text(figures(found, seed, before))
+        asked.json.write_text(results(found, seed, before))
     return int(any(tally.wrongs for tally in found.values()))
 
 

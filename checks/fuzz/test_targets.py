@@ -101,17 +101,17 @@ async def test_what_is_drawn_comes_from_the_seed(tmp_path: Path) -> None:
     assert seen[3] == [seen[1][7]]
 
 
-def test_the_command_prints_and_writes_the_figures(
+def test_the_command_prints_and_writes_the_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         program, "TARGETS", (target_of(Verdict.REFUSED, Verdict.HARMLESS),)
     )
-    file = tmp_path / "figures.json"
+    file = tmp_path / "results.json"
     assert program.main(["--seed", "3", "--json", str(file)]) == 0
     assert "TARGET  TRIED  REFUSED  HARMLESS  WRONG" in capsys.readouterr().out
-    figures = {"t": {"seed": 3, "tried": 2, "refused": 1, "harmless": 1, "wrong": 0}}
-    assert json.loads(file.read_text()) == figures
+    results = {"t": {"seed": 3, "tried": 2, "refused": 1, "harmless": 1, "wrong": 0}}
+    assert json.loads(file.read_text()) == results
     monkeypatch.setattr(program, "TARGETS", (target_of(Verdict.WRONG),))
     assert program.main(["--seed", "3"]) == 1
     assert "again: --target t --seed 3 --case 0" in capsys.readouterr().out

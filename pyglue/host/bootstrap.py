@@ -1,6 +1,6 @@
 """The composition root: the only place that knows all of hived's parts.
 
-``open_hive`` builds them in order (``wiring`` has a module for each room), goes on
+``open_hive`` builds them in order (``wiring`` has a module per part), goes on
 with what a crash interrupted, makes the first agents and listens; ``Hive.close`` takes
 it all down again.
 """

@@ -14,8 +14,7 @@ from pyglue import paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.web import errors, rpc
-from pyglue.web import gzip as packed
+from pyglue.web import errors, gzip, rpc
 from pyglue.web.guard import auth
 from pyglue.web.guard.origins import Origins
 from pyglue.web.guard.proxy import TrustedProxies
@@ -65,7 +64,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     )
     app.before_request(auth.guard)
     app.after_request(auth.after)
-    packed.init(app)
+    gzip.init(app)
     app.teardown_request(rpc.close_link)
     errors.init(app)
     _templates(app)

@@ -21,7 +21,7 @@ def init(app: Flask) -> None:
     """Compress what ``app`` serves of its own files."""
 
     @functools.lru_cache(maxsize=_KEPT)
-    def packed(_path: str, _tag: str, body: bytes) -> bytes:
+    def compressed(_path: str, _tag: str, body: bytes) -> bytes:
         return gzip.compress(body, 9, mtime=0)
 
     @app.after_request
@@ -38,7 +38,7 @@ def init(app: Flask) -> None:
         if len(body) < _LEAST:
             return response
         tag, _weak = response.get_etag()
-        response.set_data(packed(request.path, tag or "", body))
+        response.set_data(compressed(request.path, tag or "", body))
         response.headers["Content-Encoding"] = "gzip"
         response.set_etag(tag or "", weak=True)  # of the same file, in other bytes
         return response

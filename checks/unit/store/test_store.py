@@ -19,6 +19,7 @@ from pyglue.store import agents, approvals, events, messages, operations, usage
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx, open_store
 from pyglue.store.messages import NewMessage
+from pyglue.store.migrations import STEPS
 
 
 @pytest.fixture
@@ -93,6 +94,25 @@ async def test_a_newer_store_is_refused_and_untouched(tmp_path: Path) -> None:
         open_store(tmp_path / "hive.db", tmp_path / "lock")
     assert caught.value.code is ErrorCode.CONFIG_INVALID
     assert "999" in caught.value.message
+
+
+async def test_an_interrupted_draft_of_an_earlier_version_resumes(
+    tmp_path: Path,
+) -> None:
+    with sqlite3.connect(tmp_path / "hive.db") as earlier:
+        for statements in STEPS[:9]:
+            for statement in statements:
+                earlier.execute(statement)
+        earlier.executemany(
+            "INSERT INTO operation (kind, agent, state, step, requested_by, created_at)"
+            " VALUES (?, 'erin', 'running', 'rooms', 'operator', 1.0)",
+            [("draft",), ("other",)],
+        )
+        earlier.execute("PRAGMA user_version = 9")
+    await open_store(tmp_path / "hive.db", tmp_path / "lock").close()
+    with sqlite3.connect(tmp_path / "hive.db") as now:
+        found = now.execute("SELECT kind, step FROM operation ORDER BY id").fetchall()
+    assert found == [("draft", "directories"), ("other", "rooms")]
 
 
 async def test_the_file_is_for_hived_alone(store: Store, tmp_path: Path) -> None:

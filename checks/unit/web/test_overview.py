@@ -206,3 +206,10 @@ def test_the_stop_and_the_way_back(operator: Operator) -> None:
 @pytest.mark.parametrize("path", ["/", "/approvals", "/messages", "/agents/alice"])
 def test_a_page_says_what_it_is_about(operator: Operator, path: str) -> None:
     assert operator.get(path).text.count('<meta name="description" content="') == 1
+
+
+def test_the_earlier_address_of_the_metrics_page_redirects(operator: Operator) -> None:
+    answer = operator.get("/figures")
+    assert answer.status_code == 301
+    assert answer.headers["Location"].endswith("/charts")
+    assert "<h1>Metrics</h1>" in operator.get("/charts").text

@@ -19,7 +19,7 @@ PAGES = (
     "/approvals/7?view=split",
     "/agents/alice",
     "/messages",
-    "/figures",
+    "/charts",
 )
 
 

@@ -92,16 +92,16 @@ class Directories:
         AppliedRepo.sweep(layout.applied_root)
 
     def make(self, name: str) -> None:
-        """Make an agent's rooms from ``applied``; what is there already stays."""
+        """Make an agent's directories from ``applied``; what is there already stays."""
         layout = self._layout
         self.make_draft(name)
         with (
             Folder.at(layout.state, layout.private(name).parent) as private,
-            private.folder(name, make=0o700) as room,
+            private.folder(name, make=0o700) as part,
         ):
             owner = self._owners.of(name)
-            self.modes.private(name).set(room)
-            _own(room, layout.session(name).name, 0o700, owner)
+            self.modes.private(name).set(part)
+            _own(part, layout.session(name).name, 0o700, owner)
         self.make_run(name)
 
     def make_draft(self, name: str) -> None:
@@ -161,10 +161,10 @@ class Directories:
         run = self._layout.run(name)
         beneath.remove(self._layout.runtime, run)
 
-    def places(self, name: str, room: "KeptDirectory") -> tuple[Path, ...]:
+    def places(self, name: str, part: "KeptDirectory") -> tuple[Path, ...]:
         """Return where a part of what is kept of an agent lies, there or not."""
         layout = self._layout
-        match room:
+        match part:
             case KeptDirectory.CONFIG:
                 return (layout.config(name),)
             case KeptDirectory.STATE:
@@ -205,17 +205,17 @@ class Directories:
             for name in beneath.names(state, parent):
                 yield parent / name
 
-    def remove(self, name: str, room: "KeptDirectory") -> None:
+    def remove(self, name: str, part: "KeptDirectory") -> None:
         """Remove a part of what is kept, for good; again is no error.
 
         Raises:
             HiveError: ``unavailable`` with what stays.
         """
-        for place in self.places(name, room):
-            if room is KeptDirectory.APPLIED:
+        for place in self.places(name, part):
+            if part is KeptDirectory.APPLIED:
                 place = AppliedRepo.put_aside(place)  # half of one must not be found
             self.remove_tree(place)
-        if room is KeptDirectory.STATE:  # the last of the two in it
+        if part is KeptDirectory.STATE:  # the last of the two in it
             self.remove_tree(self._layout.agents / name)
 
     def remove_tree(self, place: Path) -> None:

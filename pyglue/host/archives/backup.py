@@ -68,8 +68,8 @@ class Backups:
         Raises:
             HiveError: ``unavailable`` if the disk is full.
         """
-        room = Path(tempfile.mkdtemp(prefix="backup-", dir=self._layout.quarantine))
-        copy = room / "hive.db"
+        tmp = Path(tempfile.mkdtemp(prefix="backup-", dir=self._layout.quarantine))
+        copy = tmp / "hive.db"
         try:
             facts = await asyncio.to_thread(snapshot.take, self._layout.database, copy)
             self._audit.record(by, "backup", None, {})
@@ -77,16 +77,16 @@ class Backups:
             size = self._audit.path.stat().st_size
             head = self._audit.head_path.read_bytes()
         except BaseException:
-            shutil.rmtree(room)
+            shutil.rmtree(tmp)
             raise
 
         def write(stream: BinaryIO) -> list[str]:
             try:
                 return self._write(stream, copy, facts, size, head)
             finally:
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(tmp, ignore_errors=True)
 
-        return write, room
+        return write, tmp
 
     def _write(
         self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes

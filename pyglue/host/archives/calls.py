@@ -41,11 +41,11 @@ class Archives:
 
         async def backup(_params: NoParams) -> TransferRef:
             transfers.check_room()
-            write, room = await self.backups.hive(by)
+            write, tmp = await self.backups.hive(by)
             try:
                 return TransferRef(transfer=transfers.send(write, connection))
             except BaseException:
-                await asyncio.to_thread(shutil.rmtree, room)
+                await asyncio.to_thread(shutil.rmtree, tmp)
                 raise
 
         async def read(params: TransferParams) -> TransferChunk:

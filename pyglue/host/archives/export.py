@@ -81,11 +81,11 @@ class Exports:
             entries_max=ENTRIES_MAX,
             total_max=TOTAL_MAX,
         )
-        room = Path(tempfile.mkdtemp(prefix="export-", dir=layout.quarantine))
+        tmp = Path(tempfile.mkdtemp(prefix="export-", dir=layout.quarantine))
         try:
-            writer.add_file(PACK, pack_history(repo, main, room))
+            writer.add_file(PACK, pack_history(repo, main, tmp))
         finally:
-            shutil.rmtree(room)
+            shutil.rmtree(tmp)
         about = {"name": name, "main": main, "description": "", "manifest": None}
         if record is not None:
             pinned = decode(record)

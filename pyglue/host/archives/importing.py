@@ -1,7 +1,7 @@
 """The handler that adopts an agent whose archive was checked (``imports``).
 
-The rooms are moved to their places, the agent is kept like a destroyed one, and its
-coming back is proposed. Every step may be repeated.
+The directories are moved into place, the agent is kept like a destroyed one, and its
+restoration is proposed. Every step may be repeated.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.directories import Directories, KeptDirectory
-from pyglue.host.archives.imports import ROOMS, Imports, Staged
+from pyglue.host.archives.imports import DIRECTORIES, Imports, Staged
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.redeploy import Redeploy
 from pyglue.host.core.audit import Audit
@@ -91,8 +91,8 @@ class ImportHandler:
         self._directories.adopt(staged.private / "session", layout.session(name))
         self._directories.adopt(staged.applied / "repo", layout.applied(name))
         self._directories.make_draft(name)
-        for room in staged.all:
-            self._directories.remove_tree(room)
+        for directory in staged.all:
+            self._directories.remove_tree(directory)
 
     async def _keep(self, operation: Operation, commit: str) -> None:
         name = operation.agent
@@ -124,7 +124,7 @@ class ImportHandler:
         return result.approval
 
     def _undo(self, name: str, staged: Staged) -> None:
-        for room in (*ROOMS, KeptDirectory.APPLIED):
-            self._directories.remove(name, room)
+        for directory in (*DIRECTORIES, KeptDirectory.APPLIED):
+            self._directories.remove(name, directory)
         for place in staged.all:
             self._directories.remove_tree(place)

@@ -1,9 +1,9 @@
-"""Taking over an agent from an archive, which may hold anything.
+"""Importing an agent from an archive, which may contain anything.
 
-It is unpacked by rules of our own into rooms beside those of agents, and its history is
-judged as a proposal's is; a kill up to there leaves only what the next start sweeps.
-From then on it is an operation (``importing``). Nothing of the agent runs, and none of
-its files is evaluated as anything but a proposal, before the operator approves.
+It is unpacked by our own strict rules into directories beside those of agents, and its
+history passes the checks of a proposal; after a crash until then, the next start
+removes the rest. From then on it is an operation (``importing``). Before the operator
+approves, nothing of the agent runs and its files are only evaluated as a proposal.
 """
 
 import asyncio
@@ -47,13 +47,13 @@ _LIMITS: Final = Limits(
     reserve_bytes=RESERVE,
 )
 _PREFIX: Final = ".import-"
-ROOMS: Final = (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE)
-"""What a free name has no files in."""
+DIRECTORIES: Final = (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE)
+"""A name is free only if none of these directories has files."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Rooms being made, each beside the place that it is for."""
+    """Directories that are being filled, each next to its destination."""
 
     agents: Path
     private: Path
@@ -98,7 +98,7 @@ class Imports:
         await asyncio.to_thread(self._sweep, wanted)
 
     def _sweep(self, wanted: set[str]) -> None:
-        for parent in {room.parent for room in self.staged("x").all}:
+        for parent in {directory.parent for directory in self.staged("x").all}:
             for name in beneath.names(self._layout.state, parent):
                 key = name.removeprefix(_PREFIX)
                 if key != name and key not in wanted:
@@ -123,8 +123,8 @@ class Imports:
         finally:
             transfers.drop(params.transfer)
             if not queued:
-                for room in staged.all:
-                    await asyncio.to_thread(self._directories.remove_tree, room)
+                for directory in staged.all:
+                    await asyncio.to_thread(self._directories.remove_tree, directory)
         self._operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
@@ -157,16 +157,16 @@ class Imports:
 
         async with self._proposals.lock(name):
             await self._store.read(lambda reader: check_free(reader, name))
-            await asyncio.to_thread(self._check_rooms, name)
+            await asyncio.to_thread(self._check_directories, name)
             return await self._store.write(insert)
 
-    def _check_rooms(self, name: str) -> None:
+    def _check_directories(self, name: str) -> None:
         """Refuse a name that has files although it is free."""
         state = self._layout.state
-        for room in ROOMS:
-            for place in self._directories.places(name, room):
+        for directory in DIRECTORIES:
+            for place in self._directories.places(name, directory):
                 left = beneath.exists(state, place) and (
-                    room is not KeptDirectory.PRIVATE
+                    directory is not KeptDirectory.PRIVATE
                     or set(beneath.names(state, place)) - {"port"}
                 )
                 if left:
@@ -203,8 +203,8 @@ class Imports:
         wanted: str | None,
         stop: threading.Event,
     ) -> tuple[Index, str, str]:
-        for room in staged.all:
-            self._directories.stage(room)
+        for directory in staged.all:
+            self._directories.stage(directory)
         state, session = staged.agents / "state", staged.private / "session"
         self._directories.own(state, 0o750)
         self._directories.own(session, 0o700)

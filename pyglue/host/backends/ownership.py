@@ -1,8 +1,8 @@
 """What hived keeps about an agent's container: that it is its own, what it saw last.
 
-Used by the ``nixos-container`` backend. It lies in the agent's private room, where no
-container reaches: ``container.json``, and ``systems/``, the gc roots of what was built
-for the agent. Everything blocks.
+Used by the ``nixos-container`` backend. It is stored in the agent's private directory,
+which no container reaches: ``container.json``, and ``systems/``, the GC roots of what
+was built for the agent. Everything blocks.
 """
 
 import contextlib

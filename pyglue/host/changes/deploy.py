@@ -1,7 +1,7 @@
 """Making an approved commit run, or bringing back what ran before.
 
 Spawn, deploy, restore, rollback and rebuild share these steps: what is new gets its
-row and rooms first, a draft and a destroyed agent keep theirs. Every step may be
+row and directories first, a draft and a destroyed agent keep theirs. Every step may be
 repeated. Building comes first and touches nothing that runs. The harness's
 hello with the new manifest hash, from inside the system that was built, is the proof;
 only then does ``main`` move. A failure goes through ``revert`` (the previous record

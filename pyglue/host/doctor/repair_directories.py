@@ -83,7 +83,7 @@ class DirectoryRepair:
         yield from self._left(said)
         yield from self._modes(said)
 
-    # --- agents without rooms ---------------------------------------------------------
+    # --- agents without directories ---------------------------------------------------
 
     def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
         layout = self._layout

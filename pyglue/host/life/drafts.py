@@ -151,7 +151,7 @@ def get(reader: Reader | Tx, name: str) -> Draft:
 class DraftHandler:
     """The handler that makes a draft."""
 
-    steps: ClassVar[tuple[str, ...]] = ("seed", "rooms", "finish", "undo")
+    steps: ClassVar[tuple[str, ...]] = ("seed", "directories", "finish", "undo")
 
     store: Store
     registry: Registry
@@ -168,8 +168,8 @@ class DraftHandler:
             case "seed":
                 async with self.proposals.lock(name):
                     await asyncio.to_thread(self._seed, name)
-                return "rooms"
-            case "rooms":
+                return "directories"
+            case "directories":
                 await asyncio.to_thread(self.directories.make_draft, name)
                 return "finish"
             case "finish":

@@ -28,7 +28,7 @@ from pyglue.store.database import Store, open_store
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """The parts that know of no other room."""
+    """The parts that depend on no others."""
 
     config: HiveConfig
     directories: Directories
@@ -63,7 +63,7 @@ def _kind_of(config: HiveConfig) -> type[LocalBackend] | type[NixosContainerBack
 
 
 def _disk(config: HiveConfig) -> Disk:
-    """Have room to start in, whatever agents made of the disk."""
+    """Ensure free space for the start, whatever agents left on the disk."""
     state = config.layout.state
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from pyglue.store.migrations import (
     m0007_turns,
     m0008_growth,
     m0009_failures,
+    m0010_draft_steps,
 )
 
 STEPS: Final = (
@@ -31,6 +32,7 @@ STEPS: Final = (
     m0007_turns.STATEMENTS,
     m0008_growth.STATEMENTS,
     m0009_failures.STATEMENTS,
+    m0010_draft_steps.STATEMENTS,
 )
 
 

@@ -7,7 +7,7 @@ the page includes them all, ``/fragments/<section>`` gives one anew for live upd
 from collections.abc import Callable
 from typing import Any, Final
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
@@ -154,10 +154,16 @@ def _flow() -> tuple[ShownMessage, ...]:
 # --- messages -------------------------------------------------------------------
 
 
+@blueprint.get("/charts")
+def charts() -> str:
+    """Show charts of the whole hive's metrics; the page's script loads them."""
+    return render_template("charts.html", status=status())
+
+
 @blueprint.get("/figures")
-def figures() -> str:
-    """Show the charts of the whole hive; its script reads the metrics."""
-    return render_template("figures.html", status=status())
+def figures() -> Response:
+    """Redirect bookmarks to the page's earlier address."""
+    return redirect(url_for("overview.charts"), code=301)
 
 
 @blueprint.get("/messages")
