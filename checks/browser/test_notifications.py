@@ -64,9 +64,9 @@ def test_each_item_is_told_once_with_a_link(
     expect(page.locator("html")).to_have_attribute("data-shown", "3")
     _settle(site, page)
     assert _titles(page) == [
-        "alice waits for your approval",
-        "bob asks you something",
-        "carol wrote to you",
+        "alice needs your approval",
+        "bob has a question for you",
+        "carol sent you a message",
     ]
     expect(page.locator("html")).to_have_attribute("data-onscreen", "3")
     page.evaluate("window.shown[0].notification.onclick()")

@@ -135,7 +135,7 @@ def test_hive_shell_is_the_same_terminal(hosted: Hosted) -> None:
         os.write(master, b"echo from=$((6*7)) in=$PWD\r")
         _read_until(master, b"from=42 in=/state")
         os.write(master, b"exit\r")
-        _read_until(master, b"The shell ended")
+        _read_until(master, b"The shell exited")
         assert process.wait(60) == 0
     finally:
         process.kill()

@@ -172,7 +172,7 @@ async def test_hived_where_it_may_not_write(tmp_path: Path) -> None:
 async def test_hived_with_a_backend_that_is_none(tmp_path: Path) -> None:
     file = config_file(tmp_path, backend="cloud")
     said = await python("pyglue.host.main", "--config", file)
-    assert "Invalid backend 'cloud'" in said.refusal()
+    assert "There is no backend 'cloud'" in said.refusal()
 
 
 async def test_a_relay_would_send_the_key_in_the_clear(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ async def test_the_model_that_hived_names_is_used(home: Home, hive: FakeHive) ->
     async with harness_here(home):
         await hive.mail(script({"text": "fine"}))
         await hive.until(lambda: hive.ends)
-        assert hive.starts[0].model == "sonnet"
+        assert hive.starts[0].model is None
         transcript = next(home.session.glob("projects/*/*.jsonl")).read_text()
         assert "sonnet" in transcript
         assert "haiku" not in transcript

@@ -234,7 +234,9 @@ async def test_a_process_that_no_hived_has(hive: Hive) -> None:
     words = ("pyglue.harness.main", "--state", str(layout.agent_state("alice")))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words)
     try:
-        await mended(hive, f"Process {process.pid} works as alice", "kill the process")
+        await mended(
+            hive, f"Process {process.pid} runs as the user of alice", "kill the process"
+        )
         assert await process.wait() == -9
     finally:
         if process.returncode is None:
@@ -258,7 +260,9 @@ async def test_a_process_in_a_sandbox_that_no_hived_has(hive: Hive) -> None:
             if told:
                 checks = await broken(hive)
                 assert checks
-                assert {"works as alice" in check.message for check in checks} == {True}
+                assert {
+                    "runs as the user of alice" in check.message for check in checks
+                } == {True}
                 assert (await hive.operator.call(api.REPAIR, NoParams())).done
                 assert await process.wait() != 0
             assert await broken(hive) == []

@@ -444,5 +444,5 @@ async def test_a_harness_of_another_version_is_told_so(
     async with asyncio.timeout(60):
         answer = json.loads(await reader.readline())
     assert answer["error"]["data"]["code"] == "unsupported_protocol"
-    assert f"the caller {spoken}" in answer["error"]["message"]
+    assert f"the caller speaks {spoken}." in answer["error"]["message"]
     writer.close()

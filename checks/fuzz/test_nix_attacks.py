@@ -20,7 +20,13 @@ SECRET: Final = "the-secret-of-this-machine"
 FORBIDDEN: Final = (
     *("forbidden", "not allowed", "restricted", "disabled", "missing", "outside"),
     *("cannot", "unable", "No such file", "not valid", "not supported", "access to"),
-    *("is not in the Nix store", "not enabled", "allowed-uris", "does not exist"),
+    *(
+        "is not in the Nix store",
+        "was not found",
+        "not enabled",
+        "allowed-uris",
+        "does not exist",
+    ),
 )
 
 
@@ -48,7 +54,7 @@ READS: Final = {
     "read-link": "builtins.readFile ./link",
     "read-directory-link": "builtins.readFile ./directory/file",
     "import-link": "import ./link",
-    "list": "builtins.attrNames (builtins.readDir /)",
+    "list": 'builtins.attrNames (builtins.readDir "/")',
     "list-home": "builtins.attrNames (builtins.readDir /root)",
     "list-link": "builtins.attrNames (builtins.readDir ./directory)",
     "exists": 'if builtins.pathExists /etc/passwd then "yes" else "no"',

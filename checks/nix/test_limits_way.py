@@ -52,7 +52,11 @@ async def parked(way: Way) -> Agent:
     ("nix", "limits", "said"),
     [
         (NETWORK, OperatorLimits(network=False), "Network access is disabled"),
-        (OPUS, OperatorLimits(models=("haiku",)), "model opus is not one of: haiku"),
+        (
+            OPUS,
+            OperatorLimits(models=("haiku",)),
+            "The model opus is not allowed; allowed: haiku.",
+        ),
         (SERVER, OperatorLimits(mcp_commands=()), "runs /usr/bin/true, which is not"),
         (SERVER, OperatorLimits(mcp_commands=("/usr/bin/true",)), "notes sets PATH"),
     ],

@@ -238,7 +238,7 @@ async def test_what_fills_the_disk_is_refused(
     }[what]
     error = await refused(kit, agent(tmp_path / "a", said(files)))
     assert error.code == ErrorCode.EVAL_LIMIT
-    assert "into the store" in error.message
+    assert "to the store" in error.message
 
 
 async def test_cancelling_ends_it(kit: SystemKit, tmp_path: Path) -> None:

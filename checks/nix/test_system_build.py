@@ -128,7 +128,7 @@ async def test_a_build_that_hangs_is_ended_by_its_limit(
     kit: SystemKit, tmp_path: Path
 ) -> None:
     system = await drv(kit, tmp_path, package("hangs", f"echo on; sleep {MARK}"))
-    with pytest.raises(HiveError, match="did not end in 3 s") as caught:
+    with pytest.raises(HiveError, match="did not finish within 3 s") as caught:
         await kit.build(system, timeout=3.0)
     assert caught.value.code == ErrorCode.BUILD_FAILED
     await nothing_sleeps()

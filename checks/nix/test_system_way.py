@@ -95,7 +95,7 @@ async def test_the_way_of_a_system(way: Way) -> None:
 async def test_what_does_not_evaluate_reaches_nobody(way: Way) -> None:
     assert (await way.approve(await way.spawn("alice"))).error is None
     before = way.roots()
-    with pytest.raises(EvalError, match=r"The system of agent\.nix"):
+    with pytest.raises(EvalError, match=r"Cannot evaluate the system of agent\.nix"):
         await way.propose("alice", "{ systemd.services.x.description = throw ''no''; }")
     assert way.roots() == before
     detail = await way.hive.services.views.agent(AgentParams(agent="alice"))
@@ -130,7 +130,10 @@ async def test_a_new_agent_whose_build_hangs_is_not_made(
 ) -> None:
     async with opened(shared, tmp_path, build_s=3.0, modules=(hang(tmp_path),)) as way:
         operation = await way.approve(await way.spawn("alice"))
-        assert operation.error is not None and "did not end in 3 s" in operation.error
+        assert (
+            operation.error is not None
+            and "did not finish within 3 s" in operation.error
+        )
         assert way.hive.services.registry.find("alice") is None
         assert way.backend.started == []
 

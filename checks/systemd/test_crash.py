@@ -128,7 +128,7 @@ async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
     await hive.reconnect()
     await hive.idle("manager", "alice")
     fresh = await news(hive, before, "alice crashed", "is running again")
-    assert len([text for text in fresh if "alice crashed" in text]) == 1
+    assert len([text for text in fresh if "alice crashed." in text]) == 1
     assert f"(event {run[:12]})" in fresh[0]
     await hive.restart_hived()
     await hive.idle("manager", "alice")
@@ -175,7 +175,7 @@ async def test_crashes_are_noticed_after_dbus_was_away(hive: SystemHive) -> None
     hive.machine.run("systemctl", "restart", "dbus.service")
     hive.machine.run("kill", "-KILL", str(hive.leader("alice")))
     fresh = await news(hive, before, "alice crashed", "is running again")
-    assert len([text for text in fresh if "alice crashed" in text]) == 1
+    assert len([text for text in fresh if "alice crashed." in text]) == 1
 
 
 async def test_a_killed_nspawn_is_one_crash(hive: SystemHive) -> None:
@@ -184,7 +184,7 @@ async def test_a_killed_nspawn_is_one_crash(hive: SystemHive) -> None:
     hive.machine.run("kill", "-KILL", shown["MainPID"])
     fresh = await news(hive, before, "alice crashed", "is running again")
     about = [text for text in fresh if f"(event {shown['InvocationID'][:12]})" in text]
-    assert len([text for text in about if "alice crashed" in text]) == 1
+    assert len([text for text in about if "alice crashed." in text]) == 1
     assert fresh[-1] == "alice is running again and healthy."
     await answers(hive, "back after nspawn was killed")
 

@@ -61,7 +61,7 @@ async def test_a_day_has_so_many_bytes_of_messages(kit: Kit) -> None:
     for _ in range(5):
         await send(kit, "alice", "bob", LARGE)
     error = await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", OPERATOR, LARGE))
-    assert "has sent 1 MiB" in error.message
+    assert "its limit of 1 MiB of messages" in error.message
     assert 0 < error.details["retry_after_s"] <= DAY_S + 1
     assert error.details["quota"] == "written"
     await send(kit, "bob", "alice", LARGE)  # each has its own
@@ -287,7 +287,7 @@ async def test_an_hour_has_so_many_proposals(kit: Kit) -> None:
         await api._spawn(SpawnParams(name=name, description=""))
     call = api._spawn(SpawnParams(name="three", description=""))
     error = await refused(ErrorCode.RATE_LIMITED, call)
-    assert "2 proposals in this hour" in error.message
+    assert "its limit of 2 proposals an hour" in error.message
     assert made.calls == ["one", "two"]
 
 
@@ -301,7 +301,7 @@ async def test_a_day_has_so_many_bytes_of_proposals_also_bad_ones(kit: Kit) -> N
     api._uploads.add("c")
     call = api._commit(SubmitCommitParams(upload="c"))
     error = await refused(ErrorCode.RATE_LIMITED, call)
-    assert "has proposed 1 MiB today" in error.message
+    assert "its limit of 1 MiB of proposals today" in error.message
     assert made.calls == ["dropped c"], "and its file is gone"
 
 
