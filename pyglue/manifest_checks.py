@@ -7,16 +7,19 @@ agent.nix was evaluated, text that Claude Code would replace at run time. What w
 deployed earlier is not checked again: it may always be rolled back to.
 """
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import models
+from pyglue import models, strict_json
 from pyglue.bash_policy import review
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest_schema import option_path
+from pyglue.manifest_schema import ROOT, Schema, option_path
+from pyglue.paths import share
 
 _STORE_PATH: Final = re.compile(r"/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+")
 _EXPANDED: Final = re.compile(r"\$\{[^}]+\}")
@@ -28,10 +31,18 @@ _INSTEAD: Final = (
 )
 
 
-def check(manifest: Mapping[str, Any], *, evaluated_at: str) -> None:
+def check(
+    manifest: Mapping[str, Any],
+    *,
+    evaluated_at: str,
+    nixos_options: Sequence[str] = (),
+    ignored: bool = False,
+) -> None:
     """Refuse a manifest that could not work.
 
     ``evaluated_at`` is where its directory was while it was evaluated.
+    ``nixos_options`` are set outside ``hyperhive``; ``ignored``: by a hive without
+    NixOS, where nothing else finds a misspelt one.
 
     Raises:
         HiveError: ``manifest_invalid``; ``details["problems"]`` has each sentence.
@@ -41,6 +52,7 @@ def check(manifest: Mapping[str, Any], *, evaluated_at: str) -> None:
         *review.useless(manifest),
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
+        *_outside(nixos_options, ignored=ignored),
     ]
     if found:
         raise HiveError(
@@ -90,6 +102,37 @@ def _expanded(manifest: Mapping[str, Any]) -> Iterator[str]:
                 "something else would run than what is approved. Write the value "
                 "itself; the server gets the variables of its env and of hyperhive.env."
             )
+
+
+def _outside(options: Sequence[str], *, ignored: bool) -> Iterator[str]:
+    """Find what stands outside ``hyperhive`` and is no option of NixOS either."""
+    top = dict.fromkeys(name.partition(".")[0] for name in options)
+    if "outputs" in top:
+        yield (
+            "This is a flake, but agent.nix must be a module: write "
+            f"{{ {ROOT} = {{ … }}; }}, or a function of lib and config that gives it."
+        )
+        return
+    declared = {n.split(".")[1] for n in options if n.startswith("options.")}
+    nixos = _nixos_names()
+    own = {option.path[0] for option in Schema.load().options}
+    for name in sorted(top.keys() - {"options"} - declared - nixos):
+        meant = None
+        if difflib.get_close_matches(name[:100], [ROOT], cutoff=0.75):
+            meant = ROOT
+        elif name in own:
+            meant = f"{ROOT}.{name}"
+        elif ignored:
+            meant = next(iter(difflib.get_close_matches(name[:100], nixos, n=1)), "")
+        if meant is not None:
+            hint = f"did you mean {meant}?" if meant else "NixOS has none either."
+            yield f"Unknown option {quoted(name)}: {hint}"
+
+
+@cache
+def _nixos_names() -> frozenset[str]:
+    path = share() / "modules" / "eval" / "nixos-names.json"
+    return frozenset(strict_json.read(path.read_bytes(), list[str]))
 
 
 def _texts(

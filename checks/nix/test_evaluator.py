@@ -183,7 +183,10 @@ async def test_cancelling_ends_it(ours: Evaluator, tmp_path: Path) -> None:
         ("{ hyperhive.modle = 1; }", "agent.nix:1:13: The option `hyperhive.modle'"),
         ("{\n  hyperhive.network = 1;\n}", "agent.nix:2:13: A definition for option"),
         ("{ imports = [ ./b.nix ]; }", "b.nix:1:3: "),
-        ("{ imports = [ ./none.nix ]; }", "agent.nix: getting status of 'none.nix'"),
+        (
+            "{ imports = [ ./none.nix ]; }",
+            "agent.nix: none.nix does not exist in the agent's directory",
+        ),
         ("{ disabledModules = [ ]; }", "agent.nix:1:3: agent.nix sets `disabled"),
         ('throw "why not"', "agent.nix: why not"),
         ('{ hyperhive.prompt = abort "x"; }', "aborted with the following error"),

@@ -40,31 +40,8 @@ let
     throw "`config.${name}' is not known here: agent.nix is read without NixOS, and only config.hyperhive has a value."
   );
 
-  nixosNames = [
-    "assertions"
-    "boot"
-    "console"
-    "containers"
-    "documentation"
-    "environment"
-    "fileSystems"
-    "fonts"
-    "hardware"
-    "i18n"
-    "meta"
-    "networking"
-    "nix"
-    "nixpkgs"
-    "programs"
-    "security"
-    "services"
-    "system"
-    "systemd"
-    "time"
-    "users"
-    "virtualisation"
-    "warnings"
-  ];
+  # The top level of NixOS; pyglue/manifest_checks.py reads it too.
+  nixosNames = builtins.fromJSON (builtins.readFile ./nixos-names.json);
 in
 {
   manifest = evaluated.config.hyperhive;

@@ -12,7 +12,7 @@ and never made again.
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,8 +92,12 @@ class Evaluator:
         """Whether bubblewrap is around Nix here; known after ``check``."""
         return self._fence is not None and self._fence.sandboxed
 
-    async def evaluate(self, directory: Path) -> Evaluation:
+    async def evaluate(
+        self, directory: Path, *, commit: str | None = None
+    ) -> Evaluation:
         """Evaluate the agent in ``directory``, which this process can read.
+
+        ``commit`` is what it was exported from, to name in problems.
 
         Raises:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
@@ -114,7 +118,7 @@ class Evaluator:
             fence = await asyncio.to_thread(self.fence)
         with fence.seeing(directories) as seen:
             done = await self._run(fence, seen)
-            roots = _roots(seen)
+            roots = replace(_roots(seen), commit=commit)
             if done.code != 0:
                 raise self._limits.explain(done, roots)
         return _read_result(done.stdout, roots)
@@ -195,12 +199,21 @@ def _read_result(output: bytes, roots: Roots) -> Evaluation:
         report = read_json(output, max_bytes=_OUTPUT_MAX)
         manifest, options = report["manifest"], report["nixosOptions"]
     except (HiveError, TypeError, KeyError) as error:
-        raise _failed([Problem(None, None, None, "its value is not plain JSON")]) from (
-            error
-        )
+        reason = "its value is not plain JSON"
+        if not _is_utf8(output):
+            reason = "a text in it is not UTF-8. Save its files as UTF-8"
+        raise _failed([Problem(None, None, None, reason)]) from error
     if not isinstance(manifest, dict):
         raise _failed([Problem(None, None, None, "its value is not a manifest")])
     return Evaluation(manifest, option_names(options), roots.agent)
+
+
+def _is_utf8(output: bytes) -> bool:
+    try:
+        output.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def option_names(found: object) -> tuple[str, ...]:

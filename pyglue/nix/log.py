@@ -16,6 +16,7 @@ from typing import Any, Final
 from pyglue import strict_json
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.nix.hints import with_hint
 from pyglue.strict_json import JsonError
 
 _MESSAGE_MAX: Final = 4000
@@ -70,6 +71,8 @@ class Roots:
     modules: str
     lib: str | None
     directory: Path
+    commit: str | None = None
+    """The commit that the directory was exported from; None for a working tree."""
 
     def relative(self, text: str) -> str:
         """Take the paths of this machine out of a text."""
@@ -123,6 +126,7 @@ def _problem(event: Mapping[str, Any], roots: Roots) -> Problem:
     )
     if message in _HINTS:
         message = f"{message}: {_HINTS[message]}"
+    message = with_hint(message, roots.commit)
     message = message or "evaluation failed without a reason"
     file, line, column = _position(event)
     if file is not None and file.startswith(f"{roots.agent}/"):

@@ -5,6 +5,7 @@ where a page goes on with the line; a page may break a line where Nix does not. 
 operator reads must be what is evaluated, so such files are refused.
 """
 
+import codecs
 import os
 import re
 import stat
@@ -32,6 +33,10 @@ def unreadable(directory: Path) -> tuple[Problem, ...]:
         data = path.read_bytes()
         if not nix and b"\0" in data[:_BINARY_PROBE]:
             continue
+        encoding = _other_encoding(data) if nix else None
+        if encoding is not None:
+            found.append(Problem(str(path.relative_to(directory)), 1, 1, encoding))
+            continue
         text = data.decode("utf-8", "surrogateescape")
         match = (_IN_NIX if nix else _IN_TEXT).search(text)
         if match is not None:
@@ -39,6 +44,24 @@ def unreadable(directory: Path) -> tuple[Problem, ...]:
         if len(found) == _PROBLEMS_MAX:
             break
     return tuple(found)
+
+
+def _other_encoding(data: bytes) -> str | None:
+    """Say that a Nix file is not plain UTF-8, and how to make it so."""
+    if data.startswith(codecs.BOM_UTF8):
+        return (
+            "the file begins with a byte order mark, which Nix does not read. Save it "
+            "as UTF-8 without one"
+        )
+    zeros = data.count(0)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
+        zeros and zeros * 3 >= len(data)
+    ):
+        return (
+            "the file is UTF-16 or UTF-32, which Nix does not read. Save it as UTF-8, "
+            "for example with iconv -f UTF-16 -t UTF-8"
+        )
+    return None
 
 
 def _files(directory: Path) -> Iterator[Path]:

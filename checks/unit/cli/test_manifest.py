@@ -1,6 +1,7 @@
 """``hive manifest``: what it prints where, and its exit codes."""
 
 import argparse
+import codecs
 import json
 from pathlib import Path
 
@@ -116,3 +117,74 @@ def test_what_could_not_work_is_said_too(
     assert run(agent(tmp_path / "a", body, server__py="")) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(f"agent.nix: {said}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            'bash.allow = [ "Bash(git diff:*)" ]',
+            'Write the command alone: "git diff *".',
+        ),
+        ('bash.allow = [ "git status && ls" ]', "needs a pattern of its own"),
+        (
+            'allowedTools = [ "Bash(git diff:*)" ]',
+            'Write "Bash" here, and the commands in hyperhive.bash.allow: "git diff *"',
+        ),
+        (
+            'allowedTools = [ "mcp__notes__query" ]',
+            'Write "query" in hyperhive.mcpServers.notes.allowedTools.',
+        ),
+        (
+            'mcpServers.x = { type = "http"; url = "https://x.example"; }',
+            "Only servers that speak MCP over stdio are supported.",
+        ),
+        (
+            'mcpServers.x = { command = "x"; headers.A = "b"; }',
+            "Only servers that speak MCP over stdio are supported.",
+        ),
+    ],
+)
+def test_spellings_of_claude_code_are_known(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: str, said: str
+) -> None:
+    assert run(agent(tmp_path / "a", f"{{ hyperhive.{options}; }}")) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and "Did you mean" not in err
+
+
+BOM = codecs.BOM_UTF8
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (BOM + b"{ }", "begins with a byte order mark"),
+        ("{ }\n".encode("utf-16"), "UTF-16"),
+        ("{ }\n".encode("utf-16-le"), "UTF-16"),
+        ("{ }\n".encode("utf-16-be"), "UTF-16"),
+        ("{ }\n".encode("utf-32"), "UTF-16 or UTF-32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["agent.nix", "more.nix"])
+def test_files_in_another_encoding(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    data: bytes,
+    said: str,
+    name: str,
+) -> None:
+    place = agent(tmp_path / "a", "{ }")
+    (place / name).write_bytes(data)
+    assert run(place) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"{name}:1:1: ") and said in err and "UTF-8" in err
+
+
+def test_a_text_that_is_not_utf_8(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = agent(tmp_path / "a", "{ }")
+    (place / "agent.nix").write_bytes(b'{ hyperhive.prompt = "caf\xe9"; }')
+    assert run(place) == 1
+    assert "not UTF-8. Save its files as UTF-8" in capsys.readouterr().err

@@ -94,3 +94,49 @@ def test_every_problem_is_said() -> None:
     with pytest.raises(HiveError) as caught:
         manifest_checks.check(found, evaluated_at=AT)
     assert len(caught.value.details["problems"]) == 3
+
+
+def outside(*names: str, ignored: bool) -> str | None:
+    try:
+        manifest_checks.check({}, evaluated_at=AT, nixos_options=names, ignored=ignored)
+    except HiveError as error:
+        return error.message
+    return None
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hyperhve.model", "Unknown option hyperhve: did you mean hyperhive?"),
+        ("hyperHive.model", "Unknown option hyperHive: did you mean hyperhive?"),
+        ("hiperhive.prompt", "did you mean hyperhive?"),
+        ("model", "Unknown option model: did you mean hyperhive.model?"),
+        ("limits.turnsPerHour", "did you mean hyperhive.limits?"),
+        ("mcpServers.x", "did you mean hyperhive.mcpServers?"),
+        ("outputs", "This is a flake, but agent.nix must be a module"),
+    ],
+)
+def test_a_misspelt_name_at_the_top(name: str, said: str, *, ignored: bool) -> None:
+    message = outside("environment.x", name, ignored=ignored)
+    assert message is not None and said in message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("servics.x", "Unknown option servics: did you mean services?"),
+        ("xyzzy", "Unknown option xyzzy: NixOS has none either."),
+    ],
+)
+def test_where_nothing_else_reads_nixos_options(name: str, said: str) -> None:
+    message = outside(name, ignored=True)
+    assert message is not None and said in message
+    assert outside(name, ignored=False) is None  # NixOS itself says so, or knows it
+
+
+def test_names_of_nixos_and_declared_ones_are_taken() -> None:
+    names = ("assertions", "environment.systemPackages", "warnings", "services.x")
+    own = ("options.mine.x", "mine.x")
+    for ignored in (True, False):
+        assert outside(*names, *own, ignored=ignored) is None

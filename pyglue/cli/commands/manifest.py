@@ -40,7 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         found = asyncio.run(evaluator.evaluate(arguments.directory))
         manifest = manifest_schema.validate(found.manifest)
-        manifest_checks.check(manifest, evaluated_at=found.evaluated_at)
+        manifest_checks.check(
+            manifest,
+            evaluated_at=found.evaluated_at,
+            nixos_options=found.nixos_options,
+        )
     except EvalError as error:
         return _refuse(list(map(str, error.problems)) or [error.message])
     except HiveError as error:

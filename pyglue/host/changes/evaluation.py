@@ -112,7 +112,11 @@ class Evaluation:
         found = await self.evaluate(repo, proposed.commit, proposed.agent)
         try:
             await asyncio.to_thread(
-                manifest_checks.check, found.manifest, evaluated_at=found.evaluated_at
+                manifest_checks.check,
+                found.manifest,
+                evaluated_at=found.evaluated_at,
+                nixos_options=found.nixos_options,
+                ignored=self._systems is None,
             )
         except HiveError:
             self.drop(found)
@@ -143,7 +147,7 @@ class Evaluation:
             HiveError: whatever is wrong with the manifest or its limits.
         """
         async with self._room, self._exported(repo, commit) as directory:
-            found = await self._evaluator.evaluate(directory)
+            found = await self._evaluator.evaluate(directory, commit=commit)
             manifest = manifest_schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
             held = await self._system(directory, manifest, name)

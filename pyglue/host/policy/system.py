@@ -37,6 +37,9 @@ def compare_systems(
 ) -> Iterator[PolicyChange]:
     """Yield what changes outside ``hyperhive``; ``system`` None: this hive has none."""
     old, new = set(before), set(after)
+    if system is None:
+        yield from _ignored(old, new)
+        return
     for path in sorted(new - old):
         yield _outside(
             path,
@@ -53,15 +56,28 @@ def compare_systems(
             "option prevented may now be possible.",
         )
     kept = sorted(old & new)
-    if kept and (system is None or system.changed):
+    if kept and system.changed:
         names = listed(map(visible, kept))
         sentence = f"Still set outside {ROOT}: {names}. "
-        if system is None:
-            sentence += "This hive runs agents without NixOS, so this has no effect."
-        else:
-            sentence += "The values may have changed: read the text diff."
-        effect = Effect.NEUTRAL if system is None else Effect.WIDENS
-        yield _outside("NixOS", effect, sentence)
+        sentence += "The values may have changed: read the text diff."
+        yield _outside("NixOS", Effect.WIDENS, sentence)
+
+
+def _ignored(old: set[str], new: set[str]) -> Iterator[PolicyChange]:
+    """Say what is set for NixOS, on a hive that has none."""
+    for paths, what in (
+        (new - old, "Set outside"),
+        (old & new, "Still set outside"),
+        (old - new, "No longer set outside"),
+    ):
+        if paths:
+            names = listed(map(visible, sorted(paths)))
+            yield _outside(
+                "NixOS",
+                Effect.NEUTRAL,
+                f"{what} {ROOT}: {names}. This hive runs agents without NixOS, so this "
+                "has no effect.",
+            )
 
 
 def unexplained(

@@ -106,6 +106,19 @@ def test_nixos_option_gone_is_told() -> None:
     assert change.effect == WIDENS and "no longer set" in change.sentence
 
 
+def test_what_a_hive_without_nixos_ignores_is_said_as_ignored() -> None:
+    for before, after, what in (
+        ((), ("a.b", "assertions"), "Set outside hyperhive: a.b and assertions."),
+        (("a.b",), (), "No longer set outside hyperhive: a.b."),
+        (("a.b",), ("a.b",), "Still set outside hyperhive: a.b."),
+    ):
+        (change,) = nixos(before, after, system=None)
+        assert change.effect == NEUTRAL
+        assert change.sentence.startswith(what)
+        assert "so this has no effect" in change.sentence
+        assert "can change anything" not in change.sentence
+
+
 def test_nixos_option_kept_may_have_changed_unless_the_system_says_no() -> None:
     kept = ("a.b", "c.d")
     (change,) = nixos(kept, kept)
