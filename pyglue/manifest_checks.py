@@ -62,6 +62,23 @@ def check(
         )
 
 
+def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what works, but perhaps not as its author meant it."""
+    found = [
+        f"{option_path(path)} holds carriage returns (U+000D), as files with Windows "
+        "line ends do. They are kept; save the files with LF to be rid of them."
+        for path, text in _texts(manifest, ())
+        if "\r" in text
+    ]
+    found += [
+        f"{option_path(('bash', 'allow'))}: in {quoted(text)} ':*' stands for the rest "
+        f"of one word. To allow further words, write {text[:-2] + ' *'!r}."
+        for text in review.patterns(manifest)
+        if text.endswith(":*")
+    ]
+    return tuple(found)
+
+
 def _model(manifest: Mapping[str, Any]) -> Iterator[str]:
     name = manifest.get("model")
     reason = models.unknown(name) if isinstance(name, str) else None

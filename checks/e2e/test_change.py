@@ -15,7 +15,12 @@ import pytest_asyncio
 
 from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+)
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
 from pyglue.api.manager import (
@@ -147,6 +152,29 @@ async def deployed(hive: Hive) -> str:
     return commit
 
 
+async def test_warnings_reach_proposer_and_operator(hive: Hive) -> None:
+    hive.git("alice", "reset", "--hard", await deployed(hive))
+    nix = """
+      { lib, ... }: {
+        hyperhive.description = lib.warn "old way" (builtins.trace "seen" "warned");
+        assertions = [ ];
+      }
+    """
+    proposal = await hive.propose("alice", nix)
+    assert len(proposal.notes) == 2
+    detail = await hive.operator.call(
+        api.APPROVAL, ApprovalParams(id=proposal.approval)
+    )
+    sentences = [change.sentence for change in detail.policy]
+    for note, words in zip(
+        proposal.notes, ("“evaluation warning: old way”", "“seen”"), strict=True
+    ):
+        assert note.startswith("Printed by Nix, in the words of agent.nix")
+        assert note.endswith(words) and note in sentences
+    assert any("Set outside hyperhive: assertions." in text for text in sentences)
+    assert not any("can change anything" in text for text in sentences)
+
+
 BAD = {
     "syntax": ("{ ... }: {", ErrorCode.EVAL_FAILED, "agent.nix"),
     "type": ("{ hyperhive.network = 5; }", ErrorCode.EVAL_FAILED, "network"),
@@ -155,6 +183,39 @@ BAD = {
         '{ hyperhive.bash.allow = [ "git status" "bash *" ]; }',
         ErrorCode.MANIFEST_INVALID,
         "“bash *” lets no command run",
+    ),
+    "a model that does not exist": (
+        '{ hyperhive.model = "gpt-4o"; }',
+        ErrorCode.MANIFEST_INVALID,
+        "There is no model 'gpt-4o'. Use an alias (haiku, sonnet",
+    ),
+    "a path of the evaluation": (
+        (
+            "{ hyperhive.mcpServers.x = "
+            '{ command = "python3"; args = [ "${./agent.nix}" ]; }; }'
+        ),
+        ErrorCode.MANIFEST_INVALID,
+        "which does not exist for the agent",
+    ),
+    "a variable for later": (
+        '{ hyperhive.mcpServers.x = { command = "python3"; env.A = "\\${HOME}"; }; }',
+        ErrorCode.MANIFEST_INVALID,
+        "Code would replace with an environment variable",
+    ),
+    "a misspelt hyperhive": (
+        '{ hyperhve.model = "opus"; }',
+        ErrorCode.MANIFEST_INVALID,
+        "Unknown option hyperhve: did you mean hyperhive?",
+    ),
+    "no option of NixOS": (
+        "{ servics.x = 1; }",
+        ErrorCode.MANIFEST_INVALID,
+        "Unknown option servics: did you mean services?",
+    ),
+    "a file that is not committed": (
+        "{ imports = [ ./limits.nix ]; }",
+        ErrorCode.EVAL_FAILED,
+        "limits.nix is not in commit ",
     ),
     "recursion": (
         "{ config, ... }: { hyperhive.prompt = config.hyperhive.prompt; }",

@@ -172,7 +172,40 @@ async def test_cancelling_ends_it(ours: Evaluator, tmp_path: Path) -> None:
         await task
 
 
+async def test_warnings_and_traces_are_kept(both: Evaluator, tmp_path: Path) -> None:
+    body = """
+      { lib, ... }: {
+        hyperhive.description = lib.warn "old\\nway" (builtins.trace { a = 1; } "d");
+        hyperhive.prompt = builtins.foldl'
+          (x: n: builtins.trace "line ${toString n}" x)
+          (builtins.trace (lib.concatStrings (lib.replicate 9000 "x")) "p")
+          (lib.range 1 99);
+      }
+    """
+    found = await both.evaluate(agent(tmp_path / "a", body))
+    assert any(text.startswith("evaluation warning: old\\nway") for text in found.said)
+    assert "{ a = 1; }" in found.said
+    assert len(found.said) == 20 and all(len(text) <= 501 for text in found.said)
+    quiet = await both.evaluate(agent(tmp_path / "b", "{ }"))
+    assert quiet.said == ()
+
+
 # --- errors ------------------------------------------------------------------------
+
+
+async def test_a_file_that_was_not_committed_is_named_with_the_commit(
+    both: Evaluator, tmp_path: Path
+) -> None:
+    for body in (
+        "{ imports = [ ./limits.nix ]; }",
+        "{ hyperhive.prompt = builtins.readFile ./limits.nix; }",
+        "{ hyperhive = import ./limits.nix; }",
+    ):
+        place = agent(tmp_path / "a", body)
+        with pytest.raises(EvalError) as caught:
+            await both.evaluate(place, commit="0123456789abcdef" * 2)
+        assert "limits.nix is not in commit 0123456789ab." in caught.value.message
+        assert "`git add limits.nix`" in caught.value.message
 
 
 @pytest.mark.parametrize(

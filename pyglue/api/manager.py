@@ -88,6 +88,8 @@ class ProposalResult(Result, frozen=True):
     commit: str
     manifest_sha256: str
     widens: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What the proposer should know: warnings of the evaluation, uncommitted files."""
 
 
 REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)

@@ -21,7 +21,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
-from pyglue.nix.log import EvalError, Problem, Roots
+from pyglue.nix.log import EvalError, Problem, Roots, read_said
 from pyglue.nix.source import unreadable
 from pyglue.paths import share
 from pyglue.process import Completed, Rlimits, run
@@ -42,12 +42,14 @@ class Evaluation:
     """What a directory says: its manifest, not validated yet, and which NixOS options
     it sets outside ``hyperhive``, as sorted paths.
 
-    ``evaluated_at`` is where Nix saw the directory; no agent ever does.
+    ``evaluated_at`` is where Nix saw the directory; no agent ever does. ``said`` is
+    what it had Nix print: traces and warnings, the author's words.
     """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
     evaluated_at: str
+    said: tuple[str, ...] = ()
 
 
 class Evaluator:
@@ -121,7 +123,8 @@ class Evaluator:
             roots = replace(_roots(seen), commit=commit)
             if done.code != 0:
                 raise self._limits.explain(done, roots)
-        return _read_result(done.stdout, roots)
+        found = _read_result(done.stdout, roots)
+        return replace(found, said=read_said(done.stderr, roots))
 
     async def _run(self, fence: Fence, seen: Seen) -> Completed:
         inside = seen.inside

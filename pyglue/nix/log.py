@@ -20,6 +20,9 @@ from pyglue.nix.hints import with_hint
 from pyglue.strict_json import JsonError
 
 _MESSAGE_MAX: Final = 4000
+_SAID_MAX: Final = 20
+_SAID_LENGTH: Final = 500
+_WARNING: Final = "evaluation warning:"
 _SOURCE_MAX: Final = 1024 * 1024
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _POSITION: Final = re.compile(r"^(?P<file>.+?)(?::(?P<line>\d+):(?P<column>\d+))?$")
@@ -90,6 +93,27 @@ def read_problems(log: bytes, roots: Roots) -> tuple[Problem, ...]:
         if event.get("level") == 0 and isinstance(event.get("raw_msg"), str):
             found = event
     return () if found is None else (_problem(found, roots),)
+
+
+def read_said(log: bytes, roots: Roots) -> tuple[str, ...]:
+    """Return what agent.nix had Nix print: traces and warnings, each one line.
+
+    Whatever Nix says of its own surroundings is left out. At most a score, clipped.
+    """
+    found: dict[str, None] = {}
+    for event in _events(log.decode("utf-8", "replace")):
+        text = event.get("msg")
+        if event.get("action") != "msg" or not isinstance(text, str):
+            continue
+        text = _ANSI.sub("", text)
+        is_trace = event.get("level") == 0 and text.startswith("trace: ")
+        is_warning = event.get("level") == 1 and (
+            _WARNING in text or roots.agent in text
+        )
+        if is_trace or is_warning:
+            said = roots.relative(text.removeprefix("trace: ")).strip()
+            found[visible(said, limit=_SAID_LENGTH)] = None
+    return tuple(found)[:_SAID_MAX]
 
 
 def _events(log: str) -> Iterator[Mapping[str, Any]]:

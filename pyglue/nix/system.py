@@ -29,7 +29,7 @@ from pyglue.nix.evaluator import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.hoststore import HostStore, is_derivation
-from pyglue.nix.log import EvalError, Problem, Roots
+from pyglue.nix.log import EvalError, Problem, Roots, read_said
 from pyglue.process import Completed, Rlimits, run
 
 _log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class Evaluated:
     depends_on: tuple[str, ...]
     cache: Path
     store: HostStore
+    said: tuple[str, ...] = ()
+    """Warnings and traces of agent.nix, and those of the NixOS options that it sets."""
 
     async def into_store(self) -> None:
         """Copy it and what it refers to into the host's store, each one checked.
@@ -144,7 +146,8 @@ class SystemEvaluator:
                 raise self._limits.explain(done, _roots(seen))
             drv, options, depends_on = _read_result(done.stdout, self._limits)
             cache = seen.output or room
-            yield Evaluated(drv, options, depends_on, cache, self._store)
+            said = read_said(done.stderr, _roots(seen))
+            yield Evaluated(drv, options, depends_on, cache, self._store, said)
 
     async def _run(
         self, fence: Fence, seen: Seen, name: str, *, manager: bool

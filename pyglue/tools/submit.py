@@ -13,6 +13,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from pyglue import names, process
 from pyglue.api.common import Params
 from pyglue.api.manager import (
@@ -30,6 +32,7 @@ from pyglue.api.manager import (
     SubmitChunkParams,
     SubmitCommitParams,
 )
+from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import Completed
 from pyglue.tools.tool import CALL_TIMEOUT_S, Caller
@@ -38,18 +41,23 @@ EVALUATION_S: Final = 900.0
 """Longest wait for an evaluation; hived's own limits come earlier."""
 
 _GIT_S: Final = 120.0
+_NAMED: Final = 10
+"""Uncommitted files that are named."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _ENVIRONMENT: Final = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_COUNT": "4",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
     "GIT_CONFIG_KEY_1": "core.hooksPath",
     "GIT_CONFIG_VALUE_1": "/dev/null",
     "GIT_CONFIG_KEY_2": "safe.bareRepository",
     "GIT_CONFIG_VALUE_2": "explicit",
+    "GIT_CONFIG_KEY_3": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_3": "false",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
@@ -134,8 +142,29 @@ async def submit(
             ),
             timeout=CALL_TIMEOUT_S,
         )
-    return await caller.call(
+    result = await caller.call(
         SUBMIT_COMMIT, SubmitCommitParams(upload=begun.upload), timeout=EVALUATION_S
+    )
+    left = await _uncommitted(repository)
+    return result if left is None else replace(result, notes=(*result.notes, left))
+
+
+async def _uncommitted(repository: Path) -> str | None:
+    """Say which files of the working tree are not as they are committed."""
+    try:
+        done = await _git(repository, b"", "status", "--porcelain", "-z")
+    except HiveError:
+        return None  # it was proposed all the same
+    entries = [
+        e for e in done.stdout.decode(errors="replace").split("\0") if e[2:3] == " "
+    ]
+    if done.code != 0 or not entries:
+        return None
+    names = [quoted(entry[3:], limit=80) for entry in entries[:_NAMED]]
+    more = [f"{len(entries) - _NAMED} more"] if len(entries) > _NAMED else []
+    return (
+        f"Not part of the proposal, because not committed: {listed([*names, *more])}. "
+        "If they belong to it, commit them and propose that commit."
     )
 
 

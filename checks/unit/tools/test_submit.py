@@ -181,3 +181,25 @@ async def test_hooks_and_programs_of_the_repository_do_not_run(
 def test_chunks_fit_a_line() -> None:
     line = len(base64.b64encode(bytes(manager_api.CHUNK_LIMIT))) + 4096
     assert line < AGENT_RPC.line
+
+
+async def test_what_is_not_committed_is_noted(
+    connection: Connection, hive: FakeHive, config: Path
+) -> None:
+    head = git("rev-parse", "HEAD", cwd=config)
+    text, _ = await propose(connection, config, head)
+    assert json.loads(text)["notes"] == []
+    (config / "file1").write_text("changed")
+    (config / "limits.nix").write_text("{ }")
+    (config / "x\x1b[2J").write_text("")
+    ran = config / "ran"
+    git("config", "core.fsmonitor", f"touch {ran}", cwd=config)
+    text, is_error = await propose(connection, config, head)
+    (note,) = json.loads(text)["notes"]
+    assert not is_error and not ran.exists()
+    assert note.startswith("Not part of the proposal, because not committed: file1")
+    assert "limits.nix" in note and "\x1b" not in note
+    for number in range(20):
+        (config / f"more{number}").write_text("")
+    text, _ = await propose(connection, config, head)
+    assert "13 more" in json.loads(text)["notes"][0]

@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         problems = error.details.get("problems", [])
         texts = [problem["message"] for problem in problems] or [error.message]
         return _refuse([f"agent.nix: {text}" for text in texts])
+    notes = (*manifest_checks.notes(manifest), *found.said)
+    sys.stderr.writelines(f"note: {text}\n" for text in notes)
     _print(found, whole=arguments.json)
     return 0
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from pyglue import manifest_checks, manifest_schema
-from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect
+from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChange
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.config import HiveConfig
+from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
@@ -70,12 +71,14 @@ class Evaluated:
     """What a commit says: ``held`` is its system, None where agents have none.
 
     ``evaluated_at`` is where the evaluation saw its files; empty if there was none.
+    ``said`` is what it printed.
     """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
     held: Held | None
     evaluated_at: str = ""
+    said: tuple[str, ...] = ()
 
 
 class Evaluation:
@@ -154,7 +157,8 @@ class Evaluation:
         options = found.nixos_options
         if held is not None and held.nixos_options is not None:
             options = held.nixos_options  # of the evaluation that counts
-        return Evaluated(manifest, options, held, found.evaluated_at)
+        printed = found.said if held is None else (*found.said, *held.said)
+        return Evaluated(manifest, options, held, found.evaluated_at, printed)
 
     def check_limits(self, record: PinnedRecord) -> None:
         """Refuse what the operator's limits of this hive forbid.
@@ -204,6 +208,8 @@ class Evaluation:
             defaults=defaults_of(self._config),
             limits_hold=self._limits_hold,
         )
+        notes = _notes(found)
+        changes = (*changes, *map(_noted, notes))
         number = await self._store.write(rows.reserve_id)
         await asyncio.to_thread(
             repo.tag, TagKind.PROPOSAL, number, proposed.commit, encoded
@@ -252,6 +258,7 @@ class Evaluation:
             widens=tuple(
                 change.sentence for change in changes if change.effect is Effect.WIDENS
             ),
+            notes=notes,
         )
         return result, operation
 
@@ -288,6 +295,27 @@ class Evaluation:
         number = agent.approval
         deployed = await self._store.read(lambda reader: rows.get(reader, number))
         return agent.record.manifest, deployed.nixos_options
+
+
+def _notes(found: Evaluated) -> tuple[str, ...]:
+    """Return what proposer and operator should know, without refusing anything."""
+    return (
+        *manifest_checks.notes(found.manifest),
+        *(
+            f"Printed by Nix, in the words of agent.nix or of a NixOS module: {said(x)}"
+            for x in dict.fromkeys(found.said)
+        ),
+    )
+
+
+def _noted(note: str) -> PolicyChange:
+    return PolicyChange(
+        option="agent.nix",
+        effect=Effect.NEUTRAL,
+        sentence=note,
+        before=None,
+        after=None,
+    )
 
 
 def _check_stands(tx: Tx, repo: AppliedRepo, new: NewApproval) -> None:

@@ -51,6 +51,8 @@ class Held:
     before: SystemRow | None
     nixos_options: tuple[str, ...] | None = None
     depends_on: tuple[str, ...] | None = None
+    said: tuple[str, ...] = ()
+    """What the evaluation printed: warnings and traces."""
 
     @property
     def change(self) -> SystemChange:
@@ -147,7 +149,14 @@ class Systems:
             revision=self._nixos.revision,
             packages=packages,
         )
-        return Held(new, root, before, evaluated.nixos_options, evaluated.depends_on)
+        return Held(
+            new,
+            root,
+            before,
+            nixos_options=evaluated.nixos_options,
+            depends_on=evaluated.depends_on,
+            said=evaluated.said,
+        )
 
     def assign(self, held: Held, approval: int) -> None:
         """Keep it for as long as the approval needs it."""
