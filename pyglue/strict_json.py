@@ -12,6 +12,7 @@ keys that occur twice, of which readers otherwise choose one each.
 
 import json
 import math
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from types import UnionType
@@ -25,6 +26,8 @@ from pyglue.errors import ErrorCode, HiveError
 T = TypeVar("T")
 Data = bytes | bytearray | memoryview | str | msgspec.Raw
 
+_PAIR: Final = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w")
+_LONE: Final = re.compile(r"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -95,7 +98,7 @@ def read(
             return msgspec.convert(_plain(data), kind)
         return msgspec.json.decode(data, type=kind)
     except _ERRORS as error:
-        fault, reason = _explain(error)
+        fault, reason = _explain(error, data)
     raise _error(code, what, fault, reason)
 
 
@@ -109,7 +112,7 @@ def reader(
         try:
             return decode(data)
         except _ERRORS as error:
-            fault, reason = _explain(error)
+            fault, reason = _explain(error, data)
         raise _error(code, what, fault, reason)
 
     return read_one
@@ -152,7 +155,10 @@ def _size(data: Data) -> int:
     return len(data.encode()) if isinstance(data, str) else memoryview(data).nbytes
 
 
-def _explain(error: Exception) -> tuple[Fault, str]:
+def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
+    half = None if isinstance(error, msgspec.ValidationError) else _half(data)
+    if half is not None:
+        return Fault.SYNTAX, f"a text in it has half of a surrogate pair ({half})"
     match error:
         case msgspec.ValidationError():
             return Fault.SHAPE, str(error)
@@ -164,6 +170,13 @@ def _explain(error: Exception) -> tuple[Fault, str]:
             return Fault.SYNTAX, str(error)
         case _:
             return Fault.SYNTAX, f"it is not JSON ({error})"
+
+
+def _half(data: Data) -> str | None:
+    """Return the first escape of half a character, in JSON that was refused."""
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
+    found = _LONE.search(_PAIR.sub("", text))
+    return None if found is None else found[1]
 
 
 def _error(code: ErrorCode, what: str, fault: Fault, reason: str) -> JsonError:

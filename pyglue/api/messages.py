@@ -9,9 +9,20 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from pyglue.api.common import NOT_FOR_MODELS, AgentName, Id, Params, Result
+from pyglue.errors import ErrorCode, HiveError
 
 BODY_LIMIT: Final = 256 * 1024
 """Largest message body in bytes of UTF-8."""
+
+
+def body_too_large(size: int) -> HiveError:
+    """Return the refusal of a message of so many bytes."""
+    kib = -(-size // 1024)
+    return HiveError(
+        ErrorCode.TOO_LARGE,
+        f"The message is {kib} KiB; at most {BODY_LIMIT // 1024} KiB. Put it in a file "
+        "and send its path.",
+    )
 
 
 Body = Annotated[str, Meta(min_length=1, max_length=BODY_LIMIT)]

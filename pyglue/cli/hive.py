@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from pyglue import __version__
 from pyglue.cli.commands import archive, audit, logs, manifest, shell
 from pyglue.cli.commands import registry as commands
 from pyglue.cli.local import demo, run
+from pyglue.cli.words import check_utf8, fill_texts
 from pyglue.display import visible
 from pyglue.errors import HiveError
 from pyglue.process import need_open_files
@@ -39,17 +40,26 @@ def _state(arguments: argparse.Namespace) -> Path:
     return Path(arguments.state or os.environ.get("HIVE_STATE") or _DEFAULT_STATE)
 
 
+def _common(**defaults: Any) -> argparse.ArgumentParser:  # noqa: ANN401
+    """Return the options that stand before or after the command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", help="print a JSON object", **defaults
+    )
+    common.add_argument(
+        "--state", help="state directory (default: $HIVE_STATE, else .hive)", **defaults
+    )
+    common.add_argument("--socket", help="path of hived's operator socket", **defaults)
+    return common
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print a JSON object")
-    common.add_argument(
-        "--state", help="state directory (default: $HIVE_STATE, else .hive)"
-    )
-    common.add_argument("--socket", help="path of hived's operator socket")
+    common = _common(default=argparse.SUPPRESS)  # keeps what stands before the command
     parser = argparse.ArgumentParser(
         prog="hive",
         description="Everything the dashboard offers, over hived's socket.",
+        parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=__version__)
     subcommands = parser.add_subparsers(
@@ -109,13 +119,17 @@ def _tell(error: HiveError, *, as_json: bool) -> None:
 
 def main() -> None:
     """Run one command and exit."""
-    arguments = build_parser().parse_args()
+    as_json = "--json" in sys.argv
     try:
+        check_utf8(sys.argv[1:])
+        arguments = build_parser().parse_args()
+        as_json = arguments.json
         need_open_files()
+        fill_texts(arguments)
         code = arguments.call(arguments)
         sys.stdout.flush()
     except HiveError as error:
-        _tell(error, as_json=arguments.json)
+        _tell(error, as_json=as_json)
         code = 1
     except BrokenPipeError:
         code = 1
@@ -125,7 +139,9 @@ def main() -> None:
         sys.stderr.write(f"hive: cannot read or write {what}: {error.strerror}.\n")
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:  # what goes on without us
+            sys.stderr.write(f"hive: interrupted. {interrupt}\n")
         code = 130
     sys.exit(code)
 

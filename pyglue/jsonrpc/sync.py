@@ -51,27 +51,39 @@ class SyncClient:
         client: str,
         session: str | None = None,
         timeout: float = 60.0,
+        hello_s: float | None = None,
     ) -> None:
         """Connect and say hello; ``timeout`` in seconds holds for every call.
 
         Raises:
-            HiveError: ``unavailable`` when nobody listens, or the hello's refusal.
+            HiveError: ``unavailable`` when nobody listens, the hello's refusal, or
+                ``timeout`` if the answer takes more than ``hello_s`` seconds.
         """
+        hello_s = timeout if hello_s is None else hello_s
         self._timeout = timeout
         self._ids = itertools.count(1)
         self._notes: list[Envelope] = []
         self._sending = threading.Lock()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(hello_s)  # a full queue of connections makes one wait
         try:
             with short_path(path) as name:
                 self._sock.connect(name)
+        except TimeoutError:
+            self._sock.close()
+            raise _silent(path, hello_s) from None
         except OSError as error:
             self._sock.close()
             raise not_there(path, error) from error
         self._file = self._sock.makefile("rb")
         hello = HelloParams(protocol=PROTOCOL, client=client, session=session)
         try:
-            self.hello = self.call(HELLO, hello)
+            self.hello = SyncClient.call(self, HELLO, hello, timeout=hello_s)
+        except HiveError as error:
+            self.close()
+            if error.code is ErrorCode.TIMEOUT:
+                raise _silent(path, hello_s) from None
+            raise
         except BaseException:
             self.close()
             raise
@@ -162,3 +174,11 @@ class SyncClient:
         if not line.endswith(b"\n"):
             raise lost()
         return decode_envelope(line)
+
+
+def _silent(path: Path | str, seconds: float) -> HiveError:
+    return HiveError(
+        ErrorCode.TIMEOUT,
+        f"hived did not answer at {path} within {seconds:g} s. It is stopped or "
+        "overloaded: its log says more.",
+    )

@@ -41,7 +41,19 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 decode_envelope: Final = strict_json.reader(Envelope, what="request")
-_encode: Final = msgspec.json.Encoder().encode
+_encoder: Final = msgspec.json.Encoder().encode
+
+
+def _encode(envelope: dict[str, object]) -> bytes:
+    try:
+        return _encoder(envelope)
+    except UnicodeEncodeError as error:
+        wrong = ord(error.object[error.start])
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"The text is not valid Unicode: U+{wrong:04X} at character "
+            f"{error.start + 1} is half of a surrogate pair. Send whole characters.",
+        ) from None
 
 
 def call_line(request: int, name: str, params: Params) -> bytes:

@@ -4,6 +4,7 @@ Not the envelope of ``pyglue.jsonrpc``: a client's ids may be texts, and its err
 the codes of MCP.
 """
 
+import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ INTERNAL_ERROR: Final = -32603
 
 Id = int | str
 
+_HALVES: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _NO_PARAMS: Final = msgspec.Raw(b"{}")
 
 
@@ -58,7 +60,7 @@ def decode(line: bytes) -> Incoming | None:
     try:
         strict_json.read(line, object)
     except JsonError as error:
-        raise RefusedError(PARSE_ERROR, error.message) from error
+        raise RefusedError(PARSE_ERROR, error.message, _id_of(line)) from error
     try:
         found = strict_json.read(line, _Envelope, what="request")
     except JsonError as error:
@@ -73,8 +75,9 @@ def decode(line: bytes) -> Incoming | None:
 
 
 def _id_of(line: bytes) -> Id | None:
+    whole = _HALVES.sub(rb"\\n", line)  # an escape as well, also after a backslash
     try:
-        raw = strict_json.read(line, _Loose).id
+        raw = strict_json.read(whole, _Loose).id
         return strict_json.read(raw, Id)  # type: ignore[no-any-return]
     except JsonError:
         return None

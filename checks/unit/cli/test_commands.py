@@ -1,21 +1,38 @@
 """The command line as a user meets it: help, wrong input, no hive, a full disk."""
 
 import argparse
+import asyncio
 import io
+import signal
+import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from checks.kits.cli import HIVE, python, typed
 from pyglue.api import operator as api
 from pyglue.api.archive import TransferChunk, TransferRef
-from pyglue.cli.commands import archive
+from pyglue.api.common import PROTOCOL, HelloResult, Role
+from pyglue.api.messages import (
+    InboxMessage,
+    InboxParams,
+    InboxResult,
+    MessageKind,
+    Priority,
+    ShownMessage,
+)
+from pyglue.cli.commands import archive, registry
 from pyglue.cli.hive import build_parser
 from pyglue.cli.output import spinner as module
 from pyglue.cli.output.spinner import SpinnerClient, spinner
+from pyglue.cli.words import TEXTS, fill_texts
 from pyglue.jsonrpc import SyncClient
+from pyglue.jsonrpc.wire import result_line
 from pyglue.limits import MIB
 from pyglue.process import run
 
@@ -199,6 +216,192 @@ def test_a_script_sees_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with spinner("Uploading", out):
         pass
     assert out.getvalue() == ""
+
+
+def test_a_log_gets_a_line_of_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Log(Terminal):
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(module, "_SCRIPT_SILENT_S", 0.001)
+    out = Log()
+    with spinner("Uploading", out):
+        assert out.shown.wait(60)
+    assert out.getvalue() == "hive: Uploading … 0 s\n"
+
+
+@contextmanager
+def deaf(path: Path, *, greets: bool = False) -> Iterator[threading.Event]:
+    """Listen as a hived that is stopped does; the event: something was asked."""
+    asked = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            peer, _ = listening.accept()
+            kept.append(peer)
+            if greets:
+                peer.recv(65536)
+                hello = HelloResult(protocol=PROTOCOL, role=Role.OPERATOR, server="0")
+                peer.sendall(result_line(1, hello))
+                if peer.recv(65536):
+                    asked.set()
+
+    kept: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield asked
+        for peer in kept:
+            peer.close()
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "audit"])
+def test_a_hived_that_hangs_is_an_error_within_seconds(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(module, "_HELLO_S", 0.05)
+    path = tmp_path / "s"
+    with deaf(path):
+        words = (command, *ASKING[command], "--socket", str(path))
+        last = typed(monkeypatch, capsys, *words).refusal()
+    assert f"hived did not answer at {path} within 0.05 s." in last
+
+
+async def test_ctrl_c_says_what_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with deaf(path, greets=True) as asked:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", HIVE, "restart", "bob", "--socket", str(path)),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert await asyncio.to_thread(asked.wait, 60)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert process.returncode == 130
+    text = errors.decode()
+    assert text == "hive: interrupted. hived goes on with what it was asked to do.\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("send", "bob", "caf\udce9"), ("send", "caf\udce9", "x")]
+)
+def test_an_argument_that_is_no_text_is_named(
+    words: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    last = typed(monkeypatch, capsys, *words).refusal()
+    assert last == "hive: “caf\\xe9” is not valid UTF-8. Pass text as UTF-8."
+    said = typed(monkeypatch, capsys, *words, "--json").error()
+    assert said["code"] == "bad_request"
+
+
+def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "bob", "-"),
+        ("deny", "1", "--reason", "-"),
+        ("pause", "bob", "--reason", "-"),
+        ("cancel", "bob", "--reason", "-"),
+        ("cancel-operation", "1", "--reason", "-"),
+        ("spawn", "bob", "--description", "-"),
+        ("draft", "bob", "--description", "-"),
+    ],
+)
+def test_a_dash_reads_the_text_from_standard_input(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "é\0\n" * 50_000
+    stdin(monkeypatch, text.encode())
+    arguments = build_parser().parse_args(words)
+    fill_texts(arguments)
+    assert text in vars(arguments).values()
+
+
+def test_each_text_can_come_from_standard_input() -> None:
+    (commands,) = [
+        action
+        for action in build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ]
+    found = {
+        action.dest
+        for parser in commands.choices.values()
+        for action in parser._actions
+        if action.metavar == "TEXT"
+    }
+    assert found == set(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"x" * 300 * 1024, "The message is 300 KiB; at most 256 KiB. Put it in a"),
+        (b"ab\xff", "Standard input is not valid UTF-8 (byte 3)."),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_the_reason(
+    data: bytes,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stdin(monkeypatch, data)
+    assert sentence in typed(monkeypatch, capsys, "send", "bob", "-").refusal()
+
+
+def test_options_may_stand_before_or_after_the_command() -> None:
+    parser = build_parser()
+    for words in (
+        ("--state", "X", "--json", "agents"),
+        ("agents", "--state", "X", "--json"),
+        ("--state", "X", "agents", "--json"),
+    ):
+        found = parser.parse_args(words)
+        assert (found.state, found.json, found.socket) == ("X", True, None)
+
+
+def test_long_messages_are_clipped_unless_all_of_them_is_asked_for() -> None:
+    long = "a line\n" * 30_000
+
+    class Client:
+        def call(self, _: object, asked: InboxParams) -> InboxResult:
+            body = long[: asked.clip]
+            message = ShownMessage(
+                id=1,
+                sender="bob",
+                recipient="operator",
+                body=body,
+                kind=MessageKind.MESSAGE,
+                priority=Priority.NORMAL,
+                sent_at=0.0,
+                reply_to=None,
+                hop=0,
+                redelivered=False,
+                left_out=len(long) - len(body),
+            )
+            return InboxResult(messages=(InboxMessage(message=message, read=True),))
+
+    def shown(*words: str) -> str:
+        arguments = build_parser().parse_args(["inbox", *words])
+        client = cast("SyncClient", Client())
+        return registry._inbox(client, arguments).text
+
+    assert long.rstrip("\n") in shown("--full")
+    clipped = shown()
+    assert len(clipped) < 2200
+    assert clipped.endswith(f"… {len(long) - 2000} more characters: hive inbox --full")
 
 
 def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(

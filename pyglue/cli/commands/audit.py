@@ -78,7 +78,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: hived refused, or an argument is invalid.
     """
-    client = SpinnerClient(socket, client="hive", timeout=_TIMEOUT_S)
+    client = SpinnerClient(socket, timeout=_TIMEOUT_S)
     try:
         if arguments.action == "verify":
             return _verify(client, arguments)

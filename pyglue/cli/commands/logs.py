@@ -22,8 +22,8 @@ from pyglue.api.journal import (
     JournalUnit,
 )
 from pyglue.api.operator import JOURNAL, JOURNAL_FOLLOW, JOURNAL_NEWS
+from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc import SyncClient
 
 _PATIENCE_S: Final = 90.0
 """hived answers a follower more often than this, with or without new lines."""
@@ -58,7 +58,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: hived refused, or the log could not be followed any further.
     """
-    client = SyncClient(socket, client="hive")
+    client = SpinnerClient(socket)
     try:
         unit = arguments.unit
         params = JournalParams(
@@ -75,7 +75,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(client: SyncClient, *, as_json: bool) -> None:
+def _follow(client: SpinnerClient, *, as_json: bool) -> None:
     for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
         if news.lines or news.gap:
             _print(news, as_json=as_json)

@@ -55,7 +55,7 @@ def run(command: Command, socket: Path, arguments: argparse.Namespace) -> int:
     Raises:
         HiveError: hived refused, or does not answer.
     """
-    client = SpinnerClient(socket, client="hive", timeout=_CALL_S)
+    client = SpinnerClient(socket, timeout=_CALL_S)
     answer = command.call(client, arguments)
     client.close()
     if arguments.json:
@@ -110,7 +110,15 @@ def _deny_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _send_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("to", metavar="TO", help="agent name")
-    parser.add_argument("body", metavar="TEXT", help="text of the message")
+    parser.add_argument(
+        "body", metavar="TEXT", help="text of the message; - reads standard input"
+    )
+
+
+def _inbox_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--full", action="store_true", help="print long messages to their end"
+    )
 
 
 def _spawn_arguments(parser: argparse.ArgumentParser) -> None:
@@ -232,18 +240,21 @@ def _send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     return Answer(result, f"Sent message {result.id} to {arguments.to}.")
 
 
-def _inbox(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
-    result = client.call(api.INBOX, InboxParams())
+def _inbox(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    whole = arguments.full or arguments.json
+    params = InboxParams(clip=None if whole else _TEXT_MAX)
+    result = client.call(api.INBOX, params)
     blocks = []
     for entry in reversed(result.messages):
         message = entry.message
         at = datetime.datetime.fromtimestamp(message.sent_at, datetime.UTC)
         unread = "" if entry.read else " · unread"
         head = f"[{message.id}] {message.sender} · {at:%Y-%m-%d %H:%M:%S}Z{unread}"
-        body = "\n".join(
-            visible(line, limit=_TEXT_MAX) for line in message.body.split("\n")
-        )
-        blocks.append(f"{head}\n{body}")
+        size = len(message.body)
+        body = "\n".join(visible(line, limit=size) for line in message.body.split("\n"))
+        more = message.left_out
+        rest = f"\n… {more} more characters: hive inbox --full" if more else ""
+        blocks.append(f"{head}\n{body}{rest}")
     return Answer(result, "\n\n".join(blocks) or "The inbox is empty.")
 
 
@@ -323,7 +334,7 @@ COMMANDS: Final = (
     ),
     Command("deny", "deny a proposal with a reason", _deny_arguments, _deny),
     Command("send", "send a message to an agent", _send_arguments, _send),
-    Command("inbox", "show the operator's inbox", _nothing, _inbox),
+    Command("inbox", "show the operator's inbox", _inbox_arguments, _inbox),
     Command("spawn", "propose a new agent", _spawn_arguments, _spawn),
     Command("start", "start an agent", _agent, _start),
     Command("stop", "stop an agent", _agent, _stop),

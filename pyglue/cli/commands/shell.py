@@ -37,6 +37,7 @@ from pyglue.api.terminal import (
     TerminalParams,
     TerminalResizeParams,
 )
+from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
@@ -60,7 +61,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
             ErrorCode.BAD_REQUEST,
             "`hive shell` needs a terminal: run it interactively, not in a pipe.",
         )
-    client = SyncClient(socket, client="hive")
+    client = SpinnerClient(socket)
     try:
         reason = _be_terminal(client, arguments.agent)
     finally:

@@ -1,6 +1,7 @@
-"""A spinner on the terminal for what takes longer than two seconds.
+"""What shows on stderr that a long call goes on.
 
-Shown only where stderr is a terminal, and erased at the end: scripts never see it.
+On a terminal a spinner after two seconds, erased at the end. Elsewhere a line after ten
+seconds and then every minute.
 """
 
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 from pyglue.api.common import Method, P, R
@@ -15,6 +17,10 @@ from pyglue.jsonrpc import SyncClient
 
 _SILENT_S: Final = 2.0
 _EVERY_S: Final = 1.0
+_SCRIPT_SILENT_S: Final = 10.0
+_SCRIPT_EVERY_S: Final = 60.0
+_HELLO_S: Final = 5.0
+"""hived greets at once; one that does not is stopped or stuck."""
 _CLEAR: Final = "\r\x1b[K"
 
 
@@ -30,10 +36,8 @@ def spinner(text: str, out: TextIO | None = None) -> Iterator[Label]:
     """Show ``text`` and the elapsed time while the block runs."""
     label, over = Label(text), threading.Event()
     terminal = sys.stderr if out is None else out
-    if not terminal.isatty():
-        yield label
-        return
-    thread = threading.Thread(target=_show, args=(label, over, terminal), daemon=True)
+    show = _show if terminal.isatty() else _tell
+    thread = threading.Thread(target=show, args=(label, over, terminal), daemon=True)
     thread.start()
     try:
         yield label
@@ -55,12 +59,29 @@ def _show(label: Label, over: threading.Event, terminal: TextIO) -> None:
             return
 
 
+def _tell(label: Label, over: threading.Event, out: TextIO) -> None:
+    begun, pause = time.monotonic(), _SCRIPT_SILENT_S
+    while not over.wait(pause):
+        out.write(f"hive: {label.text} … {time.monotonic() - begun:.0f} s\n")
+        out.flush()
+        pause = _SCRIPT_EVERY_S
+
+
 class SpinnerClient(SyncClient):
-    """A client whose long calls show a spinner."""
+    """The client of the command line: its long calls show that they go on."""
+
+    def __init__(self, path: Path | str, *, timeout: float = 60.0) -> None:
+        """Connect and say hello, within a few seconds."""
+        super().__init__(path, client="hive", timeout=timeout, hello_s=_HELLO_S)
 
     def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
         """Call, and wait for the answer."""
         with spinner("Working"):
-            return super().call(method, params, timeout=timeout)
+            try:
+                return super().call(method, params, timeout=timeout)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    "hived goes on with what it was asked to do."
+                ) from None

@@ -28,7 +28,12 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
     result = client.call(api.OPERATION, params)
     if wait and result.finished_at is None:
         with spinner(f"Operation {number}") as label:
-            result = _at_its_end(client, result, label)
+            try:
+                result = _at_its_end(client, result, label)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Operation {number} goes on; check it with: hive operations."
+                ) from None
     text = f"Operation {number} ({result.kind.value} {result.agent}): "
     text += f"{result.state.value}"
     for more in (result.error, result.note):

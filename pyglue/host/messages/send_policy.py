@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import Role
-from pyglue.api.messages import BODY_LIMIT, MessageKind
+from pyglue.api.messages import BODY_LIMIT, MessageKind, body_too_large
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
@@ -145,9 +145,5 @@ def checked_body(body: str) -> str:
     """
     size = len(body.encode("utf-8", "surrogatepass"))
     if size > BODY_LIMIT:
-        raise HiveError(
-            ErrorCode.TOO_LARGE,
-            f"The message has {size} bytes; the limit is {BODY_LIMIT}. Put long texts "
-            "into a file and send its path.",
-        )
+        raise body_too_large(size)
     return body
