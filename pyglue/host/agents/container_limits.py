@@ -1,4 +1,4 @@
-"""A container's memory and CPU: what its agent asks for, within the operator's limits.
+"""A container's memory and CPU: its agent's request, within the operator's limits.
 
 ``lifecycle`` and ``supervisor`` call this with a manifest before a backend sees it. An
 agent that sets no limit gets the operator's default. The operator's limit applies to
@@ -18,7 +18,7 @@ _N = TypeVar("_N", int, float)
 
 
 def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
-    """Return ``spec`` with the memory and processor time that hold here."""
+    """Return ``spec`` with the memory and CPU limits that apply on this host."""
     defaults, limits = config.defaults, config.limits
     return replace(
         spec,
@@ -32,7 +32,7 @@ def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
 def defaults_of(
     config: HiveConfig,
 ) -> Mapping[tuple[str, ...], int | float | str | None]:
-    """Return what holds for an agent that leaves a limit null, by the option's path.
+    """Return the defaults of limits that an agent leaves null, by the option's path.
 
     None: nothing limits it here. ``budgets`` and ``within_operator_limits``
     enforce the same.

@@ -1,7 +1,7 @@
-"""An agent's directories: made once, owned by whom the design says.
+"""An agent's directories: created once, with the designed owners.
 
-``agents/`` and each ``agents/<name>/`` belong to nobody whom a container maps, so
-that container root can neither rename nor replace what is in them; ``config/`` and
+``agents/`` and each ``agents/<name>/`` belong to a user that no container maps, so
+that container root can neither rename nor replace their contents; ``config/`` and
 ``state/`` belong to the agents' user. In local mode without root everything is the
 operator's own.
 """
@@ -45,7 +45,7 @@ def unusable(state: Path, error: OSError) -> HiveError:
 
 
 class Directories:
-    """Makes and removes directories. Everything blocks: call it in a thread."""
+    """Creates and removes directories. Every method blocks: call it in a thread."""
 
     def __init__(self, config: HiveConfig, *, agents_pass: bool) -> None:
         """``agents_pass`` is the backend's: whether agents are users of the host."""
@@ -56,14 +56,14 @@ class Directories:
         self._made: Callable[[str], None] = lambda _name: None
 
     def connect(self, made: Callable[[str], None]) -> None:
-        """Set who hears of an agent's directories that may be new; in any thread."""
+        """Set the listener for possibly new directories; called in any thread."""
         self._made = made
 
     def prepare(self) -> None:
-        """Make the hive's own directories, and remove what a crash left in them.
+        """Create the hive's own directories, and clean up after a crash.
 
         Raises:
-            HiveError: ``config_invalid`` where hived may not write.
+            HiveError: ``config_invalid`` if hived lacks write access.
         """
         try:
             self._prepare()
@@ -105,7 +105,7 @@ class Directories:
         self.make_run(name)
 
     def make_draft(self, name: str) -> None:
-        """Make what the manager may write of an agent: its repository and state."""
+        """Create the parts that the manager may write: repository and state."""
         layout = self._layout
         with (
             Folder.at(layout.state, layout.agents) as agents,
@@ -122,7 +122,7 @@ class Directories:
         self._made(name)
 
     def make_run(self, name: str) -> Path:
-        """Make the directory of the agent's sockets; kept over restarts."""
+        """Create the directory of the agent's sockets; it survives restarts."""
         run = self._layout.run(name)
         run.mkdir(exist_ok=True, mode=0o700)
         with Folder.at(run) as folder:
@@ -130,26 +130,26 @@ class Directories:
         return run
 
     def settle_port(self, name: str) -> None:
-        """Choose the port of a name that may be new, before it has a repository."""
+        """Choose the port of a possibly new name, before it has a repository."""
         if self._agent_ports:
             ports.settle(self._layout, name)
 
     def forget_proposed(self, name: str) -> None:
-        """Remove the repository of an agent that never came to be."""
+        """Remove the repository of an agent that was never created."""
         self.remove(name, KeptDirectory.APPLIED)
 
     def forget_draft(self, name: str) -> None:
-        """Remove all of a draft; again is no error.
+        """Remove all of a draft. Idempotent.
 
         Raises:
-            HiveError: ``unavailable`` with what stays.
+            HiveError: ``unavailable`` with what could not be removed.
         """
         for part in (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE):
             self.remove(name, part)
         self.remove(name, KeptDirectory.APPLIED)
 
     def has_run(self, name: str) -> bool:
-        """Tell if a repository holds what was deployed once, whoever knows of it."""
+        """Return whether a repository contains an earlier deployment, known or not."""
         applied = self._layout.applied(name)
         if not (applied / "HEAD").is_file():
             return False
@@ -157,12 +157,12 @@ class Directories:
         return any(tag.kind is TagKind.DEPLOYED for tag in tags)
 
     def forget_run(self, name: str) -> None:
-        """Remove the directory of the agent's sockets; again is no error."""
+        """Remove the directory of the agent's sockets. Idempotent."""
         run = self._layout.run(name)
         beneath.remove(self._layout.runtime, run)
 
     def places(self, name: str, part: "KeptDirectory") -> tuple[Path, ...]:
-        """Return where a part of what is kept of an agent lies, there or not."""
+        """Return the paths of a part of an agent's kept state, existing or not."""
         layout = self._layout
         match part:
             case KeptDirectory.CONFIG:
@@ -179,7 +179,7 @@ class Directories:
         return (log, older, built, built.with_name(f"{built.name}.1"))
 
     def missing(self, name: str) -> tuple[Path, ...]:
-        """Return the directories that a running agent needs and lacks."""
+        """Return the missing directories of a running agent."""
         layout = self._layout
         here = (
             *self.places(name, KeptDirectory.CONFIG),
@@ -198,7 +198,7 @@ class Directories:
         )
 
     def around(self, names: Iterable[str]) -> Iterator[Path]:
-        """Yield what lies beside agents' directories, repositories and their parts."""
+        """Yield files beside agents' directories, repositories and their parts."""
         state = self._layout.state
         parents = [state / part for part in ("agents", "applied", "private")]
         for parent in (*parents, *(parents[0] / name for name in names)):
@@ -206,10 +206,10 @@ class Directories:
                 yield parent / name
 
     def remove(self, name: str, part: "KeptDirectory") -> None:
-        """Remove a part of what is kept, for good; again is no error.
+        """Permanently remove a part of the kept state. Idempotent.
 
         Raises:
-            HiveError: ``unavailable`` with what stays.
+            HiveError: ``unavailable`` with what could not be removed.
         """
         for place in self.places(name, part):
             if part is KeptDirectory.APPLIED:
@@ -219,18 +219,18 @@ class Directories:
             self.remove_tree(self._layout.agents / name)
 
     def remove_tree(self, place: Path) -> None:
-        """Remove something below the state directory; again is no error.
+        """Remove something below the state directory. Idempotent.
 
         Raises:
-            HiveError: ``forbidden``; ``unavailable`` with what stays.
+            HiveError: ``forbidden``; ``unavailable`` with what could not be removed.
         """
         beneath.remove(self._layout.state, place)
 
     def forget_strays(self, known: frozenset[str]) -> None:
-        """Remove what proposing an agent left when hived died in it; at start only.
+        """Remove leftovers of proposals during which hived died; at start only.
 
-        Whatever ever ran, or has a working copy, stays, known or not: the store may be
-        an older one from a backup.
+        Anything that ever ran, or has a working copy, stays, known or not: the store
+        may be an older one from a backup.
         """
         for applied in sorted(self._layout.applied_root.glob("*.git")):
             name = applied.name.removesuffix(".git")
@@ -242,13 +242,13 @@ class Directories:
                 self.remove(name, KeptDirectory.APPLIED)
 
     def tidy_all(self) -> None:
-        """Remove what a crash left in the repositories; at start only."""
+        """Clean up the repositories after a crash; at start only."""
         for applied in self._layout.applied_root.glob("*.git"):
             if (applied / "HEAD").is_file():
                 AppliedRepo(applied).tidy()
 
     def stage(self, place: Path) -> None:
-        """Make a directory for an import: ours alone, and nobody's in a container."""
+        """Create a directory for an import, accessible to hived alone."""
         with (
             Folder.at(self._layout.state, place.parent) as parent,
             parent.folder(place.name, make=0o700) as staged,
@@ -257,12 +257,12 @@ class Directories:
                 staged.give(self.modes.nobodys().owner)
 
     def own(self, place: Path, mode: int) -> None:
-        """Make a directory that belongs to the agent's user."""
+        """Create a directory that belongs to the agent's user."""
         with Folder.at(self._layout.state, place.parent) as parent:
             _own(parent, place.name, mode, self._owners.shared)
 
     def adopt(self, source: Path, place: Path) -> None:
-        """Move what was staged to its place; again is no error.
+        """Move staged files into place. Idempotent.
 
         Raises:
             HiveError: ``unavailable`` if it is neither here nor there.

@@ -1,8 +1,8 @@
-"""An agent's present: its socket, its container, and whether it is well.
+"""An agent's present: its socket, its container, and its health.
 
 Opens and closes each agent's ``hive.sock``, starts and stops containers through the
-backend, and waits for a harness to say hello with the right manifest. Deploy and the
-start/stop operations are built from these moves; ``supervisor`` keeps them running.
+backend, and waits for a hello with the right manifest. Deploy and the start/stop
+operations are built from these moves; ``supervisor`` keeps agents running.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _EXPECTED: Final = "Harness disconnected; waiting for it to reconnect."
 
 @dataclass(kw_only=True)
 class Lifecycle:
-    """Moves that operations are made of."""
+    """The moves that operations consist of."""
 
     transitions: Transitions
     relay: RelayHub
@@ -59,13 +59,13 @@ class Lifecycle:
         self._well = self._lost = lambda _agent: None
 
     def connect(self, session: Callable[[Agent], Session]) -> None:
-        """Set who answers on agents' sockets; the composition root calls this once."""
+        """Set the sessions of agents' sockets; the composition root calls this once."""
         self._session = session
 
     def listen(
         self, *, well: Callable[[Agent], None], lost: Callable[[Agent], None]
     ) -> None:
-        """Set who hears of good hellos that no move waits for, and of hang-ups."""
+        """Set the listeners for hellos that no move awaits, and for disconnects."""
         self._well, self._lost = well, lost
 
     # --- sockets --------------------------------------------------------------------
@@ -95,7 +95,7 @@ class Lifecycle:
             )
 
     def forget(self, agent: Agent) -> None:
-        """Take away the sockets of an agent that is destroyed; again is no error."""
+        """Remove the sockets of a destroyed agent. Idempotent."""
         server = self._servers.pop(agent.name, None)
         if server is not None:
             server.close()
@@ -112,10 +112,10 @@ class Lifecycle:
     def hello(
         self, agent: Agent, connection: Connection, report: HarnessReport
     ) -> None:
-        """Take a harness's hello, and hand what it reports to whoever waits.
+        """Accept a harness's hello, and pass its report to the waiting move.
 
         Raises:
-            HiveError: ``stale`` if it loaded another manifest than was applied.
+            HiveError: ``stale`` if it loaded another manifest than the applied one.
         """
         applied = agent.applied
         if applied is None or report.manifest_sha256 != applied.sha256:
@@ -148,7 +148,7 @@ class Lifecycle:
     # --- moves ----------------------------------------------------------------------
 
     async def restart(self, agent: Agent, record: PinnedRecord) -> None:
-        """Run the agent under ``record`` and wait until it is well.
+        """Run the agent under ``record`` and wait until it is healthy.
 
         Raises:
             HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
@@ -205,9 +205,9 @@ class Lifecycle:
         return await asyncio.to_thread(self.backend.log_tail, agent.name, TAIL)
 
     def ended(self, agent: Agent, event: ContainerEvent) -> bool:
-        """Tell the move that waits for the agent that its container ended.
+        """Inform the move that waits for the agent that its container exited.
 
-        False if no move does.
+        False if no move waits.
         """
         waiting = self._hellos.get(agent.name)
         if waiting is None:
@@ -223,11 +223,11 @@ class Lifecycle:
         return True
 
     def moving(self, agent: Agent) -> bool:
-        """Tell whether a move is starting the agent now."""
+        """Return whether a move is starting the agent now."""
         return agent.name in self._hellos
 
     async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
-        """Take over a container that runs under ``record`` already."""
+        """Reattach to a container that already runs under ``record``."""
         self.transitions.starting(
             agent, record, "Reattaching to the running container."
         )
@@ -235,7 +235,7 @@ class Lifecycle:
         self.relay.add(agent, record)
 
     async def _check_limits(self, agent: Agent, record: PinnedRecord) -> None:
-        """Park what the operator's limits forbid by now.
+        """Park an agent that the operator's limits now forbid.
 
         Raises:
             HiveError: ``operator_limit`` with the limit.
@@ -246,7 +246,7 @@ class Lifecycle:
             raise HiveError(ErrorCode.OPERATOR_LIMIT, why)
 
     async def park(self, agent: Agent, why: str) -> None:
-        """Stop an agent that must not run here, and say why wherever it is shown."""
+        """Stop an agent that must not run here; its problem says why."""
         await self._end(agent)
         self.relay.remove(agent.name)
         await self.open(agent)
@@ -270,13 +270,13 @@ class Lifecycle:
         self.drop_harness(agent)
 
     async def close(self) -> None:
-        """Stop what ends with hived; what should run will run at the next start."""
+        """Stop what must not outlive hived; the next start resumes wanted agents."""
         self._closing = True
         self.close_sockets()
         await self.backend.close()
 
     def drop_harness(self, agent: Agent) -> None:
-        """Hang up on the harness of a container that ends or has ended."""
+        """Disconnect the harness of a container that is stopping or has exited."""
         if agent.harness is not None:
             agent.harness.close()
         self.transitions.harness_lost(agent)

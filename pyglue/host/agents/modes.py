@@ -1,4 +1,4 @@
-"""How the hive's directories are to be: whose, and with which mode.
+"""The owners and modes of the hive's directories.
 
 Nothing of a hive is readable, executable or connectable by others on the machine. Where
 agents are reached by paths (local mode as root), one group passes through to what
@@ -26,7 +26,7 @@ UNMAPPED_UID: Final = 2147483632
 
 @dataclass(frozen=True)
 class Mode:
-    """Mode and owner of a directory; no owner: whoever we are.
+    """Mode and owner of a directory; no owner: hived's own user.
 
     ``runtime``: it lies below the runtime directory, not the state directory.
     """
@@ -51,7 +51,7 @@ class Mode:
 
 
 class Modes:
-    """Says it for every directory of a hive."""
+    """The modes of every directory of a hive."""
 
     def __init__(
         self, config: HiveConfig, owners: Owners, *, agents_pass: bool

@@ -1,9 +1,9 @@
-"""A port for each agent that never changes, because people bookmark agents.
+"""A permanent port for each agent, because people bookmark agents.
 
-hived decides and keeps it in ``private/<name>/port``; hive-web listens there and leads
-to the agent's page. A port that is kept is used, whoever has it now: a port that moved
-by itself would lead a bookmark to another agent. So a conflict is shown, and only a
-name that never had a repository here looks for a free port.
+hived chooses it and stores it in ``private/<name>/port``; hive-web listens there and
+redirects to the agent's page. A stored port is kept even if another program has taken
+it: if ports moved, a bookmark could open another agent. So conflicts are shown, and
+only a name that never had a repository here looks for a free port.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 def hashed(name: str) -> int:
-    """Return the port that a name comes to by itself."""
+    """Return the port that a name hashes to."""
     digest = hashlib.sha256(name.encode()).digest()
     return FIRST + int.from_bytes(digest[:8], "big") % (LAST - FIRST + 1)
 
 
 def settle(layout: Layout, name: str) -> int:
-    """Return an agent's port, decided and written down if it was not. Blocks."""
+    """Return an agent's port; choose and store it if there is none. Blocks."""
     file = layout.port(name)
     port = _read(file)
     if port is not None:
@@ -96,7 +96,7 @@ def _is_free(port: int) -> bool:
 
 
 class Ports:
-    """Every agent's port, and what hive-web said of it."""
+    """Every agent's port, and its conflicts as reported by hive-web."""
 
     def __init__(self, registry: Registry, layout: Layout) -> None:
         self._registry = registry
@@ -109,7 +109,7 @@ class Ports:
         registry.listen(self._on_change)
 
     async def load(self) -> None:
-        """Settle the port of every agent there is; forget those that are gone."""
+        """Choose the ports of all agents; forget those of removed ones."""
         names = [agent.name for agent in self._registry.all()]
         fresh = [name for name in names if name not in self._ports]
         found = await asyncio.to_thread(
@@ -143,7 +143,7 @@ class Ports:
         return self._conflicts.get(name) if name in self._ports else None
 
     async def answer(self, params: AgentPortsParams) -> AgentPortsResult:
-        """Take what hive-web could not bind; answer when the ports are others."""
+        """Accept the ports hive-web could not bind; answer when ports change."""
         self._conflicts = {one.agent: one.reason for one in params.conflicts}
         if params.known == self._version and params.wait_seconds > 0:
             changed = self._changed

@@ -35,7 +35,7 @@ class Running:
     notifications: Notifications
 
     async def run(self, operation: Operation, step: str) -> str | None:  # noqa: ARG002
-        """Do what the kind says and tell the manager if it asked for it."""
+        """Run the operation, and notify the manager if it requested it."""
         try:
             await self._run(operation)
         except HiveError as error:
@@ -81,7 +81,7 @@ class Running:
         await self._tell(operation, recovered=recovered)
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
-        """Nothing to mend: the agent is stopped and says why."""
+        """Nothing to undo: the agent is stopped, and its problem says why."""
         return None
 
     async def _restart(self, agent: Agent, record: PinnedRecord) -> None:

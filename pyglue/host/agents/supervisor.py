@@ -1,9 +1,9 @@
-"""Keeping well what should run: hived's start, crashes, and what to tell of them.
+"""Keeping agents running: at hived's start and after crashes, with notifications.
 
-Hears from the backend of every start and end of a container. An end that nobody asked
-for is told to the manager, and the agent is brought back: by systemd where that does
-it, else by start operations, ever more slowly. A container that came up without hived
-has to say hello as after any start, or it is started anew.
+The backend reports every start and exit of a container. After an unrequested exit the
+manager is notified and the agent restarted: by systemd if it does that, otherwise by
+start operations with increasing delays. A container that came up without hived must
+send a hello as after any start, or it is restarted.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Supervisor:
-    """Starts at hived's start, brings back, tells."""
+    """Starts agents at hived's start, restarts and notifies after crashes."""
 
     registry: Registry
     transitions: Transitions
@@ -57,7 +57,7 @@ class Supervisor:
         self._start = start
 
     async def close(self) -> None:
-        """Bring nothing back any more."""
+        """Stop restarting agents."""
         self._closed = True
         tasks = [*self._tasks, *self._restarts.values()]
         for task in tasks:
@@ -65,7 +65,7 @@ class Supervisor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def forget(self, name: str) -> None:
-        """Bring an agent back no more: it is destroyed."""
+        """Stop restarting an agent, since it is destroyed."""
         task = self._restarts.get(name)
         if task is not None:
             task.cancel()
@@ -73,7 +73,7 @@ class Supervisor:
     # --- hived's start ----------------------------------------------------------------
 
     async def start_wanted(self, interrupted: frozenset[str]) -> None:
-        """Take over what runs as it should, and run every agent that should run.
+        """Reattach to what runs correctly, and start every other wanted agent.
 
         Where an operation was ``interrupted``, that goes on first: it may deploy the
         agent, and may be past the step that starts it.

@@ -1,1 +1,1 @@
-"""What hived's sockets answer, one module a role."""
+"""The methods of hived's sockets, one module per role."""

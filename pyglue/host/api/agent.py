@@ -1,4 +1,4 @@
-"""What an agent's own socket answers. The socket says who calls, nothing else does."""
+"""The methods of an agent's socket. Only the socket identifies the caller."""
 
 import time
 
@@ -115,7 +115,7 @@ class AgentApi:
             controls.greet(agent, connection)
 
     def handlers(self) -> Handlers:
-        """Return what this connection answers; turns are the harness's alone."""
+        """Return this connection's handlers; only a harness may run turns."""
         handlers = Handlers()
         registry, agent = self._registry, self._agent
         handlers.on(SEND, with_room(registry, agent, self._send))
@@ -149,7 +149,7 @@ class AgentApi:
             return await self._broker.mailbox.recv(self._holder, params)
 
     def _check_receiver(self) -> None:
-        """Leave the messages of an agent that runs to its harness."""
+        """Refuse ``recv`` to others while an agent's harness runs."""
         name = self._agent.name
         if not self._harness and self._agent.harness is not None:
             raise HiveError(

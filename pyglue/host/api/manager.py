@@ -1,6 +1,6 @@
-"""What the manager's socket answers beyond an agent's: proposing, starting, stopping.
+"""The manager's additional methods: proposals, start, stop.
 
-Nothing here decides: proposals wait for the operator, the rest are operations.
+Nothing here decides: proposals stay pending for the operator, the rest are operations.
 """
 
 from pyglue.api.common import Done, NoParams, OperationRef
@@ -78,7 +78,7 @@ class ManagerApi:
         connection.on_close(self._gone)
 
     def add_to(self, handlers: Handlers) -> None:
-        """Answer the manager's calls too."""
+        """Add the manager's handlers."""
         registry, me = self._registry, self._registry.get(MANAGER)
         handlers.on(LIST_AGENTS, self._list)
         handlers.on(REQUEST_SPAWN, with_room(registry, me, self._spawn))

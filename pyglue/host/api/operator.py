@@ -1,7 +1,7 @@
-"""What the operator's socket answers: the one way for the CLI and the dashboard.
+"""The methods of the operator's socket, for the CLI and the dashboard.
 
-A connection from hive-web without a live session is answered ``login`` only. Here are
-sessions and terminals; the rest is in ``operator_reading``, ``operator_agents``,
+A connection from hive-web without a valid session may only call ``login``. This module
+has sessions and terminals; the rest is in ``operator_reading``, ``operator_agents``,
 ``operator_decisions`` and ``host.archives.calls``.
 """
 

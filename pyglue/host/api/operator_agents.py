@@ -1,4 +1,4 @@
-"""What the operator does to agents: their life, and control of them at work.
+"""The operator's calls about agents: lifecycle and control.
 
 ``operator`` adds this to a connection that has a session.
 """
@@ -37,7 +37,7 @@ class AgentCalls:
         self._by = by
 
     def add_to(self, handlers: Handlers) -> None:
-        """Let the operator call them."""
+        """Register the handlers."""
         handlers.on(api.SPAWN, self._spawn)
         handlers.on(START, self._start)
         handlers.on(STOP, self._stop)

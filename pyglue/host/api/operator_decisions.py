@@ -1,4 +1,4 @@
-"""What the operator decides and says: approvals, mail, answers to questions.
+"""The operator's decisions: approvals, messages, answers to questions.
 
 ``operator`` adds this to a connection that has a session.
 """
@@ -25,7 +25,7 @@ class Decisions:
         self._by = by
 
     def add_to(self, handlers: Handlers) -> None:
-        """Let the operator call them."""
+        """Register the handlers."""
         handlers.on(api.APPROVE, self._approve)
         handlers.on(api.DENY, self._deny)
         handlers.on(api.CANCEL_OPERATION, self._cancel_operation)

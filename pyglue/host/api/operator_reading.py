@@ -1,4 +1,4 @@
-"""What the operator reads: status, queues, mail, history, logs, the audit log.
+"""The operator's reading calls: status, queues, messages, history and logs.
 
 ``operator`` adds this to a connection that has a session.
 """
@@ -43,7 +43,7 @@ class Reading:
         self._connection = connection
 
     def add_to(self, handlers: Handlers) -> None:
-        """Let the operator call them."""
+        """Register the handlers."""
         views = self._s.views
         handlers.on(api.STATUS, self._status)
         handlers.on(api.DOCTOR, self._doctor)

@@ -1,8 +1,9 @@
-"""The name that only the operator's browser knows this hive's dashboard by.
+"""The dashboard's secret host name, which only the operator's browser knows.
 
-Kept in the state directory, so that bookmarks live; only hived's own user reads it.
-Whoever knows it could lead the operator's browser to another port of the same name and
-be sent the session there, so it is in no log, no argument and no page of another name.
+It is stored in the state directory, so that bookmarks keep working; only hived's own
+user can read it. Anyone who knows it could send the operator's browser to another port
+of the same name and receive the session there, so it appears in no log, no argument and
+no page under another name.
 """
 
 import logging
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def dashboard(config: HiveConfig) -> str:
-    """Return the dashboard's origin; its name is made when it is first asked. Blocks.
+    """Return the dashboard's origin; the first call generates its name. Blocks.
 
     Raises:
         OSError: the name cannot be kept.

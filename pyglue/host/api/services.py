@@ -1,4 +1,4 @@
-"""All that answers the sockets of operator, manager and agents, as one.
+"""All services behind the sockets of operator, manager and agents.
 
 ``bootstrap`` constructs them; the modules beside this one call them.
 """

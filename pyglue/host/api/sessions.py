@@ -1,8 +1,8 @@
-"""Who the operator is: one-time codes, sessions, and what a caller's uid allows.
+"""Authentication of the operator: one-time codes, sessions, and callers' uids.
 
-A code is minted for the CLI, exchanged once by hive-web for a session whose token
-the browser's cookie carries. Only hashes are kept. From hive-web's user nothing but
-``login`` is answered without a live session, so a stolen hive-web cannot approve.
+The CLI gets a code, which hive-web exchanges once for a session whose token is in the
+browser's cookie. Only hashes are stored. Without a valid session, hive-web's user may
+only call ``login``, so a compromised hive-web cannot approve.
 Without a user of its own (local mode, not root) hive-web is known by the name that
 it says in its hello; such callers are the operator's own processes anyway.
 """
@@ -40,7 +40,7 @@ WEB_CLIENT: Final = "hive-web"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is on the operator's socket; ``name`` goes into the audit log."""
+    """A caller on the operator's socket; ``name`` goes into the audit log."""
 
     name: str
     web: bool
@@ -60,7 +60,7 @@ class Sessions:
         self._metrics: frozenset[str] = frozenset()
 
     async def load(self) -> None:
-        """Read the live sessions; see that the dashboard's name is kept."""
+        """Read the valid sessions; make sure that the dashboard's name is stored."""
         with contextlib.suppress(HiveError):  # said again to whoever asks for it
             await self.origin(NoParams())
         now = time.time()
@@ -99,7 +99,7 @@ class Sessions:
         return Caller(name_of(digest), web=True, session=True)
 
     def alive(self, session: str) -> bool:
-        """Tell whether a session's token is good now."""
+        """Return whether a session's token is valid now."""
         return self._live.get(self._digest(session), 0.0) > time.time()
 
     def _digest(self, token: str) -> str:

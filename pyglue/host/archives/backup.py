@@ -1,10 +1,10 @@
-"""The whole hive as one archive of one moment, while it runs.
+"""A consistent archive of the whole hive, made while it runs.
 
-First the store is copied, by SQLite's own way, then the end of the audit log is noted;
-then the files are read. Objects of repositories only ever grow, so what the copied
-store names is there; their refs are written as they were for the copied store, so that
-no proposal is in the copy that its store does not know. What agents write is read as
-it lies. hived restarted from it finds a hive that was killed at that moment.
+First the store is copied with SQLite's backup API, then the end of the audit log is
+recorded; then the files are read. Repositories only gain objects, so everything that
+the copied store names exists; refs are written as the copied store knows them, so the
+backup contains no unknown proposal. Agents' files are read as they are. A hived started
+from the backup finds a hive that was killed at that moment.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""An agent as an archive: history, state, session, and what it ran under.
+"""An agent as an archive: history, state, session, and its record.
 
-The repository that the manager writes is not in it: it may hold anything, and a new one
-is made from the history. What the agent wrote is read as it lies, without following a
-link, while the agent may go on writing.
+The manager's repository is not included: it may contain anything, and a new one is
+created from the history. The agent's files are read as they are, without following
+links, while the agent may go on writing.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Archives on their way over the operator's socket, in either direction.
+"""Transfers of archives over the operator's socket, in both directions.
 
-What goes out is written by a thread into a pipe that the caller's reads empty: a
-caller that is slow slows it, one that is gone ends it, and no copy lies on the disk.
-What comes in is a file in the quarantine until it is whole. Both end with their
+A thread writes outgoing archives into a pipe that the caller's reads drain: a slow
+caller slows it down, a disconnected one ends it, and no copy is stored on disk. An
+incoming archive is a file in the quarantine until it is complete. Both end with their
 connection.
 """
 

@@ -1,4 +1,4 @@
-"""The operator's decisions: approve exactly what was seen, or deny with a reason.
+"""The operator's decisions: approve exactly what was shown, or deny with a reason.
 
 The commit and the manifest hash that the operator saw must be those of the pending
 proposal at that moment; deciding and queueing the deploy are one transaction, so two
@@ -169,7 +169,7 @@ class Approvals:
         await self._tell(row, "system", ApprovalState.SUPERSEDED, reason)
 
     async def expire(self) -> None:
-        """Close what has waited too long; called now and then."""
+        """Close expired proposals; called now and then."""
         await self._tag()
         now = time.time()
         for row in await self._store.read(rows.pending):
@@ -224,7 +224,7 @@ class Approvals:
         )
 
     async def detail(self, number: int) -> ApprovalDetail:
-        """Return all that the operator judges.
+        """Return everything the operator reviews.
 
         Raises:
             HiveError: ``not_found``.

@@ -1,11 +1,11 @@
-"""Making an approved commit run, or bringing back what ran before.
+"""Deploying an approved commit, or reverting to the previous one.
 
-Spawn, deploy, restore, rollback and rebuild share these steps: what is new gets its
-row and directories first, a draft and a destroyed agent keep theirs. Every step may be
-repeated. Building comes first and touches nothing that runs. The harness's
-hello with the new manifest hash, from inside the system that was built, is the proof;
-only then does ``main`` move. A failure goes through ``revert`` (the previous record
-runs again) to ``fail`` (tag, status, mail), whatever went wrong.
+Spawn, deploy, restore, rollback and rebuild share these steps: a new agent first gets
+its row and directories, a draft and a destroyed agent keep theirs. Every step may be
+repeated. The build comes first and does not touch anything that runs. ``main`` only
+moves after the harness's hello with the new manifest hash, from inside the built
+system. Any failure goes through ``revert`` (the previous record runs again) to ``fail``
+(tag, status, notification).
 """
 
 import asyncio

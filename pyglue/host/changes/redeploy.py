@@ -1,10 +1,10 @@
-"""What ran before, again: restored, rolled back to, or rebuilt as it is.
+"""Redeploying earlier content: restore, rollback, rebuild.
 
-Nothing here is new content. A restore is proposed and judged like a new agent. A
-rollback is the operator's own decision for what they approved before. A rebuild leaves
-commit and manifest as they are, byte for byte. If it gives the very system that is
-deployed, it runs at once; if it gives another one, whatever the reason, that is a
-proposal: the operator sees what differs before anything of it is built.
+Nothing here is new content. A restore is proposed and reviewed like a new agent. A
+rollback is the operator's own decision for something they approved before. A rebuild
+keeps commit and manifest, byte for byte. If it results in the deployed system, it runs
+at once; if the system differs, whatever the reason, it becomes a proposal: the operator
+sees the differences before anything is built.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The NixOS systems of agents, on a hive that has them: evaluate, compare, keep, tell.
+"""The NixOS systems of agents, on hives that have them: evaluate, compare, keep.
 
 One for a hived on the ``nixos-container`` backend, none on the local one. ``proposals``
 has a system evaluated and compared before anybody approves it, ``deploy`` has it built

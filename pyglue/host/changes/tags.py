@@ -1,7 +1,8 @@
-"""What a deploy reads from and writes to an agent's applied repository.
+"""A deploy's reads and writes in an agent's applied repository.
 
-Git is the truth for content: the record that runs is the message of the proposal's tag,
-and ``main`` is where the last good deploy left it. ``deploy`` calls this in a thread.
+Git is the source of truth for content: the deployed record is the message of the
+proposal's tag, and ``main`` is the last successfully deployed commit. ``deploy`` calls
+this in a thread.
 """
 
 from pyglue.errors import ErrorCode, HiveError

@@ -1,6 +1,6 @@
-"""Packs on their way in: files in the quarantine that ``proposals`` will check.
+"""Uploads of packs: files in the quarantine that ``proposals`` will check.
 
-A few at a time, each of bounded size; what is written is not looked at here.
+A few at a time, each of limited size; their content is not read here.
 """
 
 import tempfile

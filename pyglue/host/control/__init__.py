@@ -1,1 +1,1 @@
-"""The operator's hold on agents at work: pause, model, budgets and credit."""
+"""Control of running agents: pause, model, budgets and credit."""

@@ -1,8 +1,8 @@
-"""Work that runs for as long as hived does, and that nobody waits for.
+"""Background tasks that run as long as hived does.
 
-A chore that fails is started again, ever more slowly: one failed write must not end
-reminders until hived restarts. While one is failing the operator sees which, in the
-warnings and in the doctor, and is told once in their inbox.
+A task that fails is restarted with increasing delays: one failed write must not stop
+reminders until hived restarts. While a task is failing, warnings and the doctor name
+it, and the operator gets one message.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What an agent may use in a day and in an hour, and asking when it is used up.
+"""Budgets per day and hour, and the question to the operator when one is used up.
 
 Limits are the lower of the manifest's and the operator's, plus what the operator added
 for this day. Money and tokens are held at each request (``model.relay``), turns where

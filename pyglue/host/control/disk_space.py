@@ -1,4 +1,4 @@
-"""Keeping the hive usable when the disk fills up.
+"""Keeping the hive usable when the disk is full.
 
 ``Disk`` is what store and audit log ask for room when a write fails; it frees the
 ballast. ``Space`` looks at what is free: below the reserve agents are held (no message,

@@ -1,4 +1,4 @@
-"""How much of the disk each agent's files take, and holding who takes too much.
+"""The disk usage of each agent's files, and pausing agents over their quota.
 
 The files are counted by a walk that follows no link, stays on one file system, opens
 each directory in the one above and stops at the quota, so that it costs no more than

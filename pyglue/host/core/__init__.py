@@ -1,2 +1,2 @@
-"""What every other package of hived stands on: the agents, events, the audit log,
+"""The base of all other packages of hived: the agents, events, the audit log,
 operations, names and rates."""

@@ -1,7 +1,7 @@
-"""Asks harnesses something, and takes what they answer as their words only.
+"""Calls to harnesses, whose answers are quoted as the agent's words only.
 
-A harness is a program of the agent's: a refusal of it must not read as the hive's own,
-nor have a code or details by which a client of the operator would do something.
+A harness is one of the agent's programs: its refusals must not look like the hive's
+own, nor carry a code or details that the operator's client would act on.
 """
 
 from typing import TypeVar

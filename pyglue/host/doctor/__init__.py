@@ -1,1 +1,1 @@
-"""What is inconsistent in this hive, and its repair."""
+"""Diagnosis of a hive: inconsistencies and their repair."""

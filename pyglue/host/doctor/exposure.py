@@ -1,4 +1,4 @@
-"""What of this hive can be reached, by whom, and as what user it runs.
+"""The attack surface of this hive: listeners, who can reach them, and their users.
 
 Asked for by ``hive doctor --exposure``. The list is of what hived and its parts make;
 modes, owners and users are read from the system as it is now, so a socket that became

@@ -1,4 +1,4 @@
-"""Something that does not agree with something else, and how it is mended."""
+"""An inconsistency, and its repair."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

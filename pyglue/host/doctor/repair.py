@@ -1,8 +1,8 @@
-"""What does not agree in this hive, and mending it: ``hive doctor --repair``.
+"""Finding and repairing inconsistencies: ``hive doctor --repair``.
 
-Looking changes nothing. Mending looks again, under each agent's lock, and does what it
-then finds; names that an operation works on are left to it. Every repair is a line of
-the audit log.
+The search changes nothing. The repair searches again, under each agent's lock, and
+handles what it then finds; names with a running operation are skipped. Every repair is
+a line in the audit log.
 """
 
 import logging

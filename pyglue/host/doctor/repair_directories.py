@@ -1,4 +1,4 @@
-"""Where files, containers and processes do not agree with the store.
+"""Inconsistencies of files, containers and processes with the store.
 
 Files that nobody knows are never removed: they are kept, and the operator restores or
 purges them. Only what is being made (and was left so for an hour), sockets, and ports

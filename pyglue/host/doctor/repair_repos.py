@@ -1,4 +1,4 @@
-"""Where an agent's repository and the store do not agree, and how that is mended.
+"""Inconsistencies of an agent's repository with the store, and their repair.
 
 Tags are the truth for content, the store for queue and status; ``main`` is what is
 deployed. What the operator approved is never undone: a deploy that the store lost is

@@ -1,1 +1,1 @@
-"""An agent's life beside its proposals: drafts, destroy, kept state, purge."""
+"""An agent's lifecycle apart from proposals: drafts, destroy, kept state, purge."""

@@ -1,4 +1,4 @@
-"""Agents that the configuration names: made at first start, proposed when changed.
+"""Agents declared by the configuration: created at first start, proposed on change.
 
 Used by ``bootstrap`` once everything listens. Whoever wrote the host's configuration
 chose the first agents and their files, so these are approved in the name of what

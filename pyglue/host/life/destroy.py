@@ -1,9 +1,9 @@
-"""Destroying an agent, and purging what is kept of one that was destroyed.
+"""Destroying an agent, and purging the kept state of a destroyed one.
 
-Destroying takes away what runs: container, sockets, the row. Its repositories, state
-and session stay where they are (``agents/`` may be a mount of its own, so nothing could
-be moved away whole), and mail that waits goes on waiting: restored, it is the same
-agent. Purging (``purge``) takes these away one by one.
+Destroying removes container, sockets and row. The repositories, state and session stay
+where they are (``agents/`` may be a mount of its own, so they could not be moved
+atomically), and messages stay queued: a restored agent is the same agent. Purging
+(``purge``) removes these one by one.
 """
 
 import asyncio

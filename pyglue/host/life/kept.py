@@ -1,4 +1,4 @@
-"""What is kept of destroyed agents, measured for the operator.
+"""The kept state of destroyed agents, with sizes, for the operator.
 
 Sizes are what the files take on disk, as far as they can be read; they are measured
 anew for each look, since the manager may still write in ``config`` and ``state``.

@@ -1,4 +1,4 @@
-"""Removing for good: a draft, or what is kept of a destroyed agent.
+"""Permanent removal: of a draft, or of a destroyed agent's kept state.
 
 The handlers of discard and purge. Both close what is proposed, remove directories under
 the lock of the name, and forget the rows last, so that every step may be repeated.

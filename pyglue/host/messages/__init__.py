@@ -1,1 +1,1 @@
-"""Messages, questions, reminders and notifications: what is said, to whom, and when."""
+"""Messages, questions, reminders and notifications."""

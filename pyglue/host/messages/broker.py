@@ -1,4 +1,4 @@
-"""Sending messages: of agents by the rules, of the operator and the hive itself.
+"""Sending messages: from agents, under the rules, and from operator and hive.
 
 A message of an agent passes once through ``send_policy`` (may it, how fast, how many
 turns from a human), then ``delivery`` stores it; ``mailbox`` hands it out. Every rule

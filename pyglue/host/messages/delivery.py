@@ -1,4 +1,4 @@
-"""Storing messages: within the limits of inboxes and quotas, leased to who waits.
+"""Storing messages: within inbox limits and quotas, leased to parked receivers.
 
 A message for a parked receiver and its lease are stored in one transaction; what is
 released comes back with ``redelivered``.

@@ -1,12 +1,11 @@
-"""What the hive tells of itself: to the manager's inbox, the audit log, everyone live.
+"""The hive's notifications: to the manager's inbox, the audit log and live events.
 
-One call says a thing that happened to an agent: lifecycle, operations and approvals
-make it. A notice with a key is given once, however often it is found out again: keys
-are kept with the events of the last days, so over a restart of hived too. A container
-that crashes all the time does not fill the inbox: of what can happen by itself, the
-manager gets ``_FEW`` of a kind and agent in a while, one if it is about itself, and is
-told with the next how many were left out. Events have each one, and so has the audit
-log, but for what only a harness says.
+Lifecycle, operations and approvals publish one notification per thing that happens to
+an agent. One with a key is published once: keys are stored with the events of the last
+days, so they survive restarts of hived. A crash loop does not fill the inbox: recurring
+notifications to the manager are limited to ``_FEW`` per kind and agent in a while, one
+if they are about the manager; the next one says how many were suppressed. Events and
+the audit log have all of them, except for a harness's mere claims in the latter.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Questions: asked at once, answered whenever; the answer arrives as a message.
+"""Questions: asked without waiting; the answer arrives as a message.
 
-A question is put, or ends, in one transaction with the message that tells of it. How
-each one ends is a line of the audit log, without its text: who answered, took back or
-dismissed it, or that its time was over.
+A question is asked or closed in one transaction with the message about it. The audit
+log records how each one ended, without its text: who answered, cancelled or dismissed
+it, or that it expired.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Reminders: an agent wakes itself later, by a message of the hive.
+"""Reminders: messages that an agent schedules to itself.
 
 One timer is armed for the next one that is due. The message is stored before the
 reminder is removed, so a crash between the two delivers it twice and never loses it.
-A repeated reminder whose last message still waits is skipped: an agent that is
+A repeated reminder is skipped while its last message is unread: an agent that was
 stopped for a week finds one, not a thousand.
 """
 

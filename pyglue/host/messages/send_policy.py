@@ -1,4 +1,4 @@
-"""Who may write to whom, how fast, and how many turns away from a human.
+"""Who may send to whom, how fast, and how many turns from a human.
 
 ``broker`` asks before it takes a message of an agent. What is counted is of this run
 only: a restart of hived begins anew.

@@ -1,1 +1,1 @@
-"""hived's side of the relay: listeners, what each agent may ask for, and the money."""
+"""hived's side of the relay: listeners, policies and money."""

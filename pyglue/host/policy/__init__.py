@@ -1,1 +1,1 @@
-"""What a proposal changes in an agent's power, in words; and the operator's limits."""
+"""The effects of a proposal on permissions, in words; and the operator's limits."""

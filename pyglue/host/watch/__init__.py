@@ -1,1 +1,1 @@
-"""What the operator watches: history, metrics, logs, terminals, views."""
+"""Observation by the operator: history, metrics, logs, terminals, views."""

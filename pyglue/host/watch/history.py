@@ -1,4 +1,4 @@
-"""The history of every agent: what a harness may add, what is read, what is dropped.
+"""The history of every agent: adding, reading and pruning events.
 
 A harness is free in what it reports, so how much of it is kept is decided here: an
 event that is too large is replaced by a word about it, one that comes too fast is left

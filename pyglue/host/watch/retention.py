@@ -1,4 +1,4 @@
-"""Forgetting what is over, as ``retention`` of the configuration says.
+"""Deleting old data according to the configuration's ``retention``.
 
 Housekeeping calls ``prune``. Rows go in small transactions. Of proposals that were
 never approved the tags and files go from the applied repository, and the manifest from

@@ -1,9 +1,9 @@
-"""Figures of every turn, made by hived from what it saw itself.
+"""Metrics of every turn, from hived's own observations.
 
 A harness's own words count for nothing but display: durations are hived's clock,
 tokens and cost the relay's, messages the store's. What only a harness can know (which
 tools it used) is counted from its live events, under checked names and with limits.
-A turn's end writes one row a figure, with the window since the row before.
+A turn's end writes one row per metric, for the window since the previous row.
 """
 
 import math
@@ -56,7 +56,7 @@ class _Since:
 
 
 class Telemetry:
-    """Listens to the events, writes figures, reads series."""
+    """Listens to events, writes metrics, reads series."""
 
     def __init__(
         self, store: Store, registry: Registry, bus: EventBus, layout: Layout
@@ -198,7 +198,7 @@ def _write(
 
 
 def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
-    """Return the figures of the turn itself."""
+    """Return the metrics of the turn itself."""
     recent = tx.execute(
         "SELECT id, started_at, ended_at, outcome, model, input_tokens, "
         "output_tokens, cost_usd, reason FROM turn "

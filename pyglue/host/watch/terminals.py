@@ -1,9 +1,9 @@
-"""Terminals that operators opened: bytes between a harness and a viewer.
+"""Operators' terminals: bytes between a harness and a viewer.
 
-hived keeps the newest output of each, so that a page that loses its connection comes
-back to where it was; without a viewer a terminal is ended after a minute. Nothing is
-lost to a slow viewer: the harness waits until what it sent was shown. Opening and
-closing are in the audit log, what was typed and shown is not.
+hived buffers the newest output of each, so that a page that reconnects continues where
+it was; a terminal without a viewer is closed after a minute. A slow viewer loses
+nothing: the harness waits until its output was shown. The audit log records opening and
+closing, but no input or output.
 """
 
 import asyncio

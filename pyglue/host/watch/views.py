@@ -1,4 +1,4 @@
-"""What the operator sees of the hive and its agents, put together for reading."""
+"""The operator's views of the hive and its agents."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What everything in hived stands on: directories, store, audit log, events, registry.
+"""The base of hived: directories, store, audit log, events, registry.
 
 ``open_base`` builds it, and cleans up what an earlier hived left behind.
 """

@@ -1,4 +1,4 @@
-"""What changes an agent: proposals, approvals, operations, and its life around them."""
+"""Changes to agents: proposals, approvals, operations and lifecycle."""
 
 import asyncio
 from dataclasses import dataclass

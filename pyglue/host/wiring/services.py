@@ -1,4 +1,4 @@
-"""What the sockets answer from: views, history, archives, doctor, and all of before."""
+"""The services behind the sockets: views, history, archives, doctor and the rest."""
 
 from pyglue.host.agents.ports import Ports
 from pyglue.host.api.services import Services

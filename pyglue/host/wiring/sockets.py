@@ -1,4 +1,4 @@
-"""Who answers on the sockets: the operator's, and one for each agent."""
+"""The listeners: the operator's socket, and one for each agent."""
 
 from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role

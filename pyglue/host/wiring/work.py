@@ -1,4 +1,4 @@
-"""Agents at work: their containers, mail and model, and what holds them back."""
+"""Running agents: containers, messages, model, and what blocks their turns."""
 
 from dataclasses import dataclass
 
