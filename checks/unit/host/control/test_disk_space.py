@@ -37,8 +37,10 @@ def note(tx: Tx, text: str) -> int:
 
 
 async def bodies(store: Store) -> list[str]:
-    found = await store.read(lambda reader: messages.peek(reader, "b", 100))
-    return [message.body[:20] for message in found]
+    found = await store.read(
+        lambda reader: messages.inbox(reader, "b", unread_only=False, limit=100)
+    )
+    return [entry.message.body[:20] for entry in found]
 
 
 # --- what is set aside ------------------------------------------------------------
