@@ -29,11 +29,23 @@ class PauseAllParams(Params, frozen=True):
     reason: Reason = ""
 
 
+class AfterCancel(StrEnum):
+    """What becomes of the messages of a cancelled turn.
+
+    ``requeue``: they are delivered again; ``later``: after all others; ``drop``: never.
+    """
+
+    REQUEUE = "requeue"
+    LATER = "later"
+    DROP = "drop"
+
+
 class CancelTurnOfParams(Params, frozen=True):
     """Cancel the running turn; its messages are queued again."""
 
     agent: AgentName
     reason: Reason = ""
+    messages: AfterCancel = AfterCancel.REQUEUE
 
 
 class SetModelParams(Params, frozen=True):

@@ -68,6 +68,7 @@ from pyglue.api.operations import (
 )
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
+from pyglue.api.queue import QueueChangeParams, QueueParams, QueueResult
 from pyglue.api.telemetry import (
     AgentPortsParams,
     AgentPortsResult,
@@ -132,6 +133,9 @@ RESUME: Final = Method("resume", AgentParams, Done)
 PAUSE_ALL: Final = Method("pause_all", PauseAllParams, Done)
 RESUME_ALL: Final = Method("resume_all", NoParams, Done)
 CANCEL_TURN_OF: Final = Method("cancel", CancelTurnOfParams, Done)
+QUEUE: Final = Method("queue", QueueParams, QueueResult)
+QUEUE_DROP: Final = Method("queue_drop", QueueChangeParams, Done)
+QUEUE_LATER: Final = Method("queue_later", QueueChangeParams, Done)
 COMPACT: Final = Method("compact", AgentParams, Done)
 SET_MODEL: Final = Method("set_model", SetModelParams, ModelStatus)
 RESET_MODEL: Final = Method("reset_model", AgentParams, ModelStatus)

@@ -46,8 +46,8 @@ _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
 GONE: Final = "The agent's harness went away during the turn."
 RESTARTED: Final = "hived stopped during the turn."
 _SIDES: Final = ("sender", "recipient")
-_ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
-_RANK: Final = {priority: rank for rank, priority in enumerate(_ORDER)}
+ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+_RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def _message(row: tuple[Any, ...]) -> Message:
         recipient=row[2],
         body=row[3],
         kind=MessageKind(row[4]),
-        priority=_ORDER[row[5]],
+        priority=ORDER[min(row[5], len(ORDER) - 1)],
         sent_at=row[6],
         reply_to=row[7],
         hop=row[8],
@@ -98,7 +98,8 @@ def _message(row: tuple[Any, ...]) -> Message:
     )
 
 
-def _shown(row: tuple[Any, ...], clip: int | None) -> ShownMessage:
+def shown(row: tuple[Any, ...], clip: int | None) -> ShownMessage:
+    """Return a row of the columns above as lists show it."""
     values = msgspec.structs.asdict(_message(row))
     whole = values["body"]
     values["body"] = whole[:clip]
@@ -477,7 +478,7 @@ def inbox(
         limit,
     )
     return tuple(
-        InboxMessage(message=_shown(row, clip), read=row[-1] != "waiting")
+        InboxMessage(message=shown(row, clip), read=row[-1] != "waiting")
         for row in rows.fetchall()
     )
 
@@ -514,4 +515,4 @@ def flow(
             *(*values, agent, limit),
             limit,
         )
-    return tuple(_shown(row, clip) for row in rows.fetchall())
+    return tuple(shown(row, clip) for row in rows.fetchall())

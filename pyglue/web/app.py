@@ -29,6 +29,7 @@ from pyglue.web.pages import (
     life,
     login,
     overview,
+    queue,
     vendor,
 )
 from pyglue.web.pages.text import clip, finalize
@@ -74,6 +75,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         approvals,
         agents,
         command,
+        queue,
         life,
     ):
         app.register_blueprint(module.blueprint)

@@ -32,6 +32,7 @@ from pyglue.api.messages import (
 )
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
 from pyglue.api.questions import QuestionsResult
+from pyglue.api.queue import QueuedMessage, QueueParams, QueueResult
 from pyglue.api.telemetry import (
     HistoryPage,
     HistoryParams,
@@ -77,6 +78,7 @@ class Answers(Decisions):
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
         self.paused = False
+        self.queues: dict[str, tuple[QueuedMessage, ...]] = {}
         self.drafts: list[DraftView] = []
         self.kept: list[KeptView] = []
 
@@ -97,6 +99,9 @@ class Answers(Decisions):
             api.STATS: self._stats,
             api.HISTORY: self._history,
             api.CANCEL_TURN_OF: self._done,
+            api.QUEUE: self._queue,
+            api.QUEUE_DROP: self._done,
+            api.QUEUE_LATER: self._done,
             api.PAUSE: self._done,
             api.RESUME: self._done,
             api.PAUSE_ALL: self._pause_all,
@@ -130,6 +135,12 @@ class Answers(Decisions):
             last_seq=self.seq,
             paused=self.paused,
         )
+
+    async def _queue(self, params: QueueParams) -> QueueResult:
+        known = {one.name for one in self.agents}
+        if params.agent not in known:
+            raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent}.")
+        return QueueResult(messages=self.queues.get(params.agent, ()))
 
     async def _agents(self, _params: NoParams) -> AgentsView:
         return AgentsView(agents=tuple(self.agents))

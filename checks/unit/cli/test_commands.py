@@ -76,6 +76,7 @@ ASKING = {
     "rebuild": ("bob",),
     "restart": ("bob",),
     "restore": ("bob",),
+    "queue": ("bob",),
     "resume": ("bob",),
     "rollback": ("bob", "1"),
     "send": ("bob", "text"),

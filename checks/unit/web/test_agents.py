@@ -1,8 +1,11 @@
 """An agent's page, and the buttons of its power."""
 
+import msgspec
 import pytest
 
 from checks.kits.web.app import Operator, refusing
+from checks.kits.web.data import message
+from pyglue.api.queue import QueuedMessage
 from pyglue.errors import ErrorCode
 
 
@@ -51,3 +54,30 @@ def test_a_refused_button_leads_back_to_the_agent(operator: Operator) -> None:
     answer = operator.post("/agents/alice/stop")
     assert answer.status_code == 409
     assert 'href="/agents/alice"' in answer.text
+
+
+def test_the_queue_of_an_agent_is_shown_and_changed(operator: Operator) -> None:
+    waits = msgspec.structs.asdict(message(8, recipient="alice", body="<b>8</b>"))
+    works = msgspec.structs.asdict(message(7, recipient="alice"))
+    operator.hive.queues["alice"] = (
+        QueuedMessage(
+            **works, held=True, turn=41, deliveries=2, reasons=("it <broke>",)
+        ),
+        QueuedMessage(**waits, last=True),
+    )
+    for path in ("/agents/alice", "/fragments/agent/alice/queue"):
+        page = operator.get(path).text
+        assert "in turn 41" in page and "it &lt;broke&gt;" in page
+        assert "&lt;b&gt;8" in page and "<b>8" not in page
+        assert 'formaction="/agents/alice/queue/8/drop"' in page
+        assert page.count('name="cancel_turn" value="yes"') == 1
+    assert 'href="#queue"' in operator.get("/agents/alice").text
+    answer = operator.post("/agents/alice/queue/7/drop", {"cancel_turn": "yes"})
+    assert (answer.status_code, answer.location) == (303, "/agents/alice")
+    assert operator.post("/agents/alice/api/queue/8/later").status_code == 200
+    (dropped,) = operator.hive.called("queue_drop")
+    (moved,) = operator.hive.called("queue_later")
+    assert (dropped.agent, dropped.message, dropped.cancel_turn) == ("alice", 7, True)
+    assert (moved.agent, moved.message, moved.cancel_turn) == ("alice", 8, False)
+    assert operator.post("/agents/alice/queue/7/explode").status_code == 404
+    assert operator.post("/agents/alice/queue/0/drop").status_code == 404

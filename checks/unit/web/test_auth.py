@@ -47,6 +47,9 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/agents/alice/api/model", {"model": "opus"}),
     ("/agents/alice/api/cancel", {}),
     ("/agents/alice/api/compact", {}),
+    ("/agents/alice/api/queue/3/drop", {}),
+    ("/agents/alice/api/queue/3/later", {}),
+    ("/agents/alice/queue/3/drop", {}),
     ("/agents/draft", {"name": "erin", "description": ""}),
     ("/drafts/rita/discard", {}),
     ("/kept/olga/restore", {}),
@@ -58,12 +61,20 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/logout", {}),
 ]
 """An example for every form that there is."""
-READING = {"status", "agents", "agent", "approvals", "approval", "operation"}
+READING = {"status", "agents", "agent", "approvals", "approval", "operation", "queue"}
 
 
 def decisions(hive: FakeHive) -> list[str]:
     """Return the names of all calls that change something."""
-    reading = {*READING, "inbox", "messages", "questions", "operations", "subscribe"}
+    reading = {
+        *READING,
+        "inbox",
+        "messages",
+        "questions",
+        "operations",
+        "subscribe",
+        "queue",
+    }
     return [name for name, _ in hive.calls if name not in reading]
 
 

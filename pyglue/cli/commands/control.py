@@ -1,10 +1,12 @@
 """The commands that control agents: pause, resume, cancel, compact, model."""
 
 import argparse
+from typing import Final
 
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import (
+    AfterCancel,
     CancelTurnOfParams,
     ModelStatus,
     PauseAllParams,
@@ -17,6 +19,12 @@ from pyglue.cli.output.show import table
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+
+_THEN: Final = {
+    AfterCancel.REQUEUE: "queued again",
+    AfterCancel.LATER: "queued after all others",
+    AfterCancel.DROP: "dropped",
+}
 
 
 def one_or_all(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +57,17 @@ def cancel_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="TEXT",
         help="shown on the dashboard and in the audit log",
+    )
+    _after(parser)
+
+
+def _after(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--messages",
+        choices=[one.value for one in AfterCancel],
+        default=AfterCancel.REQUEUE.value,
+        help="what becomes of the turn's messages: delivered again (the default), "
+        "delivered after all others, or dropped",
     )
 
 
@@ -97,9 +116,14 @@ def resume(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 def cancel(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Cancel the running turn."""
-    params = CancelTurnOfParams(agent=arguments.agent, reason=arguments.reason)
+    then = AfterCancel(arguments.messages)
+    params = CancelTurnOfParams(
+        agent=arguments.agent, reason=arguments.reason, messages=then
+    )
     done = client.call(api.CANCEL_TURN_OF, params)
-    text = f"The turn of {arguments.agent} is cancelled; its messages are queued again."
+    text = (
+        f"The turn of {arguments.agent} is cancelled; its messages are {_THEN[then]}."
+    )
     return Answer(done, text)
 
 

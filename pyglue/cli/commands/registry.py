@@ -24,7 +24,7 @@ from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import InboxParams, OperatorSendParams
 from pyglue.api.overview import AgentView
 from pyglue.api.telemetry import MetricsTokenParams
-from pyglue.cli.commands import archive, control, exposure, life
+from pyglue.cli.commands import archive, control, exposure, life, queue
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.spinner import SpinnerClient
@@ -353,6 +353,12 @@ COMMANDS: Final = (
     ),
     Command(
         "cancel", "cancel the running turn", control.cancel_arguments, control.cancel
+    ),
+    Command(
+        "queue",
+        "list an agent's queued messages; drop one, or move it to the end",
+        queue.arguments,
+        queue.queue,
     ),
     Command("compact", "compact an agent's conversation", _agent, control.compact),
     Command(

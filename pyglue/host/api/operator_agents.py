@@ -25,6 +25,7 @@ from pyglue.api.manager import (
     SpawnParams,
 )
 from pyglue.api.operations import OperationKind
+from pyglue.api.queue import QueueChangeParams
 from pyglue.host.api.services import Services
 from pyglue.jsonrpc import Handlers
 
@@ -47,6 +48,9 @@ class AgentCalls:
         handlers.on(api.PAUSE_ALL, self._pause_all)
         handlers.on(api.RESUME_ALL, self._resume_all)
         handlers.on(api.CANCEL_TURN_OF, self._cancel_turn)
+        handlers.on(api.QUEUE, self._s.queue.list)
+        handlers.on(api.QUEUE_DROP, self._queue_drop)
+        handlers.on(api.QUEUE_LATER, self._queue_later)
         handlers.on(api.COMPACT, self._compact)
         handlers.on(api.SET_MODEL, self._set_model)
         handlers.on(api.RESET_MODEL, self._reset_model)
@@ -121,7 +125,16 @@ class AgentCalls:
         return Done()
 
     async def _cancel_turn(self, params: CancelTurnOfParams) -> Done:
+        await self._s.queue.set_aside(params.agent, params.messages, self._by)
         await self._s.controls.cancel(params.agent, params.reason, self._by)
+        return Done()
+
+    async def _queue_drop(self, params: QueueChangeParams) -> Done:
+        await self._s.queue.drop(params, self._by)
+        return Done()
+
+    async def _queue_later(self, params: QueueChangeParams) -> Done:
+        await self._s.queue.later(params, self._by)
         return Done()
 
     async def _compact(self, params: AgentParams) -> Done:

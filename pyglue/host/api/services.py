@@ -27,6 +27,7 @@ from pyglue.host.doctor.repair import Repair
 from pyglue.host.life.life import Life
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.questions import Questions
+from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
@@ -46,6 +47,7 @@ class Services:
     transitions: Transitions
     broker: Broker
     questions: Questions
+    queue: Queue
     reminders: Reminders
     audit: Audit
     proposals: Proposals

@@ -5,6 +5,7 @@ turns from a human), then ``delivery`` stores it; ``mailbox`` hands it out. Ever
 is enforced on the host.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -137,6 +138,13 @@ class Broker:
                 sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
             )
             await self._put(new)
+
+    async def notify_agent(self, recipient: str, text: str) -> None:
+        """Tell an agent, if ``recipient`` is one; a full inbox is no error."""
+        if recipient == OPERATOR:
+            return
+        with contextlib.suppress(HiveError):
+            await self.notify(recipient, text)
 
     async def _put(self, new: NewMessage) -> Message:
         return await self.delivery.put(new.recipient, lambda _: new)

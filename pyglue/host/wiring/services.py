@@ -14,6 +14,7 @@ from pyglue.host.doctor.repair_directories import DirectoryRepair
 from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
+from pyglue.host.messages.queue import Queue
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.telemetry import Telemetry
@@ -55,6 +56,13 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         budgets=work.budgets,
         credit=work.credit,
         resuming=work.resuming,
+        queue=Queue(
+            store=store,
+            registry=registry,
+            transitions=base.transitions,
+            broker=work.broker,
+            audit=base.audit,
+        ),
         bus=base.bus,
         backend=base.backend,
         doctor=Doctor(

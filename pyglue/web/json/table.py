@@ -121,7 +121,27 @@ ROUTES: Final = (
         "agent_api.cancel",
         "/agents/<agent>/api/cancel",
         api.CANCEL_TURN_OF,
-        "Cancel the running turn; its messages are queued again.",
+        "Cancel the running turn.",
+        verb="POST",
+    ),
+    call(
+        "agent_api.queue",
+        "/agents/<agent>/api/queue",
+        api.QUEUE,
+        "An agent's queued and held messages.",
+    ),
+    call(
+        "agent_api.queue_drop",
+        "/agents/<agent>/api/queue/<message>/drop",
+        api.QUEUE_DROP,
+        "Drop a message for good.",
+        verb="POST",
+    ),
+    call(
+        "agent_api.queue_later",
+        "/agents/<agent>/api/queue/<message>/later",
+        api.QUEUE_LATER,
+        "Move a message behind all others.",
         verb="POST",
     ),
     call(

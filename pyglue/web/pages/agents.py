@@ -17,6 +17,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.command import completions
 from pyglue.web.pages.common import Part, done, field, needed, part, status
 from pyglue.web.pages.highlight import Budget, nix_lines
+from pyglue.web.pages.queue import queued
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("agents", __name__)
@@ -33,7 +34,11 @@ def page(name: str) -> str:
     """Show one agent: state, live turn, history, what is pinned, log."""
     data = _data(name)
     return render_template(
-        "agent.html", status=status(), **data, **_mail(data["agent"].name)
+        "agent.html",
+        status=status(),
+        queue=queued(data["agent"].name),
+        **data,
+        **_mail(data["agent"].name),
     )
 
 

@@ -42,6 +42,8 @@ MAKES: Final = {
     "resume": "resume",
     "resume_all": "resume_all",
     "cancel": "cancel",
+    "queue_drop": "message_dropped",
+    "queue_later": "message_moved",
     "compact": "compact",
     "set_model": "model",
     "reset_model": "model",
@@ -68,8 +70,15 @@ READS: Final = {
         "messages",
         "metrics",
     ),
-    *("open_threads", "operation", "operations", "questions", "stats", "status"),
-    *("subscribe", "terminal_attach", "transfer_read", "web_origin", "whoami"),
+    *("open_threads", "operation", "operations", "questions", "queue", "stats"),
+    *(
+        "status",
+        "subscribe",
+        "terminal_attach",
+        "transfer_read",
+        "web_origin",
+        "whoami",
+    ),
 }
 MAIL: Final = {
     *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),

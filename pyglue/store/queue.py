@@ -1,0 +1,120 @@
+"""What an agent has not finished, for the operator: list, drop, move to the end.
+
+A message that is moved to the end gets a rank after all priorities, behind those that
+were moved before it. Who holds a message need not be asked: a turn that ends later
+finds only what is still held.
+"""
+
+from typing import Final
+
+from pyglue.api.events import MessageTaken
+from pyglue.api.queue import QueuedMessage
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.store.database import Reader, Tx
+from pyglue.store.messages import ORDER, shown
+
+_REASONS: Final = 5
+"""The newest reasons of failures that are listed of one message."""
+_COLUMNS: Final = (
+    "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries, "
+    "state, turn, failures"
+)
+_OPEN: Final = "recipient = ? AND state IN ('waiting', 'held')"
+
+
+def listing(
+    reader: Reader, agent: str, *, limit: int, clip: int | None
+) -> tuple[QueuedMessage, ...]:
+    """Return what is held, then what is queued, each in the order of delivery."""
+    rows = reader.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE {_OPEN} "
+        "ORDER BY state = 'waiting', priority, id LIMIT ?",
+        agent,
+        limit,
+    ).fetchall()
+    found = []
+    for row in rows:
+        message = shown(row, clip)
+        found.append(
+            QueuedMessage(
+                **{name: getattr(message, name) for name in message.__struct_fields__},
+                held=row[10] == "held",
+                turn=row[11],
+                deliveries=row[9],
+                failures=row[12],
+                reasons=_reasons(reader, row[0]),
+                last=row[5] >= len(ORDER),
+            )
+        )
+    return tuple(found)
+
+
+def count(reader: Reader, agent: str) -> int:
+    """Return how many messages the agent has not finished."""
+    row = reader.execute(f"SELECT count(*) FROM message WHERE {_OPEN}", agent)
+    return int(row.fetchone()[0])
+
+
+def _reasons(reader: Reader, number: int) -> tuple[str, ...]:
+    rows = reader.execute(
+        "SELECT reason FROM message_failure WHERE message = ? "
+        "ORDER BY at DESC, rowid DESC LIMIT ?",
+        number,
+        _REASONS,
+    )
+    return tuple(str(reason) for (reason,) in rows.fetchall())
+
+
+def find(reader: Reader | Tx, agent: str, number: int) -> tuple[bool, int | None, str]:
+    """Return whether a message is held, by which turn, and its sender.
+
+    Raises:
+        HiveError: ``not_found`` if it is not in this queue.
+    """
+    row = reader.execute(
+        f"SELECT state, turn, sender FROM message WHERE id = ? AND {_OPEN}",
+        number,
+        agent,
+    ).fetchone()
+    if row is None:
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"Message {number} is not in the queue of {agent}: it is done, or was "
+            "never sent to it.",
+        )
+    return row[0] == "held", row[1], str(row[2])
+
+
+def of_turn(tx: Tx, agent: str, turn: int) -> tuple[int, ...]:
+    """Return the messages that a turn holds."""
+    rows = tx.execute(
+        "SELECT id FROM message WHERE recipient = ? AND state = 'held' AND turn = ?",
+        agent,
+        turn,
+    )
+    return tuple(int(number) for (number,) in rows.fetchall())
+
+
+def drop(tx: Tx, agent: str, number: int) -> None:
+    """Give a message up: nobody gets it any more."""
+    tx.execute(
+        "UPDATE message SET state = 'dead', done_at = ?, holder = NULL, turn = NULL "
+        f"WHERE id = ? AND {_OPEN}",
+        tx.now,
+        number,
+        agent,
+    )
+    tx.emit(agent, MessageTaken(id=number))
+
+
+def move_to_end(tx: Tx, agent: str, number: int) -> None:
+    """Let a message come after all others; a held one, once it is queued again."""
+    tx.execute(
+        "UPDATE message SET priority = (SELECT max(max(priority) + 1, ?) FROM message "
+        f"WHERE {_OPEN}) WHERE id = ? AND {_OPEN}",
+        len(ORDER),
+        agent,
+        number,
+        agent,
+    )
+    tx.emit(agent, MessageTaken(id=number))

@@ -1,0 +1,50 @@
+"""The queue on an agent's page: what is queued or held, and taking it away."""
+
+from typing import Any, Final
+
+from flask import Blueprint, render_template, request
+from werkzeug.wrappers import Response
+
+from pyglue import names
+from pyglue.api.manager import AgentParams
+from pyglue.api.operator import AGENT, QUEUE, QUEUE_DROP, QUEUE_LATER
+from pyglue.api.queue import QueueChangeParams, QueueParams
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages.common import Part, done, part
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("queue", __name__)
+
+_SHOWN: Final = 50
+_CLIP: Final = 400
+_ACTIONS: Final = {"drop": QUEUE_DROP, "later": QUEUE_LATER}
+_TOLD: Final = {
+    "drop": "Message {} is dropped.",
+    "later": "Message {} is moved behind all others.",
+}
+
+
+def queued(name: str) -> Part[Any]:
+    """Return what an agent has not finished."""
+    asked = QueueParams(agent=name, limit=_SHOWN, clip=_CLIP)
+    return part(lambda: hive().call(QUEUE, asked))
+
+
+@blueprint.get("/fragments/agent/<name>/queue")
+def fragment(name: str) -> str:
+    """Give the queue of an agent anew."""
+    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    queue = queued(agent.name)
+    return render_template("fragments/queue.html", agent=agent, queue=queue)
+
+
+@blueprint.post("/agents/<name>/queue/<int:number>/<action>")
+def change(name: str, number: int, action: str) -> Response:
+    """Drop a message, or move it to the end; out of a turn, which is cancelled."""
+    agent, method = names.check(name), _ACTIONS.get(action)
+    if method is None or number < 1:
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
+    cancel = request.form.get("cancel_turn") == "yes"
+    params = QueueChangeParams(agent=agent, message=number, cancel_turn=cancel)
+    hive().call(method, params)
+    return done(_TOLD[action].format(number), f"/agents/{agent}")
