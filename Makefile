@@ -24,7 +24,8 @@ help:
 
 run:
 	@.ci/setup run
-	@exec .venv/bin/hive run $(ARGS)
+	@echo 'Commands for this hive, in another terminal: ./hive status, ./hive agents, ./hive --help'
+	@exec ./hive run $(ARGS)
 
 demo:
 	@.ci/setup run

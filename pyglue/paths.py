@@ -17,8 +17,8 @@ from pyglue.errors import ErrorCode, HiveError
 def share() -> Path:
     """Return the directory that holds ``modules/ agents/ prompts/ web/``.
 
-    ``HIVE_SHARE`` wins, then ``<prefix>/share/hyperhive``, then the checkout that
-    this package was imported from.
+    ``HIVE_SHARE`` wins, then ``<prefix>/share/hyperhive``, then what a wheel brings
+    inside this package, then the checkout that it was imported from.
 
     Raises:
         HiveError: ``config_invalid`` when none of them has ``modules/``.
@@ -27,6 +27,7 @@ def share() -> Path:
     candidates = [
         *([Path(asked)] if asked else []),
         Path(sys.prefix) / "share" / "hyperhive",
+        Path(__file__).resolve().parent / "share",
         Path(__file__).resolve().parent.parent,
     ]
     for candidate in candidates:
