@@ -1,4 +1,4 @@
-"""The only code that runs git or libgit2 on the host, and only on the host's own.
+"""The only code that runs git or libgit2 on the host, and only on its own repositories.
 
 Nothing here ever opens a repository that an agent can write. What agents made comes
 in as a pack through ``import_pack`` and leaves as files (``export_tree``), text

@@ -1,4 +1,4 @@
-"""The child process that judges a quarantined commit: ``python -m pyglue.git.check``.
+"""The child process that checks a quarantined commit: ``python -m pyglue.git.check``.
 
 Started by ``quarantine`` under limits of memory, CPU time and wall time; reads one
 ``Job`` from standard input and prints one ``Passed`` or ``Refused``. It reads raw

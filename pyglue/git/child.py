@@ -1,4 +1,4 @@
-"""Run one process that cannot get away, whatever it was made to do.
+"""Run one process that cannot escape, even if it is compromised.
 
 Used by ``run`` only. A child has its own session, a time limit, a limit on what it
 may say and, where its input is hostile, resource limits; when ``run`` returns it and

@@ -1,4 +1,4 @@
-"""Make an agent's ``config/`` repository, the one that the manager edits.
+"""Create an agent's ``config/`` repository, which the manager edits.
 
 It is built whole in a directory that no agent can enter, given away, and moved into
 place by one rename; the host never opens it again. Everything is done by descriptor:

@@ -1,4 +1,4 @@
-"""What keeps in the programs that read what an agent packed: a sandbox, another user.
+"""Confining the programs that read an agent's pack: a sandbox, another user.
 
 git and libgit2 parse hostile bytes here. In the sandbox they see themselves, one
 directory of their own and the objects to compare with; no network, no capabilities, no

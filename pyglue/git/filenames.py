@@ -1,4 +1,4 @@
-"""Which names may stand in an agent's tree, and how a hostile name is shown.
+"""Valid file names in an agent's tree, and the display of hostile ones.
 
 Used by the checking child on trees from a pack, again by ``export`` before a name
 reaches the file system, and for the files of a first commit. Names are bytes until

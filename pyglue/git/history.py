@@ -1,4 +1,4 @@
-"""An applied repository for elsewhere: its history as a pack, its refs as text.
+"""Exporting an applied repository: its history as a pack, its refs as text.
 
 Used by exports and backups. Only what main reaches goes with an agent: proposals and
 their numbers are of the hive that it comes from. Blocking.

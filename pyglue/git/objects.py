@@ -1,4 +1,4 @@
-"""Commits and trees read from their raw bytes, by rules that we state ourselves.
+"""Commits and trees parsed from raw bytes, by our own strict rules.
 
 libgit2's own parsers recurse, assert and raise a dozen kinds of exceptions on
 hostile objects, so objects are fetched raw from the object database and parsed here,

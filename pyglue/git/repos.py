@@ -1,4 +1,4 @@
-"""``applied/<name>.git``: the host-owned history of what an agent is and was.
+"""``applied/<name>.git``: the host-owned history of an agent.
 
 Only hived writes it, from one place at a time for one agent; agents see it read-only
 at most. Refs and tags are written by git itself (locked, synced to disk) and read

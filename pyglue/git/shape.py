@@ -1,4 +1,4 @@
-"""The size and the faults of a whole tree, reading every distinct directory once.
+"""The size and problems of a whole tree; every distinct directory is read once.
 
 Used only by the checking child. The result for a directory is remembered by its SHA
 and added up, never expanded: a "tree bomb" (ten levels of ten entries that are the

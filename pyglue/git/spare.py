@@ -1,4 +1,4 @@
-"""A checking child that is started before there is something to check.
+"""A checking child that is started in advance.
 
 Starting Python with libgit2, and a sandbox around it, takes far longer than judging a
 small commit. hived keeps one child waiting for its input, in a place of its own behind

@@ -1,4 +1,4 @@
-"""The tags that say what became of a commit: ``<kind>/<proposal id>``.
+"""The tags that record the outcome of a commit: ``<kind>/<proposal id>``.
 
 Tags are the truth for content: an annotated ``proposal/<id>`` carries the pinned
 record's bytes as its message. Here are only the names and the bytes of tag objects;

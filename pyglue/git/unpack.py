@@ -1,4 +1,4 @@
-"""From a pack to objects that can be judged, and back to a pack of what was judged.
+"""Unpacking a pack into objects to check, and packing the checked objects.
 
 Runs ``git index-pack --strict`` and ``git pack-objects`` on hostile bytes: in the
 checking child, behind the fence, and in the host's process only where there is none.

@@ -1,4 +1,4 @@
-"""What the host tells the checking child, and what the child answers.
+"""The request of the host to the checking child, and the child's answer.
 
 Shared by ``quarantine`` (the host's side) and ``check`` (the child). The child is
 not trusted: its answer is decoded strictly, and a child that dies is a refusal.

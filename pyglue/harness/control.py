@@ -1,4 +1,4 @@
-"""What hived and the operator want of this harness at the moment.
+"""What hived and the operator currently want of this harness.
 
 hived says it after each hello and at every change (``control``), and asks for a
 compaction. ``loop`` looks here before it takes mail, and wakes when something changes.

@@ -1,4 +1,4 @@
-"""Judges the head of a request to the forwarder and makes the one that goes on.
+"""Checks the head of a request to the forwarder and creates the forwarded one.
 
 Strict where HTTP parsers differ: what could be read in two ways is refused, and what
 goes on holds nothing but the headers that the relay reads, so that no request can be

@@ -1,4 +1,4 @@
-"""What the harness is given: places in the container, and the pinned record.
+"""The harness's inputs: paths in the container, and the pinned record.
 
 ``main`` calls this once at start. The manifest is read as bytes, so that the hash in
 the hello is the hash of exactly what was loaded. Options come from it and from

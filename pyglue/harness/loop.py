@@ -1,4 +1,4 @@
-"""The harness's life: park for mail, run one turn over it, report, park again.
+"""The harness's loop: wait for messages, run one turn with them, report, repeat.
 
 Mail is leased to the connection that it came on. If that connection is lost before
 the turn begins, hived has the mail back and will hand it out again, so it is dropped
@@ -34,7 +34,7 @@ from pyglue.harness.claude.outcome import (
     state_after,
 )
 from pyglue.harness.claude.prompt import render
-from pyglue.harness.claude.session import Figures, Session
+from pyglue.harness.claude.session import Session, TurnMetrics
 from pyglue.harness.claude.turn import Cancellation
 from pyglue.harness.control import Control, Hold
 from pyglue.harness.link.link import Link
@@ -192,17 +192,17 @@ class Loop:
         self._control.look()
         seen = tuple(message.id for message in messages)
         try:
-            figures, told = await self._turn(connection, render(messages), seen)
+            metrics, told = await self._turn(connection, render(messages), seen)
         except HiveError as error:
             await self._refused(connection, error)
             return
-        await self._rest(figures, told)
+        await self._rest(metrics, told)
         if self._control.hold is None:
             await self._tidy()
 
     async def _turn(
         self, connection: Connection, prompt: str, seen: tuple[int, ...]
-    ) -> tuple[Figures, TurnEndResult]:
+    ) -> tuple[TurnMetrics, TurnEndResult]:
         """Run a turn on the connection that holds its mail.
 
         Raises:
@@ -217,16 +217,16 @@ class Loop:
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
             _log.info("turn %d begins with %s", started.turn, model)
-            figures = await self._session.turn(
+            metrics = await self._session.turn(
                 prompt,
                 model=model,
                 budget_usd=started.budget_usd,
                 cancellation=cancellation,
             )
             self._running = None
-            outcome = figures.ended.outcome.value
+            outcome = metrics.ended.outcome.value
             _log.info("turn %d ended: %s", started.turn, outcome)
-            return figures, await self._end(connection, started.turn, figures)
+            return metrics, await self._end(connection, started.turn, metrics)
         finally:
             self._running = None
             self._link.end_turn()
@@ -247,20 +247,20 @@ class Loop:
             await self._pause(state, error.message, _retry_after(error))
 
     async def _end(
-        self, connection: Connection, turn: int, figures: Figures
+        self, connection: Connection, turn: int, metrics: TurnMetrics
     ) -> TurnEndResult:
-        ended = figures.ended
+        ended = metrics.ended
         params = TurnEndParams(
             turn=turn,
             outcome=ended.outcome,
             reason=ended.reason,
             duration_ms=ended.duration_ms,
             steps=ended.steps,
-            tool_calls=figures.tool_calls,
+            tool_calls=metrics.tool_calls,
             denials=ended.denials,
             input_tokens=ended.input_tokens,
             output_tokens=ended.output_tokens,
-            cost_usd=figures.cost_usd,
+            cost_usd=metrics.cost_usd,
             blames_mail=ended.verdict.blames_mail,
             budget_used=ended.verdict.budget_used,
         )
@@ -270,12 +270,12 @@ class Loop:
             _log.warning("the end of turn %d was refused: %s", turn, error.message)
             return TurnEndResult()
 
-    async def _rest(self, figures: Figures, told: TurnEndResult) -> None:
+    async def _rest(self, metrics: TurnMetrics, told: TurnEndResult) -> None:
         """Go on at once after a good turn, after a growing pause otherwise.
 
         Also after a cancelled one: who cancelled it mostly stops the agent next.
         """
-        ended = figures.ended
+        ended = metrics.ended
         if ended.outcome in (*_WELL, TurnOutcome.CANCELLED):
             self._failures = self._auth_failures = 0
         if ended.outcome in _WELL or self._control.hold is not None:
@@ -287,7 +287,7 @@ class Loop:
                 return
         state, why, wait = state_after(ended.verdict), ended.reason, 0.0
         if ended.outcome is TurnOutcome.RATE_LIMITED:
-            wait = told.retry_after_s or figures.retry_after_s
+            wait = told.retry_after_s or metrics.retry_after_s
         if state is AgentState.NO_CREDIT:
             why = f"The provider's credit is used up. The provider says: {why}"
         await self._pause(state, why, wait)

@@ -1,4 +1,4 @@
-"""Whether the disk has room for a turn.
+"""Whether the disk has enough free space for a turn.
 
 The CLI ends a turn as if nothing were wrong when its disk fills up, and forgets the
 turn. So ``loop`` looks before it takes mail, and ``session`` before each run: where

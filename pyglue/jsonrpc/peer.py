@@ -1,4 +1,4 @@
-"""What one peer takes of a listener, counted over all of its connections.
+"""The usage of a listener by one peer, counted over all of its connections.
 
 A ``Peer`` is an agent on its socket, the relay, or a user on the operator's socket. It
 has so many connections, calls and bytes (``pyglue.limits``), and a bucket of units that

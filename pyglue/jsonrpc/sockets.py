@@ -1,4 +1,4 @@
-"""Making sockets: a client's connection, what a server binds.
+"""Creating sockets: a client's connection, and those that a server binds.
 
 Paths longer than the 107 bytes that Unix sockets allow work too.
 """

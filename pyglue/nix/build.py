@@ -1,4 +1,4 @@
-"""Build an approved system: the first time that anything of it is built or fetched.
+"""Build an approved system; before that, nothing of it is built or fetched.
 
 Called by the ``nixos-container`` backend at deploy. The builds run in Nix's sandbox,
 which the host's settings cannot switch off by mistake, under a limit of wall time;

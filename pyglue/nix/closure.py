@@ -1,4 +1,4 @@
-"""What a built system is made of, and how that differs from another one.
+"""The closure of a built system, and its difference from another one.
 
 Called by ``deploy`` after a build. Paths and sizes come from the host's store.
 """

@@ -1,4 +1,4 @@
-"""What an evaluation is run with, and what is said when it does not end well.
+"""The environment of an evaluation, and the errors of failed ones.
 
 Shared by ``evaluator`` (manifests) and ``system`` (NixOS systems): the flags that keep
 Nix to what it was given, where its program is, and errors as sentences.

@@ -1,4 +1,4 @@
-"""What keeps an evaluation in: a sandbox where there is one, else another user.
+"""Confining an evaluation: a sandbox if there is one, else another user.
 
 Nix's own restrictions (see ``evaluator``) already stop every file, network and build
 attack that is known; this is the second wall. In the sandbox the program sees its own

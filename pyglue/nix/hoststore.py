@@ -1,4 +1,4 @@
-"""The host's own Nix store: what is approved goes in, is built, and is kept there.
+"""The host's Nix store: importing, building and keeping approved systems.
 
 The only place that talks to the host's store, as root and with the host's settings
 (through its daemon, where one runs). Nothing of an agent's is evaluated here: the

@@ -1,4 +1,4 @@
-"""What Nix says of a failed evaluation, as problems with file, line and column.
+"""Nix's output of a failed evaluation, as problems with file, line and column.
 
 The log is ``--log-format internal-json``. Its texts hold terminal codes, paths of
 this machine and whatever the author of agent.nix put into ``throw``: codes and

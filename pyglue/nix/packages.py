@@ -1,4 +1,4 @@
-"""Which packages a system would bring, before anything is built: from derivations.
+"""The packages of a system before anything is built, from its derivations.
 
 Called by ``proposals``. Only derivations that one system has and the other has not are
 read. Packages are what says a version; a new download is a derivation whose result is

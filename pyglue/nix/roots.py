@@ -1,4 +1,4 @@
-"""Garbage collector roots of derivations: what was proposed stays until it is decided.
+"""GC roots of derivations: a proposal's stay until it is decided.
 
 A root is a link in the store's own ``gcroots``, named by the approval's number. Built
 systems are kept by the backend, which knows what it runs.

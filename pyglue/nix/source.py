@@ -1,4 +1,4 @@
-"""Characters that Nix and a page would read as different text.
+"""Characters that Nix and a browser would interpret differently.
 
 Called by ``evaluator`` before Nix runs. Nix ends a comment at a lone carriage return,
 where a page goes on with the line; a page may break a line where Nix does not. What the

@@ -1,4 +1,4 @@
-"""What a program may use and who it runs as, as a prefix of its command line.
+"""Limits and user of a program, as a prefix of its command line.
 
 Limits and ids are set by ``prlimit`` and ``setpriv`` (util-linux) before the program's
 first instruction. Measured from a process of 130 MB: prlimit adds 0.3 ms, setpriv

@@ -1,4 +1,4 @@
-"""End a process by its descriptor: its number may be another's by now."""
+"""Kill a process by its descriptor, since its number may have been reused."""
 
 import contextlib
 import select

@@ -1,4 +1,4 @@
-"""End a whole session: what a shell started stays in it, in groups of its own."""
+"""Kill a whole session, including a shell's jobs in their own process groups."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What a process uses, under the names that Prometheus gives it.
+"""Resource usage of a process, under Prometheus' names.
 
 The kernel's numbers are read by ``prometheus_client``. Of another user's process some
 cannot be read; those are left out.

@@ -1,4 +1,4 @@
-"""What changes in a directory, as an event: inotify in the event loop.
+"""Changes in a directory as events: inotify in the event loop.
 
 Used by whoever follows a file that another process writes. Only names are told apart;
 what changed is for the caller to look up, so an event too many does no harm.

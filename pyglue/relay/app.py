@@ -1,4 +1,4 @@
-"""What the relay does with a request, from an agent's door to the model and back.
+"""A request's way through the relay, from an agent's socket to the model and back.
 
 A request is read whole (``bodies``), judged (``request``), paid for in advance
 (``ledger``), sent on as a new one (``exchange``), and its answer is streamed back

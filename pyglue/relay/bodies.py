@@ -1,4 +1,4 @@
-"""Reads and parses bodies so that no agent takes memory or time from the others.
+"""Reads and parses bodies within limits, so that agents do not affect each other.
 
 A body is read only when its size fits into what its agent and all agents may hold;
 until then the connection is not read. Large bodies are parsed one at a time and one an

@@ -1,4 +1,4 @@
-"""A request's outer form, and the walk through it that finds what can be billed."""
+"""A request's outer structure, and the walk that finds billable parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

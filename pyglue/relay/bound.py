@@ -1,4 +1,4 @@
-"""How much a request can be billed at most, from what was parsed.
+"""The upper bound of a request's bill, from its parsed body.
 
 No token is shorter than a byte, so texts count their bytes. A page of a PDF, an image
 and a tool's name stand for more than their bytes and count their maximum. A model

@@ -1,4 +1,4 @@
-"""What may be in a request's tools and messages: types that list what is let through.
+"""Types of the allowed content in a request's tools and messages.
 
 Called by ``request``. A block, source, tool or field that is not listed is refused by
 name: it could make the provider fetch, run or remember something, which would be the

@@ -1,4 +1,4 @@
-"""One request up and its answer down, in a task of its own.
+"""One request and its response, in a task of its own.
 
 It outlives its client: when that disconnects, the answer is read on for a while, so
 that what it used is known and nobody makes an answer cheaper by hanging up. A client

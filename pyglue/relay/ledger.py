@@ -1,4 +1,4 @@
-"""Sets money aside for requests; near the daily limit one request at a time.
+"""Reserves money for requests; near the daily limit, one request at a time.
 
 hived decides (``reserve``), so that nothing here can pass the limit. Far from it, the
 bound from the body is set aside, which costs nothing to know. When hived refuses that,

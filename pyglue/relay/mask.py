@@ -1,4 +1,4 @@
-"""Hides the API key in what comes back, also where it is split over two reads.
+"""Hides the API key in responses, even if it is split over two reads.
 
 No answer of the API has its key in it. A gateway in between may repeat headers, and a
 program behind it may print them; the agent that asked gets to read all of that.

@@ -1,4 +1,4 @@
-"""What an answer used, read from it as it streams by; no body is kept.
+"""The usage of a response, read while it streams; no body is stored.
 
 Usage comes in ``message_start`` and ``message_delta`` events (later figures replace
 earlier ones) or in the one JSON object of an answer that is not streamed. The last

@@ -1,4 +1,4 @@
-"""Looks at a body before and while it is parsed: what is no JSON is said in our words.
+"""Checks a body before and during parsing, with our own errors for invalid JSON.
 
 Bodies are decoded with msgspec into the types of ``body`` and ``content``. Texts stay
 slices of the bytes that came, so that a body never takes more than a few times its

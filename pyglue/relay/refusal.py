@@ -1,4 +1,4 @@
-"""Errors as the API would say them, with a status that tells the CLI what to do.
+"""Errors in the API's format, with a status that the CLI reacts to correctly.
 
 All but 429 and 5xx make the CLI stop where trying again is of no use; 402 is what the
 harness takes for a used-up budget.

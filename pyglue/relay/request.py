@@ -1,4 +1,4 @@
-"""What of an agent's request may go up, and what goes up instead of it.
+"""Which parts of an agent's request are forwarded, and with what changes.
 
 The relay is the only way out of a container without network, so a request must not
 carry anything that makes the provider fetch, run or remember: server tools, MCP

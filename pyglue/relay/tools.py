@@ -1,4 +1,4 @@
-"""The tools that a request may bring, and what those of the provider can cost.
+"""The tools allowed in a request, and the cost of the provider's own.
 
 A client's tools run in the sandbox. Server tools run at the provider: only those that
 the manifest names, and only with a number of uses, because each use is paid and makes

@@ -1,4 +1,4 @@
-"""The one way out: requests to the model's API under headers of our own.
+"""Requests to the model's API, with our own headers: the only way out.
 
 Nothing that an agent sent as a header goes up but betas from the list. The key is
 read from its file for each request, so that a new one holds at once, and is written

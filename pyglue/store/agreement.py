@@ -1,4 +1,4 @@
-"""What the store says that must agree with repositories and files, read at once."""
+"""The store's view for the consistency check, read in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

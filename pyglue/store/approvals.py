@@ -1,4 +1,4 @@
-"""Approvals: the queue of proposals and where each stands."""
+"""Approvals: the queue of proposals and their states."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the operator wants of agents while they work: pauses, models, lifted budgets."""
+"""The operator's control of agents: pauses, models, lifted budgets."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any

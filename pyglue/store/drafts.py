@@ -1,4 +1,4 @@
-"""Drafts: names whose repository is there, and whose agent is not yet."""
+"""Drafts: names with a repository but without an agent."""
 
 from dataclasses import dataclass
 

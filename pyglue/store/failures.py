@@ -1,4 +1,4 @@
-"""What SQLite could not do, as a sentence for the operator.
+"""SQLite's failures, as sentences for the operator.
 
 peewee wraps SQLite's errors, and an error while it takes a transaction back hides the
 first one: ``cause`` finds it.

@@ -1,4 +1,4 @@
-"""What happened inside an agent's turns, kept as events and read by page.
+"""The events inside an agent's turns, stored and read by page.
 
 History is the part of the event log that ``event_history`` indexes: the numbers are
 the stream's own, so a reader that goes on with the stream after a page's ``seq`` sees

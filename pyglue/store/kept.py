@@ -1,4 +1,4 @@
-"""What is kept of destroyed agents: what ran last; the files are where they were."""
+"""Kept state of destroyed agents: the last deployment; files stay in place."""
 
 from dataclasses import dataclass
 

@@ -33,7 +33,7 @@ class AgentModel(Model):
 
 
 class TurnModel(Model):
-    """One run of the CLI, with the harness's own figures."""
+    """One run of the CLI, with the harness's own numbers."""
 
     id = AutoField()
     agent = TextField()

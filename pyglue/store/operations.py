@@ -1,4 +1,4 @@
-"""Operations: what hived does in steps, and how far it got."""
+"""Operations: what hived does in steps, and their progress."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What agents have used of what they may make grow, by the hour or the day (UTC).
+"""Agents' usage of their quotas, by the hour or the day (UTC).
 
 A row an agent and quota, brought up to date in the transaction of what is counted: a
 write that is refused or undone uses nothing, and a restart forgets nothing.

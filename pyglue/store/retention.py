@@ -1,4 +1,4 @@
-"""What is forgotten after its time: rows that nobody will act on any more.
+"""Deleting rows that are no longer needed, after their retention time.
 
 Each step deletes a few rows, so that no send waits behind it. What stays as a record:
 approvals, the audit log, and the counts and metrics of turns.

@@ -1,4 +1,4 @@
-"""A copy of the database of one moment, made while hived goes on writing."""
+"""A consistent copy of the database, made while hived goes on writing."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Figures of turns: rows as they come, and buckets of ever longer steps.
+"""Metrics of turns: raw rows, and buckets of increasing length.
 
 A row is kept for two days. With each row the buckets that it falls into are brought
 up to date in the same transaction, so a chart reads one step and never adds two up.
@@ -61,7 +61,7 @@ def forget(tx: Tx, agent: str) -> None:
 
 
 def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
-    """Add a row a figure; figures beyond ``SERIES_MAX`` names are left out."""
+    """Add a row per metric; metrics beyond ``SERIES_MAX`` names are left out."""
     known = _series(tx, agent)
     fresh = [key for key in values if key not in known]
     if fresh:

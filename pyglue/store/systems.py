@@ -1,4 +1,4 @@
-"""The systems of approvals: what each was evaluated with, and what it was built to."""
+"""The systems of approvals: inputs of the evaluation, and the build's result."""
 
 from dataclasses import dataclass
 

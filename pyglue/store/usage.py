@@ -1,4 +1,4 @@
-"""What requests to the model cost: reserved before, settled after."""
+"""The cost of requests to the model: reserved before, settled after."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""The dashboard: the only Flask, no state of its own."""
+"""The dashboard: the only package that uses Flask; it has no state."""

@@ -1,4 +1,4 @@
-"""Every refusal as an answer: a page with a sentence, or problem+json under /api.
+"""Error responses: a page with a sentence, or problem+json under /api.
 
 HiveErrors, HTTP errors and unexpected exceptions all end here, so no answer ever
 holds a traceback. Without a live session the answer is the login page.

@@ -1,8 +1,8 @@
-"""Static files travel compressed. Pages do not, and never may.
+"""Static files are served compressed. Pages are not, and must never be.
 
-A page holds the session's form token beside what a query or an agent put into it; the
-length of both compressed together tells the token to who watches the line (BREACH). A
-static file holds no secret. Each is compressed once and kept.
+A page contains the session's form token next to text from a query or an agent; their
+compressed length would reveal the token to anyone who watches the connection (BREACH).
+Static files contain no secrets. Each is compressed once and cached.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""A refusal for programs: one ``application/problem+json`` of every layer.
+"""Errors for programs: one ``application/problem+json`` for every layer.
 
 The app, the listener before it and gunicorn between them answer with the same.
 """

@@ -1,4 +1,4 @@
-"""The way from a page to hived: one connection a request, under its session.
+"""Calls from a page to hived: one connection per request, with its session.
 
 Views call ``hive().call(Method, Params)``; the connection opens at the first call
 and closes with the request. It is not kept for the next one: connecting costs less

@@ -1,4 +1,4 @@
-"""Turns what the CLI reports into live events and the figures of a turn.
+"""Converts the CLI's reports into live events and the metrics of a turn.
 
 ``turn`` feeds every message of the SDK to a ``Tally``. Events are shown as text
 only; long texts are cut, since the session's own transcript has them whole.

@@ -1,4 +1,4 @@
-"""What a turn's end means: its outcome, whose fault it is, and how long to wait.
+"""The meaning of a turn's end: outcome, cause, and how long to wait.
 
 Every row of the CLI's ways to end has its place here; ``turn`` asks for the verdict,
 ``loop`` for the wait. Errors call themselves ``success``: ``subtype`` is never trusted.

@@ -1,4 +1,4 @@
-"""Starts the CLI once without a model call, to see that everything declared is there.
+"""Starts the CLI once without a model call, to check that everything declared exists.
 
 The CLI says which tools it has and how its MCP servers fared only once it gets a
 prompt, so this sends a command that it answers by itself (``/usage``), with a base

@@ -1,4 +1,4 @@
-"""Renders mail as the prompt of a turn.
+"""Renders messages as the prompt of a turn.
 
 Every message begins with a header line that the hive wrote, so no prompt can begin
 with ``/`` and be taken for a command of the CLI. Bodies are hostile: a line of one

@@ -1,4 +1,4 @@
-"""The agent's one session over all its turns: which it is, and keeping it short.
+"""The agent's one session across all turns: its id, and compaction.
 
 Holds the session's id in the session directory, so that turns continue it over
 restarts; a session that the CLI does not know is replaced by a fresh one. A session
@@ -41,7 +41,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Figures:
+class TurnMetrics:
     """A finished turn, as hived is told of it."""
 
     ended: Ended
@@ -100,7 +100,7 @@ class Session:
         model: str,
         cancellation: Cancellation,
         budget_usd: float | None = None,
-    ) -> Figures:
+    ) -> TurnMetrics:
         """Run one turn over ``prompt``."""
         before = self._kept
         work = _Work(prompt, model, budget_usd, cancellation)
@@ -116,7 +116,7 @@ class Session:
             ended = _as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         self._remember(tally, ended)
-        return Figures(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
+        return TurnMetrics(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
 
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
         kept, tally = self._kept, Tally(self._emit)

@@ -1,4 +1,4 @@
-"""What MCP servers wrote to standard error, from the CLI's debug log.
+"""The standard error of MCP servers, from the CLI's debug log.
 
 The CLI logs all that a server wrote in its last run as one entry. An entry of several
 lines is a JSON string; older versions print the lines themselves. Before the CLI

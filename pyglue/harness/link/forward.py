@@ -1,4 +1,4 @@
-"""Carries the CLI's HTTP from a loopback port to the model socket, one request each.
+"""Forwards the CLI's HTTP requests from a loopback port to the model socket.
 
 The CLI speaks TCP; a container has no network but its own loopback, and the relay
 listens on a Unix socket bound into it. (The CLI knows ANTHROPIC_UNIX_SOCKET, but it

@@ -1,4 +1,4 @@
-"""The harness's one connection to hived, made anew for as long as the harness runs.
+"""The harness's one connection to hived, reconnected for as long as it runs.
 
 hived may restart at any time: the link comes back by itself and says hello and the
 state again, and a running turn goes on. Leases belong to a connection, so ``loop``

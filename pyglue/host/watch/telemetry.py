@@ -169,7 +169,7 @@ def _write(
     *,
     claims: bool,
 ) -> None:
-    figures = _turn(tx, name, turn, claims=claims)
+    metrics = _turn(tx, name, turn, claims=claims)
     waiting = _one(
         tx,
         "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
@@ -179,20 +179,20 @@ def _write(
     )
     after.inbox = int(waiting)
     arrived = seen.received.total()
-    figures["inbox"] = waiting
-    figures["inbox_max"] = max(waiting, (seen.inbox or 0) + arrived)
+    metrics["inbox"] = waiting
+    metrics["inbox_max"] = max(waiting, (seen.inbox or 0) + arrived)
     for kind, counted in (
         ("sent", seen.sent),
         ("received", seen.received),
         ("tool", seen.tools),
     ):
-        figures |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
-    figures["tool_calls"] = seen.tools.total()
-    figures["notes_bytes"] = _notes_size(layout, name)
-    fill = figures.get("context_fill")
+        metrics |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
+    metrics["tool_calls"] = seen.tools.total()
+    metrics["notes_bytes"] = _notes_size(layout, name)
+    fill = metrics.get("context_fill")
     if fill is not None:
         agents.set_context_fill(tx, name, fill)
-    stats.record(tx, name, {key: _sane(value) for key, value in figures.items()})
+    stats.record(tx, name, {key: _sane(value) for key, value in metrics.items()})
     pending = _one(tx, "SELECT count(*) FROM approval WHERE state = 'pending'")
     stats.record(tx, HIVE, {"approvals_pending": pending})
 
@@ -210,7 +210,7 @@ def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
     if here is None:
         return {}
     _, started, ended, outcome, model, tokens_in, tokens_out, cost, reason = here
-    figures = {
+    metrics = {
         "turns": 1.0,
         "turns_per_min": sum(row[2] > ended - _RATE_S for row in recent)
         / (_RATE_S / 60),
@@ -219,16 +219,16 @@ def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
     if reason != agents.LOST:  # of those only when it was noticed is known
         whole = (row for row in recent if row[8] != agents.LOST)
         lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
-        figures["duration_ms"] = max(0.0, ended - started) * 1000
-        figures["duration_p50_ms"] = _rank(lengths, 0.5)
-        figures["duration_p95_ms"] = _rank(lengths, 0.95)
+        metrics["duration_ms"] = max(0.0, ended - started) * 1000
+        metrics["duration_p50_ms"] = _rank(lengths, 0.5)
+        metrics["duration_p95_ms"] = _rank(lengths, 0.95)
     before = next((row[2] for row in recent if row[0] < turn), None)
     if before is not None:
-        figures["since_last_turn_s"] = max(0.0, started - before)
+        metrics["since_last_turn_s"] = max(0.0, started - before)
     used = _used(tx, name, turn, model)
     if not used and claims:  # the harness's word is all there is
         used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
-    return figures | used
+    return metrics | used
 
 
 def _used(tx: Tx, name: str, turn: int, model: str) -> dict[str, float]:

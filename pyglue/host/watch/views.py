@@ -36,7 +36,7 @@ _LOG_LINES = 200
 
 
 @dataclass(frozen=True)
-class _Figures:
+class _Counts:
     inbox: dict[str, int]
     turns: dict[str, TurnSummary]
     cost: dict[str, float]
@@ -44,8 +44,8 @@ class _Figures:
     outdated: frozenset[str]
 
 
-def _figures(reader: Reader, systems: Systems | None) -> _Figures:
-    return _Figures(
+def _counts_of_agents(reader: Reader, systems: Systems | None) -> _Counts:
+    return _Counts(
         outdated=frozenset() if systems is None else systems.outdated(reader),
         inbox=messages.waiting_counts(reader),
         turns=agents.turn_summaries(reader),
@@ -138,9 +138,11 @@ class Views:
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""
-        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
+        counted = await self._store.read(
+            lambda reader: _counts_of_agents(reader, self._systems)
+        )
         return AgentsView(
-            agents=tuple(self._view(agent, figures) for agent in self._registry.all())
+            agents=tuple(self._view(agent, counted) for agent in self._registry.all())
         )
 
     async def metrics(self, _params: NoParams) -> MetricsResult:
@@ -173,14 +175,16 @@ class Views:
             HiveError: ``not_found``.
         """
         agent = self._registry.get(params.agent)
-        figures = await self._store.read(lambda reader: _figures(reader, self._systems))
+        counted = await self._store.read(
+            lambda reader: _counts_of_agents(reader, self._systems)
+        )
         history = await self._store.read(
             lambda reader: approvals.search(reader, agent=agent.name, limit=20)
         )
         tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record
         return AgentDetail(
-            agent=self._view(agent, figures),
+            agent=self._view(agent, counted),
             manifest_json=None if record is None else pretty(record.encode()),
             agent_nix=await self._agent_nix(agent),
             approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
@@ -194,9 +198,9 @@ class Views:
         raw = await asyncio.to_thread(read_file, repo, agent.commit, "agent.nix")
         return raw.decode("utf-8", "replace")
 
-    def _view(self, agent: Agent, figures: _Figures) -> AgentView:
+    def _view(self, agent: Agent, counted: _Counts) -> AgentView:
         record = agent.applied or agent.record
-        turns = figures.turns.get(agent.name, TurnSummary(0, None))
+        turns = counted.turns.get(agent.name, TurnSummary(0, None))
         ports = self._ports
         return AgentView(
             name=agent.name,
@@ -214,15 +218,15 @@ class Views:
             manifest_sha256=None if record is None else record.sha256,
             deployed_commit=agent.commit,
             deployed_approval=agent.approval,
-            pending_approval=figures.pending.get(agent.name),
-            inbox=figures.inbox.get(agent.name, 0),
+            pending_approval=counted.pending.get(agent.name),
+            inbox=counted.inbox.get(agent.name, 0),
             turns=turns.count,
             last_turn_at=turns.last_at,
             last_turn_outcome=turns.last_outcome,
             context_fill=turns.context_fill,
-            cost_today_usd=figures.cost.get(agent.name, 0.0),
+            cost_today_usd=counted.cost.get(agent.name, 0.0),
             problem=agent.problem,
-            needs_update=agent.name in figures.outdated,
+            needs_update=agent.name in counted.outdated,
             port=None if ports is None else ports.port(agent.name),
             port_conflict=None if ports is None else ports.conflict(agent.name),
             blocked=self._controls.blocked(agent),

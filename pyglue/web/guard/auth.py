@@ -1,4 +1,4 @@
-"""Who may ask: Host, Origin, session and CSRF, checked before any view runs.
+"""Access control: Host, Origin, session and CSRF, checked before any view runs.
 
 ``guard`` runs before every request, static files and WebSockets included. Only the
 dashboard's own address (``origins``) has sessions; a name that other programs share

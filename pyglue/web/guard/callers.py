@@ -1,4 +1,4 @@
-"""Who is connected to the dashboard, and who goes when there are too many.
+"""The dashboard's connections, and which one is dropped if there are too many.
 
 Peers on loopback cannot be told apart by their address, so nobody is refused for what
 others do there. Who makes room: a peer that left, else the one that came first of those

@@ -1,4 +1,4 @@
-"""The dashboard's listener: it receives whole requests and then hands them to gunicorn.
+"""The dashboard's listener: it receives whole requests and passes them to gunicorn.
 
 gunicorn gives each connection a thread and reads from it for as long as it takes, so a
 few hundred peers with half a request would hold all of its threads. Here one event loop

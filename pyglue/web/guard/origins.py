@@ -1,4 +1,4 @@
-"""Which addresses are this dashboard's: compared whole, scheme and port with the name.
+"""The dashboard's addresses, compared in full: scheme, name and port.
 
 Without an address in the configuration the dashboard has a secret name on loopback,
 which hived keeps and says once; it is asked again when a browser comes by another such

@@ -1,4 +1,4 @@
-"""A listener for each agent on loopback, which leads to the agent's page.
+"""A loopback listener for each agent, which redirects to the agent's page.
 
 It leads to the configured address, else to the dashboard's port on 127.0.0.1, which
 says how to log in: anybody on this machine may ask here, or listen here while nobody

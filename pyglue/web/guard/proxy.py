@@ -1,4 +1,4 @@
-"""Who asks and how: WSGI middleware.
+"""The client's address and scheme: WSGI middleware.
 
 ``app`` wraps the app in it. ``listener`` says who called; gunicorn itself sees a Unix
 socket. When a reverse proxy stands between, only a peer that the configuration names

@@ -1,4 +1,4 @@
-"""The head of an HTTP request, as far as one must understand it to receive the rest.
+"""The head of an HTTP request, parsed as far as receiving the rest requires.
 
 ``listener`` passes on only whole requests, so it must know where one ends, and exactly
 as gunicorn does: anything that could be read in two ways is refused. Bodies have a

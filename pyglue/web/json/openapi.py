@@ -1,4 +1,4 @@
-"""The HTTP API as an OpenAPI 3.1 document, made from the rows that answer it.
+"""The HTTP API as an OpenAPI 3.1 document, generated from its rows.
 
 Paths, verbs and words are those of ``table``, fields and limits those of the structs
 that requests are converted to. ``tools/generate_openapi.py`` writes the document to

@@ -1,4 +1,4 @@
-"""What hived counts, as metric families named as Prometheus wants them.
+"""hived's metrics, as metric families under Prometheus' naming rules.
 
 One unit a metric: seconds, bytes, dollars, or things that are counted. What only grows
 is a counter and ends in ``_total``. Each figure of turns is in one of the tables here,
@@ -58,7 +58,7 @@ _ELSEWHERE: Final = {
     "tool_calls": "hive_tool_calls_total",
     "inbox": "hive_agent_inbox",
 }
-"""Figures that follow from a metric, which has no second one."""
+"""Keys that are derived from another metric and have none of their own."""
 
 
 def is_shown(key: str) -> bool:

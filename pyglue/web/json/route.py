@@ -1,4 +1,4 @@
-"""A row of the HTTP API: path, call and words, and the view that it becomes."""
+"""A row of the HTTP API: path, call and description, and the resulting view."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The HTTP API: every route is one row, and the OpenAPI document falls out.
+"""The HTTP API: every route is one row; the OpenAPI document is generated from them.
 
 A row that is a call answers with hived's own bytes (docs/rpc.md has the fields), and
 its query or form fields are the call's parameters with their limits. Approving and

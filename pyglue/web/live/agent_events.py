@@ -1,4 +1,4 @@
-"""``/agents/NAME/api/events``: an agent's turns, those that were and those to come.
+"""``/agents/NAME/api/events``: an agent's turns, past and future.
 
 The stream replays the agent's history from hived and goes on with the live events under
 the same numbers, so a page that loads or reconnects sees each event once: what the live

@@ -1,4 +1,4 @@
-"""Live events: ONE subscription to hived, read by every open stream.
+"""Live events: one subscription to hived, shared by every open stream.
 
 hived answers a subscription only under a live session, so the hub's thread borrows
 the token of one of its listeners; when that session ends it goes on with another's,

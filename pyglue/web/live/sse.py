@@ -1,4 +1,4 @@
-"""Server-sent events: how every stream is answered, resumed and ended.
+"""Server-sent events: how every stream starts, resumes and ends.
 
 A stream holds a thread for as long as its client reads. It looks now and then whether
 its session still lives, whatever else happens on it.

@@ -1,1 +1,1 @@
-"""The pages: one module a page, and how values are shown on them."""
+"""The pages: one module per page, and the formatting of values."""

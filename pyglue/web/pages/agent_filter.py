@@ -1,4 +1,4 @@
-"""Which agents the overview lists: what was searched for, and in which state.
+"""The overview's agent filter: by text and by state.
 
 The query is the page's own (``?q=&state=``), so it works without scripts, and every
 link and fragment of the list carries it on.

@@ -1,4 +1,4 @@
-"""An agent's own page, and the forms that start, stop and make agents."""
+"""An agent's page, and the forms that start, stop and create agents."""
 
 from typing import Any, Final
 

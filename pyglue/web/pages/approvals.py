@@ -1,4 +1,4 @@
-"""The approval queue and the page on which a change is judged.
+"""The approval queue and the review page of a change.
 
 What is approved is named twice in the form, by commit and by manifest hash: hived
 refuses anything but exactly what this page showed. Where a change widens power, or

@@ -1,4 +1,4 @@
-"""What the operator does to a working agent: buttons and the command line.
+"""The operator's control of a running agent: buttons and the command line.
 
 Both end in the same calls. The command line takes ``/model NAME``, ``/compact``,
 ``/cancel``, ``/pause``, ``/resume`` and ``/help``; what does not begin with ``/`` is no

@@ -1,4 +1,4 @@
-"""Values as people read them: times, money, hashes, JSON. Template filters only."""
+"""Values formatted for people: times, money, hashes, JSON. Template filters only."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""The pages on which agents end, come back and go back: drafts, kept state, rollback.
+"""The lifecycle pages: drafts, kept state, rollback.
 
 What loses something asks first, on a page of its own that says what goes; so it works
 without JavaScript. What takes its time leads to the page of its operation.

@@ -1,4 +1,4 @@
-"""Text that an agent chose, made safe to look at.
+"""Agent-written text, made safe to display.
 
 ``visible`` is the one encoder of the dashboard: it is the template environment's
 ``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters

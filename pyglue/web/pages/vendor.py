@@ -1,4 +1,4 @@
-"""The few libraries that pages use of others, served from here.
+"""Third-party libraries of the pages, served by the dashboard itself.
 
 ``npm ci`` (``.ci/setup``, or the Nix package) puts what ``web/package-lock.json``
 pins into ``web/node_modules``. Only the files named below are ever served.
