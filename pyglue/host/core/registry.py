@@ -12,7 +12,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.core.blocked import held_back
 from pyglue.manifest import decode
-from pyglue.names import MANAGER
+from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.agents import AgentRow
 from pyglue.store.control import Control
 
@@ -114,6 +114,23 @@ class Registry:
                 f"There is no agent {name[:40]!a}. Agents: {known[:400]}.",
             )
         return agent
+
+    def recipient(self, name: str) -> Agent:
+        """Return an agent that somebody writes to.
+
+        Raises:
+            HiveError: ``not_found`` with everyone who can be written to.
+        """
+        try:
+            return self.get(name)
+        except HiveError as error:
+            if name in self._absent:
+                raise
+            known = ", ".join([OPERATOR, *sorted(self._agents)])
+            raise HiveError(
+                error.code,
+                f"There is no agent {name[:40]!a}. Recipients: {known[:400]}.",
+            ) from None
 
     def find(self, name: str) -> Agent | None:
         """Return an agent, None if there is no such agent."""

@@ -122,7 +122,7 @@ class Broker:
             HiveError: as ``post``; nothing of it is written then.
         """
         if recipient != OPERATOR:
-            self.registry.get(recipient)
+            self.registry.recipient(recipient)
 
         def checked(tx: Tx) -> NewMessage:
             new = make(tx)

@@ -74,7 +74,7 @@ class SendPolicy:
         allowed = sender.policy().typed.allowed_recipients
         always = sender.role is Role.MANAGER or to == MANAGER
         if to != OPERATOR:
-            self.registry.get(to)
+            self.registry.recipient(to)
         if not always and allowed is not None and to not in allowed:
             names = ", ".join(sorted({*allowed, MANAGER}))
             raise HiveError(

@@ -63,6 +63,8 @@ async def test_unknown_and_own_recipients_are_refused(kit: Kit) -> None:
         with pytest.raises(HiveError) as caught:
             await send(kit, "alice", to)
         assert caught.value.code == code
+        if to == "nobody":
+            assert "Recipients: operator, alice, bob, manager." in caught.value.message
 
 
 async def test_a_body_is_limited_in_bytes(kit: Kit) -> None:
