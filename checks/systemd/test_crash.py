@@ -202,7 +202,7 @@ async def test_a_wedged_container_is_recovered(hive: SystemHive) -> None:
         main = hive.unit("alice", "MainPID")["MainPID"]
         hive.machine.run("kill", "-KILL", main)
         parts = (
-            "alice crashed",
+            "alice crashed.",
             "is no longer restarted automatically",
             "is running again",
         )
