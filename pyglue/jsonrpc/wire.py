@@ -51,7 +51,7 @@ def _encode(envelope: dict[str, object]) -> bytes:
         wrong = ord(error.object[error.start])
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"The text is not valid Unicode: U+{wrong:04X} at character "
+            f"Invalid arguments: no Unicode: U+{wrong:04X} at character "
             f"{error.start + 1} is half of a surrogate pair. Send whole characters.",
         ) from None
 
