@@ -81,6 +81,7 @@ SURFACES: Final = (
             agent.CANCEL_TURN,
             agent.CONTROL,
             agent.COMPACT_SESSION,
+            agent.BEGIN_SESSION,
             *TERMINAL_DOWN,
         ),
         limited=(

@@ -198,3 +198,5 @@ class ControlParams(Params, frozen=True):
 CONTROL: Final = Note("control", ControlParams)
 COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
 """Down the socket: shorten the session as soon as no turn runs."""
+BEGIN_SESSION: Final = Method("begin_session", NoParams, Done)
+"""Down the socket: go on in a new session as soon as no turn runs."""

@@ -137,6 +137,11 @@ QUEUE: Final = Method("queue", QueueParams, QueueResult)
 QUEUE_DROP: Final = Method("queue_drop", QueueChangeParams, Done)
 QUEUE_LATER: Final = Method("queue_later", QueueChangeParams, Done)
 COMPACT: Final = Method("compact", AgentParams, Done)
+NEW_SESSION: Final = Method("new_session", AgentParams, Done)
+"""The next turn begins a new session, which is given the notes and the last messages.
+
+The transcript of the old one is kept.
+"""
 SET_MODEL: Final = Method("set_model", SetModelParams, ModelStatus)
 RESET_MODEL: Final = Method("reset_model", AgentParams, ModelStatus)
 

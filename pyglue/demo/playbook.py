@@ -7,6 +7,8 @@ holds any of
 
     text, tool + input, tools, thinking         what the model says and calls
     status, type, message, times, headers       an error, for the first ``times`` tries
+    raw, content_type                           a body of any kind, with any ``status``
+    continued                                   errors only where earlier turns stand
     sleep, chunk_sleep, cut                     slow, word by word, broken off (seconds)
     input_tokens, output_tokens, cache_read     usage
     stop                                        another stop_reason
@@ -53,6 +55,9 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str | None = None
     times: int = 2**31
     headers: dict[str, str] = {}
+    raw: str | None = None
+    content_type: str = "text/event-stream"
+    continued: bool = False
     sleep: float = 0.0
     chunk_sleep: float = 0.0
     cut: bool = False
@@ -87,6 +92,8 @@ class Script(msgspec.Struct, frozen=True):
 
     rules: tuple[Rule, ...] = ()
     default: str = "OK."
+    summary: Step = Step(text=_SUMMARY)
+    """What answers a compaction."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Request:
     user: str
     results: tuple[str, ...]
     index: int
+    continued: bool
     stream: bool
     size: int
 
@@ -163,6 +171,7 @@ def read_request(body: Mapping[str, Any], size: int) -> Request:
         user=user,
         results=_results(later),
         index=sum(message.get("role") == "assistant" for message in later),
+        continued=any(one.get("role") == "assistant" for one in messages[:start]),
         stream=body.get("stream") is True,
         size=size,
     )
@@ -171,7 +180,7 @@ def read_request(body: Mapping[str, Any], size: int) -> Request:
 def choose(script: Script, request: Request) -> Step:
     """Return the step that answers ``request``."""
     if "create a detailed summary" in request.user:
-        return Step(text=_SUMMARY)
+        return script.summary
     steps = inline_steps(request.user)
     if steps is None:
         for rule in script.rules:

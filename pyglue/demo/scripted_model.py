@@ -143,12 +143,13 @@ class ScriptedModel:
         _append(self._log, {"model": asked.model, "index": asked.index, "step": step})
         _append(self._requests, body)
         await asyncio.sleep(step.sleep)
-        if step.status is not None:
+        if step.status is not None or step.raw is not None:
             key = f"{asked.user}\n{asked.index}"
             self._tries[key] += 1
-            if self._tries[key] <= step.times:
-                return _error(step.status, step.type, step.message, step.headers)
-            step = Step(text=self._script.default)
+            due = asked.continued or not step.continued
+            if due and self._tries[key] <= step.times:
+                return _fault(step)
+            step = Step(text=step.text or self._script.default)
         if asked.stream:
             try:
                 return await _stream(request, asked, step)
@@ -183,6 +184,15 @@ def _append(file: Path | None, line: object) -> None:
     if file is not None:
         with file.open("ab") as opened:
             opened.write(msgspec.json.encode(line) + b"\n")
+
+
+def _fault(step: Step) -> web.Response:
+    """Return an error of the API, or whatever else stands between it and us."""
+    if step.raw is None:
+        return _error(step.status or 500, step.type, step.message, step.headers)
+    headers = {"content-type": step.content_type, **step.headers}
+    body = step.raw.encode()
+    return web.Response(status=step.status or 200, headers=headers, body=body)
 
 
 def _error(

@@ -22,6 +22,7 @@ class Control:
         self._changed = asyncio.Event()
         self._again = False
         self._compact = False
+        self._begin = False
 
     def take(self, params: ControlParams) -> None:
         """Hear what holds from now on; hived's notification."""
@@ -34,6 +35,12 @@ class Control:
     async def ask_compact(self, _params: NoParams) -> Done:
         """Be asked to shorten the session; hived's method."""
         self._compact = True
+        self._changed.set()
+        return Done()
+
+    async def ask_begin(self, _params: NoParams) -> Done:
+        """Be asked to go on in a new session; hived's method."""
+        self._begin = True
         self._changed.set()
         return Done()
 
@@ -55,6 +62,11 @@ class Control:
         """Tell once that the session is to be shortened."""
         compact, self._compact = self._compact, False
         return compact
+
+    def take_begin(self) -> bool:
+        """Tell once that a new session is to begin."""
+        begin, self._begin = self._begin, False
+        return begin
 
     def look(self) -> None:
         """From here on ``changed`` means a change after this."""

@@ -31,6 +31,7 @@ from pyglue.harness.claude.outcome import (
     GIVEN_BACK,
     STATE_REFUSED,
     Pauses,
+    Suspect,
     state_after,
 )
 from pyglue.harness.claude.prompt import render
@@ -85,6 +86,8 @@ class Loop:
         """Work until cancelled."""
         while True:
             await self._may_work()
+            if self._control.take_begin():
+                self._session.begin_fresh("An operator asked for a new one.")
             if self._session.is_long:
                 await self._compact()
                 continue
@@ -261,7 +264,7 @@ class Loop:
             input_tokens=ended.input_tokens,
             output_tokens=ended.output_tokens,
             cost_usd=metrics.cost_usd,
-            blames_mail=ended.verdict.blames_mail,
+            blames_mail=ended.verdict.suspect is Suspect.MAIL,
             budget_used=ended.verdict.budget_used,
         )
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import __version__, paths
-from pyglue.api.agent import CANCEL_TURN, COMPACT_SESSION, CONTROL
+from pyglue.api.agent import BEGIN_SESSION, CANCEL_TURN, COMPACT_SESSION, CONTROL
 from pyglue.api.common import HarnessReport
 from pyglue.api.turn_events import Denied
 from pyglue.errors import HiveError
@@ -81,6 +81,7 @@ async def run(
         session = Session(
             options,
             places.session,
+            notes=places.state / "notes.md",
             space=space,
             compact_at=loaded.manifest.auto_compact,
             emit=link.emit,
@@ -104,6 +105,7 @@ async def run(
         )
         link_handlers.on(CANCEL_TURN, loop.cancel)
         link_handlers.on(COMPACT_SESSION, control.ask_compact)
+        link_handlers.on(BEGIN_SESSION, control.ask_begin)
         link_handlers.on_note(CONTROL, control.take)
         terminals = Terminals(
             link, environment=options.environment, directory=places.state

@@ -112,6 +112,7 @@ class Answers(Decisions):
             api.DRAFT_DISCARD: self._power,
             api.JOURNAL: self._journal,
             api.COMPACT: self._done,
+            api.NEW_SESSION: self._done,
             api.SET_MODEL: self._set_model,
             manager_api.START: self._power,
             manager_api.STOP: self._power,

@@ -56,6 +56,7 @@ ASKING = {
     "cancel": ("bob",),
     "cancel-operation": ("1",),
     "compact": ("bob",),
+    "new-session": ("bob",),
     "deny": ("1", "--reason", "r"),
     "destroy": ("bob",),
     "discard": ("bob",),

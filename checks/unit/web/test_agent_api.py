@@ -50,6 +50,7 @@ def test_the_state_is_the_agents_view(operator: Operator) -> None:
         ("cancel", {}, "cancel", {"reason": ""}),
         ("cancel", {"reason": "enough"}, "cancel", {"reason": "enough"}),
         ("compact", {}, "compact", {}),
+        ("new_session", {}, "new_session", {}),
     ],
 )
 def test_forms_call_hived(
@@ -66,7 +67,7 @@ def test_forms_call_hived(
     assert {name: getattr(params, name) for name in sent} == sent
 
 
-@pytest.mark.parametrize("action", ["model", "cancel", "compact"])
+@pytest.mark.parametrize("action", ["model", "cancel", "compact", "new_session"])
 @pytest.mark.parametrize(
     ("wrong", "status"),
     [

@@ -50,6 +50,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/agents/alice/api/queue/3/drop", {}),
     ("/agents/alice/api/queue/3/later", {}),
     ("/agents/alice/queue/3/drop", {}),
+    ("/agents/alice/api/new_session", {}),
     ("/agents/draft", {"name": "erin", "description": ""}),
     ("/drafts/rita/discard", {}),
     ("/kept/olga/restore", {}),

@@ -1,4 +1,4 @@
-"""The commands that control agents: pause, resume, cancel, compact, model."""
+"""The commands that control agents at work, from ``pause`` to ``model``."""
 
 import argparse
 from typing import Final
@@ -132,6 +132,16 @@ def compact(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     done = client.call(api.COMPACT, AgentParams(agent=arguments.agent))
     text = (
         f"{arguments.agent} compacts its conversation after the running turn, if any."
+    )
+    return Answer(done, text)
+
+
+def new_session(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Request a new session."""
+    done = client.call(api.NEW_SESSION, AgentParams(agent=arguments.agent))
+    text = (
+        f"{arguments.agent} goes on in a new session after the running turn, if any; "
+        "the old transcript is kept."
     )
     return Answer(done, text)
 

@@ -362,6 +362,12 @@ COMMANDS: Final = (
     ),
     Command("compact", "compact an agent's conversation", _agent, control.compact),
     Command(
+        "new-session",
+        "let an agent go on in a new session",
+        _agent,
+        control.new_session,
+    ),
+    Command(
         "model",
         "show or change an agent's model",
         control.model_arguments,

@@ -99,6 +99,16 @@ class CliOptions:
             options.session_id = session
         return options
 
+    def probe(self, *, model: str, budget_usd: float | None) -> ClaudeAgentOptions:
+        """Return options of one answer with everything a turn has, and no rights."""
+        extra = dict(self._extra()) | {"no-session-persistence": None}
+        options = self._base(model, extra)
+        options.allowed_tools = []
+        options.max_turns = 1
+        options.max_budget_usd = budget_usd
+        options.verbatim_prompts = True
+        return options
+
     def preflight(self) -> ClaudeAgentOptions:
         """Return options that start everything but can reach no model."""
         extra = dict(self._extra())

@@ -6,6 +6,7 @@ Every row of the CLI's ways to end has its place here; ``turn`` asks for the ver
 
 import random
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from claude_agent_sdk import ResultMessage
@@ -31,9 +32,21 @@ AUTH_TRIES: Final = 2
 """Turns that may fail for want of a login before the agent waits for one."""
 
 
+class Suspect(Enum):
+    """Whose fault a failure may be, by what the CLI said of it."""
+
+    NOBODY = auto()
+    """Another message would have met the same: a limit, a login, the model's side."""
+    MAIL = auto()
+    REQUEST = auto()
+    """The API refused the request: for the mail, the conversation or all else in it."""
+    CRASH = auto()
+    """The CLI broke: for what the mail made it do, or by itself."""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """How a turn ended. ``blames_mail``: its messages may be the cause.
+    """How a turn ended, and whose fault it may be (``session`` finds out).
 
     ``budget_used``: the CLI stopped at the budget it was given. ``is_too_long``: the
     conversation did not fit, and the CLI could not shorten it. ``is_disk_full``: there
@@ -42,7 +55,7 @@ class Verdict:
 
     outcome: TurnOutcome
     reason: str | None = None
-    blames_mail: bool = True
+    suspect: Suspect = Suspect.NOBODY
     budget_used: bool = False
     is_too_long: bool = False
     is_disk_full: bool = False
@@ -81,11 +94,11 @@ def judge(result: ResultMessage, error: str | None) -> Verdict:
     why = result.result or "; ".join(result.errors or []) or result.subtype
     match result.terminal_reason, result.api_error_status, error:
         case "max_turns", _, _:
-            return Verdict(TurnOutcome.MAX_TURNS, why)
+            return Verdict(TurnOutcome.MAX_TURNS, why, Suspect.MAIL)
         case "budget_exhausted", _, _:
             return Verdict(TurnOutcome.BUDGET, why, budget_used=True)
         case "prompt_too_long", _, _:
-            return Verdict(TurnOutcome.FAILED, why, is_too_long=True)
+            return Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST, is_too_long=True)
         case (_, 402, _) | (_, _, "billing_error"):
             return Verdict(TurnOutcome.BUDGET, why)
         case (("aborted_streaming" | "aborted_tools"), _, _):
@@ -94,8 +107,8 @@ def judge(result: ResultMessage, error: str | None) -> Verdict:
             return Verdict(TurnOutcome.RATE_LIMITED, why)
         case (_, (401 | 403), _) | (_, _, "authentication_failed"):
             return Verdict(TurnOutcome.AUTH, why)
-        case (_, 404, _) | (_, _, ("model_not_found" | "server_error")):
-            return Verdict(TurnOutcome.FAILED, why, blames_mail=False)
-        case _, int(status), _ if status >= 500:
-            return Verdict(TurnOutcome.FAILED, why, blames_mail=False)
-    return Verdict(TurnOutcome.FAILED, why)
+        case (_, (400 | 413 | 422), _) | (_, _, "invalid_request"):
+            return Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST)
+        case ("api_error", _, _) | (_, int(), _) | (_, _, str()):
+            return Verdict(TurnOutcome.FAILED, why)
+    return Verdict(TurnOutcome.FAILED, why, Suspect.CRASH)

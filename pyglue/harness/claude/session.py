@@ -20,24 +20,37 @@ from pyglue import strict_json
 from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
-from pyglue.harness.claude.events import Emit, Tally
+from pyglue.harness.claude.events import Emit, Tally, sentence
+from pyglue.harness.claude.evidence import ask_without_mail
+from pyglue.harness.claude.fresh import preface, remembered
 from pyglue.harness.claude.options import CliOptions, replace_file
-from pyglue.harness.claude.outcome import Verdict
+from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
 from pyglue.harness.space import Space, is_full
 from pyglue.strict_json import JsonError
 
 _COMPACT: Final = "/compact"
+_REFUSED_MAX: Final = 2
+"""How often the API may refuse a conversation until the agent goes on in a new one."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """What is remembered of the session between turns and restarts."""
+    """What is remembered of the session between turns and restarts.
 
-    id: str
+    ``id`` is None before a fresh session has begun; ``preface`` is what that is told.
+    ``has_worked``: a turn of it ended well. ``refused``: how often since then the API
+    refused to continue it. ``recent`` are its newest prompts.
+    """
+
+    id: str | None
     cost_usd: float = 0.0
     context_tokens: int = 0
+    has_worked: bool = True
+    refused: int = 0
+    recent: tuple[str, ...] = ()
+    preface: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Session:
         options: CliOptions,
         directory: Path,
         *,
+        notes: Path,
         space: Space,
         compact_at: int | None,
         emit: Emit,
@@ -75,6 +89,8 @@ class Session:
     ) -> None:
         """``compact_at`` is in tokens of context; ``say`` hears of compaction."""
         self._options = options
+        self._directory = directory
+        self._notes = notes
         self._file = directory / "hive-session.json"
         self._space = space
         self._compact_at = compact_at
@@ -85,7 +101,11 @@ class Session:
     @property
     def has_begun(self) -> bool:
         """Whether there is a conversation to shorten."""
-        return self._kept is not None
+        return self._id is not None
+
+    @property
+    def _id(self) -> str | None:
+        return None if self._kept is None else self._kept.id
 
     @property
     def is_long(self) -> bool:
@@ -102,8 +122,9 @@ class Session:
         budget_usd: float | None = None,
     ) -> TurnMetrics:
         """Run one turn over ``prompt``."""
-        before = self._kept
-        work = _Work(prompt, model, budget_usd, cancellation)
+        before = self._kept if self._id is not None else None
+        opening = self._kept.preface if self._kept and before is None else ""
+        work = _Work(opening + prompt, model, budget_usd, cancellation)
         tally, ended = await self._run(work)
         if ended.is_unknown_session:
             self._begin_anew("The CLI does not know the session.")
@@ -111,32 +132,86 @@ class Session:
             tally, ended = await self._run(work)
         if ended.verdict.is_too_long and before is not None:
             tally, ended = await self._retry_shorter(work)
-            before = before if self._kept else None
+            before = before if self._id is not None else None
         elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
             ended = _as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
-        self._remember(tally, ended)
+        self._remember(tally, ended, prompt)
+        if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
+            ended, more = await self._whose_fault(work, ended, before)
+            cost += more
         return TurnMetrics(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
+
+    async def _whose_fault(
+        self, work: _Work, ended: Ended, before: _Kept | None
+    ) -> tuple[Ended, float]:
+        """Find out by evidence; return the end with it, and what that cost.
+
+        A conversation that has worked and that the API does not take any more is given
+        up when it was refused twice; a fresh one has nothing in it but the mail.
+        """
+        well, asked = await ask_without_mail(
+            self._options,
+            model=work.model,
+            budget_usd=work.budget_usd,
+            cancellation=work.cancellation,
+        )
+        suspect = Suspect.MAIL if well else Suspect.NOBODY
+        if well and ended.verdict.suspect is Suspect.REQUEST and self._kept:
+            if before is None or not before.has_worked:
+                self._give_up(ended.reason)
+            else:
+                suspect = Suspect.NOBODY
+                self._keep(
+                    msgspec.structs.replace(self._kept, refused=before.refused + 1)
+                )
+                if before.refused + 1 >= _REFUSED_MAX:
+                    self._give_up(ended.reason)
+        verdict = replace(ended.verdict, suspect=suspect)
+        return replace(ended, verdict=verdict), asked.session_cost_usd
+
+    def _give_up(self, reason: str | None) -> None:
+        why = f"The model's side refuses to continue it: {reason}"
+        self.begin_fresh(why)
+
+    def begin_fresh(self, why: str) -> str:
+        """End the conversation; the next turn begins one that is told of it."""
+        kept = self._kept
+        if kept is None or kept.id is None:
+            return "There is no conversation yet; the next turn begins one."
+        transcript = self._transcript(kept.id)
+        told = preface(
+            why, transcript=transcript, notes=self._notes, recent=kept.recent
+        )
+        self._keep(_Kept(None, has_worked=False, recent=kept.recent, preface=told))
+        text = f"{why} The next turn begins a new session; the old transcript is "
+        text += f"kept at {transcript}."
+        _log.warning("%s", text)
+        self._emit(Log(text=sentence(text)))
+        return text
+
+    def _transcript(self, session: str) -> Path:
+        found = (self._directory / "projects").glob(f"*/{session}.jsonl")
+        return next(found, self._directory / "projects" / f"{session}.jsonl")
 
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
         kept, tally = self._kept, Tally(self._emit)
         full = self._space.problem()
         if full is not None:
             return tally, Ended(_no_room(full))
-        session = kept.id if kept else str(uuid.uuid4())
+        session = kept.id if kept else None
         try:
             options = self._options.turn(
                 model=work.model,
-                session=session,
-                resume=kept is not None,
+                session=session or str(uuid.uuid4()),
+                resume=session is not None,
                 budget_usd=work.budget_usd,
             )
         except OSError as error:  # nothing of the mail's
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
                 return tally, Ended(_no_room(reason))
-            verdict = Verdict(TurnOutcome.FAILED, reason, blames_mail=False)
-            return tally, Ended(verdict)
+            return tally, Ended(Verdict(TurnOutcome.FAILED, reason))
         return tally, await run_turn(options, work.prompt, tally, work.cancellation)
 
     async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
@@ -144,7 +219,13 @@ class Session:
 
         What the agent must not forget is in its notes.
         """
-        await self.compact(work.model, work.cancellation)
+        kept = self._kept
+        if kept is not None and kept.id is not None:
+            compacted, _ = await self._compacted(
+                kept, kept.id, work.model, work.cancellation
+            )
+            if _may_pass(compacted):
+                return Tally(self._emit), compacted
         self._say(AgentState.THINKING)
         tally, ended = await self._run(work)
         if ended.verdict.is_too_long:
@@ -157,15 +238,19 @@ class Session:
         self._emit(Log(text=f"{why} Starting a new session."))
         self._kept = None
 
-    def _remember(self, tally: Tally, ended: Ended) -> None:
+    def _remember(self, tally: Tally, ended: Ended, prompt: str) -> None:
         if tally.session_id is None:
             return  # nothing came back: the next turn tries the same again
-        before = self._kept
+        before = self._kept or _Kept(None, has_worked=False)
+        well = ended.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
         self._keep(
             _Kept(
                 tally.session_id,
-                ended.session_cost_usd or (before.cost_usd if before else 0.0),
-                tally.context_tokens or (before.context_tokens if before else 0),
+                ended.session_cost_usd or before.cost_usd,
+                tally.context_tokens or before.context_tokens,
+                has_worked=well or before.has_worked,
+                refused=0 if well else before.refused,
+                recent=remembered(before.recent, prompt),
             )
         )
 
@@ -181,23 +266,34 @@ class Session:
     async def compact(self, model: str, cancellation: Cancellation) -> str:
         """Shorten the conversation; return a sentence on what became of it."""
         kept = self._kept
-        if kept is None:
+        if kept is None or kept.id is None:
             return "There is no conversation to compact yet."
+        ended, said = await self._compacted(kept, kept.id, model, cancellation)
+        if said is None:
+            return "The conversation was compacted."
+        _log.warning("could not compact the session: %s", ended.reason)
+        return f"The conversation could not be compacted: {ended.reason or said}"
+
+    async def _compacted(
+        self, kept: _Kept, session: str, model: str, cancellation: Cancellation
+    ) -> tuple[Ended, str | None]:
+        """Compact; return how that ended, and what was said if it did not go well."""
         self._say(AgentState.COMPACTING)
         tally = Tally(self._emit)
         try:
             options = self._options.turn(
-                model=model, session=kept.id, resume=True, verbatim=False
+                model=model, session=session, resume=True, verbatim=False
             )
         except OSError as error:
-            return f"Cannot write the CLI's files: {error.strerror or error}."
+            reason = f"Cannot write the CLI's files: {error.strerror or error}."
+            return Ended(Verdict(TurnOutcome.FAILED, reason)), reason
         ended = await run_turn(options, _COMPACT, tally, cancellation)
         # Either way not again before the next turn has measured the context anew.
-        self._keep(_Kept(kept.id, ended.session_cost_usd or kept.cost_usd, 0))
+        cost = ended.session_cost_usd or kept.cost_usd
+        self._keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:
-            return "The conversation was compacted."
-        _log.warning("could not compact the session: %s", ended.reason)
-        return f"The conversation could not be compacted: {ended.reason or tally.text}"
+            return ended, None
+        return ended, tally.text
 
     def _read(self) -> _Kept | None:
         try:
@@ -207,7 +303,13 @@ class Session:
 
 
 def _no_room(reason: str) -> Verdict:
-    return Verdict(TurnOutcome.FAILED, reason, blames_mail=False, is_disk_full=True)
+    return Verdict(TurnOutcome.FAILED, reason, is_disk_full=True)
+
+
+def _may_pass(ended: Ended) -> bool:
+    """Tell whether what failed may go well later, for it is nobody's fault."""
+    verdict = ended.verdict
+    return verdict.outcome is not TurnOutcome.OK and verdict.suspect is Suspect.NOBODY
 
 
 def _as_compacted(ended: Ended) -> Ended:

@@ -19,15 +19,13 @@ from claude_agent_sdk import (
 
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
-from pyglue.harness.claude.outcome import Verdict, judge
+from pyglue.harness.claude.outcome import Suspect, Verdict, judge
 
 INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
 _TAIL: Final = 5
 _BAD_SESSION: Final = ("No conversation found with session ID", "is already in use")
-_DEAF: Final = Verdict(
-    TurnOutcome.FAILED, "The hive's own tools did not connect.", blames_mail=False
-)
+_DEAF: Final = Verdict(TurnOutcome.FAILED, "The hive's own tools did not connect.")
 
 _log = logging.getLogger(__name__)
 
@@ -128,9 +126,8 @@ def _ended(
     elif failure is not None:
         verdict = failure
     elif tally.result is None:
-        verdict = Verdict(
-            TurnOutcome.FAILED, f"The CLI exited without a result.{_tail(said)}"
-        )
+        why = f"The CLI exited without a result.{_tail(said)}"
+        verdict = Verdict(TurnOutcome.FAILED, why, Suspect.CRASH)
     else:
         verdict = judge(tally.result, tally.error)
     told = " ".join([*said, verdict.reason or ""])
@@ -156,7 +153,7 @@ def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
     return Verdict(
         TurnOutcome.FAILED,
         f"The CLI failed: {error}.{_tail(said)}",
-        blames_mail=bool(tally.init),
+        Suspect.CRASH if tally.init else Suspect.NOBODY,
     )
 
 

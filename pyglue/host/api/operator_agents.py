@@ -52,6 +52,7 @@ class AgentCalls:
         handlers.on(api.QUEUE_DROP, self._queue_drop)
         handlers.on(api.QUEUE_LATER, self._queue_later)
         handlers.on(api.COMPACT, self._compact)
+        handlers.on(api.NEW_SESSION, self._new_session)
         handlers.on(api.SET_MODEL, self._set_model)
         handlers.on(api.RESET_MODEL, self._reset_model)
         handlers.on(api.DRAFT, self._draft)
@@ -139,6 +140,10 @@ class AgentCalls:
 
     async def _compact(self, params: AgentParams) -> Done:
         await self._s.controls.compact(params.agent, self._by)
+        return Done()
+
+    async def _new_session(self, params: AgentParams) -> Done:
+        await self._s.controls.new_session(params.agent, self._by)
         return Done()
 
     async def _set_model(self, params: SetModelParams) -> ModelStatus:

@@ -17,6 +17,7 @@ from typing import Final
 
 from pyglue import models
 from pyglue.api.agent import (
+    BEGIN_SESSION,
     COMPACT_SESSION,
     CONTROL,
     ControlParams,
@@ -246,12 +247,20 @@ class Controls:
                 ErrorCode.PAUSED,
                 f"{name} is paused; resume it before compacting its session.",
             )
-        if agent.harness is None:
-            raise HiveError(
-                ErrorCode.AGENT_NOT_RUNNING, f"{name} is not running; start it first."
-            )
+        harness = _running(agent)
         self._audit.record(by, "compact", name, {})
-        await ask(name, agent.harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
+        await ask(name, harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
+
+    async def new_session(self, name: str, by: str) -> None:
+        """Let the agent go on in a new session as soon as no turn runs.
+
+        Raises:
+            HiveError: ``not_found``, ``agent_not_running``.
+        """
+        agent = self._registry.get(name)
+        harness = _running(agent)
+        self._audit.record(by, "new_session", name, {})
+        await ask(name, harness, BEGIN_SESSION, NoParams(), timeout=_CALL_S)
 
     # --- models -----------------------------------------------------------------------
 
@@ -356,3 +365,17 @@ def _paused(row: Control, by: str, reason: str) -> Control:
 
 def _resumed(row: Control) -> Control:
     return replace(row, paused_at=None, paused_by=None, pause_reason=None)
+
+
+def _running(agent: Agent) -> Connection:
+    """Return the harness of an agent.
+
+    Raises:
+        HiveError: ``agent_not_running``.
+    """
+    if agent.harness is None:
+        raise HiveError(
+            ErrorCode.AGENT_NOT_RUNNING,
+            f"{agent.name} is not running; start it first.",
+        )
+    return agent.harness

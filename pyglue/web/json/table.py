@@ -151,6 +151,13 @@ ROUTES: Final = (
         "Compact an agent's session.",
         verb="POST",
     ),
+    call(
+        "agent_api.new_session",
+        "/agents/<agent>/api/new_session",
+        api.NEW_SESSION,
+        "Let an agent go on in a new session; the old transcript is kept.",
+        verb="POST",
+    ),
     Route(
         name="metrics.metrics",
         path="/metrics",

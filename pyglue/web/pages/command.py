@@ -1,8 +1,8 @@
 """The operator's control of a running agent: buttons and the command line.
 
 Both end in the same calls. The command line takes ``/model NAME``, ``/compact``,
-``/cancel``, ``/pause``, ``/resume`` and ``/help``; what does not begin with ``/`` is no
-command and nothing is sent.
+``/new``, ``/cancel``, ``/pause``, ``/resume`` and ``/help``; what does not begin with
+``/`` is no command and nothing is sent.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from pyglue.api.operator import (
     AGENT,
     CANCEL_TURN_OF,
     COMPACT,
+    NEW_SESSION,
     PAUSE,
     PAUSE_ALL,
     RESET_MODEL,
@@ -77,6 +78,11 @@ def _compact(agent: str, _word: str) -> str:
     return f"{agent} will compact its session as soon as no turn is running."
 
 
+def _new(agent: str, _word: str) -> str:
+    hive().call(NEW_SESSION, AgentParams(agent=agent))
+    return f"{agent} goes on in a new session as soon as no turn is running."
+
+
 def _cancel(agent: str, reason: str) -> str:
     hive().call(CANCEL_TURN_OF, CancelTurnOfParams(agent=agent, reason=reason))
     return f"Cancelled the turn of {agent}; its messages are queued again."
@@ -99,6 +105,7 @@ def _help(_agent: str, _word: str) -> str:
 COMMANDS: Final = {
     "model": Command("/model [NAME]", "switch models from the next turn", _model),
     "compact": Command("/compact", "compact the session", _compact),
+    "new": Command("/new", "go on in a new session", _new),
     "cancel": Command("/cancel [REASON]", "cancel the running turn", _cancel),
     "pause": Command("/pause [REASON]", "pause the agent (no new turns)", _pause),
     "resume": Command("/resume", "resume after a pause", _resume),

@@ -111,6 +111,9 @@ async def test_there_is_nothing_to_cancel_or_compact(kit: Kit) -> None:
     with pytest.raises(HiveError) as caught:
         await kit.controls.compact("alice", OPERATOR)
     assert caught.value.code is ErrorCode.AGENT_NOT_RUNNING
+    with pytest.raises(HiveError) as caught:
+        await kit.controls.new_session("alice", OPERATOR)
+    assert caught.value.code is ErrorCode.AGENT_NOT_RUNNING
     await kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     with pytest.raises(HiveError) as caught:
         await kit.controls.compact("alice", OPERATOR)

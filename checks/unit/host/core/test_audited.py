@@ -45,6 +45,7 @@ MAKES: Final = {
     "queue_drop": "message_dropped",
     "queue_later": "message_moved",
     "compact": "compact",
+    "new_session": "new_session",
     "set_model": "model",
     "reset_model": "model",
     "terminal_open": "terminal_opened",
@@ -87,7 +88,7 @@ MAIL: Final = {
 """Messages, turns and what terminals show are no decisions."""
 PARTS: Final = {"import_begin", "import_chunk", "submit_begin", "submit_chunk"}
 """Nothing is done before the call that follows."""
-TO_AGENTS: Final = {"cancel_turn", "compact_session", "terminal_start"}
+TO_AGENTS: Final = {"cancel_turn", "compact_session", "begin_session", "terminal_start"}
 """From hived to a harness, for a call above."""
 
 

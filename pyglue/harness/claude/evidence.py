@@ -1,0 +1,42 @@
+"""Whether the model works without the mail over which a turn failed.
+
+An empty question with the agent's own options, in a session that is not kept: what
+fails there too (a key, a proxy, a tool's schema, the CLI itself) is not the mail's
+fault. ``session`` asks only when it is not plain whose fault a failure is, since a
+question costs a little.
+"""
+
+import logging
+from typing import Final
+
+from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude.events import Tally
+from pyglue.harness.claude.options import CliOptions
+from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
+
+QUESTION: Final = (
+    "[from the hive itself: no message, nothing to do]\n"
+    "This only tests whether the model answers. Call no tool; answer with OK."
+)
+_ANSWERED: Final = (TurnOutcome.OK, TurnOutcome.MAX_TURNS)
+
+_log = logging.getLogger(__name__)
+
+
+async def ask_without_mail(
+    options: CliOptions,
+    *,
+    model: str,
+    budget_usd: float | None,
+    cancellation: Cancellation,
+) -> tuple[bool, Ended]:
+    """Tell whether an empty turn goes well, and how it ended."""
+    asked = options.probe(model=model, budget_usd=budget_usd)
+    ended = await run_turn(asked, QUESTION, Tally(_unheard), cancellation)
+    _log.info("an empty turn ended: %s (%s)", ended.outcome.value, ended.reason)
+    return ended.outcome in _ANSWERED, ended
+
+
+def _unheard(said: TurnSaid) -> None:
+    """Drop an event: this is no turn of the agent's."""
