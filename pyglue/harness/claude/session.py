@@ -221,11 +221,11 @@ class Session:
         """
         kept = self._kept
         if kept is not None and kept.id is not None:
-            compacted, _ = await self._compacted(
+            compacted, said = await self._compacted(
                 kept, kept.id, work.model, work.cancellation
             )
-            if _may_pass(compacted):
-                return Tally(self._emit), compacted
+            if said is not None:
+                return Tally(self._emit), _not_compacted(compacted, said)
         self._say(AgentState.THINKING)
         tally, ended = await self._run(work)
         if ended.verdict.is_too_long:
@@ -306,10 +306,15 @@ def _no_room(reason: str) -> Verdict:
     return Verdict(TurnOutcome.FAILED, reason, is_disk_full=True)
 
 
-def _may_pass(ended: Ended) -> bool:
-    """Tell whether what failed may go well later, for it is nobody's fault."""
-    verdict = ended.verdict
-    return verdict.outcome is not TurnOutcome.OK and verdict.suspect is Suspect.NOBODY
+def _not_compacted(ended: Ended, said: str) -> Ended:
+    """Return the end of a turn whose conversation could not be shortened for it.
+
+    The CLI calls it no error when the model's side fails meanwhile.
+    """
+    if ended.outcome is not TurnOutcome.OK:
+        return ended
+    why = f"The conversation is too long, and could not be compacted: {said}"
+    return Ended(Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST))
 
 
 def _as_compacted(ended: Ended) -> Ended:
