@@ -28,6 +28,7 @@ Data = bytes | bytearray | memoryview | str | msgspec.Raw
 
 _PAIR: Final = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w")
 _LONE: Final = re.compile(r"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_SEARCHED: Final = 1024 * 1024
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -173,7 +174,12 @@ def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
 
 
 def _half(data: Data) -> str | None:
-    """Return the first escape of half a character, in JSON that was refused."""
+    """Return the first escape of half a character, in JSON that was refused.
+
+    Larger data is not searched: that would take several times its size in memory.
+    """
+    if (len(data) if isinstance(data, str) else _size(data)) > _SEARCHED:
+        return None
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
     found = _LONE.search(_PAIR.sub("", text))
     return None if found is None else found[1]

@@ -55,6 +55,8 @@ class Answers(Decisions):
         """Forget what tests did; the count of events stays."""
         super().reset()
         self.history_floor = 0
+        self.begun = self.seq
+        """The history of agents begins after it."""
         self.agents = data.agents()
         self.questions = [data.question(4)]
         self.inbox = [
@@ -215,7 +217,7 @@ class Answers(Decisions):
             for event in self.events
             if event.agent == params.agent
             and event.kind.startswith("turn.")
-            and after < event.seq < (params.before or 2**53)
+            and max(after, self.begun) < event.seq < (params.before or 2**53)
         ]
         ahead = params.after is not None
         page = found[: params.limit] if ahead else found[-params.limit :]
