@@ -193,6 +193,32 @@ async def test_files_that_the_store_does_not_know_are_kept(hive: Hive) -> None:
     await hive.idle("lost")
 
 
+async def test_messages_that_a_turn_that_ended_still_holds(hive: Hive) -> None:
+    alice = AgentParams(agent="alice")
+    turn = await hive.send("alice", "a turn")
+    await hive.until(lambda: _done(hive, turn), "its end")
+    stop = await hive.operator.call(STOP, alice)
+    assert (await hive.operation(stop.operation)).error is None
+    number = await hive.send("alice", "hello")
+    sql(
+        hive,
+        "UPDATE message SET state = 'held', holder = 'gone', "
+        "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
+        number,
+    )
+    await mended(hive, "1 of its messages are held", "queue them again")
+    assert await received(hive) == ["hello"]
+    start = await hive.operator.call(START, alice)
+    assert (await hive.operation(start.operation)).error is None
+    await hive.idle("alice")
+
+
+async def _done(hive: Hive, number: int) -> bool | None:
+    with sqlite3.connect(hive.local.config.layout.database, timeout=60) as database:
+        found = database.execute("SELECT state FROM message WHERE id = ?", (number,))
+        return found.fetchone() == ("done",) or None
+
+
 async def test_a_port_without_an_agent(hive: Hive) -> None:
     private = hive.local.config.layout.private("gone")
     private.mkdir()

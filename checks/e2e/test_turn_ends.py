@@ -23,6 +23,7 @@ from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnOutcome
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude import options as options_module
 from pyglue.harness.claude.options import find_cli
 from pyglue.jsonrpc import listen
@@ -446,3 +447,31 @@ async def test_a_harness_of_another_version_is_told_so(
     assert answer["error"]["data"]["code"] == "unsupported_protocol"
     assert f"the caller speaks {spoken}." in answer["error"]["message"]
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "code", [ErrorCode.UNAVAILABLE, ErrorCode.DISK_FULL, ErrorCode.INTERNAL]
+)
+async def test_an_end_is_reported_until_it_is_recorded(
+    home: Home, hive: FakeHive, code: ErrorCode
+) -> None:
+    home.load()
+    hive.refuse_ends = [HiveError(code, "Not now.")] * 2
+    async with harness_here(home):
+        await hive.mail(script({"text": "fine"}))
+        await hive.until(lambda: hive.ends)
+        assert hive.ends[0].outcome is TurnOutcome.OK
+        assert (hive.refuse_ends, hive.waiting) == ([], [])
+        assert len(hive.starts) == 1
+        assert any(state.detail == "Not now." for state in hive.states)
+
+
+async def test_an_end_that_is_never_taken_ends_with_the_connection(
+    home: Home, hive: FakeHive
+) -> None:
+    home.load()
+    hive.refuse_ends = [HiveError(ErrorCode.CONFLICT, "Turn 1 is not running.")]
+    async with harness_here(home):
+        await hive.mail(script({"text": "fine"}))
+        await hive.until(lambda: hive.ends)  # the messages came again on a new one
+        assert (len(hive.starts), len(hive.ends)) == (2, 1)

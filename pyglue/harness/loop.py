@@ -2,13 +2,15 @@
 
 Mail is leased to the connection that it came on. If that connection is lost before
 the turn begins, hived has the mail back and will hand it out again, so it is dropped
-here; if it is lost later, the turn runs on and its end is simply not wanted. A turn
+here; if it is lost later, the turn runs on and its end is simply not wanted. The end
+of a turn is reported until hived has recorded it or the connection is lost. A turn
 that did not end well gives its mail back, so the next one waits: a growing while, or
 as long as the model's side asked for, or until the operator says so (``control``).
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator
 from typing import Final
@@ -47,10 +49,21 @@ _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
 _LOOK_S: Final = 15.0
+_REPORT_S: Final = 30.0
+"""The longest pause between two reports of a turn's end."""
 """How often it is looked whether a full disk has room again."""
 _WELL: Final = (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
 _log = logging.getLogger(__name__)
+
+
+_PASSING: Final = frozenset(
+    {
+        *(ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.DISK_FULL),
+        *(ErrorCode.INTERNAL, ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED),
+    }
+)
+"""Refusals of a turn's end that may pass: it is reported again."""
 
 
 class Loop:
@@ -267,11 +280,22 @@ class Loop:
             blames_mail=ended.verdict.suspect is Suspect.MAIL,
             budget_used=ended.verdict.budget_used,
         )
-        try:
-            return await connection.call(TURN_END, params, timeout=_CALL_S)
-        except HiveError as error:
-            _log.warning("the end of turn %d was refused: %s", turn, error.message)
-            return TurnEndResult()
+        for tries in itertools.count(1):
+            try:
+                return await connection.call(TURN_END, params, timeout=_CALL_S)
+            except HiveError as error:
+                _log.warning("the end of turn %d was refused: %s", turn, error.message)
+                if error.code not in _PASSING:
+                    connection.close()  # hived takes a turn that it refuses as lost
+                if connection.closed:
+                    break
+                self._link.say(AgentState.RETRYING, error.message)
+            # Its messages are held until hived knows that it is over.
+            with contextlib.suppress(TimeoutError):
+                seconds = min(self._pauses.after(tries), _REPORT_S)
+                async with asyncio.timeout(seconds):
+                    await connection.wait_closed()
+        return TurnEndResult()
 
     async def _rest(self, metrics: TurnMetrics, told: TurnEndResult) -> None:
         """Go on at once after a good turn, after a growing pause otherwise.

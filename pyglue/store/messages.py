@@ -45,6 +45,7 @@ _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
 """The same within a turn, which none joins that goes alone."""
 GONE: Final = "The agent's harness went away during the turn."
 RESTARTED: Final = "hived stopped during the turn."
+UNRECORDED: Final = "The end of the turn could not be recorded."
 _SIDES: Final = ("sender", "recipient")
 ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
@@ -326,6 +327,39 @@ def release_all(tx: Tx) -> int:
         "alone = alone OR turn IS NOT NULL WHERE state = 'held'"
     )
     return int(cursor.rowcount)
+
+
+_ENDED: Final = (
+    "state = 'held' AND turn IN (SELECT id FROM turn WHERE ended_at IS NOT NULL)"
+)
+"""Held by a turn whose end took no messages along: nobody will end them."""
+
+
+def release_ended(tx: Tx, agent: str) -> None:
+    """What a turn that has ended still holds is queued again.
+
+    It goes alone from now on, as after a restart, and is not to blame.
+    """
+    tx.execute(
+        "INSERT INTO message_failure (message, at, turn, reason, counted) "
+        f"SELECT id, ?, turn, ?, 0 FROM message WHERE recipient = ? AND {_ENDED}",
+        tx.now,
+        UNRECORDED,
+        agent,
+    )
+    tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, alone = 1 "
+        f"WHERE recipient = ? AND {_ENDED}",
+        agent,
+    )
+
+
+def held_by_ended(reader: Reader) -> dict[str, int]:
+    """Return of each agent how many messages a turn that has ended still holds."""
+    found = reader.execute(
+        f"SELECT recipient, count(*) FROM message WHERE {_ENDED} GROUP BY recipient"
+    )
+    return dict(found.fetchall())
 
 
 def explain(tx: Tx, agent: str, reason: str) -> None:

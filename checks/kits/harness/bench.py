@@ -105,6 +105,8 @@ class FakeHive:
     refuse_recv: HiveError | None = None
     """How the next ``recv`` is refused, once."""
     refuse_send: HiveError | None = None
+    refuse_ends: list[HiveError] = field(default_factory=list)
+    """How the next reports of a turn's end are refused, in turn."""
     budget_usd: float | None = None
     retry_after_s: float | None = None
     body_when_back: str | None = None
@@ -311,6 +313,8 @@ class FakeHive:
     async def _turn_end(
         self, connection: Connection, params: TurnEndParams
     ) -> TurnEndResult:
+        if self.refuse_ends:
+            raise self.refuse_ends.pop(0)
         self.ends.append(params)
         if params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
             self._leases = [x for x in self._leases if x.connection is not connection]

@@ -21,6 +21,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.delivery import Delivery
 from pyglue.names import OPERATOR, SYSTEM
+from pyglue.store import agents
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.messages import DeadLetter, Failure, NewMessage
@@ -113,6 +114,11 @@ class Mailbox:
         self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams
     ) -> tuple[Message, ...]:
         name = holder.agent.name
+        if holder.harness and turn is None:
+            # It would not ask between turns if one ran: the end of what is open, or of
+            # what still holds messages, could not be recorded.
+            agents.lose_turns(tx, name)
+            rows.release_ended(tx, name)
         if params.had is not None and turn is None:
             if params.had:
                 rows.finish_taken(tx, name, holder.token, params.had)
@@ -167,6 +173,7 @@ class Mailbox:
         agent = holder.agent
 
         def join(tx: Tx, turn: int) -> None:
+            rows.release_ended(tx, agent.name)
             rows.release_unseen(tx, agent.name, holder.token, seen)
             rows.join_turn(tx, agent.name, holder.token, turn)
 
@@ -196,6 +203,13 @@ class Mailbox:
         await self.transitions.turn_ended(agent, params, also=release)
         if not well:
             self.delivery.fresh.add(agent.name)
+
+    async def release_ended(self, agent: str) -> None:
+        """Queue again what a turn that has ended still holds of ``agent``."""
+        await self.store.write(lambda tx: rows.release_ended(tx, agent))
+        here = self.registry.find(agent)
+        if here is not None:
+            self.transitions.recv_interrupted(here)  # it asks again
 
     def hang_up(self, holder: Holder) -> None:
         """The holder's connection is gone: what it held waits again."""

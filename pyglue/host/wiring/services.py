@@ -129,6 +129,7 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
             reopen=lambda name: work.lifecycle.open(base.registry.get(name)),
         ),
         audit=base.audit,
+        mailbox=work.broker.mailbox,
     )
 
 

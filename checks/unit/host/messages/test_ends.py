@@ -1,0 +1,88 @@
+"""No turn that has ended holds a message: whoever asks next gets it."""
+
+from pathlib import Path
+
+from checks.kits.host.store import Kit, open_kit
+from pyglue.api.messages import RecvParams
+from pyglue.host.core.agent import Holder
+from pyglue.names import OPERATOR
+from pyglue.store import agents, messages
+from pyglue.store.database import Reader, Tx
+from pyglue.store.messages import NewMessage
+
+NOW = RecvParams(max=32, had=())
+
+
+async def held_by_a_turn(tmp_path: Path) -> tuple[Kit, Holder, int]:
+    """Bob's harness runs a turn over a message."""
+    kit = await open_kit(tmp_path)
+    bob = Holder(await kit.agent("bob"), harness=True)
+    await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body="hello"))
+    assert len(await given(kit, bob)) == 1
+    return kit, bob, await kit.broker.mailbox.turn_start(bob, "haiku")
+
+
+async def given(kit: Kit, bob: Holder) -> list[str]:
+    got = (await kit.broker.mailbox.recv(bob, NOW)).messages
+    return [message.body for message in got]
+
+
+async def lose(kit: Kit, bob: Holder) -> None:
+    """End the turn in store and memory; the write about its messages is lost."""
+    kit.transitions.turn_lost(bob.agent)
+    await kit.store.write(lambda _: None)
+    assert await kit.store.read(messages.held_by_ended) == {"bob": 1}
+
+
+async def failures(kit: Kit) -> list[tuple[str, int]]:
+    def read(reader: Reader) -> list[tuple[str, int]]:
+        found = reader.execute("SELECT reason, counted FROM message_failure")
+        return [tuple(row) for row in found.fetchall()]
+
+    return await kit.store.read(read)
+
+
+async def test_the_harness_gets_what_its_lost_turn_held(tmp_path: Path) -> None:
+    kit, bob, _ = await held_by_a_turn(tmp_path)
+    await lose(kit, bob)
+    assert await given(kit, bob) == ["hello"]
+    assert await failures(kit) == [(messages.UNRECORDED, 0)]
+
+
+async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
+    tmp_path: Path,
+) -> None:
+    kit = await open_kit(tmp_path)
+    bob = Holder(await kit.agent("bob"), harness=True)
+    await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body="hello"))
+    assert await given(kit, bob) == ["hello"]
+
+    def begin(tx: Tx) -> None:
+        turn = agents.start_turn(tx, "bob", "haiku")
+        messages.join_turn(tx, "bob", bob.token, turn)
+
+    await kit.store.write(begin)
+    assert await given(kit, Holder(bob.agent)) == []
+    assert await given(kit, bob) == ["hello"]
+
+
+async def test_the_next_turn_releases_what_the_last_one_held(tmp_path: Path) -> None:
+    kit, bob, _ = await held_by_a_turn(tmp_path)
+    await lose(kit, bob)
+    await kit.broker.mailbox.turn_start(bob, "haiku", seen=())
+    assert await kit.store.read(messages.held_by_ended) == {}
+
+
+async def test_what_a_running_turn_holds_stays_with_it(tmp_path: Path) -> None:
+    kit, bob, _ = await held_by_a_turn(tmp_path)
+    await kit.broker.mailbox.release_ended("bob")
+    other = Holder(bob.agent)
+    assert await given(kit, bob) == await given(kit, other) == []
+
+
+async def test_repair_queues_it_again_and_ends_a_wait(tmp_path: Path) -> None:
+    kit, bob, _ = await held_by_a_turn(tmp_path)
+    await lose(kit, bob)
+    await kit.broker.mailbox.release_ended("bob")
+    assert await kit.store.read(messages.held_by_ended) == {}
+    assert await given(kit, Holder(bob.agent)) == ["hello"]
