@@ -8,9 +8,10 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -226,13 +227,19 @@ async def test_without_hived_it_ends_and_its_last_words_are_for_people(
         assert await process.wait() == 1
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Give a temporary directory whose name leaves room for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o711)
+        yield Path(made)
+
+
 async def test_the_key_of_a_killed_run_is_gone_at_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_room(tmp_path)
-    temporary = tmp_path / "tmp"
-    temporary.mkdir(mode=0o711)
-    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(short))
     first, second, third = (tmp_path / name for name in ("one", "two", "three"))
     async with started(first, free_port()) as process, started(second, free_port()):
         room = room_of(process.pid)
@@ -242,8 +249,21 @@ async def test_the_key_of_a_killed_run_is_gone_at_the_next_start(
         await gone(first)
         async with started(third, free_port()):  # of another state directory
             assert not room.exists()
-            assert len(list(temporary.glob("hive-run-*"))) == 2
+            assert len(list(short.glob("hive-run-*"))) == 2
             assert await ended("status", "--state", second) == (0, "")
+
+
+async def test_a_temporary_directory_too_long_for_sockets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / ("t" * 100)
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    code, said = await ended("run", "--state", tmp_path / "state")
+    assert code == 1
+    assert "Set TMPDIR to a shorter one" in said
+    assert not (tmp_path / "state").exists()
+    assert list(temporary.iterdir()) == []
 
 
 async def test_the_scripted_model_is_nobody_and_answers_only_the_relay(

@@ -1,16 +1,23 @@
 """Free ports of this machine, and names that lead to it."""
 
+import contextlib
 import functools
+import random
 import socket
 from typing import Any
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of loopback that nobody listens on now.
+
+    It is below those that the kernel gives to outgoing connections, any of which may
+    have taken a port before a program that was told of it listens there.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def resolve_localhost() -> None:

@@ -19,6 +19,8 @@ from pyglue.errors import ErrorCode, HiveError
 _ROOM: Final = "hive-run-"
 _UNLOCKED: Final = "hive-start-"
 """A room before its lock, which nobody takes for one that was left behind."""
+_TOP_MAX: Final = 107 - len("/hive-start-12345678/hive-relay.notify")
+"""So that sockets fit: who reports ready connects by the whole path."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -83,8 +85,18 @@ class Room:
 
     @classmethod
     def make(cls) -> "Room":
-        """Create one, and remove those that were left behind."""
+        """Create one, and remove those that were left behind.
+
+        Raises:
+            HiveError: ``config_invalid`` if its sockets' names would be too long.
+        """
         top = Path(tempfile.gettempdir())
+        if len(os.fsencode(top)) > _TOP_MAX:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"The temporary directory {top} is too long for the sockets in it: at "
+                f"most {_TOP_MAX} bytes. Set TMPDIR to a shorter one, such as /tmp.",
+            )
         _sweep(top)
         fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=top))
         lock = os.open(fresh, _FOLDER)
