@@ -24,7 +24,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.doctor import Check
 from pyglue.api.manager import START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import AckParams, RecvParams
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -217,6 +217,22 @@ async def _done(hive: Hive, number: int) -> bool | None:
     with sqlite3.connect(hive.local.config.layout.database, timeout=60) as database:
         found = database.execute("SELECT state FROM message WHERE id = ?", (number,))
         return found.fetchone() == ("done",) or None
+
+
+async def test_a_proposal_deletes_nothing_that_ran_unknown_to_the_store(
+    hive: Hive,
+) -> None:
+    """An older store under newer files: what the name had stays."""
+    layout = hive.local.config.layout
+    shutil.copytree(layout.applied("alice"), layout.applied("zz"))
+    tags = git(hive, "zz", "tag", "--list", "deployed/*")
+    assert tags
+    spawn = SpawnParams(name="zz", description="again")
+    with pytest.raises(HiveError, match="ran before, but the store") as refused:
+        await hive.operator.call(api.SPAWN, spawn)
+    assert refused.value.code is ErrorCode.NAME_TAKEN
+    assert git(hive, "zz", "tag", "--list", "deployed/*") == tags
+    shutil.rmtree(layout.applied("zz"))
 
 
 async def test_a_port_without_an_agent(hive: Hive) -> None:

@@ -49,9 +49,9 @@ _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
 _LOOK_S: Final = 15.0
+"""How often it is looked whether a full disk has room again."""
 _REPORT_S: Final = 30.0
 """The longest pause between two reports of a turn's end."""
-"""How often it is looked whether a full disk has room again."""
 _WELL: Final = (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
 _log = logging.getLogger(__name__)

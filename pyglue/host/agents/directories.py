@@ -135,7 +135,18 @@ class Directories:
             ports.settle(self._layout, name)
 
     def forget_proposed(self, name: str) -> None:
-        """Remove the repository of an agent that was never created."""
+        """Remove the repository of an agent that was never created.
+
+        Raises:
+            HiveError: ``name_taken`` if it ran: the store may be an older one.
+        """
+        if self.has_run(name):
+            raise HiveError(
+                ErrorCode.NAME_TAKEN,
+                f"{name} ran before, but the store does not know it; its repository is "
+                "kept. Restore the store with `hive restore-backup`, or choose another "
+                "name.",
+            )
         self.remove(name, KeptDirectory.APPLIED)
 
     def forget_draft(self, name: str) -> None:

@@ -190,7 +190,8 @@ class Approvals:
         self._audited(row, by, state.value)
         self._untagged.append((row, state, reason))
         await self._tag()
-        if only_proposed:
+        ran = await asyncio.to_thread(self._directories.has_run, row.agent)
+        if only_proposed and not ran:
             await asyncio.to_thread(self._directories.forget_proposed, row.agent)
         await self._tell(row, by, state, reason)
 
