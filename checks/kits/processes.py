@@ -36,3 +36,17 @@ def mounts(pid: int) -> str:
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "mountinfo").read_text()
     return ""
+
+
+def open_below(place: Path) -> list[str]:
+    """Return what this process has open at or below a place.
+
+    Not a count of all descriptors: other tests' leftovers are closed at any time.
+    """
+    found: list[str] = []
+    for entry in (_PROC / "self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            target = str(entry.readlink())
+            if Path(target.removesuffix(" (deleted)")).is_relative_to(place):
+                found.append(target)
+    return found

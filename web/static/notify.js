@@ -5,8 +5,7 @@
 import { EVENT } from "./events.js";
 
 const MUTED = "hive-muted";
-const CLAIMED = "hive-notified";
-const CLAIMS_KEPT = 200;
+const KEPT_MS = 7 * 24 * 3600 * 1000;
 
 const bell = document.getElementById("bell");
 const why = document.getElementById("bell-why");
@@ -70,13 +69,37 @@ async function pressed() {
   draw();
 }
 
-// True for the one tab that may tell about the item.
-function claim(key) {
-  return navigator.locks.request("hive-notify", () => {
-    const known = JSON.parse(localStorage.getItem(CLAIMED) ?? "[]");
-    if (known.includes(key)) return false;
-    localStorage.setItem(CLAIMED, JSON.stringify([...known, key].slice(-CLAIMS_KEPT)));
+// The items that were told, for all tabs of this browser. Not localStorage: its writes
+// reach the tabs of other processes late, so two tabs could both be the first.
+const told = new Promise((resolve, reject) => {
+  const request = indexedDB.open("hive-notified", 1);
+  request.onupgradeneeded = () =>
+    request.result.createObjectStore("told").createIndex("at", "at");
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+told.catch(() => {}); // handled where it is awaited
+
+// True for the one tab that may tell about the item, and where nothing can be kept.
+async function claim(key) {
+  let store;
+  try {
+    store = (await told).transaction("told", "readwrite").objectStore("told");
+  } catch {
     return true;
+  }
+  const forgotten = IDBKeyRange.upperBound(Date.now() - KEPT_MS);
+  store.index("at").openCursor(forgotten).onsuccess = ({ target }) => {
+    target.result?.delete();
+    target.result?.continue();
+  };
+  const claimed = store.add({ at: Date.now() }, key);
+  return new Promise((resolve) => {
+    claimed.onsuccess = () => resolve(true);
+    claimed.onerror = (event) => {
+      event.preventDefault(); // told by another tab: no error of this page
+      resolve(claimed.error.name !== "ConstraintError");
+    };
   });
 }
 

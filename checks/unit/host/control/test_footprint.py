@@ -1,6 +1,5 @@
 """The size of an agent's files: counted through no link, bounded, and held to."""
 
-import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.processes import open_below
 from pyglue import beneath
 from pyglue.config import Quotas
 from pyglue.host.control.footprint import Footprint, Footprints, measure
@@ -17,10 +17,6 @@ from pyglue.store import messages
 
 MIB = 1024 * 1024
 FREE = Quotas(state_mib=None, state_files=None)
-
-
-def open_files() -> int:
-    return len(tuple(Path("/proc/self/fd").iterdir()))
 
 
 def count(room: Path, quotas: Quotas = FREE) -> Footprint:
@@ -93,10 +89,8 @@ def test_what_is_nested_without_end_is_not_followed_without_end(room: Path) -> N
         os.close(here)
         here = inner
     os.close(here)
-    gc.collect()  # what other tests left open may be closed at any time
-    before = open_files()
     found = count(room)
-    assert open_files() <= before
+    assert open_below(room) == []
     assert found.unread == 1
     assert "cannot be measured" in (found.problem("bob", Quotas()) or "")
     assert found.problem("bob", FREE) is None
