@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import queue
+import secrets
 import threading
 import time
 from collections import deque
@@ -31,7 +32,8 @@ from peewee import DatabaseError, SqliteDatabase
 from pyglue.api.events import Event, Happening
 from pyglue.diskspace import Reserve
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import failures, migrations
+from pyglue.store import examine, failures, migrations
+from pyglue.store.examine import Examination
 
 T = TypeVar("T")
 
@@ -115,6 +117,7 @@ class Store:
         *,
         make_room: Callable[[], bool],
         reserve: int,
+        examination: Examination | None = None,
     ) -> None:
         self._writer_db = writer
         self._reader_db = reader
@@ -123,6 +126,11 @@ class Store:
         self._reserve = reserve
         self._reserves: tuple[Reserve, ...] = ()
         self._kept: deque[_Job] = deque(maxlen=_KEPT_MAX)
+        self._examination = examination
+        self.warning = None if examination is None else examination.warning
+        self.damage: str | None = None
+        """The sentence on damage that was found while it is open."""
+        self._tell_damage: Callable[[str], None] = lambda _text: None
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._publish: Callable[[list[Event]], None] = lambda _events: None
@@ -135,6 +143,23 @@ class Store:
     def on_events(self, publish: Callable[[list[Event]], None]) -> None:
         """Set who is told of committed events, in the event loop's thread."""
         self._publish = publish
+
+    def on_damage(self, tell: Callable[[str], None]) -> None:
+        """Set who is told once, in the event loop's thread, that it is damaged."""
+        self._tell_damage = tell
+        if self._examination is not None:
+            self._examination.on_damage(self._damaged)
+
+    def _damaged(self, found: HiveError) -> None:
+        """Note damage, in any thread; what was found first is said, once."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._note_damage, found.message)
+
+    def _note_damage(self, text: str) -> None:
+        if self.damage is None:
+            self.damage = text
+            _log.error("%s", text)
+            self._tell_damage(text)
 
     def write(
         self, fn: Callable[[Tx], T], *, then: Callable[[T], None] | None = None
@@ -155,12 +180,27 @@ class Store:
         self._queue.put(_Job(fn, None))
 
     async def read(self, fn: Callable[[Reader], T]) -> T:
-        """Run ``fn`` on the reader thread; it sees everything committed so far."""
+        """Run ``fn`` on the reader thread; it sees everything committed so far.
+
+        Raises:
+            HiveError: ``unavailable`` if the store cannot be read; what ``fn`` raises.
+        """
         reader = Reader(self._reader_db)
-        return await self._loop.run_in_executor(self._readers, fn, reader)
+        try:
+            return await self._loop.run_in_executor(self._readers, fn, reader)
+        except DatabaseError as error:
+            found = failures.cause(error)
+            if found is None or not failures.ends_transaction(found):
+                raise
+            refusal = failures.refusal(found)
+            if failures.is_damage(found):
+                self._damaged(refusal)
+            raise refusal from error
 
     async def close(self) -> None:
         """Finish what is queued, then release the file and its lock."""
+        if self._examination is not None:
+            await asyncio.to_thread(self._examination.close)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         await self._loop.run_in_executor(self._readers, self._reader_db.close)
@@ -177,6 +217,7 @@ class Store:
     # --- the writer thread ------------------------------------------------------
 
     def _run(self) -> None:
+        self._identify()
         self._set_aside()
         while (first := self._queue.get()) is not None:
             batch = [first]
@@ -194,6 +235,19 @@ class Store:
             if last:
                 break
         self._writer_db.close()
+
+    def _identify(self) -> None:
+        """Give the store its id, so that another store's log is known for what it is.
+
+        Writing it, again too, puts the page that it is on into the log of this run.
+        """
+        database = self._writer_db
+        try:
+            (found,) = database.execute_sql("PRAGMA application_id").fetchone()
+            number = found or 1 + secrets.randbelow(2**31 - 1)
+            database.execute_sql(f"PRAGMA application_id = {number}")
+        except DatabaseError as error:  # a full disk, for one
+            _log.warning("could not write the store's id: %s", error)
 
     def _set_aside(self) -> None:
         """Keep room behind the database and its log, which is there once it is read."""
@@ -257,7 +311,10 @@ class Store:
             )
         else:
             refusal = failures.refusal(found)
-            _log.error("a transaction failed: %s", refusal.message)
+            if failures.is_damage(found):
+                self._damaged(refusal)
+            else:
+                _log.error("a transaction failed: %s", refusal.message)
             if failures.is_passing(found):
                 self._kept.extend(job for job in batch if job.future is None)
         return [_Outcome(job, None, refusal) for job in batch]
@@ -315,24 +372,40 @@ def open_store(
     *,
     make_room: Callable[[], bool] = lambda: False,
     reserve: int = 0,
+    before: Callable[[], None] = lambda: None,
 ) -> Store:
-    """Lock, open and migrate the store; call from a running event loop.
+    """Lock, check, open and migrate the store; call from a running event loop.
 
     ``make_room`` is asked, from the writer's thread, when the disk is full; ``reserve``
-    bytes are set aside for the store to grow into.
+    bytes are set aside for the store to grow into. ``before`` may refuse a whole store,
+    before anything is written to it.
 
     Raises:
         HiveError: ``store_locked`` if another hived has it, ``config_invalid`` if
-            the file is newer than this program, ``unavailable`` or ``disk_full`` if
-            it cannot be read or written.
+            the file is newer than this program or no file, ``unavailable`` or
+            ``disk_full`` if it is damaged or cannot be read or written.
     """
     held = _lock(lock)
+    examination = None
     try:
+        examination = examine.examine(database)
+        if examination is not None:
+            examination.wait(examine.START_S)
+        before()
         writer, reader = _open(database, make_room)
     except BaseException:
+        if examination is not None:
+            examination.close()
         os.close(held)
         raise
-    return Store(writer, reader, held, make_room=make_room, reserve=reserve)
+    return Store(
+        writer,
+        reader,
+        held,
+        make_room=make_room,
+        reserve=reserve,
+        examination=examination,
+    )
 
 
 def _open(

@@ -42,6 +42,16 @@ def is_passing(error: sqlite3.Error) -> bool:
     )
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell if the database itself is damaged."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def damaged(what: str) -> HiveError:
+    """Return the refusal of a damaged store; ``what`` was found."""
+    return HiveError(ErrorCode.UNAVAILABLE, f"{_DAMAGED} (Found: {what}.)")
+
+
 def refusal(error: sqlite3.Error) -> HiveError:
     """Return what the caller of a write is told."""
     code = _code(error)
@@ -58,10 +68,11 @@ def _code(error: sqlite3.Error) -> int | None:
     return None if code is None else int(code) & _LOW_BYTE
 
 
-_DAMAGED: Final = (
-    "The store hive.db is damaged. Stop the hive and restore a backup into an empty "
-    "state directory with: hive restore-backup."
+REMEDY: Final = (
+    "restore a backup into an empty directory (hive restore-backup FILE --into DIR), "
+    "or rebuild what git and the audit log hold (hive doctor --repair --from-git)."
 )
+_DAMAGED: Final = f"The store hive.db is damaged. Stop the hive, then {REMEDY}"
 _SENTENCES: Final = {
     sqlite3.SQLITE_FULL: (
         "The disk is full, so the store cannot be written. No acknowledged data is "

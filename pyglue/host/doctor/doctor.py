@@ -16,6 +16,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.model.relay import RelayHub
 from pyglue.nix import Evaluator
+from pyglue.store.database import Store
 
 _WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
 
@@ -32,6 +33,7 @@ class Doctor:
     space: Space
     controls: Controls
     background_tasks: BackgroundTasks
+    store: Store
     state_dir: str
 
     async def examine(self) -> DoctorResult:
@@ -43,8 +45,9 @@ class Doctor:
             *self._disk(),
             *self._background(),
             *self._agents(),
-            *await self.repair.checks(),
+            *await self._agreement(),
         ]
+        checks += self._store()  # what was just found in it too
         checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
         return DoctorResult(checks=tuple(checks))
 
@@ -91,6 +94,22 @@ class Doctor:
             _problem("background", text) for text in self.background_tasks.warnings
         ]
         return wrong or [_ok("background", "All background tasks are running.")]
+
+    async def _agreement(self) -> list[Check]:
+        try:
+            return await self.repair.checks()
+        except HiveError as error:
+            if self.store.damage is not None:  # said by its own check
+                return []
+            return [_problem("agreement", error.message)]
+
+    def _store(self) -> list[Check]:
+        if self.store.damage is not None:
+            return [_problem("store", self.store.damage)]
+        if self.store.warning is not None:
+            text = self.store.warning
+            return [Check(name="store", state=CheckState.WARNING, message=text)]
+        return [_ok("store", "The store is readable.")]
 
     def _agents(self) -> list[Check]:
         checks = []

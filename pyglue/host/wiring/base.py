@@ -15,6 +15,7 @@ from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.control.disk_space import Disk
 from pyglue.host.core import audit as audit_log
+from pyglue.host.core import store_age
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.name_conflicts import known
@@ -22,7 +23,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.nix import Evaluator
-from pyglue.store import database, messages
+from pyglue.store import database, messages, sequences
 from pyglue.store.database import Store, open_store
 
 
@@ -88,12 +89,19 @@ async def open_base(config: HiveConfig) -> Base:
     directories.connect(backend.admit)
     evaluator = Evaluator.of(config)
     evaluator.check()
+    named: dict[str, int] = {}
     store = open_store(
         layout.database,
         layout.lock,
         make_room=disk.make_room,
         reserve=database.RESERVE,
+        before=lambda: named.update(store_age.check(layout)),
     )
+    warnings = Warnings()
+    store.on_damage(warnings.add)
+    if store.warning is not None:
+        warnings.add(store.warning)
+    await store.write(lambda tx: sequences.raise_to(tx, named))
     audit = Audit(
         layout.audit_log,
         layout.state / "private" / "audit.key",
@@ -120,5 +128,5 @@ async def open_base(config: HiveConfig) -> Base:
         bus=bus,
         registry=registry,
         transitions=transitions,
-        warnings=Warnings(),
+        warnings=warnings,
     )

@@ -74,6 +74,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             space=work.space,
             controls=work.controls,
             background_tasks=work.background_tasks,
+            store=base.store,
             state_dir=config.state_dir,
         ),
         exposure=Exposure(
