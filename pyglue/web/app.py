@@ -32,7 +32,7 @@ from pyglue.web.pages import (
     queue,
     vendor,
 )
-from pyglue.web.pages.text import clip, finalize
+from pyglue.web.pages.text import clip, finalize, is_clipped
 
 
 def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
@@ -104,7 +104,7 @@ def _templates(app: Flask) -> None:
         sha=formats.short_sha,
         words=formats.words,
         pretty=formats.pretty_json,
-        clipped=formats.is_clipped,
+        clipped=is_clipped,
     )
     app.context_processor(_context)
 

@@ -185,7 +185,7 @@ function receive(text) {
 
 function say(state, text) {
   link.hidden = false;
-  link.dataset.state = state;
+  link.dataset.state = page.dataset.link = state;
   link.textContent = text;
 }
 

@@ -46,7 +46,7 @@ function draw() {
   const on = !reason && Notification.permission === "granted" && !muted();
   const off = !reason && Notification.permission === "granted" && muted();
   bell.dataset.state = reason ? "blocked" : on ? "on" : off ? "muted" : "off";
-  bell.textContent = `Notifications: ${bell.dataset.state}`;
+  document.getElementById("bell-state").textContent = bell.dataset.state;
   bell.setAttribute("aria-pressed", String(on));
   bell.hidden = false;
 }

@@ -118,11 +118,6 @@ def words(value: str) -> str:
     return value.replace("_", " ")
 
 
-def is_clipped(text: str | None, limit: int) -> bool:
-    """Tell whether ``clip`` would cut ``text``."""
-    return len(text or "") > limit
-
-
 def pretty_json(text: str | None) -> str:
     """Return JSON text indented; what is no JSON comes back as it is."""
     if text is None:

@@ -43,11 +43,24 @@ def finalize(value: object) -> object:
     return visible(str(value))
 
 
-def clip(text: str | None, limit: int, left_out: int = 0) -> str:
-    """Return at most ``limit`` characters, then a note of how many were left out.
+def clip(
+    text: str | None, limit: int, left_out: int = 0, *, lines: int | None = None
+) -> str:
+    """Return at most ``limit`` characters and ``lines``, then how many were left out.
 
     ``left_out`` more were left out before.
     """
     text = text or ""
-    more = left_out + max(0, len(text) - limit)
-    return f"{text[:limit]} … ({more:,} more characters)" if more else text
+    shown = _lines(text[:limit], lines)
+    more = left_out + len(text) - len(shown)
+    return f"{shown} … ({more:,} more characters)" if more else text
+
+
+def is_clipped(text: str | None, limit: int, *, lines: int | None = None) -> bool:
+    """Tell whether ``clip`` would cut ``text``."""
+    text = text or ""
+    return len(_lines(text[:limit], lines)) < len(text)
+
+
+def _lines(text: str, most: int | None) -> str:
+    return text if most is None else "\n".join(text.split("\n", most)[:most])

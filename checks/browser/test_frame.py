@@ -1,0 +1,79 @@
+"""What is around every page: Emergency stop in reach, and nothing covered."""
+
+from typing import Any, Final
+
+from playwright.sync_api import Locator, expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
+
+WIDTHS: Final = (320, 390, 600, 705, 720, 768, 800, 834, 880, 920, 1280, 1440)
+HEIGHT: Final = 900
+
+
+def box(one: Locator) -> dict[str, float]:
+    found: Any = one.bounding_box()
+    assert found is not None
+    return dict(found)
+
+
+def test_emergency_stop_is_whole_and_in_reach_at_every_width(
+    dashboard: Dashboard,
+) -> None:
+    page = dashboard.page
+    stop = page.get_by_test_id("stop")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        stop.locator("summary").click()
+        panel = box(stop.locator("form"))
+        assert panel["x"] >= 0, width
+        assert panel["x"] + panel["width"] <= width, width
+        assert panel["y"] >= 0, width
+        assert panel["y"] + panel["height"] <= HEIGHT, width
+        stop.locator("summary").click()
+
+
+def test_a_lost_connection_covers_neither_navigation_nor_stop(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 800, "height": HEIGHT})
+    link = page.get_by_test_id("link")
+    site.hive.stop()
+    try:
+        expect(link).to_have_attribute("data-state", "lost")
+        bar = box(link)
+        for one in (
+            page.get_by_role("link", name="Approvals"),
+            page.get_by_text("Emergency stop"),
+        ):
+            assert box(one)["y"] + box(one)["height"] <= bar["y"]
+        expect(page.locator("body")).to_have_attribute("data-link", "lost")
+        shown = page.get_by_test_id("approvals")
+        expect(shown).to_have_css("filter", "grayscale(1)")  # old, and looks so
+    finally:
+        site.hive.start()
+    expect(shown).to_have_css("filter", "none")
+
+
+def test_a_short_lined_message_is_cut_with_a_sign_and_a_link(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    report = "\n".join(f"{number:02}: test passed" for number in range(22))
+    assert len(report) < 400
+    site.hive.messages = [data.message(41, body=report), data.message(40, body="Hi")]
+    for path in ("/", "/messages", "/agents/alice"):
+        page.goto(site.url + path)
+        found = page.locator("[data-testid=message][data-id='41']")
+        body = found.locator(".body")
+        assert body.evaluate("one => one.scrollHeight <= one.clientHeight"), path
+        expect(body).to_contain_text("more characters")
+        expect(body).not_to_contain_text("21: test passed")
+        whole = page.locator("[data-testid=message][data-id='40']")
+        expect(whole.get_by_role("link", name="Read the full message")).to_have_count(0)
+        expect(whole.get_by_role("link", name="message 40")).to_be_visible()
+        found.get_by_role("link", name="Read the full message").click()
+        expect(page.get_by_test_id("message-body")).to_contain_text("21: test passed")
