@@ -168,7 +168,7 @@ class Way:
         commit = git("rev-parse", "HEAD", cwd=repository)
         pack = git_pack(repository, commit)
         begun = await proposals.begin(SubmitBeginParams(agent=name, commit=commit))
-        proposals.chunk(begun.upload, pack)
+        proposals.uploads.add(begun.upload, pack)
         return await proposals.submit(begun.upload, "manager")
 
     async def told(self, name: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def exported(place: Place, name: str = "alice") -> bytes:
     nobody: Any = None
     stream = io.BytesIO()
     repo = AppliedRepo(layout.applied(name))
-    Exports(nobody, nobody, layout)._write(
+    Exports(store=nobody, audit=nobody, layout=layout)._write(
         stream, name, repo.main() or "", None, repo, session=True
     )
     return gzip.decompress(stream.getvalue())
@@ -105,7 +105,10 @@ def exported(place: Place, name: str = "alice") -> bytes:
 
 def measured(place: Place) -> int:
     nobody: Any = None
-    return sum(part.bytes for part in Kept(nobody, place.directories)._measure("alice"))
+    return sum(
+        part.bytes
+        for part in Kept(store=nobody, directories=place.directories)._measure("alice")
+    )
 
 
 # --- a link stands there --------------------------------------------------------------

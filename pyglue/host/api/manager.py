@@ -135,16 +135,16 @@ class ManagerApi:
         return upload
 
     async def _chunk(self, params: SubmitChunkParams) -> Done:
-        self._proposals.chunk(self._own(params.upload), params.data)
+        self._proposals.uploads.add(self._own(params.upload), params.data)
         return Done()
 
     async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
         upload = self._own(params.upload)
         self._uploads.discard(upload)
         try:
-            await self._take_proposal(self._proposals.size(upload))
+            await self._take_proposal(self._proposals.uploads.size(upload))
         except HiveError:
-            self._proposals.drop(upload)
+            self._proposals.uploads.drop(upload)
             raise
         result = await self._proposals.submit(upload, MANAGER)
         await self._store.write(lambda tx: _count_record(tx, result.approval))
@@ -201,7 +201,7 @@ class ManagerApi:
 
     def _gone(self) -> None:
         for upload in self._uploads:
-            self._proposals.drop(upload)
+            self._proposals.uploads.drop(upload)
 
 
 def _count_record(tx: Tx, number: int) -> None:

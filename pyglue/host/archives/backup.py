@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -53,12 +54,12 @@ _SAID: Final = {
 """In which states of its approval a tag may be there; a proposal's in any."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Backups:
     """Says how to write the hive."""
 
-    def __init__(self, audit: Audit, layout: Layout) -> None:
-        self._audit = audit
-        self._layout = layout
+    audit: Audit
+    layout: Layout
 
     async def hive(self, by: str) -> tuple[Write, Path]:
         """Copy the store now; return what writes all of it, and the copy's directory.
@@ -68,14 +69,14 @@ class Backups:
         Raises:
             HiveError: ``unavailable`` if the disk is full.
         """
-        tmp = Path(tempfile.mkdtemp(prefix="backup-", dir=self._layout.quarantine))
+        tmp = Path(tempfile.mkdtemp(prefix="backup-", dir=self.layout.quarantine))
         copy = tmp / "hive.db"
         try:
-            facts = await asyncio.to_thread(snapshot.take, self._layout.database, copy)
-            self._audit.record(by, "backup", None, {})
+            facts = await asyncio.to_thread(snapshot.take, self.layout.database, copy)
+            self.audit.record(by, "backup", None, {})
             # No line comes between these two: only this thread writes the log.
-            size = self._audit.path.stat().st_size
-            head = self._audit.head_path.read_bytes()
+            size = self.audit.path.stat().st_size
+            head = self.audit.head_path.read_bytes()
         except BaseException:
             shutil.rmtree(tmp)
             raise
@@ -91,7 +92,7 @@ class Backups:
     def _write(
         self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes
     ) -> list[str]:
-        layout = self._layout
+        layout = self.layout
         # Nobody has more than the disk does; copies that share their blocks do not.
         used = shutil.disk_usage(layout.state).used
         writer = Writer(
@@ -122,7 +123,7 @@ class Backups:
 
     def _found(self, name: str) -> Iterator[Entry | LeftOut]:
         """Return what is there, but for what is being made and not yet in its place."""
-        state = self._layout.state
+        state = self.layout.state
         with Folder.at(state, state / name) as top:
             for found in walk(top, name, links=True):
                 making = any(
@@ -142,7 +143,7 @@ class Backups:
         except (HiveError, OSError) as error:  # purged meanwhile, or damaged
             writer.leave_out(prefix, f"it could not be read: {error}")
             return
-        with Folder.at(self._layout.state, path) as top:
+        with Folder.at(self.layout.state, path) as top:
             for found in walk(top, prefix, links=False):
                 below = found.name.removeprefix(prefix).lstrip("/")
                 if isinstance(found, LeftOut):

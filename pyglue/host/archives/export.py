@@ -8,6 +8,7 @@ links, while the agent may go on writing.
 import asyncio
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -33,13 +34,13 @@ PACK: Final = "main.pack"
 RECORD: Final = "record.json"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Exports:
     """Says how to write an agent."""
 
-    def __init__(self, store: Store, audit: Audit, layout: Layout) -> None:
-        self._store = store
-        self._audit = audit
-        self._layout = layout
+    store: Store
+    audit: Audit
+    layout: Layout
 
     async def agent(self, params: ExportParams, by: str) -> Write:
         """Return what writes an agent, or what is kept of one.
@@ -48,15 +49,15 @@ class Exports:
             HiveError: ``not_found``; ``conflict`` if nothing of it was ever approved.
         """
         name = names.check(params.agent)
-        record = await self._store.read(lambda reader: _record(reader, name))
-        repo = AppliedRepo(self._layout.applied(name))
+        record = await self.store.read(lambda reader: _record(reader, name))
+        repo = AppliedRepo(self.layout.applied(name))
         main = await asyncio.to_thread(repo.main) if repo.path.is_dir() else None
         if main is None:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"{name} was never deployed, so there is no history to export.",
             )
-        self._audit.record(by, "exported", name, {"commit": main})
+        self.audit.record(by, "exported", name, {"commit": main})
 
         def write(stream: BinaryIO) -> list[str]:
             return self._write(stream, name, main, record, repo, session=params.session)
@@ -73,7 +74,7 @@ class Exports:
         *,
         session: bool,
     ) -> list[str]:
-        layout = self._layout
+        layout = self.layout
         writer = Writer(
             stream,
             Kind.AGENT,

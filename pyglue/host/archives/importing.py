@@ -5,6 +5,7 @@ restoration is proposed. Every step may be repeated.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from pyglue.api.operations import Operation
@@ -23,42 +24,31 @@ from pyglue.store.database import Store
 _ABSENT: Final = "{name} was imported and becomes an agent only when that is approved."
 
 
+@dataclass(frozen=True, kw_only=True)
 class ImportHandler:
     """The handler that adopts what was checked."""
 
     steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
 
-    def __init__(
-        self,
-        imports: Imports,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        redeploy: Redeploy,
-        directories: Directories,
-        audit: Audit,
-        config: HiveConfig,
-    ) -> None:
-        self._imports = imports
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._redeploy = redeploy
-        self._directories = directories
-        self._audit = audit
-        self._layout = config.layout
+    imports: Imports
+    store: Store
+    registry: Registry
+    proposals: Proposals
+    redeploy: Redeploy
+    directories: Directories
+    audit: Audit
+    config: HiveConfig
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step."""
         name = operation.agent
-        said = await self._store.read(
+        said = await self.store.read(
             lambda reader: operation_rows.arguments(reader, operation.id)
         )
-        staged = self._imports.staged(said["key"])
+        staged = self.imports.staged(said["key"])
         match step:
             case "place":
-                async with self._proposals.lock(name):
+                async with self.proposals.lock(name):
                     await asyncio.to_thread(self._place, name, staged)
                 return "keep"
             case "keep":
@@ -68,15 +58,15 @@ class ImportHandler:
                 number = await self._propose(operation)
                 note = f"Approval {number} is pending"
                 values = {**said, "note": note, "approval": number}
-                await self._store.write(
+                await self.store.write(
                     lambda tx: operation_rows.set_arguments(tx, operation.id, values)
                 )
                 return None
             case "undo":
-                async with self._proposals.lock(name):
+                async with self.proposals.lock(name):
                     await asyncio.to_thread(self._undo, name, staged)
-                await self._store.write(lambda tx: kept.remove(tx, name))
-                self._registry.absent(name, None)
+                await self.store.write(lambda tx: kept.remove(tx, name))
+                self.registry.absent(name, None)
                 return None
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
@@ -85,35 +75,35 @@ class ImportHandler:
         return "undo" if step in ("place", "keep") else None
 
     def _place(self, name: str, staged: Staged) -> None:
-        layout = self._layout
-        self._directories.settle_port(name)
-        self._directories.adopt(staged.agents / "state", layout.agent_state(name))
-        self._directories.adopt(staged.private / "session", layout.session(name))
-        self._directories.adopt(staged.applied / "repo", layout.applied(name))
-        self._directories.make_draft(name)
+        layout = self.config.layout
+        self.directories.settle_port(name)
+        self.directories.adopt(staged.agents / "state", layout.agent_state(name))
+        self.directories.adopt(staged.private / "session", layout.session(name))
+        self.directories.adopt(staged.applied / "repo", layout.applied(name))
+        self.directories.make_draft(name)
         for directory in staged.all:
-            self._directories.remove_tree(directory)
+            self.directories.remove_tree(directory)
 
     async def _keep(self, operation: Operation, commit: str) -> None:
         name = operation.agent
         by = operation.requested_by
-        await self._store.write(
+        await self.store.write(
             lambda tx: kept.insert(
                 tx, name, by=by, description="Imported from an archive.", commit=commit
             )
         )
-        self._registry.absent(name, _ABSENT.format(name=name))
+        self.registry.absent(name, _ABSENT.format(name=name))
         data = {"commit": commit, "operation": operation.id}
-        self._audit.record(by, "imported", name, data)
+        self.audit.record(by, "imported", name, data)
 
     async def _propose(self, operation: Operation) -> int:
         """Return the approval that waits: made now, or before a crash."""
         name = operation.agent
-        waiting = await self._store.read(lambda reader: approvals.pending(reader, name))
+        waiting = await self.store.read(lambda reader: approvals.pending(reader, name))
         if waiting:
             return waiting[0].id
         try:
-            result = await self._redeploy.restore(name, operation.requested_by)
+            result = await self.redeploy.restore(name, operation.requested_by)
         except HiveError as error:
             raise HiveError(
                 error.code,
@@ -125,6 +115,6 @@ class ImportHandler:
 
     def _undo(self, name: str, staged: Staged) -> None:
         for directory in (*DIRECTORIES, KeptDirectory.APPLIED):
-            self._directories.remove(name, directory)
+            self.directories.remove(name, directory)
         for place in staged.all:
-            self._directories.remove_tree(place)
+            self.directories.remove_tree(place)

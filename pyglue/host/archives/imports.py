@@ -64,25 +64,16 @@ class Staged:
         return self.agents, self.private, self.applied
 
 
+@dataclass(frozen=True, kw_only=True)
 class Imports:
     """Unpacks and checks, and queues."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        operations: Operations,
-        proposals: Proposals,
-        directories: Directories,
-        config: HiveConfig,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._operations = operations
-        self._proposals = proposals
-        self._directories = directories
-        self._layout = config.layout
+    store: Store
+    registry: Registry
+    operations: Operations
+    proposals: Proposals
+    directories: Directories
+    config: HiveConfig
 
     async def load(self) -> None:
         """Remove what a kill left of imports that are no operation; at start only."""
@@ -94,15 +85,15 @@ class Imports:
                 if one.kind is OperationKind.IMPORT
             }
 
-        wanted = await self._store.read(keys)
+        wanted = await self.store.read(keys)
         await asyncio.to_thread(self._sweep, wanted)
 
     def _sweep(self, wanted: set[str]) -> None:
         for parent in {directory.parent for directory in self.staged("x").all}:
-            for name in beneath.names(self._layout.state, parent):
+            for name in beneath.names(self.config.layout.state, parent):
                 key = name.removeprefix(_PREFIX)
                 if key != name and key not in wanted:
-                    self._directories.remove_tree(parent / name)
+                    self.directories.remove_tree(parent / name)
 
     async def take(
         self, params: ImportParams, transfers: Transfers, by: str
@@ -124,8 +115,8 @@ class Imports:
             transfers.drop(params.transfer)
             if not queued:
                 for directory in staged.all:
-                    await asyncio.to_thread(self._directories.remove_tree, directory)
-        self._operations.requested(operation)
+                    await asyncio.to_thread(self.directories.remove_tree, directory)
+        self.operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
     async def _unpacked(
@@ -147,7 +138,7 @@ class Imports:
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
         def insert(tx: Tx) -> Operation:
             check_free(tx, name)
-            return self._operations.insert(
+            return self.operations.insert(
                 tx,
                 OperationKind.IMPORT,
                 name,
@@ -155,16 +146,16 @@ class Imports:
                 arguments={"key": key, "commit": commit},
             )
 
-        async with self._proposals.lock(name):
-            await self._store.read(lambda reader: check_free(reader, name))
+        async with self.proposals.lock(name):
+            await self.store.read(lambda reader: check_free(reader, name))
             await asyncio.to_thread(self._check_directories, name)
-            return await self._store.write(insert)
+            return await self.store.write(insert)
 
     def _check_directories(self, name: str) -> None:
         """Refuse a name that has files although it is free."""
-        state = self._layout.state
+        state = self.config.layout.state
         for directory in DIRECTORIES:
-            for place in self._directories.places(name, directory):
+            for place in self.directories.places(name, directory):
                 left = beneath.exists(state, place) and (
                     directory is not KeptDirectory.PRIVATE
                     or set(beneath.names(state, place)) - {"port"}
@@ -176,20 +167,20 @@ class Imports:
                         "Run hive doctor --repair, or import under another name with "
                         "--as.",
                     )
-        if self._directories.has_run(name):
+        if self.directories.has_run(name):
             raise HiveError(
                 ErrorCode.NAME_TAKEN,
                 f"The repository of an earlier agent {name!r} still exists. Run hive "
                 "doctor --repair, which keeps it, or import under another name with "
                 "--as.",
             )
-        self._directories.forget_proposed(name)  # of a proposal that came to nothing
+        self.directories.forget_proposed(name)  # of a proposal that came to nothing
 
     # --- checking; all of it blocks ---------------------------------------------------
 
     def staged(self, key: str) -> Staged:
         """Return where an import is made."""
-        layout = self._layout
+        layout = self.config.layout
         return Staged(
             layout.agents / f"{_PREFIX}{key}",
             layout.state / "private" / f"{_PREFIX}{key}",
@@ -204,13 +195,15 @@ class Imports:
         stop: threading.Event,
     ) -> tuple[Index, str, str]:
         for directory in staged.all:
-            self._directories.stage(directory)
+            self.directories.stage(directory)
         state, session = staged.agents / "state", staged.private / "session"
-        self._directories.own(state, 0o750)
-        self._directories.own(session, 0o700)
-        work = Path(tempfile.mkdtemp(prefix="import-", dir=self._layout.quarantine))
+        self.directories.own(state, 0o750)
+        self.directories.own(session, 0o700)
+        work = Path(
+            tempfile.mkdtemp(prefix="import-", dir=self.config.layout.quarantine)
+        )
         try:
-            top = self._layout.state
+            top = self.config.layout.state
             with (
                 Folder.at(top, state) as into_state,
                 Folder.at(top, session) as into_session,
@@ -220,7 +213,7 @@ class Imports:
                 places = Places(
                     trees={"state": into_state, "session": into_session},
                     files={PACK: work / PACK, RECORD: work / RECORD},
-                    owner=self._directories.owner(),
+                    owner=self.directories.owner(),
                 )
                 index = unpack(stream, Kind.AGENT, places, _LIMITS)
             name = wanted or index.about.get("name")
@@ -246,11 +239,11 @@ class Imports:
             pack,
             commit,
             repo,
-            workdir=self._layout.quarantine,
+            workdir=self.config.layout.quarantine,
             limits=HISTORY_LIMITS,
             spare=SpareChild(
-                self._proposals.fence,
-                workdir=self._layout.quarantine,
+                self.proposals.fence,
+                workdir=self.config.layout.quarantine,
                 shown=staged.applied,
             ),
         )

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -62,30 +62,21 @@ class _Bases:
     before: ApprovalRow | None
 
 
+@dataclass(frozen=True, kw_only=True)
 class Approvals:
     """Shows, approves, denies and expires."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        notifications: Notifications,
-        operations: Operations,
-        directories: Directories,
-        audit: Audit,
-        config: HiveConfig,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._notifications = notifications
-        self._operations = operations
-        self._directories = directories
-        self._audit = audit
-        self._config = config
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._untagged: deque[tuple[ApprovalRow, ApprovalState, str]]
-        self._untagged = deque(maxlen=_UNTAGGED_MAX)
+    store: Store
+    registry: Registry
+    notifications: Notifications
+    operations: Operations
+    directories: Directories
+    audit: Audit
+    config: HiveConfig
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _untagged: deque[tuple[ApprovalRow, ApprovalState, str]] = field(
+        default_factory=lambda: deque(maxlen=_UNTAGGED_MAX), init=False
+    )
 
     async def approve(self, params: ApproveParams, by: str) -> Operation:
         """Approve what was seen and queue its deploy.
@@ -95,7 +86,7 @@ class Approvals:
                 not what the operator saw; ``unavailable`` if it cannot be recorded.
         """
 
-        self._audit.ready()
+        self.audit.ready()
 
         def decide(tx: Tx) -> tuple[ApprovalRow, Operation]:
             row = _pending(tx, params.id)
@@ -108,15 +99,15 @@ class Approvals:
                     details={"commit": row.commit, "manifest": row.manifest_sha256},
                 )
             kind = OPERATIONS[row.kind]
-            operation = self._operations.insert(
+            operation = self.operations.insert(
                 tx, kind, row.agent, by=by, approval=row.id
             )
             state = ApprovalState.APPROVED
             rows.decide(tx, row.id, state, by=by, operation=operation.id)
             return row, operation
 
-        row, operation = await self._store.write(decide)
-        self._operations.enqueue(operation)  # begins when we wait next
+        row, operation = await self.store.write(decide)
+        self.operations.enqueue(operation)  # begins when we wait next
         self._audited(row, by, "approved")
         return operation
 
@@ -134,7 +125,7 @@ class Approvals:
         Raises:
             HiveError: ``not_found``, ``forbidden``, ``stale``.
         """
-        row = await self._store.read(lambda reader: rows.get(reader, params.id))
+        row = await self.store.read(lambda reader: rows.get(reader, params.id))
         if row.proposed_by != by:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
@@ -162,17 +153,17 @@ class Approvals:
                 task = asyncio.create_task(self._superseded(number, reason))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-            self._audit.record("system", "superseded", event.agent, data)
+            self.audit.record("system", "superseded", event.agent, data)
 
     async def _superseded(self, number: int, reason: str) -> None:
-        row = await self._store.read(lambda reader: rows.get(reader, number))
+        row = await self.store.read(lambda reader: rows.get(reader, number))
         await self._tell(row, "system", ApprovalState.SUPERSEDED, reason)
 
     async def expire(self) -> None:
         """Close expired proposals; called now and then."""
         await self._tag()
         now = time.time()
-        for row in await self._store.read(rows.pending):
+        for row in await self.store.read(rows.pending):
             if self._expiry(row) < now:
                 reason = "Expired without a decision."
                 await self._close(row.id, ApprovalState.EXPIRED, "system", reason)
@@ -186,13 +177,13 @@ class Approvals:
             came_to_be = (agents.find, drafts.get, kept.get)
             return row, not any(find(tx, row.agent) for find in came_to_be)
 
-        row, only_proposed = await self._store.write(close)
+        row, only_proposed = await self.store.write(close)
         self._audited(row, by, state.value)
         self._untagged.append((row, state, reason))
         await self._tag()
-        ran = await asyncio.to_thread(self._directories.has_run, row.agent)
+        ran = await asyncio.to_thread(self.directories.has_run, row.agent)
         if only_proposed and not ran:
-            await asyncio.to_thread(self._directories.forget_proposed, row.agent)
+            await asyncio.to_thread(self.directories.forget_proposed, row.agent)
         await self._tell(row, by, state, reason)
 
     async def _tag(self) -> None:
@@ -214,7 +205,7 @@ class Approvals:
     async def _tell(
         self, row: ApprovalRow, by: str, state: ApprovalState, reason: str
     ) -> None:
-        await self._notifications.give(
+        await self.notifications.give(
             NotificationKind.APPROVAL_RESOLVED,
             row.agent,
             f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
@@ -230,10 +221,10 @@ class Approvals:
         Raises:
             HiveError: ``not_found``.
         """
-        row, bases = await self._store.read(lambda reader: _with_bases(reader, number))
+        row, bases = await self.store.read(lambda reader: _with_bases(reader, number))
         bases = await asyncio.to_thread(self._held, row, bases)
         diffs = await asyncio.to_thread(self._diffs, row, bases)
-        system = await self._store.read(lambda reader: systems.get(reader, number))
+        system = await self.store.read(lambda reader: systems.get(reader, number))
         return ApprovalDetail(
             approval=row.summary(),
             author=row.author,
@@ -251,7 +242,7 @@ class Approvals:
         )
 
     def _expiry(self, row: ApprovalRow) -> float:
-        return row.created_at + self._config.timeouts.approval_expires_s
+        return row.created_at + self.config.timeouts.approval_expires_s
 
     def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
         """Leave out what an agent had that was called so before, and was purged."""
@@ -283,12 +274,12 @@ class Approvals:
         )
 
     def _repo(self, agent: str) -> AppliedRepo:
-        return AppliedRepo(self._config.layout.applied(agent))
+        return AppliedRepo(self.config.layout.applied(agent))
 
     def _audited(self, row: ApprovalRow, by: str, what: str) -> None:
         data = {"approval": row.id, "commit": row.commit}
         data["manifest"] = row.manifest_sha256
-        self._audit.record(by, what, row.agent, data)
+        self.audit.record(by, what, row.agent, data)
 
 
 def _pending(tx: Tx, number: int) -> ApprovalRow:

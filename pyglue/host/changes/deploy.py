@@ -10,6 +10,7 @@ system. Any failure goes through ``revert`` (the previous record runs again) to 
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState
@@ -57,6 +58,7 @@ _MORE: Final = {
 }
 
 
+@dataclass(kw_only=True)
 class Deploy:
     """The handler of every operation that an approval queues."""
 
@@ -71,38 +73,27 @@ class Deploy:
         "fail",
     )
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        transitions: Transitions,
-        notifications: Notifications,
-        lifecycle: Lifecycle,
-        directories: Directories,
-        audit: Audit,
-        config: HiveConfig,
-        backend: Backend,
-        systems: Systems | None = None,
-    ) -> None:
-        self._backend = backend
-        self._systems = systems
-        self._store = store
-        self._registry = registry
-        self._transitions = transitions
-        self._config = config
-        self._notifications = notifications
-        self._lifecycle = lifecycle
-        self._directories = directories
-        self._audit = audit
-        self._tags = DeployTags(config.layout)
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    notifications: Notifications
+    lifecycle: Lifecycle
+    directories: Directories
+    audit: Audit
+    config: HiveConfig
+    backend: Backend
+    systems: Systems | None = None
+    _tags: DeployTags = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tags = DeployTags(self.config.layout)
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step; see the module's docstring."""
         approval = await self._approval(operation)
         match step:
             case "tag":
-                await self._store.read(lambda reader: self._check(reader, approval))
+                await self.store.read(lambda reader: self._check(reader, approval))
                 await asyncio.to_thread(self._tags.begin, approval)
                 await self._progress(approval, ApprovalState.BUILDING)
                 return "build"
@@ -110,16 +101,16 @@ class Deploy:
                 await self._build(approval)
                 return "prepare"
             case "prepare":
-                row = await self._store.write(lambda tx: self._create(tx, approval))
-                self._registry.take(row)
-                await asyncio.to_thread(self._directories.make, approval.agent)
+                row = await self.store.write(lambda tx: self._create(tx, approval))
+                self.registry.take(row)
+                await asyncio.to_thread(self.directories.make, approval.agent)
                 return "drain"
             case "drain":
-                await self._drain(self._registry.get(approval.agent))
+                await self._drain(self.registry.get(approval.agent))
                 return "apply"
             case "apply":
-                agent = self._registry.get(approval.agent)
-                await self._lifecycle.restart(agent, self._tags.record(approval))
+                agent = self.registry.get(approval.agent)
+                await self.lifecycle.restart(agent, self._tags.record(approval))
                 return "finish"
             case "finish":
                 await self._finish(approval)
@@ -147,7 +138,7 @@ class Deploy:
 
     async def _approval(self, operation: Operation) -> ApprovalRow:
         number = operation.approval or 0
-        return await self._store.read(lambda reader: rows.get(reader, number))
+        return await self.store.read(lambda reader: rows.get(reader, number))
 
     def _check(self, reader: Reader, approval: ApprovalRow) -> None:
         """Refuse what was queued behind the end of what it is about.
@@ -169,12 +160,12 @@ class Deploy:
             case ApprovalKind.RESTORE:
                 kept_rows.require(reader, name)
             case _:
-                self._registry.get(name)
+                self.registry.get(name)
 
     def _create(self, tx: Tx, approval: ApprovalRow) -> AgentRow:
         """One transaction: what was a draft, or kept, is an agent from now on."""
         name = approval.agent
-        role = self._registry.role(name)
+        role = self.registry.role(name)
         kept.bring_back(tx, name, role.value)
         drafts.remove(tx, name)
         agent_rows.create(tx, name, role)
@@ -185,7 +176,7 @@ class Deploy:
 
     async def _finish(self, approval: ApprovalRow) -> None:
         await asyncio.to_thread(self._tags.end, approval)
-        agent = self._registry.get(approval.agent)
+        agent = self.registry.get(approval.agent)
         record = self._tags.record(approval)
 
         def also(tx: Tx) -> None:
@@ -197,7 +188,7 @@ class Deploy:
                 )
                 rows.supersede_all(tx, approval.agent, why)
 
-        await self._transitions.deployed(
+        await self.transitions.deployed(
             agent,
             record,
             approval=approval.id,
@@ -206,7 +197,7 @@ class Deploy:
             also=also,
         )
         if not agent.wanted:  # it was stopped by hand and stays so
-            await self._lifecycle.stop(agent)
+            await self.lifecycle.stop(agent)
         await self._show(approval, record)
         self._audited(approval, "deployed")
         await self._tell(
@@ -220,12 +211,12 @@ class Deploy:
 
     async def _show(self, approval: ApprovalRow, record: PinnedRecord) -> None:
         """Show it in the hive's flake, which nothing depends on."""
-        if self._systems is None:
+        if self.systems is None:
             return
         repo = self._tags.repo(approval)
         try:
             await asyncio.to_thread(
-                self._systems.show, repo, approval.agent, record, approval.commit
+                self.systems.show, repo, approval.agent, record, approval.commit
             )
         except OSError as error:
             _log.warning(
@@ -234,42 +225,42 @@ class Deploy:
 
     async def _build(self, approval: ApprovalRow) -> None:
         """Build what was approved; without a system there is nothing to build."""
-        if self._systems is None:
+        if self.systems is None:
             return
         # A new agent is in the registry from its ``prepare`` on only.
-        agent = self._registry.find(approval.agent)
+        agent = self.registry.find(approval.agent)
         before = None if agent is None else agent.approval
-        log = BuildLog(self._store, approval.id, approval.agent)
+        log = BuildLog(self.store, approval.id, approval.agent)
         try:
-            toplevel = await self._backend.build(
+            toplevel = await self.backend.build(
                 spec_of(approval.agent, self._tags.record(approval)), log.add
             )
         finally:
             await log.close()
         if toplevel is not None:
-            await self._systems.compare_built(approval.id, toplevel, before)
+            await self.systems.compare_built(approval.id, toplevel, before)
 
     async def _drain(self, agent: Agent) -> None:
-        within = self._config.timeouts.drain_s
+        within = self.config.timeouts.drain_s
         reason = "A new manifest is about to be deployed."
-        await end_turn(self._transitions, agent, within=within, reason=reason)
+        await end_turn(self.transitions, agent, within=within, reason=reason)
 
     async def _revert(self, approval: ApprovalRow) -> None:
-        agent = self._registry.get(approval.agent)
+        agent = self.registry.get(approval.agent)
         if agent.record is not None and agent.wanted:
-            await self._lifecycle.restart(agent, agent.record)
+            await self.lifecycle.restart(agent, agent.record)
         else:
-            await self._lifecycle.stop(agent)
+            await self.lifecycle.stop(agent)
 
     async def _fail(self, approval: ApprovalRow, reason: str) -> None:
         reason = reason[:_REASON_MAX]
         await asyncio.to_thread(self._tags.failed, approval, reason)
         await self._progress(approval, ApprovalState.FAILED, reason)
-        agent = self._registry.find(approval.agent)
+        agent = self.registry.find(approval.agent)
         if agent is not None:
             # Whatever runs again has no problem; the approval keeps the reason.
             well = agent.wanted and agent.harness is not None
-            await self._transitions.problem_noted(agent, None if well else reason)
+            await self.transitions.problem_noted(agent, None if well else reason)
         self._audited(approval, "failed")
         await self._tell(
             approval,
@@ -283,14 +274,14 @@ class Deploy:
     async def _progress(
         self, approval: ApprovalRow, state: ApprovalState, reason: str | None = None
     ) -> None:
-        await self._store.write(
+        await self.store.write(
             lambda tx: rows.progress(tx, approval.id, state, reason=reason)
         )
 
     def _audited(self, approval: ApprovalRow, what: str) -> None:
         data = {"approval": approval.id, "commit": approval.commit}
         data["manifest"] = approval.manifest_sha256
-        self._audit.record("system", what, approval.agent, data)
+        self.audit.record("system", what, approval.agent, data)
 
     async def _tell(
         self,
@@ -301,7 +292,7 @@ class Deploy:
         reason: str | None = None,
     ) -> None:
         data = {"approval": approval.id, "state": state.value, "reason": reason}
-        await self._notifications.give(
+        await self.notifications.give(
             kind,
             approval.agent,
             text,

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,30 +81,21 @@ class Evaluated:
     said: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Evaluates and queues."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        evaluator: Evaluator,
-        operations: Operations,
-        audit: Audit,
-        config: HiveConfig,
-        systems: Systems | None = None,
-        limits_hold: bool = True,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._evaluator = evaluator
-        self._operations = operations
-        self._audit = audit
-        self._config = config
-        self._systems = systems
-        self._limits_hold = limits_hold
-        self._room = asyncio.Semaphore(2)
+    store: Store
+    registry: Registry
+    evaluator: Evaluator
+    operations: Operations
+    audit: Audit
+    config: HiveConfig
+    systems: Systems | None = None
+    limits_hold: bool = True
+    _room: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(2), init=False
+    )
 
     async def render(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
         """Evaluate what is proposed, and let it wait for the operator.
@@ -119,7 +110,7 @@ class Evaluation:
                 found.manifest,
                 evaluated_at=found.evaluated_at,
                 nixos_options=found.nixos_options,
-                ignored=self._systems is None,
+                ignored=self.systems is None,
             )
         except HiveError:
             self.drop(found)
@@ -140,7 +131,7 @@ class Evaluation:
         _, operation = await self._queue(repo, proposed, found, approved=True)
         if operation is None:
             raise HiveError(ErrorCode.INTERNAL, "The approval queued no operation.")
-        self._operations.enqueue(operation)
+        self.operations.enqueue(operation)
         return operation
 
     async def evaluate(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:
@@ -150,7 +141,7 @@ class Evaluation:
             HiveError: whatever is wrong with the manifest or its limits.
         """
         async with self._room, self._exported(repo, commit) as directory:
-            found = await self._evaluator.evaluate(directory, commit=commit)
+            found = await self.evaluator.evaluate(directory, commit=commit)
             manifest = manifest_schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
             held = await self._system(directory, manifest, name)
@@ -166,12 +157,12 @@ class Evaluation:
         Raises:
             HiveError: with the option and the limit.
         """
-        check_operator_limits(record.typed, self._config.limits)
+        check_operator_limits(record.typed, self.config.limits)
 
     def drop(self, found: Evaluated) -> None:
         """Let go what was evaluated: nothing comes of it."""
-        if self._systems is not None and found.held is not None:
-            self._systems.drop(found.held)
+        if self.systems is not None and found.held is not None:
+            self.systems.drop(found.held)
 
     async def _queue(
         self,
@@ -205,12 +196,12 @@ class Evaluation:
             nixos_before,
             found.nixos_options,
             system=None if held is None else held.change,
-            defaults=defaults_of(self._config),
-            limits_hold=self._limits_hold,
+            defaults=defaults_of(self.config),
+            limits_hold=self.limits_hold,
         )
         notes = _notes(found)
         changes = (*changes, *map(_noted, notes))
-        number = await self._store.write(rows.reserve_id)
+        number = await self.store.write(rows.reserve_id)
         await asyncio.to_thread(
             repo.tag, TagKind.PROPOSAL, number, proposed.commit, encoded
         )
@@ -228,8 +219,8 @@ class Evaluation:
             author=proposed.author,
             message=proposed.message,
         )
-        if self._systems is not None and held is not None:
-            self._systems.assign(held, number)
+        if self.systems is not None and held is not None:
+            self.systems.assign(held, number)
 
         def insert(tx: Tx) -> Operation | None:
             _check_stands(tx, repo, new)
@@ -239,18 +230,18 @@ class Evaluation:
             if not approved:
                 return None
             kind = OPERATIONS[new.kind]
-            operation = self._operations.insert(
+            operation = self.operations.insert(
                 tx, kind, new.agent, by=proposed.by, approval=number
             )
             state = ApprovalState.APPROVED
             rows.progress(tx, number, state, operation=operation.id)
             return operation
 
-        operation = await self._store.write(insert)
+        operation = await self.store.write(insert)
         data = {"approval": number, "commit": new.commit}
         data["manifest"] = new.manifest_sha256
         what = f"{new.kind.value}_requested" if approved else "proposed"
-        self._audit.record(proposed.by, what, proposed.agent, data)
+        self.audit.record(proposed.by, what, proposed.agent, data)
         result = ProposalResult(
             approval=number,
             commit=proposed.commit,
@@ -265,10 +256,10 @@ class Evaluation:
     async def _system(
         self, directory: Path, manifest: Mapping[str, Any], name: str
     ) -> Held | None:
-        if self._systems is None:
+        if self.systems is None:
             return None
-        agent = self._registry.find(name)
-        return await self._systems.evaluate(
+        agent = self.registry.find(name)
+        return await self.systems.evaluate(
             directory,
             manifest,
             name=name,
@@ -278,7 +269,7 @@ class Evaluation:
 
     @asynccontextmanager
     async def _exported(self, repo: AppliedRepo, commit: str) -> AsyncIterator[Path]:
-        quarantine = self._config.layout.quarantine
+        quarantine = self.config.layout.quarantine
         room = Path(tempfile.mkdtemp(prefix="tree-", dir=quarantine))
         try:
             await asyncio.to_thread(export_tree, repo, commit, room)
@@ -289,11 +280,11 @@ class Evaluation:
     async def _before(
         self, name: str
     ) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
-        agent = self._registry.find(name)
+        agent = self.registry.find(name)
         if agent is None or agent.record is None or agent.approval is None:
             return None, ()
         number = agent.approval
-        deployed = await self._store.read(lambda reader: rows.get(reader, number))
+        deployed = await self.store.read(lambda reader: rows.get(reader, number))
         return agent.record.manifest, deployed.nixos_options
 
 

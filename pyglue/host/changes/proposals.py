@@ -9,7 +9,7 @@ in two: as a draft (``drafts``) whose first commit is proposed like any other.
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyglue import names
@@ -54,33 +54,30 @@ class _Own:
         )
 
 
+@dataclass(kw_only=True)
 class Proposals:
     """Takes packs and template spawns, and renders approvals."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        evaluation: Evaluation,
-        directories: Directories,
-        config: HiveConfig,
-        templates: Path,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._evaluation = evaluation
-        self._directories = directories
-        self._layout = config.layout
-        self._templates = templates
-        self._uploads = Uploads(config.layout.quarantine)
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.fence = Fence()
-        """What keeps in the programs that read packs, also those of imports."""
+    store: Store
+    registry: Registry
+    evaluation: Evaluation
+    directories: Directories
+    config: HiveConfig
+    templates: Path
+    uploads: Uploads = field(init=False)
+    _locks: dict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), init=False
+    )
+    fence: Fence = field(default_factory=Fence, init=False)
+    """What keeps in the programs that read packs, also those of imports."""
+    _spare: SpareChild = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uploads = Uploads(self.config.layout.quarantine)
         self._spare = SpareChild(
             self.fence,
-            workdir=config.layout.quarantine,
-            shown=config.layout.applied_root,
+            workdir=self.config.layout.quarantine,
+            shown=self.config.layout.applied_root,
         )
 
     def lock(self, name: str) -> asyncio.Lock:
@@ -105,15 +102,15 @@ class Proposals:
         """
         agent = names.check(params.agent)
         kind = await self._kind(agent, spawn=params.spawn)
-        main = AppliedRepo(self._layout.applied(agent)).main()
-        upload = self._uploads.open(agent, params.commit, params.description, kind)
+        main = AppliedRepo(self.config.layout.applied(agent)).main()
+        upload = self.uploads.open(agent, params.commit, params.description, kind)
         self._prepare_check()
         return SubmitBeginResult(upload=upload, main=main)
 
     async def _kind(self, name: str, *, spawn: bool) -> ApprovalKind:
-        draft = await self._store.read(lambda reader: drafts.get(reader, name))
+        draft = await self.store.read(lambda reader: drafts.get(reader, name))
         if draft is None:
-            self._registry.get(name)
+            self.registry.get(name)
             if spawn:
                 raise HiveError(
                     ErrorCode.CONFLICT,
@@ -129,41 +126,25 @@ class Proposals:
             )
         return ApprovalKind.SPAWN
 
-    def chunk(self, upload: str, data: bytes) -> None:
-        """Add bytes to an upload; too many end it.
-
-        Raises:
-            HiveError: ``not_found``, ``too_large``.
-        """
-        self._uploads.add(upload, data)
-
-    def size(self, upload: str) -> int:
-        """Return how many bytes of an upload have arrived; 0 if it is gone."""
-        return self._uploads.size(upload)
-
-    def drop(self, upload: str) -> None:
-        """Forget an upload; one that is gone is no error."""
-        self._uploads.drop(upload)
-
     async def submit(self, upload: str, by: str) -> ProposalResult:
         """Check and render what was uploaded.
 
         Raises:
             HiveError: whatever is wrong with the commit, its manifest or its limits.
         """
-        found = self._uploads.whole(upload)
+        found = self.uploads.whole(upload)
         try:
             async with self._locks[found.agent]:
                 await self._kind(
                     found.agent, spawn=found.kind is ApprovalKind.SPAWN
                 )  # it may be gone
-                repo = AppliedRepo(self._layout.applied(found.agent))
+                repo = AppliedRepo(self.config.layout.applied(found.agent))
                 checked: CheckedCommit = await asyncio.to_thread(
                     import_pack,
                     found.path,
                     found.commit,
                     repo,
-                    workdir=self._layout.quarantine,
+                    workdir=self.config.layout.quarantine,
                     spare=self._spare,
                 )
                 proposed = Proposed(
@@ -176,9 +157,9 @@ class Proposals:
                     description=found.description,
                     by=by,
                 )
-                return await self._evaluation.render(repo, proposed)
+                return await self.evaluation.render(repo, proposed)
         finally:
-            self._uploads.drop(upload)
+            self.uploads.drop(upload)
             self._prepare_check()
 
     # --- spawns ---------------------------------------------------------------------
@@ -190,7 +171,7 @@ class Proposals:
             HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``.
         """
         names.check_new(name)
-        files = await asyncio.to_thread(read_template, self._templates / "template")
+        files = await asyncio.to_thread(read_template, self.templates / "template")
         return await self._seed(
             _Own(
                 agent=name,
@@ -237,7 +218,7 @@ class Proposals:
             by=by,
         )
         async with self._locks[name]:
-            repo = AppliedRepo(self._layout.applied(name))
+            repo = AppliedRepo(self.config.layout.applied(name))
             main = await asyncio.to_thread(repo.main)
             commit = await asyncio.to_thread(
                 repo.commit_files, files, message=own.message
@@ -245,23 +226,25 @@ class Proposals:
             if commit is None:
                 return None
             proposed = own.proposed(ApprovalKind.CHANGE, commit, main)
-            return await self._evaluation.render(repo, proposed)
+            return await self.evaluation.render(repo, proposed)
 
     async def _seed(self, own: _Own) -> ProposalResult:
         name = own.agent
         async with self._locks[name]:
-            await self._store.read(lambda reader: check_free(reader, name, again=True))
+            await self.store.read(lambda reader: check_free(reader, name, again=True))
             return await self._first(own)
 
     async def _first(self, own: _Own) -> ProposalResult:
         name = own.agent
-        if self._registry.find(name) is None:  # else its first deploy failed
-            await asyncio.to_thread(self._directories.forget_proposed, name)
-        await asyncio.to_thread(self._directories.settle_port, name)
-        repo = await asyncio.to_thread(AppliedRepo.create, self._layout.applied(name))
+        if self.registry.find(name) is None:  # else its first deploy failed
+            await asyncio.to_thread(self.directories.forget_proposed, name)
+        await asyncio.to_thread(self.directories.settle_port, name)
+        repo = await asyncio.to_thread(
+            AppliedRepo.create, self.config.layout.applied(name)
+        )
         commit = await asyncio.to_thread(repo.seed_main, own.files, message=own.message)
         proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
-        return await self._evaluation.render(repo, proposed)
+        return await self.evaluation.render(repo, proposed)
 
 
 def read_template(directory: Path) -> dict[str, bytes]:

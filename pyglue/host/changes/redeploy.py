@@ -8,6 +8,7 @@ sees the differences before anything is built.
 """
 
 import asyncio
+from dataclasses import dataclass
 
 from pyglue import names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
@@ -28,25 +29,16 @@ from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store
 
 
+@dataclass(frozen=True, kw_only=True)
 class Redeploy:
     """Restores, rolls back and rebuilds."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        evaluation: Evaluation,
-        config: HiveConfig,
-        systems: Systems | None = None,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._evaluation = evaluation
-        self._layout = config.layout
-        self._systems = systems
+    store: Store
+    registry: Registry
+    proposals: Proposals
+    evaluation: Evaluation
+    config: HiveConfig
+    systems: Systems | None = None
 
     async def restore(self, name: str, by: str) -> ProposalResult:
         """Propose that a destroyed agent comes back as it was.
@@ -56,8 +48,8 @@ class Redeploy:
                 operator's limits forbid by now.
         """
         names.check(name)
-        async with self._proposals.lock(name):
-            found = await self._store.read(
+        async with self.proposals.lock(name):
+            found = await self.store.read(
                 lambda reader: kept_rows.require(reader, name)
             )
             if found.commit is None:
@@ -66,10 +58,10 @@ class Redeploy:
                     f"{name} was never deployed, so there is nothing to restore. "
                     "Purge it, then spawn it again.",
                 )
-            repo = AppliedRepo(self._layout.applied(name))
+            repo = AppliedRepo(self.config.layout.applied(name))
             description = f"Restore {name} to its state before it was destroyed."
             if found.record is None or found.approval is None:  # it never ran here
-                again = await self._evaluation.evaluate(repo, found.commit, name)
+                again = await self.evaluation.evaluate(repo, found.commit, name)
                 description = found.description
             else:
                 again = await self._again(
@@ -85,7 +77,7 @@ class Redeploy:
                 description=description,
                 by=by,
             )
-            return await self._evaluation.queue(repo, proposed, again)
+            return await self.evaluation.queue(repo, proposed, again)
 
     async def rollback(self, name: str, approval: int, by: str) -> Operation:
         """Deploy again what an earlier approval deployed, as a new commit on main.
@@ -94,15 +86,15 @@ class Redeploy:
             HiveError: ``not_found``; ``conflict`` for what was not deployed or is what
                 runs; what the operator's limits forbid by now.
         """
-        async with self._proposals.lock(name):
-            agent = self._registry.get(name)
-            repo = AppliedRepo(self._layout.applied(name))
+        async with self.proposals.lock(name):
+            agent = self.registry.get(name)
+            repo = AppliedRepo(self.config.layout.applied(name))
             old = await self._deployed_before(agent, repo, approval)
             again = await self._again(
                 repo, old.commit, decode(old.record), old.id, name
             )
             if canonical(again.manifest) != canonical(decode(old.record).manifest):
-                self._evaluation.drop(again)
+                self.evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
                     f"The system of approval {old.id} has been deleted, and "
@@ -126,7 +118,7 @@ class Redeploy:
                 description=f"Roll back to the deployment of approval {old.id}.",
                 by=by,
             )
-            return await self._evaluation.approved(repo, proposed, again)
+            return await self.evaluation.approved(repo, proposed, again)
 
     async def rebuild(self, name: str, by: str) -> RebuildResult:
         """Evaluate what is deployed once more; deploy or propose the outcome.
@@ -136,17 +128,17 @@ class Redeploy:
                 ``conflict`` if it would change what the agent is; what is wrong with
                 its files by now.
         """
-        async with self._proposals.lock(name):
-            agent = self._registry.get(name)
+        async with self.proposals.lock(name):
+            agent = self.registry.get(name)
             if agent.record is None or agent.commit is None:
                 raise HiveError(
                     ErrorCode.AGENT_NOT_RUNNING,
                     f"{name} has not been deployed yet; approve a proposal first.",
                 )
-            repo = AppliedRepo(self._layout.applied(name))
-            again = await self._evaluation.evaluate(repo, agent.commit, name)
+            repo = AppliedRepo(self.config.layout.applied(name))
+            again = await self.evaluation.evaluate(repo, agent.commit, name)
             if canonical(again.manifest) != canonical(agent.record.manifest):
-                self._evaluation.drop(again)
+                self.evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
                     f"Rebuilt with this version of the hive, {name} would have a "
@@ -166,15 +158,15 @@ class Redeploy:
             )
             drv = None if again.held is None else again.held.new.drv
             if drv == agent.record.system:
-                made = await self._evaluation.approved(repo, proposed, again)
+                made = await self.evaluation.approved(repo, proposed, again)
                 return RebuildResult(operation=made.id)
-            result = await self._evaluation.queue(repo, proposed, again)
+            result = await self.evaluation.queue(repo, proposed, again)
             return RebuildResult(operation=None, approval=result.approval)
 
     async def _deployed_before(
         self, agent: Agent, repo: AppliedRepo, number: int
     ) -> rows.ApprovalRow:
-        old = await self._store.read(lambda reader: rows.get(reader, number))
+        old = await self.store.read(lambda reader: rows.get(reader, number))
         tags = await asyncio.to_thread(repo.tags)
         tagged = any(t.kind is TagKind.DEPLOYED and t.id == old.id for t in tags)
         if old.agent != agent.name or old.state is not ApprovalState.DEPLOYED:
@@ -205,13 +197,13 @@ class Redeploy:
         name: str,
     ) -> Evaluated:
         """Return what was pinned; evaluate it anew where its system is gone."""
-        self._evaluation.check_limits(record)
-        old = await self._store.read(lambda reader: rows.get(reader, approval))
-        if self._systems is None:
+        self.evaluation.check_limits(record)
+        old = await self.store.read(lambda reader: rows.get(reader, approval))
+        if self.systems is None:
             return Evaluated(record.manifest, old.nixos_options, None)
-        agent = self._registry.find(name)
+        agent = self.registry.find(name)
         deployed = None if agent is None else agent.approval
-        held = await self._systems.again(approval, deployed)
+        held = await self.systems.again(approval, deployed)
         if held is None:
-            return await self._evaluation.evaluate(repo, commit, name)
+            return await self.evaluation.evaluate(repo, commit, name)
         return Evaluated(record.manifest, old.nixos_options, held)

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,36 +38,29 @@ def in_whose_name(config: HiveConfig) -> str:
     return "hive run" if config.nixos is None else "nixos-rebuild"
 
 
+@dataclass(kw_only=True)
 class Declared:
     """Makes what is declared and not there, and proposes what has changed."""
 
-    def __init__(
-        self,
-        *,
-        config: HiveConfig,
-        registry: Registry,
-        proposals: Proposals,
-        approvals: Approvals,
-        store: Store,
-        warnings: Warnings,
-        agents: Path,
-    ) -> None:
-        """``agents`` is where the agents that come with the hive are."""
-        self._config = config
-        self._registry = registry
-        self._proposals = proposals
-        self._approvals = approvals
-        self._store = store
-        self._warnings = warnings
-        self._agents = agents
-        self._by = in_whose_name(config)
+    config: HiveConfig
+    registry: Registry
+    proposals: Proposals
+    approvals: Approvals
+    store: Store
+    warnings: Warnings
+    agents: Path
+    """Where the agents are that come with the hive."""
+    _by: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by = in_whose_name(self.config)
 
     async def run(self, interrupted: frozenset[str]) -> None:
         """Go through all of them; what is wrong with one is said, not raised.
 
         ``interrupted`` are agents whose operation goes on from before a crash.
         """
-        for declared in self._config.agents:
+        for declared in self.config.agents:
             if declared.name in interrupted:
                 continue
             try:
@@ -76,7 +70,7 @@ class Declared:
 
     async def _one(self, declared: DeclaredAgent) -> None:
         name = declared.name
-        known = self._registry.find(name)
+        known = self.registry.find(name)
         made = known is not None and known.record is not None
         if made and declared.source is None:
             return
@@ -86,17 +80,17 @@ class Declared:
         if not made:
             await self._make(name, files)
         elif digest != await asyncio.to_thread(self._remembered, name):
-            await self._proposals.redeclare(
+            await self.proposals.redeclare(
                 name, files, f"The declared source of {name} has changed", self._by
             )
         if declared.source is not None:
             await asyncio.to_thread(self._remember, name, digest)
 
     async def _make(self, name: str, files: Mapping[str, bytes]) -> None:
-        proposal = await self._proposals.declare(
+        proposal = await self.proposals.declare(
             name, files, f"First start of {name}", self._by
         )
-        await self._approvals.approve(
+        await self.approvals.approve(
             ApproveParams(
                 id=proposal.approval,
                 commit=proposal.commit,
@@ -108,13 +102,13 @@ class Declared:
     def _directory(self, declared: DeclaredAgent) -> Path:
         if declared.source is not None:
             return Path(declared.source)
-        ours = self._agents / declared.name
-        return ours if ours.is_dir() else self._agents / "template"
+        ours = self.agents / declared.name
+        return ours if ours.is_dir() else self.agents / "template"
 
     # --- what was declared last -----------------------------------------------------
 
     def _file(self, name: str) -> Path:
-        return self._config.layout.private(name) / "declared"
+        return self.config.layout.private(name) / "declared"
 
     def _remembered(self, name: str) -> str | None:
         try:
@@ -128,12 +122,12 @@ class Declared:
 
     def _warn(self, name: str, error: HiveError) -> None:
         text = f"Could not create {name}: {error.message}"
-        known = self._registry.find(name)
+        known = self.registry.find(name)
         if known is not None and known.record is not None:
             text = f"Could not propose the changed source of {name}: {error.message}"
         _log.error("%s", text)
-        self._warnings.add(text)
-        self._store.post(partial(_emit_warning, name=name, text=text))
+        self.warnings.add(text)
+        self.store.post(partial(_emit_warning, name=name, text=text))
 
 
 def read_source(name: str, directory: Path) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ atomically), and messages stay queued: a restored agent is the same agent. Purgi
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from pyglue import names
@@ -43,20 +44,18 @@ DESTROYED: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Destroy:
     """Queues the end of agents and of what is kept."""
 
-    def __init__(
-        self, store: Store, registry: Registry, operations: Operations
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._operations = operations
+    store: Store
+    registry: Registry
+    operations: Operations
 
     async def load(self) -> None:
         """Let those who ask for an agent know that it was destroyed; at start."""
-        for found in await self._store.read(kept.all_kept):
-            self._registry.absent(found.name, DESTROYED.format(name=found.name))
+        for found in await self.store.read(kept.all_kept):
+            self.registry.absent(found.name, DESTROYED.format(name=found.name))
 
     async def destroy(self, params: AgentParams, by: str) -> OperationRef:
         """Queue an agent's end.
@@ -64,14 +63,14 @@ class Destroy:
         Raises:
             HiveError: ``not_found``; ``forbidden`` for the manager.
         """
-        name = self._registry.get(params.agent).name
+        name = self.registry.get(params.agent).name
         if name == MANAGER:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
                 "The manager cannot be destroyed: the hive needs it for proposals. "
                 "Stop it, or roll it back to a working deployment.",
             )
-        operation = await self._operations.request(OperationKind.DESTROY, name, by=by)
+        operation = await self.operations.request(OperationKind.DESTROY, name, by=by)
         return OperationRef(operation=operation.id)
 
     async def purge(self, params: PurgeParams, by: str) -> OperationRef:
@@ -81,17 +80,18 @@ class Destroy:
             HiveError: ``not_found``; ``bad_request`` if the name is not repeated.
         """
         name = names.check(params.agent)
-        await self._store.read(lambda reader: kept.require(reader, name))
+        await self.store.read(lambda reader: kept.require(reader, name))
         if params.confirm != name:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
                 f"Repeat the name {name!r} to confirm: purged data cannot be "
                 "recovered.",
             )
-        operation = await self._operations.request(OperationKind.PURGE, name, by=by)
+        operation = await self.operations.request(OperationKind.PURGE, name, by=by)
         return OperationRef(operation=operation.id)
 
 
+@dataclass(frozen=True, kw_only=True)
 class DestroyHandler:
     """The handler of destroy operations."""
 
@@ -104,52 +104,37 @@ class DestroyHandler:
         "fail",
     )
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        transitions: Transitions,
-        drain_s: float,
-        lifecycle: Lifecycle,
-        supervisor: Supervisor,
-        backend: Backend,
-        directories: Directories,
-        questions: Questions,
-        notifications: Notifications,
-        systems: Systems | None = None,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._transitions = transitions
-        self._drain_s = drain_s
-        self._lifecycle = lifecycle
-        self._supervisor = supervisor
-        self._backend = backend
-        self._directories = directories
-        self._questions = questions
-        self._notifications = notifications
-        self._systems = systems
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    drain_s: float
+    lifecycle: Lifecycle
+    supervisor: Supervisor
+    backend: Backend
+    directories: Directories
+    questions: Questions
+    notifications: Notifications
+    systems: Systems | None = None
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step."""
         name = operation.agent
         match step:
             case "drain":
-                agent = self._registry.get(name)
-                await self._transitions.wanted(agent, False)
+                agent = self.registry.get(name)
+                await self.transitions.wanted(agent, False)
                 await end_turn(
-                    self._transitions,
+                    self.transitions,
                     agent,
-                    within=self._drain_s,
+                    within=self.drain_s,
                     reason="This agent is being destroyed.",
                 )
                 return "stop"
             case "stop":
-                await self._lifecycle.stop(self._registry.get(name))
+                await self.lifecycle.stop(self.registry.get(name))
                 return "remove"
             case "remove":
-                await self._backend.remove(name)
+                await self.backend.remove(name)
                 return "keep"
             case "keep":
                 await self._keep(operation)
@@ -169,33 +154,33 @@ class DestroyHandler:
     async def _keep(self, operation: Operation) -> None:
         """One transaction: it is no agent any more, and nothing waits for it."""
         name = operation.agent
-        agent = self._registry.find(name)
+        agent = self.registry.find(name)
         if agent is not None:
-            self._supervisor.forget(name)
-            self._lifecycle.forget(agent)
-        asked = await self._store.write(
+            self.supervisor.forget(name)
+            self.lifecycle.forget(agent)
+        asked = await self.store.write(
             lambda tx: _put_away(tx, name, operation.requested_by)
         )
-        self._registry.forget(name)
-        self._registry.absent(name, DESTROYED.format(name=name))
+        self.registry.forget(name)
+        self.registry.absent(name, DESTROYED.format(name=name))
         for question in asked:
-            self._questions.audited(question, SYSTEM, QuestionEnd.CANCELLED)
+            self.questions.audited(question, SYSTEM, QuestionEnd.CANCELLED)
             if question.to == name:
                 text = f"{name} was destroyed; it will not answer."
-                await self._questions.tell(question, text)
+                await self.questions.tell(question, text)
 
     async def _clean(self, operation: Operation) -> None:
         name = operation.agent
-        await asyncio.to_thread(self._directories.forget_run, name)
-        if self._systems is not None:
-            await asyncio.to_thread(self._systems.forget, name)
-        found = await self._store.read(lambda reader: kept.get(reader, name))
+        await asyncio.to_thread(self.directories.forget_run, name)
+        if self.systems is not None:
+            await asyncio.to_thread(self.systems.forget, name)
+        found = await self.store.read(lambda reader: kept.get(reader, name))
         data = {
             "operation": operation.id,
             "approval": None if found is None else found.approval,
             "commit": None if found is None else found.commit,
         }
-        await self._notifications.give(
+        await self.notifications.give(
             NotificationKind.DESTROYED,
             name,
             f"{name} was destroyed by {operation.requested_by}. Its state is kept; "
@@ -206,10 +191,10 @@ class DestroyHandler:
         )
 
     async def _fail(self, operation: Operation) -> None:
-        agent = self._registry.find(operation.agent)
+        agent = self.registry.find(operation.agent)
         if agent is not None:
             why = f"Destroying it failed. {operation.error}"
-            await self._transitions.problem_noted(agent, why)
+            await self.transitions.problem_noted(agent, why)
 
 
 def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:

@@ -37,27 +37,20 @@ _ABSENT: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Drafts:
     """Lists, makes and discards."""
 
-    def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        operations: Operations,
-        layout: Layout,
-        quotas: Quotas,
-    ) -> None:
-        self._most = quotas.drafts
-        self._store = store
-        self._registry = registry
-        self._operations = operations
-        self._layout = layout
+    store: Store
+    registry: Registry
+    operations: Operations
+    layout: Layout
+    quotas: Quotas
 
     async def load(self) -> None:
         """Let those who ask for an agent know that it is a draft; at start."""
-        for draft in await self._store.read(drafts.all_drafts):
-            self._registry.absent(draft.name, _ABSENT.format(name=draft.name))
+        for draft in await self.store.read(drafts.all_drafts):
+            self.registry.absent(draft.name, _ABSENT.format(name=draft.name))
 
     async def all(self, _params: NoParams) -> DraftsResult:
         """Return all drafts."""
@@ -66,7 +59,7 @@ class Drafts:
             pending = {row.agent: row.id for row in approvals.pending(reader)}
             return drafts.all_drafts(reader), pending
 
-        found, pending = await self._store.read(read)
+        found, pending = await self.store.read(read)
         mains = await asyncio.to_thread(lambda: [self._main(one.name) for one in found])
         return DraftsResult(
             drafts=tuple(
@@ -94,19 +87,20 @@ class Drafts:
         def take(tx: Tx) -> Operation:
             check_free(tx, name)
             there = len(drafts.all_drafts(tx))
-            if by == MANAGER and self._most is not None and there >= self._most:
+            most = self.quotas.drafts
+            if by == MANAGER and most is not None and there >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
                     f"There are {there} drafts, which is the limit. Propose one, or "
                     "ask the operator to discard some.",
                 )
             drafts.insert(tx, name, by=by, description=description)
-            return self._operations.insert(tx, OperationKind.DRAFT, name, by=by)
+            return self.operations.insert(tx, OperationKind.DRAFT, name, by=by)
 
-        operation = await self._store.write(take)
-        self._registry.absent(name, _ABSENT.format(name=name))
-        self._operations.requested(operation)
-        ended = await self._operations.get(operation.id, math.inf)
+        operation = await self.store.write(take)
+        self.registry.absent(name, _ABSENT.format(name=name))
+        self.operations.requested(operation)
+        ended = await self.operations.get(operation.id, math.inf)
         main = await asyncio.to_thread(self._main, name)
         if ended.error is not None or main is None:
             why = ended.error or "It was discarded."
@@ -122,12 +116,12 @@ class Drafts:
             HiveError: ``not_found``.
         """
         name = names.check(params.agent)
-        await self._store.read(lambda reader: get(reader, name))
-        operation = await self._operations.request(OperationKind.DISCARD, name, by=by)
+        await self.store.read(lambda reader: get(reader, name))
+        operation = await self.operations.request(OperationKind.DISCARD, name, by=by)
         return OperationRef(operation=operation.id)
 
     def _main(self, name: str) -> str | None:
-        path = self._layout.applied(name)
+        path = self.layout.applied(name)
         return AppliedRepo(path).main() if path.is_dir() else None
 
 

@@ -5,6 +5,7 @@ anew for each look, since the manager may still write in ``config`` and ``state`
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from pyglue import beneath
@@ -26,12 +27,12 @@ _WORDS: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
 class Kept:
     """Reads what is kept."""
 
-    def __init__(self, store: Store, directories: Directories) -> None:
-        self._store = store
-        self._directories = directories
+    store: Store
+    directories: Directories
 
     async def all(self, _params: NoParams) -> KeptResult:
         """Return everything that is kept, with its sizes."""
@@ -42,7 +43,7 @@ class Kept:
             pending = {row.agent: row.id for row in approvals.pending(reader)}
             return kept.all_kept(reader), pending, messages.waiting_counts(reader)
 
-        found, pending, mail = await self._store.read(read)
+        found, pending, mail = await self.store.read(read)
         views = []
         for row in found:
             parts = await asyncio.to_thread(self._measure, row.name)
@@ -66,12 +67,12 @@ class Kept:
         return KeptResult(kept=tuple(views))
 
     def _measure(self, name: str) -> tuple[KeptPart, ...]:
-        state = self._directories.state
+        state = self.directories.state
         return tuple(
             KeptPart(
                 what=_WORDS[room], path=str(place), bytes=beneath.size(state, place)
             )
             for room in KeptDirectory
-            for place in self._directories.places(name, room)
+            for place in self.directories.places(name, room)
             if beneath.exists(state, place)
         )

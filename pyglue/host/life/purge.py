@@ -6,6 +6,7 @@ the lock of the name, and forget the rows last, so that every step may be repeat
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pyglue.api.operations import Operation
@@ -29,28 +30,20 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.kept import Kept
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Removing:
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        directories: Directories,
-        audit: Audit,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._directories = directories
-        self._audit = audit
+    store: Store
+    registry: Registry
+    proposals: Proposals
+    directories: Directories
+    audit: Audit
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
         """Nothing to mend: removing it again goes on."""
         return None
 
     async def _remove(self, name: str, remove: Callable[[str], None]) -> None:
-        async with self._proposals.lock(name):
+        async with self.proposals.lock(name):
             await asyncio.to_thread(remove, name)
 
 
@@ -64,18 +57,16 @@ class DiscardHandler(_Removing):
         name = operation.agent
         match step:
             case "close":
-                await self._store.write(lambda tx: self._close(tx, name))
+                await self.store.write(lambda tx: self._close(tx, name))
                 return "remove"
             case "remove":
-                await self._remove(name, self._directories.forget_draft)
+                await self._remove(name, self.directories.forget_draft)
                 return "forget"
             case "forget":
-                await self._store.write(lambda tx: self._forget(tx, name))
-                self._registry.absent(name, None)
+                await self.store.write(lambda tx: self._forget(tx, name))
+                self.registry.absent(name, None)
                 data = {"operation": operation.id}
-                self._audit.record(
-                    operation.requested_by, "draft_discarded", name, data
-                )
+                self.audit.record(operation.requested_by, "draft_discarded", name, data)
                 return None
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
@@ -103,13 +94,13 @@ class PurgeHandler(_Removing):
         """Do one step."""
         name = operation.agent
         if step == "close":
-            await self._store.write(lambda tx: self._close(tx, name))
+            await self.store.write(lambda tx: self._close(tx, name))
         elif step == "forget":
             await self._forget(operation)
             return None
         else:
             room = KeptDirectory(step)
-            await self._remove(name, lambda name: self._directories.remove(name, room))
+            await self._remove(name, lambda name: self.directories.remove(name, room))
         return self.steps[self.steps.index(step) + 1]
 
     @staticmethod
@@ -131,12 +122,12 @@ class PurgeHandler(_Removing):
             agents.forget_turns(tx, name)
             return found, messages.let_go(tx, name)
 
-        found, mail = await self._store.write(forget)
-        self._registry.absent(name, None)
+        found, mail = await self.store.write(forget)
+        self.registry.absent(name, None)
         data = {
             "operation": operation.id,
             "commit": None if found is None else found.commit,
             "approval": None if found is None else found.approval,
             "mail": mail,
         }
-        self._audit.record(operation.requested_by, "purged", name, data)
+        self.audit.record(operation.requested_by, "purged", name, data)

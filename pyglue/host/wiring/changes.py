@@ -66,9 +66,15 @@ async def open_changes(base: Base, work: Work) -> Changes:
         config=config,
         systems=systems,
     )
-    drafts = Drafts(store, registry, operations, config.layout, config.quotas)
+    drafts = Drafts(
+        store=store,
+        registry=registry,
+        operations=operations,
+        layout=config.layout,
+        quotas=config.quotas,
+    )
     await drafts.load()
-    destroy = Destroy(store, registry, operations)
+    destroy = Destroy(store=store, registry=registry, operations=operations)
     await destroy.load()
     imports = Imports(
         store=store,

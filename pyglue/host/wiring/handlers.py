@@ -87,7 +87,7 @@ def _draft_handler(base: Base, work: Work, changes: Changes) -> DraftHandler:
 
 def _import_handler(base: Base, changes: Changes) -> ImportHandler:
     return ImportHandler(
-        changes.imports,
+        imports=changes.imports,
         store=base.store,
         registry=base.registry,
         proposals=changes.proposals,

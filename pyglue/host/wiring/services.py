@@ -137,7 +137,7 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
 def _life(base: Base, changes: Changes) -> Life:
     return Life(
         drafts=changes.drafts,
-        kept=Kept(base.store, base.directories),
+        kept=Kept(store=base.store, directories=base.directories),
         destroy=changes.destroy,
         redeploy=changes.redeploy,
         rebuilding=changes.rebuilding,
@@ -148,7 +148,7 @@ def _archives(base: Base, changes: Changes) -> Archives:
     layout = base.config.layout
     return Archives(
         transfers=Transfers(layout.quarantine),
-        exports=Exports(base.store, base.audit, layout),
+        exports=Exports(store=base.store, audit=base.audit, layout=layout),
         imports=changes.imports,
-        backups=Backups(base.audit, layout),
+        backups=Backups(audit=base.audit, layout=layout),
     )

@@ -211,11 +211,11 @@ async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
 async def test_the_manager_has_so_many_drafts(kit: Kit, tmp_path: Path) -> None:
     operations = Operations(kit.store, kit.audit)
     found = Drafts(
-        kit.store,
-        kit.registry,
-        operations,
-        Layout(tmp_path, tmp_path),
-        Quotas(drafts=1),
+        store=kit.store,
+        registry=kit.registry,
+        operations=operations,
+        layout=Layout(tmp_path, tmp_path),
+        quotas=Quotas(drafts=1),
     )
     await kit.store.write(
         lambda tx: drafts.insert(tx, "one", by=MANAGER, description="")
@@ -237,6 +237,7 @@ class Made:
     def __init__(self, size: int = 0) -> None:
         self.calls: list[str] = []
         self._size = size
+        self.uploads = self
 
     def size(self, _upload: str) -> int:
         return self._size
