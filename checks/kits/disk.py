@@ -10,10 +10,13 @@ MIB = 1024 * 1024
 
 
 @contextlib.contextmanager
-def small_disk(at: Path, mib: int, *, files: int = 0) -> Iterator[Path]:
+def small_disk(
+    at: Path, mib: int, *, files: int = 0, read_only: bool = False
+) -> Iterator[Path]:
     """Mount a file system of ``mib`` MiB at the directory ``at``."""
     at.mkdir(parents=True, exist_ok=True)
     options = f"size={mib}M,mode=0755" + (f",nr_inodes={files}" if files else "")
+    options += ",ro" if read_only else ""
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "hive-test", str(at)], check=True
     )

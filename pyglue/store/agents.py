@@ -104,6 +104,13 @@ def set_problem(tx: Tx, name: str, problem: str | None) -> None:
     tx.emit(name, AgentChanged(what=AgentChange.PROBLEM))
 
 
+def set_present(tx: Tx, name: str, *, wanted: bool, problem: str | None) -> None:
+    """Record whether the agent should run, and what went wrong last."""
+    _update(tx, name, wanted=wanted, problem=problem)
+    tx.emit(name, AgentChanged(what=AgentChange.WANTED))
+    tx.emit(name, AgentChanged(what=AgentChange.PROBLEM))
+
+
 def _update(tx: Tx, name: str, **values: object) -> None:
     changed = AgentModel.update(**values).where(AgentModel.name == name).execute(tx.db)
     if changed == 0:

@@ -1,4 +1,4 @@
-"""One writer thread with group commit, one reader thread, and the event outbox.
+"""The open store: writes in group commits, reads, and the event outbox.
 
 ``await store.write(fn)`` queues ``fn``; the writer runs everything that waits in
 one transaction (each in a savepoint), commits once with ``synchronous=FULL`` and
@@ -15,33 +15,28 @@ import contextlib
 import fcntl
 import logging
 import os
-import queue
-import secrets
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
 from peewee import DatabaseError, SqliteDatabase
 
 from pyglue.api.events import Event, Happening
-from pyglue.diskspace import Reserve
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import examine, failures, migrations
 from pyglue.store.examine import Examination
+from pyglue.store.tx import Reader, Tx
+from pyglue.store.writer import Job, Outcome, Writer
+
+__all__ = ["RESERVE", "Reader", "Store", "Tx", "open_store"]
 
 T = TypeVar("T")
 
-_BATCH_MAX: Final = 256
-_KEPT_MAX: Final = 2000
-"""Most posted writes that wait for room on the disk; the oldest are given up."""
 RESERVE: Final = 8 * 1024 * 1024
 """Bytes set aside behind the database and behind its log."""
+RETRY_S: Final = 2.0
+"""Seconds between two tries to make the writes that are kept."""
 _PRAGMAS: Final = {
     "journal_mode": "wal",
     "synchronous": "full",
@@ -51,59 +46,6 @@ _PRAGMAS: Final = {
 }
 
 _log = logging.getLogger(__name__)
-
-
-class Tx:
-    """What a write function works with: the database and the outbox."""
-
-    def __init__(self, database: SqliteDatabase, now: float) -> None:
-        self.db = database
-        self.now = now
-        self.events: list[Event] = []
-
-    def execute(self, sql: str, *values: object) -> Any:  # noqa: ANN401
-        """Run one statement and return its cursor."""
-        return self.db.execute_sql(sql, values)
-
-    def emit(self, agent: str | None, data: Happening) -> None:
-        """Add an event to this transaction; published after the commit."""
-        kind, encoded = data.KIND, msgspec.json.encode(data)
-        cursor = self.execute(
-            "INSERT INTO event (at, kind, agent, data) VALUES (?, ?, ?, ?)",
-            self.now,
-            kind,
-            agent,
-            encoded,
-        )
-        seq, raw = cursor.lastrowid, msgspec.Raw(encoded)
-        self.events.append(
-            Event(seq=seq, at=self.now, kind=kind, agent=agent, data=raw)
-        )
-
-
-class Reader:
-    """What a read function works with."""
-
-    def __init__(self, database: SqliteDatabase) -> None:
-        self.db = database
-
-    def execute(self, sql: str, *values: object) -> Any:  # noqa: ANN401
-        """Run one query and return its cursor."""
-        return self.db.execute_sql(sql, values)
-
-
-@dataclass(frozen=True)
-class _Job:
-    fn: Callable[[Tx], Any]
-    future: asyncio.Future[Any] | None
-    then: Callable[[Any], None] | None = None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    job: _Job
-    value: Any
-    error: Exception | None
 
 
 class Store:
@@ -117,28 +59,33 @@ class Store:
         *,
         make_room: Callable[[], bool],
         reserve: int,
+        retry_s: float,
         examination: Examination | None = None,
     ) -> None:
-        self._writer_db = writer
         self._reader_db = reader
+        self._place = Path(reader.database).parent
         self._lock = lock
-        self._make_room = make_room
-        self._reserve = reserve
-        self._reserves: tuple[Reserve, ...] = ()
-        self._kept: deque[_Job] = deque(maxlen=_KEPT_MAX)
         self._examination = examination
         self.warning = None if examination is None else examination.warning
         self.damage: str | None = None
         """The sentence on damage that was found while it is open."""
         self._tell_damage: Callable[[str], None] = lambda _text: None
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._publish: Callable[[list[Event]], None] = lambda _events: None
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-read")
-        self._thread = threading.Thread(
-            target=self._run, name="store-write", daemon=True
+        self._writer = Writer(
+            writer,
+            self._done,
+            self._damaged,
+            make_room=make_room,
+            reserve=reserve,
+            retry_s=retry_s,
         )
-        self._thread.start()
+
+    @property
+    def problem(self) -> str | None:
+        """Why writes are kept in memory instead of made, None if none are."""
+        return self._writer.problem
 
     def on_events(self, publish: Callable[[list[Event]], None]) -> None:
         """Set who is told of committed events, in the event loop's thread."""
@@ -162,37 +109,51 @@ class Store:
             self._tell_damage(text)
 
     def write(
-        self, fn: Callable[[Tx], T], *, then: Callable[[T], None] | None = None
+        self,
+        fn: Callable[[Tx], T],
+        *,
+        then: Callable[[T], None] | None = None,
+        keep: bool = False,
     ) -> asyncio.Future[T]:
         """Queue ``fn`` for the writer's next transaction; await its durable result.
 
-        ``then`` gets that result in the event loop as soon as it is durable.
+        ``then`` gets that result in the event loop as soon as it is durable. ``keep``
+        is for what holds in memory already: if it cannot be written the caller is
+        told, and it is written as soon as it can be.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(fn, future, then))
+        self._writer.put(Job(fn, future, then, keep=keep))
         return future
 
-    def post(self, fn: Callable[[Tx], object]) -> None:
+    def post(
+        self, fn: Callable[[Tx], T], *, then: Callable[[T], None] | None = None
+    ) -> None:
         """Queue a write that nobody waits for, behind those already queued.
 
-        One that fails for want of room is tried again when there is some.
+        If it cannot be made now, it is as soon as it can be.
         """
-        self._queue.put(_Job(fn, None))
+        self._writer.put(Job(fn, then=then))
+
+    def emit(self, agent: str | None, event: Happening) -> None:
+        """Publish an event by itself; written like what is posted."""
+        self._writer.put(Job(lambda tx: tx.emit(agent, event), event=True))
 
     async def read(self, fn: Callable[[Reader], T]) -> T:
         """Run ``fn`` on the reader thread; it sees everything committed so far.
 
         Raises:
-            HiveError: ``unavailable`` if the store cannot be read; what ``fn`` raises.
+            StoreError: it cannot be read; and what ``fn`` raises.
         """
         reader = Reader(self._reader_db)
         try:
             return await self._loop.run_in_executor(self._readers, fn, reader)
-        except DatabaseError as error:
+        except HiveError:
+            raise
+        except Exception as error:
             found = failures.cause(error)
             if found is None or not failures.ends_transaction(found):
                 raise
-            refusal = failures.refusal(found)
+            refusal = failures.refusal(error, self._place)
             if failures.is_damage(found):
                 self._damaged(refusal)
             raise refusal from error
@@ -201,147 +162,28 @@ class Store:
         """Finish what is queued, then release the file and its lock."""
         if self._examination is not None:
             await asyncio.to_thread(self._examination.close)
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._writer.close)
         await self._loop.run_in_executor(self._readers, self._reader_db.close)
         self._readers.shutdown()
-        for reserve in self._reserves:
-            reserve.release()
         os.close(self._lock)
 
     def keep_reserve(self) -> None:
         """Set room aside again for what was written; now and then, from a thread."""
-        for reserve in self._reserves:
-            reserve.keep()
+        self._writer.keep_reserve()
 
-    # --- the writer thread ------------------------------------------------------
-
-    def _run(self) -> None:
-        self._identify()
-        self._set_aside()
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            last = False
-            while len(batch) < _BATCH_MAX and not last:
-                try:
-                    job = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if job is None:
-                    last = True
-                else:
-                    batch.append(job)
-            self._commit(batch)
-            if last:
-                break
-        self._writer_db.close()
-
-    def _identify(self) -> None:
-        """Give the store its id, so that another store's log is known for what it is.
-
-        Writing it, again too, puts the page that it is on into the log of this run.
-        """
-        database = self._writer_db
-        try:
-            (found,) = database.execute_sql("PRAGMA application_id").fetchone()
-            number = found or 1 + secrets.randbelow(2**31 - 1)
-            database.execute_sql(f"PRAGMA application_id = {number}")
-        except DatabaseError as error:  # a full disk, for one
-            _log.warning("could not write the store's id: %s", error)
-
-    def _set_aside(self) -> None:
-        """Keep room behind the database and its log, which is there once it is read."""
-        if not self._reserve:
-            return
-        database = Path(self._writer_db.database)
-        log = database.with_name(f"{database.name}-wal")
-        try:
-            self._writer_db.execute_sql("SELECT count(*) FROM sqlite_master")
-            self._reserves = tuple(
-                Reserve(one, self._reserve) for one in (database, log)
-            )
-            self.keep_reserve()
-        except (DatabaseError, OSError) as error:
-            _log.warning("could not reserve disk space for the store: %s", error)
-
-    def _commit(self, batch: list[_Job]) -> None:
-        try:
-            outcomes, events = self._transact(batch)
-        except DatabaseError as error:  # nothing of it happened
-            outcomes, events = self._failed(batch, error), []
-        else:
-            while self._kept:
-                self._queue.put(self._kept.popleft())
+    def _done(self, outcomes: list[Outcome], events: list[Event]) -> None:
+        """Take what the writer's thread did into the event loop."""
         try:
             self._loop.call_soon_threadsafe(self._resolve, outcomes, events)
         except RuntimeError:  # the loop is closed: nobody waits any more
             _log.debug("the event loop is gone")
 
-    def _transact(self, batch: list[_Job]) -> tuple[list[_Outcome], list[Event]]:
-        """Run a batch in one transaction; once more if room could be made for it."""
-        for last in (False, True):
-            try:
-                return self._transaction(batch)
-            except DatabaseError as error:
-                found = failures.cause(error)
-                full = found is not None and failures.may_be_full(found)
-                if last or not full or not self._make_room():
-                    raise
-        raise AssertionError  # the second time returns or raises
-
-    def _transaction(self, batch: list[_Job]) -> tuple[list[_Outcome], list[Event]]:
-        database = self._writer_db
-        events: list[Event] = []
-        database.begin("IMMEDIATE")  # waits for its turn, as a later lock would not
-        try:
-            outcomes = [self._one(job, events) for job in batch]
-            database.commit()
-        except BaseException:
-            with contextlib.suppress(DatabaseError):  # SQLite may have ended it
-                database.rollback()
-            raise
-        return outcomes, events
-
-    def _failed(self, batch: list[_Job], error: DatabaseError) -> list[_Outcome]:
-        found = failures.cause(error)
-        if found is None:
-            _log.error("a transaction failed", exc_info=error)
-            refusal = HiveError(
-                ErrorCode.UNAVAILABLE, f"Could not write the store ({error})."
-            )
-        else:
-            refusal = failures.refusal(found)
-            if failures.is_damage(found):
-                self._damaged(refusal)
-            else:
-                _log.error("a transaction failed: %s", refusal.message)
-            if failures.is_passing(found):
-                self._kept.extend(job for job in batch if job.future is None)
-        return [_Outcome(job, None, refusal) for job in batch]
-
-    def _one(self, job: _Job, events: list[Event]) -> _Outcome:
-        tx = Tx(self._writer_db, time.time())
-        try:
-            with self._writer_db.savepoint():
-                value = job.fn(tx)
-        except HiveError as error:
-            return _Outcome(job, None, error)
-        except Exception as error:
-            found = failures.cause(error)
-            if found is not None and failures.ends_transaction(found):
-                raise DatabaseError(found, *found.args) from error
-            if job.future is None:
-                _log.exception("a posted write failed")
-            return _Outcome(job, None, error)
-        events += tx.events
-        return _Outcome(job, value, None)
-
-    def _resolve(self, outcomes: list[_Outcome], events: list[Event]) -> None:
+    def _resolve(self, outcomes: list[Outcome], events: list[Event]) -> None:
         for outcome in outcomes:
             if outcome.error is None and outcome.job.then is not None:
-                outcome.job.then(outcome.value)
+                self._call(outcome.job.then, outcome.value)
         if events:
-            self._publish(events)
+            self._call(self._publish, events)
         for outcome in outcomes:
             future = outcome.job.future
             if future is None or future.done():
@@ -350,6 +192,14 @@ class Store:
                 future.set_exception(outcome.error)
             else:
                 future.set_result(outcome.value)
+
+    @staticmethod
+    def _call(listener: Callable[[Any], None], value: object) -> None:
+        """Call who follows a commit; its failure is nobody else's."""
+        try:
+            listener(value)
+        except Exception:
+            _log.exception("what follows a commit failed")
 
 
 def _lock(path: Path) -> int:
@@ -372,13 +222,15 @@ def open_store(
     *,
     make_room: Callable[[], bool] = lambda: False,
     reserve: int = 0,
+    retry_s: float = RETRY_S,
     before: Callable[[], None] = lambda: None,
 ) -> Store:
     """Lock, check, open and migrate the store; call from a running event loop.
 
     ``make_room`` is asked, from the writer's thread, when the disk is full; ``reserve``
-    bytes are set aside for the store to grow into. ``before`` may refuse a whole store,
-    before anything is written to it.
+    bytes are set aside for the store to grow into. What cannot be written and must not
+    get lost is tried again every ``retry_s`` seconds. ``before`` may refuse a whole
+    store, before anything is written to it.
 
     Raises:
         HiveError: ``store_locked`` if another hived has it, ``config_invalid`` if
@@ -404,6 +256,7 @@ def open_store(
         held,
         make_room=make_room,
         reserve=reserve,
+        retry_s=retry_s,
         examination=examination,
     )
 
@@ -427,7 +280,7 @@ def _open(
             if found is None:
                 raise
             if last or not failures.may_be_full(found) or not make_room():
-                raise failures.refusal(found) from error
+                raise failures.refusal(error, database.parent) from error
         else:
             break
         finally:

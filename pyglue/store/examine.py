@@ -95,7 +95,7 @@ class Examination:
         except sqlite3.Error as error:
             # Whatever else keeps it from being read is said when it is opened.
             if failures.is_damage(error):
-                raise failures.refusal(error) from error
+                raise failures.refusal(error, self._database.parent) from error
 
 
 def examine(database: Path) -> Examination | None:
@@ -142,7 +142,7 @@ def given(database: Path) -> dict[str, int] | None:
             rows = connection.execute("SELECT name, seq FROM sqlite_sequence")
             return {str(name): int(seq) for name, seq in rows.fetchall()}
     except sqlite3.Error as error:
-        raise failures.refusal(error) from error
+        raise failures.refusal(error, database.parent) from error
 
 
 def _is_file(place: Path) -> None:

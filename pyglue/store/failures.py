@@ -1,15 +1,24 @@
 """SQLite's failures, as sentences for the operator.
 
 peewee wraps SQLite's errors, and an error while it takes a transaction back hides the
-first one: ``cause`` finds it.
+first one: ``cause`` finds it. What SQLite only calls an I/O error is named by what the
+file system says.
 """
 
+import contextlib
+import os
 import sqlite3
+from pathlib import Path
 from typing import Final
 
+from pyglue import diskspace
 from pyglue.errors import ErrorCode, HiveError
 
 _LOW_BYTE: Final = 0xFF
+
+
+class StoreError(HiveError):
+    """The store cannot be read or written now; the same call may go well later."""
 
 
 def cause(error: BaseException) -> sqlite3.Error | None:
@@ -34,12 +43,9 @@ def may_be_full(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
-def is_passing(error: sqlite3.Error) -> bool:
-    """Tell if the same write may go well later."""
-    return may_be_full(error) or _code(error) in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )
+def may_wait(error: sqlite3.Error) -> bool:
+    """Tell if a lock is in the way, which SQLite has waited for already."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -52,15 +58,32 @@ def damaged(what: str) -> HiveError:
     return HiveError(ErrorCode.UNAVAILABLE, f"{_DAMAGED} (Found: {what}.)")
 
 
-def refusal(error: sqlite3.Error) -> HiveError:
-    """Return what the caller of a write is told."""
-    code = _code(error)
-    text = _SENTENCES.get(code or 0, "Could not write the store.")
+def refusal(error: BaseException, place: Path) -> StoreError:
+    """Return what the caller is told whose transaction failed with ``error``.
+
+    ``place`` is the directory of the store.
+    """
+    found = cause(error)
+    if found is None:
+        return StoreError(ErrorCode.UNAVAILABLE, f"{_UNKNOWN} ({error})")
+    code = _by_disk(found, place)
     full = code == sqlite3.SQLITE_FULL
-    return HiveError(
+    return StoreError(
         ErrorCode.DISK_FULL if full else ErrorCode.UNAVAILABLE,
-        f"{text} (SQLite: {error})",
+        f"{_SENTENCES.get(code, _UNKNOWN)} (SQLite: {found})",
     )
+
+
+def _by_disk(error: sqlite3.Error, place: Path) -> int:
+    """Return SQLite's code, or a more telling one where the file system knows it."""
+    code = _code(error) or 0
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        with contextlib.suppress(OSError):
+            if os.statvfs(place).f_flag & os.ST_RDONLY:
+                return sqlite3.SQLITE_READONLY
+            if diskspace.free(place).is_none:
+                return sqlite3.SQLITE_FULL
+    return code
 
 
 def _code(error: sqlite3.Error) -> int | None:
@@ -68,6 +91,10 @@ def _code(error: sqlite3.Error) -> int | None:
     return None if code is None else int(code) & _LOW_BYTE
 
 
+_UNKNOWN: Final = (
+    "The store could not be read or written. Check hived's log; if this persists, "
+    "restart the hive."
+)
 REMEDY: Final = (
     "restore a backup into an empty directory (hive restore-backup FILE --into DIR), "
     "or rebuild what git and the audit log hold (hive doctor --repair --from-git)."
@@ -75,20 +102,27 @@ REMEDY: Final = (
 _DAMAGED: Final = f"The store hive.db is damaged. Stop the hive, then {REMEDY}"
 _SENTENCES: Final = {
     sqlite3.SQLITE_FULL: (
-        "The disk is full, so the store cannot be written. No acknowledged data is "
-        "lost. Free some space; the hive continues automatically."
+        "The disk is full (no space left on device), so the store cannot be written. "
+        "No acknowledged data is lost. Free some space; the hive continues "
+        "automatically."
     ),
     sqlite3.SQLITE_IOERR: (
         "Reading or writing the store failed. Check the disk and the kernel's log."
+    ),
+    sqlite3.SQLITE_NOMEM: (
+        "There was not enough memory to read or write the store. Free some memory; "
+        "the hive continues automatically."
     ),
     sqlite3.SQLITE_BUSY: (
         "Another program keeps the store locked. Close whatever has hive.db open, "
         "and try again."
     ),
     sqlite3.SQLITE_LOCKED: "The store is locked. Try again.",
+    sqlite3.SQLITE_PROTOCOL: "The store is locked. Try again.",
     sqlite3.SQLITE_READONLY: (
-        "The store is read-only. Check that the state directory's file system is "
-        "mounted read-write and belongs to hived's user."
+        "The store is read-only (read-only file system, or a file that hived's user "
+        "may not write). Mount the state directory read-write; the hive continues "
+        "automatically."
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "Cannot open the store hive.db. Check the permissions of the state directory."

@@ -269,7 +269,7 @@ class AgentApi:
             server = data_as(Server, params.data)
             if server is not None:
                 down = ServerDown(name=server.name, status=server.status)
-                self._store.post(lambda tx: tx.emit(self._agent.name, down))
+                self._store.emit(self._agent.name, down)
 
     async def _terminal_output(self, params: TerminalOutputParams) -> Done:
         return await self._terminals.output(params, self._connection)

@@ -5,6 +5,7 @@ write is an event, and a build prints thousands of lines.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from typing import Final
@@ -15,6 +16,7 @@ from pyglue.store.database import Store
 _HEAD: Final = 400
 _TAIL: Final = 600
 _EVERY_S: Final = 1.0
+_log = logging.getLogger(__name__)
 
 
 class BuildLog:
@@ -40,7 +42,7 @@ class BuildLog:
         if self._later is None:
             wait = max(0.0, self._wrote_at + _EVERY_S - time.monotonic())
             loop = asyncio.get_running_loop()
-            self._later = loop.call_later(wait, self._post)
+            self._later = loop.call_later(wait, self._write)
 
     @property
     def text(self) -> str:
@@ -59,10 +61,16 @@ class BuildLog:
             lambda tx: rows.write_log(tx, self._approval, self._agent, text, count)
         )
 
-    def _post(self) -> None:
+    def _write(self) -> None:
         self._later = None
         self._wrote_at = time.monotonic()
         text, count = self.text, self._count
-        self._store.post(
+        self._store.write(
             lambda tx: rows.write_log(tx, self._approval, self._agent, text, count)
-        )
+        ).add_done_callback(_unless_written)
+
+
+def _unless_written(written: "asyncio.Future[None]") -> None:
+    """Leave it to the next write, which has all lines, or to ``close``."""
+    if not written.cancelled() and (error := written.exception()) is not None:
+        _log.info("could not write a build's log yet: %s", error)

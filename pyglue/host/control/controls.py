@@ -338,8 +338,8 @@ async def _written(written: Awaitable[None]) -> None:
     except HiveError as error:
         raise HiveError(
             error.code,
-            "This is in effect, but could not be stored: it is lost when hived "
-            f"restarts. {error.message}",
+            "This is in effect, but could not be stored yet: it is lost if hived stops "
+            f"before it can be. {error.message}",
             details=error.details,
         ) from error
 

@@ -114,7 +114,7 @@ class Space:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what the operator has to know now."""
-        found = (self._registry.disk_full, self._audit.problem)
+        found = (self._registry.disk_full, self._audit.problem, self._store.problem)
         held = (agent.held for agent in self._registry.all())
         return tuple(text for text in (*found, *held) if text is not None)
 

@@ -127,6 +127,8 @@ class Holder:
     """Whether it is the harness's, which no other may keep from its mail."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
+    took: bool = False
+    """Whether it was ever handed a message: else there is nothing to queue again."""
     gone: bool = False
 
 

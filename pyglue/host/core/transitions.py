@@ -5,8 +5,8 @@ One call changes memory and store and emits the event. There are two kinds:
 - What the store may refuse (a turn, a deploy) is committed first. Memory follows with
   the commit, before its events are published, also if the caller has given up.
 - Everything else (a pause, a problem, a lost harness) holds in memory at once. The
-  write that is queued with it stores what memory says *when it runs*: one that had to
-  wait for free space brings no older value back.
+  write that is queued with it is made again until it is stored, and stores what memory
+  says *when it runs*: one that had to wait for the disk brings no older value back.
 
 What is only observed (how the provider answered, ``recv``, message hops) is kept in
 memory alone. After each change listeners hear of it, and an agent that gets no message
@@ -88,14 +88,14 @@ class Transitions:
         """It should run from now on, or should not."""
         self._set(agent, replace(agent, wanted=wanted))
         return self.store.write(
-            lambda tx: rows.set_wanted(tx, agent.name, agent.wanted)
+            lambda tx: rows.set_wanted(tx, agent.name, agent.wanted), keep=True
         )
 
     def problem_noted(self, agent: Agent, problem: str | None) -> Awaitable[None]:
         """Something went wrong, or with None: all is well again."""
         self._set(agent, replace(agent, problem=problem))
         return self.store.write(
-            lambda tx: rows.set_problem(tx, agent.name, agent.problem)
+            lambda tx: rows.set_problem(tx, agent.name, agent.problem), keep=True
         )
 
     def deployed(
@@ -128,7 +128,18 @@ class Transitions:
             now = replace(agent, record=record, approval=approval, commit=commit)
             self._set(agent, now)
 
-        return self.store.write(write, then=follow)
+        written = self.store.write(write, then=follow)
+        written.add_done_callback(lambda done: self._unless_deployed(agent, done))
+        return written
+
+    def _unless_deployed(self, agent: Agent, done: "asyncio.Future[None]") -> None:
+        """Store alone what holds of a deploy that could not be stored."""
+        if done.cancelled() or done.exception() is not None:
+            self.store.post(
+                lambda tx: rows.set_present(
+                    tx, agent.name, wanted=agent.wanted, problem=agent.problem
+                )
+            )
 
     # --- container and harness --------------------------------------------------------
 
@@ -330,14 +341,18 @@ class Transitions:
     def controlled(self, agent: Agent, row: Control) -> Awaitable[None]:
         """The operator wants something else of it: a pause, a model, more budget."""
         self._set(agent, replace(agent, control=row))
-        return self.store.write(lambda tx: control_rows.put(tx, agent.control))
+        return self.store.write(
+            lambda tx: control_rows.put(tx, agent.control), keep=True
+        )
 
     def hive_controlled(self, row: Control) -> Awaitable[None]:
         """The operator wants something else of the whole hive."""
         everyone = self.registry.everyone
         _become(everyone, replace(everyone, control=row))
         self._all()
-        return self.store.write(lambda tx: control_rows.put(tx, everyone.control))
+        return self.store.write(
+            lambda tx: control_rows.put(tx, everyone.control), keep=True
+        )
 
     def cut_off(self, agent: Agent) -> None:
         """A running turn of a paused agent gets no more time."""
@@ -404,11 +419,11 @@ class Transitions:
         self._set(agent, changed)
         if not same:
             event = AgentStateChanged(state=state.value, since_at=at, detail=detail)
-            self.store.post(lambda tx: tx.emit(agent.name, event))
+            self.store.emit(agent.name, event)
 
     def _emit(self, agent: Agent, what: AgentChange) -> None:
         event = AgentChanged(what=what)
-        self.store.post(lambda tx: tx.emit(agent.name, event))
+        self.store.emit(agent.name, event)
 
     def _set(self, agent: Agent, now: Agent) -> None:
         _become(agent, now)

@@ -13,7 +13,6 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
-from pyglue.store.database import Store, Tx
+from pyglue.store.database import Store
 
 _FILES_MAX: Final = 2000
 _BYTES_MAX: Final = 8 * 1024 * 1024
@@ -127,7 +126,7 @@ class Declared:
             text = f"Could not propose the changed source of {name}: {error.message}"
         _log.error("%s", text)
         self.warnings.add(text)
-        self.store.post(partial(_emit_warning, name=name, text=text))
+        self.store.emit(name, HiveWarning(text=text))
 
 
 def read_source(name: str, directory: Path) -> dict[str, bytes]:
@@ -172,7 +171,3 @@ def digest_of(files: Mapping[str, bytes]) -> str:
         found.update(f"{len(path.encode())} {path} {len(content)}\n".encode())
         found.update(content)
     return found.hexdigest()
-
-
-def _emit_warning(tx: Tx, name: str, text: str) -> None:
-    tx.emit(name, HiveWarning(text=text))

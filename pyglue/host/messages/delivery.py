@@ -4,14 +4,16 @@ A message for a parked receiver and its lease are stored in one transaction; wha
 released comes back with ``redelivered``.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pyglue.api.messages import Message, MessageKind
 from pyglue.config import MessageLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Holder, Parked
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.limits import MIB
@@ -53,24 +55,39 @@ class Delivery:
             return await self.store.write(lambda tx: self._insert(tx, make(tx)))
         holder = parked.holder
         turn = holder.agent.turn
+        written = self.store.write(
+            lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn),
+            then=lambda message: self.taken(holder, message.hop),
+        )
         try:
-            message = await self.store.write(
-                lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn)
-            )
-        except HiveError:  # refused: who waited asks again, and misses nothing
-            parked.end()
+            await asyncio.shield(written)
+        except asyncio.CancelledError:  # the message is on its way all the same
+            written.add_done_callback(partial(self._hand, parked))
             raise
         except BaseException:
-            parked.future.cancel()
+            self._hand(parked, written)
             raise
-        self.transitions.messages_taken(holder.agent, message.hop)
-        if parked.end((message,)):
-            return message
+        self._hand(parked, written)
+        return written.result()
+
+    def _hand(self, parked: Parked, written: "asyncio.Future[Message]") -> None:
+        """Give what was stored for it to who waited, or queue it again.
+
+        If it was refused, who waited asks again, and misses nothing.
+        """
+        holder = parked.holder
+        if written.cancelled() or written.exception() is not None:
+            parked.end()
+        elif not parked.end((written.result(),)) and not holder.gone:
+            self.release_loose(holder)
+
+    def taken(self, holder: Holder, hop: int) -> None:
+        """``holder`` was handed messages, in a transaction that is committed."""
+        holder.took = True
         if holder.gone:
             self.release(holder)
         else:
-            self.release_loose(holder)
-        return message
+            self.transitions.messages_taken(holder.agent, hop)
 
     def _insert(
         self,
@@ -123,6 +140,8 @@ class Delivery:
 
         The messages of its turn may be why, unless the agent was to be stopped.
         """
+        if not holder.took:
+            return
         agent, token, begun = holder.agent, holder.token, holder.harness
         name = agent.name
         fault = rows.GONE if agent.wanted and not agent.cut_off else None

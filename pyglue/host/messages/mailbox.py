@@ -98,17 +98,20 @@ class Mailbox:
         while True:
             self.delivery.fresh.discard(name)
             turn = holder.agent.turn
-            messages = await self.store.write(
-                partial(self._take_now, holder=holder, turn=turn, params=params)
+            messages: tuple[Message, ...] = await self.store.write(
+                partial(self._take_now, holder=holder, turn=turn, params=params),
+                then=partial(self._taken, holder),
             )
             if params.had and turn is None:
                 self.transitions.messages_done(holder.agent)
             if messages:
-                hop = max(message.hop for message in messages)
-                self.transitions.messages_taken(holder.agent, hop)
                 return messages
             if name not in self.delivery.fresh:
                 return ()
+
+    def _taken(self, holder: Holder, messages: tuple[Message, ...]) -> None:
+        if messages:
+            self.delivery.taken(holder, max(message.hop for message in messages))
 
     def _take_now(
         self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams

@@ -117,7 +117,7 @@ class Notifications:
         if audit and (mailed or kind not in _CLAIMED):
             self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
         notice = Notice(what=kind.value, text=text, key=key)
-        self._store.post(lambda tx: tx.emit(agent, notice))
+        self._store.emit(agent, notice)
         self._mailed[agent, kind] = mailed
         if mailed:
             await self.mail(agent, text + self._missing(kind, agent))

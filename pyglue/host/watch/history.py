@@ -87,7 +87,7 @@ class History:
 
     def _emit(self, agent: str, turn: int | None, kind: str, data: msgspec.Raw) -> None:
         event = TurnEvent(turn=turn, kind=kind, data=data.copy())  # not its whole line
-        self._store.post(lambda tx: tx.emit(agent, event))
+        self._store.emit(agent, event)
 
     async def read(self, params: HistoryParams) -> HistoryPage:
         """Return a page of an agent's history.

@@ -187,7 +187,7 @@ async def test_a_turn_that_began_as_its_agent_was_paused_is_cut_off(room: Room) 
 async def test_a_full_disk_does_not_keep_an_agent_going(
     room: Room, monkeypatch: pytest.MonkeyPatch, everyone: bool
 ) -> None:
-    async def full(_fn: object) -> None:
+    async def full(_fn: object, *, keep: bool) -> None:
         raise HiveError(ErrorCode.DISK_FULL, "The disk is full.")
 
     monkeypatch.setattr(room.kit.store, "write", full)

@@ -37,7 +37,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Everyone, Holder, Parked, Report
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents, control
-from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.database import Reader, Tx
+from pyglue.store.writer import Writer
 
 HOST: Final = Path(__file__).parents[4] / "pyglue" / "host"
 OWNER: Final = "core/transitions.py"
@@ -63,17 +64,17 @@ class Machine(RuleBasedStateMachine):
         self.began: list[int] = []
         self.seen_late: list[str] = []
         self.kit.bus.listen(self.on_event)
-        transact = Store._transaction
+        transact = Writer._transaction
 
-        def transaction(store: Store, batch: Any) -> Any:
+        def transaction(writer: Writer, batch: Any) -> Any:
             if self.full:
                 cause = sqlite3.OperationalError("database or disk is full")
                 cause.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise OperationalError("database or disk is full") from cause
-            return transact(store, batch)
+            return transact(writer, batch)
 
-        store: Any = self.kit.store
-        store._transaction = lambda batch: transaction(store, batch)
+        writer: Any = self.kit.store._writer
+        writer._transaction = lambda batch: transaction(writer, batch)
         # The model.
         self.turn: int | None = None
         self.connected = False

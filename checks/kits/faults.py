@@ -1,0 +1,114 @@
+"""A store whose statements fail: any one, in any way, once or for a while.
+
+``Faults`` goes between SQLite and the store's writing connection, below peewee. A
+fault is the error that SQLite reports, and as with SQLite a full disk and an I/O error
+also end the transaction. BEGIN, COMMIT and ROLLBACK are statements like others.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, Final
+from unittest import mock
+
+from peewee import SqliteDatabase
+
+
+class Fault(StrEnum):
+    """What SQLite reports."""
+
+    FULL = "full"
+    READONLY = "readonly"
+    IOERR = "ioerr"
+    BUSY = "busy"
+    LOCKED = "locked"
+    CORRUPT = "corrupt"
+
+
+_ERRORS: Final = {
+    Fault.FULL: (sqlite3.SQLITE_FULL, "database or disk is full"),
+    Fault.READONLY: (
+        sqlite3.SQLITE_READONLY,
+        "attempt to write a readonly database",
+    ),
+    Fault.IOERR: (sqlite3.SQLITE_IOERR_WRITE, "disk I/O error"),
+    Fault.BUSY: (sqlite3.SQLITE_BUSY, "database is locked"),
+    Fault.LOCKED: (sqlite3.SQLITE_LOCKED, "database table is locked"),
+    Fault.CORRUPT: (sqlite3.SQLITE_CORRUPT, "database disk image is malformed"),
+}
+SAID: Final = {
+    Fault.FULL: "no space left on device",
+    Fault.READONLY: "read-only file system",
+    Fault.IOERR: "Check the disk",
+    Fault.BUSY: "Another program keeps the store locked",
+    Fault.LOCKED: "The store is locked",
+    Fault.CORRUPT: "hive restore-backup",
+}
+"""Words of the sentence that a caller must get for each."""
+_ENDS: Final = frozenset({Fault.FULL, Fault.IOERR})
+"""What also ends SQLite's transaction."""
+
+
+class Faults:
+    """Says which statement of the writing connection fails, and how."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._times = 0
+        self._fault = Fault.FULL
+        self.statements: list[str] = []
+        """What was run since ``arm``."""
+        self.fired = False
+
+    @contextlib.contextmanager
+    def around(self) -> Iterator[None]:
+        """Stand before the writing connections of the store that is opened here."""
+        faults = self
+
+        class Cursor(sqlite3.Cursor):
+            def execute(self, sql: str, *values: Any) -> "Cursor":
+                faults._run(sql, self.connection)
+                super().execute(sql, *values)
+                return self
+
+        class Connection(sqlite3.Connection):
+            def cursor(self, *_: Any) -> Any:
+                return super().cursor(Cursor)
+
+        def database(path: str, *, pragmas: dict[str, object], **more: Any) -> Any:
+            writes = "journal_mode" in pragmas
+            if writes:
+                more["factory"] = Connection
+            return SqliteDatabase(path, pragmas=pragmas, **more)
+
+        with mock.patch("pyglue.store.database.SqliteDatabase", database):
+            yield
+
+    def arm(self, at: int, fault: Fault, *, times: int = 1) -> None:
+        """Let the statement ``at`` (0 is the next) and the ones after fail."""
+        self.statements = []
+        self._fault, self._times, self._left = fault, times, at
+        self.fired = False
+
+    def heal(self) -> None:
+        """Let no statement fail any more."""
+        self._left = None
+
+    def _run(self, sql: str, connection: sqlite3.Connection) -> None:
+        self.statements.append(sql)
+        if self._left is None:
+            return
+        if self._left > 0:
+            self._left -= 1
+            return
+        self.fired = True
+        self._times -= 1
+        if self._times == 0:
+            self._left = None
+        code, text = _ERRORS[self._fault]
+        if self._fault in _ENDS and connection.in_transaction:
+            sqlite3.Cursor(connection).execute("ROLLBACK")
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorcode = code
+        raise error
