@@ -93,11 +93,15 @@ class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Timeouts in seconds; ``drain_s`` is how long a deploy or pause drains a turn."""
+    """Timeouts in seconds; ``drain_s`` is how long a deploy or pause drains a turn.
+
+    After ``late_step_s`` the operator is notified of a tool call without a result.
+    """
 
     health_s: float = 60.0
     drain_s: float = 60.0
     stop_s: float = 5.0
+    late_step_s: float = 900.0
     evaluate_s: float = 10.0
     approval_expires_s: float = 7 * 86400.0
 

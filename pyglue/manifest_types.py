@@ -36,6 +36,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     args: tuple[str, ...] = ()
     command: str
     env: dict[str, str]
+    tool_timeout: int | None = None
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -45,6 +45,7 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
             credit=kit.credit,
             controls=kit.controls,
             history=kit.history,
+            steps=kit.steps,
             harness=harness,
         )
         result = HelloResult(

@@ -197,6 +197,7 @@ def views(kit: Kit, directory: Path) -> Views:
         "store": kit.store,
         "registry": kit.registry,
         "controls": kit.controls,
+        "steps": kit.steps,
         "bus": kit.bus,
         "backend": LocalBackend(config),
         "relay": RelayHub(

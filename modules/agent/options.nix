@@ -82,6 +82,27 @@ let
       description = "Environment variables for this server only.";
       example.LOG_LEVEL = "warn";
     };
+    toolTimeout = option {
+      type = t.orNull (
+        t.whole {
+          min = 1;
+          max = 86400;
+        }
+      );
+      widens = "behaviour";
+      words = {
+        name = "time limit of a tool call";
+        suffix = " s";
+        null = "the CLI's own";
+      };
+      default = null;
+      description = ''
+        Seconds after which a call of one of this server's tools is ended and its failure
+        reported to the model. `null`: the CLI's own limit, which is half an hour without
+        a result or a sign of progress.
+      '';
+      example = 120;
+    };
     allowedTools = option {
       type = t.list {
         max = 200;

@@ -67,6 +67,7 @@ in
       timeouts = {
         health_s = cfg.healthTimeout;
         drain_s = cfg.drainTimeout;
+        late_step_s = cfg.lateStepTimeout;
         approval_expires_s = cfg.approvalExpiryDays * day;
       };
       retention = {

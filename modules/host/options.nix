@@ -112,6 +112,10 @@ in
       version is restored.
     '';
     drainTimeout = seconds 60 600 "Seconds that a deployment or pause waits for a running turn before cancelling it.";
+    lateStepTimeout = seconds 900 3600 ''
+      Seconds after which the operator is notified of a tool call without a result, such as
+      an MCP server that hangs. The turn continues; it can be cancelled.
+    '';
     evaluationTimeout = seconds 120 300 "Time limit in seconds for evaluating an agent's system.";
     buildTimeout = seconds 3600 14400 "Time limit in seconds for building an approved system.";
     approvalExpiryDays = mkOption {

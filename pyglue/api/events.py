@@ -26,6 +26,7 @@ class AgentChange(StrEnum):
     WANTED = "wanted"
     HELD = "held"
     BUDGET = "budget"
+    STEP = "step"
     DESTROYED = "destroyed"
     KEPT = "kept"
 

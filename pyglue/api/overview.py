@@ -29,6 +29,20 @@ class HiveStatus(Result, frozen=True):
     """Whether hived logs to the journal, which keeps heads of the audit log."""
 
 
+class Step(Result, frozen=True):
+    """The tool call that the running turn waits for, as its harness reports it.
+
+    ``text`` is the tool and a few words of its input, or an MCP server and its tool;
+    ``since_at`` is when hived heard of it. ``is_long`` after some seconds, so that it
+    is worth showing; ``is_late`` after the time at which the operator is notified.
+    """
+
+    text: str
+    since_at: float
+    is_long: bool = False
+    is_late: bool = False
+
+
 class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
@@ -68,6 +82,8 @@ class AgentView(Result, frozen=True):
     """Its port on the host's loopback, which leads to its page."""
     port_conflict: str | None = None
     """Why that port does not work, if it does not."""
+    step: Step | None = None
+    """The tool call that its running turn waits for, if it waits for one."""
     blocked: Blocked | None = None
     """Why it runs no turn, if something keeps it from one."""
 

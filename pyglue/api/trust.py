@@ -37,7 +37,12 @@ RELAY: Final = (
 )
 
 READ: Final[dict[str, tuple[type[Any], ...]]] = {
-    "turn_event": (turn_events.ToolName, turn_events.Server),
+    "turn_event": (
+        turn_events.ToolName,
+        turn_events.ToolCall,
+        turn_events.ToolDone,
+        turn_events.Server,
+    ),
 }
 """What hived reads from a field that it otherwise passes on unchanged, by call."""
 
@@ -127,12 +132,18 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         "kind": f"{NO}; may be unknown to hived",
         "data": (
             f"{NO}; size and rate are limited, and anything but a plain JSON object is "
-            "left out. hived reads only the two shapes below from it"
+            "left out. hived reads only the shapes below from it"
         ),
     },
     turn_events.ToolName: {
         "name": "no: names a metric of the agent's own calls, if it is a plain word"
     },
+    turn_events.ToolCall: {
+        "id": "no: only matches the call with its result",
+        "name": f"{NO}; the operator is notified about a call that takes too long",
+        "input": f"{NO}: a few words of it beside the tool's name",
+    },
+    turn_events.ToolDone: {"id": "no: only ends a call that this harness reported"},
     turn_events.Server: {
         "name": f"{NO}; the manager is notified about a server once a day",
         "status": NO,

@@ -2,9 +2,9 @@
 
 A harness runs in the agent's container, so these are the agent's claims: hived passes
 them on unchanged and unread, and pages show them as text. The exceptions are
-``ToolName`` and ``Server``, which hived reads, and trusts no further than ``trust``
-says. A harness of another version may report other kinds; they are passed on and shown
-like a ``Log``.
+``ToolName``, ``ToolCall``, ``ToolDone`` and ``Server``, which hived reads, and trusts
+no further than ``trust`` says. A harness of another version may report other kinds;
+they are passed on and shown like a ``Log``.
 """
 
 from enum import StrEnum
@@ -137,3 +137,17 @@ class ToolName(Said, frozen=True):
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
     name: str
+
+
+class ToolCall(ToolName, frozen=True):
+    """The part of a ``ToolUse`` that hived reads, to show the current step."""
+
+    id: str
+    input: Any = None
+
+
+class ToolDone(Said, frozen=True):
+    """The part of a ``ToolResult`` that hived reads: that call is over."""
+
+    KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT
+    id: str

@@ -10,7 +10,7 @@ from checks.kits.manifests import MANIFEST
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event
-from pyglue.config import HiveConfig, MessageLimits
+from pyglue.config import HiveConfig, MessageLimits, Timeouts
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
@@ -21,8 +21,10 @@ from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.host.watch.history import History
+from pyglue.host.watch.steps import LONG_S, Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents
@@ -45,6 +47,7 @@ class Kit:
     credit: Credit
     bus: EventBus
     history: History
+    steps: Steps
     audit: Audit
     events: list[Event]
 
@@ -132,8 +135,27 @@ async def open_kit(
         credit=credit,
         bus=bus,
         history=history,
+        steps=steps_of(store, broker, audit),
         audit=audit,
         events=events,
+    )
+
+
+def steps_of(
+    store: Store,
+    broker: Broker,
+    audit: Audit,
+    *,
+    late_s: float = Timeouts().late_step_s,
+    long_s: float = LONG_S,
+) -> Steps:
+    """Return what follows the tool calls of turns."""
+    return Steps(
+        store=store,
+        broker=broker,
+        notifications=Notifications(store, broker, audit),
+        late_s=late_s,
+        long_s=long_s,
     )
 
 

@@ -17,6 +17,7 @@ in
     revision = "0123abc";
     healthTimeout = 180;
     drainTimeout = 30;
+    lateStepTimeout = 1800;
     evaluationTimeout = 60;
     buildTimeout = 600;
     approvalExpiryDays = 3;
@@ -212,6 +213,7 @@ in
   type-range = hive { networkRanges = [ "10.0.0.0/8 } accept" ]; };
   type-range-zeros = hive { networkRanges = [ "010.0.0.0/8" ]; };
   type-ranges-empty = hive { networkRanges = [ ]; };
+  type-late-step = hive { lateStepTimeout = 0; };
   type-days = hive { retention.statsDays = 0; };
   type-quota = hive { quotas.stateMiB = 0; };
   type-quota-history = hive { quotas.historyMiB = null; };

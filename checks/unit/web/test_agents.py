@@ -3,8 +3,12 @@
 import msgspec
 import pytest
 
+from checks.kits.web import data
 from checks.kits.web.app import Operator, refusing
 from checks.kits.web.data import message
+from pyglue.api.common import AgentState
+from pyglue.api.control import AfterCancel, CancelTurnOfParams
+from pyglue.api.overview import Step
 from pyglue.api.queue import QueuedMessage
 from pyglue.errors import ErrorCode
 
@@ -81,3 +85,46 @@ def test_the_queue_of_an_agent_is_shown_and_changed(operator: Operator) -> None:
     assert (moved.agent, moved.message, moved.cancel_turn) == ("alice", 8, False)
     assert operator.post("/agents/alice/queue/7/explode").status_code == 404
     assert operator.post("/agents/alice/queue/0/drop").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/agents/erin", "/"])
+@pytest.mark.parametrize(("is_long", "is_late"), [(0, 0), (1, 0), (1, 1)])
+def test_a_step_is_shown_once_it_takes_long(
+    operator: Operator, page: str, is_long: int, is_late: int
+) -> None:
+    step = Step(
+        text="Bash: <b>npm test",
+        since_at=data.NOW - 12 * 60,
+        is_long=bool(is_long),
+        is_late=bool(is_late),
+    )
+    thinking = AgentState.THINKING
+    operator.hive.agents = [data.agent("erin", state=thinking, step=step)]
+    html = operator.get(page).text
+    assert html.count('data-testid="step"') == is_long
+    part = html.partition('data-testid="step"')[2][:300]
+    assert ("Bash: &lt;b&gt;npm test" in part) == bool(is_long)
+    assert (">for 12 min</time>" in part) == bool(is_long)
+    before = html.partition("Bash: &lt;b&gt;npm test")[0][-80:]
+    assert ("bad" in before) == bool(is_late)
+
+
+@pytest.mark.parametrize("then", list(AfterCancel))
+def test_a_turn_is_cancelled_with_a_choice_for_its_messages(
+    operator: Operator, then: AfterCancel
+) -> None:
+    thinking = AgentState.THINKING
+    operator.hive.agents = [data.agent("alice", state=thinking)]
+    page = operator.get("/agents/alice").text
+    assert f'<option value="{then}">' in page
+    answer = operator.post("/agents/alice/cancel", {"messages": then.value})
+    assert (answer.status_code, answer.location) == (303, "/agents/alice")
+    (params,) = operator.hive.called("cancel")
+    assert params == CancelTurnOfParams(agent="alice", messages=then)
+
+
+def test_no_turn_no_button_and_no_other_choice(operator: Operator) -> None:
+    assert 'action="/agents/alice/cancel"' not in operator.get("/agents/alice").text
+    for form in ({}, {"messages": "burn"}):
+        assert operator.post("/agents/alice/cancel", form).status_code == 400
+    assert not operator.hive.called("cancel")

@@ -41,6 +41,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/approvals/7/deny", {"reason": "no"}),
     ("/agents/alice/command", {"line": "/cancel"}),
     ("/agents/alice/do/pause", {}),
+    ("/agents/alice/cancel", {"messages": "drop"}),
     ("/agents/alice/destroy", {}),
     ("/agents/alice/rollback/6", {}),
     ("/agents/alice/rebuild", {}),

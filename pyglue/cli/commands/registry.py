@@ -22,13 +22,13 @@ from pyglue.api.control import BlockReason
 from pyglue.api.doctor import CheckState
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import InboxParams, OperatorSendParams
-from pyglue.api.overview import AgentView
+from pyglue.api.overview import AgentView, Step
 from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.commands import archive, control, exposure, life, queue
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.spinner import SpinnerClient
-from pyglue.cli.output.times import within
+from pyglue.cli.output.times import lasting, within
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -166,6 +166,11 @@ def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("approvals", f"{result.pending_approvals} pending"),
         ("questions", f"{result.open_questions} open"),
         ("inbox", f"{result.unread} unread"),
+        *(
+            ("step", f"{agent.name}: {visible(_step(agent.step))}")
+            for agent in client.call(api.AGENTS, NoParams()).agents
+            if agent.step is not None and agent.step.is_long
+        ),
         *(("WARNING", warning) for warning in result.warnings),
     ]
     return Answer(result, table(rows))
@@ -188,10 +193,15 @@ def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     return Answer(result, table(rows))
 
 
+def _step(step: Step) -> str:
+    return f"{step.text}, {lasting(step.since_at)}"
+
+
 def _why(agent: AgentView) -> str:
     """Return why the agent runs no turn, else what it does."""
     if agent.blocked is None or agent.blocked.reason is BlockReason.STOPPED:
-        return agent.detail or ""
+        step = "" if agent.step is None else _step(agent.step)
+        return " ".join(filter(None, (agent.detail, step)))
     return f"{agent.blocked.text} {agent.blocked.remedy}"
 
 

@@ -19,7 +19,7 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, McpSdkServerConfig
 
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
-from pyglue.manifest_types import Manifest
+from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
@@ -219,9 +219,16 @@ def _servers(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "command": server.command,
             "args": list(server.args),
             "env": dict(server.env),
+            **_time_limit(server),
         }
         for name, server in manifest.mcp_servers.items()
     }
+
+
+def _time_limit(server: McpServer) -> dict[str, Any]:
+    if server.tool_timeout is None:
+        return {}
+    return {"timeout": server.tool_timeout * 1000}
 
 
 def _hooks(manifest: Manifest, gate: Gate) -> dict[Any, list[HookMatcher]] | None:

@@ -68,6 +68,7 @@ from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch.history import History
+from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.store import messages
@@ -90,6 +91,7 @@ class AgentApi:
         reminders: Reminders,
         terminals: Terminals,
         history: History,
+        steps: Steps,
         budgets: Budgets,
         credit: Credit,
         controls: Controls,
@@ -105,6 +107,7 @@ class AgentApi:
         self._reminders = reminders
         self._terminals = terminals
         self._history = history
+        self._steps = steps
         self._budgets = budgets
         self._credit = credit
         self._controls = controls
@@ -262,6 +265,8 @@ class AgentApi:
             self._transitions.state_reported(self._agent, report)
 
     def _turn_event(self, params: TurnEventParams) -> None:
+        if self._agent.harness is self._connection:
+            self._steps.reported(self._agent, params)
         if self._registry.disk_full is not None or self._agent.held is not None:
             return
         kept = self._history.add(self._agent.name, params)

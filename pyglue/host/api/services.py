@@ -31,6 +31,7 @@ from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
 from pyglue.host.watch.views import Views
@@ -66,6 +67,7 @@ class Services:
     credit: Credit
     resuming: Resuming
     history: History
+    steps: Steps
     telemetry: Telemetry
     ports: Ports | None
     archives: Archives

@@ -15,6 +15,7 @@ from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.steps import Steps
 from pyglue.nix import Evaluator
 from pyglue.store.database import Store
 
@@ -32,6 +33,7 @@ class Doctor:
     repair: Repair
     space: Space
     controls: Controls
+    steps: Steps
     background_tasks: BackgroundTasks
     store: Store
     state_dir: str
@@ -69,10 +71,7 @@ class Doctor:
         return found
 
     def _isolation(self) -> list[Check]:
-        warnings = [
-            Check(name="isolation", state=CheckState.WARNING, message=warning)
-            for warning in self.backend.warnings
-        ]
+        warnings = [_warning("isolation", warning) for warning in self.backend.warnings]
         return warnings or [_ok("isolation", self.backend.isolation)]
 
     def _relay_check(self) -> Check:
@@ -116,16 +115,14 @@ class Doctor:
         for agent in self.registry.all():
             name = f"agent {agent.name}"
             if agent.problem is not None:
-                checks.append(
-                    Check(name=name, state=CheckState.WARNING, message=agent.problem)
-                )
+                checks.append(_warning(name, agent.problem))
             elif agent.wanted and agent.harness is None:
                 down = f"{agent.name} should be running but is {agent.state.value}."
-                checks.append(Check(name=name, state=CheckState.PROBLEM, message=down))
+                checks.append(_problem(name, down))
             elif (found := self.controls.blocked(agent)) is not None and agent.wanted:
-                checks.append(
-                    Check(name=name, state=CheckState.WARNING, message=said_of(found))
-                )
+                checks.append(_warning(name, said_of(found)))
+            elif (late := self.steps.late(agent)) is not None:
+                checks.append(_warning(name, late))
             else:
                 checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
         return checks
@@ -133,6 +130,10 @@ class Doctor:
 
 def _ok(name: str, message: str) -> Check:
     return Check(name=name, state=CheckState.OK, message=message)
+
+
+def _warning(name: str, message: str) -> Check:
+    return Check(name=name, state=CheckState.WARNING, message=message)
 
 
 def _problem(name: str, message: str) -> Check:

@@ -46,6 +46,7 @@ class NotificationKind(StrEnum):
     NEEDS_LOGIN = "needs_login"
     DISK_FULL = "disk_full"
     SERVER_DOWN = "server_down"
+    STEP_LATE = "step_late"
 
 
 _BY_THEMSELVES: Final = frozenset(
@@ -56,6 +57,7 @@ _BY_THEMSELVES: Final = frozenset(
         NotificationKind.NEEDS_LOGIN,
         NotificationKind.DISK_FULL,
         NotificationKind.SERVER_DOWN,
+        NotificationKind.STEP_LATE,
     }
 )
 
@@ -65,6 +67,7 @@ _CLAIMED: Final = frozenset(
         NotificationKind.NEEDS_LOGIN,
         NotificationKind.DISK_FULL,
         NotificationKind.SERVER_DOWN,
+        NotificationKind.STEP_LATE,
     }
 )
 """What only the agent's harness says: it must not fill the audit log either."""

@@ -26,6 +26,7 @@ from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.process.usage import usage_of
 from pyglue.store import agents, approvals, messages, questions, stats, usage
@@ -67,6 +68,7 @@ class Views:
         relay: RelayHub,
         warnings: Warnings,
         controls: Controls,
+        steps: Steps,
         config: HiveConfig,
         systems: Systems | None = None,
         ports: Ports | None = None,
@@ -84,6 +86,7 @@ class Views:
         self._relay = relay
         self._warned = warnings
         self._controls = controls
+        self._steps = steps
         self._config = config
         self._started_at = time.time()
 
@@ -229,5 +232,6 @@ class Views:
             needs_update=agent.name in counted.outdated,
             port=None if ports is None else ports.port(agent.name),
             port_conflict=None if ports is None else ports.conflict(agent.name),
+            step=self._steps.current(agent),
             blocked=self._controls.blocked(agent),
         )

@@ -17,6 +17,7 @@ from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
 from pyglue.host.watch.views import Views
@@ -38,6 +39,12 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     journal = Journal(registry, base.backend)
     base.bus.listen(journal.heard)
     repair = _repair(base, work, changes)
+    steps = Steps(
+        store=store,
+        broker=work.broker,
+        notifications=work.notifications,
+        late_s=config.timeouts.late_step_s,
+    )
     return Services(
         config=config,
         store=store,
@@ -73,6 +80,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             repair=repair,
             space=work.space,
             controls=work.controls,
+            steps=steps,
             background_tasks=work.background_tasks,
             store=base.store,
             state_dir=config.state_dir,
@@ -94,6 +102,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             config.retention,
             size_max=config.quotas.history_mib * MIB,
         ),
+        steps=steps,
         archives=_archives(base, changes),
         repair=repair,
         telemetry=Telemetry(store, registry, base.bus, layout),
@@ -103,6 +112,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             background_tasks=work.background_tasks,
             ports=ports,
             controls=work.controls,
+            steps=steps,
             systems=changes.systems,
             store=store,
             registry=registry,

@@ -53,6 +53,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             reminders=services.reminders,
             terminals=services.terminals,
             history=services.history,
+            steps=services.steps,
             budgets=services.budgets,
             credit=services.credit,
             controls=services.controls,

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from pyglue import models, names
 from pyglue.api.common import NoParams
 from pyglue.api.control import (
+    AfterCancel,
     CancelTurnOfParams,
     ModelStatus,
     PauseAllParams,
@@ -42,6 +43,11 @@ from pyglue.web.rpc import hive
 blueprint = Blueprint("command", __name__)
 
 _LINE_MAX: Final = 400
+_CANCELLED: Final = {
+    AfterCancel.REQUEUE: "are queued again",
+    AfterCancel.LATER: "are queued after all others",
+    AfterCancel.DROP: "are dropped",
+}
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,13 @@ def _new(agent: str, _word: str) -> str:
 
 
 def _cancel(agent: str, reason: str) -> str:
-    hive().call(CANCEL_TURN_OF, CancelTurnOfParams(agent=agent, reason=reason))
-    return f"Cancelled the turn of {agent}; its messages are queued again."
+    return _cancelled(agent, AfterCancel.REQUEUE, reason)
+
+
+def _cancelled(agent: str, then: AfterCancel, reason: str = "") -> str:
+    params = CancelTurnOfParams(agent=agent, reason=reason, messages=then)
+    hive().call(CANCEL_TURN_OF, params)
+    return f"Cancelled the turn of {agent}; its messages {_CANCELLED[then]}."
 
 
 def _pause(agent: str, reason: str) -> str:
@@ -151,6 +162,18 @@ def act(name: str, action: str) -> AnyResponse:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
     word = field("word", limit=_LINE_MAX).strip() if "word" in request.form else ""
     return done(found.act(agent, word), f"/agents/{agent}")
+
+
+@blueprint.post("/agents/<name>/cancel")
+def cancel(name: str) -> AnyResponse:
+    """Cancel the running turn; the form says what becomes of its messages."""
+    agent, chosen = names.check(name), needed("messages", "a choice", limit=_LINE_MAX)
+    if chosen not in list(AfterCancel):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"Invalid choice {chosen[:40]!a}: use one of {', '.join(AfterCancel)}.",
+        )
+    return done(_cancelled(agent, AfterCancel(chosen)), f"/agents/{agent}")
 
 
 @blueprint.post("/pause")

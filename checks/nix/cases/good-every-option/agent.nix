@@ -11,6 +11,7 @@
       command = "mcp-server-sqlite";
       args = [ "--db" "/state/a b.sqlite" "" ];
       env.LOG_LEVEL = "warn";
+      toolTimeout = 120;
       allowedTools = [ "query" "list_tables" ];
     };
     mcpServers."other_1-x".command = "/run/current-system/sw/bin/other";

@@ -57,6 +57,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         reminders=Reminders(kit.store, kit.registry, kit.broker),
         terminals=kit.terminals,
         history=kit.history,
+        steps=kit.steps,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,

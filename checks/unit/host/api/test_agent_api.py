@@ -79,6 +79,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         reminders=Reminders(kit.store, kit.registry, kit.broker),
         terminals=kit.terminals,
         history=kit.history,
+        steps=kit.steps,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,

@@ -59,6 +59,7 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
         reminders=Reminders(kit.store, kit.registry, kit.broker),
         terminals=kit.terminals,
         history=kit.history,
+        steps=kit.steps,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,

@@ -163,6 +163,10 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
             *({"n": server(env={"B": "2"})}, WIDENS),
             "Environment variable B of the MCP server n changes to 2 (was: 1).",
         ),
+        (
+            *("mcpServers", {"n": server()}, {"n": server(toolTimeout=60)}, BEHAVIOUR),
+            "Time limit of a tool call of the MCP server n changes from the CLI's",
+        ),
     ],
 )
 def test_each_kind_both_ways(

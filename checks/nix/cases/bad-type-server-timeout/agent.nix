@@ -1,0 +1,9 @@
+{ ... }:
+{
+  hyperhive = {
+    mcpServers.notes = {
+      command = "x";
+      toolTimeout = 0;
+    };
+  };
+}

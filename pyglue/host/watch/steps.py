@@ -1,0 +1,249 @@
+"""The steps of running turns: which tool call a turn waits for, and since when.
+
+Taken from the live events that a harness reports anyway: a call is open from its
+``tool_use`` to its ``tool_result``, or to the end of the turn. The oldest open call is
+the current step. One timer per agent looks at it twice: after some seconds, when it
+becomes worth showing, and after the operator's ``late_step_s``, when they are notified
+that it may hang. All of it is the harness's claim, and decides nothing.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyglue.api.common import data_as
+from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.overview import Step
+from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
+from pyglue.api.turns import TurnEventParams
+from pyglue.display import said, visible
+from pyglue.errors import HiveError
+from pyglue.host.core.agent import Agent
+from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.names import MANAGER, OPERATOR
+from pyglue.store.database import Store
+from pyglue.tools import HIVE
+
+LONG_S: Final = 10.0
+"""A step that takes longer is shown."""
+_OPEN_MAX: Final = 64
+"""Open calls of a turn that are remembered."""
+_READ_MAX: Final = 128 * 1024
+"""Bytes of an event that are decoded; the harness cuts its own far below."""
+_WORDS: Final = 80
+_TELLING: Final = ("command", "file_path", "path", "url", "query", "pattern", "to")
+"""Fields of a tool's input that say what it does, the first one that is there."""
+_MCP: Final = "mcp__"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """An open tool call; ``at`` is on the monotonic clock."""
+
+    tool: str
+    text: str
+    since_at: float
+    at: float
+
+    @property
+    def server(self) -> str | None:
+        """The MCP server that it waits for, None for a built-in tool."""
+        return server_of(self.tool)[0]
+
+
+@dataclass
+class _Turn:
+    """The open calls of one turn, the oldest first."""
+
+    number: int
+    open: dict[str, Call] = field(default_factory=dict)
+    shown: Call | None = None
+    """The call that pages show, since it was announced."""
+    told: Call | None = None
+    """The call that the operator was notified of."""
+    timer: asyncio.TimerHandle | None = None
+
+    def current(self) -> Call | None:
+        """Return the oldest open call."""
+        return next(iter(self.open.values()), None)
+
+
+class Steps:
+    """Follows the tool calls of every agent's running turn."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        broker: Broker,
+        notifications: Notifications,
+        late_s: float,
+        long_s: float = LONG_S,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._notifications = notifications
+        self._late_s = late_s
+        self._long_s = long_s
+        self._turns: dict[str, _Turn] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def reported(self, agent: Agent, params: TurnEventParams) -> None:
+        """Take a live event of an agent's running turn."""
+        if agent.turn is None or len(bytes(params.data)) > _READ_MAX:
+            return
+        if params.kind == TurnEventKind.TOOL_USE:
+            call = data_as(ToolCall, params.data)
+            if call is not None:
+                self._began(agent, call)
+        elif params.kind == TurnEventKind.TOOL_RESULT:
+            done = data_as(ToolDone, params.data)
+            if done is not None:
+                self._ended(agent, done.id)
+
+    def current(self, agent: Agent) -> Step | None:
+        """Return the step that an agent's running turn is at, None between steps."""
+        call = self._call(agent)
+        if call is None:
+            return None
+        age = time.monotonic() - call.at
+        return Step(
+            text=call.text,
+            since_at=call.since_at,
+            is_long=age >= min(self._long_s, self._late_s),
+            is_late=age >= self._late_s,
+        )
+
+    def late(self, agent: Agent) -> str | None:
+        """Return what an operator should know of a step that takes too long."""
+        call = self._call(agent)
+        if call is None or time.monotonic() - call.at < self._late_s:
+            return None
+        return _late(agent.name, call)
+
+    def _call(self, agent: Agent) -> Call | None:
+        turn = self._turns.get(agent.name)
+        return None if turn is None or turn.number != agent.turn else turn.current()
+
+    def _began(self, agent: Agent, call: ToolCall) -> None:
+        turn = self._turns.get(agent.name)
+        if turn is None or turn.number != agent.turn:
+            self._forget(agent.name)
+            turn = self._turns[agent.name] = _Turn(number=agent.turn or 0)
+        if len(turn.open) >= _OPEN_MAX:
+            return
+        turn.open[call.id[:_WORDS]] = Call(
+            tool=call.name,
+            text=words(call),
+            since_at=time.time(),
+            at=time.monotonic(),
+        )
+        if turn.timer is None:
+            self._arm(agent, turn)
+
+    def _ended(self, agent: Agent, call: str) -> None:
+        turn = self._turns.get(agent.name)
+        if turn is None or turn.open.pop(call[:_WORDS], None) is None:
+            return
+        current = turn.current()
+        if turn.shown is not None and turn.shown is not current:
+            turn.shown = None
+            self._announce(agent)
+        if current is None and turn.timer is not None:
+            turn.timer.cancel()
+            turn.timer = None
+
+    def _forget(self, name: str) -> None:
+        turn = self._turns.pop(name, None)
+        if turn is not None and turn.timer is not None:
+            turn.timer.cancel()
+
+    def _arm(self, agent: Agent, turn: _Turn) -> None:
+        """Wait for the next moment at which something is to be said of the step."""
+        turn.timer = None
+        call = turn.current()
+        if call is None or turn.number != agent.turn:
+            return
+        due = [
+            *([] if turn.shown is call else [self._long_s]),
+            *([] if turn.told is call else [self._late_s]),
+        ]
+        if not due:
+            return
+        left = max(0.0, call.at + min(due) - time.monotonic())
+        loop = asyncio.get_running_loop()
+        turn.timer = loop.call_later(left, self._look, agent, turn)
+
+    def _look(self, agent: Agent, turn: _Turn) -> None:
+        call = turn.current()
+        if call is not None and turn.number == agent.turn:
+            age = time.monotonic() - call.at
+            if age >= self._long_s and turn.shown is not call:
+                turn.shown = call
+                self._announce(agent)
+            if age >= self._late_s and turn.told is not call:
+                turn.told = turn.shown = call
+                self._announce(agent)
+                self._notify(agent, call)
+        self._arm(agent, turn)
+
+    def _announce(self, agent: Agent) -> None:
+        event = AgentChanged(what=AgentChange.STEP)
+        self._store.post(lambda tx: tx.emit(agent.name, event))
+
+    def _notify(self, agent: Agent, call: Call) -> None:
+        task = asyncio.create_task(self._give(agent.name, _late(agent.name, call)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give(self, name: str, text: str) -> None:
+        kind = NotificationKind.STEP_LATE
+        try:
+            await self._notifications.give(kind, name, text, mail=name != MANAGER)
+            await self._broker.notify(OPERATOR, text)
+        except HiveError as error:  # doctor and the agent's page say it all the same
+            _log.warning("could not notify of a late step: %s", error.message)
+
+
+def words(call: ToolCall) -> str:
+    """Return a call in a few words: ``Bash: npm test``, ``MCP tool fetch.get``."""
+    server, tool = server_of(call.name)
+    name = visible(tool, limit=_WORDS)
+    if server is not None:
+        return f"MCP tool {visible(server, limit=_WORDS)}.{name}"
+    detail = _detail(call.input)
+    return f"{name}: {visible(detail, limit=_WORDS)}" if detail else name
+
+
+def server_of(tool: str) -> tuple[str | None, str]:
+    """Return the MCP server and its own name of a tool, or None and the name."""
+    if not tool.startswith(_MCP):
+        return None, tool
+    server, _, name = tool.removeprefix(_MCP).partition("__")
+    return (server, name) if name else (None, tool)
+
+
+def _detail(given: Any) -> str:  # noqa: ANN401
+    if not isinstance(given, dict):
+        return ""
+    told = (given[key] for key in _TELLING if isinstance(given.get(key), str))
+    return next(told, "").strip().partition("\n")[0]
+
+
+def _late(name: str, call: Call) -> str:
+    minutes = max(1, int((time.monotonic() - call.at) / 60))
+    text = (
+        f"{name} reports a tool call without a result for {minutes} min: "
+        f"{said(call.text, limit=2 * _WORDS)}. If it hangs, cancel the turn: hive "
+        f"cancel {name} (--messages later or drop keeps it from being tried again)."
+    )
+    if call.server in (None, HIVE):
+        return text
+    return (
+        f"{text} To end such calls by themselves, set a toolTimeout for that MCP "
+        "server in its agent.nix."
+    )
