@@ -28,6 +28,9 @@ Data = bytes | bytearray | memoryview | str | msgspec.Raw
 
 _PAIR: Final = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w")
 _LONE: Final = re.compile(r"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_HALVES: Final = re.compile(
+    rb"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 _SEARCHED: Final = 1024 * 1024
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -137,6 +140,14 @@ def convert(
     except _ERRORS as error:
         fault, reason = _explain(error)
     raise _error(code, what, fault, reason)
+
+
+def with_whole_characters(data: bytes) -> bytes:
+    """Return JSON in which each escape of half a character is that of U+FFFD.
+
+    For the words of a model, which are worth showing though they have a hole.
+    """
+    return _HALVES.sub(lambda found: found[1] or rb"\ufffd", data)
 
 
 def indented(text: str) -> str:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from claude_agent_sdk import (
+    ClaudeAgentOptions,
     ClaudeSDKClient,
+    McpSdkServerConfig,
     ResultMessage,
     create_sdk_mcp_server,
     tool,
@@ -22,9 +24,12 @@ from checks.bench.measure import Figure, progress, room, since
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness, model_socket, scripted_model
 from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude.launch import Launch
 from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.load import Places, load
+from pyglue.mcp.server import McpServer
+from pyglue.tools import agent_tools
 
 NAME: Final = "turn_oneshot"
 LIMIT: Final = 1.15
@@ -74,11 +79,41 @@ async def _turn(hive: FakeHive) -> float:
     return took
 
 
+class NoHive:
+    """A caller that nothing calls."""
+
+    async def call(self, *_: object, **__: object) -> Any:
+        raise AssertionError("the tool is the script's own")
+
+
+def as_sdk(launch: Launch, hive: McpSdkServerConfig) -> ClaudeAgentOptions:
+    """Return what starts the same CLI, with ``hive`` as its tools, by the SDK."""
+    return ClaudeAgentOptions(
+        model=launch.model,
+        tools=list(launch.tools),
+        allowed_tools=list(launch.allowed_tools),
+        system_prompt={"type": "file", "path": str(launch.system_prompt)},
+        setting_sources=[],
+        strict_mcp_config=True,
+        permission_mode="dontAsk",
+        mcp_servers={"hive": hive},
+        extra_args={"system-prompt-snapshot": "off"},
+        env=dict(launch.env),
+        cwd=launch.cwd,
+        cli_path=launch.cli,
+        verbatim_prompts=launch.verbatim,
+        max_turns=launch.max_steps,
+        resume=launch.session if launch.resume else None,
+        session_id=None if launch.resume else launch.session,
+    )
+
+
 @dataclass
 class _Minimal:
     """A script that runs turns of one session."""
 
     options: CliOptions
+    hive: McpSdkServerConfig
     session: str
     calls: list[dict[str, Any]]
     turns: int = 0
@@ -98,20 +133,21 @@ class _Minimal:
             Places(home.run, home.state, home.session, home.agents),
             base_url=f"http://127.0.0.1:{port}",
             key="any",
-            hive=create_sdk_mcp_server("hive", tools=[send]),
+            hive=McpServer(tools=agent_tools(), caller=NoHive()),
             gate=Gate(tools=loaded.manifest.allowed_tools, bash_allow=()),
         )
-        return cls(options, str(uuid.uuid4()), calls)
+        hive = create_sdk_mcp_server("hive", tools=[send])
+        return cls(options, hive, str(uuid.uuid4()), calls)
 
     async def turn(self) -> float:
         """Run a turn; return its milliseconds."""
         called = len(self.calls)
         result: ResultMessage | None = None
         began = time.perf_counter()
-        options = self.options.turn(
+        launch = self.options.turn(
             model="haiku", session=self.session, resume=self.turns > 0
         )
-        async with ClaudeSDKClient(options) as client:
+        async with ClaudeSDKClient(as_sdk(launch, self.hive)) as client:
             await client.query(_PROMPT)
             async for message in client.receive_response():
                 if isinstance(message, ResultMessage):

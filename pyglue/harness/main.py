@@ -35,9 +35,9 @@ from pyglue.harness.loop import Loop
 from pyglue.harness.space import Space
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
+from pyglue.mcp.server import McpServer
 from pyglue.process import need_open_files
 from pyglue.tools import agent_tools, manager_tools
-from pyglue.tools.mcp import hive_server
 
 _STOP_S: Final = 3.0
 """How long a running turn gets to end when the harness is told to stop."""
@@ -129,7 +129,7 @@ def _options(
             Denied(tool=clip(tool, 200), reason=clip(reason))
         ),
     )
-    hive = hive_server(link, tools)
+    hive = McpServer(tools=tools, caller=link)
     return CliOptions(
         loaded,
         places,

@@ -60,17 +60,21 @@ class McpServer:
         *,
         tools: Sequence[Tool],
         caller: Caller,
-        instructions: str,
-        write: Callable[[bytes], None],
+        instructions: str = "",
+        write: Callable[[bytes], None] | None = None,
         every_s: float = EVERY_S,
     ) -> None:
-        """``write`` takes the lines for the client; ``every_s`` is for progress."""
+        """``write`` takes the lines for the client: None if it wants only answers.
+
+        ``every_s`` is how often progress is said.
+        """
         self._tools = {tool.name: tool for tool in tools}
         self._caller = caller
         self._instructions = instructions
-        self._write = write
+        self._write = write or _unheard
+        self._progresses = write is not None
         self._every_s = every_s
-        self._running: dict[Id, asyncio.Task[None]] = {}
+        self._running: dict[Id, asyncio.Task[bytes]] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._methods: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
             "initialize": self._initialize,
@@ -85,23 +89,48 @@ class McpServer:
             if line is None:
                 text = f"The line is longer than {LINE_MAX} bytes."
                 raise RefusedError(wire.PARSE_ERROR, text)
-            incoming = wire.decode(line)
-            if incoming is not None:
-                self._handle(incoming)
+            task = self._task(line)
         except RefusedError as refused:
             self._write(wire.error(refused))
+            return
+        if task is not None:
+            task.add_done_callback(self._written)
+
+    async def answer(self, line: bytes) -> bytes | None:
+        """Return the line that answers ``line``; None if none does."""
+        try:
+            task = self._task(line)
+        except RefusedError as refused:
+            return wire.error(refused)
+        if task is None:
+            return None
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return None if task.cancelled() else task.result()
 
     async def finish(self) -> None:
         """Answer what the client asked before it closed its end."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _handle(self, incoming: Incoming) -> None:
+    def _written(self, task: asyncio.Task[bytes]) -> None:
+        if not task.cancelled():
+            self._write(task.result())
+
+    def _task(self, line: bytes) -> asyncio.Task[bytes] | None:
+        """Return what will have the answer to ``line``, if there is to be one."""
+        incoming = wire.decode(line)
+        return None if incoming is None else self._handle(incoming)
+
+    def _handle(self, incoming: Incoming) -> asyncio.Task[bytes] | None:
         request, method, params = incoming
         if request is None:
             if method == "notifications/cancelled":
                 with contextlib.suppress(RefusedError):
                     self._cancel(_decode(params, _Cancelled).request_id)
-            return
+            return None
         if request in self._running:
             text = f"Invalid request: the id {request!r} is in use."
             raise RefusedError(wire.INVALID_REQUEST, text, request)
@@ -112,22 +141,22 @@ class McpServer:
         task = asyncio.create_task(self._answer(request, answer(params)))
         self._running[request] = task
         task.add_done_callback(lambda _: self._running.pop(request, None))
+        return task
 
     def _cancel(self, request: Id) -> None:
         task = self._running.get(request)
         if task is not None:
             task.cancel()  # no answer follows, as the protocol wants it
 
-    async def _answer(self, request: Id, answer: Awaitable[object]) -> None:
+    async def _answer(self, request: Id, answer: Awaitable[object]) -> bytes:
         try:
-            line = wire.result(request, await answer)
+            return wire.result(request, await answer)
         except RefusedError as refused:
-            line = wire.error(RefusedError(refused.code, refused.message, request))
+            return wire.error(RefusedError(refused.code, refused.message, request))
         except Exception:
             _log.exception("a request failed")
-            text = "This failed inside hive-mcp; its standard error has the details."
-            line = wire.error(RefusedError(wire.INTERNAL_ERROR, text, request))
-        self._write(line)
+            text = "This failed inside the hive's tools; the log has the details."
+            return wire.error(RefusedError(wire.INTERNAL_ERROR, text, request))
 
     # --- methods ----------------------------------------------------------------------
 
@@ -137,7 +166,7 @@ class McpServer:
             "protocolVersion": wanted if wanted in VERSIONS else VERSIONS[-1],
             "capabilities": {"tools": {"listChanged": False}},
             "serverInfo": {"name": HIVE, "version": __version__},
-            "instructions": self._instructions,
+            **({"instructions": self._instructions} if self._instructions else {}),
         }
 
     async def _ping(self, _params: msgspec.Raw) -> object:
@@ -172,7 +201,7 @@ class McpServer:
     @contextlib.asynccontextmanager
     async def _progress(self, token: Id | None) -> AsyncIterator[None]:
         """Say now and then that the call goes on, if the client wants to hear it."""
-        if token is None:
+        if token is None or not self._progresses:
             yield
             return
         task = asyncio.create_task(self._beat(token))
@@ -193,6 +222,10 @@ class McpServer:
                 "message": f"Still waiting after {seconds:g} s.",
             }
             self._write(wire.notification("notifications/progress", told))
+
+
+def _unheard(_line: bytes) -> None:
+    """Drop what nobody asked for."""
 
 
 def _decode(params: msgspec.Raw, shape: type[T]) -> T:

@@ -1,8 +1,8 @@
 """The tools that a model gets on an agent's or the manager's socket.
 
-One definition for everyone who offers them: the harness (in-process MCP server) and
-``hive-mcp`` (stdio). A tool is a name, a description, a JSON schema and a coroutine
-over a connection; each is one method of ``pyglue.api``, except
+One definition for everyone who offers them, by ``pyglue.mcp``: the harness (over the
+CLI's pipes) and ``hive-mcp`` (stdio). A tool is a name, a description, a JSON schema
+and a coroutine over a connection; each is one method of ``pyglue.api``, except
 ``request_apply_commit``, which sends a commit as a pack (``submit``). hived checks
 everything again: nothing here is a boundary.
 """

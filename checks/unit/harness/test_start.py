@@ -16,8 +16,8 @@ from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.load import Loaded, Places, fingerprint, load, system_prompt
 from pyglue.manifest import PinnedRecord
+from pyglue.mcp.server import McpServer
 from pyglue.tools import agent_tools
-from pyglue.tools.mcp import hive_server
 
 
 class NoHive:
@@ -40,7 +40,7 @@ def options(places: Places, loaded: Loaded) -> CliOptions:
         places,
         base_url="http://127.0.0.1:1",
         key="a key of this start",
-        hive=hive_server(NoHive(), agent_tools()),
+        hive=McpServer(tools=agent_tools(), caller=NoHive()),
         gate=Gate(tools=manifest.allowed_tools, bash_allow=manifest.bash.allow),
     )
 
@@ -117,40 +117,48 @@ def test_login_is_used_only_with_a_network(places: Places) -> None:
     assert "ANTHROPIC_API_KEY" not in networked
 
 
+def after(line: list[str], flag: str) -> list[str]:
+    """Return what follows each ``flag`` of a command line."""
+    return [line[n + 1] for n, word in enumerate(line) if word == flag]
+
+
 def test_options_of_a_turn(places: Places) -> None:
     servers = {"notes": server("true", tools=("query", "*"))}
     loaded = load(
         record(allowedTools=["Bash", "Read"], mcpServers=servers, prompt="own")
     )
     made = options(places, loaded).turn(model="opus", session="s", resume=True)
-    assert made.tools == ["Bash", "Read"]
-    assert made.allowed_tools == [
-        "Read",  # Bash is allowed by the gate alone
-        "mcp__hive__*",
-        "mcp__notes__query",
-        "mcp__notes__*",
+    line = made.arguments()
+    assert after(line, "--tools") == ["Bash,Read"]
+    assert after(line, "--allowedTools") == [
+        # Bash is allowed by the gate alone
+        "Read,mcp__hive__*,mcp__notes__query,mcp__notes__*"
     ]
-    assert (made.model, made.resume, made.session_id) == ("opus", "s", None)
-    assert made.setting_sources == []
-    assert made.strict_mcp_config
-    assert made.permission_mode == "dontAsk"
-    assert made.verbatim_prompts
-    assert made.extra_args["system-prompt-snapshot"] == "off"
-    assert made.hooks is not None
-    assert [h.matcher for h in made.hooks["PreToolUse"]] == ["Bash"]
+    assert {"--model=opus", "--resume=s"} <= set(line)
+    assert not any(word.startswith("--session-id") for word in line)
+    assert "--setting-sources=" in line
+    assert "--strict-mcp-config" in line
+    assert "--permission-mode=dontAsk" in line
+    assert "--system-prompt-snapshot=off" in line
+    assert made.verbatim
+    assert [(h.event, h.matcher) for h in made.hooks] == [("PreToolUse", "Bash")]
     assert made.cwd == places.state
-    path = Path(str(made.extra_args["mcp-config"]))
+    ours, theirs = after(line, "--mcp-config")
+    assert json.loads(ours) == {"mcpServers": {"hive": {"type": "sdk", "name": "hive"}}}
+    path = Path(theirs)
     assert json.loads(path.read_text())["mcpServers"]["notes"]["command"] == "true"
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_nothing_is_allowed_by_default(places: Places) -> None:
     made = options(places, load(record())).turn(model="m", session="s", resume=False)
-    assert made.tools == []
-    assert made.allowed_tools == ["mcp__hive__*"]
-    assert made.hooks is None
-    assert (made.session_id, made.resume) == ("s", None)
-    assert "mcp-config" not in made.extra_args
+    line = made.arguments()
+    assert after(line, "--tools") == [""]
+    assert after(line, "--allowedTools") == ["mcp__hive__*"]
+    assert made.hooks == ()
+    assert "--session-id=s" in line
+    assert not any(word.startswith("--resume") for word in line)
+    assert len(after(line, "--mcp-config")) == 1, "the hive's own tools"
 
 
 def test_files_are_written_anew_for_each_turn(places: Places) -> None:
@@ -284,7 +292,7 @@ async def test_no_cli(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("claude_agent_sdk.__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("pyglue.harness.claude.options.find_spec", lambda _: None)
     found = await checked(places)
     assert found.problem is not None
     assert "Claude Code is not installed: " in found.problem

@@ -1,6 +1,6 @@
 """Converts the CLI's reports into live events and the metrics of a turn.
 
-``turn`` feeds every message of the SDK to a ``Tally``. Events are shown as text
+``turn`` feeds every message of the CLI to a ``Tally``. Events are shown as text
 only; long texts are cut, since the session's own transcript has them whole.
 """
 
@@ -9,18 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from claude_agent_sdk import (
-    AssistantMessage,
-    ContentBlock,
-    Message,
-    ResultMessage,
-    SystemMessage,
-    TextBlock,
-    ThinkingBlock,
-    ToolResultBlock,
-    ToolUseBlock,
-    UserMessage,
-)
 
 from pyglue.api.turn_events import (
     Compacted,
@@ -35,6 +23,18 @@ from pyglue.api.turn_events import (
     TurnSaid,
 )
 from pyglue.display import visible
+from pyglue.harness.claude.said import (
+    AssistantMessage,
+    ContentBlock,
+    Message,
+    ResultMessage,
+    SystemMessage,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
 from pyglue.tools import HIVE
 
 TEXT_LIMIT: Final = 16 * 1024
@@ -191,5 +191,6 @@ def plain(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401
 def _result_text(block: ToolResultBlock) -> str:
     if isinstance(block.content, str):
         return block.content
-    parts = [str(part.get("text", "")) for part in block.content or []]
+    blocks = block.content if isinstance(block.content, list) else []
+    parts = [str(one.get("text", "")) for one in blocks if isinstance(one, dict)]
     return "\n".join(parts)

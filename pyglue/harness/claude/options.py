@@ -8,15 +8,16 @@ ignored, what no rule allows is denied, and mail is never expanded as a command 
 file mention.
 """
 
+import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import claude_agent_sdk
-from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, McpSdkServerConfig
-
+from pyglue.harness.claude.launch import Hook, Launch, ToolServer
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.manifest_types import Manifest, McpServer
@@ -24,10 +25,10 @@ from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
 """Calls of the model in one turn; who needs more is going in circles."""
-_BUFFER: Final = 64 * 1024 * 1024
 SERVER_START_S: Final = 30.0
 """For an MCP server to answer; the preflight and hived wait longer."""
 _NOWHERE: Final = "http://127.0.0.1:9"
+_DEBUG: Final[Mapping[str, str | None]] = {"debug": "mcp", "debug-to-stderr": None}
 _FIXED: Final = {
     "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
@@ -44,7 +45,7 @@ _FIXED: Final = {
 
 
 class CliOptions:
-    """Makes ``ClaudeAgentOptions`` for one agent."""
+    """Says how the CLI of one agent is started."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class CliOptions:
         *,
         base_url: str,
         key: str,
-        hive: McpSdkServerConfig,
+        hive: ToolServer,
         gate: Gate,
         max_steps: int = MAX_STEPS,
     ) -> None:
@@ -87,91 +88,81 @@ class CliOptions:
         resume: bool,
         verbatim: bool = True,
         budget_usd: float | None = None,
-    ) -> ClaudeAgentOptions:
-        """Return the options of one turn; ``verbatim`` is False for CLI commands."""
-        options = self._base(model, dict(self._extra()))
-        options.verbatim_prompts = verbatim
-        options.max_turns = self._max_steps
-        options.max_budget_usd = budget_usd
-        if resume:
-            options.resume = session
-        else:
-            options.session_id = session
-        return options
-
-    def probe(self, *, model: str, budget_usd: float | None) -> ClaudeAgentOptions:
-        """Return options of one answer with everything a turn has, and no rights."""
-        extra = dict(self._extra()) | {"no-session-persistence": None}
-        options = self._base(model, extra)
-        options.allowed_tools = []
-        options.max_turns = 1
-        options.max_budget_usd = budget_usd
-        options.verbatim_prompts = True
-        return options
-
-    def preflight(self) -> ClaudeAgentOptions:
-        """Return options that start everything but can reach no model."""
-        extra = dict(self._extra())
-        extra["no-session-persistence"] = None
-        if self._manifest.mcp_servers:
-            extra |= {"debug": "mcp", "debug-to-stderr": None}
-        options = self._base(self._manifest.model, extra)
-        unreachable = {"ANTHROPIC_BASE_URL": _NOWHERE, "CLAUDE_CODE_MAX_RETRIES": "0"}
-        options.env = self._environment | unreachable | {"ANTHROPIC_API_KEY": "none"}
-        return options
-
-    def notes(self, *, model: str, system: str) -> ClaudeAgentOptions:
-        """Return the options of a session of its own that has no tools at all."""
-        return ClaudeAgentOptions(
-            model=model,
-            tools=[],
-            system_prompt=system,
-            setting_sources=[],
-            strict_mcp_config=True,
-            permission_mode="dontAsk",
-            verbatim_prompts=True,
-            extra_args={"no-session-persistence": None},
-            env=self._environment,
-            cwd=self._places.work,
-            cli_path=self._cli,
-            max_buffer_size=_BUFFER,
+    ) -> Launch:
+        """Return how a turn is run; ``verbatim`` is False for CLI commands."""
+        return dataclasses.replace(
+            self._base(model),
+            session=session,
+            resume=resume,
+            verbatim=verbatim,
+            max_steps=self._max_steps,
+            budget_usd=budget_usd,
         )
 
-    def _extra(self) -> dict[str, str | None]:
-        extra: dict[str, str | None] = {"system-prompt-snapshot": "off"}
-        if self._manifest.mcp_servers:
-            extra["mcp-config"] = str(self._servers)
-        return extra
+    def probe(self, *, model: str, budget_usd: float | None) -> Launch:
+        """Return how one answer is got with everything a turn has, and no rights."""
+        return dataclasses.replace(
+            self._base(model),
+            is_kept=False,
+            allowed_tools=(),
+            max_steps=1,
+            budget_usd=budget_usd,
+        )
 
-    def _base(self, model: str, extra: dict[str, str | None]) -> ClaudeAgentOptions:
+    def preflight(self) -> Launch:
+        """Return how everything is started, while no model can be reached."""
+        unreachable = {"ANTHROPIC_BASE_URL": _NOWHERE, "CLAUDE_CODE_MAX_RETRIES": "0"}
+        return dataclasses.replace(
+            self._base(self._manifest.model),
+            is_kept=False,
+            verbatim=False,
+            env=self._environment | unreachable | {"ANTHROPIC_API_KEY": "none"},
+            extra=_DEBUG if self._manifest.mcp_servers else {},
+        )
+
+    def notes(self, *, model: str, system: str) -> Launch:
+        """Return how a session of its own is run that has no tools at all."""
+        return Launch(
+            cli=self._cli,
+            cwd=self._places.work,
+            env=self._environment,
+            model=model,
+            system_prompt=system,
+            is_kept=False,
+        )
+
+    def _base(self, model: str) -> Launch:
         self._places.session.mkdir(parents=True, exist_ok=True)
         for path, text in self._texts.items():  # anew: the agent can write there
             replace_file(path, text)
-        return ClaudeAgentOptions(
-            model=model,
-            tools=list(self._manifest.allowed_tools),
-            allowed_tools=list(self._allowed),
-            system_prompt={"type": "file", "path": str(self._prompt)},
-            setting_sources=[],
-            strict_mcp_config=True,
-            permission_mode="dontAsk",
-            mcp_servers={HIVE: self._hive},
-            hooks=self._hooks,
-            extra_args=extra,
-            env=self._environment,
+        return Launch(
+            cli=self._cli,
             cwd=self._places.work,
-            cli_path=self._cli,
-            max_buffer_size=_BUFFER,
+            env=self._environment,
+            model=model,
+            system_prompt=self._prompt,
+            tools=tuple(self._manifest.allowed_tools),
+            allowed_tools=self._allowed,
+            tools_of_ours={HIVE: self._hive},
+            mcp_config=self._servers if self._manifest.mcp_servers else None,
+            hooks=self._hooks,
         )
 
 
 def find_cli() -> Path | None:
-    """Return the CLI on PATH, else the SDK's own, else None."""
+    """Return the CLI on PATH, else the one in claude-agent-sdk, else None.
+
+    That package is only looked for: to import it takes most of a second and 50 MiB.
+    """
     on_path = shutil.which("claude")
     if on_path is not None:
         return Path(on_path)
-    bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
-    return bundled if bundled.is_file() else None
+    sdk = find_spec("claude_agent_sdk")
+    for directory in (sdk and sdk.submodule_search_locations) or ():
+        bundled = Path(directory) / "_bundled" / "claude"
+        if bundled.is_file():
+            return bundled
+    return None
 
 
 def _environment(
@@ -231,11 +222,11 @@ def _time_limit(server: McpServer) -> dict[str, Any]:
     return {"timeout": server.tool_timeout * 1000}
 
 
-def _hooks(manifest: Manifest, gate: Gate) -> dict[Any, list[HookMatcher]] | None:
+def _hooks(manifest: Manifest, gate: Gate) -> tuple[Hook, ...]:
     gated = [tool for tool in manifest.allowed_tools if tool in GATED]
     if not gated:
-        return None
-    return {"PreToolUse": [HookMatcher(matcher="|".join(gated), hooks=[gate.hook])]}
+        return ()
+    return (Hook(event="PreToolUse", matcher="|".join(gated), decide=gate.hook),)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from claude_agent_sdk import ResultMessage
-
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode
+from pyglue.harness.claude.said import ResultMessage
 
 _STATE_AFTER: Final = {
     TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,

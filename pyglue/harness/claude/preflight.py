@@ -8,15 +8,15 @@ hello and decides whether a deploy counts.
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
-
-from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, SystemMessage
 
 from pyglue.api.common import PROBLEM_MAX, ServerStatus
 from pyglue.display import command_line, visible
+from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.options import SERVER_START_S, CliOptions, find_cli
+from pyglue.harness.claude.said import SystemMessage
 from pyglue.harness.claude.stderr import Stderr
 from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools import HIVE
@@ -49,26 +49,26 @@ async def check(
         return _failed(" ".join(missing))
     said = Stderr()
     try:
-        sdk_options = options.preflight()
+        launch = replace(options.preflight(), stderr=said.take)
     except OSError as error:
         why = error.strerror or error
         return _failed(f"Cannot write the CLI's files in /session: {why}.")
-    sdk_options.stderr = said.take
-    client = ClaudeSDKClient(sdk_options)
+    cli: Cli | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            await client.connect()
-            await client.query(_LOCAL_COMMAND)
-            init = await _init(client)
-            status = (await client.get_mcp_status())["mcpServers"]
+            cli = await Cli.start(launch)
+            await cli.prompt(_LOCAL_COMMAND)
+            init = await _init(cli)
+            status = await cli.servers()
     except TimeoutError:
         return _failed(
             f"Claude Code was not ready after {timeout_s:g} seconds.{said.of_cli()}"
         )
-    except (ClaudeSDKError, OSError, ValueError) as error:
+    except CliError as error:
         return _failed(f"Claude Code did not start: {error}.{said.of_cli()}")
     finally:
-        await client.disconnect()
+        if cli is not None:
+            await cli.close()
     version = str(init.get("claude_code_version", "")) or None
     reported = {str(server["name"]): dict(server) for server in status}
     problems = [
@@ -83,11 +83,11 @@ def _failed(problem: str) -> Checked:
     return Checked(None, (), sentence(problem))
 
 
-async def _init(client: ClaudeSDKClient) -> dict[str, Any]:
-    async for message in client.receive_messages():
+async def _init(cli: Cli) -> dict[str, Any]:
+    async for message in cli.messages():
         if isinstance(message, SystemMessage) and message.subtype == "init":
             return message.data
-    raise ClaudeSDKError("it exited without a message")
+    raise CliError("it exited without a message")
 
 
 def _missing_programs(options: CliOptions, manifest: Manifest) -> list[str]:

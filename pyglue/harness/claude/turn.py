@@ -1,24 +1,22 @@
 """One turn: one CLI process, from its prompt to its result.
 
-Driven through ``ClaudeSDKClient``. ``session`` decides which session it continues;
+``session`` decides which session it continues;
 this only runs it and says how it ended. A cancelled turn is interrupted, so that the
 session stays whole, and its process is stopped if it does not end in time.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from claude_agent_sdk import (
-    ClaudeAgentOptions,
-    ClaudeSDKClient,
-    ClaudeSDKError,
-)
-
 from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
+from pyglue.harness.claude.launch import Launch
 from pyglue.harness.claude.outcome import Suspect, Verdict, judge
 
 INTERRUPT_S: Final = 8.0
@@ -74,47 +72,73 @@ class Cancellation:
 
 
 async def run_turn(
-    options: ClaudeAgentOptions, prompt: str, tally: Tally, cancellation: Cancellation
+    launch: Launch, prompt: str, tally: Tally, cancellation: Cancellation
 ) -> Ended:
     """Run the CLI over ``prompt``; every way that it can end is an ``Ended``."""
     said: deque[str] = deque(maxlen=_TAIL)
-    options.stderr = said.append
-    client = ClaudeSDKClient(options)
+    launch = replace(launch, stderr=said.append)
     failure: Verdict | None = None
+    cli: Cli | None = None
     try:
-        async with asyncio.timeout(None) as limit:
-            watch = asyncio.create_task(_interrupt(client, cancellation, limit))
-            try:
-                await client.connect()
-                if cancellation.reason is None:
-                    await client.query(prompt)
-                    async for message in client.receive_response():
-                        tally.take(message)
-                        if tally.is_deaf:
-                            failure = _DEAF
-                            break
-            finally:
-                watch.cancel()
-                await asyncio.wait({watch})  # not swallowing a cancellation of ours
+        async with _interruptible(cancellation) as running:
+            cli = running.cli = await Cli.start(launch)
+            if cancellation.reason is None:
+                await cli.prompt(prompt)
+                failure = await _hear(cli, tally)
     except TimeoutError:
         failure = Verdict(
             TurnOutcome.FAILED, "The CLI did not stop after an interrupt."
         )
-    except (ClaudeSDKError, OSError, ValueError) as error:
+    except CliError as error:
         failure = _failure(error, tally, said)
     finally:
-        await client.disconnect()
+        if cli is not None:
+            await cli.close()
     return _ended(tally, failure, cancellation, said)
 
 
+async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
+    """Count what the CLI says up to its result; return what is wrong with it, if so."""
+    async for message in cli.until_result():
+        tally.take(message)
+        if tally.is_deaf:
+            return _DEAF
+    return None
+
+
+@dataclass
+class _Running:
+    """What is to be interrupted."""
+
+    cli: Cli | None = None
+
+
+@contextlib.asynccontextmanager
+async def _interruptible(cancellation: Cancellation) -> AsyncIterator[_Running]:
+    """Interrupt what runs in the body when asked to.
+
+    Raises:
+        TimeoutError: It did not end in time then.
+    """
+    running = _Running()
+    async with asyncio.timeout(None) as limit:
+        watch = asyncio.create_task(_interrupt(running, cancellation, limit))
+        try:
+            yield running
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})  # not swallowing a cancellation of ours
+
+
 async def _interrupt(
-    client: ClaudeSDKClient, cancellation: Cancellation, limit: asyncio.Timeout
+    running: _Running, cancellation: Cancellation, limit: asyncio.Timeout
 ) -> None:
     await cancellation.wait()
     limit.reschedule(asyncio.get_running_loop().time() + INTERRUPT_S)
     try:
-        await client.interrupt()
-    except (ClaudeSDKError, OSError) as error:
+        if running.cli is not None:
+            await running.cli.interrupt()
+    except CliError as error:
         _log.info("could not interrupt the CLI: %s", error)
 
 

@@ -8,16 +8,8 @@ policy: the boundary is the container.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-
-from claude_agent_sdk import (
-    HookContext,
-    HookInput,
-    HookJSONOutput,
-    PreToolUseHookSpecificOutput,
-)
-from claude_agent_sdk.types import SyncHookJSONOutput
 
 from pyglue.bash_policy import judge, startup
 from pyglue.bash_policy.match import Pattern
@@ -52,24 +44,25 @@ class Gate:
         self._patterns = [Pattern(text) for text in bash_allow]
         self._reader = ShellReader()
 
-    async def hook(
-        self, call: HookInput, _use_id: str | None, _context: HookContext
-    ) -> HookJSONOutput:
+    async def hook(self, call: object) -> dict[str, Any]:
         """Answer the CLI's PreToolUse hook; whatever fails here is a refusal."""
+        tool: object = None
         try:
-            facts: dict[str, Any] = dict(call)
+            facts = dict(call) if isinstance(call, Mapping) else {}
+            tool = facts.get("tool_name")
             reason = self.refusal(facts["tool_name"], facts["tool_input"])
         except Exception:
             _log.exception("the gate failed")
             reason = "The gate failed to judge this call, so it was refused."
         if reason is not None and self._refused is not None:
-            self._refused(str(call.get("tool_name")), reason)
-        decided = PreToolUseHookSpecificOutput(
-            hookEventName="PreToolUse",
-            permissionDecision="allow" if reason is None else "deny",
-            permissionDecisionReason=reason or "Allowed by the gate.",
-        )
-        return SyncHookJSONOutput(hookSpecificOutput=decided)
+            self._refused(str(tool), reason)
+        return {
+            "hookSpecificOutput": {
+                "hookEventName": "PreToolUse",
+                "permissionDecision": "allow" if reason is None else "deny",
+                "permissionDecisionReason": reason or "Allowed by the gate.",
+            }
+        }
 
     def refusal(self, tool: str, arguments: dict[str, Any]) -> str | None:
         """Say why a tool call is refused; None lets it through."""

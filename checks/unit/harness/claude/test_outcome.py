@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_agent_sdk import ResultMessage
 
 from checks.kits.harness.answers import NOT_THE_MAILS
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.outcome import Suspect, judge, state_after
+from pyglue.harness.claude.said import ResultMessage
 
 RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_answers.json").read_text("utf-8")
@@ -35,7 +35,6 @@ def result(**values: Any) -> ResultMessage:
     return ResultMessage(
         subtype=values.get("subtype", "success"),
         duration_ms=1,
-        duration_api_ms=1,
         is_error=values["is_error"],
         num_turns=1,
         session_id="s",

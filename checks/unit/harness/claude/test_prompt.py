@@ -4,7 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from claude_agent_sdk import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.kits.events import data, raw
+from pyglue.api.messages import Message, MessageKind, Priority
+from pyglue.api.turn_events import TurnEventKind, TurnSaid
+from pyglue.api.turns import TurnEventParams
+from pyglue.harness.claude.events import TEXT_LIMIT, Tally, clip, count, sentence, small
+from pyglue.harness.claude.prompt import render
+from pyglue.harness.claude.said import (
     AssistantMessage,
     ContentBlock,
     ResultMessage,
@@ -15,15 +24,6 @@ from claude_agent_sdk import (
     ToolUseBlock,
     UserMessage,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from checks.kits.events import data, raw
-from pyglue.api.messages import Message, MessageKind, Priority
-from pyglue.api.turn_events import TurnEventKind, TurnSaid
-from pyglue.api.turns import TurnEventParams
-from pyglue.harness.claude.events import TEXT_LIMIT, Tally, clip, count, sentence, small
-from pyglue.harness.claude.prompt import render
 from pyglue.invisible import HIDDEN
 from pyglue.limits import AGENT_RPC
 
@@ -117,11 +117,11 @@ def test_blocks_become_events() -> None:
     heard = Heard()
     usage = {"input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 1}
     blocks: list[ContentBlock] = [
-        ThinkingBlock(thinking="hm", signature=""),
+        ThinkingBlock(thinking="hm"),
         TextBlock(text="hi"),
         ToolUseBlock(id="t1", name="Bash", input={"command": "ls"}),
     ]
-    heard.tally.take(AssistantMessage(content=blocks, model="m", usage=usage))
+    heard.tally.take(AssistantMessage(content=blocks, usage=usage))
     result = ToolResultBlock(
         tool_use_id="t1", content=[{"type": "text", "text": "out"}], is_error=True
     )
@@ -160,11 +160,11 @@ def test_blocks_become_events() -> None:
 def test_events_stay_small_and_encodable(hostile: Any) -> None:
     heard = Heard()
     use = ToolUseBlock(id="t", name="X", input=hostile)
-    heard.tally.take(AssistantMessage(content=[use], model="m"))
+    heard.tally.take(AssistantMessage(content=[use]))
     text = str(hostile)
-    thought = ThinkingBlock(thinking=text, signature="")
+    thought = ThinkingBlock(thinking=text)
     blocks: list[ContentBlock] = [TextBlock(text=text), thought]
-    heard.tally.take(AssistantMessage(content=blocks, model="m"))
+    heard.tally.take(AssistantMessage(content=blocks))
     answer = ToolResultBlock(tool_use_id="t", content=text)
     heard.tally.take(UserMessage(content=[answer]))
     heard.tally.take(
@@ -182,7 +182,6 @@ def test_result() -> None:
     result = ResultMessage(
         subtype="success",
         duration_ms=1,
-        duration_api_ms=1,
         is_error=False,
         num_turns=1,
         session_id="s2",

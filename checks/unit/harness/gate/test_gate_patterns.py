@@ -239,7 +239,7 @@ async def test_hook_decides_and_tells() -> None:
 
     async def decision(tool: str, arguments: Any) -> str:
         call: Any = {"tool_name": tool, "tool_input": arguments}
-        answer: Any = await watched.hook(call, None, {"signal": None})
+        answer: Any = await watched.hook(call)
         return str(answer["hookSpecificOutput"]["permissionDecision"])
 
     assert await decision("Bash", {"command": "git status"}) == "allow"

@@ -1,0 +1,348 @@
+"""A running CLI, and the protocol of its pipes: JSON, one message a line.
+
+It is told prompts and reports what becomes of them. In between both sides ask the other
+for something (*control requests*): the CLI asks for the hive's tools and whether a tool
+may run, we ask it to interrupt a turn and how its MCP servers fare. ``turn`` runs turns
+over it, ``options`` says how it is started.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+
+from pyglue import strict_json
+from pyglue.errors import HiveError
+from pyglue.harness.claude.launch import Launch
+from pyglue.harness.claude.said import (
+    Message,
+    ResultMessage,
+    message_of,
+)
+from pyglue.process import Piped, describe_exit
+from pyglue.strict_json import JsonError
+
+_LINE_MAX: Final = 64 * 1024 * 1024
+_START_S: Final = 60.0
+"""For the first answer: the CLI waits for its MCP servers."""
+_ANSWER_S: Final = 60.0
+_GRACE_S: Final = 5.0
+"""To write the session's file after its input has ended."""
+_AHEAD: Final = 100
+"""Messages that may be read before somebody takes them."""
+_NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
+
+_log = logging.getLogger(__name__)
+
+
+class CliError(Exception):
+    """The CLI cannot be started, is gone, or does not answer."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """A control request of the CLI."""
+
+    subtype: str
+    server_name: str = ""
+    message: msgspec.Raw = msgspec.Raw(b"{}")
+    callback_id: str = ""
+    input: Any = None
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str
+    request_id: str = ""
+    request: msgspec.Raw = msgspec.Raw(b"{}")
+    response: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    request_id: str
+    subtype: str
+    response: dict[str, Any] | None = None
+    error: str = "unknown error"
+
+
+_read_line = strict_json.reader(_Line, what="line of the CLI")
+
+
+class Cli:
+    """One process of the CLI. Make it with ``Cli.start``, end it with ``close``."""
+
+    def __init__(self, process: Piped, launch: Launch) -> None:
+        self._process = process
+        self._launch = launch
+        self._hooks = {f"hook_{n}": hook for n, hook in enumerate(launch.hooks)}
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
+        self._said: asyncio.Queue[Message | None] = asyncio.Queue(_AHEAD)
+        self._over: CliError | None = None
+        self._refusal: ResultMessage | None = None
+        """The last thing that it said, if that was a failure."""
+        self._tasks = (
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._read_errors()),
+        )
+
+    @classmethod
+    async def start(cls, launch: Launch) -> "Cli":
+        """Start it, and wait until it takes prompts.
+
+        Raises:
+            CliError: It did not start, or ended at once.
+        """
+        if launch.cli is None:
+            raise CliError("Claude Code is not installed")
+        try:
+            process = await Piped.start(
+                [str(launch.cli), *launch.arguments()],
+                env=_environment(launch),
+                cwd=launch.cwd,
+                line_max=_LINE_MAX,
+            )
+        except HiveError as error:
+            raise CliError(error.message.removesuffix(".")) from error
+        cli = cls(process, launch)
+        try:
+            await cli._ask(_initialize(launch), within=_START_S)
+        except BaseException:
+            await cli.close()
+            raise
+        return cli
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    async def prompt(self, text: str) -> None:
+        """Begin a turn.
+
+        Raises:
+            CliError: It is gone.
+        """
+        line: dict[str, Any] = {
+            "type": "user",
+            "message": {"role": "user", "content": text},
+            "parent_tool_use_id": None,
+            "session_id": "default",
+        }
+        if self._launch.verbatim:
+            line["client_composed"] = True
+        await self._write(line)
+
+    async def until_result(self) -> AsyncIterator[Message]:
+        """Yield what it says up to the turn's result, or until it has ended well.
+
+        Raises:
+            CliError: It ended otherwise.
+        """
+        async for message in self.messages():
+            yield message
+            if isinstance(message, ResultMessage):
+                return
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what it says until it has ended well.
+
+        Raises:
+            CliError: It ended otherwise.
+        """
+        while True:
+            message = await self._said.get()
+            if message is None:
+                self._said.put_nowait(None)  # for whoever asks again
+                if self._over is not None:
+                    raise self._over
+                return
+            yield message
+
+    async def interrupt(self) -> None:
+        """Ask it to end the turn.
+
+        Raises:
+            CliError: It is gone, or does not answer.
+        """
+        await self._ask({"subtype": "interrupt"}, within=_ANSWER_S)
+
+    async def servers(self) -> list[dict[str, Any]]:
+        """Return how its MCP servers fare.
+
+        Raises:
+            CliError: It is gone, or does not answer.
+        """
+        status = await self._ask({"subtype": "mcp_status"}, within=_ANSWER_S)
+        servers = status.get("mcpServers")
+        return [dict(one) for one in servers] if isinstance(servers, list) else []
+
+    async def close(self) -> None:
+        """End it, if it has not ended yet; it may write its session's file first."""
+        try:
+            await self._process.close(_GRACE_S)
+        finally:
+            for task in (*self._tasks, *self._serving.values()):
+                task.cancel()
+            await asyncio.gather(
+                *self._tasks, *self._serving.values(), return_exceptions=True
+            )
+
+    # --- reading ----------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while line := await self._process.stdout.readline():
+                await self._take(line)
+        except ValueError:
+            self._over = CliError(f"it sent a line of more than {_LINE_MAX} bytes")
+        except (JsonError, OSError) as error:
+            self._over = CliError(f"its output cannot be read: {error}")
+        else:
+            self._over = self._why(await self._process.wait())
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(self._over or CliError("it has ended"))
+        await self._said.put(None)
+
+    async def _read_errors(self) -> None:
+        with contextlib.suppress(OSError):
+            while line := await _line_of(self._process.stderr):
+                text = line.decode(errors="replace").rstrip()
+                if text:
+                    self._launch.stderr(text)
+
+    def _why(self, code: int) -> CliError | None:
+        if self._refusal is not None:
+            refusal = self._refusal
+            why = "; ".join(refusal.errors or []) or refusal.result or refusal.subtype
+            return CliError(f"it returned an error: {why}")
+        return None if code == 0 else CliError(f"it ended ({describe_exit(code)})")
+
+    async def _take(self, line: bytes) -> None:
+        if not line.startswith(b"{"):
+            return  # some builds print lines of other kinds
+        try:
+            found = _read_line(line)
+        except JsonError:
+            line = strict_json.with_whole_characters(line)
+            found = _read_line(line)
+        match found.type:
+            case "control_response":
+                self._answered(strict_json.read(found.response, _Answer))
+            case "control_request":
+                task = asyncio.create_task(self._serve(found))
+                self._serving[found.request_id] = task
+                task.add_done_callback(
+                    lambda _: self._serving.pop(found.request_id, None)
+                )
+            case "control_cancel_request":
+                if (serving := self._serving.get(found.request_id)) is not None:
+                    serving.cancel()
+            case _:
+                message = message_of(strict_json.read(line, dict[str, Any]))
+                if message is not None:
+                    await self._hear(message)
+
+    async def _hear(self, message: Message) -> None:
+        self._refusal = None
+        if isinstance(message, ResultMessage) and message.is_error:
+            self._refusal = message
+        await self._said.put(message)
+
+    def _answered(self, answer: _Answer) -> None:
+        waiting = self._waiting.get(answer.request_id)
+        if waiting is None or waiting.done():
+            return
+        if answer.subtype == "success":
+            waiting.set_result(answer.response or {})
+        else:
+            waiting.set_exception(CliError(f"it refused: {answer.error}"))
+
+    # --- asking and answering ---------------------------------------------------------
+
+    async def _ask(self, request: dict[str, Any], *, within: float) -> dict[str, Any]:
+        number = f"hive_{next(self._numbers)}"
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
+        try:
+            if self._over is not None or self._tasks[0].done():
+                raise self._over or CliError("it has ended")
+            await self._write(
+                {"type": "control_request", "request_id": number, "request": request}
+            )
+            async with asyncio.timeout(within):
+                answer: dict[str, Any] = await waiting
+                return answer
+        except TimeoutError:
+            what = request["subtype"]
+            raise CliError(f"it did not answer {what} in {within:g} s") from None
+        finally:
+            del self._waiting[number]
+            waiting.cancel()
+
+    async def _serve(self, line: _Line) -> None:
+        """Answer a control request; whatever fails is an answer, too."""
+        answer: dict[str, Any] = {"subtype": "success", "request_id": line.request_id}
+        try:
+            asked = strict_json.read(line.request, _Asked)
+            answer["response"] = await self._answer(asked)
+        except Exception as error:
+            _log.exception("a request of the CLI failed")
+            answer |= {"subtype": "error", "error": str(error)}
+        with contextlib.suppress(CliError):  # it is gone, and asks no more
+            await self._write({"type": "control_response", "response": answer})
+
+    async def _answer(self, asked: _Asked) -> object:
+        match asked.subtype:
+            case "mcp_message" if asked.server_name in self._launch.tools_of_ours:
+                server = self._launch.tools_of_ours[asked.server_name]
+                said = await server.answer(bytes(asked.message))
+                return {"mcp_response": _NO_ANSWER if said is None else _raw(said)}
+            case "hook_callback" if asked.callback_id in self._hooks:
+                return await self._hooks[asked.callback_id].decide(asked.input)
+        raise CliError(f"there is no {asked.subtype} of that kind")
+
+    async def _write(self, line: dict[str, Any]) -> None:
+        if self._process.returncode is not None:
+            raise self._over or CliError("it has ended")
+        try:
+            self._process.stdin.write(msgspec.json.encode(line) + b"\n")
+            await self._process.stdin.drain()
+        except (OSError, RuntimeError) as error:
+            raise self._over or CliError(f"it takes no input: {error}") from error
+
+
+def _initialize(launch: Launch) -> dict[str, Any]:
+    hooks: dict[str, list[dict[str, Any]]] = {}
+    for number, hook in enumerate(launch.hooks):
+        asked = {"matcher": hook.matcher, "hookCallbackIds": [f"hook_{number}"]}
+        hooks.setdefault(hook.event, []).append(asked)
+    return {"subtype": "initialize", "hooks": hooks or None}
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    """Return the CLI's whole environment: that of a program which drives it."""
+    inherited = {k: v for k, v in os.environ.items() if k != "CLAUDECODE"}
+    return {
+        **inherited,
+        "CLAUDE_CODE_ENTRYPOINT": "sdk-py",
+        **launch.env,
+        "PWD": str(launch.cwd),
+    }
+
+
+def _raw(line: bytes) -> msgspec.Raw:
+    return msgspec.Raw(line.rstrip(b"\n"))
+
+
+async def _line_of(reader: asyncio.StreamReader) -> bytes:
+    """Return a line, or what there is of one that is too long."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        return b"[a line that is too long]"

@@ -1,0 +1,111 @@
+"""How the CLI is started: its arguments, environment, hooks and tools of ours.
+
+Made by ``options``, used by ``cli``. A turn that is to be run with another one cannot
+use a CLI that is already running.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+
+class ToolServer(Protocol):
+    """An MCP server in this process."""
+
+    async def answer(self, line: bytes) -> bytes | None:
+        """Return the line that answers ``line``; None if none does."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hook:
+    """What the CLI asks at ``event`` about the tools that ``matcher`` names."""
+
+    event: str
+    matcher: str
+    decide: Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+def _unheard(_line: str) -> None:
+    """Drop a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One way to start the CLI. ``extra`` are flags with their values, if any."""
+
+    cli: Path | None
+    cwd: Path
+    env: Mapping[str, str]
+    model: str
+    system_prompt: str | Path
+    tools: tuple[str, ...] = ()
+    allowed_tools: tuple[str, ...] = ()
+    tools_of_ours: Mapping[str, ToolServer] = field(default_factory=dict)
+    mcp_config: Path | None = None
+    hooks: tuple[Hook, ...] = ()
+    session: str | None = None
+    resume: bool = False
+    is_kept: bool = True
+    """Whether the session is written to a file, and can be continued."""
+    max_steps: int | None = None
+    budget_usd: float | None = None
+    verbatim: bool = True
+    """Whether a prompt is only text; a command of the CLI otherwise."""
+    extra: Mapping[str, str | None] = field(default_factory=dict)
+    stderr: Callable[[str], None] = _unheard
+
+    def arguments(self) -> list[str]:
+        """Return the command line's arguments."""
+        return [
+            *("--input-format", "stream-json", "--output-format", "stream-json"),
+            "--verbose",
+            "--strict-mcp-config",
+            "--setting-sources=",  # none of the workspace's
+            "--permission-mode=dontAsk",
+            "--system-prompt-snapshot=off",
+            f"--model={self.model}",
+            *("--tools", ",".join(self.tools)),
+            *self._prompt(),
+            *self._servers(),
+            *self._session(),
+            *self._limits(),
+            *(k if v is None else f"{k}={v}" for k, v in self._extra()),
+        ]
+
+    def _prompt(self) -> list[str]:
+        if isinstance(self.system_prompt, Path):
+            return [f"--system-prompt-file={self.system_prompt}"]
+        return [f"--system-prompt={self.system_prompt}"]
+
+    def _servers(self) -> list[str]:
+        found = []
+        if self.allowed_tools:
+            found += ["--allowedTools", ",".join(self.allowed_tools)]
+        if self.tools_of_ours:
+            ours = {name: {"type": "sdk", "name": name} for name in self.tools_of_ours}
+            config = msgspec.json.encode({"mcpServers": ours}).decode()
+            found += ["--mcp-config", config]
+        if self.mcp_config is not None:
+            found += ["--mcp-config", str(self.mcp_config)]
+        return found
+
+    def _session(self) -> list[str]:
+        if not self.is_kept:
+            return ["--no-session-persistence"]
+        flag = "--resume" if self.resume else "--session-id"
+        return [f"{flag}={self.session}"]
+
+    def _limits(self) -> list[str]:
+        found = []
+        if self.max_steps is not None:
+            found.append(f"--max-turns={self.max_steps}")
+        if self.budget_usd is not None:
+            found.append(f"--max-budget-usd={self.budget_usd}")
+        return found
+
+    def _extra(self) -> list[tuple[str, str | None]]:
+        return [(f"--{name}", value) for name, value in self.extra.items()]

@@ -1,0 +1,163 @@
+"""What the CLI says, as types: the messages of its stream-json output.
+
+Only what the harness reads is here. Everything else in a message, and every kind of
+message that is not known, is passed over, because newer versions of the CLI add more.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBlock:
+    """Words of the model."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThinkingBlock:
+    """Thoughts of the model."""
+
+    thinking: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolUseBlock:
+    """A call of a tool."""
+
+    id: str
+    name: str
+    input: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolResultBlock:
+    """What a tool returned: a text, or blocks."""
+
+    tool_use_id: str
+    content: Any = None
+    is_error: bool | None = None
+
+
+ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssistantMessage:
+    """The model's part; ``error`` is the CLI's name for a call that failed."""
+
+    content: list[ContentBlock]
+    usage: dict[str, Any] | None = None
+    error: str | None = None
+    parent_tool_use_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserMessage:
+    """What the model is given: results of tools, or a text."""
+
+    content: list[ContentBlock] | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemMessage:
+    """A report of the CLI itself."""
+
+    subtype: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultMessage:
+    """The end of a turn."""
+
+    subtype: str
+    is_error: bool
+    session_id: str
+    duration_ms: int = 0
+    num_turns: int = 0
+    total_cost_usd: float | None = None
+    usage: dict[str, Any] | None = None
+    result: str | None = None
+    permission_denials: list[Any] | None = None
+    errors: list[str] | None = None
+    api_error_status: int | None = None
+    terminal_reason: str | None = None
+
+
+Message = AssistantMessage | UserMessage | SystemMessage | ResultMessage
+
+
+def message_of(data: dict[str, Any]) -> Message | None:
+    """Return what ``data`` says; None for what is of no interest or no message."""
+    match data:
+        case {"type": "assistant", "message": {"content": list(blocks), **rest}}:
+            return AssistantMessage(
+                content=_blocks(blocks),
+                usage=_dict(rest.get("usage")),
+                error=_text(data.get("error")),
+                parent_tool_use_id=_text(data.get("parent_tool_use_id")),
+            )
+        case {"type": "user", "message": {"content": list(blocks)}}:
+            return UserMessage(content=_blocks(blocks))
+        case {"type": "user", "message": {"content": str(text)}}:
+            return UserMessage(content=text)
+        case {"type": "system", "subtype": str(subtype)}:
+            return SystemMessage(subtype=subtype, data=data)
+        case {"type": "result", "session_id": str(session)}:
+            return _result(data, session)
+    return None
+
+
+def _result(data: dict[str, Any], session: str) -> ResultMessage:
+    cost, status = data.get("total_cost_usd"), data.get("api_error_status")
+    errors, denials = data.get("errors"), data.get("permission_denials")
+    return ResultMessage(
+        subtype=str(data.get("subtype")),
+        is_error=data.get("is_error") is not False,
+        session_id=session,
+        duration_ms=_count(data.get("duration_ms")),
+        num_turns=_count(data.get("num_turns")),
+        total_cost_usd=float(cost) if isinstance(cost, int | float) else None,
+        usage=_dict(data.get("usage")),
+        result=_text(data.get("result")),
+        permission_denials=denials if isinstance(denials, list) else None,
+        errors=[str(one) for one in errors] if isinstance(errors, list) else None,
+        api_error_status=status if isinstance(status, int) else None,
+        terminal_reason=_text(data.get("terminal_reason")),
+    )
+
+
+def _blocks(blocks: list[Any]) -> list[ContentBlock]:
+    return [found for block in blocks if (found := _block(block)) is not None]
+
+
+def _block(block: object) -> ContentBlock | None:
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return TextBlock(text=text)
+        case {"type": "thinking", "thinking": str(text)}:
+            return ThinkingBlock(thinking=text)
+        case {"type": "tool_use", "id": str(use), "name": str(name), "input": given}:
+            return ToolUseBlock(id=use, name=name, input=given)
+        case {"type": "tool_result", "tool_use_id": str(use), **rest}:
+            error = rest.get("is_error")
+            return ToolResultBlock(
+                tool_use_id=use,
+                content=rest.get("content"),
+                is_error=error if isinstance(error, bool) else None,
+            )
+    return None
+
+
+def _dict(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
