@@ -32,14 +32,16 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
         connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
         api = AgentApi(
-            agent,
-            connection,
+            agent=agent,
+            connection=connection,
             store=kit.store,
             registry=kit.registry,
             transitions=kit.transitions,
             broker=kit.broker,
             questions=kit.questions,
-            reminders=Reminders(kit.store, kit.registry, kit.broker),
+            reminders=Reminders(
+                store=kit.store, registry=kit.registry, broker=kit.broker
+            ),
             terminals=kit.terminals,
             budgets=kit.budgets,
             credit=kit.credit,

@@ -162,7 +162,12 @@ def _stats() -> Figure:
 
 
 async def _telemetry(kit: Kit, directory: Path) -> Telemetry:
-    return Telemetry(kit.store, kit.registry, kit.bus, Layout(directory, directory))
+    return Telemetry(
+        store=kit.store,
+        registry=kit.registry,
+        bus=kit.bus,
+        layout=Layout(directory, directory),
+    )
 
 
 # --- overview -----------------------------------------------------------------------

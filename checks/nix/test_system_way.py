@@ -307,7 +307,7 @@ async def test_what_ran_before_runs_again_in_its_system(way: Way, gone: bool) ->
     queued = await life.destroy.destroy(AgentParams(agent="alice"), "operator")
     assert (await operations.get(queued.operation, PATIENCE_S)).error is None
     assert not (way.config.layout.flake / "agents" / "alice").exists()
-    systems = way.hive.services.views._systems
+    systems = way.hive.services.views.systems
     assert systems is not None
     await systems.sweep()
     assert str(made.approval) in way.roots()  # it may be restored
@@ -326,7 +326,7 @@ async def test_what_ran_before_runs_again_in_its_system(way: Way, gone: bool) ->
 
 
 async def test_derivations_that_nobody_needs_are_let_go(way: Way) -> None:
-    systems = way.hive.services.views._systems
+    systems = way.hive.services.views.systems
     assert systems is not None
     first = await way.spawn("alice")
     assert (await way.approve(first)).error is None

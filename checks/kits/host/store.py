@@ -80,7 +80,7 @@ async def open_kit(
 ) -> Kit:
     """Open the parts in ``room``; close ``kit.store`` after."""
     store = open_store(room / "hive.db", room / "lock")
-    bus = EventBus(store)
+    bus = EventBus(store=store)
     await bus.load()
     events: list[Event] = []
     bus.listen(events.append)
@@ -94,7 +94,7 @@ async def open_kit(
         limits=limits or MessageLimits(),
     )
     audit = Audit(room / "audit.jsonl", room / "audit.key")
-    questions = Questions(store, registry, broker, audit)
+    questions = Questions(store=store, registry=registry, broker=broker, audit=audit)
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(
         registry=registry, audit=audit, config=config, backend=Played()
@@ -122,7 +122,9 @@ async def open_kit(
         controls=controls,
         audit=audit,
     )
-    history = History(store, registry, bus, config.retention)
+    history = History(
+        store=store, registry=registry, bus=bus, retention=config.retention
+    )
     return Kit(
         store=store,
         registry=registry,
@@ -153,7 +155,7 @@ def steps_of(
     return Steps(
         store=store,
         broker=broker,
-        notifications=Notifications(store, broker, audit),
+        notifications=Notifications(store=store, broker=broker, audit=audit),
         late_s=late_s,
         long_s=long_s,
     )

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import socket
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -95,25 +96,27 @@ def _is_free(port: int) -> bool:
     return True
 
 
+@dataclass(kw_only=True)
 class Ports:
     """Every agent's port, and its conflicts as reported by hive-web."""
 
-    def __init__(self, registry: Registry, layout: Layout) -> None:
-        self._registry = registry
-        self._layout = layout
-        self._ports: dict[str, int] = {}
-        self._conflicts: dict[str, str] = {}
-        self._changed = asyncio.Event()
-        self._version = int(time.time() * 1000)
-        self._task: asyncio.Task[None] | None = None
-        registry.listen(self._on_change)
+    registry: Registry
+    layout: Layout
+    _ports: dict[str, int] = field(default_factory=dict, init=False)
+    _conflicts: dict[str, str] = field(default_factory=dict, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _version: int = field(default_factory=lambda: int(time.time() * 1000), init=False)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.registry.listen(self._on_change)
 
     async def load(self) -> None:
         """Choose the ports of all agents; forget those of removed ones."""
-        names = [agent.name for agent in self._registry.all()]
+        names = [agent.name for agent in self.registry.all()]
         fresh = [name for name in names if name not in self._ports]
         found = await asyncio.to_thread(
-            lambda: {name: settle(self._layout, name) for name in fresh}
+            lambda: {name: settle(self.layout, name) for name in fresh}
         )
         known = {**self._ports, **found}
         ports = {name: known[name] for name in names}
@@ -129,7 +132,7 @@ class Ports:
 
     async def _follow(self) -> None:
         try:
-            while {agent.name for agent in self._registry.all()} != set(self._ports):
+            while {agent.name for agent in self.registry.all()} != set(self._ports):
                 await self.load()
         except OSError as error:
             _log.warning("cannot store an agent's port: %s", error)

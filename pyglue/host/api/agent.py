@@ -1,6 +1,7 @@
 """The methods of an agent's socket. Only the socket identifies the caller."""
 
 import time
+from dataclasses import dataclass, field
 
 from pyglue.api.agent import (
     ACK,
@@ -75,52 +76,37 @@ from pyglue.store import messages
 from pyglue.store.database import Store, Tx
 
 
+@dataclass(kw_only=True)
 class AgentApi:
     """One connection on one agent's socket."""
 
-    def __init__(
-        self,
-        agent: Agent,
-        connection: Connection,
-        *,
-        store: Store,
-        registry: Registry,
-        transitions: Transitions,
-        broker: Broker,
-        questions: Questions,
-        reminders: Reminders,
-        terminals: Terminals,
-        history: History,
-        steps: Steps,
-        budgets: Budgets,
-        credit: Credit,
-        controls: Controls,
-        harness: bool,
-    ) -> None:
-        self._agent = agent
-        self._connection = connection
-        self._store = store
-        self._registry = registry
-        self._transitions = transitions
-        self._broker = broker
-        self._questions = questions
-        self._reminders = reminders
-        self._terminals = terminals
-        self._history = history
-        self._steps = steps
-        self._budgets = budgets
-        self._credit = credit
-        self._controls = controls
-        self._harness = harness
-        self._holder = Holder(agent, harness=harness)
-        connection.on_close(self._gone)
-        if harness:
-            controls.greet(agent, connection)
+    agent: Agent
+    connection: Connection
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    broker: Broker
+    questions: Questions
+    reminders: Reminders
+    terminals: Terminals
+    history: History
+    steps: Steps
+    budgets: Budgets
+    credit: Credit
+    controls: Controls
+    harness: bool
+    _holder: Holder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._holder = Holder(self.agent, harness=self.harness)
+        self.connection.on_close(self._gone)
+        if self.harness:
+            self.controls.greet(self.agent, self.connection)
 
     def handlers(self) -> Handlers:
         """Return this connection's handlers; only a harness may run turns."""
         handlers = Handlers()
-        registry, agent = self._registry, self._agent
+        registry, agent = self.registry, self.agent
         handlers.on(SEND, with_room(registry, agent, self._send))
         handlers.on(RECV, self._recv)
         handlers.on(ASK, with_room(registry, agent, self._ask))
@@ -129,10 +115,10 @@ class AgentApi:
         handlers.on(REMIND, with_room(registry, agent, self._remind))
         handlers.on(CANCEL_REMINDER, self._cancel_reminder)
         handlers.on(OPEN_THREADS, self._open_threads)
-        if not self._harness:
+        if not self.harness:
             handlers.on(ACK, self._ack)
         handlers.on(WHOAMI, self._whoami)
-        if self._harness:
+        if self.harness:
             handlers.on(TURN_START, self._turn_start)
             handlers.on(TURN_END, self._turn_end)
             handlers.on_note(STATE, self._state)
@@ -142,19 +128,19 @@ class AgentApi:
         return handlers
 
     async def _send(self, params: SendParams) -> SendResult:
-        return await self._broker.send(self._agent, params)
+        return await self.broker.send(self.agent, params)
 
     async def _recv(self, params: RecvParams) -> RecvResult:
         if not params.peek:
             self._check_receiver()
-            return await self._broker.mailbox.recv(self._holder, params)
-        async with self._agent.reading:
-            return await self._broker.mailbox.recv(self._holder, params)
+            return await self.broker.mailbox.recv(self._holder, params)
+        async with self.agent.reading:
+            return await self.broker.mailbox.recv(self._holder, params)
 
     def _check_receiver(self) -> None:
         """Refuse ``recv`` to others while an agent's harness runs."""
-        name = self._agent.name
-        if not self._harness and self._agent.harness is not None:
+        name = self.agent.name
+        if not self.harness and self.agent.harness is not None:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"{name} is running, and takes its messages itself. Here you can send, "
@@ -163,38 +149,38 @@ class AgentApi:
             )
 
     async def _ask(self, params: AskParams) -> AskResult:
-        return await self._questions.ask(self._agent, params)
+        return await self.questions.ask(self.agent, params)
 
     async def _answer(self, params: AnswerParams) -> Done:
-        await self._questions.answer(self._agent.name, params)
+        await self.questions.answer(self.agent.name, params)
         return Done()
 
     async def _cancel_question(self, params: CancelQuestionParams) -> Done:
-        await self._questions.cancel(self._agent, params)
+        await self.questions.cancel(self.agent, params)
         return Done()
 
     async def _remind(self, params: RemindParams) -> RemindResult:
-        return await self._reminders.remind(self._agent, params)
+        return await self.reminders.remind(self.agent, params)
 
     async def _cancel_reminder(self, params: CancelReminderParams) -> Done:
-        await self._reminders.cancel(self._agent, params)
+        await self.reminders.cancel(self.agent, params)
         return Done()
 
     async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
-        name = self._agent.name
-        async with self._agent.reading:
-            return await self._store.read(lambda reader: open_threads(reader, name))
+        name = self.agent.name
+        async with self.agent.reading:
+            return await self.store.read(lambda reader: open_threads(reader, name))
 
     async def _ack(self, params: AckParams) -> AckResult:
-        count = await self._broker.mailbox.ack(self._holder, params.messages)
+        count = await self.broker.mailbox.ack(self._holder, params.messages)
         return AckResult(acknowledged=count)
 
     async def _whoami(self, _params: NoParams) -> WhoamiResult:
-        agent = self._agent
+        agent = self.agent
         record = agent.policy()
         manifest = record.typed
         async with agent.reading:
-            waiting = await self._store.read(
+            waiting = await self.store.read(
                 lambda reader: messages.waiting(reader, agent.name)
             )
         return WhoamiResult(
@@ -209,8 +195,8 @@ class AgentApi:
         )
 
     async def _turn_start(self, params: TurnStartParams) -> TurnStartResult:
-        agent = self._agent
-        if agent.harness is not self._connection:
+        agent = self.agent
+        if agent.harness is not self.connection:
             raise HiveError(
                 ErrorCode.CONFLICT, "Another harness of this agent has connected."
             )
@@ -222,65 +208,65 @@ class AgentApi:
                     f"The turns of {agent.name} begin too quickly one after another.",
                     details={"retry_after_s": 1.0},
                 )
-            model = self._controls.next_model(agent, params.model)
-            turn = await self._broker.mailbox.turn_start(
+            model = self.controls.next_model(agent, params.model)
+            turn = await self.broker.mailbox.turn_start(
                 self._holder,
                 model,
                 seen=params.messages,
                 check=lambda tx: left.append(self._check(tx)),
             )
         except HiveError as error:
-            self._broker.mailbox.give_back(self._holder)
+            self.broker.mailbox.give_back(self._holder)
             if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
                 limit = Limit(str(error.details["limit"]))
-                await self._budgets.reached(
+                await self.budgets.reached(
                     agent, limit, float(error.details["until_at"])
                 )
             raise
-        self._controls.begun(agent)
+        self.controls.begun(agent)
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
     def _check(self, tx: Tx) -> float | None:
         """Refuse a turn that may not begin; return what it may cost."""
-        self._controls.check_turn(self._agent)
-        return self._budgets.check(tx, self._agent)
+        self.controls.check_turn(self.agent)
+        return self.budgets.check(tx, self.agent)
 
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
-        agent = self._agent
-        await self._broker.mailbox.turn_end(self._holder, params)
+        agent = self.agent
+        await self.broker.mailbox.turn_end(self._holder, params)
         if params.outcome is TurnOutcome.BUDGET:
-            limit = await self._budgets.used_up(agent)
+            limit = await self.budgets.used_up(agent)
             if limit is not None:
-                await self._budgets.reached(agent, limit, None)
+                await self.budgets.reached(agent, limit, None)
             elif not params.budget_used:
-                await self._credit.used_up(agent, params.reason)
+                await self.credit.used_up(agent, params.reason)
         wait = None if agent.retry_at is None else agent.retry_at - time.monotonic()
         return TurnEndResult(
             retry_after_s=wait if wait is not None and wait > 0 else None
         )
 
     def _state(self, params: StateParams) -> None:
-        if self._agent.harness is self._connection:
+        if self.agent.harness is self.connection:
             report = Report(params.state, params.detail, params.since_at)
-            self._transitions.state_reported(self._agent, report)
+            self.transitions.state_reported(self.agent, report)
 
     def _turn_event(self, params: TurnEventParams) -> None:
-        if self._agent.harness is self._connection:
-            self._steps.reported(self._agent, params)
-        if self._registry.disk_full is not None or self._agent.held is not None:
+        if self.agent.harness is self.connection:
+            self.steps.reported(self.agent, params)
+        if self.registry.disk_full is not None or self.agent.held is not None:
             return
-        kept = self._history.add(self._agent.name, params)
+        kept = self.history.add(self.agent.name, params)
         if kept and params.kind == TurnEventKind.SERVER:
             server = data_as(Server, params.data)
             if server is not None:
                 down = ServerDown(name=server.name, status=server.status)
-                self._store.emit(self._agent.name, down)
+                self.store.emit(self.agent.name, down)
 
     async def _terminal_output(self, params: TerminalOutputParams) -> Done:
-        return await self._terminals.output(params, self._connection)
+        return await self.terminals.output(params, self.connection)
 
     def _terminal_exit(self, params: TerminalExitParams) -> None:
-        self._terminals.exited(params, self._connection)
+        self.terminals.exited(params, self.connection)
 
     def _gone(self) -> None:
-        self._broker.mailbox.hang_up(self._holder)
+        self.broker.mailbox.hang_up(self._holder)

@@ -3,6 +3,8 @@
 Nothing here decides: proposals stay pending for the operator, the rest are operations.
 """
 
+from dataclasses import dataclass, field
+
 from pyglue.api.common import Done, NoParams, OperationRef
 from pyglue.api.manager import (
     AGENT_LOGS,
@@ -48,38 +50,28 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.quotas import Quota
 
 
+@dataclass(frozen=True, kw_only=True)
 class ManagerApi:
     """One connection on the manager's socket."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        store: Store,
-        registry: Registry,
-        proposals: Proposals,
-        approvals: Approvals,
-        operations: Operations,
-        journal: Journal,
-        drafts: Drafts,
-        redeploy: Redeploy,
-        quotas: Quotas,
-    ) -> None:
-        self._quotas = quotas
-        self._store = store
-        self._registry = registry
-        self._proposals = proposals
-        self._approvals = approvals
-        self._operations = operations
-        self._journal = journal
-        self._drafts = drafts
-        self._redeploy = redeploy
-        self._uploads: set[str] = set()
-        connection.on_close(self._gone)
+    connection: Connection
+    store: Store
+    registry: Registry
+    proposals: Proposals
+    approvals: Approvals
+    operations: Operations
+    journal: Journal
+    drafts: Drafts
+    redeploy: Redeploy
+    quotas: Quotas
+    _uploads: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self.connection.on_close(self._gone)
 
     def add_to(self, handlers: Handlers) -> None:
         """Add the manager's handlers."""
-        registry, me = self._registry, self._registry.get(MANAGER)
+        registry, me = self.registry, self.registry.get(MANAGER)
         handlers.on(LIST_AGENTS, self._list)
         handlers.on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
         handlers.on(REQUEST_SPAWN_DRAFT, with_room(registry, me, self._draft))
@@ -91,13 +83,13 @@ class ManagerApi:
         handlers.on(STOP, with_room(registry, me, self._stop))
         handlers.on(RESTART, with_room(registry, me, self._restart))
         handlers.on(REBUILD, with_room(registry, me, self._rebuild))
-        handlers.on(AGENT_LOGS, self._journal.for_model)
+        handlers.on(AGENT_LOGS, self.journal.for_model)
 
     async def _list(self, _params: NoParams) -> AgentsResult:
         pending = {
-            row.agent: row.id for row in await self._store.read(approval_rows.pending)
+            row.agent: row.id for row in await self.store.read(approval_rows.pending)
         }
-        found = await self._drafts.all(_params)
+        found = await self.drafts.all(_params)
         return AgentsResult(
             drafts=tuple(draft.name for draft in found.drafts),
             agents=tuple(
@@ -109,20 +101,20 @@ class ManagerApi:
                     main=agent.commit,
                     pending_approval=pending.get(agent.name),
                 )
-                for agent in self._registry.all()
+                for agent in self.registry.all()
                 for record in [agent.record]
             ),
         )
 
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
         await self._take_proposal(0)
-        return await self._proposals.spawn(params.name, params.description, MANAGER)
+        return await self.proposals.spawn(params.name, params.description, MANAGER)
 
     async def _draft(self, params: SpawnParams) -> DraftResult:
-        return await self._drafts.make(params.name, params.description, MANAGER)
+        return await self.drafts.make(params.name, params.description, MANAGER)
 
     async def _begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
-        begun = await self._proposals.begin(params)
+        begun = await self.proposals.begin(params)
         self._uploads.add(begun.upload)
         return begun
 
@@ -135,39 +127,39 @@ class ManagerApi:
         return upload
 
     async def _chunk(self, params: SubmitChunkParams) -> Done:
-        self._proposals.uploads.add(self._own(params.upload), params.data)
+        self.proposals.uploads.add(self._own(params.upload), params.data)
         return Done()
 
     async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
         upload = self._own(params.upload)
         self._uploads.discard(upload)
         try:
-            await self._take_proposal(self._proposals.uploads.size(upload))
+            await self._take_proposal(self.proposals.uploads.size(upload))
         except HiveError:
-            self._proposals.uploads.drop(upload)
+            self.proposals.uploads.drop(upload)
             raise
-        result = await self._proposals.submit(upload, MANAGER)
-        await self._store.write(lambda tx: _count_record(tx, result.approval))
+        result = await self.proposals.submit(upload, MANAGER)
+        await self.store.write(lambda tx: _count_record(tx, result.approval))
         return result
 
     async def _take_proposal(self, size: int) -> None:
         """Count a proposal before anything is done for it."""
-        most, mib = self._quotas.proposals_per_hour, self._quotas.proposals_mib_per_day
+        most, mib = self.quotas.proposals_per_hour, self.quotas.proposals_mib_per_day
 
         def take(tx: Tx) -> None:
             quotas.take(tx, MANAGER, Quota.PROPOSALS, 1, most)
             quotas.take(tx, MANAGER, Quota.PROPOSED, size, mib)
 
-        await self._store.write(take)
+        await self.store.write(take)
 
     async def _take_operation(self) -> None:
-        most = self._quotas.operations_per_hour
-        await self._store.write(
+        most = self.quotas.operations_per_hour
+        await self.store.write(
             lambda tx: quotas.take(tx, MANAGER, Quota.OPERATIONS, 1, most)
         )
 
     async def _withdraw(self, params: WithdrawParams) -> Done:
-        await self._approvals.withdraw(params, MANAGER)
+        await self.approvals.withdraw(params, MANAGER)
         return Done()
 
     async def _start(self, params: AgentParams) -> OperationRef:
@@ -182,16 +174,16 @@ class ManagerApi:
     async def _rebuild(self, params: AgentParams) -> RebuildResult:
         name = self._other(params.agent)
         await self._take_operation()
-        return await self._redeploy.rebuild(name, MANAGER)
+        return await self.redeploy.rebuild(name, MANAGER)
 
     async def _request(self, kind: OperationKind, name: str) -> OperationRef:
         name = self._other(name)
         await self._take_operation()
-        operation = await self._operations.request(kind, name, by=MANAGER)
+        operation = await self.operations.request(kind, name, by=MANAGER)
         return OperationRef(operation=operation.id)
 
     def _other(self, name: str) -> str:
-        agent = self._registry.get(name)
+        agent = self.registry.get(name)
         if agent.name == MANAGER:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
@@ -201,7 +193,7 @@ class ManagerApi:
 
     def _gone(self) -> None:
         for upload in self._uploads:
-            self._proposals.uploads.drop(upload)
+            self.proposals.uploads.drop(upload)
 
 
 def _count_record(tx: Tx, number: int) -> None:

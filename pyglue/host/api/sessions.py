@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import HelloParams, NoParams
@@ -49,23 +49,23 @@ class Caller:
     """Whether all that it has is the token of ``/metrics``."""
 
 
+@dataclass(kw_only=True)
 class Sessions:
     """Mints, exchanges and checks."""
 
-    def __init__(self, store: Store, config: HiveConfig, audit: Audit) -> None:
-        self._store = store
-        self._config = config
-        self._audit = audit
-        self._live: dict[str, float] = {}
-        self._metrics: frozenset[str] = frozenset()
+    store: Store
+    config: HiveConfig
+    audit: Audit
+    _live: dict[str, float] = field(default_factory=dict, init=False)
+    _metrics: frozenset[str] = field(default=frozenset(), init=False)
 
     async def load(self) -> None:
         """Read the valid sessions; make sure that the dashboard's name is stored."""
         with contextlib.suppress(HiveError):  # said again to whoever asks for it
             await self.origin(NoParams())
         now = time.time()
-        self._live = await self._store.read(lambda reader: logins.sessions(reader, now))
-        self._metrics = await self._store.read(logins.metrics)
+        self._live = await self.store.read(lambda reader: logins.sessions(reader, now))
+        self._metrics = await self.store.read(logins.metrics)
 
     def caller(self, connection: Connection, hello: HelloParams) -> Caller:
         """Tell who calls.
@@ -74,7 +74,7 @@ class Sessions:
             HiveError: ``forbidden`` for a user that has no business here,
                 ``unauthenticated`` for a session that is not live.
         """
-        ids = self._config.ids
+        ids = self.config.ids
         uid = connection.peer_uid
         from_web = hello.client == WEB_CLIENT or hello.session is not None
         if ids is not None:
@@ -108,7 +108,7 @@ class Sessions:
         While nobody listens on the dashboard's port, whoever takes it is sent what the
         operator's open tabs hold.
         """
-        return digest_of(self._config.web.run, token)
+        return digest_of(self.config.web.run, token)
 
     async def origin(self, _params: NoParams) -> WebOriginResult:
         """Return the dashboard's address.
@@ -117,7 +117,7 @@ class Sessions:
             HiveError: ``unavailable`` while its name cannot be kept.
         """
         try:
-            found = await asyncio.to_thread(origin.dashboard, self._config)
+            found = await asyncio.to_thread(origin.dashboard, self.config)
         except OSError as error:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
@@ -132,10 +132,10 @@ class Sessions:
         code = secrets.token_urlsafe(32)
         digest = self._digest(code)
         expires_at = time.time() + LOGIN_LINK_S
-        await self._store.write(
+        await self.store.write(
             lambda tx: logins.insert(tx, LoginKind.CODE, digest, expires_at)
         )
-        self._audit.record(by, "login_code", None, {})
+        self.audit.record(by, "login_code", None, {})
         url = f"{site}/login?code={code}"
         return LoginCodeResult(code=code, url=url, expires_at=expires_at)
 
@@ -145,7 +145,7 @@ class Sessions:
         Raises:
             HiveError: ``unauthenticated`` for a code that is used, old or wrong.
         """
-        used = await self._store.write(
+        used = await self.store.write(
             lambda tx: logins.take(tx, LoginKind.CODE, self._digest(params.code))
         )
         if not used:
@@ -157,11 +157,11 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         digest = self._digest(token)
         expires_at = time.time() + SESSION_S
-        await self._store.write(
+        await self.store.write(
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
         )
         self._live[digest] = expires_at
-        self._audit.record(name_of(digest), "login", None, {})
+        self.audit.record(name_of(digest), "login", None, {})
         return LoginResult(session=token, expires_at=expires_at)
 
     async def metrics_token(
@@ -170,17 +170,17 @@ class Sessions:
         """Make the token of ``/metrics`` anew, or revoke it; the old one ends."""
         token = "" if params.revoke else secrets.token_urlsafe(32)
         digest = _digest(token) if token else None
-        await self._store.write(lambda tx: logins.set_metrics(tx, digest))
+        await self.store.write(lambda tx: logins.set_metrics(tx, digest))
         self._metrics = frozenset(filter(None, [digest]))
-        self._audit.record(by, "metrics_token", None, {"revoked": params.revoke})
+        self.audit.record(by, "metrics_token", None, {"revoked": params.revoke})
         return MetricsTokenResult(token=token)
 
     async def logout(self, params: LogoutParams) -> None:
         """End a session; one that has ended is no error."""
         digest = self._digest(params.session)
         self._live.pop(digest, None)
-        await self._store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))
-        self._audit.record(name_of(digest), "logout", None, {})
+        await self.store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))
+        self.audit.record(name_of(digest), "logout", None, {})
 
 
 def _digest(secret: str) -> str:

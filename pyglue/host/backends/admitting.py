@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -68,17 +69,17 @@ class Gate:
             os.close(self._open.pop())
 
 
+@dataclass(kw_only=True)
 class Admitting:
     """Opens agents' directories in the sandbox of a running manager."""
 
-    def __init__(self, layout: Layout, manager: Owner | None) -> None:
-        self._layout = layout
-        self._manager = manager
-        self.problem: str | None = None
+    layout: Layout
+    manager: Owner | None
+    problem: str | None = field(default=None, init=False)
 
     def all(self, child: Child) -> None:
         """Open what is there. Blocking."""
-        layout = self._layout
+        layout = self.layout
         self.admit(child, filter(is_name, beneath.names(layout.state, layout.agents)))
 
     def admit(self, child: Child, names: Iterable[str]) -> None:
@@ -116,7 +117,7 @@ class Admitting:
 
     def _plan(self, name: str) -> list[tuple[str, int | None, int | None]]:
         """Return what to open of an agent, and as whose."""
-        layout = self._layout
+        layout = self.layout
         plan: list[tuple[str, int | None, int | None]] = []
         with suppress(HiveError), opened(layout.state, layout.agents / name) as home:
             for part in _PARTS if home is not None else ():
@@ -124,9 +125,9 @@ class Admitting:
                 if found is None:
                     continue
                 path = f"{paths.INSIDE.agents}/{name}/{part}"
-                foreign = self._manager is not None and found.st_uid != self._manager[0]
-                if foreign and self._manager is not None:
-                    plan.append((path, found.st_uid, self._manager[0]))
+                foreign = self.manager is not None and found.st_uid != self.manager[0]
+                if foreign and self.manager is not None:
+                    plan.append((path, found.st_uid, self.manager[0]))
                 else:
                     plan.append((path, None, None))
         return plan

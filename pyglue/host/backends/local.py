@@ -110,7 +110,7 @@ class LocalBackend(Backend):
         self.limits = self._limiter.missing is None
         self._missing = (_warning(self._probe), self._limiter.missing)
         self._admitting = Admitting(
-            self._layout, None if ids is None else (ids.agent, ids.agent)
+            layout=self._layout, manager=None if ids is None else (ids.agent, ids.agent)
         )
         self._manager: str | None = None
         self._running: dict[str, _Running] = {}

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.store import systems as rows
@@ -19,18 +20,18 @@ _EVERY_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class BuildLog:
     """Collects lines in the event loop. Call ``close`` at the end."""
 
-    def __init__(self, store: Store, approval: int, agent: str) -> None:
-        self._store = store
-        self._approval = approval
-        self._agent = agent
-        self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._count = 0
-        self._wrote_at = 0.0
-        self._later: asyncio.TimerHandle | None = None
+    store: Store
+    approval: int
+    agent: str
+    _head: list[str] = field(default_factory=list, init=False)
+    _tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL), init=False)
+    _count: int = field(default=0, init=False)
+    _wrote_at: float = field(default=0.0, init=False)
+    _later: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def add(self, line: str) -> None:
         """Take one line without its end."""
@@ -57,16 +58,16 @@ class BuildLog:
             self._later.cancel()
             self._later = None
         text, count = self.text, self._count
-        await self._store.write(
-            lambda tx: rows.write_log(tx, self._approval, self._agent, text, count)
+        await self.store.write(
+            lambda tx: rows.write_log(tx, self.approval, self.agent, text, count)
         )
 
     def _write(self) -> None:
         self._later = None
         self._wrote_at = time.monotonic()
         text, count = self.text, self._count
-        self._store.write(
-            lambda tx: rows.write_log(tx, self._approval, self._agent, text, count)
+        self.store.write(
+            lambda tx: rows.write_log(tx, self.approval, self.agent, text, count)
         ).add_done_callback(_unless_written)
 
 

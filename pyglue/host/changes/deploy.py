@@ -86,7 +86,7 @@ class Deploy:
     _tags: DeployTags = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tags = DeployTags(self.config.layout)
+        self._tags = DeployTags(layout=self.config.layout)
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step; see the module's docstring."""
@@ -230,7 +230,7 @@ class Deploy:
         # A new agent is in the registry from its ``prepare`` on only.
         agent = self.registry.find(approval.agent)
         before = None if agent is None else agent.approval
-        log = BuildLog(self.store, approval.id, approval.agent)
+        log = BuildLog(store=self.store, approval=approval.id, agent=approval.agent)
         try:
             toplevel = await self.backend.build(
                 spec_of(approval.agent, self._tags.record(approval)), log.add

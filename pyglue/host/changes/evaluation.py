@@ -162,7 +162,7 @@ class Evaluation:
     def drop(self, found: Evaluated) -> None:
         """Let go what was evaluated: nothing comes of it."""
         if self.systems is not None and found.held is not None:
-            self.systems.drop(found.held)
+            self.systems.roots.drop(found.held.root)
 
     async def _queue(
         self,
@@ -220,7 +220,7 @@ class Evaluation:
             message=proposed.message,
         )
         if self.systems is not None and held is not None:
-            self.systems.assign(held, number)
+            self.systems.roots.assign(held.root, number)
 
         def insert(tx: Tx) -> Operation | None:
             _check_stands(tx, repo, new)

@@ -73,7 +73,7 @@ class Proposals:
     _spare: SpareChild = field(init=False)
 
     def __post_init__(self) -> None:
-        self.uploads = Uploads(self.config.layout.quarantine)
+        self.uploads = Uploads(quarantine=self.config.layout.quarantine)
         self._spare = SpareChild(
             self.fence,
             workdir=self.config.layout.quarantine,

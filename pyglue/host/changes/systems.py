@@ -69,25 +69,16 @@ class Held:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Systems:
     """Everything about systems that is not running them."""
 
-    def __init__(
-        self,
-        store: Store,
-        evaluator: SystemEvaluator,
-        nixos: NixosConfig,
-        *,
-        nix: HostStore,
-        hive: str,
-        flake: HiveFlake,
-    ) -> None:
-        self._store = store
-        self._evaluator = evaluator
-        self._nixos = nixos
-        self._nix = nix
-        self._roots = DerivationRoots(nix, hive)
-        self._flake = flake
+    store: Store
+    evaluator: SystemEvaluator
+    nixos: NixosConfig
+    nix: HostStore
+    roots: DerivationRoots
+    flake: HiveFlake
 
     @classmethod
     def of(cls, config: HiveConfig, store: Store) -> "Systems":
@@ -108,7 +99,14 @@ class Systems:
         evaluator.check()
         hive = hashlib.sha256(config.state_dir.encode()).hexdigest()[:16]
         flake = HiveFlake(config.layout.flake, nixos, uid=ids.agent)
-        return cls(store, evaluator, nixos, nix=nix, hive=hive, flake=flake)
+        return cls(
+            store=store,
+            evaluator=evaluator,
+            nixos=nixos,
+            nix=nix,
+            roots=DerivationRoots(nix, hive),
+            flake=flake,
+        )
 
     async def evaluate(
         self,
@@ -126,27 +124,27 @@ class Systems:
             HiveError: ``unavailable``.
         """
         before = None if deployed is None else await self.row(deployed)
-        async with self._evaluator.evaluated(
+        async with self.evaluator.evaluated(
             directory, manifest, name=name, manager=manager
         ) as evaluated:
             drv = evaluated.drv
             # Kept before it is in the store: nothing may collect it in between.
-            root = await asyncio.to_thread(self._roots.hold, drv)
+            root = await asyncio.to_thread(self.roots.hold, drv)
             try:
                 await evaluated.into_store()
                 packages = await diff_packages(
-                    self._nix,
+                    self.nix,
                     None if before is None else before.drv,
                     drv,
                     base=deployed if before is not None else None,
                 )
             except BaseException:
-                self._roots.drop(root)
+                self.roots.drop(root)
                 raise
         new = NewSystem(
             drv=drv,
-            nixpkgs=self._nixos.nixpkgs,
-            revision=self._nixos.revision,
+            nixpkgs=self.nixos.nixpkgs,
+            revision=self.nixos.revision,
             packages=packages,
         )
         return Held(
@@ -158,42 +156,30 @@ class Systems:
             said=evaluated.said,
         )
 
-    def assign(self, held: Held, approval: int) -> None:
-        """Keep it for as long as the approval needs it."""
-        self._roots.assign(held.root, approval)
-
     async def again(self, approval: int, deployed: int | None) -> Held | None:
         """Return the system of an earlier approval anew, None if it is gone."""
         row = await self.row(approval)
         if row is None:
             return None
-        root = await asyncio.to_thread(self._roots.hold, row.drv)
+        root = await asyncio.to_thread(self.roots.hold, row.drv)
         try:
-            if not await asyncio.to_thread(self._nix.real(row.drv).exists):
-                self._roots.drop(root)
+            if not await asyncio.to_thread(self.nix.real(row.drv).exists):
+                self.roots.drop(root)
                 return None
             before = None if deployed is None else await self.row(deployed)
             packages = await diff_packages(
-                self._nix,
+                self.nix,
                 None if before is None else before.drv,
                 row.drv,
                 base=deployed if before is not None else None,
             )
         except BaseException:
-            self._roots.drop(root)
+            self.roots.drop(root)
             raise
         new = NewSystem(
             drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
         )
         return Held(new, root, before)
-
-    def forget(self, name: str) -> None:
-        """Show a destroyed agent in the hive's flake no more. Blocking."""
-        self._flake.remove(name)
-
-    def drop(self, held: Held) -> None:
-        """Let it go: nothing came of the proposal."""
-        self._roots.drop(held.root)
 
     @staticmethod
     def insert(tx: Tx, approval: int, held: Held) -> None:
@@ -202,7 +188,7 @@ class Systems:
 
     async def row(self, approval: int) -> SystemRow | None:
         """Return the system of an approval."""
-        return await self._store.read(lambda reader: rows.get(reader, approval))
+        return await self.store.read(lambda reader: rows.get(reader, approval))
 
     async def compare_built(
         self, approval: int, toplevel: str, deployed: int | None
@@ -212,26 +198,26 @@ class Systems:
         Raises:
             HiveError: ``unavailable``.
         """
-        await self._store.write(lambda tx: rows.built(tx, approval, toplevel))
+        await self.store.write(lambda tx: rows.built(tx, approval, toplevel))
         before = None if deployed is None else await self.row(deployed)
         old = None if before is None else before.toplevel
-        if old is not None and not await asyncio.to_thread(self._nix.real(old).exists):
+        if old is not None and not await asyncio.to_thread(self.nix.real(old).exists):
             old = None
         closure = await diff_closures(
-            self._nix, old, toplevel, base=None if old is None else deployed
+            self.nix, old, toplevel, base=None if old is None else deployed
         )
-        await self._store.write(lambda tx: rows.set_closure(tx, approval, closure))
+        await self.store.write(lambda tx: rows.set_closure(tx, approval, closure))
         return closure
 
     async def start(self, notifications: Notifications) -> None:
         """At hived's start: clean up, and tell once whose system is an older one."""
-        known = await self._store.read(lambda reader: frozenset(rows.deployed(reader)))
+        known = await self.store.read(lambda reader: frozenset(rows.deployed(reader)))
         try:
             await asyncio.to_thread(self._tidy, known)
         except OSError as error:
             _log.warning("could not clean up the hive's flake and GC roots: %s", error)
-        nixpkgs, revision = self._nixos.nixpkgs, self._nixos.revision
-        for name in sorted(await self._store.read(self.outdated)):
+        nixpkgs, revision = self.nixos.nixpkgs, self.nixos.revision
+        for name in sorted(await self.store.read(self.outdated)):
             await notifications.give(
                 NotificationKind.NEEDS_UPDATE,
                 name,
@@ -243,9 +229,9 @@ class Systems:
             )
 
     def _tidy(self, known: frozenset[str]) -> None:
-        self._roots.clear_new()
-        self._flake.write()
-        self._flake.tidy(known)
+        self.roots.clear_new()
+        self.flake.write()
+        self.flake.tidy(known)
 
     def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
         """Put what is deployed, commit ``at``, into the hive's flake. Blocking."""
@@ -253,20 +239,20 @@ class Systems:
             tree = Path(room, "config")
             tree.mkdir()
             export_tree(repo, at, tree)
-            self._flake.put(name, tree, record.manifest)
+            self.flake.put(name, tree, record.manifest)
 
     async def sweep(self) -> None:
         """Let go the derivations that nothing needs any more; called now and then."""
-        keep = await self._store.read(
+        keep = await self.store.read(
             lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
         )
         try:
-            await asyncio.to_thread(self._roots.sweep, keep)
+            await asyncio.to_thread(self.roots.sweep, keep)
         except OSError as error:
             _log.warning("could not remove unneeded derivations: %s", error)
 
     def outdated(self, reader: Reader) -> frozenset[str]:
         """Return the agents deployed with another nixpkgs or framework than ours."""
-        ours = (self._nixos.nixpkgs, self._nixos.revision)
+        ours = (self.nixos.nixpkgs, self.nixos.revision)
         deployed = rows.deployed(reader)
         return frozenset(name for name, with_ in deployed.items() if with_ != ours)

@@ -5,6 +5,8 @@ proposal's tag, and ``main`` is the last successfully deployed commit. ``deploy`
 this in a thread.
 """
 
+from dataclasses import dataclass
+
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
@@ -13,15 +15,15 @@ from pyglue.paths import Layout
 from pyglue.store.approvals import ApprovalRow
 
 
+@dataclass(frozen=True, kw_only=True)
 class DeployTags:
     """Begins, ends and fails; again is no error."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+    layout: Layout
 
     def repo(self, approval: ApprovalRow) -> AppliedRepo:
         """Return the repository that an approval is about."""
-        return AppliedRepo(self._layout.applied(approval.agent))
+        return AppliedRepo(self.layout.applied(approval.agent))
 
     def record(self, approval: ApprovalRow) -> PinnedRecord:
         """Return the record that was tagged with the commit.

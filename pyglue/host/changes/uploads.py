@@ -5,7 +5,7 @@ A few at a time, each of limited size; their content is not read here.
 
 import tempfile
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,12 +29,12 @@ class Upload:
     size: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
 class Uploads:
     """Opens, fills and forgets them."""
 
-    def __init__(self, quarantine: Path) -> None:
-        self._quarantine = quarantine
-        self._open: dict[str, Upload] = {}
+    quarantine: Path
+    _open: dict[str, Upload] = field(default_factory=dict, init=False)
 
     def open(
         self, agent: str, commit: str, description: str, kind: ApprovalKind
@@ -50,7 +50,7 @@ class Uploads:
                 f"There are already {_UPLOADS_MAX} open uploads; finish one first.",
             )
         descriptor, name = tempfile.mkstemp(
-            prefix="upload-", suffix=".pack", dir=self._quarantine
+            prefix="upload-", suffix=".pack", dir=self.quarantine
         )
         file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
         upload = uuid.uuid4().hex

@@ -8,6 +8,7 @@ it, and the operator gets one message.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.errors import HiveError
@@ -21,21 +22,15 @@ _WELL_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class BackgroundTasks:
     """Starts them, and starts them again."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        *,
-        backoff_s: tuple[float, ...] = _BACKOFF_S,
-        well_s: float = _WELL_S,
-    ) -> None:
-        self._broker = broker
-        self._backoff_s = backoff_s
-        self._well_s = well_s
-        self._problems: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+    broker: Broker
+    backoff_s: tuple[float, ...] = _BACKOFF_S
+    well_s: float = _WELL_S
+    _problems: dict[str, str] = field(default_factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -73,7 +68,7 @@ class BackgroundTasks:
         while True:
             running = asyncio.ensure_future(work())
             try:
-                await asyncio.wait({running}, timeout=self._well_s)
+                await asyncio.wait({running}, timeout=self.well_s)
                 if not running.done():
                     failed = 0
                     self._problems.pop(name, None)
@@ -85,7 +80,7 @@ class BackgroundTasks:
             except Exception as error:
                 _log.exception("%s failed; retrying", name)
                 await self._failed(name, error)
-            pause = self._backoff_s[min(failed, len(self._backoff_s) - 1)]
+            pause = self.backoff_s[min(failed, len(self.backoff_s) - 1)]
             failed += 1
             await asyncio.sleep(pause)
 
@@ -99,6 +94,6 @@ class BackgroundTasks:
         if known:
             return
         try:
-            await self._broker.notify(OPERATOR, text)
+            await self.broker.notify(OPERATOR, text)
         except HiveError as also:  # it is a warning all the same
             _log.warning("could not notify the operator: %s", also.message)

@@ -10,7 +10,7 @@ on: each yes adds what the limit itself is, until midnight (UTC). ``api.agent`` 
 import asyncio
 import datetime
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyglue.api.questions import QuestionView
@@ -44,31 +44,23 @@ class _Park:
     limits: Limits
 
 
+@dataclass(frozen=True, kw_only=True)
 class Budgets:
     """Parks agents that used up a limit, and asks the operator."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        transitions: Transitions,
-        questions: Questions,
-        controls: Controls,
-        audit: Audit,
-        config: HiveConfig,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._transitions = transitions
-        self._questions = questions
-        self._controls = controls
-        self._audit = audit
-        self._config = config
-        self._parks: dict[str, _Park] = {}
-        self._changed = asyncio.Event()
-        questions.listen(self._answered)
-        transitions.listen(self._notice)
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    questions: Questions
+    controls: Controls
+    audit: Audit
+    config: HiveConfig
+    _parks: dict[str, _Park] = field(default_factory=dict, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self.questions.listen(self._answered)
+        self.transitions.listen(self._notice)
 
     def check(self, tx: Tx, agent: Agent) -> float | None:
         """Refuse a turn beyond a limit; return the dollars left, None for no limit.
@@ -76,7 +68,7 @@ class Budgets:
         Raises:
             HiveError: ``over_budget``; ``details`` name the limit and until when.
         """
-        limits, day = limits_of(agent, self._config), start_of_day()
+        limits, day = limits_of(agent, self.config), start_of_day()
         if limits.turns is not None:
             count, first = agent_rows.turns_since(tx, agent.name, tx.now - _HOUR_S)
             if count >= limits.turns:
@@ -101,7 +93,7 @@ class Budgets:
 
         Or which one refused the newest request, since that did not fit.
         """
-        limits, used = limits_of(agent, self._config), await self._used(agent)
+        limits, used = limits_of(agent, self.config), await self._used(agent)
         if limits.cost_usd is not None and used.cost_usd >= limits.cost_usd:
             return Limit.COST
         if limits.tokens is not None and used.tokens >= limits.tokens:
@@ -110,7 +102,7 @@ class Budgets:
 
     async def _used(self, agent: Agent) -> Used:
         day = start_of_day()
-        return await self._store.read(
+        return await self.store.read(
             lambda reader: Used(
                 cost_usd=usage.spent(reader, agent.name, day),
                 tokens=usage.tokens(reader, agent.name, day),
@@ -120,11 +112,11 @@ class Budgets:
     async def reached(self, agent: Agent, limit: Limit, until: float | None) -> None:
         """Park the agent until ``until`` (midnight if None), and ask the operator."""
         until = until or start_of_day() + _DAY_S
-        limits = limits_of(agent, self._config)
+        limits = limits_of(agent, self.config)
         used = await self._used(agent)
         text = _sentence(agent, limit, until, limits, used)
         self._parks[agent.name] = _Park(agent, limit, until, limits)
-        self._controls.park(agent, text, until)
+        self.controls.park(agent, text, until)
         self._changed.set()
         await self._ask(agent, limit, until, text)
 
@@ -137,9 +129,9 @@ class Budgets:
             self._changed.clear()
             now = time.time()
             for name, park in list(self._parks.items()):
-                if park.until <= now or self._registry.find(name) is not park.agent:
+                if park.until <= now or self.registry.find(name) is not park.agent:
                     self._release(name)
-                elif limits_of(park.agent, self._config) != park.limits:
+                elif limits_of(park.agent, self.config) != park.limits:
                     await self.look(park.agent)
             first = min((park.until for park in self._parks.values()), default=None)
             await wall_clock.reach(first, self._changed)
@@ -149,9 +141,9 @@ class Budgets:
         park = self._parks.get(agent.name)
         if park is None or park.agent is not agent:
             return
-        changed = limits_of(agent, self._config) != park.limits
+        changed = limits_of(agent, self.config) != park.limits
         try:
-            await self._store.write(lambda tx: self.check(tx, agent))
+            await self.store.write(lambda tx: self.check(tx, agent))
         except HiveError as error:
             if error.code is not ErrorCode.OVER_BUDGET:
                 raise
@@ -169,24 +161,24 @@ class Budgets:
         park = self._parks.get(agent.name)
         if park is None or park.agent is not agent:
             return
-        if limits_of(agent, self._config) != park.limits:
+        if limits_of(agent, self.config) != park.limits:
             self._changed.set()
 
     def _release(self, name: str) -> None:
         park = self._parks.pop(name, None)
-        agent = self._registry.find(name)
+        agent = self.registry.find(name)
         if park is not None and agent is not None:
-            self._controls.unpark(agent)
+            self.controls.unpark(agent)
 
     async def _settle(self, agent: Agent) -> None:
         """Withdraw the question about a limit that no longer holds the agent."""
         row = agent.control
         if row.question is None or row.asked_for is None:
             return
-        await self._transitions.controlled(
+        await self.transitions.controlled(
             agent, replace(row, question=None, asked_for=None)
         )
-        await self._questions.withdraw(row.question)
+        await self.questions.withdraw(row.question)
 
     # --- asking -----------------------------------------------------------------------
 
@@ -196,19 +188,19 @@ class Budgets:
         if today and row.question is not None and row.asked_for == limit.value:
             return  # asked already: it is open, or the answer was to stay
         amount = self._amount(agent, limit)
-        number = await self._questions.ask_operator(
+        number = await self.questions.ask_operator(
             f"{text} May it continue?",
             (f"Continue today with {amount} more", _STAY),
             expires_at=until,
         )
         fresh = row if today else replace(row, lift_usd=0, lift_tokens=0, lift_turns=0)
-        await self._transitions.controlled(
+        await self.transitions.controlled(
             agent,
             replace(fresh, lift_day=day, question=number, asked_for=limit.value),
         )
 
     def _amount(self, agent: Agent, limit: Limit) -> str:
-        limits = limits_of(agent, self._config, lifted=False)
+        limits = limits_of(agent, self.config, lifted=False)
         match limit:
             case Limit.COST:
                 return f"${limits.cost_usd or 0:g}"
@@ -218,16 +210,16 @@ class Budgets:
                 return f"{limits.turns or 0} turns an hour"
 
     async def _answered(self, question: QuestionView, text: str) -> None:
-        for agent in self._registry.all():
+        for agent in self.registry.all():
             row = agent.control
             if row.question != question.id or row.asked_for is None:
                 continue
             go_on = text.split("\n")[0] == question.options[0]
             data = {"limit": row.asked_for, "go_on": go_on}
-            self._audit.record(OPERATOR, "budget", agent.name, data)
+            self.audit.record(OPERATOR, "budget", agent.name, data)
             if not go_on or row.lift_day != start_of_day():
                 return
-            limits = limits_of(agent, self._config, lifted=False)
+            limits = limits_of(agent, self.config, lifted=False)
             match Limit(row.asked_for):
                 case Limit.COST:
                     lifted = replace(
@@ -239,7 +231,7 @@ class Budgets:
                 case Limit.TURNS:
                     more = row.lift_turns + (limits.turns or 0)
                     lifted = replace(row, lift_turns=more)
-            await self._transitions.controlled(agent, replace(lifted, question=None))
+            await self.transitions.controlled(agent, replace(lifted, question=None))
             self._release(agent.name)
             return
 

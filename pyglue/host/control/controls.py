@@ -12,7 +12,7 @@ calls this; ``budgets`` parks through it.
 import asyncio
 import time
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyglue import models
@@ -53,25 +53,19 @@ from pyglue.store.control import Control
 _CALL_S: Final = 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
 class Controls:
     """The operator's hand on running agents."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        transitions: Transitions,
-        audit: Audit,
-        limits: OperatorLimits,
-        grace_s: float,
-    ) -> None:
-        self._registry = registry
-        self._transitions = transitions
-        self._audit = audit
-        self._limits = limits
-        self._grace_s = grace_s
-        self._endings: dict[asyncio.Task[None], tuple[Agent, float]] = {}
-        """What ends turns of paused agents: whose, and until when a resume stops it."""
+    registry: Registry
+    transitions: Transitions
+    audit: Audit
+    limits: OperatorLimits
+    grace_s: float
+    _endings: dict[asyncio.Task[None], tuple[Agent, float]] = field(
+        default_factory=dict, init=False
+    )
+    """What ends turns of paused agents: whose, and until when a resume stops it."""
 
     # --- the harness ------------------------------------------------------------------
 
@@ -81,29 +75,29 @@ class Controls:
 
     def park(self, agent: Agent, why: str, until: float) -> None:
         """Park the agent over its budget."""
-        self._transitions.budget_reached(agent, why, until)
+        self.transitions.budget_reached(agent, why, until)
         self._tell(agent)
 
     def unpark(self, agent: Agent) -> None:
         """Let an agent continue whose budget allows turns again."""
-        self._transitions.budget_free(agent)
+        self.transitions.budget_free(agent)
         self._tell(agent, again=True)
 
     def room(self, agent: Agent) -> None:
         """Tell the agent that it waits for room on the disk, or does no more."""
-        if self._registry.paused(agent) is None:
+        if self.registry.paused(agent) is None:
             self._resumed(agent)
         else:
             self._apply_pause(agent, "The disk is full.", now=False)
 
     def try_again(self, agent: Agent) -> None:
         """Let an agent that waits for anything try at once."""
-        self._transitions.retry_now(agent)
+        self.transitions.retry_now(agent)
         self._tell(agent, again=True)
 
     def _wanted(self, agent: Agent, *, again: bool = False) -> ControlParams:
         return ControlParams(
-            paused=self._registry.paused(agent),
+            paused=self.registry.paused(agent),
             over_budget=agent.over_budget,
             again=again,
         )
@@ -115,7 +109,7 @@ class Controls:
     def blocked(self, agent: Agent) -> Blocked | None:
         """Return why the agent runs no turn now, None if nothing keeps it from one."""
         now = Moment(time.time(), time.monotonic())
-        return blocked(agent, self._registry.everyone, self._limits, now)
+        return blocked(agent, self.registry.everyone, self.limits, now)
 
     # --- pausing ----------------------------------------------------------------------
 
@@ -126,11 +120,11 @@ class Controls:
             HiveError: ``not_found``; why it cannot be stored. It holds then too, as
                 long as hived runs.
         """
-        agent = self._registry.get(params.agent)
+        agent = self.registry.get(params.agent)
         row = _paused(agent.control, by, params.reason)
-        written = self._transitions.controlled(agent, row)
+        written = self.transitions.controlled(agent, row)
         self._apply_pause(agent, "The operator paused this agent.", now=params.cancel)
-        self._audit.record(by, "pause", agent.name, {"reason": params.reason})
+        self.audit.record(by, "pause", agent.name, {"reason": params.reason})
         await _written(written)
 
     async def resume(self, name: str, by: str) -> None:
@@ -139,12 +133,12 @@ class Controls:
         Raises:
             HiveError: ``not_found``, ``paused`` while the whole hive is.
         """
-        agent = self._registry.get(name)
-        self._audit.record(by, "resume", agent.name, {})
+        agent = self.registry.get(name)
+        self.audit.record(by, "resume", agent.name, {})
         if agent.control.paused_at is not None:
-            await self._transitions.controlled(agent, _resumed(agent.control))
+            await self.transitions.controlled(agent, _resumed(agent.control))
         self._resumed(agent)
-        if self._registry.hive.paused_at is not None:
+        if self.registry.hive.paused_at is not None:
             raise HiveError(
                 ErrorCode.PAUSED,
                 f"The whole hive is paused, including {name}. Resume the hive.",
@@ -157,22 +151,22 @@ class Controls:
             HiveError: why it cannot be stored. It holds then too, as long as hived
                 runs.
         """
-        row = _paused(self._registry.hive, by, reason)
-        written = self._transitions.hive_controlled(row)
-        for agent in self._registry.all():
+        row = _paused(self.registry.hive, by, reason)
+        written = self.transitions.hive_controlled(row)
+        for agent in self.registry.all():
             self._apply_pause(agent, "The operator paused the hive.", now=True)
-        self._audit.record(by, "pause_all", None, {"reason": reason})
+        self.audit.record(by, "pause_all", None, {"reason": reason})
         await _written(written)
 
     async def resume_all(self, by: str) -> None:
         """Let the hive go on; an agent that was paused by itself stays so."""
-        self._audit.record(by, "resume_all", None, {})
-        await self._transitions.hive_controlled(_resumed(self._registry.hive))
-        for agent in self._registry.all():
+        self.audit.record(by, "resume_all", None, {})
+        await self.transitions.hive_controlled(_resumed(self.registry.hive))
+        for agent in self.registry.all():
             self._resumed(agent)
 
     def _resumed(self, agent: Agent) -> None:
-        if self._registry.paused(agent) is None:
+        if self.registry.paused(agent) is None:
             self._let_finish(agent)
         self.try_again(agent)
 
@@ -186,13 +180,13 @@ class Controls:
     def _apply_pause(self, agent: Agent, reason: str, *, now: bool) -> None:
         """Take model and messages away, unless a running turn may end first."""
         if now:
-            self._transitions.cut_off(agent)
+            self.transitions.cut_off(agent)
         self._tell(agent)
         if agent.turn is None:
             return
         self._let_finish(agent)  # a later pause has its own time
-        within = 0.0 if now else self._grace_s
-        work = end_turn(self._transitions, agent, within=within, reason=reason)
+        within = 0.0 if now else self.grace_s
+        work = end_turn(self.transitions, agent, within=within, reason=reason)
         task = asyncio.create_task(work)
         self._endings[task] = agent, time.monotonic() + within
         task.add_done_callback(self._endings.pop)
@@ -205,7 +199,7 @@ class Controls:
                 ``rate_limited``, with the reason.
         """
         now = Moment(time.time(), time.monotonic())
-        found = refusal(agent, self._registry.everyone, self._limits, now)
+        found = refusal(agent, self.registry.everyone, self.limits, now)
         if found is None:
             return
         if found.reason is BlockReason.RATE_LIMITED and found.until_at is not None:
@@ -217,7 +211,7 @@ class Controls:
 
     def begun(self, agent: Agent) -> None:
         """Take back a turn that began in the moment in which its agent was paused."""
-        if self._registry.paused(agent) is not None:
+        if self.registry.paused(agent) is not None:
             self._apply_pause(agent, "This agent has just been paused.", now=True)
 
     # --- turns ------------------------------------------------------------------------
@@ -228,12 +222,12 @@ class Controls:
         Raises:
             HiveError: ``not_found``, ``conflict`` if no turn runs.
         """
-        agent = self._registry.get(name)
+        agent = self.registry.get(name)
         if agent.turn is None:
             raise HiveError(ErrorCode.CONFLICT, f"{name} has no running turn.")
-        self._audit.record(by, "cancel", name, {"reason": reason})
+        self.audit.record(by, "cancel", name, {"reason": reason})
         reason = reason or "The operator cancelled this turn."
-        await end_turn(self._transitions, agent, within=0, reason=reason)
+        await end_turn(self.transitions, agent, within=0, reason=reason)
 
     async def compact(self, name: str, by: str) -> None:
         """Shorten the agent's session as soon as no turn runs.
@@ -241,14 +235,14 @@ class Controls:
         Raises:
             HiveError: ``not_found``, ``agent_not_running``, ``paused``.
         """
-        agent = self._registry.get(name)
-        if self._registry.paused(agent) is not None:
+        agent = self.registry.get(name)
+        if self.registry.paused(agent) is not None:
             raise HiveError(
                 ErrorCode.PAUSED,
                 f"{name} is paused; resume it before compacting its session.",
             )
         harness = _running(agent)
-        self._audit.record(by, "compact", name, {})
+        self.audit.record(by, "compact", name, {})
         await ask(name, harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
 
     async def new_session(self, name: str, by: str) -> None:
@@ -257,9 +251,9 @@ class Controls:
         Raises:
             HiveError: ``not_found``, ``agent_not_running``.
         """
-        agent = self._registry.get(name)
+        agent = self.registry.get(name)
         harness = _running(agent)
-        self._audit.record(by, "new_session", name, {})
+        self.audit.record(by, "new_session", name, {})
         await ask(name, harness, BEGIN_SESSION, NoParams(), timeout=_CALL_S)
 
     # --- models -----------------------------------------------------------------------
@@ -271,13 +265,13 @@ class Controls:
             HiveError: ``not_found``, ``model_not_allowed`` if it is unknown or the
                 operator's limits of this hive forbid it.
         """
-        agent = self._registry.get(params.agent)
+        agent = self.registry.get(params.agent)
         agent.policy()
         unknown = models.unknown(params.model)
         if unknown is not None:
             raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, unknown)
-        if not model_is_allowed(params.model, self._limits):
-            names = ", ".join(self._limits.models or ()) or "none"
+        if not model_is_allowed(params.model, self.limits):
+            names = ", ".join(self.limits.models or ()) or "none"
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"The operator's limits do not allow {params.model}. Allowed: {names}.",
@@ -290,7 +284,7 @@ class Controls:
         Raises:
             HiveError: ``not_found``, ``conflict`` if no other one was chosen.
         """
-        agent = self._registry.get(name)
+        agent = self.registry.get(name)
         if agent.control.model is None:
             raise HiveError(
                 ErrorCode.CONFLICT, f"{name} already uses the model of its manifest."
@@ -299,12 +293,12 @@ class Controls:
 
     async def _switch(self, agent: Agent, model: str | None, by: str) -> ModelStatus:
         data = {"before": agent.model, "model": model}
-        self._audit.record(by, "model", agent.name, data)
+        self.audit.record(by, "model", agent.name, data)
         now = time.time()
         row = replace(agent.control, model=model, model_at=now, model_by=by)
-        refused = model_refused(agent, self._limits) is not None
-        await self._transitions.controlled(agent, row)
-        if refused and model_refused(agent, self._limits) is None:
+        refused = model_refused(agent, self.limits) is not None
+        await self.transitions.controlled(agent, row)
+        if refused and model_refused(agent, self.limits) is None:
             self._tell(agent, again=True)
         return model_status(agent)
 
@@ -321,7 +315,7 @@ class Controls:
                 f"The next turn of {agent.name} uses {agent.model}, not "
                 f"{asked[:100]!a}. Start the turn without naming a model.",
             )
-        refused = model_refused(agent, self._limits)
+        refused = model_refused(agent, self.limits)
         if refused is not None:
             raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, said_of(refused))
         return agent.model

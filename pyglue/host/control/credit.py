@@ -10,7 +10,7 @@ believed only so often. ``api.agent`` and ``model.relay`` call it.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyglue.api.common import AgentState
@@ -34,46 +34,39 @@ _REASON_MAX: Final = 300
 _PAYMENT_REQUIRED: Final = 402
 
 
+@dataclass(kw_only=True)
 class Credit:
     """Asks once, and lets everyone go on when the credit is back."""
 
-    def __init__(
-        self,
-        *,
-        transitions: Transitions,
-        registry: Registry,
-        questions: Questions,
-        controls: Controls,
-        audit: Audit,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._transitions = transitions
-        self._registry = registry
-        self._questions = questions
-        self._controls = controls
-        self._audit = audit
-        self._clock = clock
-        self._asked_at: float | None = None
-        self._begun_before: frozenset[int] = frozenset()
-        questions.listen(self._answered)
+    transitions: Transitions
+    registry: Registry
+    questions: Questions
+    controls: Controls
+    audit: Audit
+    clock: Callable[[], float] = time.monotonic
+    _asked_at: float | None = field(default=None, init=False)
+    _begun_before: frozenset[int] = field(default=frozenset(), init=False)
+
+    def __post_init__(self) -> None:
+        self.questions.listen(self._answered)
 
     async def used_up(self, agent: Agent, reason: str | None) -> None:
         """Ask the operator, unless it was asked; ``reason`` is the agent's word."""
-        now, asked = self._clock(), self._asked_at
+        now, asked = self.clock(), self._asked_at
         if self._is_open() or (asked is not None and now - asked < _TOLD_S):
             return
         self._asked_at = now
-        turns = (one.turn for one in self._registry.all())
+        turns = (one.turn for one in self.registry.all())
         self._begun_before = frozenset(turn for turn in turns if turn is not None)
         why = visible(reason or "", limit=_REASON_MAX) or "no reason given"
-        self._audit.record(SYSTEM, "credit_used_up", agent.name, {"said": why})
+        self.audit.record(SYSTEM, "credit_used_up", agent.name, {"said": why})
         seen = ""
         if agent.provider_status == _PAYMENT_REQUIRED:
             seen = (
                 "The relay saw the provider refuse a request for that reason (HTTP "
                 "402). "
             )
-        number = await self._questions.ask_operator(
+        number = await self.questions.ask_operator(
             f"{agent.name} reports that the provider's credit is used up. {seen}Its "
             f"words: {said(why, limit=_REASON_MAX)}\nAgents keep their messages and "
             "retry automatically about every ten minutes. Add credit, then retry at "
@@ -85,30 +78,30 @@ class Credit:
 
     async def works(self, turn: int) -> None:
         """The relay saw a turn answered: if it began later, the credit is back."""
-        question = self._registry.hive.question
+        question = self.registry.hive.question
         if question is None or not self._is_open() or turn in self._begun_before:
             return
-        self._audit.record(SYSTEM, "credit_back", None, {})
+        self.audit.record(SYSTEM, "credit_back", None, {})
         await self._write(None)
-        await self._questions.withdraw(question)
+        await self.questions.withdraw(question)
         self._try_again()
 
     def _is_open(self) -> bool:
-        return self._registry.hive.asked_for == CREDIT
+        return self.registry.hive.asked_for == CREDIT
 
     async def _write(self, question: int | None) -> None:
         asked_for = None if question is None else CREDIT
-        row = replace(self._registry.hive, question=question, asked_for=asked_for)
-        await self._transitions.hive_controlled(row)
+        row = replace(self.registry.hive, question=question, asked_for=asked_for)
+        await self.transitions.hive_controlled(row)
 
     async def _answered(self, question: QuestionView, text: str) -> None:
-        if not self._is_open() or question.id != self._registry.hive.question:
+        if not self._is_open() or question.id != self.registry.hive.question:
             return
         if text.split("\n")[0] == TRY:
             await self._write(None)
             self._try_again()
 
     def _try_again(self) -> None:
-        for agent in self._registry.all():
+        for agent in self.registry.all():
             if agent.state is AgentState.NO_CREDIT:
-                self._controls.try_again(agent)
+                self.controls.try_again(agent)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -81,41 +82,33 @@ class Disk:
             self._ballast.make()
 
 
+@dataclass(kw_only=True)
 class Space:
     """Holds agents while there is no room, and tells the operator."""
 
-    def __init__(
-        self,
-        *,
-        disk: Disk,
-        store: Store,
-        registry: Registry,
-        transitions: Transitions,
-        broker: Broker,
-        controls: Controls,
-        audit: Audit,
-    ) -> None:
-        self._disk = disk
-        self._store = store
-        self._registry = registry
-        self._transitions = transitions
-        self._broker = broker
-        self._controls = controls
-        self._audit = audit
-        self._changed = asyncio.Event()
+    disk: Disk
+    store: Store
+    registry: Registry
+    transitions: Transitions
+    broker: Broker
+    controls: Controls
+    audit: Audit
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(self._changed.set)
 
-        disk.listen(wake)
+        self.disk.listen(wake)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what the operator has to know now."""
-        found = (self._registry.disk_full, self._audit.problem, self._store.problem)
-        held = (agent.held for agent in self._registry.all())
+        found = (self.registry.disk_full, self.audit.problem, self.store.problem)
+        held = (agent.held for agent in self.registry.all())
         return tuple(text for text in (*found, *held) if text is not None)
 
     async def watch(self) -> None:
@@ -131,40 +124,40 @@ class Space:
 
     async def look(self) -> None:
         """Hold agents, or let them go on, by what is free now."""
-        was = self._registry.disk_full is not None
-        low = await asyncio.to_thread(self._disk.is_low, was=was)
+        was = self.registry.disk_full is not None
+        low = await asyncio.to_thread(self.disk.is_low, was=was)
         if low:
-            self._transitions.disk_full(self._sentence())
+            self.transitions.disk_full(self._sentence())
         else:
-            self._transitions.disk_full(None)
+            self.transitions.disk_full(None)
             await asyncio.to_thread(self._set_aside)
         if low is not was:
-            for agent in self._registry.all():
-                self._controls.room(agent)
+            for agent in self.registry.all():
+                self.controls.room(agent)
             await self._tell(low=low)
-        self._audit.flush()
+        self.audit.flush()
 
     def _set_aside(self) -> None:
-        self._disk.refill()
-        self._store.keep_reserve()
-        self._audit.keep_reserve()
+        self.disk.refill()
+        self.store.keep_reserve()
+        self.audit.keep_reserve()
 
     def _sentence(self) -> str:
-        free = self._disk.free()
+        free = self.disk.free()
         return (
             f"The disk is full: {free.bytes // _MIB} MiB are free in the hive's state "
-            f"directory, and agents need {self._disk.reserve // _MIB} MiB. They are "
+            f"directory, and agents need {self.disk.reserve // _MIB} MiB. They are "
             "on hold and continue automatically once there is enough free space: "
             "free some."
         )
 
     async def _tell(self, *, low: bool) -> None:
-        text = self._registry.disk_full or "There is enough disk space again."
+        text = self.registry.disk_full or "There is enough disk space again."
         _log.warning("%s", text)
-        free = self._disk.free().bytes // _MIB
+        free = self.disk.free().bytes // _MIB
         what = "disk_full" if low else "disk_room"
-        self._audit.record(SYSTEM, what, None, {"free_mib": free})
+        self.audit.record(SYSTEM, what, None, {"free_mib": free})
         try:
-            await self._broker.notify(OPERATOR, text)
+            await self.broker.notify(OPERATOR, text)
         except HiveError as error:  # it is a warning on every page all the same
             _log.warning("could not notify the operator: %s", error.message)

@@ -8,6 +8,7 @@ its queue dropped and gets ``gap``; memory stays bounded whatever it does.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -39,20 +40,22 @@ class _Subscription:
         self.wake.set()
 
 
+@dataclass(kw_only=True)
 class EventBus:
     """Fans committed events out to subscribers and to hived's own listeners."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._subscriptions: set[_Subscription] = set()
-        self._listeners: list[Callable[[Event], None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.last_seq = 0
-        store.on_events(self._publish)
+    store: Store
+    _subscriptions: set[_Subscription] = field(default_factory=set, init=False)
+    _listeners: list[Callable[[Event], None]] = field(default_factory=list, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    last_seq: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.store.on_events(self._publish)
 
     async def load(self) -> None:
         """Continue the numbering where the store left it."""
-        self.last_seq = await self._store.read(rows.last_seq)
+        self.last_seq = await self.store.read(rows.last_seq)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call ``listener`` for every event from now on; it must not block."""
@@ -112,16 +115,14 @@ class EventBus:
     async def _replay(self, connection: Connection, start: int, end: int) -> int:
         if start >= end:
             return end
-        oldest = await self._store.read(rows.oldest_seq)
+        oldest = await self.store.read(rows.oldest_seq)
         if end - start > REPLAY_MAX or start + 1 < oldest:
             gap = GapParams(seq=end, reason="These events are no longer kept.")
             connection.notify(GAP, gap)
             return end
         position = start
         while position < end:
-            page = await self._store.read(
-                partial(rows.since, seq=position, limit=_PAGE)
-            )
+            page = await self.store.read(partial(rows.since, seq=position, limit=_PAGE))
             if not page:
                 break
             for event in page:

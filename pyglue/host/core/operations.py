@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
@@ -46,22 +47,26 @@ class Handler(Protocol):
         """Return the step that mends a failure of ``step``; None: just fail."""
 
 
+@dataclass(kw_only=True)
 class Operations:
     """Queues and runs."""
 
-    def __init__(self, store: Store, audit: Audit) -> None:
-        self._store = store
-        self._audit = audit
-        self._handlers: Mapping[OperationKind, Handler] = {}
-        self._queues: dict[str, asyncio.Queue[Operation]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: dict[int, asyncio.Event] = {}
-        self._building: dict[int, asyncio.Task[str | None]] = {}
+    store: Store
+    audit: Audit
+    _handlers: Mapping[OperationKind, Handler] = field(default_factory=dict, init=False)
+    _queues: dict[str, asyncio.Queue[Operation]] = field(
+        default_factory=dict, init=False
+    )
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _ended: dict[int, asyncio.Event] = field(default_factory=dict, init=False)
+    _building: dict[int, asyncio.Task[str | None]] = field(
+        default_factory=dict, init=False
+    )
 
     async def start(self, handlers: Mapping[OperationKind, Handler]) -> frozenset[str]:
         """Go on with what a crash interrupted; return the agents concerned."""
         self._handlers = handlers
-        interrupted = await self._store.read(rows.unfinished)
+        interrupted = await self.store.read(rows.unfinished)
         for operation in interrupted:
             self.enqueue(operation)
         return frozenset(operation.agent for operation in interrupted)
@@ -112,7 +117,7 @@ class Operations:
                 f"{_QUEUED_MAX} operations of {agent} are already queued; you will be "
                 "notified when they finish.",
             )
-        operation = await self._store.write(
+        operation = await self.store.write(
             lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
         )
         self.requested(operation)
@@ -124,7 +129,7 @@ class Operations:
         by = operation.requested_by
         if by != SYSTEM:  # what hived brings back is no decision
             what = f"{operation.kind.value}_requested"
-            self._audit.record(by, what, operation.agent, {"operation": operation.id})
+            self.audit.record(by, what, operation.agent, {"operation": operation.id})
 
     async def get(self, number: int, wait_s: float) -> Operation:
         """Return an operation, waiting up to ``wait_s`` seconds for its end.
@@ -137,7 +142,7 @@ class Operations:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_s == math.inf else wait_s):
                     await ended.wait()
-        return await self._store.read(lambda reader: rows.get(reader, number))
+        return await self.store.read(lambda reader: rows.get(reader, number))
 
     async def cancel(self, params: CancelOperationParams, by: str) -> None:
         """End what has not begun, or builds, as if that had failed.
@@ -148,9 +153,9 @@ class Operations:
         why = f"Cancelled by {by}."
         if params.reason:
             why += f" Reason: {visible(params.reason, limit=_ERROR_MAX)}"
-        operation = await self._store.write(lambda tx: rows.cancel(tx, params.id, why))
+        operation = await self.store.write(lambda tx: rows.cancel(tx, params.id, why))
         data = {"operation": operation.id, "reason": params.reason}
-        self._audit.record(by, "operation_cancelled", operation.agent, data)
+        self.audit.record(by, "operation_cancelled", operation.agent, data)
         building = self._building.get(operation.id)
         if building is not None:
             building.cancel()
@@ -177,7 +182,7 @@ class Operations:
             error = None  # if it has one it was cancelled, which is seen below
         while step is not None:
             now = step
-            operation = await self._store.write(
+            operation = await self.store.write(
                 partial(rows.advance, number=operation.id, step=now, error=error)
             )
             if error is None and operation.error is not None:
@@ -196,7 +201,7 @@ class Operations:
                     else f"{error} Cleaning up then failed: {problem}"
                 )
                 step = machine.recover(now)
-        operation = await self._store.write(
+        operation = await self.store.write(
             partial(rows.finish, number=operation.id, error=error)
         )
         ended = self._ended.pop(operation.id, None)
@@ -230,7 +235,7 @@ class Operations:
         data = {"operation": operation.id, "step": operation.step}
         what = f"{operation.kind.value}_failed"
         error = operation.error[:_ERROR_MAX]
-        self._audit.record(SYSTEM, what, operation.agent, {**data, "error": error})
+        self.audit.record(SYSTEM, what, operation.agent, {**data, "error": error})
 
 
 def _problem(operation: Operation, step: str, failure: Exception) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,43 +33,34 @@ _OLD_S: Final = 3600.0
 _MAKING: Final = (".import-", ".staging-", ".new-")
 
 
+@dataclass(frozen=True, kw_only=True)
 class DirectoryRepair:
     """Looks at everything below the state and runtime directories."""
 
-    def __init__(
-        self,
-        store: Store,
-        operations: Operations,
-        directories: Directories,
-        backend: Backend,
-        layout: Layout,
-        *,
-        reopen: Callable[[str], Awaitable[None]],
-    ) -> None:
-        """``reopen`` makes the socket of an agent that is not restarted."""
-        self._reopen = reopen
-        self._store = store
-        self._operations = operations
-        self._directories = directories
-        self._backend = backend
-        self._layout = layout
+    store: Store
+    operations: Operations
+    directories: Directories
+    backend: Backend
+    layout: Layout
+    reopen: Callable[[str], Awaitable[None]]
+    """Makes the socket of an agent that is not restarted."""
 
     async def look(self, said: Said) -> list[Finding]:
         """Return what does not agree."""
         found = await asyncio.to_thread(lambda: list(self._files(said)))
         known = frozenset((*said.agents, *said.busy))
-        for name in await asyncio.to_thread(self._backend.left_behind, known):
+        for name in await asyncio.to_thread(self.backend.left_behind, known):
             found.append(
                 Finding(
                     name,
-                    f"The container {self._backend.container(name)} of this hive "
+                    f"The container {self.backend.container(name)} of this hive "
                     "exists, but its agent does not.",
                     f"stop and remove the container of {name}",
                     lambda it=name: self._remove_container(it),  # type: ignore[misc]
                 )
             )
         names = (*said.agents, *said.kept, *said.drafts)
-        for what, end in await asyncio.to_thread(self._backend.orphans, names):
+        for what, end in await asyncio.to_thread(self.backend.orphans, names):
             would = "kill the process"
             found.append(Finding(None, what, would, _threaded(end)))
         return found
@@ -86,19 +78,19 @@ class DirectoryRepair:
     # --- agents without directories ---------------------------------------------------
 
     def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
-        layout = self._layout
-        gone = self._directories.missing(name)
+        layout = self.layout
+        gone = self.directories.missing(name)
         if not gone or not (layout.applied(name) / "HEAD").is_file():
             return
         would = "create them" + (f" and restart {name}" if wanted else "")
 
         async def mend() -> None:
-            await asyncio.to_thread(self._directories.make, name)
+            await asyncio.to_thread(self.directories.make, name)
             if wanted:
                 kind = OperationKind.RESTART
-                await self._operations.request(kind, name, by=SYSTEM)
+                await self.operations.request(kind, name, by=SYSTEM)
             else:
-                await self._reopen(name)
+                await self.reopen(name)
 
         says = f"{name} is missing directories: {', '.join(map(str, gone))}."
         yield Finding(name, says, would, mend)
@@ -106,7 +98,7 @@ class DirectoryRepair:
     # --- files without rows -----------------------------------------------------------
 
     def _names(self) -> set[str]:
-        layout = self._layout
+        layout = self.layout
         found = set(self._names_in(layout.agents))
         found |= set(self._names_in(layout.state / "private"))
         found |= {
@@ -117,14 +109,14 @@ class DirectoryRepair:
         return {name for name in found if is_name(name)}
 
     def _unknown(self, name: str, said: Said) -> Iterator[Finding]:
-        layout = self._layout
+        layout = self.layout
         private = layout.private(name)
         inside = set(self._names_in(private))
         repository = (layout.applied(name) / "HEAD").is_file()
         if (
             self._is_folder(layout.agents / name)
             or inside - {"port", "port.new"}
-            or (repository and (not said.of(name) or self._directories.has_run(name)))
+            or (repository and (not said.of(name) or self.directories.has_run(name)))
         ):
             yield self._keep(name, repository=repository)
         elif not repository and self._is_folder(private) and not said.of(name):
@@ -132,12 +124,12 @@ class DirectoryRepair:
                 name,
                 f"A port of {name} ({private}) exists, but no such agent.",
                 f"remove {private}",
-                _threaded(lambda: self._directories.remove_tree(private)),
+                _threaded(lambda: self.directories.remove_tree(private)),
             )
 
     def _keep(self, name: str, *, repository: bool) -> Finding:
         async def mend() -> None:
-            path = self._layout.applied(name)
+            path = self.layout.applied(name)
             repo = AppliedRepo(path) if repository else None
             main = await asyncio.to_thread(repo.main) if repo is not None else None
             description = "Found by hive doctor without a record in the store."
@@ -146,7 +138,7 @@ class DirectoryRepair:
                 check_free(tx, name)
                 kept.insert(tx, name, by=SYSTEM, description=description, commit=main)
 
-            await self._store.write(insert)
+            await self.store.write(insert)
 
         return Finding(
             name,
@@ -158,7 +150,7 @@ class DirectoryRepair:
     # --- open to others ---------------------------------------------------------------
 
     def _modes(self, said: Said) -> Iterator[Finding]:
-        modes = self._directories.modes
+        modes = self.directories.modes
         names = tuple(name for name in said.agents if name not in said.busy)
         wanted = modes.all(names)
         for place, found in modes.wrong(names).items():
@@ -172,11 +164,11 @@ class DirectoryRepair:
     # --- left over --------------------------------------------------------------------
 
     def _left(self, said: Said) -> Iterator[Finding]:
-        layout = self._layout
+        layout = self.layout
         before = time.time() - _OLD_S
         making = [
             place
-            for place in self._directories.around(said.agents)
+            for place in self.directories.around(said.agents)
             if place.name.startswith(_MAKING)
         ]
         left = [layout.quarantine / one for one in self._names_in(layout.quarantine)]
@@ -186,7 +178,7 @@ class DirectoryRepair:
                     None,
                     f"{path} was left incomplete.",
                     f"remove {path}",
-                    _threaded(lambda it=path: self._directories.remove_tree(it)),  # type: ignore[misc]
+                    _threaded(lambda it=path: self.directories.remove_tree(it)),  # type: ignore[misc]
                 )
         sockets = layout.runtime / "agents"
         for name in beneath.names(layout.runtime, sockets):
@@ -196,26 +188,26 @@ class DirectoryRepair:
                     name,
                     f"Sockets of {name} ({path}) exist, but no such agent.",
                     f"remove {path}",
-                    _threaded(lambda it=name: self._directories.forget_run(it)),  # type: ignore[misc]
+                    _threaded(lambda it=name: self.directories.forget_run(it)),  # type: ignore[misc]
                 )
 
     def _is_folder(self, path: Path) -> bool:
-        return beneath.is_folder(self._layout.state, path)
+        return beneath.is_folder(self.layout.state, path)
 
     def _names_in(self, directory: Path) -> tuple[str, ...]:
-        return beneath.names(self._layout.state, directory)
+        return beneath.names(self.layout.state, directory)
 
     def _changed_at(self, path: Path) -> float:
         """Return when it was changed last; what is gone was just now."""
-        with suppress(HiveError), opened(self._layout.state, path.parent) as above:
+        with suppress(HiveError), opened(self.layout.state, path.parent) as above:
             found = None if above is None else above.look(path.name)
             if found is not None:
                 return found.st_mtime
         return time.time()
 
     async def _remove_container(self, name: str) -> None:
-        await self._backend.stop(name)
-        await self._backend.remove(name)
+        await self.backend.stop(name)
+        await self.backend.remove(name)
 
 
 def _threaded(work: Callable[[], None]) -> Callable[[], "asyncio.Future[None]"]:

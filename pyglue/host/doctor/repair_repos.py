@@ -7,6 +7,7 @@ done again, with all its checks. What nobody approved is not left on main.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState
@@ -29,17 +30,17 @@ _GONE: Final = "Its commit is missing from the repository; propose it again."
 _LOST: Final = "Its operation was lost; propose it again."
 
 
+@dataclass(frozen=True, kw_only=True)
 class RepoRepair:
     """Looks at one repository after the other."""
 
-    def __init__(self, store: Store, operations: Operations, layout: Layout) -> None:
-        self._store = store
-        self._operations = operations
-        self._layout = layout
+    store: Store
+    operations: Operations
+    layout: Layout
 
     async def look(self, name: str, said: Said) -> list[Finding]:
         """Return what does not agree about an agent, a draft or what is kept."""
-        repo = AppliedRepo(self._layout.applied(name))
+        repo = AppliedRepo(self.layout.applied(name))
         if not await asyncio.to_thread((repo.path / "HEAD").is_file):
             if name not in said.agents:
                 return []
@@ -118,7 +119,7 @@ class RepoRepair:
             )
 
         async def mend() -> None:
-            row = await self._store.read(lambda reader: rows.get(reader, one.id))
+            row = await self.store.read(lambda reader: rows.get(reader, one.id))
             message = row.record if kind is TagKind.PROPOSAL else None
             await asyncio.to_thread(repo.tag, kind, one.id, one.commit, message)
 
@@ -126,7 +127,7 @@ class RepoRepair:
 
     async def _supersede(self, number: int) -> None:
         state = ApprovalState.SUPERSEDED
-        await self._store.write(
+        await self.store.write(
             lambda tx: rows.decide(tx, number, state, by=SYSTEM, reason=_GONE)
         )
 
@@ -167,8 +168,8 @@ class RepoRepair:
         for kind in (TagKind.FAILED, TagKind.DEPLOYED):
             await asyncio.to_thread(delete_tag, repo, kind, one.id)
         state = ApprovalState.APPROVED
-        await self._store.write(lambda tx: rows.progress(tx, one.id, state))
-        await self._operations.request(
+        await self.store.write(lambda tx: rows.progress(tx, one.id, state))
+        await self.operations.request(
             OPERATIONS[one.kind], one.agent, by=SYSTEM, approval=one.id
         )
 
@@ -205,7 +206,7 @@ class RepoRepair:
 
     async def _fail(self, number: int) -> None:
         state = ApprovalState.FAILED
-        await self._store.write(
+        await self.store.write(
             lambda tx: rows.progress(tx, number, state, reason=_LOST)
         )
 

@@ -173,7 +173,7 @@ class DestroyHandler:
         name = operation.agent
         await asyncio.to_thread(self.directories.forget_run, name)
         if self.systems is not None:
-            await asyncio.to_thread(self.systems.forget, name)
+            await asyncio.to_thread(self.systems.flake.remove, name)
         found = await self.store.read(lambda reader: kept.get(reader, name))
         data = {
             "operation": operation.id,

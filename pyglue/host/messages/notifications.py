@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -73,24 +74,28 @@ _CLAIMED: Final = frozenset(
 """What only the agent's harness says: it must not fill the audit log either."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Notifications:
     """Gives notice."""
 
-    def __init__(self, store: Store, broker: Broker, audit: Audit) -> None:
-        self._store = store
-        self._broker = broker
-        self._audit = audit
-        self._keys: dict[str, None] = {}
-        self._given: dict[tuple[str, NotificationKind], deque[float]] = defaultdict(
-            deque
-        )
-        self._held_back: dict[tuple[str, NotificationKind], int] = defaultdict(int)
-        self._mailed: dict[tuple[str, NotificationKind], bool] = {}
-        self._tasks: set[asyncio.Task[bool]] = set()
+    store: Store
+    broker: Broker
+    audit: Audit
+    _keys: dict[str, None] = field(default_factory=dict, init=False)
+    _given: dict[tuple[str, NotificationKind], deque[float]] = field(
+        default_factory=lambda: defaultdict(deque), init=False
+    )
+    _held_back: dict[tuple[str, NotificationKind], int] = field(
+        default_factory=lambda: defaultdict(int), init=False
+    )
+    _mailed: dict[tuple[str, NotificationKind], bool] = field(
+        default_factory=dict, init=False
+    )
+    _tasks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def load(self) -> None:
         """Remember what was told before this hived."""
-        for key in await self._store.read(rows.keys_of_notices):
+        for key in await self.store.read(rows.keys_of_notices):
             self._keys[key] = None
 
     async def give(
@@ -118,9 +123,9 @@ class Notifications:
             self._remember(key)
         mailed = mail and self._may_mail(kind, agent)
         if audit and (mailed or kind not in _CLAIMED):
-            self._audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
+            self.audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
         notice = Notice(what=kind.value, text=text, key=key)
-        self._store.emit(agent, notice)
+        self.store.emit(agent, notice)
         self._mailed[agent, kind] = mailed
         if mailed:
             await self.mail(agent, text + self._missing(kind, agent))
@@ -137,11 +142,11 @@ class Notifications:
         A full inbox is no reason to fail for whoever calls.
         """
         try:
-            await self._broker.notify(MANAGER, text)
+            await self.broker.notify(MANAGER, text)
         except HiveError as error:
             if error.code is not ErrorCode.TOO_MANY:
                 raise
-            self._audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
+            self.audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
 
     def on_event(self, event: Event) -> None:
         """Take a committed event: a login or room is wanted, an MCP server not up."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyglue.api.common import Role
@@ -41,18 +41,18 @@ _COST: Final = 4096
 """Bytes that a question counts for beside its text: it is told of, and audited."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Questions:
     """Asks, answers and expires."""
 
-    def __init__(
-        self, store: Store, registry: Registry, broker: Broker, audit: Audit
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._broker = broker
-        self._audit = audit
-        self._changed = asyncio.Event()
-        self._listeners: list[Callable[[QuestionView, str], Awaitable[None]]] = []
+    store: Store
+    registry: Registry
+    broker: Broker
+    audit: Audit
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _listeners: list[Callable[[QuestionView, str], Awaitable[None]]] = field(
+        default_factory=list, init=False
+    )
 
     def listen(self, listener: Callable[[QuestionView, str], Awaitable[None]]) -> None:
         """Add who hears the answers to questions of the hive itself."""
@@ -62,7 +62,7 @@ class Questions:
         self, question: str, options: tuple[str, ...], *, expires_at: float | None
     ) -> int:
         """Ask the operator in the hive's own name; return the question's id."""
-        number = await self._store.write(
+        number = await self.store.write(
             lambda tx: rows.insert(
                 tx,
                 asker=SYSTEM,
@@ -88,14 +88,14 @@ class Questions:
         expires_at = None if ttl is None else time.time() + ttl
 
         def insert(tx: Tx) -> int:
-            most = self._broker.delivery.quotas.questions
+            most = self.broker.delivery.quotas.questions
             if most is not None and rows.open_of(tx, asker.name) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
                     f"You have {most} open questions. Wait for answers first.",
                 )
             text = "".join((params.question, *params.options))
-            self._broker.delivery.charge(tx, asker.name, _COST + len(text.encode()))
+            self.broker.delivery.charge(tx, asker.name, _COST + len(text.encode()))
             return rows.insert(
                 tx,
                 asker=asker.name,
@@ -114,11 +114,11 @@ class Questions:
             return replace(_put(asker.name, number, params), hop=hop)
 
         if params.to == OPERATOR:  # through however many turns, but not a flood
-            self._broker.send_policy.count(asker.name, OPERATOR)
-            number = await self._store.write(insert)
+            self.broker.send_policy.count(asker.name, OPERATOR)
+            number = await self.store.write(insert)
         else:
-            hop = await self._broker.send_policy.admit(asker, params.to)
-            await self._broker.post_with(params.to, put)
+            hop = await self.broker.send_policy.admit(asker, params.to)
+            await self.broker.post_with(params.to, put)
         self._changed.set()
         return AskResult(question=number, expires_at=expires_at)
 
@@ -141,11 +141,11 @@ class Questions:
             rows.close(tx, question.id, None, asker.name, QuestionEnd.CANCELLED)
             return question
 
-        question = await self._store.write(close)
+        question = await self.store.write(close)
         self.audited(question, asker.name, QuestionEnd.CANCELLED)
         self._changed.set()
         if question.to != OPERATOR:
-            await self._broker.notify(
+            await self.broker.notify(
                 question.to,
                 f"Question {question.id} of {asker.name} is cancelled: an answer is "
                 "no longer needed.",
@@ -162,9 +162,7 @@ class Questions:
             _check_open(rows.get(tx, params.question))
             rows.close(tx, params.question, None, OPERATOR, QuestionEnd.DISMISSED)
 
-        question = await self._store.read(
-            lambda reader: _found(reader, params.question)
-        )
+        question = await self.store.read(lambda reader: _found(reader, params.question))
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
         await self._end(question, close, _told(question, SYSTEM, text + why))
@@ -179,7 +177,7 @@ class Questions:
             if question.asker == SYSTEM and question.answered_at is None:
                 rows.close(tx, number, None, SYSTEM, QuestionEnd.CANCELLED)
 
-        await self._store.write(close)
+        await self.store.write(close)
         self._changed.set()
 
     async def answer(
@@ -194,10 +192,10 @@ class Questions:
         def close(tx: Tx) -> None:
             _check_open(rows.get(tx, params.question))
             if sender is not None:
-                self._broker.delivery.charge(tx, by, len(text.encode()))
+                self.broker.delivery.charge(tx, by, len(text.encode()))
             rows.close(tx, params.question, text, by, QuestionEnd.ANSWERED)
 
-        question = await self._store.read(
+        question = await self.store.read(
             lambda reader: rows.find(reader, params.question)
         )
         if question is None or question.to != by:
@@ -207,10 +205,10 @@ class Questions:
             )
         _check_open(question)
         text = _answer_text(question, params)
-        sender = None if by == OPERATOR else self._registry.get(by)
+        sender = None if by == OPERATOR else self.registry.get(by)
         hop = 0
         if sender is not None:
-            hop = await self._broker.send_policy.admit(sender, question.asker)
+            hop = await self.broker.send_policy.admit(sender, question.asker)
         await self._end(question, close, _told(question, by, text, hop))
         chosen = [question.options.index(choice) + 1 for choice in params.choices]
         self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)
@@ -226,7 +224,7 @@ class Questions:
 
     async def _expire_due(self) -> float | None:
         """Expire what is due; return when there may be more to do."""
-        due = await self._store.read(lambda reader: rows.expired(reader, time.time()))
+        due = await self.store.read(lambda reader: rows.expired(reader, time.time()))
         least = 0.0
         for question in due:
             try:
@@ -234,7 +232,7 @@ class Questions:
             except HiveError as error:
                 _log.warning("could not expire question %d: %s", question.id, error)
                 least = _AGAIN_S  # the disk is full: it stays open until then
-        next_at = await self._store.read(rows.next_expiry)
+        next_at = await self.store.read(rows.next_expiry)
         return None if next_at is None else max(time.time() + least, next_at)
 
     async def _expire(self, question: QuestionView) -> None:
@@ -259,27 +257,27 @@ class Questions:
             return told
 
         asker = question.asker
-        if asker == SYSTEM or self._registry.find(asker) is None:
-            await self._store.write(close)
+        if asker == SYSTEM or self.registry.find(asker) is None:
+            await self.store.write(close)
         else:
-            await self._broker.post_with(asker, both)
+            await self.broker.post_with(asker, both)
 
     def audited(
         self, question: QuestionView, who: str, how: QuestionEnd, **more: object
     ) -> None:
         """Write down how a question ended; call it when that is committed."""
         data = {"question": question.id, "to": question.to, **more}
-        self._audit.record(who, f"question_{how.value}", question.asker, data)
+        self.audit.record(who, f"question_{how.value}", question.asker, data)
 
     async def tell(self, question: QuestionView, text: str) -> None:
         """Tell who put a question, an agent, what became of it without an answer."""
         if question.asker != SYSTEM:
-            await self._broker.post(_told(question, SYSTEM, text))
+            await self.broker.post(_told(question, SYSTEM, text))
 
     def _check_recipient(self, asker: Agent, to: str) -> None:
         if to == OPERATOR:
             return  # a question to the human is always allowed
-        self._registry.get(to)
+        self.registry.get(to)
         allowed = asker.policy().typed.allowed_recipients
         free = allowed is None or to in allowed
         if to == asker.name or not (

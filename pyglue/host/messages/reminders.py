@@ -9,6 +9,7 @@ stopped for a week finds one, not a thousand.
 import asyncio
 import logging
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,14 +36,14 @@ _FULL: Final = (ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED)
 """The inbox, or the agent's quota: nothing to write down."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Reminders:
     """Sets, cancels and delivers."""
 
-    def __init__(self, store: Store, registry: Registry, broker: Broker) -> None:
-        self._store = store
-        self._registry = registry
-        self._broker = broker
-        self._changed = asyncio.Event()
+    store: Store
+    registry: Registry
+    broker: Broker
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def remind(self, agent: Agent, params: RemindParams) -> RemindResult:
         """Set a reminder.
@@ -53,17 +54,17 @@ class Reminders:
         now = time.time()
         due_at = _due_at(params, now)
         soon = due_at - now < _SOON_S
-        hop = await self._broker.send_policy.admit(agent, agent.name) if soon else 0
+        hop = await self.broker.send_policy.admit(agent, agent.name) if soon else 0
 
         def insert(tx: Tx) -> int:
-            most = self._broker.delivery.quotas.reminders
+            most = self.broker.delivery.quotas.reminders
             if most is not None and len(rows.of_agent(tx, agent.name)) >= most:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
                     f"You have {most} pending reminders. Cancel one with "
                     "cancel_reminder first; open_threads lists them.",
                 )
-            self._broker.delivery.charge(tx, agent.name, len(params.text.encode()))
+            self.broker.delivery.charge(tx, agent.name, len(params.text.encode()))
             return rows.insert(
                 tx,
                 agent=agent.name,
@@ -73,7 +74,7 @@ class Reminders:
                 hop=hop,
             )
 
-        number = await self._store.write(insert)
+        number = await self.store.write(insert)
         self._changed.set()
         return RemindResult(reminder=number, due_at=due_at)
 
@@ -83,27 +84,27 @@ class Reminders:
         Raises:
             HiveError: ``not_found``.
         """
-        await self._store.write(lambda tx: rows.cancel(tx, agent.name, params.reminder))
+        await self.store.write(lambda tx: rows.cancel(tx, agent.name, params.reminder))
 
     async def watch(self) -> None:
         """Deliver what is due; runs as long as hived does."""
         while True:
             self._changed.clear()
-            for reminder in await self._store.write(rows.due):
+            for reminder in await self.store.write(rows.due):
                 await self._deliver(reminder)
-            next_at = await self._store.write(rows.next_due)
+            next_at = await self.store.write(rows.next_due)
             await wall_clock.reach(next_at, self._changed)
 
     async def _deliver(self, reminder: Reminder) -> None:
-        if self._registry.find(reminder.agent) is None:  # destroyed meanwhile
-            await self._store.write(lambda tx: rows.remove(tx, reminder.id))
+        if self.registry.find(reminder.agent) is None:  # destroyed meanwhile
+            await self.store.write(lambda tx: rows.remove(tx, reminder.id))
             return
         message: int | None = None
         try:
             if not await self._still_waits(reminder):
                 if reminder.repeat_s is not None:
                     await self._charge(reminder)
-                message = (await self._broker.post(_message(reminder))).id
+                message = (await self.broker.post(_message(reminder))).id
         except HiveError as error:
             if error.code not in (
                 ErrorCode.TOO_MANY,
@@ -111,28 +112,28 @@ class Reminders:
             ):  # destroyed since, a full disk
                 _log.warning("reminder %d is postponed: %s", reminder.id, error)
             retry = time.time() + _RETRY_S
-            await self._store.write(lambda tx: rows.again(tx, reminder.id, retry, None))
+            await self.store.write(lambda tx: rows.again(tx, reminder.id, retry, None))
             return
         if reminder.repeat_s is None:
-            await self._store.write(lambda tx: rows.remove(tx, reminder.id))
+            await self.store.write(lambda tx: rows.remove(tx, reminder.id))
             return
         late = max(0.0, time.time() - reminder.due_at)
         steps = int(late // reminder.repeat_s) + 1
         due_at = reminder.due_at + steps * reminder.repeat_s
-        await self._store.write(lambda tx: rows.again(tx, reminder.id, due_at, message))
+        await self.store.write(lambda tx: rows.again(tx, reminder.id, due_at, message))
 
     async def _charge(self, reminder: Reminder) -> None:
         """Count what is said again and again; once the quota is used up it waits."""
         size = len(reminder.text.encode())
-        await self._store.write(
-            lambda tx: self._broker.delivery.charge(tx, reminder.agent, size)
+        await self.store.write(
+            lambda tx: self.broker.delivery.charge(tx, reminder.agent, size)
         )
 
     async def _still_waits(self, reminder: Reminder) -> bool:
         number = reminder.message
         if number is None:
             return False
-        return await self._store.read(lambda reader: messages.waits(reader, number))
+        return await self.store.read(lambda reader: messages.waits(reader, number))
 
 
 def _due_at(params: RemindParams, now: float) -> float:

@@ -9,6 +9,7 @@ a little at a time, so that no message waits behind it.
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -40,27 +41,18 @@ _CHUNK: Final = 500
 _DAY_S: Final = 86400.0
 
 
+@dataclass(frozen=True, kw_only=True)
 class History:
     """Writes, reads and prunes."""
 
-    def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        bus: EventBus,
-        retention: Retention,
-        *,
-        size_max: int = Quotas().history_mib * MIB,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._size_max = size_max
-        self._store = store
-        self._registry = registry
-        self._bus = bus
-        self._retention = retention
-        self._clock = clock
-        self._allowances: dict[str, TokenBucket] = {}
-        self._lost: Counter[str] = Counter()
+    store: Store
+    registry: Registry
+    bus: EventBus
+    retention: Retention
+    size_max: int = Quotas().history_mib * MIB
+    clock: Callable[[], float] = time.monotonic
+    _allowances: dict[str, TokenBucket] = field(default_factory=dict, init=False)
+    _lost: Counter[str] = field(default_factory=Counter, init=False)
 
     def add(self, agent: str, params: TurnEventParams) -> bool:
         """Keep a live event of an agent's turn, and show it to who watches.
@@ -75,7 +67,7 @@ class History:
         elif wrong := problem_with(data):
             data = _text(f"(This event {wrong} and is not kept.)")
         allowance = self._allowances.setdefault(agent, TokenBucket(BURST, RATE))
-        if not allowance.take(size + EVENT_COST, self._clock()):
+        if not allowance.take(size + EVENT_COST, self.clock()):
             self._lost[agent] += 1
             return False
         lost = self._lost.pop(agent, 0)
@@ -87,7 +79,7 @@ class History:
 
     def _emit(self, agent: str, turn: int | None, kind: str, data: msgspec.Raw) -> None:
         event = TurnEvent(turn=turn, kind=kind, data=data.copy())  # not its whole line
-        self._store.emit(agent, event)
+        self.store.emit(agent, event)
 
     async def read(self, params: HistoryParams) -> HistoryPage:
         """Return a page of an agent's history.
@@ -95,9 +87,9 @@ class History:
         Raises:
             HiveError: ``not_found``.
         """
-        agent = self._registry.get(params.agent).name
-        newest = self._bus.last_seq  # what is committed later may come twice, not never
-        found = await self._store.read(
+        agent = self.registry.get(params.agent).name
+        newest = self.bus.last_seq  # what is committed later may come twice, not never
+        found = await self.store.read(
             partial(
                 history.page,
                 agent=agent,
@@ -117,8 +109,8 @@ class History:
 
     async def prune(self) -> None:
         """Drop what is too old or too much, in small transactions."""
-        now, kept = time.time(), self._retention
-        newest = self._bus.last_seq - EVENTS_KEPT
+        now, kept = time.time(), self.retention
+        newest = self.bus.last_seq - EVENTS_KEPT
 
         def bounds(reader: Reader) -> tuple[int, int]:
             return (
@@ -126,7 +118,7 @@ class History:
                 history.seq_before(reader, now - kept.events_days * _DAY_S),
             )
 
-        turns, others = await self._store.read(bounds)
+        turns, others = await self.store.read(bounds)
         by_age = partial(
             history.prune_age,
             history=min(turns, newest),
@@ -134,24 +126,24 @@ class History:
             most=_CHUNK,
         )
         await self._repeat(by_age)
-        for agent, size in (await self._store.read(history.sizes)).items():
-            excess = size - self._size_max
+        for agent, size in (await self.store.read(history.sizes)).items():
+            excess = size - self.size_max
             while excess > 0:
                 by_size = partial(
                     history.prune_size, agent=agent, excess=excess, most=_CHUNK
                 )
-                excess -= await self._store.write(by_size) or excess
+                excess -= await self.store.write(by_size) or excess
         await self._repeat(
             partial(stats.prune, kept_s=kept.stats_days * _DAY_S, most=_CHUNK)
         )
 
     async def _repeat(self, step: Callable[[Tx], int]) -> None:
-        while await self._store.write(step) >= _CHUNK:
+        while await self.store.write(step) >= _CHUNK:
             pass
 
     async def oldest(self) -> int:
         """Return the number from which on every event is kept."""
-        return await self._store.read(events.oldest_seq)
+        return await self.store.read(events.oldest_seq)
 
 
 def _text(text: str) -> msgspec.Raw:

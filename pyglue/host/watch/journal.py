@@ -57,13 +57,13 @@ class _Follower:
     again: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Journal:
     """Reads and follows logs."""
 
-    def __init__(self, registry: Registry, backend: Backend) -> None:
-        self._registry = registry
-        self._backend = backend
-        self._followers: dict[Connection, _Follower] = {}
+    registry: Registry
+    backend: Backend
+    _followers: dict[Connection, _Follower] = field(default_factory=dict, init=False)
 
     def heard(self, event: Event) -> None:
         """Take every event of the hive: a container may have come back."""
@@ -137,7 +137,7 @@ class Journal:
             HiveError: as ``read``.
         """
         asked = JournalParams(
-            agent=self._registry.get(params.agent).name,
+            agent=self.registry.get(params.agent).name,
             unit=JournalUnit.HARNESS,
             lines=params.lines,
         )
@@ -159,13 +159,13 @@ class Journal:
     def _source(self, params: JournalParams) -> JournalSource:
         hive = params.agent == HIVE_LOG
         unit = params.unit or (JournalUnit.DAEMON if hive else JournalUnit.HARNESS)
-        name = None if hive else self._registry.get(params.agent).name
+        name = None if hive else self.registry.get(params.agent).name
         if hive is not (unit is JournalUnit.DAEMON):
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
                 f"An agent has the logs harness and machine; {HIVE_LOG!r} has daemon.",
             )
-        return self._backend.journal(name, unit)
+        return self.backend.journal(name, unit)
 
 
 async def _send(

@@ -72,25 +72,17 @@ class _Turn:
         return next(iter(self.open.values()), None)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Steps:
     """Follows the tool calls of every agent's running turn."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        broker: Broker,
-        notifications: Notifications,
-        late_s: float,
-        long_s: float = LONG_S,
-    ) -> None:
-        self._store = store
-        self._broker = broker
-        self._notifications = notifications
-        self._late_s = late_s
-        self._long_s = long_s
-        self._turns: dict[str, _Turn] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+    store: Store
+    broker: Broker
+    notifications: Notifications
+    late_s: float
+    long_s: float = LONG_S
+    _turns: dict[str, _Turn] = field(default_factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def reported(self, agent: Agent, params: TurnEventParams) -> None:
         """Take a live event of an agent's running turn."""
@@ -114,14 +106,14 @@ class Steps:
         return Step(
             text=call.text,
             since_at=call.since_at,
-            is_long=age >= min(self._long_s, self._late_s),
-            is_late=age >= self._late_s,
+            is_long=age >= min(self.long_s, self.late_s),
+            is_late=age >= self.late_s,
         )
 
     def late(self, agent: Agent) -> str | None:
         """Return what an operator should know of a step that takes too long."""
         call = self._call(agent)
-        if call is None or time.monotonic() - call.at < self._late_s:
+        if call is None or time.monotonic() - call.at < self.late_s:
             return None
         return _late(agent.name, call)
 
@@ -169,8 +161,8 @@ class Steps:
         if call is None or turn.number != agent.turn:
             return
         due = [
-            *([] if turn.shown is call else [self._long_s]),
-            *([] if turn.told is call else [self._late_s]),
+            *([] if turn.shown is call else [self.long_s]),
+            *([] if turn.told is call else [self.late_s]),
         ]
         if not due:
             return
@@ -182,10 +174,10 @@ class Steps:
         call = turn.current()
         if call is not None and turn.number == agent.turn:
             age = time.monotonic() - call.at
-            if age >= self._long_s and turn.shown is not call:
+            if age >= self.long_s and turn.shown is not call:
                 turn.shown = call
                 self._announce(agent)
-            if age >= self._late_s and turn.told is not call:
+            if age >= self.late_s and turn.told is not call:
                 turn.told = turn.shown = call
                 self._announce(agent)
                 self._notify(agent, call)
@@ -193,7 +185,7 @@ class Steps:
 
     def _announce(self, agent: Agent) -> None:
         event = AgentChanged(what=AgentChange.STEP)
-        self._store.post(lambda tx: tx.emit(agent.name, event))
+        self.store.post(lambda tx: tx.emit(agent.name, event))
 
     def _notify(self, agent: Agent, call: Call) -> None:
         task = asyncio.create_task(self._give(agent.name, _late(agent.name, call)))
@@ -203,8 +195,8 @@ class Steps:
     async def _give(self, name: str, text: str) -> None:
         kind = NotificationKind.STEP_LATE
         try:
-            await self._notifications.give(kind, name, text, mail=name != MANAGER)
-            await self._broker.notify(OPERATOR, text)
+            await self.notifications.give(kind, name, text, mail=name != MANAGER)
+            await self.broker.notify(OPERATOR, text)
         except HiveError as error:  # doctor and the agent's page say it all the same
             _log.warning("could not notify of a late step: %s", error.message)
 

@@ -55,18 +55,19 @@ class _Since:
     """How deep the inbox was at the last row; None before the first."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Telemetry:
     """Listens to events, writes metrics, reads series."""
 
-    def __init__(
-        self, store: Store, registry: Registry, bus: EventBus, layout: Layout
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._layout = layout
-        self._since: dict[str, _Since] = {}
-        self._tools: dict[str, set[str]] = {}
-        bus.listen(self._on_event)
+    store: Store
+    registry: Registry
+    bus: EventBus
+    layout: Layout
+    _since: dict[str, _Since] = field(default_factory=dict, init=False)
+    _tools: dict[str, set[str]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.bus.listen(self._on_event)
 
     # --- writing --------------------------------------------------------------------
 
@@ -79,23 +80,23 @@ class Telemetry:
                 tool = self._tool(event.agent, data_as(ToolName, data))
                 self._of(event.agent).tools[tool] += 1
             case TurnEnded(turn=turn) if event.agent and (
-                agent := self._registry.find(event.agent)
+                agent := self.registry.find(event.agent)
             ):
                 name = event.agent
                 seen = self._since.pop(name, _Since())
                 self._since[name] = after = _Since()
-                layout, record = self._layout, agent.applied or agent.record
+                layout, record = self.layout, agent.applied or agent.record
                 # Only who has a network may have a login of its own, and so use what
                 # the relay does not count; nobody else's word is taken.
                 claims = record is not None and record.typed.network
-                self._store.post(
+                self.store.post(
                     lambda tx: _write(
                         tx, name, turn, seen, after, layout, claims=claims
                     )
                 )
 
     def _of(self, name: str) -> _Since:
-        if self._registry.find(name) is None:
+        if self.registry.find(name) is None:
             return _Since()
         return self._since.setdefault(name, _Since())
 
@@ -127,9 +128,9 @@ class Telemetry:
                 "must be before until.",
             )
         if params.agent is not None and params.agent != HIVE:
-            self._registry.get(params.agent)
+            self.registry.get(params.agent)
         if since == 0:  # all that there is
-            since = await self._store.read(
+            since = await self.store.read(
                 lambda reader: stats.oldest(reader, params.agent)
             )
             since = since if 0 < since < until else max(0.0, until - _DAY_S)
@@ -142,7 +143,7 @@ class Telemetry:
             )
         keys = params.keys or (() if params.agent else HEADLINES)
         window = Window(since, until, step, params.agent, keys)
-        found = await self._store.read(lambda reader: stats.series(reader, window))
+        found = await self.store.read(lambda reader: stats.series(reader, window))
         return StatsResult(since=since, until=until, step=step, series=found)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyglue import __version__
 from pyglue.api.approvals import ApprovalSummary
@@ -55,40 +55,24 @@ def _counts_of_agents(reader: Reader, systems: Systems | None) -> _Counts:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Views:
     """Reads the store and the registry for the operator's pages."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        registry: Registry,
-        bus: EventBus,
-        backend: Backend,
-        relay: RelayHub,
-        warnings: Warnings,
-        controls: Controls,
-        steps: Steps,
-        config: HiveConfig,
-        systems: Systems | None = None,
-        ports: Ports | None = None,
-        space: Space | None = None,
-        background_tasks: BackgroundTasks | None = None,
-    ) -> None:
-        self._space = space
-        self._background_tasks = background_tasks
-        self._systems = systems
-        self._ports = ports
-        self._store = store
-        self._registry = registry
-        self._bus = bus
-        self._backend = backend
-        self._relay = relay
-        self._warned = warnings
-        self._controls = controls
-        self._steps = steps
-        self._config = config
-        self._started_at = time.time()
+    store: Store
+    registry: Registry
+    bus: EventBus
+    backend: Backend
+    relay: RelayHub
+    warnings: Warnings
+    controls: Controls
+    steps: Steps
+    config: HiveConfig
+    systems: Systems | None = None
+    ports: Ports | None = None
+    space: Space | None = None
+    background_tasks: BackgroundTasks | None = None
+    _started_at: float = field(default_factory=time.time, init=False)
 
     async def status(self) -> HiveStatus:
         """Return the hive at a glance."""
@@ -100,12 +84,12 @@ class Views:
                 messages.waiting(reader, OPERATOR),
             )
 
-        pending, asked, unread = await self._store.read(counts)
-        everyone = self._registry.all()
+        pending, asked, unread = await self.store.read(counts)
+        everyone = self.registry.all()
         return HiveStatus(
             version=__version__,
-            backend=self._backend.name,
-            isolation=self._backend.isolation,
+            backend=self.backend.name,
+            isolation=self.backend.isolation,
             model_source=self._model_source(),
             warnings=self._warnings(),
             started_at=self._started_at,
@@ -114,43 +98,43 @@ class Views:
             pending_approvals=pending,
             open_questions=asked,
             unread=unread,
-            last_seq=self._bus.last_seq,
-            paused=self._registry.hive.paused_at is not None,
-            journal=bool(self._backend.units),
+            last_seq=self.bus.last_seq,
+            paused=self.registry.hive.paused_at is not None,
+            journal=bool(self.backend.units),
         )
 
     def _model_source(self) -> str:
-        if self._config.relay.scripted:
+        if self.config.relay.scripted:
             return "scripted model (no API key): it plays a fixed scenario"
-        return self._config.relay.upstream_url
+        return self.config.relay.upstream_url
 
     def _warnings(self) -> tuple[str, ...]:
         lost = ("hive-relay is not connected, so agents cannot reach the model.",)
-        relay = () if self._relay.attached() else lost
-        space = () if self._space is None else self._space.warnings
+        relay = () if self.relay.attached() else lost
+        space = () if self.space is None else self.space.warnings
         background_tasks = (
-            () if self._background_tasks is None else self._background_tasks.warnings
+            () if self.background_tasks is None else self.background_tasks.warnings
         )
         return (
             *space,
             *background_tasks,
-            *self._backend.warnings,
-            *self._warned.texts(),
+            *self.backend.warnings,
+            *self.warnings.texts(),
             *relay,
         )
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""
-        counted = await self._store.read(
-            lambda reader: _counts_of_agents(reader, self._systems)
+        counted = await self.store.read(
+            lambda reader: _counts_of_agents(reader, self.systems)
         )
         return AgentsView(
-            agents=tuple(self._view(agent, counted) for agent in self._registry.all())
+            agents=tuple(self._view(agent, counted) for agent in self.registry.all())
         )
 
     async def metrics(self, _params: NoParams) -> MetricsResult:
         """Return all that is counted."""
-        found = await self._store.read(stats.totals)
+        found = await self.store.read(stats.totals)
         return MetricsResult(
             status=await self.status(),
             agents=(await self.agents(NoParams())).agents,
@@ -168,7 +152,7 @@ class Views:
         )
 
     def _processes(self) -> tuple[ProcessUsage, ...]:
-        relays = [usage_of("hive-relay", pid) for pid in self._relay.pids()]
+        relays = [usage_of("hive-relay", pid) for pid in self.relay.pids()]
         return tuple(one for one in (usage_of("hived"), *relays) if one is not None)
 
     async def agent(self, params: AgentParams) -> AgentDetail:
@@ -177,14 +161,14 @@ class Views:
         Raises:
             HiveError: ``not_found``.
         """
-        agent = self._registry.get(params.agent)
-        counted = await self._store.read(
-            lambda reader: _counts_of_agents(reader, self._systems)
+        agent = self.registry.get(params.agent)
+        counted = await self.store.read(
+            lambda reader: _counts_of_agents(reader, self.systems)
         )
-        history = await self._store.read(
+        history = await self.store.read(
             lambda reader: approvals.search(reader, agent=agent.name, limit=20)
         )
-        tail = await asyncio.to_thread(self._backend.log_tail, agent.name, _LOG_LINES)
+        tail = await asyncio.to_thread(self.backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record
         return AgentDetail(
             agent=self._view(agent, counted),
@@ -197,17 +181,17 @@ class Views:
     async def _agent_nix(self, agent: Agent) -> str | None:
         if agent.commit is None:
             return None
-        repo = AppliedRepo(self._config.layout.applied(agent.name))
+        repo = AppliedRepo(self.config.layout.applied(agent.name))
         raw = await asyncio.to_thread(read_file, repo, agent.commit, "agent.nix")
         return raw.decode("utf-8", "replace")
 
     def _view(self, agent: Agent, counted: _Counts) -> AgentView:
         record = agent.applied or agent.record
         turns = counted.turns.get(agent.name, TurnSummary(0, None))
-        ports = self._ports
+        ports = self.ports
         return AgentView(
             name=agent.name,
-            container=self._backend.container(agent.name),
+            container=self.backend.container(agent.name),
             role=agent.role,
             wanted=agent.wanted,
             state=agent.state,
@@ -232,6 +216,6 @@ class Views:
             needs_update=agent.name in counted.outdated,
             port=None if ports is None else ports.port(agent.name),
             port_conflict=None if ports is None else ports.conflict(agent.name),
-            step=self._steps.current(agent),
-            blocked=self._controls.blocked(agent),
+            step=self.steps.current(agent),
+            blocked=self.controls.blocked(agent),
         )

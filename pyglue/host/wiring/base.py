@@ -108,7 +108,7 @@ async def open_base(config: HiveConfig) -> Base:
         make_room=disk.make_room,
         reserve=audit_log.RESERVE,
     )
-    bus = EventBus(store)
+    bus = EventBus(store=store)
     await bus.load()
     registry = Registry()
     transitions = Transitions(store=store, registry=registry)

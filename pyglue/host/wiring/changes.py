@@ -36,7 +36,7 @@ class Changes:
 async def open_changes(base: Base, work: Work) -> Changes:
     """Build the parts; no operation goes on before ``Operations.start``."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
-    operations = Operations(store, audit)
+    operations = Operations(store=store, audit=audit)
     systems = None
     if base.backend.systems:
         systems = await asyncio.to_thread(Systems.of, config, store)

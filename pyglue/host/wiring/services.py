@@ -31,12 +31,12 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     """Build what only answers, and put it beside what it answers for."""
     config, store, registry = base.config, base.store, base.registry
     layout = config.layout
-    ports = Ports(registry, layout) if config.web.agent_ports else None
+    ports = Ports(registry=registry, layout=layout) if config.web.agent_ports else None
     if ports is not None:
         await ports.load()
-    sessions = Sessions(store, config, base.audit)
+    sessions = Sessions(store=store, config=config, audit=base.audit)
     await sessions.load()
-    journal = Journal(registry, base.backend)
+    journal = Journal(registry=registry, backend=base.backend)
     base.bus.listen(journal.heard)
     repair = _repair(base, work, changes)
     steps = Steps(
@@ -96,16 +96,18 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             registry=registry, audit=base.audit, config=config, backend=base.backend
         ),
         history=History(
-            store,
-            registry,
-            base.bus,
-            config.retention,
+            store=store,
+            registry=registry,
+            bus=base.bus,
+            retention=config.retention,
             size_max=config.quotas.history_mib * MIB,
         ),
         steps=steps,
         archives=_archives(base, changes),
         repair=repair,
-        telemetry=Telemetry(store, registry, base.bus, layout),
+        telemetry=Telemetry(
+            store=store, registry=registry, bus=base.bus, layout=layout
+        ),
         ports=ports,
         views=Views(
             space=work.space,
@@ -130,13 +132,13 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
     return Repair(
         store=base.store,
         proposals=changes.proposals,
-        repos=RepoRepair(base.store, operations, layout),
+        repos=RepoRepair(store=base.store, operations=operations, layout=layout),
         directories=DirectoryRepair(
-            base.store,
-            operations,
-            base.directories,
-            base.backend,
-            layout,
+            store=base.store,
+            operations=operations,
+            directories=base.directories,
+            backend=base.backend,
+            layout=layout,
             reopen=lambda name: work.lifecycle.open(base.registry.get(name)),
         ),
         audit=base.audit,

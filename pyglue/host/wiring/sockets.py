@@ -43,8 +43,8 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
         if hello.harness is not None:
             lifecycle.hello(agent, connection, hello.harness)
         handlers = AgentApi(
-            agent,
-            connection,
+            agent=agent,
+            connection=connection,
             store=services.store,
             registry=services.registry,
             transitions=services.transitions,
@@ -61,7 +61,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
         ).handlers()
         if agent.role is Role.MANAGER:
             ManagerApi(
-                connection,
+                connection=connection,
                 store=services.store,
                 registry=services.registry,
                 proposals=services.proposals,

@@ -68,7 +68,7 @@ async def open_work(base: Base) -> Work:
         backend=base.backend,
         config=config,
     )
-    notifications = Notifications(store, broker, audit)
+    notifications = Notifications(store=store, broker=broker, audit=audit)
     await notifications.load()
     base.bus.listen(notifications.on_event)
     supervisor = Supervisor(
@@ -79,7 +79,7 @@ async def open_work(base: Base) -> Work:
         notifications=notifications,
         config=config,
     )
-    questions = Questions(store, registry, broker, audit)
+    questions = Questions(store=store, registry=registry, broker=broker, audit=audit)
     controls = Controls(
         registry=registry,
         transitions=transitions,
@@ -135,12 +135,12 @@ async def open_work(base: Base) -> Work:
         notifications=notifications,
         supervisor=supervisor,
         questions=questions,
-        reminders=Reminders(store, registry, broker),
+        reminders=Reminders(store=store, registry=registry, broker=broker),
         controls=controls,
         budgets=budgets,
         credit=credit,
         footprints=footprints,
-        background_tasks=BackgroundTasks(broker),
+        background_tasks=BackgroundTasks(broker=broker),
         space=space,
         logins=Logins(
             registry=registry,

@@ -54,7 +54,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
-        reminders=Reminders(kit.store, kit.registry, kit.broker),
+        reminders=Reminders(store=kit.store, registry=kit.registry, broker=kit.broker),
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,

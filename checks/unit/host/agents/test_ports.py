@@ -106,7 +106,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 async def ports(kit: Kit, tmp_path: Path) -> AsyncIterator[Ports]:
     """A hived's ports, answering on the operator's socket, and a hive-web's."""
     layout = Layout(tmp_path, tmp_path)
-    made = Ports(kit.registry, layout)
+    made = Ports(registry=kit.registry, layout=layout)
 
     def session(
         _connection: Connection, _hello: HelloParams

@@ -69,14 +69,14 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
     connection: Any = line
     kit.transitions.harness_connected(bob, connection, None)
     api = AgentApi(
-        bob,
-        connection,
+        agent=bob,
+        connection=connection,
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
-        reminders=Reminders(kit.store, kit.registry, kit.broker),
+        reminders=Reminders(store=kit.store, registry=kit.registry, broker=kit.broker),
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,

@@ -47,7 +47,7 @@ class Room:
             ids=ids,
             web=WebConfig(run=run),
         )
-        return Sessions(self.store, config, self.audit)
+        return Sessions(store=self.store, config=config, audit=self.audit)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ async def test_an_approval_is_one_event_with_its_operation(tmp_path: Path) -> No
     kit = await open_kit(tmp_path)
     await kit.agent("alice")
     nobody: Any = None
-    operations = Operations(kit.store, kit.audit)
+    operations = Operations(store=kit.store, audit=kit.audit)
     parts = Approvals(
         store=kit.store,
         registry=kit.registry,

@@ -31,7 +31,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 @pytest.fixture
 async def background_tasks(kit: Kit) -> AsyncIterator[BackgroundTasks]:
-    found = BackgroundTasks(kit.broker, backoff_s=(0.0, 0.01), well_s=0.05)
+    found = BackgroundTasks(broker=kit.broker, backoff_s=(0.0, 0.01), well_s=0.05)
     yield found
     await found.close()
 
@@ -65,7 +65,7 @@ class EachFailsOnce:
 async def test_reminders_go_on_after_each_write_failed_once(
     kit: Kit, background_tasks: BackgroundTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    reminders = Reminders(store=kit.store, registry=kit.registry, broker=kit.broker)
     alice = kit.registry.get("alice")
     await reminders.remind(alice, RemindParams(text="wake up", in_seconds=1))
     failing = EachFailsOnce(kit.store)
@@ -169,7 +169,7 @@ async def test_closing_ends_them(kit: Kit) -> None:
         finally:
             ended.set()
 
-    background_tasks = BackgroundTasks(kit.broker)
+    background_tasks = BackgroundTasks(broker=kit.broker)
     background_tasks.start("one", work)
     await asyncio.sleep(0)
     await asyncio.sleep(0)

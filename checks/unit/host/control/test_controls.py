@@ -55,7 +55,7 @@ def controls(kit: Kit, **limits: Any) -> Controls:
     return Controls(
         registry=kit.registry,
         transitions=kit.transitions,
-        audit=kit.controls._audit,
+        audit=kit.controls.audit,
         limits=OperatorLimits(**limits),
         grace_s=60.0,
     )
@@ -322,8 +322,8 @@ async def test_at_a_limit_the_operator_is_asked(
     await kit.questions.answer(OPERATOR, answer)
     assert alice.over_budget is None
     await begin(kit)
-    before = limits_of(alice, kit.budgets._config, lifted=False)
-    after = limits_of(alice, kit.budgets._config)
+    before = limits_of(alice, kit.budgets.config, lifted=False)
+    after = limits_of(alice, kit.budgets.config)
     assert sum(x or 0 for x in (after.cost_usd, after.tokens, after.turns)) == 2 * sum(
         x or 0 for x in (before.cost_usd, before.tokens, before.turns)
     )

@@ -45,7 +45,7 @@ class Room:
             registry=self.kit.registry,
             questions=self.kit.questions,
             controls=self.kit.controls,
-            audit=self.kit.controls._audit,
+            audit=self.kit.controls.audit,
             clock=lambda: self.now,
         )
 

@@ -132,7 +132,7 @@ async def test_answers_count_as_what_is_sent(kit: Kit) -> None:
 
 async def test_reminders_count_as_what_is_sent(kit: Kit) -> None:
     limited(kit, messages_mib_per_day=1)
-    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    reminders = Reminders(store=kit.store, registry=kit.registry, broker=kit.broker)
     for _ in range(5):
         await send(kit, "alice", "bob", LARGE)
     await send(kit, "alice", "bob", "x" * 22_500)
@@ -199,7 +199,7 @@ async def test_so_many_questions_are_open(kit: Kit) -> None:
 
 async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
     limited(kit, reminders=2)
-    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    reminders = Reminders(store=kit.store, registry=kit.registry, broker=kit.broker)
     alice = kit.registry.get("alice")
     params = RemindParams(text="t", in_seconds=3600)
     for _ in range(2):
@@ -209,7 +209,7 @@ async def test_so_many_reminders_are_to_come(kit: Kit) -> None:
 
 
 async def test_the_manager_has_so_many_drafts(kit: Kit, tmp_path: Path) -> None:
-    operations = Operations(kit.store, kit.audit)
+    operations = Operations(store=kit.store, audit=kit.audit)
     found = Drafts(
         store=kit.store,
         registry=kit.registry,
@@ -268,7 +268,7 @@ def manager(kit: Kit, made: Made, **values: int) -> ManagerApi:
     part: Any = made
     quiet: Any = Quiet()
     return ManagerApi(
-        quiet,
+        connection=quiet,
         store=kit.store,
         registry=kit.registry,
         proposals=part,

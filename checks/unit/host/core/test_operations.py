@@ -62,7 +62,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 async def started(kit: Kit, machine: Handler) -> Operations:
     """Return operations that all run on ``machine``."""
-    operations = Operations(kit.store, kit.audit)
+    operations = Operations(store=kit.store, audit=kit.audit)
     await operations.start(dict.fromkeys(OperationKind, machine))
     return operations
 

@@ -91,7 +91,7 @@ async def test_what_is_done_now_and_then_is_done_when_the_clock_is_set(
     async def work() -> None:
         done.put_nowait(None)
 
-    tasks = BackgroundTasks(kit.broker)
+    tasks = BackgroundTasks(broker=kit.broker)
     tasks.every("expiry", 600.0, work)
     await ended(done.get())
     set_clock(8 * DAY_S)
@@ -111,7 +111,7 @@ async def test_a_reminder_comes_when_the_clock_is_set_past_it(
     kit: Kit, set_clock: SetClock
 ) -> None:
     alice = await kit.agent("alice")
-    reminders = Reminders(kit.store, kit.registry, kit.broker)
+    reminders = Reminders(store=kit.store, registry=kit.registry, broker=kit.broker)
     await reminders.remind(alice, RemindParams(text="tomorrow", in_seconds=86400))
     task = await begun(reminders.watch())
     set_clock(2 * DAY_S)

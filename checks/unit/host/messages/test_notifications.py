@@ -49,7 +49,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     await kit.agent("alice")
     log = tmp_path / "audit.jsonl"
     audit = Audit(log, tmp_path / "key")
-    yield Room(kit, Notifications(kit.store, kit.broker, audit), log)
+    yield Room(kit, Notifications(store=kit.store, broker=kit.broker, audit=audit), log)
     audit.close()
     await kit.store.close()
 
@@ -65,7 +65,9 @@ async def test_a_notice_is_mail_audit_and_event(room: Room) -> None:
 async def test_a_key_is_told_once_over_a_restart_too(room: Room) -> None:
     assert await room.notifications.give(CRASHED, "alice", "one", key="k")
     assert not await room.notifications.give(CRASHED, "alice", "again", key="k")
-    later = Notifications(room.kit.store, room.kit.broker, room.notifications._audit)
+    later = Notifications(
+        store=room.kit.store, broker=room.kit.broker, audit=room.notifications.audit
+    )
     await later.load()
     assert not await later.give(CRASHED, "alice", "again", key="k")
     assert await later.give(CRASHED, "alice", "two", key="l")

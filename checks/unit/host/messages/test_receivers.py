@@ -49,14 +49,14 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
     if harness:
         kit.transitions.harness_connected(bob, connection, None)
     return AgentApi(
-        bob,
-        connection,
+        agent=bob,
+        connection=connection,
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,
         broker=kit.broker,
         questions=kit.questions,
-        reminders=Reminders(kit.store, kit.registry, kit.broker),
+        reminders=Reminders(store=kit.store, registry=kit.registry, broker=kit.broker),
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,

@@ -40,7 +40,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 
 def clock(kit: Kit) -> Reminders:
-    return Reminders(kit.store, kit.registry, kit.broker)
+    return Reminders(store=kit.store, registry=kit.registry, broker=kit.broker)
 
 
 async def recv(kit: Kit, name: str, params: RecvParams = WAIT) -> list[Any]:

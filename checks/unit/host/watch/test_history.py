@@ -169,7 +169,11 @@ async def test_what_is_passed_on_can_be_read_from_a_deeper_stack(kit: Kit) -> No
 async def test_a_flood_is_left_out_and_said(kit: Kit) -> None:
     clock = [0.0]
     patient = History(
-        kit.store, kit.registry, kit.bus, Retention(), clock=lambda: clock[0]
+        store=kit.store,
+        registry=kit.registry,
+        bus=kit.bus,
+        retention=Retention(),
+        clock=lambda: clock[0],
     )
     size = 100_000
     for _ in range(2 * rules.BURST // size):
@@ -191,7 +195,13 @@ async def test_small_events_count_too(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "BURST", 10 * rules.EVENT_COST)
-    history = History(kit.store, kit.registry, kit.bus, Retention(), clock=lambda: 0.0)
+    history = History(
+        store=kit.store,
+        registry=kit.registry,
+        bus=kit.bus,
+        retention=Retention(),
+        clock=lambda: 0.0,
+    )
     kept = [history.add("alice", live("")) for _ in range(100)]
     assert kept.count(True) == 9
     await kit.store.write(lambda _tx: None)
@@ -200,7 +210,11 @@ async def test_small_events_count_too(
 
 async def test_a_history_has_a_size(kit: Kit) -> None:
     kit.history = History(
-        kit.store, kit.registry, kit.bus, Retention(), size_max=50_000
+        store=kit.store,
+        registry=kit.registry,
+        bus=kit.bus,
+        retention=Retention(),
+        size_max=50_000,
     )
     for number in range(100):
         kit.history.add("alice", live(f"{number} " + "x" * 1000))
@@ -231,7 +245,9 @@ async def test_age_counts_for_each_kind_by_itself(
     for days in (9.0, 6.0, 3.0, 0.0):
         await kit.store.write(lambda tx, d=days: old(tx, d))
     retention = Retention(history_days=7, events_days=5)
-    await History(kit.store, kit.registry, kit.bus, retention).prune()
+    await History(
+        store=kit.store, registry=kit.registry, bus=kit.bus, retention=retention
+    ).prune()
     kinds = await kit.store.read(
         lambda reader: reader.execute(
             "SELECT kind, count(*) FROM event GROUP BY kind ORDER BY kind"

@@ -61,7 +61,7 @@ def backend(file: FileSource) -> OneLog:
 
 @pytest.fixture
 def journal(kit: Kit, backend: OneLog) -> Journal:
-    return Journal(kit.registry, backend)
+    return Journal(registry=kit.registry, backend=backend)
 
 
 async def test_each_name_has_its_logs(journal: Journal, backend: OneLog) -> None:

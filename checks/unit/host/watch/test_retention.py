@@ -67,7 +67,9 @@ def pruning(kit: Kit, room: Path, **days: float) -> Pruning:
     )
     return Pruning(
         store=kit.store,
-        history=History(kit.store, kit.registry, kit.bus, retention),
+        history=History(
+            store=kit.store, registry=kit.registry, bus=kit.bus, retention=retention
+        ),
         proposals=proposals,
         layout=config.layout,
         retention=retention,

@@ -35,7 +35,12 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 @pytest.fixture
 def telemetry(kit: Kit, tmp_path: Path) -> Telemetry:
-    return Telemetry(kit.store, kit.registry, kit.bus, Layout(tmp_path, tmp_path))
+    return Telemetry(
+        store=kit.store,
+        registry=kit.registry,
+        bus=kit.bus,
+        layout=Layout(tmp_path, tmp_path),
+    )
 
 
 async def turn(
