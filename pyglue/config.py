@@ -70,6 +70,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``memory_max`` is a size such as ``2G``, ``cpu_quota`` a percentage of one core, and
     ``mcp_commands`` are the programs that may run as MCP servers, by absolute path.
+    Without ``any_command`` the Bash tool of every agent is limited to patterns.
     """
 
     models: tuple[str, ...] | None = None
@@ -79,6 +80,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     memory_max: str | None = None
     cpu_quota: int | None = None
     mcp_commands: tuple[str, ...] | None = None
+    any_command: bool = True
     network: bool = True
 
 

@@ -70,12 +70,6 @@ def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
         for path, text in _texts(manifest, ())
         if "\r" in text
     ]
-    found += [
-        f"{option_path(('bash', 'allow'))}: in {quoted(text)} ':*' stands for the rest "
-        f"of one word. To allow further words, write {text[:-2] + ' *'!r}."
-        for text in review.patterns(manifest)
-        if text.endswith(":*")
-    ]
     return tuple(found)
 
 

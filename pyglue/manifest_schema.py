@@ -6,6 +6,7 @@ manifest counts. ``Schema.options`` is what the policy diff walks. Both read the
 generated schema only, so that an option added in Nix needs no line of Python.
 """
 
+import copy
 import difflib
 import itertools
 import json
@@ -122,6 +123,29 @@ class Schema:
 def validate(value: object, schema: Schema | None = None) -> Mapping[str, Any]:
     """Return ``value`` if it is a manifest; see ``Schema.validate``."""
     return (schema or Schema.load()).validate(value)
+
+
+def completed(
+    manifest: Mapping[str, Any], schema: Schema | None = None
+) -> dict[str, Any]:
+    """Return an earlier version's manifest with the options that it had not yet.
+
+    An added option's default is what held before, so this says the same.
+    """
+    return _completed(manifest, (schema or Schema.load()).options)
+
+
+def _completed(values: Mapping[str, Any], options: Iterable[Option]) -> dict[str, Any]:
+    found = copy.deepcopy(dict(values))
+    for option in options:
+        *groups, name = option.path
+        at: Any = found
+        for group in groups:
+            at = at.setdefault(group, {})
+        value = at.setdefault(name, copy.deepcopy(option.default))
+        if option.inner and isinstance(value, dict):
+            at[name] = {k: _completed(v, option.inner) for k, v in value.items()}
+    return found
 
 
 def option_path(path: Iterable[str | int]) -> str:

@@ -16,7 +16,8 @@ ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 class Bash(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`Bash` of a manifest."""
 
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = ()
+    write: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

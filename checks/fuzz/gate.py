@@ -49,7 +49,8 @@ def _line(case: Case, line: str, room: corpus.Room) -> None:
     if _NARROW.refusal_of_command(line) is not None:
         case.refused()
         return
-    seen, ran = sorted(ShellReader().read(line)), sorted(room.run(line))
+    seen = room.expanded(ShellReader().read(line).commands)
+    ran = sorted(room.run(line))
     differs = not set(ran) <= set(seen) or not {c[0] for c in ran} <= {"a", "b"}
     case.unless(
         f"{line!r} ran {ran!r}, read as {seen!r}" if differs else None, refused=False

@@ -6,10 +6,11 @@ file system that goes away. Every stub on PATH writes down its words, so a progr
 that no pattern named is seen however it came to run.
 """
 
+import glob
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pyglue.bash_policy.match import Glob
 from pyglue.bash_policy.words import names
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.gate.words import ShellReader
@@ -31,7 +33,7 @@ printf '%s\\0' "${{0##*/}}" "$@" > /tmp/log/$$.$RANDOM$RANDOM
 _SEED: Final = """
 git init -q -b main . && echo one > f && echo two > g && git add f g &&
 git -c user.name=t -c user.email=t@t commit -q -m x && tar -cf t.tar f g && mkdir d &&
-touch .mark
+touch .mark .hid f.c g.c -- -f
 """
 _DRIVER: Final = """
 mkdir /tmp/log /tmp/work; timeout=$(command -v timeout)
@@ -56,6 +58,7 @@ class Room:
     def __init__(self, root: Path, *, real: bool) -> None:
         """With ``real`` the machine's own programs are on PATH, after the stubs."""
         stubs, seed = root / "stubs", root / "seed"
+        self._seed = seed
         stubs.mkdir()
         seed.mkdir()
         for name in _STUBS if not real else _STUBS[2:]:
@@ -104,6 +107,19 @@ class Room:
                 words.clear()
             else:
                 words.append(text)
+
+    def expanded(self, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Return commands with their globs replaced, in order of their words."""
+        return sorted(
+            tuple(part for word in command for part in self._expand(word))
+            for command in commands
+        )
+
+    def _expand(self, word: str) -> list[str]:
+        found = []
+        if isinstance(word, Glob):
+            found = sorted(glob.glob(word, root_dir=self._seed), key=str.encode)  # noqa: PTH207 - Path.glob drops "./"
+        return found or [str(word)]
 
     def close(self) -> None:
         """End the sandbox."""
@@ -171,7 +187,23 @@ _SYNTAX: Final = st.sampled_from(
     ]
 )
 _PLAIN: Final = st.sampled_from(
-    ["x", "'$ y'", '"! é"', "a=b", "x~^", "''", '--o="z"', "-x", "'\n'", "'a'\"b\"c"]
+    [
+        *("*", "f*", "./?", "*.c", "./*.c", "--o=*", "-*", ".*", "d/*", "x*", "?'*'"),
+        *("2>&1", ">/dev/null", "2> /dev/null", "&>/dev/null", "</dev/null", ">&2"),
+        *("1>/dev/nul?", "9>&1", ">&1x", "2>f"),
+        *(
+            "x",
+            "'$ y'",
+            '"! é"',
+            "a=b",
+            "x~^",
+            "''",
+            '--o="z"',
+            "-x",
+            "'\n'",
+            "'a'\"b\"c",
+        ),
+    ]
 )
 _WORD: Final = _PLAIN | st.lists(_SYNTAX, max_size=5).map("".join)
 _CALL: Final = st.builds(
@@ -200,10 +232,12 @@ _LINES: Final = st.builds(
 @example(line="a a^ b~ %1 +:,")
 @example(line="b a=b ''")
 @example(line="a x |\nb")
+@example(line="a f.? |& b ./*.c 2>&1 >/dev/null")
+@example(line="a --x=* 'f'* < /dev/null; b 2")
 def test_bash_runs_the_words_that_were_read(line: str, stubbed: Room) -> None:
     if Gate(tools=["Bash"], bash_allow=["a *", "b *"]).refusal_of_command(line):
         return
-    seen = sorted(ShellReader().read(line))
+    seen = stubbed.expanded(ShellReader().read(line).commands)
     ran = sorted(stubbed.run(line))
     assert set(ran) <= set(seen)
     assert {call[0] for call in ran} <= {"a", "b"}

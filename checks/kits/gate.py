@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyglue.bash_policy.table import Kind, Program, everything
 
 TABLE: Final = everything()
-ROWS: Final = sorted({id(program): name for name, program in TABLE.items()}.values())
+NAMES: Final = sorted(TABLE)
 
 
 def spellings(program: Program) -> Iterator[list[str]]:

@@ -42,6 +42,12 @@ let
     };
   };
 
+  commandPattern =
+    let
+      word = "[A-Za-z0-9@%+=:,./_~^?!{}*#-]+";
+    in
+    "${word}( ${word})*";
+
   server = t.group {
     command = option {
       type = t.text {
@@ -202,18 +208,36 @@ in
       };
 
       bash.allow = option {
-        type = t.list {
-          max = 200;
-          of = t.text {
-            what = "command pattern: words with single spaces between, no quotes or shell operators";
-            max = 300;
-            pattern = "[A-Za-z0-9@%+=:,./_~^?!{}*#-]+( [A-Za-z0-9@%+=:,./_~^?!{}*#-]+)*";
-          };
-        };
+        type = t.orNull (
+          t.list {
+            max = 200;
+            of = t.text {
+              what = "command pattern: words with single spaces between, no quotes or shell operators";
+              max = 300;
+              pattern = "Bash[(]${commandPattern}[)]|${commandPattern}";
+            };
+          }
+        );
+        # Claude Code's own spelling. A whole word of `:*` at the end means further words.
+        apply =
+          allow:
+          if allow == null then
+            null
+          else
+            map (
+              text:
+              let
+                inner = builtins.match "Bash[(](.*)[)]" text;
+                bare = if inner == null then text else builtins.head inner;
+                prefix = builtins.match "(.*[^: *]):[*]" bare;
+              in
+              if prefix == null then bare else "${builtins.head prefix} *"
+            ) allow;
         widens = "add";
         words = {
           may = "run";
           thing = "command";
+          null = "any command in its container, with the shell's whole language";
           also = "This is a policy, not a security boundary: only the container confines what a command does.";
         };
         default = [ ];
@@ -223,14 +247,34 @@ in
           any part of that word; a final `*` on its own matches any number of
           further words, including none. Every command in a pipeline or list must
           match a pattern. Wildcards never match arguments that would run another
-          program, load code or write elsewhere. This is a policy, not a security
-          boundary.
+          program, load code or write elsewhere. Claude Code's spelling
+          (`Bash(git diff:*)`, `git diff:*`) means `git diff *`. `null`: any command,
+          with redirections, variables, loops and background jobs. This is a policy,
+          not a security boundary.
         '';
         example = [
           "git status"
           "git commit *"
           "nix-instantiate --parse *.nix"
         ];
+      };
+
+      bash.write = option {
+        type = t.flag;
+        widens = "enable";
+        words = {
+          name = "shell redirection into files";
+          on = "May now redirect the output of allowed commands into files below its working directory.";
+          off = "May no longer redirect the output of commands into files.";
+        };
+        default = false;
+        description = ''
+          Whether commands that `hyperhive.bash.allow` permits may redirect their
+          output into files below the working directory (`> out.txt`). Start-up files
+          such as `.bashrc` or `.git/config` stay out of reach. No effect where
+          `hyperhive.bash.allow` is `null`.
+        '';
+        example = true;
       };
 
       allowedRecipients = option {

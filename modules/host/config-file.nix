@@ -62,6 +62,7 @@ in
       limits = shared cfg.limits // {
         inherit (cfg.limits) models network;
         mcp_commands = cfg.limits.mcpCommands;
+        any_command = cfg.limits.anyCommand;
       };
       defaults = shared cfg.defaults;
       timeouts = {

@@ -27,6 +27,16 @@ in
     mcpCommands = limit (types.listOf t.program) [
       "/run/current-system/sw/bin/mcp-server-sqlite"
     ] "Programs that agents may run as MCP servers, by absolute path as written in agent.nix; `null`: any. With a list, agents that have MCP servers cannot set variables that make a program run other code, such as `PATH` or `PYTHONPATH`.";
+    anyCommand = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Whether agents may run any command in their containers
+        (`hyperhive.bash.allow = null`). If not, every agent's commands are limited to
+        patterns.
+      '';
+    };
     network = mkOption {
       type = types.bool;
       default = false;

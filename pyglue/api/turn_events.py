@@ -67,11 +67,15 @@ class ToolResult(Said, frozen=True):
 
 
 class Denied(Said, frozen=True):
-    """A tool call was denied by the agent's permissions."""
+    """A tool call was denied by the agent's permissions.
+
+    ``pattern`` is one of ``bash.allow`` that would allow it, if one is known.
+    """
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.DENIED
     tool: str
     reason: str
+    pattern: str | None = None
 
 
 class Retry(Said, frozen=True):

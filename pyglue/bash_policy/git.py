@@ -1,5 +1,6 @@
 """What git's own options and subcommands can be talked into, for ``special``."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pyglue.bash_policy import options, say
@@ -76,18 +77,14 @@ def judge(match: Match, _begin: int) -> str | None:
     if called.startswith("git-"):
         split = Match(("git", called[4:], *words[1:]), (literal[0], *literal))
         return judge(split, 1)
-    at = 1
-    while at < len(words) and words[at].startswith("-"):
-        if not literal[at]:
-            return say.named(words[at])
-        takes_value = words[at] in WITH_VALUE
-        is_directory = words[at] == "-C"
-        at += 1
-        if takes_value and at < len(words):
-            if not literal[at] and not is_directory:
-                return say.argument(words[at], f"is the value of {words[at - 1]!a}")
-            at += 1
-    if at >= len(words):
+    at = subcommand_at(words)
+    for i in range(1, at):
+        is_value = not words[i].startswith("-")
+        if not literal[i] and not (is_value and words[i - 1] == "-C"):
+            if is_value:
+                return say.argument(words[i], f"is the value of {words[i - 1]!a}")
+            return say.named(words[i])
+    if at == len(words):
         return None
     command = words[at]
     if not literal[at] and command not in EVERYDAY:
@@ -95,6 +92,14 @@ def judge(match: Match, _begin: int) -> str | None:
     if command in _RUNNERS and not all(literal):
         return say.runs_others(f"git {command}")
     return _command(command, match, at + 1)
+
+
+def subcommand_at(words: Sequence[str]) -> int:
+    """Return where git's subcommand stands; at the end, there is none."""
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in WITH_VALUE else 1
+    return min(at, len(words))
 
 
 def _command(command: str, match: Match, begin: int) -> str | None:

@@ -9,7 +9,7 @@ it; who wants one writes it out in a pattern.
 from collections.abc import Sequence
 from typing import Final
 
-from pyglue.bash_policy import options, say, special, startup
+from pyglue.bash_policy import globs, options, say, special, startup
 from pyglue.bash_policy.match import Match
 from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
 from pyglue.bash_policy.words import names
@@ -36,7 +36,11 @@ def problem(match: Match) -> str | None:
     if words[0] in _RESERVED:
         return f"{words[0]!a} is shell syntax"
     program = find(words[0])
-    refused = _above(match, program) or _startup_file(match, program)
+    refused = (
+        _above(match, program)
+        or _startup_file(match, program)
+        or globs.problem(match, program)
+    )
     if refused is not None:
         return refused
     if not match.names_program and (program is None or "/" in words[0]):

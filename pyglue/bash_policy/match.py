@@ -4,6 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+class Glob(str):
+    """A word of a command that the shell replaces with names of files.
+
+    ``globs`` says which of them a wildcard of a pattern may match; a pattern's own
+    words never match one.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Match:
     """Words that a pattern matches, and which of them it names without a wildcard.
@@ -34,7 +44,9 @@ class _Word:
 
     def matches(self, word: str) -> bool:
         if self.is_literal:
-            return word == self.text
+            return word == self.text and not isinstance(word, Glob)
+        if isinstance(word, Glob) and "?" in self.text:
+            return False  # one is a letter, and the other any letter
         if word.startswith("-") and self.text.startswith("*"):
             return False  # a wildcard for a name must not become an option
         return ".." not in word.split("/") and self._holds_in_order(word)

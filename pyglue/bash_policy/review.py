@@ -46,8 +46,6 @@ def never_matches(text: str) -> str | None:
     if "=" in first:
         name = first.partition("=")[0]
         return f"a command cannot begin with a variable; set {name} in hyperhive.env"
-    if text == first and first.endswith(":*"):
-        return _colon(text)
     reason = None
     for command in _samples(pattern):
         match = pattern.match(command)
@@ -57,13 +55,7 @@ def never_matches(text: str) -> str | None:
         if problem is None:
             return None
         reason = reason or problem
-    if text.endswith(":*"):
-        return _colon(text)
     return reason or "a wildcard never matches '..' in a path; write the path out"
-
-
-def _colon(text: str) -> str:
-    return f"':*' stands for part of a word here; write {text[:-2] + ' *'!r}"
 
 
 def power(text: str) -> str | None:

@@ -11,7 +11,7 @@ With ``style = "long"`` options are whole words, with one dash or two.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -119,8 +119,10 @@ class Words:
 
 @dataclass(frozen=True)
 class Program:
-    """A row, ready to judge by."""
+    """A row, ready to judge by, for one of the names that it is about."""
 
+    name: str
+    """The name in the table: of a subcommand with its program's in front."""
     row: Row
     kind: Kind
     refuse: Words
@@ -170,7 +172,7 @@ def find(word: str) -> Program | None:
 def subcommand(program: Program, word: str) -> Program | None:
     """Return what is known of a subcommand of ``program``."""
     table = _table()
-    for name in program.row.names.split():
+    for name in (program.name, *program.row.names.split()):
         found = table.get(f"{name} {word}")
         if found is not None:
             return found
@@ -191,7 +193,7 @@ def _table() -> dict[str, Program]:
         for name in (f"{a} {n}".strip() for a in above for n in row.names.split()):
             if name in table:
                 raise ValueError(f"{name} has two rows")
-            table[name] = program
+            table[name] = replace(program, name=name)
     return table
 
 
@@ -208,6 +210,7 @@ def _program(row: Row) -> Program:
         return Words.parse(text, style=row.style)
 
     return Program(
+        name="",
         row=row,
         kind=row.kind,
         refuse=parsed(row.refuse),

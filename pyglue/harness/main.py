@@ -125,8 +125,9 @@ def _options(
     gate = Gate(
         tools=manifest.allowed_tools,
         bash_allow=manifest.bash.allow,
-        refused=lambda tool, reason: link.emit(
-            Denied(tool=clip(tool, 200), reason=clip(reason))
+        bash_write=manifest.bash.write,
+        refused=lambda tool, reason, pattern: link.emit(
+            Denied(tool=clip(tool, 200), reason=clip(reason), pattern=pattern)
         ),
     )
     hive = McpServer(tools=tools, caller=link)

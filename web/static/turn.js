@@ -66,7 +66,15 @@ const KINDS = {
     box.querySelector("summary").append(make("span", data.is_error ? "tag widens" : "tag", data.is_error ? "failed" : "done"));
     return null;
   },
-  [IN_TURN.DENIED]: (data) => tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned"),
+  [IN_TURN.DENIED]: (data) => {
+    const line = tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned");
+    if (typeof data.pattern === "string") {
+      const link = make("a", "act", "Ask the manager to allow it");
+      link.href = `/agents/${encodeURIComponent(list.dataset.agent)}/allow?pattern=${encodeURIComponent(data.pattern)}`;
+      line.append(" ", link);
+    }
+    return line;
+  },
   [IN_TURN.RETRY]: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
   [IN_TURN.COMPACTED]: (data) => folded("session compacted", data.details ?? {}),
   [IN_TURN.SERVER]: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),

@@ -123,7 +123,7 @@ def test_what_could_not_work_is_said_too(
     ("options", "said"),
     [
         (
-            'bash.allow = [ "Bash(git diff:*)" ]',
+            'bash.allow = [ "Bash(git  diff:*)" ]',
             'Write the command alone: "git diff *".',
         ),
         ('bash.allow = [ "git status && ls" ]', "needs a pattern of its own"),

@@ -241,3 +241,17 @@ def test_a_record_from_before_an_option_still_reads() -> None:
     record = manifest.decode(data)
     assert record.typed.limits.tokens_per_day is None
     assert record.encode() == data
+
+
+def test_an_earlier_manifest_is_completed_by_the_defaults_of_added_options() -> None:
+    old = defaults()
+    old["mcpServers"] = {"notes": {"command": "x", "args": ["a"], "env": {}}}
+    del old["limits"]["tokensPerDay"], old["bash"], old["notes"]
+    full = defaults()
+    full["mcpServers"] = {"notes": SERVER | {"args": ["a"]}}
+    before = copy.deepcopy(old)
+    assert manifest_schema.completed(old) == full
+    assert old == before
+    assert manifest_schema.completed(full) == full
+    unknown = full | {"later": 1, "model": "opus"}
+    assert manifest_schema.completed(unknown) == unknown

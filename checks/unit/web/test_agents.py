@@ -128,3 +128,24 @@ def test_no_turn_no_button_and_no_other_choice(operator: Operator) -> None:
     for form in ({}, {"messages": "burn"}):
         assert operator.post("/agents/alice/cancel", form).status_code == 400
     assert not operator.hive.called("cancel")
+
+
+def test_a_refused_command_becomes_a_message_to_the_manager(operator: Operator) -> None:
+    page = operator.get("/agents/alice/allow?pattern=npm+run+*").text
+    assert "<code>npm run *</code>" in page
+    assert "add the pattern &#39;npm run *&#39; to hyperhive.bash.allow" in page
+    assert '<input type="hidden" name="to" value="manager">' in page
+    assert not operator.hive.called("operator_send")
+    everything = operator.get("/agents/alice/allow?pattern=*").text
+    assert "it lets the agent run any that the gate knows" in everything
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "a;b", "a%20%20b", "a%0ab", "%3Cb%3E", "'", "a" * 301, "a%E2%80%AEb"],
+)
+def test_what_is_no_pattern_makes_no_message(operator: Operator, pattern: str) -> None:
+    answer = operator.get(f"/agents/alice/allow?pattern={pattern}")
+    assert answer.status_code == 400
+    assert "Invalid Bash pattern" in answer.text
+    assert operator.get("/agents/nobody/allow?pattern=a").status_code == 404

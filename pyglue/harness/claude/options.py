@@ -176,6 +176,8 @@ def _environment(
         "CLAUDE_CONFIG_DIR": str(places.session),
         "HOME": str(places.state),
     }
+    if manifest.bash.allow is None:
+        del fixed["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"]
     if manifest.network and (places.session / ".credentials.json").is_file():
         # A subscription login, made by the operator in this agent's terminal.
         del fixed["ANTHROPIC_BASE_URL"], fixed["ANTHROPIC_API_KEY"]

@@ -8,9 +8,11 @@ sees the differences before anything is built.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from pyglue import names
+from pyglue import manifest_schema, names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.manager import ProposalResult, RebuildResult
 from pyglue.api.operations import Operation
@@ -93,7 +95,8 @@ class Redeploy:
             again = await self._again(
                 repo, old.commit, decode(old.record), old.id, name
             )
-            if canonical(again.manifest) != canonical(decode(old.record).manifest):
+            approved = decode(old.record).manifest
+            if not _says_the_same(approved, again.manifest):
                 self.evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
@@ -118,6 +121,7 @@ class Redeploy:
                 description=f"Roll back to the deployment of approval {old.id}.",
                 by=by,
             )
+            again = replace(again, manifest=approved)
             return await self.evaluation.approved(repo, proposed, again)
 
     async def rebuild(self, name: str, by: str) -> RebuildResult:
@@ -137,7 +141,7 @@ class Redeploy:
                 )
             repo = AppliedRepo(self.config.layout.applied(name))
             again = await self.evaluation.evaluate(repo, agent.commit, name)
-            if canonical(again.manifest) != canonical(agent.record.manifest):
+            if not _says_the_same(agent.record.manifest, again.manifest):
                 self.evaluation.drop(again)
                 raise HiveError(
                     ErrorCode.CONFLICT,
@@ -145,6 +149,7 @@ class Redeploy:
                     "different manifest, which nobody has approved. Have a commit "
                     "proposed: the approval shows the differences.",
                 )
+            again = replace(again, manifest=agent.record.manifest)
             proposed = Proposed(
                 agent=name,
                 kind=ApprovalKind.REBUILD,
@@ -207,3 +212,8 @@ class Redeploy:
         if held is None:
             return await self.evaluation.evaluate(repo, commit, name)
         return Evaluated(record.manifest, old.nixos_options, held)
+
+
+def _says_the_same(approved: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
+    """Compare what runs with what its files say by now, which may have more options."""
+    return canonical(manifest_schema.completed(approved)) == canonical(again)

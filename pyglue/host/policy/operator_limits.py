@@ -57,6 +57,7 @@ def problems(
         *_count_limits(manifest, limits),
         *_container_limits(manifest, limits),
         *_command_limit(manifest, limits),
+        *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
     )
 
@@ -70,6 +71,7 @@ def blocked(manifest: Manifest, limits: OperatorLimits) -> str | None:
     found = (
         *_model_limit(manifest, limits, models.resolve),
         *_command_limit(manifest, limits),
+        *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
     )
     if not found:
@@ -178,6 +180,14 @@ def _redirected(who: str, env: Mapping[str, str]) -> Iterator[str]:
     if names:
         yield (
             f"{who} {listed(names)}, which can make an allowed program run other code."
+        )
+
+
+def _shell_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if manifest.bash.allow is None and not limits.any_command:
+        yield (
+            "Agents may not run any command they like (limits.anyCommand): list "
+            "patterns in hyperhive.bash.allow instead of null."
         )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
@@ -13,6 +13,8 @@ from pyglue.api.messages import MessagesParams
 from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
 from pyglue.api.overview import AgentDetail
 from pyglue.api.questions import QuestionView
+from pyglue.bash_policy import review, suggest
+from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.command import completions
 from pyglue.web.pages.common import Part, done, field, needed, part, status
@@ -64,6 +66,33 @@ def act(name: str, action: str) -> Response:
     agent = names.check(name)
     operation = hive().call(method, AgentParams(agent=agent)).operation
     return done(f"{_WORDS[action]} {agent}… (operation {operation})", "/#agents")
+
+
+@blueprint.get("/agents/<name>/allow")
+def allow(name: str) -> str:
+    """Show a message to the manager that asks for a Bash pattern, ready to be sent."""
+    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    pattern = request.args.get("pattern", "")
+    if len(pattern) > suggest.TEXT_MAX or not suggest.TEXT.fullmatch(pattern):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"Invalid Bash pattern {quoted(pattern, limit=80)}: write words with "
+            "single spaces between, without quotes or shell operators.",
+        )
+    body = (
+        f"Please propose a change to {agent.name}: add the pattern {pattern!r} to "
+        "hyperhive.bash.allow in its agent.nix, and nothing else. A command that "
+        "needs it was refused."
+    )
+    return render_template(
+        "allow.html",
+        status=status(),
+        agent=agent,
+        pattern=pattern,
+        power=review.power(pattern),
+        to=names.MANAGER,
+        body=body,
+    )
 
 
 @blueprint.post("/agents/spawn")

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from pyglue.bash_policy import suggest
 from pyglue.harness.gate.gate import Gate
+from pyglue.manifest_schema import Schema
 
 
 def gate(*patterns: str) -> Gate:
@@ -232,7 +234,7 @@ def test_other_tools_that_run_commands_pass_the_same_gate() -> None:
 
 
 async def test_hook_decides_and_tells() -> None:
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str, str | None]] = []
     watched = Gate(
         tools=["Bash"], bash_allow=["git status"], refused=lambda *x: told.append(x)
     )
@@ -246,5 +248,98 @@ async def test_hook_decides_and_tells() -> None:
     assert told == []
     assert await decision("Bash", {"command": "rm x"}) == "deny"
     assert await decision("Bash", None) == "deny"  # whatever fails is a refusal
-    assert [tool for tool, _ in told] == ["Bash", "Bash"]
+    assert [(tool, what) for tool, _, what in told] == [
+        ("Bash", "rm x"),
+        ("Bash", None),
+    ]
     assert "failed to judge" in told[1][1]
+
+
+# --- any command, output into files, and what would allow a command ------------------
+
+ANYTHING = (
+    "x=1; for i in a b; do echo $i > /tmp/$i & done; wait",
+    "cat <<EOF\n$(id)\nEOF",
+    "sudo rm -rf / 2>&1",
+    "if",
+)
+
+
+@pytest.mark.parametrize("command", ANYTHING)
+def test_without_patterns_any_command_runs(command: str) -> None:
+    free = Gate(tools=["Bash", "Write"], bash_allow=None)
+    assert free.refusal_of_command(command) is None
+    for arguments in (
+        {"command": command},
+        {"command": "a", "run_in_background": True},
+    ):
+        assert free.refusal("Bash", arguments) is None
+    assert free.refusal("Write", {"file_path": "/state/.bashrc"}) is None
+    assert free.refusal("Edit", {"file_path": "/state/x"}) is not None  # not its tool
+    assert gate("a *").refusal("Bash", {"command": "a", "run_in_background": True})
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("a x > out.txt", None),
+        ("a x >> d/out.txt 2>&1", None),
+        ("a x &> 'my file' && a y | a z > f", None),
+        ("a x > /state/out", "below the working directory"),
+        ("a x > ../out", "below the working directory"),
+        ("a x > d/../../out", "below the working directory"),
+        ("a x > .bashrc", "reads it as commands"),
+        ("a x > .git/config", "reads it as commands"),
+        ("a x > d/.git/hooks/pre-commit", "reads it as commands"),
+        ("a x > ~/f", "special meaning"),
+        ("a x > f*", "redirection"),
+        ("a x > ''", "redirection"),
+        ("b x > out.txt", "matches no allowed pattern"),
+    ],
+)
+def test_output_into_files(command: str, said: str | None) -> None:
+    writes = Gate(tools=["Bash"], bash_allow=["a *"], bash_write=True)
+    reason = writes.refusal_of_command(command)
+    assert (reason is None) if said is None else (reason and said in reason), reason
+    if said is None:
+        refused = gate("a *").refusal_of_command(command)
+        assert refused is not None
+        assert "hyperhive.bash.write" in refused
+
+
+@pytest.mark.parametrize(
+    ("command", "pattern"),
+    [
+        ("npm run test", "npm run *"),
+        ("git push origin main", "git push *"),
+        ("git log --output=F", "git log --output=F *"),
+        ("git status", "git status *"),
+        ("cp a b", "cp *"),
+        ("pytest -q", "pytest *"),
+        ("python3 x.py a", "python3 x.py *"),
+        ("bash run.sh", "bash run.sh"),
+        ("frob make it", "frob make *"),
+        ("frob --exec x", "frob --exec *"),
+        ("timeout 60 make x", "timeout 60 make *"),
+        ("rm ./a*", "rm *"),
+        ("python3 ./*.py", None),
+        ("echo 'a  b' '*'", "echo *"),
+        ("bash -c 'a b'", None),
+    ],
+)
+def test_a_refusal_names_a_pattern_that_works(
+    command: str, pattern: str | None
+) -> None:
+    refused = gate("only this").refusal_of_command(command)
+    assert refused is not None
+    if pattern is None:
+        assert "would allow it" not in refused
+        return
+    assert f"would allow it: {pattern}. " in refused
+    assert gate(pattern).refusal_of_command(command) is None
+
+
+def test_suggestions_have_the_form_of_an_entry() -> None:
+    items = Schema.load().document["properties"]["bash"]["properties"]["allow"]["items"]
+    assert f"|{suggest.TEXT.pattern})" in items["pattern"]
+    assert items["maxLength"] == suggest.TEXT_MAX

@@ -80,6 +80,19 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
             "The container gets network access: the agent can",
         ),
         ("network", True, False, NARROWS, "The container loses network access."),
+        (
+            *("bash__allow", ["git *"], None, WIDENS),
+            "May now run any command in its container, with the shell's whole language",
+        ),
+        (
+            "bash__allow",
+            None,
+            ["a"],
+            NARROWS,
+            "May now run only the command a (was: any",
+        ),
+        ("bash__write", False, True, WIDENS, "May now redirect the output of allowed"),
+        ("bash__write", True, False, NARROWS, "May no longer redirect the output"),
         # raise
         (
             *("limits__costPerDayUsd", 1, 5, WIDENS),

@@ -65,6 +65,10 @@ def server(*names: str) -> dict[str, Any]:
             *({"mcp_commands": ()}, {"mcpServers": {"x": SHELL}}),
             "is not allowed; allowed: none.",
         ),
+        (
+            *({"any_command": False}, {"bash__allow": None}),
+            "list patterns in hyperhive.bash.allow instead of null",
+        ),
         ({"network": False}, {"network": True}, "Network access is disabled by"),
         ({"network": False}, {"serverTools": ["web_fetch"]}, "access to the internet"),
     ],
@@ -82,6 +86,8 @@ def test_operator_limits_refuse(
     ("limits", "paths"),
     [
         ({}, {"model": "mystery", "network": True, "serverTools": ["web_search"]}),
+        ({}, {"bash__allow": None}),
+        ({"any_command": False}, {"bash__allow": ["git *"], "bash__write": True}),
         ({"models": ("small-1",)}, {"model": "small"}),
         ({"models": ("mystery",)}, {"model": "mystery"}),
         ({"cost_per_day_usd": 2.0}, {"limits__costPerDayUsd": 2}),

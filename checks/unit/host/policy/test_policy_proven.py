@@ -32,7 +32,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "allowedRecipients": st.none() | LISTS,
     "allowedTools": LISTS,
     "autoCompact": st.none() | st.sampled_from([10_000, 20_000]),
-    "bash.allow": LISTS,
+    "bash.allow": st.none() | LISTS,
+    "bash.write": st.booleans(),
     "description": WORDS,
     "env": VARIABLES,
     "limits.costPerDayUsd": NUMBERS,
@@ -88,7 +89,7 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return True
         case "allowedTools" | "bash.allow" | "serverTools" | "allowedRecipients":
             return old is None or (new is not None and {*new} <= {*old})
-        case "network":
+        case "network" | "bash.write":
             return old or not new
         case "model":
             one, other = MODELS.get(old), MODELS.get(new)

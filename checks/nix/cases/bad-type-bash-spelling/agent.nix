@@ -1,0 +1,4 @@
+{ ... }:
+{
+  hyperhive.bash.allow = [ "Bash(git diff:*" ];
+}

@@ -1,0 +1,8 @@
+{ ... }:
+{
+  hyperhive = {
+    allowedTools = [ "Bash" ];
+    bash.allow = null;
+    bash.write = true;
+  };
+}
