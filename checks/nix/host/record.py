@@ -53,7 +53,7 @@ def evaluate(case: str, lib: Path | None = None) -> dict[str, Any]:
     return _without_hash(found)
 
 
-def _without_hash(value: Any) -> Any:  # noqa: ANN401
+def _without_hash(value: Any) -> Any:
     if isinstance(value, str):
         return _CONFIG.sub("/nix/store/…-hyperhive.json", value)
     if isinstance(value, list):
