@@ -248,7 +248,9 @@ def test_an_earlier_manifest_is_completed_by_the_defaults_of_added_options() -> 
     old["mcpServers"] = {"notes": {"command": "x", "args": ["a"], "env": {}}}
     del old["limits"]["tokensPerDay"], old["bash"], old["notes"]
     full = defaults()
-    full["mcpServers"] = {"notes": SERVER | {"args": ["a"]}}
+    inner = next(o.inner for o in SCHEMA.options if o.path == ("mcpServers",))
+    added = {o.path[0]: o.default for o in inner if o.path[0] not in SERVER}
+    full["mcpServers"] = {"notes": SERVER | added | {"args": ["a"]}}
     before = copy.deepcopy(old)
     assert manifest_schema.completed(old) == full
     assert old == before

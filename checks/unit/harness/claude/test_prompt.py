@@ -138,7 +138,7 @@ def test_blocks_become_events() -> None:
             {"id": "t1", "name": "Bash", "input": {"command": "ls"}},
         ),
         (TurnEventKind.TOOL_RESULT, {"id": "t1", "text": "out", "is_error": True}),
-        (TurnEventKind.DENIED, {"tool": "Write", "reason": "no"}),
+        (TurnEventKind.DENIED, {"tool": "Write", "reason": "no", "pattern": None}),
         (TurnEventKind.RETRY, retry),
     ]
     assert heard.tally.tool_calls == 1

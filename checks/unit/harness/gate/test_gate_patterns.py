@@ -249,7 +249,7 @@ async def test_hook_decides_and_tells() -> None:
     assert await decision("Bash", {"command": "rm x"}) == "deny"
     assert await decision("Bash", None) == "deny"  # whatever fails is a refusal
     assert [(tool, what) for tool, _, what in told] == [
-        ("Bash", "rm x"),
+        ("Bash", "rm *"),
         ("Bash", None),
     ]
     assert "failed to judge" in told[1][1]
