@@ -5,11 +5,13 @@ run lists each group that was NOT RUN with the reason. With ``HIVE_TEST_REQUIRE=
 (set by ``.ci/run``) a test that cannot run fails instead, however it was skipped.
 """
 
+import compileall
 import functools
 import importlib.util
 import os
 import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -32,6 +34,12 @@ resolve_localhost()  # the dashboard's own links are opened as they are printed
 
 _CHECKS: Final = Path(__file__).parent
 _ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
+
+
+# What is compiled is kept, whatever the machine says: pytest would rewrite 400 files
+# of tests at every run, and in every worker.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _program(name: str, package: str) -> str | None:
@@ -103,6 +111,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
+        # Agents and fenced children see the package read-only: each would compile
+        # what has changed anew.
+        compileall.compile_dir(_CHECKS.parent / "pyglue", quiet=2)
         record = config.getoption("--record-seconds", False)
         config.pluginmanager.register(Seconds(record=record))
     names = ", ".join(_NEEDS)
