@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from checks.browser.kit import CHROMIUM, chromium
+from checks.browser.kit import CHROMIUM, WAIT_MS, chromium
 from checks.browser.pages import Dashboard
 from checks.kits.hive import Hive, running_hive
 from checks.kits.net import free_port
@@ -44,6 +44,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("HIVE_TEST_REQUIRE") == "all":
             pytest.fail(missing)
         pytest.skip(f"NOT RUN: {missing}")
+    expect.set_options(timeout=WAIT_MS)
     with chromium() as running:
         yield running
 
@@ -95,8 +96,8 @@ class Hosted:
 
 
 @contextlib.contextmanager
-def hosting(room: Path) -> Iterator[Hosted]:
-    """Run the hive of the story, with real agents, in ``room``."""
+def hosting(room: Path, *, peers: bool = False) -> Iterator[Hosted]:
+    """Run the hive of the story in ``room``, with real agents or peers of tests."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -104,7 +105,7 @@ def hosting(room: Path) -> Iterator[Hosted]:
     def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(120)
 
-    whole: AbstractAsyncContextManager[Hive] = running_hive(room)
+    whole: AbstractAsyncContextManager[Hive] = running_hive(room, peers=peers)
     try:
         yield Hosted(run(whole.__aenter__()), loop)
     finally:
@@ -116,8 +117,11 @@ def hosting(room: Path) -> Iterator[Hosted]:
 
 @pytest.fixture(scope="session")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    """One such hive for all tests that do not mind what others did on it."""
-    with hosting(tmp_path_factory.mktemp("hosted")) as running:
+    """One such hive for all tests that do not mind what others did on it.
+
+    Its agents are peers: what is looked at is the page, and no word of the CLI.
+    """
+    with hosting(tmp_path_factory.mktemp("hosted"), peers=True) as running:
         yield running
 
 
@@ -126,6 +130,7 @@ def _page(
     browser: Browser, request: pytest.FixtureRequest, *, scripts: bool
 ) -> Iterator[Page]:
     context = browser.new_context(java_script_enabled=scripts)
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))

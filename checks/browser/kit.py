@@ -9,6 +9,8 @@ from typing import Final
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM: Final = Path(os.environ.get("HIVE_TEST_CHROMIUM", "/usr/bin/chromium"))
+WAIT_MS: Final = 60_000
+"""How long a page may take to show something, on a machine with much else to do."""
 _ARGS: Final = [
     "--no-sandbox",
     "--disable-gpu",

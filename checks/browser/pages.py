@@ -89,11 +89,9 @@ class Approval:
         """Where the proposal stands; ``data-state`` has the word."""
         return self.page.get_by_test_id("approval-state")
 
-    def expect_state(self, state: str, *, timeout_s: float = 10) -> None:
+    def expect_state(self, state: str) -> None:
         """Wait until the page says ``state``."""
-        expect(self.state).to_have_attribute(
-            "data-state", state, timeout=timeout_s * 1000
-        )
+        expect(self.state).to_have_attribute("data-state", state)
 
     @property
     def widening(self) -> Locator:

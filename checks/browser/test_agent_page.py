@@ -9,13 +9,12 @@ from checks.browser.pages import Dashboard
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
 AGENT = "alice"
-WAIT_MS = 60_000
 
 
 @pytest.fixture
 def at(hosted: Hosted, page: Page) -> Page:
     dashboard = Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
-    expect(dashboard.agent_state(AGENT)).to_contain_text("idle", timeout=WAIT_MS)
+    expect(dashboard.agent_state(AGENT)).to_contain_text("idle")
     dashboard.open_agent(AGENT).live()
     return page
 
@@ -27,24 +26,24 @@ def _obey(page: Page, line: str) -> None:
 
 
 def _answer(page: Page, text: str) -> None:
-    expect(page.get_by_test_id("command-answer")).to_contain_text(text, timeout=WAIT_MS)
+    expect(page.get_by_test_id("command-answer")).to_contain_text(text)
 
 
 def test_a_turn_is_seen_live_and_again_after_a_reload(hosted: Hosted, at: Page) -> None:
     turn = at.get_by_test_id("turn")
     before = turn.locator(".turn-end").count()
     hosted.run(hosted.hive.send(AGENT, "What do you do?"))
-    expect(turn.locator(".turn-end")).to_have_count(before + 1, timeout=WAIT_MS)
+    expect(turn.locator(".turn-end")).to_have_count(before + 1)
     expect(turn.locator(".turn-end").last).to_contain_text("ok")
     shown = turn.locator("li").count()
     at.reload()
-    expect(turn.locator("li")).to_have_count(shown, timeout=WAIT_MS)
+    expect(turn.locator("li")).to_have_count(shown)
 
 
 def test_the_command_line_switches_the_model_and_back(hosted: Hosted, at: Page) -> None:
     _obey(at, "/model sonnet")
     _answer(at, "sonnet")
-    expect(at.get_by_text("switched")).to_be_visible(timeout=WAIT_MS)
+    expect(at.get_by_text("switched")).to_be_visible()
     _obey(at, "/model gpt")
     _answer(at, "gpt")
     expect(at.get_by_test_id("command-answer")).to_have_attribute(
@@ -61,7 +60,7 @@ def test_pause_and_resume_by_command_and_by_button(hosted: Hosted, at: Page) -> 
     _obey(at, "/pause while I look")
     _answer(at, "is paused: no new turns")
     resume = at.get_by_role("button", name="Resume")
-    expect(resume).to_be_visible(timeout=WAIT_MS)
+    expect(resume).to_be_visible()
     assert hosted.run(hosted.hive.agent(AGENT)).paused
     resume.click()
     expect(at.get_by_test_id("flash")).to_contain_text("resumed")
@@ -92,9 +91,9 @@ def test_charts_show_every_figure_in_every_range(hosted: Hosted, at: Page) -> No
     charts = at.get_by_test_id("charts")
     for name in ("1h", "6h", "24h", "7d", "30d"):
         at.get_by_role("button", name=name, exact=True).click()
-        expect(charts).to_have_attribute("data-loaded", name, timeout=WAIT_MS)
+        expect(charts).to_have_attribute("data-loaded", name)
         expect(charts.get_by_test_id("chart")).to_have_count(13)
     expect(charts.locator(".u-legend").first).to_be_visible()
     at.goto(f"{hosted.hive.url}/charts")
-    expect(charts.get_by_test_id("chart")).to_have_count(5, timeout=WAIT_MS)
+    expect(charts.get_by_test_id("chart")).to_have_count(5)
     expect(charts.get_by_text("Cost by agent")).to_be_visible()

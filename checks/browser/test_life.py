@@ -12,8 +12,6 @@ from checks.browser.pages import Dashboard
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
-WAIT_MS = 60_000
-
 
 @pytest.fixture
 def dashboard(hosted: Hosted, page: Page) -> Dashboard:
@@ -21,9 +19,7 @@ def dashboard(hosted: Hosted, page: Page) -> Dashboard:
 
 
 def _ended_well(page: Page) -> None:
-    expect(page.get_by_test_id("operation")).to_have_attribute(
-        "data-state", "done", timeout=WAIT_MS
-    )
+    expect(page.get_by_test_id("operation")).to_have_attribute("data-state", "done")
 
 
 def _approve(dashboard: Dashboard, hosted: Hosted, name: str) -> None:
@@ -32,7 +28,7 @@ def _approve(dashboard: Dashboard, hosted: Hosted, name: str) -> None:
     number = int(page.url.rsplit("/", 1)[1].split("#")[0])
     approval = dashboard.approval(number)
     approval.approve()
-    approval.expect_state("deployed", timeout_s=60)
+    approval.expect_state("deployed")
     hosted.run(hosted.hive.idle(name))
 
 
@@ -69,9 +65,7 @@ def test_made_destroyed_restored_and_purged(
     purge.get_by_role("textbox").fill("dora")
     page.get_by_test_id("purge").click()
     dashboard.overview()
-    expect(page.locator('[data-testid=kept-state][data-id="dora"]')).to_have_count(
-        0, timeout=WAIT_MS
-    )
+    expect(page.locator('[data-testid=kept-state][data-id="dora"]')).to_have_count(0)
 
 
 def test_a_draft_is_made_shown_and_discarded(
@@ -87,7 +81,7 @@ def test_a_draft_is_made_shown_and_discarded(
     draft = page.locator('[data-testid=draft][data-id="emil"]')
     draft.get_by_text("Discard").first.click()
     draft.get_by_role("button", name="Discard").click()
-    expect(draft).to_have_count(0, timeout=WAIT_MS)
+    expect(draft).to_have_count(0)
 
 
 def test_a_rebuild_is_followed_live(hosted: Hosted, dashboard: Dashboard) -> None:

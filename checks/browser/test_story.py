@@ -15,8 +15,6 @@ from pyglue.demo import story
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
-TURN_S = 60
-
 
 def test_the_main_job_in_a_browser(tmp_path: Path, page: Page) -> None:
     with hosting(tmp_path) as hosted:
@@ -31,7 +29,7 @@ def _play(hosted: Hosted, page: Page) -> None:
     expect(dashboard.agent_state(told.agent)).to_contain_text("idle")
 
     dashboard.send(told.asked, told.request)
-    expect(dashboard.waiting()).to_have_count(1, timeout=TURN_S * 1000)
+    expect(dashboard.waiting()).to_have_count(1)
     number = hosted.run(hive.approvals(told.agent))[0].id
 
     approval = dashboard.approval(number)
@@ -40,7 +38,7 @@ def _play(hosted: Hosted, page: Page) -> None:
     approval.view("split")
     expect(approval.file("agent.nix")).to_contain_text("haiku")
     approval.approve()
-    approval.expect_state("deployed", timeout_s=TURN_S)
+    approval.expect_state("deployed")
 
     approved = hosted.run(hive.approvals(told.agent))[0]
     running = hosted.run(hive.agent(told.agent))
@@ -51,4 +49,4 @@ def _play(hosted: Hosted, page: Page) -> None:
     dashboard.overview().live()
     dashboard.send(told.agent, told.question)
     answer = dashboard.section("inbox").get_by_text(approved.manifest_sha256)
-    expect(answer.first).to_be_visible(timeout=TURN_S * 1000)
+    expect(answer.first).to_be_visible()

@@ -30,15 +30,13 @@ def terminal(hosted: Hosted, page: Page) -> Page:
 
 def _connected(page: Page) -> None:
     expect(page.get_by_test_id("terminal-state")).to_have_attribute(
-        "data-state", "open", timeout=60_000
+        "data-state", "open"
     )
 
 
 def _screen(page: Page, text: str | re.Pattern[str]) -> None:
     """Wait until the terminal shows ``text``."""
-    expect(page.locator(".xterm-accessibility-tree")).to_contain_text(
-        text, timeout=60_000
-    )
+    expect(page.locator(".xterm-accessibility-tree")).to_contain_text(text)
 
 
 def _type(page: Page, line: str) -> None:
@@ -104,7 +102,7 @@ def test_a_reload_comes_back_to_the_same_shell(terminal: Page) -> None:
 def test_the_end_of_the_shell_is_said_and_a_new_one_opens(terminal: Page) -> None:
     _type(terminal, "exit 3")
     expect(terminal.get_by_test_id("terminal-state")).to_have_attribute(
-        "data-state", "over", timeout=60_000
+        "data-state", "over"
     )
     terminal.get_by_role("button", name="Open a new terminal").click()
     _connected(terminal)
