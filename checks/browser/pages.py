@@ -69,8 +69,8 @@ class Dashboard:
         expect(self.flash()).to_be_visible()
 
     def flash(self) -> Locator:
-        """Return the message after a form."""
-        return self.page.get_by_test_id("flash")
+        """Return the newest message after a form."""
+        return self.page.get_by_test_id("flash").last
 
     def approval(self, number: int, query: str = "") -> "Approval":
         """Open the page of an approval."""

@@ -88,6 +88,10 @@ def test_a_rebuild_is_followed_live(hosted: Hosted, dashboard: Dashboard) -> Non
     page = dashboard.page
     dashboard.open_agent("alice")
     page.get_by_role("button", name="Rebuild").click()
+    expect(dashboard.flash()).to_contain_text("Rebuilding alice: done.")
+    page.reload()
+    page.get_by_role("button", name="Rebuild").click()
+    dashboard.flash().get_by_role("link", name="operation").click()
     page.wait_for_url("**/operations/*")
     _ended_well(page)
     hosted.run(hosted.hive.idle("alice"))

@@ -48,7 +48,9 @@ def test_searching_as_one_types(site: Site, dashboard: Dashboard) -> None:
     dashboard.live()
     expect(rows(dashboard)).to_have_count(1)
     dashboard.agent("dave").get_by_role("button", name="Start").click()
-    expect(page).to_have_url(f"{site.url}/?state=stopped#agents")
+    expect(dashboard.flash()).to_contain_text("Starting dave")
+    expect(page).to_have_url(f"{site.url}/?state=stopped")
+    expect(rows(dashboard)).to_have_count(1)
 
 
 def test_searching_without_javascript(site: Site, plain_dashboard: Dashboard) -> None:

@@ -4,14 +4,19 @@
 // or as SSE where that does not connect. Lost connections resume where they were. A tab
 // that nobody sees reads nothing until it is seen.
 
+import { watchForms } from "./actions.js";
+import { watchDrafts } from "./drafts.js";
 import { EVENT } from "./events.js";
+import { inputs, isChanged } from "./fields.js";
 import "./keys.js";
 import { watchLogs } from "./logs.js";
 import { notify } from "./notify.js";
 import "./command.js";
 import { showTurn, turnGap } from "./turn.js";
 import { watchFilter } from "./filter.js";
+import { swap } from "./swap.js";
 import { ages } from "./times.js";
+import { lookAgain } from "./toast.js";
 
 const SOON_MS = 15; // events of one transaction come together
 const REST_MS = 150; // between two readings of one section,
@@ -79,82 +84,6 @@ async function fetchFragment(section, at) {
   }
 }
 
-function inputs(section) {
-  return section.querySelectorAll("input:not([type=hidden]), textarea, select");
-}
-
-function keyOf(field) {
-  return field.id || `${field.form?.getAttribute("action")} ${field.name}`;
-}
-
-function isBox(field) {
-  return field.type === "checkbox" || field.type === "radio";
-}
-
-function isChanged(field) {
-  if (isBox(field)) return field.checked !== field.defaultChecked;
-  if (field.tagName === "SELECT")
-    return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
-  return field.value !== field.defaultValue;
-}
-
-// Where an element is, in words that hold for the section's next rendering: the nearest
-// element with a name, and which of its controls it is.
-function placeOf(section, element) {
-  const near = element.closest("[id], [data-item]");
-  const { testid, id, agent } = near.dataset;
-  const known = Object.entries({ testid, id, agent }).filter(([, value]) => value !== undefined);
-  const name = near.id
-    ? `#${CSS.escape(near.id)}`
-    : known.map(([key, value]) => `[data-${key}="${CSS.escape(value)}"]`).join("");
-  return { near: near === section ? null : name, index: controls(near).indexOf(element) };
-}
-
-function controls(element) {
-  return [...element.querySelectorAll("a[href], button, summary, input, select, textarea")];
-}
-
-function remember(section) {
-  const kept = { values: new Map(), open: new Set(), focus: null };
-  for (const field of inputs(section))
-    if (isChanged(field)) kept.values.set(keyOf(field), isBox(field) ? field.checked : field.value);
-  for (const one of section.querySelectorAll("details[open][id]")) kept.open.add(one.id);
-  const active = document.activeElement;
-  if (active !== section && section.contains(active))
-    kept.focus = { ...placeOf(section, active), from: active.selectionStart, to: active.selectionEnd };
-  return kept;
-}
-
-function restore(section, kept) {
-  for (const field of inputs(section)) {
-    const value = kept.values.get(keyOf(field));
-    if (value === undefined) continue;
-    if (typeof value === "boolean") field.checked = value;
-    else field.value = value;
-  }
-  for (const id of kept.open) {
-    const details = section.querySelector(`#${CSS.escape(id)}`);
-    if (details) details.open = true;
-  }
-  if (!kept.focus || section.contains(document.activeElement)) return;
-  const { near, index, from, to } = kept.focus;
-  const place = near === null ? section : section.querySelector(near);
-  const field = index < 0 ? place : place && controls(place)[index];
-  field?.focus({ preventScroll: true });
-  if (from != null) field?.setSelectionRange?.(from, to);
-}
-
-function swap(section, html) {
-  const fresh = document.createElement("template");
-  fresh.innerHTML = html;
-  const kept = remember(section);
-  const whole = [...section.querySelectorAll("[data-keep][id][open]")];
-  for (const one of whole) fresh.content.getElementById(one.id)?.replaceWith(one);
-  section.replaceChildren(fresh.content);
-  restore(section, kept);
-  ages();
-}
-
 // --- messages of the stream ------------------------------------------------------
 
 function receive(text) {
@@ -173,12 +102,14 @@ function receive(text) {
   } else if (message.type === "gap") {
     seq = message.seq;
     turnGap();
+    lookAgain();
     refreshAll();
   } else if (message.type === "down") {
     say("lost", "The hive is not answering; reconnecting");
   } else if (message.type === "up") {
     say("live", "live");
     if (stale) refreshAll();
+    lookAgain();
     stale = false;
   }
 }
@@ -261,6 +192,8 @@ function look() {
   unseen.clear();
 }
 
+watchDrafts();
+watchForms({ done: refreshAll, loggedOut });
 watchLogs();
 watchFilter(refresh);
 document.addEventListener("visibilitychange", look);

@@ -81,7 +81,7 @@ def test_approving_names_what_was_seen(operator: Operator) -> None:
         ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
     ]
     html = operator.get("/approvals/7").text
-    assert 'Deployment started (<a href="/operations/12">operation 12</a>).' in html
+    assert 'Deploying… (<a href="/operations/12">operation 12</a>)' in html
     assert 'data-state="building"' in html
     assert "Operation 12" in html
     assert "approve-form" not in html

@@ -65,7 +65,7 @@ def act(name: str, action: str) -> Response:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
     agent = names.check(name)
     operation = hive().call(method, AgentParams(agent=agent)).operation
-    return done(f"{_WORDS[action]} {agent}… (operation {operation})", "/#agents")
+    return done(f"{_WORDS[action]} {agent}…", "/#agents", operation=operation)
 
 
 @blueprint.get("/agents/<name>/allow")

@@ -136,8 +136,8 @@ def approve(number: int) -> BaseResponse:
         )
     asked = ApproveParams(id=number, commit=commit, manifest=manifest)
     operation = hive().call(APPROVE, asked).operation
-    text = f"Approved {commit[:12]}. Deployment started (operation {operation})."
-    return done(text, f"/approvals/{number}")
+    text = f"Approved {commit[:12]}. Deploying…"
+    return done(text, f"/approvals/{number}", operation=operation)
 
 
 @blueprint.post("/approvals/<int:number>/deny")

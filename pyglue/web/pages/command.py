@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue import models, names
@@ -136,9 +135,6 @@ def command(name: str) -> AnyResponse:
     """Run one command line; answer JSON to the page's script."""
     agent = names.check(name)
     text = _run(agent, needed("line", "a command", limit=_LINE_MAX))
-    if request.accept_mimetypes.best == "application/json":
-        body = msgspec.json.encode({"text": text})
-        return Response(body, content_type="application/json")
     return done(text, f"/agents/{agent}")
 
 

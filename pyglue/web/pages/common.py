@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+import msgspec
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
@@ -15,6 +16,7 @@ from pyglue.api.operator import AGENTS, STATUS
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
+from pyglue.web.errors import wants_json
 from pyglue.web.guard import auth
 from pyglue.web.rpc import hive
 
@@ -131,14 +133,19 @@ def asked_clip() -> int | None:
     return None if most is None else max(1, min(most, BODY_LIMIT))
 
 
-def done(text: str, where: str = "/") -> Response:
+def done(text: str, where: str = "/", *, operation: int | None = None) -> Response:
     """Answer a form that worked: go to a page of ours and show ``text`` there.
 
-    The form's field ``back`` may name the page that it stands on.
+    The form's field ``back`` may name the page that it stands on. ``operation`` is
+    what the form began. The page's script gets the same as JSON and stays.
     """
     back, _, anchor = request.form.get("back", "").partition("#")
     if _OWN_PAGES.fullmatch(back):
         where = f"{back}#{anchor}" if anchor.isalnum() else back
+    if wants_json():
+        told = {"text": text, "location": where, "operation": operation}
+        return Response(msgspec.json.encode(told), content_type="application/json")
     response = redirect(where, 303)
-    auth.set_flash(response, text)  # type: ignore[arg-type]
+    number = f" (operation {operation})" if operation is not None else ""
+    auth.set_flash(response, text + number)  # type: ignore[arg-type]
     return response

@@ -48,7 +48,7 @@ def _agent(name: str) -> AgentParams:
 
 
 def _follow(number: int, text: str) -> Response:
-    return done(text, f"/operations/{number}")
+    return done(text, f"/operations/{number}", operation=number)
 
 
 # --- operations -------------------------------------------------------------------
@@ -71,7 +71,7 @@ def operation_fragment(number: int) -> str:
 def cancel_operation(number: int) -> Response:
     """End an operation that has not begun, or builds."""
     hive().call(CANCEL_OPERATION, CancelOperationParams(id=number))
-    return _follow(number, f"Cancelling operation {number}…")
+    return done(f"Cancelling operation {number}…", f"/operations/{number}")
 
 
 def _operation(number: int) -> Operation:
@@ -93,7 +93,7 @@ def destroy(name: str) -> Response:
     """Destroy an agent; its state is kept."""
     asked = _agent(name)
     number = hive().call(DESTROY, asked).operation
-    return _follow(number, f"Destroying {asked.agent}… Its data is kept.")
+    return _follow(number, f"Destroying {asked.agent}, keeping its data…")
 
 
 @blueprint.get("/agents/<name>/rollback/<int:approval>")
@@ -160,7 +160,7 @@ def discard(name: str) -> Response:
     """End a draft."""
     asked = _agent(name)
     number = hive().call(DRAFT_DISCARD, asked).operation
-    return done(f"Discarding draft {asked.agent}… (operation {number})")
+    return done(f"Discarding draft {asked.agent}…", operation=number)
 
 
 def _draft(name: str) -> DraftView:
@@ -200,8 +200,7 @@ def purge(name: str) -> Response:
         )
     params = PurgeParams(agent=asked.agent, confirm=asked.agent)
     number = hive().call(PURGE, params).operation
-    text = f"Deleting all data of {asked.agent}… (operation {number})"
-    return done(text)
+    return done(f"Deleting all data of {asked.agent}…", operation=number)
 
 
 def _kept(name: str) -> KeptView:

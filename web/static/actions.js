@@ -1,0 +1,103 @@
+// Forms without leaving the page: what somebody typed elsewhere, ticked and scrolled to
+// stays. The answer is a toast; a refusal stands in its form, at what was typed. Without
+// this script the same forms post and load a page.
+
+import { forget } from "./drafts.js";
+import { formOf, keyOfForm } from "./fields.js";
+import { toast, toastNext } from "./toast.js";
+
+const SILENT = "The dashboard is not answering. Nothing that you typed is lost; try again.";
+
+const SHORT = 10_000; // characters; 64 KiB may be under way
+
+let left = 0; // when the page was last about to be left
+
+function hasFields(form) {
+  return form.querySelector("textarea, input:not([type=hidden])") !== null;
+}
+
+// Where a form's refusal stands. A newer reading of its section keeps it.
+export function refuse(form, text, outdated) {
+  form.querySelector("[data-refusal]")?.remove();
+  const again = [location.pathname + location.search, "View the current state"];
+  if (!hasFields(form)) return toast({ text, failed: true, link: outdated ? again : null });
+  const said = document.createElement("p");
+  said.className = "problem";
+  said.dataset.refusal = "";
+  said.setAttribute("role", "alert");
+  said.textContent = text;
+  if (outdated) said.append(" ", Object.assign(document.createElement("a"), { href: again[0], textContent: again[1] }));
+  form.append(said);
+}
+
+// It arrives even if the page is left at once; browsers allow that to short requests.
+async function post(place, body) {
+  const length = [...body].reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  const keepalive = length < SHORT;
+  try {
+    const answer = await fetch(place, { method: "POST", body, keepalive, headers: { Accept: "application/json" }, credentials: "same-origin" });
+    return { status: answer.status, ok: answer.ok, told: await answer.json().catch(() => ({})) };
+  } catch {
+    return { status: 0, ok: false, told: { detail: SILENT } };
+  }
+}
+
+function same(one, other) {
+  const text = (data) => JSON.stringify([...data].map(([name, value]) => [name, String(value)]));
+  return text(one) === text(other);
+}
+
+// The form as it is by now: its section may have been read anew meanwhile.
+function current(form) {
+  return form.isConnected ? form : formOf(document, keyOfForm(form)) ?? form;
+}
+
+// The form has done what it is for; text that was added meanwhile stays.
+function finish(form, typed) {
+  form.querySelector("[data-refusal]")?.remove();
+  forget(form);
+  if (same(typed, new FormData(form))) form.reset();
+  const folded = form.closest("details:not(.logs)");
+  if (folded) folded.open = false;
+}
+
+// Who has gone elsewhere meanwhile is not taken back: the next page says the result.
+function arrive(form, { text, location: where, operation = null }, began) {
+  const to = new URL(where, location.href);
+  const stays = to.pathname === location.pathname;
+  if (left > began) return toastNext({ text, operation });
+  if (!stays && !("stay" in form.dataset)) {
+    toastNext({ text, operation });
+    location.assign(to);
+    return;
+  }
+  const link = stays || to.pathname === "/" ? null : [to.pathname, "Open"];
+  toast({ text, operation, link });
+}
+
+async function submit(form, submitter, { done, loggedOut }) {
+  const [typed, sent] = [new FormData(form), new FormData(form, submitter)];
+  const place = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
+  const began = performance.now();
+  form.setAttribute("aria-busy", "true");
+  const { status, ok, told } = await post(place, sent);
+  form.removeAttribute("aria-busy");
+  if (status === 401) return loggedOut();
+  if (!ok || typeof told.location !== "string")
+    return refuse(current(form), told.detail ?? SILENT, status === 409);
+  finish(current(form), typed);
+  done();
+  arrive(form, told, began);
+}
+
+// `done` reads the page's sections anew; `loggedOut` is told that the session has ended.
+export function watchForms(then) {
+  addEventListener("beforeunload", () => { left = performance.now(); });
+  document.addEventListener("submit", (event) => {
+    const { target: form, submitter } = event;
+    const own = event.defaultPrevented || form.method !== "post" || form.action.endsWith("/logout");
+    if (own) return;
+    event.preventDefault();
+    if (!form.hasAttribute("aria-busy")) submit(form, submitter, then);
+  });
+}

@@ -1,0 +1,44 @@
+// Text that was typed and not sent, kept by this tab for when the page is loaded again.
+// A log-out forgets all of it.
+
+import { keyOf } from "./fields.js";
+
+const PREFIX = "hive-draft ";
+const FIELDS = "form[method=post] textarea, form[method=post] input:not([type])";
+
+function name(field) {
+  return `${PREFIX}${location.pathname} ${keyOf(field)}`;
+}
+
+// What confirms something is typed each time.
+function isKept(field) {
+  return field.matches?.(FIELDS) && field.name !== "confirm" && field.name !== "line";
+}
+
+export function forget(form) {
+  for (const field of form.elements) if (isKept(field)) sessionStorage.removeItem(name(field));
+}
+
+function write({ target: field }) {
+  if (!isKept(field)) return;
+  try {
+    if (field.value) sessionStorage.setItem(name(field), field.value);
+    else sessionStorage.removeItem(name(field));
+  } catch {
+    // more text than the browser keeps: the field still has it
+  }
+}
+
+function forgetAll() {
+  for (const key of Object.keys(sessionStorage))
+    if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
+}
+
+export function watchDrafts() {
+  for (const field of document.querySelectorAll(FIELDS)) {
+    const text = isKept(field) ? sessionStorage.getItem(name(field)) : null;
+    if (text && field.value === field.defaultValue) field.value = text;
+  }
+  document.addEventListener("input", write);
+  document.querySelector("form[action$='/logout']")?.addEventListener("submit", forgetAll);
+}

@@ -1,0 +1,29 @@
+// The fields of a page: which they are, and whether somebody has changed them.
+
+export function inputs(section) {
+  return section.querySelectorAll("input:not([type=hidden]), textarea, select");
+}
+
+export function keyOf(field) {
+  return field.id || `${field.form?.getAttribute("action")} ${field.name}`;
+}
+
+export function isBox(field) {
+  return field.type === "checkbox" || field.type === "radio";
+}
+
+export function isChanged(field) {
+  if (isBox(field)) return field.checked !== field.defaultChecked;
+  if (field.tagName === "SELECT")
+    return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+  return field.value !== field.defaultValue;
+}
+
+// What finds a form again in its section's next rendering.
+export function keyOfForm(form) {
+  return form.id || [...form.elements].find((one) => one.id)?.id || form.getAttribute("action");
+}
+
+export function formOf(root, key) {
+  return [...root.querySelectorAll("form")].find((one) => key && keyOfForm(one) === key);
+}

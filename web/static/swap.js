@@ -1,0 +1,101 @@
+// Puts a section's new rendering in place of the old one, keeping what the reader typed,
+// opened and focused, and waiting while a pointer is down in it or text of it is selected:
+// a click would miss its button, and a selection would be gone.
+
+import { formOf, inputs, isBox, isChanged, keyOf, keyOfForm } from "./fields.js";
+import { ages } from "./times.js";
+
+const waiting = new Map(); // sections and what they are to show
+let pressed = null; // where the pointer is down
+
+// Where an element is, in words that hold for the section's next rendering: the nearest
+// element with a name, and which of its controls it is.
+function placeOf(section, element) {
+  const near = element.closest("[id], [data-item]");
+  const { testid, id, agent } = near.dataset;
+  const known = Object.entries({ testid, id, agent }).filter(([, value]) => value !== undefined);
+  const name = near.id
+    ? `#${CSS.escape(near.id)}`
+    : known.map(([key, value]) => `[data-${key}="${CSS.escape(value)}"]`).join("");
+  return { near: near === section ? null : name, index: controls(near).indexOf(element) };
+}
+
+function controls(element) {
+  return [...element.querySelectorAll("a[href], button, summary, input, select, textarea")];
+}
+
+function remember(section) {
+  const kept = { values: new Map(), open: new Set(), refused: new Map(), focus: null };
+  for (const field of inputs(section))
+    if (isChanged(field)) kept.values.set(keyOf(field), isBox(field) ? field.checked : field.value);
+  for (const one of section.querySelectorAll("details[open][id]")) kept.open.add(one.id);
+  for (const one of section.querySelectorAll("[data-refusal]"))
+    kept.refused.set(keyOfForm(one.closest("form")), one);
+  const active = document.activeElement;
+  if (active !== section && section.contains(active))
+    kept.focus = { ...placeOf(section, active), from: active.selectionStart, to: active.selectionEnd };
+  return kept;
+}
+
+function restore(section, kept) {
+  for (const field of inputs(section)) {
+    const value = kept.values.get(keyOf(field));
+    if (value === undefined) continue;
+    if (typeof value === "boolean") field.checked = value;
+    else field.value = value;
+  }
+  for (const id of kept.open) {
+    const details = section.querySelector(`#${CSS.escape(id)}`);
+    if (details) details.open = true;
+  }
+  for (const [key, said] of kept.refused) formOf(section, key)?.append(said);
+  if (kept.focus && !section.contains(document.activeElement)) focus(section, kept.focus);
+}
+
+// What had the focus may be gone, as a message that is read: then the section has it,
+// and the next Tab goes on from there.
+function focus(section, { near, index, from, to }) {
+  const place = near === null ? section : section.querySelector(near);
+  const field = index < 0 ? place : place && controls(place)[index];
+  if (!field && !section.hasAttribute("tabindex")) section.tabIndex = -1;
+  (field ?? section).focus({ preventScroll: true });
+  if (field && from != null) field.setSelectionRange?.(from, to);
+}
+
+function isHeld(section) {
+  if (pressed && section.contains(pressed)) return true;
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(section, true);
+}
+
+export function swap(section, html) {
+  if (isHeld(section)) waiting.set(section, html);
+  else put(section, html);
+}
+
+function put(section, html) {
+  waiting.delete(section);
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const kept = remember(section);
+  const whole = [...section.querySelectorAll("[data-keep][id][open]")];
+  for (const one of whole) fresh.content.getElementById(one.id)?.replaceWith(one);
+  section.replaceChildren(fresh.content);
+  restore(section, kept);
+  ages();
+}
+
+function letGo() {
+  for (const [section, html] of [...waiting]) if (!isHeld(section)) put(section, html);
+}
+
+// The click comes after the pointer is up.
+function up() {
+  pressed = null;
+  setTimeout(letGo, 0);
+}
+
+document.addEventListener("pointerdown", (event) => { pressed = event.target; });
+document.addEventListener("pointerup", up);
+document.addEventListener("pointercancel", up);
+document.addEventListener("selectionchange", () => { if (waiting.size) letGo(); });
