@@ -24,6 +24,7 @@ from pyglue import strict_json
 from pyglue.api.common import (
     CANCEL,
     CancelParams,
+    Done,
     HelloParams,
     HelloResult,
     Method,
@@ -77,6 +78,17 @@ class Handlers:
         """
         decode = decode or strict_json.reader(method.params, what="request")
         self._methods[method.name] = _Registered(decode, fn)
+
+    def on_done(
+        self, method: Method[P, Done], fn: Callable[[P], Awaitable[object]]
+    ) -> None:
+        """Answer ``method``, which has no result, once ``fn`` has returned."""
+
+        async def done(params: P) -> Done:
+            await fn(params)
+            return Done()
+
+        self.on(method, done)
 
     def on_note(self, note: Note[P], fn: Callable[[P], None]) -> None:
         """Call ``fn`` for each notification of this name, in order."""

@@ -97,9 +97,10 @@ def answered(source: Path) -> set[str]:
     """Return the constants that a module of hived registers handlers for."""
     found = set()
     for node in ast.walk(ast.parse(source.read_text())):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        if not isinstance(node, ast.Call):
             continue
-        if node.func.attr in ("on", "on_note") and len(node.args) == 2:
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if name in ("on", "done", "on_done", "note", "on_note") and len(node.args) == 2:
             call = node.args[0]
             found.add(
                 call.attr if isinstance(call, ast.Attribute) else ast.unparse(call)

@@ -18,33 +18,20 @@ from pyglue.api.agent import (
     TURN_EVENT,
     TURN_START,
     WHOAMI,
-    CancelReminderParams,
     OpenThreadsResult,
-    RemindParams,
-    RemindResult,
     WhoamiResult,
 )
-from pyglue.api.common import Done, NoParams, data_as
+from pyglue.api.common import NoParams, data_as
 from pyglue.api.events import ServerDown
 from pyglue.api.messages import (
     AckParams,
     AckResult,
     RecvParams,
     RecvResult,
-    SendParams,
-    SendResult,
-)
-from pyglue.api.questions import (
-    AnswerParams,
-    AskParams,
-    AskResult,
-    CancelQuestionParams,
 )
 from pyglue.api.terminal import (
     TERMINAL_EXIT,
     TERMINAL_OUTPUT,
-    TerminalExitParams,
-    TerminalOutputParams,
 )
 from pyglue.api.turn_events import Server, TurnEventKind
 from pyglue.api.turns import (
@@ -99,7 +86,7 @@ class AgentApi:
 
     def __post_init__(self) -> None:
         self._holder = Holder(self.agent, harness=self.harness)
-        self.connection.on_close(self._gone)
+        self.connection.on_close(lambda: self.broker.mailbox.hang_up(self._holder))
         if self.harness:
             self.controls.greet(self.agent, self.connection)
 
@@ -107,28 +94,31 @@ class AgentApi:
         """Return this connection's handlers; only a harness may run turns."""
         handlers = Handlers()
         registry, agent = self.registry, self.agent
-        handlers.on(SEND, with_room(registry, agent, self._send))
-        handlers.on(RECV, self._recv)
-        handlers.on(ASK, with_room(registry, agent, self._ask))
-        handlers.on(ANSWER, with_room(registry, agent, self._answer))
-        handlers.on(CANCEL_QUESTION, self._cancel_question)
-        handlers.on(REMIND, with_room(registry, agent, self._remind))
-        handlers.on(CANCEL_REMINDER, self._cancel_reminder)
-        handlers.on(OPEN_THREADS, self._open_threads)
+        questions, reminders = self.questions, self.reminders
+        on, done = handlers.on, handlers.on_done
+        on(SEND, with_room(registry, agent, lambda it: self.broker.send(agent, it)))
+        on(RECV, self._recv)
+        on(ASK, with_room(registry, agent, lambda it: questions.ask(agent, it)))
+        done(
+            ANSWER,
+            with_room(registry, agent, lambda it: questions.answer(agent.name, it)),
+        )
+        done(CANCEL_QUESTION, lambda it: questions.cancel(agent, it))
+        on(REMIND, with_room(registry, agent, lambda it: reminders.remind(agent, it)))
+        done(CANCEL_REMINDER, lambda it: reminders.cancel(agent, it))
+        on(OPEN_THREADS, self._open_threads)
         if not self.harness:
-            handlers.on(ACK, self._ack)
-        handlers.on(WHOAMI, self._whoami)
+            on(ACK, self._ack)
+        on(WHOAMI, self._whoami)
         if self.harness:
-            handlers.on(TURN_START, self._turn_start)
-            handlers.on(TURN_END, self._turn_end)
+            terminals, harness = self.terminals, self.connection
+            on(TURN_START, self._turn_start)
+            on(TURN_END, self._turn_end)
             handlers.on_note(STATE, self._state)
             handlers.on_note(TURN_EVENT, self._turn_event)
-            handlers.on(TERMINAL_OUTPUT, self._terminal_output)
-            handlers.on_note(TERMINAL_EXIT, self._terminal_exit)
+            done(TERMINAL_OUTPUT, lambda it: terminals.output(it, harness))
+            handlers.on_note(TERMINAL_EXIT, lambda it: terminals.exited(it, harness))
         return handlers
-
-    async def _send(self, params: SendParams) -> SendResult:
-        return await self.broker.send(self.agent, params)
 
     async def _recv(self, params: RecvParams) -> RecvResult:
         if not params.peek:
@@ -147,24 +137,6 @@ class AgentApi:
                 "ask, and look at what waits with 'peek'. To receive here, have the "
                 f"operator stop it: hive stop {name}.",
             )
-
-    async def _ask(self, params: AskParams) -> AskResult:
-        return await self.questions.ask(self.agent, params)
-
-    async def _answer(self, params: AnswerParams) -> Done:
-        await self.questions.answer(self.agent.name, params)
-        return Done()
-
-    async def _cancel_question(self, params: CancelQuestionParams) -> Done:
-        await self.questions.cancel(self.agent, params)
-        return Done()
-
-    async def _remind(self, params: RemindParams) -> RemindResult:
-        return await self.reminders.remind(self.agent, params)
-
-    async def _cancel_reminder(self, params: CancelReminderParams) -> Done:
-        await self.reminders.cancel(self.agent, params)
-        return Done()
 
     async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
         name = self.agent.name
@@ -261,12 +233,3 @@ class AgentApi:
             if server is not None:
                 down = ServerDown(name=server.name, status=server.status)
                 self.store.emit(self.agent.name, down)
-
-    async def _terminal_output(self, params: TerminalOutputParams) -> Done:
-        return await self.terminals.output(params, self.connection)
-
-    def _terminal_exit(self, params: TerminalExitParams) -> None:
-        self.terminals.exited(params, self.connection)
-
-    def _gone(self) -> None:
-        self.broker.mailbox.hang_up(self._holder)

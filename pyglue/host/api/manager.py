@@ -4,8 +4,9 @@ Nothing here decides: proposals stay pending for the operator, the rest are oper
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
-from pyglue.api.common import Done, NoParams, OperationRef
+from pyglue.api.common import NoParams, OperationRef
 from pyglue.api.manager import (
     AGENT_LOGS,
     LIST_AGENTS,
@@ -22,7 +23,6 @@ from pyglue.api.manager import (
     AgentInfo,
     AgentParams,
     AgentsResult,
-    DraftResult,
     ProposalResult,
     RebuildResult,
     SpawnParams,
@@ -30,7 +30,6 @@ from pyglue.api.manager import (
     SubmitBeginResult,
     SubmitChunkParams,
     SubmitCommitParams,
-    WithdrawParams,
 )
 from pyglue.api.operations import OperationKind
 from pyglue.config import Quotas
@@ -38,7 +37,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.redeploy import Redeploy
-from pyglue.host.core.operations import Operations
+from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry, with_room
 from pyglue.host.life.drafts import Drafts
 from pyglue.host.watch.journal import Journal
@@ -72,18 +71,30 @@ class ManagerApi:
     def add_to(self, handlers: Handlers) -> None:
         """Add the manager's handlers."""
         registry, me = self.registry, self.registry.get(MANAGER)
-        handlers.on(LIST_AGENTS, self._list)
-        handlers.on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
-        handlers.on(REQUEST_SPAWN_DRAFT, with_room(registry, me, self._draft))
-        handlers.on(SUBMIT_BEGIN, with_room(registry, me, self._begin))
-        handlers.on(SUBMIT_CHUNK, with_room(registry, me, self._chunk))
-        handlers.on(SUBMIT_COMMIT, with_room(registry, me, self._commit))
-        handlers.on(WITHDRAW, self._withdraw)
-        handlers.on(START, with_room(registry, me, self._start))
-        handlers.on(STOP, with_room(registry, me, self._stop))
-        handlers.on(RESTART, with_room(registry, me, self._restart))
-        handlers.on(REBUILD, with_room(registry, me, self._rebuild))
-        handlers.on(AGENT_LOGS, self.journal.for_model)
+        on, done = handlers.on, handlers.on_done
+        on(LIST_AGENTS, self._list)
+        on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
+        on(
+            REQUEST_SPAWN_DRAFT,
+            with_room(
+                registry,
+                me,
+                lambda it: self.drafts.make(it.name, it.description, MANAGER),
+            ),
+        )
+        on(SUBMIT_BEGIN, with_room(registry, me, self._begin))
+        done(SUBMIT_CHUNK, with_room(registry, me, self._chunk))
+        on(SUBMIT_COMMIT, with_room(registry, me, self._commit))
+        done(WITHDRAW, lambda it: self.approvals.withdraw(it, MANAGER))
+        start, stop, restart = (
+            partial(self._request, kind)
+            for kind in (OperationKind.START, OperationKind.STOP, OperationKind.RESTART)
+        )
+        on(START, with_room(registry, me, start))
+        on(STOP, with_room(registry, me, stop))
+        on(RESTART, with_room(registry, me, restart))
+        on(REBUILD, with_room(registry, me, self._rebuild))
+        on(AGENT_LOGS, self.journal.for_model)
 
     async def _list(self, _params: NoParams) -> AgentsResult:
         pending = {
@@ -110,9 +121,6 @@ class ManagerApi:
         await self._take_proposal(0)
         return await self.proposals.spawn(params.name, params.description, MANAGER)
 
-    async def _draft(self, params: SpawnParams) -> DraftResult:
-        return await self.drafts.make(params.name, params.description, MANAGER)
-
     async def _begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
         begun = await self.proposals.begin(params)
         self._uploads.add(begun.upload)
@@ -126,9 +134,8 @@ class ManagerApi:
             )
         return upload
 
-    async def _chunk(self, params: SubmitChunkParams) -> Done:
+    async def _chunk(self, params: SubmitChunkParams) -> None:
         self.proposals.uploads.add(self._own(params.upload), params.data)
-        return Done()
 
     async def _commit(self, params: SubmitCommitParams) -> ProposalResult:
         upload = self._own(params.upload)
@@ -158,29 +165,15 @@ class ManagerApi:
             lambda tx: quotas.take(tx, MANAGER, Quota.OPERATIONS, 1, most)
         )
 
-    async def _withdraw(self, params: WithdrawParams) -> Done:
-        await self.approvals.withdraw(params, MANAGER)
-        return Done()
-
-    async def _start(self, params: AgentParams) -> OperationRef:
-        return await self._request(OperationKind.START, params.agent)
-
-    async def _stop(self, params: AgentParams) -> OperationRef:
-        return await self._request(OperationKind.STOP, params.agent)
-
-    async def _restart(self, params: AgentParams) -> OperationRef:
-        return await self._request(OperationKind.RESTART, params.agent)
-
     async def _rebuild(self, params: AgentParams) -> RebuildResult:
         name = self._other(params.agent)
         await self._take_operation()
         return await self.redeploy.rebuild(name, MANAGER)
 
-    async def _request(self, kind: OperationKind, name: str) -> OperationRef:
-        name = self._other(name)
+    async def _request(self, kind: OperationKind, params: AgentParams) -> OperationRef:
+        name = self._other(params.agent)
         await self._take_operation()
-        operation = await self.operations.request(kind, name, by=MANAGER)
-        return OperationRef(operation=operation.id)
+        return await queued(self.operations.request(kind, name, by=MANAGER))
 
     def _other(self, name: str) -> str:
         agent = self.registry.get(name)

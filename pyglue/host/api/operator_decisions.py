@@ -4,49 +4,20 @@
 """
 
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApproveParams, DenyParams
-from pyglue.api.common import Done, OperationRef
-from pyglue.api.messages import MarkReadParams, OperatorSendParams, SentResult
-from pyglue.api.operations import CancelOperationParams
-from pyglue.api.questions import AnswerParams, DismissParams
+from pyglue.api.messages import OperatorSendParams, SentResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.services import Services
+from pyglue.host.core.operations import queued
 from pyglue.jsonrpc import Handlers
 from pyglue.names import EVERYONE, OPERATOR
 from pyglue.store import messages
 from pyglue.store.messages import NewMessage
 
 
-class Decisions:
-    """Calls that are the operator's own word."""
+def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
+    """Add the calls that are the operator's own word, said by ``by``."""
 
-    def __init__(self, services: Services, by: str) -> None:
-        self._s = services
-        self._by = by
-
-    def add_to(self, handlers: Handlers) -> None:
-        """Register the handlers."""
-        handlers.on(api.APPROVE, self._approve)
-        handlers.on(api.DENY, self._deny)
-        handlers.on(api.CANCEL_OPERATION, self._cancel_operation)
-        handlers.on(api.OPERATOR_SEND, self._send)
-        handlers.on(api.MARK_READ, self._mark_read)
-        handlers.on(api.OPERATOR_ANSWER, self._answer)
-        handlers.on(api.DISMISS, self._dismiss)
-
-    async def _approve(self, params: ApproveParams) -> OperationRef:
-        operation = await self._s.approvals.approve(params, self._by)
-        return OperationRef(operation=operation.id)
-
-    async def _deny(self, params: DenyParams) -> Done:
-        await self._s.approvals.deny(params, self._by)
-        return Done()
-
-    async def _cancel_operation(self, params: CancelOperationParams) -> Done:
-        await self._s.operations.cancel(params, self._by)
-        return Done()
-
-    async def _send(self, params: OperatorSendParams) -> SentResult:
+    async def send(params: OperatorSendParams) -> SentResult:
         if params.to == OPERATOR:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
@@ -60,21 +31,19 @@ class Decisions:
             reply_to=params.reply_to,
         )
         if params.to == EVERYONE:
-            number, missed = await self._s.broker.broadcast(new)
+            number, missed = await s.broker.broadcast(new)
             return SentResult(id=number, missed=missed)
-        message = await self._s.broker.post(new)
+        message = await s.broker.post(new)
         return SentResult(id=message.id)
 
-    async def _mark_read(self, params: MarkReadParams) -> Done:
-        await self._s.store.write(
-            lambda tx: messages.mark_read(tx, OPERATOR, params.id)
-        )
-        return Done()
-
-    async def _answer(self, params: AnswerParams) -> Done:
-        await self._s.questions.answer(OPERATOR, params, who=self._by)
-        return Done()
-
-    async def _dismiss(self, params: DismissParams) -> Done:
-        await self._s.questions.dismiss(params, self._by)
-        return Done()
+    on, done = handlers.on, handlers.on_done
+    on(api.APPROVE, lambda it: queued(s.approvals.approve(it, by)))
+    done(api.DENY, lambda it: s.approvals.deny(it, by))
+    done(api.CANCEL_OPERATION, lambda it: s.operations.cancel(it, by))
+    on(api.OPERATOR_SEND, send)
+    done(
+        api.MARK_READ,
+        lambda it: s.store.write(lambda tx: messages.mark_read(tx, OPERATOR, it.id)),
+    )
+    done(api.OPERATOR_ANSWER, lambda it: s.questions.answer(OPERATOR, it, who=by))
+    done(api.DISMISS, lambda it: s.questions.dismiss(it, by))

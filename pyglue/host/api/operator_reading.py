@@ -7,77 +7,29 @@ import asyncio
 
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
-    ApprovalDetail,
-    ApprovalParams,
     ApprovalsParams,
     ApprovalsResult,
 )
-from pyglue.api.audit import (
-    AuditExportParams,
-    AuditExportResult,
-    AuditVerdict,
-    AuditVerifyParams,
-)
 from pyglue.api.common import NoParams
-from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import SubscribeParams, SubscribeResult
-from pyglue.api.exposure import ExposureResult
-from pyglue.api.journal import JournalPage, JournalParams
 from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
-from pyglue.api.operations import Operation, OperationParams, OperationsResult
-from pyglue.api.overview import HiveStatus
+from pyglue.api.operations import OperationsResult
 from pyglue.api.questions import QuestionsResult
 from pyglue.host.api.services import Services
 from pyglue.host.core import audit_log
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import OPERATOR
 from pyglue.store import approvals as approval_rows
-from pyglue.store import messages, operations, questions
+from pyglue.store import messages
+from pyglue.store import operations as operation_rows
+from pyglue.store import questions as question_rows
 
 
-class Reading:
-    """Calls that change nothing."""
+def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None:
+    """Add the calls that change nothing."""
 
-    def __init__(self, services: Services, connection: Connection) -> None:
-        self._s = services
-        self._connection = connection
-
-    def add_to(self, handlers: Handlers) -> None:
-        """Register the handlers."""
-        views = self._s.views
-        handlers.on(api.STATUS, self._status)
-        handlers.on(api.DOCTOR, self._doctor)
-        handlers.on(api.EXPOSURE, self._exposure)
-        handlers.on(api.AGENTS, views.agents)
-        handlers.on(api.AGENT, views.agent)
-        handlers.on(api.APPROVALS, self._approvals)
-        handlers.on(api.APPROVAL, self._approval)
-        handlers.on(api.OPERATION, self._operation)
-        handlers.on(api.OPERATIONS, self._operations)
-        handlers.on(api.INBOX, self._inbox)
-        handlers.on(api.MESSAGES, self._messages)
-        handlers.on(api.QUESTIONS, self._questions)
-        handlers.on(api.SUBSCRIBE, self._subscribe)
-        handlers.on(api.STATS, self._s.telemetry.read)
-        handlers.on(api.HISTORY, self._s.history.read)
-        handlers.on(api.DRAFTS, self._s.life.drafts.all)
-        handlers.on(api.KEPT, self._s.life.kept.all)
-        handlers.on(api.JOURNAL, self._s.journal.read)
-        handlers.on(api.JOURNAL_FOLLOW, self._journal_follow)
-        handlers.on(api.AUDIT_VERIFY, self._audit_verify)
-        handlers.on(api.AUDIT_EXPORT, self._audit_export)
-
-    async def _status(self, _params: NoParams) -> HiveStatus:
-        return await self._s.views.status()
-
-    async def _doctor(self, _params: NoParams) -> DoctorResult:
-        return await self._s.doctor.examine()
-
-    async def _exposure(self, _params: NoParams) -> ExposureResult:
-        return await self._s.exposure.examine()
-
-    async def _approvals(self, params: ApprovalsParams) -> ApprovalsResult:
-        found = await self._s.store.read(
+    async def approvals(params: ApprovalsParams) -> ApprovalsResult:
+        found = await s.store.read(
             lambda reader: approval_rows.search(
                 reader,
                 state=params.state,
@@ -88,17 +40,8 @@ class Reading:
         )
         return ApprovalsResult(approvals=tuple(row.summary() for row in found))
 
-    async def _approval(self, params: ApprovalParams) -> ApprovalDetail:
-        return await self._s.approvals.detail(params.id)
-
-    async def _operation(self, params: OperationParams) -> Operation:
-        return await self._s.operations.get(params.id, params.wait_seconds)
-
-    async def _operations(self, _params: NoParams) -> OperationsResult:
-        return OperationsResult(operations=await self._s.store.read(operations.recent))
-
-    async def _inbox(self, params: InboxParams) -> InboxResult:
-        found = await self._s.store.read(
+    async def inbox(params: InboxParams) -> InboxResult:
+        found = await s.store.read(
             lambda reader: messages.inbox(
                 reader,
                 OPERATOR,
@@ -109,8 +52,8 @@ class Reading:
         )
         return InboxResult(messages=found)
 
-    async def _messages(self, params: MessagesParams) -> MessagesResult:
-        found = await self._s.store.read(
+    async def flow(params: MessagesParams) -> MessagesResult:
+        found = await s.store.read(
             lambda reader: messages.flow(
                 reader,
                 limit=params.limit,
@@ -123,21 +66,42 @@ class Reading:
         )
         return MessagesResult(messages=found)
 
-    async def _questions(self, _params: NoParams) -> QuestionsResult:
-        return QuestionsResult(questions=await self._s.store.read(questions.recent))
+    async def operations(_params: NoParams) -> OperationsResult:
+        return OperationsResult(operations=await s.store.read(operation_rows.recent))
 
-    async def _subscribe(self, params: SubscribeParams) -> SubscribeResult:
-        seq = self._s.bus.subscribe(self._connection, params.since)
-        return SubscribeResult(seq=seq)
+    async def questions(_params: NoParams) -> QuestionsResult:
+        return QuestionsResult(questions=await s.store.read(question_rows.recent))
 
-    async def _journal_follow(self, params: JournalParams) -> JournalPage:
-        return await self._s.journal.follow(params, self._connection)
+    async def subscribe(params: SubscribeParams) -> SubscribeResult:
+        return SubscribeResult(seq=s.bus.subscribe(connection, params.since))
 
-    async def _audit_verify(self, params: AuditVerifyParams) -> AuditVerdict:
-        audit = self._s.audit
-        return await asyncio.to_thread(
-            audit_log.verify, audit.path, audit.key, audit.head_path, params.anchors
-        )
-
-    async def _audit_export(self, params: AuditExportParams) -> AuditExportResult:
-        return await asyncio.to_thread(audit_log.export, self._s.audit.path, params)
+    on, audit = handlers.on, s.audit
+    on(api.STATUS, lambda _: s.views.status())
+    on(api.DOCTOR, lambda _: s.doctor.examine())
+    on(api.EXPOSURE, lambda _: s.exposure.examine())
+    on(api.AGENTS, s.views.agents)
+    on(api.AGENT, s.views.agent)
+    on(api.APPROVALS, approvals)
+    on(api.APPROVAL, lambda it: s.approvals.detail(it.id))
+    on(api.OPERATION, lambda it: s.operations.get(it.id, it.wait_seconds))
+    on(api.OPERATIONS, operations)
+    on(api.INBOX, inbox)
+    on(api.MESSAGES, flow)
+    on(api.QUESTIONS, questions)
+    on(api.SUBSCRIBE, subscribe)
+    on(api.STATS, s.telemetry.read)
+    on(api.HISTORY, s.history.read)
+    on(api.DRAFTS, s.life.drafts.all)
+    on(api.KEPT, s.life.kept.all)
+    on(api.JOURNAL, s.journal.read)
+    on(api.JOURNAL_FOLLOW, lambda it: s.journal.follow(it, connection))
+    on(
+        api.AUDIT_VERIFY,
+        lambda it: asyncio.to_thread(
+            audit_log.verify, audit.path, audit.key, audit.head_path, it.anchors
+        ),
+    )
+    on(
+        api.AUDIT_EXPORT,
+        lambda it: asyncio.to_thread(audit_log.export, audit.path, it),
+    )

@@ -8,13 +8,9 @@ from pyglue.api import operator as api
 from pyglue.api.archive import (
     ExportParams,
     ImportChunkParams,
-    ImportParams,
-    ImportResult,
-    TransferChunk,
-    TransferParams,
     TransferRef,
 )
-from pyglue.api.common import Done, NoParams
+from pyglue.api.common import NoParams
 from pyglue.host.archives.backup import Backups
 from pyglue.host.archives.export import Exports
 from pyglue.host.archives.imports import Imports
@@ -48,25 +44,18 @@ class Archives:
                 await asyncio.to_thread(shutil.rmtree, tmp)
                 raise
 
-        async def read(params: TransferParams) -> TransferChunk:
-            return await transfers.read(params.transfer)
-
         async def begin(_params: NoParams) -> TransferRef:
             return TransferRef(transfer=transfers.receive(connection))
 
-        async def chunk(params: ImportChunkParams) -> Done:
+        async def chunk(params: ImportChunkParams) -> None:
             transfers.add(params.transfer, params.data)
-            return Done()
-
-        async def take(params: ImportParams) -> ImportResult:
-            return await self.imports.take(params, transfers, by)
 
         handlers.on(api.EXPORT, export)
         handlers.on(api.BACKUP, backup)
-        handlers.on(api.TRANSFER_READ, read)
+        handlers.on(api.TRANSFER_READ, lambda it: transfers.read(it.transfer))
         handlers.on(api.IMPORT_BEGIN, begin)
-        handlers.on(api.IMPORT_CHUNK, chunk)
-        handlers.on(api.IMPORT, take)
+        handlers.on_done(api.IMPORT_CHUNK, chunk)
+        handlers.on(api.IMPORT, lambda it: self.imports.take(it, transfers, by))
 
     async def close(self) -> None:
         """End what is on its way."""

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
+from pyglue.api.common import OperationRef
 from pyglue.api.operations import (
     CANCELLABLE,
     CancelOperationParams,
@@ -45,6 +46,11 @@ class Handler(Protocol):
 
     def recover(self, step: str) -> str | None:
         """Return the step that mends a failure of ``step``; None: just fail."""
+
+
+async def queued(operation: Awaitable[Operation]) -> OperationRef:
+    """Return how a caller refers to an operation, once it is queued."""
+    return OperationRef(operation=(await operation).id)
 
 
 @dataclass(kw_only=True)

@@ -22,7 +22,7 @@ from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.backends.base import Backend
 from pyglue.host.changes.systems import Systems
-from pyglue.host.core.operations import Operations
+from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
@@ -70,8 +70,7 @@ class Destroy:
                 "The manager cannot be destroyed: the hive needs it for proposals. "
                 "Stop it, or roll it back to a working deployment.",
             )
-        operation = await self.operations.request(OperationKind.DESTROY, name, by=by)
-        return OperationRef(operation=operation.id)
+        return await queued(self.operations.request(OperationKind.DESTROY, name, by=by))
 
     async def purge(self, params: PurgeParams, by: str) -> OperationRef:
         """Queue the end of all that is kept of a name.
@@ -87,8 +86,7 @@ class Destroy:
                 f"Repeat the name {name!r} to confirm: purged data cannot be "
                 "recovered.",
             )
-        operation = await self.operations.request(OperationKind.PURGE, name, by=by)
-        return OperationRef(operation=operation.id)
+        return await queued(self.operations.request(OperationKind.PURGE, name, by=by))
 
 
 @dataclass(frozen=True, kw_only=True)

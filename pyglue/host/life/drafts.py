@@ -23,7 +23,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
 from pyglue.host.changes.proposals import Proposals, read_template
 from pyglue.host.core.name_conflicts import check_free
-from pyglue.host.core.operations import Operations
+from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.names import MANAGER
@@ -117,8 +117,7 @@ class Drafts:
         """
         name = names.check(params.agent)
         await self.store.read(lambda reader: get(reader, name))
-        operation = await self.operations.request(OperationKind.DISCARD, name, by=by)
-        return OperationRef(operation=operation.id)
+        return await queued(self.operations.request(OperationKind.DISCARD, name, by=by))
 
     def _main(self, name: str) -> str | None:
         path = self.layout.applied(name)

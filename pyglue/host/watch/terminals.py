@@ -11,7 +11,6 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue.api.common import Done
 from pyglue.api.terminal import (
     CHUNK,
     TERMINAL_DATA,
@@ -120,7 +119,7 @@ class Terminals:
         self._left_alone(terminal)
         return TerminalOpenResult(terminal=terminal.id)
 
-    def attach(
+    async def attach(
         self, params: TerminalAttachParams, viewer: Connection, by: str
     ) -> TerminalAttachResult:
         """Show a terminal on this connection; it leaves the one it was on.
@@ -160,12 +159,11 @@ class Terminals:
             terminal.shown = max(terminal.shown, params.offset)
             terminal.room.set()
 
-    def close(self, params: TerminalParams, by: str) -> Done:
+    async def close(self, params: TerminalParams, by: str) -> None:
         """End a terminal; one that has ended is no error."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.by == by:
             self._stop(terminal, "Closed by the operator.")
-        return Done()
 
     def close_of(self, by: str) -> None:
         """End all terminals of a session that is over."""
@@ -175,7 +173,7 @@ class Terminals:
 
     # --- harnesses ------------------------------------------------------------------
 
-    async def output(self, params: TerminalOutputParams, harness: Connection) -> Done:
+    async def output(self, params: TerminalOutputParams, harness: Connection) -> None:
         """Take output; answered when the viewer has room for more.
 
         Raises:
@@ -192,7 +190,6 @@ class Terminals:
             terminal.room.clear()
             await terminal.room.wait()
         del terminal.kept[: max(0, len(terminal.kept) - _KEPT)]
-        return Done()
 
     def exited(self, params: TerminalExitParams, harness: Connection) -> None:
         """The shell ended by itself."""

@@ -13,6 +13,7 @@ from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import RemindParams
 from pyglue.api.manager import AgentParams, SpawnParams, SubmitCommitParams
 from pyglue.api.messages import RecvParams
+from pyglue.api.operations import OperationKind
 from pyglue.api.questions import AnswerParams, AskParams
 from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
@@ -309,11 +310,12 @@ async def test_a_day_has_so_many_bytes_of_proposals_also_bad_ones(kit: Kit) -> N
 async def test_an_hour_has_so_many_operations_of_the_manager(kit: Kit) -> None:
     made = Made()
     api = manager(kit, made, operations_per_hour=2)
+    params = AgentParams(agent="alice")
     for _ in range(2):
-        await api._restart(AgentParams(agent="alice"))
-    for call in (api._stop, api._start, api._rebuild):
-        params = AgentParams(agent="alice")
-        await refused(ErrorCode.RATE_LIMITED, call(params))
+        await api._request(OperationKind.RESTART, params)
+    for kind in (OperationKind.STOP, OperationKind.START):
+        await refused(ErrorCode.RATE_LIMITED, api._request(kind, params))
+    await refused(ErrorCode.RATE_LIMITED, api._rebuild(params))
     assert made.calls == ["restart alice manager"] * 2
 
 

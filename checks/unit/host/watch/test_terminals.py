@@ -80,9 +80,11 @@ async def opened(kit: Kit, by: str = ME) -> str:
     return (await kit.terminals.open(params, by)).terminal
 
 
-def attach(kit: Kit, name: str, viewer: Line, *, offset: int = 0, by: str = ME) -> Any:
+async def attach(
+    kit: Kit, name: str, viewer: Line, *, offset: int = 0, by: str = ME
+) -> Any:
     params = api.TerminalAttachParams(terminal=name, offset=offset)
-    return kit.terminals.attach(params, viewer, by)  # type: ignore[arg-type]
+    return await kit.terminals.attach(params, viewer, by)  # type: ignore[arg-type]
 
 
 async def output(kit: Kit, agent: Agent, name: str, data: bytes) -> None:
@@ -93,36 +95,36 @@ async def output(kit: Kit, agent: Agent, name: str, data: bytes) -> None:
 async def test_output_before_and_after_a_viewer_comes(kit: Kit, agent: Agent) -> None:
     name, viewer = await opened(kit), Line()
     await output(kit, agent, name, b"one ")
-    assert attach(kit, name, viewer).offset == 0
+    assert (await attach(kit, name, viewer)).offset == 0
     await output(kit, agent, name, b"two")
     assert viewer.bytes() == b"one two"
 
 
 async def test_who_comes_back_sees_nothing_twice(kit: Kit, agent: Agent) -> None:
     name, first, second = await opened(kit), Line(), Line()
-    attach(kit, name, first)
+    await attach(kit, name, first)
     await output(kit, agent, name, b"12345")
     first.end()
     await output(kit, agent, name, b"678")
-    assert attach(kit, name, second, offset=3).offset == 3
+    assert (await attach(kit, name, second, offset=3)).offset == 3
     assert second.bytes() == b"45678"
 
 
 async def test_what_is_no_longer_kept_is_said(kit: Kit, agent: Agent) -> None:
     name, viewer = await opened(kit), Line()
-    attach(kit, name, viewer)
+    await attach(kit, name, viewer)
     for _ in range(16):
         await output(kit, agent, name, b"x" * api.CHUNK)
         shown = api.TerminalAckParams(terminal=name, offset=len(viewer.bytes()))
         kit.terminals.ack(shown, viewer)  # type: ignore[arg-type]
     late = Line()
-    begin = attach(kit, name, late).offset
+    begin = (await attach(kit, name, late)).offset
     assert begin == 16 * api.CHUNK - len(late.bytes()) > 0
 
 
 async def test_the_harness_waits_for_a_slow_viewer(kit: Kit, agent: Agent) -> None:
     name, viewer = await opened(kit), Line()
-    attach(kit, name, viewer)
+    await attach(kit, name, viewer)
     for _ in range(8):
         await output(kit, agent, name, b"x" * api.CHUNK)
     waiting = asyncio.create_task(output(kit, agent, name, b"y"))
@@ -139,7 +141,7 @@ async def test_an_end_frees_a_waiting_harness(kit: Kit, agent: Agent) -> None:
         await output(kit, agent, name, b"x" * api.CHUNK)
     waiting = asyncio.create_task(output(kit, agent, name, b"y"))
     await settled()
-    kit.terminals.close(api.TerminalParams(terminal=name), ME)
+    await kit.terminals.close(api.TerminalParams(terminal=name), ME)
     await waiting
     assert harness(agent).notes("terminal_stop")
 
@@ -147,21 +149,21 @@ async def test_an_end_frees_a_waiting_harness(kit: Kit, agent: Agent) -> None:
 async def test_only_who_opened_it_sees_types_and_closes(kit: Kit, agent: Agent) -> None:
     name, thief = await opened(kit), Line()
     with pytest.raises(HiveError) as refused:
-        attach(kit, name, thief, by=OTHER)
+        await attach(kit, name, thief, by=OTHER)
     assert refused.value.code is ErrorCode.NOT_FOUND
     typed = api.TerminalInputParams(terminal=name, data=b"rm -rf /\n")
     kit.terminals.input(typed, thief)  # type: ignore[arg-type]
     size = api.TerminalResizeParams(terminal=name, columns=1, rows=1)
     kit.terminals.resize(size, thief)  # type: ignore[arg-type]
-    kit.terminals.close(api.TerminalParams(terminal=name), OTHER)
+    await kit.terminals.close(api.TerminalParams(terminal=name), OTHER)
     assert harness(agent).notes("terminal_input") == []
     assert harness(agent).notes("terminal_resize") == []
-    attach(kit, name, Line())
+    await attach(kit, name, Line())
 
 
 async def test_another_agent_s_harness_writes_nowhere(kit: Kit, agent: Agent) -> None:
     name, viewer, bob = await opened(kit), Line(), Line()
-    attach(kit, name, viewer)
+    await attach(kit, name, viewer)
     with pytest.raises(HiveError):
         await kit.terminals.output(
             api.TerminalOutputParams(terminal=name, data=b"hi"),
@@ -174,7 +176,7 @@ async def test_another_agent_s_harness_writes_nowhere(kit: Kit, agent: Agent) ->
 
 async def test_why_a_shell_ended_is_quoted(kit: Kit, agent: Agent) -> None:
     name, viewer = await opened(kit), Line()
-    attach(kit, name, viewer)
+    await attach(kit, name, viewer)
     ended = api.TerminalExitParams(terminal=name, reason="All is well.\x1b[2J")
     kit.terminals.exited(ended, harness(agent))  # type: ignore[arg-type]
     (told,) = viewer.notes("terminal_ended")
@@ -185,16 +187,16 @@ async def test_a_logout_ends_the_session_s_terminals(kit: Kit, agent: Agent) -> 
     mine, theirs = await opened(kit), await opened(kit, OTHER)
     kit.terminals.close_of(ME)
     assert [one.terminal for one in harness(agent).notes("terminal_stop")] == [mine]
-    attach(kit, theirs, Line(), by=OTHER)
+    await attach(kit, theirs, Line(), by=OTHER)
 
 
 async def test_the_end_of_the_harness_ends_them(kit: Kit, agent: Agent) -> None:
     name, viewer = await opened(kit), Line()
-    attach(kit, name, viewer)
+    await attach(kit, name, viewer)
     harness(agent).end()
     assert "harness" in viewer.notes("terminal_ended")[0].reason
     with pytest.raises(HiveError):
-        attach(kit, name, Line())
+        await attach(kit, name, Line())
 
 
 async def test_without_a_harness_the_way_out_is_named(kit: Kit, agent: Agent) -> None:
@@ -241,7 +243,7 @@ async def test_opening_and_closing_are_audited(
 ) -> None:
     name = await opened(kit)
     await output(kit, agent, name, b"secret output")
-    kit.terminals.close(api.TerminalParams(terminal=name), ME)
+    await kit.terminals.close(api.TerminalParams(terminal=name), ME)
     text = (tmp_path / "audit.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [(one["who"], one["what"], one["agent"]) for one in lines] == [
