@@ -112,7 +112,7 @@ def next_expiry(reader: Reader) -> float | None:
     return found
 
 
-def open_of(tx: Tx, asker: str) -> int:
+def open_of(tx: Reader | Tx, asker: str) -> int:
     """Return how many questions of ``asker`` are open."""
     query = QuestionModel.select().where(
         QuestionModel.asker == asker, QuestionModel.answered_at.is_null()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checks.kits.faults import Faults
 from checks.kits.host.backend import Played
 from checks.kits.manifests import MANIFEST
 from pyglue.api.audit import AuditExportParams
@@ -76,10 +77,21 @@ class Kit:
 
 
 async def open_kit(
-    room: Path, limits: MessageLimits | None = None, *, grace_s: float = 60.0
+    room: Path,
+    limits: MessageLimits | None = None,
+    *,
+    grace_s: float = 60.0,
+    faults: Faults | None = None,
 ) -> Kit:
-    """Open the parts in ``room``; close ``kit.store`` after."""
-    store = open_store(room / "hive.db", room / "lock")
+    """Open the parts in ``room``; close ``kit.store`` after.
+
+    With ``faults`` its statements can fail, and what is kept is tried again at once.
+    """
+    if faults is None:
+        store = open_store(room / "hive.db", room / "lock")
+    else:
+        with faults.around():
+            store = open_store(room / "hive.db", room / "lock", retry_s=0.001)
     bus = EventBus(store=store)
     await bus.load()
     events: list[Event] = []

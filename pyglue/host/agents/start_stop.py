@@ -14,6 +14,7 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.manifest import PinnedRecord
 from pyglue.names import MANAGER, SYSTEM
+from pyglue.store.failures import StoreError
 
 _TOLD: Final = {
     OperationKind.START: NotificationKind.STARTED,
@@ -38,6 +39,8 @@ class Running:
         """Run the operation, and notify the manager if it requested it."""
         try:
             await self._run(operation)
+        except StoreError:
+            raise  # it is tried again
         except HiveError as error:
             if operation.requested_by == MANAGER:
                 what = f"{operation.kind.value.capitalize()} of {operation.agent}"

@@ -20,6 +20,7 @@ from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
+from pyglue.store.failures import StoreError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,8 @@ class RebuildAllHandler:
             return "next"
         try:
             made = await self.redeploy.rebuild(name, operation.requested_by)
+        except StoreError:
+            raise  # it is tried again
         except HiveError as error:
             raise _stopped(values, error.message) from error
         if made.operation is None:

@@ -2,7 +2,8 @@
 
 Callers only queue. A ``Handler`` names its steps and, after each, the next;
 the step's name is durable before the step runs and every step may be repeated, so
-after a crash an operation goes on from the step it was at. One runner per agent
+after a crash an operation goes on from the step it was at. While the store cannot be
+read or written it waits, and repeats what it could not record. One runner per agent
 works in order, agents beside each other. Who asked for one that no approval stands for,
 and that it failed, are lines of the audit log; what it did is the handler's to say.
 """
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
@@ -29,10 +30,12 @@ from pyglue.host.core.audit import Audit
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
+from pyglue.store.failures import StoreError
 
 _log = logging.getLogger(__name__)
 _ERROR_MAX: Final = 2000
 _QUEUED_MAX: Final = 16
+_AGAIN_S: Final = 5.0
 
 
 class Handler(Protocol):
@@ -59,6 +62,8 @@ class Operations:
 
     store: Store
     audit: Audit
+    again_s: float = _AGAIN_S
+    """Seconds until what the store refused is repeated."""
     _handlers: Mapping[OperationKind, Handler] = field(default_factory=dict, init=False)
     _queues: dict[str, asyncio.Queue[Operation]] = field(
         default_factory=dict, init=False
@@ -188,7 +193,7 @@ class Operations:
             error = None  # if it has one it was cancelled, which is seen below
         while step is not None:
             now = step
-            operation = await self.store.write(
+            operation = await self._record(
                 partial(rows.advance, number=operation.id, step=now, error=error)
             )
             if error is None and operation.error is not None:
@@ -199,6 +204,9 @@ class Operations:
                 step = await self._step(machine, operation, now)
             except asyncio.CancelledError:
                 raise
+            except StoreError as failure:
+                _log.warning("%s waits for the store: %s", now, failure.message)
+                await asyncio.sleep(self.again_s)
             except Exception as failure:
                 problem = _problem(operation, now, failure)
                 error = (
@@ -207,13 +215,22 @@ class Operations:
                     else f"{error} Cleaning up then failed: {problem}"
                 )
                 step = machine.recover(now)
-        operation = await self.store.write(
+        operation = await self._record(
             partial(rows.finish, number=operation.id, error=error)
         )
         ended = self._ended.pop(operation.id, None)
         if ended is not None:
             ended.set()
         self._audit_failure(operation)
+
+    async def _record(self, write: Callable[[Tx], Operation]) -> Operation:
+        """Record how far an operation is, as soon as the store takes it."""
+        while True:
+            try:
+                return await self.store.write(write)
+            except StoreError as error:
+                _log.warning("an operation waits for the store: %s", error.message)
+                await asyncio.sleep(self.again_s)
 
     async def _step(
         self, machine: Handler, operation: Operation, step: str

@@ -14,6 +14,7 @@ any more waits for none.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from pyglue.store import control as control_rows
 from pyglue.store import messages
 from pyglue.store.control import Control
 from pyglue.store.database import Store, Tx
+from pyglue.store.failures import StoreError
 
 T = TypeVar("T")
 
@@ -87,15 +89,19 @@ class Transitions:
     def wanted(self, agent: Agent, wanted: bool) -> Awaitable[None]:
         """It should run from now on, or should not."""
         self._set(agent, replace(agent, wanted=wanted))
-        return self.store.write(
-            lambda tx: rows.set_wanted(tx, agent.name, agent.wanted), keep=True
+        return _in_effect(
+            self.store.write(
+                lambda tx: rows.set_wanted(tx, agent.name, agent.wanted), keep=True
+            )
         )
 
     def problem_noted(self, agent: Agent, problem: str | None) -> Awaitable[None]:
         """Something went wrong, or with None: all is well again."""
         self._set(agent, replace(agent, problem=problem))
-        return self.store.write(
-            lambda tx: rows.set_problem(tx, agent.name, agent.problem), keep=True
+        return _in_effect(
+            self.store.write(
+                lambda tx: rows.set_problem(tx, agent.name, agent.problem), keep=True
+            )
         )
 
     def deployed(
@@ -438,6 +444,16 @@ class Transitions:
     def _all(self) -> None:
         for agent in self.registry.all():
             self._set(agent, agent)
+
+
+def _in_effect(written: "asyncio.Future[None]") -> "asyncio.Future[None]":
+    """Wait until it is stored, or is going to be: what it says holds already."""
+
+    async def wait() -> None:
+        with contextlib.suppress(StoreError):
+            await written
+
+    return asyncio.ensure_future(wait())
 
 
 def _become(before: T, now: T) -> None:

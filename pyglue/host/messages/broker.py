@@ -20,6 +20,7 @@ from pyglue.host.messages.mailbox import Mailbox
 from pyglue.host.messages.send_policy import SendPolicy, checked_body
 from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.store.database import Store, Tx
+from pyglue.store.failures import StoreError
 from pyglue.store.messages import NewMessage
 
 
@@ -137,7 +138,14 @@ class Broker:
             new = NewMessage(
                 sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
             )
+            await self.inform(new)
+
+    async def inform(self, new: NewMessage) -> None:
+        """Send for the hive itself; while the store fails, as soon as it takes it."""
+        try:
             await self._put(new)
+        except StoreError:
+            self.delivery.put_later(new)
 
     async def notify_agent(self, recipient: str, text: str) -> None:
         """Tell an agent, if ``recipient`` is one; a full inbox is no error."""

@@ -70,6 +70,18 @@ class Delivery:
         self._hand(parked, written)
         return written.result()
 
+    def put_later(self, new: NewMessage) -> None:
+        """Store a message as soon as the store takes it; a full inbox gets none."""
+        name = new.recipient
+
+        def wake(_: Message) -> None:
+            self.fresh.add(name)
+            agent = self.registry.find(name)
+            if agent is not None:
+                self.transitions.recv_interrupted(agent)  # it asks again
+
+        self.store.post(lambda tx: self._insert(tx, new), then=wake)
+
     def _hand(self, parked: Parked, written: "asyncio.Future[Message]") -> None:
         """Give what was stored for it to who waited, or queue it again.
 

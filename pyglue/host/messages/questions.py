@@ -272,7 +272,7 @@ class Questions:
     async def tell(self, question: QuestionView, text: str) -> None:
         """Tell who put a question, an agent, what became of it without an answer."""
         if question.asker != SYSTEM:
-            await self.broker.post(_told(question, SYSTEM, text))
+            await self.broker.inform(_told(question, SYSTEM, text))
 
     def _check_recipient(self, asker: Agent, to: str) -> None:
         if to == OPERATOR:
