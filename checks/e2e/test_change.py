@@ -51,7 +51,7 @@ GOOD = """{ ... }:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    timeouts = Timeouts(health_s=30.0, drain_s=5.0)
+    timeouts = Timeouts(health_s=120.0, drain_s=5.0)
     async with running_hive(room, timeouts=timeouts) as running:
         yield running
 

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 NIX = '{ hyperhive.description = "killed at %s"; }'
-TIMEOUTS = Timeouts(health_s=30.0, drain_s=2.0)
+TIMEOUTS = Timeouts(health_s=120.0, drain_s=2.0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,43 +61,6 @@ async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:
         return True if (await hive.agent("alice")).inbox == 0 else None
 
     await hive.until(empty, "the acknowledgement")
-
-
-@pytest.mark.parametrize("step", ["tag", "prepare", "drain", "apply", "finish"])
-async def test_kill_in_a_deploy_ends_it(hive: Hive, step: str) -> None:
-    proposal = await hive.propose("alice", NIX % step)
-    await hive.operator.call(
-        api.APPROVE,
-        ApproveParams(
-            id=proposal.approval,
-            commit=proposal.commit,
-            manifest=proposal.manifest_sha256,
-        ),
-    )
-
-    async def reached() -> bool | None:
-        steps = [
-            data(event)["step"]
-            for event in hive.events
-            if event.kind == "operation.changed"
-            and data(event)["approval"] == proposal.approval
-        ]
-        return True if step in steps else None
-
-    await hive.until(reached, f"the step {step}")
-    await hive.kill_hived()
-
-    async def ended() -> ApprovalSummary | None:
-        row = (await hive.approvals("alice"))[0]
-        ends = (ApprovalState.DEPLOYED, ApprovalState.FAILED)
-        return row if row.state in ends else None
-
-    row = await hive.until(ended, "the end of the deploy")
-    assert row.state is ApprovalState.DEPLOYED
-    await hive.idle("alice")
-    agent = await hive.agent("alice")
-    assert agent.manifest_sha256 == proposal.manifest_sha256
-    await _answers(hive, f"here after {step}")
 
 
 async def _answers(hive: Hive, text: str) -> None:
@@ -162,3 +125,50 @@ def _harnesses(hive: Hive, name: str) -> list[int]:
         if "pyglue.harness.main" in command(pid)
         and f"/agents/{name}/state " in mounts(pid)
     ]
+
+
+# --- in a deploy: which harness an agent has makes no difference ------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def peers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("peers")
+    async with running_hive(room, timeouts=TIMEOUTS, peers=True) as running:
+        yield running
+
+
+@pytest.mark.parametrize("step", ["tag", "prepare", "drain", "apply", "finish"])
+async def test_kill_in_a_deploy_ends_it(peers: Hive, step: str) -> None:
+    proposal = await peers.propose("alice", NIX % step)
+    await peers.operator.call(
+        api.APPROVE,
+        ApproveParams(
+            id=proposal.approval,
+            commit=proposal.commit,
+            manifest=proposal.manifest_sha256,
+        ),
+    )
+
+    async def reached() -> bool | None:
+        steps = [
+            data(event)["step"]
+            for event in peers.events
+            if event.kind == "operation.changed"
+            and data(event)["approval"] == proposal.approval
+        ]
+        return True if step in steps else None
+
+    await peers.until(reached, f"the step {step}")
+    await peers.kill_hived()
+
+    async def ended() -> ApprovalSummary | None:
+        row = (await peers.approvals("alice"))[0]
+        ends = (ApprovalState.DEPLOYED, ApprovalState.FAILED)
+        return row if row.state in ends else None
+
+    row = await peers.until(ended, "the end of the deploy")
+    assert row.state is ApprovalState.DEPLOYED
+    await peers.idle("alice")
+    agent = await peers.agent("alice")
+    assert agent.manifest_sha256 == proposal.manifest_sha256
+    await _answers(peers, f"here after {step}")

@@ -230,7 +230,7 @@ async def test_hived_without_nix(tmp_path: Path) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager",)) as running:
+    async with running_hive(room, agents=("manager",), peers=True) as running:
         yield running
 
 

@@ -80,7 +80,7 @@ async def hive(
     tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel
 ) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    timeouts = Timeouts(health_s=30.0, drain_s=5.0)
+    timeouts = Timeouts(health_s=120.0, drain_s=5.0)
     async with running_hive(room, timeouts=timeouts, upstream=model.address) as running:
         yield running
 

@@ -5,6 +5,7 @@ package must be given its layer here.
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,9 +106,14 @@ def lives_in(path: Path, homes: tuple[str, ...]) -> bool:
     return any(own == home or own.startswith(f"{home}/") for home in homes)
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield every module that a file imports, by its full name."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -139,7 +145,7 @@ def test_libraries_have_one_home(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=place)
 def test_programs_are_started_in_one_place(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if not isinstance(node, ast.Call):
             continue
         for keyword in node.keywords:
@@ -166,7 +172,7 @@ _DECODERS: Final = re.compile(
 @pytest.mark.parametrize("path", SOURCES, ids=place)
 def test_json_is_decoded_in_one_place(path: Path) -> None:
     """What decoders raise differs by library and version: one module knows it all."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and _DECODERS.match(ast.unparse(node)):
             assert lives_in(path, _MAY_DECODE), (
                 f"{place(path)}: use pyglue.strict_json, not {ast.unparse(node)}"
@@ -187,7 +193,7 @@ def test_what_a_backend_knows_is_a_member_of_it(path: Path) -> None:
     """Nobody else asks which backend it is: a third one would be forgotten there."""
     if lives_in(path, _MAY_NAME_BACKENDS):
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         parts: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
@@ -247,5 +253,5 @@ def test_floors_name_only_what_there_is() -> None:
     "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: place(path.parent)
 )
 def test_every_package_says_what_it_owns(path: Path) -> None:
-    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    said = ast.get_docstring(parsed(path))
     assert said, f"{place(path)}: say in a docstring what this package owns"
