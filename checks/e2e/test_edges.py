@@ -20,6 +20,7 @@ import pytest_asyncio
 from checks.kits.cli import HIVE, python, typed
 from checks.kits.hive import Hive, running_hive
 from checks.kits.net import free_port
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams
@@ -359,7 +360,7 @@ async def test_junk_is_answered_with_an_error(
     with short_path(path) as place:
         reader, writer = await asyncio.open_unix_connection(place, limit=2**20)
     writer.write(sent)
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+    answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE_S))
     assert answer["error"]["data"]["code"] == code
     assert answer["error"]["message"].endswith(".")
     writer.close()
@@ -377,7 +378,7 @@ async def test_answers_and_notes_that_nobody_wants_are_dropped(hive: Hive) -> No
     ):
         writer.write(line + b"\n")
     writer.write(hello(protocol=PROTOCOL, client="x"))
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+    answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE_S))
     assert answer["result"]["role"] == "operator"
     writer.close()
 

@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from checks.kits import flood
-from checks.kits.hive import PATIENCE_S, Hive, running_hive
+from checks.kits.hive import Hive, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.agent import WHOAMI
 from pyglue.api.common import AgentState, NoParams

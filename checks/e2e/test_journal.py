@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import HIVE, python
-from checks.kits.hive import PATIENCE_S, Hive, running_hive
+from checks.kits.hive import Hive, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalParams

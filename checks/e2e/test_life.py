@@ -16,7 +16,8 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from checks.kits.cli import HIVE, python
-from checks.kits.hive import PATIENCE_S, Hive, running_hive, script
+from checks.kits.hive import Hive, running_hive, script
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.approvals import (

@@ -20,7 +20,8 @@ import pytest_asyncio
 
 from checks.e2e.kit.deaths import MENDING, Deaths, Story, dying
 from checks.kits import events
-from checks.kits.hive import PATIENCE_S, Hive, running_hive
+from checks.kits.hive import Hive, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams
 from pyglue.api.archive import (

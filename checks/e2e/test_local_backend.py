@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.sandbox import AGENT, suite_as_user
 from pyglue import beneath
 from pyglue.config import HiveConfig, Ids
@@ -26,7 +27,6 @@ from pyglue.host.backends.local import LocalBackend
 from pyglue.process import RunAs
 from pyglue.sandbox import Probe, Support
 
-PATIENCE_S = 30.0
 WAIT = "import signal; print('up', flush=True); signal.pause()"
 
 

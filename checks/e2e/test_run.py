@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from checks.kits.net import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.processes import command, family
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap")
 
 HIVE = (sys.executable, "-m", "pyglue.cli.hive")
-PATIENCE_S = 90
 OPEN_FILES = 4096
 DAEMONS = {f"pyglue.{name}.main" for name in ("host", "relay", "web")}
 
@@ -96,7 +96,7 @@ def open_files(run: int) -> dict[str, int]:
 
 async def gone(state: Path) -> None:
     """Return when no process of the hive is left."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while left := parts(state):
             await _ended(left[0])
 

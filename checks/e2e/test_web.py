@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from checks.kits.hive import PATIENCE_S, Hive, running_hive
+from checks.kits.hive import Hive, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE, METRICS_TOKEN
 from pyglue.api.telemetry import MetricsTokenParams

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from checks.fuzz.kit import PATIENCE_S, Case, Trial
+from checks.fuzz.kit import Case, Trial
 from checks.fuzz.sockets import call, hello
 from checks.kits.hive import Hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseAllParams

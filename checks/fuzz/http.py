@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from hypothesis import strategies as st
 
-from checks.fuzz.kit import PATIENCE_S, Case, Trial
+from checks.fuzz.kit import Case, Trial
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import NoParams

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from checks.kits.hive import Hive, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import Timeouts
@@ -28,8 +29,6 @@ from pyglue.demo.scripted_model import ScriptedModel
 
 T = TypeVar("T")
 
-PATIENCE_S: Final = 60.0
-"""Longer than any answer takes on a busy machine; what takes longer is wrong."""
 _DETAIL_MAX: Final = 2000
 _WRONG_MAX: Final = 50
 _BATCH: Final = 200

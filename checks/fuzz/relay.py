@@ -15,7 +15,8 @@ from typing import Any, Final
 import aiohttp
 from hypothesis import strategies as st
 
-from checks.fuzz.kit import PATIENCE_S, Case, Trial
+from checks.fuzz.kit import Case, Trial
+from checks.kits.patience import PATIENCE_S
 from checks.kits.relay.bench import (
     KEY,
     MODEL,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from checks.fuzz.kit import PATIENCE_S
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import PROTOCOL
 from pyglue.jsonrpc.sockets import short_path
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from checks.kits.net import free_port
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
@@ -34,7 +35,6 @@ from pyglue.tools.submit import ApplyCommit, submit
 T = TypeVar("T")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 90.0
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
 BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)

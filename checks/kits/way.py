@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from checks.kits.events import data
 from checks.kits.git import git, git_pack
 from checks.kits.nix.system import UID, SystemKit, environment
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.approvals import ApprovalDetail, ApproveParams
 from pyglue.api.common import PROTOCOL, HarnessReport, HelloParams
 from pyglue.api.events import Event
@@ -35,8 +36,6 @@ from pyglue.nix.build import Builder
 from pyglue.paths import Layout
 from pyglue.store import events as event_rows
 from pyglue.store.database import Reader
-
-PATIENCE_S: Final = 120.0
 
 
 class Containers(Backend):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from checks.kits.nix.system import SystemKit
-from checks.kits.way import PATIENCE_S, Way, opened
+from checks.kits.patience import PATIENCE_S
+from checks.kits.way import Way, opened
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationKind
 from pyglue.config import OperatorLimits

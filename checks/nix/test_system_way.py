@@ -15,7 +15,8 @@ import pytest
 
 from checks.kits.nix.standin import make_nixpkgs
 from checks.kits.nix.system import REVISION, SystemKit, environment
-from checks.kits.way import PATIENCE_S, Way, opened
+from checks.kits.patience import PATIENCE_S
+from checks.kits.way import Way, opened
 from pyglue.api.approvals import ApprovalState, ApproveParams, Effect
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams

@@ -19,8 +19,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from checks.kits.hive import PATIENCE_S, Hive, open_operator
+from checks.kits.hive import Hive, open_operator
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
+from checks.kits.patience import PATIENCE_S
 from checks.nix.host import record, units
 from checks.systemd.machine import CHECKOUT, TOOLS, Machine
 from checks.systemd.submit import Answer

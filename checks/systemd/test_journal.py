@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.common import PROTOCOL, HelloParams
@@ -20,7 +21,6 @@ pytestmark = [
     pytest.mark.needs("nspawn"),
 ]
 
-PATIENCE_S: Final = 120.0
 HOSTILE: Final = "\x1b[2J \u202e<script> of alice"
 SHOWN: Final = "\\x1b[2J \\u202e<script> of alice"
 

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks.kits.hive import PATIENCE_S, Hive, open_operator
+from checks.kits.hive import Hive, open_operator
+from checks.kits.patience import PATIENCE_S
 from checks.kits.processes import children
 from pyglue.api.operations import OperationKind
 from pyglue.errors import HiveError

@@ -16,6 +16,7 @@ import msgspec
 
 from checks.kits.events import data
 from checks.kits.manifests import MANIFEST
+from checks.kits.patience import PATIENCE_S
 from pyglue import jsonrpc
 from pyglue.api import agent as api
 from pyglue.api import manager as manager_api
@@ -55,8 +56,6 @@ from pyglue.api.turns import (
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.manifest import PinnedRecord, canonical
-
-PATIENCE_S = 60.0
 
 
 def record(**changes: Any) -> bytes:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pyglue
-from checks.kits.harness.bench import PATIENCE_S, record
+from checks.kits.harness.bench import record
+from checks.kits.patience import PATIENCE_S
 from pyglue import jsonrpc
 from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.load import Places

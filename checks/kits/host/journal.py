@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from checks.kits.host.backend import Played
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams, JournalUnit
@@ -16,8 +17,6 @@ from pyglue.host.backends.journald import Journald
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.watch.journal import Journal
 from pyglue.jsonrpc import Connection, Handlers, connect
-
-PATIENCE_S: Final = 60.0
 
 
 def texts(page: JournalPage | JournalNews) -> list[str]:

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from checks.kits.patience import PATIENCE_S
+
 ROOT: Final = Path(__file__).resolve().parents[3]
 OLDER_SDK: Final = ROOT / ".venv" / "mcp-1"
 """The Python SDK 1.x with all it needs, as a directory for PYTHONPATH."""
 NODE_SDK: Final = ROOT / "web" / "node_modules" / "@modelcontextprotocol"
-PATIENCE_S = 60.0
 
 
 class RawClient:

@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from checks.kits.relay.hived import PATIENCE_S, FakeHived
+from checks.kits.patience import PATIENCE_S
+from checks.kits.relay.hived import FakeHived
 from pyglue.api.relay import (
     ModelPolicy,
 )

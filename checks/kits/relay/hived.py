@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import (
     PROTOCOL,
     Done,
@@ -38,8 +39,6 @@ from pyglue.api.relay import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
-
-PATIENCE_S = 60.0
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.events import raw
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent, operator
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, NoParams, Role
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
@@ -197,7 +198,7 @@ async def test_giving_up_cancels_on_the_other_side(
     with pytest.raises(HiveError) as caught:
         await connection.call(agent.RECV, RecvParams(wait_seconds=100), timeout=0.01)
     assert caught.value.code is ErrorCode.TIMEOUT
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await service.cancelled.wait()
     connection.close()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, NoParams, Role
 from pyglue.api.messages import RecvParams, RecvResult, SendParams, SendResult
@@ -22,7 +23,6 @@ from pyglue.jsonrpc import Connection, Handlers, Peer, Pool, Server, connect, se
 from pyglue.limits import AGENT_RPC, MIB, Bucket, RpcLimits
 
 HELLO = HelloParams(protocol=PROTOCOL, client="test")
-PATIENCE_S = 60.0
 FREE = Bucket(burst=1e9, rate=1e9)
 LIMITS = replace(AGENT_RPC, bucket=FREE, hello_s=PATIENCE_S)
 BIG = "x" * MIB

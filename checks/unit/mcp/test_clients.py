@@ -17,7 +17,8 @@ import pytest
 
 from checks.kits import mcp as kits
 from checks.kits.harness.bench import FakeHive
-from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK, PATIENCE_S, ROOT
+from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK, ROOT
+from checks.kits.patience import PATIENCE_S
 from pyglue import __version__
 from pyglue.api.common import Role
 from pyglue.tools import manager_tools

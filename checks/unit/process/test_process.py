@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import (
     Child,
@@ -45,7 +46,9 @@ def gone(pid: int) -> bool:
 
 
 def test_output_exit_code_and_environment() -> None:
-    done = run_sync([*SH, "cat; env; echo bad >&2; exit 3"], env=ENV, timeout=10)
+    done = run_sync(
+        [*SH, "cat; env; echo bad >&2; exit 3"], env=ENV, timeout=PATIENCE_S
+    )
     assert done.code == 3
     assert sorted(done.stdout.split(b"\n")) >= [b"", b"LC_ALL=C"]
     assert b"HOME=" not in done.stdout
@@ -54,19 +57,21 @@ def test_output_exit_code_and_environment() -> None:
 
 async def test_async_run_feeds_stdin_beyond_a_pipe() -> None:
     data = os.urandom(3_000_000)
-    done = await run(["cat"], env=ENV, timeout=10, stdin=data)
+    done = await run(["cat"], env=ENV, timeout=PATIENCE_S, stdin=data)
     assert done.stdout == data
 
 
 def test_stdin_and_stdout_as_files(tmp_path: Path) -> None:
     source, sink = tmp_path / "in", tmp_path / "out"
     source.write_bytes(b"abc")
-    done = run_sync(["cat"], env=ENV, timeout=10, stdin=source, stdout=sink)
+    done = run_sync(["cat"], env=ENV, timeout=PATIENCE_S, stdin=source, stdout=sink)
     assert (done.stdout, sink.read_bytes()) == (b"", b"abc")
 
 
 def test_program_that_does_not_read_its_input() -> None:
-    assert run_sync(["true"], env=ENV, timeout=10, stdin=b"x" * 500_000).code == 0
+    assert (
+        run_sync(["true"], env=ENV, timeout=PATIENCE_S, stdin=b"x" * 500_000).code == 0
+    )
 
 
 def test_missing_program_is_named() -> None:
@@ -94,20 +99,20 @@ def test_timeout_kills_the_whole_group(tmp_path: Path) -> None:
 
 def test_what_stays_behind_is_killed_and_does_not_hold_the_pipe(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    done = run_sync([*SH, f"sleep 60 & echo $! >{note}"], env=ENV, timeout=10)
+    done = run_sync([*SH, f"sleep 60 & echo $! >{note}"], env=ENV, timeout=30)
     assert done.code == 0
     assert gone(int(note.read_text()))
 
 
 def test_too_much_output_is_refused() -> None:
     with pytest.raises(HiveError) as ended:
-        run_sync(["yes"], env=ENV, timeout=10, max_output=100_000)
+        run_sync(["yes"], env=ENV, timeout=PATIENCE_S, max_output=100_000)
     assert ended.value.code is ErrorCode.TOO_LARGE
 
 
 def test_errors_keep_both_ends() -> None:
     code = "import sys; sys.stderr.write('first' + 'x' * 999999 + 'last')"
-    done = run_sync(python(code), env=ENV, timeout=10)
+    done = run_sync(python(code), env=ENV, timeout=PATIENCE_S)
     assert done.stderr.startswith(b"first")
     assert done.stderr.endswith(b"last")
     assert b"bytes omitted" in done.stderr
@@ -139,13 +144,13 @@ def test_limits_hold_from_the_first_instruction() -> None:
         "import resource as r; print([r.getrlimit(w)[1] for w in (r.RLIMIT_AS,"
         "r.RLIMIT_CPU,r.RLIMIT_FSIZE,r.RLIMIT_NOFILE,r.RLIMIT_NPROC,r.RLIMIT_CORE)])"
     )
-    done = run_sync(python(code), env=ENV, timeout=10, limits=limits)
+    done = run_sync(python(code), env=ENV, timeout=PATIENCE_S, limits=limits)
     assert done.stdout.split(b"\n")[0] == b"[524288000, 7, 1000, 50, 4000, 0]"
 
 
 def test_a_program_may_open_as_many_files_as_it_asks_for() -> None:
     code = "import resource as r; print(*r.getrlimit(r.RLIMIT_NOFILE))"
-    done = run_sync(python(code), env=ENV, timeout=10, limits=Rlimits())
+    done = run_sync(python(code), env=ENV, timeout=PATIENCE_S, limits=Rlimits())
     soft, hard = map(int, done.stdout.split())
     ours = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert (soft, hard) == (min(1024, ours), ours)
@@ -155,7 +160,7 @@ def test_memory_limit_ends_a_hungry_program() -> None:
     done = run_sync(
         python("bytearray(1 << 30)"),
         env=ENV,
-        timeout=10,
+        timeout=PATIENCE_S,
         limits=Rlimits(address_space=300 << 20),
     )
     assert done.code == 1
@@ -174,7 +179,7 @@ def test_run_as_drops_everything() -> None:
     done = run_sync(
         [*SH, "id -u; id -g; id -G; grep -E 'CapEff|CapInh|NoNewP' /proc/self/status"],
         env=ENV,
-        timeout=10,
+        timeout=PATIENCE_S,
         run_as=NOBODY,
         limits=Rlimits(cpu_s=5),
     )
@@ -197,7 +202,7 @@ def test_passed_descriptor_arrives() -> None:
         done = run_sync(
             python(f"import os; os.write({writer}, b'hi\\n')"),
             env=ENV,
-            timeout=10,
+            timeout=PATIENCE_S,
             pass_fds=[writer],
         )
         assert done.code == 0
@@ -230,7 +235,7 @@ async def test_child_terminate_asks_first(tmp_path: Path) -> None:
         env=ENV,
         on_line=lambda _: ready.set(),
     )
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), PATIENCE_S)
     assert await child.terminate(grace_s=10) == 0
     assert child.lines[-1] == "bye"
 
@@ -242,7 +247,7 @@ async def test_child_that_will_not_end_is_killed() -> None:
         env=ENV,
         on_line=lambda _: ready.set(),
     )
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), PATIENCE_S)
     assert await child.terminate(grace_s=0.05) == -signal.SIGKILL
     assert await child.terminate() == -signal.SIGKILL
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.relay.bench import (
     KEY,
     LIMITS,
@@ -28,7 +29,7 @@ from checks.kits.relay.bench import (
     until_served,
     with_upstream,
 )
-from checks.kits.relay.hived import PATIENCE_S, FakeHived
+from checks.kits.relay.hived import FakeHived
 from pyglue.config import HiveConfig, RelayConfig, dump
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.errors import ErrorCode, HiveError

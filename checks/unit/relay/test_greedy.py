@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.relay.bench import (
     PATH,
     agent,
@@ -26,7 +27,7 @@ from checks.kits.relay.bench import (
     setup_in,
     until_served,
 )
-from checks.kits.relay.hived import PATIENCE_S, FakeHived
+from checks.kits.relay.hived import FakeHived
 from pyglue.config import dump
 from pyglue.limits import MIB, RelayLimits
 from pyglue.relay.bodies import Bodies

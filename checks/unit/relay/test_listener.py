@@ -6,10 +6,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.jsonrpc import bind_unix
 from pyglue.relay.listener import open_listener
 
-PATIENCE_S = 60.0
 ASK = b"GET / HTTP/1.1\r\nHost: model\r\n\r\n"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.relay.bench import (
     MODEL,
     PATH,
@@ -21,7 +22,6 @@ from checks.kits.relay.bench import (
     setup_in,
     until_served,
 )
-from checks.kits.relay.hived import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 
 

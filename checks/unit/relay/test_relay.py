@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.relay.bench import (
     KEY,
     MODEL,
@@ -21,7 +22,6 @@ from checks.kits.relay.bench import (
     script,
     setup_in,
 )
-from checks.kits.relay.hived import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
 

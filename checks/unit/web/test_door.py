@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from checks.kits.net import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web
 from checks.kits.web.hive import FakeHive
@@ -45,7 +46,9 @@ class Running:
         return f"hive_{self.port}={self.hive.new_session()}"
 
     def get(self, path: str = "/", **headers: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE_S
+        )
         sent = {"Host": self.host, "Cookie": self.cookie(), **headers}
         connection.request("GET", path, headers=sent)
         return connection.getresponse()
@@ -111,7 +114,9 @@ def test_slow_peers_take_the_dashboard_from_nobody(web: Running, start: bytes) -
             assert web.get().status == 200
         assert web.get("/login").status == 200
         seq = web.hive.emit("agent.state", "alice", state="idle")
-        while f'"seq":{seq}' not in str(ws.receive(timeout=15)).replace(" ", ""):
+        while f'"seq":{seq}' not in str(ws.receive(timeout=PATIENCE_S)).replace(
+            " ", ""
+        ):
             pass  # a stream goes on
     ws.close()
 
@@ -262,7 +267,7 @@ def test_a_body_in_small_pieces_and_on_demand_arrives(web: Running) -> None:
 
 
 def test_a_connection_is_kept_for_more_requests(web: Running) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         for path in ("/login", "/static/hive.css", "/login"):
             connection.request("GET", path, headers={"Host": web.host})

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import hub as live
 from pyglue.web.live.hub import Hub, Listener
-
-WAIT_S = 20.0
 
 
 @pytest.fixture
@@ -50,9 +49,9 @@ class Reader:
                 return self.got[-1]
 
     def _next(self) -> dict[str, Any]:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            batch = self.hub.take(self.listener, WAIT_S)
+            batch = self.hub.take(self.listener, PATIENCE_S)
             assert batch is not None, "the stream ended"
             self._pending.extend(json.loads(item.text) for item in batch)
             if self._pending:
@@ -99,7 +98,7 @@ def test_without_listeners_there_is_no_subscription(hive: FakeHive, hub: Hub) ->
         (connection,) = hive.subscribers
         gone = threading.Event()
         connection.on_close(gone.set)
-    assert gone.wait(WAIT_S)
+    assert gone.wait(PATIENCE_S)
     with reader(hub, hive.new_session()) as two:
         two.until(is_type("up"))
 
@@ -226,14 +225,14 @@ def test_a_dead_session_s_streams_end_and_the_others_go_on(
         newest = hive.emit("message.sent")
         one.until(has_seq(newest))
         hub.end_session(dies)
-        assert hub.take(dead, WAIT_S) is None
+        assert hub.take(dead, PATIENCE_S) is None
 
 
 def test_a_session_that_never_lived_gets_nothing(hive: FakeHive, hub: Hub) -> None:
     with hub.listen("no such session at all", None) as listener:
         batch: list[live.Item] | None = []
         while batch is not None:
-            batch = hub.take(listener, WAIT_S)
+            batch = hub.take(listener, PATIENCE_S)
             assert not batch
     assert not hive.subscribers
 
@@ -253,6 +252,6 @@ def test_streams_are_limited(hive: FakeHive, hub: Hub) -> None:
 def test_closing_ends_every_stream(hive: FakeHive, hub: Hub) -> None:
     with hub.listen(hive.new_session(), None) as listener:
         hub.close()
-        assert hub.take(listener, WAIT_S) is None
+        assert hub.take(listener, PATIENCE_S) is None
     with pytest.raises(HiveError), hub.listen(hive.new_session(), None):
         pass

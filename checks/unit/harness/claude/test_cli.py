@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.launch import Hook, Launch
 from pyglue.harness.claude.said import (
@@ -165,7 +166,7 @@ async def test_a_call_that_the_cli_gives_up_is_cancelled(tmp_path: Path) -> None
     hive = Echo()
     cli = await Cli.start(launch(tmp_path, program, tools_of_ours={"hive": hive}))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await hive.cancelled.wait()
             await turn(cli)
     finally:

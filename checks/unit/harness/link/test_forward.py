@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.harness.link.forward import Forwarder
 from pyglue.limits import ForwarderLimits
 
-PATIENCE_S = 60.0
 LIMITS = ForwarderLimits()
 
 

@@ -11,6 +11,7 @@ import pytest
 from checks.kits.events import data
 from checks.kits.host.messages import send
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RECV, TURN_START
 from pyglue.api.common import PROTOCOL, AgentState, HarnessReport, HelloParams
 from pyglue.api.messages import RecvParams
@@ -82,7 +83,7 @@ async def harness(lifecycle: Lifecycle, agent: Agent, socket: Path) -> Connectio
 
 async def ended(kit: Kit) -> dict[str, Any]:
     """Return what was told of the turn's end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             for event in kit.events:
                 if event.kind == "turn.ended":
@@ -114,7 +115,7 @@ async def test_its_turn_ends_and_its_message_is_queued_again(
     await loses(lifecycle, bob, client)
     told = await ended(kit)
     assert told["outcome"] == "failed"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await over  # who waits for the turn's end is not left waiting
         while not await kit.store.read(lambda reader: messages.waiting(reader, "bob")):
             await asyncio.sleep(0)  # it follows when the connection is closed

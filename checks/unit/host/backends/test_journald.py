@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.host.journal import (
-    PATIENCE_S,
-    Room,
-    following,
-    source,
-    texts,
-)
+from checks.kits.host.journal import Room, following, source, texts
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.journal import JournalPage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.logs import SIZE_MAX

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
 from pyglue.api.questions import AskParams
 from pyglue.errors import ErrorCode, HiveError
@@ -42,7 +43,7 @@ async def inbox(kit: Kit, who: str) -> list[str]:
 
 
 async def until(look: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not await look():
             await asyncio.sleep(0.005)
 

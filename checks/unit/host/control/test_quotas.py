@@ -10,6 +10,7 @@ import pytest
 
 from checks.kits.host.messages import send
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
 from pyglue.api.manager import AgentParams, SpawnParams, SubmitCommitParams
 from pyglue.api.messages import RecvParams
@@ -102,7 +103,7 @@ async def test_the_receiver_who_waits_goes_on_when_a_sender_is_refused(
     while bob.agent.parked is None:
         await asyncio.sleep(0)
     await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", "bob", LARGE))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await waits).messages == ()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
 from pyglue.api.messages import RecvParams
 from pyglue.host.control.background_tasks import BackgroundTasks
@@ -44,7 +45,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 async def ended(work: Awaitable[T]) -> T:
     """Wait for what comes soon, or never."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return await work
 
 

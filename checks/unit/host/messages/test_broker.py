@@ -9,6 +9,7 @@ import pytest
 
 from checks.kits.host.messages import NOW, WAIT, crossing, end, holder, parks, send
 from checks.kits.host.store import Kit, open_kit, settled
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.messages import (
     MessageKind,
     Priority,
@@ -45,7 +46,7 @@ async def test_a_message_waits_and_is_taken_once(kit: Kit) -> None:
 async def test_a_parked_recv_wakes_at_once(kit: Kit) -> None:
     parked = await parks(kit, holder(kit, "bob"))
     await send(kit, "alice", "bob")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert len((await parked).messages) == 1
 
 
@@ -57,7 +58,7 @@ async def test_mail_that_comes_while_recv_looks_is_not_missed(kit: Kit) -> None:
         await send(kit, "alice", "bob") if number < 25 else await kit.broker.post(
             NewMessage(sender="operator", recipient="bob", body="x")
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert len((await parked).messages) == 1
 
 

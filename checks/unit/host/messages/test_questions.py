@@ -9,6 +9,7 @@ import pytest
 
 from checks.kits.host.messages import NOW, WAIT, holder
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.audit import AuditEntry, AuditExportParams
 from pyglue.api.messages import MessageKind
 from pyglue.api.questions import (
@@ -88,7 +89,7 @@ async def test_a_question_expires_by_itself(kit: Kit) -> None:
     watching = asyncio.create_task(kit.questions.watch())
     alice = kit.registry.get("alice")
     await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         told = (await kit.broker.mailbox.recv(Holder(alice), WAIT)).messages
     assert "Expired without an answer" in told[0].body
     assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0

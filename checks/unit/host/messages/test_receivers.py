@@ -12,6 +12,7 @@ import pytest
 
 from checks.kits.host.messages import NOW, holder, parks, send
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.messages import BODY_LIMIT, RecvParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import AgentApi
@@ -92,7 +93,7 @@ async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) ->
     taking = asyncio.create_task(
         kit.broker.mailbox.recv(harness, RecvParams(wait_seconds=60))
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await waiting).messages == ()
         await send(kit, "alice", "bob", "for the harness")
         (got,) = (await taking).messages

@@ -9,16 +9,9 @@ import msgspec
 import pytest
 
 from checks.kits.events import raw
-from checks.kits.host.journal import (
-    PATIENCE_S,
-    OneLog,
-    Room,
-    Socket,
-    asked,
-    source,
-    texts,
-)
+from checks.kits.host.journal import OneLog, Room, Socket, asked, source, texts
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import AgentStateChanged, Event
 from pyglue.api.journal import JournalNews, JournalParams, JournalUnit
 from pyglue.api.manager import AgentLogsParams

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from checks.kits.host.store import Kit, open_kit, put, steps_of
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import AgentChange, AgentChanged, Notice
 from pyglue.api.turn_events import ToolCall
 from pyglue.api.turns import TurnEventParams
@@ -49,7 +50,7 @@ def announced(kit: Kit) -> int:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.001)
 
