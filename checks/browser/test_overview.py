@@ -102,7 +102,7 @@ def test_the_emergency_stop(site: Site, dashboard: Dashboard) -> None:
     page.get_by_label("Reason (optional)").fill("A loop")
     button.click()
     expect(page.get_by_test_id("paused")).to_contain_text("The whole hive is paused")
-    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Resume the hive").click()
     expect(page.get_by_test_id("paused")).to_have_count(0)
     assert [one.reason for one in site.hive.called("pause_all")] == ["A loop"]
 
@@ -120,7 +120,7 @@ def test_the_stop_works_without_javascript(
     page.get_by_text("Emergency stop").click()
     page.get_by_role("button", name="Pause the whole hive").click()
     expect(page.get_by_test_id("paused")).to_be_visible()
-    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Resume the hive").click()
     expect(plain_dashboard.flash()).to_contain_text("resumed")
 
 

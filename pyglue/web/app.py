@@ -5,6 +5,7 @@ page and form goes through hived's operator socket; what is allowed is decided t
 This module only puts the parts together: guard, views, template environment, errors.
 """
 
+import time
 from pathlib import Path
 
 from flask import Flask, g
@@ -32,6 +33,7 @@ from pyglue.web.pages import (
     queue,
     vendor,
 )
+from pyglue.web.pages.agent_filter import resumable
 from pyglue.web.pages.text import clip, finalize, is_clipped
 
 
@@ -92,6 +94,7 @@ def _templates(app: Flask) -> None:
     env.undefined = StrictUndefined
     env.trim_blocks = True
     env.lstrip_blocks = True
+    env.globals.update(now=time.time)
     env.filters.update(
         clip=clip,
         when=formats.when,
@@ -105,6 +108,7 @@ def _templates(app: Flask) -> None:
         words=formats.words,
         pretty=formats.pretty_json,
         clipped=is_clipped,
+        resumable=resumable,
     )
     app.context_processor(_context)
 

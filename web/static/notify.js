@@ -10,7 +10,19 @@ const KEPT_MS = 7 * 24 * 3600 * 1000;
 const bell = document.getElementById("bell");
 const why = document.getElementById("bell-why");
 
+const TROUBLE = new Set(["failed", "needs_login", "over_budget", "no_credit", "disk_full"]);
+
 const KINDS = {
+  [EVENT.AGENT_STATE]: (event) => TROUBLE.has(event.data.state) && ({
+    key: `trouble-${event.agent}-${event.data.state}`,
+    title: `${event.agent}: ${event.data.state.replaceAll("_", " ")}`,
+    link: `/agents/${encodeURIComponent(event.agent)}`,
+  }),
+  [EVENT.APPROVAL_CHANGED]: (event) => event.data.state === "failed" && ({
+    key: `failed-${event.data.approval}`,
+    title: `The deployment of ${event.agent} failed`,
+    link: `/approvals/${Number(event.data.approval)}`,
+  }),
   [EVENT.APPROVAL_CREATED]: (event) => ({
     key: `approval-${event.data.approval}`,
     title: `${event.agent} needs your approval`,

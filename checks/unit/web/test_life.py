@@ -29,14 +29,15 @@ def test_nothing_is_shown_of_what_there_is_not(operator: Operator) -> None:
         assert operator.get(f"/fragments/{name}").text.strip() == ""
 
 
-def test_kept_state_comes_first(operator: Operator) -> None:
+def test_kept_state_comes_after_what_needs_somebody(operator: Operator) -> None:
     operator.hive.kept = [
         data.kept("olga"),
         data.kept("pete", commit=None, mail=0),
         data.kept("quin", pending_approval=7),
     ]
     page = operator.get("/").text
-    assert page.index("olga") < page.index("Pending approvals")
+    assert page.index("Pending approvals") < page.index('id="agents"')
+    assert page.index('id="agents"') < page.index("olga")
     assert "2 queued messages" in page and "3.2 MiB kept" in page
     assert page.count("/restore") == 1
     assert page.count("/purge") == 3

@@ -18,15 +18,16 @@ def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
     html = operator.get("/").text
     names = re.findall(r'<section id="(\w+)"', html)
     assert names == [
-        "kept",
-        "drafts",
         "approvals",
         "questions",
+        "trouble",
         "agents",
         "inbox",
         "send",
         "spawn",
         "messages",
+        "drafts",
+        "kept",
     ]
 
 

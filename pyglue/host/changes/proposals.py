@@ -24,6 +24,7 @@ from pyglue.git.spare import SpareChild
 from pyglue.git.tags import AUTHOR_NAME
 from pyglue.host.agents.directories import Directories
 from pyglue.host.changes.evaluation import Evaluation, Proposed
+from pyglue.host.changes.template import read_template
 from pyglue.host.changes.uploads import Uploads
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.registry import Registry
@@ -171,7 +172,7 @@ class Proposals:
             HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``.
         """
         names.check_new(name)
-        files = await asyncio.to_thread(read_template, self.templates / "template")
+        files = await asyncio.to_thread(read_template, self.templates, description)
         return await self._seed(
             _Own(
                 agent=name,
@@ -245,11 +246,3 @@ class Proposals:
         commit = await asyncio.to_thread(repo.seed_main, own.files, message=own.message)
         proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
         return await self.evaluation.render(repo, proposed)
-
-
-def read_template(directory: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }

@@ -21,7 +21,8 @@ from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
-from pyglue.host.changes.proposals import Proposals, read_template
+from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.template import read_template
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry
@@ -159,8 +160,9 @@ class DraftHandler:
         name = operation.agent
         match step:
             case "seed":
+                found = await self.store.read(lambda reader: get(reader, name))
                 async with self.proposals.lock(name):
-                    await asyncio.to_thread(self._seed, name)
+                    await asyncio.to_thread(self._seed, name, found.description)
                 return "directories"
             case "directories":
                 await asyncio.to_thread(self.directories.make_draft, name)
@@ -180,10 +182,10 @@ class DraftHandler:
         """Return what mends a failure of ``step``: nothing of the draft stays."""
         return None if step == "undo" else "undo"
 
-    def _seed(self, name: str) -> None:
+    def _seed(self, name: str, description: str) -> None:
         self.directories.settle_port(name)
         repo = AppliedRepo.create(self.layout.applied(name))
-        files = read_template(self.templates / "template")
+        files = read_template(self.templates, description)
         repo.seed_main(files, message=f"Create the draft {name} from the template")
 
     async def _finish(self, operation: Operation) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from pyglue.api.common import AgentState
+from pyglue.api.control import BlockReason
 from pyglue.api.overview import AgentView
 
 ATTENTION: Final = "attention"
@@ -23,6 +24,14 @@ _TROUBLE: Final = frozenset(
         AgentState.DISK_FULL,
         AgentState.RATE_LIMITED,
         AgentState.RETRYING,
+    }
+)
+_NOT_RESUMED: Final = frozenset(
+    {
+        BlockReason.STOPPED,
+        BlockReason.HIVE_PAUSED,
+        BlockReason.STARTING,
+        BlockReason.FAILED,
     }
 )
 _WORDS_MAX: Final = 8
@@ -70,6 +79,22 @@ def needs_attention(agent: AgentView) -> bool:
         or agent.problem is not None
         or agent.port_conflict is not None
     )
+
+
+def in_trouble(agent: AgentView) -> bool:
+    """Tell whether ``agent`` runs no turn for a reason that is not its operator's."""
+    return agent.state in _TROUBLE
+
+
+def resumable(agent: AgentView) -> bool:
+    """Tell whether a resume is what may help ``agent``; hived says why if it does not.
+
+    Not while the whole hive is paused: the banner resumes that.
+    """
+    if agent.blocked is not None and agent.blocked.reason in _NOT_RESUMED:
+        return False
+    held = agent.blocked is not None or agent.paused
+    return held or (in_trouble(agent) and agent.state is not AgentState.FAILED)
 
 
 def _text(agent: AgentView) -> str:

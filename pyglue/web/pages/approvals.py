@@ -48,6 +48,22 @@ _EFFECTS: Final = (
 @blueprint.get("/approvals")
 def listing() -> str:
     """Show the queue, newest first, filtered by state and agent, page by page."""
+    return render_template(
+        "approvals.html",
+        status=status(),
+        names=agent_names(),
+        states=list(ApprovalState),
+        **_listed(),
+    )
+
+
+@blueprint.get("/fragments/approvals/list")
+def rows() -> str:
+    """Give the queue anew."""
+    return render_template("fragments/approval_list.html", **_listed())
+
+
+def _listed() -> dict[str, Any]:
     state = request.args.get("state", "")
     agent = request.args.get("agent", "")[:64]
     chosen = ApprovalState(state) if state in set(ApprovalState) else None
@@ -55,16 +71,12 @@ def listing() -> str:
         state=chosen, agent=agent or None, before=asked_before(), limit=_SHOWN
     )
     found = hive().call(APPROVALS, asked).approvals
-    return render_template(
-        "approvals.html",
-        status=status(),
-        approvals=found,
-        more=found[-1].id if len(found) >= _SHOWN else None,
-        names=agent_names(),
-        states=list(ApprovalState),
-        state=chosen,
-        agent=agent,
-    )
+    return {
+        "approvals": found,
+        "more": found[-1].id if len(found) >= _SHOWN else None,
+        "state": chosen,
+        "agent": agent,
+    }
 
 
 @blueprint.get("/approvals/<int:number>")

@@ -51,6 +51,7 @@ from pyglue.web.pages.common import (
     part,
     status,
 )
+from pyglue.web.pages.trouble import troubles
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("overview", __name__)
@@ -81,6 +82,7 @@ def page() -> str:
         roster=roster,
         choices=CHOICES,
         agents=Part(roster.choose(found), everyone.problem),
+        trouble=part(lambda: troubles(found)),
         inbox=part(_inbox),
         messages=part(_flow),
     )
@@ -94,6 +96,7 @@ def fragment(section: str) -> str:
         "drafts": _drafts,
         "approvals": _waiting,
         "questions": _questions,
+        "trouble": troubles,
         "agents": _agents,
         "inbox": _inbox,
         "messages": _flow,
@@ -169,18 +172,30 @@ def figures() -> Response:
 @blueprint.get("/messages")
 def messages() -> str:
     """Show the flow of messages: filtered, searched, page by page."""
-    asked = asked_messages(_PAGE, _FLOW_CLIP)
-    found = hive().call(MESSAGES, asked).messages
     return render_template(
         "messages.html",
         status=status(),
-        messages=Part(found),
-        asked=asked,
-        filtered=bool(asked.text or asked.agent or asked.kind),
         names=(*agent_names(), OPERATOR, SYSTEM),
         kinds=tuple(MessageKind),
-        more=found[-1].id if len(found) >= _PAGE else None,
+        **_listed(),
     )
+
+
+@blueprint.get("/fragments/messages/list")
+def messages_list() -> str:
+    """Give the list of that page anew."""
+    return render_template("fragments/message_list.html", **_listed())
+
+
+def _listed() -> dict[str, Any]:
+    asked = asked_messages(_PAGE, _FLOW_CLIP)
+    found = hive().call(MESSAGES, asked).messages
+    return {
+        "messages": Part(found),
+        "asked": asked,
+        "filtered": bool(asked.text or asked.agent or asked.kind),
+        "more": found[-1].id if len(found) >= _PAGE else None,
+    }
 
 
 @blueprint.get("/messages/<int:number>")

@@ -1,0 +1,116 @@
+"""Who is stuck is said first, with the remedy beside it; lists that say live are."""
+
+import time
+
+import msgspec
+from playwright.sync_api import expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
+from pyglue.api.approvals import ApprovalState
+from pyglue.api.common import AgentState
+from pyglue.api.control import Blocked, BlockReason
+
+STATES = (
+    AgentState.NEEDS_LOGIN,
+    AgentState.OVER_BUDGET,
+    AgentState.NO_CREDIT,
+    AgentState.RATE_LIMITED,
+    AgentState.RETRYING,
+    AgentState.DISK_FULL,
+)
+
+
+def test_an_agent_in_trouble_is_resumed_from_its_row_its_page_and_the_top(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    blocked = Blocked(
+        reason=BlockReason.NEEDS_LOGIN,
+        text="The model provider refuses the API key.",
+        remedy="Put a valid API key into the relay's key file.",
+    )
+    site.hive.agents = [
+        data.agent(f"a-{number}", state=state, blocked=blocked)
+        for number, state in enumerate(STATES)
+    ]
+    site.hive.agents.append(data.agent("well"))
+    site.hive.emit("agent.state", "a-0", state="needs_login", since_at=0, detail=None)
+    stuck = page.get_by_test_id("in-trouble")
+    expect(stuck).to_have_count(len(STATES))
+    expect(stuck.first).to_contain_text("Put a valid API key")
+    names = [f"a-{number}" for number in range(len(STATES))]
+    for name in names:
+        stuck.get_by_role("button", name=f"Resume {name}").click()
+        expect(dashboard.flash()).to_contain_text(f"{name} resumed.")
+        dashboard.agent(name).get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Close", exact=True).last.click()
+    expect(dashboard.agent("well").get_by_role("button", name="Resume")).to_have_count(
+        0
+    )
+    for name in names:
+        dashboard.open_agent(name)
+        page.get_by_role("button", name="Resume", exact=True).click()
+        expect(dashboard.flash()).to_contain_text(f"{name} resumed.")
+    asked = [one.agent for one in site.hive.called("resume")]
+    assert sorted(asked) == sorted(names * 3)
+
+
+def test_a_paused_hive_offers_no_pause_and_no_resume_of_an_agent(
+    site: Site, dashboard: Dashboard
+) -> None:
+    held = Blocked(reason=BlockReason.HIVE_PAUSED, text="Paused.", remedy="Resume it.")
+    site.hive.agents[1] = msgspec.structs.replace(site.hive.agents[1], blocked=held)
+    dashboard.open_agent("alice")
+    page = dashboard.page
+    expect(page.get_by_role("button", name="Compact")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_have_count(0)
+
+
+def test_a_failed_deploy_stays_until_its_agent_has_a_newer_approval(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page, hive = dashboard.page, site.hive
+    hive.set_approval(6, agent="bob", state=ApprovalState.FAILED, reason="No jq.")
+    hive.emit("approval.changed", "bob", approval=6, state="failed")
+    item = page.locator("[data-testid=in-trouble][data-id='6']")
+    expect(item).to_contain_text("No jq.")
+    assert item.evaluate(
+        "(one) => one.compareDocumentPosition(document.getElementById('agents'))"
+        " & Node.DOCUMENT_POSITION_FOLLOWING"
+    )
+    newer = data.detail(data.summary(8, agent="bob", created_at=time.time()))
+    hive.approvals = {8: newer, **hive.approvals}
+    hive.emit("approval.created", "bob", approval=8)
+    expect(item).to_have_count(0)
+
+
+def test_approvals_are_before_what_is_kept(site: Site, dashboard: Dashboard) -> None:
+    hive, page = site.hive, dashboard.page
+    hive.kept = [data.kept(f"k{number}") for number in range(6)]
+    hive.drafts = [data.draft(f"d{number}") for number in range(3)]
+    page.reload()
+    for name in ("approvals", "questions", "trouble"):
+        expect(page.get_by_test_id(name)).to_be_in_viewport()
+    expect(page.get_by_test_id("kept")).not_to_be_in_viewport()
+
+
+def test_lists_that_say_live_are(site: Site, dashboard: Dashboard) -> None:
+    hive, page = site.hive, dashboard.page
+    page.goto(f"{site.url}/approvals?agent=alice")
+    dashboard.live()
+    row = page.locator("[data-testid=approval][data-id='7']")
+    expect(row).to_contain_text("pending")
+    hive.set_approval(7, state=ApprovalState.DENIED, reason="No.")
+    hive.emit("approval.changed", "alice", approval=7, state="denied")
+    expect(row).to_contain_text("denied")
+    page.goto(f"{site.url}/messages")
+    dashboard.live()
+    hive.messages.insert(0, data.message(77, body="Just now"))
+    hive.emit("message.sent", "alice", id=77)
+    expect(page.get_by_test_id("message").first).to_contain_text("Just now")
+    for path in ("/messages/31", "/agents/alice/destroy"):
+        page.goto(site.url + path)
+        expect(page.get_by_test_id("made")).to_contain_text("UTC")

@@ -1,0 +1,31 @@
+"""The template that new agents and drafts are made from, with their purpose in it."""
+
+from pathlib import Path
+from typing import Final
+
+from pyglue.nix.flake import nix_string
+
+_NONE: Final = b'description = "";'
+_MAX: Final = 300
+"""Characters that the option ``description`` takes."""
+
+
+def read_template(templates: Path, description: str) -> dict[str, bytes]:
+    """Return the files of a new agent; its ``agent.nix`` says what it is for."""
+    directory = templates / "template"
+    files = {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    said = f"description = {nix_string(one_line(description))};".encode()
+    definition = files.get("agent.nix")
+    if definition is not None:
+        files["agent.nix"] = definition.replace(_NONE, said, 1)
+    return files
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line, without what cannot be seen."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MAX else line[: _MAX - 1] + "…"

@@ -1,0 +1,55 @@
+"""What is stuck and waits for the operator: agents in trouble, and failed deploys.
+
+A failed deploy counts until its agent has a newer approval, for a week at most.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
+from pyglue.api.common import NoParams
+from pyglue.api.operator import AGENTS, APPROVALS
+from pyglue.api.overview import AgentView
+from pyglue.web.pages.agent_filter import in_trouble
+from pyglue.web.rpc import hive
+
+_LOOKED_AT: Final = 200
+_WEEK_S: Final = 7 * 86400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """One thing that is stuck: a failed approval, or an agent."""
+
+    agent: str
+    approval: ApprovalSummary | None = None
+    view: AgentView | None = None
+
+
+def troubles(agents: tuple[AgentView, ...] | None = None) -> tuple[Trouble, ...]:
+    """Return what is stuck, failed deploys first."""
+    if agents is None:
+        agents = hive().call(AGENTS, NoParams()).agents
+    return (*_failed(), *(_stuck(one) for one in agents if in_trouble(one)))
+
+
+def _stuck(agent: AgentView) -> Trouble:
+    return Trouble(agent=agent.name, view=agent)
+
+
+def _failed() -> tuple[Trouble, ...]:
+    failed = hive().call(APPROVALS, ApprovalsParams(state=ApprovalState.FAILED))
+    since = time.time() - _WEEK_S
+    recent = [one for one in failed.approvals if one.created_at > since]
+    if not recent:
+        return ()
+    newest = ApprovalsParams(limit=_LOOKED_AT)
+    last: dict[str, int] = {}
+    for one in hive().call(APPROVALS, newest).approvals:
+        last.setdefault(one.agent, one.id)
+    return tuple(
+        Trouble(agent=one.agent, approval=one)
+        for one in recent
+        if last.get(one.agent, one.id) == one.id
+    )
