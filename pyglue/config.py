@@ -5,6 +5,7 @@ hive-web and hive-relay read it with ``--config FILE``. Secrets are never in it,
 only paths to files that hold them.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -57,10 +58,24 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether operators may open a terminal in an agent's container."""
 
 
+class Credential(StrEnum):
+    """How the relay shows the model's side who pays."""
+
+    API_KEY = "api_key"
+    SUBSCRIPTION = "subscription"
+    """The long-lived token of a Claude subscription (``claude setup-token``)."""
+    GATEWAY = "gateway"
+    """A bearer token of a gateway that speaks Anthropic's API."""
+
+
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to reach the model. ``scripted`` is only shown; it changes nothing."""
+    """How to reach the model. ``scripted`` is only shown; it changes nothing.
+
+    ``credential`` is what the file holds.
+    """
 
     upstream_url: str = "https://api.anthropic.com"
+    credential: Credential = Credential.API_KEY
     api_key_file: str | None = None
     scripted: bool = False
 

@@ -9,6 +9,12 @@ let
   inStore = path: path != null && lib.hasPrefix "${builtins.storeDir}/" (toString path);
   isSet = path: path != null && toString path != "";
 
+  credentials = lib.filter (name: isSet cfg.${name}) [
+    "apiKeyFile"
+    "oauthTokenFile"
+    "authTokenFile"
+  ];
+
   require = assertion: message: { inherit assertion message; };
 
   secret =
@@ -76,8 +82,13 @@ in
 {
   config = lib.mkIf cfg.enable {
     assertions = [
-      (require (isSet cfg.apiKeyFile) "${option "apiKeyFile"} is not set. Put the API key into a file outside the Nix store that only root can read, and set the option to its path.")
+      (require (credentials != [ ]) "${option "apiKeyFile"} is not set. Put the API key into a file outside the Nix store that only root can read, and set the option to its path; or set oauthTokenFile (a Claude subscription) or authTokenFile (a gateway).")
+      (require (
+        lib.length credentials < 2
+      ) "services.hyperhive: ${lib.concatStringsSep ", " credentials} are all set, but the relay uses one credential. Keep one of them.")
       (secret "apiKeyFile" cfg.apiKeyFile)
+      (secret "oauthTokenFile" cfg.oauthTokenFile)
+      (secret "authTokenFile" cfg.authTokenFile)
       (secret "dashboard.tls.keyFile" web.tls.keyFile)
       (require (
         (web.tls.certFile == null) == (web.tls.keyFile == null)
@@ -93,7 +104,7 @@ in
       ) "${option "ids"}: operators, agent, web and relay must all differ; otherwise one could act as another.")
       (require (
         builtins.match "https://.+|http://127\\.0\\.0\\.1(:[0-9]+)?(/.*)?" cfg.upstreamUrl != null
-      ) "${option "upstreamUrl"} must start with https:// (or http://127.0.0.1), because the API key is sent there.")
+      ) "${option "upstreamUrl"} must start with https:// (or http://127.0.0.1), because the API key or token is sent there.")
       (require (
         !cfg.limits.network || config.networking.nftables.enable
       ) "${option "limits.network"} needs networking.nftables.enable = true; without it, nothing blocks containers from this host and its network.")

@@ -56,6 +56,13 @@ in
       };
       relay = {
         upstream_url = cfg.upstreamUrl;
+        credential =
+          if cfg.oauthTokenFile != null then
+            "subscription"
+          else if cfg.authTokenFile != null then
+            "gateway"
+          else
+            "api_key";
         api_key_file = "/run/credentials/hive-relay.service/api-key";
         scripted = false;
       };

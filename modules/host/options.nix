@@ -75,14 +75,33 @@ in
       example = "/run/secrets/anthropic-api-key";
       description = ''
         File with the API key, outside the world-readable Nix store. systemd passes it to
-        `hive-relay` only, so the file may be readable by root only. Required.
+        `hive-relay` only, so the file may be readable by root only. Set this,
+        `oauthTokenFile` or `authTokenFile`.
+      '';
+    };
+    oauthTokenFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = "/run/secrets/claude-oauth-token";
+      description = ''
+        File with the long-lived token of a Claude subscription, as `claude setup-token`
+        prints it, instead of `apiKeyFile`. Costs are then estimates at list prices.
+      '';
+    };
+    authTokenFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = "/run/secrets/gateway-token";
+      description = ''
+        File with the bearer token of a gateway that offers Anthropic's API at
+        `upstreamUrl`, instead of `apiKeyFile`.
       '';
     };
     upstreamUrl = mkOption {
       type = types.str;
       default = "https://api.anthropic.com";
       example = "https://gateway.example.org";
-      description = "URL of the model API; the API key is sent there.";
+      description = "URL of the model API; the API key or token is sent there.";
     };
     nixpkgs = mkOption {
       type = types.path;

@@ -2,6 +2,12 @@
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
+  # Exactly one is set (checks.nix).
+  credential = lib.findFirst (path: path != null) null [
+    cfg.apiKeyFile
+    cfg.oauthTokenFile
+    cfg.authTokenFile
+  ];
 in
 {
   config = lib.mkIf cfg.enable {
@@ -30,7 +36,7 @@ in
         Restart = "always";
         RestartSec = 1;
         TimeoutStopSec = 10;
-        LoadCredential = [ "api-key:${toString cfg.apiKeyFile}" ];
+        LoadCredential = [ "api-key:${toString credential}" ];
         # The model's address is looked up, so which addresses it calls is not known
         # here: IPAddressDeny stays off. NETLINK: the C library asks which kinds of
         # address this host has.

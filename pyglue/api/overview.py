@@ -6,6 +6,7 @@ The calls are declared in ``operator``; these are their types.
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
+from pyglue.api.relay import RateWindow
 
 
 class HiveStatus(Result, frozen=True):
@@ -25,6 +26,8 @@ class HiveStatus(Result, frozen=True):
     last_seq: int
     paused: bool = False
     """Whether the operator stopped the whole hive."""
+    windows: tuple[RateWindow, ...] = ()
+    """Of the Claude subscription that pays: those that have not reset since."""
     journal: bool = False
     """Whether hived logs to the journal, which keeps heads of the audit log."""
 

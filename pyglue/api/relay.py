@@ -94,11 +94,31 @@ class ReserveResult(Result, frozen=True):
 RESERVE: Final = Method("reserve", ReserveParams, ReserveResult)
 
 
+class RateWindow(Params, frozen=True):
+    """A window of a Claude subscription, as the model provider last told it.
+
+    ``name`` is ``5h`` or ``7d``; ``used`` the share that is used, above 1 when it is
+    exceeded; ``resets_at`` in seconds since 1970.
+    """
+
+    name: Annotated[str, Meta(max_length=16)]
+    used: Annotated[float, Meta(ge=0, le=10_000)]
+    resets_at: Annotated[float, Meta(ge=0, le=1e12)]
+    is_used_up: bool = False
+
+    @property
+    def words(self) -> str:
+        """Say how much is used: ``5-hour window 82 % used``."""
+        span = {"5h": "5-hour", "7d": "7-day"}.get(self.name, self.name)
+        return f"{span} window {self.used:.0%} used".replace("%", " %")
+
+
 class SettleParams(Params, frozen=True):
     """What a request actually used. ``status`` is the HTTP status of its response.
 
     A request that failed before it used anything settles with zeros.
-    ``retry_after_s`` is how long the model provider asked us to back off.
+    ``retry_after_s`` is how long the model provider asked us to back off, and
+    ``windows`` are those of the subscription that pays, if one does.
     """
 
     reservation: Id
@@ -109,6 +129,7 @@ class SettleParams(Params, frozen=True):
     cache_read_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     cache_write_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     retry_after_s: Annotated[float, Meta(ge=0)] | None = None
+    windows: Annotated[tuple[RateWindow, ...], Meta(max_length=8)] = ()
 
 
 SETTLE: Final = Method("settle", SettleParams, Done)

@@ -189,7 +189,9 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         (
             *("reservation", "cost_usd", "status", "input_tokens", "output_tokens"),
             *("cache_read_tokens", "cache_write_tokens", "retry_after_s"),
+            "windows",
         ),
         RELAY,
     ),
+    relay.RateWindow: dict.fromkeys(("name", "used", "resets_at", "is_used_up"), RELAY),
 }

@@ -221,6 +221,7 @@ class Relay:
             cache_read_tokens=used.cache_read,
             cache_write_tokens=used.cache_write,
             retry_after_s=outcome.wait_s,
+            windows=outcome.windows,
         )
         task = asyncio.create_task(self._ledger.settle(agent, params))
         self._settling.add(task)

@@ -8,13 +8,14 @@ that does not read is cut off; until then the provider's answer is not read eith
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 
+from pyglue.api.relay import RateWindow
 from pyglue.errors import HiveError
 from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
@@ -22,6 +23,7 @@ from pyglue.relay.meter import Meter
 from pyglue.relay.refusal import reason, unreachable
 from pyglue.relay.request import Checked
 from pyglue.relay.upstream import MESSAGES, Upstream, mask_of, passed_on, whole
+from pyglue.relay.windows import wait_s, windows_of
 
 _DISCONNECTED: Final = 499
 _FAILED: Final = 502
@@ -41,6 +43,7 @@ class Outcome:
     status: int
     tokens: Tokens | None
     wait_s: float | None
+    windows: tuple[RateWindow, ...]
 
 
 class Exchange:
@@ -69,6 +72,7 @@ class Exchange:
         self._meter = Meter(checked, limits)
         self._status = 0
         self._wait_s: float | None = None
+        self._windows: tuple[RateWindow, ...] = ()
         self._is_up = False
         self._is_gone = False
         self._deadline: asyncio.Timeout | None = None
@@ -86,7 +90,8 @@ class Exchange:
         status = self._status or (_DISCONNECTED if self._is_gone else _FAILED)
         unknown = not self._status and self._is_up
         billed = self._status == 200 or unknown
-        return Outcome(status, self._meter.tokens() if billed else None, self._wait_s)
+        tokens = self._meter.tokens() if billed else None
+        return Outcome(status, tokens, self._wait_s, self._windows)
 
     async def run(self) -> web.StreamResponse:
         """Do it.
@@ -142,7 +147,9 @@ class Exchange:
                 f"a response with status {answer.status} that is not {wanted}"
             )
         headers = passed_on(answer)
-        self._wait_s = _asked_to_wait(answer)
+        if self._upstream.is_subscription:
+            self._windows = windows_of(answer.headers)
+        self._wait_s = _asked_to_wait(answer, self._windows)
         if self._wait_s is not None and self._wait_s > _PATIENCE_S:
             headers["x-should-retry"] = "false"
         if self._status != 200:
@@ -188,12 +195,15 @@ class Exchange:
         self._sent()
 
 
-def _asked_to_wait(answer: aiohttp.ClientResponse) -> float | None:
+def _asked_to_wait(
+    answer: aiohttp.ClientResponse, windows: Sequence[RateWindow]
+) -> float | None:
     """Return the seconds that a limited or overloaded API asks to wait."""
     if answer.status not in _LIMITED:
         return None
     try:
         seconds = float(answer.headers.get("retry-after", ""))
     except ValueError:  # none, or a date, which this API does not send
-        return None
+        left = wait_s(windows)
+        return None if left is None else min(left, _WAIT_MAX_S)
     return seconds if 0 <= seconds < _WAIT_MAX_S else None

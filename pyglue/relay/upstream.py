@@ -1,7 +1,7 @@
 """Requests to the model's API, with our own headers: the only way out.
 
-Nothing that an agent sent as a header goes up but betas from the list. The key is
-read from its file for each request, so that a new one holds at once, and is written
+Nothing that an agent sent as a header goes up but betas from the list. The key or token
+is read from its file for each request, so that a new one holds at once, and is written
 nowhere. Redirects are not followed, cookies not kept, answers not compressed (the
 meter reads them as they come).
 """
@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 
 from pyglue import strict_json
-from pyglue.config import RelayConfig
+from pyglue.config import Credential, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.relay.mask import Mask
 from pyglue.relay.refusal import unreachable
@@ -30,7 +30,17 @@ MESSAGES: Final = "/v1/messages"
 COUNT: Final = "/v1/messages/count_tokens"
 
 _VERSION: Final = "2023-06-01"
+_OAUTH_BETA: Final = "oauth-2025-04-20"
+"""Goes with a subscription's token; clients of the API that send one send it too."""
+_BEARER: Final = "Bearer "
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
+_NAMES: Final = {
+    Credential.API_KEY: "API key",
+    Credential.SUBSCRIPTION: "subscription token",
+    Credential.GATEWAY: "gateway token",
+}
+_OAUTH_PREFIX: Final = "sk-ant-oat"
+_API_PREFIX: Final = "sk-ant-api"
 _PASSED: Final = frozenset({"request-id", "retry-after"})
 _PASSED_PREFIX: Final = "anthropic-ratelimit-"
 _HEADERS_MAX: Final = 32
@@ -59,6 +69,8 @@ class Upstream:
         """
         self._url = _checked_url(config.upstream_url)
         self._key_file = config.api_key_file
+        self._credential = config.credential
+        self.is_subscription = config.credential is Credential.SUBSCRIPTION
         self._client = aiohttp.ClientSession(
             timeout=_TIMEOUT,
             connector=aiohttp.TCPConnector(limit=0),
@@ -85,10 +97,16 @@ class Upstream:
             "content-length": str(length),
             "content-type": "application/json",
             "user-agent": "hyperhive-relay",
-            "x-api-key": self._key(),
         }
-        if checked.betas:
-            headers["anthropic-beta"] = ",".join(checked.betas)
+        betas = checked.betas
+        if self._credential is Credential.API_KEY:
+            headers["x-api-key"] = self._key()
+        else:
+            headers["authorization"] = _BEARER + self._key()
+        if self._credential is Credential.SUBSCRIPTION:
+            betas = (*betas, _OAUTH_BETA)
+        if betas:
+            headers["anthropic-beta"] = ",".join(betas)
         return self._client.post(
             f"{self._url}{path}?beta=true",
             data=body,
@@ -115,18 +133,38 @@ class Upstream:
             return None
 
     def _key(self) -> str:
+        name = _NAMES[self._credential]
         if self._key_file is None:
-            raise _no_key("no API key is configured")
+            raise _no_key(f"no {name} is configured")
         try:
             key = Path(self._key_file).read_text("ascii").strip()
         except OSError as error:
             reason = (error.strerror or "I/O error").lower()
-            raise _no_key(f"cannot read the API key ({reason})") from error
+            raise _no_key(f"cannot read the {name} ({reason})") from error
         except UnicodeDecodeError:
-            raise _no_key("the API key's file does not contain a key") from None
+            raise _no_key(f"the {name}'s file does not contain one") from None
         if not key or not key.isprintable() or " " in key:
-            raise _no_key("the API key's file does not contain exactly one key")
+            raise _no_key(f"the {name}'s file does not contain exactly one")
+        wrong = _mistaken(self._credential, key)
+        if wrong is not None:
+            raise _no_key(wrong)
         return key
+
+
+def _mistaken(credential: Credential, key: str) -> str | None:
+    """Say that a file holds a credential of another kind, by how Anthropic's begin."""
+    is_oauth = key.startswith(_OAUTH_PREFIX)
+    if credential is Credential.API_KEY and is_oauth:
+        return (
+            "the API key's file contains a subscription's token; configure it as "
+            "oauthTokenFile (CLAUDE_CODE_OAUTH_TOKEN)"
+        )
+    if credential is Credential.SUBSCRIPTION and key.startswith(_API_PREFIX):
+        return (
+            "the subscription token's file contains an API key; configure it as "
+            "apiKeyFile (ANTHROPIC_API_KEY)"
+        )
+    return None
 
 
 def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
@@ -168,7 +206,8 @@ def mask_of(answer: aiohttp.ClientResponse) -> Mask:
 
 
 def _key_of(answer: aiohttp.ClientResponse) -> str:
-    return answer.request_info.headers["x-api-key"]
+    sent = answer.request_info.headers
+    return sent.get("x-api-key") or sent["authorization"].removeprefix(_BEARER)
 
 
 def _no_key(what: str) -> HiveError:
@@ -187,7 +226,7 @@ def _checked_url(url: str) -> str:
     raise HiveError(
         ErrorCode.CONFIG_INVALID,
         "relay.upstream_url must begin with https:// (http:// only for loopback): "
-        "the API key is sent there.",
+        "the API key or token is sent there.",
     )
 
 

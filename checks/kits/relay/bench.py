@@ -20,7 +20,7 @@ from checks.kits.relay.hived import FakeHived
 from pyglue.api.relay import (
     ModelPolicy,
 )
-from pyglue.config import HiveConfig, RelayConfig
+from pyglue.config import Credential, HiveConfig, RelayConfig
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.limits import RelayLimits
 from pyglue.relay.app import Relay
@@ -62,7 +62,9 @@ def script(*steps: dict[str, Any]) -> str:
     return f"SCRIPT: {json.dumps(steps)}"
 
 
-def config(room: Path, upstream: str) -> HiveConfig:
+def config(
+    room: Path, upstream: str, credential: Credential = Credential.API_KEY
+) -> HiveConfig:
     """Return a config with a key file in ``room``."""
     key = room / "key"
     if not key.exists():
@@ -70,7 +72,9 @@ def config(room: Path, upstream: str) -> HiveConfig:
     return HiveConfig(
         state_dir=str(room / "state"),
         runtime_dir=str(room / "run"),
-        relay=RelayConfig(upstream_url=upstream, api_key_file=str(key)),
+        relay=RelayConfig(
+            upstream_url=upstream, api_key_file=str(key), credential=credential
+        ),
     )
 
 
@@ -118,10 +122,13 @@ async def until_served(session: aiohttp.ClientSession) -> None:
 
 @contextlib.asynccontextmanager
 async def with_upstream(
-    room: Path, upstream: str, limits: RelayLimits = LIMITS
+    room: Path,
+    upstream: str,
+    limits: RelayLimits = LIMITS,
+    credential: Credential = Credential.API_KEY,
 ) -> AsyncIterator[tuple[FakeHived, aiohttp.ClientSession]]:
     """Run a hived and the relay before ``upstream``; return once alice is served."""
-    hived = FakeHived(config(room, upstream))
+    hived = FakeHived(config(room, upstream, credential))
     await hived.start()
     hived.add(policy())
     try:
@@ -162,12 +169,19 @@ class Setup:
 
 
 @contextlib.asynccontextmanager
-async def setup_in(room: Path, limits: RelayLimits = LIMITS) -> AsyncIterator[Setup]:
+async def setup_in(
+    room: Path,
+    limits: RelayLimits = LIMITS,
+    credential: Credential = Credential.API_KEY,
+) -> AsyncIterator[Setup]:
     """Run a hived, the relay and a scripted model."""
     model = ScriptedModel()
     await model.start()
     try:
-        async with with_upstream(room, model.address, limits) as (hived, alice):
+        async with with_upstream(room, model.address, limits, credential) as (
+            hived,
+            alice,
+        ):
             yield Setup(hived, model, alice, hived.config)
     finally:
         await model.stop()

@@ -129,6 +129,20 @@ in
   bad-agent-reserved = agent "hive";
   bad-agent-clash = agent "alice" // { containers.h-alice = { }; };
   bad-no-key.services.hyperhive = { };
+  subscription = hive {
+    apiKeyFile = null;
+    oauthTokenFile = "/run/secrets/claude-oauth-token";
+  };
+  gateway = hive {
+    apiKeyFile = null;
+    authTokenFile = "/run/secrets/gateway-token";
+    upstreamUrl = "https://gateway.example.org";
+  };
+  bad-two-credentials = hive { oauthTokenFile = "/run/secrets/claude-oauth-token"; };
+  bad-token-in-store = hive {
+    apiKeyFile = null;
+    authTokenFile = "${builtins.storeDir}/44444444444444444444444444444444-token";
+  };
   bad-key-in-store = hive { apiKeyFile = "${builtins.storeDir}/44444444444444444444444444444444-key"; };
   bad-tls-key-in-store = hive {
     dashboard.tls.certFile = "/c.pem";

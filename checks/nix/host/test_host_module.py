@@ -54,6 +54,8 @@ def test_every_case_is_what_its_name_says() -> None:
         ("bad-agent-clash", "containers.h-alice"),
         ("bad-no-key", "apiKeyFile is not set"),
         ("bad-key-in-store", "apiKeyFile is in the Nix store"),
+        ("bad-token-in-store", "authTokenFile is in the Nix store"),
+        ("bad-two-credentials", "apiKeyFile, oauthTokenFile are all set"),
         ("bad-tls-key-in-store", "dashboard.tls.keyFile is in the Nix store"),
         ("bad-tls-cert-alone", "both certFile and keyFile"),
         ("bad-tls-key-alone", "both certFile and keyFile"),

@@ -28,7 +28,7 @@ from pyglue.cli.commands import archive, control, exposure, life, queue
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.spinner import SpinnerClient
-from pyglue.cli.output.times import lasting, within
+from pyglue.cli.output.times import lasting, moment, within
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -162,6 +162,10 @@ def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("backend", result.backend),
         ("isolation", result.isolation),
         ("model", result.model_source),
+        *(
+            ("limit", f"{visible(one.words)}, resets {moment(one.resets_at)}")
+            for one in result.windows
+        ),
         ("agents", f"{result.running} of {result.agents} running"),
         ("approvals", f"{result.pending_approvals} pending"),
         ("questions", f"{result.open_questions} open"),

@@ -26,6 +26,7 @@ from pyglue.cli.local_ids import local_ids, model_user
 from pyglue.cli.output.anchors import ANCHOR_LINE
 from pyglue.config import (
     AgentDefaults,
+    Credential,
     DeclaredAgent,
     DiskConfig,
     HiveConfig,
@@ -70,11 +71,15 @@ _KEPT_ENV: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions:
-    """The options of ``hive run``. ``script`` is what the scripted model plays."""
+    """The options of ``hive run``. ``script`` is what the scripted model plays.
+
+    ``api_key`` is the key or token of the kind ``credential``; None: that model.
+    """
 
     state: Path
     port: int
     api_key: str | None
+    credential: Credential = Credential.API_KEY
     script: Path
     agents: tuple[str, ...]
     upstream: str = "https://api.anthropic.com"
@@ -228,6 +233,7 @@ class LocalHive:
             web=WebConfig(port=port, run=secrets.token_hex(8)),
             relay=RelayConfig(
                 upstream_url=upstream,
+                credential=self.options.credential,
                 api_key_file=str(key_file),
                 scripted=self.options.api_key is None,
             ),

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from pyglue.api.common import NoParams
 from pyglue.api.messages import MessagesParams, OperatorSendParams
@@ -14,9 +15,17 @@ from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
+from pyglue.config import Credential, RelayConfig
 from pyglue.demo import story
+from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+
+_CREDENTIALS: Final = {
+    "ANTHROPIC_API_KEY": Credential.API_KEY,
+    "CLAUDE_CODE_OAUTH_TOKEN": Credential.SUBSCRIPTION,
+    "ANTHROPIC_AUTH_TOKEN": Credential.GATEWAY,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,21 +42,38 @@ def options(state: Path, port: int) -> LocalOptions:
     """Return the start options, from the environment.
 
     Raises:
-        HiveError: ``config_invalid`` for an invalid port.
+        HiveError: ``config_invalid`` for an invalid port, or several credentials.
     """
     if not 1 <= port <= 65535:
         raise HiveError(
             ErrorCode.CONFIG_INVALID, f"Invalid port {port!r}: use 1 to 65535."
         )
-    key = os.environ.get("ANTHROPIC_API_KEY") or None
+    credential, key = _credential()
+    upstream = os.environ.get("ANTHROPIC_BASE_URL") if key is not None else None
     told = story.load()
     return LocalOptions(
         state=state,
         port=port,
         api_key=key,
+        credential=credential,
+        upstream=upstream or RelayConfig().upstream_url,
         script=story.PATH,
         agents=told.agents if key is None else ("manager",),
     )
+
+
+def _credential() -> tuple[Credential, str | None]:
+    """Return the one credential of the environment, by the names that the CLI uses."""
+    set_ones = [name for name in _CREDENTIALS if os.environ.get(name)]
+    if len(set_ones) > 1:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"{listed(set_ones)} are set, but the hive uses one credential. Unset "
+            "the others.",
+        )
+    if not set_ones:
+        return Credential.API_KEY, None
+    return _CREDENTIALS[set_ones[0]], os.environ[set_ones[0]]
 
 
 def run(state: Path, arguments: argparse.Namespace) -> int:

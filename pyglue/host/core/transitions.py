@@ -401,6 +401,10 @@ class Transitions:
         retry_at = agent.retry_at if retry_at is None else retry_at
         _become(agent, replace(agent, provider_status=status, retry_at=retry_at))
 
+    def back_off(self, agent: Agent, retry_at: float) -> None:
+        """Another agent was told that what pays for both is used up until then."""
+        _become(agent, replace(agent, retry_at=retry_at))
+
     def retry_now(self, agent: Agent) -> None:
         """It need not wait for the provider any longer."""
         _become(agent, replace(agent, retry_at=None))

@@ -35,6 +35,7 @@ from pyglue.api.relay import (
     DetachParams,
     Listener,
     ModelPolicy,
+    RateWindow,
     ReserveParams,
     ReserveResult,
     SettleParams,
@@ -76,6 +77,7 @@ class RelayHub:
     _server: Server | None = field(default=None, init=False)
     _fds: socket.socket | None = field(default=None, init=False)
     _answered: Callable[[int], Awaitable[None]] = field(init=False)
+    _windows: dict[str, RateWindow] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._answered = _nobody_hears
@@ -153,6 +155,11 @@ class RelayHub:
     def attached(self) -> bool:
         """Tell whether a relay is connected."""
         return bool(self._connections)
+
+    def windows(self) -> tuple[RateWindow, ...]:
+        """Return the subscription's windows as last told, without those that reset."""
+        now = time.time()
+        return tuple(w for w in self._windows.values() if w.resets_at > now)
 
     def _gid(self) -> int | None:
         ids = self.config.ids
@@ -293,6 +300,7 @@ class RelayHub:
 
     async def _settle(self, params: SettleParams) -> Done:
         of = await self.store.write(lambda tx: usage.settle(tx, params))
+        self._windows |= {window.name: window for window in params.windows}
         if of is None:
             return Done()
         name, turn = of
@@ -302,6 +310,10 @@ class RelayHub:
             if params.retry_after_s is not None:
                 retry_at = time.monotonic() + min(params.retry_after_s, _RETRY_MAX_S)
             self.transitions.provider_answered(agent, params.status, retry_at)
+            used_up = any(window.is_used_up for window in params.windows)
+            if retry_at is not None and used_up:
+                for other in self.registry.all():
+                    self.transitions.back_off(other, retry_at)
         if params.status == _ANSWERED and turn is not None:
             await self._answered(turn)
         return Done()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from pyglue import __version__
 from pyglue.api.approvals import ApprovalSummary
@@ -10,7 +11,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
 from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
-from pyglue.config import HiveConfig
+from pyglue.config import Credential, HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.ports import Ports
@@ -34,6 +35,13 @@ from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
 _LOG_LINES = 200
+
+
+_PAYS: Final = {
+    Credential.API_KEY: "",
+    Credential.SUBSCRIPTION: " (a Claude subscription; costs are estimates)",
+    Credential.GATEWAY: " (a gateway's token)",
+}
 
 
 @dataclass(frozen=True)
@@ -100,13 +108,14 @@ class Views:
             unread=unread,
             last_seq=self.bus.last_seq,
             paused=self.registry.hive.paused_at is not None,
+            windows=self.relay.windows(),
             journal=bool(self.backend.units),
         )
 
     def _model_source(self) -> str:
         if self.config.relay.scripted:
             return "scripted model (no API key): it plays a fixed scenario"
-        return self.config.relay.upstream_url
+        return self.config.relay.upstream_url + _PAYS[self.config.relay.credential]
 
     def _warnings(self) -> tuple[str, ...]:
         lost = ("hive-relay is not connected, so agents cannot reach the model.",)
