@@ -21,10 +21,10 @@ import pytest
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.check import judge
-from pyglue.git.child import Ran
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.verdict import Job, PackLimits
+from pyglue.process.started import Ran
 
 FILE = "100644"
 EXECUTABLE = "100755"

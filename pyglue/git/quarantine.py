@@ -37,6 +37,7 @@ from pyglue.git.verdict import (
     Passed,
     Refused,
     Unpacking,
+    file_max,
     limits_of,
 )
 from pyglue.strict_json import JsonError
@@ -128,7 +129,7 @@ def import_pack(
             inside = Unpacking(pack=str(room / "pack"), room=str(room))
             passed = _judge(msgspec.structs.replace(job, unpacking=inside), waiting)
         if passed.new:
-            _migrate(_clean(room), applied, limits_of(limits).file_bytes)
+            _migrate(_clean(room), applied, file_max(limits))
     author = Author(passed.author_name, passed.author_email, passed.author_time)
     return CheckedCommit(
         sha=commit,

@@ -2,7 +2,7 @@
 
 Called by the other modules of this package only. git sees no user or system
 configuration, no hooks, no prompts and no transport; writes are synced to disk unless
-they are only on their way. Blocking; ``child`` holds the mechanics and the limits.
+they are only on their way. Blocking; ``process.started`` has the mechanics.
 """
 
 import os
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.child import ChildLimits, Ran, Started, run
 from pyglue.git.filenames import show
+from pyglue.process.limits import Rlimits
+from pyglue.process.started import Ran, Started
 
 if TYPE_CHECKING:  # the checking child, which starts often, needs none of it
     from pyglue.git.fence import Place
@@ -68,7 +69,7 @@ def run_git(
     work_tree: Path | None = None,
     stdin: bytes | Path | None = None,
     timeout: float = DEFAULT_TIMEOUT,
-    limits: ChildLimits | None = None,
+    limits: Rlimits | None = None,
     extra_env: Mapping[str, str] | None = None,
     check: bool = True,
     durable: bool = True,
@@ -94,15 +95,13 @@ def run_git(
     git_dir = git_dir.absolute()
     tree = () if work_tree is None else (f"--work-tree={work_tree.absolute()}",)
     passing = () if durable else ("-c", "core.fsync=none")
-    ran = run(
+    child = Started(
         [program, f"--git-dir={git_dir}", *tree, *passing, *args],
         environment=environment,
         directory=work_tree or git_dir,
-        stdin=stdin,
-        timeout=timeout,
-        limits=limits,
         pass_fds=pass_fds,
     )
+    ran = child.finish(stdin, timeout=timeout, limits=limits)
     if check and ran.overrun is not None:
         raise HiveError(
             ErrorCode.TIMEOUT,
@@ -145,6 +144,6 @@ def start_module(module: str, *, place: "Place | None" = None) -> Started:
     )
 
 
-def run_module(module: str, job: bytes, *, timeout: float, limits: ChildLimits) -> Ran:
+def run_module(module: str, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
     """Run ``python -m module`` with ``job`` on its input, under limits."""
     return start_module(module).finish(job, timeout=timeout, limits=limits)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.git.child import ChildLimits, Ran, Started
 from pyglue.git.fence import Fence, Place
 from pyglue.git.run import start_module
+from pyglue.process.limits import Rlimits
+from pyglue.process.started import Ran, Started
 
 CHECK: Final = "pyglue.git.check"
 
@@ -26,7 +27,7 @@ class Waiting:
     child: Started
     place: Place | None
 
-    def finish(self, job: bytes, *, timeout: float, limits: ChildLimits) -> Ran:
+    def finish(self, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
         """Give it its job, once; behind a fence it puts itself under the job's limits.
 
         A process of another user is not ours to limit.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.child import Ran
 from pyglue.git.run import run_git
 from pyglue.git.verdict import PackLimits, limits_of
+from pyglue.process.started import Ran
 
 _FSCK: Final = re.compile(rb"object ([0-9a-f]{40}): ([A-Za-z0-9]{3,40}):")
 _MISSING: Final = re.compile(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from pyglue.errors import ErrorCode
-from pyglue.git.child import ChildLimits
+from pyglue.process.limits import Rlimits
 
 Sha = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
 
@@ -40,12 +40,17 @@ class PackLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_seconds: float = 60.0
 
 
-def limits_of(limits: PackLimits) -> ChildLimits:
+def file_max(limits: PackLimits) -> int:
+    """Return how many bytes a file may have that comes of a pack."""
+    return limits.max_pack_bytes + limits.max_new_bytes + 8 * MIB
+
+
+def limits_of(limits: PackLimits) -> Rlimits:
     """Return what each program that reads a pack is held to."""
-    return ChildLimits(
-        memory_bytes=limits.memory_bytes,
-        cpu_seconds=limits.cpu_seconds,
-        file_bytes=limits.max_pack_bytes + limits.max_new_bytes + 8 * MIB,
+    return Rlimits(
+        address_space=limits.memory_bytes,
+        cpu_s=limits.cpu_seconds,
+        file_size=file_max(limits),
     )
 
 

@@ -6,26 +6,34 @@ an argument list, never a shell; a clean environment that the caller names; a se
 (of ``Piped``: a group) of its own, killed as a whole on timeout, on cancellation, when
 it says too much, and after it has ended. What fails is a ``HiveError``:
 ``missing_program``, ``timeout``, ``too_large``, ``unavailable``; an exit code other
-than 0 is an answer, not an error. Used by nix, sandbox, host, harness and cli.
+than 0 is an answer, not an error. Used by git, nix, sandbox, host, harness and cli.
+``started`` is below all of them, and what git uses: it judges overruns itself.
 
 A process that makes a session of its own leaves the group; only a pid namespace (see
 ``pyglue.sandbox``) holds those.
+
+A module is imported when the first of its names is used: the child that checks an
+agent's pack starts often, and needs ``started`` without asyncio.
 """
 
-from pyglue.process.child import Child
-from pyglue.process.limits import (
-    Rlimits,
-    RunAs,
-    find_program,
-    need_open_files,
-    open_files,
-    raise_open_files,
-)
-from pyglue.process.logfile import LogFile
-from pyglue.process.once import Completed, describe_exit, run, run_sync
-from pyglue.process.pidfd import kill
-from pyglue.process.piped import Piped
-from pyglue.process.pty import PtyShell
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pyglue.process.child import Child
+    from pyglue.process.limits import (
+        Rlimits,
+        RunAs,
+        find_program,
+        need_open_files,
+        open_files,
+        raise_open_files,
+    )
+    from pyglue.process.logfile import LogFile
+    from pyglue.process.once import Completed, describe_exit, run, run_sync
+    from pyglue.process.pidfd import kill
+    from pyglue.process.piped import Piped
+    from pyglue.process.pty import PtyShell
 
 __all__ = [
     "Child",
@@ -44,3 +52,24 @@ __all__ = [
     "run",
     "run_sync",
 ]
+
+_MODULES: Final = {
+    "Child": "child",
+    "Completed": "once",
+    "LogFile": "logfile",
+    "Piped": "piped",
+    "PtyShell": "pty",
+    "describe_exit": "once",
+    "kill": "pidfd",
+    "run": "once",
+    "run_sync": "once",
+}
+"""Where a name is; the others are in ``limits``."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"pyglue.process has no {name!r}")
+        module = import_module(f"{__name__}.{_MODULES.get(name, 'limits')}")
+        return getattr(module, name)

@@ -55,6 +55,24 @@ class Rlimits:
                 args.append(f"--{option}={_capped(which, value)}")
         return [find_program("prlimit"), *args, "--"]
 
+    def apply(self, pid: int) -> None:
+        """Bind a running process: this one, or a child that has not been reaped.
+
+        For programs that read nothing hostile before. As for ``prefix``, core dumps
+        are off and a stricter limit of this process stays in force.
+        """
+        for which, value in (
+            (resource.RLIMIT_AS, self.address_space),
+            (resource.RLIMIT_CPU, self.cpu_s),
+            (resource.RLIMIT_FSIZE, self.file_size),
+            (resource.RLIMIT_NOFILE, self.open_files),
+            (resource.RLIMIT_NPROC, self.processes),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            if value is not None:
+                bound = _capped(which, value)
+                resource.prlimit(pid, which, (bound, bound))
+
 
 def _capped(which: int, value: int) -> int:
     hard = resource.getrlimit(which)[1]

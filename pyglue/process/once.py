@@ -1,15 +1,14 @@
 """Run one program to its end, from a thread or from asyncio.
 
-One loop over pipes, a pidfd and a wake-up descriptor serves both; ``run`` puts it in a
-thread of its own, so starting a program never holds up the event loop and a long build
-takes no place in a shared pool. When either returns, the program and all that is left
-of its session are dead and it is reaped.
+``started`` holds the mechanics of both; ``run`` puts them in a thread of its own, so
+starting a program never holds up the event loop and a long build takes no place in a
+shared pool. When either returns, the program and all that is left of its session are
+dead and it is reaped.
 """
 
 import asyncio
 import contextlib
 import os
-import selectors
 import signal
 import subprocess
 import threading
@@ -17,14 +16,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Required, TypedDict, Unpack
+from typing import IO, Final, Required, TypedDict, Unpack
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process.limits import Rlimits, RunAs, command_line
+from pyglue.process.started import OUTPUT_LIMIT, Overrun, Started
 
-OUTPUT_LIMIT: Final = 16 * 1024 * 1024
 _ERRORS_EACH_END: Final = 32 * 1024
-_CHUNK: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -162,25 +160,20 @@ def _run(job: _Job, wake: int | None) -> Completed:
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        child = _spawn(job, line, stack)
-        talk = _Conversation(job, child, wake, began + job.timeout)
-        try:
-            talk.hold()
-        finally:
-            # Not reaped yet, so the group's number is still its own.
-            _kill_group(child.pid)
-            child.wait()
-        return Completed(
-            child.returncode,
-            bytes(talk.output),
-            bytes(talk.errors),
-            time.monotonic() - began,
+        child = _start(job, line, stack)
+        ran = child.finish(
+            job.stdin if isinstance(job.stdin, bytes) else None,
+            timeout=job.timeout,
+            output_max=job.max_output,
+            errors_max=(_ERRORS_EACH_END, _ERRORS_EACH_END),
+            wake=wake,
         )
+    if ran.overrun is not None:
+        raise _stopped(job, ran.overrun)
+    return Completed(ran.code, ran.output, ran.errors, time.monotonic() - began)
 
 
-def _spawn(
-    job: _Job, line: list[str], stack: contextlib.ExitStack
-) -> "subprocess.Popen[bytes]":
+def _start(job: _Job, line: list[str], stack: contextlib.ExitStack) -> Started:
     try:
         source: IO[bytes] | int = subprocess.DEVNULL
         if isinstance(job.stdin, Path):
@@ -190,23 +183,35 @@ def _spawn(
         sink: IO[bytes] | int = subprocess.PIPE
         if job.stdout is not None:
             sink = stack.enter_context(job.stdout.open("wb"))
-        child = subprocess.Popen(
+        return Started(
             line,
+            environment=job.env,
+            directory=job.cwd,
+            pass_fds=job.pass_fds,
             stdin=source,
             stdout=sink,
-            stderr=subprocess.PIPE,
-            env=dict(job.env),
-            cwd=job.cwd,
-            pass_fds=tuple(job.pass_fds),
-            start_new_session=True,
-            umask=0o022,
         )
     except OSError as error:
         raise could_not_start(job.name, error) from error
-    for pipe in (child.stdin, child.stdout, child.stderr):
-        if pipe is not None:
-            stack.callback(_close, pipe)
-    return child
+
+
+def _stopped(job: _Job, overrun: Overrun) -> HiveError:
+    match overrun:
+        case Overrun.TIME:
+            return HiveError(
+                ErrorCode.TIMEOUT,
+                f"{job.name} did not finish within {job.timeout:g} s and was stopped.",
+                details={"program": job.name, "timeout_s": job.timeout},
+            )
+        case Overrun.OUTPUT:
+            return HiveError(
+                ErrorCode.TOO_LARGE,
+                f"{job.name} produced more than {job.max_output} bytes of output and "
+                "was stopped.",
+                details={"program": job.name, "limit": job.max_output},
+            )
+        case Overrun.STOPPED:
+            return HiveError(ErrorCode.CANCELLED, f"{job.name} was stopped.")
 
 
 def could_not_start(name: str, error: OSError) -> HiveError:
@@ -216,142 +221,3 @@ def could_not_start(name: str, error: OSError) -> HiveError:
         f"Could not start {name}: {error.strerror or error}.",
         details={"program": name},
     )
-
-
-def _close(pipe: IO[bytes]) -> None:
-    with contextlib.suppress(OSError):
-        pipe.close()
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-class _Conversation:
-    """Feed a program and collect what it writes until it ends or must be ended."""
-
-    def __init__(
-        self,
-        job: _Job,
-        child: "subprocess.Popen[bytes]",
-        wake: int | None,
-        deadline: float,
-    ) -> None:
-        self.output = bytearray()
-        self.errors = _Ends()
-        self._job = job
-        self._child = child
-        self._wake = wake
-        self._deadline = deadline
-        self._pending = memoryview(job.stdin if isinstance(job.stdin, bytes) else b"")
-        self._selector = selectors.DefaultSelector()
-        self._reading = 0
-
-    def hold(self) -> None:
-        """Return when the program has ended and its pipes are empty."""
-        pidfd = os.pidfd_open(self._child.pid)
-        try:
-            self._loop(pidfd)
-        finally:
-            self._selector.close()
-            os.close(pidfd)
-
-    def _loop(self, pidfd: int) -> None:
-        child = self._child
-        self._add(child.stdin, selectors.EVENT_WRITE, None)
-        self._add(child.stdout, selectors.EVENT_READ, self.output)
-        self._add(child.stderr, selectors.EVENT_READ, self.errors)
-        self._selector.register(pidfd, selectors.EVENT_READ)
-        if self._wake is not None:
-            self._selector.register(self._wake, selectors.EVENT_READ)
-        alive = True
-        while alive or self._reading:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise self._too_long()
-            for key, _ in self._selector.select(left):
-                if key.fd == pidfd:
-                    # What is left of its group would hold the pipes open.
-                    _kill_group(child.pid)
-                    self._selector.unregister(pidfd)
-                    alive = False
-                elif key.fd == self._wake:
-                    raise HiveError(
-                        ErrorCode.CANCELLED, f"{self._job.name} was stopped."
-                    )
-                elif key.fileobj is child.stdin:
-                    self._feed()
-                else:
-                    self._collect(key)
-
-    def _add(self, pipe: IO[bytes] | None, events: int, data: object) -> None:
-        if pipe is not None:
-            os.set_blocking(pipe.fileno(), False)
-            self._selector.register(pipe, events, data)
-            self._reading += data is not None
-
-    def _feed(self) -> None:
-        stdin = self._child.stdin
-        assert stdin is not None  # noqa: S101 (for mypy: it is registered)
-        try:
-            if self._pending:
-                written = os.write(stdin.fileno(), self._pending[:_CHUNK])
-                self._pending = self._pending[written:]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._pending = memoryview(b"")  # Its exit code says why.
-        if not self._pending:
-            self._selector.unregister(stdin)
-            _close(stdin)
-
-    def _collect(self, key: selectors.SelectorKey) -> None:
-        try:
-            data = os.read(key.fd, _CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            self._selector.unregister(key.fileobj)
-            self._reading -= 1
-            return
-        into: Any = key.data
-        into += data
-        if len(self.output) > self._job.max_output:
-            raise HiveError(
-                ErrorCode.TOO_LARGE,
-                f"{self._job.name} produced more than {self._job.max_output} bytes of "
-                "output and was stopped.",
-                details={"program": self._job.name, "limit": self._job.max_output},
-            )
-
-    def _too_long(self) -> HiveError:
-        return HiveError(
-            ErrorCode.TIMEOUT,
-            f"{self._job.name} did not finish within {self._job.timeout:g} s and was "
-            "stopped.",
-            details={"program": self._job.name, "timeout_s": self._job.timeout},
-        )
-
-
-class _Ends:
-    """The first and the last 32 KiB of a stream."""
-
-    def __init__(self) -> None:
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._dropped = 0
-
-    def __iadd__(self, data: bytes) -> "_Ends":
-        room = _ERRORS_EACH_END - len(self._head)
-        self._head += data[:room]
-        self._tail += data[room:]
-        over = len(self._tail) - _ERRORS_EACH_END
-        if over > 0:
-            del self._tail[:over]
-            self._dropped += over
-        return self
-
-    def __bytes__(self) -> bytes:
-        gap = f"\n[{self._dropped} bytes omitted]\n".encode() if self._dropped else b""
-        return bytes(self._head) + gap + bytes(self._tail)

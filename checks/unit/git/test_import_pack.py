@@ -26,11 +26,11 @@ from checks.kits.git import (
 from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import quarantine
-from pyglue.git.child import Ran
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.quarantine import sweep
 from pyglue.git.run import run_module
 from pyglue.git.verdict import MIB
+from pyglue.process.started import Ran
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.child import OUTPUT_LIMIT, ChildLimits, Overrun, Ran, run
 from pyglue.git.fence import Fence
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git
 from pyglue.git.spare import SpareChild
+from pyglue.process.limits import Rlimits
+from pyglue.process.started import OUTPUT_LIMIT, Overrun, Ran, Started
 
 MIB = 1024 * 1024
 
@@ -23,17 +24,13 @@ def python(
     *,
     stdin: bytes | Path | None = None,
     timeout: float = 60,
-    limits: ChildLimits | None = None,
+    limits: Rlimits | None = None,
 ) -> Ran:
     """Run a small program in the runner."""
-    return run(
-        [sys.executable, "-S", "-c", code],
-        environment={},
-        directory=Path("/"),
-        stdin=stdin,
-        timeout=timeout,
-        limits=limits,
+    child = Started(
+        [sys.executable, "-S", "-c", code], environment={}, directory=Path("/")
     )
+    return child.finish(stdin, timeout=timeout, limits=limits)
 
 
 def test_input_output_errors_and_exit_code() -> None:
@@ -98,13 +95,23 @@ def test_grandchildren_end_with_the_child() -> None:
     ids=["memory", "cpu", "file"],
 )
 def test_resource_limits(code: str, tmp_path: Path) -> None:
-    limits = ChildLimits(256 * MIB, cpu_seconds=1, file_bytes=MIB)
+    limits = Rlimits(address_space=256 * MIB, cpu_s=1, file_size=MIB)
     wait = "import sys; sys.stdin.read()\n"
     ran = python(wait + code.format(dir=tmp_path), stdin=b"go", limits=limits)
     if "big" in code:
         assert (tmp_path / "big").stat().st_size <= MIB
     else:
         assert ran.code != 0 and ran.out_of_resources
+
+
+def test_the_child_that_reads_packs_imports_no_event_loop() -> None:
+    """It starts for every commit, and what it does not load cannot be attacked."""
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import pyglue.git.check;"
+        "print('asyncio' in sys.modules, 'pyglue.process.once' in sys.modules)"
+    )
+    ran = python(code)
+    assert (ran.code, ran.output, ran.errors) == (0, b"False False\n", b"")
 
 
 def test_git_sees_no_configuration_and_no_surroundings(
@@ -172,7 +179,7 @@ def spare(
 def use(spare: SpareChild) -> Ran:
     """Give the next child what is no job."""
     waiting = spare.take()
-    limits = ChildLimits(1024 * MIB, cpu_seconds=20, file_bytes=MIB)
+    limits = Rlimits(address_space=1024 * MIB, cpu_s=20, file_size=MIB)
     try:
         return waiting.finish(b"no job", timeout=60, limits=limits)
     finally:

@@ -61,7 +61,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "mcp": (),
     "dbus_fast": ("host/backends",),
     "jsonschema": ("manifest_schema.py",),
-    "subprocess": ("process", "git/child.py"),
+    "subprocess": ("process",),
     "multiprocessing": (),
     "pty": ("process",),
     "ctypes": (
