@@ -1,0 +1,232 @@
+"""Approving and deploying over a ``Kit``: real operations, repository and tags.
+
+The container is played: starting it lets its harness say hello, well or not.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pygit2
+
+from checks.kits.host.backend import Played
+from checks.kits.host.store import Kit
+from checks.kits.manifests import MANIFEST
+from pyglue.api.approvals import ApprovalKind
+from pyglue.api.common import HarnessReport
+from pyglue.api.operations import OperationKind
+from pyglue.config import HiveConfig
+from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
+from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.deploy import Deploy
+from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.operations import Operations
+from pyglue.host.doctor.repair_repos import RepoRepair
+from pyglue.host.messages.notifications import Notifications
+from pyglue.manifest import PinnedRecord
+from pyglue.store import agreement, approvals
+from pyglue.store.approvals import NewApproval
+
+
+class Line:
+    """A harness's connection."""
+
+    def __init__(self) -> None:
+        self._closed: list[Callable[[], None]] = []
+
+    def on_close(self, then: Callable[[], None]) -> None:
+        self._closed.append(then)
+
+    def close(self) -> None:
+        closed, self._closed = self._closed, []
+        for then in closed:
+            then()
+
+    def notify(self, *_: Any) -> None: ...
+
+
+class Container(Played):
+    """Says hello when it is started; ``problem`` is what its harness reports then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hello: Callable[[str, HarnessReport], None]
+        self.problem: str | None = None
+        self.starting: Callable[[], None] = lambda: None
+        self.up: set[str] = set()
+
+    async def build(self, _spec: Any, _log: Any = None) -> None:
+        return None
+
+    async def start(self, spec: Any) -> None:
+        self.up.add(spec.name)
+        self.starting()
+        sha = hashlib.sha256(spec.record).hexdigest()
+        self.hello(spec.name, HarnessReport(manifest_sha256=sha, problem=self.problem))
+
+    async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
+        self.up.discard(name)
+
+    def running(self, name: str) -> bool:
+        return name in self.up
+
+
+@dataclass
+class Deploys:
+    """bob, whose changes are proposed, approved and deployed."""
+
+    kit: Kit
+    config: HiveConfig
+    operations: Operations
+    approvals: Approvals
+    container: Container
+    lifecycle: Lifecycle
+    repo: AppliedRepo
+    repair: RepoRepair
+    count: int = field(default=0, init=False)
+
+    async def propose(self) -> tuple[int, PinnedRecord]:
+        """Put a commit and its record into the repository, and queue it."""
+        self.count += 1
+        record = PinnedRecord({**MANIFEST, "description": str(self.count)}, None)
+        main = self.repo.main()
+        assert main is not None
+        commit = _commit(self.repo, main, self.count)
+        number = await self.kit.store.write(approvals.reserve_id)
+        self.repo.tag(TagKind.PROPOSAL, number, commit, record.encode())
+        new = NewApproval(
+            agent="bob",
+            kind=ApprovalKind.CHANGE,
+            commit=commit,
+            main=main,
+            record=record.encode(),
+            manifest_sha256=record.sha256,
+            nixos_options=(),
+            policy=(),
+            description="d",
+            proposed_by="manager",
+            author="a",
+            message="m",
+        )
+        await self.kit.store.write(lambda tx: approvals.insert(tx, number, new))
+        return number, record
+
+    async def inconsistent(self) -> list[str]:
+        """Return what the doctor finds of bob's repository."""
+        said = await self.kit.store.read(agreement.read)
+        return [one.says for one in await self.repair.look("bob", said)]
+
+
+def _commit(repo: AppliedRepo, parent: str, number: int) -> str:
+    with repo.open() as it:
+        tree = it.TreeBuilder()
+        blob = it.create_blob(f"{{ }} # {number}\n".encode())
+        tree.insert("agent.nix", blob, pygit2.enums.FileMode.BLOB)
+        who = pygit2.Signature("a", "a@example.org", number, 0)
+        made = it.create_commit(None, who, who, "m", tree.write(), [parent])
+    return str(made)
+
+
+async def open_deploys(kit: Kit, room: Path) -> Deploys:
+    """Make bob, deployed once, and what deploys him again."""
+    part: Any = SimpleNamespace
+    config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
+    directories = part(
+        make=lambda _name: None,
+        make_run=lambda _name: room,
+        has_run=lambda _name: True,
+    )
+    container = Container()
+    lifecycle = Lifecycle(
+        transitions=kit.transitions,
+        relay=part(add=lambda *_: None, remove=lambda _: None),
+        directories=directories,
+        backend=container,
+        config=config,
+    )
+
+    def hello(name: str, report: HarnessReport) -> None:
+        line: Any = Line()
+        agent = kit.registry.get(name)
+        holder = Holder(agent, harness=True)
+        line.on_close(lambda: kit.broker.mailbox.hang_up(holder))
+        lifecycle.hello(agent, line, report)
+
+    container.hello = hello
+    operations = Operations(store=kit.store, audit=kit.audit, again_s=0.0)
+    notifications = Notifications(store=kit.store, broker=kit.broker, audit=kit.audit)
+    deploy = Deploy(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        notifications=notifications,
+        lifecycle=lifecycle,
+        directories=directories,
+        audit=kit.audit,
+        config=config,
+        backend=container,
+        systems=part(show=lambda *_: None),
+    )
+    await operations.start(dict.fromkeys(OperationKind, deploy))
+    decisions = Approvals(
+        store=kit.store,
+        registry=kit.registry,
+        notifications=notifications,
+        operations=operations,
+        directories=directories,
+        audit=kit.audit,
+        config=config,
+    )
+    path = config.layout.applied("bob")
+    path.parent.mkdir()
+    repo = AppliedRepo.create(path)
+    repo.seed_main({"agent.nix": b"{ }\n"}, message="first", at=1)
+    await kit.agent("manager")
+    await _undeployed(kit)
+    return Deploys(
+        kit=kit,
+        config=config,
+        operations=operations,
+        approvals=decisions,
+        container=container,
+        lifecycle=lifecycle,
+        repo=repo,
+        repair=RepoRepair(store=kit.store, operations=operations, layout=config.layout),
+    )
+
+
+@contextlib.contextmanager
+def quick_refs() -> Iterator[None]:
+    """Write refs and tags by libgit2: a process for each costs most of a deploy."""
+
+    def set_ref(repo: AppliedRepo, ref: str, new: str, old: str | None) -> bool:
+        with repo.open() as it:
+            now = it.references.get(ref)
+            if (None if now is None else str(now.target)) != old:
+                return False
+            it.references.create(ref, new, force=True)
+        return True
+
+    def git(repo: AppliedRepo, args: list[str], *, stdin: bytes) -> str:
+        assert args == ["mktag"]
+        with repo.open() as it:
+            return str(it.write(pygit2.enums.ObjectType.TAG, stdin))
+
+    with (
+        mock.patch.object(AppliedRepo, "_set_ref", set_ref),
+        mock.patch.object(AppliedRepo, "_git", git),
+    ):
+        yield
+
+
+async def _undeployed(kit: Kit) -> Agent:
+    agent = await kit.agent("bob")
+    vars(agent).update(record=None, applied=None)
+    return agent

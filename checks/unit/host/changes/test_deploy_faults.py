@@ -1,0 +1,240 @@
+"""A fault at every statement of approving, deploying, reverting, denying, cancelling.
+
+As ``messages/test_store_faults``: once at each statement, and from each for a while.
+A decision that is refused was not made. A deploy waits until the store is well, and
+then ends as it would have: git, store, memory and the manager's inbox say the same.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from checks.kits.faults import SAID, Fault, Faults
+from checks.kits.host.agreement import Witness
+from checks.kits.host.deploys import Deploys, open_deploys, quick_refs
+from checks.kits.host.store import open_kit
+from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
+from pyglue.api.manager import WithdrawParams
+from pyglue.api.messages import RecvParams
+from pyglue.api.operations import CancelOperationParams, Operation
+from pyglue.git.tags import TagKind
+from pyglue.host.core.agent import Holder
+from pyglue.store import agreement, approvals
+from pyglue.store.failures import StoreError
+
+ONCE, FOR_A_WHILE = 1, 9
+WHO: Final = "ann"
+
+
+@dataclass
+class Scene:
+    """bob's deploys on a store that fails."""
+
+    deploys: Deploys
+    faults: Faults
+    witness: Witness
+    fault: Fault = Fault.FULL
+    refused: bool = field(default=False, init=False)
+
+    @contextlib.contextmanager
+    def may_be_refused(self) -> Iterator[None]:
+        self.refused = False
+        try:
+            yield
+        except StoreError as error:
+            assert SAID[self.fault] in error.message
+            self.refused = True
+
+    async def approve(self, number: int) -> Operation:
+        row = await self.row(number)
+        params = ApproveParams(
+            id=number, commit=row.commit, manifest=row.manifest_sha256
+        )
+        return await self.deploys.approvals.approve(params, WHO)
+
+    async def row(self, number: int) -> approvals.ApprovalRow:
+        return await self.deploys.kit.store.read(
+            lambda reader: approvals.get(reader, number)
+        )
+
+    async def over(self, operation: Operation) -> Operation:
+        """Wait for the end of an operation that waits for the store."""
+        return await self.deploys.operations.get(operation.id, 60.0)
+
+    async def told(self) -> list[str]:
+        """Return what the manager is told, once and for all."""
+        mailbox = self.deploys.kit.broker.mailbox
+        holder = Holder(self.deploys.kit.registry.get("manager"))
+        got = (await mailbox.recv(holder, RecvParams(max=32))).messages
+        await mailbox.ack(holder, None)
+        return [message.body for message in got]
+
+    async def ends(
+        self, number: int, state: ApprovalState, *, told: bool = True
+    ) -> None:
+        """See that git, store, memory and the manager say so."""
+        bob, repo = self.deploys.kit.registry.get("bob"), self.deploys.repo
+        row = await self.row(number)
+        assert row.state is state
+        assert (repo.main() == row.commit) is (state is ApprovalState.DEPLOYED)
+        kinds = {tag.kind for tag in repo.tags() if tag.id == number}
+        assert TagKind(state.value) in kinds
+        assert (bob.approval == number) is (state is ApprovalState.DEPLOYED)
+        begins = [
+            text.split(" is ")[0].split(" failed")[0] for text in await self.told()
+        ]
+        assert begins == [f"Approval {number} for bob"] * told
+
+
+Scenario = Callable[[Scene], AsyncGenerator[None, None]]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    faults = Faults()
+    kit = await open_kit(tmp_path, faults=faults)
+    deploys = await open_deploys(kit, tmp_path)
+    scene = Scene(deploys, faults, Witness(kit))
+    with quick_refs():
+        first, _ = await deploys.propose()
+        await scene.over(await scene.approve(first))
+        await scene.ends(first, ApprovalState.DEPLOYED)
+        yield scene
+    faults.heal()
+    await deploys.operations.close()
+    await kit.store.close()
+
+
+async def deploying(scene: Scene) -> AsyncGenerator[None, None]:
+    number, _ = await scene.deploys.propose()
+    yield
+    with scene.may_be_refused():
+        await scene.over(await scene.approve(number))
+    yield
+    if scene.refused:
+        assert (await scene.row(number)).state is ApprovalState.PENDING
+        await scene.over(await scene.approve(number))
+    await scene.ends(number, ApprovalState.DEPLOYED)
+
+
+async def failing(scene: Scene) -> AsyncGenerator[None, None]:
+    number, _ = await scene.deploys.propose()
+    before = scene.deploys.kit.registry.get("bob").approval
+    scene.deploys.container.problem = "Its server is broken."
+    yield
+    with scene.may_be_refused():
+        await scene.over(await scene.approve(number))
+    yield
+    if scene.refused:
+        await scene.over(await scene.approve(number))
+    scene.deploys.container.problem = None
+    assert scene.deploys.kit.registry.get("bob").approval == before
+    await scene.ends(number, ApprovalState.FAILED)
+
+
+async def denying(scene: Scene) -> AsyncGenerator[None, None]:
+    number, _ = await scene.deploys.propose()
+    params = DenyParams(id=number, reason="no")
+    yield
+    with scene.may_be_refused():
+        await scene.deploys.approvals.deny(params, WHO)
+    yield
+    if scene.refused:
+        assert (await scene.row(number)).state is ApprovalState.PENDING
+        await scene.deploys.approvals.deny(params, WHO)
+    await scene.ends(number, ApprovalState.DENIED)
+
+
+async def withdrawing(scene: Scene) -> AsyncGenerator[None, None]:
+    number, _ = await scene.deploys.propose()
+    params = WithdrawParams(id=number)
+    yield
+    with scene.may_be_refused():
+        await scene.deploys.approvals.withdraw(params, "manager")
+    yield
+    if scene.refused:
+        await scene.deploys.approvals.withdraw(params, "manager")
+    await scene.ends(number, ApprovalState.WITHDRAWN, told=False)
+
+
+async def cancelling(scene: Scene) -> AsyncGenerator[None, None]:
+    """A deploy is cancelled while it builds."""
+    number, _ = await scene.deploys.propose()
+    builds, never = asyncio.Event(), asyncio.Event()
+
+    async def build(*_: object) -> None:
+        builds.set()
+        await never.wait()
+
+    scene.deploys.container.build = build  # type: ignore[assignment,method-assign]
+    operation = await scene.approve(number)
+    await builds.wait()
+    yield
+    with scene.may_be_refused():
+        params = CancelOperationParams(id=operation.id)
+        await scene.deploys.operations.cancel(params, WHO)
+        await scene.over(operation)
+    yield
+    if scene.refused:
+        await scene.deploys.operations.cancel(params, WHO)
+        await scene.over(operation)
+    del scene.deploys.container.build
+    await scene.ends(number, ApprovalState.FAILED)
+
+
+SCENARIOS: Final = (deploying, failing, denying, withdrawing, cancelling)
+KINDS: Final = (Fault.FULL, Fault.READONLY, Fault.BUSY, Fault.IOERR, Fault.CORRUPT)
+
+
+@pytest.mark.parametrize("times", [ONCE, FOR_A_WHILE])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda it: it.__name__)
+async def test_a_fault_at_every_statement(
+    scene: Scene, scenario: Scenario, times: int
+) -> None:
+    first = await until_it_starts(scene) if scenario is failing else 0
+    step = 1 if times == ONCE else 4  # the ones in between fail with the one before
+    for at in itertools.count(first, step):
+        scene.fault = KINDS[at % len(KINDS)]
+        if not await fails_at(scene, scenario, at, times):
+            break
+    assert at > 4
+
+
+async def until_it_starts(scene: Scene) -> int:
+    """Return after how many statements a deploy is its own: ``deploying`` has those."""
+    number, _ = await scene.deploys.propose()
+    scene.deploys.container.starting = lambda: counts.append(
+        len(scene.faults.statements)
+    )
+    counts: list[int] = []
+    scene.faults.arm(10_000, Fault.FULL)
+    await scene.over(await scene.approve(number))
+    scene.deploys.container.starting = lambda: None
+    await scene.ends(number, ApprovalState.DEPLOYED)
+    return counts[0]
+
+
+async def fails_at(scene: Scene, scenario: Scenario, at: int, times: int) -> bool:
+    """Let the statement ``at`` of the scenario fail; false if it has no such one."""
+    kit = scene.deploys.kit
+    doing = scenario(scene)
+    await anext(doing)
+    await scene.witness.quiet()
+    scene.faults.arm(at, scene.fault, times=times)
+    await anext(doing)
+    fired = scene.faults.fired
+    scene.faults.heal()
+    await scene.witness.quiet()
+    with pytest.raises(StopAsyncIteration):
+        await anext(doing)
+    await scene.witness.quiet()
+    await scene.witness.agrees()
+    assert await scene.deploys.inconsistent() == []
+    assert not (await kit.store.read(agreement.read)).busy
+    return fired
