@@ -11,6 +11,7 @@ from checks.kits.web import data as data
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason
+from pyglue.api.operations import OperationState
 
 STATES = (
     AgentState.NEEDS_LOGIN,
@@ -85,6 +86,25 @@ def test_a_failed_deploy_stays_until_its_agent_has_a_newer_approval(
     hive.approvals = {8: newer, **hive.approvals}
     hive.emit("approval.created", "bob", approval=8)
     expect(item).to_have_count(0)
+
+
+def test_a_failed_deploy_is_tried_again(site: Site, dashboard: Dashboard) -> None:
+    page, hive = dashboard.page, site.hive
+    hive.set_approval(6, agent="bob", state=ApprovalState.FAILED, reason="No jq.")
+    hive.operations[11] = msgspec.structs.replace(
+        hive.operations[11], state=OperationState.FAILED, step="fail", error="No jq."
+    )
+    hive.emit("approval.changed", "bob", approval=6, state="failed")
+    item = page.locator("[data-testid=in-trouble][data-id='6']")
+    item.get_by_role("link", name="Review").click()
+    expect(page.get_by_text("No jq.")).to_have_count(1)
+    expect(page.get_by_test_id("operation")).to_have_text("Operation 11: failed")
+    expect(page.get_by_test_id("retry")).to_be_visible()
+    page.go_back()
+    item.get_by_role("button", name="Try again").click()
+    expect(dashboard.flash()).to_contain_text("Deploying approval 6 again")
+    expect(item).to_have_count(0)
+    assert [one.id for one in hive.called("retry")] == [6]
 
 
 def test_approvals_are_before_what_is_kept(site: Site, dashboard: Dashboard) -> None:

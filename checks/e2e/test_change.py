@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
@@ -30,7 +31,7 @@ from pyglue.api.manager import (
     WithdrawParams,
 )
 from pyglue.api.messages import MessagesParams
-from pyglue.api.operations import OperationState
+from pyglue.api.operations import Operation, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
@@ -325,6 +326,38 @@ async def test_an_agent_that_cannot_start_is_brought_back(hive: Hive) -> None:
     assert after.problem is None, "what runs again is well"
     await hive.send("alice", whoami())
     await hive.answer("alice", f"I am {before.manifest_sha256}")
+
+
+async def test_what_failed_is_tried_again_as_it_was_approved(hive: Hive) -> None:
+    main = await deployed(hive)
+    hive.git("alice", "checkout", "-q", "-f", "-B", "work", main)
+    late = """{
+      hyperhive.description = "late";
+      hyperhive.mcpServers.late.command = "python3";
+      hyperhive.mcpServers.late.args = [ "/state/late.py" ];
+    }"""
+    proposal = await hive.propose("alice", late)
+
+    async def again(number: int) -> Operation:
+        params = ApprovalParams(id=number)
+        made = await hive.operator.call(api.RETRY, params)
+        return await hive.operation(made.operation)
+
+    for foreign in (proposal.approval, 1):  # pending, deployed
+        with pytest.raises(HiveError, match="only a failed one can be retried"):
+            await again(foreign)
+    assert (await hive.approve(proposal)).state is OperationState.FAILED
+    server = hive.local.config.layout.agent_state("alice") / "late.py"
+    server.write_text(ECHO_SERVER)
+    server.chmod(0o644)
+    done = await again(proposal.approval)
+    assert (done.state, done.error) == (OperationState.DONE, None)
+    after = await hive.agent("alice")
+    assert after.manifest_sha256 == proposal.manifest_sha256
+    assert after.deployed_commit == proposal.commit
+    assert after.deployed_approval == done.approval
+    with pytest.raises(HiveError, match=f"has a newer approval.*{done.approval}"):
+        await again(proposal.approval)
 
 
 async def test_the_manager_hears_the_outcome(hive: Hive) -> None:

@@ -461,7 +461,14 @@ async def test_the_manager_is_not_its_own_operator(hive: Hive) -> None:
     for method in (START, STOP, REBUILD):
         with pytest.raises(HiveError, match="cannot start, stop or rebuild itself"):
             await manager.call(method, name("manager"))
-    for foreign in (api.DESTROY, api.PURGE, api.RESTORE, api.ROLLBACK, api.REBUILD_ALL):
+    for foreign in (
+        api.DESTROY,
+        api.PURGE,
+        api.RESTORE,
+        api.ROLLBACK,
+        api.RETRY,
+        api.REBUILD_ALL,
+    ):
         with pytest.raises(HiveError) as refused:
             await manager.call(foreign, NoParams())
         assert refused.value.code is ErrorCode.UNKNOWN_METHOD

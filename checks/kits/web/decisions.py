@@ -79,6 +79,7 @@ class Decisions:
             api.APPROVAL: self._approval,
             api.APPROVE: self._approve,
             api.DENY: self._deny,
+            api.RETRY: self._retry,
             api.OPERATION: self._one_operation,
             api.OPERATIONS: self._operations,
             api.SPAWN: self._spawn,
@@ -117,6 +118,15 @@ class Decisions:
             operation=12,
         )
         return OperationRef(operation=12)
+
+    async def _retry(self, params: ApprovalParams) -> OperationRef:
+        row = (await self._approval(params)).approval
+        if row.state is not ApprovalState.FAILED:
+            raise HiveError(ErrorCode.CONFLICT, f"Approval {row.id} is {row.state}.")
+        self.operations[14] = self._operation(14, OperationState.RUNNING, row.id)
+        again = data.summary(9, agent=row.agent, state=ApprovalState.BUILDING)
+        self.approvals = {9: data.detail(again), **self.approvals}
+        return OperationRef(operation=14)
 
     async def _deny(self, params: DenyParams) -> Done:
         await self._pending(params.id)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
@@ -45,6 +46,11 @@ def rollback_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="ID of the approval to deploy again",
     )
+
+
+def retry_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the argument of ``retry``."""
+    parser.add_argument("id", type=int, metavar="APPROVAL", help="failed approval's ID")
 
 
 def drafts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
@@ -129,6 +135,12 @@ def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Deploy an earlier approval again."""
     params = RollbackParams(agent=arguments.agent, approval=arguments.approval)
     return ended(client, client.call(api.ROLLBACK, params).operation)
+
+
+def retry(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Deploy a failed approval once more."""
+    params = ApprovalParams(id=arguments.id)
+    return ended(client, client.call(api.RETRY, params).operation)
 
 
 def rebuild(client: SyncClient, arguments: argparse.Namespace) -> Answer:

@@ -411,6 +411,12 @@ COMMANDS: Final = (
         life.rollback,
     ),
     Command(
+        "retry",
+        "deploy a failed approval once more",
+        life.retry_arguments,
+        life.retry,
+    ),
+    Command(
         "rebuild",
         "rebuild the deployed systems, unchanged",
         control.one_or_all,

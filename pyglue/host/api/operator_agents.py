@@ -40,6 +40,7 @@ def add_agent_calls(handlers: Handlers, s: Services, by: str) -> None:
         api.ROLLBACK,
         lambda it: queued(life.redeploy.rollback(it.agent, it.approval, by)),
     )
+    on(api.RETRY, lambda it: queued(life.redeploy.retry(it.id, by)))
     on(REBUILD, lambda it: life.redeploy.rebuild(it.agent, by))
     on(api.REBUILD_ALL, lambda _: life.rebuilding.request(by))
     done(api.PAUSE, lambda it: controls.pause(it, by))

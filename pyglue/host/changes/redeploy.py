@@ -1,10 +1,11 @@
-"""Redeploying earlier content: restore, rollback, rebuild.
+"""Redeploying earlier content: restore, rollback, retry, rebuild.
 
-Nothing here is new content. A restore is proposed and reviewed like a new agent. A
-rollback is the operator's own decision for something they approved before. A rebuild
-keeps commit and manifest, byte for byte. If it results in the deployed system, it runs
-at once; if the system differs, whatever the reason, it becomes a proposal: the operator
-sees the differences before anything is built.
+Nothing here is new content. A retry deploys what was approved and failed. A restore is
+proposed and reviewed like a new agent. A rollback is the operator's own decision for
+something they approved before. A rebuild keeps commit and manifest, byte for byte. If
+it results in the deployed system, it runs at once; if the system differs, whatever the
+reason, it becomes a proposal: the operator sees the differences before anything is
+built.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Redeploy:
-    """Restores, rolls back and rebuilds."""
+    """Restores, rolls back, rebuilds, and tries again."""
 
     store: Store
     registry: Registry
@@ -123,6 +124,62 @@ class Redeploy:
             )
             again = replace(again, manifest=approved)
             return await self.evaluation.approved(repo, proposed, again)
+
+    async def retry(self, number: int, by: str) -> Operation:
+        """Deploy once more exactly what was approved and failed.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` for what did not fail or has a newer
+                one; ``not_based_on_main``; what the operator's limits forbid by now.
+        """
+        name = (await self.store.read(lambda reader: rows.get(reader, number))).agent
+        async with self.proposals.lock(name):
+            old = await self._failed(number)
+            repo = AppliedRepo(self.config.layout.applied(name))
+            record = decode(old.record)
+            again = await self._again(repo, old.commit, record, old.id, name)
+            if not _says_the_same(record.manifest, again.manifest):
+                self.evaluation.drop(again)
+                raise HiveError(
+                    ErrorCode.CONFLICT,
+                    f"With this version of the hive, approval {number} would give "
+                    "a different manifest. Have its files proposed again.",
+                )
+            proposed = Proposed(
+                agent=name,
+                kind=self._kind_again(old),
+                commit=old.commit,
+                main=old.main,
+                author=old.author,
+                message=old.message,
+                description=f"Try approval {old.id} again. {old.description}",
+                by=by,
+            )
+            again = replace(again, manifest=record.manifest)
+            return await self.evaluation.approved(repo, proposed, again)
+
+    async def _failed(self, number: int) -> rows.ApprovalRow:
+        old = await self.store.read(lambda reader: rows.get(reader, number))
+        history = await self.store.read(
+            lambda reader: rows.search(reader, agent=old.agent, limit=1)
+        )
+        if old.state is not ApprovalState.FAILED:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Approval {number} is {old.state}; only a failed one can be retried.",
+            )
+        if history[0].id != number:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{old.agent} has a newer approval than {number}: {history[0].id}.",
+            )
+        return old
+
+    def _kind_again(self, old: rows.ApprovalRow) -> ApprovalKind:
+        """Return the kind: a new agent may have come as far as having its state."""
+        first = old.kind in (ApprovalKind.SPAWN, ApprovalKind.RESTORE)
+        there = self.registry.find(old.agent) is not None
+        return ApprovalKind.CHANGE if first and there and old.main else old.kind
 
     async def rebuild(self, name: str, by: str) -> RebuildResult:
         """Evaluate what is deployed once more; deploy or propose the outcome.

@@ -23,7 +23,7 @@ from pyglue.api.approvals import (
     Effect,
 )
 from pyglue.api.operations import Operation, OperationParams
-from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION
+from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION, RETRY
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import diff as diffview
 from pyglue.web.pages.common import agent_names, asked_before, done, needed, status
@@ -149,6 +149,14 @@ def approve(number: int) -> BaseResponse:
     asked = ApproveParams(id=number, commit=commit, manifest=manifest)
     operation = hive().call(APPROVE, asked).operation
     text = f"Approved {commit[:12]}. Deploying…"
+    return done(text, f"/approvals/{number}", operation=operation)
+
+
+@blueprint.post("/approvals/<int:number>/retry")
+def retry(number: int) -> BaseResponse:
+    """Deploy once more what was approved and failed."""
+    operation = hive().call(RETRY, ApprovalParams(id=number)).operation
+    text = f"Deploying approval {number} again…"
     return done(text, f"/approvals/{number}", operation=operation)
 
 

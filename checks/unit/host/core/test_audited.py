@@ -19,6 +19,7 @@ MAKES: Final = {
     "deny": "denied",
     "withdraw_proposal": "withdrawn",
     "rollback": "rollback_requested",
+    "retry": "change_requested",  # or of what kind the approval was
     "rebuild": "rebuild_requested",
     "rebuild_all": "rebuild_all_requested",
     # operations; what they did is a line too, and that they failed
