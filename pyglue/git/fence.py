@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,10 @@ from pyglue.errors import HiveError
 from pyglue.git.run import import_path
 from pyglue.process import RunAs, describe_exit, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
+from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
 
-_NOBODY: Final = RunAs(65534, 65534)
 _AT_ONCE: Final = 2
 """Packs that are checked at once: each may take the memory of ``PackLimits``."""
-_REMOVALS: Final = 100
-_PAUSE_S: Final = 0.05
 _PROBE_S: Final = 20.0
 _SAID: Final = 400
 _log = logging.getLogger(__name__)
@@ -47,7 +44,7 @@ class Fence:
     """One for a hived: whether the sandbox works is found out once."""
 
     def __init__(self) -> None:
-        self._run_as = _NOBODY if os.geteuid() == 0 else None
+        self._run_as = nobody()
         self._lock = threading.Lock()
         self._works: bool | None = None
         self.slots: Final = threading.BoundedSemaphore(_AT_ONCE)
@@ -71,13 +68,9 @@ class Fence:
         if not self.works:
             return None
         own = self._run_as
-        top = Path(tempfile.mkdtemp(prefix="pack-", dir=None if own else workdir))
+        top = make_room(own, "pack-", None if own else workdir)
         room = top / "room"
-        room.mkdir(mode=0o700)
-        if own is not None:
-            os.chown(top, -1, own.gid)
-            os.chown(room, own.uid, own.gid)
-            top.chmod(0o750)
+        make_own(own, room)
         return Place(top, room, None if own else shown, own)
 
     def _probe(self) -> str | None:
@@ -162,13 +155,8 @@ class Place:
             yield Launch(line, prepared.pass_fds)
 
     def remove(self) -> None:
-        """Remove it; what was killed in a sandbox may write for a moment more."""
-        for _ in range(_REMOVALS):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(self.top)
-                return
-            time.sleep(_PAUSE_S)
-        shutil.rmtree(self.top, ignore_errors=True)
+        """Remove it."""
+        remove_room(self.top)
 
     def _own(self) -> Bind:
         return Bind(

@@ -62,7 +62,7 @@ class Hive:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.services.journal.close()
-        await self.services.archives.close()
+        await self.services.archives.transfers.close()
         await self.services.operations.close()
         await self.services.proposals.close()
         await self.supervisor.close()

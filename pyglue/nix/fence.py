@@ -11,8 +11,6 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Final
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import RunAs, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare
+from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
 
 # All that Nix sees of an environment.
 ENVIRONMENT: Final = {
@@ -31,10 +30,6 @@ ENVIRONMENT: Final = {
     "NIX_USER_CONF_FILES": "",
     "PATH": "/nonexistent",
 }
-# Not the agents' user: without a sandbox it could reach into the evaluation.
-_NOBODY: Final = RunAs(65534, 65534)
-_REMOVALS: Final = 100
-_PAUSE_S: Final = 0.05
 _COPY_ENTRIES: Final = 20_000
 _COPY_BYTES: Final = 128 * 1024 * 1024
 
@@ -67,7 +62,7 @@ class Fence:
     def __init__(self, program: Path) -> None:
         """Try the sandbox with ``program``. Blocking, some 50 ms."""
         self._program = program
-        self._run_as = _NOBODY if os.geteuid() == 0 else None
+        self._run_as = nobody()
         self.sandboxed: Final = self._sandbox_works()
 
     @contextlib.contextmanager
@@ -89,9 +84,7 @@ class Fence:
             shown = dict(real)
             if output is not None:
                 room = shown[output] = self._own_room(stack) / output
-                room.mkdir(mode=0o700)
-                if self._run_as is not None:
-                    os.chown(room, self._run_as.uid, self._run_as.gid)
+                make_own(self._run_as, room)
             if self.sandboxed:
                 inside = {name: f"/hive/{name}" for name in shown}
             else:
@@ -140,22 +133,9 @@ class Fence:
 
     def _own_room(self, stack: contextlib.ExitStack) -> Path:
         """Make a temporary directory that the program's user can enter."""
-        room = Path(tempfile.mkdtemp(prefix="hive-"))
-        stack.callback(_remove, room)
-        if self._run_as is not None:
-            os.chown(room, -1, self._run_as.gid)
-            room.chmod(0o750)
+        room = make_room(self._run_as, "hive-")
+        stack.callback(remove_room, room)
         return room
-
-
-def _remove(room: Path) -> None:
-    """Remove a directory; what was killed in a sandbox may write for a moment more."""
-    for _ in range(_REMOVALS):
-        with contextlib.suppress(OSError):
-            shutil.rmtree(room)
-            return
-        time.sleep(_PAUSE_S)
-    shutil.rmtree(room, ignore_errors=True)
 
 
 def _open_to_all(path: Path) -> bool:

@@ -69,7 +69,7 @@ class Harness:
         try:
             return await mailbox.turn_start(self.holder, "haiku", seen=seen)
         except HiveError:
-            mailbox.give_back(self.holder)
+            mailbox.delivery.release_loose(self.holder)
             self.close()
             raise
 

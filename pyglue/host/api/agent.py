@@ -188,7 +188,7 @@ class AgentApi:
                 check=lambda tx: left.append(self._check(tx)),
             )
         except HiveError as error:
-            self.broker.mailbox.give_back(self._holder)
+            self.broker.delivery.release_loose(self._holder)
             if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
                 limit = Limit(str(error.details["limit"]))
                 await self.budgets.reached(

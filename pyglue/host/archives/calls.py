@@ -56,7 +56,3 @@ class Archives:
         handlers.on(api.IMPORT_BEGIN, begin)
         handlers.on_done(api.IMPORT_CHUNK, chunk)
         handlers.on(api.IMPORT, lambda it: self.imports.take(it, transfers, by))
-
-    async def close(self) -> None:
-        """End what is on its way."""
-        await self.transfers.close()

@@ -223,10 +223,6 @@ class Mailbox:
             parked.future.cancel()
         self.delivery.release(holder)
 
-    def give_back(self, holder: Holder) -> None:
-        """What ``holder`` took waits again: a turn over it was refused."""
-        self.delivery.release_loose(holder)
-
 
 def _dead_letter(dead: DeadLetter) -> str:
     """Say what was given up, how often it failed, and why each time."""

@@ -178,7 +178,7 @@ async def test_the_bytes_of_an_inbox_follow_every_change_of_a_message(
     bob = await kit.holder(kit.registry.get("bob"))
     await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=2))
     await agrees()
-    kit.broker.mailbox.give_back(bob)
+    kit.broker.delivery.release_loose(bob)
     await agrees()
     await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=1))
     await kit.broker.mailbox.ack(bob, None)
