@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli.commands import archive, audit, logs, manifest, shell
+from pyglue.cli.commands import archive, audit, logs, manifest, rebuild, shell
 from pyglue.cli.commands import registry as commands
 from pyglue.cli.local import demo, run
 from pyglue.cli.words import check_utf8, fill_texts
@@ -99,11 +99,26 @@ def build_parser() -> argparse.ArgumentParser:
         sub = add(command.name, command.about)
         command.declare(sub)
         sub.set_defaults(call=_remote(command))
+        if command.name == "doctor":
+            sub.set_defaults(call=_doctor(command))
     return parser
 
 
 def _remote(command: commands.Command) -> Callable[[argparse.Namespace], int]:
     return lambda arguments: commands.run(command, _socket(arguments), arguments)
+
+
+def _doctor(command: commands.Command) -> Callable[[argparse.Namespace], int]:
+    """Ask hived, or rebuild the store that it does not start with."""
+
+    def call(arguments: argparse.Namespace) -> int:
+        if not arguments.from_git:
+            return _remote(command)(arguments)
+        named = bool(arguments.state or os.environ.get("HIVE_STATE"))
+        state = rebuild.state_of(_state(arguments), named=named)
+        return rebuild.rebuild(state, arguments)
+
+    return call
 
 
 def _tell(error: HiveError, *, as_json: bool) -> None:

@@ -202,7 +202,12 @@ class Store:
             _log.exception("what follows a commit failed")
 
 
-def _lock(path: Path) -> int:
+def hold(path: Path) -> int:
+    """Lock the store; the lock ends with the returned descriptor.
+
+    Raises:
+        HiveError: ``store_locked`` if another hived has it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -237,7 +242,7 @@ def open_store(
             the file is newer than this program or no file, ``unavailable`` or
             ``disk_full`` if it is damaged or cannot be read or written.
     """
-    held = _lock(lock)
+    held = hold(lock)
     examination = None
     try:
         examination = examine.examine(database)

@@ -1,7 +1,7 @@
 """The check of the database before hived opens it.
 
 Reads only: a log that is damaged, or another database's, must not be copied into the
-database first. The check of the pages takes about a second for 700 MB in the page
+database first. The check of the pages takes about a second for 260 MB in the page
 cache. The start waits ``START_S`` for it; a larger store is opened meanwhile, and what
 the check then finds is said as damage that is found while hived runs.
 """
@@ -40,7 +40,7 @@ class Examination:
         )
         self._thread.start()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float | None) -> None:
         """Wait for its end, up to ``seconds``.
 
         Raises:
@@ -51,7 +51,7 @@ class Examination:
             raise self._found
         if self._thread.is_alive():
             _log.warning(
-                "the check of the store takes longer than %g s; it goes on while the "
+                "the check of the store takes longer than %s s; it goes on while the "
                 "hive runs",
                 seconds,
             )

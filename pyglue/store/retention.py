@@ -21,7 +21,8 @@ _CLOSED: Final = (
 )
 
 
-_EMPTY: Final = b'{"manifest":{}}'
+EMPTY: Final = b'{"manifest":{}}'
+"""The record of an approval whose manifest is no longer kept."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
         "UPDATE approval SET record = ?, nixos_options = ? WHERE id IN (SELECT id "
         f"FROM approval WHERE state IN ({marks}) AND decided_at < ? AND record != ? "
         "LIMIT ?)",
-        _EMPTY,
+        EMPTY,
         b"[]",
         *(state.value for state in _CLOSED),
         tx.now - kept_s,
-        _EMPTY,
+        EMPTY,
         most,
     )
     return max(0, int(cursor.rowcount))

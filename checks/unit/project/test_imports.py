@@ -217,7 +217,7 @@ FLOORS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"agents"}),
     frozenset({"changes"}),
     frozenset({"watch"}),
-    frozenset({"life", "archives", "doctor"}),
+    frozenset({"life", "archives", "doctor", "rebuild"}),
     frozenset({"api"}),
     frozenset({"wiring"}),
     frozenset({"bootstrap"}),

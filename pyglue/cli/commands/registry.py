@@ -302,6 +302,14 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="list every listener, who can reach it, and the user it runs as",
     )
+    parser.add_argument(
+        "--from-git",
+        action="store_true",
+        help="with --repair, while no hive runs: rebuild a lost or damaged store",
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="with --from-git: do not ask"
+    )
 
 
 def _repair(client: SyncClient) -> Answer:

@@ -238,7 +238,7 @@ class Evaluation:
             return operation
 
         operation = await self.store.write(insert)
-        data = {"approval": number, "commit": new.commit}
+        data = {"approval": number, "commit": new.commit, "kind": new.kind.value}
         data["manifest"] = new.manifest_sha256
         what = f"{new.kind.value}_requested" if approved else "proposed"
         self.audit.record(proposed.by, what, proposed.agent, data)

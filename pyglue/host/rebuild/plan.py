@@ -1,0 +1,260 @@
+"""Tags, records and the audit log put together: the rows of a store made anew.
+
+Tags say what was decided and deployed, and the log says by whom, and what became of an
+agent. Nothing is guessed in favour of running: an agent that the log does not know is
+stopped, and a proposal that nobody decided is closed, because what the operator would
+have to see of it (its description, its NixOS options) was in the store alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChange
+from pyglue.host.policy.diff import diff_policy
+from pyglue.host.rebuild.repositories import LOST, Repository, Tagged
+from pyglue.host.rebuild.told import Agent, Mark, Proposal, Told
+from pyglue.manifest import PinnedRecord
+
+UNDECIDED: Final = (
+    "Nobody had decided it when the store was rebuilt from git; propose it again."
+)
+_ROLLBACK: Final = "Roll back to approval "
+_NOTE: Final = PolicyChange(
+    option="agent.nix",
+    effect=Effect.NEUTRAL,
+    sentence="Rebuilt from git: which NixOS options it sets, and how its system "
+    "differs, are no longer known.",
+    before=None,
+    after=None,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An approval; ``record`` None: git has it no more."""
+
+    id: int
+    agent: str
+    kind: ApprovalKind
+    state: ApprovalState
+    commit: str
+    main: str | None
+    record: PinnedRecord | None
+    manifest: str
+    policy: tuple[PolicyChange, ...]
+    by: str
+    author: str
+    message: str
+    created_at: float
+    decided_at: float | None
+    decided_by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """An agent, or what is kept of one. ``row`` None: nothing of it ever ran."""
+
+    name: str
+    row: Row | None
+    main: str | None
+    wanted: bool = False
+    paused: Mark | None = None
+    model: tuple[str, Mark] | None = None
+    kept: Mark | None = None
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What is to be written, and what there is to say of it."""
+
+    approvals: list[Row] = field(default_factory=list)
+    agents: list[Deployed] = field(default_factory=list)
+    kept: list[Deployed] = field(default_factory=list)
+    drafts: dict[str, Mark] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    hive_paused: Mark | None = None
+
+
+def plan(repositories: Mapping[str, Repository], told: Told, now: float) -> Plan:
+    """Put together what git and the log say."""
+    made = Plan(hive_paused=told.hive_paused)
+    owners = _owners(repositories, told)
+    for number in sorted({*owners, *told.proposals}):
+        name = owners.get(number) or told.proposals[number].agent
+        tagged = repositories[name].tagged.get(number) if name in repositories else None
+        made.approvals.append(_row(number, name, tagged, told, made.approvals, now))
+    for repository in repositories.values():
+        _name(made, repository, told, now)
+    return made
+
+
+def _owners(repositories: Mapping[str, Repository], told: Told) -> dict[int, str]:
+    """Return whose a number is: the log's, else the first repository's with its tag."""
+    owners: dict[int, str] = {}
+    for name, repository in repositories.items():
+        for number in repository.tagged:
+            logged = told.proposals.get(number)
+            if number not in owners or (logged is not None and logged.agent == name):
+                owners[number] = name
+    return owners
+
+
+def _row(
+    number: int,
+    name: str,
+    tagged: Tagged | None,
+    told: Told,
+    before: list[Row],
+    now: float,
+) -> Row:
+    logged = told.proposals.get(number)
+    if logged is not None and logged.agent != name:
+        logged = None
+    running = _last_deployed(before, name)
+    state, reason = _state(tagged, logged)
+    record = None if tagged is None else tagged.record
+    commit = tagged.commit if tagged is not None else logged.commit if logged else ""
+    undecided = reason in (UNDECIDED, LOST)
+    decided_at, decided_by = None, None
+    if logged is not None:
+        decided_at, decided_by = logged.decided_at, logged.decided_by
+    return Row(
+        id=number,
+        agent=name,
+        kind=_kind(tagged, logged, running, commit),
+        state=state,
+        commit=commit,
+        main=None if running is None else running.commit,
+        record=record,
+        manifest=record.sha256 if record else logged.manifest if logged else "",
+        policy=_policy(running, record),
+        by=logged.by if logged else "unknown",
+        author="" if tagged is None else tagged.author,
+        message="" if tagged is None else tagged.message,
+        created_at=logged.at if logged else now,
+        decided_at=now if undecided else decided_at,
+        decided_by=decided_by or ("system" if undecided else None),
+        reason=reason,
+    )
+
+
+def _state(
+    tagged: Tagged | None, logged: Proposal | None
+) -> tuple[ApprovalState, str | None]:
+    """Return how it ended: as its tags say, else the log; nothing stays open."""
+    if tagged is not None and tagged.state is not None:
+        if tagged.reason == LOST and logged and logged.state is ApprovalState.FAILED:
+            return tagged.state, None  # its tag is missing, nothing else
+        return tagged.state, tagged.reason
+    if logged is None or logged.state is ApprovalState.PENDING:
+        return ApprovalState.EXPIRED, UNDECIDED
+    if logged.state is ApprovalState.APPROVED:
+        return ApprovalState.FAILED, LOST
+    return logged.state, logged.reason
+
+
+def _kind(
+    tagged: Tagged | None, logged: Proposal | None, running: Row | None, commit: str
+) -> ApprovalKind:
+    if logged is not None and logged.kind is not None:
+        return logged.kind
+    if running is None:
+        return ApprovalKind.SPAWN
+    if commit == running.commit:
+        return ApprovalKind.REBUILD
+    if tagged is not None and tagged.message.startswith(_ROLLBACK):
+        return ApprovalKind.ROLLBACK
+    return ApprovalKind.CHANGE
+
+
+def _policy(
+    running: Row | None, record: PinnedRecord | None
+) -> tuple[PolicyChange, ...]:
+    if record is None:
+        return (_NOTE,)
+    before = running.record.manifest if running and running.record else None
+    try:
+        changes = diff_policy(before, record.manifest, (), ())
+    except Exception:  # a manifest of an earlier version, with other options
+        return (_NOTE,)
+    return (*changes, _NOTE)
+
+
+def _last_deployed(rows: list[Row], name: str) -> Row | None:
+    ran = [
+        row for row in rows if row.agent == name and row.state is ApprovalState.DEPLOYED
+    ]
+    return ran[-1] if ran else None
+
+
+# --- names ----------------------------------------------------------------------------
+
+
+def _name(made: Plan, repository: Repository, told: Told, now: float) -> None:
+    name = repository.name
+    if repository.problem is not None:
+        made.notes.append(
+            f"The repository of {name} cannot be read ({repository.problem}): nothing "
+            "of it is deployed. Its files stay where they are."
+        )
+    agent = told.agents.get(name, Agent())
+    row = _running(made, repository, agent)
+    unknown = Mark(now, "system", "Found by hive doctor --repair --from-git.")
+    found = Deployed(
+        name=name,
+        row=row,
+        main=repository.main,
+        wanted=bool(agent.wanted),
+        paused=agent.paused,
+        model=agent.model,
+        kept=agent.destroyed or agent.imported,
+    )
+    if found.kept is not None:
+        made.kept.append(found)
+    elif row is not None:
+        made.agents.append(found)
+        if agent.wanted is None:
+            made.notes.append(
+                f"The audit log does not tell whether {name} should run: it is "
+                f"stopped. Start it with: hive start {name}"
+            )
+    elif repository.has_files and repository.main is not None and not _ran(repository):
+        made.drafts[name] = agent.draft or unknown
+    else:
+        made.kept.append(_kept(found, unknown))
+
+
+def _kept(found: Deployed, mark: Mark) -> Deployed:
+    return Deployed(name=found.name, row=None, main=found.main, kept=mark)
+
+
+def _ran(repository: Repository) -> bool:
+    return any(
+        one.state is ApprovalState.DEPLOYED for one in repository.tagged.values()
+    )
+
+
+def _running(made: Plan, repository: Repository, agent: Agent) -> Row | None:
+    """Return what is deployed: what the log says last, if main is that too.
+
+    A rebuild deploys the same commit again, so main alone does not tell.
+    """
+    ran = [
+        row
+        for row in made.approvals
+        if row.agent == repository.name and row.state is ApprovalState.DEPLOYED
+    ]
+    whole = [row for row in ran if row.record is not None]
+    if len(whole) < len(ran) and (not whole or whole[-1] is not ran[-1]):
+        made.notes.append(
+            f"The record of approval {ran[-1].id} of {repository.name} is missing in "
+            "git, so it cannot run again."
+        )
+    told = [row for row in whole if row.id == agent.deployed]
+    at_main = [row for row in whole if row.commit == repository.main]
+    if told and (not at_main or told[0].commit == repository.main):
+        return told[0]
+    ran_last = at_main or whole
+    return ran_last[-1] if ran_last else None
