@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
+from checks.kits.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
@@ -269,6 +270,12 @@ async def open_operator(
     return connection
 
 
+def harnesses(local: LocalHive) -> list[int]:
+    """Return the processes of real harnesses; peers are none."""
+    pids = family(local.pid("hived"))
+    return [pid for pid in pids if "pyglue.harness.main" in command(pid)]
+
+
 @contextlib.asynccontextmanager
 async def running_hive(
     room: Path,
@@ -315,6 +322,7 @@ async def running_hive(
         hive = Hive(local, operator, events, changed)
         if wait:
             await hive.idle(*agents)
+            assert (harnesses(local) == []) is (peers or not agents)
         yield hive
         hive.operator.close()
     finally:

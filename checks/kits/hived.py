@@ -4,20 +4,26 @@
 the local backend starts in the sandbox is given as it is made.
 """
 
-from functools import partial
 from pathlib import Path
+from typing import Final
 
+from pyglue.config import HiveConfig
 from pyglue.host import main as hived
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.wiring import base
 
-_PEER = Path(__file__).parent / "harness" / "peer.py"
+_PEER: Final = ("-c", (Path(__file__).parent / "harness" / "peer.py").read_text())
+
+
+class _Peers(LocalBackend):
+    def __init__(self, config: HiveConfig) -> None:
+        super().__init__(config, program=_PEER)
 
 
 def play() -> None:
     """Let every agent of this process be a peer."""
-    program = ("-c", _PEER.read_text())
-    vars(base)["LocalBackend"] = partial(LocalBackend, program=program)
+    assert LocalBackend in base._BACKENDS
+    vars(base)["_BACKENDS"] = (_Peers,)
 
 
 if __name__ == "__main__":
