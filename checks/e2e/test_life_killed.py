@@ -430,7 +430,7 @@ async def test_what_a_proposal_left_when_hived_died_is_removed(deaths: Deaths) -
     stray.tag(TagKind.PROPOSAL, 999, commit, b"{}")
     ran = AppliedRepo.create(layout.applied("ran"))
     commit = ran.seed_main({"agent.nix": b"{ }"}, message="m")
-    ran.tag(TagKind.DEPLOYED, 998, commit)
+    ran.tag(TagKind.DEPLOYED, 1, commit)  # a later one would be the store's fault
     await deaths.next_life({})
     found = _names(deaths.hive)["applied"]
     await deaths.stop_hived()
