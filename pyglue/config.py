@@ -173,6 +173,13 @@ class Quotas(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Files and directories of an agent; above it, no turn begins."""
 
 
+class WarmConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CLIs that stay alive between turns."""
+
+    memory: Annotated[int, Meta(ge=0)] | None = None
+    """Bytes that all of them may hold; None: a quarter of the machine's memory."""
+
+
 class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Free space to preserve on the state directory's disk.
 
@@ -235,6 +242,7 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Retention = Retention()
     quotas: Quotas = Quotas()
     disk: DiskConfig = DiskConfig()
+    warm: WarmConfig = WarmConfig()
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
     operators_gid: int | None = None

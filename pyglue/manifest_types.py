@@ -55,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     bash: Bash
     description: str = ""
     env: dict[str, str]
+    keep_warm: int = 300
     limits: Limits
     mcp_servers: dict[str, McpServer]
     model: str = "haiku"

@@ -70,7 +70,13 @@ TERMINAL_VIEW: Final = (
     terminal.TERMINAL_DATA,
     terminal.TERMINAL_ENDED,
 )
-HARNESS: Final = (agent.TURN_START, agent.TURN_END, agent.STATE, agent.TURN_EVENT)
+HARNESS: Final = (
+    agent.TURN_START,
+    agent.TURN_END,
+    agent.STATE,
+    agent.TURN_EVENT,
+    agent.WARMTH,
+)
 SURFACES: Final = (
     Surface(
         "Every agent",
@@ -82,6 +88,7 @@ SURFACES: Final = (
             agent.CONTROL,
             agent.COMPACT_SESSION,
             agent.BEGIN_SESSION,
+            agent.COOL,
             *TERMINAL_DOWN,
         ),
         limited=(

@@ -18,6 +18,7 @@ from checks.bench import (
     scale,
     start,
     turn,
+    warm,
 )
 from checks.bench.measure import Figure, progress
 from checks.bench.report import as_json, as_table
@@ -28,6 +29,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     mail.NAME: mail.bench,
     proposal.NAME: proposal.bench,
     turn.NAME: turn.bench,
+    warm.NAME: warm.bench,
     start.NAME: start.bench,
     idle.NAME: idle.bench,
     crash.NAME: crash.bench,

@@ -203,6 +203,7 @@ def views(kit: Kit, directory: Path) -> Views:
         "registry": kit.registry,
         "controls": kit.controls,
         "steps": kit.steps,
+        "warmth": kit.warmth,
         "bus": kit.bus,
         "backend": LocalBackend(config),
         "relay": RelayHub(

@@ -36,7 +36,7 @@ LIMIT: Final = 1.15
 _SAMPLES: Final = 30
 _WARM: Final = 2
 _SEND: Final = {"to": "alice", "body": "The parser's test passes again."}
-_PROMPT: Final = script(
+PROMPT: Final = script(
     {"tool": "mcp__hive__send", "input": _SEND}, {"text": "I told alice."}
 )
 
@@ -48,7 +48,7 @@ async def bench() -> Figure:
     with room() as directory, scripted_model(directory / "requests.jsonl") as port:
         home = Home(directory / "bob")
         home.load()
-        script_of_few_lines = _Minimal.make(Home(directory / "bare"), port)
+        script_of_few_lines = Minimal.make(Home(directory / "bare"), port)
         async with (
             model_socket(home.run / "model.sock", port),
             FakeHive(home.run / "hive.sock") as hive,
@@ -57,7 +57,7 @@ async def bench() -> Figure:
             for number in range(_SAMPLES + _WARM):
                 if number % 2:  # whoever comes second finds warmer caches
                     minimal.append(await script_of_few_lines.turn())
-                through.append(await _turn(hive))
+                through.append(await timed_turn(hive))
                 if not number % 2:
                     minimal.append(await script_of_few_lines.turn())
                 if number % 5 == 0:
@@ -67,11 +67,11 @@ async def bench() -> Figure:
     return Figure(NAME, tuple(through), bare, LIMIT, {"ClaudeSDKClient": bare})
 
 
-async def _turn(hive: FakeHive) -> float:
+async def timed_turn(hive: FakeHive) -> float:
     """Send mail; return the milliseconds until the harness reported the turn's end."""
     done, sent = len(hive.ends), len(hive.sent)
     began = time.perf_counter()
-    await hive.mail(_PROMPT)
+    await hive.mail(PROMPT)
     await hive.until(lambda: len(hive.ends) > done)
     took = since(began)
     assert hive.ends[-1].outcome is TurnOutcome.OK
@@ -109,7 +109,7 @@ def as_sdk(launch: Launch, hive: McpSdkServerConfig) -> ClaudeAgentOptions:
 
 
 @dataclass
-class _Minimal:
+class Minimal:
     """A script that runs turns of one session."""
 
     options: CliOptions
@@ -119,7 +119,7 @@ class _Minimal:
     turns: int = 0
 
     @classmethod
-    def make(cls, home: Home, port: int) -> "_Minimal":
+    def make(cls, home: Home, port: int) -> "Minimal":
         calls: list[dict[str, Any]] = []
 
         @tool("send", "Send a message.", {"to": str, "body": str})
@@ -148,7 +148,7 @@ class _Minimal:
             model="haiku", session=self.session, resume=self.turns > 0
         )
         async with ClaudeSDKClient(as_sdk(launch, self.hive)) as client:
-            await client.query(_PROMPT)
+            await client.query(PROMPT)
             async for message in client.receive_response():
                 if isinstance(message, ResultMessage):
                     result = message

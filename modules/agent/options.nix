@@ -513,6 +513,26 @@ in
         '';
         example = 100000;
       };
+
+      keepWarm = option {
+        type = t.whole {
+          min = 0;
+          max = 86400;
+        };
+        widens = "behaviour";
+        words = {
+          name = "time for which Claude Code stays alive after a turn";
+          suffix = " s";
+        };
+        default = 300;
+        description = ''
+          Seconds for which Claude Code stays alive after a turn, so that the next turn
+          begins at once instead of after half a second; `0`: it ends with each turn.
+          Meanwhile it is stopped and uses memory only, within the host's
+          `services.hyperhive.warm.memory`.
+        '';
+        example = 0;
+      };
     };
     widens = "change";
     default = { };

@@ -14,6 +14,7 @@ let
     cpu_quota = group.cpuQuota;
   };
 
+  t = import ./types.nix { inherit lib; };
   day = 86400;
   tls = web.tls.certFile != null;
 in
@@ -100,6 +101,7 @@ in
         ballast_mib = cfg.disk.ballastMiB;
         reserve_mib = cfg.disk.reserveMiB;
       };
+      warm.memory = if cfg.warm.memory == null then null else if cfg.warm.memory == "0" then 0 else t.bytes cfg.warm.memory;
       nixpkgs_lib = "${cfg.nixpkgs}/lib";
       agents = lib.mapAttrsToList (name: agent: {
         inherit name;

@@ -1,4 +1,5 @@
-# quotas: how much of everything an agent may make grow. disk: what is kept free.
+# quotas: how much of everything an agent may make grow. disk: what is kept free. warm:
+# what Claude Code may hold between turns.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -48,6 +49,18 @@ in
       reserveMiB = free 256 ''
         Agents are paused while fewer MiB are free on the disk of the state directory, and
         resume automatically. At most 1/10 of the disk.
+      '';
+    };
+    warm.memory = mkOption {
+      type = types.nullOr (types.strMatching "0|[1-9][0-9]{0,8}[KMGT]");
+      default = null;
+      example = "4G";
+      description = ''
+        Memory, in powers of 1024, that all agents' Claude Code processes may hold between
+        turns (`hyperhive.keepWarm` of an agent), about 200 MiB each. When it is used up,
+        those that were used least recently end, and all of them when the machine's memory
+        runs short; the next turn of such an agent starts a process. `null`: a quarter of
+        the machine's memory; `"0"`: none.
       '';
     };
   };

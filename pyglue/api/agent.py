@@ -40,6 +40,7 @@ from pyglue.api.turns import (
     TurnEventParams,
     TurnStartParams,
     TurnStartResult,
+    WarmthParams,
 )
 
 SEND: Final = Method("send", SendParams, SendResult)
@@ -172,6 +173,7 @@ TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
 TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)
 STATE: Final = Note("state", StateParams)
 TURN_EVENT: Final = Note("turn_event", TurnEventParams)
+WARMTH: Final = Note("warmth", WarmthParams)
 
 
 class CancelTurnParams(Params, frozen=True):
@@ -198,5 +200,7 @@ class ControlParams(Params, frozen=True):
 CONTROL: Final = Note("control", ControlParams)
 COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
 """Down the socket: shorten the session as soon as no turn runs."""
+COOL: Final = Note("cool", NoParams)
+"""Down the socket: let no CLI wait for the next turn."""
 BEGIN_SESSION: Final = Method("begin_session", NoParams, Done)
 """Down the socket: go on in a new session as soon as no turn runs."""

@@ -27,6 +27,7 @@ class AgentChange(StrEnum):
     HELD = "held"
     BUDGET = "budget"
     STEP = "step"
+    COLD = "cold"
     DESTROYED = "destroyed"
     KEPT = "kept"
 

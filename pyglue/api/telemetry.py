@@ -192,6 +192,20 @@ class ProcessUsage(Result, frozen=True):
     max_fds: int | None = None
 
 
+class WarmMetrics(Result, frozen=True):
+    """CLIs that wait between turns, since hived started.
+
+    ``hits`` are turns that found one, ``misses`` those that started one, ``evictions``
+    those that were taken back for others or for want of memory.
+    """
+
+    hits: int
+    misses: int
+    evictions: int
+    memory_bytes: int
+    limit_bytes: int
+
+
 class MetricsResult(Result, frozen=True):
     """Everything that ``/metrics`` shows."""
 
@@ -199,3 +213,4 @@ class MetricsResult(Result, frozen=True):
     agents: tuple[AgentView, ...]
     totals: tuple[Total, ...]
     processes: tuple[ProcessUsage, ...] = ()
+    warm: WarmMetrics | None = None

@@ -30,6 +30,10 @@ METRIC: Final = (
     "no: shown as the harness's number, and only if the relay counted nothing and the "
     "agent has a network (so it may use its own login)"
 )
+WARM: Final = (
+    "only moves the memory for CLIs between turns from one agent to another; what the "
+    "container may use is limited outside it"
+)
 UPLOAD: Final = "must be an upload of this connection"
 RELAY: Final = (
     "yes: the relay is trusted with money, within the bounds of the type; agents "
@@ -101,6 +105,7 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
     turns.TurnStartParams: {
         "model": "absent, or the model that hived chose; enters no policy and no row",
         "messages": OWN,
+        "warm": f"{NO}; counted in the hive's metrics",
     },
     turns.TurnEndParams: {
         "turn": "must be the running turn of the caller",
@@ -118,7 +123,9 @@ TRUST: Final[dict[type[Any], dict[str, str]]] = {
         "cost_usd": f"{METRIC}; never counts against or for a limit",
         "blames_mail": "decides only about the caller's own messages",
         "budget_used": "only skips the question about credit; see outcome",
+        "warm_bytes": WARM,
     },
+    turns.WarmthParams: {"bytes": WARM},
     turns.StateParams: {
         "state": (
             "shown as the harness's claim; the host's own states, and paused or "

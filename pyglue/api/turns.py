@@ -39,6 +39,8 @@ class TurnStartParams(Params, frozen=True):
 
     model: ShortText | None = None
     messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
+    warm: bool = False
+    """Whether a CLI waited for this turn."""
 
 
 class TurnStartResult(Result, frozen=True):
@@ -75,12 +77,24 @@ class TurnEndParams(Params, frozen=True):
     cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     blames_mail: bool = True
     budget_used: bool = False
+    warm_bytes: Count = 0
+    """What the turn's CLI holds, if it can wait for the next one; 0: it cannot."""
 
 
 class TurnEndResult(Result, frozen=True):
-    """``retry_after_s``: how long the model provider asked us to back off."""
+    """``retry_after_s``: how long the model provider asked us to back off.
+
+    ``keep_warm``: the CLI may wait for the next turn.
+    """
 
     retry_after_s: float | None = None
+    keep_warm: bool = False
+
+
+class WarmthParams(Params, frozen=True):
+    """What the CLI holds that waits for the next turn; 0: none waits any more."""
+
+    bytes: Count
 
 
 class StateParams(Params, frozen=True):

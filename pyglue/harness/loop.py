@@ -94,6 +94,7 @@ class Loop:
         self._running: Cancellation | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._cooling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -117,6 +118,12 @@ class Loop:
             self._running.cancel(params.reason)
         return Done()
 
+    def cool(self, _params: NoParams) -> None:
+        """Let no CLI wait for the next turn; hived's notification."""
+        task = asyncio.create_task(self._session.cool())
+        self._cooling.add(task)
+        task.add_done_callback(self._cooling.discard)
+
     async def finish(self, seconds: float) -> None:
         """Interrupt the running turn, if any, and wait until it is reported."""
         if self._running is not None:
@@ -136,6 +143,7 @@ class Loop:
                 self._login, self._failures, self._auth_failures = None, 0, 0
             hold = self._control.hold or self._login
             if hold is not None:
+                await self._session.cool()
                 self._link.say(*hold)
                 told_full = False
                 await self._control.changed()
@@ -226,10 +234,12 @@ class Loop:
         """
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
-            params = TurnStartParams(messages=seen)
+            warm = self._session.warm_bytes > 0
+            params = TurnStartParams(messages=seen, warm=warm)
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
             model = self._model = started.model
             self._quiet.clear()
+            self._link.warm(0, known=True)
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
             _log.info("turn %d begins with %s", started.turn, model)
@@ -242,7 +252,12 @@ class Loop:
             self._running = None
             outcome = metrics.ended.outcome.value
             _log.info("turn %d ended: %s", started.turn, outcome)
-            return metrics, await self._end(connection, started.turn, metrics)
+            told = await self._end(connection, started.turn, metrics)
+            if told.keep_warm:
+                self._link.warm(self._session.warm_bytes, known=True)
+            else:
+                await self._session.cool()
+            return metrics, told
         finally:
             self._running = None
             self._link.end_turn()
@@ -279,6 +294,7 @@ class Loop:
             cost_usd=metrics.cost_usd,
             blames_mail=ended.verdict.suspect is Suspect.MAIL,
             budget_used=ended.verdict.budget_used,
+            warm_bytes=self._session.warm_bytes,
         )
         for tries in itertools.count(1):
             try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import __version__, paths
-from pyglue.api.agent import BEGIN_SESSION, CANCEL_TURN, COMPACT_SESSION, CONTROL
+from pyglue.api.agent import BEGIN_SESSION, CANCEL_TURN, COMPACT_SESSION, CONTROL, COOL
 from pyglue.api.common import HarnessReport
 from pyglue.api.turn_events import Denied
 from pyglue.errors import HiveError
@@ -86,6 +86,8 @@ async def run(
             compact_at=loaded.manifest.auto_compact,
             emit=link.emit,
             say=link.say,
+            keep_warm_s=loaded.manifest.keep_warm,
+            warmth=link.warm,
         )
         control = Control()
         max_bytes = loaded.manifest.notes.max_bytes
@@ -107,14 +109,18 @@ async def run(
         link_handlers.on(COMPACT_SESSION, control.ask_compact)
         link_handlers.on(BEGIN_SESSION, control.ask_begin)
         link_handlers.on_note(CONTROL, control.take)
+        link_handlers.on_note(COOL, loop.cool)
         terminals = Terminals(
             link, environment=options.environment, directory=places.state
         )
         terminals.add_to(link_handlers)
-        async with _tasks(link.run(report), loop.run()):
-            await stop.wait()
-            terminals.close()
-            await loop.finish(_STOP_S)
+        try:
+            async with _tasks(link.run(report), loop.run()):
+                await stop.wait()
+                terminals.close()
+                await loop.finish(_STOP_S)
+        finally:
+            await session.cool()
 
 
 def _options(

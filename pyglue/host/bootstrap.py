@@ -111,6 +111,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     background_tasks.start("reminders", work.reminders.watch)
     background_tasks.start("budgets", work.budgets.watch)
     background_tasks.start("new logins", work.logins.watch)
+    background_tasks.start("memory pressure", work.warmth.watch)
     background_tasks.every(
         "expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire
     )

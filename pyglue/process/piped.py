@@ -86,26 +86,40 @@ class Piped:
         """Return the exit code (negative: signal) when it has ended."""
         return await asyncio.shield(self._ended)
 
-    def signal(self, which: signal.Signals) -> None:
+    def _to_group(self, which: signal.Signals) -> None:
         """Send a signal to its whole group, while it runs."""
         if not self._ended.done():  # reaped since: the number may be another's
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, which)
 
+    def pause(self) -> None:
+        """Stop it, not its group, until ``resume``."""
+        self._to_it(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._to_it(signal.SIGCONT)
+
+    def _to_it(self, which: signal.Signals) -> None:
+        if not self._ended.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, which)
+
     async def close(self, grace_s: float) -> int:
         """End its input, and after each ``grace_s`` ask, then kill; return its code."""
         self.stdin.close()
+        self._to_group(signal.SIGCONT)  # one that is stopped reads nothing
         try:
             for which in (signal.SIGTERM, signal.SIGKILL):
                 await asyncio.wait([self._ended], timeout=grace_s)
-                self.signal(which)
+                self._to_group(which)
         except asyncio.CancelledError:
-            self.signal(signal.SIGTERM)
+            self._to_group(signal.SIGTERM)
             raise
         return await self.wait()
 
     def _on_exit(self) -> None:
-        self.signal(signal.SIGKILL)  # what is left of its group
+        self._to_group(signal.SIGKILL)  # what is left of its group
         code = self._process.wait()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)

@@ -108,6 +108,10 @@ class FakeHive:
     """How the next reports of a turn's end are refused, in turn."""
     budget_usd: float | None = None
     retry_after_s: float | None = None
+    keeps_warm: bool = False
+    """Whether a CLI may wait for the next turn."""
+    warmth: list[int] = field(default_factory=list)
+    """What the harness said that its CLI holds between turns."""
     body_when_back: str | None = None
     loses_answer: bool = False
     """The next mail is handed out, and its answer does not arrive."""
@@ -209,6 +213,7 @@ class FakeHive:
         handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
         handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
         handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
+        handlers.on_note(api.WARMTH, lambda p: self._note(self.warmth, p.bytes))
         if self.role is Role.MANAGER:
             handlers.on(manager_api.WITHDRAW, self._done)
             handlers.on(manager_api.LIST_AGENTS, self._list_agents)
@@ -320,7 +325,10 @@ class FakeHive:
         else:
             self._return(connection)
         await self._notify()
-        return TurnEndResult(retry_after_s=self.retry_after_s)
+        return TurnEndResult(
+            retry_after_s=self.retry_after_s,
+            keep_warm=self.keeps_warm and params.warm_bytes > 0,
+        )
 
     async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
         return manager_api.AgentsResult(agents=())

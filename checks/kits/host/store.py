@@ -11,10 +11,11 @@ from checks.kits.manifests import MANIFEST
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event
-from pyglue.config import HiveConfig, MessageLimits, Timeouts
+from pyglue.config import HiveConfig, MessageLimits, Timeouts, WarmConfig
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.core import audit_log
 from pyglue.host.core.agent import Agent, Everyone, Holder
 from pyglue.host.core.audit import Audit
@@ -49,6 +50,7 @@ class Kit:
     bus: EventBus
     history: History
     steps: Steps
+    warmth: Warmth
     audit: Audit
     events: list[Event]
 
@@ -150,6 +152,11 @@ async def open_kit(
         bus=bus,
         history=history,
         steps=steps_of(store, broker, audit),
+        warmth=Warmth(
+            registry=registry,
+            transitions=transitions,
+            config=WarmConfig(memory=1 << 30),
+        ),
         audit=audit,
         events=events,
     )

@@ -45,6 +45,7 @@ in
       ballastMiB = 0;
       reserveMiB = 11;
     };
+    warm.memory = "3G";
     ids = {
       operators = 57000;
       agent = 57001;
@@ -229,6 +230,8 @@ in
   type-ranges-empty = hive { networkRanges = [ ]; };
   type-late-step = hive { lateStepTimeout = 0; };
   type-days = hive { retention.statsDays = 0; };
+  warm-none = hive { warm.memory = "0"; };
+  type-warm = hive { warm.memory = "4 GB"; };
   type-quota = hive { quotas.stateMiB = 0; };
   type-quota-history = hive { quotas.historyMiB = null; };
   type-reserve = hive { disk.reserveMiB = -1; };

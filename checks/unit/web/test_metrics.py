@@ -13,7 +13,7 @@ from checks.kits.metrics import complaints
 from checks.kits.web.hive import FakeHive
 from pyglue import __version__
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.telemetry import HIVE, MetricsResult, Total
+from pyglue.api.telemetry import HIVE, MetricsResult, Total, WarmMetrics
 from pyglue.process.usage import usage_of
 from pyglue.web.json.prometheus import HiveCollector, is_shown
 
@@ -128,3 +128,16 @@ def test_build_and_processes_are_named(found: MetricsResult) -> None:
 
 def test_a_process_that_is_gone_has_no_usage() -> None:
     assert usage_of("nothing", 2**22 + 1) is None
+
+
+def test_warm_turns_are_counted(found: MetricsResult) -> None:
+    assert "hive_warm" not in text_of(found), "an earlier hived does not say"
+    warm = WarmMetrics(
+        hits=5, misses=2, evictions=1, memory_bytes=200, limit_bytes=1000
+    )
+    lines = text_of(msgspec.structs.replace(found, warm=warm)).splitlines()
+    assert 'hive_warm_turns_total{result="hit"} 5.0' in lines
+    assert 'hive_warm_turns_total{result="miss"} 2.0' in lines
+    assert "hive_warm_evictions_total 1.0" in lines
+    assert "hive_warm_memory_bytes 200.0" in lines
+    assert "hive_warm_memory_limit_bytes 1000.0" in lines

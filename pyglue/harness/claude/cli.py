@@ -77,6 +77,8 @@ class Cli:
     def __init__(self, process: Piped, launch: Launch) -> None:
         self._process = process
         self._launch = launch
+        self.heard = launch.stderr
+        """Hears each line that it writes to its standard error."""
         self._hooks = {f"hook_{n}": hook for n, hook in enumerate(launch.hooks)}
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -120,6 +122,23 @@ class Cli:
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code (negative: signal), None while it runs."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Return the exit code when it has ended."""
+        return await self._process.wait()
+
+    def pause(self) -> None:
+        """Let it do nothing until ``resume``."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
 
     async def prompt(self, text: str) -> None:
         """Begin a turn.
@@ -214,7 +233,7 @@ class Cli:
             while line := await _line_of(self._process.stderr):
                 text = line.decode(errors="replace").rstrip()
                 if text:
-                    self._launch.stderr(text)
+                    self.heard(text)
 
     def _why(self, code: int) -> CliError | None:
         if self._refusal is not None:

@@ -26,6 +26,7 @@ from pyglue.harness.claude.fresh import preface, remembered
 from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
+from pyglue.harness.claude.warm import Warm
 from pyglue.harness.space import Space, is_full
 from pyglue.strict_json import JsonError
 
@@ -86,8 +87,14 @@ class Session:
         compact_at: int | None,
         emit: Emit,
         say: Callable[[AgentState], None],
+        keep_warm_s: float = 0.0,
+        warmth: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """``compact_at`` is in tokens of context; ``say`` hears of compaction."""
+        """``compact_at`` is in tokens of context; ``say`` hears of compaction.
+
+        ``warmth`` hears how many bytes a CLI has that stays between turns.
+        """
+        self._warm = Warm(keep_warm_s, transcript=self._transcript, changed=warmth)
         self._options = options
         self._directory = directory
         self._notes = notes
@@ -102,6 +109,15 @@ class Session:
     def has_begun(self) -> bool:
         """Whether there is a conversation to shorten."""
         return self._id is not None
+
+    @property
+    def warm_bytes(self) -> int:
+        """The memory of the CLI that waits for the next turn; 0: none does."""
+        return self._warm.memory
+
+    async def cool(self) -> None:
+        """Let no CLI wait for the next turn."""
+        await self._warm.cool()
 
     @property
     def _id(self) -> str | None:
@@ -137,6 +153,7 @@ class Session:
             ended = _as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         self._remember(tally, ended, prompt)
+        self._warm.spent(max(cost, 0.0))
         if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
             ended, more = await self._whose_fault(work, ended, before)
             cost += more
@@ -212,7 +229,10 @@ class Session:
             if is_full(error):
                 return tally, Ended(_no_room(reason))
             return tally, Ended(Verdict(TurnOutcome.FAILED, reason))
-        return tally, await run_turn(options, work.prompt, tally, work.cancellation)
+        ended = await run_turn(
+            options, work.prompt, tally, work.cancellation, warm=self._warm
+        )
+        return tally, ended
 
     async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
         """The CLI could not shorten the conversation by itself: ask it, else forget.
@@ -279,6 +299,7 @@ class Session:
     ) -> tuple[Ended, str | None]:
         """Compact; return how that ended, and what was said if it did not go well."""
         self._say(AgentState.COMPACTING)
+        await self._warm.cool()  # two must not write one session
         tally = Tally(self._emit)
         try:
             options = self._options.turn(

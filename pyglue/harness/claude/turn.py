@@ -1,4 +1,4 @@
-"""One turn: one CLI process, from its prompt to its result.
+"""One turn, from its prompt to its result, in a CLI of its own or one that stayed.
 
 ``session`` decides which session it continues;
 this only runs it and says how it ended. A cancelled turn is interrupted, so that the
@@ -18,6 +18,7 @@ from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
 from pyglue.harness.claude.launch import Launch
 from pyglue.harness.claude.outcome import Suspect, Verdict, judge
+from pyglue.harness.claude.warm import Warm
 
 INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
@@ -72,16 +73,26 @@ class Cancellation:
 
 
 async def run_turn(
-    launch: Launch, prompt: str, tally: Tally, cancellation: Cancellation
+    launch: Launch,
+    prompt: str,
+    tally: Tally,
+    cancellation: Cancellation,
+    *,
+    warm: Warm | None = None,
 ) -> Ended:
-    """Run the CLI over ``prompt``; every way that it can end is an ``Ended``."""
+    """Run the CLI over ``prompt``; every way that it can end is an ``Ended``.
+
+    With ``warm`` it may be one that runs already, and may stay.
+    """
     said: deque[str] = deque(maxlen=_TAIL)
     launch = replace(launch, stderr=said.append)
     failure: Verdict | None = None
     cli: Cli | None = None
+    ended: Ended | None = None
     try:
         async with _interruptible(cancellation) as running:
-            cli = running.cli = await Cli.start(launch)
+            start = Cli.start(launch) if warm is None else warm.take(launch)
+            cli = running.cli = await start
             if cancellation.reason is None:
                 await cli.prompt(prompt)
                 failure = await _hear(cli, tally)
@@ -91,10 +102,15 @@ async def run_turn(
         )
     except CliError as error:
         failure = _failure(error, tally, said)
+    else:
+        ended = _ended(tally, failure, cancellation, said)
     finally:
-        if cli is not None:
+        if cli is not None and warm is not None:
+            well = ended is not None and ended.outcome is TurnOutcome.OK
+            await warm.give(cli, ended_well=well)
+        elif cli is not None:
             await cli.close()
-    return _ended(tally, failure, cancellation, said)
+    return ended or _ended(tally, failure, cancellation, said)
 
 
 async def _hear(cli: Cli, tally: Tally) -> Verdict | None:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from pyglue import jsonrpc
-from pyglue.api.agent import RECV, STATE, TURN_EVENT
+from pyglue.api.agent import RECV, STATE, TURN_EVENT, WARMTH
 from pyglue.api.common import (
     PROTOCOL,
     AgentState,
@@ -26,7 +26,7 @@ from pyglue.api.common import (
     Result,
 )
 from pyglue.api.turn_events import TurnSaid
-from pyglue.api.turns import StateParams, TurnEventParams
+from pyglue.api.turns import StateParams, TurnEventParams, WarmthParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers
 
@@ -52,6 +52,7 @@ class Link:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._state: StateParams | None = None
+        self._warmth = WarmthParams(bytes=0)
         self._turn: int | None = None
         self._turn_connection: Connection | None = None
 
@@ -79,6 +80,8 @@ class Link:
             self._connection = connection
             if self._state is not None:
                 connection.notify(STATE, self._state)
+            if self._warmth.bytes:
+                connection.notify(WARMTH, self._warmth)
             self._connected.set()
             _log.info("connected to the hive, manifest %.12s", report.manifest_sha256)
             try:
@@ -143,6 +146,15 @@ class Link:
         self._state = StateParams(state=state, detail=detail, since_at=since)
         if self._connection is not None:
             self._connection.notify(STATE, self._state)
+
+    def warm(self, held: int, *, known: bool = False) -> None:
+        """Report the memory of a CLI that waits for the next turn; 0: none does.
+
+        ``known``: hived knows already; only another one has to be told.
+        """
+        self._warmth = WarmthParams(bytes=held)
+        if self._connection is not None and not known:
+            self._connection.notify(WARMTH, self._warmth)
 
     def emit(self, said: TurnSaid) -> None:
         """Send a live event; without a connection it is lost, like any live picture."""

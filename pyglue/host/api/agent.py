@@ -17,6 +17,7 @@ from pyglue.api.agent import (
     TURN_END,
     TURN_EVENT,
     TURN_START,
+    WARMTH,
     WHOAMI,
     OpenThreadsResult,
     WhoamiResult,
@@ -42,11 +43,13 @@ from pyglue.api.turns import (
     TurnOutcome,
     TurnStartParams,
     TurnStartResult,
+    WarmthParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent, Holder, Report
 from pyglue.host.core.day_limits import Limit
 from pyglue.host.core.registry import Registry, with_room
@@ -81,6 +84,7 @@ class AgentApi:
     budgets: Budgets
     credit: Credit
     controls: Controls
+    warmth: Warmth
     harness: bool
     _holder: Holder = field(init=False)
 
@@ -115,6 +119,7 @@ class AgentApi:
             on(TURN_START, self._turn_start)
             on(TURN_END, self._turn_end)
             handlers.on_note(STATE, self._state)
+            handlers.on_note(WARMTH, self._warm)
             handlers.on_note(TURN_EVENT, self._turn_event)
             done(TERMINAL_OUTPUT, lambda it: terminals.output(it, harness))
             handlers.on_note(TERMINAL_EXIT, lambda it: terminals.exited(it, harness))
@@ -195,6 +200,7 @@ class AgentApi:
                     agent, limit, float(error.details["until_at"])
                 )
             raise
+        self.warmth.turn_began(agent, warm=params.warm)
         self.controls.begun(agent)
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
@@ -214,8 +220,18 @@ class AgentApi:
                 await self.credit.used_up(agent, params.reason)
         wait = None if agent.retry_at is None else agent.retry_at - time.monotonic()
         return TurnEndResult(
-            retry_after_s=wait if wait is not None and wait > 0 else None
+            retry_after_s=wait if wait is not None and wait > 0 else None,
+            keep_warm=self._may_keep(params.warm_bytes),
         )
+
+    def _may_keep(self, size: int) -> bool:
+        if self.agent.harness is not self.connection:
+            return False
+        return self.warmth.offered(self.agent, size)
+
+    def _warm(self, params: WarmthParams) -> None:
+        if self.agent.harness is self.connection:
+            self.warmth.reported(self.agent, params.bytes)
 
     def _state(self, params: StateParams) -> None:
         if self.agent.harness is self.connection:

@@ -16,6 +16,7 @@ from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
 from pyglue.host.control.resuming import Resuming
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
@@ -65,6 +66,7 @@ class Services:
     controls: Controls
     budgets: Budgets
     credit: Credit
+    warmth: Warmth
     resuming: Resuming
     history: History
     steps: Steps

@@ -88,6 +88,10 @@ class Agent:
     """The HTTP status of the provider's newest answer, as the relay saw it."""
     retry_at: float | None = None
     """Until when the model provider asked us to back off, on the monotonic clock."""
+    warm: int = 0
+    """Bytes of the CLI that waits for its next turn; 0: none does."""
+    warm_at: float = 0.0
+    """Since when, on the monotonic clock."""
     late: Report | None = None
     """The newest of the states that were reported too fast to be published at once."""
     reports: TokenBucket = field(default_factory=lambda: TokenBucket(*_REPORTS))

@@ -161,14 +161,14 @@ class Transitions:
     ) -> None:
         """Its harness said hello; what another one had begun is lost."""
         self.turn_lost(agent)
-        now = replace(agent, harness=connection, harness_at=time.time())
+        now = replace(agent, harness=connection, harness_at=time.time(), warm=0)
         self._set(agent, now)
         state = AgentState.IDLE if problem is None else AgentState.FAILED
         self._state(agent, state, problem)
 
     def harness_lost(self, agent: Agent) -> None:
         """Its harness is gone, and its turn with it, if one ran."""
-        self._set(agent, replace(agent, harness=None))
+        self._set(agent, replace(agent, harness=None, warm=0))
         self.turn_lost(agent)
 
     def harness_expected(self, agent: Agent, why: str) -> None:
@@ -307,6 +307,13 @@ class Transitions:
 
     def _lose(self, agent: Agent, turn: int) -> None:
         self.store.post(partial(rows.lose_turns, agent=agent.name, turn=turn))
+
+    def warmed(self, agent: Agent, held: int) -> None:
+        """A CLI of ``held`` bytes waits for its next turn; 0: none does."""
+        cold = agent.warm > 0 and held == 0 and agent.turn is None
+        _become(agent, replace(agent, warm=held, warm_at=time.monotonic()))
+        if cold:
+            self._emit(agent, AgentChange.COLD)
 
     # --- messages ---------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls, model_status
 from pyglue.host.control.disk_space import Space
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
@@ -75,6 +76,7 @@ class Views:
     warnings: Warnings
     controls: Controls
     steps: Steps
+    warmth: Warmth
     config: HiveConfig
     systems: Systems | None = None
     ports: Ports | None = None
@@ -158,6 +160,7 @@ class Views:
                 for one in found
             ),
             processes=self._processes(),
+            warm=self.warmth.metrics(),
         )
 
     def _processes(self) -> tuple[ProcessUsage, ...]:
@@ -227,4 +230,5 @@ class Views:
             port_conflict=None if ports is None else ports.conflict(agent.name),
             step=self.steps.current(agent),
             blocked=self.controls.blocked(agent),
+            warm_bytes=agent.warm,
         )

@@ -62,6 +62,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         controls=work.controls,
         budgets=work.budgets,
         credit=work.credit,
+        warmth=work.warmth,
         resuming=work.resuming,
         queue=Queue(
             store=store,
@@ -114,6 +115,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             background_tasks=work.background_tasks,
             ports=ports,
             controls=work.controls,
+            warmth=work.warmth,
             steps=steps,
             systems=changes.systems,
             store=store,

@@ -57,6 +57,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             budgets=services.budgets,
             credit=services.credit,
             controls=services.controls,
+            warmth=services.warmth,
             harness=hello.harness is not None,
         ).handlers()
         if agent.role is Role.MANAGER:

@@ -13,6 +13,7 @@ from pyglue.host.control.disk_space import Space
 from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
 from pyglue.host.control.resuming import Resuming
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
@@ -35,6 +36,7 @@ class Work:
     controls: Controls
     budgets: Budgets
     credit: Credit
+    warmth: Warmth
     space: Space
     footprints: Footprints
     logins: Logins
@@ -139,6 +141,7 @@ async def open_work(base: Base) -> Work:
         controls=controls,
         budgets=budgets,
         credit=credit,
+        warmth=Warmth(registry=registry, transitions=transitions, config=config.warm),
         footprints=footprints,
         background_tasks=BackgroundTasks(broker=broker),
         space=space,

@@ -105,6 +105,30 @@ class HiveCollector(Collector):
             ("hive_start_time_seconds", "When hived started", status.started_at),
         ):
             yield GaugeMetricFamily(name, about, value=value)
+        yield from self._warm()
+
+    def _warm(self) -> Iterator[Metric]:
+        warm = self._found.warm
+        if warm is None:
+            return
+        turns = CounterMetricFamily(
+            "hive_warm_turns",
+            "Turns, by whether a CLI waited for them (hit) or was started (miss)",
+            labels=("result",),
+        )
+        turns.add_metric(("hit",), warm.hits)
+        turns.add_metric(("miss",), warm.misses)
+        yield turns
+        yield CounterMetricFamily(
+            "hive_warm_evictions",
+            "CLIs between turns that were taken back for others or for want of memory",
+            value=warm.evictions,
+        )
+        for name, about, value in (
+            ("hive_warm_memory_bytes", "Held by CLIs between turns", warm.memory_bytes),
+            ("hive_warm_memory_limit_bytes", "What they may hold", warm.limit_bytes),
+        ):
+            yield GaugeMetricFamily(name, about, value=value)
 
     def _agents(self) -> Iterator[Metric]:
         agents = self._found.agents

@@ -21,5 +21,6 @@
     limits = { turnsPerHour = 1; costPerDayUsd = 0.25; tokensPerDay = 5000000; memoryMax = "512M"; cpuQuota = 250; };
     notes.maxBytes = 1048576;
     autoCompact = null;
+    keepWarm = 0;
   };
 }

@@ -62,6 +62,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
+        warmth=kit.warmth,
     )
     found.connect(lambda agent: agent_session(services, found, agent))
     yield found

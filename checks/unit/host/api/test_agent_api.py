@@ -83,6 +83,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
+        warmth=kit.warmth,
         harness=True,
     )
     return api, line

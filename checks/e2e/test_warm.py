@@ -1,0 +1,309 @@
+"""Turns in a CLI that stayed: as any other turn, and nothing is lost with it.
+
+The real harness and CLI over the scripted model; hived's side is the kit's. Each case
+says what happens to the CLI between two turns, and which one the second runs in.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.kits.harness.bench import FakeHive, script, server
+from checks.kits.harness.process import (
+    ECHO_SERVER,
+    Home,
+    harness,
+    harness_here,
+    model_socket,
+    scripted_model,
+)
+from pyglue.api.agent import (
+    CANCEL_TURN,
+    COMPACT_SESSION,
+    CONTROL,
+    COOL,
+    CancelTurnParams,
+    ControlParams,
+)
+from pyglue.api.common import NoParams
+from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.process.family import Family
+
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Bed:
+    """A hive that lets the CLI stay, and a harness at work in it."""
+
+    home: Home
+    hive: FakeHive
+    log: Path
+
+    async def turn(self, *steps: dict[str, Any]) -> TurnEndParams:
+        done = len(self.hive.ends)
+        await self.hive.mail(script(*steps or ({"text": "done"},)))
+        await self.hive.until(lambda: len(self.hive.ends) > done)
+        return self.hive.ends[done]
+
+    def clis(self) -> list[int]:
+        """Return the processes that run the CLI for this agent."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().split(b"\0")
+                if f"{self.home.session}/".encode() in b"\0".join(line) and (
+                    b"--verbose" in line
+                ):
+                    found.append(int(entry.name))
+        return found
+
+    @property
+    def cli(self) -> int:
+        (pid,) = self.clis()
+        return pid
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    async def paused(self) -> int:
+        """Return the CLI's process once it is stopped."""
+        pid = self.cli
+        await self.until(lambda: state(pid) == "T")
+        return pid
+
+    def transcript(self) -> Path:
+        (found,) = self.home.session.glob("projects/*/*.jsonl")
+        return found
+
+
+def state(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/stat").read_text()
+        return text.rpartition(")")[2].split()[0]
+    return "gone"
+
+
+@contextlib.asynccontextmanager
+async def bed(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
+    log = tmp_path / "requests.jsonl"
+    with scripted_model(log) as port:
+        home = Home(tmp_path / "bob")
+        home.load(**{"keepWarm": 300} | manifest)
+        async with (
+            model_socket(home.run / "model.sock", port),
+            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
+            harness_here(home),
+        ):
+            yield Bed(home, hive, log)
+
+
+async def test_the_next_turn_runs_in_the_same_cli(tmp_path: Path) -> None:
+    async with bed(tmp_path) as it:
+        first = await it.turn({"text": "one"})
+        assert first.outcome is TurnOutcome.OK
+        assert first.warm_bytes > 0
+        pid = await it.paused()
+        second = await it.turn(
+            {"tool": "mcp__hive__send", "input": {"to": "alice", "body": "hi"}},
+            {"text": "two"},
+        )
+        assert it.cli == pid
+        assert [start.warm for start in it.hive.starts] == [False, True]
+        assert second.outcome is TurnOutcome.OK
+        assert (second.steps, second.tool_calls) == (2, 1), "of this turn alone"
+        assert 0 < second.input_tokens < 3 * first.input_tokens
+        assert 0 < second.cost_usd < 3 * first.cost_usd
+        assert it.hive.sent[0].body == "hi"
+        said = it.transcript().read_text()
+        assert said.count('"text":"one"') == said.count('"text":"two"') == 1
+    assert state(pid) == "gone", "it ends with the harness"
+
+
+async def test_nothing_stays_where_the_manifest_says_so(tmp_path: Path) -> None:
+    async with bed(tmp_path, keepWarm=0) as it:
+        assert (await it.turn()).warm_bytes == 0
+        assert it.clis() == []
+
+
+async def test_nothing_stays_that_hived_does_not_grant(tmp_path: Path) -> None:
+    async with bed(tmp_path) as it:
+        it.hive.keeps_warm = False
+        assert (await it.turn()).warm_bytes > 0
+        await it.until(lambda: it.clis() == [])
+        await it.turn()
+        assert [start.warm for start in it.hive.starts] == [False, False]
+
+
+async def test_it_ends_after_its_time(tmp_path: Path) -> None:
+    async with bed(tmp_path, keepWarm=1) as it:
+        await it.turn()
+        await it.until(lambda: it.clis() == [])
+        await it.hive.until(lambda: it.hive.warmth == [0])
+
+
+async def test_hived_takes_it_back(tmp_path: Path) -> None:
+    async with bed(tmp_path) as it:
+        await it.turn()
+        await it.paused()
+        it.hive.harness.notify(COOL, NoParams())
+        await it.until(lambda: it.clis() == [])
+        await it.hive.until(lambda: it.hive.warmth == [0])
+        assert (await it.turn()).outcome is TurnOutcome.OK
+
+
+async def test_a_pause_ends_it(tmp_path: Path) -> None:
+    async with bed(tmp_path) as it:
+        await it.turn()
+        it.hive.harness.notify(CONTROL, ControlParams(paused="The hive is paused."))
+        await it.until(lambda: it.clis() == [])
+
+
+# --- what makes a new CLI necessary -----------------------------------------------
+
+
+async def _killed(it: Bed) -> None:
+    os.kill(await it.paused(), signal.SIGKILL)
+
+
+async def _killed_at_once(it: Bed) -> None:
+    os.kill(it.cli, signal.SIGKILL)
+
+
+async def _another_model(it: Bed) -> None:
+    it.hive.model = "sonnet"
+
+
+async def _less_budget(it: Bed) -> None:
+    it.hive.budget_usd = 5.0
+
+
+async def _file_changed(it: Bed) -> None:
+    await it.paused()
+    with it.transcript().open("a") as file:
+        file.write("\n")
+
+
+async def _compacted(it: Bed) -> None:
+    await it.hive.harness.call(COMPACT_SESSION, NoParams())
+    await it.hive.until(lambda: it.hive.texts(TurnEventKind.COMPACTED))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _killed,
+        _killed_at_once,
+        _another_model,
+        _less_budget,
+        _file_changed,
+        _compacted,
+    ],
+    ids=lambda one: one.__name__.strip("_"),
+)
+async def test_a_new_one_goes_on_where_the_old_one_was(
+    tmp_path: Path, happens: Any
+) -> None:
+    async with bed(tmp_path) as it:
+        first = await it.turn({"text": "the first answer"})
+        pid = it.cli
+        await happens(it)
+        second = await it.turn({"text": "the second answer"})
+        assert second.outcome is TurnOutcome.OK
+        assert it.cli != pid
+        assert state(pid) in ("gone", "Z")
+        said = it.transcript().read_text()
+        assert said.count('"text":"the first answer"') == 1
+        assert said.count('"text":"the second answer"') == 1
+        if happens is not _compacted:
+            assert second.input_tokens > first.input_tokens, "it reads all before"
+
+
+async def test_a_server_that_died_in_between_runs_again(tmp_path: Path) -> None:
+    echo = tmp_path / "echo.py"
+    echo.write_text(ECHO_SERVER)
+    servers = {"echo": server(sys.executable, str(echo), tools=("say",))}
+    async with bed(tmp_path, mcpServers=servers) as it:
+        await it.turn({"tool": "mcp__echo__say", "input": {}}, {"text": "one"})
+        pid = await it.paused()
+        members = [one for one, _ in Family.of(pid).members]
+        assert len(members) == 2
+        os.kill(members[1], signal.SIGKILL)
+        await it.until(lambda: state(members[1]) in ("gone", "Z"))
+        second = await it.turn({"tool": "mcp__echo__say", "input": {}}, {"text": "two"})
+        assert second.outcome is TurnOutcome.OK
+        results = it.hive.texts(TurnEventKind.TOOL_RESULT)
+        assert [one["is_error"] for one in results] == [False, False]
+        assert it.cli != pid
+
+
+async def test_a_cancelled_turn_leaves_none(tmp_path: Path) -> None:
+    async with bed(tmp_path, allowedTools=["Bash"], bash={"allow": ["sleep *"]}) as it:
+        await it.turn()
+        await it.hive.mail(
+            script({"tool": "Bash", "input": {"command": "sleep 60"}}, {"text": "x"})
+        )
+        await it.hive.until(lambda: it.hive.texts(TurnEventKind.TOOL_USE))
+        it.hive.body_when_back = script({"text": "again"})
+        await it.hive.harness.call(CANCEL_TURN, CancelTurnParams(reason="enough"))
+        await it.hive.until(lambda: len(it.hive.ends) == 3)
+        ends = it.hive.ends
+        assert [end.outcome for end in ends] == [
+            TurnOutcome.OK,
+            TurnOutcome.CANCELLED,
+            TurnOutcome.OK,
+        ]
+        assert [start.warm for start in it.hive.starts] == [False, True, False]
+
+
+async def test_one_killed_in_a_turn_costs_that_turn_only(tmp_path: Path) -> None:
+    async with bed(tmp_path, allowedTools=["Bash"], bash={"allow": ["sleep *"]}) as it:
+        await it.turn()
+        pid = it.cli
+        await it.hive.mail(
+            script({"tool": "Bash", "input": {"command": "sleep 60"}}, {"text": "x"})
+        )
+        await it.hive.until(lambda: it.hive.texts(TurnEventKind.TOOL_USE))
+        it.hive.body_when_back = script({"text": "again"})
+        os.kill(pid, signal.SIGKILL)
+        await it.hive.until(lambda: len(it.hive.ends) == 3)
+        outcomes = [end.outcome for end in it.hive.ends]
+        assert outcomes == [TurnOutcome.OK, TurnOutcome.FAILED, TurnOutcome.OK]
+
+
+async def test_a_killed_harness_leaves_no_stopped_cli(tmp_path: Path) -> None:
+    with scripted_model(tmp_path / "requests.jsonl") as port:
+        home = Home(tmp_path / "bob")
+        home.load(keepWarm=300)
+        async with (
+            model_socket(home.run / "model.sock", port),
+            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
+            harness(home) as process,
+        ):
+            it = Bed(home, hive, tmp_path / "requests.jsonl")
+            await it.turn()
+            pid = await it.paused()
+            process.kill()
+            await it.until(lambda: state(pid) in ("gone", "Z"))
+
+
+async def test_the_gate_holds_in_a_cli_that_stayed(tmp_path: Path) -> None:
+    async with bed(tmp_path, allowedTools=["Bash"], bash={"allow": ["ls"]}) as it:
+        await it.turn()
+        end = await it.turn(
+            {"tool": "Bash", "input": {"command": "touch stolen"}}, {"text": "x"}
+        )
+        assert it.hive.starts[-1].warm
+        assert end.denials == 1
+        assert not (it.home.state / "stolen").exists()

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    keepWarm = 86401;
+  };
+}

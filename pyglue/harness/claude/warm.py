@@ -1,0 +1,224 @@
+"""The CLI that stays alive after a turn, so that the next one begins at once.
+
+There is at most one, and only while nothing about it is doubtful: it ended its turn
+well, runs the same session with the same options, its MCP servers run, nobody else has
+written the session's file, and it has not grown too large. In any other case it is
+ended, and the turn starts a CLI of its own, as every turn does without this. The
+session's file is complete when a turn ends, so the CLI can be killed at any time.
+
+While it waits it is stopped (SIGSTOP): it would poll a hundred times a second
+otherwise. hived allows each stay, and may take it back (``cool``).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from pyglue.harness.claude.cli import Cli, CliError
+from pyglue.harness.claude.launch import Launch
+from pyglue.process.family import Family
+
+MEMORY_MAX: Final = 1 << 30
+"""Bytes that a CLI and its MCP servers may have of their own and stay."""
+_SETTLE_S: Final = 1.0
+"""From the end of a turn until it is stopped: it tidies up for a moment."""
+_ANSWER_S: Final = 5.0
+"""For it to answer before a turn, however long it was stopped."""
+_BUDGET_LEAST: Final = 0.5
+_BUDGET_MOST: Final = 1.05
+"""What is left of the budget that it was started with, as a part of what a turn may
+cost now: with much less it would stop too soon, with more too late."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Kept:
+    """A CLI between or in turns, and what it was started with."""
+
+    cli: Cli
+    launch: Launch
+    spent_usd: float = 0.0
+    family: Family | None = None
+    is_paused: bool = False
+    stamp: tuple[int, int] | None = None
+    """Size and time of the session's file when it was stopped."""
+    waits: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Warm:
+    """Keeps the CLI of one agent between turns."""
+
+    def __init__(
+        self,
+        keep_s: float,
+        *,
+        transcript: Callable[[str], Path],
+        changed: Callable[[int], None],
+        settle_s: float = _SETTLE_S,
+    ) -> None:
+        """``keep_s``: 0 keeps none. ``transcript`` finds a session's file.
+
+        ``changed`` hears how many bytes are kept, when that changes outside a turn.
+        """
+        self._keep_s = keep_s
+        self._settle_s = settle_s
+        self._transcript = transcript
+        self._changed = changed
+        self._kept: _Kept | None = None
+        self._lent: _Kept | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the CLI that is kept; 0: there is none."""
+        kept = self._kept
+        return 0 if kept is None or kept.family is None else kept.family.bytes_own()
+
+    async def take(self, launch: Launch) -> Cli:
+        """Return a CLI for a turn: the kept one if it will do, else a new one.
+
+        Raises:
+            CliError: It cannot be started.
+        """
+        async with self._lock:
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                try:
+                    why = await self._doubt(kept, launch)
+                except BaseException:
+                    await _end(kept)
+                    raise
+                if why is None:
+                    kept.cli.heard = launch.stderr
+                    self._lent = kept
+                    return kept.cli
+                _log.info("the CLI is started anew: %s", why)
+                await _end(kept)
+            self._lent = None
+            cli = await Cli.start(launch)
+            self._lent = _Kept(cli, launch)
+            return cli
+
+    async def give(self, cli: Cli, *, ended_well: bool) -> None:
+        """Take back the CLI of a turn; it stays if it may."""
+        lent, self._lent = self._lent, None
+        if lent is None or lent.cli is not cli:
+            raise AssertionError("it was taken here")
+        if not ended_well or self._keep_s <= 0 or cli.returncode is not None:
+            await cli.close()
+            return
+        lent.family = Family.of(cli.pid)
+        held = lent.family.bytes_own()
+        if held > MEMORY_MAX:
+            _log.info("the CLI has %d MiB, and is ended", held >> 20)
+            await cli.close()
+            return
+        self._kept = lent
+        lent.waits = asyncio.create_task(self._wait(lent))
+
+    def spent(self, cost_usd: float) -> None:
+        """Count what the last turn of the kept CLI cost."""
+        if self._kept is not None:
+            self._kept.spent_usd += cost_usd
+
+    async def cool(self) -> None:
+        """End the kept CLI, if there is one; not one in a turn."""
+        if self._kept is not None:
+            await self._cool(self._kept)
+
+    async def _cool(self, kept: _Kept) -> None:
+        async with self._lock:
+            if self._kept is kept:
+                self._kept = None
+                await _end(kept)
+                self._changed(0)
+
+    # --- while it waits ---------------------------------------------------------------
+
+    async def _wait(self, kept: _Kept) -> None:
+        """Stop it, and end it after a time; tell if it ends by itself."""
+        ended = asyncio.create_task(kept.cli.wait())
+        try:
+            await asyncio.wait({ended}, timeout=min(self._settle_s, self._keep_s))
+            if not ended.done():
+                kept.cli.pause()
+                kept.is_paused = True
+                kept.family = Family.of(kept.cli.pid)
+                kept.stamp = self._stamp(kept)
+                seconds = max(self._keep_s - self._settle_s, 0.0)
+                await asyncio.wait({ended}, timeout=seconds)
+        finally:
+            ended.cancel()
+        kept.waits = None  # it ends here, and need not be cancelled
+        await self._cool(kept)
+
+    def _stamp(self, kept: _Kept) -> tuple[int, int] | None:
+        try:
+            found = self._transcript(kept.launch.session or "").stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    async def _doubt(self, kept: _Kept, launch: Launch) -> str | None:
+        """Return why a kept CLI will not do for a turn, and wake it if it will."""
+        await _awake(kept)
+        if not _same(kept, launch):
+            return "the turn needs another one"
+        if kept.cli.returncode is not None or kept.family is None:
+            return "it has ended"
+        if kept.is_paused and not kept.family.lives():
+            return "one of its MCP servers has ended"
+        if kept.is_paused and kept.stamp != self._stamp(kept):
+            return "the session's file was changed"
+        kept.cli.resume()
+        kept.is_paused = False
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                servers = await kept.cli.servers()
+        except (CliError, TimeoutError) as error:
+            return f"it does not answer: {error}"
+        down = [s.get("name") for s in servers if s.get("status") != "connected"]
+        return f"MCP servers are not connected: {down!r}" if down else None
+
+
+async def _awake(kept: _Kept) -> None:
+    """Let nobody stop it any more."""
+    waits, kept.waits = kept.waits, None
+    if waits is not None and waits is not asyncio.current_task():
+        waits.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({waits})
+
+
+async def _end(kept: _Kept) -> None:
+    await _awake(kept)
+    await kept.cli.close()
+
+
+def _same(kept: _Kept, launch: Launch) -> bool:
+    """Tell whether a CLI was started with what ``launch`` wants, and can be used."""
+    was = kept.launch
+    if not launch.resume or launch.session != was.session:
+        return False
+    plain = replace(
+        was,
+        session=launch.session,
+        resume=launch.resume,
+        budget_usd=launch.budget_usd,
+        stderr=launch.stderr,
+    )
+    return plain == launch and _affords(was.budget_usd, kept.spent_usd, launch)
+
+
+def _affords(began: float | None, spent: float, launch: Launch) -> bool:
+    """Tell whether what is left of its budget is about what a turn may cost now."""
+    wanted = launch.budget_usd
+    if began is None or wanted is None:
+        return began is wanted
+    left = began - spent
+    return _BUDGET_LEAST * wanted <= left <= _BUDGET_MOST * wanted

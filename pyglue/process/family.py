@@ -1,0 +1,71 @@
+"""A process and its descendants at one moment: whether they live still, how large.
+
+Read from /proc, where a number that was reused is told apart by its start time.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Process ids with the start time of each, the parent's first."""
+
+    members: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, pid: int) -> "Family":
+        """Return ``pid`` and all that it and its children have started."""
+        found: list[tuple[int, int]] = []
+        unseen = [pid]
+        while unseen:
+            one = unseen.pop()
+            began = _alive(one)
+            if began is None:
+                continue
+            found.append((one, began))
+            unseen += _children(one)
+        return cls(tuple(found))
+
+    def lives(self) -> bool:
+        """Tell whether all of them still run."""
+        return all(_alive(pid) == began for pid, began in self.members)
+
+    def bytes_own(self) -> int:
+        """Return the memory that ending them would free: what no file backs."""
+        return sum(_anonymous(pid) for pid, _ in self.members)
+
+
+def _alive(pid: int) -> int | None:
+    """Return when a process began, in ticks; None if it has ended."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for task in (_PROC / str(pid) / "task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    except OSError:
+        return found
+    return found
+
+
+def _anonymous(pid: int) -> int:
+    try:
+        text = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return 0
+    kib = 0
+    for line in text.splitlines():
+        if line.startswith(("RssAnon:", "RssShmem:", "VmSwap:")):
+            kib += int(line.split()[1])
+    return kib * 1024
