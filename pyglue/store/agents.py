@@ -49,7 +49,7 @@ def _row(model: AgentModel) -> AgentRow:
     )
 
 
-def all_agents(reader: Reader) -> tuple[AgentRow, ...]:
+def all_agents(reader: Reader | Tx) -> tuple[AgentRow, ...]:
     """Return every agent by name."""
     rows = AgentModel.select().order_by(AgentModel.name).execute(reader.db)
     return tuple(_row(row) for row in rows)

@@ -55,7 +55,7 @@ class Control:
 _NAMES = tuple(one.name for one in fields(Control))
 
 
-def all_rows(reader: Reader) -> dict[str, Control]:
+def all_rows(reader: Reader | Tx) -> dict[str, Control]:
     """Return every row by agent."""
     rows = ControlModel.select().execute(reader.db)
     return {row.agent: Control(**{n: getattr(row, n) for n in _NAMES}) for row in rows}

@@ -354,12 +354,35 @@ def release_ended(tx: Tx, agent: str) -> None:
     )
 
 
-def held_by_ended(reader: Reader) -> dict[str, int]:
-    """Return of each agent how many messages a turn that has ended still holds."""
-    found = reader.execute(
-        f"SELECT recipient, count(*) FROM message WHERE {_ENDED} GROUP BY recipient"
+def release_one(tx: Tx, number: int, *, holder: str | None, turn: int | None) -> None:
+    """Queue a message again that this holder and turn hold, and nobody ends.
+
+    If a turn had begun with it, it goes alone from now on, and is not to blame.
+    """
+    which = "WHERE id = ? AND state = 'held' AND holder IS ? AND turn IS ?"
+    values = (number, holder, turn)
+    if turn is not None:
+        tx.execute(
+            "INSERT INTO message_failure (message, at, turn, reason, counted) "
+            f"SELECT id, ?, turn, ?, 0 FROM message {which}",
+            *(tx.now, UNRECORDED),
+            *values,
+        )
+    tx.execute(
+        "UPDATE message SET state = 'waiting', holder = NULL, turn = NULL, "
+        f"alone = alone OR turn IS NOT NULL {which}",
+        *values,
     )
-    return dict(found.fetchall())
+
+
+def give_up(tx: Tx, number: int) -> None:
+    """Give up a message that nobody will ever get."""
+    tx.execute(
+        "UPDATE message SET state = 'dead', done_at = ?, holder = NULL, turn = NULL "
+        "WHERE id = ? AND state IN ('waiting', 'held')",
+        tx.now,
+        number,
+    )
 
 
 def explain(tx: Tx, agent: str, reason: str) -> None:

@@ -146,7 +146,7 @@ def open_of(reader: Reader | Tx, agent: str) -> Operation | None:
     return next((_view(row) for row in query.limit(1).execute(reader.db)), None)
 
 
-def unfinished(reader: Reader) -> tuple[Operation, ...]:
+def unfinished(reader: Reader | Tx) -> tuple[Operation, ...]:
     """Return what has not ended, oldest first."""
     query = (
         OperationModel.select()

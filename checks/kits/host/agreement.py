@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checks.kits.events import data
-from checks.kits.host.store import Kit, settled
+from checks.kits.host.store import Kit, row_repair, settled
 from pyglue.store import agents, control
 from pyglue.store.database import Reader
 
@@ -57,6 +57,7 @@ class Witness:
                 assert live or (turn is None and holder in holding), number
             else:
                 assert state in ("waiting", "done", "dead")
+        assert [one.says for one in await row_repair(self.kit).look()] == []
         assert found.events == [event.seq for event in self.kit.events]
 
     def _listen(self) -> None:

@@ -20,8 +20,10 @@ from pyglue.host.core import audit_log
 from pyglue.host.core.agent import Agent, Everyone, Holder
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
+from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
+from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
@@ -177,6 +179,17 @@ def steps_of(
         notifications=Notifications(store=store, broker=broker, audit=audit),
         late_s=late_s,
         long_s=long_s,
+    )
+
+
+def row_repair(kit: Kit, operations: Operations | None = None) -> RowRepair:
+    """Return what the doctor asks about the rows of ``kit``."""
+    return RowRepair(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        delivery=kit.broker.delivery,
+        operations=operations or Operations(store=kit.store, audit=kit.audit),
     )
 
 

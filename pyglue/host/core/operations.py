@@ -102,6 +102,10 @@ class Operations:
             arguments=arguments,
         )
 
+    def works_on(self, number: int) -> bool:
+        """Tell whether an operation is queued here, or running."""
+        return number in self._ended
+
     def enqueue(self, operation: Operation) -> None:
         """Run a recorded operation after the agent's earlier ones."""
         self._ended[operation.id] = asyncio.Event()

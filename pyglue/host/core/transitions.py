@@ -147,6 +147,15 @@ class Transitions:
                 )
             )
 
+    def store_again(self, agent: Agent) -> Awaitable[None]:
+        """Write what is wanted of it, and its problem: the store says otherwise."""
+
+        def write(tx: Tx) -> None:
+            rows.set_present(tx, agent.name, wanted=agent.wanted, problem=agent.problem)
+            control_rows.put(tx, agent.control)
+
+        return self.store.write(write)
+
     # --- container and harness --------------------------------------------------------
 
     def starting(

@@ -7,7 +7,6 @@ a line in the audit log.
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 
 from pyglue.api.archive import RepairResult
 from pyglue.api.doctor import Check, CheckState
@@ -17,8 +16,8 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.doctor.finding import Finding
 from pyglue.host.doctor.repair_directories import DirectoryRepair
 from pyglue.host.doctor.repair_repos import RepoRepair
-from pyglue.host.messages.mailbox import Mailbox
-from pyglue.store import agreement, messages
+from pyglue.host.doctor.repair_rows import RowRepair
+from pyglue.store import agreement
 from pyglue.store.agreement import Said
 from pyglue.store.database import Store
 
@@ -34,12 +33,12 @@ class Repair:
     repos: RepoRepair
     directories: DirectoryRepair
     audit: Audit
-    mailbox: Mailbox
+    rows: RowRepair
 
     async def checks(self) -> list[Check]:
         """Return what does not agree, with what ``mend`` would do."""
         said = await self._said()
-        found = await self.directories.look(said) + await self._messages()
+        found = await self.directories.look(said) + await self.rows.look()
         for name in _names(said):
             if await self.repos.look(name, said):
                 found += await self._look_again(name)
@@ -70,7 +69,7 @@ class Repair:
             async with self.proposals.lock(one.agent):
                 for still in await self._still(one, one.agent):
                     await self._mend(still, by, done, failed)
-        for one in await self._messages():
+        for one in await self.rows.look():
             await self._mend(one, by, done, failed)
         for name in _names(await self._said()):
             async with self.proposals.lock(name):
@@ -80,19 +79,6 @@ class Repair:
                 for one in await self.repos.look(name, said):
                     await self._mend(one, by, done, failed)
         return RepairResult(done=tuple(done), failed=tuple(failed))
-
-    async def _messages(self) -> list[Finding]:
-        """Return whose messages are held by a turn that has ended."""
-        found = await self.store.read(messages.held_by_ended)
-        return [
-            Finding(
-                name,
-                f"{count} of its messages are held by a turn that has ended.",
-                "queue them again",
-                partial(self.mailbox.release_ended, name),
-            )
-            for name, count in sorted(found.items())
-        ]
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
         """Look again for what was found: it may be an agent's by now."""

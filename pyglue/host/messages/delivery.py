@@ -40,6 +40,15 @@ class Delivery:
     """What an agent may make grow."""
     fresh: set[str] = field(default_factory=set, init=False)
     """Agents that may have a message since their newest look into the inbox."""
+    holders: set[str] = field(default_factory=set, init=False)
+    """Tokens of the connections that are there and may hold messages."""
+
+    def wake(self, name: str) -> None:
+        """Let an agent look again: there may be a message for it."""
+        self.fresh.add(name)
+        agent = self.registry.find(name)
+        if agent is not None:
+            self.transitions.recv_interrupted(agent)  # it asks again
 
     async def put(self, recipient: str, make: Callable[[Tx], NewMessage]) -> Message:
         """Store what ``make`` returns, leased to ``recipient`` if it waits for it.
@@ -72,15 +81,9 @@ class Delivery:
 
     def put_later(self, new: NewMessage) -> None:
         """Store a message as soon as the store takes it; a full inbox gets none."""
-        name = new.recipient
-
-        def wake(_: Message) -> None:
-            self.fresh.add(name)
-            agent = self.registry.find(name)
-            if agent is not None:
-                self.transitions.recv_interrupted(agent)  # it asks again
-
-        self.store.post(lambda tx: self._insert(tx, new), then=wake)
+        self.store.post(
+            lambda tx: self._insert(tx, new), then=lambda _: self.wake(new.recipient)
+        )
 
     def _hand(self, parked: Parked, written: "asyncio.Future[Message]") -> None:
         """Give what was stored for it to who waited, or queue it again.

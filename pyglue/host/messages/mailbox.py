@@ -95,6 +95,8 @@ class Mailbox:
 
     async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         name = holder.agent.name
+        if not holder.gone:
+            self.delivery.holders.add(holder.token)
         while True:
             self.delivery.fresh.discard(name)
             turn = holder.agent.turn
@@ -207,16 +209,10 @@ class Mailbox:
         if not well:
             self.delivery.fresh.add(agent.name)
 
-    async def release_ended(self, agent: str) -> None:
-        """Queue again what a turn that has ended still holds of ``agent``."""
-        await self.store.write(lambda tx: rows.release_ended(tx, agent))
-        here = self.registry.find(agent)
-        if here is not None:
-            self.transitions.recv_interrupted(here)  # it asks again
-
     def hang_up(self, holder: Holder) -> None:
         """The holder's connection is gone: what it held waits again."""
         holder.gone = True
+        self.delivery.holders.discard(holder.token)
         parked = holder.agent.parked
         if parked is not None and parked.holder is holder:
             self.transitions.recv_over(parked)

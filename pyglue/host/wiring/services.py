@@ -12,6 +12,7 @@ from pyglue.host.doctor.exposure import Exposure
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.doctor.repair_directories import DirectoryRepair
 from pyglue.host.doctor.repair_repos import RepoRepair
+from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
@@ -144,7 +145,13 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
             reopen=lambda name: work.lifecycle.open(base.registry.get(name)),
         ),
         audit=base.audit,
-        mailbox=work.broker.mailbox,
+        rows=RowRepair(
+            store=base.store,
+            registry=base.registry,
+            transitions=base.transitions,
+            delivery=work.broker.delivery,
+            operations=operations,
+        ),
     )
 
 

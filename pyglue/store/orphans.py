@@ -1,0 +1,116 @@
+"""Rows that somebody who is gone has left open, and how each is closed.
+
+Who is there only hived's memory knows: ``Live``. ``find`` runs on the writer's thread,
+behind every write that was queued when ``Live`` was taken.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pyglue.api.questions import QuestionEnd
+from pyglue.names import OPERATOR, SYSTEM
+from pyglue.store import agents, messages, questions, reminders
+from pyglue.store.database import Tx
+
+
+class Left(StrEnum):
+    """What was left."""
+
+    HELD = "held"
+    """A message, by a connection that is gone."""
+    HELD_IN_TURN = "held_in_turn"
+    """A message, by a turn that nobody runs."""
+    TURN = "turn"
+    """A turn that nobody runs."""
+    MESSAGE = "message"
+    """A message to a name that is gone."""
+    QUESTION = "question"
+    """An open question of a name that is gone, or to one."""
+    REMINDER = "reminder"
+    """A reminder of a name that is gone."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """Who is there: tokens of connections, and each agent's running turn."""
+
+    holders: frozenset[str]
+    turns: Mapping[str, int]
+
+
+@dataclass(frozen=True, order=True)
+class Orphan:
+    """A row that nobody will close; ``turn`` for what one holds."""
+
+    agent: str
+    kind: Left
+    id: int
+    turn: int | None = None
+    holder: str | None = None
+
+
+def find(tx: Tx, live: Live) -> frozenset[Orphan]:
+    """Return all of them."""
+    held = tx.execute(
+        "SELECT recipient, id, holder, turn FROM message WHERE state = 'held'"
+    ).fetchall()
+    opened = tx.execute("SELECT agent, id FROM turn WHERE ended_at IS NULL").fetchall()
+    found = [
+        Orphan(agent, Left.TURN, number)
+        for agent, number in opened
+        if live.turns.get(agent) != number
+    ]
+    for agent, number, holder, turn in held:
+        if turn is not None and live.turns.get(agent) != turn:
+            found.append(Orphan(agent, Left.HELD_IN_TURN, number, turn, holder))
+        elif turn is None and holder not in live.holders:
+            found.append(Orphan(agent, Left.HELD, number, None, holder))
+    return frozenset((*found, *_of_nobody(tx)))
+
+
+def _of_nobody(tx: Tx) -> Iterator[Orphan]:
+    """Yield what is for, or of, a name that neither is there nor is kept."""
+    rows = tx.execute(
+        "SELECT name FROM agent UNION SELECT name FROM kept UNION SELECT name FROM "
+        "draft UNION SELECT agent FROM operation WHERE state IN ('queued', 'running')"
+    )
+    known = {OPERATOR, SYSTEM, *(name for (name,) in rows.fetchall())}
+    names = tx.execute(
+        "SELECT DISTINCT recipient FROM message WHERE state IN ('waiting', 'held')"
+    ).fetchall()
+    for (name,) in names:
+        if name not in known:
+            lost = tx.execute(
+                "SELECT id FROM message WHERE recipient = ? AND "
+                "state IN ('waiting', 'held')",
+                name,
+            )
+            yield from (Orphan(name, Left.MESSAGE, n) for (n,) in lost.fetchall())
+    asked = tx.execute(
+        "SELECT asker, recipient, id FROM question WHERE answered_at IS NULL"
+    ).fetchall()
+    for asker, to, number in asked:
+        if not known.issuperset((asker, to)):
+            yield Orphan(asker, Left.QUESTION, number)
+    due = tx.execute("SELECT agent, id FROM reminder").fetchall()
+    for agent, number in due:
+        if agent not in known:
+            yield Orphan(agent, Left.REMINDER, number)
+
+
+def close(tx: Tx, orphan: Orphan) -> None:
+    """Close one, unless somebody has done so meanwhile."""
+    match orphan.kind:
+        case Left.HELD | Left.HELD_IN_TURN:
+            messages.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)
+        case Left.TURN:
+            agents.lose_turns(tx, orphan.agent, orphan.id)
+        case Left.MESSAGE:
+            messages.give_up(tx, orphan.id)
+        case Left.QUESTION:
+            question = questions.get(tx, orphan.id)
+            if question.answered_at is None:
+                questions.close(tx, orphan.id, None, SYSTEM, QuestionEnd.CANCELLED)
+        case Left.REMINDER:
+            reminders.remove(tx, orphan.id)
