@@ -4,21 +4,25 @@ What the model's side, a proxy or the network can answer counts against no messa
 conversation that the API does not take any more is replaced, and told of.
 """
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from checks.kits.harness.answers import NOT_THE_MAILS, Step, error
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness_here, model_socket
 from pyglue.api.agent import BEGIN_SESSION
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.messages import Message
 from pyglue.api.turn_events import TurnEventKind
-from pyglue.api.turns import TurnOutcome
+from pyglue.api.turns import StateParams, TurnEndParams, TurnOutcome
 from pyglue.demo.playbook import Rule, Script
 from pyglue.demo.playbook import Step as Answer
 from pyglue.demo.scripted_model import ScriptedModel
@@ -28,12 +32,21 @@ FINE: Step = {"text": "fine"}
 WHOAMI: Step = {"tool": "mcp__hive__whoami", "input": {}}
 OK, FAILED = TurnOutcome.OK, TurnOutcome.FAILED
 REFUSED = "messages.1.content.0: `thinking` blocks cannot be modified"
+TOO_LONG = error(400, "prompt is too long: 210000 tokens > 200000")
 REAL = (
     *("402", "405", "407-html", "409", "425", "451"),
     *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),
     "200-error-event",
 )
 """A part of all answers, one of each kind; the CLI's word on all is in ``recorded``."""
+COMPACTING = (*REAL, "401", "500", "529")
+MOMENTS = ("first turn", "resumed", "during a tool")
+CELLS = (
+    *((when, name) for when in MOMENTS for name in REAL),
+    *(("during compaction", name) for name in COMPACTING),
+)
+COLUMN_S = 280.0
+"""The longest that a cell may wait for those before it."""
 
 
 @contextlib.asynccontextmanager
@@ -63,30 +76,140 @@ def newest(model: ScriptedModel) -> str:
     return json.dumps(model.bodies[-1]["messages"], ensure_ascii=False)
 
 
-@pytest.mark.parametrize("when", ["first turn", "resumed", "during a tool"])
-@pytest.mark.parametrize("name", REAL)
-async def test_what_others_would_meet_too_is_not_the_mails_fault(
-    home: Home, hive: FakeHive, name: str, when: str
-) -> None:
-    home.load()
-    hive.body_when_back = script(FINE)
-    before = (WHOAMI,) if when == "during a tool" else ()
-    async with harness_here(home):
-        if when == "resumed":
-            await hive.mail(script(FINE))
-            await hive.until(lambda: hive.ends)
-        turns = len(hive.ends)
-        await hive.mail(script(*before, NOT_THE_MAILS[name]))
-        await hive.until(lambda: len(hive.ends) > turns)
-        end = hive.ends[turns]
-        assert end.outcome is not OK
-        assert not end.blames_mail
-        assert end.reason
-        await hive.until(lambda: hive.ends[-1].outcome is OK)
-        (waits, *_) = [s for s in hive.states if "Next try in" in (s.detail or "")]
-        assert end.reason[:60] in (waits.detail or "")
+Rows = dict[tuple[str, str], asyncio.Future["Row"]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a message that one of the answers met; ``newest`` is the request
+    that the model was sent last."""
+
+    ends: list[TurnEndParams]
+    states: list[StateParams]
+    left: list[Message]
+    newest: str
+
+
+class Column:
+    """Plays answers one after another to one harness, which costs no start for each."""
+
+    def __init__(self, hive: FakeHive, model: ScriptedModel, rows: Rows) -> None:
+        self._hive = hive
+        self._model = model
+        self._rows = rows
+
+    async def first_turns(self) -> None:
+        for name in REAL:
+            if self._hive.ends:
+                logs = len(self._hive.texts(TurnEventKind.LOG))
+                await self._hive.harness.call(BEGIN_SESSION, NoParams())
+                await self._hive.until(
+                    lambda n=logs: len(self._hive.texts(TurnEventKind.LOG)) > n
+                )
+            await self._play("first turn", name, NOT_THE_MAILS[name])
+
+    async def resumed(self) -> None:
+        await self._talk()
+        for name in REAL:
+            await self._play("resumed", name, NOT_THE_MAILS[name])
+
+    async def during_a_tool(self) -> None:
+        for name in REAL:
+            await self._play("during a tool", name, WHOAMI, NOT_THE_MAILS[name])
+
+    async def during_compaction(self) -> None:
+        for _ in range(3):
+            await self._talk("Remember the seven lamps.")
+        for name in COMPACTING:
+            self._model.script = Script(summary=Answer(**NOT_THE_MAILS[name]))
+            await self._play("during compaction", name, TOO_LONG)
+
+    async def _talk(self, body: str = script(FINE)) -> None:
+        turns = len(self._hive.ends)
+        await self._hive.mail(body)
+        await self._hive.until(lambda: len(self._hive.ends) > turns)
+
+    async def _play(self, when: str, name: str, *steps: Step) -> None:
+        row = self._rows[when, name]
+        try:
+            row.set_result(await self._row(*steps))
+        except Exception as error:
+            row.set_exception(error)
+
+    async def _row(self, *steps: Step) -> Row:
+        hive = self._hive
+        turns, states = len(hive.ends), len(hive.states)
+        await hive.mail(script(*steps))
+        await hive.until(lambda: len(hive.ends) > turns and hive.ends[-1].outcome is OK)
         await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        assert hive.waiting == []
+        return Row(
+            ends=hive.ends[turns:],
+            states=hive.states[states:],
+            left=hive.waiting,
+            newest=newest(self._model),
+        )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rows(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rows]:
+    """Every answer at every moment: two harnesses play two columns each at once."""
+    loop = asyncio.get_running_loop()
+    found: Rows = {(when, name): loop.create_future() for when, name in CELLS}
+
+    async def play(*columns: Callable[[Column], Awaitable[None]]) -> None:
+        room = tmp_path_factory.mktemp("column")
+        async with answering(room, Script()) as (home, hive, model):
+            hive.body_when_back = script(FINE)
+            async with harness_here(home):
+                for column in columns:
+                    await column(Column(hive, model, found))
+
+    lanes = (
+        asyncio.create_task(play(Column.first_turns, Column.during_a_tool)),
+        asyncio.create_task(play(Column.resumed, Column.during_compaction)),
+    )
+    yield found
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.gather(*lanes, return_exceptions=True)
+
+
+async def row_of(rows: Rows, when: str, name: str) -> Row:
+    async with asyncio.timeout(COLUMN_S):
+        return await asyncio.shield(rows[when, name])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("when", MOMENTS)
+async def test_what_others_would_meet_too_is_not_the_mails_fault(
+    rows: Rows, name: str, when: str
+) -> None:
+    row = await row_of(rows, when, name)
+    end = row.ends[0]
+    assert end.outcome is not OK
+    assert not end.blames_mail
+    assert end.reason
+    (waits, *_) = [s for s in row.states if "Next try in" in (s.detail or "")]
+    assert end.reason[:60] in (waits.detail or "")
+    assert row.ends[-1].outcome is OK
+    assert row.states[-1].state is AgentState.IDLE
+    assert row.left == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", COMPACTING)
+async def test_a_compaction_that_others_would_meet_too_keeps_the_conversation(
+    rows: Rows, name: str
+) -> None:
+    row = await row_of(rows, "during compaction", name)
+    assert row.ends[0].outcome is not OK
+    assert not row.ends[0].blames_mail
+    assert row.ends[-1].outcome is OK
+    assert row.states[-1].state is AgentState.IDLE
+    assert row.left == []
+    assert "seven lamps" in row.newest
+    assert "Your earlier conversation ended" not in row.newest
 
 
 async def test_a_request_that_only_the_mail_spoils_counts_against_it(
@@ -165,33 +288,3 @@ async def test_an_operator_may_have_a_new_session(tmp_path: Path) -> None:
         assert "assistant" not in roles
         assert "An operator asked for a new one." in newest(model)
         assert "Remember the seven lamps." in newest(model)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"status": 529},
-        {"status": 500},
-        {"raw": "<html>", "content_type": "text/html"},
-        {"status": 401},
-    ],
-    ids=["529", "500", "200-html", "401"],
-)
-async def test_a_compaction_that_others_would_meet_too_keeps_the_conversation(
-    tmp_path: Path, answer: dict[str, Any]
-) -> None:
-    too_long = error(400, "prompt is too long: 210000 tokens > 200000")
-    wanted = Script(summary=Answer(**answer))
-    async with answering(tmp_path, wanted) as (home, hive, model):
-        hive.body_when_back = script(FINE)
-        async with harness_here(home):
-            for turns in range(1, 4):
-                await hive.mail("Remember the seven lamps.")
-                await hive.until(lambda wanted=turns: len(hive.ends) == wanted)
-            await hive.mail(script(too_long))
-            await hive.until(lambda: len(hive.ends) > turns)
-            assert hive.ends[turns].outcome is not OK
-            assert not hive.ends[turns].blames_mail
-            await hive.until(lambda: hive.ends[-1].outcome is OK)
-        assert "seven lamps" in newest(model)
-        assert "Your earlier conversation ended" not in newest(model)

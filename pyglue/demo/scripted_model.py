@@ -56,6 +56,7 @@ class ScriptedModel:
     ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False;
     ``counted`` is how often it was asked to count. ``log`` gets a line for each
     request, ``requests`` the whole of it. Without a ``key`` it answers everybody.
+    ``script`` may be replaced while it runs.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ScriptedModel:
         self.bodies: list[dict[str, Any]] = []
         self.counted = 0
         self.headers: list[dict[str, str]] = []
-        self._script = script or Script()
+        self.script = script or Script()
         self._log = log
         self._requests = requests
         self._keep = keep
@@ -139,7 +140,7 @@ class ScriptedModel:
                 self.headers.append(dict(request.headers))
             self._arrived.notify_all()
         asked = read_request(body, len(raw))
-        step = choose(self._script, asked)
+        step = choose(self.script, asked)
         _append(self._log, {"model": asked.model, "index": asked.index, "step": step})
         _append(self._requests, body)
         await asyncio.sleep(step.sleep)
@@ -149,7 +150,7 @@ class ScriptedModel:
             due = asked.continued or not step.continued
             if due and self._tries[key] <= step.times:
                 return _fault(step)
-            step = Step(text=step.text or self._script.default)
+            step = Step(text=step.text or self.script.default)
         if asked.stream:
             try:
                 return await _stream(request, asked, step)
