@@ -67,6 +67,7 @@ generate:
 	@$(PYTHON) -m tools.generate_security
 	@$(PYTHON) -m tools.generate_invisible
 	@$(PYTHON) -m tools.generate_events
+	@$(PYTHON) -m tools.generate_manual
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -5,6 +5,7 @@
   python3,
   runCommand,
   makeBinaryWrapper,
+  installShellFiles,
   bubblewrap,
   git,
   nix,
@@ -85,6 +86,7 @@ let
         "LICENSE"
         "README.md"
         "agents"
+        "manual"
         "modules"
         "prompts"
         "pyglue"
@@ -102,7 +104,7 @@ let
     build-system = [ python3.pkgs.setuptools ];
     postInstall = ''
       mkdir -p $out/share/hyperhive
-      cp -r agents modules prompts web $out/share/hyperhive/
+      cp -r agents manual modules prompts web $out/share/hyperhive/
     '';
     # The tests start sandboxes and systems, which a build has not.
     doCheck = false;
@@ -135,7 +137,10 @@ runCommand "hyperhive-${project.version}"
   {
     pname = "hyperhive";
     inherit (project) version;
-    nativeBuildInputs = [ makeBinaryWrapper ];
+    nativeBuildInputs = [
+      installShellFiles
+      makeBinaryWrapper
+    ];
     passthru = {
       inherit
         claude-agent-sdk
@@ -157,5 +162,13 @@ runCommand "hyperhive-${project.version}"
       makeWrapper ${environment}/bin/$program $out/bin/$program \
         --set-default HIVE_SHARE $out/share/hyperhive \
         --suffix PATH : ${lib.makeBinPath tools}
+    done
+
+    manual=${library}/share/hyperhive/manual
+    installManPage $manual/man/*
+    for program in hive hive-mcp; do
+      completion=$manual/completions/$program
+      installShellCompletion --cmd $program \
+        --bash $completion.bash --fish $completion.fish --zsh $completion.zsh
     done
   ''

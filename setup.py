@@ -1,5 +1,7 @@
 """Puts what hyperhive reads beside its code into the wheel, as ``pyglue/share``.
 
+The manual pages are installed to ``share/man`` too.
+
 A checkout and an editable install read the directories where they are.
 """
 
@@ -9,7 +11,13 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHARE = ("agents", "modules", "prompts", "web")
+SHARE = ("agents", "manual", "modules", "prompts", "web")
+PAGES = sorted(Path("manual", "man").glob("*.[18]"))
+MANUAL = [
+    (f"share/man/man{section}", [str(p) for p in PAGES if p.suffix[1] == section])
+    for section in "18"
+]
+"""The manual pages, also where man looks for them in an environment."""
 
 
 class BuildWithShare(build_py):
@@ -29,4 +37,4 @@ class BuildWithShare(build_py):
             )
 
 
-setup(cmdclass={"build_py": BuildWithShare})
+setup(cmdclass={"build_py": BuildWithShare}, data_files=MANUAL)

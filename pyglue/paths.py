@@ -15,7 +15,7 @@ from pyglue.errors import ErrorCode, HiveError
 
 
 def share() -> Path:
-    """Return the directory that holds ``modules/ agents/ prompts/ web/``.
+    """Return the directory that holds ``modules/ agents/ manual/ prompts/ web/``.
 
     ``HIVE_SHARE`` wins, then ``<prefix>/share/hyperhive``, then what a wheel brings
     inside this package, then the checkout that it was imported from.

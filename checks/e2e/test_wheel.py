@@ -15,7 +15,7 @@ import pytest
 from checks.kits.net import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("agents", "modules", "prompts", "web")
+PARTS = ("agents", "manual", "modules", "prompts", "web")
 SOURCES = (*PARTS, "pyglue", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
 
 
@@ -79,6 +79,8 @@ def test_the_wheel_holds_all_that_is_read(wheel: Path) -> None:
         assert f"pyglue/share/{name}" in names
     assert not any("node_modules" in name for name in names)
     assert "pyglue/demo/scenario.json" in names
+    pages = {Path(n).name for n in names if ".data/data/share/man/" in n}
+    assert pages == {page.name for page in (ROOT / "manual" / "man").iterdir()}
 
 
 @pytest.mark.needs("nix")

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.needs("nix")
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PARTS: Final = (
     *("flake.nix", "flake.lock", "package.nix", "pyproject.toml", "README.md"),
-    *("LICENSE", "modules", "agents", "prompts", "pyglue", "web", "nix", "templates"),
-    "checks/nix",
+    *("LICENSE", "modules", "agents", "manual", "prompts", "pyglue", "web", "nix"),
+    *("templates", "checks/nix"),
 )
 FEATURES: Final = ("--extra-experimental-features", "nix-command flakes")
 
@@ -178,7 +178,7 @@ def test_the_package_is_made_from_what_is_installed_and_nothing_else(
         (tree / stray).write_text("not to be copied")
     source = Path(facts(tree, "source"))
     assert {path.name for path in source.iterdir()} == {
-        *("LICENSE", "README.md", "agents", "modules", "prompts", "pyglue"),
+        *("LICENSE", "README.md", "agents", "manual", "modules", "prompts", "pyglue"),
         *("pyproject.toml", "web"),
     }
     assert not list(source.rglob("__pycache__"))

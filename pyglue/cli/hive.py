@@ -15,7 +15,15 @@ from typing import Any, Final
 import msgspec
 
 from pyglue import __version__
-from pyglue.cli.commands import archive, audit, logs, manifest, rebuild, shell
+from pyglue.cli.commands import (
+    archive,
+    audit,
+    completion,
+    logs,
+    manifest,
+    rebuild,
+    shell,
+)
 from pyglue.cli.commands import registry as commands
 from pyglue.cli.local import demo, run
 from pyglue.cli.words import check_utf8, fill_texts
@@ -95,6 +103,9 @@ def build_parser() -> argparse.ArgumentParser:
     restoring = add("restore-backup", "create a state directory from a backup")
     archive.restore_arguments(restoring)
     restoring.set_defaults(call=archive.restore_backup)
+    completing = add("completion", "print the completion of a shell")
+    completion.add_arguments(completing)
+    completing.set_defaults(call=completion.run)
     for command in commands.COMMANDS:
         sub = add(command.name, command.about)
         command.declare(sub)

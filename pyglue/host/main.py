@@ -45,15 +45,20 @@ async def _serve(config_file: Path) -> None:
         await hive.close()
 
 
-def main() -> None:
-    """Run hived; exit 1 with a sentence when it cannot start."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="hived", description="The hive's daemon.")
     parser.add_argument(
         "--config", type=Path, required=True, help="configuration file (JSON)"
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--debug", action="store_true", help="verbose logging")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run hived; exit 1 with a sentence when it cannot start."""
+    arguments = build_parser().parse_args()
     log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)
     try:

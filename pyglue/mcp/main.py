@@ -86,8 +86,8 @@ async def serve(socket: Path, agents: Path, every_s: float = EVERY_S) -> None:
     await output.close()
 
 
-def main() -> None:
-    """Entry point of ``hive-mcp``."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="hive-mcp", description=_ABOUT)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
@@ -108,7 +108,12 @@ def main() -> None:
         default=EVERY_S,
         help="how often a waiting call reports progress (default: %(default)g)",
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Entry point of ``hive-mcp``."""
+    arguments = build_parser().parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
     every_s = max(0.1, arguments.progress_seconds)
     try:

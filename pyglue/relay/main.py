@@ -46,14 +46,19 @@ async def serve(config: HiveConfig) -> None:
         await asyncio.gather(linked, stopped, return_exceptions=True)
 
 
-def main() -> None:
-    """Run the relay; exit 1 with a sentence when it cannot start."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="hive-relay", description=__doc__)
     parser.add_argument(
         "--config", type=Path, required=True, help="configuration file (JSON)"
     )
     parser.add_argument("--version", action="version", version=__version__)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run the relay; exit 1 with a sentence when it cannot start."""
+    arguments = build_parser().parse_args()
     log_to_stderr()
     try:
         raise_open_files()

@@ -224,8 +224,8 @@ def settings(number: int) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run until told to stop; returns the exit status."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="hive-web", description="The dashboard of a hive."
     )
@@ -233,7 +233,12 @@ def main(argv: list[str] | None = None) -> int:
         "--config", type=Path, required=True, help="configuration file (JSON)"
     )
     parser.add_argument("--version", action="version", version=__version__)
-    asked = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until told to stop; returns the exit status."""
+    asked = build_parser().parse_args(argv)
     log_to_stderr()
     try:
         raise_open_files()

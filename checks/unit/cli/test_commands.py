@@ -88,7 +88,7 @@ ASKING = {
     "stop": ("bob",),
 }
 """Words for each command that needs a hive."""
-OTHERS = {"run", "demo", "manifest", "restore-backup", "shell"}
+OTHERS = {"completion", "run", "demo", "manifest", "restore-backup", "shell"}
 
 
 def test_every_command_is_tried_here() -> None:

@@ -37,6 +37,7 @@ ANSWERED_BESIDE = {
         "generate_security",
         "generate_invisible",
         "generate_events",
+        "generate_manual",
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:

@@ -80,6 +80,10 @@ def _id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", type=int, metavar="ID", help="approval ID")
 
 
+def _agents_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--names", action="store_true", help="print only their names")
+
+
 def _approve_arguments(parser: argparse.ArgumentParser) -> None:
     _id(parser)
     parser.add_argument(
@@ -180,8 +184,10 @@ def _status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     return Answer(result, table(rows))
 
 
-def _agents(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+def _agents(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     result = client.call(api.AGENTS, NoParams())
+    if arguments.names:
+        return Answer(result, "\n".join(agent.name for agent in result.agents))
     rows: list[Sequence[str]] = [("NAME", "STATE", "MODEL", "INBOX", "MANIFEST", "")]
     for agent in result.agents:
         rows.append(
@@ -345,7 +351,7 @@ COMMANDS: Final = (
         _metrics_token,
     ),
     Command("status", "show a summary of the hive", _nothing, _status),
-    Command("agents", "list the agents", _nothing, _agents),
+    Command("agents", "list the agents", _agents_arguments, _agents),
     Command("approvals", "list proposals, newest first", _nothing, _approvals),
     Command("approval", "show a proposal with its diff", _id, _approval),
     Command(
