@@ -59,6 +59,11 @@ def _chromium() -> str | None:
     return _program("chromium", "chromium")
 
 
+def _shtab() -> str | None:
+    found = importlib.util.find_spec("shtab")
+    return None if found else "shtab is not installed (make test installs it)"
+
+
 def _promtool() -> str | None:
     return None if promtool() else _program("promtool", "prometheus")
 
@@ -79,6 +84,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "mcp-clients": _mcp_clients,
     "fish": lambda: _program("fish", "fish"),
     "mandoc": lambda: _program("mandoc", "mandoc"),
+    "shtab": _shtab,
     "zsh": lambda: _program("zsh", "zsh"),
     "git": lambda: _program("git", "git"),
     "nix": lambda: _program("nix-instantiate", "nix-bin"),

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import shtab
-
 from pyglue import __version__
 from pyglue.cli import hive
 from pyglue.host import main as hived
@@ -28,7 +26,8 @@ DATE: Final = "2026-11-29"
 """Shown in the foot of each page; changed by hand when the pages' form changes."""
 SHELLS: Final = ("bash", "fish", "zsh")
 COMPLETED: Final = ("hive", "hive-mcp")
-_NAMES: Final = shtab.cmd("hive agents --names 2>/dev/null")
+_NAMES: Final = "hive agents --names 2>/dev/null"
+"""Prints what an agent's name is completed from."""
 _ENVIRONMENT: Final = {
     "HIVE_STATE": "State directory of a local hive, if --state is not given.",
     "HIVE_PORT": "Port of the dashboard of hive run, if --port is not given.",
@@ -207,10 +206,12 @@ def _terms(terms: dict[str, str]) -> Iterator[str]:
 
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return a program's completion for a shell."""
+    import shtab  # not needed to read what was made
+
     for command in (parser, *commands(parser)):
         for action in command._actions:
             if action.dest in ("agent", "to") and not action.option_strings:
-                vars(action)["complete"] = _NAMES
+                vars(action)["complete"] = shtab.cmd(_NAMES)
             elif action.type is Path:
                 vars(action)["complete"] = shtab.FILE
     text = shtab.complete(parser, shell)

@@ -37,7 +37,7 @@ ANSWERED_BESIDE = {
         "generate_security",
         "generate_invisible",
         "generate_events",
-        "generate_manual",
+        pytest.param("generate_manual", marks=pytest.mark.needs("shtab")),
     ],
 )
 def test_generated_files_are_up_to_date(generator: str) -> None:
