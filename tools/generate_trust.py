@@ -1,21 +1,23 @@
-"""Generate docs/trust.md from pyglue.api's types and the table in pyglue.api.trust.
+"""Generate docs/trust.md from pyglue.api's types and what their ``TRUST`` says.
 
 `make generate` runs this; `--check` (run by the tests) writes nothing and exits 1 when
 the file differs. A field of a call that hived answers to an agent, the manager or the
-relay and that has no line in the table is an error, and so is a line without a field.
+relay and that has no line there is an error, and so is a line without a field.
 """
 
+import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import inspect as types
 
-from pyglue.api import operator
+import pyglue.api
+from pyglue.api import operator, turn_events
 from pyglue.api.common import HelloParams
-from pyglue.api.trust import READ, TRUST
 from tools.generate_rpc import SURFACES, named
 from tools.generate_rpc import calls_of as calls
 
@@ -25,7 +27,7 @@ TARGET: Final = ROOT / "docs/trust.md"
 HEAD: Final = """\
 # Trust in each field
 
-Generated from `pyglue/api/` and `pyglue/api/trust.py` by `make generate`.
+Generated from `pyglue/api/` by `make generate`.
 
 An agent's container may send anything on its sockets; its harness is only a program in
 it. This page lists every field of every call and notification that an agent, the
@@ -33,6 +35,30 @@ manager or the relay can send, and what hived decides by it. **Nothing that an a
 says enters a policy**: its permissions follow from its pinned record, the operator's
 choices and hived's own books. Field names are those of the [RPC reference](rpc.md).
 """
+
+READ: Final[dict[str, tuple[type[Any], ...]]] = {
+    "turn_event": (
+        turn_events.ToolName,
+        turn_events.ToolCall,
+        turn_events.ToolDone,
+        turn_events.Server,
+    ),
+}
+"""What hived reads from a field that it otherwise passes on unchanged, by call."""
+
+
+def table() -> dict[type[Any], dict[str, str]]:
+    """Return what each struct of the API says of its fields."""
+    modules = [
+        import_module(f"pyglue.api.{module.name}")
+        for module in pkgutil.iter_modules(pyglue.api.__path__)
+    ]
+    return {
+        struct: vars(struct)["TRUST"]
+        for module in modules
+        for struct in vars(module).values()
+        if isinstance(struct, type) and "TRUST" in vars(struct)
+    }
 
 
 def structs() -> Iterator[tuple[str, type[Any]]]:
@@ -63,18 +89,18 @@ def fields(struct: type[Any]) -> tuple[str, ...]:
     return tuple(field.encode_name for field in shape.fields)
 
 
-def problems(table: Mapping[type[Any], Mapping[str, str]] = TRUST) -> list[str]:
+def problems(said: Mapping[type[Any], Mapping[str, str]]) -> list[str]:
     """Return what has no line, and each line that has nothing."""
     every = [struct for _, struct in structs()]
     missing = [
-        f"{struct.__name__}.{name} has no line in pyglue/api/trust.py: who trusts it?"
+        f"{struct.__name__}.{name} has no line in its TRUST: who trusts it?"
         for struct in every
         for name in fields(struct)
-        if not table.get(struct, {}).get(name)
+        if not said.get(struct, {}).get(name)
     ]
     spare = [
-        f"pyglue/api/trust.py has {struct.__name__}.{name}, which is no field."
-        for struct, lines in table.items()
+        f"TRUST has {struct.__name__}.{name}, which is no field that hived gets."
+        for struct, lines in said.items()
         for name in lines
         if struct not in every or name not in fields(struct)
     ]
@@ -83,11 +109,11 @@ def problems(table: Mapping[type[Any], Mapping[str, str]] = TRUST) -> list[str]:
 
 def render() -> str:
     """Render the page."""
-    parts = [HEAD]
+    parts, said = [HEAD], table()
     for names, struct in structs():
         if not fields(struct):
             continue
-        rows = [f"| `{name}` | {TRUST[struct][name]} |" for name in fields(struct)]
+        rows = [f"| `{name}` | {said[struct][name]} |" for name in fields(struct)]
         parts.append(
             "\n".join([f"## {names}\n", "| field | trusted |", "|---|---|", *rows, ""])
         )
@@ -96,7 +122,7 @@ def render() -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the file, or with `--check` name it if it differs."""
-    wrong = problems()
+    wrong = problems(table())
     for problem in wrong:
         print(problem)
     if wrong:

@@ -4,7 +4,7 @@ Only the harness and ``hive-mcp`` call these. The sender is always the agent tha
 the socket; no field can say otherwise.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
@@ -91,6 +91,13 @@ class RemindParams(Params, frozen=True):
         | None
     ) = None
 
+    TRUST: ClassVar = {
+        "text": "no: delivered to the caller itself, labelled as its reminder",
+        "in_seconds": "bounded by the type",
+        "at": "parsed; must be in the future",
+        "repeat_seconds": "bounded by the type",
+    }
+
 
 class RemindResult(Result, frozen=True):
     """The reminder's id, and when it is due."""
@@ -106,6 +113,8 @@ class CancelReminderParams(Params, frozen=True):
     """Cancel one of the caller's reminders."""
 
     reminder: Annotated[Id, Meta(description="The reminder's id.")]
+
+    TRUST: ClassVar = {"reminder": "must be the caller's own"}
 
 
 CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)

@@ -7,12 +7,13 @@ in ``_at``; amounts of money are US dollars and end in ``_usd``.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from pyglue import strict_json
+from pyglue.api import trust
 from pyglue.strict_json import JsonError
 
 PROTOCOL: Final = 3
@@ -118,6 +119,8 @@ class ServerStatus(Result, frozen=True):
     status: str
     error: str | None = None
 
+    TRUST: ClassVar = {"name": trust.NO, "status": trust.NO, "error": trust.NO}
+
 
 class HarnessReport(Params, frozen=True):
     """What a harness loaded and checked before its hello.
@@ -132,6 +135,17 @@ class HarnessReport(Params, frozen=True):
     servers: tuple[ServerStatus, ...] = ()
     problem: Annotated[str, Meta(max_length=PROBLEM_MAX)] | None = None
 
+    TRUST: ClassVar = {
+        "manifest_sha256": (
+            "must be the hash of the applied record; a false claim only makes a "
+            "deploy of this agent look healthy"
+        ),
+        "system": "must be the built system; a false claim has the same effect",
+        "cli_version": "no: not used",
+        "servers": "no: not used",
+        "problem": "fails the agent's own deploy; quoted as the harness's words",
+    }
+
 
 class HelloParams(Params, frozen=True):
     """The first call on every connection. ``client`` names the program."""
@@ -140,6 +154,13 @@ class HelloParams(Params, frozen=True):
     client: Annotated[str, Meta(max_length=64)]
     harness: HarnessReport | None = None
     session: Annotated[str, Meta(max_length=256)] | None = None
+
+    TRUST: ClassVar = {
+        "protocol": "must be the supported version",
+        "client": trust.NO,
+        "harness": "only makes this connection the agent's harness; see below",
+        "session": "ignored on agents' sockets; on the operator's checked by its hash",
+    }
 
 
 class HelloResult(Result, frozen=True):

@@ -4,10 +4,11 @@ A commit travels as a pack in chunks (``submit_*``): the host never opens a repo
 that the manager can write. These calls only queue proposals; the operator decides.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import (
     AgentName,
     AgentState,
@@ -80,6 +81,11 @@ class SpawnParams(Params, frozen=True):
     name: NewName
     description: Description = ""
 
+    TRUST: ClassVar = {
+        "name": "checked against the rules for names and existing names",
+        "description": f"{trust.TEXT}, with the proposal",
+    }
+
 
 class ProposalResult(Result, frozen=True):
     """The pending proposal."""
@@ -117,6 +123,11 @@ class WithdrawParams(Params, frozen=True):
         Meta(description="For the operator, who may already be reviewing it."),
     ] = ""
 
+    TRUST: ClassVar = {
+        "id": "must be a pending proposal of the manager",
+        "reason": trust.NO,
+    }
+
 
 WITHDRAW: Final = Method("withdraw_proposal", WithdrawParams, Done)
 
@@ -131,6 +142,13 @@ class SubmitBeginParams(Params, frozen=True):
     commit: Commit
     description: Description = ""
     spawn: bool = False
+
+    TRUST: ClassVar = {
+        "agent": trust.NAME,
+        "commit": "must be in the pack, which is checked in quarantine",
+        "description": f"{trust.TEXT}, with the proposal",
+        "spawn": "checked: the agent must be a draft",
+    }
 
 
 class SubmitBeginResult(Result, frozen=True):
@@ -149,6 +167,11 @@ class SubmitChunkParams(Params, frozen=True):
     upload: Annotated[str, Meta(max_length=64)]
     data: Annotated[bytes, Meta(max_length=CHUNK_LIMIT)]
 
+    TRUST: ClassVar = {
+        "upload": trust.UPLOAD,
+        "data": "no: a pack of limited size, unpacked in quarantine by a child process",
+    }
+
 
 SUBMIT_CHUNK: Final = Method("submit_chunk", SubmitChunkParams, Done)
 
@@ -158,6 +181,8 @@ class SubmitCommitParams(Params, frozen=True):
 
     upload: Annotated[str, Meta(max_length=64)]
 
+    TRUST: ClassVar = {"upload": trust.UPLOAD}
+
 
 SUBMIT_COMMIT: Final = Method("submit_commit", SubmitCommitParams, ProposalResult)
 
@@ -166,6 +191,8 @@ class AgentParams(Params, frozen=True):
     """The agent that a call is about."""
 
     agent: Named
+
+    TRUST: ClassVar = {"agent": f"{trust.NAME}; the manager itself is refused"}
 
 
 START: Final = Method("start", AgentParams, OperationRef)
@@ -194,6 +221,8 @@ class AgentLogsParams(Params, frozen=True):
         int,
         Meta(ge=1, le=500, description="Fewer are returned if lines are long."),
     ] = 50
+
+    TRUST: ClassVar = {"agent": trust.NAME, "lines": "bounded by the type"}
 
 
 AGENT_LOGS: Final = Method("agent_logs", AgentLogsParams, JournalPage)

@@ -4,10 +4,11 @@ The calls are declared in ``agent`` and ``operator``; these are their types.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import NOT_FOR_MODELS, AgentName, Id, Params, Result
 from pyglue.errors import ErrorCode, HiveError
 
@@ -90,6 +91,13 @@ class SendParams(Params, frozen=True):
         Priority, Meta(description="Order in the recipient's inbox.")
     ] = Priority.NORMAL
 
+    TRUST: ClassVar = {
+        "to": "checked against the agents and the allowed recipients of the record",
+        "body": f"{trust.TEXT}; size and rate are limited",
+        "reply_to": "no: a hint for the recipient; only closes threads with the caller",
+        "priority": "only for the order in the recipient's inbox",
+    }
+
 
 class SendResult(Result, frozen=True, omit_defaults=True):
     """The message is stored; ``id`` is its id (the last one's, if several).
@@ -138,6 +146,13 @@ class RecvParams(Params, frozen=True):
         | None
     ) = None
 
+    TRUST: ClassVar = {
+        "wait_seconds": "bounded by the type",
+        "max": "bounded by the type",
+        "peek": trust.QUEUE,
+        "had": trust.OWN,
+    }
+
 
 class RecvResult(Result, frozen=True):
     """The messages, and a hint for the model if there is one."""
@@ -156,6 +171,8 @@ class AckParams(Params, frozen=True):
         ]
         | None
     ) = None
+
+    TRUST: ClassVar = {"messages": trust.OWN}
 
 
 class AckResult(Result, frozen=True):

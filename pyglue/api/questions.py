@@ -4,10 +4,11 @@ The calls are declared in ``agent`` and ``operator``; these are their types.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import AgentName, Id, Params, Result, ShortText
 
 
@@ -48,6 +49,14 @@ class AskParams(Params, frozen=True):
         ),
     ] = "operator"
 
+    TRUST: ClassVar = {
+        "question": trust.TEXT,
+        "options": trust.TEXT,
+        "multi": trust.QUEUE,
+        "ttl_seconds": "bounded by the type",
+        "to": "checked against the agents and the allowed recipients of the record",
+    }
+
 
 class AskResult(Result, frozen=True):
     """The question's id, and when it expires, if ever."""
@@ -68,11 +77,19 @@ class AnswerParams(Params, frozen=True):
         Meta(max_length=16, description="The chosen options, verbatim."),
     ] = ()
 
+    TRUST: ClassVar = {
+        "question": "must be an open question addressed to the caller",
+        "text": trust.TEXT,
+        "choices": "must be options of the question",
+    }
+
 
 class CancelQuestionParams(Params, frozen=True):
     """Cancel one of the caller's questions."""
 
     question: Annotated[Id, Meta(description="The question's id.")]
+
+    TRUST: ClassVar = {"question": "must be the caller's own"}
 
 
 class QuestionEnd(StrEnum):

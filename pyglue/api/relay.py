@@ -5,10 +5,11 @@ the SEQPACKET ``relay-fds.sock``: one datagram per agent, a JSON ``Listener`` wi
 exactly one descriptor.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import (
     AgentName,
     Done,
@@ -57,6 +58,8 @@ class AttachParams(Params, frozen=True):
 
     open: tuple[Id, ...] = ()
 
+    TRUST: ClassVar = {"open": trust.RELAY}
+
 
 ATTACH: Final = Method("attach", AttachParams, AttachResult)
 POLICY: Final = Note("policy", ModelPolicy)
@@ -84,6 +87,14 @@ class ReserveParams(Params, frozen=True):
     input_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     output_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
 
+    TRUST: ClassVar = {
+        "agent": f"{trust.NAME}; the relay identifies it by the request's socket",
+        "model": "must be allowed by hived's policy",
+        "cost_usd": trust.RELAY,
+        "input_tokens": trust.RELAY,
+        "output_tokens": trust.RELAY,
+    }
+
 
 class ReserveResult(Result, frozen=True):
     """The reservation's id until it is settled."""
@@ -105,6 +116,10 @@ class RateWindow(Params, frozen=True):
     used: Annotated[float, Meta(ge=0, le=10_000)]
     resets_at: Annotated[float, Meta(ge=0, le=1e12)]
     is_used_up: bool = False
+
+    TRUST: ClassVar = dict.fromkeys(
+        ("name", "used", "resets_at", "is_used_up"), trust.RELAY
+    )
 
     @property
     def words(self) -> str:
@@ -130,6 +145,15 @@ class SettleParams(Params, frozen=True):
     cache_write_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     retry_after_s: Annotated[float, Meta(ge=0)] | None = None
     windows: Annotated[tuple[RateWindow, ...], Meta(max_length=8)] = ()
+
+    TRUST: ClassVar = dict.fromkeys(
+        (
+            *("reservation", "cost_usd", "status", "input_tokens", "output_tokens"),
+            *("cache_read_tokens", "cache_write_tokens", "retry_after_s"),
+            "windows",
+        ),
+        trust.RELAY,
+    )
 
 
 SETTLE: Final = Method("settle", SettleParams, Done)

@@ -5,10 +5,11 @@ operator's connection, and back. ``offset`` counts a terminal's output bytes fro
 start, so that a viewer that reconnects misses nothing and sees nothing twice.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import AgentName, Done, Method, Note, Params, Result, ShortText
 
 CHUNK: Final = 32 * 1024
@@ -71,6 +72,11 @@ class TerminalOutputParams(Params, frozen=True):
     terminal: TerminalId
     data: Data
 
+    TRUST: ClassVar = {
+        "terminal": "must have been opened on this connection",
+        "data": "no: shown in the operator's terminal, as its output",
+    }
+
 
 TERMINAL_OUTPUT: Final = Method("terminal_output", TerminalOutputParams, Done)
 
@@ -80,6 +86,11 @@ class TerminalExitParams(Params, frozen=True):
 
     terminal: TerminalId
     reason: ShortText
+
+    TRUST: ClassVar = {
+        "terminal": "must have been opened on this connection",
+        "reason": trust.NO,
+    }
 
 
 TERMINAL_EXIT: Final = Note("terminal_exit", TerminalExitParams)

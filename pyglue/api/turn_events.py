@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Final, get_args
 
 import msgspec
 
+from pyglue.api import trust
+
 
 class TurnEventKind(StrEnum):
     """What happens inside a turn, as the dashboard shows it live."""
@@ -102,6 +104,11 @@ class Server(Said, frozen=True):
     name: str
     status: str
 
+    TRUST: ClassVar = {
+        "name": f"{trust.NO}; the manager is notified about a server once a day",
+        "status": trust.NO,
+    }
+
 
 class TurnResult(Said, frozen=True):
     """The model's final answer."""
@@ -142,6 +149,10 @@ class ToolName(Said, frozen=True):
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
     name: str
 
+    TRUST: ClassVar = {
+        "name": "no: names a metric of the agent's own calls, if it is a plain word"
+    }
+
 
 class ToolCall(ToolName, frozen=True):
     """The part of a ``ToolUse`` that hived reads, to show the current step."""
@@ -149,9 +160,19 @@ class ToolCall(ToolName, frozen=True):
     id: str
     input: Any = None
 
+    TRUST: ClassVar = {
+        "id": "no: only matches the call with its result",
+        "name": (
+            f"{trust.NO}; the operator is notified about a call that takes too long"
+        ),
+        "input": f"{trust.NO}: a few words of it beside the tool's name",
+    }
+
 
 class ToolDone(Said, frozen=True):
     """The part of a ``ToolResult`` that hived reads: that call is over."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT
     id: str
+
+    TRUST: ClassVar = {"id": "no: only ends a call that this harness reported"}

@@ -4,11 +4,12 @@ The calls are declared in ``agent``; these are their types.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
 
+from pyglue.api import trust
 from pyglue.api.common import AgentState, Id, Params, Result, ShortText
 
 
@@ -41,6 +42,12 @@ class TurnStartParams(Params, frozen=True):
     messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
     warm: bool = False
     """Whether a CLI waited for this turn."""
+
+    TRUST: ClassVar = {
+        "model": "absent, or the model that hived chose; enters no policy and no row",
+        "messages": trust.OWN,
+        "warm": f"{trust.NO}; counted in the hive's metrics",
+    }
 
 
 class TurnStartResult(Result, frozen=True):
@@ -80,6 +87,25 @@ class TurnEndParams(Params, frozen=True):
     warm_bytes: Count = 0
     """What the turn's CLI holds, if it can wait for the next one; 0: it cannot."""
 
+    TRUST: ClassVar = {
+        "turn": "must be the running turn of the caller",
+        "outcome": (
+            "decides only about the caller's own messages; used-up limits and restored "
+            "credit follow from hived's books and the relay"
+        ),
+        "reason": trust.NO,
+        "duration_ms": trust.NO,
+        "steps": trust.NO,
+        "tool_calls": trust.NO,
+        "denials": trust.NO,
+        "input_tokens": trust.METRIC,
+        "output_tokens": trust.METRIC,
+        "cost_usd": f"{trust.METRIC}; never counts against or for a limit",
+        "blames_mail": "decides only about the caller's own messages",
+        "budget_used": "only skips the question about credit; see outcome",
+        "warm_bytes": trust.WARM,
+    }
+
 
 class TurnEndResult(Result, frozen=True):
     """``retry_after_s``: how long the model provider asked us to back off.
@@ -96,6 +122,8 @@ class WarmthParams(Params, frozen=True):
 
     bytes: Count
 
+    TRUST: ClassVar = {"bytes": trust.WARM}
+
 
 class StateParams(Params, frozen=True):
     """The harness's own state; ``since_at`` None means now."""
@@ -103,6 +131,15 @@ class StateParams(Params, frozen=True):
     state: AgentState
     detail: ShortText | None = None
     since_at: float | None = None
+
+    TRUST: ClassVar = {
+        "state": (
+            "shown as the harness's claim; the host's own states, and paused or "
+            "over_budget when hived did not say so, are ignored"
+        ),
+        "detail": f"{trust.NO}; for paused and over_budget hived's own reason is shown",
+        "since_at": "no: shown; never in the future, nor before the harness's hello",
+    }
 
 
 class TurnEventParams(Params, frozen=True):
@@ -114,3 +151,12 @@ class TurnEventParams(Params, frozen=True):
     turn: Id | None
     kind: Annotated[str, Meta(max_length=40, pattern="^[a-z][a-z_]*$")]
     data: msgspec.Raw
+
+    TRUST: ClassVar = {
+        "turn": "no: shown with the event",
+        "kind": f"{trust.NO}; may be unknown to hived",
+        "data": (
+            f"{trust.NO}; size and rate are limited, and anything but a plain JSON "
+            "object is left out. hived reads only the shapes below from it"
+        ),
+    }
