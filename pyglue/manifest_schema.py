@@ -63,7 +63,8 @@ class Option:
     """One trusted option. ``default`` is None too where it must be set.
 
     ``path`` is below ``hyperhive``, or below the entry for ``inner``, the options of
-    each entry of a set. ``widens`` may be a kind that nobody knows.
+    each entry of a set. ``widens`` may be a kind that nobody knows; ``danger`` is one
+    of ``api.approvals.Danger``, None where a change of the option cannot widen.
     """
 
     path: tuple[str, ...]
@@ -72,6 +73,7 @@ class Option:
     description: str
     default: Any
     inner: tuple["Option", ...]
+    danger: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _options(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Optio
             description=sub.get("description", ""),
             default=sub.get("default"),
             inner=tuple(_options(entry, ())) if grouped else (),
+            danger=sub.get("x-danger"),
         )
 
 

@@ -236,7 +236,8 @@ DOCS_HEAD: Final = """\
 
 Generated from `modules/agent/options.nix` by `make generate`. Set them in the agent's
 `agent.nix`; everything else there is ordinary NixOS configuration. *Widens* says which
-changes are shown to the operator as giving the agent more power.
+changes are shown to the operator as giving the agent more power, in the order of their
+*danger*.
 """
 
 
@@ -253,6 +254,8 @@ def render_docs(schema: Schema) -> str:
             f"- Example: `{nix_value(option['examples'][0])}`",
             f"- Widens: {widening(option)} (`{option['x-widens']}`)",
         ]
+        if "x-danger" in option:
+            lines.append(f"- Danger, where it widens: {option['x-danger']}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -113,6 +113,8 @@ def test_where_websockets_fail_events_come_as_sse(site: Site, page: Page) -> Non
 def test_the_policy_is_read_before_the_files(dashboard: Dashboard) -> None:
     approval = dashboard.approval(7)
     expect(approval.widening).to_have_count(3)
+    for at, danger in enumerate(("critical", "high", "medium")):
+        expect(approval.widening.nth(at).locator(".tag")).to_have_text(danger)
     expect(approval.page.get_by_test_id("policy-widens")).to_contain_text(
         "More permissions"
     )

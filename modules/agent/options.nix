@@ -16,6 +16,12 @@
 #   env        any variable added, changed or removed widens; values are shown
 #   entry      set of entries: a new one widens; inside it the options' own kinds
 #
+# `danger` of an option that can widen: how bad it is if that was not meant. The operator
+# reads what widens in this order; an option without it counts as critical.
+#   critical   leaves the sandbox, runs other code, or lifts every bound
+#   high       more tools, more recipients, more money
+#   medium     a dearer model, more of a bounded resource
+#
 # `words` is how the policy diff speaks of the option; all of it may be left out:
 #   name             what it is, in a noun phrase without article
 #   prefix, suffix   around a value
@@ -56,6 +62,7 @@ let
         pattern = "/[A-Za-z0-9@%+=:,._/-]+|[A-Za-z0-9][A-Za-z0-9+._-]*";
       };
       widens = "change";
+      danger = "critical";
       words.name = "program";
       description = ''
         The server's program: a name on PATH, or an absolute path inside the
@@ -72,6 +79,7 @@ let
         };
       };
       widens = "change";
+      danger = "critical";
       words.name = "arguments";
       default = [ ];
       description = "Arguments of the program, passed without a shell.";
@@ -83,6 +91,7 @@ let
     env = option {
       type = variables;
       widens = "env";
+      danger = "critical";
       words.name = "environment variable";
       default = { };
       description = "Environment variables for this server only.";
@@ -119,6 +128,7 @@ let
         };
       };
       widens = "add";
+      danger = "high";
       words = {
         may = "use";
         thing = "tool";
@@ -146,6 +156,7 @@ in
           pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*";
         };
         widens = "dearer";
+        danger = "medium";
         words.name = "model";
         default = "haiku";
         description = ''
@@ -189,6 +200,7 @@ in
           };
         };
         widens = "add";
+        danger = "high";
         words = {
           may = "use";
           thing = "tool";
@@ -234,6 +246,7 @@ in
               if prefix == null then bare else "${builtins.head prefix} *"
             ) allow;
         widens = "add";
+        danger = "high";
         words = {
           may = "run";
           thing = "command";
@@ -262,6 +275,7 @@ in
       bash.write = option {
         type = t.flag;
         widens = "enable";
+        danger = "high";
         words = {
           name = "shell redirection into files";
           on = "May now redirect the output of allowed commands into files below its working directory.";
@@ -289,6 +303,7 @@ in
           }
         );
         widens = "add";
+        danger = "high";
         words = {
           may = "send to";
           null = "anyone";
@@ -317,6 +332,7 @@ in
           each = server;
         };
         widens = "entry";
+        danger = "critical";
         words = {
           name = "MCP server";
           command = [
@@ -339,6 +355,7 @@ in
       env = option {
         type = variables;
         widens = "env";
+        danger = "critical";
         words.name = "environment variable";
         default = { };
         description = "Environment variables for the agent's turns and commands.";
@@ -348,6 +365,7 @@ in
       network = option {
         type = t.flag;
         widens = "enable";
+        danger = "critical";
         words = {
           on = "The container gets network access: the agent can reach the internet and send out everything it knows.";
           off = "The container loses network access.";
@@ -370,6 +388,7 @@ in
           ];
         };
         widens = "add";
+        danger = "critical";
         words = {
           may = "use";
           thing = "tool of the model provider";
@@ -393,6 +412,7 @@ in
             }
           );
           widens = "raise";
+          danger = "medium";
           words.name = "hourly turn limit";
           default = null;
           description = ''
@@ -404,6 +424,7 @@ in
         costPerDayUsd = option {
           type = t.orNull (t.positive { max = 100000; });
           widens = "raise";
+          danger = "high";
           words = {
             name = "daily cost limit";
             prefix = "$";
@@ -423,6 +444,7 @@ in
             }
           );
           widens = "raise";
+          danger = "medium";
           words = {
             name = "daily token limit";
             suffix = " tokens";
@@ -443,6 +465,7 @@ in
             }
           );
           widens = "raise";
+          danger = "medium";
           words = {
             name = "memory limit";
             default = "the hive's default";
@@ -462,6 +485,7 @@ in
             }
           );
           widens = "raise";
+          danger = "medium";
           words = {
             name = "CPU limit";
             suffix = " % of one processor";

@@ -39,6 +39,7 @@ let
         inherit (option) description;
         x-widens = option.widens;
       }
+      // (if option ? danger then { x-danger = option.danger; } else { })
       // (if option ? words then { x-words = option.words; } else { })
       // (if option ? default then { inherit (option) default; } else { })
       // (if option ? example then { examples = [ option.example ]; } else { });
@@ -69,14 +70,15 @@ let
     };
 in
 {
-  # mkOption with `widens` and `words` (how a change of this option widens an agent's
-  # power, and how that is said; both are listed in options.nix) and the schema of
-  # its type.
+  # mkOption with `widens`, `danger` and `words` (how a change of this option widens an
+  # agent's power, how dangerous that is, and how it is said; all listed in options.nix)
+  # and the schema of its type.
   option =
     { type, widens, ... }@args:
     let
       own = {
         widens = null;
+        danger = null;
         words = null;
       };
     in

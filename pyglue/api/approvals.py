@@ -46,14 +46,26 @@ class Effect(StrEnum):
     NEUTRAL = "neutral"
 
 
+class Danger(StrEnum):
+    """How bad a wider permission is if it was not meant, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+
+
 class PolicyChange(Result, frozen=True):
-    """A changed option, in words. ``before``/``after`` are JSON text."""
+    """A changed option, in words. ``before``/``after`` are JSON text.
+
+    ``danger`` is that of a change that widens; earlier versions did not store it.
+    """
 
     option: str
     effect: Effect
     sentence: str
     before: str | None
     after: str | None
+    danger: Danger | None = None
 
 
 class ApprovalSummary(Result, frozen=True):

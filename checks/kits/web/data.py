@@ -10,6 +10,7 @@ from pyglue.api.approvals import (
     ApprovalKind,
     ApprovalState,
     ApprovalSummary,
+    Danger,
     DiffBase,
     DiffSet,
     Effect,
@@ -181,8 +182,16 @@ def policy() -> tuple[PolicyChange, ...]:
         "model": ('"haiku"', '"sonnet"'),
         "limits.turnsPerHour": ("120", "60"),
     }
+    dangers = {"allowedTools": Danger.CRITICAL, "bash.allow": Danger.HIGH}
+    dangers["model"] = Danger.MEDIUM
     return tuple(
-        PolicyChange(option, effect, sentence, *values.get(option, (None, None)))
+        PolicyChange(
+            option,
+            effect,
+            sentence,
+            *values.get(option, (None, None)),
+            danger=dangers.get(option),
+        )
         for option, effect, sentence in changes
     )
 

@@ -6,20 +6,29 @@ compared without a line here; each option's kind says how (``kinds``). What is n
 comparable or not known counts as widening.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from pyglue import models
-from pyglue.api.approvals import Effect, PolicyChange
+from pyglue.api.approvals import Danger, Effect, PolicyChange
 from pyglue.display import listed, visible
 from pyglue.host.policy.bash import pattern_changes
 from pyglue.host.policy.kinds import compare
 from pyglue.host.policy.system import SystemChange, compare_systems, unexplained
-from pyglue.host.policy.words import Difference, Fallback, Resolve, value_at
+from pyglue.host.policy.words import (
+    Difference,
+    Fallback,
+    Resolve,
+    danger_of,
+    value_at,
+)
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
 
 _ORDER: Final = tuple(Effect)
+_DANGERS: Final = tuple(Danger)
 
 
 def diff_policy(
@@ -34,14 +43,15 @@ def diff_policy(
     defaults: Mapping[tuple[str, ...], Any] | None = None,
     limits_hold: bool = True,
 ) -> tuple[PolicyChange, ...]:
-    """Return every change between two manifests, what widens first.
+    """Return every change between two manifests, what widens first, the worst first.
 
-    ``before`` is None for a new agent: it is compared with the defaults, and the first
-    neutral sentence says so. The ``nixos`` paths are the options that agent.nix sets
-    outside ``hyperhive``; ``system`` says how the evaluated systems differ, None that
-    this hive evaluates none. ``defaults`` is what holds for an option that is null, by
-    path: None there is no limit; where it is not given, it may be anything.
-    ``limits_hold`` False: memory and CPU are not limited on this machine at all.
+    ``before`` is None for a new agent: it is compared with the defaults, and a sentence
+    about what these leave open counts as widening. The ``nixos`` paths are the options
+    that agent.nix sets outside ``hyperhive``; ``system`` says how the evaluated systems
+    differ, None that this hive evaluates none. ``defaults`` is what holds for an option
+    that is null, by path: None there is no limit; where it is not given, it may be
+    anything. ``limits_hold`` False: memory and CPU are not limited on this machine at
+    all.
     """
     known = {} if defaults is None else {k: Fallback(v) for k, v in defaults.items()}
     options = (schema or Schema.load()).options
@@ -63,7 +73,25 @@ def diff_policy(
     changes.extend(compare_systems(nixos_before, nixos_after, system))
     named = (*nixos_before, *nixos_after)
     changes.extend(unexplained(before, after, named, system))
-    return tuple(sorted(changes, key=lambda change: _ORDER.index(change.effect)))
+    return tuple(sorted(_judged(changes, options), key=_rank))
+
+
+def _judged(
+    changes: Iterable[PolicyChange], options: Sequence[Option]
+) -> Iterator[PolicyChange]:
+    """Yield the changes, what widens with its danger; what is unknown is the worst."""
+    known = {option_path(option.path): danger_of(option) for option in options}
+    for change in changes:
+        if change.effect is not Effect.WIDENS or change.danger is not None:
+            yield change
+        else:
+            danger = known.get(change.option, Danger.CRITICAL)
+            yield msgspec.structs.replace(change, danger=danger)
+
+
+def _rank(change: PolicyChange) -> tuple[int, int]:
+    danger = 0 if change.danger is None else _DANGERS.index(change.danger)
+    return _ORDER.index(change.effect), danger
 
 
 def _new_agent(
@@ -90,10 +118,11 @@ def _new_agent(
     sentence += f" The defaults allow the following: {listed(left_open)}."
     yield PolicyChange(
         option=ROOT,
-        effect=Effect.NEUTRAL,
+        effect=Effect.WIDENS,
         sentence=sentence,
         before=None,
         after=canonical(after).decode(),
+        danger=Danger.HIGH,
     )
 
 

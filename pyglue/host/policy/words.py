@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from pyglue.api.approvals import Effect, PolicyChange
+from pyglue.api.approvals import Danger, Effect, PolicyChange
 from pyglue.display import COMMAND_LENGTH, command_line, quoted, visible
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import Option, option_path
@@ -86,6 +86,7 @@ class Difference:
             sentence=sentence,
             before=self._json(self.before),
             after=self._json(self.after),
+            danger=danger_of(self.option) if effect is Effect.WIDENS else None,
         )
 
     def at(self, name: str, before: object, after: object) -> "Difference":
@@ -102,6 +103,12 @@ class Fallback:
     """What holds where an agent.nix says nothing; None: no limit at all."""
 
     value: Any
+
+
+def danger_of(option: Option) -> Danger:
+    """Return how bad it is if ``option`` widens; a word nobody knows is the worst."""
+    found = (one for one in Danger if one == option.danger)
+    return next(found, Danger.CRITICAL)
 
 
 def exactly(text: str) -> str:

@@ -1,6 +1,7 @@
 """The policy diff: every kind of option in both directions, and who is told what."""
 
 import copy
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -16,11 +17,12 @@ from checks.kits.host.policy import (
     one,
     server,
 )
-from pyglue.api.approvals import Effect, PolicyChange
+from pyglue.api.approvals import Danger, Effect, PolicyChange
 from pyglue.config import AgentDefaults, HiveConfig
 from pyglue.host.agents.container_limits import defaults_of
 from pyglue.host.policy.diff import diff_policy
 from pyglue.host.policy.env import power
+from pyglue.manifest_schema import Option, Schema
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
     *("raise", "dearer", "env", "entry")
@@ -231,6 +233,12 @@ def test_what_widens_comes_first() -> None:
     assert [change.effect for change in changes] == [*Effect]
 
 
+PATH_SET = (
+    "Environment variable PATH of the MCP server n set to /x: it can change the "
+    "behaviour of every program."
+)
+
+
 def test_new_server_shows_all_of_it() -> None:
     added = server(
         command="/bin/s", env={"PATH": "/x"}, allowedTools=["a"], args=["-q"]
@@ -239,9 +247,46 @@ def test_new_server_shows_all_of_it() -> None:
     assert [change.effect for change in changes] == [WIDENS] * 3
     assert [change.sentence for change in changes][:2] == [
         "New MCP server n: it runs “/bin/s -q”.",
-        "May now use the tool a of the MCP server n.",
+        PATH_SET,
     ]
-    assert "variable PATH of the MCP server n set to /x: it" in changes[2].sentence
+    assert changes[2].sentence == "May now use the tool a of the MCP server n."
+    assert [change.danger for change in changes] == ["critical", "critical", "high"]
+
+
+def test_what_widens_most_comes_first_whatever_it_is_called() -> None:
+    changes = diff_policy(
+        manifest(),
+        manifest(
+            model="big",
+            network=True,
+            allowedTools=["Bash"],
+            allowedRecipients=None,
+            limits__turnsPerHour=99,
+            limits__costPerDayUsd=None,
+            env={"LD_PRELOAD": "/x"},
+        ),
+        (),
+        (),
+        resolve=MODELS.get,
+    )
+    widening = [change for change in changes if change.effect is WIDENS]
+    dangers = [change.danger for change in widening]
+    assert dangers == sorted(dangers, key=tuple(Danger).index)
+    worst = {change.option for change in widening if change.danger is Danger.CRITICAL}
+    assert {"hyperhive.network", "hyperhive.env.LD_PRELOAD"} <= worst
+    assert not any(change.danger for change in changes if change.effect is not WIDENS)
+
+
+def test_every_option_that_widens_says_how_dangerous_that_is() -> None:
+    def walk(options: Iterable[Option]) -> Iterator[Option]:
+        for option in options:
+            yield option
+            yield from walk(option.inner)
+
+    for option in walk(Schema.load().options):
+        harmless = option.widens in ("none", "behaviour")
+        assert (option.danger is None) == harmless, option.path
+        assert harmless or option.danger in set(Danger)
 
 
 def test_long_command_lines_that_differ_at_the_end_are_told() -> None:
@@ -255,15 +300,23 @@ def test_long_command_lines_that_differ_at_the_end_are_told() -> None:
     assert "--evil" in (change.after or "")
 
 
+def _about(changes: Iterable[PolicyChange]) -> str:
+    """Return what is said of a new agent's defaults."""
+    (found,) = [one for one in changes if one.option == "hyperhive"]
+    assert found.effect is WIDENS
+    return found.sentence
+
+
 def test_new_agent_is_compared_with_the_defaults_and_told_so() -> None:
     changes = diff(None, manifest(model="big", network=True))
-    assert [change.effect for change in changes] == [WIDENS, WIDENS, NEUTRAL]
-    about = changes[-1].sentence
+    assert [change.effect for change in changes] == [WIDENS] * 3
+    assert [change.danger for change in changes] == ["critical", "high", "medium"]
+    about = changes[1].sentence
     assert about.startswith("A new agent, compared with the defaults.")
     assert "it may send to anyone" in about
     assert "it has no daily cost limit" in about
     limited = manifest(allowedRecipients=[], limits__costPerDayUsd=1)
-    about = diff(None, limited)[-1].sentence
+    about = _about(diff(None, limited))
     assert (
         "anyone" not in about and "cost" not in about and "hourly turn limit" in about
     )
@@ -330,16 +383,16 @@ def test_a_default_of_the_hive_makes_a_first_limit_no_narrowing() -> None:
 
 
 def test_a_new_agent_is_told_what_this_hive_leaves_open() -> None:
-    about = with_defaults("new", None)[-1]
+    about = _about(with_defaults("new", None))
     for what in ("memory limit", "CPU limit", "hourly turn limit", "daily cost limit"):
-        assert f"it has no {what}" in about.sentence
-    about = with_defaults("new", None, memory_max="2G", cpu_quota=100)[-1]
-    assert "memory" not in about.sentence and "CPU" not in about.sentence
-    assert "/state may grow" in about.sentence
+        assert f"it has no {what}" in about
+    about = _about(with_defaults("new", None, memory_max="2G", cpu_quota=100))
+    assert "memory" not in about and "CPU" not in about
+    assert "/state may grow" in about
 
 
 def test_a_machine_that_enforces_no_limits_is_told_of() -> None:
-    told = diff_policy(None, manifest(), (), (), limits_hold=False)[-1].sentence
+    told = _about(diff_policy(None, manifest(), (), (), limits_hold=False))
     assert "limits of memory and CPU are not enforced on this host" in told
 
 
