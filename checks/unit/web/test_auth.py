@@ -57,6 +57,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/kept/olga/restore", {}),
     ("/kept/olga/purge", {"confirm": "olga"}),
     ("/operations/12/cancel", {}),
+    ("/approvals/7/retry", {}),
     ("/rebuild", {}),
     ("/pause", {"reason": ""}),
     ("/resume", {}),
