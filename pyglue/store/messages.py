@@ -21,6 +21,7 @@ from pyglue.api.messages import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import CLIENT_RPC
+from pyglue.names import OPERATOR
 from pyglue.store.database import Reader, Tx
 
 _COLUMNS: Final = (
@@ -146,6 +147,24 @@ def insert(
         hop=new.hop,
         redelivered=False,
     )
+
+
+def check_reply(tx: Tx, sender: str, number: int) -> None:
+    """Refuse a reply to what there is not, or what is between others.
+
+    Raises:
+        HiveError: ``not_found``; it does not say which of the two.
+    """
+    row = tx.execute(
+        "SELECT 1 FROM message WHERE id = ? AND (? IN (sender, recipient) OR ? = ?)",
+        *(number, sender, sender, OPERATOR),
+    ).fetchone()
+    if row is None:
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"There is no message {number} that you sent or received, so nothing was "
+            "sent. Set reply_to to the id of such a message, or leave it out.",
+        )
 
 
 def take(

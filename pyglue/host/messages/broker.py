@@ -68,8 +68,9 @@ class Broker:
         """Send what an agent wrote.
 
         Raises:
-            HiveError: ``not_found``, ``recipient_not_allowed``, ``rate_limited``,
-                ``too_large``, ``too_many`` (the inbox is full), ``bad_request``.
+            HiveError: ``not_found`` (also what it replies to),
+                ``recipient_not_allowed``, ``rate_limited``, ``too_large``,
+                ``too_many`` (the inbox is full), ``bad_request``.
         """
         hop = await self.send_policy.check(sender, params.to)
         new = NewMessage(

@@ -55,7 +55,8 @@ class Delivery:
 
         Raises:
             HiveError: ``too_many`` (the inbox is full), ``rate_limited`` (the quota),
-                and what ``make`` raises; nothing of it is written then.
+                ``not_found`` (what it replies to), and what ``make`` raises; nothing
+                of it is written then.
         """
         agent = self.registry.find(recipient)
         parked = None if agent is None else self.transitions.recv_claimed(agent)
@@ -112,6 +113,8 @@ class Delivery:
         holder: str | None = None,
         turn: int | None = None,
     ) -> Message:
+        if new.reply_to is not None:
+            rows.check_reply(tx, new.sender, new.reply_to)
         size = len(new.body.encode("utf-8", "surrogatepass"))
         if new.recipient != OPERATOR and new.kind is not MessageKind.ANSWER:
             self._check_inbox(tx, new.recipient, size)  # an answer was asked for
