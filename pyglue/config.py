@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
 from pyglue.paths import Layout
 
 
@@ -283,6 +284,14 @@ def load(path: Path) -> HiveConfig:
                 f"Invalid configuration file {path}: {name} is {place!a}; use an "
                 "absolute path.",
             )
+    health = config.timeouts.health_s
+    if health < HEALTH_LEAST_S:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Invalid configuration file {path}: timeouts.health_s is {health:g}; use "
+            f"at least {HEALTH_LEAST_S:g}, because an agent's start may take "
+            f"{PREFLIGHT_S:g} s and each MCP server {SERVER_START_S:g} s.",
+        )
     return config
 
 

@@ -59,6 +59,9 @@ let
     cfg.privateUsers == "pick"
     || (lib.mod (lib.toInt cfg.privateUsers) 65536 == 0 && lib.toInt cfg.privateUsers <= lastUsers);
 
+  # HEALTH_LEAST_S of pyglue/limits.py: an MCP server, the preflight, then this one.
+  healthLeast = 60;
+
   # hived's unit has /tmp of its own and no home; /run does not outlast a boot.
   hidden = lib.filter (place: cfg.stateDir == place || lib.hasPrefix "${place}/" cfg.stateDir) [
     "/home"
@@ -111,6 +114,9 @@ in
       (require (
         hidden == [ ]
       ) "${option "stateDir"} is ${cfg.stateDir}: hived cannot store data below ${lib.concatStringsSep ", " hidden}. Use a directory such as /var/lib/hyperhive.")
+      (require (
+        cfg.healthTimeout >= healthLeast
+      ) "${option "healthTimeout"} is ${toString cfg.healthTimeout}: use at least ${toString healthLeast}, because an agent's start may take 45 seconds and each MCP server 30.")
       (require ownUsers "${option "privateUsers"} is ${cfg.privateUsers}: use \"pick\", or the first ID of a range: a multiple of 65536, at most ${toString lastUsers}.")
       (require (lib.all t.isWhole cfg.networkRanges) "${option "networkRanges"} contains ${
         lib.concatStringsSep ", " (lib.filter (range: !t.isWhole range) cfg.networkRanges)

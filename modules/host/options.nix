@@ -128,7 +128,8 @@ in
     };
     healthTimeout = seconds 60 180 ''
       Seconds within which a deployed agent must become healthy; otherwise its previous
-      version is restored.
+      version is restored. At least 60: an agent's start may take 45 seconds, and each MCP server
+      30 of them.
     '';
     drainTimeout = seconds 60 600 "Seconds that a deployment or pause waits for a running turn before cancelling it.";
     lateStepTimeout = seconds 900 3600 ''

@@ -189,6 +189,8 @@ in
     limits.turnsPerHour = 1;
     defaults.turnsPerHour = 2;
   };
+  bad-health = hive { healthTimeout = 59; };
+  health-least = hive { healthTimeout = 60; };
   bad-ids = hive { ids.web = 58003; };
   bad-upstream = hive { upstreamUrl = "http://gateway.example.org"; };
   bad-upstream-lookalike = hive { upstreamUrl = "http://127.0.0.1.example.org"; };

@@ -20,6 +20,7 @@ from checks.nix.test_corpus import lib_id, libs
 from pyglue import config as hive_config
 from pyglue import names
 from pyglue.config import HiveConfig
+from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
 from tools import generate_host_options
 
 pytestmark = pytest.mark.needs("nix")
@@ -342,3 +343,10 @@ def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
     )
     said = done.stderr.splitlines()
     assert [line for line in said if "cycle" in line or name in line] == []
+
+
+def test_the_module_knows_the_limits_that_nest() -> None:
+    (sentence,) = EXPECTED["bad-health"]["failed"]
+    for number in (HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S):
+        assert f" {number:g}" in sentence
+    assert not EXPECTED["health-least"]["failed"]

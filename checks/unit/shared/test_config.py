@@ -26,6 +26,10 @@ def test_what_is_dumped_loads_the_same(tmp_path: Path) -> None:
         ('{"state_dir": 5, "runtime_dir": "/r"}', "state_dir"),
         ('{"state_dir": "/s", "runtime_dir": "/r", "web": {"port": 0}}', "port"),
         ('{"state_dir": "/s", "runtime_dir": "/r", "ids": {"agent": 0}}', "ids"),
+        (
+            '{"state_dir": "/s", "runtime_dir": "/r", "timeouts": {"health_s": 59}}',
+            "timeouts.health_s is 59; use at least 60",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_field(tmp_path: Path, text: str, says: str) -> None:

@@ -20,13 +20,12 @@ from typing import Any, Final
 from pyglue.harness.claude.launch import Hook, Launch, ToolServer
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
+from pyglue.limits import SERVER_START_S
 from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
 """Calls of the model in one turn; who needs more is going in circles."""
-SERVER_START_S: Final = 30.0
-"""For an MCP server to answer; the preflight and hived wait longer."""
 _NOWHERE: Final = "http://127.0.0.1:9"
 _DEBUG: Final[Mapping[str, str | None]] = {"debug": "mcp", "debug-to-stderr": None}
 _FIXED: Final = {

@@ -15,14 +15,13 @@ from pyglue.api.common import PROBLEM_MAX, ServerStatus
 from pyglue.display import command_line, visible
 from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.events import sentence
-from pyglue.harness.claude.options import SERVER_START_S, CliOptions, find_cli
+from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.harness.claude.said import SystemMessage
 from pyglue.harness.claude.stderr import Stderr
+from pyglue.limits import PREFLIGHT_S, SERVER_START_S
 from pyglue.manifest_types import Manifest, McpServer
 from pyglue.tools import HIVE
 
-TIMEOUT_S: Final = 1.5 * SERVER_START_S
-"""For the CLI and all servers; below ``timeouts.health_s``, which hived waits."""
 _LOCAL_COMMAND: Final = "/usage"
 
 
@@ -36,7 +35,7 @@ class Checked:
 
 
 async def check(
-    options: CliOptions, manifest: Manifest, *, timeout_s: float = TIMEOUT_S
+    options: CliOptions, manifest: Manifest, *, timeout_s: float = PREFLIGHT_S
 ) -> Checked:
     """Start the CLI, look at it, stop it. Takes about half a second."""
     if find_cli() is None:

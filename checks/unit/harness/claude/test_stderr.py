@@ -3,9 +3,8 @@
 import json
 
 from pyglue.config import Timeouts
-from pyglue.harness.claude.options import SERVER_START_S
-from pyglue.harness.claude.preflight import TIMEOUT_S
 from pyglue.harness.claude.stderr import BYTES_MAX, Stderr
+from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
 
 AT = "2026-11-28T21:06:35.156Z"
 TRACEBACK = 'Traceback (most recent call last):\n  File "a.py"\nValueError: "é"\n'
@@ -75,4 +74,4 @@ def test_what_could_move_a_terminal_is_made_visible() -> None:
 
 
 def test_each_limit_of_a_start_leaves_room_for_the_one_that_names_the_part() -> None:
-    assert SERVER_START_S < TIMEOUT_S < Timeouts().health_s
+    assert SERVER_START_S < PREFLIGHT_S < HEALTH_LEAST_S <= Timeouts().health_s
