@@ -17,7 +17,7 @@ from checks.kits.cli import HIVE, Said, python
 from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.agent import ACK, RECV
-from pyglue.api.approvals import ApprovalState, DenyParams
+from pyglue.api.approvals import ApprovalParams, ApprovalState, DenyParams
 from pyglue.api.archive import RepairResult
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import NoParams
@@ -113,6 +113,21 @@ async def test_a_tag_without_an_approval(hive: Hive) -> None:
     assert git(hive, "alice", "tag", "--list", "proposal/999") == ""
 
 
+async def test_a_decision_that_the_store_does_not_know(hive: Hive) -> None:
+    """What ran is not deleted for want of a row: the row is made from its tags."""
+    (row, *_) = await hive.approvals("alice")
+    shown = await hive.operator.call(api.APPROVAL, ApprovalParams(id=row.id))
+    tags = git(hive, "alice", "tag", "--list", f"*/{row.id}")
+    sql(hive, "DELETE FROM approval WHERE id = ?", row.id)
+    says = f"deployed/{row.id}, proposal/{row.id}, but the store has no such approval"
+    await mended(hive, says, f"restore approval {row.id} from its tags")
+    assert git(hive, "alice", "tag", "--list", f"*/{row.id}") == tags
+    again = await hive.operator.call(api.APPROVAL, ApprovalParams(id=row.id))
+    assert again.manifest_json == shown.manifest_json
+    assert (again.approval.state, again.approval.kind) == (row.state, row.kind)
+    assert again.approval.decided_by == row.decided_by
+
+
 async def test_an_approval_without_its_tags(hive: Hive) -> None:
     number = (await hive.agent("alice")).deployed_approval
     record = git(hive, "alice", "cat-file", "tag", f"proposal/{number}")
@@ -191,6 +206,37 @@ async def test_files_that_the_store_does_not_know_are_kept(hive: Hive) -> None:
     proposal = await hive.operator.call(api.RESTORE, AgentParams(agent="lost"))
     assert (await hive.approve(proposal)).error is None
     await hive.idle("lost")
+
+
+async def test_doctor_says_all_that_repair_then_does(hive: Hive) -> None:
+    """Also what a repair leads to, such as the tags of files that are kept."""
+    layout = hive.local.config.layout
+    shutil.copytree(layout.applied("alice"), layout.applied("older"))
+    for tag in git(hive, "older", "tag").splitlines():
+        git(hive, "older", "tag", "-d", tag)
+    for tag in ("proposal/7000", "proposal/7001", "approved/7001", "deployed/7001"):
+        git(hive, "older", "tag", tag, "main")
+    git(hive, "alice", "tag", "proposal/7002", "main")
+    shutil.rmtree(layout.session("alice"))
+    (layout.runtime / "agents" / "gone").mkdir()
+    held = await hive.send("manager", "held")
+    await hive.until(lambda: _done(hive, held), "its end")
+    sql(
+        hive,
+        "UPDATE message SET state = 'held', holder = 'gone', "
+        "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
+        held,
+    )
+    said = {f"{one.message} Done: {one.repair}." for one in await broken(hive)}
+    assert len(said) == 7
+    result = await hive.operator.call(api.REPAIR, NoParams())
+    assert result.failed == ()
+    assert set(result.done) == said
+    for operation in (await hive.operator.call(api.OPERATIONS, NoParams())).operations:
+        await hive.operation(operation.id)
+    assert await broken(hive) == []
+    assert git(hive, "older", "tag", "--list", "deployed/*") == "deployed/7001"
+    await hive.idle("alice", "manager")
 
 
 async def test_messages_that_a_turn_that_ended_still_holds(hive: Hive) -> None:

@@ -4,7 +4,6 @@ Used by exports and backups. Only what main reaches goes with an agent: proposal
 their numbers are of the hive that it comes from. Blocking.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,12 +60,6 @@ def packed_refs(
             if ours and parsed is not None and wanted(*parsed):
                 lines.append((ref.name, str(ref.target)))
     return b"".join(f"{sha} {name}\n".encode("ascii") for name, sha in sorted(lines))
-
-
-def discard(repository: Path) -> None:
-    """Remove a repository that nothing refers to."""
-    if repository.exists():
-        shutil.rmtree(repository)
 
 
 def delete_tag(applied: AppliedRepo, kind: TagKind, number: int) -> None:

@@ -1,7 +1,7 @@
 """The store's view for the consistency check, read in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.store import agents, drafts, kept, operations
@@ -46,6 +46,11 @@ class Said:
             or name in self.drafts
             or name in self.busy
         )
+
+    def keeping(self, name: str) -> "Said":
+        """Return what it will say when a name that it does not know is kept."""
+        found = Kept(name, 0.0, "", "", None, None, None)
+        return replace(self, kept={**self.kept, name: found})
 
 
 def read(reader: Reader) -> Said:

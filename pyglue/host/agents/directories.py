@@ -140,6 +140,14 @@ class Directories:
         Raises:
             HiveError: ``name_taken`` if it ran: the store may be an older one.
         """
+        self.remove(name, KeptDirectory.APPLIED)
+
+    def need_never_ran(self, name: str) -> None:
+        """Refuse to remove what ran: the store that does not know it may be older.
+
+        Raises:
+            HiveError: ``name_taken`` with what to do.
+        """
         if self.has_run(name):
             raise HiveError(
                 ErrorCode.NAME_TAKEN,
@@ -147,14 +155,15 @@ class Directories:
                 "kept. Restore the store with `hive restore-backup`, or choose another "
                 "name.",
             )
-        self.remove(name, KeptDirectory.APPLIED)
 
     def forget_draft(self, name: str) -> None:
         """Remove all of a draft. Idempotent.
 
         Raises:
-            HiveError: ``unavailable`` with what could not be removed.
+            HiveError: ``name_taken`` if it ran, ``unavailable`` with what could not be
+                removed.
         """
+        self.need_never_ran(name)
         for part in (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE):
             self.remove(name, part)
         self.remove(name, KeptDirectory.APPLIED)
@@ -216,12 +225,19 @@ class Directories:
             for name in beneath.names(state, parent):
                 yield parent / name
 
-    def remove(self, name: str, part: "KeptDirectory") -> None:
+    def remove(
+        self, name: str, part: "KeptDirectory", *, confirmed: bool = False
+    ) -> None:
         """Permanently remove a part of the kept state. Idempotent.
 
+        ``confirmed``: the operator asked for it by name, so what ran may go too.
+
         Raises:
-            HiveError: ``unavailable`` with what could not be removed.
+            HiveError: ``name_taken`` for a repository of what ran, unless that is
+                confirmed; ``unavailable`` with what could not be removed.
         """
+        if part is KeptDirectory.APPLIED and not confirmed:
+            self.need_never_ran(name)
         for place in self.places(name, part):
             if part is KeptDirectory.APPLIED:
                 place = AppliedRepo.put_aside(place)  # half of one must not be found

@@ -114,6 +114,7 @@ class ImportHandler:
         return result.approval
 
     def _undo(self, name: str, staged: Staged) -> None:
+        self.directories.need_never_ran(name)
         for directory in (*DIRECTORIES, KeptDirectory.APPLIED):
             self.directories.remove(name, directory)
         for place in staged.all:

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """``says`` what is wrong; ``would`` is what ``mend`` does, None: nothing can."""
+    """``says`` what is wrong; ``would`` is what ``mend`` does, None: nothing can.
+
+    ``queues``: ``mend`` queues an operation; until that ends, the agent is left alone.
+    ``keeps``: the agent is then one that is kept, and is looked at as such.
+    """
 
     agent: str | None
     says: str
     would: str | None = None
     mend: Callable[[], Awaitable[None]] | None = None
+    queues: bool = False
+    keeps: bool = False

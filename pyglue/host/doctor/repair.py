@@ -42,6 +42,8 @@ class Repair:
         for name in _names(said):
             if await self.repos.look(name, said):
                 found += await self._look_again(name)
+        for name in [one.agent for one in found if one.keeps and one.agent]:
+            found += await self.repos.look(name, said.keeping(name))
         return [
             Check(
                 name="agreement" if one.agent is None else f"agent {one.agent}",
@@ -62,23 +64,38 @@ class Repair:
         """Mend what can be, and say what was done and what could not be."""
         done: list[str] = []
         failed: list[str] = []
+        for one in await self.rows.look():
+            await self._mend(one, by, done, failed)
+        # What queues an operation comes last: its agent is left alone from then on.
+        for queues in (False, True):
+            await self._mend_directories(by, done, failed, queues=queues)
+            await self._mend_repositories(by, done, failed, queues=queues)
+        return RepairResult(done=tuple(done), failed=tuple(failed))
+
+    async def _mend_directories(
+        self, by: str, done: list[str], failed: list[str], *, queues: bool
+    ) -> None:
         for one in await self.directories.look(await self._said()):
+            if one.queues is not queues:
+                continue
             if one.agent is None:
                 await self._mend(one, by, done, failed)
                 continue
             async with self.proposals.lock(one.agent):
                 for still in await self._still(one, one.agent):
                     await self._mend(still, by, done, failed)
-        for one in await self.rows.look():
-            await self._mend(one, by, done, failed)
+
+    async def _mend_repositories(
+        self, by: str, done: list[str], failed: list[str], *, queues: bool
+    ) -> None:
         for name in _names(await self._said()):
             async with self.proposals.lock(name):
                 said = await self._said()
                 if name in said.busy:
                     continue
                 for one in await self.repos.look(name, said):
-                    await self._mend(one, by, done, failed)
-        return RepairResult(done=tuple(done), failed=tuple(failed))
+                    if one.queues is queues:
+                        await self._mend(one, by, done, failed)
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
         """Look again for what was found: it may be an agent's by now."""

@@ -93,7 +93,7 @@ class DirectoryRepair:
                 await self.reopen(name)
 
         says = f"{name} is missing directories: {', '.join(map(str, gone))}."
-        yield Finding(name, says, would, mend)
+        yield Finding(name, says, would, mend, queues=wanted)
 
     # --- files without rows -----------------------------------------------------------
 
@@ -145,6 +145,7 @@ class DirectoryRepair:
             f"Files of {name} exist, but the store has no such agent.",
             "keep them like those of a destroyed agent, to be restored or purged",
             mend,
+            keeps=True,
         )
 
     # --- open to others ---------------------------------------------------------------

@@ -6,6 +6,7 @@ done again, with all its checks. What nobody approved is not left on main.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from pyglue.git.tags import Tag, TagKind
 from pyglue.host.changes.evaluation import OPERATIONS
 from pyglue.host.core.operations import Operations
 from pyglue.host.doctor.finding import Finding
+from pyglue.host.rebuild.plan import row_of
+from pyglue.host.rebuild.write import insert
 from pyglue.names import SYSTEM
 from pyglue.paths import Layout
 from pyglue.store import approvals as rows
@@ -55,7 +58,7 @@ class RepoRepair:
         except Exception as error:  # libgit2 has errors of its own
             broken = f"Cannot read the repository of {name}: {error}. Restore it"
             return [Finding(name, f"{broken} from a backup.")]
-        found = self._strange_tags(name, repo, tags, said)
+        found = await self._strange_tags(name, repo, tags, said)
         again = self._lost_deploy(name, repo, tags, main, said)
         found += again or self._main(name, repo, main, said)
         found += self._missing_tags(name, repo, tags, said)
@@ -65,24 +68,58 @@ class RepoRepair:
 
     # --- tags and rows ----------------------------------------------------------------
 
-    @staticmethod
-    def _strange_tags(
-        name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
+    async def _strange_tags(
+        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
     ) -> list[Finding]:
-        found = []
+        """Tags of approvals that the store has not, or has of another agent."""
+        strange: dict[int, list[Tag]] = {}
         for tag in tags:
             row = said.approvals.get(tag.id)
-            if row is not None and row.agent == name:
-                continue
-            found.append(
-                Finding(
-                    name,
-                    f"{name} has a tag {tag.name}, but the store has no such approval.",
-                    f"delete the tag {tag.name}",
-                    _threaded(lambda t=tag: delete_tag(repo, t.kind, t.id)),  # type: ignore[misc]
-                )
-            )
+            if row is None or row.agent != name:
+                strange.setdefault(tag.id, []).append(tag)
+        found = []
+        for number, its in strange.items():
+            if all(tag.kind is TagKind.PROPOSAL for tag in its):
+                found.append(self._came_to_nothing(name, repo, its[0]))
+            else:
+                other = said.approvals.get(number)
+                found.append(await self._decided(name, number, its, other))
         return found
+
+    @staticmethod
+    def _came_to_nothing(name: str, repo: AppliedRepo, tag: Tag) -> Finding:
+        return Finding(
+            name,
+            f"{name} has a tag {tag.name}, but the store has no such approval.",
+            f"delete the tag {tag.name}",
+            _threaded(lambda: delete_tag(repo, tag.kind, tag.id)),
+        )
+
+    async def _decided(
+        self, name: str, number: int, its: list[Tag], other: Decision | None
+    ) -> Finding:
+        """What was decided, or ran, is not deleted because the store lacks it."""
+        names = ", ".join(tag.name for tag in its)
+        if other is not None:
+            return Finding(
+                name,
+                f"{name} has tags {names}, but approval {number} is of {other.agent}. "
+                "Tags of what was decided are never deleted: remove them by hand if "
+                "the repository is a copy.",
+            )
+        says = f"{name} has tags {names}, but the store has no such approval."
+        return Finding(
+            name,
+            says,
+            f"restore approval {number} from its tags and the audit log",
+            lambda: self._restore(number),
+        )
+
+    async def _restore(self, number: int) -> None:
+        row = await asyncio.to_thread(row_of, self.layout, number, time.time())
+        await self.store.write(lambda tx: insert(tx, row))
+
+    # --- tags and rows, the other way round -------------------------------------------
 
     def _missing_tags(
         self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
@@ -160,7 +197,13 @@ class RepoRepair:
                 )
                 would = f"deploy approval {one.id} again"
                 return [
-                    Finding(name, says, would, lambda it=one: self._again(repo, it))  # type: ignore[misc]
+                    Finding(
+                        name,
+                        says,
+                        would,
+                        lambda it=one: self._again(repo, it),  # type: ignore[misc]
+                        queues=True,
+                    )
                 ]
         return []
 

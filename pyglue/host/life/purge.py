@@ -100,7 +100,9 @@ class PurgeHandler(_Removing):
             return None
         else:
             room = KeptDirectory(step)
-            await self._remove(name, lambda name: self.directories.remove(name, room))
+            await self._remove(
+                name, lambda it: self.directories.remove(it, room, confirmed=True)
+            )
         return self.steps[self.steps.index(step) + 1]
 
     @staticmethod

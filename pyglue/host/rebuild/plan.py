@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChange
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.store_age import read_lines
 from pyglue.host.policy.diff import diff_policy
-from pyglue.host.rebuild.repositories import LOST, Repository, Tagged
-from pyglue.host.rebuild.told import Agent, Mark, Proposal, Told
+from pyglue.host.rebuild.repositories import LOST, Repository, Tagged, read_all
+from pyglue.host.rebuild.told import Agent, Mark, Proposal, Told, fold
 from pyglue.manifest import PinnedRecord
+from pyglue.paths import Layout
 
 UNDECIDED: Final = (
     "Nobody had decided it when the store was rebuilt from git; propose it again."
@@ -88,6 +91,19 @@ def plan(repositories: Mapping[str, Repository], told: Told, now: float) -> Plan
     for repository in repositories.values():
         _name(made, repository, told, now)
     return made
+
+
+def row_of(layout: Layout, number: int, now: float) -> Row:
+    """Return one approval as git and the log have it. Blocking.
+
+    Raises:
+        HiveError: ``not_found``.
+    """
+    log = fold(read_lines(layout))
+    for row in plan(read_all(layout), log, now).approvals:
+        if row.id == number:
+            return row
+    raise HiveError(ErrorCode.NOT_FOUND, f"There are no tags of approval {number}.")
 
 
 def _owners(repositories: Mapping[str, Repository], told: Told) -> dict[int, str]:

@@ -125,7 +125,7 @@ def _approvals(tx: Tx, rows: Iterable[Row]) -> None:
             *(row.id, row.agent, row.manifest),
         ).fetchone()
         if old is None:
-            _insert(tx, row)
+            insert(tx, row)
             continue
         state, reason = row.state.value, row.reason
         tx.execute(
@@ -142,7 +142,8 @@ def _approvals(tx: Tx, rows: Iterable[Row]) -> None:
     )
 
 
-def _insert(tx: Tx, row: Row) -> None:
+def insert(tx: Tx, row: Row) -> None:
+    """Write an approval as a row."""
     ApprovalModel.insert(
         id=row.id,
         agent=row.agent,
