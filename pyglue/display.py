@@ -11,8 +11,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pyglue.invisible import HIDDEN
+from pyglue.invisible import HIDDEN, pattern
 
+HIDDEN_IN_TEXT: Final = pattern(keep="\t\n")
+"""Matches one character that ``named`` names instead of showing."""
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
 BODY_SHOWN: Final = 200_000
 """Characters of a longer text that are cited."""
@@ -26,6 +28,23 @@ def visible(text: str, *, limit: int = 400) -> str:
     if not (head.isascii() and head.isprintable()):
         head = HIDDEN.sub(_escaped, head)
     return head + "…" if len(text) > limit else head
+
+
+def name_of(char: str) -> str:
+    """Return what stands for a hidden character: ``␛``, or U+202E in brackets."""
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"\u2039U+{code:04X}\u203a"
+
+
+def named(text: str) -> str:
+    """Return a text of several lines with every hidden character named."""
+    if text.isascii() and text.isprintable():
+        return text
+    return HIDDEN_IN_TEXT.sub(lambda match: name_of(match.group()), text)
 
 
 def quoted(text: str, *, limit: int = 400) -> str:

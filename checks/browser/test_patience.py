@@ -5,7 +5,8 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from pyglue.web.pages.text import HIDDEN, visible
+from pyglue.display import HIDDEN_IN_TEXT as HIDDEN
+from pyglue.display import named
 
 
 def _settle(site: Site, page: Page) -> None:
@@ -68,7 +69,7 @@ def test_scripts_name_every_character_that_pages_name(dashboard: Dashboard) -> N
           const differs = ([at, said]) => visible(String.fromCodePoint(at)) !== said;
           return all.filter(differs);
         }""",
-        [[code, visible(chr(code))] for code in hidden],
+        [[code, named(chr(code))] for code in hidden],
     )
     assert wrong == []
     assert dashboard.page.evaluate(

@@ -18,10 +18,9 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
 from pyglue.cli.output.show import approval_text
-from pyglue.display import visible
+from pyglue.display import named, visible
 from pyglue.git.filenames import problem
 from pyglue.invisible import HIDDEN, SPANS
-from pyglue.web.pages import text as web
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"})
 IGNORABLE = (
@@ -57,11 +56,11 @@ def test_the_spans_are_in_order_and_apart() -> None:
 def test_terminals_pages_and_file_names_agree() -> None:
     for char in TABLE:
         assert visible(char) != char
-        assert (web.visible(char) != char) == (char not in "\t\n")
+        assert (named(char) != char) == (char not in "\t\n")
         if not 0xD800 <= ord(char) < 0xE000:  # not to be encoded as a name
             assert problem(f"a{char}b".encode()) is not None, hex(ord(char))
     for word in ["text", "é", "日本語", "русский", "עברית", "😀", "“quotes”"]:
-        assert visible(word) == web.visible(word) == word
+        assert visible(word) == named(word) == word
         assert problem(word.encode()) is None
 
 

@@ -10,6 +10,8 @@ from checks.kits.web import data as data
 from checks.kits.web.app import Operator, show_diff
 from pyglue.api.approvals import (
     ApproveParams,
+    Effect,
+    PolicyChange,
 )
 
 
@@ -154,3 +156,18 @@ def test_older_ones_are_on_further_pages(operator: Operator) -> None:
     assert 'data-id="5"' in oldest
     assert 'data-id="6"' not in oldest
     assert 'rel="next"' not in oldest
+
+
+def test_notes_of_the_evaluation_are_shown(operator: Operator) -> None:
+    note = PolicyChange(
+        option="agent.nix",
+        effect=Effect.NEUTRAL,
+        sentence="Nix warns: the option \u202eold is \x1b[31mgone",
+        before=None,
+        after=None,
+    )
+    hive = operator.hive
+    before = hive.approvals[7]
+    hive.approvals[7] = msgspec.structs.replace(before, policy=(*before.policy, note))
+    html = operator.get("/approvals/7").text
+    assert "Nix warns: the option \u2039U+202E\u203aold is \u241b[31mgone" in html

@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from pyglue.display import named
 from pyglue.web.pages import highlight, text
 
 HIDDEN = [
@@ -29,19 +30,19 @@ HIDDEN = [
 
 @pytest.mark.parametrize(("char", "shown"), HIDDEN)
 def test_hidden_characters_are_named(char: str, shown: str) -> None:
-    assert text.visible(f"a{char}b") == f"a{shown}b"
+    assert named(f"a{char}b") == f"a{shown}b"
 
 
 def test_words_of_any_language_stay() -> None:
     kept = "plain\n\ttext é 日本語 русский עברית 😀 “quotes”"
-    assert text.visible(kept) == kept
+    assert named(kept) == kept
 
 
 def test_no_character_that_an_eye_cannot_see_is_left() -> None:
     everything = "".join(
         chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000
     )
-    left = set(text.visible(everything)) - set("\n\t ")
+    left = set(named(everything)) - set("\n\t ")
     unseen = {"Cc", "Cf", "Co", "Zs", "Zl", "Zp"}
     assert not {char for char in left if unicodedata.category(char) in unseen}
 

@@ -6,7 +6,7 @@ from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.api.diff import FileDiff
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
-from pyglue.display import visible
+from pyglue.display import named, visible
 
 KINDS = {
     ApprovalKind.SPAWN: "spawn",
@@ -38,7 +38,8 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"commit    {row.commit}",
         f"manifest  {row.manifest_sha256}",
         f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
-        f"message   {visible(row.description or detail.message, limit=_WHOLE)}",
+        *_text("message", detail.message),
+        *(_text("about", row.description) if row.description else ()),
     ]
     if detail.expires_at is not None:
         lines.append(f"expires   {moment(detail.expires_at)}, without a decision")
@@ -61,6 +62,15 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"hive approve {row.id} --commit {row.commit} --manifest {row.manifest_sha256}",
     ]
     return "\n".join(lines)
+
+
+def _text(name: str, text: str) -> list[str]:
+    """Return a text of several lines beside its name, hidden characters by name."""
+    first, *more = named(text.strip("\n")).split("\n")
+    return [
+        f"{name:<9} {first}".rstrip(),
+        *(f"{'':<9} {line}".rstrip() for line in more),
+    ]
 
 
 def _file(file: FileDiff) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Final
 from markupsafe import Markup
 
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
+from pyglue.display import named
 from pyglue.web.pages.highlight import LINE_SHOWN, Budget, line, nix_lines
-from pyglue.web.pages.text import visible
 
 FILE_LINES: Final = 2000
 """Lines of one file that the page shows."""
@@ -116,14 +116,14 @@ def as_text(files: Sequence[FileDiff]) -> Iterator[str]:
     """Give the whole diff in pieces of plain text, hidden characters named."""
     for file in files:
         old = file.old_path or file.path
-        yield f"--- {visible(_one_line(old))}\n+++ {visible(_one_line(file.path))}\n"
+        yield f"--- {named(_one_line(old))}\n+++ {named(_one_line(file.path))}\n"
         yield f"# {_status(file)}{_mode(file) or ''}\n"
         if file.binary:
             yield f"# {_sizes(file)}\n"
         for hunk in file.hunks:
             yield f"{_header(hunk)}\n"
             for item in hunk.lines:
-                yield f"{_SIGNS[item.kind]}{visible(item.text)}\n"
+                yield f"{_SIGNS[item.kind]}{named(item.text)}\n"
                 if item.no_newline:
                     yield "\\ No newline at end of file\n"
         if file.truncated:

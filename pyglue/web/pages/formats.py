@@ -9,8 +9,8 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from pyglue import strict_json
+from pyglue.display import named
 from pyglue.strict_json import JsonError
-from pyglue.web.pages.text import visible
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 _NOW_S: Final = 5
@@ -58,7 +58,7 @@ def who(text: str, mine: str | None) -> str:
 def linked(text: str) -> Markup:
     """Return a sentence of ours with its operation as a link."""
     link = r'<a href="/operations/\1">operation \1</a>'
-    shown = str(escape(visible(text)))
+    shown = str(escape(named(text)))
     return Markup(_OPERATION.sub(link, shown))  # noqa: S704 - escaped above
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from pygments.lexers.nix import NixLexer
 from pygments.token import Token
 
-from pyglue.web.pages.text import HIDDEN, name_of
+from pyglue.display import HIDDEN_IN_TEXT, name_of
 
 LINE_SHOWN: Final = 2000
 """Characters of one line that a page shows."""
@@ -48,7 +48,7 @@ def plain(text: str) -> Markup:
         return escape(text)
     parts: list[str] = []
     at = 0
-    for match in HIDDEN.finditer(text):
+    for match in HIDDEN_IN_TEXT.finditer(text):
         char = match.group()
         parts.append(escape(text[at : match.start()]))
         parts.append(

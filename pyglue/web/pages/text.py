@@ -1,37 +1,15 @@
 """Agent-written text, made safe to display.
 
-``visible`` is the one encoder of the dashboard: it is the template environment's
+``display.named`` is the one encoder of the dashboard: it is the template environment's
 ``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters
 that an eye cannot see or that move others around (``invisible``) come out as names
 such as U+202E in brackets; nothing is dropped, so what is approved is what is read.
 ``clip`` says how much it cut.
 """
 
-from typing import Final
-
 from markupsafe import Markup
 
-from pyglue.invisible import pattern
-
-HIDDEN: Final = pattern(keep="\t\n")
-"""Matches one character that ``visible`` names instead of showing."""
-
-
-def name_of(char: str) -> str:
-    """Return what stands for a hidden character: ``␛``, or U+202E in brackets."""
-    code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return f"\u2039U+{code:04X}\u203a"
-
-
-def visible(text: str) -> str:
-    """Return ``text`` with every hidden character named. Still needs escaping."""
-    if text.isascii() and text.isprintable():
-        return text
-    return HIDDEN.sub(lambda match: name_of(match.group()), text)
+from pyglue.display import named
 
 
 def finalize(value: object) -> object:
@@ -40,7 +18,7 @@ def finalize(value: object) -> object:
         return value
     if value is None:
         return ""
-    return visible(str(value))
+    return named(str(value))
 
 
 def clip(

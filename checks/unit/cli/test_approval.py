@@ -1,0 +1,48 @@
+"""``hive approval N``: the commit message and the notes, as the page has them."""
+
+import msgspec
+import pytest
+
+from checks.kits.web import data
+from pyglue.api.approvals import ApprovalDetail, Effect, PolicyChange
+from pyglue.cli.output.show import approval_text
+
+NOTE = "Nix warns: the option \u202eold is \x1b[31mgone"
+
+
+def detail(message: str, description: str = "") -> ApprovalDetail:
+    row = msgspec.structs.replace(data.summary(7), description=description)
+    return msgspec.structs.replace(data.detail(row), message=message)
+
+
+@pytest.mark.parametrize("description", ["", "In short"])
+def test_the_commit_message_is_always_shown(description: str) -> None:
+    shown = approval_text(detail("Subject\n\nA body\n", description))
+    assert "message   Subject\n\n          A body\n" in shown
+    assert ("about     In short\n" in shown) == bool(description)
+
+
+def test_its_hidden_characters_are_named_as_on_the_page() -> None:
+    shown = approval_text(detail("a\u202eb\x1b[2Kc\td\u200b"))
+    assert "message   a\u2039U+202E\u203ab\u241b[2Kc\td\u2039U+200B\u203a\n" in shown
+
+
+def test_a_line_of_a_message_is_no_line_of_ours() -> None:
+    shown = approval_text(detail("x\nmanifest  0000\r\nhive approve 9"))
+    assert "\n          manifest  0000\u240d\n          hive approve 9\n" in shown
+
+
+def noted(found: ApprovalDetail) -> ApprovalDetail:
+    note = PolicyChange(
+        option="agent.nix",
+        effect=Effect.NEUTRAL,
+        sentence=NOTE,
+        before=None,
+        after=None,
+    )
+    return msgspec.structs.replace(found, policy=(*found.policy, note))
+
+
+def test_notes_of_the_evaluation_are_among_the_changes() -> None:
+    shown = approval_text(noted(detail("m")))
+    assert "Nix warns: the option \\u202eold is \\x1b[31mgone\n" in shown
