@@ -7,16 +7,24 @@ import re
 import select
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from checks.browser.conftest import Hosted
+from checks.browser.conftest import Hosted, hosting
 from checks.browser.pages import Dashboard
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
 AGENT = "alice"
+
+
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    """A hive with real agents: it is the harness that serves a terminal."""
+    with hosting(tmp_path_factory.mktemp("terminal")) as running:
+        yield running
 
 
 @pytest.fixture

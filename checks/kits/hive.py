@@ -30,6 +30,7 @@ from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeout
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
+from pyglue.paths import Layout
 from pyglue.process import Child
 from pyglue.tools.submit import ApplyCommit, submit
 
@@ -270,6 +271,18 @@ async def open_operator(
     return connection
 
 
+def own_ports(state: Path, agents: tuple[str, ...]) -> None:
+    """Give agents ports of their own: a name's is the same in all hives of a machine.
+
+    Two that start at once would both find it free.
+    """
+    for name in agents:
+        file = Layout(state, state).port(name)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{free_port()}\n")
+
+
 def harnesses(local: LocalHive) -> list[int]:
     """Return the processes of real harnesses; peers are none."""
     pids = family(local.pid("hived"))
@@ -314,6 +327,7 @@ async def running_hive(
         ),
         lambda _text: None,
     )
+    own_ports(room / "state", agents)
     try:
         await local.start()
         events: list[Event] = []
