@@ -151,9 +151,12 @@ def test_what_is_no_pattern_makes_no_message(operator: Operator, pattern: str) -
     assert operator.get("/agents/nobody/allow?pattern=a").status_code == 404
 
 
+@pytest.mark.parametrize("page", ["/", "/agents/erin"])
 @pytest.mark.parametrize("held", [0, 200 << 20])
-def test_an_agent_whose_cli_waits_is_marked_warm(operator: Operator, held: int) -> None:
+def test_an_agent_whose_cli_waits_is_marked_warm(
+    operator: Operator, page: str, held: int
+) -> None:
     operator.hive.agents = [data.agent("erin", warm_bytes=held)]
-    html = operator.get("/").text
+    html = operator.get(page).text
     assert html.count('data-testid="warm"') == bool(held)
     assert ("with 200 MiB of memory" in html) is bool(held)

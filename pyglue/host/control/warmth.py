@@ -118,7 +118,8 @@ class Warmth:
             while True:
                 await changed.wait()
                 changed.clear()
-                if ready.poll(0) and self.held:
+                ready.poll(0)  # it is told once: whoever looked first has heard it
+                if self.held:
                     _log.warning("memory is short: no CLI waits for the next turn")
                     self.take_back_all()
         except OSError as error:
