@@ -33,6 +33,19 @@ def test_a_opens_the_approval_and_then_goes_to_its_button(
     assert site.hive.called("approve") == site.hive.called("deny") == []
 
 
+def test_keys_work_after_a_tick(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    dashboard.live()
+    page.get_by_test_id("confirm").check()
+    expect(page.get_by_test_id("confirm")).to_be_focused()
+    page.keyboard.press("d")
+    expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
+    page.goto(f"{site.url}/messages")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/messages/*")
+
+
 def test_the_question_mark_lists_the_keys(dashboard: Dashboard) -> None:
     page = dashboard.page
     page.keyboard.press("?")

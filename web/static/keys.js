@@ -2,6 +2,8 @@
 // `a` and `d` only go to the place where that is done.
 
 const ITEMS = "[data-item]";
+// Where a letter is text; a tick or a choice takes only the space and arrow keys.
+const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], .terminal";
 const help = document.getElementById("keys");
 
 function items() {
@@ -14,7 +16,7 @@ function move(step) {
   const at = all.findIndex((one) => one.contains(document.activeElement));
   const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step;
   const item = all[Math.min(Math.max(next, 0), all.length - 1)];
-  const target = item.querySelector("a, button, summary, input:not([type=hidden]), textarea") ?? item;
+  const target = item.querySelector("a.sent") ?? item.querySelector("a, button, summary, input:not([type=hidden]), textarea") ?? item;
   target.focus();
   item.scrollIntoView({ block: "nearest" });
 }
@@ -41,7 +43,7 @@ const KEYS = {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.("input, textarea, select, [contenteditable], .terminal")) return;
+  if (event.target.closest?.(TYPED)) return;
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();

@@ -555,3 +555,26 @@ def test_our_name_is_known_without_asking_once_hived_said_it(hive: FakeHive) -> 
         "\x00",
     ):
         assert not origins.knows(other), other
+
+
+def test_a_log_in_leads_to_the_page_that_asked_for_it(stranger: Operator) -> None:
+    asked = stranger.get("/approvals/7?view=split")
+    assert asked.status_code == 401
+    assert 'name="next" value="/approvals/7?view=split"' in asked.text
+    code = stranger.hive.new_code()
+    sent = {"code": code, "next": "/approvals/7?view=split"}
+    assert stranger.post("/login", sent).location == "/approvals/7?view=split"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "", "x", "/a\n"],
+)
+def test_a_log_in_leads_to_no_other_site(stranger: Operator, place: str) -> None:
+    sent = {"code": stranger.hive.new_code(), "next": place}
+    assert stranger.post("/login", sent).location == "/"
+
+
+def test_the_whole_link_is_taken_for_its_code(stranger: Operator) -> None:
+    answer = stranger.post("/login", {"code": f" {stranger.hive.link()}\n"})
+    assert answer.status_code == 303

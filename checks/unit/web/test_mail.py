@@ -1,5 +1,6 @@
 """Messages, inbox and questions: sent, answered, searched, cut to what fits."""
 
+import re
 from typing import Any
 
 import pytest
@@ -145,3 +146,19 @@ def test_a_search_that_finds_nothing_says_so(operator: Operator) -> None:
     operator.hive.messages = []
     assert "No matching messages." in operator.get("/messages?text=nowhere").text
     assert "No messages yet." in operator.get("/messages").text
+
+
+def test_a_reply_marks_what_it_answers_as_read(operator: Operator) -> None:
+    assert 31 not in operator.hive.read
+    operator.post("/send", {"to": "carol", "body": "Thanks.", "reply_to": "31"})
+    assert 31 in operator.hive.read
+
+
+def test_the_question_that_expires_first_comes_first(operator: Operator) -> None:
+    operator.hive.questions = [
+        data.question(9, expires_at=None),
+        data.question(8, expires_at=data.NOW + 9000),
+        data.question(7, expires_at=data.NOW + 240),
+    ]
+    found = re.findall(r'id="question-(\d+)"', operator.get("/").text)
+    assert found == ["7", "8", "9"]

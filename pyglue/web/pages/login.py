@@ -5,6 +5,9 @@
 JavaScript, by a button without.
 """
 
+import re
+from typing import Final
+
 from flask import Blueprint, g, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
@@ -17,7 +20,11 @@ from pyglue.web.rpc import HiveLink, hive, web
 
 blueprint = Blueprint("login", __name__)
 
-_CODE_LIMIT = 256
+_CODE_LIMIT: Final = 256
+_LINK_LIMIT: Final = 2048
+_LINK: Final = re.compile(r"[?&]code=([A-Za-z0-9_-]+)")
+_OURS: Final = re.compile(r"/(?![/\\])[\w./?&=%+,~:-]{0,1000}", re.ASCII)
+"""A path on this site: what follows two slashes is another site's name."""
 
 
 @blueprint.get("/login")
@@ -30,7 +37,7 @@ def page() -> str:
 @blueprint.post("/login")
 def submit() -> Response:
     """Exchange the code for a session."""
-    code = request.form.get("code", "").strip()[:_CODE_LIMIT]
+    code = _code(request.form.get("code", ""))
     link = HiveLink(web().socket, None)
     try:
         result = link.call(LOGIN, LoginParams(code=code))
@@ -38,13 +45,26 @@ def submit() -> Response:
         if error.code is ErrorCode.UNAVAILABLE:
             raise
         problem = error.message
-        html = render_template("login.html", code=None, problem=problem, here=None)
+        here = _wanted()
+        html = render_template("login.html", code=None, problem=problem, here=here)
         return make_response(html, status_of(error.code))
     finally:
         link.close()
-    response = redirect("/", 303)
+    response = redirect(_wanted() or "/", 303)
     auth.set_session(response, result.session, result.expires_at)  # type: ignore[arg-type]
     return response
+
+
+def _code(given: str) -> str:
+    """Return the code that was typed; somebody may paste the whole link."""
+    link = _LINK.search(given[:_LINK_LIMIT])
+    return link.group(1) if link else given.strip()[:_CODE_LIMIT]
+
+
+def _wanted() -> str | None:
+    """Return the page of ours that the log-in was asked for, if one was."""
+    asked = request.form.get("next", "")
+    return asked if _OURS.fullmatch(asked) else None
 
 
 @blueprint.post("/logout")

@@ -4,6 +4,8 @@ Sections come in the order of what needs the operator. Each is a fragment of its
 the page includes them all, ``/fragments/<section>`` gives one anew for live updates.
 """
 
+import contextlib
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -127,6 +129,7 @@ def _waiting() -> tuple[ApprovalSummary, ...]:
 def _questions() -> tuple[QuestionView, ...]:
     found = hive().call(QUESTIONS, NoParams()).questions
     waiting = [one for one in found if one.to == "operator" and not one.answered_at]
+    waiting.sort(key=lambda one: (one.expires_at or math.inf, one.asked_at))
     return tuple(waiting[:_QUESTIONS_SHOWN])
 
 
@@ -224,6 +227,9 @@ def send() -> Response:
             priority=Priority.HIGH if urgent else Priority.NORMAL,
         ),
     )
+    if reply is not None:
+        with contextlib.suppress(HiveError):  # it is sent; what it answers may be gone
+            hive().call(MARK_READ, MarkReadParams(id=reply))
     missed = (
         f" Not delivered to {', '.join(sent.missed)}: inbox full."
         if sent.missed
