@@ -81,7 +81,8 @@ HexSha = Annotated[str, Meta(max_length=128)]
 PROBLEM_MAX: Final = 32 * 1024
 """Characters of what a harness says is wrong: a few servers' standard error."""
 
-ShortText = Annotated[str, Meta(max_length=4096)]
+SHORT_TEXT_MAX: Final = 4096
+ShortText = Annotated[str, Meta(max_length=SHORT_TEXT_MAX)]
 
 
 class Role(StrEnum):

@@ -1,7 +1,12 @@
 """The methods of an agent's socket. Only the socket identifies the caller."""
 
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 from pyglue.api.agent import (
     ACK,
@@ -22,7 +27,7 @@ from pyglue.api.agent import (
     OpenThreadsResult,
     WhoamiResult,
 )
-from pyglue.api.common import NoParams, data_as
+from pyglue.api.common import SHORT_TEXT_MAX, NoParams, data_as
 from pyglue.api.events import ServerDown
 from pyglue.api.messages import (
     AckParams,
@@ -62,8 +67,15 @@ from pyglue.host.watch.history import History
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.jsonrpc import Connection, Handlers
+from pyglue.process import describe_exit
 from pyglue.store import messages
 from pyglue.store.database import Store, Tx
+
+_KILLED: Final = describe_exit(-signal.SIGKILL)
+_BY_LIMIT: Final = (
+    "Claude Code was killed by the memory limit of this agent; allow it more "
+    "(hyperhive.limits.memoryMax), or less to do at a time."
+)
 
 
 @dataclass(kw_only=True)
@@ -86,6 +98,9 @@ class AgentApi:
     controls: Controls
     warmth: Warmth
     harness: bool
+    memory_kills: Callable[[str], int] = lambda _name: 0
+    """How many of an agent's processes its memory limit has killed."""
+    _killed: int = field(init=False, default=0)
     _holder: Holder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,6 +216,7 @@ class AgentApi:
                 )
             raise
         self.warmth.turn_began(agent, warm=params.warm)
+        self._killed = self.memory_kills(agent.name)
         self.controls.begun(agent)
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
@@ -209,8 +225,17 @@ class AgentApi:
         self.controls.check_turn(self.agent)
         return self.budgets.check(tx, self.agent)
 
+    def _with_cause(self, params: TurnEndParams) -> TurnEndParams:
+        """Say of a CLI that was killed that it was at the agent's memory limit."""
+        reason = params.reason or ""
+        if _KILLED not in reason or self.memory_kills(self.agent.name) <= self._killed:
+            return params
+        told = f"{_BY_LIMIT} {reason}"[:SHORT_TEXT_MAX]
+        return msgspec.structs.replace(params, reason=told)
+
     async def _turn_end(self, params: TurnEndParams) -> TurnEndResult:
         agent = self.agent
+        params = self._with_cause(params)
         await self.broker.mailbox.turn_end(self._holder, params)
         if params.outcome is TurnOutcome.BUDGET:
             limit = await self.budgets.used_up(agent)

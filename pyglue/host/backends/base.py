@@ -85,6 +85,14 @@ class Backend(ABC):
     def admit(self, name: str) -> None:  # noqa: B027 (most have nothing to do)
         """Let a running manager write in directories that were just made. Blocking."""
 
+    def memory_kills(self, name: str) -> int:
+        """Count an agent's processes that its memory limit killed since its start.
+
+        For a CLI that is killed while its harness goes on; 0 where it is not known.
+        """
+        del name
+        return 0
+
     async def build(
         self, spec: AgentSpec, log: Callable[[str], None] | None = None
     ) -> str | None:

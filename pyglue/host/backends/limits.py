@@ -50,9 +50,13 @@ class Limiter(ABC):
     def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
         """Return what goes before the agent's command line, run as this user."""
 
-    def out_of_memory(self, agent: str) -> bool:  # noqa: ARG002
+    def memory_kills(self, agent: str) -> int:  # noqa: ARG002
+        """Count the agent's processes that were killed at its memory limit."""
+        return 0
+
+    def out_of_memory(self, agent: str) -> bool:
         """Tell whether a process of the agent was killed at its memory limit."""
-        return False
+        return self.memory_kills(agent) > 0
 
     def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
         """Kill what is left of the agent and forget its group."""
@@ -129,15 +133,15 @@ class CgroupLimiter(Limiter):
             settings += [("cpu", "cpu.cfs_quota_us", str(quota))]
         return settings
 
-    def out_of_memory(self, agent: str) -> bool:
+    def memory_kills(self, agent: str) -> int:
         """Ask the kernel's count of such kills in the agent's group."""
         file = "memory.events" if self._unified else "memory.oom_control"
         try:
             text = (self._parents["memory"] / agent / file).read_text()
         except OSError:
-            return False
+            return 0
         counts = dict(line.split() for line in text.splitlines())
-        return counts.get("oom_kill", "0") != "0"
+        return int(counts.get("oom_kill", "0"))
 
     def end(self, agent: str) -> None:
         """Kill the members of the agent's group, and remove it."""

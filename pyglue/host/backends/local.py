@@ -273,6 +273,10 @@ class LocalBackend(Backend):
             self._logs[name] = LogFile(self._layout.agent_log(name))
         return self._logs[name]
 
+    def memory_kills(self, name: str) -> int:
+        """Ask the kernel."""
+        return self._limiter.memory_kills(name)
+
     async def _watch(self, name: str, child: Child) -> None:
         code = await child.wait()
         running = self._running.pop(name)

@@ -59,6 +59,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             controls=services.controls,
             warmth=services.warmth,
             harness=hello.harness is not None,
+            memory_kills=services.backend.memory_kills,
         ).handlers()
         if agent.role is Role.MANAGER:
             ManagerApi(

@@ -13,7 +13,7 @@ from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.common import AgentState
 from pyglue.api.control import PauseParams
-from pyglue.api.events import ServerDown
+from pyglue.api.events import ServerDown, TurnEnded
 from pyglue.api.turn_events import Server
 from pyglue.api.turns import (
     StateParams,
@@ -274,3 +274,27 @@ async def test_servers_are_told_of_no_faster_than_events_are_kept(kit: Kit) -> N
     await kit.store.write(lambda _tx: None)
     told = [event for event in kit.events if event.kind == ServerDown.KIND]
     assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "kills", "said"),
+    [
+        ("it ended (killed by SIGKILL)", 1, True),
+        ("it ended (killed by SIGKILL)", 0, False),
+        ("it ended (exit code 1)", 1, False),  # a program of the turn was killed
+    ],
+)
+async def test_a_cli_killed_at_the_memory_limit_is_said_as_that(
+    kit: Kit, reason: str, kills: int, said: bool
+) -> None:
+    api, _ = connect(kit)
+    counted = 3  # of earlier turns
+    api.memory_kills = lambda _name: counted
+    turn = await begin(api)
+    counted += kills
+    end = TurnEndParams(turn=turn, outcome=TurnOutcome.FAILED, reason=reason)
+    await api._turn_end(end)
+    (ended,) = [e.read() for e in kit.events if e.kind == TurnEnded.KIND]
+    assert isinstance(ended, TurnEnded)
+    assert ended.reason is not None and ended.reason.endswith(reason)
+    assert ("killed by the memory limit of this agent" in ended.reason) is said

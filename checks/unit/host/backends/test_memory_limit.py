@@ -36,3 +36,20 @@ def test_the_kernel_says_what_killed_it(
     finally:
         limiter.end("bob")
     assert not limiter.out_of_memory("bob")
+
+
+def test_one_process_of_many_is_counted_while_the_others_go_on(tmp_path: Path) -> None:
+    """As the CLI beside its harness: the group lives on, and the count says so."""
+    limiter = find_limiter(tmp_path)
+    if not isinstance(limiter, CgroupLimiter):
+        pytest.skip("no control groups here")
+    prefix = limiter.wrap("bob", Wanted(50 * MIB, None))
+    code = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]) != -9)"
+    words = ["python3", "-c", code, "python3", "-c", FILLS]
+    try:
+        assert limiter.memory_kills("bob") == 0
+        done = run_sync([*prefix, *words], env={"PATH": os.environ["PATH"]}, timeout=60)
+        assert done.code == 0, done.stderr
+        assert limiter.memory_kills("bob") == 1
+    finally:
+        limiter.end("bob")
