@@ -1,0 +1,123 @@
+"""What becomes of a turn that no longer fits, if something else answers its compaction.
+
+``recorded_compactions.json`` is what the CLI reported of ``/compact`` for each of the
+kit's answers. The session is the real one; only the CLI is played. A part of the
+answers is given to the real CLI in the end-to-end tests.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.kits.harness.answers import NOT_THE_MAILS
+from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude import evidence, session
+from pyglue.harness.claude.events import Tally
+from pyglue.harness.claude.evidence import QUESTION
+from pyglue.harness.claude.outcome import Suspect, Verdict
+from pyglue.harness.claude.session import Session
+from pyglue.harness.claude.turn import Cancellation, Ended
+
+RECORDED: list[dict[str, Any]] = json.loads(
+    Path(__file__).with_name("recorded_compactions.json").read_text("utf-8")
+)
+RECOVERS = {"200-cut-block"}
+"""The CLI asks again by itself, and has its summary."""
+TOO_LONG = Ended(
+    Verdict(TurnOutcome.FAILED, "too long", Suspect.REQUEST, is_too_long=True)
+)
+
+
+class Options:
+    """The options of a CLI that is played."""
+
+    def turn(self, **_: Any) -> None:
+        """None are needed."""
+
+    def probe(self, **_: Any) -> None:
+        """Nor here."""
+
+
+class Roomy:
+    """A disk with space."""
+
+    def problem(self) -> None:
+        """There is none."""
+
+
+class Cli:
+    """Plays turns: ``compaction`` is the row for ``/compact``."""
+
+    def __init__(self, compaction: dict[str, Any] | None = None) -> None:
+        self.compaction = compaction
+        self.is_full = False
+        self.prompts: list[str] = []
+
+    async def run_turn(
+        self, _launch: Any, prompt: str, tally: Tally, *_: Any, **__: Any
+    ) -> Ended:
+        """Return how the turn ended."""
+        self.prompts.append(prompt)
+        tally.session_id = "s"
+        if prompt == "/compact":
+            row = self.compaction
+            assert row is not None
+            tally.text, tally.was_compacted = row["text"], row["was_compacted"]
+            self.is_full = not row["was_compacted"]
+            outcome, suspect = TurnOutcome(row["outcome"]), Suspect[row["suspect"]]
+            return Ended(Verdict(outcome, row["reason"], suspect))
+        full = self.is_full and prompt != QUESTION
+        return TOO_LONG if full else Ended(Verdict(TurnOutcome.OK))
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    played = Cli()
+    for module in (session, evidence):
+        monkeypatch.setattr(module, "run_turn", played.run_turn)
+    return played
+
+
+def made(room: Path, said: list[TurnSaid]) -> Session:
+    options: Any = Options()
+    space: Any = Roomy()
+    return Session(
+        options,
+        room,
+        notes=room / "notes.md",
+        space=space,
+        compact_at=None,
+        emit=said.append,
+        say=lambda _: None,
+    )
+
+
+@pytest.mark.parametrize("row", RECORDED, ids=lambda row: row["answer"])
+async def test_a_compaction_that_any_would_meet_counts_against_no_message(
+    tmp_path: Path, cli: Cli, row: dict[str, Any]
+) -> None:
+    said: list[TurnSaid] = []
+    talk = made(tmp_path, said)
+    never = Cancellation()
+    await talk.turn("remember this", model="haiku", cancellation=never)
+    cli.compaction, cli.is_full = row, True
+    ended = (await talk.turn("more", model="haiku", cancellation=never)).ended
+    assert ended.verdict.suspect is Suspect.NOBODY
+    assert talk.has_begun, "the conversation stays"
+    assert said == []
+    if row["answer"] in RECOVERS:
+        assert ended.outcome is TurnOutcome.COMPACTED
+        return
+    assert ended.outcome is TurnOutcome.FAILED
+    assert row["text"][:60] in (ended.reason or "")
+    cli.is_full = False  # the model's side is well again
+    again = await talk.turn("more", model="haiku", cancellation=never)
+    assert again.ended.outcome is TurnOutcome.OK
+    assert cli.prompts.count("/compact") == 1
+
+
+def test_every_answer_was_recorded() -> None:
+    assert [row["answer"] for row in RECORDED] == list(NOT_THE_MAILS)
