@@ -6,7 +6,6 @@
 {
   lib,
   testers,
-  writeText,
   nixpkgs,
   hyperhive,
   system,
@@ -21,9 +20,7 @@ let
     (import ../modules/hive/system.nix {
       nixpkgs = nixpkgs.outPath;
       agent = ../agents + "/${name}";
-      manifest = writeText "manifest.json" (
-        builtins.toJSON (hyperhive.lib.evalAgent { agent = ../agents + "/${name}"; }).manifest
-      );
+      inherit (hyperhive.lib.evalAgent { agent = ../agents + "/${name}"; }) manifest;
       manager = name == "manager";
       inherit name system uid;
     }).toplevel;

@@ -1,5 +1,7 @@
 # What flake.nix and package.nix say, evaluated with names in the place of packages.
-# Read by test_flake.py.
+# Read by test_flake.py. `standin` is a nixpkgs whose systems can be evaluated, for the
+# agents of the virtual machine.
+{ standin ? null }:
 let
   lib = import ../../modules/eval/lite.nix;
 
@@ -52,6 +54,15 @@ let
 
   package = flake.packages.x86_64-linux.bundled;
 
+  # The test of the virtual machine, with what it needs beside names.
+  machine = import ../../nix/vm-test.nix {
+    inherit lib;
+    testers.runNixOSTest = test: test;
+    nixpkgs.outPath = standin;
+    hyperhive = flake;
+    system = "x86_64-linux";
+  };
+
   names = builtins.mapAttrs (_: builtins.mapAttrs (_: each: each.name));
 in
 {
@@ -80,6 +91,8 @@ in
     { lastModifiedDate = "20260101000000"; }
     { }
   ];
+  onMachine = map (each: each.drvPath) (machine.nodes.machine { config = { }; })
+    .virtualisation.additionalPaths;
   machine = flake.checks.x86_64-linux.virtual-machine.test.testScript;
   template = {
     inherit (started.config) warnings;

@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from checks.kits.nix.evaluator import BARE, evaluator
+from checks.kits.nix.standin import make_nixpkgs
 from pyglue import manifest_schema
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.config import load
@@ -52,9 +53,13 @@ def flake_check(tree: Path) -> subprocess.CompletedProcess[str]:
     """Check the flake in `tree` with a private store and nothing to download."""
     return run(
         tree,
-        *("nix", *FEATURES, "flake", "check", "--no-write-lock-file"),
+        *("nix", *FEATURES, "flake", "check", "--no-write-lock-file", *NO_BUILDS),
         *("--override-input", "nixpkgs", "path:checks/nix/nixpkgs-standin", "."),
     )
+
+
+NO_BUILDS: Final = ("--option", "allow-import-from-derivation", "false")
+"""What machines may forbid: an evaluation that builds."""
 
 
 def run(tree: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -116,13 +121,13 @@ def test_the_lock_pins_nixpkgs_to_a_release() -> None:
 # --- what nothing here can build ---------------------------------------------------
 
 
-def facts(tree: Path, what: str) -> Any:
+def facts(tree: Path, what: str, *arguments: str) -> Any:
     """Evaluate the flake with names in the place of packages."""
     file = "checks/nix/package-facts.nix"
     done = run(
         tree,
         *("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode"),
-        *(file, "-A", what),
+        *(file, "-A", what, *NO_BUILDS, *arguments),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -232,6 +237,16 @@ def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:
     named = set(re.findall(r"hive (?:[a-z]+)|(?<=hive\(\")[a-z]+", script))
     known = {command.name for command in COMMANDS} | {"logs"}
     assert {name.removeprefix("hive ") for name in named} <= known
+
+
+def test_the_virtual_machine_has_the_systems_of_its_agents(
+    tree: Path, tmp_path: Path
+) -> None:
+    """Evaluated where no evaluation may build."""
+    nixpkgs = make_nixpkgs(tmp_path / "nixpkgs")
+    found = facts(tree, "onMachine", "--argstr", "standin", str(nixpkgs))
+    assert len({*found}) == 2
+    assert all(drv.endswith(".drv") for drv in found)
 
 
 def test_the_template_of_a_machine_has_a_hive(tree: Path, tmp_path: Path) -> None:

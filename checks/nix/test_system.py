@@ -66,12 +66,9 @@ async def test_is_the_derivation_that_nix_itself_makes(
 ) -> None:
     directory = agent(tmp_path / "a", PLAIN)
     drv = await kit.evaluate(directory, evaluator=made)
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text('{"network":false}')
     arguments = {
         "nixpkgs": str(kit.nixpkgs),
         "agent": str(directory),
-        "manifest": str(manifest),
         "name": "alice",
         "system": "x86_64-linux",
     }
@@ -80,6 +77,7 @@ async def test_is_the_derivation_that_nix_itself_makes(
         [
             *("nix-instantiate", str(share() / "modules/hive/system.nix")),
             *("--attr", "toplevel", *strings, "--arg", "uid", str(UID)),
+            *("--arg", "manifest", "{ network = false; }"),
         ],
         env=environment(tmp_path),
         capture_output=True,

@@ -2,10 +2,4 @@
 # validated outside Nix and will be pinned, never the container's own config.hyperhive,
 # which agent.nix could have changed; and only what is named here reaches the system,
 # so that another prompt or model is not another system.
-file:
-let
-  manifest = builtins.fromJSON (builtins.readFile file);
-in
-{
-  inherit (manifest) network;
-}
+manifest: { inherit (manifest) network; }

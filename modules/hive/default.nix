@@ -14,7 +14,7 @@ let
           inherit (hive) system uid;
           modules = map (file: directory + "/modules/${file}") hive.modules;
           agent = here + "/config";
-          manifest = here + "/manifest.json";
+          manifest = builtins.fromJSON (builtins.readFile (here + "/manifest.json"));
           manager = name == "manager";
         };
       in

@@ -2,7 +2,7 @@
 {
   nixpkgs,
   agent,
-  manifest,
+  manifest, # file with the validated manifest
   name,
   system,
   uid,
@@ -10,7 +10,9 @@
   modules,
 }@arguments:
 let
-  found = import ../eval/fixed.nix ./system.nix arguments;
+  found = import ../eval/fixed.nix ./system.nix (
+    arguments // { manifest = builtins.fromJSON (builtins.readFile manifest); }
+  );
 in
 {
   system = found.toplevel.drvPath or null;

@@ -3,12 +3,14 @@
 # manifest's options it depends (manifestOptions).
 #
 # Evaluated by pyglue/nix/system.py (through ./evaluate.nix) in the restricted sandbox
-# at submit, and by the hive's flake (./default.nix) for whoever looks at it by hand.
-# All paths are strings with absolute paths, or paths.
+# at submit, by the hive's flake (./default.nix) for whoever looks at it by hand, and by
+# the virtual machine's test. All paths are strings with absolute paths, or paths. The
+# manifest is a value, never a file: the file could be one that has to be built first,
+# and machines may forbid an evaluation that builds.
 {
   nixpkgs,
   agent,
-  manifest, # file with the validated manifest
+  manifest, # the validated manifest
   name,
   system,
   uid,
@@ -20,7 +22,7 @@ let
   inherit (builtins) toString;
 
   lib = import (toString nixpkgs + "/lib");
-  pinned = import ../agent/manifest.nix (toString manifest);
+  pinned = import ../agent/manifest.nix manifest;
 
   container = import ../agent/container.nix {
     inherit name manager uid;
