@@ -9,13 +9,21 @@ FILES ?= .
 # `make test WORKERS=` runs all in one.
 WORKERS ?= -n auto
 
-.PHONY: help run demo check test lint format bench fuzz generate clean
+# Where versions of dependencies matter most: what decodes, talks HTTP, D-Bus or MCP, opens
+# repositories and databases; and one story through all of it.
+PINNED := checks/unit/project/test_pins.py checks/unit/jsonrpc checks/unit/shared \
+	checks/unit/mcp checks/unit/store checks/unit/relay checks/unit/git \
+	checks/unit/web/test_main.py checks/unit/web/test_metrics.py \
+	checks/e2e/test_change.py
+
+.PHONY: help run demo check test test-pins lint format bench fuzz generate clean
 
 help:
 	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
 	@echo 'make demo      play the whole story without a browser and check its end'
 	@echo 'make check     lint, types, unit tests and the Nix corpus, for the loop of a developer'
 	@echo 'make test      lint and all tests; says which groups could not run here'
+	@echo 'make test-pins a part of the tests with the versions of dependencies that NixOS has'
 	@echo 'make bench     speed, beside a reference'
 	@echo 'make fuzz      attacks on every boundary, counted (ARGS="--seconds 600")'
 	@echo 'make lint      ruff and mypy        make format    ruff, changing files'
@@ -33,6 +41,10 @@ demo:
 
 test: lint
 	@$(PYTHON) -m pytest $(WORKERS) $(ARGS)
+
+test-pins:
+	@.ci/setup test
+	@$(PYTHON) -m pytest $(WORKERS) --pins=nixpkgs $(PINNED) $(ARGS)
 
 check: lint
 	@$(PYTHON) -m pytest $(WORKERS) checks/unit checks/nix/test_corpus.py $(ARGS)

@@ -37,8 +37,9 @@
       # `import`, because older nix refuses a path here.
       nixosModules = {
         agent = import ./modules/agent/options.nix;
+        default = self.nixosModules.hyperhive;
         # With the flake's own pins, so that agents are made from what it names.
-        default = {
+        hyperhive = {
           imports = [ (import ./modules/host) ];
           services.hyperhive = {
             framework = lib.mkDefault "${self}";
@@ -73,7 +74,8 @@
       packages = eachSystem (
         system:
         lib.optionalAttrs whole {
-          default = nixpkgs.legacyPackages.${system}.callPackage ./package.nix { };
+          default = self.packages.${system}.hive;
+          hive = nixpkgs.legacyPackages.${system}.callPackage ./package.nix { };
           bundled = (withUnfreeCli system).callPackage ./package.nix { bundleClaudeCode = true; };
         }
       );
@@ -86,6 +88,7 @@
             program = "${self.packages.${system}.bundled}/bin/hive";
             meta.description = "Run a hive on this machine, or talk to one";
           };
+          hive = self.apps.${system}.default;
         }
       );
 

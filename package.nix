@@ -117,7 +117,14 @@ let
     ];
     meta = {
       inherit (project) description;
+      longDescription = ''
+        hived runs agents in NixOS containers. What they are is written in agent.nix files;
+        the manager proposes changes to them, and nothing is built or started before an
+        operator approves it. The options of the host are in hyperhive.nix(5).
+      '';
       license = lib.licenses.mit;
+      # Set by a nixpkgs that takes it in.
+      maintainers = [ ];
       platforms = lib.platforms.linux;
     };
   };
@@ -156,8 +163,9 @@ runCommand "hyperhive-${project.version}"
     };
   }
   ''
-    mkdir -p $out/bin $out/share
+    mkdir -p $out/bin $out/share/man/man5
     ln -s ${library}/share/hyperhive $out/share/hyperhive
+    ln -s ${library}/share/hyperhive/modules/host/hyperhive.nix.5 $out/share/man/man5/
     for program in ${toString programs}; do
       makeWrapper ${environment}/bin/$program $out/bin/$program \
         --set-default HIVE_SHARE $out/share/hyperhive \

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from checks.kits import pins
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
@@ -103,12 +104,19 @@ def _missing(need: str) -> str | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--record-seconds``."""
+    """Add ``--record-seconds`` and ``--pins``."""
+    pins.add_option(parser)
     parser.addoption(
         "--record-seconds",
         action="store_true",
         help="record how long each file took, for the order of later runs",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Start anew with other versions, where those are asked for."""
+    pins.start_anew(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

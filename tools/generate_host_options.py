@@ -1,10 +1,11 @@
-"""Generate docs/host-options.md from the options of modules/host.
+"""Generate docs/host-options.md and hyperhive.nix(5) from the options of modules/host.
 
 `make generate` runs this; `--check` (run by the tests) writes nothing and exits 1 when
-the file differs. Needs `nix-instantiate` only, no nixpkgs and no network.
+a file differs. Needs `nix-instantiate` only, no nixpkgs and no network.
 """
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 from tools.generate_manifest import ROOT, nix_value
 
 PAGE: Final = ROOT / "docs/host-options.md"
+MANUAL: Final = ROOT / "modules/host/hyperhive.nix.5"
 
 HEAD: Final = """\
 # Options of the host
@@ -56,17 +58,55 @@ def render(options: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+MANUAL_HEAD: Final = """\
+.TH HYPERHIVE.NIX 5
+.SH NAME
+hyperhive.nix \\- options of a NixOS host that runs a hive
+.SH DESCRIPTION
+Generated from modules/host/ by "make generate". Set them in the configuration of the
+NixOS host; "hive \\-\\-help" lists the commands.
+.SH OPTIONS
+"""
+
+
+def roff(text: str) -> str:
+    """Return text that a manual page shows as it is, Markdown's code in bold."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = re.sub(r"`([^`\n]*)`", r"\\fB\1\\fR", text)
+    # A line that begins with a dot or an apostrophe would be a request.
+    return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
+
+
+def render_manual(options: list[dict[str, Any]]) -> str:
+    """Render the manual page."""
+    parts = [MANUAL_HEAD]
+    for option in options:
+        default = option["default"]
+        shown = f"Default: `{literal(default)}`" if default else "No default"
+        parts.append(f".TP\n.B {roff(option['name'])}\n")
+        parts.append(re.sub(r"\n\n+", "\n.IP\n", roff(option["description"].strip())))
+        for line in (f"Type: {option['type']}", shown):
+            parts.append(f"\n.IP\n{roff(line)}")
+        parts.append(
+            f"\n.IP\n{roff('Example: `' + literal(option['example']) + '`')}\n"
+        )
+    return "".join(parts)
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or with `--check` say that it differs."""
-    text = render(read_options())
-    if PAGE.exists() and PAGE.read_text() == text:
-        return 0
-    if arguments == ["--check"]:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run `make generate`.")
-        return 1
-    PAGE.write_text(text)
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
+    """Write the pages, or with `--check` say which differs."""
+    options = read_options()
+    code = 0
+    for file, text in ((PAGE, render(options)), (MANUAL, render_manual(options))):
+        if file.exists() and file.read_text() == text:
+            continue
+        if arguments == ["--check"]:
+            print(f"{file.relative_to(ROOT)} is out of date: run `make generate`.")
+            code = 1
+            continue
+        file.write_text(text)
+        print(f"wrote {file.relative_to(ROOT)}")
+    return code
 
 
 if __name__ == "__main__":

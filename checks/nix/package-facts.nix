@@ -93,6 +93,7 @@ in
   ];
   onMachine = map (each: each.drvPath) (machine.nodes.machine { config = { }; })
     .virtualisation.additionalPaths;
+  sameApp = flake.apps.x86_64-linux.hive == flake.apps.x86_64-linux.default;
   machine = flake.checks.x86_64-linux.virtual-machine.test.testScript;
   template = {
     inherit (started.config) warnings;

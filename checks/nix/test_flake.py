@@ -172,7 +172,11 @@ def test_the_package_has_the_dependencies_of_pyproject(tree: Path) -> None:
     assert sdk["hash"].startswith("sha256-")
     assert sorted(facts(tree, "programs")) == sorted(project["scripts"])
     assert facts(tree, "version") == project["version"]
-    assert facts(tree, "meta")["mainProgram"] in project["scripts"]
+    meta = facts(tree, "meta")
+    assert meta["mainProgram"] in project["scripts"]
+    assert (meta["description"], meta["license"]) == (project["description"], "mit")
+    assert meta["longDescription"] and meta["maintainers"] == []
+    assert "modules/host/hyperhive.nix.5 $out/share/man/man5/" in facts(tree, "script")
 
 
 def test_the_package_is_made_from_what_is_installed_and_nothing_else(
@@ -207,18 +211,19 @@ def test_the_bundled_cli_is_where_the_harness_looks(tree: Path) -> None:
 
 def test_every_output_of_the_flake_is_wired(tree: Path) -> None:
     version = facts(tree, "version")
-    package = {"default": f"hyperhive-{version}", "bundled": f"hyperhive-{version}"}
+    package = dict.fromkeys(("default", "hive", "bundled"), f"hyperhive-{version}")
     systems = ("x86_64-linux", "aarch64-linux")
     assert facts(tree, "packages") == dict.fromkeys(systems, package)
     assert facts(tree, "shells") == {key: {"default": "shell"} for key in systems}
     assert facts(tree, "apps")["program"].endswith("/bin/hive")
     assert facts(tree, "apps")["meta"]["description"]
+    assert facts(tree, "sameApp")
     assert facts(tree, "formatter") == "nixfmt-tree"
     assert facts(tree, "overlay") == f"hyperhive-{version}"
     assert {"agents", "corpus", "package", "parse", "schema", "virtual-machine"} <= {
         *facts(tree, "checks")
     }
-    assert facts(tree, "modules") == ["agent", "default"]
+    assert facts(tree, "modules") == ["agent", "default", "hyperhive"]
     assert facts(tree, "host") == ["framework", "nixpkgs", "revision"]
     assert facts(tree, "revisions") == [
         *("0123", "0123-dirty", "20260101000000", "unknown"),

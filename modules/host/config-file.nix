@@ -21,10 +21,15 @@ in
 {
   options.services.hyperhive = {
     settings = mkOption {
-      type = types.raw;
-      internal = true;
-      readOnly = true;
-      description = "Contents of the daemons' configuration file.";
+      type = types.attrsOf types.anything;
+      default = { };
+      example = lib.literalExpression "{ timeouts.stop_s = 10; disk.reserve_mib = lib.mkForce 512; }";
+      description = ''
+        Contents of the daemons' configuration file, which the other options write. What has
+        no option of its own can be added here, under the names of `pyglue/config.py`;
+        `lib.mkForce` replaces a value that an option writes. The daemons do not start with a
+        name that they do not know.
+      '';
     };
     configFile = mkOption {
       type = types.path;

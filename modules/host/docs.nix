@@ -10,6 +10,7 @@ let
       ./agents.nix
       ./limits.nix
       ./quotas.nix
+      { options = (import ./config-file.nix { inherit lib; config = { }; pkgs = { }; }).options; }
     ];
   };
 
@@ -45,7 +46,10 @@ let
         here = path ++ [ name ];
         value = tree.${name};
       in
-      if lib.isOption value then describe here value else walk here value
+      if lib.isOption value then
+        lib.optionals (!(value.internal or false)) (describe here value)
+      else
+        walk here value
     ) (lib.attrNames tree);
 in
 walk [ "services" "hyperhive" ] evaluated.options.services.hyperhive

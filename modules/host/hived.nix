@@ -16,6 +16,7 @@ in
 
     systemd.services.hived = {
       description = "hyperhive: approvals, messages and containers";
+      documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "multi-user.target" ];
       after = [
         "dbus.socket"

@@ -13,6 +13,7 @@ in
   config = lib.mkIf cfg.enable {
     systemd.services.hive-relay = {
       description = "hyperhive: the way to the model";
+      documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "multi-user.target" ];
       wants = [
         "hived.service"

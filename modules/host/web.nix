@@ -26,6 +26,7 @@ in
     # the operator's open tabs hold.
     systemd.sockets.hive-web = {
       description = "hyperhive: the dashboard's port";
+      documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "sockets.target" ];
       socketConfig = {
         ListenStream = map (address: "${shown address}:${toString web.port}") addresses;
@@ -37,6 +38,7 @@ in
     };
     systemd.services.hive-web = {
       description = "hyperhive: dashboard";
+      documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "multi-user.target" ];
       requires = [ "hive-web.socket" ];
       wants = [ "hived.service" ];

@@ -34,6 +34,11 @@ from pyglue.process import need_open_files
 _DEFAULT_STATE: Final = ".hive"
 _SOCKET: Final = "/run/hyperhive/operator.sock"
 _LINE_MAX: Final = 2000
+_NO_COMMAND: Final = (
+    "no command. Start a hive on this machine with `hive run`, see it work with "
+    "`hive demo`, show a running one with `hive status`, or list all commands with "
+    "`hive --help`"
+)
 
 
 def _socket(arguments: argparse.Namespace) -> Path:
@@ -70,9 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=__version__)
-    subcommands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND"
-    )
+    parser.set_defaults(call=lambda _: parser.error(_NO_COMMAND))
+    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
         return subcommands.add_parser(

@@ -10,6 +10,13 @@ in
 {
   disabled.services.hyperhive.enable = lib.mkForce false;
   smallest = hive { };
+  settings = hive {
+    settings = {
+      timeouts.stop_s = 10;
+      messages.inbox_max = 500;
+      disk.reserve_mib = lib.mkForce 512;
+    };
+  };
   everything = hive {
     stateDir = "/srv/hive";
     operators = [ "alice" "bob" ];

@@ -29,6 +29,7 @@ let
     before = list;
     conflicts = list;
     description = mkOption { type = types.str; };
+    documentation = list;
     requires = list;
     wantedBy = list;
     wants = list;

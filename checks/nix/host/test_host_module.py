@@ -36,6 +36,19 @@ def test_every_case_comes_out_as_recorded(lib: Path | None) -> None:
     assert {n: found[n] for n in found if found[n] != EXPECTED[n]} == {}
 
 
+def test_settings_are_added_to_what_options_write(tmp_path: Path) -> None:
+    found = EXPECTED["settings"]["settings"]
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(found))
+    config = hive_config.load(file)
+    assert (config.timeouts.stop_s, config.messages.inbox_max) == (10, 500)
+    assert config.disk.reserve_mib == 512  # by mkForce
+    assert (
+        config.timeouts.health_s
+        == EXPECTED["smallest"]["settings"]["timeouts"]["health_s"]
+    )
+
+
 def test_every_case_is_what_its_name_says() -> None:
     for name, case in EXPECTED.items():
         kind = name.partition("-")[0]
@@ -282,6 +295,7 @@ def test_drift_of_the_reference_is_told(
 ) -> None:
     monkeypatch.setattr(generate_host_options, "ROOT", tmp_path.parent)
     monkeypatch.setattr(generate_host_options, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(generate_host_options, "MANUAL", tmp_path / "page.5")
     monkeypatch.setattr(generate_host_options, "read_options", list)
     assert generate_host_options.main(["--check"]) == 1
     assert "make generate" in capsys.readouterr().out

@@ -7,7 +7,9 @@ Used by the tests of the module, and by ``checks/systemd``, which runs a hive of
 from collections.abc import Iterator
 from typing import Any, Final
 
-_ORDER: Final = ("after", "before", "conflicts", "requires", "wants")
+_ORDER: Final = (
+    *("documentation", "after", "before", "conflicts", "requires", "wants"),
+)
 
 
 def service(unit: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from pyglue.api.messages import (
     ShownMessage,
 )
 from pyglue.cli.commands import archive, registry
-from pyglue.cli.hive import build_parser
+from pyglue.cli.hive import build_parser, main
 from pyglue.cli.output import spinner as module
 from pyglue.cli.output.spinner import SpinnerClient, spinner
 from pyglue.cli.words import TEXTS, fill_texts
@@ -439,3 +439,14 @@ def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(
     archive.backup(client, argparse.Namespace(output=str(target)))
     assert target.stat().st_size == MIB
     assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_without_a_command_it_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hive"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "`hive run`" in said and "`hive --help`" in said
