@@ -1,0 +1,1 @@
+"""hyperhive with a real nixpkgs: what ``checks/nix/real.sh`` evaluates."""
