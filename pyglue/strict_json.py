@@ -32,6 +32,9 @@ _HALVES: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 _SEARCHED: Final = 1024 * 1024
+_LONG: Final = re.compile(
+    r"Expected `str` of length <= (?P<most>\d+) - at `\$\.(?P<field>.+)`"
+)
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -43,6 +46,8 @@ class Fault(StrEnum):
     """JSON, but not of the type."""
     DEPTH = "depth"
     SIZE = "size"
+    LENGTH = "length"
+    """A text in it is over its limit."""
 
 
 class JsonError(HiveError):
@@ -173,6 +178,9 @@ def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
         return Fault.SYNTAX, f"a text in it has half of a surrogate pair ({half})"
     match error:
         case msgspec.ValidationError():
+            found = _LONG.fullmatch(str(error))
+            if found is not None:
+                return Fault.LENGTH, too_long(found["field"], int(found["most"]))
             return Fault.SHAPE, str(error)
         case RecursionError():
             return Fault.DEPTH, "it is nested too deeply"
@@ -182,6 +190,14 @@ def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
             return Fault.SYNTAX, str(error)
         case _:
             return Fault.SYNTAX, f"it is not JSON ({error})"
+
+
+def too_long(field: str, most: int) -> str:
+    """Return what is wrong with a text field over its limit, and what to do."""
+    return (
+        f"{field} is longer than {most} characters. Shorten it, or put the text in a "
+        "file and send its path"
+    )
 
 
 def _half(data: Data) -> str | None:
@@ -198,7 +214,10 @@ def _half(data: Data) -> str | None:
 
 def _error(code: ErrorCode, what: str, fault: Fault, reason: str) -> JsonError:
     advice = " Shorten it." if fault is Fault.SIZE else ""
+    code = ErrorCode.TOO_LARGE if fault is Fault.LENGTH else code
     sentence = f"Invalid {what}: {visible(reason)}.{advice}"
+    if fault is Fault.LENGTH:
+        sentence = f"{visible(reason)}."
     return JsonError(code, sentence, fault=fault, reason=reason)
 
 

@@ -71,7 +71,7 @@ def decoded(raw: bytes | bytearray | msgspec.Raw, kind: type[_T], where: str) ->
         return strict_json.read(raw, kind)
     except JsonError as error:
         match error.fault:
-            case Fault.SHAPE:
+            case Fault.SHAPE | Fault.LENGTH:
                 raise _explained(error.reason, where) from None
             case Fault.DEPTH:
                 raise bad(f"{where} is nested too deeply") from None

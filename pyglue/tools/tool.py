@@ -127,8 +127,5 @@ def as_text(result: Result) -> str:
 def _check_length(name: str, value: object, field: Schema) -> None:
     longest = field.get("maxLength")
     if isinstance(value, str) and longest is not None and len(value) > longest:
-        raise HiveError(
-            ErrorCode.TOO_LARGE,
-            f"{name} has {len(value)} characters; at most {longest} are taken. Shorten "
-            "it, or send it in parts.",
-        )
+        sentence = f"{strict_json.too_long(name, longest)}."
+        raise HiveError(ErrorCode.TOO_LARGE, sentence)

@@ -18,13 +18,12 @@ from werkzeug.datastructures import MultiDict
 from pyglue import names, strict_json
 from pyglue.api.common import AgentName, Params
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.strict_json import JsonError
+from pyglue.strict_json import Fault, JsonError
 
 T = TypeVar("T")
 
 _NAME: Final = Meta(pattern=names.PATTERN, max_length=names.LENGTH)
 _WHERE: Final = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)(?:\[\d+\])?`")
-_LONG: Final = "`str` of length <="
 _SHOWN: Final = 40
 
 
@@ -112,8 +111,11 @@ def converted(
     try:
         return strict_json.convert(values, shape, strict=False)
     except JsonError as error:
-        code = too_long if _LONG in error.reason else ErrorCode.BAD_REQUEST
-        raise HiveError(code, _sentence(error.reason, values)) from error
+        if error.fault is Fault.LENGTH:
+            raise HiveError(too_long, error.message) from error
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, _sentence(error.reason, values)
+        ) from error
 
 
 def _sentence(said: str, values: Mapping[str, Any]) -> str:
