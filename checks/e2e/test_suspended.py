@@ -1,0 +1,68 @@
+"""A part that was stopped and continued, as by a suspend: nothing stays shown of it."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from checks.kits.hive import Hive, running_hive, script
+from checks.kits.processes import family
+from pyglue.api import operator as api
+from pyglue.api.common import NoParams
+from pyglue.api.doctor import CheckState
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    room = tmp_path_factory.mktemp("hive")
+    async with running_hive(room, peers=True) as running:
+        yield running
+
+
+def stopped(hive: Hive, part: str) -> list[int]:
+    """Return the processes of a part: a daemon, or all agents with their sandboxes."""
+    if part != "harness":
+        return [hive.local.pid(part)]
+    hived = hive.local.pid("hived")
+    return [pid for pid in family(hived) if pid != hived]
+
+
+async def is_well(hive: Hive) -> None:
+    async def look() -> bool | None:
+        found = await hive.operator.call(api.DOCTOR, NoParams())
+        bad = [one for one in found.checks if one.state is CheckState.PROBLEM]
+        status = await hive.operator.call(api.STATUS, NoParams())
+        lost = [text for text in status.warnings if "hive-relay" in text]
+        return None if bad or lost else True
+
+    await hive.until(look, "a hive without problems")
+
+
+@pytest.mark.parametrize("part", ["hived", "hive-relay", "hive-web", "harness"])
+async def test_what_was_stopped_goes_on_as_before(hive: Hive, part: str) -> None:
+    pids = stopped(hive, part)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    text = script(
+        {
+            "tool": "mcp__hive__send",
+            "input": {"to": "operator", "body": f"after {part}"},
+        }
+    )
+    if part != "hived":
+        await hive.send("alice", text)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    if part == "hived":
+        await hive.send("alice", text)
+    await hive.answer("alice", f"after {part}")
+    await hive.idle("alice", "manager")
+    await is_well(hive)
