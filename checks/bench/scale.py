@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
 from checks.kits.host.store import Kit, open_kit
@@ -24,6 +24,7 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.core.agent import Holder
+from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
@@ -198,24 +199,24 @@ async def overview() -> Figure:
 def views(kit: Kit, directory: Path) -> Views:
     """Return what answers the operator about the hive of ``kit``."""
     config = HiveConfig(state_dir=str(directory), runtime_dir=str(directory))
-    needed: dict[str, Any] = {
-        "store": kit.store,
-        "registry": kit.registry,
-        "controls": kit.controls,
-        "steps": kit.steps,
-        "warmth": kit.warmth,
-        "bus": kit.bus,
-        "backend": LocalBackend(config),
-        "relay": RelayHub(
+    return Views(
+        store=kit.store,
+        registry=kit.registry,
+        controls=kit.controls,
+        steps=kit.steps,
+        warmth=kit.warmth,
+        bus=kit.bus,
+        backend=LocalBackend(config),
+        relay=RelayHub(
             store=kit.store,
             registry=kit.registry,
             transitions=kit.transitions,
             config=config,
             server_name="bench",
         ),
-        "config": config,
-    }
-    return Views(**needed)
+        warnings=Warnings(),
+        config=config,
+    )
 
 
 def fill_hive(tx: Tx) -> None:
