@@ -142,11 +142,15 @@ async def stats() -> Figure:
     return await asyncio.to_thread(_stats)
 
 
+async def _filled(kit: Kit) -> None:
+    await kit.store.write(lambda tx: _fill_week(tx, 50))
+
+
 def _stats() -> Figure:
     samples: list[float] = []
     with room() as directory, fake_hive.running(directory / "operator.sock") as hive:
         kit = hive.run(open_kit(directory))
-        hive.run(kit.store.write(lambda tx: _fill_week(tx, 50)))
+        hive.run(_filled(kit))
         telemetry = hive.run(_telemetry(kit, directory))
         hive.overrides["stats"] = telemetry.read
         operator = Operator(hive, make_app(hive), hive.new_session())

@@ -376,7 +376,7 @@ async def test_a_backup_that_was_touched_is_not_restored(
     file = tmp_path / "hive.tar.gz"
     assert (await hive_cli(hive, "backup", "-o", file)).code == 0
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 2] ^= 0xFF  # one bit may be deflate's padding, which says nothing
     file.write_bytes(bytes(data))
     said = await python(HIVE, "restore-backup", file, "--into", tmp_path / "x")
     assert "Nothing was changed." in said.refusal()
