@@ -17,6 +17,7 @@ from checks.kits.cli import HIVE, python
 from checks.kits.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.api.exposure import ExposureResult
 from pyglue.host.core.tcp_listeners import tcp_listeners
 
 pytestmark = [
@@ -92,8 +93,12 @@ async def test_every_listener_of_the_hive_is_in_the_list(hive: Hive) -> None:
 
 
 async def test_no_listener_of_a_hive_that_is_well_has_a_problem(hive: Hive) -> None:
-    result = await hive.operator.call(api.EXPOSURE, NoParams())
-    assert [one for one in result.listeners if one.problem is not None] == []
+    async def well() -> ExposureResult | None:
+        """hive-web opens the agents' ports when it has heard of them."""
+        found = await hive.operator.call(api.EXPOSURE, NoParams())
+        return found if all(one.problem is None for one in found.listeners) else None
+
+    result = await hive.until(well, "listeners without a problem")
     assert {one.name for one in result.listeners} >= {
         "operator",
         "relay",

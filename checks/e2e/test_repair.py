@@ -221,6 +221,7 @@ async def test_doctor_says_all_that_repair_then_does(hive: Hive) -> None:
     (layout.runtime / "agents" / "gone").mkdir()
     held = await hive.send("manager", "held")
     await hive.until(lambda: _done(hive, held), "its end")
+    await hive.idle("manager")  # what asks next would get the message back
     sql(
         hive,
         "UPDATE message SET state = 'held', holder = 'gone', "
@@ -228,7 +229,7 @@ async def test_doctor_says_all_that_repair_then_does(hive: Hive) -> None:
         held,
     )
     said = {f"{one.message} Done: {one.repair}." for one in await broken(hive)}
-    assert len(said) == 7
+    assert len(said) == 7, said
     result = await hive.operator.call(api.REPAIR, NoParams())
     assert result.failed == ()
     assert set(result.done) == said

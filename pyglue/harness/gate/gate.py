@@ -130,7 +130,7 @@ class Gate:
         for path in reading.written:
             reason = self._refusal_of_writing(path)
             if reason is not None:
-                return Refusal(f"Not run: {reason}")
+                return Refusal(f"Not run: {reason} {self._allowed()}")
         for command in reading.commands:
             reason = self._refusal_of_one(command)
             if reason is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyglue import beneath
 from pyglue.api.approvals import ApprovalState
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
@@ -52,8 +53,8 @@ def read_all(layout: Layout) -> Mapping[str, Repository]:
     for path in sorted(layout.applied_root.glob("*.git")):
         name = path.name.removesuffix(".git")
         if is_name(name) and (path / "HEAD").is_file():
-            found[name] = _read(name, AppliedRepo(path))
-            found[name].has_files = (layout.agents / name).is_dir()
+            one = found[name] = _read(name, AppliedRepo(path))
+            one.has_files = beneath.is_folder(layout.agents, layout.agents / name)
     return found
 
 

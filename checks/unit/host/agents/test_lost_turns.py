@@ -63,6 +63,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         credit=kit.credit,
         controls=kit.controls,
         warmth=kit.warmth,
+        backend=part(memory_kills=lambda _name: 0),
     )
     found.connect(lambda agent: agent_session(services, found, agent))
     yield found

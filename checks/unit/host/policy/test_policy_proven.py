@@ -36,6 +36,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bash.write": st.booleans(),
     "description": WORDS,
     "env": VARIABLES,
+    "keepWarm": st.integers(0, 2),
     "limits.costPerDayUsd": NUMBERS,
     "limits.cpuQuota": NUMBERS,
     "limits.memoryMax": SIZES,
