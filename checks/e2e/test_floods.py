@@ -124,8 +124,12 @@ async def test_the_flooded_agent_works_again(hive: Hive) -> None:
             try:
                 alice = await hive.as_agent("alice")
                 break
-            except HiveError as error:
-                assert error.code in (ErrorCode.TOO_MANY, ErrorCode.TIMEOUT)
+            except HiveError as error:  # too many, said or not, while some still close
+                assert error.code in (
+                    ErrorCode.TOO_MANY,
+                    ErrorCode.TIMEOUT,
+                    ErrorCode.UNAVAILABLE,
+                )
     assert (await alice.call(WHOAMI, NoParams())).waiting == 32
     alice.close()
     assert (await hive.agent("alice")).state is AgentState.STOPPED

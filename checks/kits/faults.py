@@ -76,6 +76,15 @@ class Faults:
             def cursor(self, *_: Any) -> Any:
                 return super().cursor(Cursor)
 
+            # peewee 3 calls these; peewee 4 runs the statements.
+            def commit(self) -> None:
+                faults._run("COMMIT", self)
+                super().commit()
+
+            def rollback(self) -> None:
+                faults._run("ROLLBACK", self)
+                super().rollback()
+
         def database(path: str, *, pragmas: dict[str, object], **more: Any) -> Any:
             writes = "journal_mode" in pragmas
             if writes:
