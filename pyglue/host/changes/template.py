@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Final
 
+from pyglue.manifest_schema import Schema
 from pyglue.nix.flake import nix_string
 
 _NONE: Final = b'description = "";'
-_MAX: Final = 300
-"""Characters that the option ``description`` takes."""
 
 
 def read_template(templates: Path, description: str) -> dict[str, bytes]:
@@ -26,6 +25,13 @@ def read_template(templates: Path, description: str) -> dict[str, bytes]:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line, without what cannot be seen."""
+    """Return a text as one line of what can be seen, as long as the option takes.
+
+    Nix counts a string's length in bytes.
+    """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _MAX else line[: _MAX - 1] + "…"
+    most = Schema.load().document["properties"]["description"]["maxLength"]
+    encoded, end = line.encode(), "…"
+    if len(encoded) <= most:
+        return line
+    return encoded[: most - len(end.encode())].decode(errors="ignore") + end

@@ -42,7 +42,15 @@ def test_a_purpose_is_the_description_of_the_new_agent(
 
 def test_it_is_one_line_of_what_can_be_seen() -> None:
     assert one_line(" a\n\tb\x00\u202ec ") == "a b c"
-    assert len(one_line("x" * 1000)) == 300
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "€", "𝄞"])
+def test_a_long_one_is_cut_to_the_bytes_that_the_option_takes(letter: str) -> None:
+    long = one_line(letter * 1000)
+    assert 300 - 6 <= len(long.encode()) <= 300, "Nix counts bytes"
+    assert long == letter * (len(long) - 1) + "…"
+    short = letter * (300 // len(letter.encode()))
+    assert one_line(short) == short
 
 
 def test_a_template_of_one_s_own_stays_as_it_is(tmp_path: Path) -> None:
