@@ -9,9 +9,7 @@ built.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pyglue import manifest_schema, names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
@@ -96,15 +94,13 @@ class Redeploy:
             again = await self._again(
                 repo, old.commit, decode(old.record), old.id, name
             )
-            approved = decode(old.record).manifest
-            if not _says_the_same(approved, again.manifest):
-                self.evaluation.drop(again)
-                raise HiveError(
-                    ErrorCode.CONFLICT,
-                    f"The system of approval {old.id} has been deleted, and "
-                    "evaluating its files with this version of the hive gives a "
-                    "different manifest. Have the files proposed as a change.",
-                )
+            again = self._as_approved(
+                again,
+                decode(old.record),
+                f"The system of approval {old.id} has been deleted, and "
+                "evaluating its files with this version of the hive gives a "
+                "different manifest. Have the files proposed as a change.",
+            )
             main = await asyncio.to_thread(repo.main)
             message = (
                 f"Roll back to approval {old.id}\n\nContains the files of {old.commit}."
@@ -122,7 +118,6 @@ class Redeploy:
                 description=f"Roll back to the deployment of approval {old.id}.",
                 by=by,
             )
-            again = replace(again, manifest=approved)
             return await self.evaluation.approved(repo, proposed, again)
 
     async def retry(self, number: int, by: str) -> Operation:
@@ -137,14 +132,12 @@ class Redeploy:
             old = await self._failed(number)
             repo = AppliedRepo(self.config.layout.applied(name))
             record = decode(old.record)
-            again = await self._again(repo, old.commit, record, old.id, name)
-            if not _says_the_same(record.manifest, again.manifest):
-                self.evaluation.drop(again)
-                raise HiveError(
-                    ErrorCode.CONFLICT,
-                    f"With this version of the hive, approval {number} would give "
-                    "a different manifest. Have its files proposed again.",
-                )
+            again = self._as_approved(
+                await self._again(repo, old.commit, record, old.id, name),
+                record,
+                f"With this version of the hive, approval {number} would give "
+                "a different manifest. Have its files proposed again.",
+            )
             proposed = Proposed(
                 agent=name,
                 kind=self._kind_again(old),
@@ -155,7 +148,6 @@ class Redeploy:
                 description=f"Try approval {old.id} again. {old.description}",
                 by=by,
             )
-            again = replace(again, manifest=record.manifest)
             return await self.evaluation.approved(repo, proposed, again)
 
     async def _failed(self, number: int) -> rows.ApprovalRow:
@@ -197,16 +189,13 @@ class Redeploy:
                     f"{name} has not been deployed yet; approve a proposal first.",
                 )
             repo = AppliedRepo(self.config.layout.applied(name))
-            again = await self.evaluation.evaluate(repo, agent.commit, name)
-            if not _says_the_same(agent.record.manifest, again.manifest):
-                self.evaluation.drop(again)
-                raise HiveError(
-                    ErrorCode.CONFLICT,
-                    f"Rebuilt with this version of the hive, {name} would have a "
-                    "different manifest, which nobody has approved. Have a commit "
-                    "proposed: the approval shows the differences.",
-                )
-            again = replace(again, manifest=agent.record.manifest)
+            again = self._as_approved(
+                await self.evaluation.evaluate(repo, agent.commit, name),
+                agent.record,
+                f"Rebuilt with this version of the hive, {name} would have a "
+                "different manifest, which nobody has approved. Have a commit "
+                "proposed: the approval shows the differences.",
+            )
             proposed = Proposed(
                 agent=name,
                 kind=ApprovalKind.REBUILD,
@@ -270,7 +259,18 @@ class Redeploy:
             return await self.evaluation.evaluate(repo, commit, name)
         return Evaluated(record.manifest, old.nixos_options, held)
 
+    def _as_approved(
+        self, again: Evaluated, record: PinnedRecord, otherwise: str
+    ) -> Evaluated:
+        """Return it with the approved manifest, byte for byte.
 
-def _says_the_same(approved: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
-    """Compare what runs with what its files say by now, which may have more options."""
-    return canonical(manifest_schema.completed(approved)) == canonical(again)
+        The evaluation may have options that were added since, which say the same.
+
+        Raises:
+            HiveError: ``conflict`` with ``otherwise`` if it says anything else.
+        """
+        approved = record.manifest
+        if canonical(manifest_schema.completed(approved)) != canonical(again.manifest):
+            self.evaluation.drop(again)
+            raise HiveError(ErrorCode.CONFLICT, otherwise)
+        return replace(again, manifest=approved)
