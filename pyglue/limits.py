@@ -19,6 +19,7 @@ from pyglue.api.common import Role
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
 
 SERVER_START_S: Final = 30.0
 """For an MCP server to answer at the start of an agent, in seconds."""
@@ -26,6 +27,8 @@ PREFLIGHT_S: Final = 1.5 * SERVER_START_S
 """For the CLI and all servers, so that the server that used up its time is named."""
 HEALTH_LEAST_S: Final = 2 * SERVER_START_S
 """The least that hived waits for a deployed agent, so that the preflight can end."""
+WARM_BYTES: Final = 1 * GIB
+"""What one agent's CLI and MCP servers may hold and stay warm."""
 LOGIN_LINK_S: Final = 10 * 60.0
 """How long a login link works, in seconds."""
 SESSION_S: Final = 12 * 3600.0

@@ -20,10 +20,9 @@ from typing import Final
 
 from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.launch import Launch
+from pyglue.limits import WARM_BYTES
 from pyglue.process.family import Family
 
-MEMORY_MAX: Final = 1 << 30
-"""Bytes that a CLI and its MCP servers may have of their own and stay."""
 _SETTLE_S: Final = 1.0
 """From the end of a turn until it is stopped: it tidies up for a moment."""
 _ANSWER_S: Final = 5.0
@@ -114,7 +113,7 @@ class Warm:
             return
         lent.family = Family.of(cli.pid)
         held = lent.family.bytes_own()
-        if held > MEMORY_MAX:
+        if held > WARM_BYTES:
             _log.info("the CLI has %d MiB, and is ended", held >> 20)
             await cli.close()
             return

@@ -23,10 +23,8 @@ from pyglue.config import WarmConfig
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
-from pyglue.limits import MIB
+from pyglue.limits import MIB, WARM_BYTES
 
-PER_AGENT: Final = 1 << 30
-"""Bytes that one agent may be granted; its harness keeps no more either."""
 _LEAST: Final = 64 * MIB
 """What each counts at least: no CLI is smaller."""
 _PRESSURE: Final = Path("/proc/pressure/memory")
@@ -82,7 +80,9 @@ class Warmth:
         if not size:
             return False
         size = max(size, _LEAST)
-        if size > min(PER_AGENT, self.limit) or self.registry.paused(agent) is not None:
+        if size > min(WARM_BYTES, self.limit):
+            return False
+        if self.registry.paused(agent) is not None:
             return False
         for other in sorted(self._warm(), key=lambda one: one.warm_at):
             if self.held + size <= self.limit:

@@ -185,7 +185,7 @@ class Steps:
 
     def _announce(self, agent: Agent) -> None:
         event = AgentChanged(what=AgentChange.STEP)
-        self.store.post(lambda tx: tx.emit(agent.name, event))
+        self.store.emit(agent.name, event)
 
     def _notify(self, agent: Agent, call: Call) -> None:
         task = asyncio.create_task(self._give(agent.name, _late(agent.name, call)))

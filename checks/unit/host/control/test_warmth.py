@@ -13,9 +13,9 @@ from pyglue.api.agent import COOL
 from pyglue.api.control import PauseParams
 from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.config import WarmConfig
-from pyglue.host.control.warmth import PER_AGENT, Warmth
+from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent
-from pyglue.limits import MIB
+from pyglue.limits import MIB, WARM_BYTES
 from pyglue.names import OPERATOR
 
 
@@ -80,7 +80,7 @@ async def test_what_does_not_fit_is_refused_and_takes_nothing(kit: Kit) -> None:
     assert not here.offered(bob, 301 * MIB)
     assert alice.warm and told(alice) == []
     more = warmth(kit, 9000)
-    assert not more.offered(bob, PER_AGENT + 1), "as much as one agent may have"
+    assert not more.offered(bob, WARM_BYTES + 1), "as much as one agent may have"
 
 
 async def test_none_is_kept_where_the_host_says_so(kit: Kit) -> None:
