@@ -21,6 +21,7 @@ from pyglue.api.approvals import ApprovalState, ApproveParams, Effect
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.nix import EvalError
 from pyglue.paths import share
@@ -324,6 +325,59 @@ async def test_what_ran_before_runs_again_in_its_system(way: Way, gone: bool) ->
     assert (await operations.get(queued.operation, PATIENCE_S)).error is None
     await systems.sweep()
     assert not {str(back.approval), str(made.approval)} & way.roots()
+
+
+@pytest.fixture
+def another_hive(tmp_path: Path) -> Path:
+    """Give the share tree of a hive that has another default for an agent."""
+    made = tmp_path / "share"
+    made.mkdir()
+    for entry in share().iterdir():
+        (made / entry.name).symlink_to(entry)
+    (made / "modules").unlink()
+    shutil.copytree(share() / "modules", made / "modules")
+    options = made / "modules/agent/options.nix"
+    text = options.read_text()
+    assert text.count("default = 300;") == 1
+    options.write_text(text.replace("default = 300;", "default = 299;"))
+    return made
+
+
+async def test_nothing_runs_again_that_this_hive_reads_differently(
+    way: Way, another_hive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await way.spawn("alice")
+    assert (await way.approve(first)).error is None
+    assert (await way.approve(await way.propose("alice", MORE))).error is None
+    failed = await way.propose(
+        "alice",
+        """{ pkgs, ... }: { environment.systemPackages = [
+          (pkgs.build { name = "broken"; script = "exit 3"; })
+        ]; }""",
+    )
+    assert (await way.approve(failed)).error is not None
+    for proposal in (first, failed):
+        seen = await way.detail(proposal)
+        assert seen.system is not None
+        deleting = ("--delete", "--ignore-liveness", seen.system.drv)
+        await way.kit.store.call("nix-store", deleting, timeout=PATIENCE_S)
+    before, started = way.roots(), list(way.backend.started)
+    monkeypatch.setenv("HIVE_SHARE", str(another_hive))
+    again = way.hive.services.life.redeploy
+    refused = {
+        "evaluating its files with this version": again.rollback(
+            "alice", first.approval, "operator"
+        ),
+        "would give a different manifest": again.retry(failed.approval, "operator"),
+        "which nobody has approved": again.rebuild("alice", "operator"),
+    }
+    for says, call in refused.items():
+        with pytest.raises(HiveError, match=says) as caught:
+            await call
+        assert caught.value.code is ErrorCode.CONFLICT
+    assert way.roots() == before, "what was evaluated for it is let go"
+    assert way.backend.started == started
+    assert await way.hive.services.store.read(approval_rows.pending) == ()
 
 
 async def test_derivations_that_nobody_needs_are_let_go(way: Way) -> None:
