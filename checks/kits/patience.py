@@ -1,4 +1,4 @@
-"""How long a test waits for what must come."""
+"""How long a test waits for what must come, and what takes longer than any test."""
 
 from typing import Final
 
@@ -7,3 +7,5 @@ PATIENCE_S: Final = 180.0
 
 It is also the longest that a method of hived waits for an operation's end.
 """
+BEYOND_S: Final = 10 * PATIENCE_S
+"""For what a test must not wait for: if it did, it would have failed long before."""

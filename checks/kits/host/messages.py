@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from checks.kits.host.store import Kit
+from checks.kits.patience import BEYOND_S
 from pyglue.api.messages import (
     RecvParams,
     RecvResult,
@@ -12,7 +13,7 @@ from pyglue.api.messages import (
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.host.core.agent import Holder
 
-WAIT = RecvParams(wait_seconds=60, max=32)
+WAIT = RecvParams(wait_seconds=BEYOND_S, max=32)
 NOW = RecvParams(max=32)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.patience import PATIENCE_S
+from checks.kits.patience import BEYOND_S, PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import (
     Child,
@@ -99,7 +99,9 @@ def test_timeout_kills_the_whole_group(tmp_path: Path) -> None:
 
 def test_what_stays_behind_is_killed_and_does_not_hold_the_pipe(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    done = run_sync([*SH, f"sleep 60 & echo $! >{note}"], env=ENV, timeout=30)
+    done = run_sync(
+        [*SH, f"sleep {BEYOND_S} & echo $! >{note}"], env=ENV, timeout=PATIENCE_S
+    )
     assert done.code == 0
     assert gone(int(note.read_text()))
 

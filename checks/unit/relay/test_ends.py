@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.kits.patience import PATIENCE_S
+from checks.kits.patience import BEYOND_S, PATIENCE_S
 from checks.kits.relay.bench import (
     KEY,
     LIMITS,
@@ -280,7 +280,9 @@ async def test_a_new_key_holds_at_once(setup: Setup) -> None:
 
 # --- hived comes and goes -----------------------------------------------------------
 async def test_hived_restarts(setup: Setup) -> None:
-    slow = message(script({"text": "one two", "chunk_sleep": 60, "input_tokens": 5}))
+    slow = message(
+        script({"text": "one two", "chunk_sleep": BEYOND_S, "input_tokens": 5})
+    )
     async with setup.alice.post(PATH, json=slow) as answer:
         await answer.content.readany()
         setup.hived.stop()
@@ -305,7 +307,9 @@ async def test_hived_restarts(setup: Setup) -> None:
 
 
 async def test_who_is_halted_is_cut_off_and_asks_nothing(setup: Setup) -> None:
-    slow = message(script({"text": "one two", "chunk_sleep": 60, "input_tokens": 5}))
+    slow = message(
+        script({"text": "one two", "chunk_sleep": BEYOND_S, "input_tokens": 5})
+    )
     async with setup.alice.post(PATH, json=slow) as answer:
         await answer.content.readany()
         setup.hived.change(policy(halted="operator paused the hive."))
@@ -325,7 +329,9 @@ async def test_who_is_halted_is_cut_off_and_asks_nothing(setup: Setup) -> None:
 
 
 async def test_what_ended_while_hived_was_away_is_settled_later(setup: Setup) -> None:
-    slow = message(script({"text": "one two", "chunk_sleep": 60, "input_tokens": 5}))
+    slow = message(
+        script({"text": "one two", "chunk_sleep": BEYOND_S, "input_tokens": 5})
+    )
     async with setup.alice.post(PATH, json=slow) as answer:
         await answer.content.readany()
         setup.hived.stop()
@@ -376,11 +382,11 @@ async def test_the_program_serves_logs_no_body_and_ends(tmp_path: Path) -> None:
             for body in (message("a secret"), message("a secret", files=["a secret"])):
                 async with alice.post(PATH, json=body) as answer:
                     await answer.read()
-            held = message(script({"text": "one two", "chunk_sleep": 60}))
+            held = message(script({"text": "one two", "chunk_sleep": BEYOND_S}))
             async with alice.post(PATH, json=held) as answer:
                 await answer.content.readany()
                 program.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(30):  # the answer would take a minute more
+                async with asyncio.timeout(PATIENCE_S):
                     assert await program.wait() == 0
         os.close(directory)
         assert program.stderr is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from checks.kits.patience import PATIENCE_S
+from checks.kits.patience import BEYOND_S, PATIENCE_S
 from checks.kits.relay.bench import (
     MODEL,
     PATH,
@@ -53,7 +53,7 @@ async def test_each_socket_has_its_own_policy(setup: Setup) -> None:
 
 
 async def test_a_detached_agent_is_cut_off(setup: Setup) -> None:
-    slow = message(script({"text": "one two", "chunk_sleep": 60}))
+    slow = message(script({"text": "one two", "chunk_sleep": BEYOND_S}))
     async with setup.alice.post(PATH, json=slow) as answer:
         await answer.content.readany()
         setup.hived.detach("alice")

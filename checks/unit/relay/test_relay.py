@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from checks.kits.patience import PATIENCE_S
+from checks.kits.patience import BEYOND_S, PATIENCE_S
 from checks.kits.relay.bench import (
     KEY,
     MODEL,
@@ -67,7 +67,7 @@ async def test_a_request_goes_up_anew_and_its_answer_comes_back(setup: Setup) ->
 
 
 async def test_an_answer_comes_as_it_is_made(setup: Setup) -> None:
-    slow = script({"text": "one two three four", "chunk_sleep": 60})
+    slow = script({"text": "one two three four", "chunk_sleep": BEYOND_S})
     async with setup.alice.post(PATH, json=message(slow)) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         seen = b""

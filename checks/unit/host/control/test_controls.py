@@ -28,7 +28,6 @@ from pyglue.store import messages, questions, usage
 from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
 
-WAIT = RecvParams(wait_seconds=60, max=32)
 NOW = RecvParams(max=32)
 
 

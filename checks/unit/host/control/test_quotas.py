@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.kits.host.messages import send
+from checks.kits.host.messages import parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
@@ -96,12 +96,7 @@ async def test_the_receiver_who_waits_goes_on_when_a_sender_is_refused(
     for _ in range(5):
         await send(kit, "alice", OPERATOR, LARGE)
     bob = await kit.holder(kit.registry.get("bob"))
-    waits = asyncio.ensure_future(
-        kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=60))
-    )
-    await asyncio.sleep(0)
-    while bob.agent.parked is None:
-        await asyncio.sleep(0)
+    waits = await parks(kit, bob)
     await refused(ErrorCode.RATE_LIMITED, send(kit, "alice", "bob", LARGE))
     async with asyncio.timeout(PATIENCE_S):
         assert (await waits).messages == ()

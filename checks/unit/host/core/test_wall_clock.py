@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
+from checks.kits.host.messages import WAIT
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
-from pyglue.api.messages import RecvParams
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Holder
@@ -116,7 +116,6 @@ async def test_a_reminder_comes_when_the_clock_is_set_past_it(
     await reminders.remind(alice, RemindParams(text="tomorrow", in_seconds=86400))
     task = await begun(reminders.watch())
     set_clock(2 * DAY_S)
-    wait = RecvParams(wait_seconds=60)
-    (message,) = (await kit.broker.mailbox.recv(Holder(alice), wait)).messages
+    (message,) = (await ended(kit.broker.mailbox.recv(Holder(alice), WAIT))).messages
     assert "tomorrow" in message.body
     task.cancel()

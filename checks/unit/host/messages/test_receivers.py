@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.host.messages import NOW, holder, parks, send
+from checks.kits.host.messages import NOW, WAIT, holder, parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.messages import BODY_LIMIT, RecvParams
@@ -91,9 +91,7 @@ async def test_another_client_receives_while_the_agent_is_stopped(kit: Kit) -> N
 async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) -> None:
     waiting = await parks(kit, holder(kit, "bob"))
     harness = Holder(kit.registry.get("bob"), harness=True)
-    taking = asyncio.create_task(
-        kit.broker.mailbox.recv(harness, RecvParams(wait_seconds=60))
-    )
+    taking = asyncio.create_task(kit.broker.mailbox.recv(harness, WAIT))
     async with asyncio.timeout(PATIENCE_S):
         assert (await waiting).messages == ()
         await send(kit, "alice", "bob", "for the harness")
@@ -107,7 +105,7 @@ async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
     waiting = await parks(kit, Holder(bob, harness=first))
     with pytest.raises(HiveError, match="already waiting") as refused:
         again = Holder(bob, harness=first)
-        await kit.broker.mailbox.recv(again, RecvParams(wait_seconds=60))
+        await kit.broker.mailbox.recv(again, WAIT)
     assert refused.value.code is ErrorCode.CONFLICT
     await send(kit, "alice", "bob")
     assert len((await waiting).messages) == 1
