@@ -45,10 +45,10 @@ class Running:
     def cookie(self) -> str:
         return f"hive_{self.port}={self.hive.new_session()}"
 
-    def get(self, path: str = "/", **headers: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=PATIENCE_S
-        )
+    def get(
+        self, path: str = "/", *, timeout: float = PATIENCE_S, **headers: str
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         sent = {"Host": self.host, "Cookie": self.cookie(), **headers}
         connection.request("GET", path, headers=sent)
         return connection.getresponse()
@@ -109,16 +109,24 @@ def test_slow_peers_take_the_dashboard_from_nobody(web: Running, start: bytes) -
         f"{web.hive.origin.replace('http:', 'ws:')}/live",
         headers={"Origin": web.hive.origin, "Cookie": web.cookie()},
     )
+    with contextlib.closing(ws):
+        assert any(served_in_time(web, ws, start) for _ in range(5))
+
+
+def served_in_time(web: Running, ws: Page, start: bytes) -> bool:
+    """Use the dashboard beside slow peers; false if it took as long as they may.
+
+    Then it may have waited for a thread that one of them had.
+    """
+    began = time.monotonic()
     with held(web, SLOW, start):
-        for _ in range(5):
-            assert web.get().status == 200
-        assert web.get("/login").status == 200
+        for path in ("/",) * 5 + ("/login",):
+            assert web.get(path).status == 200
         seq = web.hive.emit("agent.state", "alice", state="idle")
-        while f'"seq":{seq}' not in str(ws.receive(timeout=PATIENCE_S)).replace(
-            " ", ""
-        ):
-            pass  # a stream goes on
-    ws.close()
+        told = ""
+        while f'"seq":{seq}' not in told.replace(" ", ""):
+            told = str(ws.receive(timeout=PATIENCE_S))  # a stream goes on
+        return time.monotonic() - began < DASHBOARD_HTTP.head_s
 
 
 @pytest.mark.parametrize("start", [b"", HALVES["half a large body"]])
@@ -155,8 +163,8 @@ def test_who_does_not_read_answers_holds_no_thread(web: Running) -> None:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             one.connect(("127.0.0.1", web.port))
             one.sendall(ask)
-        for _ in range(3):
-            assert web.get().status == 200
+        for _ in range(3):  # each before any of them is given up
+            assert web.get(timeout=0.75 * DASHBOARD_HTTP.unread_s).status == 200
 
 
 POST = "POST /login HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
