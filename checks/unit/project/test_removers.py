@@ -22,38 +22,52 @@ _APPLIED: Final = frozenset({"applied", "applied_root", "APPLIED"})
 _GUARDED: Final = "host/agents/directories.py"
 
 
-def calls() -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield each call in the package with its file and the name that is called."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        own = path.relative_to(PACKAGE).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                function = node.func
-                name = function.attr if isinstance(function, ast.Attribute) else ""
-                yield own, name, node
+def calls(source: str) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
 
 
-def names_in(node: ast.AST) -> set[str]:
-    return {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+def removals(source: str) -> Iterator[str]:
+    """Yield the calls that remove an applied repository, or put one aside."""
+    for call in calls(source):
+        name = ast.unparse(call.func).rpartition(".")[2]
+        inside = {n.attr for n in ast.walk(call) if isinstance(n, ast.Attribute)}
+        if name == "put_aside" or (name in _REMOVERS and inside & _APPLIED):
+            yield ast.unparse(call)
+
+
+def found_by(look: Callable[[str], Iterator[object]]) -> list[str]:
+    """Return the file of the package in which each thing is found."""
+    return [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for _ in look(path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_no_other_way_leads_to_a_removal() -> None:
-    found = [
-        f"{own}: {ast.unparse(node)}"
-        for own, name, node in calls()
-        if own != _GUARDED
-        and (name == "put_aside" or (name in _REMOVERS and names_in(node) & _APPLIED))
-    ]
-    assert found == []
+    assert set(found_by(removals)) == {_GUARDED}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "shutil.rmtree(self._layout.applied(name))",
+        "rmtree(config.layout.applied(name), ignore_errors=True)",
+        "it.remove_tree(next(self.places(name, KeptDirectory.APPLIED)))",
+        "layout.applied(name).rename(other)",
+        "AppliedRepo.put_aside(place)",
+    ],
+)
+def test_a_removal_is_seen(source: str) -> None:
+    assert list(removals(source)) == [source]
 
 
 def test_only_a_purge_is_confirmed() -> None:
-    confirmed = [
-        own
-        for own, _name, node in calls()
-        if any(keyword.arg == "confirmed" for keyword in node.keywords)
-    ]
-    assert confirmed == ["host/life/purge.py"]
+    def confirmed(source: str) -> Iterator[str]:
+        words = (word.arg for call in calls(source) for word in call.keywords)
+        return (word for word in words if word == "confirmed")
+
+    assert found_by(confirmed) == ["host/life/purge.py"]
 
 
 @pytest.mark.parametrize(
