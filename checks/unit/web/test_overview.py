@@ -8,6 +8,7 @@ import pytest
 
 from checks.kits.web import data as data
 from checks.kits.web.app import Operator, refusing
+from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.common import AgentState
 from pyglue.api.control import ModelStatus
 from pyglue.errors import ErrorCode
@@ -42,6 +43,20 @@ def test_the_overview_says_what_is_so(operator: Operator) -> None:
     assert "$12.50" in html
     assert "did not connect: exit status 1" in html
     assert "Use the old compiler" in html
+
+
+def test_a_failed_deploy_counts_from_its_decision_and_while_its_agent_is_there(
+    operator: Operator,
+) -> None:
+    def shown(**fields: object) -> bool:
+        operator.hive.set_approval(6, **fields)
+        return 'data-id="6"' in operator.get("/fragments/trouble").text
+
+    day, bob = 86400.0, {"agent": "bob", "state": ApprovalState.FAILED}
+    assert shown(**bob, created_at=data.NOW - 20 * day, decided_at=data.NOW)
+    assert not shown(decided_at=data.NOW - 8 * day)
+    assert not shown(decided_at=data.NOW, agent="destroyed")
+    assert shown(kind=ApprovalKind.SPAWN)
 
 
 def test_the_overview_is_small(operator: Operator) -> None:

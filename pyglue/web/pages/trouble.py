@@ -1,13 +1,19 @@
 """What is stuck and waits for the operator: agents in trouble, and failed deploys.
 
-A failed deploy counts until its agent has a newer approval, for a week at most.
+A failed deploy counts until its agent has a newer approval or is destroyed, for a week
+at most.
 """
 
 import time
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
+from pyglue.api.approvals import (
+    ApprovalKind,
+    ApprovalsParams,
+    ApprovalState,
+    ApprovalSummary,
+)
 from pyglue.api.common import NoParams
 from pyglue.api.operator import AGENTS, APPROVALS
 from pyglue.api.overview import AgentView
@@ -16,6 +22,8 @@ from pyglue.web.rpc import hive
 
 _LOOKED_AT: Final = 200
 _WEEK_S: Final = 7 * 86400
+_FIRST: Final = frozenset({ApprovalKind.SPAWN, ApprovalKind.RESTORE})
+"""Kinds of which the agent need not exist yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +39,23 @@ def troubles(agents: tuple[AgentView, ...] | None = None) -> tuple[Trouble, ...]
     """Return what is stuck, failed deploys first."""
     if agents is None:
         agents = hive().call(AGENTS, NoParams()).agents
-    return (*_failed(), *(_stuck(one) for one in agents if in_trouble(one)))
+    names = frozenset(one.name for one in agents)
+    return (*_failed(names), *(_stuck(one) for one in agents if in_trouble(one)))
 
 
 def _stuck(agent: AgentView) -> Trouble:
     return Trouble(agent=agent.name, view=agent)
 
 
-def _failed() -> tuple[Trouble, ...]:
+def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
     failed = hive().call(APPROVALS, ApprovalsParams(state=ApprovalState.FAILED))
     since = time.time() - _WEEK_S
-    recent = [one for one in failed.approvals if one.created_at > since]
+    recent = [
+        one
+        for one in failed.approvals
+        if (one.decided_at or one.created_at) > since
+        and (one.kind in _FIRST or one.agent in names)
+    ]
     if not recent:
         return ()
     newest = ApprovalsParams(limit=_LOOKED_AT)
