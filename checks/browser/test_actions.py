@@ -1,5 +1,7 @@
 """Actions without leaving the page: nothing typed is lost, the outcome is said."""
 
+import re
+
 import msgspec
 from playwright.sync_api import Page, expect
 
@@ -64,6 +66,21 @@ def test_what_is_sent_is_gone_and_what_is_not_survives_a_reload(
     Dashboard(page, site.url).log_in(site.link()).live()
     expect(text).to_have_value("")
     assert [one.body for one in site.hive.called("send")] == ["Hello"]
+
+
+def test_a_text_over_another_suggestion_is_not_brought_back(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    place = f"{site.url}/agents/alice/allow?pattern=npm+"
+    text = page.get_by_label("Message to manager")
+    page.goto(place + "test")
+    dashboard.live()
+    text.fill("Please allow npm test, for the tests.")
+    page.goto(place + "ci")
+    expect(text).to_have_value(re.compile("npm ci"))
+    page.goto(place + "test")
+    expect(text).to_have_value("Please allow npm test, for the tests.")
 
 
 def test_a_result_can_be_closed_and_goes_away(dashboard: Dashboard) -> None:

@@ -6,8 +6,9 @@ import { keyOf } from "./fields.js";
 const PREFIX = "hive-draft ";
 const FIELDS = "form[method=post] textarea, form[method=post] input:not([type])";
 
+// With what the page itself suggests there: another suggestion is about something else.
 function name(field) {
-  return `${PREFIX}${location.pathname} ${keyOf(field)}`;
+  return `${PREFIX}${location.pathname} ${keyOf(field)} ${field.defaultValue}`;
 }
 
 // What confirms something is typed each time.
