@@ -150,14 +150,16 @@ def test_a_refusal_stands_at_the_field_and_keeps_it(
     page = dashboard.page
 
     async def taken(_params: object) -> None:
-        raise HiveError(ErrorCode.NAME_TAKEN, "The name alice is taken. Use another.")
+        raise HiveError(ErrorCode.NAME_TAKEN, "The name alice is taken. \u202eOther.")
 
     site.hive.overrides["spawn"] = taken
     form = page.get_by_test_id("spawn")
     form.get_by_label("Name").fill("alice")
     form.get_by_label("Purpose").fill("Watches the tracker")
     form.get_by_role("button", name="Propose").click()
-    expect(form.get_by_role("alert")).to_contain_text("The name alice is taken")
+    expect(form.get_by_role("alert")).to_have_text(
+        "The name alice is taken. \u2039U+202E\u203aOther. View the current state"
+    )
     expect(form.get_by_label("Name")).to_have_value("alice")
     expect(form.get_by_label("Purpose")).to_have_value("Watches the tracker")
 

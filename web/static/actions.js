@@ -4,6 +4,7 @@
 
 import { forget } from "./drafts.js";
 import { formOf, keyOfForm } from "./fields.js";
+import { visible } from "./text.js";
 import { toast, toastNext } from "./toast.js";
 
 const SILENT = "The dashboard is not answering. Nothing that you typed is lost; try again.";
@@ -17,7 +18,7 @@ function hasFields(form) {
 }
 
 // Where a form's refusal stands. A newer reading of its section keeps it.
-export function refuse(form, text, outdated) {
+function refuse(form, text, outdated) {
   form.querySelector("[data-refusal]")?.remove();
   const again = [location.pathname + location.search, "View the current state"];
   if (!hasFields(form)) return toast({ text, failed: true, link: outdated ? again : null });
@@ -25,7 +26,7 @@ export function refuse(form, text, outdated) {
   said.className = "problem";
   said.dataset.refusal = "";
   said.setAttribute("role", "alert");
-  said.textContent = text;
+  said.textContent = visible(text);
   if (outdated) said.append(" ", Object.assign(document.createElement("a"), { href: again[0], textContent: again[1] }));
   form.append(said);
 }
