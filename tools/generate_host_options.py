@@ -11,6 +11,7 @@ import sys
 from typing import Any, Final
 
 from tools.generate_manifest import ROOT, nix_value
+from tools.generate_manual import escaped
 
 PAGE: Final = ROOT / "docs/host-options.md"
 MANUAL: Final = ROOT / "modules/host/hyperhive.nix.5"
@@ -71,8 +72,7 @@ NixOS host; "hive \\-\\-help" lists the commands.
 
 def roff(text: str) -> str:
     """Return text that a manual page shows as it is, Markdown's code in bold."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
-    text = re.sub(r"`([^`\n]*)`", r"\\fB\1\\fR", text)
+    text = re.sub(r"`([^`\n]*)`", r"\\fB\1\\fR", escaped(text))
     # A line that begins with a dot or an apostrophe would be a request.
     return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
 

@@ -185,8 +185,11 @@ def manual(page: Page) -> str:
     if page.name == "hive":
         lines += [".SH EXIT STATUS", *_terms(_CODES)]
         lines += [".SH ENVIRONMENT", *_terms(_ENVIRONMENT)]
-    others = [f".BR {escaped(p.name)} ({p.section})" for p in pages() if p != page]
-    others = [one for one in others if not one.startswith(f".BR {escaped(page.name)} ")]
+    others = [
+        f".BR {escaped(other.name)} ({other.section})"
+        for other in pages()
+        if other.name != page.name
+    ]
     lines += [".SH SEE ALSO", " ,\n".join(others)]
     return "\n".join(lines) + "\n"
 

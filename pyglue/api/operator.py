@@ -122,7 +122,7 @@ PURGE: Final = Method("purge", PurgeParams, OperationRef)
 ROLLBACK: Final = Method("rollback", RollbackParams, OperationRef)
 """A new commit on main with the old files, approved by this call."""
 RETRY: Final = Method("retry", ApprovalParams, OperationRef)
-"""Deploys once more what this approval deployed and what failed, as a new approval."""
+"""Deploys once more what this failed approval contains, as a new approval."""
 REBUILD_ALL: Final = Method("rebuild_all", NoParams, OperationRef)
 """One agent after another; stops at the first that fails."""
 

@@ -1,5 +1,5 @@
-// Desktop notifications: a new approval, a new question and a message to the operator
-// each tell once. Only live events tell, so a page load never does; of several tabs the
+// Desktop notifications: a new approval, a new question, a message to the operator, an
+// agent in trouble and a failed deployment each tell once. Only live events tell, so a page load never does; of several tabs the
 // first to claim an item tells. Mute is kept for this browser.
 
 import { EVENT } from "./events.js";

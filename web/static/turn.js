@@ -69,7 +69,7 @@ const KINDS = {
   [IN_TURN.DENIED]: (data) => {
     const line = tagged("denied", `${data.tool ?? ""}: ${data.reason ?? ""}`, "warned");
     if (typeof data.pattern === "string") {
-      const link = make("a", "act", "Ask the manager to allow it");
+      const link = make("a", "more", "Ask the manager to allow it");
       link.href = `/agents/${encodeURIComponent(list.dataset.agent)}/allow?pattern=${encodeURIComponent(data.pattern)}`;
       line.append(" ", link);
     }

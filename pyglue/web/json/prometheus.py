@@ -121,12 +121,16 @@ class HiveCollector(Collector):
         yield turns
         yield CounterMetricFamily(
             "hive_warm_evictions",
-            "CLIs between turns that were taken back for others or for want of memory",
+            "CLIs ended between turns, to make room for others or for lack of memory",
             value=warm.evictions,
         )
         for name, about, value in (
-            ("hive_warm_memory_bytes", "Held by CLIs between turns", warm.memory_bytes),
-            ("hive_warm_memory_limit_bytes", "What they may hold", warm.limit_bytes),
+            (
+                "hive_warm_memory_bytes",
+                "Memory held by CLIs between turns",
+                warm.memory_bytes,
+            ),
+            ("hive_warm_memory_limit_bytes", "Limit of that memory", warm.limit_bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
 
