@@ -56,6 +56,7 @@ class Faults:
     def __init__(self) -> None:
         self._left: int | None = None
         self._times = 0
+        self._begins = False
         self._fault = Fault.FULL
         self.statements: list[str] = []
         """What was run since ``arm``."""
@@ -95,10 +96,16 @@ class Faults:
         with mock.patch("pyglue.store.database.SqliteDatabase", database):
             yield
 
-    def arm(self, at: int, fault: Fault, *, times: int = 1) -> None:
-        """Let the statement ``at`` (0 is the next) and the ones after fail."""
+    def arm(
+        self, at: int, fault: Fault, *, times: int = 1, next_one: bool = False
+    ) -> None:
+        """Let the statement ``at`` (0 is the next) and the ones after fail.
+
+        With ``next_one``, it is a statement of the transaction that begins next.
+        """
         self.statements = []
         self._fault, self._times, self._left = fault, times, at
+        self._begins = next_one
         self.fired = False
 
     def heal(self) -> None:
@@ -107,7 +114,8 @@ class Faults:
 
     def _run(self, sql: str, connection: sqlite3.Connection) -> None:
         self.statements.append(sql)
-        if self._left is None:
+        self._begins = self._begins and not sql.startswith("BEGIN")
+        if self._left is None or self._begins:
             return
         if self._left > 0:
             self._left -= 1

@@ -3,7 +3,9 @@ reaches the caller, whatever becomes of the transaction then.
 """
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -47,6 +49,23 @@ async def bodies(store: Store) -> list[str]:
         lambda reader: messages.inbox(reader, "b", unread_only=False, limit=5000)
     )
     return [entry.message.body for entry in reversed(found)]
+
+
+@contextlib.asynccontextmanager
+async def one_transaction(store: Store) -> AsyncIterator[None]:
+    """Let all that is queued inside be written at once, however slow this is."""
+    writing, queued = threading.Event(), threading.Event()
+
+    def wait(_: Tx) -> None:
+        writing.set()
+        queued.wait()
+
+    store.post(wait)
+    await asyncio.to_thread(writing.wait)
+    try:
+        yield
+    finally:
+        queued.set()
 
 
 @pytest.mark.parametrize("times", [1, 2, 100], ids=["once", "twice", "for-a-while"])
@@ -96,10 +115,11 @@ async def test_what_nobody_waits_for_is_made_later_and_first(
     store: Store, faults: Faults, fault: Fault
 ) -> None:
     for at in range(20):
-        faults.arm(at, fault)
-        store.post(lambda tx, at=at: note(tx, f"posted {at}"))
-        store.emit(None, HiveWarning(text="hello"))
-        kept = store.write(lambda tx, at=at: note(tx, f"kept {at}"), keep=True)
+        async with one_transaction(store):
+            faults.arm(at, fault, next_one=True)
+            store.post(lambda tx, at=at: note(tx, f"posted {at}"))
+            store.emit(None, HiveWarning(text="hello"))
+            kept = store.write(lambda tx, at=at: note(tx, f"kept {at}"), keep=True)
         await asyncio.wait([kept])
         assert faults.fired is (kept.exception() is not None)
         if not faults.fired:
