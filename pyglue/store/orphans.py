@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pyglue.api.questions import QuestionEnd
 from pyglue.names import OPERATOR, SYSTEM
-from pyglue.store import agents, messages, questions, reminders
+from pyglue.store import agents, leases, questions, reminders
 from pyglue.store.database import Tx
 
 
@@ -103,11 +103,11 @@ def close(tx: Tx, orphan: Orphan) -> None:
     """Close one, unless somebody has done so meanwhile."""
     match orphan.kind:
         case Left.HELD | Left.HELD_IN_TURN:
-            messages.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)
+            leases.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)
         case Left.TURN:
             agents.lose_turns(tx, orphan.agent, orphan.id)
         case Left.MESSAGE:
-            messages.give_up(tx, orphan.id)
+            leases.give_up(tx, orphan.id)
         case Left.QUESTION:
             question = questions.get(tx, orphan.id)
             if question.answered_at is None:

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from pyglue.store import agents, messages
+from pyglue.store import agents, leases, messages
 from pyglue.store.migrations import STEPS
 
 
@@ -38,13 +38,13 @@ class _Plans:
     "look",
     [
         lambda tx: messages.take(tx, "a", most=3, holder="h", turn=1),
-        lambda tx: messages.bury(tx, "a", 5),
-        lambda tx: messages.join_turn(tx, "a", "h", 1),
-        lambda tx: messages.finish_turn(tx, "a", 1),
-        lambda tx: messages.release_turn(tx, "a", 1, fault="x"),
-        lambda tx: messages.release_holder(tx, "a", "h", begun=True, fault="x"),
-        lambda tx: messages.release_unseen(tx, "a", "h", (1,)),
-        lambda tx: messages.finish_taken(tx, "a", "h", None),
+        lambda tx: leases.bury(tx, "a", 5),
+        lambda tx: leases.join_turn(tx, "a", "h", 1),
+        lambda tx: leases.finish_turn(tx, "a", 1),
+        lambda tx: leases.release_turn(tx, "a", 1, fault="x"),
+        lambda tx: leases.release_holder(tx, "a", "h", begun=True, fault="x"),
+        lambda tx: leases.release_unseen(tx, "a", "h", (1,)),
+        lambda tx: leases.finish_taken(tx, "a", "h", None),
         lambda tx: messages.waiting(tx, "a"),
         lambda tx: messages.waiting_counts(tx),
     ],

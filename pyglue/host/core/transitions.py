@@ -32,7 +32,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agents as rows
 from pyglue.store import control as control_rows
-from pyglue.store import messages
+from pyglue.store import leases
 from pyglue.store.control import Control
 from pyglue.store.database import Store, Tx
 from pyglue.store.failures import StoreError
@@ -203,7 +203,7 @@ class Transitions:
 
         def write(tx: Tx) -> None:
             rows.set_problem(tx, agent.name, agent.problem)
-            messages.explain(tx, agent.name, why)
+            leases.explain(tx, agent.name, why)
 
         self.store.post(write)
 

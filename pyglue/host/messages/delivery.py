@@ -18,8 +18,8 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.limits import MIB
 from pyglue.names import OPERATOR, SYSTEM
+from pyglue.store import leases, quotas
 from pyglue.store import messages as rows
-from pyglue.store import quotas
 from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 from pyglue.store.quotas import Quota
@@ -151,7 +151,7 @@ class Delivery:
         """What ``holder`` took outside a turn is queued again."""
         name, token = holder.agent.name, holder.token
         self.fresh.add(name)
-        self.store.post(lambda tx: rows.release_unseen(tx, name, token, ()))
+        self.store.post(lambda tx: leases.release_unseen(tx, name, token, ()))
 
     def release(self, holder: Holder) -> None:
         """All that ``holder`` took is queued again, since it went away.
@@ -162,8 +162,8 @@ class Delivery:
             return
         agent, token, begun = holder.agent, holder.token, holder.harness
         name = agent.name
-        fault = rows.GONE if agent.wanted and not agent.cut_off else None
+        fault = leases.GONE if agent.wanted and not agent.cut_off else None
         self.fresh.add(name)
         self.store.post(
-            lambda tx: rows.release_holder(tx, name, token, begun=begun, fault=fault)
+            lambda tx: leases.release_holder(tx, name, token, begun=begun, fault=fault)
         )

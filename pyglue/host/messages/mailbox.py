@@ -21,10 +21,11 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.delivery import Delivery
 from pyglue.names import OPERATOR, SYSTEM
-from pyglue.store import agents
+from pyglue.store import agents, leases
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
-from pyglue.store.messages import DeadLetter, Failure, NewMessage
+from pyglue.store.leases import DeadLetter, Failure
+from pyglue.store.messages import NewMessage
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
@@ -87,7 +88,7 @@ class Mailbox:
         """End messages that ``holder`` took outside a turn; None: all of them."""
         agent = holder.agent
         done = await self.store.write(
-            lambda tx: rows.finish_taken(tx, agent.name, holder.token, numbers)
+            lambda tx: leases.finish_taken(tx, agent.name, holder.token, numbers)
         )
         if done:
             self.transitions.messages_done(agent)
@@ -123,12 +124,12 @@ class Mailbox:
             # It would not ask between turns if one ran: the end of what is open, or of
             # what still holds messages, could not be recorded.
             agents.lose_turns(tx, name)
-            rows.release_ended(tx, name)
+            leases.release_ended(tx, name)
         if params.had is not None and turn is None:
             if params.had:
-                rows.finish_taken(tx, name, holder.token, params.had)
-            rows.release_unseen(tx, name, holder.token, ())
-        for dead in rows.bury(tx, name, self.limits.deliveries_max):
+                leases.finish_taken(tx, name, holder.token, params.had)
+            leases.release_unseen(tx, name, holder.token, ())
+        for dead in leases.bury(tx, name, self.limits.deliveries_max):
             letter = NewMessage(
                 sender=SYSTEM,
                 recipient=OPERATOR,
@@ -178,9 +179,9 @@ class Mailbox:
         agent = holder.agent
 
         def join(tx: Tx, turn: int) -> None:
-            rows.release_ended(tx, agent.name)
-            rows.release_unseen(tx, agent.name, holder.token, seen)
-            rows.join_turn(tx, agent.name, holder.token, turn)
+            leases.release_ended(tx, agent.name)
+            leases.release_unseen(tx, agent.name, holder.token, seen)
+            leases.join_turn(tx, agent.name, holder.token, turn)
 
         holder.empty_waits = 0
         turn = await self.transitions.turn_began(agent, model, check=check, also=join)
@@ -199,11 +200,11 @@ class Mailbox:
 
         def release(tx: Tx) -> None:
             if well:
-                rows.finish_turn(tx, agent.name, params.turn)
+                leases.finish_turn(tx, agent.name, params.turn)
             else:
                 blamed = params.outcome in _FAULTS and params.blames_mail
                 fault = (params.reason or params.outcome.value) if blamed else None
-                rows.release_turn(tx, agent.name, params.turn, fault=fault)
+                leases.release_turn(tx, agent.name, params.turn, fault=fault)
 
         await self.transitions.turn_ended(agent, params, also=release)
         if not well:

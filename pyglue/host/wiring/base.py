@@ -23,7 +23,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.nix import Evaluator
-from pyglue.store import database, messages, sequences
+from pyglue.store import database, leases, sequences
 from pyglue.store.database import Store, open_store
 
 
@@ -113,7 +113,7 @@ async def open_base(config: HiveConfig) -> Base:
     registry = Registry()
     transitions = Transitions(store=store, registry=registry)
     await transitions.load()
-    await store.write(messages.release_all)
+    await store.write(leases.release_all)
     await asyncio.to_thread(directories.tidy_all)
     names = await store.read(known)
     await asyncio.to_thread(directories.forget_strays, names)

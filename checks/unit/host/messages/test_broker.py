@@ -19,7 +19,7 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Holder
-from pyglue.store import messages
+from pyglue.store import leases, messages
 from pyglue.store.messages import NewMessage
 
 
@@ -278,7 +278,7 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)
     await kit.store.close()
     kit = await open_kit(tmp_path)
-    assert await kit.store.write(messages.release_all) == 1
+    assert await kit.store.write(leases.release_all) == 1
     bob = kit.registry.get("bob")
     taken = (await kit.broker.mailbox.recv(Holder(bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]

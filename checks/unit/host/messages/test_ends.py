@@ -6,7 +6,7 @@ from checks.kits.host.store import Kit, open_kit, row_repair
 from pyglue.api.messages import RecvParams
 from pyglue.host.core.agent import Holder
 from pyglue.names import OPERATOR
-from pyglue.store import agents, messages
+from pyglue.store import agents, leases
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
 
@@ -63,7 +63,7 @@ async def test_the_harness_gets_what_its_lost_turn_held(tmp_path: Path) -> None:
     kit, bob, _ = await held_by_a_turn(tmp_path)
     await lose(kit, bob)
     assert await given(kit, bob) == ["hello"]
-    assert await failures(kit) == [(messages.UNRECORDED, 0)]
+    assert await failures(kit) == [(leases.UNRECORDED, 0)]
 
 
 async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
@@ -76,7 +76,7 @@ async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
 
     def begin(tx: Tx) -> None:
         turn = agents.start_turn(tx, "bob", "haiku")
-        messages.join_turn(tx, "bob", bob.token, turn)
+        leases.join_turn(tx, "bob", bob.token, turn)
 
     await kit.store.write(begin)
     assert await given(kit, Holder(bob.agent)) == []

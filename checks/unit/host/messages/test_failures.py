@@ -10,7 +10,7 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.host.core.agent import Holder
 from pyglue.names import OPERATOR
-from pyglue.store import messages
+from pyglue.store import leases, messages
 from pyglue.store.messages import NewMessage
 from pyglue.store.migrations import m0009_failures
 
@@ -80,7 +80,7 @@ async def test_a_message_that_kills_the_agent_takes_no_other_with_it(
     assert sorted(done) == harmless
     (letter,) = await letters(kit)
     assert "dropped: 2 turns over it failed. It was delivered 3 times." in letter
-    assert letter.count(messages.GONE) == 3
+    assert letter.count(leases.GONE) == 3
     assert letter.count("not counted") == 1  # the one of all ten
     assert "> deadly" in letter
     await kit.store.close()
@@ -120,7 +120,7 @@ async def test_a_crash_of_hived_sends_its_messages_alone_and_blames_none(
         await kit.broker.mailbox.turn_start(bob, "haiku")
         await kit.store.close()
         kit = await open_kit(tmp_path, LIMITS)
-        await kit.store.write(messages.release_all)
+        await kit.store.write(leases.release_all)
     assert await given(kit, harness(kit)) == ["one"]
     assert await letters(kit) == []
     await kit.store.close()

@@ -26,6 +26,7 @@ from pyglue.host.watch.retention import Pruning
 from pyglue.store import (
     agents,
     approvals,
+    leases,
     messages,
     operations,
     questions,
@@ -117,7 +118,7 @@ def old_rows(tx: Tx) -> None:
         )
         if number == 0:
             messages.take(tx, "alice", most=1, holder="h", turn=turn)
-            messages.finish_turn(tx, "alice", turn)
+            leases.finish_turn(tx, "alice", turn)
             questions.close(tx, asked, "!", "operator", QuestionEnd.ANSWERED)
             end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
             agents.end_turn(tx, "alice", end)
