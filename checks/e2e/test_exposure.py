@@ -98,7 +98,7 @@ async def test_no_listener_of_a_hive_that_is_well_has_a_problem(hive: Hive) -> N
         found = await hive.operator.call(api.EXPOSURE, NoParams())
         return found if all(one.problem is None for one in found.listeners) else None
 
-    result = await hive.until(well, "listeners without a problem")
+    result = await hive.until(well, "listeners without a problem", every=0.5)
     assert {one.name for one in result.listeners} >= {
         "operator",
         "relay",

@@ -103,7 +103,7 @@ async def is_well(hive: Hive) -> None:
         bad = [one for one in found.checks if one.state is CheckState.PROBLEM]
         return None if bad else True
 
-    await hive.until(look, "a doctor without problems")
+    await hive.until(look, "a doctor without problems", every=0.5)
     verdict = await hive.operator.call(api.AUDIT_VERIFY, AuditVerifyParams())
     assert verdict.ok, verdict.problem
 

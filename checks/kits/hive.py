@@ -96,8 +96,12 @@ class Hive:
         what: str,
         *,
         patience: float = PATIENCE_S,
+        every: float | None = None,
     ) -> T:
-        """Look now and after every event until something is found."""
+        """Look now and after every event until something is found.
+
+        What no event tells is looked at ``every`` so many seconds, too.
+        """
         async with asyncio.timeout(patience):
             while True:
                 self.changed.clear()
@@ -105,7 +109,9 @@ class Hive:
                 if found is not None:
                     return found
                 try:
-                    await self.changed.wait()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(every):
+                            await self.changed.wait()
                 except asyncio.CancelledError as gone:
                     raise AssertionError(f"{what} did not happen") from gone
 
