@@ -1,5 +1,6 @@
 """A part that was stopped and continued, as by a suspend: nothing stays shown of it."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.hive import Hive, running_hive, script
-from checks.kits.processes import family
+from checks.kits.processes import family, state
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
@@ -42,7 +43,12 @@ async def is_well(hive: Hive) -> None:
         lost = [text for text in status.warnings if "hive-relay" in text]
         return None if bad or lost else True
 
-    await hive.until(look, "a hive without problems")
+    await hive.until(look, "a hive without problems", every=0.5)
+
+
+async def _all_stopped(pids: list[int]) -> bool | None:
+    """It is not stopped yet when the signal is sent."""
+    return all(state(pid) in ("T", "Z", "gone") for pid in pids) or None
 
 
 @pytest.mark.parametrize("part", ["hived", "hive-relay", "hive-web", "harness"])
@@ -51,18 +57,19 @@ async def test_what_was_stopped_goes_on_as_before(hive: Hive, part: str) -> None
     assert pids
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
+    await hive.until(lambda: _all_stopped(pids), f"a stopped {part}", every=0.05)
     text = script(
         {
             "tool": "mcp__hive__send",
             "input": {"to": "operator", "body": f"after {part}"},
         }
     )
+    sending = asyncio.create_task(hive.send("alice", text))
     if part != "hived":
-        await hive.send("alice", text)
+        await sending
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    if part == "hived":
-        await hive.send("alice", text)
+    await sending
     await hive.answer("alice", f"after {part}")
     await hive.idle("alice", "manager")
     await is_well(hive)

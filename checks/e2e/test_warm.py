@@ -25,6 +25,8 @@ from checks.kits.harness.process import (
     model_socket,
     scripted_model,
 )
+from checks.kits.patience import PATIENCE_S
+from checks.kits.processes import state
 from pyglue.api.agent import (
     CANCEL_TURN,
     COMPACT_SESSION,
@@ -37,8 +39,6 @@ from pyglue.api.common import NoParams
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.process.family import Family
-
-PATIENCE_S = 60.0
 
 
 @dataclass
@@ -86,13 +86,6 @@ class Bed:
     def transcript(self) -> Path:
         (found,) = self.home.session.glob("projects/*/*.jsonl")
         return found
-
-
-def state(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        text = Path(f"/proc/{pid}/stat").read_text()
-        return text.rpartition(")")[2].split()[0]
-    return "gone"
 
 
 @contextlib.asynccontextmanager

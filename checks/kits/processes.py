@@ -31,6 +31,14 @@ def command(pid: int) -> list[str]:
     return []
 
 
+def state(pid: int) -> str:
+    """Return the letter of a process's state (``T``: stopped), or that it is gone."""
+    with contextlib.suppress(OSError):
+        text = (_PROC / str(pid) / "stat").read_text()
+        return text.rpartition(")")[2].split()[0]
+    return "gone"
+
+
 def mounts(pid: int) -> str:
     """Return a process's mounts as the kernel tells them; empty if it has ended."""
     with contextlib.suppress(OSError):
