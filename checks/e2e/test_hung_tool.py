@@ -1,13 +1,13 @@
 """A tool of an MCP server that never returns: shown, told, cancelled, or ended."""
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from checks.kits.cli import HIVE, python
+from checks.kits.events import data
 from checks.kits.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
@@ -60,14 +60,9 @@ async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
 
 async def command(hive: Hive, *words: str) -> str:
     """Run ``hive`` as the operator types it; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pyglue.cli.hive", *words),
-        *("--socket", str(hive.local.config.layout.operator_socket)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return said.decode()
+    socket = hive.local.config.layout.operator_socket
+    said = await python(HIVE, *words, "--socket", socket)
+    return said.out + said.err
 
 
 def hang(then: str) -> str:
@@ -113,15 +108,22 @@ async def test_it_is_seen_told_and_cancelled_without_coming_back(hive: Hive) -> 
 
 
 async def test_a_time_limit_of_the_manifest_ends_the_call(hive: Hive) -> None:
-    proposal = await hive.propose("alice", nix(toolTimeout=2))
+    proposal = await hive.propose("alice", nix(toolTimeout=5))
     assert (await hive.approve(proposal)).error is None
     send = {
         "tool": "mcp__hive__send",
         "input": {"to": "operator", "body": "it was {{result:(timed out)}}"},
     }
     get = {"tool": "mcp__fetch__get", "input": {}}
+    before = len(hive.events)
     await hive.send("alice", script(get, send, {"text": "done"}))
-    await hung(hive)
+
+    async def late() -> bool | None:
+        """By the event, which stays: the step itself is over soon."""
+        changes = [one for one in hive.events[before:] if one.kind == "agent.changed"]
+        return any(data(one)["what"] == "step" for one in changes) or None
+
+    await hive.until(late, "a late step of alice")
     await hive.answer("alice", "it was timed out")
     await hive.idle("alice")
     assert (await hive.agent("alice")).state is AgentState.IDLE
