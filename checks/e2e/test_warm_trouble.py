@@ -6,8 +6,7 @@ model's should, in the second turn of a CLI. What else ends such a turn is here,
 
 import pytest
 
-from checks.e2e.test_whose_fault import FINE, REAL
-from checks.kits.harness.answers import NOT_THE_MAILS, error
+from checks.kits.harness.answers import FINE, NOT_THE_MAILS, REAL, error
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness_here
 from pyglue.api.common import AgentState
@@ -67,15 +66,17 @@ async def test_a_conversation_that_is_too_long_is_compacted_and_tried_again(
         assert hive.ends[4].outcome is OK
 
 
-async def test_the_mail_that_spoils_a_request_is_blamed(
+async def test_a_mail_that_spoils_every_request_is_blamed_in_the_end(
     home: Home, hive: FakeHive
 ) -> None:
+    """Not before: the conversation, which has worked, may be what is refused."""
     home.load(keepWarm=300)
     hive.keeps_warm = True
-    hive.body_when_back = script(FINE)
     async with harness_here(home):
         await warmed(hive)
         await hive.mail(script(error(400, "messages.0: cannot be read")))
-        await hive.until(lambda: hive.ends[-1].outcome is OK and hive.ends[1:])
-    assert hive.starts[1].warm
-    assert hive.ends[1].outcome is TurnOutcome.FAILED
+        await hive.until(lambda: hive.ends[-1].blames_mail)
+    assert [start.warm for start in hive.starts[:4]] == [False, True, False, False]
+    failed = hive.ends[1:4]
+    assert {end.outcome for end in failed} == {TurnOutcome.FAILED}
+    assert [end.blames_mail for end in failed] == [False, False, True]

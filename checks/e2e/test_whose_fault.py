@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.kits.harness.answers import NOT_THE_MAILS, Step, error
+from checks.kits.harness.answers import FINE, NOT_THE_MAILS, REAL, Step, error
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness_here, model_socket
 from pyglue.api.agent import BEGIN_SESSION
@@ -28,17 +28,10 @@ from pyglue.demo.playbook import Step as Answer
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.harness.claude.evidence import QUESTION
 
-FINE: Step = {"text": "fine"}
 WHOAMI: Step = {"tool": "mcp__hive__whoami", "input": {}}
 OK, FAILED = TurnOutcome.OK, TurnOutcome.FAILED
 REFUSED = "messages.1.content.0: `thinking` blocks cannot be modified"
 TOO_LONG = error(400, "prompt is too long: 210000 tokens > 200000")
-REAL = (
-    *("402", "405", "407-html", "409", "425", "451"),
-    *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),
-    "200-error-event",
-)
-"""A part of all answers, one of each kind; the CLI's word on all is in ``recorded``."""
 COMPACTING = (*REAL, "401", "500", "529")
 MOMENTS = ("first turn", "resumed", "during a tool")
 CELLS = (
@@ -150,27 +143,39 @@ class Column:
         )
 
 
+Columns = dict[str, Callable[[Column], Awaitable[None]]]
+LANES: tuple[Columns, ...] = (
+    {"first turn": Column.first_turns, "during a tool": Column.during_a_tool},
+    {"resumed": Column.resumed, "during compaction": Column.during_compaction},
+)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rows(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rows]:
     """Every answer at every moment: two harnesses play two columns each at once."""
     loop = asyncio.get_running_loop()
     found: Rows = {(when, name): loop.create_future() for when, name in CELLS}
 
-    async def play(*columns: Callable[[Column], Awaitable[None]]) -> None:
+    async def play(columns: Columns) -> None:
         room = tmp_path_factory.mktemp("column")
         async with answering(room, Script()) as (home, hive, model):
             hive.body_when_back = script(FINE)
             async with harness_here(home):
-                for column in columns:
+                for column in columns.values():
                     await column(Column(hive, model, found))
 
-    lanes = (
-        asyncio.create_task(play(Column.first_turns, Column.during_a_tool)),
-        asyncio.create_task(play(Column.resumed, Column.during_compaction)),
-    )
+    async def lane(columns: Columns) -> None:
+        try:
+            await play(columns)
+        except Exception as error:  # nobody waits for rows that will not come
+            for (when, _), row in found.items():
+                if when in columns and not row.done():
+                    row.set_exception(error)
+
+    lanes = [asyncio.create_task(lane(columns)) for columns in LANES]
     yield found
-    for lane in lanes:
-        lane.cancel()
+    for task in lanes:
+        task.cancel()
     await asyncio.gather(*lanes, return_exceptions=True)
 
 

@@ -83,3 +83,12 @@ NOT_THE_MAILS: Final[dict[str, Step]] = {
     "200-pings": raw(_events(("ping", {})) * 3),
 }
 """Answers that any other message would get too."""
+
+REAL: Final = (
+    *("402", "405", "407-html", "409", "425", "451"),
+    *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),
+    "200-error-event",
+)
+"""A part of them, one of each kind; the CLI's word on all is in ``recorded``."""
+FINE: Final[Step] = {"text": "fine"}
+"""What ends a turn well."""
