@@ -1,8 +1,8 @@
 """What the real parts of NixOS do, as data that the stand-ins are held against.
 
-``options.json`` has every NixOS option that our modules set or read, with its type;
-``program.json`` what the real ``nixos-container`` answers to each call (exit code,
-words, files, the programs it runs); ``unit.json`` the directives of
+``options.json`` has every NixOS option that our modules set or read, with the kind of
+its type; ``program.json`` what the real ``nixos-container`` answers to each call (exit
+code, words, files, the programs it runs); ``unit.json`` the directives of
 ``container@.service`` and what its scripts run. They are facts, not source text, made
 from a checkout of nixpkgs by a maintainer who reviews the difference:
 

@@ -13,10 +13,7 @@ let
   # The types that a value may have, without those around them that allow null.
   inner = type: if type.name == "nullOr" then inner (type.nestedTypes.elemType or type) else type;
 
-  described = option: {
-    kind = (inner option.type).name;
-    type = option.type.description;
-  };
+  described = option: { kind = (inner option.type).name; };
 
   # hyperhive's own lib knows none.
   sub = option: (option.type.getSubOptions or (_: { })) [ ];
@@ -58,7 +55,7 @@ let
       at = prefix ++ [ name ];
     in
     if here == null then
-      { path = at ++ rest; kind = null; type = null; }
+      { path = at ++ rest; kind = null; }
     else if (here._type or null) != "option" then
       find at here rest
     else if rest == [ ] || nested == { } then

@@ -1,4 +1,4 @@
-"""The NixOS options that our modules set or read, and their types in NixOS."""
+"""The NixOS options that our modules set or read, and the kinds of their types."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def ours(lib: Path | None = None) -> dict[str, Any]:
 
 
 def real(nixpkgs: Path) -> dict[str, dict[str, Any]]:
-    """Return the kind and the type of each of them in NixOS."""
+    """Return the kind of each of them in NixOS."""
     named = ours(nixpkgs / "lib")
     paths = [option["path"] for option in named["host"]] + named["container"]
     listed = json.dumps(json.dumps(paths)).replace("${", "\\${")
@@ -43,6 +43,6 @@ def real(nixpkgs: Path) -> dict[str, dict[str, Any]]:
         paths=f"builtins.fromJSON {listed}",
     )
     return {
-        ".".join(one["path"]): {"kind": one["kind"], "type": one["type"]}
+        ".".join(one["path"]): {"kind": one["kind"]}
         for one in sorted(found, key=lambda one: one["path"])
     }

@@ -50,15 +50,32 @@ def test_every_option_that_a_container_sets_is_nixoss() -> None:
     real = read("options")["options"]
     assert {path for path, option in real.items() if option["kind"] is None} == set()
     for path in options.ours()["container"]:
-        # Users and units have names that we chose.
-        names = [path[:end] for end in range(1, len(path) + 1)]
-        known = {".".join(name) for name in names}
-        known |= {
-            ".".join((*name[:2], "<name>", *name[3:]))
-            for name in names
-            if len(name) > 2 and name[0] in ("systemd", "users")
-        }
-        assert known & real.keys(), path
+        found = option_of(path, real)
+        assert found is not None, path
+        assert not any(one.startswith(f"{found}.<name>.") for one in real), path
+
+
+def option_of(path: list[str], real: dict[str, Any]) -> str | None:
+    """Return the deepest option at or above a path, where users and units have names
+    that we chose."""
+    found = None
+    for end in range(1, len(path) + 1):
+        name = path[:end]
+        if end > 2 and name[0] in ("systemd", "users"):
+            name = [*name[:2], "<name>", *name[3:]]
+        if ".".join(name) in real:
+            found = ".".join(name)
+    return found
+
+
+def test_an_option_that_nixos_has_not_is_seen() -> None:
+    real = read("options")["options"]
+    path = ["systemd", "services", "agent", "nonsense"]
+    assert option_of(path, real) == "systemd.services"
+    assert option_of(["systemd", "services", "agent", "wants"], real) == (
+        "systemd.services.<name>.wants"
+    )
+    assert option_of(["nonsense"], real) is None
 
 
 @pytest.mark.needs("bwrap")

@@ -84,7 +84,7 @@ def versions(nixpkgs: Path) -> str:
 
 
 def types(nixpkgs: Path) -> str:
-    """Compare the types of NixOS's options with those that are recorded."""
+    """Compare the kinds of NixOS's options with those that are recorded."""
     known, found = read("options")["options"], options.real(nixpkgs)
     differ = [
         f"{path}: {found.get(path)}"
@@ -160,13 +160,15 @@ def steps() -> dict[str, Step]:
     }
 
 
-def _measured(step: Step, nixpkgs: Path, answer: "multiprocessing.Queue[str]") -> None:
+def _measured(name: str, nixpkgs: Path, answer: "multiprocessing.Queue[str]") -> None:
     """Run a step in a process of its own, so that its memory is its own."""
     began, code = time.monotonic(), 0
     try:
-        said = step(nixpkgs)
-    except (_FailedError, subprocess.SubprocessError, OSError) as error:
+        said = steps()[name](nixpkgs)
+    except _FailedError as error:
         said, code = f"FAILED: {error}", 1
+    except Exception as error:  # whatever it is: without an answer nothing would end
+        said, code = f"FAILED: {type(error).__name__}: {error}", 1
     said = said.replace("\n", "\n    ")
     seconds = time.monotonic() - began
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
@@ -186,7 +188,7 @@ def main() -> int:
     answer: multiprocessing.Queue[str] = multiprocessing.Queue()
     for name in asked.only or known:
         process = multiprocessing.Process(
-            target=_measured, args=(known[name], nixpkgs, answer)
+            target=_measured, args=(name, nixpkgs, answer)
         )
         process.start()
         print(f"{name:18} {answer.get()}", flush=True)
