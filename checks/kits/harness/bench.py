@@ -113,9 +113,9 @@ class FakeHive:
     warmth: list[int] = field(default_factory=list)
     """What the harness said that its CLI holds between turns."""
     body_when_back: str | None = None
+    """What messages say when they are handed out again; None: the same."""
     loses_answer: bool = False
     """The next mail is handed out, and its answer does not arrive."""
-    """What messages say when they are handed out again; None: the same."""
 
     def __post_init__(self) -> None:
         self._inbox: list[Message] = []
