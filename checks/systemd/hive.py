@@ -125,10 +125,11 @@ class SystemHive(Hive):
         what: str,
         *,
         patience: float = PATIENCE_S,
+        every: float | None = None,
     ) -> T:
-        """Look now and after every event; say how the agents are if it is in vain."""
+        """Look as a hive does; say how the agents are if it is in vain."""
         try:
-            return await super().until(look, what, patience=patience)
+            return await super().until(look, what, patience=patience, every=every)
         except AssertionError as error:
             found = (await self.operator.call(api.AGENTS, NoParams())).agents
             states = (f"{a.name} {a.state} {a.detail or ''}" for a in found)
