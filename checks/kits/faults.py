@@ -14,6 +14,8 @@ from unittest import mock
 
 from peewee import SqliteDatabase
 
+from pyglue.store.failures import StoreError
+
 
 class Fault(StrEnum):
     """What SQLite reports."""
@@ -46,6 +48,9 @@ SAID: Final = {
     Fault.CORRUPT: "hive restore-backup",
 }
 """Words of the sentence that a caller must get for each."""
+ONCE: Final = 1
+FOR_A_WHILE: Final = 9
+"""How many statements fail, one after the other."""
 _ENDS: Final = frozenset({Fault.FULL, Fault.IOERR})
 """What also ends SQLite's transaction."""
 
@@ -57,10 +62,13 @@ class Faults:
         self._left: int | None = None
         self._times = 0
         self._begins = False
-        self._fault = Fault.FULL
+        self.fault = Fault.FULL
+        """How statements fail that do."""
         self.statements: list[str] = []
         """What was run since ``arm``."""
         self.fired = False
+        self.refused = False
+        """Whether the last call that might be refused was."""
 
     @contextlib.contextmanager
     def around(self) -> Iterator[None]:
@@ -96,15 +104,26 @@ class Faults:
         with mock.patch("pyglue.store.database.SqliteDatabase", database):
             yield
 
+    @contextlib.contextmanager
+    def may_be_refused(self) -> Iterator[None]:
+        """Let a call be refused for the store's sake, in a sentence."""
+        self.refused = False
+        try:
+            yield
+        except StoreError as error:
+            assert SAID[self.fault] in error.message
+            assert self.fired
+            self.refused = True
+
     def arm(
-        self, at: int, fault: Fault, *, times: int = 1, next_one: bool = False
+        self, at: int, fault: Fault, *, times: int = ONCE, next_one: bool = False
     ) -> None:
         """Let the statement ``at`` (0 is the next) and the ones after fail.
 
         With ``next_one``, it is a statement of the transaction that begins next.
         """
         self.statements = []
-        self._fault, self._times, self._left = fault, times, at
+        self.fault, self._times, self._left = fault, times, at
         self._begins = next_one
         self.fired = False
 
@@ -124,8 +143,8 @@ class Faults:
         self._times -= 1
         if self._times == 0:
             self._left = None
-        code, text = _ERRORS[self._fault]
-        if self._fault in _ENDS and connection.in_transaction:
+        code, text = _ERRORS[self.fault]
+        if self.fault in _ENDS and connection.in_transaction:
             sqlite3.Cursor(connection).execute("ROLLBACK")
         error = sqlite3.OperationalError(text)
         error.sqlite_errorcode = code

@@ -15,7 +15,7 @@ from unittest import mock
 import pygit2
 
 from checks.kits.host.backend import Played
-from checks.kits.host.store import Kit
+from checks.kits.host.store import Kit, put
 from checks.kits.manifests import MANIFEST
 from pyglue.api.approvals import ApprovalKind
 from pyglue.api.common import HarnessReport
@@ -26,7 +26,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.deploy import Deploy
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Holder
 from pyglue.host.core.operations import Operations
 from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.messages.notifications import Notifications
@@ -83,16 +83,14 @@ class Deploys:
     """bob, whose changes are proposed, approved and deployed."""
 
     kit: Kit
-    config: HiveConfig
     operations: Operations
     approvals: Approvals
     container: Container
-    lifecycle: Lifecycle
     repo: AppliedRepo
     repair: RepoRepair
     count: int = field(default=0, init=False)
 
-    async def propose(self) -> tuple[int, PinnedRecord]:
+    async def propose(self) -> int:
         """Put a commit and its record into the repository, and queue it."""
         self.count += 1
         record = PinnedRecord({**MANIFEST, "description": str(self.count)}, None)
@@ -116,7 +114,7 @@ class Deploys:
             message="m",
         )
         await self.kit.store.write(lambda tx: approvals.insert(tx, number, new))
-        return number, record
+        return number
 
     async def inconsistent(self) -> list[str]:
         """Return what the doctor finds of bob's repository."""
@@ -189,14 +187,12 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     repo = AppliedRepo.create(path)
     repo.seed_main({"agent.nix": b"{ }\n"}, message="first", at=1)
     await kit.agent("manager")
-    await _undeployed(kit)
+    put(await kit.agent("bob"), record=None, applied=None)
     return Deploys(
         kit=kit,
-        config=config,
         operations=operations,
         approvals=decisions,
         container=container,
-        lifecycle=lifecycle,
         repo=repo,
         repair=RepoRepair(store=kit.store, operations=operations, layout=config.layout),
     )
@@ -224,9 +220,3 @@ def quick_refs() -> Iterator[None]:
         mock.patch.object(AppliedRepo, "_git", git),
     ):
         yield
-
-
-async def _undeployed(kit: Kit) -> Agent:
-    agent = await kit.agent("bob")
-    vars(agent).update(record=None, applied=None)
-    return agent

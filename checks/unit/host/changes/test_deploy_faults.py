@@ -6,19 +6,19 @@ then ends as it would have: git, store, memory and the manager's inbox say the s
 """
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from checks.kits.faults import SAID, Fault, Faults
+from checks.kits.faults import FOR_A_WHILE, ONCE, Fault, Faults
 from checks.kits.host.agreement import Witness
 from checks.kits.host.deploys import Deploys, open_deploys, quick_refs
 from checks.kits.host.store import open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.messages import RecvParams
@@ -26,9 +26,7 @@ from pyglue.api.operations import CancelOperationParams, Operation
 from pyglue.git.tags import TagKind
 from pyglue.host.core.agent import Holder
 from pyglue.store import agreement, approvals
-from pyglue.store.failures import StoreError
 
-ONCE, FOR_A_WHILE = 1, 9
 WHO: Final = "ann"
 
 
@@ -39,17 +37,6 @@ class Scene:
     deploys: Deploys
     faults: Faults
     witness: Witness
-    fault: Fault = Fault.FULL
-    refused: bool = field(default=False, init=False)
-
-    @contextlib.contextmanager
-    def may_be_refused(self) -> Iterator[None]:
-        self.refused = False
-        try:
-            yield
-        except StoreError as error:
-            assert SAID[self.fault] in error.message
-            self.refused = True
 
     async def approve(self, number: int) -> Operation:
         row = await self.row(number)
@@ -65,7 +52,7 @@ class Scene:
 
     async def over(self, operation: Operation) -> Operation:
         """Wait for the end of an operation that waits for the store."""
-        return await self.deploys.operations.get(operation.id, 60.0)
+        return await self.deploys.operations.get(operation.id, PATIENCE_S)
 
     async def told(self) -> list[str]:
         """Return what the manager is told, once and for all."""
@@ -102,7 +89,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     deploys = await open_deploys(kit, tmp_path)
     scene = Scene(deploys, faults, Witness(kit))
     with quick_refs():
-        first, _ = await deploys.propose()
+        first = await deploys.propose()
         await scene.over(await scene.approve(first))
         await scene.ends(first, ApprovalState.DEPLOYED)
         yield scene
@@ -112,26 +99,26 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def deploying(scene: Scene) -> AsyncGenerator[None, None]:
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.over(await scene.approve(number))
     yield
-    if scene.refused:
+    if scene.faults.refused:
         assert (await scene.row(number)).state is ApprovalState.PENDING
         await scene.over(await scene.approve(number))
     await scene.ends(number, ApprovalState.DEPLOYED)
 
 
 async def failing(scene: Scene) -> AsyncGenerator[None, None]:
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     before = scene.deploys.kit.registry.get("bob").approval
     scene.deploys.container.problem = "Its server is broken."
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.over(await scene.approve(number))
     yield
-    if scene.refused:
+    if scene.faults.refused:
         await scene.over(await scene.approve(number))
     scene.deploys.container.problem = None
     assert scene.deploys.kit.registry.get("bob").approval == before
@@ -139,33 +126,33 @@ async def failing(scene: Scene) -> AsyncGenerator[None, None]:
 
 
 async def denying(scene: Scene) -> AsyncGenerator[None, None]:
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     params = DenyParams(id=number, reason="no")
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.deploys.approvals.deny(params, WHO)
     yield
-    if scene.refused:
+    if scene.faults.refused:
         assert (await scene.row(number)).state is ApprovalState.PENDING
         await scene.deploys.approvals.deny(params, WHO)
     await scene.ends(number, ApprovalState.DENIED)
 
 
 async def withdrawing(scene: Scene) -> AsyncGenerator[None, None]:
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     params = WithdrawParams(id=number)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.deploys.approvals.withdraw(params, "manager")
     yield
-    if scene.refused:
+    if scene.faults.refused:
         await scene.deploys.approvals.withdraw(params, "manager")
     await scene.ends(number, ApprovalState.WITHDRAWN, told=False)
 
 
 async def cancelling(scene: Scene) -> AsyncGenerator[None, None]:
     """A deploy is cancelled while it builds."""
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     builds, never = asyncio.Event(), asyncio.Event()
 
     async def build(*_: object) -> None:
@@ -176,12 +163,12 @@ async def cancelling(scene: Scene) -> AsyncGenerator[None, None]:
     operation = await scene.approve(number)
     await builds.wait()
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         params = CancelOperationParams(id=operation.id)
         await scene.deploys.operations.cancel(params, WHO)
         await scene.over(operation)
     yield
-    if scene.refused:
+    if scene.faults.refused:
         await scene.deploys.operations.cancel(params, WHO)
         await scene.over(operation)
     del scene.deploys.container.build
@@ -200,15 +187,15 @@ async def test_a_fault_at_every_statement(
     first = await until_it_starts(scene) if scenario is failing else 0
     step = 1 if times == ONCE else 4  # the ones in between fail with the one before
     for at in itertools.count(first, step):
-        scene.fault = KINDS[at % len(KINDS)]
-        if not await fails_at(scene, scenario, at, times):
+        fault = KINDS[at % len(KINDS)]
+        if not await fails_at(scene, scenario, at, fault, times):
             break
     assert at > 4
 
 
 async def until_it_starts(scene: Scene) -> int:
     """Return after how many statements a deploy is its own: ``deploying`` has those."""
-    number, _ = await scene.deploys.propose()
+    number = await scene.deploys.propose()
     scene.deploys.container.starting = lambda: counts.append(
         len(scene.faults.statements)
     )
@@ -220,13 +207,15 @@ async def until_it_starts(scene: Scene) -> int:
     return counts[0]
 
 
-async def fails_at(scene: Scene, scenario: Scenario, at: int, times: int) -> bool:
+async def fails_at(
+    scene: Scene, scenario: Scenario, at: int, fault: Fault, times: int
+) -> bool:
     """Let the statement ``at`` of the scenario fail; false if it has no such one."""
     kit = scene.deploys.kit
     doing = scenario(scene)
     await anext(doing)
     await scene.witness.quiet()
-    scene.faults.arm(at, scene.fault, times=times)
+    scene.faults.arm(at, fault, times=times)
     await anext(doing)
     fired = scene.faults.fired
     scene.faults.heal()

@@ -10,14 +10,14 @@ acknowledged is delivered, whatever was refused is not.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from checks.kits.faults import SAID, Fault, Faults
+from checks.kits.faults import FOR_A_WHILE, ONCE, SAID, Fault, Faults
 from checks.kits.host.agreement import Witness
 from checks.kits.host.harness import Harness
 from checks.kits.host.messages import NOW, parks, send
@@ -33,8 +33,6 @@ from pyglue.store import messages, questions
 from pyglue.store.failures import StoreError
 from pyglue.store.messages import NewMessage
 
-ONCE, FOR_A_WHILE = 1, 9
-
 
 @dataclass
 class Scene:
@@ -46,19 +44,6 @@ class Scene:
     alice: Harness
     bob: Harness
     carol: Holder
-    fault: Fault = Fault.FULL
-    refused: bool = field(default=False, init=False)
-
-    @contextlib.contextmanager
-    def may_be_refused(self) -> Iterator[None]:
-        """Let a call be refused for the store's sake, in a sentence."""
-        self.refused = False
-        try:
-            yield
-        except StoreError as error:
-            assert SAID[self.fault] in error.message
-            assert self.faults.fired
-            self.refused = True
 
     async def post(self, text: str, to: str = "bob") -> int:
         new = NewMessage(sender=OPERATOR, recipient=to, body=text)
@@ -98,10 +83,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def sending(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await send(scene.kit, "alice", "bob", text)
     yield
-    assert await scene.bob.finish_all() == ([] if scene.refused else [text])
+    assert await scene.bob.finish_all() == ([] if scene.faults.refused else [text])
 
 
 async def sending_to_one_that_waits(
@@ -109,11 +94,11 @@ async def sending_to_one_that_waits(
 ) -> AsyncGenerator[None, None]:
     waiting = await parks(scene.kit, scene.bob.holder)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await send(scene.kit, "alice", "bob", text)
     yield
     taken = (await waiting).messages
-    assert [one.body for one in taken] == ([] if scene.refused else [text])
+    assert [one.body for one in taken] == ([] if scene.faults.refused else [text])
     if taken:
         await scene.bob.end(await scene.bob.begin(taken))
     assert await scene.bob.finish_all() == []
@@ -124,14 +109,14 @@ async def sending_to_one_that_gives_up(
 ) -> AsyncGenerator[None, None]:
     waiting = await parks(scene.kit, scene.bob.holder)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         sent = asyncio.create_task(send(scene.kit, "alice", "bob", text))
         while scene.bob.agent.parked is not None:
             await asyncio.sleep(0)
         waiting.cancel()
         await sent
     yield
-    assert await scene.bob.finish_all() == ([] if scene.refused else [text])
+    assert await scene.bob.finish_all() == ([] if scene.faults.refused else [text])
 
 
 async def a_sender_that_gives_up(scene: Scene, text: str) -> AsyncGenerator[None, None]:
@@ -152,7 +137,7 @@ async def a_sender_that_gives_up(scene: Scene, text: str) -> AsyncGenerator[None
 async def receiving(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     await scene.post(text)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.bob.recv()
     yield
     assert await scene.bob.finish_all() == [text]
@@ -162,11 +147,11 @@ async def receiving_in_a_turn(scene: Scene, text: str) -> AsyncGenerator[None, N
     turn = await scene.bob.begin(())
     await scene.post(text)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await scene.kit.broker.mailbox.recv(scene.bob.holder, NOW)
     yield
     await scene.bob.end(turn)
-    assert await scene.bob.finish_all() == ([text] if scene.refused else [])
+    assert await scene.bob.finish_all() == ([text] if scene.faults.refused else [])
 
 
 async def acknowledging(scene: Scene, text: str) -> AsyncGenerator[None, None]:
@@ -174,10 +159,10 @@ async def acknowledging(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     await scene.post(text, "carol")
     await mailbox.recv(scene.carol, NOW)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         assert await mailbox.ack(scene.carol, None) == 1
     yield
-    assert await mailbox.ack(scene.carol, None) == scene.refused
+    assert await mailbox.ack(scene.carol, None) == scene.faults.refused
 
 
 async def losing_a_connection_that_holds(
@@ -217,12 +202,12 @@ async def beginning(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     await scene.post(text)
     taken = await scene.bob.recv()
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         turn = await scene.bob.begin(taken)
     yield
-    if not scene.refused:
+    if not scene.faults.refused:
         await scene.bob.end(turn)
-    assert await scene.bob.finish_all() == ([text] if scene.refused else [])
+    assert await scene.bob.finish_all() == ([text] if scene.faults.refused else [])
 
 
 def ending(outcome: TurnOutcome, *, again: bool) -> Scenario:
@@ -263,7 +248,7 @@ async def beginning_as_the_harness_goes(
     await scene.post(text)
     taken = await scene.bob.recv()
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         beginning = asyncio.create_task(scene.bob.begin(taken))
         await asyncio.sleep(0)
         scene.bob.close()
@@ -300,7 +285,7 @@ async def dropping_what_a_turn_holds(
     )
     params = QueueChangeParams(agent="bob", message=number, cancel_turn=True)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await queue.drop(params, OPERATOR)
     yield
     assert await scene.bob.finish_all() == []
@@ -312,13 +297,13 @@ async def dropping_what_a_turn_holds(
 async def asking_the_operator(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     kit = scene.kit
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         params = AskParams(to=OPERATOR, question=text)
         asked = await kit.questions.ask(scene.alice.agent, params)
     yield
     found = await kit.store.read(lambda reader: questions.open_of(reader, "alice"))
-    assert found == (not scene.refused)
-    if not scene.refused:
+    assert found == (not scene.faults.refused)
+    if not scene.faults.refused:
         await kit.questions.answer(
             OPERATOR, AnswerParams(question=asked.question, text="yes")
         )
@@ -328,14 +313,14 @@ async def asking_the_operator(scene: Scene, text: str) -> AsyncGenerator[None, N
 async def asking_a_peer(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     kit = scene.kit
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         params = AskParams(to="bob", question=text)
         asked = await kit.questions.ask(scene.alice.agent, params)
     yield
     found = await kit.store.read(lambda reader: questions.open_of(reader, "alice"))
-    assert found == (not scene.refused)
+    assert found == (not scene.faults.refused)
     assert len(await scene.bob.finish_all()) == found
-    if not scene.refused:
+    if not scene.faults.refused:
         await kit.questions.answer(
             "bob", AnswerParams(question=asked.question, text="yes")
         )
@@ -349,10 +334,10 @@ async def answering(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     await scene.bob.finish_all()
     answer = AnswerParams(question=asked.question, text="yes")
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await kit.questions.answer("bob", answer)
     yield
-    if scene.refused:
+    if scene.faults.refused:
         assert await scene.alice.finish_all() == []
         await kit.questions.answer("bob", answer)
     assert len(await scene.alice.finish_all()) == 1
@@ -365,11 +350,11 @@ async def cancelling_a_question(scene: Scene, text: str) -> AsyncGenerator[None,
     await scene.bob.finish_all()
     cancel = CancelQuestionParams(question=asked.question)
     yield
-    with scene.may_be_refused():
+    with scene.faults.may_be_refused():
         await kit.questions.cancel(alice, cancel)
     yield
     told = await scene.bob.finish_all()
-    if scene.refused:
+    if scene.faults.refused:
         assert told == []
         await kit.questions.cancel(alice, cancel)
         told = await scene.bob.finish_all()
@@ -387,7 +372,7 @@ async def pausing(scene: Scene, text: str) -> AsyncGenerator[None, None]:
         await controls.pause(PauseParams(agent="bob", reason=text), OPERATOR)
     except Exception as error:
         assert "This is in effect" in str(error)
-        assert SAID[scene.fault] in str(error)
+        assert SAID[scene.faults.fault] in str(error)
     assert scene.kit.registry.paused(scene.bob.agent) is not None
     yield
     await controls.resume("bob", OPERATOR)
@@ -460,8 +445,8 @@ async def test_a_fault_at_every_statement(
 ) -> None:
     for times in (ONCE, FOR_A_WHILE):
         for at in itertools.count():
-            scene.fault = KINDS[kind][(at + (times is ONCE)) % 2]
-            if not await fails_at(scene, scenario, at, times):
+            fault = KINDS[kind][(at + (times is ONCE)) % 2]
+            if not await fails_at(scene, scenario, at, fault, times):
                 break
         assert at > 4, "it has at least a transaction with one statement"
     dead = await scene.kit.store.read(
@@ -472,13 +457,15 @@ async def test_a_fault_at_every_statement(
     assert dead == 0 or scenario is dropping_what_a_turn_holds
 
 
-async def fails_at(scene: Scene, scenario: Scenario, at: int, times: int) -> bool:
+async def fails_at(
+    scene: Scene, scenario: Scenario, at: int, fault: Fault, times: int
+) -> bool:
     """Let the statement ``at`` of the scenario fail; false if it has no such one."""
     kit = scene.kit
     doing = scenario(scene, f"{at}, {times} times")
     await anext(doing)
     await scene.witness.quiet()
-    scene.faults.arm(at, scene.fault, times=times)
+    scene.faults.arm(at, fault, times=times)
     await anext(doing)
     with contextlib.suppress(StoreError):
         await kit.store.write(lambda _: None)
