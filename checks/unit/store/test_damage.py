@@ -12,7 +12,7 @@ import pytest
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store import examine, messages
-from pyglue.store.database import Store, Tx, open_store
+from pyglue.store.database import Reader, Store, Tx, open_store
 from pyglue.store.messages import NewMessage
 
 PAGE: Final = 4096
@@ -245,8 +245,8 @@ async def test_damage_found_by_a_statement_is_said_once(tmp_path: Path) -> None:
         store = opened(tmp_path)
     store.on_damage(told.append)
 
-    def every(reader: object) -> None:
-        reader.execute("SELECT sum(length(body)) FROM message").fetchone()  # type: ignore[attr-defined]
+    def every(reader: Reader) -> None:
+        reader.execute("SELECT sum(length(body)) FROM message").fetchone()
 
     for _ in range(3):
         with pytest.raises(HiveError, match=re.escape(REMEDY)):

@@ -13,6 +13,7 @@ import pytest
 
 from checks.kits.disk import small_disk
 from checks.kits.faults import SAID, Fault, Faults
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import Event, HiveWarning
 from pyglue.errors import ErrorCode
 from pyglue.store import failures, messages
@@ -103,7 +104,8 @@ async def test_a_read_says_it_too(
     def fails(*_: object) -> None:
         faults = Faults()
         faults.arm(0, fault)
-        faults._run("SELECT", sqlite3.connect(":memory:"))
+        with contextlib.closing(sqlite3.connect(":memory:")) as nothing:
+            faults._run("SELECT", nothing)
 
     monkeypatch.setattr(store._reader_db, "execute_sql", fails)
     with pytest.raises(StoreError, match=SAID[fault]):
@@ -139,7 +141,7 @@ async def test_it_is_made_by_itself_as_soon_as_it_can_be(tmp_path: Path) -> None
     await store.write(lambda _: None)
     faults.arm(0, Fault.READONLY, times=50)
     store.post(lambda tx: note(tx, "posted"), then=lambda _: done.set())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await done.wait()
     assert faults.fired
     assert await bodies(store) == ["posted"]
@@ -162,14 +164,16 @@ async def test_one_write_that_can_never_be_made_does_not_stop_the_others(
 ) -> None:
     tries: list[int] = []
 
-    def fails(_: Tx) -> None:
+    def fails(tx: Tx) -> None:
         tries.append(1)
         faults.arm(0, Fault.CORRUPT)
-        _.execute("SELECT 1")
+        tx.execute("SELECT 1")
 
-    store.post(fails)
+    async with one_transaction(store):
+        store.post(fails)
+        beside = store.write(lambda tx: note(tx, "with it"))
     with pytest.raises(StoreError):
-        await store.write(lambda tx: note(tx, "with it"))
+        await beside
     await store.write(lambda tx: note(tx, "after it"))
     assert await bodies(store) == ["after it"]
     assert len(tries) == 2
@@ -199,7 +203,7 @@ async def test_what_follows_a_commit_keeps_no_caller_waiting(store: Store) -> No
         raise ValueError
 
     store.on_events(fails)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         assert await store.write(lambda tx: note(tx, "one"), then=fails) == 1
 
 
