@@ -83,7 +83,8 @@ NOT_THE_MAILS: Final[dict[str, Step]] = {
     "200-pings": raw(_events(("ping", {})) * 3),
 }
 """Answers that any other message would get too."""
-
+RECOVERS: Final = frozenset({"200-cut-block"})
+"""Those after which the CLI asks again by itself, and gets the whole answer."""
 REAL: Final = (
     *("402", "405", "407-html", "409", "425", "451"),
     *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),

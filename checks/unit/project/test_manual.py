@@ -101,7 +101,7 @@ def completed(shell: str, path: str, *words: str) -> set[str]:
     "shell", ["bash", pytest.param("fish", marks=pytest.mark.needs("fish"))]
 )
 def test_a_shell_completes_commands_options_and_agents(shell: str, path: str) -> None:
-    assert {"agents", "agent-port"} & completed(shell, path, "hive", "agent")
+    assert "agents" in completed(shell, path, "hive", "agent")
     assert "--messages" in completed(shell, path, "hive", "cancel", "--mess")
     assert {"alice", "albert"} <= completed(shell, path, "hive", "cancel", "al")
     assert "manager" not in completed(shell, path, "hive", "cancel", "al")

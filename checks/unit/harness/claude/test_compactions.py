@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.harness.answers import NOT_THE_MAILS
+from checks.kits.harness.answers import NOT_THE_MAILS, RECOVERS
 from pyglue.api.turn_events import TurnSaid
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import evidence, session
@@ -24,8 +24,6 @@ from pyglue.harness.claude.turn import Cancellation, Ended
 RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_compactions.json").read_text("utf-8")
 )
-RECOVERS = {"200-cut-block"}
-"""The CLI asks again by itself, and has its summary."""
 TOO_LONG = Ended(
     Verdict(TurnOutcome.FAILED, "too long", Suspect.REQUEST, is_too_long=True)
 )

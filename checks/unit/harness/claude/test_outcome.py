@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.harness.answers import NOT_THE_MAILS
+from checks.kits.harness.answers import NOT_THE_MAILS, RECOVERS
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.outcome import Suspect, judge, state_after
@@ -26,8 +26,6 @@ STATES = {
     TurnOutcome.AUTH: AgentState.RETRYING,
     TurnOutcome.FAILED: AgentState.RETRYING,
 }
-RECOVERS = {"200-cut-block"}
-"""The CLI asks again by itself, and gets the whole answer."""
 
 
 def result(**values: Any) -> ResultMessage:

@@ -10,6 +10,7 @@ import pytest
 from checks.kits.host.harness import Harness
 from checks.kits.host.messages import NOW, parks
 from checks.kits.host.store import Kit, open_kit, row_repair
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.host.core.agent import Holder
 from pyglue.host.core.operations import Operations
@@ -255,7 +256,7 @@ async def test_an_operation_that_nobody_works_on_continues(kit: Kit) -> None:
     assert (one.agent, one.says, one.would) == ("bob", says, "continue it")
     assert one.mend is not None
     await one.mend()
-    ended = await work.get(operation.id, 60.0)
+    ended = await work.get(operation.id, PATIENCE_S)
     assert (ended.state.value, ended.error) == ("done", None)
     assert await row_repair(kit, work).look() == []
     await work.close()

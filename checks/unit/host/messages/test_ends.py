@@ -1,25 +1,39 @@
 """No turn that has ended holds a message: whoever asks next gets it."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
+from checks.kits.host.harness import NOW
 from checks.kits.host.store import Kit, open_kit, row_repair
-from pyglue.api.messages import RecvParams
 from pyglue.host.core.agent import Holder
 from pyglue.names import OPERATOR
 from pyglue.store import agents, leases
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
 
-NOW = RecvParams(max=32, had=())
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    opened = await open_kit(tmp_path)
+    yield opened
+    await opened.store.close()
 
 
-async def held_by_a_turn(tmp_path: Path) -> tuple[Kit, Holder, int]:
-    """Bob's harness runs a turn over a message."""
-    kit = await open_kit(tmp_path)
-    bob = Holder(await kit.agent("bob"), harness=True)
+@pytest.fixture
+async def bob(kit: Kit) -> Holder:
+    """Bob's harness, which was given a message."""
+    holder = Holder(await kit.agent("bob"), harness=True)
     await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body="hello"))
-    assert len(await given(kit, bob)) == 1
-    return kit, bob, await kit.broker.mailbox.turn_start(bob, "haiku")
+    assert await given(kit, holder) == ["hello"]
+    return holder
+
+
+@pytest.fixture
+async def turn(kit: Kit, bob: Holder) -> None:
+    """Run a turn over that message."""
+    await kit.broker.mailbox.turn_start(bob, "haiku")
 
 
 async def given(kit: Kit, bob: Holder) -> list[str]:
@@ -59,21 +73,16 @@ async def failures(kit: Kit) -> list[tuple[str, int]]:
     return await kit.store.read(read)
 
 
-async def test_the_harness_gets_what_its_lost_turn_held(tmp_path: Path) -> None:
-    kit, bob, _ = await held_by_a_turn(tmp_path)
+@pytest.mark.usefixtures("turn")
+async def test_the_harness_gets_what_its_lost_turn_held(kit: Kit, bob: Holder) -> None:
     await lose(kit, bob)
     assert await given(kit, bob) == ["hello"]
     assert await failures(kit) == [(leases.UNRECORDED, 0)]
 
 
 async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
-    tmp_path: Path,
+    kit: Kit, bob: Holder
 ) -> None:
-    kit = await open_kit(tmp_path)
-    bob = Holder(await kit.agent("bob"), harness=True)
-    await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body="hello"))
-    assert await given(kit, bob) == ["hello"]
-
     def begin(tx: Tx) -> None:
         turn = agents.start_turn(tx, "bob", "haiku")
         leases.join_turn(tx, "bob", bob.token, turn)
@@ -83,22 +92,24 @@ async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
     assert await given(kit, bob) == ["hello"]
 
 
-async def test_the_next_turn_releases_what_the_last_one_held(tmp_path: Path) -> None:
-    kit, bob, _ = await held_by_a_turn(tmp_path)
+@pytest.mark.usefixtures("turn")
+async def test_the_next_turn_releases_what_the_last_one_held(
+    kit: Kit, bob: Holder
+) -> None:
     await lose(kit, bob)
     await kit.broker.mailbox.turn_start(bob, "haiku", seen=())
     assert await held_by_ended(kit) == {}
 
 
-async def test_what_a_running_turn_holds_stays_with_it(tmp_path: Path) -> None:
-    kit, bob, _ = await held_by_a_turn(tmp_path)
+@pytest.mark.usefixtures("turn")
+async def test_what_a_running_turn_holds_stays_with_it(kit: Kit, bob: Holder) -> None:
     await mend(kit)
     other = Holder(bob.agent)
     assert await given(kit, bob) == await given(kit, other) == []
 
 
-async def test_repair_queues_it_again_and_ends_a_wait(tmp_path: Path) -> None:
-    kit, bob, _ = await held_by_a_turn(tmp_path)
+@pytest.mark.usefixtures("turn")
+async def test_repair_queues_it_again(kit: Kit, bob: Holder) -> None:
     await lose(kit, bob)
     await mend(kit)
     assert await held_by_ended(kit) == {}

@@ -55,6 +55,14 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def mailed(kit: Kit, count: int) -> list[str]:
+    """Return what the operator was sent, once it is so much."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(found := await mail(kit)) < count:
+            await asyncio.sleep(0)
+    return found
+
+
 async def mail(kit: Kit) -> list[str]:
     """Return what the operator was sent."""
     found = await kit.store.read(
@@ -151,9 +159,7 @@ async def test_the_operator_hears_once_of_a_call_without_a_result(kit: Kit) -> N
     alice, found = kit.registry.get("alice"), steps(kit, long_s=0.01, late_s=0.02)
     began(found, alice, "1", "mcp__fetch__get")
     await until(lambda: any(isinstance(e.read(), Notice) for e in kit.events))
-    while not (got := await mail(kit)):
-        await asyncio.sleep(0)
-    (text,) = got
+    (text,) = await mailed(kit, 1)
     assert "alice reports a tool call without a result" in text
     assert "“MCP tool fetch.get”" in text
     assert "hive cancel alice" in text
@@ -162,6 +168,5 @@ async def test_the_operator_hears_once_of_a_call_without_a_result(kit: Kit) -> N
     found._look(alice, found._turns["alice"])
     ended(found, alice, "1")
     began(found, alice, "2")  # another call is another matter
-    while len(got := await mail(kit)) < 2:
-        await asyncio.sleep(0)
-    assert [("toolTimeout" in one) for one in got].count(True) == 1
+    both = await mailed(kit, 2)
+    assert [("toolTimeout" in one) for one in both].count(True) == 1
