@@ -4,15 +4,14 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.cli import HIVE, Said, python
-from checks.kits.hive import Hive, PeerHive, open_operator, running_hive, script
+from checks.kits.hive import Hive, PeerHive, open_operator, script
 from checks.kits.net import free_port
+from checks.kits.shared_hive import shared_hive
 from checks.unit.archive.test_archive import made
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
@@ -39,11 +38,7 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, peers=True) as running:
-        yield running
+hive = shared_hive(peers=True)
 
 
 def answer(text: str) -> str:

@@ -6,15 +6,14 @@ One hive serves the whole module; each test leaves alice deployed and well.
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from checks.kits.harness.process import ECHO_SERVER
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
     ApprovalParams,
@@ -49,12 +48,7 @@ GOOD = """{ ... }:
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    timeouts = Timeouts(health_s=120.0, drain_s=5.0)
-    async with running_hive(room, timeouts=timeouts) as running:
-        yield running
+hive = shared_hive(timeouts=Timeouts(health_s=120.0, drain_s=5.0))
 
 
 def whoami() -> str:

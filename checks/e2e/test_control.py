@@ -2,12 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.overview import AgentView
@@ -20,12 +19,7 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("control")
-    timeouts = Timeouts(health_s=90.0, drain_s=2.0)
-    async with running_hive(room, timeouts=timeouts) as running:
-        yield running
+hive = shared_hive(timeouts=Timeouts(health_s=90.0, drain_s=2.0))
 
 
 async def command(hive: Hive, *words: str) -> tuple[int, str]:

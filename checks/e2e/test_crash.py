@@ -5,14 +5,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.events import data
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
 from checks.kits.processes import command, family, mounts
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
@@ -29,11 +28,7 @@ NIX = '{ hyperhive.description = "killed at %s"; }'
 TIMEOUTS = Timeouts(health_s=120.0, drain_s=2.0)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, timeouts=TIMEOUTS) as running:
-        yield running
+hive = shared_hive(timeouts=TIMEOUTS)
 
 
 async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:
@@ -130,11 +125,7 @@ def _harnesses(hive: Hive, name: str) -> list[int]:
 # --- in a deploy: which harness an agent has makes no difference ------------------
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def peers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("peers")
-    async with running_hive(room, timeouts=TIMEOUTS, peers=True) as running:
-        yield running
+peers = shared_hive(timeouts=TIMEOUTS, peers=True)
 
 
 @pytest.mark.parametrize("step", ["tag", "prepare", "drain", "apply", "finish"])

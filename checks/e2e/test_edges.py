@@ -10,17 +10,16 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.cli import HIVE, python, typed
-from checks.kits.hive import Hive, running_hive
+from checks.kits.hive import Hive
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams
@@ -228,11 +227,7 @@ async def test_hived_without_nix(tmp_path: Path) -> None:
 # --- a running hive -------------------------------------------------------------------
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager",), peers=True) as running:
-        yield running
+hive = shared_hive(agents=("manager",), peers=True)
 
 
 SHA, HASH = "0" * 40, "0" * 64

@@ -7,14 +7,13 @@ somebody adds without declaring it fails here.
 import json
 import re
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.cli import HIVE, python
-from checks.kits.hive import Hive, running_hive
+from checks.kits.hive import Hive
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.exposure import ExposureResult
@@ -30,11 +29,7 @@ _ACCEPTS = 0x10000
 """The flag of a listening socket in /proc/net/unix."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, peers=True) as running:
-        yield running
+hive = shared_hive(peers=True)
 
 
 def sockets_of(pid: int) -> set[str]:

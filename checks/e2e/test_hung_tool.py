@@ -1,14 +1,13 @@
 """A tool of an MCP server that never returns: shown, told, cancelled, or ended."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.cli import HIVE, python
 from checks.kits.events import data
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.doctor import CheckState
@@ -50,12 +49,7 @@ def nix(**options: object) -> str:
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hung")
-    timeouts = Timeouts(health_s=90.0, drain_s=2.0, late_step_s=_LATE_S)
-    async with running_hive(room, timeouts=timeouts) as running:
-        yield running
+hive = shared_hive(timeouts=Timeouts(health_s=90.0, drain_s=2.0, late_step_s=_LATE_S))
 
 
 async def command(hive: Hive, *words: str) -> str:

@@ -8,7 +8,6 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +15,9 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import HIVE, python
-from checks.kits.hive import Hive, running_hive
+from checks.kits.hive import Hive
 from checks.kits.patience import PATIENCE_S
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalParams
@@ -75,11 +75,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return fp
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager",), peers=True) as hive:
-        yield hive
+hive = shared_hive(agents=("manager",), peers=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

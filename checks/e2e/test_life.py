@@ -8,7 +8,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
@@ -16,8 +16,9 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from checks.kits.cli import HIVE, python
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
 from checks.kits.patience import PATIENCE_S
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
@@ -59,12 +60,7 @@ BROKEN = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    timeouts = Timeouts(health_s=60.0, drain_s=2.0)
-    async with running_hive(room, timeouts=timeouts, peers=True) as running:
-        yield running
+hive = shared_hive(timeouts=Timeouts(health_s=60.0, drain_s=2.0), peers=True)
 
 
 def name(agent: str) -> AgentParams:

@@ -7,14 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from checks.kits.cli import HIVE, Said, python
-from checks.kits.hive import Hive, running_hive
+from checks.kits.hive import Hive
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.agent import ACK, RECV
 from pyglue.api.approvals import ApprovalParams, ApprovalState, DenyParams
@@ -32,11 +31,7 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, peers=True) as running:
-        yield running
+hive = shared_hive(peers=True)
 
 
 def git(hive: Hive, name: str, *arguments: str) -> str:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
 from checks.kits.processes import family, state
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
@@ -20,11 +19,7 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, peers=True) as running:
-        yield running
+hive = shared_hive(peers=True)
 
 
 def stopped(hive: Hive, part: str) -> list[int]:

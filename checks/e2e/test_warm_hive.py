@@ -2,14 +2,13 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.hive import Hive, script
 from checks.kits.processes import command, family
+from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseParams
@@ -23,11 +22,7 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager", "alice")) as running:
-        yield running
+hive = shared_hive()
 
 
 async def ask(hive: Hive, name: str, text: str) -> None:
