@@ -178,6 +178,29 @@ def test_a_code_works_once(stranger: Operator) -> None:
     assert stranger.post("/login", {"code": code}).status_code == 401
 
 
+def test_a_log_in_leads_to_the_page_that_asked_for_it(stranger: Operator) -> None:
+    asked = stranger.get("/approvals/7?view=split")
+    assert asked.status_code == 401
+    assert 'name="next" value="/approvals/7?view=split"' in asked.text
+    code = stranger.hive.new_code()
+    sent = {"code": code, "next": "/approvals/7?view=split"}
+    assert stranger.post("/login", sent).location == "/approvals/7?view=split"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "", "x", "/a\n"],
+)
+def test_a_log_in_leads_to_no_other_site(stranger: Operator, place: str) -> None:
+    sent = {"code": stranger.hive.new_code(), "next": place}
+    assert stranger.post("/login", sent).location == "/"
+
+
+def test_the_whole_link_is_taken_for_its_code(stranger: Operator) -> None:
+    answer = stranger.post("/login", {"code": f" {stranger.hive.link()}\n"})
+    assert answer.status_code == 303
+
+
 def test_another_site_cannot_log_its_visitor_in(stranger: Operator) -> None:
     code = stranger.hive.new_code()
     answer = stranger.post("/login", {"code": code}, Origin="https://evil.example")
@@ -353,6 +376,27 @@ def test_another_name_of_hived_is_learned(
     new = client.get("/", headers={"Host": f"{other}.localhost:7000", **sent})
     assert new.status_code == 200
     assert client.get("/", headers={"Host": f"{HOST}:7000", **sent}).status_code == 400
+
+
+def test_our_name_is_known_without_asking_once_hived_said_it(hive: FakeHive) -> None:
+    origins = make_app(hive).extensions["hyperhive"].origins
+    ours = hive.origin.removeprefix("http://")
+    like = f"{'0' * 32}.localhost:7000"
+    assert origins.knows(ours)
+    assert origins.knows(like)
+    assert not origins.knows("127.0.0.1:7000")
+    assert origins.of(ours) == hive.origin
+    assert origins.knows(ours)
+    for other in (
+        like,
+        "",
+        "127.0.0.1",
+        f"a{ours}",
+        ours.split(":")[0],
+        f"{ours}0",
+        "\x00",
+    ):
+        assert not origins.knows(other), other
 
 
 def test_strange_names_do_not_ask_hived_again(
@@ -534,47 +578,3 @@ def test_a_flash_is_shown_once(operator: Operator) -> None:
     operator.post("/send", {"to": "alice", "body": "hello"})
     assert "sent to alice" in operator.get("/").text
     assert "sent to alice" not in operator.get("/").text
-
-
-def test_our_name_is_known_without_asking_once_hived_said_it(hive: FakeHive) -> None:
-    origins = make_app(hive).extensions["hyperhive"].origins
-    ours = hive.origin.removeprefix("http://")
-    like = f"{'0' * 32}.localhost:7000"
-    assert origins.knows(ours)
-    assert origins.knows(like)
-    assert not origins.knows("127.0.0.1:7000")
-    assert origins.of(ours) == hive.origin
-    assert origins.knows(ours)
-    for other in (
-        like,
-        "",
-        "127.0.0.1",
-        f"a{ours}",
-        ours.split(":")[0],
-        f"{ours}0",
-        "\x00",
-    ):
-        assert not origins.knows(other), other
-
-
-def test_a_log_in_leads_to_the_page_that_asked_for_it(stranger: Operator) -> None:
-    asked = stranger.get("/approvals/7?view=split")
-    assert asked.status_code == 401
-    assert 'name="next" value="/approvals/7?view=split"' in asked.text
-    code = stranger.hive.new_code()
-    sent = {"code": code, "next": "/approvals/7?view=split"}
-    assert stranger.post("/login", sent).location == "/approvals/7?view=split"
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["//evil.example", "/\\evil.example", "https://evil.example", "", "x", "/a\n"],
-)
-def test_a_log_in_leads_to_no_other_site(stranger: Operator, place: str) -> None:
-    sent = {"code": stranger.hive.new_code(), "next": place}
-    assert stranger.post("/login", sent).location == "/"
-
-
-def test_the_whole_link_is_taken_for_its_code(stranger: Operator) -> None:
-    answer = stranger.post("/login", {"code": f" {stranger.hive.link()}\n"})
-    assert answer.status_code == 303
