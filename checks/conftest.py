@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 resolve_localhost()  # the dashboard's own links are opened as they are printed
 
+ENDED: Final = "cache/exitstatus"
+"""The key of pytest's exit status in its cache."""
 _CHECKS: Final = Path(__file__).parent
 _ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
 
@@ -158,6 +160,12 @@ def pytest_runtest_makereport() -> Generator[
         report.outcome = "failed"
         report.longrepr = f"It must run here, but: {_reason(report)}"
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how it ended beside what failed, for ``.ci/run``: make tells nobody."""
+    if not hasattr(session.config, "workerinput") and session.config.cache:
+        session.config.cache.set(ENDED, int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

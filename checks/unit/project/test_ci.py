@@ -1,0 +1,107 @@
+"""What ``.ci/run`` makes of failures, in a small project: real make and pytest."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+MAKEFILE: Final = """\
+test test-pins:
+\t@.venv/bin/python -m pytest -q
+"""
+CONFTEST: Final = """\
+from checks.conftest import pytest_sessionfinish
+
+def pytest_addoption(parser):
+    parser.addoption("--pins")
+"""
+SECOND_TIME: Final = """\
+from pathlib import Path
+
+def test_a():
+    seen = Path("seen")
+    before = seen.exists()
+    seen.touch()
+    assert before
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Give a project that has our ``.ci/run``."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def run(project: Path, tests: str) -> tuple[bool, str]:
+    """Return whether it is green, and all that it says."""
+    (project / "test_it.py").write_text(tests)
+    made = subprocess.run(
+        [str(project / ".ci/run")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+    )
+    return made.returncode == 0, made.stdout + made.stderr
+
+
+def test_what_passes_is_green(project: Path) -> None:
+    green, said = run(project, "def test_a(): pass")
+    assert green and "FLAKY" not in said
+
+
+def test_what_passes_alone_is_green_and_named(project: Path) -> None:
+    green, said = run(project, SECOND_TIME)
+    assert green, said
+    assert "FLAKY" in said and "test_it.py::test_a" in said
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test_a(): assert False",
+        SECOND_TIME.replace("test_a", "test_z") + "def test_a(): assert False",
+    ],
+    ids=["one", "one-of-two"],
+)
+def test_what_fails_again_is_red(project: Path, tests: str) -> None:
+    green, _ = run(project, tests)
+    assert not green
+
+
+def test_more_than_three_are_not_run_again(project: Path) -> None:
+    many = "".join(SECOND_TIME.replace("test_a", f"test_{n}") for n in range(4))
+    green, said = run(
+        project, many.replace('"seen"', "__import__('sys')._getframe().f_code.co_name")
+    )
+    assert not green and "once more" not in said
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["raise KeyboardInterrupt", "import os; os._exit(3)"],
+    ids=["interrupted", "died"],
+)
+def test_a_run_that_was_cut_short_is_red(project: Path, end: str) -> None:
+    """Whatever failed before passes alone: of the rest nothing is known."""
+    green, said = run(project, f"{SECOND_TIME}def test_b():\n    {end}\n")
+    assert not green and "once more" not in said
+
+
+def test_tests_that_cannot_be_read_are_red(project: Path) -> None:
+    green, _ = run(project, "def test_a(: pass")
+    assert not green
