@@ -173,9 +173,30 @@ class SystemHive(Hive):
 
     async def kill_hived(self) -> None:
         """Kill -9 hived, wait until systemd has it again, and connect again."""
+        run = self.run_of("hived")
         self.machine.run("systemctl", "kill", "--signal=KILL", "hived")
+        await self.brought_back(run)
+
+    async def brought_back(self, run: str) -> None:
+        """Wait for a hived that systemd starts after the end of ``run``; connect."""
         await self.operator.wait_closed()
+        await self.another_run("hived", run)
         await self.reconnect()
+
+    def run_of(self, unit: str) -> str:
+        """Return what names the present run of a unit."""
+        return self.machine.show(unit, "InvocationID")["InvocationID"]
+
+    async def another_run(self, unit: str, run: str) -> None:
+        """Wait for systemd's own restart; it has no event that a test can wait for.
+
+        Before it has noticed the end, a unit is still active, and starts at once.
+        """
+        wait = (
+            'while [ "$(systemctl show -P InvocationID $0)" = "$1" ] '
+            "|| ! systemctl is-active -q $0; do sleep 0.1; done"
+        )
+        await asyncio.to_thread(self.machine.run, "sh", "-c", wait, unit, run)
 
     async def restart_hived(self) -> None:
         """Restart hived as an update of the host does, and connect again."""
@@ -184,7 +205,7 @@ class SystemHive(Hive):
         await self.reconnect()
 
     async def reconnect(self) -> None:
-        """Connect to a hived that is being started."""
+        """Connect to a hived that runs, is being started, or was stopped."""
         await asyncio.to_thread(self.machine.run, "systemctl", "start", "hived")
         self.operator = await open_operator(
             self.local.config, self.events, self.changed
@@ -225,7 +246,11 @@ class SystemHive(Hive):
 
 @contextlib.asynccontextmanager
 async def connected(machine: Machine, config: HiveConfig) -> AsyncIterator[SystemHive]:
-    """Connect as the operator for as long as the block takes."""
+    """Connect as the operator for as long as the block takes.
+
+    What a failed test left of hived is started first, so that its fault stays one.
+    """
+    await asyncio.to_thread(machine.run, "systemctl", "start", "hived")
     seen = msgspec.structs.replace(
         config,
         state_dir=f"{machine.root}{STATE}",

@@ -58,7 +58,7 @@ async def news(hive: SystemHive, before: list[str], *parts: str) -> list[str]:
 
 
 def run_of(hive: SystemHive) -> str:
-    return hive.unit("alice", "InvocationID")["InvocationID"]
+    return hive.run_of(unit_of("alice"))
 
 
 async def answers(hive: SystemHive, text: str) -> None:
@@ -72,16 +72,6 @@ async def started(hive: SystemHive) -> None:
     operation = (await hive.operator.call(START, AgentParams(agent="alice"))).operation
     assert (await hive.operation(operation)).error is None
     await hive.idle("alice")
-
-
-async def until_another_run(hive: SystemHive, run: str) -> None:
-    """Wait for systemd's own restart; it has no event that a test can wait for."""
-    wait = (
-        'while [ "$(systemctl show -P InvocationID $0)" = "$1" ] '
-        "|| ! systemctl is-active -q $0; do sleep 0.1; done"
-    )
-    argv = ("sh", "-c", wait, unit_of("alice"), run)
-    await asyncio.to_thread(hive.machine.run, *argv)
 
 
 # --- hived goes and comes -------------------------------------------------------------
@@ -124,7 +114,7 @@ async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
     await asyncio.to_thread(hive.machine.run, "systemctl", "stop", "hived")
     await hive.operator.wait_closed()
     hive.machine.run("kill", "-KILL", str(hive.leader("alice")))
-    await until_another_run(hive, run)
+    await hive.another_run(unit_of("alice"), run)
     await hive.reconnect()
     await hive.idle("manager", "alice")
     fresh = await news(hive, before, "alice crashed", "is running again")
@@ -138,13 +128,12 @@ async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
 async def test_a_hived_that_hangs_is_started_anew(hive: SystemHive) -> None:
     shown = hive.machine.show("hived", "MainPID", "WatchdogUSec", "Type")
     assert (shown["Type"], shown["WatchdogUSec"]) == ("notify", "1min")
-    leader = hive.leader("alice")
+    leader, run = hive.leader("alice"), hive.run_of("hived")
     hive.machine.run("kill", "-STOP", shown["MainPID"])
     # What the watchdog does when it is not fed; a minute is not waited for here.
     hive.machine.run("systemctl", "kill", "--signal=ABRT", "hived")
     hive.machine.run("kill", "-CONT", shown["MainPID"], check=False)
-    await hive.operator.wait_closed()
-    await hive.reconnect()
+    await hive.brought_back(run)
     await hive.idle("manager", "alice")
     assert hive.leader("alice") == leader
 
@@ -234,7 +223,7 @@ async def test_a_power_off_inside_is_told_and_stays(hive: SystemHive) -> None:
 async def test_a_reboot_inside_is_no_crash(hive: SystemHive) -> None:
     before, run = await told(hive), run_of(hive)
     hive.machine.run("machinectl", "reboot", "h-alice")
-    await until_another_run(hive, run)
+    await hive.another_run(unit_of("alice"), run)
     await answers(hive, "back after a reboot")
     assert await told(hive) == before
 
