@@ -164,8 +164,9 @@ def pytest_runtest_makereport() -> Generator[
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Keep how it ended beside what failed, for ``.ci/run``: make tells nobody."""
-    if not hasattr(session.config, "workerinput") and session.config.cache:
-        session.config.cache.set(ENDED, int(exitstatus))
+    cache: pytest.Cache | None = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set(ENDED, int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
