@@ -134,7 +134,7 @@ CLIENT_RPC: Final = RpcLimits(
 SOCKETS_AT_ONCE: Final = 8
 """Connections that a listener accepts before other sockets get a turn."""
 RELAY_CHANNELS: Final = 4
-"""Relays that get descriptors; one is active, others have just been replaced."""
+"""Processes that get an agent's descriptors at a socket: one, and replaced ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 """The protocol of hived and the relay on ``relay.sock``.
 
 Listening descriptors of the agents' ``model.sock`` are passed over a second socket,
-the SEQPACKET ``relay-fds.sock``: one datagram per agent, a JSON ``Listener`` with
-exactly one descriptor.
+``relay-fds.sock``; see ``handover``.
 """
 
 from typing import Annotated, ClassVar, Final
@@ -36,12 +35,6 @@ class ModelPolicy(Params, frozen=True):
     cost_per_day_usd: float | None
     tokens_per_day: int | None = None
     halted: ShortText | None = None
-
-
-class Listener(Params, frozen=True):
-    """The JSON sent with a descriptor: the socket's agent."""
-
-    agent: AgentName
 
 
 class AttachResult(Result, frozen=True):

@@ -6,15 +6,12 @@ makes new sockets then, which take the place of the old ones.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pyglue import strict_json
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.relay import (
     ATTACH,
@@ -24,25 +21,21 @@ from pyglue.api.relay import (
     SETTLE,
     AttachParams,
     DetachParams,
-    Listener,
     ModelPolicy,
     ReserveParams,
     SettleParams,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc import Connection, Handlers, connect, short_path
+from pyglue.handover.take import Serve, take
+from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.paths import Layout
-from pyglue.strict_json import JsonError
 
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_DATAGRAM_MAX: Final = 4096
-_DESCRIPTORS_MAX: Final = 4
 _CALL_S: Final = 10.0
 _UNSETTLED_MAX: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
-Serve = Callable[[str, socket.socket], Awaitable[None]]
 Drop = Callable[[str], Awaitable[None]]
 Cut = Callable[[str], None]
 
@@ -164,7 +157,7 @@ class Link:
             self._connection = connection
             _log.info("connected to hived")
             self._attached_now()
-            doors = asyncio.create_task(self._doors())
+            doors = asyncio.create_task(take(self._layout.relay_fds_socket, self._open))
             settled = asyncio.create_task(self._settle_kept())
             gone = asyncio.create_task(connection.wait_closed())
             try:
@@ -196,63 +189,6 @@ class Link:
         self._served.discard(agent)
         await self._drop(agent)
 
-    # --- descriptors ----------------------------------------------------------------
-
-    async def _doors(self) -> None:
-        """Take listening sockets until hived closes the channel."""
-        channel = socket.socket(
-            socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
-        )
-        loop = asyncio.get_running_loop()
-        readable = asyncio.Event()
-        try:
-            with short_path(self._layout.relay_fds_socket) as name:
-                await loop.sock_connect(channel, name)
-            loop.add_reader(channel, readable.set)
-            while True:
-                await readable.wait()
-                readable.clear()
-                with contextlib.suppress(BlockingIOError):
-                    for agent, listener in _received(channel):
-                        await self._open(agent, listener)
-                    return
-        except OSError as error:
-            _log.warning("could not get sockets from hived: %s", error.strerror)
-        finally:
-            loop.remove_reader(channel)
-            channel.close()
-
     async def _open(self, agent: str, listener: socket.socket) -> None:
-        try:
-            await self._serve(agent, listener)
-        except (OSError, ValueError) as error:
-            _log.warning("cannot serve the socket of %s: %s", agent, error)
-            listener.close()
-            return
+        await self._serve(agent, listener)
         self._served.add(agent)
-
-
-def _received(channel: socket.socket) -> Iterator[tuple[str, socket.socket]]:
-    """Yield each agent's listening socket; end when hived is gone.
-
-    Raises:
-        BlockingIOError: no more for now.
-    """
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(
-            channel, _DATAGRAM_MAX, _DESCRIPTORS_MAX
-        )
-        if not data:
-            return
-        try:
-            agent = strict_json.read(data, Listener).agent
-            (descriptor,) = descriptors
-        except (JsonError, ValueError):
-            _log.warning("Invalid datagram from hived")
-            for descriptor in descriptors:
-                os.close(descriptor)
-            continue
-        os.set_inheritable(descriptor, False)
-        listener = socket.socket(fileno=descriptor)
-        listener.setblocking(False)
-        yield agent, listener

@@ -21,6 +21,7 @@ from pyglue.api.common import (
     HelloResult,
     Role,
 )
+from pyglue.api.handover import Listener
 from pyglue.api.relay import (
     ATTACH,
     DETACH,
@@ -30,7 +31,6 @@ from pyglue.api.relay import (
     AttachParams,
     AttachResult,
     DetachParams,
-    Listener,
     ModelPolicy,
     ReserveParams,
     ReserveResult,

@@ -22,7 +22,7 @@ _SHARED: Final = frozenset(
         "manifest_checks",
         *("models", "names", "origin", "paths", "seldom"),
         "strict_json",
-        *("process", "sandbox", "tools", "archive", "bash_policy"),
+        *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }
 )
 _MIDDLE: Final = frozenset({"store", "git", "nix"})

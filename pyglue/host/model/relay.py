@@ -5,17 +5,12 @@ backlog while the relay restarts. Money is set aside before a request and settle
 after it, in the store, where no agent reaches.
 """
 
-import asyncio
-import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-
-import msgspec
 
 from pyglue.api.common import (
     PROTOCOL,
@@ -33,7 +28,6 @@ from pyglue.api.relay import (
     AttachParams,
     AttachResult,
     DetachParams,
-    Listener,
     ModelPolicy,
     RateWindow,
     ReserveParams,
@@ -42,14 +36,15 @@ from pyglue.api.relay import (
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.handover.give import Giver
 from pyglue.host.backends.owners import user_of
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import Limit, Limits, limits_of, start_of_day
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.policy.operator_limits import allowed_models
-from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
-from pyglue.limits import RELAY_CHANNELS, RELAY_RPC
+from pyglue.jsonrpc import Connection, Handlers, Server, serve
+from pyglue.limits import RELAY_RPC
 from pyglue.manifest import PinnedRecord
 from pyglue.store import usage
 from pyglue.store.database import Store, Tx
@@ -70,17 +65,18 @@ class RelayHub:
     transitions: Transitions
     config: HiveConfig
     server_name: str
-    _listeners: dict[str, socket.socket] = field(default_factory=dict, init=False)
+    _sockets: Giver = field(init=False)
     _policies: dict[str, ModelPolicy] = field(default_factory=dict, init=False)
     _connections: set[Connection] = field(default_factory=set, init=False)
-    _channels: set[socket.socket] = field(default_factory=set, init=False)
     _server: Server | None = field(default=None, init=False)
-    _fds: socket.socket | None = field(default=None, init=False)
     _answered: Callable[[int], Awaitable[None]] = field(init=False)
     _windows: dict[str, RateWindow] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._answered = _nobody_hears
+        self._sockets = Giver(
+            path=self.config.layout.relay_fds_socket, mode=_MODE, gid=self._gid()
+        )
         self.transitions.listen(self.refresh)
 
     def listen(self, answered: Callable[[int], Awaitable[None]]) -> None:
@@ -91,45 +87,30 @@ class RelayHub:
 
     async def open(self) -> None:
         """Listen for the relay."""
-        layout, gid = self.config.layout, self._gid()
         self._server = await serve(
-            layout.relay_socket,
+            self.config.layout.relay_socket,
             self._session,
             limits=RELAY_RPC,
             mode=_MODE,
-            gid=gid,
+            gid=self._gid(),
         )
-        self._fds = bind_unix(
-            layout.relay_fds_socket, mode=_MODE, gid=gid, kind=socket.SOCK_SEQPACKET
-        )
-        asyncio.get_running_loop().add_reader(self._fds, self._accept)
+        self._sockets.open()
 
     def close(self) -> None:
         """Stop listening, for the relay and for agents."""
         if self._server is not None:
             self._server.close()
-        if self._fds is not None:
-            asyncio.get_running_loop().remove_reader(self._fds)
-            self._fds.close()
-        for channel in list(self._channels):
-            self._drop(channel)
-        for listener in self._listeners.values():
-            listener.close()
+        self._sockets.close()
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
         """Give the agent its ``model.sock``, and the relay the policy of ``record``."""
         self._say(self._policy(agent, record))
-        if agent.name in self._listeners:
-            return
-        listener = bind_unix(
-            self.config.layout.run(agent.name) / "model.sock",
-            mode=_MODE,
-            gid=user_of(self.config, agent.name),
-            kind=socket.SOCK_STREAM,
-        )
-        self._listeners[agent.name] = listener
-        for channel in list(self._channels):
-            self._hand_over(channel, agent.name, listener)
+        if not self._sockets.has(agent.name):
+            self._sockets.add(
+                agent.name,
+                self.config.layout.run(agent.name) / "model.sock",
+                gid=user_of(self.config, agent.name),
+            )
 
     def _say(self, policy: ModelPolicy) -> None:
         if self._policies.get(policy.agent) == policy:
@@ -141,9 +122,7 @@ class RelayHub:
     def remove(self, name: str) -> None:
         """Take the agent's ``model.sock`` away."""
         self._policies.pop(name, None)
-        listener = self._listeners.pop(name, None)
-        if listener is not None:
-            listener.close()
+        self._sockets.remove(name)
         for connection in self._connections:
             connection.notify(DETACH, DetachParams(agent=name))
 
@@ -189,37 +168,6 @@ class RelayHub:
         """Tell the relay anew what the agent may ask, if it may at all."""
         if agent.name in self._policies:
             self._say(self._policy(agent, agent.policy()))
-
-    def _accept(self) -> None:
-        if self._fds is None:
-            return
-        with contextlib.suppress(OSError):  # it is gone already, no descriptors
-            channel, _ = self._fds.accept()
-            if len(self._channels) >= RELAY_CHANNELS:
-                channel.close()
-                return
-            channel.setblocking(False)
-            self._channels.add(channel)
-            # Nothing is ever sent to us here: readable means it is gone.
-            loop = asyncio.get_running_loop()
-            loop.add_reader(channel, lambda: self._drop(channel))
-            for name, listener in self._listeners.items():
-                self._hand_over(channel, name, listener)
-
-    def _hand_over(
-        self, channel: socket.socket, name: str, listener: socket.socket
-    ) -> None:
-        datagram = msgspec.json.encode(Listener(agent=name))
-        try:
-            socket.send_fds(channel, [datagram], [listener.fileno()])
-        except OSError as error:
-            _log.warning("the relay did not accept a socket: %s", error)
-            self._drop(channel)
-
-    def _drop(self, channel: socket.socket) -> None:
-        asyncio.get_running_loop().remove_reader(channel)
-        self._channels.discard(channel)
-        channel.close()
 
     # --- calls --------------------------------------------------------------------
 
