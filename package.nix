@@ -63,6 +63,7 @@ let
     "gunicorn"
     "jsonschema"
     "msgspec"
+    "oncalendar"
     "peewee"
     "prometheus-client"
     "pygit2"

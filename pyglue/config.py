@@ -98,6 +98,8 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mcp_commands: tuple[str, ...] | None = None
     any_command: bool = True
     network: bool = True
+    schedule_minutes: Annotated[int, Meta(ge=1)] = 5
+    """The least minutes between two times of one schedule of an agent."""
 
 
 class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -246,6 +248,8 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warm: WarmConfig = WarmConfig()
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
+    time_zone: str | None = None
+    """Of schedules that name none; None: this machine's."""
     operators_gid: int | None = None
     """The group whose members may use ``operator.sock``; None: only hived's user."""
 

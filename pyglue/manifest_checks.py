@@ -9,12 +9,14 @@ deployed earlier is not checked again: it may always be rolled back to.
 
 import difflib
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import models, strict_json
+from pyglue import calendar_times, models, strict_json
 from pyglue.bash_policy import review
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -52,6 +54,7 @@ def check(
         *review.useless(manifest),
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
+        *_times(manifest),
         *_outside(nixos_options, ignored=ignored),
     ]
     if found:
@@ -78,6 +81,20 @@ def _model(manifest: Mapping[str, Any]) -> Iterator[str]:
     reason = models.unknown(name) if isinstance(name, str) else None
     if reason is not None:
         yield f"{option_path(('model',))}: {reason}"
+
+
+def _times(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find schedules that are no times, or never come."""
+    schedule = manifest.get("schedule")
+    for name, one in schedule.items() if isinstance(schedule, Mapping) else ():
+        option = option_path(("schedule", name, "at"))
+        try:
+            calendar = calendar_times.parse(one["at"], UTC)
+        except HiveError as error:
+            yield f"{option}: {error}"
+            continue
+        if calendar.after(time.time()) is None:
+            yield f"{option} is {quoted(calendar.text)}, which never comes again."
 
 
 def _paths(manifest: Mapping[str, Any], evaluated_at: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     allowed_tools: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     command: str
-    env: dict[str, str]
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     tool_timeout: int | None = None
 
 
@@ -44,6 +44,13 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`Notes` of a manifest."""
 
     max_bytes: int = 16384
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`Schedule` of a manifest."""
+
+    at: str
+    message: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,12 +61,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     auto_compact: int | None = 150000
     bash: Bash
     description: str = ""
-    env: dict[str, str]
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     keep_warm: int = 300
     limits: Limits
-    mcp_servers: dict[str, McpServer]
+    mcp_servers: dict[str, McpServer] = msgspec.field(default_factory=dict)
     model: str = "haiku"
     network: bool = False
     notes: Notes
     prompt: str = ""
+    schedule: dict[str, Schedule] = msgspec.field(default_factory=dict)
     server_tools: tuple[ServerTool, ...] = ()

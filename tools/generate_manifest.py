@@ -123,10 +123,12 @@ class Structs:
 
 
 def default(schema: Schema) -> str:
-    """Return the assignment of a plain default; what has none is required."""
-    if "default" not in schema or isinstance(schema["default"], dict):
+    """Return the assignment of a default; what has none is required."""
+    if "default" not in schema:
         return ""
     value = schema["default"]
+    if value == {}:
+        return " = msgspec.field(default_factory=dict)"
     if isinstance(value, str):
         return f" = {json.dumps(value)}"
     return f" = {tuple(value) if isinstance(value, list) else value!r}"

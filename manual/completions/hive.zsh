@@ -55,6 +55,7 @@ _shtab_hive_commands() {
     start:'start an agent'
     status:'show a summary of the hive'
     stop:'stop an agent'
+    wakeups:'show what wakes an agent, and when'
   )
   _describe 'hive commands' _commands
 }
@@ -603,6 +604,17 @@ _shtab_hive_stop_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_stop_defaults_added=0
 
+_shtab_hive_wakeups_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  ":agent name:($(hive agents --names 2>/dev/null))"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_wakeups_defaults_added=0
+
 
 _shtab_hive() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->hive'
@@ -667,6 +679,7 @@ _shtab_hive() {
         start) _arguments -C -s $_shtab_hive_start_options ;;
         status) _arguments -C -s $_shtab_hive_status_options ;;
         stop) _arguments -C -s $_shtab_hive_stop_options ;;
+        wakeups) _arguments -C -s $_shtab_hive_wakeups_options ;;
       esac
   esac
 }

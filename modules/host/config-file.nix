@@ -48,6 +48,7 @@ in
       ids = {
         inherit (cfg.ids) agent web relay;
       };
+      time_zone = cfg.timeZone;
       operators_gid = cfg.ids.operators;
       web = {
         host = web.listenAddress;
@@ -76,6 +77,7 @@ in
         inherit (cfg.limits) models network;
         mcp_commands = cfg.limits.mcpCommands;
         any_command = cfg.limits.anyCommand;
+        schedule_minutes = cfg.limits.scheduleMinutes;
       };
       defaults = shared cfg.defaults;
       timeouts = {

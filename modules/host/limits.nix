@@ -37,6 +37,15 @@ in
         patterns.
       '';
     };
+    scheduleMinutes = mkOption {
+      type = types.ints.positive;
+      default = 5;
+      example = 60;
+      description = ''
+        The least number of minutes between two times of one schedule of an agent
+        (`hyperhive.schedule`). More frequent ones are refused.
+      '';
+    };
     network = mkOption {
       type = types.bool;
       default = false;

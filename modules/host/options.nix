@@ -136,6 +136,15 @@ in
       Seconds after which the operator is notified of a tool call without a result, such as
       an MCP server that hangs. The turn continues; it can be cancelled.
     '';
+    timeZone = mkOption {
+      type = types.nullOr (types.strMatching "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*");
+      default = null;
+      example = "Europe/Berlin";
+      description = ''
+        Time zone of the agents' schedules (`hyperhive.schedule`) that name none; `null`:
+        the host's.
+      '';
+    };
     evaluationTimeout = seconds 120 300 "Time limit in seconds for evaluating an agent's system.";
     buildTimeout = seconds 3600 14400 "Time limit in seconds for building an approved system.";
     approvalExpiryDays = mkOption {

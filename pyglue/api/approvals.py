@@ -11,6 +11,7 @@ from msgspec import Meta
 from pyglue.api.common import AgentName, HexSha, Id, Params, Result
 from pyglue.api.diff import FileDiff
 from pyglue.api.system import SystemDetail
+from pyglue.api.wakeups import ScheduleView
 
 
 class ApprovalKind(StrEnum):
@@ -138,6 +139,8 @@ class ApprovalDetail(Result, frozen=True):
     """Its NixOS system: packages, build log, closure; None on the local backend."""
     expires_at: float | None = None
     """When it expires without a decision; None once it is not pending."""
+    schedule: tuple[ScheduleView, ...] = ()
+    """When the proposed agent would be woken, counted from now."""
 
 
 class ApproveParams(Params, frozen=True):

@@ -7,6 +7,7 @@ from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
 from pyglue.api.relay import RateWindow
+from pyglue.api.wakeups import ScheduleView
 
 
 class HiveStatus(Result, frozen=True):
@@ -107,3 +108,4 @@ class AgentDetail(Result, frozen=True):
     agent_nix: str | None
     approvals: tuple["ApprovalSummary", ...]
     log_tail: tuple[str, ...]
+    schedule: tuple[ScheduleView, ...] = ()

@@ -109,6 +109,7 @@ async def open_hive(config: HiveConfig) -> Hive:
     background_tasks.start("sizes of agents' files", work.footprints.watch)
     background_tasks.start("questions", work.questions.watch)
     background_tasks.start("reminders", work.reminders.watch)
+    background_tasks.start("schedules", work.schedules.watch)
     background_tasks.start("budgets", work.budgets.watch)
     background_tasks.start("new logins", work.logins.watch)
     background_tasks.start("memory pressure", work.warmth.watch)

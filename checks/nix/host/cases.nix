@@ -28,6 +28,7 @@ in
     evaluationTimeout = 60;
     buildTimeout = 600;
     approvalExpiryDays = 3;
+    timeZone = "Europe/Berlin";
     retention = {
       messagesDays = 1;
       proposalsDays = 5;

@@ -5,6 +5,7 @@ import pytest
 
 from checks.kits.web import data
 from pyglue.api.approvals import ApprovalDetail, Effect, PolicyChange
+from pyglue.api.wakeups import ScheduleView
 from pyglue.cli.output.show import approval_text
 
 NOTE = "Nix warns: the option \u202eold is \x1b[31mgone"
@@ -46,3 +47,19 @@ def noted(found: ApprovalDetail) -> ApprovalDetail:
 def test_notes_of_the_evaluation_are_among_the_changes() -> None:
     shown = approval_text(noted(detail("m")))
     assert "Nix warns: the option \\u202eold is \\x1b[31mgone\n" in shown
+
+
+def test_the_next_times_of_a_schedule_are_shown() -> None:
+    one = ScheduleView(
+        name="morning",
+        at="08:00",
+        message="a\u202eb\nc",
+        next_at=(1.0,),
+        times=("Mon 2026-11-30 08:00 CET",),
+    )
+    gone = ScheduleView(name="x", at="2020-01-01", message="m", next_at=(), times=())
+    found = msgspec.structs.replace(detail("m"), schedule=(one, gone))
+    shown = approval_text(found)
+    assert "  morning: 08:00\n    next     Mon 2026-11-30 08:00 CET\n" in shown
+    assert "    message  a\\u202eb\\nc\n" in shown
+    assert "  x: 2020-01-01\n    next     it never comes again\n" in shown

@@ -86,6 +86,7 @@ ASKING = {
     "start": ("bob",),
     "status": (),
     "stop": ("bob",),
+    "wakeups": ("bob",),
 }
 """Words for each command that needs a hive."""
 OTHERS = {"completion", "run", "demo", "manifest", "restore-backup", "shell"}

@@ -19,7 +19,7 @@ _SHARED: Final = frozenset(
     {
         *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
-        "manifest_checks",
+        *("manifest_checks", "calendar_times"),
         *("models", "names", "origin", "paths", "seldom"),
         "strict_json",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
@@ -59,6 +59,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "claude_agent_sdk": (),
     "tree_sitter": ("harness",),
     "mcp": (),
+    "oncalendar": ("calendar_times.py",),
     "dbus_fast": ("host/backends",),
     "jsonschema": ("manifest_schema.py",),
     "subprocess": ("process",),

@@ -146,3 +146,25 @@ def test_what_may_be_meant_otherwise_is_noted() -> None:
     (note,) = manifest_checks.notes({"prompt": "a\r\nb", "description": "c"})
     assert note.startswith("hyperhive.prompt holds carriage returns")
     assert manifest_checks.notes({"prompt": "a\nb"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [
+        ("24:00", "hyperhive.schedule.x.at: Invalid time 24:00: write a "),
+        ("08:00 Berlin", "hyperhive.schedule.x.at: There is no time zone Berlin: "),
+        ("*-02-30", "hyperhive.schedule.x.at is “*-02-30”, which never comes again."),
+        (
+            "2020-01-01",
+            "hyperhive.schedule.x.at is 2020-01-01, which never comes again.",
+        ),
+    ],
+)
+def test_a_schedule_that_never_comes(at: str, says: str) -> None:
+    found = refusal({"schedule": {"x": {"at": at, "message": "m"}}})
+    assert found.startswith(says)
+
+
+def test_a_schedule_that_comes() -> None:
+    schedule = {"x": {"at": "Mon..Fri 08:00 Europe/Berlin", "message": "m"}}
+    manifest_checks.check({"schedule": schedule}, evaluated_at=AT)

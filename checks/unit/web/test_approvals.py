@@ -13,6 +13,7 @@ from pyglue.api.approvals import (
     Effect,
     PolicyChange,
 )
+from pyglue.api.wakeups import ScheduleView
 
 
 def test_the_policy_comes_before_the_files(operator: Operator) -> None:
@@ -171,3 +172,23 @@ def test_notes_of_the_evaluation_are_shown(operator: Operator) -> None:
     hive.approvals[7] = msgspec.structs.replace(before, policy=(*before.policy, note))
     html = operator.get("/approvals/7").text
     assert "Nix warns: the option \u2039U+202E\u203aold is \u241b[31mgone" in html
+
+
+def test_the_next_times_of_a_schedule(operator: Operator) -> None:
+    hive = operator.hive
+    assert 'data-testid="schedule"' not in operator.get("/approvals/7").text
+    daily = ScheduleView(
+        name="morning",
+        at="08:00",
+        message="<b>Report</b>",
+        next_at=(1.0, 2.0),
+        times=("Mon 2026-11-30 08:00 CET", "Tue 2026-12-01 08:00 CET"),
+    )
+    gone = ScheduleView(name="once", at="2020-01-01", message="", next_at=(), times=())
+    hive.approvals[7] = msgspec.structs.replace(
+        hive.approvals[7], schedule=(daily, gone)
+    )
+    html = operator.get("/approvals/7").text
+    assert "Next: Mon 2026-11-30 08:00 CET, Tue 2026-12-01 08:00 CET" in html
+    assert "It never comes again." in html
+    assert "&lt;b&gt;Report&lt;/b&gt;" in html

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.api.diff import FileDiff
+from pyglue.api.wakeups import ScheduleView
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
 from pyglue.display import named, visible
@@ -52,6 +53,7 @@ def approval_text(detail: ApprovalDetail) -> str:
         )
     if not detail.policy:
         lines.append("  nothing")
+    lines += schedule_lines(detail.schedule)
     if detail.system is not None:
         lines += ["", *system_lines(detail.system)]
     for diff in detail.diffs:
@@ -62,6 +64,16 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"hive approve {row.id} --commit {row.commit} --manifest {row.manifest_sha256}",
     ]
     return "\n".join(lines)
+
+
+def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:
+    """Return when an agent is woken, with the next times; nothing if it never is."""
+    lines = ["", "Schedule:"] if schedule else []
+    for one in schedule:
+        lines.append(f"  {visible(one.name)}: {visible(one.at)}")
+        lines.append(f"    next     {', '.join(one.times) or 'it never comes again'}")
+        lines.append(f"    message  {visible(one.message, limit=_WHOLE)}")
+    return lines
 
 
 def _text(name: str, text: str) -> list[str]:

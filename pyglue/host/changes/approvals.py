@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from pyglue import strict_json
+from pyglue import calendar_times, strict_json
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalState,
@@ -36,7 +36,9 @@ from pyglue.host.changes.evaluation import OPERATIONS
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.messages import schedules
 from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.manifest import decode
 from pyglue.names import MANAGER
 from pyglue.store import agents, drafts, kept, systems
 from pyglue.store import approvals as rows
@@ -238,6 +240,9 @@ class Approvals:
             system=None if system is None else system.detail(),
             expires_at=(
                 self._expiry(row) if row.state is ApprovalState.PENDING else None
+            ),
+            schedule=schedules.views(
+                decode(row.record).typed, calendar_times.zone_of(self.config.time_zone)
             ),
         )
 

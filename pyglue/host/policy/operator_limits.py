@@ -9,8 +9,9 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 
-from pyglue import models
+from pyglue import calendar_times, models
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -59,6 +60,7 @@ def problems(
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
+        *_schedule_limit(manifest, limits),
     )
 
 
@@ -189,6 +191,19 @@ def _shell_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
             "Agents may not run any command they like (limits.anyCommand): list "
             "patterns in hyperhive.bash.allow instead of null."
         )
+
+
+def _schedule_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    for name, one in sorted(manifest.schedule.items()):
+        try:
+            least_s = calendar_times.parse(one.at, UTC).least_s
+        except HiveError:
+            continue  # said by manifest_checks
+        if least_s < limits.schedule_minutes * 60:
+            yield (
+                f"The schedule {quoted(name)} ({quoted(one.at)}) has times {least_s} s "
+                f"apart; the least is {limits.schedule_minutes} minutes."
+            )
 
 
 def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import __version__
+from pyglue import __version__, calendar_times
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
@@ -27,6 +27,7 @@ from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
+from pyglue.host.messages import schedules
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
@@ -182,12 +183,14 @@ class Views:
         )
         tail = await asyncio.to_thread(self.backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record
+        zone = calendar_times.zone_of(self.config.time_zone)
         return AgentDetail(
             agent=self._view(agent, counted),
             manifest_json=None if record is None else pretty(record.encode()),
             agent_nix=await self._agent_nix(agent),
             approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
             log_tail=tail,
+            schedule=(() if record is None else schedules.views(record.typed, zone)),
         )
 
     async def _agent_nix(self, agent: Agent) -> str | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pyglue import __version__
+from pyglue import __version__, calendar_times
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.control.background_tasks import BackgroundTasks
@@ -18,6 +18,7 @@ from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
+from pyglue.host.messages.schedules import Schedules
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.wiring.base import Base
 
@@ -33,6 +34,7 @@ class Work:
     supervisor: Supervisor
     questions: Questions
     reminders: Reminders
+    schedules: Schedules
     controls: Controls
     budgets: Budgets
     credit: Credit
@@ -73,6 +75,14 @@ async def open_work(base: Base) -> Work:
     notifications = Notifications(store=store, broker=broker, audit=audit)
     await notifications.load()
     base.bus.listen(notifications.on_event)
+    schedules = Schedules(
+        store=store,
+        registry=registry,
+        broker=broker,
+        zone=calendar_times.zone_of(config.time_zone),
+        least_s=config.limits.schedule_minutes * 60,
+    )
+    schedules.connect(transitions)
     supervisor = Supervisor(
         registry=registry,
         transitions=transitions,
@@ -138,6 +148,7 @@ async def open_work(base: Base) -> Work:
         supervisor=supervisor,
         questions=questions,
         reminders=Reminders(store=store, registry=registry, broker=broker),
+        schedules=schedules,
         controls=controls,
         budgets=budgets,
         credit=credit,

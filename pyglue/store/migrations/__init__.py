@@ -20,6 +20,7 @@ from pyglue.store.migrations import (
     m0008_growth,
     m0009_failures,
     m0010_draft_steps,
+    m0011_schedules,
 )
 
 STEPS: Final = (
@@ -33,6 +34,7 @@ STEPS: Final = (
     m0008_growth.STATEMENTS,
     m0009_failures.STATEMENTS,
     m0010_draft_steps.STATEMENTS,
+    m0011_schedules.STATEMENTS,
 )
 
 

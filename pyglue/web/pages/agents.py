@@ -57,6 +57,13 @@ def mail(name: str) -> str:
     return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
 
 
+@blueprint.get("/fragments/agent/<name>/schedule")
+def schedule(name: str) -> str:
+    """Give an agent's schedules with their next times anew."""
+    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    return render_template("fragments/schedule.html", detail=detail)
+
+
 @blueprint.post("/agents/<name>/<action>")
 def act(name: str, action: str) -> Response:
     """Start, stop or restart an agent."""

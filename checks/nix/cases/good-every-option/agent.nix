@@ -15,6 +15,7 @@
       allowedTools = [ "query" "list_tables" ];
     };
     mcpServers."other_1-x".command = "/run/current-system/sw/bin/other";
+    schedule.morning_1 = { at = "Mon..Fri 08:00 Europe/Berlin"; message = "two\nlines"; };
     env = { EDITOR = "true"; _x1 = ""; };
     network = true;
     serverTools = [ "web_search" "code_execution" ];

@@ -69,6 +69,15 @@ def server(*names: str) -> dict[str, Any]:
             *({"any_command": False}, {"bash__allow": None}),
             "list patterns in hyperhive.bash.allow instead of null",
         ),
+        (
+            *({}, {"schedule": {"x": {"at": "*:0/4", "message": "m"}}}),
+            "The schedule x (“*:0/4”) has times 240 s apart; the least is 5 minutes.",
+        ),
+        (
+            {"schedule_minutes": 120},
+            {"schedule": {"x": {"at": "hourly", "message": "m"}}},
+            "the least is 120 minutes.",
+        ),
         ({"network": False}, {"network": True}, "Network access is disabled by"),
         ({"network": False}, {"serverTools": ["web_fetch"]}, "access to the internet"),
     ],

@@ -27,6 +27,11 @@ SERVERS = st.dictionaries(
     ),
     max_size=2,
 )
+SCHEDULES = st.dictionaries(
+    st.sampled_from(["x", "y"]),
+    st.fixed_dictionaries({"at": WORDS, "message": WORDS}),
+    max_size=2,
+)
 NUMBERS = st.none() | st.integers(1, 3)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "allowedRecipients": st.none() | LISTS,
@@ -47,6 +52,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "network": st.booleans(),
     "notes.maxBytes": st.integers(1024, 1026),
     "prompt": WORDS,
+    "schedule": SCHEDULES,
     "serverTools": LISTS,
 }
 MANIFESTS = st.fixed_dictionaries(VALUES).map(
@@ -101,6 +107,8 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return old is None or (new is not None and new <= old)
         case "mcpServers":
             return all(name in old and server(old[name], new[name]) for name in new)
+        case "schedule":
+            return all(name in old and old[name] == new[name] for name in new)
     return False  # the prompt, variables, what compacts: behaviour at best
 
 

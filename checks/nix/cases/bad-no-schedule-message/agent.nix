@@ -1,0 +1,1 @@
+{ hyperhive.schedule.x.at = "08:00"; }

@@ -1,0 +1,1 @@
+{ hyperhive.schedule."a b" = { at = "08:00"; message = "x"; }; }

@@ -1,0 +1,213 @@
+"""Schedules: messages that an agent.nix asks for at set times.
+
+The deployed record says what is sent and when; the store keeps when each is due next,
+so that what was missed while hived was down or the disk full is sent once afterwards. A
+schedule that is new or was changed counts from its deploy. One whose last message is
+unread is skipped: an agent that was paused for a week finds one, not seven. A message
+and the next time are written together: a crash sends it neither twice nor never.
+
+If the clock was set back far, times that were set by the wrong clock are set again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from typing import Final
+
+from pyglue import calendar_times
+from pyglue.api.messages import MessageKind
+from pyglue.api.wakeups import ScheduleView
+from pyglue.calendar_times import Calendar
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core import wall_clock
+from pyglue.host.core.agent import Agent
+from pyglue.host.core.registry import Registry
+from pyglue.host.core.transitions import Transitions
+from pyglue.host.messages.broker import Broker
+from pyglue.manifest import PinnedRecord
+from pyglue.manifest_types import Manifest
+from pyglue.names import SYSTEM
+from pyglue.store import messages
+from pyglue.store import schedules as rows
+from pyglue.store.database import Store, Tx
+from pyglue.store.messages import NewMessage
+from pyglue.store.schedules import Schedule
+
+_log = logging.getLogger(__name__)
+_RETRY_S: Final = 60.0
+_LATE_S: Final = 120.0
+"""A message that is later than this says so."""
+_SET_BACK_S: Final = 3600.0
+"""The clock was wrong before if a time was set this far in its future."""
+_LOOK_S: Final = 600.0
+"""How late it may be noticed that the clock was set back."""
+_COUNTED: Final = 100
+_SHOWN: Final = 3
+
+
+def views(
+    manifest: Manifest, zone: tzinfo, *, now: float | None = None
+) -> tuple[ScheduleView, ...]:
+    """Return an agent's schedules with their next times, by name."""
+    since = time.time() if now is None else now
+    found = []
+    for name, one in sorted(manifest.schedule.items()):
+        with contextlib.suppress(HiveError):  # of an older version, perhaps
+            calendar = calendar_times.parse(one.at, zone)
+            times = calendar.upcoming(since, _SHOWN)
+            said = tuple(map(calendar.say, times))
+            found.append(
+                ScheduleView(
+                    name=name,
+                    at=one.at,
+                    message=one.message,
+                    next_at=times,
+                    times=said,
+                )
+            )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    calendar: Calendar
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedules:
+    """Keeps when each schedule is due, and sends."""
+
+    store: Store
+    registry: Registry
+    broker: Broker
+    zone: tzinfo
+    least_s: float
+    """The least seconds between two messages of a schedule: the operator's limit."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _records: dict[str, PinnedRecord | None] = field(default_factory=dict, init=False)
+
+    def connect(self, transitions: Transitions) -> None:
+        """Look again whenever an agent comes, goes or is deployed."""
+        self.registry.listen(self._changed.set)
+        transitions.listen(self._heard)
+
+    def _heard(self, agent: Agent) -> None:
+        if self._records.get(agent.name) is not agent.record:
+            self._changed.set()
+
+    async def watch(self) -> None:
+        """Send what is due; runs as long as hived does."""
+        while True:
+            self._changed.clear()
+            wanted = self._wanted()
+            stored = await self.store.write(lambda tx: self._set(tx, wanted))  # noqa: B023
+            now = time.time()
+            for row in stored:
+                if row.try_at is not None and row.try_at <= now:
+                    await self._send(row, wanted[row.key])
+            stored = await self.store.write(rows.every)
+            moments = [row.try_at for row in stored if row.try_at is not None]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await wall_clock.reach(min(moments, default=None), self._changed)
+
+    def _wanted(self) -> Mapping[tuple[str, str], _Wanted]:
+        """Return what the deployed records ask for."""
+        found = {}
+        self._records.clear()
+        for agent in self.registry.all():
+            self._records[agent.name] = record = agent.record
+            schedule = {} if record is None else record.typed.schedule
+            for name, one in schedule.items():
+                try:
+                    calendar = calendar_times.parse(one.at, self.zone)
+                except HiveError as error:
+                    _log.warning("schedule %s of %s: %s", name, agent.name, error)
+                    continue
+                found[agent.name, name] = _Wanted(calendar, one.message)
+        return found
+
+    def _set(
+        self, tx: Tx, wanted: Mapping[tuple[str, str], _Wanted]
+    ) -> tuple[Schedule, ...]:
+        """Store when each is due that is new or was changed; forget the others."""
+        known = {row.key: row for row in rows.every(tx)}
+        for agent, name in known.keys() - wanted.keys():
+            rows.remove(tx, agent, name)
+            del known[agent, name]
+        for (agent, name), one in wanted.items():
+            row, zone = known.get((agent, name)), str(one.calendar.zone)
+            same = row is not None and (row.at, row.zone) == (one.calendar.text, zone)
+            if same and row is not None and row.set_at <= tx.now + _SET_BACK_S:
+                continue
+            due_at = one.calendar.after(tx.now)
+            new = Schedule(
+                agent=agent,
+                name=name,
+                at=one.calendar.text,
+                zone=zone,
+                set_at=tx.now,
+                due_at=due_at,
+                try_at=due_at,
+                message=None if row is None else row.message,
+            )
+            rows.put(tx, new)
+            known[agent, name] = new
+        return tuple(known.values())
+
+    async def _send(self, row: Schedule, wanted: _Wanted) -> None:
+        """Send one that is due, unless its last message is unread, and move it on."""
+        now = time.time()
+        least = (row.due_at or now) + self.least_s - 1
+        next_at = wanted.calendar.after(max(now, least))
+        moved = replace(row, set_at=now, due_at=next_at, try_at=next_at)
+        new = NewMessage(
+            sender=SYSTEM,
+            recipient=row.agent,
+            body=_body(row, wanted, now),
+            kind=MessageKind.EVENT,
+        )
+
+        def make(tx: Tx) -> NewMessage:
+            self.broker.delivery.charge(tx, row.agent, len(new.body.encode()))
+            rows.put(tx, moved)
+            return new
+
+        try:
+            if await self._unread(row):
+                await self.store.write(lambda tx: rows.put(tx, moved))
+                return
+            message = await self.broker.post_with(row.agent, make)
+        except HiveError as error:
+            if error.code not in (ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED):
+                _log.warning("schedule %s of %s: %s", row.name, row.agent, error)
+            again = replace(row, try_at=now + _RETRY_S)
+            await self.store.write(lambda tx: rows.put(tx, again))
+            return
+        sent = replace(moved, message=message.id)
+        await self.store.write(lambda tx: rows.put(tx, sent))
+
+    async def _unread(self, row: Schedule) -> bool:
+        number = row.message
+        if number is None:
+            return False
+        return await self.store.read(lambda reader: messages.waits(reader, number))
+
+
+def _body(row: Schedule, wanted: _Wanted, now: float) -> str:
+    due_at = now if row.due_at is None else row.due_at
+    calendar = wanted.calendar
+    head = f"Schedule {row.name} ({row.at}), for {calendar.say(due_at)}"
+    if now - due_at > _LATE_S:
+        since = sum(at <= now for at in calendar.upcoming(due_at, _COUNTED))
+        head += ". It could not be sent then"
+        if since:
+            times = "once" if since == 1 else f"{since} times"
+            more = "at least " if since == _COUNTED else ""
+            head += f", nor {more}{times} since; this one message stands for all"
+    return f"{head}:\n{wanted.message}"
