@@ -248,6 +248,8 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warm: WarmConfig = WarmConfig()
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
+    secrets: dict[str, str] = {}
+    """Files with values of secrets, by name; others are set with ``hive secret``."""
     time_zone: str | None = None
     """Of schedules that name none; None: this machine's."""
     operators_gid: int | None = None

@@ -80,6 +80,11 @@ class Layout:
         return self.state / "dashboard-name"
 
     @property
+    def secrets(self) -> Path:
+        """Values of secrets that the operator set; only hived reads it."""
+        return self.state / "secrets"
+
+    @property
     def audit_log(self) -> Path:
         """Append-only record of decisions."""
         return self.state / "audit.jsonl"

@@ -49,6 +49,7 @@ _shtab_hive_commands() {
     retry:'deploy a failed approval once more'
     rollback:'deploy an earlier approval again'
     run:'start a local hive in the foreground'
+    secret:'list, set or remove secrets'
     send:'send a message to an agent'
     shell:'open a terminal in an agent'"'"'s container'
     spawn:'propose a new agent'
@@ -537,6 +538,18 @@ _shtab_hive_run_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_run_defaults_added=0
 
+_shtab_hive_secret_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  ":what to do:(list set remove)"
+  ":name, such as GITHUB_TOKEN:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_secret_defaults_added=0
+
 _shtab_hive_send_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print a JSON object]"
@@ -673,6 +686,7 @@ _shtab_hive() {
         retry) _arguments -C -s $_shtab_hive_retry_options ;;
         rollback) _arguments -C -s $_shtab_hive_rollback_options ;;
         run) _arguments -C -s $_shtab_hive_run_options ;;
+        secret) _arguments -C -s $_shtab_hive_secret_options ;;
         send) _arguments -C -s $_shtab_hive_send_options ;;
         shell) _arguments -C -s $_shtab_hive_shell_options ;;
         spawn) _arguments -C -s $_shtab_hive_spawn_options ;;

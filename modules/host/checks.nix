@@ -139,7 +139,13 @@ in
       "memoryMax"
       "cpuQuota"
     ]
-    ++ lib.concatMap agent names;
+    ++ lib.concatMap agent names
+    ++ lib.concatMap (name: [
+      (require (
+        builtins.match "[A-Z][A-Z0-9_]{0,63}" name != null
+      ) "${option "secrets"}.${name}: invalid name. Use capital letters, digits and _, starting with a letter, such as GITHUB_TOKEN.")
+      (secret "secrets.${name}.file" cfg.secrets.${name}.file)
+    ]) (lib.attrNames cfg.secrets);
 
     warnings =
       lib.optional exposed "services.hyperhive.dashboard listens on ${web.listenAddress} without TLS or a proxy: anyone on that network can hijack an operator's session. Set dashboard.tls, or listen on 127.0.0.1 behind a proxy."

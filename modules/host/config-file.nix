@@ -49,6 +49,7 @@ in
         inherit (cfg.ids) agent web relay;
       };
       time_zone = cfg.timeZone;
+      secrets = lib.mapAttrs (name: _: "/run/credentials/hived.service/secret-${name}") cfg.secrets;
       operators_gid = cfg.ids.operators;
       web = {
         host = web.listenAddress;

@@ -57,6 +57,10 @@ in
         # else runs here (an evaluation) ends with hived.
         KillMode = "mixed";
 
+        LoadCredential = lib.mapAttrsToList (
+          name: secret: "secret-${name}:${toString secret.file}"
+        ) cfg.secrets;
+
         RuntimeDirectory = "hyperhive";
         RuntimeDirectoryMode = "0755";
         # Containers have the sockets' directories bound: made anew, they would see

@@ -136,6 +136,28 @@ in
       Seconds after which the operator is notified of a tool call without a result, such as
       an MCP server that hangs. The turn continues; it can be cancelled.
     '';
+    secrets = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.file = mkOption {
+            type = types.path;
+            defaultText = literalExpression "must be set";
+            example = "/run/secrets/github-token";
+            description = ''
+              File with the value, outside the world-readable Nix store, as sops-nix and
+              agenix make it. systemd passes it to `hived` only, when that starts: restart
+              `hived.service` when the value changes.
+            '';
+          };
+        }
+      );
+      default = { };
+      example = literalExpression ''{ HOOK_SECRET.file = "/run/secrets/hook-secret"; }'';
+      description = ''
+        Values of secrets that agents name, by their names in capitals. Others are set with
+        `hive secret set NAME`.
+      '';
+    };
     timeZone = mkOption {
       type = types.nullOr (types.strMatching "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*");
       default = null;

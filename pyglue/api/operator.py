@@ -69,6 +69,7 @@ from pyglue.api.operations import (
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
 from pyglue.api.queue import QueueChangeParams, QueueParams, QueueResult
+from pyglue.api.secrets import SecretParams, SecretSetParams, SecretsResult
 from pyglue.api.telemetry import (
     AgentPortsParams,
     AgentPortsResult,
@@ -161,6 +162,15 @@ DENY: Final = Method("deny", DenyParams, Done)
 OPERATION: Final = Method("operation", OperationParams, Operation)
 OPERATIONS: Final = Method("operations", NoParams, OperationsResult)
 CANCEL_OPERATION: Final = Method("cancel_operation", CancelOperationParams, Done)
+
+
+# --- secrets ----------------------------------------------------------------------
+
+SECRETS: Final = Method("secrets", NoParams, SecretsResult)
+"""Which are set. No call returns a value."""
+SECRET_SET: Final = Method("secret_set", SecretSetParams, Done)
+"""CLI only, as ``secret_remove``."""
+SECRET_REMOVE: Final = Method("secret_remove", SecretParams, Done)
 
 
 # --- messages and questions -------------------------------------------------------

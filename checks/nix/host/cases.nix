@@ -29,6 +29,7 @@ in
     buildTimeout = 600;
     approvalExpiryDays = 3;
     timeZone = "Europe/Berlin";
+    secrets.HOOK_SECRET.file = "/run/secrets/hook-secret";
     retention = {
       messagesDays = 1;
       proposalsDays = 5;
@@ -203,6 +204,8 @@ in
   bad-upstream = hive { upstreamUrl = "http://gateway.example.org"; };
   bad-upstream-lookalike = hive { upstreamUrl = "http://127.0.0.1.example.org"; };
   upstream-on-loopback = hive { upstreamUrl = "http://127.0.0.1:8000"; };
+  bad-secret-store = hive { secrets.TOKEN.file = "${builtins.storeDir}/x-token"; };
+  bad-secret-name = hive { secrets."my-token".file = "/run/secrets/token"; };
   bad-no-nftables = hive { limits.network = true; } // {
     networking.nftables.enable = false;
   };

@@ -203,7 +203,7 @@ def test_secrets_go_to_one_unit_each_and_into_no_file() -> None:
         n: s["serviceConfig"].get("LoadCredential") for n, s in services.items()
     }
     assert credentials["hive-relay"] == ["api-key:/run/secrets/anthropic-api-key"]
-    assert not credentials["hived"]
+    assert credentials["hived"] == ["secret-HOOK_SECRET:/run/secrets/hook-secret"]
     assert [line.partition(":")[0] for line in credentials["hive-web"]] == [
         "tls-cert",
         "tls-key",

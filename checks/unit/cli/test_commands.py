@@ -81,6 +81,7 @@ ASKING = {
     "resume": ("bob",),
     "retry": ("1",),
     "rollback": ("bob", "1"),
+    "secret": ("list",),
     "send": ("bob", "text"),
     "spawn": ("bob",),
     "start": ("bob",),

@@ -24,7 +24,15 @@ from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import InboxParams, OperatorSendParams
 from pyglue.api.overview import AgentView, Step
 from pyglue.api.telemetry import MetricsTokenParams
-from pyglue.cli.commands import archive, control, exposure, life, queue, wakeups
+from pyglue.cli.commands import (
+    archive,
+    control,
+    exposure,
+    life,
+    queue,
+    secret,
+    wakeups,
+)
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.spinner import SpinnerClient
@@ -401,6 +409,7 @@ COMMANDS: Final = (
         control.model_arguments,
         control.model,
     ),
+    Command("secret", "list, set or remove secrets", secret.arguments, secret.secret),
     Command("wakeups", "show what wakes an agent, and when", _agent, wakeups.wakeups),
     Command("drafts", "list agents in draft", _nothing, life.drafts),
     Command("draft", "create a draft for a new agent", _spawn_arguments, life.draft),

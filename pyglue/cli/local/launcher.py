@@ -59,6 +59,7 @@ _STOP_S: Final = 8.0
 _KEPT_ENV: Final = (
     "PATH",
     "LANG",
+    "TZ",
     "HIVE_SHARE",
     "HIVE_UNSAFE_NO_SANDBOX",
     "XDG_RUNTIME_DIR",

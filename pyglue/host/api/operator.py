@@ -60,6 +60,8 @@ def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
         on(api.WEB_ORIGIN, s.sessions.origin)
         on(api.METRICS_TOKEN, lambda it: s.sessions.metrics_token(it, by))
         s.archives.add_to(handlers, connection, by)
+        handlers.on_done(api.SECRET_SET, lambda it: s.secrets.set(it, by))
+        handlers.on_done(api.SECRET_REMOVE, lambda it: s.secrets.remove(it, by))
         on(api.REPAIR, lambda _: s.repair.mend(by))
     add_reading(handlers, s, connection)
     add_agent_calls(handlers, s, by)

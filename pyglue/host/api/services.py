@@ -21,6 +21,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.doctor.doctor import Doctor
 from pyglue.host.doctor.exposure import Exposure
@@ -52,6 +53,7 @@ class Services:
     queue: Queue
     reminders: Reminders
     audit: Audit
+    secrets: Secrets
     proposals: Proposals
     approvals: Approvals
     operations: Operations

@@ -20,6 +20,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.name_conflicts import known
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.nix import Evaluator
@@ -42,6 +43,7 @@ class Base:
     registry: Registry
     transitions: Transitions
     warnings: Warnings
+    secrets: Secrets
 
 
 _BACKENDS: Final = (LocalBackend, NixosContainerBackend)
@@ -129,4 +131,5 @@ async def open_base(config: HiveConfig) -> Base:
         registry=registry,
         transitions=transitions,
         warnings=warnings,
+        secrets=Secrets(config=config, audit=audit),
     )

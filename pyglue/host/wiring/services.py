@@ -55,6 +55,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         questions=work.questions,
         reminders=work.reminders,
         audit=base.audit,
+        secrets=base.secrets,
         proposals=changes.proposals,
         approvals=changes.approvals,
         operations=changes.operations,

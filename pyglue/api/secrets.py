@@ -1,0 +1,44 @@
+"""Secrets: values that the operator holds, by name. No call returns a value."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from pyglue.api.common import Params, Result
+
+NAME_PATTERN: Final = "^[A-Z][A-Z0-9_]{0,63}$"
+VALUE_MAX: Final = 65536
+"""Longest value in bytes."""
+
+SecretName = Annotated[str, Meta(pattern=NAME_PATTERN)]
+"""Such as ``GITHUB_TOKEN``."""
+
+
+class SecretParams(Params, frozen=True):
+    """Names a secret."""
+
+    name: SecretName
+
+
+class SecretSetParams(Params, frozen=True):
+    """A secret and its new value."""
+
+    name: SecretName
+    value: Annotated[str, Meta(min_length=1, max_length=VALUE_MAX)]
+
+
+class SecretView(Result, frozen=True):
+    """A secret that is set; ``configured`` if the host's configuration names its file.
+
+    ``set_at`` is when its value was last written.
+    """
+
+    name: str
+    configured: bool
+    set_at: float | None
+
+
+class SecretsResult(Result, frozen=True):
+    """All secrets that are set, by name."""
+
+    secrets: tuple[SecretView, ...]

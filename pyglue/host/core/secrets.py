@@ -1,0 +1,145 @@
+"""Values of secrets: held by the operator, named by agents, read by hived alone.
+
+A value comes from a file that the host's configuration names (on NixOS a credential of
+hived's unit), or was set with ``hive secret set`` and lies in ``secrets/`` of the state
+directory, which only hived can read. Values are never in the store, in Git, in a
+backup, a log or an answer; that one was set or removed is in the audit log.
+"""
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyglue.api.common import NoParams
+from pyglue.api.secrets import (
+    VALUE_MAX,
+    SecretParams,
+    SecretSetParams,
+    SecretsResult,
+    SecretView,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.audit import Audit
+
+_NEW: Final = ".new"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """Reads values for hived's own parts; sets and removes for the operator."""
+
+    config: HiveConfig
+    audit: Audit
+
+    async def value(self, name: str) -> str:
+        """Return a secret's value as it is now.
+
+        Raises:
+            HiveError: ``not_found`` with what to do; ``unavailable`` if its file cannot
+                be read.
+        """
+        return await asyncio.to_thread(self._read, name)
+
+    async def all(self, _params: NoParams) -> SecretsResult:
+        """Return which are set."""
+        return SecretsResult(secrets=await asyncio.to_thread(self._found))
+
+    async def set(self, params: SecretSetParams, by: str) -> None:
+        """Set a value, or replace it.
+
+        Raises:
+            HiveError: ``conflict`` if the configuration names its file;
+                ``bad_request``; ``unavailable`` if it cannot be written.
+        """
+        self._refuse_configured(params.name)
+        if "\0" in params.value or len(params.value.encode()) > VALUE_MAX:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                f"Invalid value of {params.name}: it must be text of at most "
+                f"{VALUE_MAX} bytes without NUL.",
+            )
+        known = await asyncio.to_thread(self._write, params.name, params.value)
+        what = "secret_rotated" if known else "secret_set"
+        self.audit.record(by, what, None, {"secret": params.name})
+
+    async def remove(self, params: SecretParams, by: str) -> None:
+        """Forget a value.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` if the configuration names its file.
+        """
+        self._refuse_configured(params.name)
+        try:
+            await asyncio.to_thread((self._place / params.name).unlink)
+        except FileNotFoundError:
+            raise _missing(params.name) from None
+        self.audit.record(by, "secret_removed", None, {"secret": params.name})
+
+    @property
+    def _place(self) -> Path:
+        return self.config.layout.secrets
+
+    def _refuse_configured(self, name: str) -> None:
+        if name in self.config.secrets:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{name} is set by the host's configuration: change the file that "
+                "services.hyperhive.secrets names, and restart hived.",
+            )
+
+    def _read(self, name: str) -> str:
+        given = self.config.secrets.get(name)
+        path = self._place / name if given is None else Path(given)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            raise _missing(name) from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"Cannot read the value of {name}: {why}."
+            ) from error
+        return text.removesuffix("\n")
+
+    def _write(self, name: str, value: str) -> bool:
+        """Write a value as a whole; return whether there was one."""
+        self._place.mkdir(mode=0o700, exist_ok=True)
+        path, new = self._place / name, self._place / f"{name}{_NEW}"
+        known = path.exists()
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(value.encode())
+                file.flush()
+                os.fsync(descriptor)
+            new.replace(path)
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"Cannot store {name}: {error.strerror}."
+            ) from error
+        return known
+
+    def _found(self) -> tuple[SecretView, ...]:
+        found = {}
+        if self._place.is_dir():
+            for path in self._place.iterdir():
+                if path.suffix != _NEW:
+                    at = path.stat().st_mtime
+                    found[path.name] = SecretView(
+                        name=path.name, configured=False, set_at=at
+                    )
+        for name in self.config.secrets:
+            found[name] = SecretView(name=name, configured=True, set_at=None)
+        return tuple(found[name] for name in sorted(found))
+
+
+def _missing(name: str) -> HiveError:
+    return HiveError(
+        ErrorCode.NOT_FOUND, f"{name} is not set: run `hive secret set {name}`."
+    )
