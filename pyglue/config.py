@@ -98,6 +98,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mcp_commands: tuple[str, ...] | None = None
     any_command: bool = True
     network: bool = True
+    webhooks: bool = True
     schedule_minutes: Annotated[int, Meta(ge=1)] = 5
     """The least minutes between two times of one schedule of an agent."""
 

@@ -197,6 +197,24 @@ class RelayLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookLimits:
+    """Limits of deliveries to agents' webhooks."""
+
+    body: int = MIB
+    burst: float = 30.0
+    """Deliveries of one webhook at once."""
+    rate: float = 0.5
+    """A second, in the long run."""
+    checked_at_once: int = 4
+    """Signatures that are checked at the same time."""
+    known_s: float = 7 * 86400.0
+    """How long the ID of a delivery is remembered."""
+
+
+WEBHOOK: Final = WebhookLimits()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForwarderLimits:
     """Limits of the loopback port in front of the CLI."""
 

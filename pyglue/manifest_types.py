@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
+Kind: TypeAlias = Literal["github", "forgejo", "gitlab", "generic"]
 
 
 class Bash(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -53,6 +54,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message: str
 
 
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`Webhook` of a manifest."""
+
+    events: tuple[str, ...] = ()
+    kind: Kind
+    secret: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one agent is."""
 
@@ -71,3 +80,4 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     prompt: str = ""
     schedule: dict[str, Schedule] = msgspec.field(default_factory=dict)
     server_tools: tuple[ServerTool, ...] = ()
+    webhooks: dict[str, Webhook] = msgspec.field(default_factory=dict)

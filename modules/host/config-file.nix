@@ -75,7 +75,7 @@ in
         scripted = false;
       };
       limits = shared cfg.limits // {
-        inherit (cfg.limits) models network;
+        inherit (cfg.limits) models network webhooks;
         mcp_commands = cfg.limits.mcpCommands;
         any_command = cfg.limits.anyCommand;
         schedule_minutes = cfg.limits.scheduleMinutes;

@@ -37,6 +37,15 @@ in
         patterns.
       '';
     };
+    webhooks = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Whether agents may have webhooks (`hyperhive.webhooks`), by which others can send
+        them messages.
+      '';
+    };
     scheduleMinutes = mkOption {
       type = types.ints.positive;
       default = 5;

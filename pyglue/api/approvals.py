@@ -11,7 +11,7 @@ from msgspec import Meta
 from pyglue.api.common import AgentName, HexSha, Id, Params, Result
 from pyglue.api.diff import FileDiff
 from pyglue.api.system import SystemDetail
-from pyglue.api.wakeups import ScheduleView
+from pyglue.api.wakeups import ScheduleView, WebhookView
 
 
 class ApprovalKind(StrEnum):
@@ -141,6 +141,7 @@ class ApprovalDetail(Result, frozen=True):
     """When it expires without a decision; None once it is not pending."""
     schedule: tuple[ScheduleView, ...] = ()
     """When the proposed agent would be woken, counted from now."""
+    webhooks: tuple[WebhookView, ...] = ()
 
 
 class ApproveParams(Params, frozen=True):

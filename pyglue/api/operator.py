@@ -81,6 +81,7 @@ from pyglue.api.telemetry import (
     StatsParams,
     StatsResult,
 )
+from pyglue.api.wakeups import WebhookParams, WebhookResult
 
 # --- sessions -----------------------------------------------------------------
 
@@ -162,6 +163,12 @@ DENY: Final = Method("deny", DenyParams, Done)
 OPERATION: Final = Method("operation", OperationParams, Operation)
 OPERATIONS: Final = Method("operations", NoParams, OperationsResult)
 CANCEL_OPERATION: Final = Method("cancel_operation", CancelOperationParams, Done)
+
+
+# --- webhooks ---------------------------------------------------------------------
+
+WEBHOOK: Final = Method("webhook", WebhookParams, WebhookResult)
+"""hive-web only, without a session: who may deliver is decided by the signature."""
 
 
 # --- secrets ----------------------------------------------------------------------

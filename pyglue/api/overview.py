@@ -7,7 +7,7 @@ from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
 from pyglue.api.relay import RateWindow
-from pyglue.api.wakeups import ScheduleView
+from pyglue.api.wakeups import ScheduleView, WebhookView
 
 
 class HiveStatus(Result, frozen=True):
@@ -109,3 +109,4 @@ class AgentDetail(Result, frozen=True):
     approvals: tuple["ApprovalSummary", ...]
     log_tail: tuple[str, ...]
     schedule: tuple[ScheduleView, ...] = ()
+    webhooks: tuple[WebhookView, ...] = ()

@@ -15,7 +15,7 @@ from pyglue import paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.web import errors, gzip, rpc
+from pyglue.web import errors, gzip, hooks, rpc
 from pyglue.web.guard import auth
 from pyglue.web.guard.origins import Origins
 from pyglue.web.guard.proxy import TrustedProxies
@@ -79,6 +79,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         command,
         queue,
         life,
+        hooks,
     ):
         app.register_blueprint(module.blueprint)
     table.init(app)

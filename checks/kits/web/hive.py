@@ -182,6 +182,8 @@ class FakeHive(Answers):
         handlers = Handlers()
         self._on(handlers, api.LOGIN, self._login)
         handlers.on(api.WEB_ORIGIN, self._origin)  # asked by itself: not counted
+        if "webhook" in self.overrides:
+            self._on(handlers, api.WEBHOOK, None)
         if hello.session is not None:
             self._all(handlers, connection)
         result = HelloResult(protocol=PROTOCOL, role=Role.OPERATOR, server="fake")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
 from pyglue.api.diff import FileDiff
-from pyglue.api.wakeups import ScheduleView
+from pyglue.api.wakeups import ScheduleView, WebhookView
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
 from pyglue.display import named, visible
@@ -54,6 +54,7 @@ def approval_text(detail: ApprovalDetail) -> str:
     if not detail.policy:
         lines.append("  nothing")
     lines += schedule_lines(detail.schedule)
+    lines += webhook_lines(detail.webhooks)
     if detail.system is not None:
         lines += ["", *system_lines(detail.system)]
     for diff in detail.diffs:
@@ -73,6 +74,17 @@ def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:
         lines.append(f"  {visible(one.name)}: {visible(one.at)}")
         lines.append(f"    next     {', '.join(one.times) or 'it never comes again'}")
         lines.append(f"    message  {visible(one.message, limit=_WHOLE)}")
+    return lines
+
+
+def webhook_lines(webhooks: Sequence[WebhookView]) -> list[str]:
+    """Return what may send an agent messages; nothing if nothing may."""
+    lines = ["", "Webhooks:"] if webhooks else []
+    for one in webhooks:
+        lines.append(f"  {visible(one.name)}: {one.kind}, signed with {one.secret}")
+        lines.append(f"    address  {visible(one.url)}")
+        lines.append(f"    events   {', '.join(one.events) or 'none'}")
+        lines += [f"    PROBLEM  {visible(one.problem)}"] if one.problem else []
     return lines
 
 

@@ -43,6 +43,7 @@ def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
     if caller.web:
         on(api.LOGIN, s.sessions.login)
         on(api.WEB_ORIGIN, s.sessions.origin)
+        on(api.WEBHOOK, s.webhooks.deliver)
         if s.ports is not None:
             on(api.AGENT_PORTS, s.ports.answer)
     if caller.metrics or not caller.web:

@@ -31,6 +31,7 @@ from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.steps import Steps
@@ -54,6 +55,7 @@ class Services:
     reminders: Reminders
     audit: Audit
     secrets: Secrets
+    webhooks: Webhooks
     proposals: Proposals
     approvals: Approvals
     operations: Operations

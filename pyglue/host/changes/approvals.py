@@ -38,6 +38,7 @@ from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
 from pyglue.host.messages import schedules
 from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.manifest import decode
 from pyglue.names import MANAGER
 from pyglue.store import agents, drafts, kept, systems
@@ -75,6 +76,7 @@ class Approvals:
     directories: Directories
     audit: Audit
     config: HiveConfig
+    webhooks: Webhooks | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _untagged: deque[tuple[ApprovalRow, ApprovalState, str]] = field(
         default_factory=lambda: deque(maxlen=_UNTAGGED_MAX), init=False
@@ -227,6 +229,8 @@ class Approvals:
         bases = await asyncio.to_thread(self._held, row, bases)
         diffs = await asyncio.to_thread(self._diffs, row, bases)
         system = await self.store.read(lambda reader: systems.get(reader, number))
+        manifest = decode(row.record).typed
+        hooks = self.webhooks
         return ApprovalDetail(
             approval=row.summary(),
             author=row.author,
@@ -242,8 +246,9 @@ class Approvals:
                 self._expiry(row) if row.state is ApprovalState.PENDING else None
             ),
             schedule=schedules.views(
-                decode(row.record).typed, calendar_times.zone_of(self.config.time_zone)
+                manifest, calendar_times.zone_of(self.config.time_zone)
             ),
+            webhooks=() if hooks is None else await hooks.views(row.agent, manifest),
         )
 
     def _expiry(self, row: ApprovalRow) -> float:

@@ -14,6 +14,7 @@ from pyglue.host.control.disk_space import Space
 from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.nix import Evaluator
@@ -37,6 +38,7 @@ class Doctor:
     background_tasks: BackgroundTasks
     store: Store
     state_dir: str
+    webhooks: Webhooks
 
     async def examine(self) -> DoctorResult:
         """Run every check."""
@@ -47,6 +49,7 @@ class Doctor:
             *self._disk(),
             *self._background(),
             *self._agents(),
+            *await self._webhooks(),
             *await self._agreement(),
         ]
         checks += self._store()  # what was just found in it too
@@ -125,6 +128,18 @@ class Doctor:
                 checks.append(_warning(name, late))
             else:
                 checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
+        return checks
+
+    async def _webhooks(self) -> list[Check]:
+        checks = []
+        for agent in self.registry.all():
+            record = agent.record
+            if record is None:
+                continue
+            for one in await self.webhooks.views(agent.name, record.typed):
+                if one.problem is not None:
+                    text = f"{one.name}: {one.problem}"
+                    checks.append(_problem(f"webhooks of {agent.name}", text))
         return checks
 
 

@@ -61,6 +61,7 @@ def problems(
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
         *_schedule_limit(manifest, limits),
+        *_webhook_limit(manifest, limits),
     )
 
 
@@ -204,6 +205,11 @@ def _schedule_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]
                 f"The schedule {quoted(name)} ({quoted(one.at)}) has times {least_s} s "
                 f"apart; the least is {limits.schedule_minutes} minutes."
             )
+
+
+def _webhook_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if manifest.webhooks and not limits.webhooks:
+        yield "Webhooks are disabled by the operator's limits."
 
 
 def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:

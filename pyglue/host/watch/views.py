@@ -11,6 +11,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
 from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
+from pyglue.api.wakeups import WebhookView
 from pyglue.config import Credential, HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
@@ -28,6 +29,7 @@ from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.messages import schedules
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
@@ -81,6 +83,7 @@ class Views:
     config: HiveConfig
     systems: Systems | None = None
     ports: Ports | None = None
+    webhooks: Webhooks | None = None
     space: Space | None = None
     background_tasks: BackgroundTasks | None = None
     _started_at: float = field(default_factory=time.time, init=False)
@@ -191,7 +194,13 @@ class Views:
             approvals=tuple[ApprovalSummary, ...](row.summary() for row in history),
             log_tail=tail,
             schedule=(() if record is None else schedules.views(record.typed, zone)),
+            webhooks=await self._webhooks(agent),
         )
+
+    async def _webhooks(self, agent: Agent) -> tuple[WebhookView, ...]:
+        if self.webhooks is None or agent.record is None:
+            return ()
+        return await self.webhooks.views(agent.name, agent.record.typed)
 
     async def _agent_nix(self, agent: Agent) -> str | None:
         if agent.commit is None:

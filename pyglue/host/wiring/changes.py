@@ -93,6 +93,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         directories=base.directories,
         audit=audit,
         config=config,
+        webhooks=work.webhooks,
     )
     base.bus.listen(approvals.heard)
     return Changes(

@@ -56,6 +56,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         reminders=work.reminders,
         audit=base.audit,
         secrets=base.secrets,
+        webhooks=work.webhooks,
         proposals=changes.proposals,
         approvals=changes.approvals,
         operations=changes.operations,
@@ -87,6 +88,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             background_tasks=work.background_tasks,
             store=base.store,
             state_dir=config.state_dir,
+            webhooks=work.webhooks,
         ),
         exposure=Exposure(
             config=config,
@@ -127,6 +129,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             relay=work.relay,
             warnings=base.warnings,
             config=config,
+            webhooks=work.webhooks,
         ),
     )
 

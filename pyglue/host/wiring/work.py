@@ -19,6 +19,7 @@ from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.schedules import Schedules
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.wiring.base import Base
 
@@ -35,6 +36,7 @@ class Work:
     questions: Questions
     reminders: Reminders
     schedules: Schedules
+    webhooks: Webhooks
     controls: Controls
     budgets: Budgets
     credit: Credit
@@ -149,6 +151,9 @@ async def open_work(base: Base) -> Work:
         questions=questions,
         reminders=Reminders(store=store, registry=registry, broker=broker),
         schedules=schedules,
+        webhooks=Webhooks(
+            config=config, registry=registry, broker=broker, secrets=base.secrets
+        ),
         controls=controls,
         budgets=budgets,
         credit=credit,

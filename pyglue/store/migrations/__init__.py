@@ -21,6 +21,7 @@ from pyglue.store.migrations import (
     m0009_failures,
     m0010_draft_steps,
     m0011_schedules,
+    m0012_webhooks,
 )
 
 STEPS: Final = (
@@ -35,6 +36,7 @@ STEPS: Final = (
     m0009_failures.STATEMENTS,
     m0010_draft_steps.STATEMENTS,
     m0011_schedules.STATEMENTS,
+    m0012_webhooks.STATEMENTS,
 )
 
 

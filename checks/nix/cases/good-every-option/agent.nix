@@ -16,6 +16,8 @@
     };
     mcpServers."other_1-x".command = "/run/current-system/sw/bin/other";
     schedule.morning_1 = { at = "Mon..Fri 08:00 Europe/Berlin"; message = "two\nlines"; };
+    webhooks.reviews = { kind = "github"; secret = "HOOK_SECRET"; events = [ "push" "pull_request.opened" ]; };
+    webhooks.all-1 = { kind = "generic"; secret = "X"; };
     env = { EDITOR = "true"; _x1 = ""; };
     network = true;
     serverTools = [ "web_search" "code_execution" ];

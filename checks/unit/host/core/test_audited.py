@@ -59,6 +59,8 @@ MAKES: Final = {
     "export": "exported",
     "backup": "backup",
     "repair": "repaired",
+    "secret_set": "secret_set",  # or rotated, if it was set
+    "secret_remove": "secret_removed",
 }
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
@@ -72,6 +74,7 @@ READS: Final = {
         "messages",
         "metrics",
     ),
+    "secrets",
     *("open_threads", "operation", "operations", "questions", "queue", "stats"),
     *(
         "status",
@@ -84,7 +87,7 @@ READS: Final = {
 }
 MAIL: Final = {
     *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
-    *("terminal_output", "turn_end", "turn_start"),
+    *("terminal_output", "turn_end", "turn_start", "webhook"),
 }
 """Messages, turns and what terminals show are no decisions."""
 PARTS: Final = {"import_begin", "import_chunk", "submit_begin", "submit_chunk"}

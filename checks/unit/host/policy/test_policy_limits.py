@@ -78,6 +78,11 @@ def server(*names: str) -> dict[str, Any]:
             {"schedule": {"x": {"at": "hourly", "message": "m"}}},
             "the least is 120 minutes.",
         ),
+        (
+            {"webhooks": False},
+            {"webhooks": {"x": {"kind": "github", "secret": "X", "events": []}}},
+            "Webhooks are disabled by the operator's limits.",
+        ),
         ({"network": False}, {"network": True}, "Network access is disabled by"),
         ({"network": False}, {"serverTools": ["web_fetch"]}, "access to the internet"),
     ],

@@ -32,6 +32,11 @@ SCHEDULES = st.dictionaries(
     st.fixed_dictionaries({"at": WORDS, "message": WORDS}),
     max_size=2,
 )
+WEBHOOKS = st.dictionaries(
+    st.sampled_from(["x", "y"]),
+    st.fixed_dictionaries({"kind": WORDS, "secret": WORDS, "events": LISTS}),
+    max_size=2,
+)
 NUMBERS = st.none() | st.integers(1, 3)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "allowedRecipients": st.none() | LISTS,
@@ -54,6 +59,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "prompt": WORDS,
     "schedule": SCHEDULES,
     "serverTools": LISTS,
+    "webhooks": WEBHOOKS,
 }
 MANIFESTS = st.fixed_dictionaries(VALUES).map(
     lambda values: manifest(**{k.replace(".", "__"): v for k, v in values.items()})
@@ -107,6 +113,8 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return old is None or (new is not None and new <= old)
         case "mcpServers":
             return all(name in old and server(old[name], new[name]) for name in new)
+        case "webhooks":
+            return all(name in old and webhook(old[name], new[name]) for name in new)
         case "schedule":
             return all(name in old and old[name] == new[name] for name in new)
     return False  # the prompt, variables, what compacts: behaviour at best
@@ -118,6 +126,11 @@ def server(old: dict[str, Any], new: dict[str, Any]) -> bool:
         *old["allowedTools"]
     }
     return same and tools
+
+
+def webhook(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    same = all(old[part] == new[part] for part in ("kind", "secret"))
+    return same and ("*" in old["events"] or {*new["events"]} <= {*old["events"]})
 
 
 def size(value: int | str) -> int:

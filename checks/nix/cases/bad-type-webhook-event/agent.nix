@@ -1,0 +1,1 @@
+{ hyperhive.webhooks.x = { kind = "github"; secret = "X"; events = [ "a b" ]; }; }

@@ -1,0 +1,1 @@
+{ hyperhive.webhooks.x = { kind = "bitbucket"; secret = "X"; }; }
