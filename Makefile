@@ -16,7 +16,14 @@ PINNED := checks/unit/project/test_pins.py checks/unit/jsonrpc checks/unit/share
 	checks/unit/web/test_main.py checks/unit/web/test_metrics.py \
 	checks/e2e/test_change.py
 
-.PHONY: help run demo check test test-pins lint format bench fuzz generate clean
+# What evaluates and builds, without whole hives; each release of Debian has another Nix.
+EVALUATING := checks/nix/contract checks/nix/host checks/nix/test_corpus.py \
+	checks/nix/test_evaluator.py checks/nix/test_flake.py checks/nix/test_snapshots.py \
+	checks/nix/test_system.py checks/nix/test_system_build.py checks/unit/nix \
+	checks/fuzz/test_nix_attacks.py
+NIX_RELEASES := bookworm trixie testing
+
+.PHONY: help run demo check test test-pins test-nix lint format bench fuzz generate clean
 
 help:
 	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
@@ -24,6 +31,7 @@ help:
 	@echo 'make check     lint, types, unit tests and the Nix corpus, for the loop of a developer'
 	@echo 'make test      lint and all tests; says which groups could not run here'
 	@echo 'make test-pins a part of the tests with the versions of dependencies that NixOS has'
+	@echo 'make test-nix  the tests of Nix with its versions in three releases of Debian'
 	@echo 'make bench     speed, beside a reference'
 	@echo 'make fuzz      attacks on every boundary, counted (ARGS="--seconds 600")'
 	@echo 'make lint      ruff and mypy        make format    ruff, changing files'
@@ -45,6 +53,12 @@ test: lint
 test-pins:
 	@.ci/setup test
 	@$(PYTHON) -m pytest $(WORKERS) --pins=nixpkgs $(PINNED) $(ARGS)
+
+test-nix: $(NIX_RELEASES:%=test-nix-%)
+
+test-nix-%:
+	@.ci/setup test
+	@$(PYTHON) -m pytest $(WORKERS) --nix=$* $(EVALUATING) $(ARGS)
 
 check: lint
 	@$(PYTHON) -m pytest $(WORKERS) checks/unit checks/nix/test_corpus.py $(ARGS)

@@ -23,6 +23,7 @@ from checks.kits import pins
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
+from checks.kits.nix import releases
 from checks.kits.schedule import Seconds, group_of, ordered, recorded, unit_of
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
@@ -106,8 +107,9 @@ def _missing(need: str) -> str | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--record-seconds`` and ``--pins``."""
+    """Add ``--record-seconds``, ``--pins`` and ``--nix``."""
     pins.add_option(parser)
+    releases.add_option(parser)
     parser.addoption(
         "--record-seconds",
         action="store_true",
@@ -129,6 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    releases.use(config)
     if not hasattr(config, "workerinput"):
         # Agents and fenced children see the package read-only: each would compile
         # what has changed anew.
@@ -137,6 +140,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Seconds(record=record))
     names = ", ".join(_NEEDS)
     config.addinivalue_line("markers", f"needs(*what): parts of the machine: {names}")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the version of Nix that was asked for."""
+    return releases.header(config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

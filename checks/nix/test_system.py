@@ -4,6 +4,7 @@ nothing outside is read, fetched, built or put into the host's store by it.
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from checks.fuzz.test_nix_attacks import READS, SECRET, secret_beside
+from checks.fuzz.test_nix_attacks import READS, SECRET, secret_beside, way_to
 from checks.kits.manifests import MANIFEST
 from checks.kits.nix.evaluator import BARE, BOTH, agent
 from checks.kits.nix.system import UID, SystemKit, bare, environment
@@ -143,10 +144,15 @@ async def test_nothing_outside_is_reached(
         assert error.code == ErrorCode.EVAL_FAILED
         assert SECRET not in error.message and "root:" not in error.message
     else:
-        assert name in {"exists", "to-file"}
-        for path in await requisites(kit.store, drv):
-            real = kit.store.real(path)
-            assert real.is_dir() or SECRET not in real.read_text()
+        assert name in {"exists", "to-file", "list"}
+        paths = map(kit.store.real, await requisites(kit.store, drv))
+        texts = [path.read_text() for path in paths if not path.is_dir()]
+        assert not any(SECRET in text for text in texts)
+        if name == "list":  # since Nix 2.20
+            found = re.findall(r"\[Unit\]\\nDescription=([a-z ]+)\\n", "".join(texts))
+            sandboxed = made._chosen().sandboxed
+            way = {"nix", *way_to(sandboxed, room, kit.nixpkgs, share())}
+            assert len(found) == 1 and set(found[0].split()) <= way
     assert not built.exists()
 
 

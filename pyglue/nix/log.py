@@ -31,6 +31,7 @@ _OPTION: Final = re.compile(r"option\s+`([^`']+)[`']|cannot|sets `([^`']+)'")
 _NAME: Final = re.compile(r"[A-Za-z_][\w'-]*")
 _CUT_LINE: Final = re.compile(r'"column":(\d+|null),"file":(null|"(?:[^"\\]|\\.)*"),')
 _CUT_TEXT: Final = re.compile(r'"line":(\d+|null),"msg":"((?:[^"\\]|\\.)*)')
+_ERROR: Final = re.compile(r"^\s*error:", re.MULTILINE)
 _HINTS: Final = {
     "infinite recursion encountered": "a value in agent.nix is defined by itself",
 }
@@ -134,13 +135,24 @@ def _cut_event(line: str) -> dict[str, Any] | None:
     if head is None or text is None:
         return None
     try:
-        message = strict_json.read(f'"{text[2]}"', str).partition("error:")[2]
+        message = _without_trace(strict_json.read(f'"{text[2]}"', str))
         column, file, at = (
             strict_json.read(x, object) for x in (head[1], head[2], text[1])
         )
     except JsonError:
         return None
     return {"level": 0, "column": column, "file": file, "line": at, "raw_msg": message}
+
+
+def _without_trace(text: str) -> str:
+    """Return the message in a whole error: newer Nix writes how it got there first."""
+    found = list(_ERROR.finditer(text := _ANSI.sub("", text)))
+    if not found:
+        return ""
+    message = text[found[0].end() :]
+    if message.lstrip().startswith("…") and len(found) > 1:
+        return text[found[1].end() :]
+    return message
 
 
 def _problem(event: Mapping[str, Any], roots: Roots) -> Problem:

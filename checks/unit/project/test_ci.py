@@ -11,7 +11,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MAKEFILE: Final = """\
-test test-pins:
+test test-pins test-nix-bookworm test-nix-trixie test-nix-testing:
 \t@.venv/bin/python -m pytest -q
 """
 CONFTEST: Final = """\
@@ -19,6 +19,7 @@ from checks.conftest import pytest_sessionfinish
 
 def pytest_addoption(parser):
     parser.addoption("--pins")
+    parser.addoption("--nix")
 """
 SECOND_TIME: Final = """\
 from pathlib import Path
