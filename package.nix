@@ -56,6 +56,7 @@ let
   };
   dependencies = map (name: packages.${name}) [
     "aiohttp"
+    "apprise"
     "claude-agent-sdk"
     "dbus-fast"
     "flask"
@@ -113,6 +114,7 @@ let
       "pyglue.cli.hive"
       "pyglue.harness.main"
       "pyglue.host.main"
+      "pyglue.notify.main"
       "pyglue.relay.main"
       "pyglue.web.main"
     ];

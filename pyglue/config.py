@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pyglue import strict_json
+from pyglue.api.notify import NotifyEvent
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
 from pyglue.paths import Layout
@@ -25,6 +26,7 @@ class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The manager's, or all agents'."""
     web: Annotated[int, Meta(ge=1)]
     relay: Annotated[int, Meta(ge=1)]
+    notify: Annotated[int, Meta(ge=1)] | None = None
     agents: Annotated[int, Meta(ge=1)] = 1
     """How many ids from ``agent`` on belong to agents, one each; 1: they share it, and
     only the user namespace of each container separates them."""
@@ -197,6 +199,24 @@ class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """No turn begins while fewer MiB are free."""
 
 
+class NotifyConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Notifications that leave the dashboard."""
+
+    url_file: str | None = None
+    """File with one Apprise URL a line; None: there are none."""
+    events: tuple[NotifyEvent, ...] = tuple(NotifyEvent)
+    quiet_hours: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+            ),
+        ]
+        | None
+    ) = None
+    """Such as ``22:00-07:00``, in ``time_zone``."""
+
+
 class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the nixos-container backend builds and runs systems.
 
@@ -247,6 +267,7 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quotas: Quotas = Quotas()
     disk: DiskConfig = DiskConfig()
     warm: WarmConfig = WarmConfig()
+    notify: NotifyConfig = NotifyConfig()
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
     secrets: dict[str, str] = {}

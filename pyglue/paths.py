@@ -156,6 +156,11 @@ class Layout:
         return self.runtime / "operator.sock"
 
     @property
+    def notify_socket(self) -> Path:
+        """Where hive-notify hears what to send, in a directory of its own."""
+        return self.runtime / "notify" / "notify.sock"
+
+    @property
     def relay_socket(self) -> Path:
         """Where the relay calls."""
         return self.runtime / "relay.sock"

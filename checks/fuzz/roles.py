@@ -32,6 +32,7 @@ _CLI_ONLY: Final = frozenset(
     {
         *("login_code", "metrics", "metrics_token", "repair", "export", "backup"),
         *("transfer_read", "import_begin", "import_chunk", "import"),
+        *("secret_set", "secret_remove"),
     }
 )
 _AS_USER: Final = """
@@ -90,7 +91,7 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
     yield Caller("relay", layout.relay_socket, _RELAY)
     door = layout.operator_socket
     yield Caller("operator without hello", door, frozenset(), None)
-    public = frozenset({"login", "agent_ports", "web_origin"})
+    public = frozenset({"login", "agent_ports", "web_origin", "webhook"})
     claims = hello("hive-web")
     yield Caller("hive-web by name, no session", door, public, claims)
     dead = hello("hive-web", "0" * 43)

@@ -307,6 +307,7 @@ async def running_hive(
     wait: bool = True,
     upstream: str | None = None,
     peers: bool = False,
+    notify_urls: str | None = None,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
@@ -330,6 +331,7 @@ async def running_hive(
             messages=messages or MessageLimits(),
             disk=disk or DiskConfig(),
             quotas=quotas or BUSY,
+            notify_urls=notify_urls,
         ),
         lambda _text: None,
     )

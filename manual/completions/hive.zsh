@@ -533,6 +533,7 @@ _shtab_hive_run_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   "--port[port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)]:port:"
+  "--notify-url-file[send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)]:FILE:_files"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -93,6 +93,7 @@ in
       (secret "oauthTokenFile" cfg.oauthTokenFile)
       (secret "authTokenFile" cfg.authTokenFile)
       (secret "dashboard.tls.keyFile" web.tls.keyFile)
+      (secret "notify.urlFile" cfg.notify.urlFile)
       (require (
         (web.tls.certFile == null) == (web.tls.keyFile == null)
       ) "${option "dashboard.tls"} needs both certFile and keyFile, or neither.")
@@ -104,7 +105,7 @@ in
       ) "${option "dashboard.tls"} needs a host name, because browsers share the cookies of a loopback address among all its ports. Set dashboard.externalUrl to the https:// address of the certificate.")
       (require (
         lib.allUnique ids
-      ) "${option "ids"}: operators, agent, web and relay must all differ; otherwise one could act as another.")
+      ) "${option "ids"}: operators, agent, web, relay and notify must all differ; otherwise one could act as another.")
       (require (
         builtins.match "https://.+|http://127\\.0\\.0\\.1(:[0-9]+)?(/.*)?" cfg.upstreamUrl != null
       ) "${option "upstreamUrl"} must start with https:// (or http://127.0.0.1), because the API key or token is sent there.")

@@ -46,7 +46,13 @@ in
       runtime_dir = "/run/hyperhive";
       backend = "nixos-container";
       ids = {
-        inherit (cfg.ids) agent web relay;
+        inherit (cfg.ids) agent web relay notify;
+      };
+      notify = {
+        url_file =
+          if cfg.notify.urlFile == null then null else "/run/credentials/hive-notify.service/urls";
+        inherit (cfg.notify) events;
+        quiet_hours = cfg.notify.quietHours;
       };
       time_zone = cfg.timeZone;
       secrets = lib.mapAttrs (name: _: "/run/credentials/hived.service/secret-${name}") cfg.secrets;

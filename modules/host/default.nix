@@ -15,6 +15,7 @@
     ./hived.nix
     ./web.nix
     ./relay.nix
+    ./notify.nix
     ./network.nix
   ];
 }

@@ -192,6 +192,7 @@ in
       agent = user 58001 "`hive-agent`, the agents' user inside their containers";
       web = user 58002 "`hive-web`";
       relay = user 58003 "`hive-relay`";
+      notify = user 58004 "`hive-notify`";
     };
   };
 }

@@ -37,6 +37,7 @@ def local_ids(state: Path) -> Ids:
         group=first,
         web=first + 1,
         relay=first + 2,
+        notify=first + 4,
         agent=first + _AGENTS,
         agents=BLOCK - _AGENTS,
     )

@@ -110,6 +110,8 @@ async def open_hive(config: HiveConfig) -> Hive:
     background_tasks.start("questions", work.questions.watch)
     background_tasks.start("reminders", work.reminders.watch)
     background_tasks.start("schedules", work.schedules.watch)
+    if services.notifier.is_on:
+        background_tasks.start("notifications", services.notifier.watch)
     background_tasks.start("budgets", work.budgets.watch)
     background_tasks.start("new logins", work.logins.watch)
     background_tasks.start("memory pressure", work.warmth.watch)

@@ -29,6 +29,11 @@ in
     buildTimeout = 600;
     approvalExpiryDays = 3;
     timeZone = "Europe/Berlin";
+    notify = {
+      urlFile = "/run/secrets/notify-urls";
+      events = [ "approvals" "trouble" ];
+      quietHours = "22:00-07:00";
+    };
     secrets.HOOK_SECRET.file = "/run/secrets/hook-secret";
     retention = {
       messagesDays = 1;
@@ -60,6 +65,7 @@ in
       agent = 57001;
       web = 57002;
       relay = 57003;
+      notify = 57004;
     };
     dashboard = {
       listenAddress = "192.0.2.10";
@@ -205,6 +211,9 @@ in
   bad-upstream-lookalike = hive { upstreamUrl = "http://127.0.0.1.example.org"; };
   upstream-on-loopback = hive { upstreamUrl = "http://127.0.0.1:8000"; };
   bad-secret-store = hive { secrets.TOKEN.file = "${builtins.storeDir}/x-token"; };
+  bad-notify-store = hive { notify.urlFile = "${builtins.storeDir}/x-urls"; };
+  type-notify-quiet = hive { notify.quietHours = "22:00-24:00"; };
+  type-notify-event = hive { notify.events = [ "turns" ]; };
   bad-secret-name = hive { secrets."my-token".file = "/run/secrets/token"; };
   bad-no-nftables = hive { limits.network = true; } // {
     networking.nftables.enable = false;

@@ -32,6 +32,7 @@ from pyglue.config import (
     HiveConfig,
     Ids,
     MessageLimits,
+    NotifyConfig,
     Quotas,
     RelayConfig,
     Timeouts,
@@ -84,6 +85,8 @@ class LocalOptions:
     script: Path
     agents: tuple[str, ...]
     upstream: str = "https://api.anthropic.com"
+    notify_urls: str | None = None
+    """Text of the file with notification URLs; None: there are no notifications."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     messages: MessageLimits = field(default_factory=MessageLimits)
     disk: DiskConfig = field(default_factory=DiskConfig)
@@ -135,6 +138,11 @@ class LocalHive:
         )
         daemons = ("hive-web", "hive-relay")
         await asyncio.gather(hived, *(self._restart[name]() for name in daemons))
+        if self.config.notify.url_file is not None:
+            self._restart["hive-notify"] = lambda: self._spawn(
+                "hive-notify", "pyglue.notify.main", uid=ids.notify if ids else None
+            )
+            await self._restart["hive-notify"]()
 
     @property
     def _config_file(self) -> Path:
@@ -168,7 +176,7 @@ class LocalHive:
 
     async def stop(self) -> None:
         """Stop every child, hived last so that messages are queued again in order."""
-        order = ["hive-web", "hived", "hive-relay", "scripted-model"]
+        order = ["hive-notify", "hive-web", "hived", "hive-relay", "scripted-model"]
         for name in order:
             child = self._children.pop(name, None)
             if child is not None:
@@ -225,6 +233,11 @@ class LocalHive:
     ) -> HiveConfig:
         key_file = self._room / "api-key"
         _write_secret(key_file, key, None if ids is None else ids.relay)
+        urls_file = None
+        if self.options.notify_urls is not None:
+            urls_file = self._room / "notify-urls"
+            uid = None if ids is None else ids.notify
+            _write_secret(urls_file, self.options.notify_urls, uid)
         port = self.options.port
         return HiveConfig(
             state_dir=str(state),
@@ -238,6 +251,7 @@ class LocalHive:
                 api_key_file=str(key_file),
                 scripted=self.options.api_key is None,
             ),
+            notify=NotifyConfig(url_file=None if urls_file is None else str(urls_file)),
             timeouts=self.options.timeouts,
             messages=self.options.messages,
             disk=self.options.disk,

@@ -36,13 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("HIVE_PORT", "7000"),
         help="port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)",
     )
+    parser.add_argument(
+        "--notify-url-file",
+        type=Path,
+        default=os.environ.get("HIVE_NOTIFY_URL_FILE") or None,
+        metavar="FILE",
+        help="send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)",
+    )
 
 
-def options(state: Path, port: int) -> LocalOptions:
+def options(
+    state: Path, port: int, *, notify_url_file: Path | None = None
+) -> LocalOptions:
     """Return the start options, from the environment.
 
     Raises:
-        HiveError: ``config_invalid`` for an invalid port, or several credentials.
+        HiveError: ``config_invalid`` for an invalid port, several credentials, or a
+            file that cannot be read.
     """
     if not 1 <= port <= 65535:
         raise HiveError(
@@ -59,7 +69,19 @@ def options(state: Path, port: int) -> LocalOptions:
         upstream=upstream or RelayConfig().upstream_url,
         script=story.PATH,
         agents=told.agents if key is None else ("manager",),
+        notify_urls=_text_of(notify_url_file),
     )
+
+
+def _text_of(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID, f"Cannot read {file}: {error}."
+        ) from error
 
 
 def _credential() -> tuple[Credential, str | None]:
@@ -78,7 +100,8 @@ def _credential() -> tuple[Credential, str | None]:
 
 def run(state: Path, arguments: argparse.Namespace) -> int:
     """Run in the foreground; return the exit code."""
-    return asyncio.run(_run(options(state, arguments.port)))
+    found = options(state, arguments.port, notify_url_file=arguments.notify_url_file)
+    return asyncio.run(_run(found))
 
 
 def say(text: str) -> None:

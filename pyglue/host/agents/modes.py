@@ -60,6 +60,7 @@ class Modes:
         self._owners = owners
         ids = config.ids
         self._root = ids is not None
+        self._notify = self._of_notify(config)
         self._group: int | None = None
         """Who passes through; None: nobody has to."""
         if ids is not None and agents_pass:
@@ -81,7 +82,17 @@ class Modes:
             layout.runtime / "agents": self._passage(
                 group, open_to=0o700 if self._root else 0o755, runtime=True
             ),
+            **self._notify,
         }
+
+    @staticmethod
+    def _of_notify(config: HiveConfig) -> dict[Path, Mode]:
+        """Return the directory in which hive-notify listens, where there is one."""
+        if config.notify.url_file is None:
+            return {}
+        user = None if config.ids is None else config.ids.notify
+        owner = None if user is None else (user, user)
+        return {config.layout.notify_socket.parent: Mode(0o700, owner, runtime=True)}
 
     def all(self, names: Iterable[str]) -> dict[Path, Mode]:
         """Return the hive's own directories and those of these agents."""

@@ -34,6 +34,7 @@ from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
@@ -56,6 +57,7 @@ class Services:
     audit: Audit
     secrets: Secrets
     webhooks: Webhooks
+    notifier: Notifier
     proposals: Proposals
     approvals: Approvals
     operations: Operations

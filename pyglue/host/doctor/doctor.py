@@ -16,6 +16,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
 from pyglue.nix import Evaluator
 from pyglue.store.database import Store
@@ -39,6 +40,7 @@ class Doctor:
     store: Store
     state_dir: str
     webhooks: Webhooks
+    notifier: Notifier
 
     async def examine(self) -> DoctorResult:
         """Run every check."""
@@ -50,6 +52,7 @@ class Doctor:
             *self._background(),
             *self._agents(),
             *await self._webhooks(),
+            *self._notifications(),
             *await self._agreement(),
         ]
         checks += self._store()  # what was just found in it too
@@ -129,6 +132,18 @@ class Doctor:
             else:
                 checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
         return checks
+
+    def _notifications(self) -> list[Check]:
+        notifier = self.notifier
+        if not notifier.is_on:
+            return []
+        if notifier.problem is not None:
+            text = (
+                f"The newest notification could not be sent: {notifier.problem}. "
+                f"{notifier.pending} are pending and will be tried again."
+            )
+            return [_problem("notifications", text)]
+        return [_ok("notifications", "Notifications are sent.")]
 
     async def _webhooks(self) -> list[Check]:
         checks = []

@@ -72,6 +72,10 @@ class Exposure:
         relay = "Serves hive-relay; other users are not in its group."
         yield _unix("relay", layout.relay_socket, "hived", hived, relay)
         yield _unix("relay descriptors", layout.relay_fds_socket, "hived", hived, relay)
+        if self.config.notify.url_file is not None:
+            user = _user(self._uid("notify"))
+            told = "Takes titles and links to send, from hived."
+            yield _unix("notify", layout.notify_socket, "hive-notify", user, told)
         for agent in agents:
             place = layout.run(agent.name)
             own = (

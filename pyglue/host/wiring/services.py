@@ -1,5 +1,6 @@
 """The services behind the sockets: views, history, archives, doctor and the rest."""
 
+from pyglue import calendar_times
 from pyglue.host.agents.ports import Ports
 from pyglue.host.api.services import Services
 from pyglue.host.api.sessions import Sessions
@@ -18,6 +19,7 @@ from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
@@ -40,6 +42,8 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     journal = Journal(registry=registry, backend=base.backend)
     base.bus.listen(journal.heard)
     repair = _repair(base, work, changes)
+    notifier = Notifier(config=config, zone=calendar_times.zone_of(config.time_zone))
+    base.bus.listen(notifier.heard)
     steps = Steps(
         store=store,
         broker=work.broker,
@@ -57,6 +61,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         audit=base.audit,
         secrets=base.secrets,
         webhooks=work.webhooks,
+        notifier=notifier,
         proposals=changes.proposals,
         approvals=changes.approvals,
         operations=changes.operations,
@@ -89,6 +94,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             store=base.store,
             state_dir=config.state_dir,
             webhooks=work.webhooks,
+            notifier=notifier,
         ),
         exposure=Exposure(
             config=config,

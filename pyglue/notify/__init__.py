@@ -1,0 +1,1 @@
+"""hive-notify: sends notifications to where the operator reads them, with Apprise."""

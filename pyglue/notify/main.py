@@ -1,0 +1,158 @@
+"""``hive-notify --config FILE``: the only process that sends notifications outside.
+
+hived has no network, and whoever has one should hold nothing else: this process knows
+the addresses in the operator's file, and hears from hived a title and a link at a time,
+on ``notify.sock``. It keeps nothing; what failed is hived's to try again.
+
+Apprise speaks to the services. It runs in a thread, one notification at a time.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import apprise
+import msgspec
+import sdnotify
+
+from pyglue import __version__, strict_json
+from pyglue.api.notify import SendNotification, SentNotification
+from pyglue.config import HiveConfig, load
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.seldom import log_to_stderr
+
+_LINE: Final = 16 * 1024
+_log = logging.getLogger(__name__)
+
+
+class Places:
+    """Where notifications go: a service for each line of the operator's file."""
+
+    def __init__(self, text: str) -> None:
+        lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1)]
+        self._all = []
+        for number, line in lines:
+            if not line or line.startswith("#"):
+                continue
+            made = apprise.Apprise.instantiate(line, suppress_exceptions=True)
+            if made is None:
+                raise HiveError(
+                    ErrorCode.CONFIG_INVALID,
+                    f"Line {number} of the file with notification URLs is none that "
+                    "Apprise knows: write one URL a line, such as ntfy://ntfy.sh/TOPIC.",
+                )
+            self._all.append(made)
+        if not self._all:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID, "The file with notification URLs has none."
+            )
+
+    def send(self, asked: SendNotification) -> SentNotification:
+        """Send to each place, or those that ``asked`` names; blocking."""
+        numbers = range(len(self._all)) if asked.only is None else asked.only
+        failed = [
+            number
+            for number in numbers
+            if 0 <= number < len(self._all) and not self._sent(number, asked)
+        ]
+        names = sorted({str(self._all[number].service_name) for number in failed})
+        problem = f"{', '.join(names)} did not take it" if failed else None
+        return SentNotification(failed=tuple(failed), problem=problem)
+
+    def _sent(self, number: int, asked: SendNotification) -> bool:
+        try:
+            return bool(
+                self._all[number].notify(
+                    title="hyperhive",
+                    body="\n".join(filter(None, (asked.title, asked.link))),
+                )
+            )
+        except Exception as error:  # whatever a plugin raises
+            _log.warning("place %d raised %s", number + 1, type(error).__name__)
+            return False
+
+
+def read_places(config: HiveConfig) -> Places:
+    """Read the operator's file.
+
+    Raises:
+        HiveError: ``config_invalid`` if it cannot be read, or a line is invalid.
+    """
+    path = config.notify.url_file
+    if path is None:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            "Notifications are not configured: set notify.url_file.",
+        )
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Cannot read the file with notification URLs: {error}.",
+        ) from error
+    return Places(text)
+
+
+async def serve(config: HiveConfig, places: Places) -> None:
+    """Serve hived until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    one_at_a_time = asyncio.Lock()
+
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with (
+            contextlib.suppress(OSError, ValueError, HiveError),
+            contextlib.closing(writer),
+        ):
+            while line := await reader.readline():
+                asked = strict_json.read(line, SendNotification)
+                async with one_at_a_time:
+                    sent = await asyncio.to_thread(places.send, asked)
+                writer.write(msgspec.json.encode(sent) + b"\n")
+                await writer.drain()
+
+    path = config.layout.notify_socket
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(answer, path, limit=_LINE)
+    sdnotify.SystemdNotifier().notify("READY=1")
+    await stop.wait()
+    server.close()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="hive-notify", description="Sends a hive's notifications."
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, help="configuration file (JSON)"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def main() -> None:
+    """Run until told to stop; exit 1 with a sentence when it cannot start."""
+    arguments = build_parser().parse_args()
+    log_to_stderr()
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
+    try:
+        config = load(arguments.config)
+        asyncio.run(serve(config, read_places(config)))
+    except HiveError as error:
+        sys.stderr.write(f"hive-notify: {error.message}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
