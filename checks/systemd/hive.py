@@ -35,7 +35,7 @@ from pyglue.host.backends.nixos_files import container_of, unit_of
 
 T = TypeVar("T")
 
-IDS: Final = Ids(agent=58001, web=58002, relay=58003)
+IDS: Final = Ids(agent=58001, web=58002, relay=58003, notify=58004)
 PORT: Final = 7000
 STATE: Final = "/var/lib/hyperhive"
 RUNTIME: Final = "/run/hyperhive"
