@@ -24,8 +24,8 @@ from pyglue.api.turns import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import AgentApi
-from pyglue.host.core import transitions
 from pyglue.host.core.token_bucket import TokenBucket
+from pyglue.host.core.transitions import harness
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch import history as rules
 from pyglue.names import OPERATOR, SYSTEM
@@ -239,7 +239,7 @@ async def test_what_a_harness_says_its_model_is_decides_nothing(kit: Kit) -> Non
 async def test_states_that_come_too_fast_are_told_as_the_newest(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transitions, "_LATE_S", 0.01)
+    monkeypatch.setattr(harness, "_LATE_S", 0.01)
     api, _ = connect(kit)
     bob = kit.registry.get("bob")
     put(bob, reports=TokenBucket(burst=5, rate=20))
