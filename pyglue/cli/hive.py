@@ -24,7 +24,9 @@ from pyglue.cli.commands import (
     rebuild,
     shell,
 )
-from pyglue.cli.commands import registry as commands
+from pyglue.cli.commands.command import Command
+from pyglue.cli.commands.command import run as call_hived
+from pyglue.cli.commands.registry import COMMANDS
 from pyglue.cli.local import demo, run
 from pyglue.cli.words import check_utf8, fill_texts
 from pyglue.display import visible
@@ -110,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     completing = add("completion", "print the completion of a shell")
     completion.add_arguments(completing)
     completing.set_defaults(call=completion.run)
-    for command in commands.COMMANDS:
+    for command in COMMANDS:
         sub = add(command.name, command.about)
         command.declare(sub)
         sub.set_defaults(call=_remote(command))
@@ -119,11 +121,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _remote(command: commands.Command) -> Callable[[argparse.Namespace], int]:
-    return lambda arguments: commands.run(command, _socket(arguments), arguments)
+def _remote(command: Command) -> Callable[[argparse.Namespace], int]:
+    return lambda arguments: call_hived(command, _socket(arguments), arguments)
 
 
-def _doctor(command: commands.Command) -> Callable[[argparse.Namespace], int]:
+def _doctor(command: Command) -> Callable[[argparse.Namespace], int]:
     """Ask hived, or rebuild the store that it does not start with."""
 
     def call(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ handler never sees an unchecked field. ``Connection`` is the asyncio side,
 ``SyncClient`` the blocking one.
 """
 
-from pyglue.jsonrpc.connection import Connection, Handlers
+from pyglue.jsonrpc.connection import Connection
+from pyglue.jsonrpc.handlers import Handlers
 from pyglue.jsonrpc.listen import Server, serve
 from pyglue.jsonrpc.peer import Peer, Pool
 from pyglue.jsonrpc.sockets import bind_unix, connect, short_path

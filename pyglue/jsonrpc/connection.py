@@ -1,11 +1,9 @@
 """One end of a connection in the event loop, symmetrical: both ends may call.
 
 ``sockets`` makes them. Requests run concurrently and are answered in any order;
-``$/cancel`` gives one up, and when the connection goes, so do they.
-
-Whatever the other side sends, it takes no more than its ``Peer`` allows: a few lines
-are handled before everyone else has a turn, nothing is read while it leaves answers
-unread or has used up its units, and what is held for it is bounded.
+``$/cancel`` cancels one, and a lost connection cancels all of them. ``lines`` bounds
+what the other side can make this one do: a peer has a limited number of calls in
+flight, and lines are read no faster than its ``Peer`` allows.
 """
 
 import asyncio
@@ -13,10 +11,8 @@ import contextlib
 import itertools
 import logging
 import math
-import socket
-import struct
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,7 +20,6 @@ from pyglue import strict_json
 from pyglue.api.common import (
     CANCEL,
     CancelParams,
-    Done,
     HelloParams,
     HelloResult,
     Method,
@@ -33,6 +28,8 @@ from pyglue.api.common import (
     Result,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc.handlers import Handlers
+from pyglue.jsonrpc.lines import LineProtocol
 from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import (
     Envelope,
@@ -53,92 +50,20 @@ R = TypeVar("R", bound=Result)
 _log = logging.getLogger(__name__)
 
 
-class _Registered(NamedTuple):
-    decode: Callable[[msgspec.Raw], Any]
-    fn: Callable[[Any], Any]
-
-
-class Handlers:
-    """What one side of a connection answers to."""
-
-    def __init__(self) -> None:
-        self._methods: dict[str, _Registered] = {}
-        self._notes: dict[str, _Registered] = {}
-
-    def on(
-        self,
-        method: Method[P, R],
-        fn: Callable[[P], Awaitable[R]],
-        *,
-        decode: Callable[[msgspec.Raw], P] | None = None,
-    ) -> None:
-        """Answer ``method`` with what ``fn`` returns or the HiveError it raises.
-
-        ``decode`` may refuse parameters with a HiveError of its own.
-        """
-        decode = decode or strict_json.reader(method.params, what="request")
-        self._methods[method.name] = _Registered(decode, fn)
-
-    def on_done(
-        self, method: Method[P, Done], fn: Callable[[P], Awaitable[object]]
-    ) -> None:
-        """Answer ``method``, which has no result, once ``fn`` has returned."""
-
-        async def done(params: P) -> Done:
-            await fn(params)
-            return Done()
-
-        self.on(method, done)
-
-    def on_note(self, note: Note[P], fn: Callable[[P], None]) -> None:
-        """Call ``fn`` for each notification of this name, in order."""
-        decode = strict_json.reader(note.params, what="notification")
-        self._notes[note.name] = _Registered(decode, fn)
-
-    def names(self) -> frozenset[str]:
-        """Return the names of all calls that are answered."""
-        return frozenset(self._methods)
-
-    def method(self, name: str) -> _Registered | None:
-        """Return the handler of a call, None if there is none."""
-        return self._methods.get(name)
-
-    def note(self, name: str) -> _Registered | None:
-        """Return the handler of a notification, None if there is none."""
-        return self._notes.get(name)
-
-
-class Connection(asyncio.Protocol):
+class Connection(LineProtocol):
     """One end of a connection; made by ``connect`` or ``serve``."""
 
     def __init__(
         self, handlers: Handlers, *, peer: Peer, expects_hello: bool = False
     ) -> None:
+        super().__init__(peer=peer, expects_hello=expects_hello)
         self.handlers = handlers
-        self.peer = peer
         self.hello: HelloParams | HelloResult | None = None
-        self.peer_uid: int | None = None
-        self.peer_pid: int | None = None
-        self.closed = False
         self.line_max: float = math.inf
-        """Longest line that the other side takes; more is refused here."""
-        self._limits = peer.limits
-        self._expects_hello = expects_hello
-        self._searched = 0
-        self._wake: asyncio.Handle | None = None
-        """When this goes on with what it has read."""
-        self._last_call: asyncio.TimerHandle | None = None
-        """When it is dropped, without a hello or closed."""
-        self._running_bytes = 0
-        self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
+        """Longest line that the other side accepts; longer ones are refused here."""
         self._ids = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[Any], type[Any]]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._writable: asyncio.Future[None] | None = None
-        self._on_close: list[Callable[[], None]] = []
 
     # --- what callers use -----------------------------------------------------
 
@@ -184,152 +109,20 @@ class Connection(asyncio.Protocol):
         except HiveError as error:
             _log.warning("could not send a notification: %s", error.message)
 
-    async def drained(self) -> None:
-        """Wait while the other side reads too slowly, or until it is gone."""
-        while self._writable is not None and not self.closed:
-            await asyncio.shield(self._writable)
-
-    def on_close(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once when the connection is gone (at once if it is)."""
-        if self.closed:
-            callback()
-        else:
-            self._on_close.append(callback)
-
-    def close(self) -> None:
-        """Send what is buffered, then close; whoever does not read it is dropped."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.close()
-            self._drop_in(self._limits.close_s)
-
-    def abort(self) -> None:
-        """Close at once, and forget what is buffered."""
-        self._buffer.clear()
-        if self._transport is not None:
-            self._transport.abort()
-
     def greeted(self, hello: HelloParams) -> None:
         """Take the other side's hello; from here on it may be idle."""
         self.hello = hello
         if self._last_call is not None:
             self._last_call.cancel()
 
-    def held(self) -> int:
-        """Return the bytes held for the other side."""
-        unread = 0
-        if self._transport is not None:
-            unread = self._transport.get_write_buffer_size()
-        return len(self._buffer) + self._running_bytes + unread
+    # --- what arrives ---------------------------------------------------------
 
-    async def wait_closed(self) -> None:
-        """Return when the connection is gone."""
-        await asyncio.shield(self._closed)
-
-    # --- asyncio's side -------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember who is on the other end."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._limits.write_high)
-        if self._expects_hello:
-            self._drop_in(self._limits.hello_s)
-        sock = transport.get_extra_info("socket")
-        self.peer_pid, self.peer_uid = peer_of(sock)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Fail what waits, cancel what runs, tell who asked."""
-        self.closed = True
-        self._transport = None
-        self._buffer.clear()
-        self.peer.leave(self)
-        for timer in (self._wake, self._last_call):
-            if timer is not None:
-                timer.cancel()
+    def _lost(self) -> None:
         for future, _ in self._waiting.values():
             if not future.done():
                 future.set_exception(lost())
         for task in self._running.values():
             task.cancel()
-        self.resume_writing()
-        for callback in self._on_close:
-            callback()
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def pause_writing(self) -> None:
-        """The other side reads too slowly."""
-        self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        """The other side caught up, or is gone."""
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
-        self._go_on()
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came, and handle as much of it as the peer may have handled."""
-        self.peer.charge(1, len(data))
-        self._buffer += data
-        self._go_on()
-
-    # --- lines ----------------------------------------------------------------
-
-    def _go_on(self) -> None:
-        """Handle some lines, then let others have their turn."""
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        transport = self._transport
-        for _ in range(self._limits.lines_at_once):
-            if transport is None or transport.is_closing():
-                return
-            wait = self.peer.wait()
-            if wait > 0:
-                transport.pause_reading()
-                self._wake = self._loop.call_later(wait, self._go_on)
-                return
-            if self._writable is not None and not self._limits.trusted:
-                transport.pause_reading()  # until it has read its answers
-                return
-            line = self._cut()
-            if line is None:
-                transport.resume_reading()
-                return
-            self.peer.charge(1)
-            self._line(line)
-        if transport is not None:
-            transport.pause_reading()
-            self._wake = self._loop.call_soon(self._go_on)
-
-    def _cut(self) -> bytes | None:
-        """Return the next line; one that is too long ends the connection."""
-        buffer = self._buffer
-        end = buffer.find(b"\n", self._searched)
-        if end < 0:
-            self._searched = len(buffer)
-        if (len(buffer) if end < 0 else end) > self._limits.line:
-            limit = self._limits.line
-            text = f"A line is longer than {limit} bytes; send smaller parts."
-            self._give_up(HiveError(ErrorCode.TOO_LARGE, text))
-            return None
-        if end < 0:
-            return None
-        line = bytes(buffer[:end])
-        del buffer[: end + 1]
-        self._searched = 0
-        return line
-
-    def _give_up(self, error: HiveError) -> None:
-        self.peer.refuse()
-        self._write(error_line(None, error))
-        self._buffer.clear()
-        self.close()
-
-    def _drop_in(self, seconds: float) -> None:
-        if self._last_call is not None:
-            self._last_call.cancel()
-        self._last_call = self._loop.call_later(seconds, self.abort)
 
     def _line(self, line: bytes) -> None:
         try:
@@ -359,7 +152,7 @@ class Connection(asyncio.Protocol):
             future.set_exception(error)
 
     def _closing_for(self, envelope: Envelope) -> None:
-        """The other side says why it closes: whoever waits hears that."""
+        """Fail pending calls with the reason that the other side gives for closing."""
         for future, result in self._waiting.values():
             if not future.done():
                 try:
@@ -405,7 +198,7 @@ class Connection(asyncio.Protocol):
             return
         task = self._loop.create_task(self._answer(request, name, registered.fn, typed))
         self._running[request] = task
-        self._running_bytes += size
+        self._line_bytes += size
         self.peer.running += 1
         task.add_done_callback(lambda _: self._done(request, size))
 
@@ -427,7 +220,7 @@ class Connection(asyncio.Protocol):
 
     def _done(self, request: int, size: int) -> None:
         self._running.pop(request, None)
-        self._running_bytes -= size
+        self._line_bytes -= size
         self.peer.running -= 1
 
     async def _answer(
@@ -446,23 +239,3 @@ class Connection(asyncio.Protocol):
             broken = f"{name} failed inside the hive; see the log of hived."
             line = error_line(request, HiveError(ErrorCode.INTERNAL, broken))
         self._write(line)
-
-    def _write(self, line: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        self.peer.charge(0, len(line))
-        transport.write(line)
-        unread = transport.get_write_buffer_size()
-        if unread > self._limits.write_max:
-            self.peer.dropped += 1
-            self.abort()
-        elif unread > self._limits.write_high:
-            self.peer.shrink()
-
-
-def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """Return pid and uid of who is on the other end."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _gid = struct.unpack("3i", raw)
-    return pid, uid

@@ -20,7 +20,9 @@ import msgspec
 from pyglue import strict_json
 from pyglue.api.common import HELLO, PROTOCOL, HelloParams, HelloResult
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc.connection import Connection, Handlers, peer_of
+from pyglue.jsonrpc.connection import Connection
+from pyglue.jsonrpc.handlers import Handlers
+from pyglue.jsonrpc.lines import peer_of
 from pyglue.jsonrpc.peer import Peer, Pool
 from pyglue.jsonrpc.sockets import bind_unix
 from pyglue.jsonrpc.wire import error_line

@@ -13,7 +13,8 @@ from typing import Final
 
 from pyglue.api.common import HELLO, HelloParams
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc.connection import Connection, Handlers
+from pyglue.jsonrpc.connection import Connection
+from pyglue.jsonrpc.handlers import Handlers
 from pyglue.jsonrpc.peer import Peer
 from pyglue.limits import CLIENT_RPC, ROLE_RPC
 

@@ -26,7 +26,7 @@ from pyglue.api.messages import (
     Priority,
     ShownMessage,
 )
-from pyglue.cli.commands import archive, registry
+from pyglue.cli.commands import archive, messages
 from pyglue.cli.hive import build_parser, main
 from pyglue.cli.output import spinner as module
 from pyglue.cli.output.spinner import SpinnerClient, spinner
@@ -402,7 +402,7 @@ def test_long_messages_are_clipped_unless_all_of_them_is_asked_for() -> None:
     def shown(*words: str) -> str:
         arguments = build_parser().parse_args(["inbox", *words])
         client = cast("SyncClient", Client())
-        return registry._inbox(client, arguments).text
+        return messages.inbox(client, arguments).text
 
     assert long.rstrip("\n") in shown("--full")
     clipped = shown()

@@ -28,6 +28,7 @@ from pyglue.api.archive import (
 from pyglue.api.common import NoParams, Result
 from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.beneath import Folder
+from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import spinner
 from pyglue.cli.output.waiting import ended
@@ -65,7 +66,7 @@ class Restored(Result, frozen=True):
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``export``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     _output(parser)
     parser.add_argument(
         "--no-session", action="store_true", help="leave out the CLI's conversations"

@@ -14,6 +14,7 @@ from pyglue.api.control import (
     SetModelParams,
 )
 from pyglue.api.manager import AgentParams
+from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.display import visible
@@ -51,7 +52,7 @@ def pause_arguments(parser: argparse.ArgumentParser) -> None:
 
 def cancel_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``cancel``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     parser.add_argument(
         "--reason",
         default="",
@@ -73,7 +74,7 @@ def _after(parser: argparse.ArgumentParser) -> None:
 
 def model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``model``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     parser.add_argument("model", metavar="MODEL", nargs="?", help="alias or full id")
     parser.add_argument(
         "--reset", action="store_true", help="return to the manifest's model"

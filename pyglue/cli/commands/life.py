@@ -15,6 +15,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
 from pyglue.api.operations import CancelOperationParams
+from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.cli.output.waiting import ended
@@ -25,7 +26,7 @@ from pyglue.jsonrpc import SyncClient
 
 def certain_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare an agent's name and ``--yes``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
 
@@ -39,7 +40,7 @@ def cancel_arguments(parser: argparse.ArgumentParser) -> None:
 
 def rollback_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``rollback``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     parser.add_argument(
         "approval",
         metavar="APPROVAL",

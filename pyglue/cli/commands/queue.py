@@ -6,6 +6,7 @@ from typing import Final
 
 from pyglue.api import operator as api
 from pyglue.api.queue import QueueChangeParams, QueuedMessage, QueueParams
+from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.display import visible
@@ -18,7 +19,7 @@ _HEAD: Final = ("ID", "FROM", "AGE", "PRIORITY", "DELIVERIES", "FAILURES", "STAT
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``queue``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
     parser.add_argument(
         "action",
         nargs="?",

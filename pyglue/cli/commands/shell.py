@@ -37,6 +37,7 @@ from pyglue.api.terminal import (
     TerminalParams,
     TerminalResizeParams,
 )
+from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
@@ -47,7 +48,7 @@ _OUT: Final = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``shell``."""
-    parser.add_argument("agent", metavar="NAME", help="agent name")
+    agent_argument(parser)
 
 
 def run(socket: Path, arguments: argparse.Namespace) -> int:

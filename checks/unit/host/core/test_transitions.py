@@ -424,9 +424,9 @@ def writes_around(source: str) -> list[int]:
         name = getattr(node, "id", None) or getattr(node, "attr", None)
         if name in ways:
             found.append(node.lineno)  # type: ignore[attr-defined]
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            if ast.unparse(node.value).endswith("transitions"):
-                found.append(node.lineno)
+        inside = isinstance(node, ast.Attribute) and node.attr.startswith("_")
+        if inside and ast.unparse(node.value).endswith("transitions"):
+            found.append(node.lineno)
     return found
 
 

@@ -1,0 +1,113 @@
+"""The commands that propose, review and decide."""
+
+import argparse
+from collections.abc import Sequence
+
+from pyglue.api import operator as api
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalsParams,
+    ApproveParams,
+    DenyParams,
+)
+from pyglue.api.manager import SpawnParams
+from pyglue.cli.commands.command import agent_argument
+from pyglue.cli.output.answer import Answer
+from pyglue.cli.output.show import KINDS, approval_text, table
+from pyglue.cli.output.waiting import ended
+from pyglue.display import visible
+from pyglue.jsonrpc import SyncClient
+
+
+def approval_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the ID of an approval."""
+    parser.add_argument("id", type=int, metavar="ID", help="approval ID")
+
+
+def approve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``approve``."""
+    approval_arguments(parser)
+    parser.add_argument(
+        "--commit",
+        required=True,
+        metavar="SHA",
+        help="commit SHA shown by hive approval",
+    )
+    parser.add_argument(
+        "--manifest",
+        required=True,
+        metavar="HASH",
+        help="manifest hash shown by hive approval",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="do not wait until the operation has finished",
+    )
+
+
+def deny_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``deny``."""
+    approval_arguments(parser)
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="shown to the proposer"
+    )
+
+
+def spawn_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``spawn`` and ``draft``."""
+    agent_argument(parser)
+    parser.add_argument(
+        "--description", default="", metavar="TEXT", help="what the agent is for"
+    )
+
+
+def approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
+    """List proposals."""
+    result = client.call(api.APPROVALS, ApprovalsParams())
+    rows: list[Sequence[str]] = [
+        ("ID", "AGENT", "KIND", "STATE", "COMMIT", "WIDENS", "")
+    ]
+    for row in result.approvals:
+        rows.append(
+            (
+                str(row.id),
+                row.agent,
+                KINDS[row.kind],
+                row.state.value,
+                row.commit[:12],
+                str(len(row.widens)),
+                visible(row.description, limit=60),
+            )
+        )
+    return Answer(result, table(rows))
+
+
+def approval(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Show a proposal with its diff."""
+    result = client.call(api.APPROVAL, ApprovalParams(id=arguments.id))
+    return Answer(result, approval_text(result))
+
+
+def approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Approve what was reviewed, and follow the operation."""
+    params = ApproveParams(
+        id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
+    )
+    number = client.call(api.APPROVE, params).operation
+    return ended(client, number, wait=not arguments.no_wait)
+
+
+def deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Deny a proposal."""
+    params = DenyParams(id=arguments.id, reason=arguments.reason)
+    result = client.call(api.DENY, params)
+    return Answer(result, f"Denied approval {arguments.id}.")
+
+
+def spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Propose a new agent."""
+    params = SpawnParams(name=arguments.agent, description=arguments.description)
+    result = client.call(api.SPAWN, params)
+    text = f"Approval {result.approval} is pending: hive approval {result.approval}"
+    return Answer(result, text)
