@@ -424,8 +424,11 @@ def writes_around(source: str) -> list[int]:
         name = getattr(node, "id", None) or getattr(node, "attr", None)
         if name in ways:
             found.append(node.lineno)  # type: ignore[attr-defined]
-        inside = isinstance(node, ast.Attribute) and node.attr.startswith("_")
-        if inside and ast.unparse(node.value).endswith("transitions"):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr.startswith("_")
+            and ast.unparse(node.value).endswith("transitions")
+        ):
             found.append(node.lineno)
     return found
 
