@@ -40,6 +40,7 @@ from pyglue.harness.claude.prompt import render
 from pyglue.harness.claude.session import Session, TurnMetrics
 from pyglue.harness.claude.turn import Cancellation
 from pyglue.harness.control import Control, Hold
+from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
 from pyglue.harness.space import Space
 from pyglue.jsonrpc import Connection
@@ -75,6 +76,7 @@ class Loop:
         session: Session,
         notes: Notes,
         control: Control,
+        joined: Joined,
         *,
         space: Space,
         model: str,
@@ -85,6 +87,7 @@ class Loop:
         self._session = session
         self._notes = notes
         self._control = control
+        self._joined = joined
         self._space = space
         self._model = model
         self._pauses = pauses
@@ -239,6 +242,7 @@ class Loop:
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
             model = self._model = started.model
             self._quiet.clear()
+            self._joined.begin()
             self._link.warm(0, known=True)
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)

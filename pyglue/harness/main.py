@@ -28,6 +28,7 @@ from pyglue.harness.claude.preflight import check
 from pyglue.harness.claude.session import Session
 from pyglue.harness.control import Control
 from pyglue.harness.gate.gate import Gate
+from pyglue.harness.joined import Joined
 from pyglue.harness.link.forward import Forwarder
 from pyglue.harness.link.link import Link
 from pyglue.harness.load import Loaded, Places, fingerprint, load
@@ -55,7 +56,8 @@ async def run(
     """
     record = places.record.read_bytes()
     link_handlers = Handlers()
-    link = Link(places.hive_socket, link_handlers)
+    joined = Joined()
+    link = Link(places.hive_socket, link_handlers, joined)
     try:
         loaded = load(record)
     except HiveError as error:
@@ -82,6 +84,7 @@ async def run(
             options,
             places.session,
             notes=places.state / "notes.md",
+            joined=joined,
             space=space,
             compact_at=loaded.manifest.auto_compact,
             emit=link.emit,
@@ -101,6 +104,7 @@ async def run(
                 tools=loaded.manifest.allowed_tools,
             ),
             control,
+            joined,
             space=space,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),

@@ -40,6 +40,7 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome, TurnStartParams
 from pyglue.demo.playbook import Step, inline_steps
 from pyglue.errors import HiveError
 from pyglue.harness.control import Control
+from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
 from pyglue.harness.load import Places, load
 from pyglue.jsonrpc import Connection, Handlers
@@ -139,7 +140,7 @@ async def run() -> None:
     )
     loaded = load(places.record.read_bytes())
     handlers = Handlers()
-    link = Link(places.hive_socket, handlers)
+    link = Link(places.hive_socket, handlers, Joined())
     control = Control()
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
     peer = Peer(link, control, tools)

@@ -27,6 +27,7 @@ from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
 from pyglue.harness.claude.warm import Warm
+from pyglue.harness.joined import Joined
 from pyglue.harness.space import Space, is_full
 from pyglue.strict_json import JsonError
 
@@ -83,6 +84,7 @@ class Session:
         directory: Path,
         *,
         notes: Path,
+        joined: Joined,
         space: Space,
         compact_at: int | None,
         emit: Emit,
@@ -92,12 +94,14 @@ class Session:
     ) -> None:
         """``compact_at`` is in tokens of context; ``say`` hears of compaction.
 
+        ``joined`` has the messages that reached a turn after its prompt.
         ``warmth`` hears how many bytes a CLI has that stays between turns.
         """
         self._warm = Warm(keep_warm_s, transcript=self._transcript, changed=warmth)
         self._options = options
         self._directory = directory
         self._notes = notes
+        self._joined = joined
         self._file = directory / "hive-session.json"
         self._space = space
         self._compact_at = compact_at
@@ -143,7 +147,7 @@ class Session:
         work = _Work(opening + prompt, model, budget_usd, cancellation)
         tally, ended = await self._run(work)
         if ended.is_unknown_session:
-            self._begin_anew("The CLI does not know the session.")
+            work = self._begin_anew(work, "The CLI does not know the session.")
             before = None
             tally, ended = await self._run(work)
         if ended.verdict.is_too_long and before is not None:
@@ -249,14 +253,16 @@ class Session:
         self._say(AgentState.THINKING)
         tally, ended = await self._run(work)
         if ended.verdict.is_too_long:
-            self._begin_anew("The conversation cannot be compacted.")
-            tally, ended = await self._run(work)
+            anew = self._begin_anew(work, "The conversation cannot be compacted.")
+            tally, ended = await self._run(anew)
         return tally, _as_compacted(ended)
 
-    def _begin_anew(self, why: str) -> None:
+    def _begin_anew(self, work: _Work, why: str) -> _Work:
+        """Return the work for a new session, which has seen nothing of the turn."""
         _log.warning("%s Starting a new session.", why)
         self._emit(Log(text=f"{why} Starting a new session."))
         self._kept = None
+        return replace(work, prompt=work.prompt + self._joined.again())
 
     def _remember(self, tally: Tally, ended: Ended, prompt: str) -> None:
         if tally.session_id is None:
@@ -270,7 +276,7 @@ class Session:
                 tally.context_tokens or before.context_tokens,
                 has_worked=well or before.has_worked,
                 refused=0 if well else before.refused,
-                recent=remembered(before.recent, prompt),
+                recent=remembered(before.recent, prompt + self._joined.again()),
             )
         )
 

@@ -25,9 +25,11 @@ from pyglue.api.common import (
     Params,
     Result,
 )
+from pyglue.api.messages import RecvParams, RecvResult
 from pyglue.api.turn_events import TurnSaid
 from pyglue.api.turns import StateParams, TurnEventParams, WarmthParams
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.harness.joined import Joined
 from pyglue.jsonrpc import Connection, Handlers
 
 P = TypeVar("P", bound=Params)
@@ -45,10 +47,14 @@ _log = logging.getLogger(__name__)
 class Link:
     """Connects, reconnects, and carries calls and notes."""
 
-    def __init__(self, socket: Path, handlers: Handlers) -> None:
-        """``handlers`` answer what hived calls down the connection."""
+    def __init__(self, socket: Path, handlers: Handlers, joined: Joined) -> None:
+        """``handlers`` answer what hived calls down the connection.
+
+        ``joined`` hears which messages the model takes within a turn.
+        """
         self._socket = socket
         self._handlers = handlers
+        self._joined = joined
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._state: StateParams | None = None
@@ -127,7 +133,11 @@ class Link:
                 "The hive is not answering; it may be restarting. Finish your turn, "
                 "or try again in a minute.",
             ) from None
-        return await connection.call(method, params, timeout=timeout)
+        answer = await connection.call(method, params, timeout=timeout)
+        taken = mine is not None and mine is self._turn_connection
+        if isinstance(answer, RecvResult) and taken and not _peeks(params):
+            self._joined.took(answer.messages)
+        return answer
 
     def begin_turn(self, turn: int, connection: Connection) -> None:
         """Let events and mail belong to ``turn``, which began on ``connection``."""
@@ -162,3 +172,7 @@ class Link:
             data = msgspec.Raw(msgspec.json.encode(said))
             event = TurnEventParams(turn=self._turn, kind=said.KIND, data=data)
             self._connection.notify(TURN_EVENT, event)
+
+
+def _peeks(params: Params) -> bool:
+    return isinstance(params, RecvParams) and params.peek

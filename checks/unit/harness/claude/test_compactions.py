@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from checks.kits.harness.answers import NOT_THE_MAILS, RECOVERS
+from checks.kits.web.data import message
 from pyglue.api.turn_events import TurnSaid
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import evidence, session
@@ -20,6 +21,7 @@ from pyglue.harness.claude.evidence import QUESTION
 from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.session import Session
 from pyglue.harness.claude.turn import Cancellation, Ended
+from pyglue.harness.joined import Joined
 
 RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_compactions.json").read_text("utf-8")
@@ -32,8 +34,9 @@ TOO_LONG = Ended(
 class Options:
     """The options of a CLI that is played."""
 
-    def turn(self, **_: Any) -> None:
-        """None are needed."""
+    def turn(self, *, resume: bool, **_: Any) -> bool:
+        """Return what matters here: whether an old session goes on."""
+        return resume
 
     def probe(self, **_: Any) -> None:
         """Nor here."""
@@ -52,10 +55,12 @@ class Cli:
     def __init__(self, compaction: dict[str, Any] | None = None) -> None:
         self.compaction = compaction
         self.is_full = False
+        self.never_fits = False
+        """What is begun anew does, all the same."""
         self.prompts: list[str] = []
 
     async def run_turn(
-        self, _launch: Any, prompt: str, tally: Tally, *_: Any, **__: Any
+        self, resumed: Any, prompt: str, tally: Tally, *_: Any, **__: Any
     ) -> Ended:
         """Return how the turn ended."""
         self.prompts.append(prompt)
@@ -64,10 +69,10 @@ class Cli:
             row = self.compaction
             assert row is not None
             tally.text, tally.was_compacted = row["text"], row["was_compacted"]
-            self.is_full = not row["was_compacted"]
+            self.is_full = self.never_fits or not row["was_compacted"]
             outcome, suspect = TurnOutcome(row["outcome"]), Suspect[row["suspect"]]
             return Ended(Verdict(outcome, row["reason"], suspect))
-        full = self.is_full and prompt != QUESTION
+        full = self.is_full and resumed and prompt != QUESTION
         return TOO_LONG if full else Ended(Verdict(TurnOutcome.OK))
 
 
@@ -79,13 +84,14 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     return played
 
 
-def made(room: Path, said: list[TurnSaid]) -> Session:
+def made(room: Path, said: list[TurnSaid], joined: Joined | None = None) -> Session:
     options: Any = Options()
     space: Any = Roomy()
     return Session(
         options,
         room,
         notes=room / "notes.md",
+        joined=joined or Joined(),
         space=space,
         compact_at=None,
         emit=said.append,
@@ -115,6 +121,28 @@ async def test_a_compaction_that_any_would_meet_counts_against_no_message(
     again = await talk.turn("more", model="haiku", cancellation=never)
     assert again.ended.outcome is TurnOutcome.OK
     assert cli.prompts.count("/compact") == 1
+
+
+async def test_a_new_session_is_told_what_the_model_took_in_the_old_one(
+    tmp_path: Path, cli: Cli
+) -> None:
+    joined = Joined()
+    talk = made(tmp_path, [], joined)
+    never = Cancellation()
+    await talk.turn("remember this", model="haiku", cancellation=never)
+    cli.compaction = {"text": "", "was_compacted": True, "outcome": "ok"}
+    cli.compaction |= {"reason": None, "suspect": "NOBODY"}
+    cli.is_full = cli.never_fits = True
+    joined.begin()
+    joined.took([message(7, body="and this")])
+    ended = (await talk.turn("more", model="haiku", cancellation=never)).ended
+    assert ended.outcome is TurnOutcome.COMPACTED
+    assert cli.prompts[1:4] == ["more", "/compact", "more"]
+    opening, _, header, body = cli.prompts[4].splitlines()
+    assert opening == "more"
+    assert header.startswith("[message 7 from ")
+    assert header.endswith("redelivered]")
+    assert body == "and this"
 
 
 def test_every_answer_was_recorded() -> None:

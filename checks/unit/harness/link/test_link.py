@@ -15,6 +15,7 @@ from pyglue.api.messages import RecvParams, SendParams
 from pyglue.api.turn_events import Log, Text
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude.outcome import Pauses
+from pyglue.harness.joined import Joined
 from pyglue.harness.link import link as module
 from pyglue.harness.link.link import Link
 from pyglue.jsonrpc import Handlers
@@ -23,8 +24,8 @@ REPORT = HarnessReport(manifest_sha256="abc", cli_version="1")
 
 
 @contextlib.asynccontextmanager
-async def linked(path: Path) -> AsyncIterator[Link]:
-    link = Link(path, Handlers())
+async def linked(path: Path, joined: Joined | None = None) -> AsyncIterator[Link]:
+    link = Link(path, Handlers(), joined or Joined())
     task = asyncio.create_task(link.run(REPORT))
     try:
         yield link
@@ -107,3 +108,20 @@ def test_pauses_grow_to_a_limit() -> None:
     pauses = Pauses(first_s=1.0, longest_s=20.0)
     for failures, least, most in [(1, 0.8, 1.2), (3, 3.2, 4.8), (50, 16.0, 24.0)]:
         assert least <= pauses.after(failures) <= most
+
+
+async def test_what_the_model_takes_within_a_turn_is_noted(hive: FakeHive) -> None:
+    joined = Joined()
+    async with linked(hive.path, joined) as link:
+        connection = await link.connection()
+        await hive.mail("before the turn")
+        await link.call(RECV, RecvParams())
+        link.begin_turn(1, connection)
+        joined.begin()
+        await hive.mail("within it")
+        await link.call(RECV, RecvParams(peek=True))
+        assert joined.again() == ""
+        await link.call(RECV, RecvParams())
+        assert joined.again().endswith("redelivered]\nwithin it")
+        joined.begin()
+        assert joined.again() == ""
