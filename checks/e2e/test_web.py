@@ -2,52 +2,17 @@
 
 import asyncio
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from checks.kits.hive import Hive, running_hive
-from checks.kits.patience import PATIENCE_S
-from pyglue.api.common import NoParams
-from pyglue.api.operator import LOGIN_CODE, METRICS_TOKEN
+from checks.kits.web.visitor import ask, log_in
+from pyglue.api.operator import METRICS_TOKEN
 from pyglue.api.telemetry import MetricsTokenParams
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any) -> None:
-        return None
-
-
-def ask(
-    url: str, form: dict[str, str] | None = None, **headers: str
-) -> tuple[int, dict[str, str], str]:
-    """Return status, headers and text of an answer, a refusal too."""
-    data = None if form is None else urllib.parse.urlencode(form).encode()
-    request = urllib.request.Request(url, data, headers)  # noqa: S310 (http)
-    opener = urllib.request.build_opener(_Stay())
-    try:
-        answer: Any = opener.open(request, timeout=PATIENCE_S)
-    except urllib.error.HTTPError as refusal:
-        answer = refusal
-    with answer:
-        return answer.status, dict(answer.headers), answer.read().decode()
-
-
-async def log_in(hive: Hive) -> str:
-    """Return the cookie of a new session, by the link as it is printed."""
-    link = (await hive.operator.call(LOGIN_CODE, NoParams())).url
-    site, _, code = link.partition("/login?code=")
-    status, headers, _ = await asyncio.to_thread(
-        ask, f"{site}/login", {"code": code}, Origin=site
-    )
-    assert status == 303
-    return headers["Set-Cookie"].partition(";")[0]
 
 
 async def test_a_local_hive_keeps_its_name_and_ends_its_logins(tmp_path: Path) -> None:

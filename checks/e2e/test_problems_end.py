@@ -1,0 +1,172 @@
+"""A problem ends with what it was about, on page, command line and doctor alike."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from checks.kits.cli import HIVE, python
+from checks.kits.disk import filling, small_disk
+from checks.kits.hive import Hive, running_hive, script
+from checks.kits.web.visitor import ask, log_in
+from pyglue.api import operator as api
+from pyglue.api.lifecycle import RollbackParams
+from pyglue.api.manager import RESTART, AgentParams
+from pyglue.api.operations import OperationState
+from pyglue.api.queue import QueueChangeParams
+from pyglue.config import DiskConfig
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
+
+PARTS: Final = ("banner", "trouble", "agents", "agent/alice")
+"""The parts of pages that are of the present; the last ends with a history."""
+SHOWN: Final = re.compile(
+    r'data-testid="(blocked|in-trouble|warnings)"|<dt>(Problem)</dt>'
+)
+"""What these have of something that is wrong."""
+WELL: Final = ("idle", "thinking")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the three surfaces have, each with its marks of something wrong."""
+
+    page: str
+    agents: str
+    doctor: str
+
+    @property
+    def wrong(self) -> tuple[set[str], list[str], list[str]]:
+        """Return what is marked as wrong; the state of an agent is its second word."""
+        marks = {found[0] or found[1] for found in SHOWN.findall(self.page)}
+        rows = [row.split() for row in self.agents.splitlines()[1:]]
+        states = [row[1] for row in rows if row[1] not in WELL]
+        lines = self.doctor.splitlines()
+        return marks, states, [line for line in lines if line.startswith("PROBLEM")]
+
+    def has(self, words: str) -> list[bool]:
+        """Tell where the words are."""
+        return [words in text for text in (self.page, self.agents, self.doctor)]
+
+
+@dataclass
+class Surfaces:
+    """An operator with a browser and a terminal."""
+
+    hive: Hive
+    cookie: str = ""
+
+    async def look(self) -> Seen:
+        """Look at all three."""
+        self.cookie = self.cookie or await log_in(self.hive)
+        pages = []
+        for part in PARTS:
+            status, _, text = await asyncio.to_thread(
+                ask, f"{self.hive.url}/fragments/{part}", Cookie=self.cookie
+            )
+            assert status == 200, (part, text)
+            pages.append(text.partition('data-testid="history"')[0])
+        socket = self.hive.local.config.layout.operator_socket
+        typed = [
+            (await python(HIVE, word, "--socket", socket)).out
+            for word in ("agents", "doctor")
+        ]
+        return Seen("".join(pages), *typed)
+
+    async def say(self, words: str) -> None:
+        """Wait until all three have the words."""
+
+        async def said() -> bool | None:
+            return all((await self.look()).has(words)) or None
+
+        await self.hive.until(said, f"{words!r} on all three", every=0.5)
+
+    async def are_quiet(self, *, words: str, as_before: Seen) -> None:
+        """Wait until none has the words, and no more is wrong than before."""
+
+        async def quiet() -> bool | None:
+            seen = await self.look()
+            return (not any(seen.has(words)) and seen.wrong == as_before.wrong) or None
+
+        await self.hive.until(quiet, f"the end of {words!r} on all three", every=0.5)
+
+
+@pytest.mark.needs("root")
+async def test_a_full_disk_is_over_when_it_is_free(tmp_path: Path) -> None:
+    disk = DiskConfig(ballast_mib=8, reserve_mib=32)
+    with small_disk(tmp_path / "state", 320):
+        async with running_hive(tmp_path, disk=disk, peers=True) as hive:
+            surfaces = Surfaces(hive)
+            before = await surfaces.look()
+            with filling(hive.state / "full"):
+                await surfaces.say("The disk is full")
+            await surfaces.are_quiet(words="The disk is full", as_before=before)
+            await hive.send("alice", answer("there is room"))
+            await hive.answer("alice", "there is room")
+
+
+async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
+    """Of a deploy that is undone by itself, and of one that its operator takes back."""
+    async with running_hive(tmp_path, peers=True) as hive:
+        surfaces = Surfaces(hive)
+        before = await surfaces.look()
+        first = (await hive.approvals("alice"))[0].id
+        broken = await hive.approve(await hive.propose("alice", served("/no/such")))
+        assert broken.state is OperationState.FAILED
+        seen = await surfaces.look()
+        assert seen.wrong[1:] == before.wrong[1:]
+        assert "<dt>Problem</dt>" not in seen.page
+        assert "in-trouble" in seen.page  # the approval waits for somebody's decision
+
+        program = hive.local.config.layout.agent_state("alice") / "server"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        deployed = await hive.approve(
+            await hive.propose("alice", served("/state/server"))
+        )
+        assert deployed.error is None
+        await surfaces.are_quiet(words="/no/such", as_before=before)
+
+        program.unlink()
+        params = AgentParams(agent="alice")
+        restarted = await hive.operator.call(RESTART, params)
+        assert (
+            await hive.operation(restarted.operation)
+        ).state is OperationState.FAILED
+        await surfaces.say("is not installed")
+        back = await hive.operator.call(
+            api.ROLLBACK, RollbackParams(agent="alice", approval=first)
+        )
+        assert (await hive.operation(back.operation)).error is None
+        await surfaces.are_quiet(words="is not installed", as_before=before)
+
+
+async def test_a_failed_turn_is_over_with_a_good_one(tmp_path: Path) -> None:
+    async with running_hive(tmp_path) as hive:
+        surfaces = Surfaces(hive)
+        before = await surfaces.look()
+        down = {"status": 400, "message": "The moon is down"}
+        message = await hive.send("alice", script(down))
+        await surfaces.say("The moon is down")
+        given_up = QueueChangeParams(agent="alice", message=message, cancel_turn=True)
+        await hive.operator.call(api.QUEUE_DROP, given_up)
+        await hive.send("alice", answer("it is up"))
+        await hive.operator.call(api.RESUME, AgentParams(agent="alice"))
+        await hive.answer("alice", "it is up")
+        await surfaces.are_quiet(words="The moon is down", as_before=before)
+
+
+def answer_steps(text: str) -> list[dict[str, object]]:
+    said = {"to": "operator", "body": text}
+    return [{"tool": "mcp__hive__send", "input": said}, {"text": "done"}]
+
+
+def answer(text: str) -> str:
+    return script(*answer_steps(text))
+
+
+def served(command: str) -> str:
+    return f'{{ hyperhive.mcpServers.one.command = "{command}"; }}'
