@@ -9,10 +9,13 @@ import pytest
 from checks.kits.web import data as data
 from checks.kits.web.app import Operator, show_diff
 from pyglue.api.approvals import (
+    ApprovalKind,
     ApproveParams,
+    DiffBase,
     Effect,
     PolicyChange,
 )
+from pyglue.api.diff import FileStatus
 from pyglue.api.wakeups import ScheduleView
 
 
@@ -192,3 +195,41 @@ def test_the_next_times_of_a_schedule(operator: Operator) -> None:
     assert "Next: Mon 2026-11-30 08:00 CET, Tue 2026-12-01 08:00 CET" in html
     assert "It never comes again." in html
     assert "&lt;b&gt;Report&lt;/b&gt;" in html
+
+
+def test_bases_that_show_the_same_are_one_tab(operator: Operator) -> None:
+    hive = operator.hive
+    html = operator.get("/approvals/7").text
+    for base in DiffBase:
+        assert f'data-testid="base-{base}"' in html
+    running, approved, _ = hive.approvals[7].diffs
+    same = msgspec.structs.replace(running, base=DiffBase.PREVIOUS)
+    hive.approvals[7] = msgspec.structs.replace(
+        hive.approvals[7], diffs=(running, approved, same)
+    )
+    html = operator.get("/approvals/7?base=previous").text
+    assert 'data-testid="base-running" aria-current="page"' in html
+    assert 'data-testid="base-previous"' not in html
+    hive.approvals[7] = msgspec.structs.replace(
+        hive.approvals[7], diffs=(running, same)
+    )
+    assert 'aria-label="Compare with"' not in operator.get("/approvals/7").text
+
+
+def test_a_restore_is_compared_with_what_was_deployed_last(operator: Operator) -> None:
+    assert "Compared with the deployed version" in operator.get("/approvals/7").text
+    operator.hive.set_approval(7, kind=ApprovalKind.RESTORE)
+    html = operator.get("/approvals/7").text
+    assert "Compared with the version deployed last" in html
+
+
+def test_a_file_without_changed_lines_counts_none(operator: Operator) -> None:
+    renamed = msgspec.structs.replace(
+        data.file_diff("new.nix", "", ""),
+        old_path="old.nix",
+        status=FileStatus.RENAMED,
+    )
+    for file in (data.binary("logo.png"), renamed):
+        show_diff(operator.hive, file)
+        assert "+0" not in operator.get("/approvals/7").text
+    assert operator.get("/approvals/7").text.count("old.nix → new.nix") == 2

@@ -7,7 +7,11 @@ from checks.kits.web import data as data
 from checks.kits.web.app import Operator
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.lifecycle import PurgeParams
-from pyglue.api.operations import CancelOperationParams, OperationState
+from pyglue.api.operations import (
+    CancelOperationParams,
+    OperationKind,
+    OperationState,
+)
 
 
 def test_spawning_leads_to_the_approval(operator: Operator) -> None:
@@ -112,3 +116,51 @@ def test_all_that_is_old_is_rebuilt_by_one_button(operator: Operator) -> None:
     assert 'action="/rebuild"' not in operator.get("/").text
     operator.hive.agents = [data.agent("erin", needs_update=True)]
     assert 'action="/rebuild"' in operator.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/agents/olga", "/kept/olga"),
+        ("/agents/rita", "/drafts/rita"),
+        ("/drafts/alice", "/agents/alice"),
+        ("/drafts/olga", "/kept/olga"),
+        ("/kept/alice", "/agents/alice"),
+        ("/kept/rita", "/drafts/rita"),
+    ],
+)
+def test_a_name_s_old_page_leads_to_its_page_now(
+    operator: Operator, path: str, leads_to: str
+) -> None:
+    operator.hive.kept, operator.hive.drafts = [data.kept("olga")], [data.draft("rita")]
+    answer = operator.get(path)
+    assert (answer.status_code, answer.location) == (302, leads_to)
+    assert operator.get(leads_to).status_code == 200
+
+
+@pytest.mark.parametrize("place", ["agents", "drafts", "kept"])
+def test_a_name_that_is_nowhere_leads_to_what_it_left(
+    operator: Operator, place: str
+) -> None:
+    page = operator.get(f"/{place}/gone")
+    assert page.status_code == 404
+    assert 'href="/approvals?agent=gone"' in page.text
+    assert 'href="/messages?agent=gone"' in page.text
+    assert operator.get(f"/{place}/<b>gone").status_code == 400
+
+
+def test_what_was_destroyed_is_linked_from_its_operation(operator: Operator) -> None:
+    found = operator.hive.operations[11]
+    for kind in OperationKind:
+        operator.hive.operations[11] = replace(found, kind=kind, agent="olga")
+        page = operator.get("/operations/11").text
+        assert ('href="/kept/olga"' in page) == (kind is OperationKind.DESTROY)
+
+
+def test_a_proposed_draft_is_only_among_the_approvals(operator: Operator) -> None:
+    hive = operator.hive
+    hive.drafts = [data.draft("rita"), data.draft("sven", pending_approval=7)]
+    page = operator.get("/").text
+    assert 'href="/drafts/rita"' in page
+    assert "sven" not in page
+    assert 'href="/approvals/7"' in operator.get("/drafts/sven").text

@@ -19,6 +19,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.command import completions
 from pyglue.web.pages.common import Part, done, field, needed, part, status
 from pyglue.web.pages.highlight import Budget, nix_lines
+from pyglue.web.pages.moved import or_moved
 from pyglue.web.pages.queue import queued
 from pyglue.web.rpc import hive
 
@@ -32,8 +33,12 @@ _WORDS: Final = {"start": "Starting", "stop": "Stopping", "restart": "Restarting
 
 
 @blueprint.get("/agents/<name>")
-def page(name: str) -> str:
+def page(name: str) -> str | Response:
     """Show one agent: state, live turn, history, what is pinned, log."""
+    return or_moved(name, lambda: _page(name))
+
+
+def _page(name: str) -> str:
     data = _data(name)
     return render_template(
         "agent.html",

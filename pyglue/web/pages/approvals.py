@@ -13,9 +13,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from pyglue.api.approvals import (
     ApprovalDetail,
+    ApprovalKind,
     ApprovalParams,
     ApprovalsParams,
     ApprovalState,
+    ApprovalSummary,
     ApproveParams,
     DenyParams,
     DiffBase,
@@ -85,16 +87,14 @@ def page(number: int) -> str:
     detail = _detail(number)
     chosen = _base(detail)
     files = diffview.build(chosen.files) if chosen else ()
-    pending = detail.approval.state is ApprovalState.PENDING
     return render_template(
         "approval.html",
         status=status(),
         detail=detail,
         policy=_by_effect(detail),
         base=chosen,
-        bases=_BASES
-        if pending
-        else {**_BASES, DiffBase.RUNNING: "the version deployed then"},
+        tabs=_tabs(detail),
+        bases=_bases(detail.approval),
         view="split" if request.args.get("view") == "split" else "unified",
         files=files,
         **_decision(detail),
@@ -107,6 +107,15 @@ def decision(number: int) -> str:
     detail = _detail(number)
     return render_template(
         "fragments/decision.html", detail=detail, **_decision(detail)
+    )
+
+
+@blueprint.get("/fragments/approval/<int:number>/state")
+def state_line(number: int) -> str:
+    """Give what becomes of a proposal anew, in a line that is always on top."""
+    detail = _detail(number)
+    return render_template(
+        "fragments/state_line.html", detail=detail, **_decision(detail)
     )
 
 
@@ -175,8 +184,28 @@ def _detail(number: int) -> ApprovalDetail:
 def _base(detail: ApprovalDetail) -> DiffSet | None:
     """Return the diff against the base that the address asks for, else the first."""
     asked = request.args.get("base")
-    found = [one for one in detail.diffs if one.base.value == asked]
-    return next(iter([*found, *detail.diffs]), None)
+    found = [one.files for one in detail.diffs if one.base.value == asked]
+    tabs = _tabs(detail)
+    same = [one for one in tabs if one.files in found]
+    return next(iter([*same, *tabs]), None)
+
+
+def _tabs(detail: ApprovalDetail) -> list[DiffSet]:
+    """Return the diffs without those that show what an earlier one shows."""
+    tabs: list[DiffSet] = []
+    for one in detail.diffs:
+        if all(one.files != other.files for other in tabs):
+            tabs.append(one)
+    return tabs
+
+
+def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
+    """Return the names of what a proposal is compared with, which may not run."""
+    if row.state is not ApprovalState.PENDING:
+        return {**_BASES, DiffBase.RUNNING: "the version deployed then"}
+    if row.kind is ApprovalKind.RESTORE:
+        return {**_BASES, DiffBase.RUNNING: "the version deployed last"}
+    return _BASES
 
 
 def _by_effect(detail: ApprovalDetail) -> list[tuple[str, str, list[Any]]]:

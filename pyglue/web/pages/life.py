@@ -36,6 +36,7 @@ from pyglue.api.operator import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import done, field, needed, status
+from pyglue.web.pages.moved import or_moved
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("life", __name__)
@@ -150,9 +151,12 @@ def make_draft() -> Response:
 
 
 @blueprint.get("/drafts/<name>")
-def draft(name: str) -> str:
+def draft(name: str) -> str | Response:
     """Show a draft, and what discarding it removes."""
-    return render_template("draft.html", status=status(), draft=_draft(name))
+    return or_moved(
+        name,
+        lambda: render_template("draft.html", draft=_draft(name), status=status()),
+    )
 
 
 @blueprint.post("/drafts/<name>/discard")
@@ -175,9 +179,11 @@ def _draft(name: str) -> DraftView:
 
 
 @blueprint.get("/kept/<name>")
-def kept(name: str) -> str:
+def kept(name: str) -> str | Response:
     """Show what is kept of a destroyed agent."""
-    return render_template("kept.html", status=status(), kept=_kept(name))
+    return or_moved(
+        name, lambda: render_template("kept.html", kept=_kept(name), status=status())
+    )
 
 
 @blueprint.post("/kept/<name>/restore")
