@@ -49,7 +49,7 @@ def test_axe_finds_nothing(site: Site, browser: Browser, width: int) -> None:
             "erin", paused=True, port_conflict="Taken.", port=8123, context_fill=0.9
         )
     )
-    site.hive.paused = True
+    site.hive.pause = data.pause()
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         bypass_csp=True,  # only so that axe can be brought in

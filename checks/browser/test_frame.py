@@ -77,3 +77,38 @@ def test_a_short_lined_message_is_cut_with_a_sign_and_a_link(
         expect(whole.get_by_role("link", name="message 40")).to_be_visible()
         found.get_by_role("link", name="Read the full message").click()
         expect(page.get_by_test_id("message-body")).to_contain_text("21: test passed")
+
+
+def test_facts_of_the_hive_cost_no_line_and_open_whole(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    about = page.get_by_test_id("about")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        top = box(page.locator("#main"))["y"]
+        header = box(page.locator("header.top"))
+        assert top == header["y"] + header["height"], width
+        about.locator("summary").click()
+        expect(about).to_contain_text("scripted model (no cost)")
+        panel = box(page.get_by_test_id("facts"))
+        assert panel["x"] >= 0, width
+        assert panel["x"] + panel["width"] <= width, width
+        about.locator("summary").click()
+
+
+def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    approval = dashboard.approval(7)
+    dashboard.live()
+    line = page.get_by_test_id("state-line")
+    expect(line).to_contain_text("pending")
+    approval.approve()
+    expect(line).to_contain_text("building")
+    page.evaluate("window.scrollTo(0, 0)")
+    expect(line).to_be_in_viewport()
+    expect(page.get_by_role("navigation", name="View")).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 844})
+    expect(line).to_be_hidden()
+    expect(page.get_by_role("navigation", name="View")).to_be_visible()

@@ -101,14 +101,27 @@ def test_the_emergency_stop(site: Site, dashboard: Dashboard) -> None:
     page.get_by_text("Emergency stop").click()
     page.get_by_label("Reason (optional)").fill("A loop")
     button.click()
-    expect(page.get_by_test_id("paused")).to_contain_text("The whole hive is paused")
+    banner = page.get_by_test_id("paused")
+    expect(banner).to_contain_text("The whole hive is paused by another browser")
+    expect(banner).to_contain_text("“A loop”")
+    expect(page.get_by_test_id("stop")).to_be_hidden()
+    content = page.locator("#main").bounding_box()
+    around = banner.bounding_box()
+    assert content is not None and around is not None
+    assert around["x"] >= content["x"]
+    assert around["x"] + around["width"] <= content["x"] + content["width"]
+    page.goto(f"{site.url}/nowhere")
+    expect(banner).to_contain_text("“A loop”")
+    expect(page.get_by_test_id("stop")).to_be_hidden()
+    page.go_back()
     page.get_by_role("button", name="Resume the hive").click()
     expect(page.get_by_test_id("paused")).to_have_count(0)
+    expect(page.get_by_test_id("stop")).to_be_visible()
     assert [one.reason for one in site.hive.called("pause_all")] == ["A loop"]
 
 
 def test_a_stop_elsewhere_is_seen_here(site: Site, dashboard: Dashboard) -> None:
-    site.hive.paused = True
+    site.hive.pause = data.pause()
     site.hive.emit("agent.changed", "hive", what="control")
     expect(dashboard.page.get_by_test_id("paused")).to_be_visible()
 

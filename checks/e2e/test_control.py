@@ -58,7 +58,12 @@ async def test_the_emergency_stop_holds_over_a_crash(hive: Hive) -> None:
     await hive.kill_hived()
     view = await state(hive, AgentState.PAUSED)
     assert view.inbox == 1
-    assert (await hive.operator.call(api.STATUS, NoParams())).paused
+    pause = (await hive.operator.call(api.STATUS, NoParams())).pause
+    assert pause is not None
+    assert (pause.by.split(" ")[0], pause.reason) == ("cli", "fire")
+    code, said = await command(hive, "status")
+    assert "paused     by cli uid" in said
+    assert said.count("fire") == 1
     code, said = await command(hive, "resume", "alice")
     assert code == 1
     assert "whole hive is paused" in said

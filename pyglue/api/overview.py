@@ -10,6 +10,14 @@ from pyglue.api.relay import RateWindow
 from pyglue.api.wakeups import ScheduleView, WebhookView
 
 
+class HivePause(Result, frozen=True):
+    """The operator's stop of the whole hive: by whom, since when and why."""
+
+    by: str
+    at: float
+    reason: str = ""
+
+
 class HiveStatus(Result, frozen=True):
     """The hive at a glance. ``warnings`` are shown as a banner on every page."""
 
@@ -25,8 +33,8 @@ class HiveStatus(Result, frozen=True):
     open_questions: int
     unread: int
     last_seq: int
-    paused: bool = False
-    """Whether the operator stopped the whole hive."""
+    pause: HivePause | None = None
+    """The operator's stop of the whole hive, if it is stopped."""
     windows: tuple[RateWindow, ...] = ()
     """Of the Claude subscription that pays: those that have not reset since."""
     journal: bool = False

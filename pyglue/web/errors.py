@@ -10,13 +10,16 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from pyglue.api.common import NoParams
+from pyglue.api.operator import STATUS
+from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import problem
 from pyglue.web.guard import auth
-from pyglue.web.rpc import web
+from pyglue.web.rpc import hive, web
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,10 @@ _STATUS: Final = {
 }
 _API: Final = re.compile(r"/api/|/agents/[^/]*/api/|/metrics$")
 _OTHERWISE: Final = 422
+_NO_FRAME: Final[frozenset[str]] = frozenset(
+    {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.TOO_MANY, ErrorCode.FORBIDDEN}
+)
+"""Refusals after which hived is not asked for the banner."""
 _RETRY_AFTER: Final = frozenset({429, 503})
 
 
@@ -161,12 +168,22 @@ def _answer(status: int, code: str, sentence: str) -> Response:
                 retry=retry,
                 code=code,
                 typed=_typed(),
+                status=_frame(code),
             ),
             status,
         )
     if status in _RETRY_AFTER:
         response.headers["Retry-After"] = "2"
     return response
+
+
+def _frame(code: str) -> HiveStatus | None:
+    """Return what the banner says: on the page of an error too, if hived answers."""
+    if g.get("session") is None or code in _NO_FRAME:
+        return None
+    with contextlib.suppress(HiveError):
+        return hive().call(STATUS, NoParams())
+    return None
 
 
 def _typed() -> bool:

@@ -30,7 +30,7 @@ from pyglue.api.messages import (
     SentResult,
     ShownMessage,
 )
-from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.overview import AgentDetail, AgentsView, HivePause, HiveStatus
 from pyglue.api.questions import QuestionsResult
 from pyglue.api.queue import QueuedMessage, QueueParams, QueueResult
 from pyglue.api.telemetry import (
@@ -79,7 +79,7 @@ class Answers(Decisions):
         self.messages = data.flow()
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
-        self.paused = False
+        self.pause: HivePause | None = None
         self.queues: dict[str, tuple[QueuedMessage, ...]] = {}
         self.drafts: list[DraftView] = []
         self.kept: list[KeptView] = []
@@ -136,7 +136,7 @@ class Answers(Decisions):
             open_questions=len(self.questions),
             unread=len(self.inbox) - len(self.read),
             last_seq=self.seq,
-            paused=self.paused,
+            pause=self.pause,
         )
 
     async def _queue(self, params: QueueParams) -> QueueResult:
@@ -232,12 +232,12 @@ class Answers(Decisions):
     async def _done(self, _params: Any) -> Done:
         return Done()
 
-    async def _pause_all(self, _params: PauseAllParams) -> Done:
-        self.paused = True
+    async def _pause_all(self, params: PauseAllParams) -> Done:
+        self.pause = HivePause("session 1a2b3c4d", time.time(), params.reason)
         return Done()
 
     async def _resume_all(self, _params: NoParams) -> Done:
-        self.paused = False
+        self.pause = None
         return Done()
 
     async def _drafts(self, _params: NoParams) -> DraftsResult:

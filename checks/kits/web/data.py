@@ -20,7 +20,7 @@ from pyglue.api.common import AgentState, Role
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
 from pyglue.api.lifecycle import DraftView, KeptPart, KeptView
 from pyglue.api.messages import Message, MessageKind, Priority
-from pyglue.api.overview import AgentView
+from pyglue.api.overview import AgentView, HivePause
 from pyglue.api.questions import QuestionView
 
 NOW = time.time()
@@ -99,6 +99,11 @@ def agents() -> list[AgentView]:
         ),
         agent("dave", state=AgentState.STOPPED, wanted=False, last_turn_at=None),
     ]
+
+
+def pause() -> HivePause:
+    """Return a stop of the whole hive."""
+    return HivePause("session 5e6f7a8b", NOW - 90, "Costs explode")
 
 
 def kept(name: str, **fields: object) -> KeptView:

@@ -75,6 +75,8 @@ def decisions(hive: FakeHive) -> list[str]:
         "messages",
         "questions",
         "operations",
+        "drafts",
+        "kept",
         "subscribe",
         "queue",
     }

@@ -213,10 +213,10 @@ def test_the_stop_and_the_way_back(operator: Operator) -> None:
     answer = operator.post("/pause", {"reason": "A loop."})
     assert answer.status_code == 303
     assert operator.hive.called("pause_all")[0].reason == "A loop."
-    assert "The whole hive is paused." in operator.get("/fragments/banner").text
+    assert "The whole hive is paused</b> by" in operator.get("/fragments/banner").text
     assert 'action="/resume"' in operator.get("/messages").text
     assert operator.post("/resume").status_code == 303
-    assert "The whole hive is paused." not in operator.get("/").text
+    assert "The whole hive is paused" not in operator.get("/").text
 
 
 @pytest.mark.parametrize("path", ["/", "/approvals", "/messages", "/agents/alice"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import BlockReason
-from pyglue.api.overview import AgentView, Step
+from pyglue.api.overview import AgentView, HiveStatus, Step
 from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
@@ -55,6 +55,7 @@ def status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("backend", result.backend),
         ("isolation", result.isolation),
         ("model", result.model_source),
+        *_pause(result),
         *(
             ("limit", f"{visible(one.words)}, resets {moment(one.resets_at)}")
             for one in result.windows
@@ -71,6 +72,13 @@ def status(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         *(("WARNING", warning) for warning in result.warnings),
     ]
     return Answer(result, table(rows))
+
+
+def _pause(status: HiveStatus) -> list[tuple[str, str]]:
+    if status.pause is None:
+        return []
+    reason = f": {visible(status.pause.reason)}" if status.pause.reason else ""
+    return [("paused", f"by {status.pause.by} at {moment(status.pause.at)}{reason}")]
 
 
 def agents(client: SyncClient, arguments: argparse.Namespace) -> Answer:

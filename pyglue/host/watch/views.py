@@ -9,7 +9,13 @@ from pyglue import __version__, calendar_times
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.overview import AgentDetail, AgentsView, AgentView, HiveStatus
+from pyglue.api.overview import (
+    AgentDetail,
+    AgentsView,
+    AgentView,
+    HivePause,
+    HiveStatus,
+)
 from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
 from pyglue.api.wakeups import WebhookView
 from pyglue.config import Credential, HiveConfig
@@ -113,10 +119,16 @@ class Views:
             open_questions=asked,
             unread=unread,
             last_seq=self.bus.last_seq,
-            paused=self.registry.hive.paused_at is not None,
+            pause=self._pause(),
             windows=self.relay.windows(),
             journal=bool(self.backend.units),
         )
+
+    def _pause(self) -> HivePause | None:
+        row = self.registry.hive
+        if row.paused_at is None:
+            return None
+        return HivePause(row.paused_by or "", row.paused_at, row.pause_reason or "")
 
     def _model_source(self) -> str:
         if self.config.relay.scripted:

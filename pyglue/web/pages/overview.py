@@ -103,12 +103,13 @@ def fragment(section: str) -> str:
         "inbox": _inbox,
         "messages": _flow,
         "banner": status,
+        "facts": status,
     }
     read = readers.get(section)
     if read is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
-    if section == "banner":
-        return render_template("fragments/banner.html", status=read())
+    if section in ("banner", "facts"):
+        return render_template(f"fragments/{section}.html", status=read())
     data: dict[str, Part[Any]] = {section: part(read)}
     return render_template(f"fragments/{section}.html", roster=_roster(), **data)
 
@@ -118,7 +119,9 @@ def _kept() -> tuple[KeptView, ...]:
 
 
 def _drafts() -> tuple[DraftView, ...]:
-    return hive().call(DRAFTS, NoParams()).drafts
+    """Return the drafts that are not proposed: an approval shows those."""
+    found = hive().call(DRAFTS, NoParams()).drafts
+    return tuple(one for one in found if one.pending_approval is None)
 
 
 def _waiting() -> tuple[ApprovalSummary, ...]:
