@@ -5,7 +5,7 @@
     # Agents' systems are made from it too.
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 
-    # Where you have hyperhive from: a checkout, or the address of its repository.
+    # Your copy, a git repository that belongs to root, or the address of hyperhive's own.
     hyperhive.url = "git+file:///etc/hyperhive";
     hyperhive.inputs.nixpkgs.follows = "nixpkgs";
   };

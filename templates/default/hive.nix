@@ -7,8 +7,9 @@
     # Users of this machine who may use `hive`, and with it approve anything.
     operators = [ "alice" ];
 
-    # Outside the Nix store, which is world-readable.
-    apiKeyFile = "/run/secrets/anthropic-api-key";
+    # Outside the Nix store, which is world-readable; must be there before the switch:
+    #   install -m 0400 -D /dev/stdin /var/lib/secrets/anthropic-api-key
+    apiKeyFile = "/var/lib/secrets/anthropic-api-key";
 
     # The dashboard. Reach it by `ssh -L 7000:127.0.0.1:7000 HOST`, or see
     # docs/install.md for a name and TLS.

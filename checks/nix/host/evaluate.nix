@@ -1,6 +1,10 @@
-# What NixOS would make of services.hyperhive with the settings of one case, against
-# the stand-ins. Everything in it is plain JSON.
-{ lib, case }:
+# What NixOS would make of services.hyperhive with the settings of one case, or of
+# another module, against the stand-ins. Everything in it is plain JSON.
+{
+  lib,
+  case ? null,
+  module ? (import ./cases.nix { inherit lib; }).${case},
+}:
 let
   stubs = import ./stubs.nix { inherit lib; };
   inherit (stubs) pkgs;
@@ -13,12 +17,12 @@ let
       {
         services.hyperhive = {
           enable = lib.mkDefault true;
-          package = pkgs.hyperhive;
-          nixpkgs = "/nix/store/11111111111111111111111111111111-source";
-          framework = "/nix/store/22222222222222222222222222222222-source";
+          package = lib.mkDefault pkgs.hyperhive;
+          nixpkgs = lib.mkDefault "/nix/store/11111111111111111111111111111111-source";
+          framework = lib.mkDefault "/nix/store/22222222222222222222222222222222-source";
         };
       }
-      (import ./cases.nix { inherit lib; }).${case}
+      module
     ];
   };
   inherit (evaluated) config;
