@@ -96,6 +96,35 @@ async def test_a_newer_store_is_refused_and_untouched(tmp_path: Path) -> None:
     assert "999" in caught.value.message
 
 
+@pytest.mark.parametrize("version", range(1, len(STEPS)))
+async def test_a_store_of_every_earlier_version_is_migrated(
+    tmp_path: Path, version: int
+) -> None:
+    with sqlite3.connect(tmp_path / "hive.db") as earlier:
+        for number, statements in enumerate(STEPS[:version]):
+            for statement in statements:
+                earlier.execute(statement)
+            if number == 0:  # what was there from the first version on
+                earlier.execute(
+                    "INSERT INTO agent (name, role, wanted, created_at)"
+                    " VALUES ('b', 'agent', 1, 1.0)"
+                )
+                earlier.execute(
+                    "INSERT INTO message (sender, recipient, body, kind, priority,"
+                    " sent_at, hop, state)"
+                    " VALUES ('a', 'b', 'old', 'message', 0, 1.0, 0, 'waiting')"
+                )
+        earlier.execute(f"PRAGMA user_version = {version}")
+    store = open_store(tmp_path / "hive.db", tmp_path / "lock")
+    try:
+        await store.write(lambda tx: note(tx, "new"))
+        assert await count(store) == 2
+        [row] = await store.read(agents.all_agents)
+        assert (row.name, row.wanted) == ("b", True)
+    finally:
+        await store.close()
+
+
 async def test_an_interrupted_draft_of_an_earlier_version_resumes(
     tmp_path: Path,
 ) -> None:
