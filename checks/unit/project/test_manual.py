@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,15 @@ AGENTS = "alice\nalbert\nmanager\n"
 
 
 def done(*command: str | Path, path: str = "/usr/bin:/bin") -> str:
-    ended = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={"PATH": path, "HOME": "/nonexistent"},
-    )
+    with tempfile.TemporaryDirectory() as home:  # fish writes there
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={"PATH": path, "HOME": home},
+        )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
