@@ -62,13 +62,17 @@ testers.runNixOSTest {
       virtualisation = {
         cores = 2;
         memorySize = 6144;
-        diskSize = 8192;
-        writableStore = true;
+        diskSize = 16384;
+        # A store on a disk of its own: the users of containers cannot be mapped on the
+        # host's, which comes by 9p below an overlay.
+        useBootLoader = true;
+        fileSystems."/".autoResize = true;
         additionalPaths = map toplevel [
           "manager"
           "alice"
         ];
       };
+      boot.growPartition = true;
       nix.settings.substituters = lib.mkForce [ ];
     };
 

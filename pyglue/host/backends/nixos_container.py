@@ -16,11 +16,13 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from pyglue.api.journal import JournalUnit
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends import mounts
 from pyglue.host.backends.base import (
     AgentSpec,
     Backend,
@@ -44,6 +46,7 @@ from pyglue.nix.build import Builder
 from pyglue.process import LogFile, find_program, run_sync
 
 HARNESS_UNIT: Final = "hive-agent"
+_STORE: Final = Path("/nix/store")
 _READY_S: Final = 20.0
 _TAIL_S: Final = 10.0
 _KINDS: Final = {
@@ -98,6 +101,9 @@ class NixosContainerBackend(Backend):
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What is not as it should be on this host now."""
         found = [*self._foreign]
+        unmapped = mounts.warning((_STORE, self._layout.agents))
+        if unmapped is not None:
+            found.append(unmapped)
         if self._watch.problem is not None:
             found.append(
                 "Container crashes cannot be detected: systemd does not answer over "

@@ -1,0 +1,41 @@
+"""File systems whose files cannot get other owners by a mount.
+
+A container with users of its own has the host's store and its directories bound with
+their owners mapped. Where the kernel cannot do that, no container starts, and systemd's
+error names neither file system nor cure.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_UNMAPPED: Final = frozenset({"9p", "cifs", "nfs", "nfs4", "overlay"})
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+def kind(path: Path, mounts: Path = _MOUNTS) -> str:
+    """Return the kind of file system that ``path`` is on, "" if that is unknown."""
+    real = os.path.realpath(path)
+    found, longest = "", -1
+    for line in mounts.read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        point = _ESCAPED.sub(lambda one: chr(int(one[1], 8)), before.split(" ")[4])
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= longest:  # of two at one place, the later
+            found, longest = after.split(" ")[0], len(point)
+    return found
+
+
+def warning(paths: tuple[Path, ...], mounts: Path = _MOUNTS) -> str | None:
+    """Return a sentence about those of ``paths`` that no container can have bound."""
+    kinds = {path: kind(path, mounts) for path in paths}
+    wrong = [f"{path} ({found})" for path, found in kinds.items() if found in _UNMAPPED]
+    if not wrong:
+        return None
+    return (
+        "Containers cannot start: their users cannot be mapped on the file system of "
+        f"{' and '.join(wrong)}. Use ext4, XFS, Btrfs, F2FS or ZFS; in a virtual "
+        "machine, one with a disk of its own (nixos-rebuild build-vm-with-bootloader)."
+    )
