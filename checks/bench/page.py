@@ -28,7 +28,7 @@ from checks.kits.web.hive import FakeHive
 from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
 from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR
-from pyglue.store import messages
+from pyglue.store import inboxes
 
 PAGE: Final = "overview_page"
 BROWSER: Final = "overview_browser"
@@ -74,7 +74,7 @@ def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
 
     async def flow(params: MessagesParams) -> MessagesResult:
         rows = await kit.store.read(
-            lambda reader: messages.flow(
+            lambda reader: inboxes.flow(
                 reader, limit=params.limit, before=None, agent=None, clip=params.clip
             )
         )
@@ -82,7 +82,7 @@ def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
 
     async def inbox(params: InboxParams) -> InboxResult:
         rows = await kit.store.read(
-            lambda reader: messages.inbox(
+            lambda reader: inboxes.inbox(
                 reader,
                 OPERATOR,
                 unread_only=False,

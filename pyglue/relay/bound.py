@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.models import ModelInfo, Tokens
-from pyglue.relay.body import Found
+from pyglue.relay.reader import Found
 
 CONTEXT_MAX: Final = 1_000_000
 """The largest context of any model, whatever a model's own is said to be."""

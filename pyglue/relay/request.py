@@ -18,9 +18,10 @@ from pyglue.api.relay import ModelPolicy
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
 from pyglue.models import ModelInfo
-from pyglue.relay.body import Body, Found, Reader, ThinkingConfig, read_body, text_of
+from pyglue.relay.body import Body, ThinkingConfig, read_body, text_of
 from pyglue.relay.bound import Bound, bound_of, counted_bound
 from pyglue.relay.plain import bad, look, refused, shown
+from pyglue.relay.reader import Found, Reader
 
 _MIN_OUTPUT: Final = 2048
 _MIN_THINKING: Final = 1024

@@ -12,7 +12,6 @@ import msgspec
 
 from pyglue.api.events import MessageSent, MessageTaken
 from pyglue.api.messages import (
-    InboxMessage,
     Message,
     MessageKind,
     Priority,
@@ -43,7 +42,6 @@ _OUTSIDE: Final = _NEXT.format(and_="", and_alone="AND alone = 0")
 """The same to be handled: up to the first that goes alone, or that one."""
 _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
 """The same within a turn, which none joins that goes alone."""
-_SIDES: Final = ("sender", "recipient")
 ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
 
@@ -218,43 +216,6 @@ def waits(reader: Reader, number: int) -> bool:
     return row is not None
 
 
-def unanswered(
-    reader: Reader,
-    *,
-    sender: str | None,
-    recipient: str | None,
-    since: float,
-    most: int,
-) -> tuple[Message, ...]:
-    """Return messages without a reply since ``since``, newest first.
-
-    ``sender`` or ``recipient`` says whose; what the hive itself sent asks for none.
-    """
-    mine, name = ("sender", sender) if sender is not None else ("recipient", recipient)
-    rows = reader.execute(
-        f"SELECT {COLUMNS} FROM message AS m WHERE {mine} = ? AND kind = 'message' "
-        "AND sent_at >= ? AND state != 'dead' AND NOT EXISTS (SELECT 1 FROM message "
-        "AS r WHERE r.reply_to = m.id AND r.sender = m.recipient) "
-        "ORDER BY id DESC LIMIT ?",
-        name,
-        since,
-        most,
-    )
-    return tuple(message_of(row) for row in rows.fetchall())
-
-
-def waiting_counts(reader: Reader) -> dict[str, int]:
-    """Return how many messages wait or are held, by recipient."""
-    rows = reader.execute(
-        "SELECT recipient, sum(n) FROM ("  # each half is an index of its own
-        "SELECT recipient, count(*) AS n FROM message WHERE state = 'waiting' "
-        "GROUP BY recipient UNION ALL "
-        "SELECT recipient, count(*) FROM message WHERE state = 'held' "
-        "GROUP BY recipient) GROUP BY recipient"
-    )
-    return {str(name): int(count) for name, count in rows.fetchall()}
-
-
 def mark_read(tx: Tx, recipient: str, number: int) -> None:
     """The operator read a message.
 
@@ -273,60 +234,3 @@ def mark_read(tx: Tx, recipient: str, number: int) -> None:
             ErrorCode.NOT_FOUND, f"There is no message {number} in this inbox."
         )
     tx.emit(recipient, MessageTaken(id=number))
-
-
-def inbox(
-    reader: Reader,
-    recipient: str,
-    *,
-    unread_only: bool,
-    limit: int,
-    clip: int | None = None,
-) -> tuple[InboxMessage, ...]:
-    """Return an inbox, newest first; of each body ``clip`` characters at most."""
-    unread = "AND state = 'waiting'" if unread_only else ""  # takes the partial index
-    rows = reader.execute(
-        f"SELECT {COLUMNS}, state FROM message WHERE recipient = ? {unread} "
-        "ORDER BY id DESC LIMIT ?",
-        recipient,
-        limit,
-    )
-    return tuple(
-        InboxMessage(message=shown(row, clip), read=row[-1] != "waiting")
-        for row in rows.fetchall()
-    )
-
-
-def flow(
-    reader: Reader,
-    *,
-    limit: int,
-    before: int | None,
-    agent: str | None,
-    kind: MessageKind | None = None,
-    text: str = "",
-    clip: int | None = None,
-) -> tuple[ShownMessage, ...]:
-    """Return all messages, newest first; ``text`` in any case of ASCII letters.
-
-    Of each body ``clip`` characters at most.
-    """
-    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    like = f"%{escaped}%"
-    newest = (
-        f"SELECT {COLUMNS} FROM message WHERE id < ? AND (? IS NULL OR kind = ?) "
-        "AND (? = '%%' OR body LIKE ? ESCAPE '!') {} ORDER BY id DESC LIMIT ?"
-    )
-    values: tuple[object, ...] = (before or 2**62, kind, kind, like, like)
-    if agent is None:
-        rows = reader.execute(newest.format(""), *values, limit)
-    else:  # each side has an index; one OR would read the whole table
-        sent, got = (newest.format(f"AND {side} = ?") for side in _SIDES)
-        rows = reader.execute(
-            f"SELECT * FROM (SELECT * FROM ({sent}) UNION SELECT * FROM ({got})) "
-            "ORDER BY id DESC LIMIT ?",
-            *(*values, agent, limit),
-            *(*values, agent, limit),
-            limit,
-        )
-    return tuple(shown(row, clip) for row in rows.fetchall())

@@ -16,7 +16,7 @@ from checks.kits.faults import SAID, Fault, Faults
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import Event, HiveWarning
 from pyglue.errors import ErrorCode
-from pyglue.store import failures, messages
+from pyglue.store import failures, inboxes, messages
 from pyglue.store.database import Store, Tx, open_store
 from pyglue.store.failures import StoreError
 from pyglue.store.messages import NewMessage
@@ -47,7 +47,7 @@ def note(tx: Tx, text: str) -> int:
 
 async def bodies(store: Store) -> list[str]:
     found = await store.read(
-        lambda reader: messages.inbox(reader, "b", unread_only=False, limit=5000)
+        lambda reader: inboxes.inbox(reader, "b", unread_only=False, limit=5000)
     )
     return [entry.message.body for entry in reversed(found)]
 

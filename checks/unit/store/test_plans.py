@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from pyglue.store import agents, leases, messages
+from pyglue.store import agents, inboxes, leases, messages
 from pyglue.store.migrations import STEPS
 
 
@@ -46,7 +46,7 @@ class _Plans:
         lambda tx: leases.release_unseen(tx, "a", "h", (1,)),
         lambda tx: leases.finish_taken(tx, "a", "h", None),
         lambda tx: messages.waiting(tx, "a"),
-        lambda tx: messages.waiting_counts(tx),
+        lambda tx: inboxes.waiting_counts(tx),
     ],
 )
 def test_messages_are_found_among_what_waits_or_is_held(look: object) -> None:

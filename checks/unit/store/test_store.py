@@ -15,7 +15,15 @@ from pyglue.api.messages import MessageKind
 from pyglue.api.operations import OperationKind, OperationState
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import agents, approvals, events, messages, operations, usage
+from pyglue.store import (
+    agents,
+    approvals,
+    events,
+    inboxes,
+    messages,
+    operations,
+    usage,
+)
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx, open_store
 from pyglue.store.messages import NewMessage
@@ -249,7 +257,7 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
 
     async def found(**asked: Any) -> list[str]:
         rows = await store.read(
-            lambda reader: messages.flow(
+            lambda reader: inboxes.flow(
                 reader, **{"limit": 10, "before": None, "agent": None, **asked}
             )
         )

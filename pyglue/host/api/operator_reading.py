@@ -20,7 +20,7 @@ from pyglue.host.core import audit_log
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import OPERATOR
 from pyglue.store import approvals as approval_rows
-from pyglue.store import messages
+from pyglue.store import inboxes
 from pyglue.store import operations as operation_rows
 from pyglue.store import questions as question_rows
 
@@ -42,7 +42,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
 
     async def inbox(params: InboxParams) -> InboxResult:
         found = await s.store.read(
-            lambda reader: messages.inbox(
+            lambda reader: inboxes.inbox(
                 reader,
                 OPERATOR,
                 unread_only=params.unread_only,
@@ -54,7 +54,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
 
     async def flow(params: MessagesParams) -> MessagesResult:
         found = await s.store.read(
-            lambda reader: messages.flow(
+            lambda reader: inboxes.flow(
                 reader,
                 limit=params.limit,
                 before=params.before,

@@ -14,7 +14,7 @@ from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
 from pyglue.host.agents.directories import Directories, KeptDirectory
 from pyglue.host.changes.approvals import pretty
 from pyglue.manifest import decode
-from pyglue.store import approvals, kept, messages
+from pyglue.store import approvals, inboxes, kept
 from pyglue.store.database import Reader, Store
 from pyglue.store.kept import Kept as KeptRow
 
@@ -41,7 +41,7 @@ class Kept:
             reader: Reader,
         ) -> tuple[tuple[KeptRow, ...], dict[str, int], dict[str, int]]:
             pending = {row.agent: row.id for row in approvals.pending(reader)}
-            return kept.all_kept(reader), pending, messages.waiting_counts(reader)
+            return kept.all_kept(reader), pending, inboxes.waiting_counts(reader)
 
         found, pending, mail = await self.store.read(read)
         views = []

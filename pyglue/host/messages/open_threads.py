@@ -6,7 +6,7 @@ from typing import Final
 from pyglue.api.agent import OpenMessage, OpenQuestion, OpenReminder, OpenThreadsResult
 from pyglue.api.messages import Message
 from pyglue.api.questions import QuestionView
-from pyglue.store import messages, questions, reminders
+from pyglue.store import inboxes, questions, reminders
 from pyglue.store.database import Reader
 
 _BACK_S: Final = 7 * 86400.0
@@ -17,10 +17,10 @@ _BEGINS: Final = 200
 def open_threads(reader: Reader, name: str) -> OpenThreadsResult:
     """Return what ``name`` has not answered, and what it waits for."""
     since = time.time() - _BACK_S
-    received = messages.unanswered(
+    received = inboxes.unanswered(
         reader, sender=None, recipient=name, since=since, most=_MOST
     )
-    sent = messages.unanswered(
+    sent = inboxes.unanswered(
         reader, sender=name, recipient=None, since=since, most=_MOST
     )
     asked = questions.open_with(reader, name)

@@ -40,7 +40,15 @@ from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.process.usage import usage_of
-from pyglue.store import agents, approvals, messages, questions, stats, usage
+from pyglue.store import (
+    agents,
+    approvals,
+    inboxes,
+    messages,
+    questions,
+    stats,
+    usage,
+)
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
@@ -66,7 +74,7 @@ class _Counts:
 def _counts_of_agents(reader: Reader, systems: Systems | None) -> _Counts:
     return _Counts(
         outdated=frozenset() if systems is None else systems.outdated(reader),
-        inbox=messages.waiting_counts(reader),
+        inbox=inboxes.waiting_counts(reader),
         turns=agents.turn_summaries(reader),
         cost=usage.spent_by_agent(reader, start_of_day()),
         pending={row.agent: row.id for row in approvals.pending(reader)},

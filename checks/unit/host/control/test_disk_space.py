@@ -18,7 +18,7 @@ from pyglue.host.core import audit_log
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import with_room
 from pyglue.names import OPERATOR
-from pyglue.store import messages
+from pyglue.store import inboxes, messages
 from pyglue.store.database import RESERVE, Store, Tx, open_store
 from pyglue.store.messages import NewMessage
 
@@ -38,7 +38,7 @@ def note(tx: Tx, text: str) -> int:
 
 async def bodies(store: Store) -> list[str]:
     found = await store.read(
-        lambda reader: messages.inbox(reader, "b", unread_only=False, limit=100)
+        lambda reader: inboxes.inbox(reader, "b", unread_only=False, limit=100)
     )
     return [entry.message.body[:20] for entry in found]
 

@@ -19,7 +19,7 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Holder
-from pyglue.store import leases, messages
+from pyglue.store import inboxes, leases, messages
 from pyglue.store.messages import NewMessage
 
 
@@ -231,7 +231,7 @@ async def test_a_message_that_never_finishes_goes_to_the_operator(
         kit.broker.mailbox.hang_up(bob)
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
     letters = await kit.store.read(
-        lambda reader: messages.inbox(reader, "operator", unread_only=True, limit=9)
+        lambda reader: inboxes.inbox(reader, "operator", unread_only=True, limit=9)
     )
     assert [entry.message.kind for entry in letters] == [MessageKind.EVENT]
     assert "poison" in letters[0].message.body

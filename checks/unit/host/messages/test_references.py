@@ -18,7 +18,7 @@ from pyglue.host.core.agent import Holder
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.names import EVERYONE, OPERATOR
-from pyglue.store import approvals, messages, operations
+from pyglue.store import approvals, inboxes, messages, operations
 from pyglue.store.messages import NewMessage
 
 NOTHING: Final = 999
@@ -47,7 +47,7 @@ def by_operator(kit: Kit, number: int) -> Awaitable[object]:
 
 async def flow(kit: Kit) -> int:
     return await kit.store.read(
-        lambda reader: len(messages.flow(reader, limit=500, before=None, agent=None))
+        lambda reader: len(inboxes.flow(reader, limit=500, before=None, agent=None))
     )
 
 

@@ -23,7 +23,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Holder
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.reminders import Reminders
-from pyglue.store import messages, reminders
+from pyglue.store import inboxes, reminders
 from pyglue.store.messages import NewMessage
 
 WAIT = RecvParams(wait_seconds=120, max=32)
@@ -223,7 +223,7 @@ async def test_the_operator_dismisses_a_question(kit: Kit) -> None:
 
 async def letters(kit: Kit) -> list[str]:
     got = await kit.store.read(
-        lambda reader: messages.inbox(reader, "operator", unread_only=True, limit=99)
+        lambda reader: inboxes.inbox(reader, "operator", unread_only=True, limit=99)
     )
     return [entry.message.body for entry in got]
 

@@ -29,7 +29,7 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.host.core.agent import Holder
 from pyglue.host.messages.queue import Queue
 from pyglue.names import OPERATOR
-from pyglue.store import messages, questions
+from pyglue.store import inboxes, questions
 from pyglue.store.failures import StoreError
 from pyglue.store.messages import NewMessage
 
@@ -477,5 +477,5 @@ async def fails_at(
         await anext(doing)
     await scene.witness.quiet()
     await scene.witness.agrees()
-    assert await kit.store.read(messages.waiting_counts) == {}
+    assert await kit.store.read(inboxes.waiting_counts) == {}
     return fired

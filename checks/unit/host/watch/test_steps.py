@@ -16,7 +16,7 @@ from pyglue.api.turns import TurnEventParams
 from pyglue.host.core.agent import Agent
 from pyglue.host.watch.steps import Steps, words
 from pyglue.names import OPERATOR
-from pyglue.store import messages
+from pyglue.store import inboxes
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def mailed(kit: Kit, count: int) -> list[str]:
 async def mail(kit: Kit) -> list[str]:
     """Return what the operator was sent."""
     found = await kit.store.read(
-        lambda reader: messages.inbox(reader, OPERATOR, unread_only=False, limit=50)
+        lambda reader: inboxes.inbox(reader, OPERATOR, unread_only=False, limit=50)
     )
     return [one.message.body for one in found]
 
