@@ -3,12 +3,12 @@
 Started by ``quarantine`` under limits of memory, CPU time and wall time; reads one
 ``Job`` from standard input and prints one ``Passed`` or ``Refused``. It reads raw
 objects through libgit2's object database (sizes by header first) and walks them with
-explicit stacks and budgets, so that no depth, fan-out or count that a pack can
-describe makes it run long; if libgit2 itself dies, only this process dies with it.
+explicit stacks and budgets, so that no depth, fan-out or count in a pack can make it
+run for long. If libgit2 crashes, it takes only this process with it.
 
-Rules on names and kinds of files hold for the submitted tree only. Earlier new
-commits must be complete and within all size limits, so that a mistake that was
-committed and removed again does not force the manager to rewrite history.
+The rules on names and kinds of files apply to the submitted tree only. Earlier new
+commits only have to be complete and within all size limits, so a mistake that was
+committed and later removed does not force the manager to rewrite history.
 """
 
 import os
@@ -131,7 +131,7 @@ class Checker:
         return commit
 
     def _history(self) -> list[str]:
-        """Return the commits that applied lacks, newest first; they reach main."""
+        """Return the commits missing from applied, newest first, down to main."""
         main, limit = self._job.main, self._limits.max_commits
         queue, seen = deque([self._job.commit]), {self._job.commit}
         fresh: list[str] = []
@@ -164,7 +164,7 @@ class Checker:
         return fresh
 
     def _ancestors(self, main: str) -> frozenset[str]:
-        """Return main's whole history; every commit of it was checked before."""
+        """Return main's whole history, all of which has been checked before."""
         queue, seen = deque([main]), {main}
         while queue:
             for parent in parse_commit(self._applied.read(queue.popleft())[1]).parents:
@@ -233,7 +233,7 @@ def _missing(kind: str, sha: str) -> HiveError:
 
 
 def judge(job: Job) -> Passed | Refused:
-    """Check ``job``; a refusal is an answer, not an exception."""
+    """Check ``job``; a refusal is a result, not an exception."""
     try:
         return _checked(job)
     except HiveError as error:
@@ -241,7 +241,7 @@ def judge(job: Job) -> Passed | Refused:
 
 
 def _checked(job: Job) -> Passed:
-    """Check; with ``unpacking`` from a pack to a pack."""
+    """Check; with ``unpacking``, unpack a pack first and write a new one afterwards."""
     what = job.unpacking
     if what is None:
         return Checker(job).check()
@@ -254,12 +254,12 @@ def _checked(job: Job) -> Passed:
 
 
 def main() -> NoReturn:
-    """Answer the one job on standard input and be gone."""
+    """Answer the one job on standard input, then exit."""
     job = strict_json.read(sys.stdin.buffer.read(), Job, what="job")
-    limits_of(job.limits).apply(os.getpid())  # a sandbox is between us and hived
+    limits_of(job.limits).apply(os.getpid())  # there is a sandbox between us and hived
     sys.stdout.buffer.write(msgspec.json.encode(judge(job)) + b"\n")
     sys.stdout.flush()
-    # Tidying up an interpreter takes five times as long as a small check.
+    # Shutting down an interpreter takes five times as long as a small check.
     os._exit(0)
 
 

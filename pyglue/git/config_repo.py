@@ -1,8 +1,8 @@
 """Create an agent's ``config/`` repository, which the manager edits.
 
-It is built whole in a directory that no agent can enter, given away, and moved into
-place by one rename; the host never opens it again. Everything is done by descriptor:
-what lies around it is the manager's to change.
+It is built in a directory that no agent can enter, handed over to its owner, and moved
+into place by one rename; the host never opens it again. Everything goes through
+descriptors, because the manager can change the directories around it.
 """
 
 import os
@@ -24,10 +24,10 @@ def copy_config_repo(
 ) -> str:
     """Make ``name`` in ``home`` a pristine repository of main of ``applied``.
 
-    Returns the SHA of main. Owner and group change only where one is given.
+    Returns the SHA of main. Owner and group change only if given.
 
     Raises:
-        HiveError: ``conflict`` if something is there; ``not_found`` without a main.
+        HiveError: ``conflict`` if the name is taken; ``not_found`` if there is no main.
     """
     main = applied.main()
     if main is None:
@@ -55,7 +55,7 @@ def copy_config_repo(
 
 
 def sweep_staging(home: Folder) -> None:
-    """Remove what a crash left beside a config repository; at start only."""
+    """Remove leftovers of a crash beside a config repository; only at start."""
     for name in home.names():
         if name.startswith(_STAGING):
             home.remove(name)
@@ -64,8 +64,8 @@ def sweep_staging(home: Folder) -> None:
 def _write_history(applied: AppliedRepo, main: str, tree: Folder) -> None:
     """Write ``.git`` with main, its whole history and a matching index.
 
-    git packs in the repository that it runs in and renames from there, so it runs in
-    the new one: agents' directories are a mount of their own in production.
+    git creates packs in the repository in which it runs and renames them from there,
+    so it runs in the new one: in production, agents' directories are a separate mount.
     """
     work_tree = tree.path
     git_dir = work_tree / ".git"
@@ -81,7 +81,7 @@ def _write_history(applied: AppliedRepo, main: str, tree: Folder) -> None:
 
 
 def _give(tree: Folder, owner: Owner | None) -> None:
-    """Change the owner of everything, without following a link."""
+    """Change the owner of everything, without following links."""
     if owner is None:
         return
     for _, _, names, directory in os.fwalk(".", topdown=False, dir_fd=tree.fd):

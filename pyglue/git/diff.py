@@ -1,9 +1,9 @@
 """Differences between two checked commits, as data for the approval page and CLI.
 
 Both trees have passed the check, so libgit2 may compare them in this process. The
-work is bounded by ``DiffLimits``, because libgit2 keeps Python's lock while it
-compares; what is left out for size says so (``truncated``), and one file can be
-asked for with larger limits. Text keeps every character: showing it is the reader's.
+work is bounded by ``DiffLimits``, because libgit2 holds Python's lock while it
+compares. A file cut off for its size is marked ``truncated``; a single file can be
+requested with larger limits. Text keeps every character: readers escape it.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from pyglue.git.objects import parse_commit
 from pyglue.git.repos import AppliedRepo, read_commit
 
 _BINARY_PROBE: Final = 8000
-"""Bytes in which a zero byte makes a file binary, as git does it."""
+"""A zero byte within so many bytes makes a file binary, as in git."""
 _RENAME_FILES: Final = 200
 _RENAME_BYTES: Final = 1024 * 1024
-"""Beyond these, only renames without a change are found."""
+"""Beyond this size, only renames without changes are detected."""
 
 
 @dataclass(frozen=True)
 class DiffLimits:
-    """How much text is compared and returned; beyond it, files are ``truncated``.
+    """How much text is compared and returned; files beyond that are ``truncated``.
 
-    Comparing costs up to 0.1 s for 32,000 unlike lines and grows with the square,
-    so lines to compare are limited apart from lines to return.
+    Comparing 32,000 different lines takes up to 0.1 s, and the time grows with the
+    square, so lines to compare and lines to return have separate limits.
     """
 
     max_file_bytes: int = 256 * 1024
@@ -51,7 +51,7 @@ def diff(
 ) -> tuple[FileDiff, ...]:
     """Return the files that differ between two commits, by path.
 
-    ``old`` None compares with nothing; ``only`` is the (new) path of one file.
+    ``old`` None compares with an empty tree; ``only`` is the (new) path of one file.
 
     Raises:
         HiveError: ``not_found`` if a commit is not in the applied repository.
@@ -66,7 +66,7 @@ def diff(
 
 
 class _Budget:
-    """What may still be read, compared and returned; each file spends some."""
+    """How much may still be read, compared and returned; each file uses some of it."""
 
     def __init__(self, limits: DiffLimits) -> None:
         self._limits = limits
@@ -83,15 +83,15 @@ class _Budget:
         return min(self._lines, self._limits.max_file_lines)
 
     def take_bytes(self, size: int) -> None:
-        """Spend bytes that were read."""
+        """Count bytes that were read."""
         self._bytes -= size
 
     def take_lines(self, count: int) -> None:
-        """Spend lines that are returned."""
+        """Count lines that are returned."""
         self._lines -= count
 
     def may_compare(self, before: bytes, after: bytes) -> bool:
-        """Spend the lines of both sides; False if they are too many."""
+        """Count the lines of both sides; False if there are too many."""
         count = before.count(b"\n") + after.count(b"\n")
         if count > min(self._compared, self._limits.max_file_compared):
             return False
@@ -115,7 +115,7 @@ def _deltas(
 
 
 def _may_look_inside(repo: pygit2.Repository, found: pygit2.Diff) -> bool:
-    """Whether renamed files that also changed can be looked for at low cost."""
+    """Whether it is cheap enough to detect renamed files that also changed."""
     moved = [
         delta.old_file if delta.status == DeltaStatus.DELETED else delta.new_file
         for delta in found.deltas
@@ -178,7 +178,7 @@ def _status(delta: pygit2.DiffDelta) -> FileStatus:
 
 @dataclass(frozen=True)
 class _Text:
-    """What is shown of one file."""
+    """The part of one file that is shown."""
 
     hunks: tuple[Hunk, ...] = ()
     binary: bool = False
@@ -193,7 +193,7 @@ def _text(path: str, before: bytes, after: bytes, budget: _Budget) -> _Text:
         if not budget.may_compare(before, after):
             return _Text(truncated=True)
     else:
-        # One side only: nothing to compare, so the beginning can be shown.
+        # Only one side: nothing to compare, so show the beginning.
         whole = before or after
         part = _head(whole, budget)
         cut = len(part) < len(whole)
@@ -203,14 +203,14 @@ def _text(path: str, before: bytes, after: bytes, budget: _Budget) -> _Text:
 
 
 def _is_binary(path: str, before: bytes, after: bytes) -> bool:
-    """A zero byte must not hide a change to what decides the agent's shape."""
+    """A zero byte must not hide a change to files that define the agent."""
     if path.endswith(".nix"):
         return False
     return b"\0" in before[:_BINARY_PROBE] or b"\0" in after[:_BINARY_PROBE]
 
 
 def _head(content: bytes, budget: _Budget) -> bytes:
-    """Return as many of the first lines as may be shown."""
+    """Return as many of the first lines as the budget allows."""
     end = 0
     for _ in range(budget.lines()):
         end = content.find(b"\n", end) + 1
@@ -223,7 +223,7 @@ def _head(content: bytes, budget: _Budget) -> bytes:
 def _hunks(
     before: bytes, after: bytes, budget: _Budget
 ) -> tuple[tuple[Hunk, ...], bool]:
-    """Return hunks with three lines of context, cut off where the budget ends."""
+    """Return hunks with three lines of context, cut off at the end of the budget."""
     if before == after:
         return (), False
     patch = pygit2.Patch.create_from(before, after, flag=DiffOption.FORCE_TEXT)
@@ -252,7 +252,7 @@ def _lines(raw: pygit2.DiffHunk, limit: int) -> tuple[DiffLine, ...]:
     lines: list[DiffLine] = []
     for line in raw.lines:
         if line.origin not in " +-":
-            # A marker: the line before it is the last and has no newline.
+            # A marker: the line before it is the last one and has no newline.
             if lines:
                 lines[-1] = msgspec.structs.replace(lines[-1], no_newline=True)
             continue

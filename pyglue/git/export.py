@@ -1,9 +1,9 @@
 """The files of a commit in an applied repository: listed, read, written out.
 
-Used for evaluation, for deploying and for the manager's working copy. The commit was
-checked before, but these functions take a SHA, so every rule that keeps a write
-inside its directory is applied again here: kinds, names, depth, and directory
-descriptors with O_NOFOLLOW at every step instead of paths.
+Used for evaluation, deployment and the manager's working copy. The commit has been
+checked before, but these functions take a SHA, so they apply every rule again that
+keeps a write inside its directory: kinds, names, depth, and directory descriptors with
+O_NOFOLLOW at every step instead of paths.
 """
 
 import os
@@ -62,10 +62,10 @@ def list_files(
 def read_file(
     applied: AppliedRepo, commit: str, path: str, *, limits: PackLimits | None = None
 ) -> bytes:
-    """Return the content of one file of ``commit`` (bounded by the pack limits).
+    """Return the contents of one file of ``commit`` (bounded by the pack limits).
 
     Raises:
-        HiveError: ``not_found`` if the commit or the file is not there.
+        HiveError: ``not_found`` if the commit or the file does not exist.
     """
     wanted = path.split("/")
     with applied.open() as repo:
@@ -87,8 +87,8 @@ def export_tree(
 ) -> None:
     """Write the files of ``commit`` into ``dest``, an existing empty directory.
 
-    Directories and executables get mode 0755, other files 0644, and all of it the
-    owner of this process.
+    Directories and executables get mode 0755, other files 0644; everything belongs to
+    the user of this process.
 
     Raises:
         HiveError: ``conflict`` if ``dest`` is not empty; ``not_found``;
@@ -103,7 +103,7 @@ def export_tree(
             )
         with applied.open() as repo:
             for path, entry in _walk(repo, commit, limits or PackLimits()):
-                # Depth first: the parent is the last directory opened at its level.
+                # Depth first: the parent is the directory last opened at its level.
                 while len(opened) > len(path):
                     os.close(opened.pop())
                 parent, name = opened[-1], path[-1]
@@ -128,7 +128,7 @@ def _write(parent: int, name: str, content: bytes, mode: int) -> None:
 def _walk(
     repo: pygit2.Repository, commit: str, limits: PackLimits
 ) -> Iterator[tuple[list[str], Entry]]:
-    """Yield each entry below the commit with its path, a directory before its own.
+    """Yield each entry of the commit with its path, a directory before its contents.
 
     Raises:
         HiveError: ``not_found``; ``unsafe_tree`` for what the rules refuse.

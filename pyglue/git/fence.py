@@ -1,10 +1,10 @@
 """Confining the programs that read an agent's pack: a sandbox, another user.
 
-git and libgit2 parse hostile bytes here. In the sandbox they see themselves, one
-directory of their own and the objects to compare with; no network, no capabilities, no
-user of the host. Started by root they run as nobody, who cannot walk to the state
-directory: there the known objects, a few files, are copied beside. Where no sandbox
-works they run as before, under limits alone, and the log says so. Blocking.
+git and libgit2 parse hostile bytes here. In the sandbox they see themselves, a
+directory of their own and the objects to compare with: no network, no capabilities, no
+user of the host. Started by root, they run as nobody, who cannot reach the state
+directory, so the known objects, a few files, are copied next to the pack. Without a
+working sandbox they run under limits alone, and the log says so. Blocking.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
 from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
 
 _AT_ONCE: Final = 2
-"""Packs that are checked at once: each may take the memory of ``PackLimits``."""
+"""Packs checked at the same time: each may use the memory of ``PackLimits``."""
 _PROBE_S: Final = 20.0
 _SAID: Final = 400
 _log = logging.getLogger(__name__)
@@ -34,14 +34,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Launch:
-    """A command line that starts behind the fence, with its descriptors."""
+    """A command line that starts a program behind the fence, with its descriptors."""
 
     argv: tuple[str, ...]
     pass_fds: tuple[int, ...]
 
 
 class Fence:
-    """One for a hived: whether the sandbox works is found out once."""
+    """One per hived: whether the sandbox works is determined once."""
 
     def __init__(self) -> None:
         self._run_as = nobody()
@@ -51,7 +51,7 @@ class Fence:
 
     @property
     def works(self) -> bool:
-        """Whether the sandbox works here. The first call takes some 200 ms."""
+        """Whether the sandbox works here. The first call takes about 200 ms."""
         with self._lock:
             if self._works is None:
                 why = self._probe()
@@ -61,9 +61,9 @@ class Fence:
             return self._works
 
     def place(self, workdir: Path, shown: Path) -> "Place | None":
-        """Make a place for one check, None where no sandbox works.
+        """Make a place for one check; None without a working sandbox.
 
-        ``shown`` holds the repositories that packs are compared with.
+        ``shown`` holds the repositories with which packs are compared.
         """
         if not self.works:
             return None
@@ -74,7 +74,7 @@ class Fence:
         return Place(top, room, None if own else shown, own)
 
     def _probe(self) -> str | None:
-        """Return why the sandbox does not work here, None if it does."""
+        """Return why the sandbox does not work here; None if it does."""
         script = "import subprocess, pyglue.git.check; subprocess.run(['git', '-v'])"
         try:
             with tempfile.TemporaryDirectory() as name:
@@ -98,7 +98,7 @@ class Fence:
 class Place:
     """Directories of one check: ``room`` is the program's own, in ``top``.
 
-    ``shown`` is bound read-only; None: what is needed of it is copied into ``top``.
+    ``shown`` is bound read-only; None: the required parts are copied into ``top``.
     """
 
     top: Path
@@ -107,7 +107,7 @@ class Place:
     run_as: RunAs | None
 
     def objects(self, known: Path) -> Path:
-        """Return where the program reads the objects that lie in ``known``."""
+        """Return where the program finds the objects of ``known``."""
         if self.shown is not None:
             return known
         copy = self.top / "objects"
@@ -117,7 +117,7 @@ class Place:
         return copy
 
     def give(self, directory: Path) -> None:
-        """Make what the host wrote into ``room`` the program's own."""
+        """Give the files that the host wrote into ``room`` to the program."""
         if self.run_as is not None:
             for path in (directory, *directory.rglob("*")):
                 os.chown(path, self.run_as.uid, self.run_as.gid, follow_symlinks=False)
@@ -126,13 +126,13 @@ class Place:
     def launch(
         self, arguments: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> Iterator[Launch]:
-        """Yield how to start our own interpreter, with this package and git.
+        """Yield the way to start our own interpreter, with this package and git.
 
         Raises:
             HiveError: what ``sandbox.prepare`` raises.
         """
         runtime = python_runtime(("git",))
-        # pygit2 refuses to start where no certificates are; an empty place will do.
+        # pygit2 refuses to start without a directory for certificates; it may be empty.
         certificates = {"SSL_CERT_DIR": "/tmp"}  # noqa: S108 (the sandbox's own)
         binds = [*runtime.binds, self._own()]
         if self.shown is not None:

@@ -2,8 +2,8 @@
 
 Used by the checking child on trees from a pack, again by ``export`` before a name
 reaches the file system, and for the files of a first commit. Names are bytes until
-they have passed. The rules keep a tree safe on every system that may clone it and
-readable for the operator: what is invisible or reorders text is refused.
+they have passed. The rules keep a tree safe on every system that may clone it, and
+readable for the operator: characters that are invisible or reorder text are refused.
 """
 
 import unicodedata
@@ -12,9 +12,9 @@ from typing import Final
 from pyglue.invisible import HIDDEN
 
 MAX_COMPONENT: Final = 255
-"""Longest file or directory name in bytes (Linux NAME_MAX)."""
+"""Longest name of a file or directory in bytes (NAME_MAX of Linux)."""
 _BESIDE_LATIN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
-"""Scripts whose letters nobody takes for Latin ones."""
+"""Scripts whose letters cannot be mistaken for Latin ones."""
 
 
 def show(raw: bytes | str, *, limit: int = 120) -> str:
@@ -69,7 +69,7 @@ def path_problem(path: str) -> str | None:
 def _is_dot_git(text: str) -> bool:
     """Match ``.git`` as NTFS and HFS+ do: case, streams, trailing dots and spaces.
 
-    The characters that HFS+ ignores in names are invisible and refused before.
+    The characters that HFS+ ignores in names are invisible, and refused earlier.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     base = folded.split(":", 1)[0].rstrip(" .")
@@ -77,6 +77,6 @@ def _is_dot_git(text: str) -> bool:
 
 
 def _mixes_scripts(part: str) -> bool:
-    """Tell whether Latin letters stand beside those of another alphabet."""
+    """Tell whether Latin letters are mixed with those of another alphabet."""
     scripts = {unicodedata.name(c, "").split(" ")[0] for c in part if c.isalpha()}
     return "LATIN" in scripts and bool(scripts - {"LATIN"} - _BESIDE_LATIN)

@@ -1,7 +1,7 @@
 """Exporting an applied repository: its history as a pack, its refs as text.
 
-Used by exports and backups. Only what main reaches goes with an agent: proposals and
-their numbers are of the hive that it comes from. Blocking.
+Used by exports and backups. An agent takes only its main with it: proposals and their
+numbers belong to the hive that it leaves. Blocking.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ HISTORY_LIMITS = PackLimits(
     cpu_seconds=120,
     wall_seconds=300.0,
 )
-"""For the history of an agent's whole life; its files as any proposal's."""
+"""For the whole history of an agent; its files are limited as in a proposal."""
 
 
 def pack_history(applied: AppliedRepo, commit: str, room: Path) -> Path:
-    """Write all that ``commit`` reaches as one pack in ``room`` and return it.
+    """Write everything reachable from ``commit`` to one pack in ``room``; return it.
 
-    ``room`` is on the file system of the repository or not; it is the host's own.
+    ``room`` belongs to the host and may be on another file system.
     """
     run_git(
         ["pack-objects", "--quiet", "--revs", str(room.absolute() / "history")],
@@ -45,7 +45,7 @@ def pack_history(applied: AppliedRepo, commit: str, room: Path) -> Path:
 def packed_refs(
     applied: AppliedRepo, main: str | None, wanted: Callable[[TagKind, int], bool]
 ) -> bytes:
-    """Return the ``packed-refs`` of a copy: main there, and only the tags ``wanted``.
+    """Return the ``packed-refs`` of a copy: ``main``, and only the tags ``wanted``.
 
     Raises:
         HiveError: ``not_found`` if ``main`` is not here.
@@ -63,16 +63,16 @@ def packed_refs(
 
 
 def delete_tag(applied: AppliedRepo, kind: TagKind, number: int) -> None:
-    """Delete a tag of the host's; one that is gone is no error."""
+    """Delete one of the host's tags; it is no error if it does not exist."""
     name = f"{REF_PREFIX}{kind.value}/{number}"
     run_git(["update-ref", "--no-deref", "-d", name], git_dir=applied.path)
 
 
 def move_main(applied: AppliedRepo, new: str, old: str | None) -> None:
-    """Set main to ``new`` if it still is ``old``, forward or not: a repair by hand.
+    """Move main from ``old`` to ``new``, in any direction: a manual repair.
 
     Raises:
-        HiveError: ``not_found``; ``conflict`` if it moved meanwhile.
+        HiveError: ``not_found``; ``conflict`` if main is no longer ``old``.
     """
     applied.commit(new)
     ran = run_git(

@@ -28,7 +28,7 @@ class MalformedObject(Exception):  # noqa: N818 (a verdict, not a failure of our
 
 @dataclass(frozen=True)
 class Author:
-    """Who a commit says wrote it. ``time`` is in seconds since the epoch.
+    """The author that a commit names. ``time`` is in seconds since the epoch.
 
     Both texts are chosen by an agent: valid UTF-8 and nothing more.
     """
@@ -40,7 +40,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit object. ``message`` is kept as it is; whoever shows it escapes it."""
+    """One commit object. ``message`` is unchanged; escape it before showing it."""
 
     tree: str
     parents: tuple[str, ...]
@@ -61,8 +61,8 @@ def parse_commit(raw: bytes) -> Commit:
     """Read a commit object.
 
     Raises:
-        MalformedObject: it has not exactly one tree, author and committer, a date
-            that no calendar holds, or text that is not UTF-8.
+        MalformedObject: it does not have exactly one tree, author and committer, has a
+            date outside the calendar, or text that is not UTF-8.
     """
     header, separator, body = raw.partition(b"\n\n")
     if not separator:
@@ -95,7 +95,7 @@ def parse_commit(raw: bytes) -> Commit:
 
 
 def parse_tree(raw: bytes) -> tuple[Entry, ...]:
-    """Read a tree object. Names, order and duplicates are not judged here.
+    """Read a tree object. Names, order and duplicates are not checked here.
 
     Raises:
         MalformedObject: the bytes are not a list of entries.

@@ -1,10 +1,10 @@
-"""From bytes that an agent sent to objects in its applied repository.
+"""From an agent's bytes to objects in its applied repository.
 
-``import_pack`` is the only door: the pack is indexed by ``git index-pack --strict``
-in a fresh repository of the host's own, judged by the checking child, packed anew so
-that exactly the objects that were checked (and no others) remain, and only then
-moved to ``applied/<name>.git``. The caller tags the commit afterwards; objects
-without a tag are garbage, never a proposal.
+``import_pack`` is the only way in: the pack is indexed by ``git index-pack --strict``
+in a fresh repository of the host, judged by the checking child, repacked so that
+exactly the objects that were checked (and no others) remain, and only then moved to
+``applied/<name>.git``. The caller tags the commit afterwards; objects without a tag
+are garbage, never a proposal.
 
 Blocking, for ``asyncio.to_thread``; this process never holds a pack in memory.
 """
@@ -51,8 +51,8 @@ _CLEAN: Final = re.compile(r"clean-[0-9a-f]{40}\.pack")
 class CheckedCommit:
     """A commit that may be proposed; its objects are in the applied repository.
 
-    ``message`` and ``author`` are an agent's text, valid UTF-8 and nothing more:
-    whoever shows them escapes them. ``parent_main`` is main as it was when checked.
+    ``message`` and ``author`` are an agent's text, valid UTF-8 and nothing more: escape
+    them before showing them. ``parent_main`` is main at the time of the check.
     """
 
     sha: str
@@ -78,7 +78,7 @@ def import_pack(
 
     ``workdir`` is a directory that only the host can enter; ``allow_unchanged``
     accepts main itself and commits with main's files (a draft's first approval);
-    ``spare`` has a checking child that was started ahead.
+    ``spare`` has a checking child that is already started.
 
     Raises:
         HiveError: ``invalid_commit``, ``invalid_pack``, ``unsafe_tree``,
@@ -143,13 +143,13 @@ def import_pack(
 
 
 def sweep(workdir: Path) -> None:
-    """Remove what a crash left in ``workdir``; call it when no import is running."""
+    """Remove leftovers of a crash from ``workdir``; only while no import is running."""
     for left in workdir.glob("pack-*"):
         shutil.rmtree(left)
 
 
 def _check_size(pack: Path, limits: PackLimits) -> None:
-    """Refuse by the pack's own header, before any of it is unpacked."""
+    """Check the sizes in the pack's own header before unpacking anything."""
     with pack.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         header = stream.read(12)
@@ -174,7 +174,7 @@ def _check_size(pack: Path, limits: PackLimits) -> None:
 
 
 def _judge(job: Job, waiting: Waiting | None) -> Passed:
-    """Run the checking child; its death is a refusal."""
+    """Run the checking child; if it dies, that is a refusal."""
     encoded, limits = msgspec.json.encode(job), limits_of(job.limits)
     timeout = job.limits.wall_seconds
     if waiting is None:
@@ -207,7 +207,7 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
 
 
 def _clean(room: Path) -> Path:
-    """Return the one pack of what was checked."""
+    """Return the one pack of checked objects."""
     packs = [path for path in room.iterdir() if _CLEAN.fullmatch(path.name)]
     if len(packs) != 1:
         raise _no_pack()
@@ -217,10 +217,10 @@ def _clean(room: Path) -> Path:
 def _migrate(pack: Path, applied: AppliedRepo, most: int) -> None:
     """Put the pack and then its index into the applied repository, synced.
 
-    A program behind the fence wrote both: only plain files of its own are taken.
+    A program behind the fence wrote both, so only plain files are accepted.
 
-    A pack without an index is not seen by git, and ``AppliedRepo.tidy`` removes it,
-    so a crash at any point leaves either nothing or the whole pack.
+    git ignores a pack without an index, and ``AppliedRepo.tidy`` removes it, so a
+    crash at any point leaves either nothing or the whole pack.
     """
     target = applied.objects / "pack"
     for source in (pack, pack.with_suffix(".idx")):
@@ -244,7 +244,7 @@ def _migrate(pack: Path, applied: AppliedRepo, most: int) -> None:
 
 
 def _plain(path: Path, most: int) -> BinaryIO:
-    """Open a file that somebody else wrote; no link, no device, not too large."""
+    """Open a file that another user wrote: no link, no device, not too large."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         stream = os.fdopen(os.open(path, flags), "rb")

@@ -1,10 +1,10 @@
 """``applied/<name>.git``: the host-owned history of an agent.
 
-Only hived writes it, from one place at a time for one agent; agents see it read-only
-at most. Refs and tags are written by git itself (locked, synced to disk) and read
-through libgit2. Everything in it has passed ``quarantine`` or was made by the host,
-so libgit2 may open it in this process. Each call opens the repository anew: it costs
-about 0.1 ms and leaves no handle to share between threads. Blocking.
+Only hived writes it, from one place at a time for each agent; agents have read-only
+access at most. Refs and tags are written by git itself (locked, synced to disk) and
+read through libgit2. Everything in it has passed ``quarantine`` or was created by the
+host, so libgit2 may open it in this process. Each call opens the repository anew, which
+takes about 0.1 ms and leaves no handle to share between threads. Blocking.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ _MAIN: Final = "refs/heads/main"
 _NOTHING: Final = "0" * 40
 _DECLARED: Final = "refs/hive/declared"
 _REPACK_AT: Final = 50
-"""Number of packs from which ``tidy`` makes them one."""
+"""From this number of packs on, ``tidy`` combines them."""
 
-# libgit2 reads the user's and the system's git configuration unless told not to.
+# Keep libgit2 from reading the git configuration of the user and the system.
 for _level in (
     ConfigLevel.GLOBAL,
     ConfigLevel.XDG,
@@ -61,7 +61,7 @@ class AppliedRepo:
 
     @classmethod
     def create(cls, path: Path) -> "AppliedRepo":
-        """Return the repository at ``path``, made empty if there is none."""
+        """Return the repository at ``path``; create an empty one if there is none."""
         if not (path / "HEAD").is_file():
             staging = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
             write_repository(staging, bare=True)
@@ -71,7 +71,7 @@ class AppliedRepo:
 
     @staticmethod
     def put_aside(path: Path) -> Path:
-        """Move a repository, if it is there, to where it can be removed in pieces."""
+        """Move a repository, if it exists, to where it can be removed piecemeal."""
         aside = path.parent / f".new-gone-{path.name}"
         if path.exists():
             if aside.exists():
@@ -82,7 +82,7 @@ class AppliedRepo:
 
     @staticmethod
     def sweep(parent: Path) -> None:
-        """Remove what a crash left half made or half removed; at start only."""
+        """Remove repositories that a crash left incomplete; only at start."""
         for left in parent.glob(".new-*"):
             shutil.rmtree(left)
 
@@ -92,13 +92,13 @@ class AppliedRepo:
         return self.path.absolute() / "objects"
 
     def main(self) -> str | None:
-        """Return the commit that is deployed, or None before the first one."""
+        """Return the deployed commit; None before the first one."""
         with self.open() as repo:
             ref = repo.references.get(_MAIN)
             return None if ref is None else str(ref.target)
 
     def commit(self, sha: str) -> Commit:
-        """Return tree, parents, author and message of a commit.
+        """Return the tree, parents, author and message of a commit.
 
         Raises:
             HiveError: ``not_found`` if there is no such commit here.
@@ -107,9 +107,9 @@ class AppliedRepo:
             return parse_commit(read_commit(repo, sha))
 
     def advance_main(self, new: str, expected_old: str | None) -> None:
-        """Move main to ``new``, forward only, if it still is ``expected_old``.
+        """Move main from ``expected_old`` to ``new``, forward only.
 
-        Doing it again is fine.
+        Repeating it is harmless.
 
         Raises:
             HiveError: ``conflict`` (details ``main``), ``not_based_on_main``,
@@ -137,7 +137,7 @@ class AppliedRepo:
     ) -> None:
         """Tag ``commit`` as ``<kind>/<number>``; annotated if there is a message.
 
-        The message is kept byte for byte. Doing it again is fine.
+        The message is kept byte for byte. Repeating it is harmless.
 
         Raises:
             HiveError: ``conflict`` if the tag exists with another commit or message;
@@ -158,7 +158,7 @@ class AppliedRepo:
             raise self._other_tag(name)
 
     def read_tag_message(self, kind: TagKind, number: int) -> bytes | None:
-        """Return an annotated tag's message as given; None for a plain tag.
+        """Return the message of an annotated tag; None for a plain tag.
 
         Raises:
             HiveError: ``not_found`` if there is no such tag.
@@ -170,7 +170,7 @@ class AppliedRepo:
         return found[1]
 
     def tags(self) -> tuple[Tag, ...]:
-        """Return all tags of the host's, by kind and id."""
+        """Return all of the host's tags, by kind and ID."""
         found = []
         with self.open() as repo:
             for ref in repo.references.iterator():
@@ -185,13 +185,13 @@ class AppliedRepo:
     def commit_tree_of(
         self, commit: str, *, parent: str, message: str, at: int | None = None
     ) -> str:
-        """Make a commit of the host's on ``parent`` with the files of ``commit``.
+        """Create a host commit on ``parent`` with the files of ``commit``.
 
-        This is a rollback by hand. ``at`` (seconds since the epoch, default now)
-        makes it repeatable. Returns the new SHA; no ref moves.
+        This is a manual rollback. ``at`` (seconds since the epoch, default now)
+        makes it reproducible. Returns the new SHA; no ref moves.
 
         Raises:
-            HiveError: ``not_found`` if one of the commits is not here.
+            HiveError: ``not_found`` if one of the commits does not exist.
         """
         tree = self.commit(commit).tree
         self.commit(parent)
@@ -212,9 +212,9 @@ class AppliedRepo:
     def seed_main(
         self, files: Mapping[str, bytes], *, message: str, at: int | None = None
     ) -> str:
-        """Make the first commit of main from ``files`` (path → bytes, mode 644).
+        """Create the first commit of main from ``files`` (path → bytes, mode 644).
 
-        If main exists it is returned as it is, so a repeated step is harmless.
+        If main already exists, it is returned, so repeating the step is harmless.
 
         Raises:
             HiveError: ``unsafe_tree`` for a path that the rules refuse.
@@ -233,12 +233,12 @@ class AppliedRepo:
     def commit_files(
         self, files: Mapping[str, bytes], *, message: str, at: int | None = None
     ) -> str | None:
-        """Make a commit of the host's on main that holds just ``files``.
+        """Create a host commit on main that contains only ``files``.
 
-        main stays where it is. Returns the new SHA, None if main has these files.
+        main does not move. Returns the new SHA; None if main has these files.
 
         Raises:
-            HiveError: ``not_found`` without a main; ``unsafe_tree``.
+            HiveError: ``not_found`` if there is no main; ``unsafe_tree``.
         """
         main = self.main()
         if main is None:
@@ -257,9 +257,9 @@ class AppliedRepo:
         return None if same else made
 
     def tidy(self) -> None:
-        """Remove what a crash left and pack what has become many; at start only.
+        """Remove leftovers of a crash and combine packs; only at start.
 
-        Nothing else may use the repository meanwhile: locks are removed.
+        Locks are removed, so nothing else may use the repository at the time.
         """
         for lock in [*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")]:
             lock.unlink()
@@ -274,16 +274,16 @@ class AppliedRepo:
             self._git(["repack", "-a", "-d", "-q"])
 
     def drop_unreachable(self) -> None:
-        """Remove objects that no ref leads to.
+        """Remove unreachable objects.
 
-        Nothing that is on its way to a ref may be in the repository meanwhile.
+        The repository must not contain objects that are about to get a ref.
         """
         self._git(["repack", "-a", "-d", "-q"])
         self._git(["prune", "--expire=now"])
 
     @contextlib.contextmanager
     def open(self) -> Iterator[pygit2.Repository]:
-        """Open it through libgit2 for reading, for this package's modules only."""
+        """Open it for reading through libgit2; only for the modules of this package."""
         flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
         repo = pygit2.Repository(str(self.path), flags)
         try:
@@ -302,7 +302,7 @@ class AppliedRepo:
         return ran.output.decode("ascii").strip()
 
     def _set_ref(self, ref: str, new: str, old: str | None) -> bool:
-        """Compare and swap; False if the ref was not ``old``, or is locked."""
+        """Compare and swap; False if the ref is not ``old``, or is locked."""
         ran = run_git(
             ["update-ref", "--no-deref", ref, new, old or _NOTHING],
             git_dir=self.path,
@@ -322,10 +322,10 @@ class AppliedRepo:
             return str(ref.peel(pygit2.Commit).id), message
 
     def _same_tag(self, name: str, commit: str, message: bytes | None) -> bool:
-        """Tell whether the tag exists just so.
+        """Tell whether exactly this tag exists.
 
         Raises:
-            HiveError: ``conflict`` if it exists otherwise.
+            HiveError: ``conflict`` if it differs.
         """
         found = self._find_tag(name)
         if found is None:
@@ -350,10 +350,10 @@ class AppliedRepo:
 
 
 def read_commit(repo: pygit2.Repository, sha: str) -> bytes:
-    """Return the bytes of a commit object of a host-owned repository.
+    """Return the bytes of a commit object in a host-owned repository.
 
     Raises:
-        HiveError: ``not_found`` if ``sha`` is no commit here.
+        HiveError: ``not_found`` if ``sha`` is not a commit.
     """
     if HEX_SHA.fullmatch(sha) and sha in repo.odb:
         kind, raw = repo.odb.read(sha)

@@ -1,8 +1,8 @@
 """Run git and the checking child, in a fixed, clean environment.
 
-Called by the other modules of this package only. git sees no user or system
+Only called by the other modules of this package. git sees no user or system
 configuration, no hooks, no prompts and no transport; writes are synced to disk unless
-they are only on their way. Blocking; ``process.started`` has the mechanics.
+they are temporary. Blocking; ``process.started`` has the mechanics.
 """
 
 import os
@@ -17,7 +17,7 @@ from pyglue.git.filenames import show
 from pyglue.process.limits import Rlimits
 from pyglue.process.started import Ran, Started
 
-if TYPE_CHECKING:  # the checking child, which starts often, needs none of it
+if TYPE_CHECKING:  # the checking child starts often and does not need it
     from pyglue.git.fence import Place
 
 DEFAULT_TIMEOUT: Final = 60.0
@@ -75,12 +75,12 @@ def run_git(
     durable: bool = True,
     pass_fds: Sequence[int] = (),
 ) -> Ran:
-    """Run ``git args`` on a repository of the host's own. ``timeout`` is in seconds.
+    """Run ``git args`` on one of the host's repositories. ``timeout`` is in seconds.
 
     ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
-    caller judges the exit code and overruns itself. With ``durable`` False nothing is
-    synced to disk: for what a crash may lose. ``pass_fds`` are the descriptors that
-    paths in ``/proc/self/fd`` name.
+    caller handles the exit code and overruns. With ``durable`` False nothing is synced
+    to disk, for data that may be lost in a crash. ``pass_fds`` are the descriptors
+    named by paths in ``/proc/self/fd``.
 
     Raises:
         HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
@@ -119,13 +119,13 @@ def import_path() -> str:
     """Return this process's import path as a PYTHONPATH for its children.
 
     Wrappers of packaged programs extend ``sys.path`` in ways that a plain interpreter
-    does not repeat. Absolute, for a child starts in another directory.
+    does not repeat. The paths are absolute because a child starts elsewhere.
     """
     return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
 
 
 def start_module(module: str, *, place: "Place | None" = None) -> Started:
-    """Start ``python -m module``, which waits for input, behind the fence or not."""
+    """Start ``python -m module``, which waits for input, with or without the fence."""
     python = Path(sys.executable)
     if place is not None:
         environment = clean_environment(python, {})
@@ -145,5 +145,5 @@ def start_module(module: str, *, place: "Place | None" = None) -> Started:
 
 
 def run_module(module: str, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
-    """Run ``python -m module`` with ``job`` on its input, under limits."""
+    """Run ``python -m module`` under limits, with ``job`` as its input."""
     return start_module(module).finish(job, timeout=timeout, limits=limits)

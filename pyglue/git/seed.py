@@ -1,6 +1,6 @@
-"""The first commit of an agent's repository, in the words of git fast-import.
+"""The first commit of an agent's repository, as input of git fast-import.
 
-Used by ``repos``; the paths are ours or a template's, and are checked all the same.
+Used by ``repos``; the paths are ours or a template's, but are checked anyway.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ def seed_stream(
     ref: str = "refs/heads/main",
     parent: str | None = None,
 ) -> bytes:
-    """Return a commit at ``at`` (seconds since the epoch) that holds just ``files``.
+    """Return a commit at ``at`` (seconds since the epoch) with only ``files``.
 
-    It is the first of ``ref``, or stands on ``parent`` whatever ``ref`` was.
+    It is the first of ``ref``, or has ``parent``, whatever ``ref`` was before.
 
     Raises:
         HiveError: ``unsafe_tree`` for a path that the rules refuse.

@@ -1,9 +1,9 @@
-"""The size and problems of a whole tree; every distinct directory is read once.
+"""The size and problems of a whole tree; each distinct directory is read once.
 
 Used only by the checking child. The result for a directory is remembered by its SHA
-and added up, never expanded: a "tree bomb" (ten levels of ten entries that are the
-same tree) costs ten reads and then exceeds the limit on entries by arithmetic.
-Sizes come from object headers; contents of files are never read.
+and added up, never expanded: a "tree bomb" (ten levels with ten entries of the same
+tree) takes ten reads and then exceeds the limit on entries by arithmetic. Sizes come
+from object headers; the contents of files are never read.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from pyglue.git.objects import (
 from pyglue.git.verdict import MIB, PackLimits
 
 _ENTRY_BYTES: Final = 7 + filenames.MAX_COMPONENT + 1 + 20
-"""Longest good entry of a tree object: mode, space, name, zero byte, SHA."""
+"""Longest valid entry of a tree object: mode, space, name, zero byte, SHA."""
 
 _BAD_KINDS: Final = {
     LINK_MODE: "symbolic links are not allowed (use a regular file)",
@@ -42,10 +42,10 @@ _FLAKE: Final = (
 
 @dataclass(frozen=True)
 class Shape:
-    """What a directory adds up to; ``depth`` 1 has no directories below it.
+    """The sums of a directory; with ``depth`` 1 it has no subdirectories.
 
-    ``problem`` is the first path below it that may not be in a submitted tree, and
-    why; ``longest`` is the longest path below it in bytes.
+    ``problem`` is the first path below it that is not allowed in a submitted tree,
+    with the reason; ``longest`` is the longest path below it in bytes.
     """
 
     files: int
@@ -57,7 +57,7 @@ class Shape:
 
 
 def squash_hint(main: str | None) -> str:
-    """Return the sentence that says how to leave history out."""
+    """Return the sentence that explains how to leave history out."""
     if main is None:
         return " Make a single commit with the intended files, and submit that."
     return (
@@ -68,7 +68,7 @@ def squash_hint(main: str | None) -> str:
 
 @dataclass
 class ShapeReader:
-    """Reads the trees of one submission; ``new`` are the objects applied lacks."""
+    """Reads the trees of one submission; ``new`` are the objects missing in applied."""
 
     odb: pygit2.Odb
     applied: pygit2.Odb
@@ -82,11 +82,11 @@ class ShapeReader:
     _earlier: str | None = None
 
     def read(self, tree: str, *, earlier: str | None = None) -> Shape:
-        """Return the shape of ``tree``; ``earlier`` names its commit if not the tip.
+        """Return the shape of ``tree``; ``earlier`` is its commit unless it is the tip.
 
         Raises:
-            HiveError: ``too_large``; ``invalid_pack`` for what is missing or is not
-                what its directory says; ``unsafe_tree`` for a malformed directory.
+            HiveError: ``too_large``; ``invalid_pack`` for a missing object or one of
+                another kind than listed; ``unsafe_tree`` for a malformed directory.
         """
         self._earlier = earlier
         stack = [(tree, b"", 1)]
@@ -110,7 +110,7 @@ class ShapeReader:
         return self._shapes[tree]
 
     def has_file(self, tree: str, name: bytes) -> bool:
-        """Tell whether a tree that was read holds a regular file ``name``."""
+        """Tell whether a tree that was read contains a regular file ``name``."""
         return any(
             entry.name == name and entry.mode in (FILE_MODE, EXECUTABLE_MODE)
             for entry in parse_tree(self.odb.read(tree)[1])
@@ -214,7 +214,7 @@ class ShapeReader:
         )
 
     def _refuse(self, path: bytes, what: str) -> HiveError:
-        """A limit is exceeded: name the place, and the commit if it is an old one."""
+        """Refuse an exceeded limit; name the place, and an earlier commit."""
         if self._earlier is None:
             where, hint = "", " Make it smaller and commit again."
         else:
@@ -227,7 +227,7 @@ class ShapeReader:
 
 
 def _fault(entry: Entry) -> str | None:
-    """Return why this entry may not be in a submitted tree, or None."""
+    """Return why this entry is not allowed in a submitted tree, or None."""
     if entry.mode not in (FILE_MODE, EXECUTABLE_MODE, TREE_MODE):
         return _BAD_KINDS.get(
             entry.mode, "only files with mode 644 or 755 and directories are allowed"

@@ -1,10 +1,10 @@
 """A checking child that is started in advance.
 
 Starting Python with libgit2, and a sandbox around it, takes far longer than judging a
-small commit. hived keeps one child waiting for its input, in a place of its own behind
-the fence: fresh, used for one commit, then replaced. It has seen nothing when it gets
-its job, and ends by itself when hived does, for its input ends. Blocking; may be called
-from several threads.
+small commit. hived therefore keeps one child ready, in a place of its own behind the
+fence; each is used for one commit and then replaced. It has seen nothing before its
+job, and exits with hived, because its input ends. Blocking; may be called from several
+threads.
 """
 
 import threading
@@ -22,31 +22,31 @@ CHECK: Final = "pyglue.git.check"
 
 @dataclass(frozen=True)
 class Waiting:
-    """A child that waits for its job, and its place; None where there is no fence."""
+    """A child that waits for its job, and its place; None without a fence."""
 
     child: Started
     place: Place | None
 
     def finish(self, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
-        """Give it its job, once; behind a fence it puts itself under the job's limits.
+        """Give it its only job; behind a fence it applies the job's limits to itself.
 
-        A process of another user is not ours to limit.
+        We cannot limit a process of another user.
         """
         held = limits if self.place is None else None
         return self.child.finish(job, timeout=timeout, limits=held)
 
     def discard(self) -> None:
-        """End it unused, and remove its place."""
+        """End the unused child, and remove its place."""
         self.child.discard()
         if self.place is not None:
             self.place.remove()
 
 
 class SpareChild:
-    """Hands out children, the one that waits if there is one.
+    """Hands out children, the waiting one if there is one.
 
-    ``workdir`` is a directory that only the host can enter, ``shown`` holds the
-    repositories that packs are compared with.
+    ``workdir`` is a directory that only the host can enter; ``shown`` holds the
+    repositories with which packs are compared.
     """
 
     def __init__(self, fence: Fence, *, workdir: Path, shown: Path) -> None:
@@ -59,7 +59,7 @@ class SpareChild:
         self._closed = False
 
     def prepare(self) -> None:
-        """Start the child for the next check unless it waits already."""
+        """Start the child for the next check unless one is already waiting."""
         with self._lock:
             waiting = self._waiting
             if self._closed or (waiting is not None and waiting.child.alive):
@@ -68,9 +68,9 @@ class SpareChild:
             self._waiting = self._start()
 
     def take(self) -> Waiting:
-        """Return a child for one check, once fewer than ``fence.slots`` are at work.
+        """Return a child for one check; wait while ``fence.slots`` of them are busy.
 
-        The caller finishes it and then calls ``dispose``.
+        The caller finishes it, then calls ``dispose``.
         """
         self.fence.slots.acquire()
         try:
@@ -85,9 +85,9 @@ class SpareChild:
             raise
 
     def dispose(self, waiting: Waiting) -> None:
-        """End what ``take`` returned, and remove its place, beside other work.
+        """End a child from ``take`` and remove its place, in the background.
 
-        The verdict need not wait for a sandbox to be taken down; the next check does.
+        The verdict does not wait for the sandbox to be removed; the next check does.
         """
         cleaner = threading.Thread(target=self._clean, args=(waiting,))
         with self._lock:
@@ -102,7 +102,7 @@ class SpareChild:
             self.fence.slots.release()
 
     def close(self) -> None:
-        """End what waits; nothing waits any more after this."""
+        """End the waiting child, and keep none ready from now on."""
         with self._lock:
             self._closed = True
             self._drop()

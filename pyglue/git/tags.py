@@ -1,8 +1,8 @@
 """The tags that record the outcome of a commit: ``<kind>/<proposal id>``.
 
-Tags are the truth for content: an annotated ``proposal/<id>`` carries the pinned
-record's bytes as its message. Here are only the names and the bytes of tag objects;
-``repos`` reads and writes them.
+Tags are the source of truth for content: the message of an annotated
+``proposal/<id>`` is the bytes of the pinned record. This module has only the names and
+bytes of tag objects; ``repos`` reads and writes them.
 """
 
 import re
@@ -31,7 +31,7 @@ class TagKind(StrEnum):
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag of the host's; ``commit`` is what it names, through the tag object."""
+    """One of the host's tags; ``commit`` is what it points to, via the tag object."""
 
     kind: TagKind
     id: int
@@ -45,14 +45,14 @@ class Tag:
 
 
 def tag_name(kind: TagKind, number: int) -> str:
-    """Return the tag's name below ``refs/tags/``."""
+    """Return the name of the tag below ``refs/tags/``."""
     if number < 1:
         raise ValueError("a proposal's id is a positive number")
     return f"{kind.value}/{number}"
 
 
 def parse_name(name: str) -> tuple[TagKind, int] | None:
-    """Return kind and id, or None for a name that is not one of ours."""
+    """Return the kind and ID; None if the name is not one of ours."""
     match = _NAME.fullmatch(name)
     if match is None or match.group(1) not in TagKind.__members__.values():
         return None
@@ -71,5 +71,5 @@ def tag_object(name: str, commit: str, message: bytes, *, time: int) -> bytes:
 
 
 def tag_message(raw: bytes) -> bytes:
-    """Return the message of a tag object's bytes, as it was given."""
+    """Return the message in the bytes of a tag object, unchanged."""
     return raw.partition(b"\n\n")[2]

@@ -1,7 +1,7 @@
-"""Unpacking a pack into objects to check, and packing the checked objects.
+"""Unpacks a pack into objects to check, and packs the checked objects.
 
 Runs ``git index-pack --strict`` and ``git pack-objects`` on hostile bytes: in the
-checking child, behind the fence, and in the host's process only where there is none.
+checking child behind the fence; in the host's process only if there is no fence.
 """
 
 import re
@@ -57,7 +57,7 @@ def index(pack: Path, quarantine: Path, limits: PackLimits) -> None:
 
 
 def _refusal(ran: Ran) -> HiveError:
-    """Say what git refused, from fixed words and SHAs only."""
+    """Describe git's refusal, using fixed words and SHAs only."""
     fault = _FSCK.search(ran.errors)
     if fault is not None:
         sha, rule = (part.decode("ascii") for part in fault.groups())
@@ -87,7 +87,7 @@ def _refusal(ran: Ran) -> HiveError:
 def repack(
     new: tuple[str, ...], quarantine: Path, room: Path, limits: PackLimits
 ) -> None:
-    """Write a pack of exactly ``new`` into ``room``, its index beside it."""
+    """Write a pack of exactly ``new``, with its index, into ``room``."""
     run_git(
         [
             "pack-objects",

@@ -1,7 +1,7 @@
-"""The request of the host to the checking child, and the child's answer.
+"""The host's request to the checking child, and the child's answer.
 
-Shared by ``quarantine`` (the host's side) and ``check`` (the child). The child is
-not trusted: its answer is decoded strictly, and a child that dies is a refusal.
+Shared by ``quarantine`` (the host's side) and ``check`` (the child). The child is not
+trusted: its answer is decoded strictly, and a child that dies counts as a refusal.
 """
 
 from typing import Annotated, Any, Final
@@ -17,11 +17,11 @@ MIB: Final = 1024 * 1024
 
 
 class PackLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much one submitted pack may hold, and what checking it may cost.
+    """How much one submitted pack may contain, and what checking it may cost.
 
     ``max_commits`` counts commits that are not in main yet. Limits on a tree
-    (``depth``, ``entries``, ``blob``, ``total``, ``path``) hold for the tree of
-    every new commit; ``max_new_bytes`` for all new objects together, unpacked.
+    (``depth``, ``entries``, ``blob``, ``total``, ``path``) apply to the tree of
+    every new commit, ``max_new_bytes`` to all new objects together, unpacked.
     """
 
     max_pack_bytes: int = 32 * MIB
@@ -41,12 +41,12 @@ class PackLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def file_max(limits: PackLimits) -> int:
-    """Return how many bytes a file may have that comes of a pack."""
+    """Return the maximum size in bytes of a file that a pack is unpacked into."""
     return limits.max_pack_bytes + limits.max_new_bytes + 8 * MIB
 
 
 def limits_of(limits: PackLimits) -> Rlimits:
-    """Return what each program that reads a pack is held to."""
+    """Return the limits of each program that reads a pack."""
     return Rlimits(
         address_space=limits.memory_bytes,
         cpu_s=limits.cpu_seconds,
@@ -55,9 +55,9 @@ def limits_of(limits: PackLimits) -> Rlimits:
 
 
 class Unpacking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the child unpacks first and packs again after: files in its ``room``.
+    """Has the child unpack a pack in its ``room`` first, and repack it afterwards.
 
-    The repository is ``repo.git`` there; the objects that passed become one pack.
+    The repository there is ``repo.git``; the objects that pass become one pack.
     """
 
     pack: str
@@ -65,7 +65,7 @@ class Unpacking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One commit to check. ``main`` None: there is nothing to descend from yet."""
+    """One commit to check. ``main`` None: there is no main to descend from yet."""
 
     objects: str
     applied_objects: str
@@ -74,11 +74,11 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_unchanged: bool
     limits: PackLimits
     unpacking: Unpacking | None = None
-    """None: the objects are unpacked already, and the caller packs them."""
+    """None: the objects are already unpacked, and the caller packs them."""
 
 
 class Passed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="passed"):
-    """The commit may be proposed; ``new`` are the objects that applied lacks."""
+    """The commit may be proposed; ``new`` are the objects missing from applied."""
 
     tree: Sha
     author_name: str
