@@ -114,7 +114,8 @@ class ScriptedModel:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
         """Answer nobody without the key: others can connect to loopback too."""
-        shown = request.headers.get("x-api-key", "").encode()
+        # Spaces around a value are no part of it; not every aiohttp drops them.
+        shown = request.headers.get("x-api-key", "").strip().encode()
         if self._key is not None and not hmac.compare_digest(shown, self._key.encode()):
             return _error(401, None, "Wrong API key: it changes with each start.", {})
         return await handler(request)

@@ -218,5 +218,17 @@ def _schemas(routes: tuple[Route, ...]) -> tuple[Named, Json]:
     found, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     # Docstrings are written for Sphinx, descriptions are Markdown.
     tidy = msgspec.json.encode((found, dict(sorted(components.items()))))
-    found, components = strict_json.read(tidy.replace(b"``", b"`"), tuple[Any, Any])
+    found, components = _null_last(strict_json.read(tidy.replace(b"``", b"`"), Any))
     return dict(zip(kinds, found, strict=True)), components
+
+
+def _null_last(schema: object) -> Any:  # noqa: ANN401
+    """Give alternatives one order, whatever the version of msgspec."""
+    if isinstance(schema, list):
+        return [_null_last(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {name: _null_last(value) for name, value in schema.items()}
+    if isinstance(tidy.get("anyOf"), list):
+        tidy["anyOf"].sort(key=lambda one: one == {"type": "null"})
+    return tidy
