@@ -59,6 +59,9 @@ def _pages(page: Page, base: str) -> dict[str, str]:
         "agent": "/agents/manager",
         "messages": "/messages",
         "charts": "/charts",
+        "activity": "/activity",
+        "operations": "/operations",
+        "doctor": "/doctor",
         "terminal": "/agents/manager/terminal",
         "destroy": "/agents/alice/destroy",
     }

@@ -31,6 +31,9 @@ PAGES: Final = [
     "/agents/alice/terminal",
     "/messages",
     "/messages/31",
+    "/activity",
+    "/operations",
+    "/doctor",
     "/nowhere",
 ]
 

@@ -19,6 +19,9 @@ PATHS = (
     "/agents/alice",
     "/messages",
     "/charts",
+    "/activity",
+    "/operations",
+    "/doctor",
 )
 _KINDS = ("text", "thinking", "tool_use", "tool_result", "denied", "retry", "result")
 

@@ -21,7 +21,15 @@ new PerformanceObserver((list) => {
 
 @pytest.mark.parametrize(
     "path",
-    ["/agents/alice", "/approvals/7", "/approvals", "/messages", "/", "/charts"],
+    [
+        "/agents/alice",
+        "/approvals/7",
+        "/approvals",
+        "/messages",
+        "/",
+        "/charts",
+        "/activity",
+    ],
 )
 def test_a_page_on_a_phone_does_not_jump(
     browser: Browser, site: Site, path: str

@@ -39,6 +39,7 @@ _STREAM: Final = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 _FILE_MAX: Final = 64 * 1024 * 1024
 _PAGES: Final = (
     *("/", "/messages", "/approvals", "/agents/alice", "/agents/manager", "/kept"),
+    *("/activity", "/operations", "/doctor", "/api/audit", "/api/doctor"),
     *("/api/status", "/api/agents", "/api/approvals", "/api/journal/hive?lines=500"),
     *("/api/journal/alice?lines=500", "/api/journal/manager?lines=500", "/login"),
     *("/metrics", "/nothing", "/approvals/999999", "/api/nothing"),

@@ -34,9 +34,13 @@ class AuditVerdict(Result, frozen=True):
 
 
 class AuditExportParams(Params, frozen=True):
-    """Lines after number ``after`` that match all filters, oldest first."""
+    """Lines that match all filters: after number ``after``, oldest first.
+
+    With ``before``, lines before that number, newest first.
+    """
 
     after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 500
     who: _Word | None = None
     what: _Word | None = None
@@ -58,7 +62,11 @@ class AuditEntry(Result, frozen=True):
 
 
 class AuditExportResult(Result, frozen=True):
-    """The lines; pass ``after`` to the next call, None means there are no more."""
+    """The lines; pass ``after`` or ``before`` to the next call.
+
+    Both are None when there are no more.
+    """
 
     entries: tuple[AuditEntry, ...]
     after: int | None
+    before: int | None = None

@@ -23,6 +23,7 @@ from pyglue.web.json import table
 from pyglue.web.live import stream, terminal
 from pyglue.web.live.hub import Hub
 from pyglue.web.pages import (
+    activity,
     agents,
     approvals,
     command,
@@ -73,6 +74,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     _templates(app)
     for module in (
         login,
+        activity,  # before the overview, whose fragments have any name
         overview,
         approvals,
         agents,
@@ -99,6 +101,7 @@ def _templates(app: Flask) -> None:
     env.filters.update(
         clip=clip,
         when=formats.when,
+        seconds=formats.seconds,
         lasting=formats.lasting,
         who=_who,
         linked=formats.linked,

@@ -7,12 +7,14 @@ from checks.kits.web import data as data
 from checks.kits.web.decisions import Decisions
 from pyglue.api import manager as manager_api
 from pyglue.api import operator as api
+from pyglue.api.audit import AuditExportParams, AuditExportResult
 from pyglue.api.common import (
     Done,
     NoParams,
     OperationRef,
 )
 from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
+from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event
 from pyglue.api.journal import JournalLine, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
@@ -80,6 +82,8 @@ class Answers(Decisions):
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
         self.pause: HivePause | None = None
+        self.audit = data.audit()
+        self.checks = data.checks()
         self.queues: dict[str, tuple[QueuedMessage, ...]] = {}
         self.drafts: list[DraftView] = []
         self.kept: list[KeptView] = []
@@ -110,6 +114,8 @@ class Answers(Decisions):
             api.RESUME_ALL: self._resume_all,
             api.DRAFTS: self._drafts,
             api.KEPT: self._kept,
+            api.AUDIT_EXPORT: self._audit,
+            api.DOCTOR: self._doctor,
             api.PURGE: self._power,
             api.DRAFT_DISCARD: self._power,
             api.JOURNAL: self._journal,
@@ -249,6 +255,25 @@ class Answers(Decisions):
     async def _journal(self, params: JournalParams) -> JournalPage:
         lines = tuple(JournalLine(at=data.NOW, text=text) for text in self.log)
         return JournalPage(lines=lines[: params.lines], cursor=None)
+
+    async def _audit(self, params: AuditExportParams) -> AuditExportResult:
+        before = params.before or len(self.audit) + 1
+        found = [
+            one
+            for one in reversed(self.audit)
+            if one.seq < before
+            and params.what in (None, one.what)
+            and params.who in (None, one.who)
+            and params.agent in (None, one.agent)
+        ]
+        page = tuple(found[: params.limit])
+        more = len(page) == params.limit
+        return AuditExportResult(
+            entries=page, after=None, before=page[-1].seq if more else None
+        )
+
+    async def _doctor(self, _params: NoParams) -> DoctorResult:
+        return DoctorResult(checks=tuple(self.checks))
 
     async def _set_model(self, params: SetModelParams) -> ModelStatus:
         return ModelStatus(manifest="haiku", active="haiku", queued=params.model)

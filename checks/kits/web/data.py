@@ -16,8 +16,10 @@ from pyglue.api.approvals import (
     Effect,
     PolicyChange,
 )
+from pyglue.api.audit import AuditEntry
 from pyglue.api.common import AgentState, Role
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
+from pyglue.api.doctor import Check, CheckState
 from pyglue.api.lifecycle import DraftView, KeptPart, KeptView
 from pyglue.api.messages import Message, MessageKind, Priority
 from pyglue.api.overview import AgentView, HivePause
@@ -348,4 +350,39 @@ def flow() -> list[Message]:
             sent_at=NOW - 140 * (at + 1),
         )
         for at, (sender, to, body) in enumerate(lines)
+    ]
+
+
+def audit() -> list[AuditEntry]:
+    """Return lines of an audit log, oldest first."""
+    lines: tuple[tuple[str, str, str | None, dict[str, object]], ...] = (
+        ("cli uid 0", "login_code", None, {}),
+        ("manager", "proposed", "alice", {"approval": 7, "commit": sha("7")}),
+        ("system", "start_failed", "bob", {"operation": 11, "error": "exit status 1"}),
+        ("session 1a2b3c4d", "pause", "carol", {"reason": "reads too much"}),
+    )
+    return [
+        AuditEntry(
+            seq=seq,
+            at=NOW - 600 + seq,
+            who=who,
+            what=what,
+            agent=name,
+            data=more,
+            mac="",
+        )
+        for seq, (who, what, name, more) in enumerate(lines, start=1)
+    ]
+
+
+def checks() -> list[Check]:
+    """Return what doctor says, worst first."""
+    return [
+        Check(
+            name="agreement",
+            state=CheckState.PROBLEM,
+            message="Approval 5 is recorded as deploying, but nothing works on it.",
+            repair="Marks approval 5 as failed.",
+        ),
+        Check(name="git", state=CheckState.OK, message="git is at /usr/bin/git."),
     ]

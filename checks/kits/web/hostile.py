@@ -43,6 +43,8 @@ def poison(value: Any, text: str = NASTY) -> Any:
         return msgspec.structs.replace(value, **changed)
     if isinstance(value, tuple):
         return tuple(poison(one, text) for one in value)
+    if isinstance(value, dict):
+        return {f"{key}{text}": poison(one, text) for key, one in value.items()}
     if type(value) is str:
         return text
     return value
@@ -56,5 +58,7 @@ def poisoned(hive: FakeHive, text: str) -> None:
     hive.inbox = [poison(one, text) for one in hive.inbox]
     hive.messages = [poison(one, text) for one in hive.messages]
     hive.operations = {n: poison(one, text) for n, one in hive.operations.items()}
+    hive.audit = [poison(one, text) for one in hive.audit]
+    hive.checks = [poison(one, text) for one in hive.checks]
     hive.warnings = (text,)
     hive.log = (text, text)

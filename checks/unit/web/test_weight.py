@@ -20,6 +20,9 @@ PAGES = (
     "/agents/alice",
     "/messages",
     "/charts",
+    "/activity",
+    "/operations",
+    "/doctor",
 )
 
 

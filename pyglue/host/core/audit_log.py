@@ -138,18 +138,23 @@ def _judge_end(
 
 
 def export(log: Path, params: AuditExportParams) -> AuditExportResult:
-    """Return lines after ``params.after`` that fit the filter, as they stand."""
+    """Return lines that match the filters, as they stand in the log."""
+    newest_first = params.before is not None
+    lines = list(enumerate(_lines(log), start=1))[params.after :]
+    if params.before is not None:
+        lines = lines[: max(0, params.before - 1 - params.after)][::-1]
     found: list[AuditEntry] = []
-    for entry in _entries(_lines(log)[params.after :], params.after):
+    for entry in _entries(lines):
         if _fits(entry, params):
             found.append(entry)
-            if len(found) == params.limit:
-                return AuditExportResult(entries=tuple(found), after=entry.seq)
+        if len(found) == params.limit:
+            after, before = (None, entry.seq) if newest_first else (entry.seq, None)
+            return AuditExportResult(entries=tuple(found), after=after, before=before)
     return AuditExportResult(entries=tuple(found), after=None)
 
 
-def _entries(lines: list[bytes], after: int) -> Iterator[AuditEntry]:
-    for number, line in enumerate(lines, start=after + 1):
+def _entries(lines: Iterable[tuple[int, bytes]]) -> Iterator[AuditEntry]:
+    for number, line in lines:
         try:
             entry, mac = _decode(line)
             whole = {**entry, "seq": number, "mac": mac}

@@ -47,6 +47,8 @@ ROUTES: Final = (
     call("api.inbox", "/api/inbox", api.INBOX, "The operator's inbox, newest first."),
     call("api.messages", "/api/messages", api.MESSAGES, "Messages, newest first."),
     call("api.operations", "/api/operations", api.OPERATIONS, "Operations."),
+    call("api.audit", "/api/audit", api.AUDIT_EXPORT, "The audit log."),
+    call("api.doctor", "/api/doctor", api.DOCTOR, "What `hive doctor` finds."),
     call("api.operation", "/api/operations/<id>", api.OPERATION, "One operation."),
     call(
         "stats.stats",

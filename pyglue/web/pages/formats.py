@@ -14,6 +14,7 @@ from pyglue.strict_json import JsonError
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 _NOW_S: Final = 5
+_EXACT_S: Final = 10
 _CALLER: Final = re.compile(r"\bsession ([0-9a-f]{8})\b|\bcli uid ([0-9]{1,10})\b")
 _OPERATION: Final = re.compile(r"\boperation ([0-9]{1,15})\b")
 
@@ -87,6 +88,11 @@ def until(at: float) -> str:
     """Return how far away a time is."""
     seconds = at - time.time()
     return f"in {_span(seconds)}" if seconds > 0 else "now"
+
+
+def seconds(span: float) -> str:
+    """Return how long something took: tenths of a second below ten seconds."""
+    return f"{max(span, 0):.1f} s" if span < _EXACT_S else _span(span)
 
 
 def _span(seconds: float) -> str:

@@ -4,7 +4,7 @@ import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -210,6 +210,24 @@ def test_export_filters_and_pages(tmp_path: Path) -> None:
     assert page.after == 5
     last = audit_log.export(audit.path, AuditExportParams(limit=3, after=5))
     assert ([entry.seq for entry in last.entries], last.after) == ([6, 7], None)
+
+
+def test_export_pages_from_the_newest(tmp_path: Path) -> None:
+    audit = write(tmp_path)
+    for number in range(7):
+        audit.record("system", "x" if number % 2 else "y", None, {})
+
+    def page(**asked: Any) -> tuple[list[int], int | None]:
+        got = audit_log.export(audit.path, AuditExportParams(**asked))
+        assert got.after is None
+        return [entry.seq for entry in got.entries], got.before
+
+    assert page(before=2**53, limit=3) == ([7, 6, 5], 5)
+    assert page(before=5, limit=3) == ([4, 3, 2], 2)
+    assert page(before=2, limit=3) == ([1], None)
+    assert page(before=1) == ([], None)
+    assert page(before=6, after=3) == ([5, 4], None)
+    assert page(before=7, what="x") == ([6, 4, 2], None)
 
 
 _NO_LINES: Final = {
