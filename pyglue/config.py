@@ -16,6 +16,8 @@ from pyglue import strict_json
 from pyglue.api.notify import NotifyEvent
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
+from pyglue.model_config import ModelConfig, catalogue_of
+from pyglue.models import Catalogue
 from pyglue.paths import Layout
 
 
@@ -256,6 +258,8 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ids: Ids | None = None
     web: WebConfig = WebConfig()
     relay: RelayConfig = RelayConfig()
+    models: dict[str, ModelConfig] = {}
+    """Models of a gateway by alias, beside those that the hive knows."""
     limits: OperatorLimits = OperatorLimits()
     defaults: AgentDefaults = AgentDefaults()
     timeouts: Timeouts = Timeouts()
@@ -281,6 +285,15 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def layout(self) -> Layout:
         """The paths of this hive."""
         return Layout(Path(self.state_dir), Path(self.runtime_dir))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models of this hive.
+
+        Raises:
+            HiveError: ``config_invalid``; not after ``load``.
+        """
+        return catalogue_of(self.models)
 
 
 def load(path: Path) -> HiveConfig:
@@ -312,6 +325,7 @@ def load(path: Path) -> HiveConfig:
                 f"Invalid configuration file {path}: {name} is {place!a}; use an "
                 "absolute path.",
             )
+    catalogue_of(config.models)
     health = config.timeouts.health_s
     if health < HEALTH_LEAST_S:
         raise HiveError(

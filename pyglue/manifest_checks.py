@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import calendar_times, models, strict_json
+from pyglue import calendar_times, strict_json
 from pyglue.bash_policy import review
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest_schema import ROOT, Schema, option_path
+from pyglue.models import KNOWN, Catalogue
 from pyglue.paths import share
 
 _STORE_PATH: Final = re.compile(r"/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+")
@@ -39,18 +40,19 @@ def check(
     evaluated_at: str,
     nixos_options: Sequence[str] = (),
     ignored: bool = False,
+    models: Catalogue = KNOWN,
 ) -> None:
     """Refuse a manifest that could not work.
 
     ``evaluated_at`` is where its directory was while it was evaluated.
     ``nixos_options`` are set outside ``hyperhive``; ``ignored``: by a hive without
-    NixOS, where nothing else finds a misspelt one.
+    NixOS, where nothing else finds a misspelt one. ``models`` are the hive's.
 
     Raises:
         HiveError: ``manifest_invalid``; ``details["problems"]`` has each sentence.
     """
     found = [
-        *_model(manifest),
+        *_model(manifest, models),
         *review.useless(manifest),
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
@@ -76,7 +78,7 @@ def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _model(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _model(manifest: Mapping[str, Any], models: Catalogue) -> Iterator[str]:
     name = manifest.get("model")
     reason = models.unknown(name) if isinstance(name, str) else None
     if reason is not None:

@@ -9,11 +9,13 @@ costs are estimates; a web search by the model's side costs one cent.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 _DATED: Final = re.compile(r"(claude-[a-z0-9-]+?)-20[0-9]{6}")
 _SEARCH_USD: Final = 0.01
+_SMALL: Final = "haiku"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class ModelInfo:
     aliases: tuple[str, ...] = ()
     long: Prices | None = None
     long_above: int = 0
+    is_own: bool = False
+    """Whether the hive's configuration names it: the CLI knows nothing of it."""
 
     @property
     def rank(self) -> float:
@@ -114,38 +118,67 @@ MODELS: Final = (
     ModelInfo("claude-fable-5-1", _10_50_CHEAP_READ, 1_000_000),
     ModelInfo("claude-fable-5", _10_50, 1_000_000),
 )
-_BY_NAME: Final = {
-    name: model for model in MODELS for name in (model.id, *model.aliases)
-}
 
 
-def resolve(name: str) -> ModelInfo | None:
-    """Return the model that an alias or full id names, dated ids included."""
-    dated = _DATED.fullmatch(name)
-    return _BY_NAME.get(dated[1] if dated else name)
+@dataclass(frozen=True)
+class Catalogue:
+    """The models of one hive: those above, and those of its configuration."""
+
+    models: tuple[ModelInfo, ...]
+    """In the order in which they are shown."""
+    _by_name: Mapping[str, ModelInfo]
+
+    @classmethod
+    def of(cls, own: Sequence[ModelInfo] = ()) -> "Catalogue":
+        """Make one; an alias or id of ``own`` takes the place of one of ours.
+
+        The CLI itself turns an alias of ours into its id, so an id means what the
+        hive's own alias says, unless the configuration names that id too.
+        """
+        aliases = {alias: model for model in own for alias in model.aliases}
+        ids = {model.id: model for model in own}
+        found: dict[str, ModelInfo] = {}
+        for model in MODELS:
+            instead = (aliases[name] for name in model.aliases if name in aliases)
+            meant = ids.get(model.id) or next(instead, model)
+            found |= dict.fromkeys((model.id, *model.aliases), meant)
+        found |= ids | aliases
+        left = [model for model in MODELS if found[model.id] is model]
+        return cls((*own, *left), found)
+
+    def resolve(self, name: str) -> ModelInfo | None:
+        """Return the model that an alias or full id names, dated ids included."""
+        dated = _DATED.fullmatch(name)
+        return self._by_name.get(name) or self._by_name.get(dated[1] if dated else "")
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """One short name for each model that has one."""
+        return tuple(model.aliases[0] for model in self.models if model.aliases)
+
+    def unknown(self, name: str) -> str | None:
+        """Say that there is no such model, and which there are; None if there is."""
+        if self.resolve(name) is not None:
+            return None
+        aliases = ", ".join(self.aliases)
+        ids = ", ".join(model.id for model in self.models)
+        return (
+            f"There is no model {name[:100]!a}. Use an alias ({aliases}) or a full id: "
+            f"{ids}."
+        )
+
+    def same(self, one: str, other: str) -> bool:
+        """Tell whether two names, aliases or full ids, mean the same model."""
+        known, wanted = self.resolve(one), self.resolve(other)
+        return one == other if known is None or wanted is None else known is wanted
+
+    def small(self) -> ModelInfo:
+        """Return the model that the CLI uses for its own small chores."""
+        return self._by_name[_SMALL]
 
 
-def unknown(name: str) -> str | None:
-    """Say that there is no such model, and which there are; None if there is."""
-    if resolve(name) is not None:
-        return None
-    aliases = ", ".join(alias for model in MODELS for alias in model.aliases[:1])
-    ids = ", ".join(model.id for model in MODELS)
-    return (
-        f"There is no model {name[:100]!a}. Use an alias ({aliases}) or a full id: "
-        f"{ids}."
-    )
-
-
-def same(one: str, other: str) -> bool:
-    """Tell whether two names, aliases or full ids, mean the same model."""
-    known, wanted = resolve(one), resolve(other)
-    return one == other if known is None or wanted is None else known is wanted
-
-
-def small() -> ModelInfo:
-    """Return the model that the CLI uses for its own small chores."""
-    return _BY_NAME["haiku"]
+KNOWN: Final = Catalogue.of()
+"""The models of a hive whose configuration adds none."""
 
 
 def dearer(one: ModelInfo, other: ModelInfo) -> bool:

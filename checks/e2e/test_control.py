@@ -8,10 +8,13 @@ import pytest
 from checks.kits.hive import Hive, script
 from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
+from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionEnd, QuestionView
+from pyglue.cli.local.settings import LocalSettings
 from pyglue.config import Timeouts
+from pyglue.model_config import ModelConfig
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -19,7 +22,12 @@ pytestmark = [
 ]
 
 
-hive = shared_hive(timeouts=Timeouts(health_s=90.0, drain_s=2.0))
+GLM = ModelConfig(id="zai/glm-4.6", input_per_mtok=500, output_per_mtok=2000)
+
+hive = shared_hive(
+    timeouts=Timeouts(health_s=90.0, drain_s=2.0),
+    settings=LocalSettings(models={"glm": GLM}),
+)
 
 
 async def command(hive: Hive, *words: str) -> tuple[int, str]:
@@ -104,6 +112,26 @@ async def test_another_model_until_it_is_reset(hive: Hive) -> None:
     await hive.answer("alice", "now I am claude-haiku")
     code, said = await command(hive, "model", "alice", "gpt")
     assert (code, "There is no model 'gpt'" in said) == (1, True)
+
+
+async def test_a_model_of_the_hive_s_own_is_used_and_priced(hive: Hive) -> None:
+    nix = '{ hyperhive.model = "glm"; }'
+    proposed = await hive.propose("alice", nix)
+    asked = ApprovalParams(id=proposed.approval)
+    found = await hive.operator.call(api.APPROVAL, asked)
+    (change,) = [one for one in found.policy if one.option == "hyperhive.model"]
+    assert change.effect is Effect.WIDENS  # it is dearer
+    assert (await hive.approve(proposed)).error is None
+    await hive.idle("alice")
+    before = (await hive.agent("alice")).cost_today_usd
+    await hive.send("alice", answer("I am {{model}}"))
+    await hive.answer("alice", "I am zai/glm-4.6")
+    await hive.idle("alice")
+    # Dearer than any model of ours: a request of a thousand tokens costs a dollar.
+    assert (await hive.agent("alice")).cost_today_usd - before > 0.5
+    code, said = await command(hive, "model", "alice", "haiku")
+    assert (code, "next turn" in said) == (0, True)
+    assert (await command(hive, "model", "alice", "--reset"))[0] == 0
 
 
 async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -> None:

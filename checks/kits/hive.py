@@ -26,6 +26,7 @@ from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSend
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.settings import LocalSettings
 from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
@@ -308,6 +309,7 @@ async def running_hive(
     upstream: str | None = None,
     peers: bool = False,
     notify_urls: str | None = None,
+    settings: LocalSettings | None = None,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
@@ -332,6 +334,7 @@ async def running_hive(
             disk=disk or DiskConfig(),
             quotas=quotas or BUSY,
             notify_urls=notify_urls,
+            settings=settings or LocalSettings(),
         ),
         lambda _text: None,
     )

@@ -7,9 +7,9 @@
 
 _shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
 
-_shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file)
+_shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --settings)
 _shtab_hive_demo_option_strings=(-h --help --json --state --socket --keep)
-_shtab_hive_manifest_option_strings=(-h --help --json --state --socket --nixpkgs-lib)
+_shtab_hive_manifest_option_strings=(-h --help --json --state --socket --nixpkgs-lib --config)
 _shtab_hive_logs_option_strings=(-h --help --json --state --socket -n --lines -f --follow --unit)
 _shtab_hive_shell_option_strings=(-h --help --json --state --socket)
 _shtab_hive_audit_option_strings=(-h --help --json --state --socket --anchors --no-journal --csv --who --what --agent --since --until)
@@ -57,9 +57,11 @@ _shtab_hive_doctor_option_strings=(-h --help --json --state --socket --repair --
 _shtab_hive_option_strings=(-h --help --json --state --socket --version)
 
 _shtab_hive_run___notify_url_file_COMPGEN=_shtab_compgen_files
+_shtab_hive_run___settings_COMPGEN=_shtab_compgen_files
 _shtab_hive_demo___keep_COMPGEN=_shtab_compgen_files
 _shtab_hive_manifest_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_hive_manifest___nixpkgs_lib_COMPGEN=_shtab_compgen_files
+_shtab_hive_manifest___config_COMPGEN=_shtab_compgen_files
 _shtab_hive_logs_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_shell_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_send_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016

@@ -51,7 +51,7 @@ function _shtab_hive_using
 end
 
 set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
-set -g _shtab_hive_opts_with_value --agent --anchors --as --commit --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --since --socket --state --unit --until --what --who -n -o
+set -g _shtab_hive_opts_with_value --agent --anchors --as --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
 complete -c hive -f
@@ -68,6 +68,7 @@ complete -c hive -n '_shtab_hive_using run' -l state -x -d 'state directory (def
 complete -c hive -n '_shtab_hive_using run' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using run' -l port -x -d 'port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)'
 complete -c hive -n '_shtab_hive_using run' -l notify-url-file -xka "(__fish_complete_path (commandline -ct))" -d 'send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)'
+complete -c hive -n '_shtab_hive_using run' -l settings -xka "(__fish_complete_path (commandline -ct))" -d 'JSON file with models of a gateway and their prices (HIVE_SETTINGS)'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a demo -d 'run the demo without a browser; succeeds only if the agent actually answers'
 complete -c hive -n '_shtab_hive_using demo' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using demo' -l json -d 'print a JSON object'
@@ -80,6 +81,7 @@ complete -c hive -n '_shtab_hive_using manifest' -l json -d 'print a JSON object
 complete -c hive -n '_shtab_hive_using manifest' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using manifest' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using manifest' -l nixpkgs-lib -xka "(__fish_complete_path (commandline -ct))" -d 'evaluate with this copy of nixpkgs'"'"' lib instead of the built-in subset'
+complete -c hive -n '_shtab_hive_using manifest' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file of the hive, for the models that it adds'
 complete -c hive -n '_shtab_hive_using manifest; and test $_shtab_hive_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'directory that contains agent.nix'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a logs -d 'print the log of an agent, or of hived'
 complete -c hive -n '_shtab_hive_using logs' -s h -l help -d 'show this help message and exit'

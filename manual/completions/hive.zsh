@@ -355,6 +355,7 @@ _shtab_hive_manifest_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   "--nixpkgs-lib[evaluate with this copy of nixpkgs\' lib instead of the built-in subset]:PATH:_files"
+  "--config[configuration file of the hive, for the models that it adds]:FILE:_files"
   ":directory that contains agent.nix:_files"
 )
 
@@ -534,6 +535,7 @@ _shtab_hive_run_options=(
   "--socket[path of hived\'s operator socket]:socket:"
   "--port[port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)]:port:"
   "--notify-url-file[send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)]:FILE:_files"
+  "--settings[JSON file with models of a gateway and their prices (HIVE_SETTINGS)]:FILE:_files"
 )
 
 # guard to ensure default positional specs are added only once per session

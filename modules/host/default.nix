@@ -7,6 +7,7 @@
     ./dashboard.nix
     ./agents.nix
     ./limits.nix
+    ./models.nix
     ./quotas.nix
     ./config-file.nix
     ./checks.nix

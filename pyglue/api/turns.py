@@ -53,12 +53,15 @@ class TurnStartParams(Params, frozen=True):
 class TurnStartResult(Result, frozen=True):
     """The turn's id, which its end must name, and its model.
 
-    ``budget_usd`` is the rest of the daily budget; None means no limit.
+    ``budget_usd`` is the rest of the daily budget; None means no limit, or that the CLI
+    does not know the model's price and only hived and the relay hold the agent to it.
+    ``context_window`` is that of a model that the CLI does not know.
     """
 
     turn: int
     model: str
     budget_usd: float | None = None
+    context_window: int | None = None
 
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]

@@ -251,6 +251,7 @@ class Loop:
                 prompt,
                 model=model,
                 budget_usd=started.budget_usd,
+                context_window=started.context_window,
                 cancellation=cancellation,
             )
             self._running = None

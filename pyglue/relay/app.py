@@ -52,6 +52,7 @@ class Relay:
         """
         self._limits = limits or RelayLimits()
         self._upstream = Upstream(config.relay)
+        self._models = config.catalogue
         self.link = Link(
             config.layout,
             serve=self._open,
@@ -169,12 +170,19 @@ class Relay:
     ) -> Checked:
         betas = request.headers.getall("anthropic-beta", [])
         raw = await read(request, self._limits)
-        policy, limits = self.link.policy(agent), self._limits
-        return await self._bodies.parse(
-            agent,
-            len(raw),
-            lambda: check(raw, betas, policy, counting=counting, limits=limits),
-        )
+        policy = self.link.policy(agent)
+
+        def judge() -> Checked:
+            return check(
+                raw,
+                betas,
+                policy,
+                counting=counting,
+                limits=self._limits,
+                models=self._models,
+            )
+
+        return await self._bodies.parse(agent, len(raw), judge)
 
     async def _run(
         self,

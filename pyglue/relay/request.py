@@ -13,11 +13,10 @@ from typing import Final
 
 import msgspec
 
-from pyglue import models
 from pyglue.api.relay import ModelPolicy
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
-from pyglue.models import ModelInfo
+from pyglue.models import KNOWN, Catalogue, ModelInfo
 from pyglue.relay.body import Body, ThinkingConfig, read_body, text_of
 from pyglue.relay.bound import Bound, bound_of, counted_bound
 from pyglue.relay.plain import bad, look, refused, shown
@@ -121,7 +120,9 @@ class Checked:
         """Return this with as many tokens as ``budget_usd`` pays; None if too few."""
         price = self.model.prices_for(self.bound.prompt).output / 1_000_000
         left = budget_usd - self.bound.cost_usd(self.model, 0)
-        return self.within_tokens(int(left / price))
+        if left >= 0 and not price:
+            return self
+        return self.within_tokens(int(left / price) if price else 0)
 
     def within_tokens(self, affordable: int) -> "Checked | None":
         """Return this with at most so many tokens to come back; None if too few."""
@@ -145,17 +146,19 @@ def check(
     *,
     counting: bool,
     limits: RelayLimits,
+    models: Catalogue = KNOWN,
 ) -> Checked:
     """Parse and judge a request; ``counting`` is for ``count_tokens``.
 
-    ``betas`` are the values of the ``anthropic-beta`` headers.
+    ``betas`` are the values of the ``anthropic-beta`` headers; ``models`` are the
+    hive's.
 
     Raises:
         HiveError: ``bad_request``, ``field_refused``, ``model_not_allowed``.
     """
     look(raw, limits)
     body = read_body(raw)
-    model = _model(body.model, policy)
+    model = _model(body.model, policy, models)
     body.model = msgspec.Raw(msgspec.json.encode(model.id))
     reader = Reader(policy, limits)
     reader.read(body)
@@ -176,7 +179,9 @@ def check(
     )
 
 
-def _model(raw: msgspec.Raw | msgspec.UnsetType, policy: ModelPolicy) -> ModelInfo:
+def _model(
+    raw: msgspec.Raw | msgspec.UnsetType, policy: ModelPolicy, models: Catalogue
+) -> ModelInfo:
     name = text_of(raw, longest=_NAME_MAX) if isinstance(raw, msgspec.Raw) else None
     found = None if name is None else models.resolve(name)
     if found is None or found.id not in policy.models:

@@ -59,6 +59,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         socket=socket,
         hub=Hub(socket),
         origins=Origins(config.web, socket),
+        models=config.catalogue.aliases,
     )
     app.extensions["hyperhive"] = known
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]

@@ -120,6 +120,7 @@ async def open_kit(
         transitions=transitions,
         audit=audit,
         limits=config.limits,
+        models=config.catalogue,
         grace_s=grace_s,
     )
     budgets = Budgets(

@@ -6,6 +6,11 @@ let
   # The smallest hive that is right, and these changes.
   hive = changes: { services.hyperhive = lib.recursiveUpdate key changes; };
   agent = name: hive { agents.${name} = { }; };
+  free = id: {
+    inherit id;
+    inputPerMTok = 0;
+    outputPerMTok = 0;
+  };
 in
 {
   disabled.services.hyperhive.enable = lib.mkForce false;
@@ -35,6 +40,13 @@ in
       quietHours = "22:00-07:00";
     };
     secrets.HOOK_SECRET.file = "/run/secrets/hook-secret";
+    models.glm = {
+      id = "zai/glm-4.6";
+      inputPerMTok = 0.6;
+      outputPerMTok = 2.2;
+      cacheReadPerMTok = 0.11;
+      contextWindow = 128000;
+    };
     retention = {
       messagesDays = 1;
       proposalsDays = 5;
@@ -154,6 +166,23 @@ in
     authTokenFile = "/run/secrets/gateway-token";
     upstreamUrl = "https://gateway.example.org";
   };
+  models-in-the-place-of-ours = hive {
+    models.haiku = {
+      id = "claude-haiku-4-5";
+      inputPerMTok = 0;
+      outputPerMTok = 0;
+    };
+  };
+  bad-model-alias = hive { models."GLM" = free "glm"; };
+  bad-model-reserved = hive { models.default = free "glm"; };
+  bad-model-id-alias = hive {
+    models.a = free "b";
+    models.b = free "c";
+  };
+  bad-model-twice = hive {
+    models.a = free "glm";
+    models.b = free "glm";
+  };
   bad-two-credentials = hive { oauthTokenFile = "/run/secrets/claude-oauth-token"; };
   bad-token-in-store = hive {
     apiKeyFile = null;
@@ -232,6 +261,9 @@ in
   bad-in-container = hive { } // { boot.isContainer = true; };
 
   # values that no option takes
+  type-model-id = hive { models.glm = free "glm 4"; };
+  type-model-price = hive { models.glm = free "glm" // { inputPerMTok = -1; }; };
+  type-model-window = hive { models.glm = free "glm" // { contextWindow = 8000; }; };
   type-port-zero = hive { dashboard.port = 0; };
   type-port-high = hive { dashboard.port = 65536; };
   type-port-text = hive { dashboard.port = "443"; };

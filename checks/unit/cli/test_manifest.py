@@ -9,7 +9,9 @@ import pytest
 
 from checks.kits.nix.evaluator import agent
 from pyglue.cli.commands import manifest
+from pyglue.config import HiveConfig, dump
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.model_config import ModelConfig
 from pyglue.paths import share
 
 
@@ -188,3 +190,17 @@ def test_a_text_that_is_not_utf_8(
     (place / "agent.nix").write_bytes(b'{ hyperhive.prompt = "caf\xe9"; }')
     assert run(place) == 1
     assert "not UTF-8. Save its files as UTF-8" in capsys.readouterr().err
+
+
+def test_a_model_of_the_hive_s_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = agent(tmp_path / "a", '{ hyperhive.model = "glm"; }')
+    assert run(place) == 1
+    assert "There is no model 'glm'" in capsys.readouterr().err
+    own = ModelConfig(id="zai/glm-4.6", input_per_mtok=1, output_per_mtok=1)
+    file = tmp_path / "hive.json"
+    models = {"glm": own}
+    file.write_bytes(dump(HiveConfig(state_dir="/s", runtime_dir="/r", models=models)))
+    assert run(place, "--config", file) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "glm"

@@ -53,3 +53,37 @@ def test_several_credentials_are_refused(
     assert refused.value.code is ErrorCode.CONFIG_INVALID
     assert f"{NAMES[1]} and {NAMES[2]} are set" in refused.value.message
     assert "secret" not in refused.value.message
+
+
+MODEL = '{"id": "zai/glm-4.6", "input_per_mtok": 0.6, "output_per_mtok": 2.2}'
+
+
+def test_a_settings_file_adds_models(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(f'{{"models": {{"glm": {MODEL}}}}}')
+    found = options(tmp_path, 7000, settings=file)
+    assert found.settings.models["glm"].id == "zai/glm-4.6"
+    assert options(tmp_path, 7000).settings.models == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"modles": {}}', "modles"),
+        ('{"models": {}, "models": {}}', "models"),
+        (f'{{"models": {{"default": {MODEL}}}}}', "has another meaning"),
+        (" " * (1024 * 1024 + 1), "longer than 1 MiB"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(text)
+    with pytest.raises(HiveError) as refused:
+        options(tmp_path, 7000, settings=file)
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert said in refused.value.message
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(HiveError, match="Cannot read"):
+        options(tmp_path, 7000, settings=tmp_path / "none.json")

@@ -122,6 +122,15 @@ def after(line: list[str], flag: str) -> list[str]:
     return [line[n + 1] for n, word in enumerate(line) if word == flag]
 
 
+def test_a_model_that_the_cli_does_not_know_has_its_own_window(places: Places) -> None:
+    made = options(places, load(record()))
+    name = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
+    assert name not in made.turn(model="haiku", session="s", resume=False).env
+    made.context_window = 128_000
+    again = made.turn(model="glm", session="s", resume=False)
+    assert again.env[name] == "128000"
+
+
 def test_options_of_a_turn(places: Places) -> None:
     servers = {"notes": server("true", tools=("query", "*"))}
     loaded = load(

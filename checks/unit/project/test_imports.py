@@ -20,7 +20,7 @@ _SHARED: Final = frozenset(
         *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
         *("manifest_checks", "calendar_times"),
-        *("models", "names", "origin", "paths", "seldom"),
+        *("model_config", "models", "names", "origin", "paths", "seldom"),
         "strict_json",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }

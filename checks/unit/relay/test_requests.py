@@ -8,6 +8,7 @@ import pytest
 from checks.kits.relay.bench import MODEL, message, policy
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
+from pyglue.model_config import ModelConfig, catalogue_of
 from pyglue.models import MODELS
 from pyglue.relay.bound import CONTEXT_MAX
 from pyglue.relay.request import Checked, check
@@ -562,3 +563,37 @@ def test_no_model_reads_more_than_the_largest_context() -> None:
         if model.long is not None:  # more never costs less
             assert model.long.input >= model.prices.input
             assert model.long.output >= model.prices.output
+
+
+# --- models of the hive's own ---------------------------------------------------------
+
+OWN = catalogue_of(
+    {
+        "glm": ModelConfig(id="zai/glm-4.6", input_per_mtok=2, output_per_mtok=4),
+        "free": ModelConfig(id="local", input_per_mtok=0, output_per_mtok=0),
+    }
+)
+
+
+def judge_own(name: str, allowed: str) -> Checked:
+    raw = json.dumps(message(model=name)).encode()
+    of = policy(models=(allowed,))
+    return check(raw, (), of, counting=False, limits=RelayLimits(), models=OWN)
+
+
+def test_an_alias_of_the_hive_s_own_goes_up_as_the_gateway_s_name() -> None:
+    checked = judge_own("glm", "zai/glm-4.6")
+    assert json.loads(checked.encoded())["model"] == "zai/glm-4.6"
+    assert checked.max_cost_usd > 1000 * 4 / 1_000_000
+    fewer = checked.within(checked.max_cost_usd - 100 * 4 / 1_000_000)
+    assert fewer is None  # a short answer is asked for whole or not at all
+    with pytest.raises(HiveError) as refused:
+        judge_own("free", "zai/glm-4.6")
+    assert refused.value.code is ErrorCode.MODEL_NOT_ALLOWED
+
+
+def test_what_costs_nothing_is_within_every_budget_that_is_not_used_up() -> None:
+    checked = judge_own("free", "local")
+    assert checked.max_cost_usd == 0
+    assert checked.within(0.0) is checked
+    assert checked.within(-0.01) is None

@@ -3,11 +3,11 @@
 import pytest
 
 from pyglue import models
-from pyglue.models import MODELS, Tokens
+from pyglue.models import KNOWN, MODELS, Tokens
 
 
 def known(name: str) -> models.ModelInfo:
-    found = models.resolve(name)
+    found = KNOWN.resolve(name)
     assert found is not None
     return found
 
@@ -43,7 +43,7 @@ def test_names(name: str, full: str) -> None:
     ],
 )
 def test_names_of_nothing(name: str) -> None:
-    assert models.resolve(name) is None
+    assert KNOWN.resolve(name) is None
 
 
 def test_each_name_stands_once() -> None:
@@ -52,7 +52,7 @@ def test_each_name_stands_once() -> None:
 
 
 def test_the_small_model_is_the_cheapest() -> None:
-    assert models.small() == min(MODELS, key=lambda model: model.rank)
+    assert KNOWN.small() == min(MODELS, key=lambda model: model.rank)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pyglue import manifest_checks, manifest_schema
+from pyglue.config import load
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.models import KNOWN, Catalogue
 from pyglue.nix import EvalError, Evaluation, Evaluator
 
 
@@ -27,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         type=Path,
         help="evaluate with this copy of nixpkgs' lib instead of the built-in subset",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="configuration file of the hive, for the models that it adds",
     )
 
 
@@ -44,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             manifest,
             evaluated_at=found.evaluated_at,
             nixos_options=found.nixos_options,
+            models=_models(arguments.config),
         )
     except EvalError as error:
         return _refuse(list(map(str, error.problems)) or [error.message])
@@ -57,6 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stderr.writelines(f"note: {text}\n" for text in notes)
     _print(found, whole=arguments.json)
     return 0
+
+
+def _models(config: Path | None) -> Catalogue:
+    return KNOWN if config is None else load(config).catalogue
 
 
 def _refuse(problems: list[str]) -> int:

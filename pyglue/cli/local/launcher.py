@@ -22,6 +22,7 @@ from typing import Any, Final
 from pyglue import origin
 from pyglue.cli.local.claim import Claim, Room, claim
 from pyglue.cli.local.ready import Readiness
+from pyglue.cli.local.settings import LocalSettings
 from pyglue.cli.local_ids import local_ids, model_user
 from pyglue.cli.output.anchors import ANCHOR_LINE
 from pyglue.config import (
@@ -87,6 +88,7 @@ class LocalOptions:
     upstream: str = "https://api.anthropic.com"
     notify_urls: str | None = None
     """Text of the file with notification URLs; None: there are no notifications."""
+    settings: LocalSettings = field(default_factory=LocalSettings)
     timeouts: Timeouts = field(default_factory=Timeouts)
     messages: MessageLimits = field(default_factory=MessageLimits)
     disk: DiskConfig = field(default_factory=DiskConfig)
@@ -251,6 +253,7 @@ class LocalHive:
                 api_key_file=str(key_file),
                 scripted=self.options.api_key is None,
             ),
+            models=self.options.settings.models,
             notify=NotifyConfig(url_file=None if urls_file is None else str(urls_file)),
             timeouts=self.options.timeouts,
             messages=self.options.messages,

@@ -12,6 +12,7 @@ from typing import Final
 from pyglue.api.common import NoParams
 from pyglue.api.messages import MessagesParams, OperatorSendParams
 from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
+from pyglue.cli.local import settings as local_settings
 from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
@@ -43,10 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)",
     )
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=os.environ.get("HIVE_SETTINGS") or None,
+        metavar="FILE",
+        help="JSON file with models of a gateway and their prices (HIVE_SETTINGS)",
+    )
 
 
 def options(
-    state: Path, port: int, *, notify_url_file: Path | None = None
+    state: Path,
+    port: int,
+    *,
+    notify_url_file: Path | None = None,
+    settings: Path | None = None,
 ) -> LocalOptions:
     """Return the start options, from the environment.
 
@@ -70,6 +82,7 @@ def options(
         script=story.PATH,
         agents=told.agents if key is None else ("manager",),
         notify_urls=_text_of(notify_url_file),
+        settings=local_settings.read(settings),
     )
 
 
@@ -100,7 +113,12 @@ def _credential() -> tuple[Credential, str | None]:
 
 def run(state: Path, arguments: argparse.Namespace) -> int:
     """Run in the foreground; return the exit code."""
-    found = options(state, arguments.port, notify_url_file=arguments.notify_url_file)
+    found = options(
+        state,
+        arguments.port,
+        notify_url_file=arguments.notify_url_file,
+        settings=arguments.settings,
+    )
     return asyncio.run(_run(found))
 
 

@@ -59,6 +59,8 @@ class CliOptions:
     ) -> None:
         """``base_url`` and ``key`` are the forwarder's; the relay has the real key."""
         self._max_steps = max_steps
+        self.context_window: int | None = None
+        """Of the model, if the CLI does not know it and must not take it for larger."""
         manifest = loaded.manifest
         self._manifest = manifest
         self._places = places
@@ -130,6 +132,11 @@ class CliOptions:
             is_kept=False,
         )
 
+    def _window(self) -> dict[str, str]:
+        if self.context_window is None:
+            return {}
+        return {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": str(self.context_window)}
+
     def _base(self, model: str) -> Launch:
         self._places.session.mkdir(parents=True, exist_ok=True)
         for path, text in self._texts.items():  # anew: the agent can write there
@@ -137,7 +144,7 @@ class CliOptions:
         return Launch(
             cli=self._cli,
             cwd=self._places.work,
-            env=self._environment,
+            env=self._environment | self._window(),
             model=model,
             system_prompt=self._prompt,
             tools=tuple(self._manifest.allowed_tools),

@@ -140,8 +140,13 @@ class Session:
         model: str,
         cancellation: Cancellation,
         budget_usd: float | None = None,
+        context_window: int | None = None,
     ) -> TurnMetrics:
-        """Run one turn over ``prompt``."""
+        """Run one turn over ``prompt``.
+
+        ``context_window`` is given if the CLI does not know the model's.
+        """
+        self._options.context_window = context_window
         before = self._kept if self._id is not None else None
         opening = self._kept.preface if self._kept and before is None else ""
         work = _Work(opening + prompt, model, budget_usd, cancellation)

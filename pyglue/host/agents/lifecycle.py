@@ -240,7 +240,8 @@ class Lifecycle:
         Raises:
             HiveError: ``operator_limit`` with the limit.
         """
-        why = blocked(record.typed, self.config.limits)
+        resolve = self.config.catalogue.resolve
+        why = blocked(record.typed, self.config.limits, resolve=resolve)
         if why is not None:
             await self.park(agent, why)
             raise HiveError(ErrorCode.OPERATOR_LIMIT, why)

@@ -24,6 +24,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.host.policy.operator_limits import blocked
+from pyglue.manifest import PinnedRecord
 
 _BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _SHOWN: Final = 12
@@ -108,7 +109,7 @@ class Supervisor:
         adopted = set(await self.backend.adopt(specs))
         for name in sorted(adopted):
             agent, record = agents[name], records[name]
-            why = blocked(record.typed, self.config.limits)
+            why = self._blocked(record)
             if why is not None:
                 adopted.discard(name)
                 await self.lifecycle.park(agent, why)
@@ -234,9 +235,11 @@ class Supervisor:
 
     def _parked(self, agent: Agent) -> bool:
         record = agent.record
-        return record is not None and (
-            blocked(record.typed, self.config.limits) is not None
-        )
+        return record is not None and self._blocked(record) is not None
+
+    def _blocked(self, record: PinnedRecord) -> str | None:
+        resolve = self.config.catalogue.resolve
+        return blocked(record.typed, self.config.limits, resolve=resolve)
 
     async def _try_again(self, agent: Agent) -> None:
         """Start a crashed agent, ever more slowly, until it is well or not wanted."""

@@ -218,6 +218,9 @@ class AgentApi:
         self.warmth.turn_began(agent, warm=params.warm)
         self._killed = self.memory_kills(agent.name)
         self.controls.begun(agent)
+        info = self.controls.models.resolve(model)
+        if info is not None and info.is_own:
+            return TurnStartResult(turn=turn, model=model, context_window=info.context)
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
     def _check(self, tx: Tx) -> float | None:

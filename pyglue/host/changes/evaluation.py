@@ -111,6 +111,7 @@ class Evaluation:
                 evaluated_at=found.evaluated_at,
                 nixos_options=found.nixos_options,
                 ignored=self.systems is None,
+                models=self.config.catalogue,
             )
         except HiveError:
             self.drop(found)
@@ -157,7 +158,9 @@ class Evaluation:
         Raises:
             HiveError: with the option and the limit.
         """
-        check_operator_limits(record.typed, self.config.limits)
+        check_operator_limits(
+            record.typed, self.config.limits, resolve=self.config.catalogue.resolve
+        )
 
     def drop(self, found: Evaluated) -> None:
         """Let go what was evaluated: nothing comes of it."""
@@ -195,6 +198,7 @@ class Evaluation:
             found.manifest,
             nixos_before,
             found.nixos_options,
+            resolve=self.config.catalogue.resolve,
             system=None if held is None else held.change,
             defaults=defaults_of(self.config),
             limits_hold=self.limits_hold,

@@ -15,7 +15,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pyglue import models
 from pyglue.api.agent import (
     BEGIN_SESSION,
     COMPACT_SESSION,
@@ -48,6 +47,7 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
 from pyglue.host.policy.operator_limits import model_is_allowed
 from pyglue.jsonrpc import Connection
+from pyglue.models import Catalogue
 from pyglue.store.control import Control
 
 _CALL_S: Final = 10.0
@@ -61,6 +61,7 @@ class Controls:
     transitions: Transitions
     audit: Audit
     limits: OperatorLimits
+    models: Catalogue
     grace_s: float
     _endings: dict[asyncio.Task[None], tuple[Agent, float]] = field(
         default_factory=dict, init=False
@@ -109,7 +110,8 @@ class Controls:
     def blocked(self, agent: Agent) -> Blocked | None:
         """Return why the agent runs no turn now, None if nothing keeps it from one."""
         now = Moment(time.time(), time.monotonic())
-        return blocked(agent, self.registry.everyone, self.limits, now)
+        everyone = self.registry.everyone
+        return blocked(agent, everyone, self.limits, now, models=self.models)
 
     # --- pausing ----------------------------------------------------------------------
 
@@ -199,7 +201,8 @@ class Controls:
                 ``rate_limited``, with the reason.
         """
         now = Moment(time.time(), time.monotonic())
-        found = refusal(agent, self.registry.everyone, self.limits, now)
+        everyone = self.registry.everyone
+        found = refusal(agent, everyone, self.limits, now, models=self.models)
         if found is None:
             return
         if found.reason is BlockReason.RATE_LIMITED and found.until_at is not None:
@@ -267,10 +270,10 @@ class Controls:
         """
         agent = self.registry.get(params.agent)
         agent.policy()
-        unknown = models.unknown(params.model)
+        unknown = self.models.unknown(params.model)
         if unknown is not None:
             raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, unknown)
-        if not model_is_allowed(params.model, self.limits):
+        if not model_is_allowed(params.model, self.limits, resolve=self.models.resolve):
             names = ", ".join(self.limits.models or ()) or "none"
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
@@ -296,11 +299,11 @@ class Controls:
         self.audit.record(by, "model", agent.name, data)
         now = time.time()
         row = replace(agent.control, model=model, model_at=now, model_by=by)
-        refused = model_refused(agent, self.limits) is not None
+        refused = model_refused(agent, self.limits, self.models) is not None
         await self.transitions.controlled(agent, row)
-        if refused and model_refused(agent, self.limits) is None:
+        if refused and model_refused(agent, self.limits, self.models) is None:
             self._tell(agent, again=True)
-        return model_status(agent)
+        return self.model_status(agent)
 
     def next_model(self, agent: Agent, asked: str | None = None) -> str:
         """Return the model that the agent's next turn uses.
@@ -309,16 +312,30 @@ class Controls:
             HiveError: ``model_not_allowed`` if another one was ``asked`` for, or if the
                 operator's limits do not allow what was chosen.
         """
-        if asked is not None and not models.same(asked, agent.model):
+        if asked is not None and not self.models.same(asked, agent.model):
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"The next turn of {agent.name} uses {agent.model}, not "
                 f"{asked[:100]!a}. Start the turn without naming a model.",
             )
-        refused = model_refused(agent, self.limits)
+        refused = model_refused(agent, self.limits, self.models)
         if refused is not None:
             raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, said_of(refused))
         return agent.model
+
+    def model_status(self, agent: Agent) -> ModelStatus:
+        """Return which model an agent uses, and will use."""
+        record = agent.applied or agent.record
+        row, wanted = agent.control, agent.model
+        active = agent.turn_model or wanted
+        return ModelStatus(
+            manifest="" if record is None else record.typed.model,
+            active=active,
+            queued=None if self.models.same(active, wanted) else wanted,
+            override=row.model,
+            switched_at=row.model_at,
+            switched_by=row.model_by,
+        )
 
 
 async def _written(written: Awaitable[None]) -> None:
@@ -336,21 +353,6 @@ async def _written(written: Awaitable[None]) -> None:
             f"before it can be. {error.message}",
             details=error.details,
         ) from error
-
-
-def model_status(agent: Agent) -> ModelStatus:
-    """Return which model an agent uses, and will use."""
-    record = agent.applied or agent.record
-    row, wanted = agent.control, agent.model
-    active = agent.turn_model or wanted
-    return ModelStatus(
-        manifest="" if record is None else record.typed.model,
-        active=active,
-        queued=None if models.resolve(active) == models.resolve(wanted) else wanted,
-        override=row.model,
-        switched_at=row.model_at,
-        switched_by=row.model_by,
-    )
 
 
 def _paused(row: Control, by: str, reason: str) -> Control:

@@ -15,6 +15,7 @@ from pyglue.config import OperatorLimits
 from pyglue.errors import ErrorCode
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.policy.operator_limits import model_is_allowed
+from pyglue.models import KNOWN, Catalogue
 
 _CODES: Final = {
     BlockReason.STOPPED: ErrorCode.AGENT_NOT_RUNNING,
@@ -65,9 +66,11 @@ def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
     return None
 
 
-def model_refused(agent: Agent, limits: OperatorLimits) -> Blocked | None:
+def model_refused(
+    agent: Agent, limits: OperatorLimits, models: Catalogue = KNOWN
+) -> Blocked | None:
     """Return why the agent's model may not be used, None if it may."""
-    if not agent.model or model_is_allowed(agent.model, limits):
+    if not agent.model or model_is_allowed(agent.model, limits, resolve=models.resolve):
         return None
     names = ", ".join(limits.models or ()) or "none"
     return Blocked(
@@ -78,7 +81,12 @@ def model_refused(agent: Agent, limits: OperatorLimits) -> Blocked | None:
 
 
 def refusal(
-    agent: Agent, everyone: Everyone, limits: OperatorLimits, now: Moment
+    agent: Agent,
+    everyone: Everyone,
+    limits: OperatorLimits,
+    now: Moment,
+    *,
+    models: Catalogue = KNOWN,
 ) -> Blocked | None:
     """Return what refuses the agent's next turn at its start."""
     name = agent.name
@@ -93,7 +101,7 @@ def refusal(
             "in the host's configuration.",
             agent.budget_until,
         )
-    found = model_refused(agent, limits)
+    found = model_refused(agent, limits, models)
     if found is not None:
         return found
     if agent.retry_at is not None and agent.retry_at > now.monotonic:
@@ -107,7 +115,12 @@ def refusal(
 
 
 def blocked(
-    agent: Agent, everyone: Everyone, limits: OperatorLimits, now: Moment
+    agent: Agent,
+    everyone: Everyone,
+    limits: OperatorLimits,
+    now: Moment,
+    *,
+    models: Catalogue = KNOWN,
 ) -> Blocked | None:
     """Return why the agent runs no turn, None if nothing keeps it from one."""
     if not agent.wanted or agent.state in (AgentState.STOPPED, AgentState.STOPPING):
@@ -116,7 +129,8 @@ def blocked(
             f"{agent.name} is stopped.",
             f"Start it: hive start {agent.name}",
         )
-    return refusal(agent, everyone, limits, now) or _by_state(agent)
+    found = refusal(agent, everyone, limits, now, models=models)
+    return found or _by_state(agent)
 
 
 def _by_state(agent: Agent) -> Blocked | None:

@@ -157,7 +157,9 @@ class RelayHub:
         limits = limits_of(agent, self.config)
         return ModelPolicy(
             agent=agent.name,
-            models=allowed_models(names, self.config.limits),
+            models=allowed_models(
+                names, self.config.limits, models=self.config.catalogue
+            ),
             server_tools=manifest.server_tools,
             cost_per_day_usd=limits.cost_usd,
             tokens_per_day=limits.tokens,

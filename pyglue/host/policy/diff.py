@@ -38,7 +38,7 @@ def diff_policy(
     nixos_after: Sequence[str],
     *,
     schema: Schema | None = None,
-    resolve: Resolve = models.resolve,
+    resolve: Resolve = models.KNOWN.resolve,
     system: SystemChange | None = None,
     defaults: Mapping[tuple[str, ...], Any] | None = None,
     limits_hold: bool = True,

@@ -11,7 +11,7 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
-from pyglue import calendar_times, models
+from pyglue import calendar_times
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -19,13 +19,14 @@ from pyglue.host.policy.env import redirects
 from pyglue.host.policy.words import Resolve, capitalised
 from pyglue.manifest import memory_bytes
 from pyglue.manifest_types import Manifest
+from pyglue.models import KNOWN, Catalogue
 
 
 def check_operator_limits(
     manifest: Manifest,
     limits: OperatorLimits,
     *,
-    resolve: Resolve = models.resolve,
+    resolve: Resolve = KNOWN.resolve,
 ) -> None:
     """Refuse a manifest that asks for more than this hive's operator allows at all.
 
@@ -49,7 +50,7 @@ def problems(
     manifest: Manifest,
     limits: OperatorLimits,
     *,
-    resolve: Resolve = models.resolve,
+    resolve: Resolve = KNOWN.resolve,
 ) -> tuple[str, ...]:
     """Return a sentence for each limit that a manifest exceeds."""
     return (
@@ -65,14 +66,16 @@ def problems(
     )
 
 
-def blocked(manifest: Manifest, limits: OperatorLimits) -> str | None:
+def blocked(
+    manifest: Manifest, limits: OperatorLimits, *, resolve: Resolve = KNOWN.resolve
+) -> str | None:
     """Return why an agent that was approved may not run now, None if it may.
 
     Amounts block nothing: the container and the relay get the lower of the agent's
     and the operator's.
     """
     found = (
-        *_model_limit(manifest, limits, models.resolve),
+        *_model_limit(manifest, limits, resolve),
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
@@ -86,7 +89,7 @@ def blocked(manifest: Manifest, limits: OperatorLimits) -> str | None:
 
 
 def allowed_models(
-    names: tuple[str, ...], limits: OperatorLimits, *, resolve: Resolve = models.resolve
+    names: tuple[str, ...], limits: OperatorLimits, *, models: Catalogue = KNOWN
 ) -> tuple[str, ...]:
     """Return the full ids that the relay lets an agent ask for.
 
@@ -95,16 +98,16 @@ def allowed_models(
     without it no turn works.
     """
     found = [
-        resolve(name)
+        models.resolve(name)
         for name in names
-        if model_is_allowed(name, limits, resolve=resolve)
+        if model_is_allowed(name, limits, resolve=models.resolve)
     ]
     ids = [model.id for model in found if model is not None]
     return tuple(dict.fromkeys([*ids, models.small().id]))
 
 
 def model_is_allowed(
-    model: str, limits: OperatorLimits, *, resolve: Resolve = models.resolve
+    model: str, limits: OperatorLimits, *, resolve: Resolve = KNOWN.resolve
 ) -> bool:
     """Tell whether the operator's limits allow a model."""
     if limits.models is None:

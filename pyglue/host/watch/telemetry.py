@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import models
 from pyglue.api.common import data_as
 from pyglue.api.events import Event, MessageSent, TurnEnded, TurnEvent
 from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
@@ -25,6 +24,7 @@ from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
+from pyglue.models import KNOWN, Catalogue
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.paths import Layout
 from pyglue.store import agents, stats
@@ -55,6 +55,14 @@ class _Since:
     """How deep the inbox was at the last row; None before the first."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where an agent's files are, and what the hive knows of models."""
+
+    layout: Layout
+    models: Catalogue
+
+
 @dataclass(frozen=True, kw_only=True)
 class Telemetry:
     """Listens to events, writes metrics, reads series."""
@@ -63,6 +71,7 @@ class Telemetry:
     registry: Registry
     bus: EventBus
     layout: Layout
+    models: Catalogue = KNOWN
     _since: dict[str, _Since] = field(default_factory=dict, init=False)
     _tools: dict[str, set[str]] = field(default_factory=dict, init=False)
 
@@ -85,14 +94,13 @@ class Telemetry:
                 name = event.agent
                 seen = self._since.pop(name, _Since())
                 self._since[name] = after = _Since()
-                layout, record = self.layout, agent.applied or agent.record
+                place = _Place(self.layout, self.models)
+                record = agent.applied or agent.record
                 # Only who has a network may have a login of its own, and so use what
                 # the relay does not count; nobody else's word is taken.
                 claims = record is not None and record.typed.network
                 self.store.post(
-                    lambda tx: _write(
-                        tx, name, turn, seen, after, layout, claims=claims
-                    )
+                    lambda tx: _write(tx, name, turn, seen, after, place, claims=claims)
                 )
 
     def _of(self, name: str) -> _Since:
@@ -166,11 +174,11 @@ def _write(
     turn: int,
     seen: _Since,
     after: _Since,
-    layout: Layout,
+    place: _Place,
     *,
     claims: bool,
 ) -> None:
-    metrics = _turn(tx, name, turn, claims=claims)
+    metrics = _turn(tx, name, turn, place.models, claims=claims)
     waiting = _one(
         tx,
         "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
@@ -189,7 +197,7 @@ def _write(
     ):
         metrics |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
     metrics["tool_calls"] = seen.tools.total()
-    metrics["notes_bytes"] = _notes_size(layout, name)
+    metrics["notes_bytes"] = _notes_size(place.layout, name)
     fill = metrics.get("context_fill")
     if fill is not None:
         agents.set_context_fill(tx, name, fill)
@@ -198,7 +206,9 @@ def _write(
     stats.record(tx, HIVE, {"approvals_pending": pending})
 
 
-def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
+def _turn(
+    tx: Tx, name: str, turn: int, models: Catalogue, *, claims: bool
+) -> dict[str, float]:
     """Return the metrics of the turn itself."""
     recent = tx.execute(
         "SELECT id, started_at, ended_at, outcome, model, input_tokens, "
@@ -226,13 +236,15 @@ def _turn(tx: Tx, name: str, turn: int, *, claims: bool) -> dict[str, float]:
     before = next((row[2] for row in recent if row[0] < turn), None)
     if before is not None:
         metrics["since_last_turn_s"] = max(0.0, started - before)
-    used = _used(tx, name, turn, model)
+    used = _used(tx, name, turn, model, models)
     if not used and claims:  # the harness's word is all there is
         used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
     return metrics | used
 
 
-def _used(tx: Tx, name: str, turn: int, model: str) -> dict[str, float]:
+def _used(
+    tx: Tx, name: str, turn: int, model: str, models: Catalogue
+) -> dict[str, float]:
     """Return what the relay counted for a turn; nothing if it saw no request."""
     rows = tx.execute(
         "SELECT model, input_tokens, output_tokens, cache_read_tokens, "

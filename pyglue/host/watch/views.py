@@ -26,7 +26,7 @@ from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import pretty
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
-from pyglue.host.control.controls import Controls, model_status
+from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent
@@ -243,7 +243,7 @@ class Views:
             detail=agent.detail,
             description="" if record is None else record.typed.description,
             model=agent.model,
-            model_status=model_status(agent),
+            model_status=self.controls.model_status(agent),
             paused=agent.control.paused_at is not None,
             network=record is not None and record.typed.network,
             manifest_sha256=None if record is None else record.sha256,

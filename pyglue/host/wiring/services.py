@@ -117,7 +117,11 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         archives=_archives(base, changes),
         repair=repair,
         telemetry=Telemetry(
-            store=store, registry=registry, bus=base.bus, layout=layout
+            store=store,
+            registry=registry,
+            bus=base.bus,
+            layout=layout,
+            models=base.config.catalogue,
         ),
         ports=ports,
         views=Views(

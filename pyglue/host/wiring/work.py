@@ -99,6 +99,7 @@ async def open_work(base: Base) -> Work:
         transitions=transitions,
         audit=audit,
         limits=config.limits,
+        models=config.catalogue,
         grace_s=config.timeouts.drain_s,
     )
     budgets = Budgets(

@@ -12,7 +12,7 @@ from typing import Final
 from flask import Blueprint, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from pyglue import models, names
+from pyglue import names
 from pyglue.api.common import NoParams
 from pyglue.api.control import (
     AfterCancel,
@@ -37,7 +37,7 @@ from pyglue.api.operator import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import done, field, needed
-from pyglue.web.rpc import hive
+from pyglue.web.rpc import hive, web
 
 blueprint = Blueprint("command", __name__)
 
@@ -125,9 +125,12 @@ COMMANDS: Final = {
 
 def completions() -> tuple[str, ...]:
     """Return what the field offers."""
-    known = sorted(alias for model in models.MODELS for alias in model.aliases)
     commands = [f"/{name}" for name in COMMANDS]
-    return (*commands, *(f"/model {name}" for name in known), "/model default")
+    return (
+        *commands,
+        *(f"/model {name}" for name in sorted(web().models)),
+        "/model default",
+    )
 
 
 @blueprint.post("/agents/<name>/command")

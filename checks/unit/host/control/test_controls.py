@@ -18,10 +18,11 @@ from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.control.controls import Controls, model_status
+from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import HIVE, Holder
 from pyglue.host.core.day_limits import Limit, limits_of
 from pyglue.host.model.relay import RelayHub
+from pyglue.models import KNOWN
 from pyglue.names import OPERATOR
 from pyglue.store import agents as agent_rows
 from pyglue.store import messages, questions, usage
@@ -56,6 +57,7 @@ def controls(kit: Kit, **limits: Any) -> Controls:
         transitions=kit.transitions,
         audit=kit.controls.audit,
         limits=OperatorLimits(**limits),
+        models=KNOWN,
         grace_s=60.0,
     )
 
@@ -166,9 +168,9 @@ async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     assert heard == ["sonnet"]
     put(alice, control=Control(agent="alice"), turn_model=None)
     await kit.transitions.load()  # a restart later
-    assert model_status(alice) == status
+    assert kit.controls.model_status(alice) == status
     await kit.broker.mailbox.turn_start(Holder(alice), "sonnet")
-    assert model_status(alice).queued is None
+    assert kit.controls.model_status(alice).queued is None
     reset = await kit.controls.reset_model("alice", OPERATOR)
     assert (reset.active, reset.queued, reset.override) == ("sonnet", "haiku", None)
     with pytest.raises(HiveError) as caught:

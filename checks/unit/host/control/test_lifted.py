@@ -25,6 +25,7 @@ from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.core.blocked import Moment, blocked
 from pyglue.host.core.day_limits import Limit
 from pyglue.manifest import PinnedRecord
+from pyglue.models import KNOWN
 from pyglue.names import OPERATOR
 from pyglue.store import questions, usage
 
@@ -200,6 +201,7 @@ async def test_a_model_that_is_allowed_ends_its_refusal(kit: Kit) -> None:
         transitions=kit.transitions,
         audit=kit.audit,
         limits=OperatorLimits(models=("sonnet",)),
+        models=KNOWN,
         grace_s=60.0,
     )
     told: list[bool] = []
