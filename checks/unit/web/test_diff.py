@@ -45,8 +45,8 @@ def test_side_by_side_pairs_removed_with_added() -> None:
 def test_nix_is_coloured_on_both_sides() -> None:
     (view,) = diffview.build([data.file_diff("x.nix", "{ a = 1; }", '{ a = "<1>"; }')])
     html = "".join(str(cell.html) for cell in view.hunks[0].cells)
-    assert '<span class="n">1</span>' in html
-    assert '<span class="s">&lt;1&gt;</span>' in html
+    assert '<span class="n"><mark>1</mark></span>' in html
+    assert '<span class="s"><mark>&lt;1&gt;</mark></span>' in html
 
 
 def test_binary_files_are_said() -> None:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
 from pyglue.display import named
 from pyglue.web.pages.highlight import LINE_SHOWN, Budget, line, nix_lines
+from pyglue.web.pages.word_diff import changed_words
 
 FILE_LINES: Final = 2000
 """Lines of one file that the page shows."""
@@ -192,16 +193,21 @@ def _html(
     path: str, hunk: Hunk, lines: Sequence[DiffLine], budget: Budget
 ) -> list[Markup]:
     """Colour both sides by themselves: only so are strings and comments right."""
+    marks = changed_words(lines)
     if not path.endswith(".nix"):
-        return [line(item.text) for item in lines]
+        return [line(item.text, marks.get(n)) for n, item in enumerate(lines)]
     result: dict[int, Markup] = {}
     for other, start in (
         (LineKind.ADDED, hunk.old_start),
         (LineKind.REMOVED, hunk.new_start),
     ):
         numbers = [n for n, item in enumerate(lines) if item.kind is not other]
-        texts = [lines[n].text for n in numbers]
-        coloured = nix_lines(texts, budget, whole=start <= 1)
+        coloured = nix_lines(
+            [lines[n].text for n in numbers],
+            budget,
+            whole=start <= 1,
+            marks=[marks.get(n) for n in numbers],
+        )
         result.update(zip(numbers, coloured, strict=True))
     return [result[number] for number in range(len(lines))]
 

@@ -15,6 +15,7 @@ from pygments.lexers.nix import NixLexer
 from pygments.token import Token
 
 from pyglue.display import HIDDEN_IN_TEXT, name_of
+from pyglue.web.pages.word_diff import Span
 
 LINE_SHOWN: Final = 2000
 """Characters of one line that a page shows."""
@@ -59,38 +60,51 @@ def plain(text: str) -> Markup:
     return Markup("".join(parts))  # noqa: S704 - built of escaped parts only
 
 
-def line(text: str) -> Markup:
-    """Return one line as HTML, cut at ``LINE_SHOWN`` characters with a note."""
+def line(text: str, mark: Span | None = None) -> Markup:
+    """Return one line as HTML, cut at ``LINE_SHOWN`` characters with a note.
+
+    The characters of ``mark`` are marked, if the line is shown whole.
+    """
     if len(text) <= LINE_SHOWN:
-        return plain(text)
+        return _piece(text, None, 0, mark)
     note = Markup('<span class="cut">… {:,} more characters on this line</span>')
     return plain(text[:LINE_SHOWN]) + note.format(len(text) - LINE_SHOWN)
 
 
 def nix_lines(
-    lines: Sequence[str], budget: Budget, *, whole: bool = False
+    lines: Sequence[str],
+    budget: Budget,
+    *,
+    whole: bool = False,
+    marks: Sequence[Span | None] = (),
 ) -> list[Markup]:
     """Return the lines of one stretch of Nix as HTML, one for each given.
 
-    ``whole`` says that the stretch begins where the file does.
+    ``whole`` says that the stretch begins where the file does; ``marks`` has for each
+    line what is marked in it.
     """
+    marks = marks or (None,) * len(lines)
     size = sum(len(text) + 1 for text in lines)
     longest = max((len(text) for text in lines), default=0)
     if longest > _LINE_COLOURED or size > _TEXT_COLOURED or budget.left <= 0:
-        return [line(text) for text in lines]
+        return [line(text, mark) for text, mark in zip(lines, marks, strict=True)]
     started = time.monotonic()
     in_string = not whole and _starts_in_string(lines)
-    coloured = _coloured(lines, in_string, started + budget.left)
+    coloured = _coloured(lines, marks, in_string, started + budget.left)
     budget.left -= time.monotonic() - started
-    return coloured or [line(text) for text in lines]
+    return coloured or [line(*one) for one in zip(lines, marks, strict=True)]
 
 
 def _coloured(
-    lines: Sequence[str], in_string: bool, deadline: float
+    lines: Sequence[str],
+    marks: Sequence[Span | None],
+    in_string: bool,
+    deadline: float,
 ) -> list[Markup] | None:
     """Return coloured lines, or None if the time ran out."""
     stack = ("root", "multiline") if in_string else ("root",)
     out: list[list[str]] = [[]]
+    column = 0
     text = "\n".join(lines)
     for _, kind, value in NixLexer().get_tokens_unprocessed(text, stack):
         if time.monotonic() > deadline:
@@ -99,12 +113,26 @@ def _coloured(
         for number, piece in enumerate(value.split("\n")):
             if number:
                 out.append([])
-            if piece:
-                html = plain(piece)
-                out[-1].append(f'<span class="{css}">{html}</span>' if css else html)
+                column = 0
+            if piece and len(out) <= len(lines):
+                out[-1].append(_piece(piece, css, column, marks[len(out) - 1]))
+                column += len(piece)
     if len(out) != len(lines):
         return None
     return [Markup("".join(parts)) for parts in out]  # noqa: S704 - escaped parts
+
+
+def _piece(text: str, css: str | None, at: int, mark: Span | None) -> Markup:
+    """Return a part of a line that begins at column ``at``, with what is marked."""
+    if mark is None:
+        html = plain(text)
+    else:
+        start, end = (min(max(n - at, 0), len(text)) for n in (mark.start, mark.end))
+        html = plain(text[:start])
+        if end > start:
+            html += Markup("<mark>{}</mark>").format(plain(text[start:end]))
+        html += plain(text[end:])
+    return Markup('<span class="{}">{}</span>').format(css, html) if css else html
 
 
 def _class_of(kind: Any) -> str | None:  # noqa: ANN401 - Pygments' own type

@@ -1,0 +1,104 @@
+"""The files of an approval: folded, ticked as viewed, gone through by keys."""
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+
+
+def _files(page: Page) -> list[Locator]:
+    return page.get_by_test_id("file").all()
+
+
+def _diff(file: Locator) -> Locator:
+    return file.get_by_role("region")
+
+
+def test_a_viewed_file_is_folded_and_stays_so(dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    dashboard.live()
+    count, files = page.get_by_test_id("viewed-count"), _files(page)
+    expect(count).to_have_text(f"0 of {len(files)} viewed")
+    expect(_diff(files[0])).to_be_visible()
+    files[0].get_by_test_id("viewed").check()
+    expect(_diff(files[0])).to_be_hidden()
+    expect(count).to_have_text(f"1 of {len(files)} viewed")
+    page.reload()
+    expect(count).to_have_text(f"1 of {len(files)} viewed")
+    expect(_diff(files[0])).to_be_hidden()
+    expect(_diff(files[1])).to_be_visible()
+    files[0].get_by_test_id("viewed").uncheck()
+    expect(_diff(files[0])).to_be_visible()
+
+
+def test_ticks_are_of_one_commit(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    _files(page)[0].get_by_test_id("viewed").check()
+    page = dashboard.approval(6).page
+    expect(page.get_by_test_id("viewed-count")).to_have_text(
+        f"0 of {len(_files(page))} viewed"
+    )
+
+
+def test_a_file_is_folded_and_opened_by_a_link_to_it(dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    file = _files(page)[0]
+    button = file.get_by_test_id("fold")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "false")
+    expect(_diff(file)).to_be_hidden()
+    page.get_by_test_id("filelist").get_by_role("link").first.click()
+    expect(_diff(file)).to_be_visible()
+
+
+def test_keys_go_through_the_files(dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    dashboard.live()
+    files = _files(page)
+    page.keyboard.press("n")
+    expect(files[0].get_by_test_id("fold")).to_be_focused()
+    page.keyboard.press("n")
+    expect(files[1].get_by_test_id("fold")).to_be_focused()
+    page.keyboard.press("v")
+    expect(files[1].get_by_test_id("viewed")).to_be_checked()
+    page.keyboard.press("p")
+    expect(files[0].get_by_test_id("fold")).to_be_focused()
+    page.get_by_label("Reason (sent to the manager)").fill("")
+    page.keyboard.type("nvp")  # typed, not obeyed
+    expect(page.get_by_label("Reason (sent to the manager)")).to_have_value("nvp")
+    expect(files[0].get_by_test_id("viewed")).not_to_be_checked()
+
+
+def test_the_name_of_a_long_file_stays_in_sight(dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    page.set_viewport_size({"width": 1280, "height": 400})
+    file = _files(page)[0]
+    last = file.locator("tr").last
+    last.scroll_into_view_if_needed()
+    expect(file.locator("h3")).to_be_in_viewport(ratio=1)
+
+
+def test_what_was_stored_by_others_does_no_harm(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    for stored in ("no JSON", "7", '{"a": 1}', '[["x"]]'):
+        page.evaluate("text => localStorage.setItem('hive-viewed', text)", stored)
+        dashboard.approval(7)
+        expect(page.get_by_test_id("viewed-count")).to_contain_text("0 of")
+
+
+def test_without_scripts_every_file_is_open(site: Site, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        dashboard = Dashboard(context.new_page(), site.url)
+        page = dashboard.log_in(site.link(), scripts=False).approval(7).page
+        assert all(_diff(file).is_visible() for file in _files(page)[:2])
+        assert page.get_by_test_id("viewed").count() == 0
+    finally:
+        context.close()
+
+
+def test_changed_words_are_marked(dashboard: Dashboard) -> None:
+    page = dashboard.approval(7).page
+    marks = page.locator(".diff .add mark").all_text_contents()
+    assert any("sonnet" in text for text in marks)
