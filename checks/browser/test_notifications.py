@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
 
 # Keeps what was shown, and still shows it.
 _RECORD = """
@@ -14,7 +15,7 @@ window.shown = [];
 window.Notification = class extends Notification {
   constructor(title, options) {
     super(title, options);
-    window.shown.push({ title, notification: this });
+    window.shown.push({ title, body: options.body, notification: this });
     const root = document.documentElement;
     root.dataset.shown = window.shown.length;
     this.addEventListener("show", () => {
@@ -54,6 +55,8 @@ def test_each_item_is_told_once_with_a_link(
     dashboard = _open(granted, site)
     page = dashboard.page
     assert _titles(page) == []  # nothing at page load
+    body = f"The review \u202e is done. {'x' * 200}"
+    site.hive.messages = [data.message(31, sender="carol", body=body)]
     site.hive.emit("approval.created", "alice", approval=7)
     site.hive.emit("question.asked", "bob", question=4, to="operator")
     site.hive.emit("question.asked", "bob", question=5, to="alice")
@@ -68,6 +71,11 @@ def test_each_item_is_told_once_with_a_link(
         "bob has a question for you",
         "carol sent you a message",
     ]
+    bodies = page.evaluate("window.shown.map((one) => one.body)")
+    assert bodies[0].startswith("alice needs to read the history")
+    assert bodies[1].startswith("The build needs a newer compiler")
+    assert len(bodies[2]) == 121 and "\u202e" not in bodies[2]
+    assert bodies[2].startswith("The review \u2039U+202E\u203a is done.")
     expect(page.locator("html")).to_have_attribute("data-onscreen", "3")
     page.evaluate("window.shown[0].notification.onclick()")
     page.wait_for_url(f"{site.url}/approvals/7")

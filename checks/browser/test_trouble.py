@@ -130,7 +130,8 @@ def test_lists_that_say_live_are(site: Site, dashboard: Dashboard) -> None:
     dashboard.live()
     hive.messages.insert(0, data.message(77, body="Just now"))
     hive.emit("message.sent", "alice", id=77)
+    hive.kept = [data.kept("olga")]
     expect(page.get_by_test_id("message").first).to_contain_text("Just now")
-    for path in ("/messages/31", "/agents/alice/destroy"):
+    for path in ("/kept/olga", "/agents/alice/destroy"):
         page.goto(site.url + path)
         expect(page.get_by_test_id("made")).to_contain_text("UTC")

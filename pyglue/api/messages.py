@@ -232,9 +232,30 @@ class InboxResult(Result, frozen=True):
 
 
 class MarkReadParams(Params, frozen=True):
-    """Mark one message of the operator's inbox as read."""
+    """Mark messages of the operator's inbox as read: ``ids``, and all up to ``up_to``.
+
+    What was read before stays as it is; ``not_found`` if none of ``ids`` is there.
+    """
+
+    ids: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
+    up_to: Id | None = None
+
+
+class ThreadParams(Params, frozen=True):
+    """A message, what it answers, and all answers to any of these.
+
+    ``clip`` limits the characters of each body but that of message ``id``.
+    """
 
     id: Id
+    clip: Annotated[int, Meta(ge=1, le=4000)] = 4000
+
+
+class ThreadResult(Result, frozen=True):
+    """The thread, oldest first; ``more`` if it has more than these."""
+
+    messages: tuple[ShownMessage, ...]
+    more: bool = False
 
 
 class MessagesParams(Params, frozen=True):

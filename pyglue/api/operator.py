@@ -59,6 +59,8 @@ from pyglue.api.messages import (
     MessagesResult,
     OperatorSendParams,
     SentResult,
+    ThreadParams,
+    ThreadResult,
 )
 from pyglue.api.operations import (
     CancelOperationParams,
@@ -186,6 +188,7 @@ OPERATOR_SEND: Final = Method("send", OperatorSendParams, SentResult)
 INBOX: Final = Method("inbox", InboxParams, InboxResult)
 MARK_READ: Final = Method("mark_read", MarkReadParams, Done)
 MESSAGES: Final = Method("messages", MessagesParams, MessagesResult)
+THREAD: Final = Method("thread", ThreadParams, ThreadResult)
 QUESTIONS: Final = Method("questions", NoParams, QuestionsResult)
 OPERATOR_ANSWER: Final = Method("answer", AnswerParams, Done)
 DISMISS: Final = Method("dismiss_question", DismissParams, Done)

@@ -3,9 +3,12 @@
 from typing import Final
 
 from pyglue.api.messages import InboxMessage, Message, MessageKind, ShownMessage
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader
 from pyglue.store.messages import COLUMNS, message_of, shown
 
+_THREAD_MOST: Final = 100
+"""The messages that a thread has before it has more, above one and below."""
 _SIDES: Final = ("sender", "recipient")
 
 
@@ -101,3 +104,30 @@ def flow(
             limit,
         )
     return tuple(shown(row, clip) for row in rows.fetchall())
+
+
+def thread(
+    reader: Reader, number: int, clip: int
+) -> tuple[tuple[ShownMessage, ...], bool]:
+    """Return the thread of a message, oldest first, and whether it has more.
+
+    It begins with the first message that leads to this one by replies. Of each body
+    but this message's, ``clip`` characters at most.
+
+    Raises:
+        HiveError: ``not_found``.
+    """
+    rows = reader.execute(
+        "WITH RECURSIVE up (id) AS ("  # a reply is younger than what it answers
+        "SELECT id FROM message WHERE id = ? UNION ALL SELECT m.reply_to "
+        "FROM message AS m JOIN up USING (id) WHERE m.reply_to IS NOT NULL LIMIT ?), "
+        "down (id) AS (SELECT min(id) FROM up UNION ALL SELECT m.id "
+        "FROM down JOIN message AS m ON m.reply_to = down.id LIMIT ?) "
+        f"SELECT {COLUMNS} FROM message WHERE id IN "
+        "(SELECT id FROM up UNION SELECT id FROM down) ORDER BY id",
+        *(number, _THREAD_MOST + 1, _THREAD_MOST + 1),
+    ).fetchall()
+    if all(row[0] != number for row in rows):
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {number}.")
+    found = tuple(shown(row, None if row[0] == number else clip) for row in rows)
+    return found, len(found) > _THREAD_MOST

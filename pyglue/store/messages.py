@@ -5,6 +5,8 @@ dead; what becomes of a held one is in ``leases``.
 The statements are plain SQL because ``send`` and ``recv`` are the hot path.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -216,21 +218,31 @@ def waits(reader: Reader, number: int) -> bool:
     return row is not None
 
 
-def mark_read(tx: Tx, recipient: str, number: int) -> None:
-    """The operator read a message.
+def mark_read(
+    tx: Tx, recipient: str, ids: Sequence[int], *, up_to: int | None = None
+) -> None:
+    """The operator read the messages ``ids``, and all up to ``up_to``.
 
     Raises:
-        HiveError: ``not_found`` if it is not in that inbox.
+        HiveError: ``not_found`` if none of ``ids`` is in that inbox.
     """
-    cursor = tx.execute(
-        "UPDATE message SET state = 'done', done_at = coalesce(done_at, ?) "
-        "WHERE id = ? AND recipient = ?",
-        tx.now,
-        number,
-        recipient,
-    )
-    if cursor.rowcount == 0:
+    listed = json.dumps(list(ids))
+    found = tx.execute(
+        "SELECT id, state FROM message WHERE recipient = ? AND id IN "
+        "(SELECT value FROM json_each(?)) UNION SELECT id, state FROM message "
+        "WHERE recipient = ? AND state = 'waiting' AND id <= ?",
+        *(recipient, listed, recipient, up_to or 0),
+    ).fetchall()
+    if ids and not found:
+        numbers = ", ".join(map(str, ids))
         raise HiveError(
-            ErrorCode.NOT_FOUND, f"There is no message {number} in this inbox."
+            ErrorCode.NOT_FOUND, f"There is no message {numbers} in this inbox."
         )
-    tx.emit(recipient, MessageTaken(id=number))
+    unread = [int(number) for number, state in found if state == "waiting"]
+    tx.execute(
+        "UPDATE message SET state = 'done', done_at = coalesce(done_at, ?) "
+        "WHERE id IN (SELECT value FROM json_each(?))",
+        *(tx.now, json.dumps(unread)),
+    )
+    for number in unread:
+        tx.emit(recipient, MessageTaken(id=number))

@@ -30,6 +30,7 @@ from pyglue.web.pages import (
     formats,
     life,
     login,
+    messages,
     overview,
     queue,
     vendor,
@@ -77,6 +78,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         login,
         activity,  # before the overview, whose fragments have any name
         overview,
+        messages,
         approvals,
         agents,
         command,

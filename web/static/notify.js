@@ -3,6 +3,7 @@
 // first to claim an item tells. Mute is kept for this browser.
 
 import { EVENT } from "./events.js";
+import { visible } from "./text.js";
 
 const MUTED = "hive-muted";
 const KEPT_MS = 7 * 24 * 3600 * 1000;
@@ -12,31 +13,53 @@ const why = document.getElementById("bell-why");
 
 const TROUBLE = new Set(["failed", "needs_login", "over_budget", "no_credit", "disk_full"]);
 
+// The first words of what it is about; without them it is still told.
+const BODY = 120;
+const BODY_MS = 3000;
+
+async function asked(place, read) {
+  try {
+    const answer = await fetch(place, { credentials: "same-origin", signal: AbortSignal.timeout(BODY_MS) });
+    const text = visible(read(await answer.json()) ?? "");
+    return text.length > BODY ? `${text.slice(0, BODY)}…` : text;
+  } catch {
+    return "";
+  }
+}
+
+const approval = (id, name) => () =>
+  asked(`/api/approvals?before=${Number(id) + 1}&limit=1`, ({ approvals }) => approvals[0]?.[name]);
+
 const KINDS = {
   [EVENT.AGENT_STATE]: (event) => TROUBLE.has(event.data.state) && ({
     key: `trouble-${event.agent}-${event.data.state}`,
     title: `${event.agent}: ${event.data.state.replaceAll("_", " ")}`,
     link: `/agents/${encodeURIComponent(event.agent)}`,
+    body: () => visible(event.data.detail ?? ""),
   }),
   [EVENT.APPROVAL_CHANGED]: (event) => event.data.state === "failed" && ({
     key: `failed-${event.data.approval}`,
     title: `The deployment of ${event.agent} failed`,
     link: `/approvals/${Number(event.data.approval)}`,
+    body: approval(event.data.approval, "reason"),
   }),
   [EVENT.APPROVAL_CREATED]: (event) => ({
     key: `approval-${event.data.approval}`,
     title: `${event.agent} needs your approval`,
     link: `/approvals/${Number(event.data.approval)}`,
+    body: approval(event.data.approval, "description"),
   }),
   [EVENT.QUESTION_ASKED]: (event) => event.data.to === "operator" && ({
     key: `question-${event.data.question}`,
     title: `${event.agent} has a question for you`,
     link: `/#question-${Number(event.data.question)}`,
+    body: () => asked("/api/questions", ({ questions }) => questions.find((one) => one.id === event.data.question)?.question),
   }),
   [EVENT.MESSAGE_SENT]: (event) => event.data.recipient === "operator" && ({
     key: `message-${event.data.id}`,
     title: `${event.data.sender} sent you a message`,
     link: `/messages/${Number(event.data.id)}`,
+    body: () => asked(`/api/messages?before=${Number(event.data.id) + 1}&limit=1&clip=${BODY + 1}`, ({ messages }) => messages[0]?.body),
   }),
 };
 
@@ -115,13 +138,21 @@ async function claim(key) {
   });
 }
 
-export async function notify(event) {
+let before = Promise.resolve();
+
+// One after another, in the order of the events.
+export function notify(event) {
+  before = before.then(() => tell(event));
+}
+
+async function tell(event) {
   const item = KINDS[event.kind]?.(event);
   if (!item || blocked() || Notification.permission !== "granted" || muted()) return;
   if (!(await claim(`${item.key}@${event.at}`))) return;
+  const body = await item.body();
   let shown = null;
   try {
-    shown = new Notification(item.title, { body: "hyperhive", tag: item.key });
+    shown = new Notification(item.title, { body, tag: item.key });
   } catch {
     return explain("This browser cannot show notifications from web pages; phone browsers often cannot.");
   }

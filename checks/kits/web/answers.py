@@ -31,6 +31,8 @@ from pyglue.api.messages import (
     Priority,
     SentResult,
     ShownMessage,
+    ThreadParams,
+    ThreadResult,
 )
 from pyglue.api.overview import AgentDetail, AgentsView, HivePause, HiveStatus
 from pyglue.api.questions import QuestionsResult
@@ -98,6 +100,7 @@ class Answers(Decisions):
             api.CANCEL_OPERATION: self._done,
             api.INBOX: self._inbox,
             api.MESSAGES: self._messages,
+            api.THREAD: self._thread_of,
             api.QUESTIONS: self._questions,
             api.OPERATOR_SEND: self._send,
             api.OPERATOR_ANSWER: self._answer,
@@ -170,9 +173,24 @@ class Answers(Decisions):
     async def _inbox(self, params: InboxParams) -> InboxResult:
         rows = [
             InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
-            for one in self.inbox[: params.limit]
+            for one in self.inbox
+            if not (params.unread_only and one.id in self.read)
         ]
-        return InboxResult(messages=tuple(rows))
+        return InboxResult(messages=tuple(rows[: params.limit]))
+
+    async def _thread_of(self, params: ThreadParams) -> ThreadResult:
+        """Return what the message and its answers are, one level deep."""
+        found = [one for one in self.messages if params.id in (one.id, one.reply_to)]
+        if not found:
+            raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {params.id}.")
+        (this,) = (one for one in found if one.id == params.id)
+        found += [one for one in self.messages if one.id == this.reply_to]
+        found.sort(key=lambda one: one.id)
+        return ThreadResult(
+            messages=tuple(
+                _shown(one, None if one is this else params.clip) for one in found
+            )
+        )
 
     async def _messages(self, params: MessagesParams) -> MessagesResult:
         rows = [
@@ -196,6 +214,7 @@ class Answers(Decisions):
             sender="operator",
             recipient=params.to,
             body=params.body,
+            reply_to=params.reply_to,
             sent_at=time.time(),
         )
 
@@ -204,7 +223,9 @@ class Answers(Decisions):
         return Done()
 
     async def _mark_read(self, params: MarkReadParams) -> Done:
-        self.read.add(params.id)
+        known = {one.id for one in self.inbox}
+        self.read |= known & set(params.ids)
+        self.read |= {number for number in known if number <= (params.up_to or 0)}
         return Done()
 
     async def _stats(self, params: StatsParams) -> StatsResult:

@@ -2,9 +2,11 @@
 
 import re
 import sqlite3
+from typing import Any
 
 import pytest
 
+from pyglue.errors import HiveError
 from pyglue.store import agents, inboxes, leases, messages
 from pyglue.store.migrations import STEPS
 
@@ -51,6 +53,23 @@ class _Plans:
 )
 def test_messages_are_found_among_what_waits_or_is_held(look: object) -> None:
     check(look, "message", "INDEX message_(waiting|held)|INTEGER PRIMARY KEY")
+
+
+def test_what_is_marked_as_read_is_found_in_its_inbox() -> None:
+    check(
+        lambda tx: messages.mark_read(tx, "a", (), up_to=9),
+        "message",
+        "INDEX message_(waiting|by_recipient)|INTEGER PRIMARY KEY",
+    )
+
+
+def test_a_thread_is_found_by_its_replies() -> None:
+    def look(plans: Any) -> None:
+        with pytest.raises(HiveError):  # no row
+            inboxes.thread(plans, 7, 10)
+
+    check(look, " m ", "INDEX message_replies|INTEGER PRIMARY KEY")
+    check(look, "message", "INDEX message_replies|INTEGER PRIMARY KEY")
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ async def test_what_is_not_there_is_said(store: Store) -> None:
             await store.read(look)
         assert caught.value.code is ErrorCode.NOT_FOUND
     with pytest.raises(HiveError):
-        await store.write(lambda tx: messages.mark_read(tx, "operator", 7))
+        await store.write(lambda tx: messages.mark_read(tx, "operator", [7]))
     with pytest.raises(HiveError):
         await store.write(lambda tx: agents.set_wanted(tx, "nobody", True))
 

@@ -85,6 +85,57 @@ def test_marking_as_read(operator: Operator) -> None:
     assert 31 in operator.hive.read
 
 
+def test_all_that_the_page_knew_is_marked_as_read(operator: Operator) -> None:
+    hive = operator.hive
+    hive.read.clear()
+    page = operator.get("/").text
+    assert 'action="/inbox/read-to/31"' in page
+    late = data.message(32, recipient="operator", body="Only just now.")
+    hive.inbox.insert(0, late)
+    assert operator.post("/inbox/read-to/31").location == "/#inbox"
+    assert hive.read == {30, 31}
+    hive.read.add(32)
+    assert "/inbox/read-to/" not in operator.get("/").text
+
+
+def test_what_is_unread_is_shown_however_old_it_is(operator: Operator) -> None:
+    hive = operator.hive
+    hive.inbox = [
+        data.message(n, recipient="operator", body=f"Report {n}.")
+        for n in range(99, 9, -1)
+    ]
+    hive.read = set(range(11, 100))
+    page = operator.get("/fragments/inbox").text
+    assert page.index("Report 10.") < page.index('<details class="read"')
+    assert page.index('<details class="read"') < page.index("Report 99.")
+
+
+def test_a_message_is_read_once_its_page_shows_it_whole(operator: Operator) -> None:
+    hive = operator.hive
+    to_us = {"recipient": "operator", "reply_to": 40}
+    hive.messages = [
+        data.message(40, sender="operator", recipient="alice", body="How is it?"),
+        data.message(41, body="Well.", **to_us),
+        data.message(42, body="x" * 5000, **to_us),
+    ]
+    hive.inbox = hive.messages[1:]
+    page = operator.get("/messages/40").text
+    assert hive.read == {30, 41}
+    assert page.index("How is it?") < page.index("Well.") < page.index("xxx")
+    assert 'href="/messages/42">Read the full message' in page
+    assert '<input type="hidden" name="to" value="alice">' in page
+    operator.get("/fragments/messages/42")
+    assert hive.read == {30, 41, 42}
+
+
+def test_the_hive_itself_gets_no_reply(operator: Operator) -> None:
+    hive = operator.hive
+    hive.messages = [data.message(40, sender="system", recipient="operator")]
+    page = operator.get("/messages/40")
+    assert page.status_code == 200
+    assert 'name="reply_to"' not in page.text
+
+
 def test_a_message_is_clipped_in_lists_and_whole_on_its_page(
     operator: Operator,
 ) -> None:

@@ -43,7 +43,9 @@ def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
     on(api.OPERATOR_SEND, send)
     done(
         api.MARK_READ,
-        lambda it: s.store.write(lambda tx: messages.mark_read(tx, OPERATOR, it.id)),
+        lambda it: s.store.write(
+            lambda tx: messages.mark_read(tx, OPERATOR, it.ids, up_to=it.up_to)
+        ),
     )
     done(api.OPERATOR_ANSWER, lambda it: s.questions.answer(OPERATOR, it, who=by))
     done(api.DISMISS, lambda it: s.questions.dismiss(it, by))

@@ -12,7 +12,14 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.common import NoParams
 from pyglue.api.events import SubscribeParams, SubscribeResult
-from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
+from pyglue.api.messages import (
+    InboxParams,
+    InboxResult,
+    MessagesParams,
+    MessagesResult,
+    ThreadParams,
+    ThreadResult,
+)
 from pyglue.api.operations import OperationsResult
 from pyglue.api.questions import QuestionsResult
 from pyglue.host.api.services import Services
@@ -66,6 +73,12 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
         )
         return MessagesResult(messages=found)
 
+    async def thread(params: ThreadParams) -> ThreadResult:
+        found, more = await s.store.read(
+            lambda reader: inboxes.thread(reader, params.id, params.clip)
+        )
+        return ThreadResult(messages=found, more=more)
+
     async def operations(_params: NoParams) -> OperationsResult:
         return OperationsResult(operations=await s.store.read(operation_rows.recent))
 
@@ -87,6 +100,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.OPERATIONS, operations)
     on(api.INBOX, inbox)
     on(api.MESSAGES, flow)
+    on(api.THREAD, thread)
     on(api.QUESTIONS, questions)
     on(api.SUBSCRIBE, subscribe)
     on(api.STATS, s.telemetry.read)

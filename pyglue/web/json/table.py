@@ -46,6 +46,7 @@ ROUTES: Final = (
     call("api.questions", "/api/questions", api.QUESTIONS, "Questions."),
     call("api.inbox", "/api/inbox", api.INBOX, "The operator's inbox, newest first."),
     call("api.messages", "/api/messages", api.MESSAGES, "Messages, newest first."),
+    call("api.thread", "/api/messages/<id>", api.THREAD, "A message and its thread."),
     call("api.operations", "/api/operations", api.OPERATIONS, "Operations."),
     call("api.audit", "/api/audit", api.AUDIT_EXPORT, "The audit log."),
     call("api.doctor", "/api/doctor", api.DOCTOR, "What `hive doctor` finds."),

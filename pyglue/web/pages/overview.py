@@ -4,7 +4,6 @@ Sections come in the order of what needs the operator. Each is a fragment of its
 the page includes them all, ``/fragments/<section>`` gives one anew for live updates.
 """
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,14 +15,9 @@ from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import DraftView, KeptView
 from pyglue.api.messages import (
-    BODY_LIMIT,
     InboxMessage,
     InboxParams,
-    MarkReadParams,
-    MessageKind,
     MessagesParams,
-    OperatorSendParams,
-    Priority,
     ShownMessage,
 )
 from pyglue.api.operator import (
@@ -32,39 +26,32 @@ from pyglue.api.operator import (
     DRAFTS,
     INBOX,
     KEPT,
-    MARK_READ,
     MESSAGES,
     OPERATOR_ANSWER,
-    OPERATOR_SEND,
     QUESTIONS,
 )
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.common import (
     Part,
-    agent_names,
-    asked_messages,
     done,
     field,
-    needed,
     part,
     status,
 )
+from pyglue.web.pages.messages import CLIP
 from pyglue.web.pages.trouble import troubles
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("overview", __name__)
 
+_UNREAD_SHOWN: Final = 50
 _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
 _QUESTIONS_SHOWN: Final = 20
-_PAGE: Final = 100
 _MAIL_CLIP: Final = 1200
-_FLOW_CLIP: Final = 400
-"""Characters of a body; hived cuts it, so that large bodies cost a list nothing."""
 _SEARCH_MAX: Final = 100
 
 
@@ -151,16 +138,17 @@ def _everyone() -> tuple[AgentView, ...]:
 
 
 def _inbox() -> tuple[InboxMessage, ...]:
+    """Return what is unread, however old, and the newest of what is read."""
+    asked = InboxParams(limit=_UNREAD_SHOWN, clip=_MAIL_CLIP, unread_only=True)
+    unread = hive().call(INBOX, asked).messages
     asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
-    return hive().call(INBOX, asked).messages
+    newest = hive().call(INBOX, asked).messages
+    return (*unread, *(one for one in newest if one.read))
 
 
 def _flow() -> tuple[ShownMessage, ...]:
-    asked = MessagesParams(limit=_FLOW_SHOWN, clip=_FLOW_CLIP)
+    asked = MessagesParams(limit=_FLOW_SHOWN, clip=CLIP)
     return hive().call(MESSAGES, asked).messages
-
-
-# --- messages -------------------------------------------------------------------
 
 
 @blueprint.get("/charts")
@@ -173,80 +161,6 @@ def charts() -> str:
 def figures() -> Response:
     """Redirect bookmarks to the page's earlier address."""
     return redirect(url_for("overview.charts"), code=301)
-
-
-@blueprint.get("/messages")
-def messages() -> str:
-    """Show the flow of messages: filtered, searched, page by page."""
-    return render_template(
-        "messages.html",
-        status=status(),
-        names=(*agent_names(), OPERATOR, SYSTEM),
-        kinds=tuple(MessageKind),
-        **_listed(),
-    )
-
-
-@blueprint.get("/fragments/messages/list")
-def messages_list() -> str:
-    """Give the list of that page anew."""
-    return render_template("fragments/message_list.html", **_listed())
-
-
-def _listed() -> dict[str, Any]:
-    asked = asked_messages(_PAGE, _FLOW_CLIP)
-    found = hive().call(MESSAGES, asked).messages
-    return {
-        "messages": Part(found),
-        "asked": asked,
-        "filtered": bool(asked.text or asked.agent or asked.kind),
-        "more": found[-1].id if len(found) >= _PAGE else None,
-    }
-
-
-@blueprint.get("/messages/<int:number>")
-def message(number: int) -> str:
-    """Show one message whole."""
-    asked = MessagesParams(limit=1, before=number + 1)
-    found = hive().call(MESSAGES, asked).messages
-    if not found or found[0].id != number:
-        raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {number}.")
-    return render_template("message.html", status=status(), message=found[0])
-
-
-@blueprint.post("/send")
-def send() -> Response:
-    """Write to an agent, or answer one of its messages."""
-    to = needed("to", "a recipient")
-    body = needed("body", "a message", limit=BODY_LIMIT)
-    reply = request.form.get("reply_to", type=int)
-    urgent = request.form.get("priority") == Priority.HIGH.value
-    sent = hive().call(
-        OPERATOR_SEND,
-        OperatorSendParams(
-            to=to,
-            body=body,
-            reply_to=reply,
-            priority=Priority.HIGH if urgent else Priority.NORMAL,
-        ),
-    )
-    if reply is not None:
-        with contextlib.suppress(HiveError):  # it is sent; what it answers may be gone
-            hive().call(MARK_READ, MarkReadParams(id=reply))
-    missed = (
-        f" Not delivered to {', '.join(sent.missed)}: inbox full."
-        if sent.missed
-        else ""
-    )
-    whom = "all agents" if to == EVERYONE else to
-    return done(f"Message {sent.id} sent to {whom}.{missed}")
-
-
-@blueprint.post("/inbox/<int:number>/read")
-def mark_read(number: int) -> Response:
-    """Mark a message of the inbox as read."""
-    hive().call(MARK_READ, MarkReadParams(id=number))
-    return done(f"Message {number} marked as read.", "/#inbox")
 
 
 @blueprint.post("/questions/<int:number>/answer")

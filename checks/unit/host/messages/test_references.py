@@ -131,7 +131,7 @@ REFERENCES: Final[dict[str, tuple[Callable[[Kit], Any], str]]] = {
     ),
     "mark-read": (
         lambda kit: kit.store.write(
-            lambda tx: messages.mark_read(tx, OPERATOR, NOTHING)
+            lambda tx: messages.mark_read(tx, OPERATOR, [NOTHING])
         ),
         f"no message {NOTHING}",
     ),

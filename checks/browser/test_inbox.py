@@ -1,0 +1,71 @@
+"""The inbox empties: reading, answering and clearing it, in place."""
+
+from playwright.sync_api import expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
+
+
+def test_read_messages_are_folded_away_and_all_are_read_at_once(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page, hive = dashboard.page, site.hive
+    inbox = dashboard.section("inbox")
+    expect(inbox.get_by_text("bob has failed")).to_be_hidden()
+    inbox.get_by_text("Read (1)").click()
+    expect(inbox.get_by_text("bob has failed")).to_be_visible()
+    page.evaluate("window.sameDocument = true")
+    hive.inbox += [
+        data.message(number, recipient="operator", body=f"Report {number}")
+        for number in range(29, 13, -1)
+    ]
+    hive.emit("message.sent", "operator", id=31, sender="alice", recipient="operator")
+    expect(inbox.locator(".unread")).to_have_count(17)
+    inbox.get_by_role("button", name="Mark all read").click()
+    expect(dashboard.flash()).to_contain_text("All messages marked as read")
+    expect(inbox.locator(".unread")).to_have_count(0)
+    expect(inbox).to_contain_text("No unread messages.")
+    expect(inbox.get_by_text("Report 29")).to_be_visible()  # it was open, and stays
+    assert page.evaluate("window.sameDocument")
+    (asked,) = hive.called("mark_read")
+    assert (asked.ids, asked.up_to) == ((), 31)
+
+
+def test_a_message_is_read_answered_and_followed_on_its_page(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page, hive = dashboard.page, site.hive
+    hive.messages = list(hive.inbox)
+    inbox = dashboard.section("inbox")
+    inbox.get_by_role("link", name="message 31").click()
+    page.wait_for_url("**/messages/31")
+    dashboard.live()
+    text = page.get_by_role("textbox", name="Reply to carol")
+    text.fill("Which two?")
+    page.get_by_role("button", name="Send").click()
+    expect(dashboard.flash()).to_contain_text("sent to carol")
+    thread = page.get_by_test_id("thread")
+    expect(thread.get_by_text("Which two?")).to_be_visible()
+    expect(text).to_have_value("")
+    answer = data.message(
+        40, sender="carol", recipient="operator", body="The lexer.", reply_to=31
+    )
+    hive.messages.insert(0, answer)
+    hive.inbox.insert(0, answer)
+    hive.emit("message.sent", "operator", id=40, sender="carol", recipient="operator")
+    expect(thread.get_by_text("The lexer.")).to_be_visible()
+    (sent,) = hive.called("send")
+    assert (sent.to, sent.reply_to) == ("carol", 31)
+    page.get_by_role("link", name="Inbox").click()
+    expect(inbox.locator(".unread")).to_have_count(0)
+
+
+def test_who_and_when_stand_together(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{site.url}/messages/31")
+    names = page.get_by_test_id("thread").locator(".who")
+    first, second = (names.nth(at).bounding_box() for at in range(2))
+    assert first is not None and second is not None
+    assert second["x"] - first["x"] - first["width"] < 40

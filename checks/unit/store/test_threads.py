@@ -1,0 +1,92 @@
+"""The thread of a message, and what is marked as read."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import OPERATOR
+from pyglue.store import inboxes, messages
+from pyglue.store.database import Store, Tx, open_store
+from pyglue.store.messages import NewMessage
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = open_store(tmp_path / "hive.db", tmp_path / "lock")
+    yield opened
+    await opened.close()
+
+
+async def post(store: Store, to: str, body: str, reply_to: int | None = None) -> int:
+    new = NewMessage(sender="ann", recipient=to, body=body, reply_to=reply_to)
+    return (await store.write(lambda tx: messages.insert(tx, new))).id
+
+
+async def thread(store: Store, number: int, clip: int = 100) -> list[str]:
+    found, more = await store.read(lambda it: inboxes.thread(it, number, clip))
+    return [one.body for one in found] + ["and more"] * more
+
+
+async def test_a_thread_is_what_leads_to_a_message_and_all_that_answers(
+    store: Store,
+) -> None:
+    first = await post(store, "bob", "first")
+    other = await post(store, "bob", "another thread")
+    second = await post(store, "cat", "second", first)
+    await post(store, "bob", "beside", first)
+    third = await post(store, "cat", "third", second)
+    whole = ["first", "second", "beside", "third"]
+    for number in (first, second, third):
+        assert await thread(store, number) == whole
+    assert await thread(store, other) == ["another thread"]
+    assert await thread(store, second, clip=2) == ["fi", "second", "be", "th"]
+    with pytest.raises(HiveError) as caught:
+        await thread(store, 999)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_a_long_thread_has_the_message_and_says_that_there_is_more(
+    store: Store,
+) -> None:
+    numbers = [await post(store, "bob", "0")]
+    for step in range(1, 250):
+        numbers.append(await post(store, "bob", str(step), numbers[-1]))
+    assert (await thread(store, numbers[0]))[-1] == "and more"
+    middle = await thread(store, numbers[120])
+    assert middle[0] == "20" and "120" in middle and middle[-1] == "and more"
+    last = await thread(store, numbers[-1])
+    assert (last[0], last[-2:]) == ("149", ["249", "and more"])
+
+
+async def test_a_thread_whose_beginning_is_gone_is_still_one(store: Store) -> None:
+    first = await post(store, "bob", "first")
+    await post(store, "bob", "second", first)
+    third = await post(store, "bob", "third", first)
+    await store.write(lambda tx: tx.execute("DELETE FROM message WHERE id = ?", first))
+    assert await thread(store, third) == ["second", "third"]
+
+
+async def test_only_what_was_unread_is_marked_and_told(store: Store) -> None:
+    mine = [await post(store, OPERATOR, str(number)) for number in range(4)]
+    theirs = await post(store, "bob", "not mine")
+
+    async def read(*ids: int, up_to: int | None = None) -> list[int]:
+        def mark(tx: Tx) -> list[int]:
+            messages.mark_read(tx, OPERATOR, ids, up_to=up_to)
+            return [msgspec.json.decode(event.data)["id"] for event in tx.events]
+
+        return await store.write(mark)
+
+    assert await read(mine[1], theirs) == [mine[1]]
+    assert await read(mine[1]) == []
+    assert await read(up_to=mine[2]) == [mine[0], mine[2]]
+    with pytest.raises(HiveError) as caught:
+        await read(theirs)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+    unread = await store.read(
+        lambda it: inboxes.inbox(it, OPERATOR, unread_only=True, limit=9)
+    )
+    assert [one.message.id for one in unread] == [mine[3]]
