@@ -55,6 +55,7 @@ let
       python3.pkgs.tree-sitter-bash or python3.pkgs.tree-sitter-grammars.tree-sitter-bash;
   };
   dependencies = map (name: packages.${name}) [
+    "aiohappyeyeballs"
     "aiohttp"
     "apprise"
     "claude-agent-sdk"
@@ -62,6 +63,7 @@ let
     "flask"
     "flask-sock"
     "gunicorn"
+    "h11"
     "jsonschema"
     "msgspec"
     "oncalendar"
@@ -112,6 +114,7 @@ let
     doCheck = false;
     pythonImportsCheck = [
       "pyglue.cli.hive"
+      "pyglue.egress.main"
       "pyglue.harness.main"
       "pyglue.host.main"
       "pyglue.notify.main"

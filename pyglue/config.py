@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from pyglue import strict_json
+from pyglue import hosts, strict_json
 from pyglue.api.notify import NotifyEvent
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
@@ -28,6 +28,7 @@ class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The manager's, or all agents'."""
     web: Annotated[int, Meta(ge=1)]
     relay: Annotated[int, Meta(ge=1)]
+    egress: Annotated[int, Meta(ge=1)] | None = None
     notify: Annotated[int, Meta(ge=1)] | None = None
     agents: Annotated[int, Meta(ge=1)] = 1
     """How many ids from ``agent`` on belong to agents, one each; 1: they share it, and
@@ -101,10 +102,16 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     cpu_quota: int | None = None
     mcp_commands: tuple[str, ...] | None = None
     any_command: bool = True
-    network: bool = True
+    network: bool | tuple[str, ...] = True
+    """Whether agents may have a network; a tuple: only these hosts, and no network."""
     webhooks: bool = True
     schedule_minutes: Annotated[int, Meta(ge=1)] = 5
     """The least minutes between two times of one schedule of an agent."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The only hosts that agents may reach, where ``network`` lists some."""
+        return () if isinstance(self.network, bool) else self.network
 
 
 class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -219,6 +226,13 @@ class NotifyConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Such as ``22:00-07:00``, in ``time_zone``."""
 
 
+class EgressConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How hive-egress reaches hosts."""
+
+    names: dict[str, str] = {}
+    """Addresses of names, used unchecked: for tests, whose servers are on loopback."""
+
+
 class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the nixos-container backend builds and runs systems.
 
@@ -272,6 +286,7 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     disk: DiskConfig = DiskConfig()
     warm: WarmConfig = WarmConfig()
     notify: NotifyConfig = NotifyConfig()
+    egress: EgressConfig = EgressConfig()
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
     secrets: dict[str, str] = {}
@@ -326,6 +341,14 @@ def load(path: Path) -> HiveConfig:
                 "absolute path.",
             )
     catalogue_of(config.models)
+    try:
+        for entry in config.limits.hosts:
+            hosts.parse(entry)
+    except HiveError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Invalid configuration file {path}: limits.network: {error}",
+        ) from error
     health = config.timeouts.health_s
     if health < HEALTH_LEAST_S:
         raise HiveError(

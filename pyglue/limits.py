@@ -100,7 +100,8 @@ RELAY_RPC: Final = RpcLimits(
     bucket=Bucket(burst=40_000, rate=10_000),
     lines_at_once=64,
 )
-"""``relay.sock``: one relay for all agents, which reserves and settles each request."""
+"""``relay.sock``: one relay for all agents, which reserves and settles each request;
+and ``egress.sock``: one hive-egress, which reports connections."""
 
 OPERATOR_RPC: Final = RpcLimits(
     connections=768,
@@ -115,6 +116,7 @@ ROLE_RPC: Final = {
     Role.AGENT: AGENT_RPC,
     Role.MANAGER: AGENT_RPC,
     Role.RELAY: RELAY_RPC,
+    Role.EGRESS: RELAY_RPC,
     Role.OPERATOR: OPERATOR_RPC,
 }
 """What hived accepts on a socket of each role; a client refuses to send more."""
@@ -194,6 +196,32 @@ class RelayLimits:
     """Length of one line of a streamed response."""
     error: int = MIB
     """Size of one error response of the API."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressLimits:
+    """Limits of the agents' ``egress.sock``."""
+
+    connections: int = 128
+    """Open connections of one agent; more are queued in the kernel."""
+    descriptors_reserved: int = 128
+    """Descriptors that are reserved: agents' connections never use them."""
+    lookups: int = 4
+    """Names of one agent that are looked up at the same time."""
+    head: int = 64 * KIB
+    """Size of a request's head, and of a TLS ClientHello."""
+    head_s: float = 10.0
+    """Time from connecting to a complete request head, and for a ClientHello."""
+    lookup_s: float = 10.0
+    connect_s: float = 15.0
+    idle_s: float = 600.0
+    """Time without a byte in either direction; what is not read in it counts too."""
+    hosts: int = 200
+    """Hosts of one agent whose connections are counted one by one."""
+    report_s: float = 1.0
+    """Between two reports to hived."""
+    fold_s: float = 30.0
+    """Between two reports of the same host."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import calendar_times, strict_json
+from pyglue import calendar_times, hosts, strict_json
+from pyglue.addresses import is_public
 from pyglue.bash_policy import review
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -57,6 +58,7 @@ def check(
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
         *_times(manifest),
+        *_hosts(manifest),
         *_outside(nixos_options, ignored=ignored),
     ]
     if found:
@@ -83,6 +85,23 @@ def _model(manifest: Mapping[str, Any], models: Catalogue) -> Iterator[str]:
     reason = models.unknown(name) if isinstance(name, str) else None
     if reason is not None:
         yield f"{option_path(('model',))}: {reason}"
+
+
+def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find hosts that can be reached by nobody: no host, or no public address."""
+    found = manifest.get("hosts")
+    for index, entry in enumerate(found if isinstance(found, list) else ()):
+        option = option_path(("hosts", index))
+        try:
+            address = hosts.parse(entry).address
+        except HiveError as error:
+            yield f"{option}: {error}"
+            continue
+        if address is not None and not is_public(address):
+            yield (
+                f"{option} is {quoted(entry)}, which is no public address: hive-egress "
+                "connects to no private, loopback or link-local one."
+            )
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[str]:

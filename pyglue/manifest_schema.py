@@ -27,6 +27,8 @@ from pyglue.manifest import PinnedRecord
 from pyglue.paths import share
 
 ROOT: Final = "hyperhive"
+WRITTEN: Final = {"hosts": ("network", "allow")}
+"""Where agent.nix has what the manifest has under a name of its own."""
 _PROBLEMS_MAX: Final = 20
 _KINDS: Final = {
     "string": "text",
@@ -152,6 +154,8 @@ def _completed(values: Mapping[str, Any], options: Iterable[Option]) -> dict[str
 
 def option_path(path: Iterable[str | int]) -> str:
     """Write an option's path below ``hyperhive`` as Nix would, odd names quoted."""
+    path = tuple(path)
+    path = (*WRITTEN.get(str(path[0]), path[:1]), *path[1:]) if path else path
     text = ROOT
     for part in path:
         if isinstance(part, int):

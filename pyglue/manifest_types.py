@@ -71,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     bash: Bash
     description: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
     keep_warm: int = 300
     limits: Limits
     mcp_servers: dict[str, McpServer] = msgspec.field(default_factory=dict)

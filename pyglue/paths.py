@@ -47,6 +47,7 @@ class Inside:
     run: str = "/run/hive"
     hive_socket: str = "/run/hive/hive.sock"
     model_socket: str = "/run/hive/model.sock"
+    egress_socket: str = "/run/hive/egress.sock"
     manifest: str = "/run/hive/manifest.json"
     state: str = "/state"
     session: str = "/session"
@@ -159,6 +160,16 @@ class Layout:
     def notify_socket(self) -> Path:
         """Where hive-notify hears what to send, in a directory of its own."""
         return self.runtime / "notify" / "notify.sock"
+
+    @property
+    def egress_socket(self) -> Path:
+        """Where hive-egress calls."""
+        return self.runtime / "egress.sock"
+
+    @property
+    def egress_fds_socket(self) -> Path:
+        """Where hive-egress is handed descriptors."""
+        return self.runtime / "egress-fds.sock"
 
     @property
     def relay_socket(self) -> Path:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue.manifest_schema import WRITTEN
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 Schema = dict[str, Any]
 
@@ -160,7 +162,7 @@ def render_types(schema: Schema) -> str:
 def options(schema: Schema, path: str = "hyperhive") -> Iterator[tuple[str, Schema]]:
     """Walk all options with their dotted paths, sorted, groups left out."""
     for name, sub in schema["properties"].items():
-        here = f"{path}.{name}"
+        here = f"{path}.{'.'.join(WRITTEN.get(name, (name,)))}"
         if "x-widens" in sub:
             yield here, sub
             entries = sub.get("additionalProperties", {})

@@ -15,6 +15,7 @@ from typing import Final
 
 from pyglue import __version__
 from pyglue.cli import hive
+from pyglue.egress import main as hive_egress
 from pyglue.host import main as hived
 from pyglue.mcp import main as hive_mcp
 from pyglue.notify import main as hive_notify
@@ -64,6 +65,7 @@ def pages() -> tuple[Page, ...]:
         Page(hive_mcp.build_parser(), 1, "an agent's tools for MCP clients"),
         Page(hived.build_parser(), 8, "the hive's daemon"),
         Page(hive_relay.build_parser(), 8, "the hive's only way to the model"),
+        Page(hive_egress.build_parser(), 8, "an agent's way to the hosts it may reach"),
         Page(hive_notify.build_parser(), 8, "the hive's notifications"),
         Page(hive_web.build_parser(), 8, "the dashboard of a hive"),
     )

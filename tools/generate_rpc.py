@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as types
 
-from pyglue.api import agent, common, manager, operator, relay, terminal
+from pyglue.api import agent, common, egress, manager, operator, relay, terminal
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Note, Role
 from pyglue.api.messages import SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
@@ -126,6 +126,12 @@ SURFACES: Final = (
         "`relay.sock`; descriptors travel over `relay-fds.sock` beside it.",
         relay,
         down=(relay.POLICY, relay.DETACH),
+    ),
+    Surface(
+        "hive-egress",
+        "`egress.sock`; descriptors travel over `egress-fds.sock` beside it.",
+        egress,
+        down=(egress.POLICY, egress.DETACH),
     ),
 )
 

@@ -25,6 +25,7 @@ from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.core.agent import Holder
 from pyglue.host.core.warnings import Warnings
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
@@ -212,6 +213,13 @@ def views(kit: Kit, directory: Path) -> Views:
         bus=kit.bus,
         backend=LocalBackend(config),
         relay=RelayHub(
+            store=kit.store,
+            registry=kit.registry,
+            transitions=kit.transitions,
+            config=config,
+            server_name="bench",
+        ),
+        egress=EgressHub(
             store=kit.store,
             registry=kit.registry,
             transitions=kit.transitions,

@@ -78,7 +78,7 @@ def own_calls(surface: Surface) -> frozenset[str]:
     return frozenset(one.name for one in several - set(surface.down))
 
 
-_AGENT, _MANAGER, _OPERATOR, _RELAY = map(own_calls, SURFACES)
+_AGENT, _MANAGER, _OPERATOR, _RELAY, _EGRESS = map(own_calls, SURFACES)
 
 
 def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
@@ -89,6 +89,7 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
         yield Caller(name, path, own)
         yield Caller(f"{name} without hello", path, frozenset(), None)
     yield Caller("relay", layout.relay_socket, _RELAY)
+    yield Caller("hive-egress", layout.egress_socket, _EGRESS)
     door = layout.operator_socket
     yield Caller("operator without hello", door, frozenset(), None)
     public = frozenset({"login", "agent_ports", "web_origin", "webhook"})
@@ -106,6 +107,7 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
         ("user of the manager", ids.agent),
         ("user of the last agent", ids.agent + ids.agents - 1),
         ("user of the relay", ids.relay),
+        ("user of hive-egress", ids.egress or _NOBODY),
         ("another user", _NOBODY),
     ):
         yield Caller(name, door, frozenset(), hello("hive"), uid)
@@ -115,6 +117,10 @@ def callers(config: HiveConfig, session: str) -> Iterator[Caller]:
         if uid != ids.relay:
             yield Caller(
                 f"{name} at relay.sock", layout.relay_socket, frozenset(), uid=uid
+            )
+        if uid != ids.egress:
+            yield Caller(
+                f"{name} at egress.sock", layout.egress_socket, frozenset(), uid=uid
             )
         if uid != ids.agent:
             yield Caller(

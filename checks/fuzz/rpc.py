@@ -17,7 +17,7 @@ from msgspec import inspect as types
 
 from checks.fuzz.kit import Case, Trial
 from checks.fuzz.sockets import call, code_of, hello, wire
-from pyglue.api import agent, manager, operator, relay, terminal
+from pyglue.api import agent, egress, manager, operator, relay, terminal
 from pyglue.api.common import HELLO, Method, Note, Params
 from pyglue.limits import AGENT_RPC
 
@@ -44,6 +44,7 @@ AGENT: Final = calls(agent, terminal)
 MANAGER: Final = calls(agent, manager, terminal)
 OPERATOR: Final = calls(operator, terminal)
 RELAY: Final = calls(relay)
+EGRESS: Final = calls(egress)
 
 _HOSTILE: Final = st.one_of(
     st.none(),
@@ -197,6 +198,7 @@ async def attack(trial: Trial) -> None:
         ),
         "operator": (layout.operator_socket, frame(OPERATOR, harmful=False)),
         "relay": (layout.relay_socket, frame(RELAY, harmful=False)),
+        "egress": (layout.egress_socket, frame(EGRESS, harmful=False)),
     }
     drawn = st.sampled_from(sorted(places)).flatmap(
         lambda place: st.tuples(
@@ -238,6 +240,6 @@ def method_names(*modules: Any) -> frozenset[str]:
     return frozenset(one.name for one in calls(*modules) if isinstance(one, Method))
 
 
-ALL: Final = method_names(agent, manager, operator, relay, terminal)
+ALL: Final = method_names(agent, manager, operator, relay, egress, terminal)
 """Every call of every role."""
 assert HELLO.name not in ALL

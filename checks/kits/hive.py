@@ -27,7 +27,14 @@ from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.launcher import LocalHive, LocalOptions
 from pyglue.cli.local.settings import LocalSettings
-from pyglue.config import DiskConfig, HiveConfig, MessageLimits, Quotas, Timeouts
+from pyglue.config import (
+    DiskConfig,
+    EgressConfig,
+    HiveConfig,
+    MessageLimits,
+    Quotas,
+    Timeouts,
+)
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
@@ -310,9 +317,11 @@ async def running_hive(
     peers: bool = False,
     notify_urls: str | None = None,
     settings: LocalSettings | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
+    ``names`` are hosts with addresses that hive-egress does not check.
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
     With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
     with the CLI: for tests of what hived does with agents, whatever these are.
@@ -335,6 +344,7 @@ async def running_hive(
             quotas=quotas or BUSY,
             notify_urls=notify_urls,
             settings=settings or LocalSettings(),
+            egress=EgressConfig(names=dict(names or {})),
         ),
         lambda _text: None,
     )

@@ -10,7 +10,15 @@ let
       (agent + "/agent.nix")
     ];
   };
+  # As the manifest has it, by ../../modules/eval/report.nix.
+  flat =
+    found:
+    found
+    // {
+      network = found.network == true;
+      hosts = found.network.allow or [ ];
+    };
 in
 {
-  inherit (evaluated.config) hyperhive;
+  hyperhive = flat evaluated.config.hyperhive;
 }

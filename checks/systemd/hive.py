@@ -35,11 +35,11 @@ from pyglue.host.backends.nixos_files import container_of, unit_of
 
 T = TypeVar("T")
 
-IDS: Final = Ids(agent=58001, web=58002, relay=58003, notify=58004)
+IDS: Final = Ids(agent=58001, web=58002, relay=58003, notify=58004, egress=58005)
 PORT: Final = 7000
 STATE: Final = "/var/lib/hyperhive"
 RUNTIME: Final = "/run/hyperhive"
-DAEMONS: Final = ("scripted-model", "hived", "hive-relay", "hive-web")
+DAEMONS: Final = ("scripted-model", "hived", "hive-relay", "hive-egress", "hive-web")
 
 _UNITS: Final = Path(__file__).parent / "units"
 _SCRIPT: Final = Path(__file__).parents[2] / "pyglue/demo/scenario.json"

@@ -48,6 +48,7 @@ _BOOT_S: Final = 120.0
 _STOP_S: Final = 5.0
 _MODULES: Final = {
     "hive": "pyglue.cli.hive",
+    "hive-egress": "pyglue.egress.main",
     "hive-agent": "pyglue.harness.main",
     "hive-mcp": "pyglue.mcp.main",
     "hive-relay": "pyglue.relay.main",

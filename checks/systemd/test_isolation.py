@@ -93,6 +93,7 @@ async def test_the_socket_works_and_others_are_not_there(hive: SystemHive) -> No
     places = (
         f"{RUNTIME}/operator.sock",
         f"{RUNTIME}/relay.sock",
+        f"{RUNTIME}/egress.sock",
         f"{RUNTIME}/agents/manager/hive.sock",
         f"{STATE}/hive.db",
         "/run/dbus/system_bus_socket_host",

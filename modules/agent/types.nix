@@ -22,12 +22,17 @@ let
   nameMax = 64;
 
   # The schema of a tree of options; groups are plain attribute sets.
-  record = options: {
-    type = "object";
-    additionalProperties = false;
-    required = builtins.attrNames options;
-    properties = builtins.mapAttrs (_: property) options;
-  };
+  record =
+    options:
+    let
+      all = builtins.foldl' (found: o: found // (o.beside or { })) options (builtins.attrValues options);
+    in
+    {
+      type = "object";
+      additionalProperties = false;
+      required = builtins.attrNames all;
+      properties = builtins.mapAttrs (_: property) all;
+    };
 
   property =
     option:
@@ -68,6 +73,15 @@ let
         maxProperties = max;
       };
     };
+
+  # Exactly these options. Functions, paths and `_module` are refused, because a
+  # module as value could redeclare the options that check it.
+  group = options: {
+    type = refine (types.submodule { inherit options; }) "set of options" (
+      value: builtins.isAttrs value && !(value ? _module)
+    );
+    schema = record options;
+  };
 in
 {
   # mkOption with `widens`, `danger` and `words` (how a change of this option widens an
@@ -84,6 +98,7 @@ in
     in
     lib.mkOption (removeAttrs args (builtins.attrNames own) // { inherit (type) type; })
     // builtins.intersectAttrs own args
+    // builtins.intersectAttrs { beside = null; } type
     // {
       inherit (type) schema;
     };
@@ -175,14 +190,15 @@ in
     };
   };
 
-  inherit named;
+  # `true`, `false`, or a set with the option `inner`, whose value the manifest has under
+  # the name `beside` (../eval/report.nix), so that the option itself is always a flag.
+  flagOr =
+    { inner, beside }:
+    {
+      type = types.either types.bool (group inner).type;
+      schema.type = "boolean";
+      beside.${beside} = builtins.head (builtins.attrValues inner);
+    };
 
-  # Exactly these options. Functions, paths and `_module` are refused, because a
-  # module as value could redeclare the options that check it.
-  group = options: {
-    type = refine (types.submodule { inherit options; }) "set of options" (
-      value: builtins.isAttrs value && !(value ? _module)
-    );
-    schema = record options;
-  };
+  inherit group named;
 }

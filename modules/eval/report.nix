@@ -44,6 +44,15 @@ let
   nixosNames = builtins.fromJSON (builtins.readFile ./nixos-names.json);
 in
 {
-  manifest = evaluated.config.hyperhive;
+  # `network` may be a set of options instead of a flag (../agent/types.nix, flagOr).
+  manifest =
+    let
+      inherit (evaluated.config) hyperhive;
+    in
+    hyperhive
+    // {
+      network = hyperhive.network == true;
+      hosts = hyperhive.network.allow or [ ];
+    };
   inherit (own) nixosOptions;
 }

@@ -105,12 +105,12 @@ in
       ) "${option "dashboard.tls"} needs a host name, because browsers share the cookies of a loopback address among all its ports. Set dashboard.externalUrl to the https:// address of the certificate.")
       (require (
         lib.allUnique ids
-      ) "${option "ids"}: operators, agent, web, relay and notify must all differ; otherwise one could act as another.")
+      ) "${option "ids"}: operators, agent, web, relay, notify and egress must all differ; otherwise one could act as another.")
       (require (
         builtins.match "https://.+|http://127\\.0\\.0\\.1(:[0-9]+)?(/.*)?" cfg.upstreamUrl != null
       ) "${option "upstreamUrl"} must start with https:// (or http://127.0.0.1), because the API key or token is sent there.")
       (require (
-        !cfg.limits.network || config.networking.nftables.enable
+        cfg.limits.network != true || config.networking.nftables.enable
       ) "${option "limits.network"} needs networking.nftables.enable = true; without it, nothing blocks containers from this host and its network.")
       (require (
         hidden == [ ]

@@ -46,7 +46,7 @@ in
       runtime_dir = "/run/hyperhive";
       backend = "nixos-container";
       ids = {
-        inherit (cfg.ids) agent web relay notify;
+        inherit (cfg.ids) agent web relay notify egress;
       };
       notify = {
         url_file =

@@ -17,6 +17,7 @@
     ./web.nix
     ./relay.nix
     ./notify.nix
+    ./egress.nix
     ./network.nix
   ];
 }

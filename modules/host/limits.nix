@@ -56,14 +56,18 @@ in
       '';
     };
     network = mkOption {
-      type = types.bool;
+      type = types.either types.bool (types.listOf t.host);
       default = false;
-      example = true;
+      example = [
+        "github.com"
+        "*.githubusercontent.com"
+      ];
       description = ''
-        Whether agents may have network access (`hyperhive.network = true`) or tools that
-        reach the internet. If enabled, this host provides NAT for containers and uses
-        nftables: containers reach the internet, but not this host, private networks or
-        each other.
+        Whether agents may have network access (`hyperhive.network = true`), hosts that they
+        may reach (`hyperhive.network.allow`) or tools that reach the internet. If `true`,
+        this host provides NAT for containers and uses nftables: containers reach the
+        internet, but not this host, private networks or each other. A list: no agent has a
+        network of its own, and none may reach a host that no entry covers.
       '';
     };
   };

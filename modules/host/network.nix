@@ -27,7 +27,7 @@ let
   ];
 in
 {
-  config = lib.mkIf (cfg.enable && cfg.limits.network) {
+  config = lib.mkIf (cfg.enable && cfg.limits.network == true) {
     networking.nat = {
       enable = true;
       internalIPs = cfg.networkRanges;

@@ -102,6 +102,7 @@ in
           "-/run/hyperhive/agents"
           "-/run/hyperhive/operator.sock"
           "-/run/hyperhive/relay.sock"
+          "-/run/hyperhive/egress.sock"
           "-${cfg.stateDir}"
         ];
       };

@@ -193,6 +193,7 @@ in
       web = user 58002 "`hive-web`";
       relay = user 58003 "`hive-relay`";
       notify = user 58004 "`hive-notify`";
+      egress = user 58005 "`hive-egress`";
     };
   };
 }

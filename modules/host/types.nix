@@ -25,6 +25,12 @@ in
   word = types.strMatching "[A-Za-z0-9_.+-]+";
   # A program by one spelling of its path, as an agent.nix may name it.
   program = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9@%+=:,._-]*)+";
+  # A host as hyperhive.network.allow has it (pyglue/hosts.py).
+  host =
+    types.strMatching "([*][.])?[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?|\\[[0-9a-f:.]+](:[1-9][0-9]{0,4})?"
+    // {
+      description = "host such as github.com, *.example.org or db.example.org:5432";
+    };
   address = types.strMatching "[0-9A-Fa-f.:]+";
   seconds = types.ints.between 1 604800;
   days = types.ints.between 1 36500;

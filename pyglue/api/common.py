@@ -91,6 +91,7 @@ class Role(StrEnum):
     AGENT = "agent"
     MANAGER = "manager"
     RELAY = "relay"
+    EGRESS = "egress"
     OPERATOR = "operator"
 
 

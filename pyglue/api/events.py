@@ -63,6 +63,21 @@ class ServerDown(Data, frozen=True):
     status: str
 
 
+class HostContacted(Data, frozen=True):
+    """An agent without a network reached a host, or was refused it (folded).
+
+    ``refused`` is why; ``sent`` and ``received`` are bytes, as the agent sees it.
+    """
+
+    KIND: ClassVar[str] = "host.contacted"
+    host: str
+    port: int
+    refused: str | None = None
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+
+
 class TurnStarted(Data, frozen=True):
     """A turn began."""
 
@@ -188,6 +203,7 @@ Happening = (
     AgentStateChanged
     | AgentChanged
     | ServerDown
+    | HostContacted
     | TurnStarted
     | TurnEvent
     | TurnEnded

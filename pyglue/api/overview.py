@@ -3,6 +3,7 @@
 The calls are declared in ``operator``; these are their types.
 """
 
+from pyglue import hosts
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
@@ -55,6 +56,47 @@ class Step(Result, frozen=True):
     is_late: bool = False
 
 
+class EgressTotals(Result, frozen=True):
+    """An agent's connections to hosts since hived started; bytes as it sees them."""
+
+    connected: int = 0
+    refused: int = 0
+    sent: int = 0
+    received: int = 0
+
+
+class HostUse(Result, frozen=True):
+    """Connections of an agent to one host since hived started.
+
+    ``refused`` is why they were refused, None if they were not.
+    """
+
+    host: str
+    port: int
+    refused: str | None = None
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+    last_at: float = 0.0
+
+    def is_listed(self, entries: tuple[str, ...]) -> bool:
+        """Tell whether an allow list lets it through: something else refused it."""
+        entry = self.entry
+        return entry is not None and any(
+            hosts.parse(one).covers(hosts.parse(entry)) for one in entries
+        )
+
+    @property
+    def entry(self) -> str | None:
+        """The entry of an allow list that would let it through, if there is one."""
+        found = hosts.asked(
+            f"[{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{self.host}:{self.port}"
+        )
+        return None if found is None else found.entry
+
+
 class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
@@ -100,6 +142,10 @@ class AgentView(Result, frozen=True):
     """Why it runs no turn, if something keeps it from one."""
     warm_bytes: int = 0
     """Memory of the CLI that waits for its next turn; 0: that turn starts one."""
+    hosts: tuple[str, ...] = ()
+    """The hosts that it may reach without a network."""
+    egress: EgressTotals | None = None
+    """What its connections to these add up to; None: there were none."""
 
 
 class AgentsView(Result, frozen=True):
@@ -118,3 +164,5 @@ class AgentDetail(Result, frozen=True):
     log_tail: tuple[str, ...]
     schedule: tuple[ScheduleView, ...] = ()
     webhooks: tuple[WebhookView, ...] = ()
+    hosts: tuple[HostUse, ...] = ()
+    """The hosts that it asked for, the newest first."""

@@ -24,6 +24,10 @@ WARM: Final = (
     "container may use is limited outside it"
 )
 UPLOAD: Final = "must be an upload of this connection"
+EGRESS: Final = (
+    "yes: shown and counted as hive-egress saw it, within the bounds of the type; "
+    "agents cannot reach this socket"
+)
 RELAY: Final = (
     "yes: the relay is trusted with money, within the bounds of the type; agents "
     "cannot reach this socket"

@@ -38,6 +38,7 @@ def local_ids(state: Path) -> Ids:
         web=first + 1,
         relay=first + 2,
         notify=first + 4,
+        egress=first + 5,
         agent=first + _AGENTS,
         agents=BLOCK - _AGENTS,
     )

@@ -33,6 +33,11 @@ class Places:
         return self.run / Path(paths.INSIDE.model_socket).name
 
     @property
+    def egress_socket(self) -> Path:
+        """Where hive-egress listens for this agent, if it may reach hosts."""
+        return self.run / Path(paths.INSIDE.egress_socket).name
+
+    @property
     def record(self) -> Path:
         """The pinned record."""
         return self.run / Path(paths.INSIDE.manifest).name

@@ -31,6 +31,7 @@ from pyglue.harness.gate.gate import Gate
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.forward import Forwarder
 from pyglue.harness.link.link import Link
+from pyglue.harness.link.tunnel import Tunnel
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
 from pyglue.harness.space import Space
@@ -66,8 +67,11 @@ async def run(
         report = HarnessReport(manifest_sha256=sha256, problem=problem)
         await _only_report(link, report, stop)
         return
-    async with Forwarder(places.model_socket) as forwarder:
-        options = _options(places, loaded, forwarder, link)
+    async with (
+        Forwarder(places.model_socket) as forwarder,
+        _proxied(places, loaded) as proxy,
+    ):
+        options = _options(places, loaded, forwarder, link, proxy)
         checked = await check(options, loaded.manifest)
         report = HarnessReport(
             manifest_sha256=loaded.sha256,
@@ -127,8 +131,22 @@ async def run(
             await session.cool()
 
 
+@contextlib.asynccontextmanager
+async def _proxied(places: Places, loaded: Loaded) -> AsyncIterator[dict[str, str]]:
+    """Give the variables of a proxy, if the agent may reach hosts through one."""
+    if not loaded.manifest.hosts or loaded.manifest.network:
+        yield {}
+        return
+    async with Tunnel(places.egress_socket) as tunnel:
+        yield tunnel.environment
+
+
 def _options(
-    places: Places, loaded: Loaded, forwarder: Forwarder, link: Link
+    places: Places,
+    loaded: Loaded,
+    forwarder: Forwarder,
+    link: Link,
+    proxy: dict[str, str],
 ) -> CliOptions:
     manifest = loaded.manifest
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
@@ -148,6 +166,7 @@ def _options(
         key=forwarder.key,
         hive=hive,
         gate=gate,
+        proxy=proxy,
     )
 
 

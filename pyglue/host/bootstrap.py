@@ -24,6 +24,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.declared import Declared
 from pyglue.host.messages.notifications import Notifications
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.retention import Pruning
 from pyglue.host.wiring.base import open_base
@@ -49,6 +50,7 @@ class Hive:
     lifecycle: Lifecycle
     supervisor: Supervisor
     relay: RelayHub
+    egress: EgressHub
     background_tasks: BackgroundTasks
     audit: Audit
     server: Server
@@ -68,6 +70,7 @@ class Hive:
         await self.supervisor.close()
         await self.lifecycle.close()
         self.relay.close()
+        self.egress.close()
         await self.services.store.close()
         self.audit.close()
 
@@ -129,6 +132,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         lifecycle=work.lifecycle,
         supervisor=work.supervisor,
         relay=work.relay,
+        egress=work.egress,
         background_tasks=background_tasks,
         audit=base.audit,
         server=server,

@@ -12,7 +12,7 @@ from typing import Final
 _NIXOS: Final = Path("/run/current-system")
 _TOP: Final = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 _ETC: Final = ("alternatives", "static")
-_ETC_NETWORK: Final = ("pki", "ssl/certs", "ssl/openssl.cnf")
+_ETC_CERTIFICATES: Final = ("pki", "ssl/certs", "ssl/openssl.cnf")
 _ETC_COPIED: Final = ("ld.so.cache", "localtime")
 _HOSTS: Final = "127.0.0.1 localhost\n::1 localhost\n"
 _NSSWITCH: Final = "passwd: files\ngroup: files\nhosts: files{dns}\n"
@@ -30,13 +30,13 @@ def links() -> list[tuple[str, str]]:
     return found
 
 
-def directories(*, network: bool = False) -> list[Path]:
+def directories(*, certificates: bool = False) -> list[Path]:
     """Return what is bound read-only at its own place (a bind costs about 1 ms)."""
     tops = [Path("/") / name for name in _TOP]
     paths = [Path("/usr"), *(p for p in tops if p.is_dir() and not p.is_symlink())]
     if _NIXOS.exists():
         paths.append(Path("/nix/store"))
-    names = (*_ETC, *_ETC_NETWORK) if network else _ETC
+    names = (*_ETC, *_ETC_CERTIFICATES) if certificates else _ETC
     paths += [Path("/etc") / name for name in names]
     return [path for path in paths if path.exists()]
 

@@ -47,7 +47,8 @@ class Bind:
 class SandboxSpec:
     """What the program sees. ``env`` is its whole environment; sizes in bytes.
 
-    ``network`` shares the host's network, its loopback too. ``home`` is what passwd
+    ``network`` shares the host's network, its loopback too; with ``certificates`` the
+    host's certificate authorities are there without it. ``home`` is what passwd
     says. ``hostname`` None leaves the host's, for a service that may not set one
     (systemd's ProtectHostname). ``system`` False leaves out /usr and /etc: the binds
     are everything.
@@ -57,6 +58,7 @@ class SandboxSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     chdir: str = "/"
     network: bool = False
+    certificates: bool = False
     hostname: str | None = "hive"
     user: str = "agent"
     home: str = "/state"
@@ -161,7 +163,7 @@ class _Build:
     def _system(self, spec: SandboxSpec) -> None:
         for link, target in rootfs.links():
             self._args += ["--symlink", target, link]
-        for path in rootfs.directories(network=spec.network):
+        for path in rootfs.directories(certificates=spec.network or spec.certificates):
             self._bind(Bind(source=path, target=str(path)))
         files = rootfs.etc(
             user=spec.user, number=INSIDE_ID, home=spec.home, network=spec.network

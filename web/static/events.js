@@ -5,6 +5,7 @@ export const EVENT = Object.freeze({
   AGENT_STATE: "agent.state",
   AGENT_CHANGED: "agent.changed",
   AGENT_SERVER: "agent.server",
+  HOST_CONTACTED: "host.contacted",
   TURN_STARTED: "turn.started",
   TURN_EVENT: "turn.event",
   TURN_ENDED: "turn.ended",

@@ -145,6 +145,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     lifecycle = Lifecycle(
         transitions=kit.transitions,
         relay=part(add=lambda *_: None, remove=lambda _: None),
+        egress=part(add=lambda *_: None, remove=lambda _: None),
         directories=directories,
         backend=container,
         config=config,

@@ -78,6 +78,7 @@ in
       web = 57002;
       relay = 57003;
       notify = 57004;
+      egress = 57005;
     };
     dashboard = {
       listenAddress = "192.0.2.10";
@@ -130,6 +131,8 @@ in
     dashboard.tls.keyFile = "/k.pem";
     dashboard.externalUrl = "https://hive.example.org";
   };
+  hosts = hive { limits.network = [ "github.com" "*.example.org:8443" "[2001:db8::7]" ]; };
+  no-hosts = hive { limits.network = [ ]; };
   no-ipv6 = hive { } // { networking.enableIPv6 = false; };
   ipv6 = hive { dashboard.listenAddress = "::1"; };
   ipv6-url = hive { dashboard.externalUrl = "https://[2001:db8::1]:7000"; };
@@ -268,6 +271,8 @@ in
   type-port-high = hive { dashboard.port = 65536; };
   type-port-text = hive { dashboard.port = "443"; };
   type-mcp-command = hive { limits.mcpCommands = [ "mcp-server-sqlite" ]; };
+  type-hosts = hive { limits.network = [ "https://github.com" ]; };
+  type-hosts-text = hive { limits.network = "github.com"; };
   type-memory = hive { limits.memoryMax = "2 GB"; };
   type-users = hive { privateUsers = "no"; };
   type-users-flag = hive { privateUsers = "pick --bind=/:/host"; };

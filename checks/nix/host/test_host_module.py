@@ -308,8 +308,15 @@ def test_drift_of_the_reference_is_told(
 
 
 @pytest.mark.needs("systemd-analyze")
-@pytest.mark.parametrize("case", [*GOOD, "booted"])
-@pytest.mark.parametrize("name", GOALS)
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        (name, case)
+        for name in GOALS
+        for case in [*GOOD, "booted"]
+        if name in EXPECTED[case]["services"]
+    ],
+)
 def test_a_unit_is_hardened(tmp_path: Path, case: str, name: str) -> None:
     found = measure(name, EXPECTED[case]["services"][name], tmp_path)
     print(f"{name} ({case}): exposure {found}, at most {GOALS[name]}")
@@ -345,14 +352,15 @@ def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
     (mount,) = case["mounts"]
     name = mount["where"].strip("/").replace("/", "-")
     (tmp_path / f"{name}.mount").write_text(units.mount(mount))
-    for service in GOALS:
+    services = [service for service in GOALS if service in case["services"]]
+    for service in services:
         text = units.service(case["services"][service])
         text = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text)
         (tmp_path / f"{service}.service").write_text(text)
     done = subprocess.run(
         [
             *("systemd-analyze", "verify", "--man=no"),
-            *(str(tmp_path / f"{service}.service") for service in GOALS),
+            *(str(tmp_path / f"{service}.service") for service in services),
         ],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
         capture_output=True,

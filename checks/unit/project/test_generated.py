@@ -13,7 +13,13 @@ from tools import generate_rpc, generate_trust
 from tools.generate_rpc import SURFACES, Surface
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-ANSWERED_IN = ("api/agent", "api/manager", "api/operator", "model/relay")
+ANSWERED_IN = (
+    "api/agent",
+    "api/manager",
+    "api/operator",
+    "model/relay",
+    "model/egress",
+)
 ANSWERED_BESIDE = {
     "api/operator": (
         "archives/calls",

@@ -17,10 +17,19 @@ PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
 
 _SHARED: Final = frozenset(
     {
-        *("api", "beneath", "config", "diskspace", "display", "errors", "invisible"),
+        *(
+            "addresses",
+            "api",
+            "beneath",
+            "config",
+            "diskspace",
+            "display",
+            "errors",
+            "invisible",
+        ),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
         *("manifest_checks", "calendar_times"),
-        *("model_config", "models", "names", "origin", "paths", "seldom"),
+        *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
         "strict_json",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }
@@ -33,6 +42,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "harness": _SHARED | {"mcp"},
     "relay": _SHARED,
     "notify": _SHARED,
+    "egress": _SHARED,
     "web": _SHARED,
     "demo": _SHARED,
     "cli": _SHARED | {"demo", "nix"},
@@ -50,7 +60,9 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "gunicorn": ("web",),
     "pygments": ("web",),
     "aiohttp": ("relay", "demo/scripted_model.py"),
+    "aiohappyeyeballs": ("egress",),
     "apprise": ("notify",),
+    "h11": ("egress",),
     "requests": (),
     "httpx": (),
     "http.server": (),

@@ -165,6 +165,24 @@ def test_a_schedule_that_never_comes(at: str, says: str) -> None:
     assert found.startswith(says)
 
 
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("a..org", "hyperhive.network.allow[1]: Invalid host a..org: write a name"),
+        ("*.com", "hyperhive.network.allow[1]: Invalid host “*.com”: write a name"),
+        ("10.0.0.1", "hyperhive.network.allow[1] is 10.0.0.1, which is no public"),
+        ("[::1]:80", "hyperhive.network.allow[1] is “[::1]:80”, which is no public"),
+    ],
+)
+def test_a_host_that_nobody_reaches(entry: str, says: str) -> None:
+    assert refusal({"hosts": ["a.org", entry]}).startswith(says)
+
+
+def test_hosts_that_can_be_reached() -> None:
+    hosts = ["a.org", "*.a.org:22", "1.1.1.1", "[2606:4700::1111]:853"]
+    manifest_checks.check({"hosts": hosts}, evaluated_at=AT)
+
+
 def test_a_schedule_that_comes() -> None:
     schedule = {"x": {"at": "Mon..Fri 08:00 Europe/Berlin", "message": "m"}}
     manifest_checks.check({"schedule": schedule}, evaluated_at=AT)

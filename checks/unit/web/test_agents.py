@@ -142,6 +142,18 @@ def test_a_refused_command_becomes_a_message_to_the_manager(operator: Operator) 
     assert "it lets the agent run any that the gate knows" in everything
 
 
+def test_a_refused_host_becomes_a_message_to_the_manager(operator: Operator) -> None:
+    page = operator.get("/agents/alice/allow?host=*.example.org:8443").text
+    assert "<code>*.example.org:8443</code>" in page
+    assert "add &#39;*.example.org:8443&#39; to hyperhive.network.allow" in page
+    assert "It can send everything it knows there." in page
+    for bad in ("", "a b", "%3Cb%3E", "a.org%0a", "A.org", "a.org'", "x" * 300):
+        answer = operator.get(f"/agents/alice/allow?host={bad}")
+        assert answer.status_code == 400
+        assert "Invalid host" in answer.text
+    assert not operator.hive.called("operator_send")
+
+
 @pytest.mark.parametrize(
     "pattern",
     ["", "a;b", "a%20%20b", "a%0ab", "%3Cb%3E", "'", "a" * 301, "a%E2%80%AEb"],

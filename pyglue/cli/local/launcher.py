@@ -1,10 +1,10 @@
 """A whole local hive as children of one process.
 
-Used by ``hive run`` (in the foreground) and ``hive demo``. Starts hived, hive-relay
-and hive-web, and the scripted model when there is no API key; each but hived is started
-again when it dies. Parts that depend on
-another wait for its readiness message (sd_notify), never for time to pass. Started by
-root, each part runs as a user of its own. When this process exits, so do they.
+Used by ``hive run`` (in the foreground) and ``hive demo``. Starts hived, hive-relay,
+hive-egress and hive-web, and the scripted model when there is no API key; each but
+hived is started again when it dies. Parts that depend on another wait for its readiness
+message (sd_notify), never for time to pass. Started by root, each part runs as a user
+of its own. When this process exits, so do they.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from pyglue.config import (
     Credential,
     DeclaredAgent,
     DiskConfig,
+    EgressConfig,
     HiveConfig,
     Ids,
     MessageLimits,
@@ -86,6 +87,7 @@ class LocalOptions:
     script: Path
     agents: tuple[str, ...]
     upstream: str = "https://api.anthropic.com"
+    egress: EgressConfig = field(default_factory=EgressConfig)
     notify_urls: str | None = None
     """Text of the file with notification URLs; None: there are no notifications."""
     settings: LocalSettings = field(default_factory=LocalSettings)
@@ -138,7 +140,10 @@ class LocalHive:
         self._restart["hive-relay"] = lambda: self._spawn(
             "hive-relay", "pyglue.relay.main", uid=ids.relay if ids else None
         )
-        daemons = ("hive-web", "hive-relay")
+        self._restart["hive-egress"] = lambda: self._spawn(
+            "hive-egress", "pyglue.egress.main", uid=ids.egress if ids else None
+        )
+        daemons = ("hive-web", "hive-relay", "hive-egress")
         await asyncio.gather(hived, *(self._restart[name]() for name in daemons))
         if self.config.notify.url_file is not None:
             self._restart["hive-notify"] = lambda: self._spawn(
@@ -178,8 +183,8 @@ class LocalHive:
 
     async def stop(self) -> None:
         """Stop every child, hived last so that messages are queued again in order."""
-        order = ["hive-notify", "hive-web", "hived", "hive-relay", "scripted-model"]
-        for name in order:
+        daemons = ("hive-notify", "hive-web", "hived", "hive-relay", "hive-egress")
+        for name in (*daemons, "scripted-model"):
             child = self._children.pop(name, None)
             if child is not None:
                 await child.terminate(_STOP_S)
@@ -254,6 +259,7 @@ class LocalHive:
                 scripted=self.options.api_key is None,
             ),
             models=self.options.settings.models,
+            egress=self.options.egress,
             notify=NotifyConfig(url_file=None if urls_file is None else str(urls_file)),
             timeouts=self.options.timeouts,
             messages=self.options.messages,

@@ -26,6 +26,7 @@ from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
 """Calls of the model in one turn; who needs more is going in circles."""
+_NO_PROXY: Final[Mapping[str, str]] = {}
 _NOWHERE: Final = "http://127.0.0.1:9"
 _DEBUG: Final[Mapping[str, str | None]] = {"debug": "mcp", "debug-to-stderr": None}
 _FIXED: Final = {
@@ -56,8 +57,12 @@ class CliOptions:
         hive: ToolServer,
         gate: Gate,
         max_steps: int = MAX_STEPS,
+        proxy: Mapping[str, str] = _NO_PROXY,
     ) -> None:
-        """``base_url`` and ``key`` are the forwarder's; the relay has the real key."""
+        """``base_url`` and ``key`` are the forwarder's; the relay has the real key.
+
+        ``proxy`` are the variables by which programs find the way to hosts.
+        """
         self._max_steps = max_steps
         self.context_window: int | None = None
         """Of the model, if the CLI does not know it and must not take it for larger."""
@@ -66,7 +71,10 @@ class CliOptions:
         self._places = places
         self._hive = hive
         self._cli = find_cli()
-        self._environment = _environment(manifest, places, base_url, key)
+        self._environment = {
+            **_environment(manifest, places, base_url, key),
+            **proxy,
+        }
         self._allowed = _allowed(manifest)
         self._hooks = _hooks(manifest, gate)
         self._prompt = places.session / "hive-system-prompt.md"

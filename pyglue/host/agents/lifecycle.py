@@ -20,6 +20,7 @@ from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.backends.owners import user_of
 from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.transitions import Transitions
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.policy.operator_limits import blocked
 from pyglue.jsonrpc import Connection, Pool, Server, serve
@@ -39,6 +40,7 @@ class Lifecycle:
 
     transitions: Transitions
     relay: RelayHub
+    egress: EgressHub
     directories: Directories
     backend: Backend
     config: HiveConfig
@@ -100,6 +102,7 @@ class Lifecycle:
         if server is not None:
             server.close()
         self.relay.remove(agent.name)
+        self.egress.forget(agent.name)
 
     def close_sockets(self) -> None:
         """Stop listening for every agent."""
@@ -165,6 +168,7 @@ class Lifecycle:
         try:
             await self.open(agent)
             self.relay.add(agent, record)
+            self.egress.add(agent, record)
             await self.backend.apply(spec)
             await self.backend.start(spec)
             report = await self._await_hello(agent, waiting)
@@ -180,6 +184,7 @@ class Lifecycle:
         except HiveError as error:
             await self.backend.stop(agent.name, grace_s=0.0)
             self.relay.remove(agent.name)
+            self.egress.remove(agent.name)
             self.transitions.failed(agent, error.message)
             raise
         finally:
@@ -233,6 +238,7 @@ class Lifecycle:
         )
         await self.open(agent)
         self.relay.add(agent, record)
+        self.egress.add(agent, record)
 
     async def _check_limits(self, agent: Agent, record: PinnedRecord) -> None:
         """Park an agent that the operator's limits now forbid.
@@ -250,6 +256,7 @@ class Lifecycle:
         """Stop an agent that must not run here; its problem says why."""
         await self._end(agent)
         self.relay.remove(agent.name)
+        self.egress.remove(agent.name)
         await self.open(agent)
         self.transitions.stopped(agent, why)
         await self.transitions.problem_noted(agent, why)
@@ -261,6 +268,7 @@ class Lifecycle:
         """
         await self._end(agent)
         self.relay.remove(agent.name)
+        self.egress.remove(agent.name)
         await self.open(agent)
         self.transitions.stopped(agent)
 

@@ -47,7 +47,8 @@ class AgentSpec:
 
     ``record`` is the canonical pinned record, byte for byte what was approved, and
     ``system`` its toplevel's ``.drv`` (None on the local backend). ``memory_max`` is
-    in bytes, ``cpu_quota`` in percent of one core.
+    in bytes, ``cpu_quota`` in percent of one core. ``egress``: it may reach hosts
+    through its ``egress.sock``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class AgentSpec:
     memory_max: int | None
     cpu_quota: int | None
     system: str | None = None
+    egress: bool = False
 
 
 class Backend(ABC):

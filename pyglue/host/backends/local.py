@@ -352,6 +352,7 @@ class LocalBackend(Backend):
             env={**self._runtime.env, **_PROGRAMS, "HOME": inside.state},
             chdir=inside.state,
             network=spec.network,
+            certificates=spec.egress,
             hostname=spec.name,
             home=inside.state,
         )

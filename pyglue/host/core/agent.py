@@ -169,6 +169,7 @@ def spec_of(name: str, record: PinnedRecord) -> AgentSpec:
         manager=name == MANAGER,
         record=record.encode(),
         network=record.typed.network,
+        egress=bool(record.typed.hosts) and not record.typed.network,
         memory_max=None if memory is None else memory_bytes(memory),
         cpu_quota=limits.cpu_quota,
         system=record.system,

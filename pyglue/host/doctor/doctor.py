@@ -15,6 +15,7 @@ from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
@@ -31,6 +32,7 @@ class Doctor:
     registry: Registry
     backend: Backend
     relay: RelayHub
+    egress: EgressHub
     evaluator: Evaluator
     repair: Repair
     space: Space
@@ -48,6 +50,7 @@ class Doctor:
             *self._programs(),
             *self._isolation(),
             self._relay_check(),
+            self._egress_check(),
             *self._disk(),
             *self._background(),
             *self._agents(),
@@ -87,6 +90,13 @@ class Doctor:
             "relay",
             "hive-relay is not connected, so agents cannot reach the model. Start it.",
         )
+
+    def _egress_check(self) -> Check:
+        if self.egress.problem is not None:
+            return _problem("egress", f"{self.egress.problem} Start it.")
+        if self.egress.attached():
+            return _ok("egress", "hive-egress is connected.")
+        return _ok("egress", "No agent needs hive-egress.")
 
     def _disk(self) -> list[Check]:
         wrong = [_problem("disk", text) for text in self.space.warnings]

@@ -25,7 +25,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
 from pyglue.host.agents.ports import LOOPBACK, Ports
 from pyglue.host.backends.base import Backend
-from pyglue.host.core.agent import Agent
+from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
 from pyglue.process import find_program, run
@@ -60,6 +60,8 @@ class Exposure:
         yield from tcp
         for agent in agents:
             yield self._forwarder(agent)
+            if self._reaches_hosts(agent):
+                yield self._tunnel(agent)
         yield from self._foreign(table, {one.address for one in tcp})
 
     # --- Unix sockets -----------------------------------------------------------------
@@ -72,6 +74,11 @@ class Exposure:
         relay = "Serves hive-relay; other users are not in its group."
         yield _unix("relay", layout.relay_socket, "hived", hived, relay)
         yield _unix("relay descriptors", layout.relay_fds_socket, "hived", hived, relay)
+        told = "Serves hive-egress; other users are not in its group."
+        yield _unix("egress", layout.egress_socket, "hived", hived, told)
+        yield _unix(
+            "egress descriptors", layout.egress_fds_socket, "hived", hived, told
+        )
         if self.config.notify.url_file is not None:
             user = _user(self._uid("notify"))
             told = "Takes titles and links to send, from hived."
@@ -84,6 +91,7 @@ class Exposure:
             for name, process, uid in (
                 ("hive.sock", "hived", os.geteuid()),
                 ("model.sock", "hive-relay", self._uid("relay")),
+                ("egress.sock", "hive-egress", self._uid("egress")),
             ):
                 if (place / name).exists():
                     title = f"{name} of {agent.name}"
@@ -164,6 +172,26 @@ class Exposure:
             ),
         )
 
+    def _reaches_hosts(self, agent: Agent) -> bool:
+        record = agent.applied or agent.record
+        return record is not None and spec_of(agent.name, record).egress
+
+    def _tunnel(self, agent: Agent) -> Listener:
+        shared = self.backend.shares_network(False)
+        return Listener(
+            name=f"proxy of {agent.name}",
+            kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
+            address=f"{LOOPBACK}, a port chosen by the kernel",
+            process=f"harness of {agent.name}",
+            user=_user(self._uid("agent")),
+            reach=(
+                "Every local process can connect, and reach what the agent may reach: "
+                "there is no sandbox."
+                if shared
+                else f"Only processes in the sandbox of {agent.name}."
+            ),
+        )
+
     def _foreign(
         self, table: tuple[TcpListener, ...], known: set[str]
     ) -> Iterator[Listener]:
@@ -173,7 +201,7 @@ class Exposure:
             return
         for one in table:
             address = _address(one.host, one.port)
-            ours = ids.is_agent(one.uid) or one.uid in {ids.web, ids.relay}
+            ours = ids.is_agent(one.uid) or one.uid in {ids.web, ids.relay, ids.egress}
             if ours and address not in known:
                 yield Listener(
                     name="a program of an agent" if ids.is_agent(one.uid) else "other",
@@ -211,8 +239,8 @@ class Exposure:
 
     def _uid(self, part: str) -> int:
         ids = self.config.ids
-        uid: int = os.geteuid() if ids is None else getattr(ids, part)
-        return uid
+        uid: int | None = None if ids is None else getattr(ids, part)
+        return os.geteuid() if uid is None else uid
 
 
 def _score(unit: str, found: str | None) -> UnitScore:

@@ -11,7 +11,7 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
-from pyglue import calendar_times
+from pyglue import calendar_times, hosts
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -216,10 +216,25 @@ def _webhook_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
 
 
 def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
-    if limits.network:
+    if limits.network is True:
         return
-    if manifest.network:
+    if manifest.network and limits.hosts:
+        yield (
+            "A network of its own is not allowed by the operator's limits: list hosts "
+            "in hyperhive.network.allow instead."
+        )
+    elif manifest.network:
         yield "Network access is disabled by the operator's limits."
+    allowed = [hosts.parse(entry) for entry in limits.hosts]
+    beyond = [
+        entry
+        for entry in manifest.hosts
+        if not any(one.covers(hosts.parse(entry)) for one in allowed)
+    ]
+    if beyond:
+        names = listed(map(quoted, limits.hosts)) or "none"
+        asked = listed(map(quoted, beyond))
+        yield f"The agent may not reach {asked}; allowed: {names}."
     if manifest.server_tools:
         tools = capitalised(listed(manifest.server_tools))
         yield f"{tools} would give the agent access to the internet."

@@ -36,6 +36,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
@@ -90,6 +91,7 @@ class Views:
     bus: EventBus
     backend: Backend
     relay: RelayHub
+    egress: EgressHub
     warnings: Warnings
     controls: Controls
     steps: Steps
@@ -156,6 +158,7 @@ class Views:
             *self.backend.warnings,
             *self.warnings.texts(),
             *relay,
+            *filter(None, (self.egress.problem,)),
         )
 
     async def agents(self, _params: NoParams) -> AgentsView:
@@ -189,7 +192,9 @@ class Views:
 
     def _processes(self) -> tuple[ProcessUsage, ...]:
         relays = [usage_of("hive-relay", pid) for pid in self.relay.pids()]
-        return tuple(one for one in (usage_of("hived"), *relays) if one is not None)
+        egress = [usage_of("hive-egress", pid) for pid in self.egress.pids()]
+        found = (usage_of("hived"), *relays, *egress)
+        return tuple(one for one in found if one is not None)
 
     async def agent(self, params: AgentParams) -> AgentDetail:
         """Return one agent with what is pinned for it.
@@ -215,6 +220,7 @@ class Views:
             log_tail=tail,
             schedule=(() if record is None else schedules.views(record.typed, zone)),
             webhooks=await self._webhooks(agent),
+            hosts=self.egress.hosts(agent.name),
         )
 
     async def _webhooks(self, agent: Agent) -> tuple[WebhookView, ...]:
@@ -263,4 +269,6 @@ class Views:
             step=self.steps.current(agent),
             blocked=self.controls.blocked(agent),
             warm_bytes=agent.warm,
+            hosts=() if record is None else record.typed.hosts,
+            egress=self.egress.totals(agent.name),
         )

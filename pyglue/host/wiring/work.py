@@ -20,6 +20,7 @@ from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.schedules import Schedules
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.wiring.base import Base
 
@@ -30,6 +31,7 @@ class Work:
 
     broker: Broker
     relay: RelayHub
+    egress: EgressHub
     lifecycle: Lifecycle
     notifications: Notifications
     supervisor: Supervisor
@@ -67,9 +69,18 @@ async def open_work(base: Base) -> Work:
         server_name=f"hived {__version__}",
     )
     await relay.open()
+    egress = EgressHub(
+        store=store,
+        registry=registry,
+        transitions=transitions,
+        config=config,
+        server_name=f"hived {__version__}",
+    )
+    await egress.open()
     lifecycle = Lifecycle(
         transitions=transitions,
         relay=relay,
+        egress=egress,
         directories=base.directories,
         backend=base.backend,
         config=config,
@@ -146,6 +157,7 @@ async def open_work(base: Base) -> Work:
     return Work(
         broker=broker,
         relay=relay,
+        egress=egress,
         lifecycle=lifecycle,
         notifications=notifications,
         supervisor=supervisor,

@@ -84,6 +84,7 @@ class HiveCollector(Collector):
         """Give the hive, its agents, their turns, and the hive's processes."""
         yield from self._hive()
         yield from self._agents()
+        yield from self._hosts()
         yield from self._counted()
         yield from self._spans()
         yield from self._last()
@@ -157,6 +158,26 @@ class HiveCollector(Collector):
                 if value is not None:
                     family.add_metric((one.name,), value)
             yield family
+
+    def _hosts(self) -> Iterator[Metric]:
+        connections = CounterMetricFamily(
+            "hive_egress_connections",
+            "Connections to hosts that agents asked for, and whether they were refused",
+            labels=("agent", "result"),
+        )
+        passed = CounterMetricFamily(
+            "hive_egress_bytes",
+            "Bytes of connections to hosts, as agents see them",
+            labels=("agent", "direction"),
+        )
+        for one in self._found.agents:
+            if one.egress is not None:
+                connections.add_metric((one.name, "connected"), one.egress.connected)
+                connections.add_metric((one.name, "refused"), one.egress.refused)
+                passed.add_metric((one.name, "sent"), one.egress.sent)
+                passed.add_metric((one.name, "received"), one.egress.received)
+        yield connections
+        yield passed
 
     def _counted(self) -> Iterator[Metric]:
         for key, (name, about) in _SUMS.items():

@@ -6,12 +6,12 @@ from flask import Blueprint, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from pyglue import names
+from pyglue import hosts, names
 from pyglue.api.common import NoParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.messages import MessagesParams
 from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
-from pyglue.api.overview import AgentDetail
+from pyglue.api.overview import AgentDetail, AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.bash_policy import review, suggest
 from pyglue.display import quoted
@@ -82,8 +82,10 @@ def act(name: str, action: str) -> Response:
 
 @blueprint.get("/agents/<name>/allow")
 def allow(name: str) -> str:
-    """Show a message to the manager that asks for a Bash pattern, ready to be sent."""
+    """Show a message to the manager that asks for a Bash pattern or a host, to send."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    if "host" in request.args:
+        return _allow_host(agent, request.args["host"])
     pattern = request.args.get("pattern", "")
     if len(pattern) > suggest.TEXT_MAX or not suggest.TEXT.fullmatch(pattern):
         raise HiveError(
@@ -100,11 +102,38 @@ def allow(name: str) -> str:
         "allow.html",
         status=status(),
         agent=agent,
+        what="a command",
         pattern=pattern,
         power=review.power(pattern),
         to=names.MANAGER,
         body=body,
     )
+
+
+def _allow_host(agent: AgentView, entry: str) -> str:
+    hosts.parse(entry)  # the agent chose it
+    body = (
+        f"Please propose a change to {agent.name}: add {entry!r} to "
+        "hyperhive.network.allow in its agent.nix, and nothing else. A connection "
+        "that needs it was refused."
+    )
+    return render_template(
+        "allow.html",
+        status=status(),
+        agent=agent,
+        what="a host",
+        pattern=entry,
+        power="It can send everything it knows there.",
+        to=names.MANAGER,
+        body=body,
+    )
+
+
+@blueprint.get("/fragments/agent/<name>/hosts")
+def hosts_of(name: str) -> str:
+    """Give an agent's hosts anew."""
+    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    return render_template("fragments/hosts.html", detail=detail, agent=detail.agent)
 
 
 @blueprint.post("/agents/spawn")

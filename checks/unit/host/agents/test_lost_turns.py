@@ -45,6 +45,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     found = Lifecycle(
         transitions=kit.transitions,
         relay=part(remove=lambda _name: None),
+        egress=part(remove=lambda _name: None),
         directories=part(make_run=lambda _name: tmp_path),
         backend=part(running=lambda _name: True, stop=stopped),
         config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),

@@ -22,7 +22,7 @@ from pyglue.config import AgentDefaults, HiveConfig
 from pyglue.host.agents.container_limits import defaults_of
 from pyglue.host.policy.diff import diff_policy
 from pyglue.host.policy.env import power
-from pyglue.manifest_schema import Option, Schema
+from pyglue.manifest_schema import Option, Schema, option_path
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
     *("raise", "dearer", "env", "entry")
@@ -82,6 +82,14 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
             "The container gets network access: the agent can",
         ),
         ("network", True, False, NARROWS, "The container loses network access."),
+        (
+            *("hosts", [], ["github.com"], WIDENS),
+            "May now reach the host github.com. It can send everything it knows there.",
+        ),
+        (
+            *("hosts", ["a.org", "b.org"], ["a.org"], NARROWS),
+            "May no longer reach the host b.org.",
+        ),
         (
             *("bash__allow", ["git *"], None, WIDENS),
             "May now run any command in its container, with the shell's whole language",
@@ -190,7 +198,7 @@ def test_each_kind_both_ways(
     change = one(path, before, after)
     assert sentence in change.sentence
     assert change.effect == effect
-    assert change.option.startswith("hyperhive." + path.replace("__", "."))
+    assert change.option.startswith(option_path(path.split("__")))
 
 
 def test_models_are_those_of_the_table() -> None:

@@ -85,6 +85,18 @@ def server(*names: str) -> dict[str, Any]:
         ),
         ({"network": False}, {"network": True}, "Network access is disabled by"),
         ({"network": False}, {"serverTools": ["web_fetch"]}, "access to the internet"),
+        (
+            *({"network": False}, {"hosts": ["a.org"]}),
+            "The agent may not reach a.org; allowed: none.",
+        ),
+        (
+            *({"network": ("a.org", "*.b.org")}, {"hosts": ["a.org", "a.org:22"]}),
+            "The agent may not reach a.org:22; allowed: a.org and “*.b.org”.",
+        ),
+        ({"network": ("*.b.org",)}, {"hosts": ["b.org"]}, "may not reach b.org"),
+        ({"network": ("a.org",)}, {"hosts": ["*.a.org"]}, "may not reach “*.a.org”"),
+        ({"network": ("a.org",)}, {"network": True}, "list hosts in hyperhive.network"),
+        ({"network": ("a.org",)}, {"serverTools": ["web_fetch"]}, "to the internet"),
     ],
 )
 def test_operator_limits_refuse(
@@ -119,6 +131,9 @@ def test_operator_limits_refuse(
         ({"mcp_commands": ()}, {"env": {"PATH": "/state"}}),
         ({"mcp_commands": ()}, {}),
         ({"network": False}, {}),
+        ({"network": True}, {"hosts": ["a.org"]}),
+        ({"network": ("a.org", "*.b.org")}, {"hosts": ["a.org:443", "*.c.b.org"]}),
+        ({"network": ()}, {"hosts": []}),
     ],
 )
 def test_operator_limits_let_through(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from checks.kits.host.policy import MODELS, SCHEMA, diff, manifest
 from pyglue.api.approvals import Effect
 from pyglue.manifest import memory_bytes
+from pyglue.manifest_schema import option_path
 
 SAFE = (Effect.NARROWS, Effect.NEUTRAL)
 WORDS = st.sampled_from(["a", "b", "c", "*"])
@@ -46,6 +47,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bash.write": st.booleans(),
     "description": WORDS,
     "env": VARIABLES,
+    "hosts": LISTS,
     "keepWarm": st.integers(0, 2),
     "limits.costPerDayUsd": NUMBERS,
     "limits.cpuQuota": NUMBERS,
@@ -78,15 +80,17 @@ def test_no_gain_of_power_is_called_narrowing_or_neutral(
     changes = diff(before, after)
     for path in VALUES:
         old, new = at(before, path), at(after, path)
-        said = [
-            change.effect
-            for change in changes
-            if change.option == f"hyperhive.{path}"
-            or change.option.startswith(f"hyperhive.{path}.")
-        ]
+        said = [change.effect for change in changes if about(change.option) == path]
         assert bool(said) == (old != new), path
         if said and all(effect in SAFE for effect in said):
             assert proven(path, old, new), (path, old, new)
+
+
+def about(option: str) -> str | None:
+    """Return which of the values a change is about: the one with the longest name."""
+    names = {option_path(path.split(".")): path for path in VALUES}
+    found = [n for n in names if option == n or option.startswith(f"{n}.")]
+    return names[max(found, key=len)] if found else None
 
 
 def at(tree: dict[str, Any], path: str) -> Any:
@@ -100,7 +104,13 @@ def proven(path: str, old: Any, new: Any) -> bool:
     match path:
         case "description":
             return True
-        case "allowedTools" | "bash.allow" | "serverTools" | "allowedRecipients":
+        case (
+            "allowedTools"
+            | "bash.allow"
+            | "serverTools"
+            | "allowedRecipients"
+            | "hosts"
+        ):
             return old is None or (new is not None and {*new} <= {*old})
         case "network" | "bash.write":
             return old or not new

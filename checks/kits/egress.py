@@ -1,0 +1,213 @@
+"""hive-egress in this process with hived's real side of it, and servers on loopback.
+
+``egressing`` gives alice an ``egress.sock`` and a table of names; ``Site`` is a host
+that she may reach, over TLS or without.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.patience import PATIENCE_S
+from pyglue.addresses import Address
+from pyglue.api.overview import HostUse
+from pyglue.config import EgressConfig, HiveConfig
+from pyglue.egress.app import Egress
+from pyglue.host.core.agent import Agent
+from pyglue.host.model.egress import EgressHub
+from pyglue.limits import EgressLimits
+from pyglue.manifest import PinnedRecord
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def make_certificate(room: Path, *names: str) -> tuple[Path, Path]:
+    """Make a certificate that signed itself, and its key, with openssl."""
+    cert, key = room / f"{names[0]}.pem", room / f"{names[0]}.key"
+    alternatives = ",".join(f"DNS:{name}" for name in names)
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec"),
+            *("-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
+            *("-subj", "/CN=test", "-addext", f"subjectAltName={alternatives}"),
+            *("-keyout", str(key), "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
+@dataclass
+class Site:
+    """A server that keeps the heads it gets and answers each as ``answer`` does."""
+
+    answer: Callable[[bytes, Streams], Awaitable[None]]
+    heads: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    port: int = 0
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer one connection."""
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            await self.answer(head, (reader, writer))
+        writer.close()
+
+
+async def hello(_head: bytes, streams: Streams) -> None:
+    """Answer with a short text."""
+    streams[1].write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello\n")
+    await streams[1].drain()
+
+
+@contextlib.asynccontextmanager
+async def site(
+    answer: Callable[[bytes, Streams], Awaitable[None]] = hello,
+    tls: tuple[Path, Path] | None = None,
+) -> AsyncIterator[Site]:
+    """Serve on a port of loopback."""
+    made = Site(answer)
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+
+
+@dataclass
+class Outside:
+    """hive-egress, hived's side of it, and what names resolve to."""
+
+    kit: Kit
+    hub: EgressHub
+    egress: Egress
+    agent: Agent
+    addresses: dict[str, list[list[str]]] = field(default_factory=dict)
+    """For each name the answers to the next lookups; the last one stays."""
+    lookups: list[str] = field(default_factory=list)
+
+    async def lookup(self, name: str, _port: int) -> list[Address]:
+        """Answer as a resolver."""
+        self.lookups.append(name)
+        answers = self.addresses.get(name, [[]])
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [ipaddress.ip_address(one) for one in found]
+
+    @property
+    def socket(self) -> Path:
+        """The agent's ``egress.sock``."""
+        return self.hub.config.layout.run(self.agent.name) / "egress.sock"
+
+    async def allow(self, *entries: str) -> None:
+        """Let the agent reach exactly these hosts."""
+        record = self.agent.policy()
+        manifest: dict[str, Any] = {**record.manifest, "hosts": list(entries)}
+        fresh = PinnedRecord(manifest, record.system)
+        put(self.agent, record=fresh, applied=fresh)
+        self.hub.add(self.agent, fresh)
+        want = fresh.typed.hosts
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._has(want):
+                await asyncio.sleep(0.005)
+
+    def _has(self, want: tuple[str, ...]) -> bool:
+        policy = self.egress.link.policies.get(self.agent.name)
+        return policy is not None and policy.allow == want
+
+    async def ask(self, data: bytes) -> Streams:
+        """Connect and send something."""
+        streams = await asyncio.open_unix_connection(self.socket)
+        streams[1].write(data)
+        return streams
+
+    async def say(self, data: bytes) -> bytes:
+        """Return the whole answer to something."""
+        reader, writer = await self.ask(data)
+        async with asyncio.timeout(PATIENCE_S):
+            found = await reader.read()
+        writer.close()
+        return found
+
+    async def connect(self, target: str) -> bytes:
+        """Return the head of the answer to a CONNECT."""
+        reader, writer = await self.ask(connect_to(target))
+        async with asyncio.timeout(PATIENCE_S):
+            found = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return found
+
+    async def reported(self, what: Callable[[HostUse], bool]) -> HostUse:
+        """Wait until hived was told of a connection."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                for one in self.hub.hosts(self.agent.name):
+                    if what(one):
+                        return one
+                await asyncio.sleep(0.01)
+
+
+def connect_to(target: str) -> bytes:
+    """Return the request for a tunnel."""
+    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
+
+
+def hub_of(kit: Kit, config: HiveConfig) -> EgressHub:
+    """Return hived's side, not yet open."""
+    return EgressHub(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        config=config,
+        server_name="x",
+    )
+
+
+@contextlib.asynccontextmanager
+async def egressing(
+    room: Path, *, names: dict[str, str] | None = None, **limits: Any
+) -> AsyncIterator[Outside]:
+    """Run hive-egress for alice, who may reach nothing yet."""
+    kit = await open_kit(room / "kit")
+    config = HiveConfig(
+        state_dir=str(room / "state"),
+        runtime_dir=str(room / "run"),
+        egress=EgressConfig(names=names or {}),
+    )
+    alice = await kit.agent("alice")
+    config.layout.run("alice").mkdir(parents=True)
+    hub = hub_of(kit, config)
+    await hub.open()
+    numbers = {"report_s": 0.02, "fold_s": 0.05, **limits}
+    made: Outside
+
+    async def lookup(name: str, port: int) -> list[Address]:
+        return await made.lookup(name, port)
+
+    egress = Egress(config, limits=EgressLimits(**numbers), lookup=lookup)
+    made = Outside(kit, hub, egress, alice)
+    task = asyncio.create_task(egress.link.run())
+    try:
+        yield made
+    finally:
+        await egress.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        made.hub.close()
+        await kit.store.close()

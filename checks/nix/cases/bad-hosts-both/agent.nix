@@ -1,0 +1,4 @@
+{ lib, ... }:
+{
+  hyperhive.network = lib.mkMerge [ true { allow = [ "github.com" ]; } ];
+}

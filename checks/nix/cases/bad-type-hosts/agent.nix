@@ -1,0 +1,1 @@
+{ hyperhive.network.allow = "github.com"; }

@@ -1,0 +1,73 @@
+"""hive-egress as a whole: a listener and a carrier for each agent, a link to hived."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from pyglue.config import HiveConfig
+from pyglue.egress.carry import Carrier
+from pyglue.egress.dial import Dialer, Lookup
+from pyglue.egress.link import Link
+from pyglue.egress.listener import Listener, share
+from pyglue.egress.traffic import Traffic
+from pyglue.limits import EgressLimits
+
+
+class Egress:
+    """Serves agents' sockets. Make it inside the running loop."""
+
+    def __init__(
+        self,
+        config: HiveConfig,
+        *,
+        attached: Callable[[], object] = lambda: None,
+        limits: EgressLimits | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
+        """``attached`` is called whenever hived has told which hosts agents may reach.
+
+        ``lookup`` is a test's.
+        """
+        self._limits = limits or EgressLimits()
+        self._traffic = Traffic(self._limits)
+        self._dialer = Dialer(self._limits, names=config.egress.names, lookup=lookup)
+        self._listeners: dict[str, list[Listener]] = {}
+        self.link = Link(
+            config.layout,
+            traffic=self._traffic,
+            limits=self._limits,
+            serve=self._open,
+            drop=self._shut,
+            cut=self._cut,
+            attached=attached,
+        )
+
+    async def close(self) -> None:
+        """Cut everything off."""
+        await asyncio.gather(*(self._shut(agent) for agent in list(self._listeners)))
+        self._dialer.close()
+
+    async def _open(self, agent: str, listener: socket.socket) -> None:
+        carrier = Carrier(
+            agent=agent,
+            policy=lambda: self.link.policy(agent),
+            dialer=self._dialer,
+            traffic=self._traffic,
+            limits=self._limits,
+        )
+        old = self._listeners.get(agent, [])
+        await asyncio.gather(*(one.retire() for one in old))
+        fresh = Listener(
+            listener,
+            carrier.serve,
+            most=lambda: share(self._limits, len(self._listeners)),
+        )
+        self._listeners[agent] = [*(one for one in old if one.is_busy), fresh]
+
+    async def _shut(self, agent: str) -> None:
+        gone = self._listeners.pop(agent, [])
+        await asyncio.gather(*(one.shut() for one in gone))
+
+    def _cut(self, agent: str) -> None:
+        for one in self._listeners.get(agent, ()):
+            one.cut()

@@ -1,0 +1,77 @@
+"""What an agent is told when hive-egress does not connect it."""
+
+from typing import Final
+
+from pyglue.display import visible
+from pyglue.hosts import Host
+
+_PHRASES: Final = {
+    400: "Bad Request",
+    403: "Forbidden",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+class RefusedError(Exception):
+    """A connection is refused or failed: an HTTP status and a sentence.
+
+    ``is_policy``: by a rule, and not by a failure of the network.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether a rule refused it."""
+        return self.status < 500
+
+    def answer(self) -> bytes:
+        """Return the whole response; the sentence is its reason, too.
+
+        Clients show no body of a refused CONNECT, and some do show the reason.
+        """
+        body = f"{self.sentence}\n".encode()
+        reason = self.sentence.encode("ascii", "replace").decode()
+        head = (
+            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}: {reason}\r\n"
+            "content-type: text/plain; charset=utf-8\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+def bad_request(why: str) -> RefusedError:
+    """Return the refusal of a request that cannot be carried."""
+    return RefusedError(400, why)
+
+
+def not_listed(host: Host) -> RefusedError:
+    """Return the refusal of a host that the agent may not reach."""
+    return RefusedError(
+        403,
+        f"You may not reach {visible(str(host))}. Ask the manager to add "
+        f'"{visible(host.entry)}" to hyperhive.network.allow of your agent.nix.',
+    )
+
+
+def not_public(host: Host) -> RefusedError:
+    """Return the refusal of a name with an address that is not public."""
+    return RefusedError(
+        403,
+        f"{visible(str(host))} has an address that is not public (private, loopback, "
+        "link-local or this machine's own). hive-egress connects to none of these.",
+    )
+
+
+def other_name(host: Host, seen: str) -> RefusedError:
+    """Return the refusal of TLS for another name than the connection's."""
+    return RefusedError(
+        403,
+        f"The connection is to {visible(str(host))}, but its TLS handshake asks for "
+        f"{visible(seen, limit=100)}.",
+    )

@@ -1,0 +1,108 @@
+"""Leads a loopback port of the sandbox to ``egress.sock``, and tells programs of it.
+
+Only for an agent that may reach some hosts and has no network: programs speak to a
+proxy over TCP, and hive-egress listens on a Unix socket. What passes is not looked at
+here; every rule is hive-egress's.
+"""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Final
+
+from pyglue.jsonrpc import short_path
+from pyglue.limits import EgressLimits
+
+_CHUNK: Final = 256 * 1024
+_CA_FILES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+)
+_LOCAL: Final = "localhost,127.0.0.1,::1"
+
+_log = logging.getLogger(__name__)
+
+
+class Tunnel:
+    """Listens on an ephemeral port of 127.0.0.1; use ``async with``."""
+
+    def __init__(self, target: Path, limits: EgressLimits | None = None) -> None:
+        """``target`` is the egress socket; it may appear and be replaced later."""
+        self._target = target
+        self._limits = limits or EgressLimits()
+        self._server: asyncio.Server | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Tunnel":
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, limit=_CHUNK
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes programs use it."""
+        if self._server is None:
+            raise AssertionError("the tunnel is not running")
+        port = self._server.sockets[0].getsockname()[1]
+        return proxy_environment(f"http://127.0.0.1:{port}")
+
+    def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if len(self._running) >= self._limits.connections:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        async with contextlib.AsyncExitStack() as closing:
+            closing.callback(writer.transport.abort)
+            try:
+                with short_path(self._target) as name:
+                    out = await asyncio.open_unix_connection(name, limit=_CHUNK)
+            except OSError as error:
+                _log.warning("the egress socket does not answer: %s", error)
+                return
+            closing.callback(out[1].transport.abort)
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.TaskGroup() as both:
+                    up = both.create_task(_pump(reader, out[1]))
+                    await _pump(out[0], writer)
+                    up.cancel()  # who is answered to the end has no more to say
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+def proxy_environment(url: str) -> dict[str, str]:
+    """Return the variables by which git, curl, npm, pip, cargo and Node find it."""
+    found = {"NODE_USE_ENV_PROXY": "1", "NO_PROXY": _LOCAL, "no_proxy": _LOCAL}
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        found[name] = found[name.lower()] = url
+    bundle = next((file for file in _CA_FILES if Path(file).is_file()), None)
+    if bundle is not None:
+        found["NIX_SSL_CERT_FILE"] = bundle
+    return found
