@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.agent import RECV, TURN_END, TURN_START, WHOAMI, CancelTurnParams
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.api.messages import Message, RecvParams
@@ -207,9 +208,7 @@ class Loop:
 
     async def _wish_within(self, seconds: float) -> None:
         """Wait for as long, or until something is wanted."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._control.changed()
+        await wall_clock.elapse(seconds, self._control.changed)
 
     # --- turns ------------------------------------------------------------------------
 

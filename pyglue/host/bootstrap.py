@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyglue import wall_clock
 from pyglue.api.operations import OperationKind
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
@@ -19,7 +20,6 @@ from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.api.services import Services
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
-from pyglue.host.core import wall_clock
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.declared import Declared

@@ -243,11 +243,16 @@ def forget_turns(tx: Tx, agent: str) -> None:
 
 
 def turns_since(tx: Tx, agent: str, since: float) -> tuple[int, float | None]:
-    """Return how many turns began after ``since``, and when the first of them did."""
+    """Return how many turns began after ``since``, and when the first of them did.
+
+    None that began later than now: the clock was set back since.
+    """
     row = tx.execute(
-        "SELECT count(*), min(started_at) FROM turn WHERE agent = ? AND started_at > ?",
+        "SELECT count(*), min(started_at) FROM turn WHERE agent = ? AND started_at > ? "
+        "AND started_at <= ?",
         agent,
         since,
+        tx.now,
     ).fetchone()
     return int(row[0]), row[1]
 

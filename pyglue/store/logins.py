@@ -1,12 +1,15 @@
 """One-time codes and sessions. Only hashes of the secrets are stored."""
 
 from enum import StrEnum
+from typing import Final
 
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import LoginModel
 
 _NEVER = 1e12
 """When a token without an end expires."""
+SET_BACK_S: Final = 300.0
+"""The clock may be set back by so much; what was made later than now is over then."""
 
 
 class LoginKind(StrEnum):
@@ -33,6 +36,7 @@ def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
             LoginModel.hash == digest,
             LoginModel.kind == kind.value,
             LoginModel.expires_at > tx.now,
+            LoginModel.created_at <= tx.now + SET_BACK_S,
         )
         .execute(tx.db)
     )
@@ -43,7 +47,11 @@ def sessions(reader: Reader, now: float) -> dict[str, float]:
     """Return the live sessions' hashes and when each ends."""
     rows = (
         LoginModel.select()
-        .where(LoginModel.kind == LoginKind.SESSION.value, LoginModel.expires_at > now)
+        .where(
+            LoginModel.kind == LoginKind.SESSION.value,
+            LoginModel.expires_at > now,
+            LoginModel.created_at <= now + SET_BACK_S,
+        )
         .execute(reader.db)
     )
     return {row.hash: row.expires_at for row in rows}

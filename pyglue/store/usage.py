@@ -1,12 +1,15 @@
 """The cost of requests to the model: reserved before, settled after."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from peewee import fn
+from peewee import Expression, fn
 
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import UsageModel
+
+DAY_S: Final = 86400.0
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,24 @@ class Orphan:
     output_tokens: int
 
 
-def spent(tx: Tx | Reader, agent: str, since: float) -> float:
-    """Return the dollars spent or set aside by an agent since ``since``."""
+def _on(day: float) -> Expression:
+    """Limit a query to a day: what is later was before the clock was set back."""
+    return (UsageModel.at >= day) & (UsageModel.at < day + DAY_S)
+
+
+def spent(tx: Tx | Reader, agent: str, day: float) -> float:
+    """Return the dollars spent or set aside by an agent on the day since ``day``."""
     query = UsageModel.select(fn.SUM(UsageModel.cost_usd)).where(
-        UsageModel.agent == agent, UsageModel.at >= since
+        UsageModel.agent == agent, _on(day)
     )
     return float(query.scalar(tx.db) or 0.0)
 
 
-def spent_by_agent(reader: Reader, since: float) -> dict[str, float]:
-    """Return the dollars of every agent since ``since``."""
+def spent_by_agent(reader: Reader, day: float) -> dict[str, float]:
+    """Return the dollars of every agent on the day since ``day``."""
     rows = (
         UsageModel.select(UsageModel.agent, fn.SUM(UsageModel.cost_usd))
-        .where(UsageModel.at >= since)
+        .where(_on(day))
         .group_by(UsageModel.agent)
         .tuples()
         .execute(reader.db)
@@ -39,8 +47,8 @@ def spent_by_agent(reader: Reader, since: float) -> dict[str, float]:
     return {agent: float(cost) for agent, cost in rows}
 
 
-def tokens(tx: Tx | Reader, agent: str, since: float) -> int:
-    """Return the tokens read, written or set aside by an agent since ``since``."""
+def tokens(tx: Tx | Reader, agent: str, day: float) -> int:
+    """Return the tokens read, written or set aside by an agent since ``day``."""
     every = (
         UsageModel.input_tokens
         + UsageModel.output_tokens
@@ -48,7 +56,7 @@ def tokens(tx: Tx | Reader, agent: str, since: float) -> int:
         + UsageModel.cache_write_tokens
     )
     query = UsageModel.select(fn.TOTAL(every)).where(  # a sum that never overflows
-        UsageModel.agent == agent, UsageModel.at >= since
+        UsageModel.agent == agent, _on(day)
     )
     return int(query.scalar(tx.db) or 0)
 

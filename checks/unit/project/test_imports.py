@@ -31,6 +31,7 @@ _SHARED: Final = frozenset(
         *("manifest_checks", "calendar_times"),
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
         "strict_json",
+        "wall_clock",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }
 )

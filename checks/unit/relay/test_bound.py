@@ -30,6 +30,7 @@ from checks.kits.relay.bench import (
     until_served,
 )
 from pyglue.errors import HiveError
+from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.limits import RelayLimits
 from pyglue.models import MODELS, ModelInfo
@@ -399,8 +400,12 @@ async def test_fifty_at_once_stay_within_the_day(
                 statuses = [await ask(client, body)]
     finally:
         hub.close()
-    spent = await kit.store.read(lambda reader: usage.spent(reader, "alice", 0.0))
-    tokens = await kit.store.read(lambda reader: usage.tokens(reader, "alice", 0.0))
+    spent = await kit.store.read(
+        lambda reader: usage.spent(reader, "alice", start_of_day())
+    )
+    tokens = await kit.store.read(
+        lambda reader: usage.tokens(reader, "alice", start_of_day())
+    )
     await kit.store.close()
     assert greedy.answered > 0
     assert greedy.billed_usd <= limits.get("costPerDayUsd", 1e9)

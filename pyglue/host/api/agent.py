@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from pyglue import wall_clock
 from pyglue.api.agent import (
     ACK,
     ANSWER,
@@ -246,9 +247,10 @@ class AgentApi:
                 await self.budgets.reached(agent, limit, None)
             elif not params.budget_used:
                 await self.credit.used_up(agent, params.reason)
-        wait = None if agent.retry_at is None else agent.retry_at - time.monotonic()
+        until = agent.retry_at
+        wait = 0.0 if until is None else until.left(wall_clock.moment())
         return TurnEndResult(
-            retry_after_s=wait if wait is not None and wait > 0 else None,
+            retry_after_s=wait if wait > 0 else None,
             keep_warm=self._may_keep(params.warm_bytes),
         )
 

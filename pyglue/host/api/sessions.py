@@ -93,7 +93,7 @@ class Sessions:
         if digest in self._metrics:
             return Caller("metrics", web=True, session=False, metrics=True)
         digest = self._digest(hello.session)
-        if self._live.get(digest, 0.0) <= time.time():
+        if not self._is_live(digest):
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
                 "This session has ended. Run `hive login` for a new link.",
@@ -102,7 +102,12 @@ class Sessions:
 
     def alive(self, session: str) -> bool:
         """Return whether a session's token is valid now."""
-        return self._live.get(self._digest(session), 0.0) > time.time()
+        return self._is_live(self._digest(session))
+
+    def _is_live(self, digest: str) -> bool:
+        """Also over a clock that is set back: no session lasts longer than it may."""
+        left = self._live.get(digest, 0.0) - time.time()
+        return 0 < left <= SESSION_S + logins.SET_BACK_S
 
     def _digest(self, token: str) -> str:
         """Return what is kept of a code or session: it ends with the listener's life.

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.errors import HiveError
-from pyglue.host.core import wall_clock
 from pyglue.host.messages.broker import Broker
 from pyglue.names import OPERATOR
 

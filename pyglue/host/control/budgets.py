@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.questions import QuestionView
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
-from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.day_limits import Limit, Limits, Used, limits_of, start_of_day
@@ -29,7 +29,6 @@ from pyglue.store import agents as agent_rows
 from pyglue.store import usage
 from pyglue.store.database import Store, Tx
 
-_DAY_S: Final = 86400.0
 _HOUR_S: Final = 3600.0
 _STAY: Final = "Stay parked"
 
@@ -78,14 +77,14 @@ class Budgets:
             used = usage.tokens(tx, agent.name, day)
             if used >= limits.tokens:
                 told = Used(tokens=used)
-                raise _over(agent, Limit.TOKENS, day + _DAY_S, limits, told)
+                raise _over(agent, Limit.TOKENS, day + usage.DAY_S, limits, told)
         if limits.cost_usd is None:
             return None
         spent = usage.spent(tx, agent.name, day)
         left = limits.cost_usd - spent
         if left <= 0:
             told = Used(cost_usd=spent)
-            raise _over(agent, Limit.COST, day + _DAY_S, limits, told)
+            raise _over(agent, Limit.COST, day + usage.DAY_S, limits, told)
         return left
 
     async def used_up(self, agent: Agent) -> Limit | None:
@@ -111,7 +110,7 @@ class Budgets:
 
     async def reached(self, agent: Agent, limit: Limit, until: float | None) -> None:
         """Park the agent until ``until`` (midnight if None), and ask the operator."""
-        until = until or start_of_day() + _DAY_S
+        until = until or start_of_day() + usage.DAY_S
         limits = limits_of(agent, self.config)
         used = await self._used(agent)
         text = _sentence(agent, limit, until, limits, used)
@@ -131,10 +130,16 @@ class Budgets:
             for name, park in list(self._parks.items()):
                 if park.until <= now or self.registry.find(name) is not park.agent:
                     self._release(name)
-                elif limits_of(park.agent, self.config) != park.limits:
+                elif self._is_stale(park, now):
                     await self.look(park.agent)
             first = min((park.until for park in self._parks.values()), default=None)
-            await wall_clock.reach(first, self._changed)
+            await wall_clock.reach(first, self._changed, seen=now)
+
+    def _is_stale(self, park: _Park, now: float) -> bool:
+        """Tell whether its limits are others by now, or the clock was set back."""
+        longest = _HOUR_S if park.limit is Limit.TURNS else usage.DAY_S
+        limits = limits_of(park.agent, self.config)
+        return limits != park.limits or park.until - now > longest
 
     async def look(self, agent: Agent) -> None:
         """Let a parked agent continue unless it is over a limit as it is now."""

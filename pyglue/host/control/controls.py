@@ -15,6 +15,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.agent import (
     BEGIN_SESSION,
     COMPACT_SESSION,
@@ -35,7 +36,6 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.blocked import (
-    Moment,
     blocked,
     code_of,
     model_refused,
@@ -109,7 +109,7 @@ class Controls:
 
     def blocked(self, agent: Agent) -> Blocked | None:
         """Return why the agent runs no turn now, None if nothing keeps it from one."""
-        now = Moment(time.time(), time.monotonic())
+        now = wall_clock.moment()
         everyone = self.registry.everyone
         return blocked(agent, everyone, self.limits, now, models=self.models)
 
@@ -200,7 +200,7 @@ class Controls:
             HiveError: ``paused``, ``over_budget``, ``model_not_allowed`` or
                 ``rate_limited``, with the reason.
         """
-        now = Moment(time.time(), time.monotonic())
+        now = wall_clock.moment()
         everyone = self.registry.everyone
         found = refusal(agent, everyone, self.limits, now, models=self.models)
         if found is None:

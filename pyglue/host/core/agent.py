@@ -19,6 +19,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord, memory_bytes
 from pyglue.names import MANAGER
 from pyglue.store.control import Control
+from pyglue.wall_clock import Moment
 
 HIVE: Final = "hive"
 """The name of the control row that holds for all agents."""
@@ -86,8 +87,8 @@ class Agent:
     """The daily limit that refused the newest request, if one did."""
     provider_status: int | None = None
     """The HTTP status of the provider's newest answer, as the relay saw it."""
-    retry_at: float | None = None
-    """Until when the model provider asked us to back off, on the monotonic clock."""
+    retry_at: Moment | None = None
+    """Until when the model provider asked us to back off."""
     warm: int = 0
     """Bytes of the CLI that waits for its next turn; 0: none does."""
     warm_at: float = 0.0

@@ -6,7 +6,6 @@ know: each has the ones before. They read no clock and no file, and change nothi
 State, page, CLI, doctor and API show what is decided here.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from pyglue.api.common import AgentState
@@ -16,6 +15,7 @@ from pyglue.errors import ErrorCode
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.policy.operator_limits import model_is_allowed
 from pyglue.models import KNOWN, Catalogue
+from pyglue.wall_clock import Moment
 
 _CODES: Final = {
     BlockReason.STOPPED: ErrorCode.AGENT_NOT_RUNNING,
@@ -27,14 +27,6 @@ _CODES: Final = {
     BlockReason.MODEL_NOT_ALLOWED: ErrorCode.MODEL_NOT_ALLOWED,
     BlockReason.RATE_LIMITED: ErrorCode.RATE_LIMITED,
 }
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When it is, on the wall clock and on the one that nobody sets."""
-
-    wall: float
-    monotonic: float
 
 
 def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
@@ -104,12 +96,13 @@ def refusal(
     found = model_refused(agent, limits, models)
     if found is not None:
         return found
-    if agent.retry_at is not None and agent.retry_at > now.monotonic:
+    wait = 0.0 if agent.retry_at is None else agent.retry_at.left(now)
+    if wait > 0:
         return Blocked(
             BlockReason.RATE_LIMITED,
             "The model provider asked us to back off.",
             f"It retries automatically; to retry now: hive resume {name}",
-            now.wall + agent.retry_at - now.monotonic,
+            now.wall + wait,
         )
     return None
 

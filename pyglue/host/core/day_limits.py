@@ -4,21 +4,21 @@ Read by ``control.budgets``, which parks agents at them, by ``model.relay``, whi
 reserves money under them, and by ``watch.views``, which shows them.
 """
 
-import datetime
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from pyglue.config import HiveConfig
 from pyglue.host.core.agent import Agent
+from pyglue.store import usage
 
 _Number = TypeVar("_Number", int, float)
 
 
 def start_of_day() -> float:
     """Return the last midnight (UTC) in seconds since the epoch."""
-    now = datetime.datetime.now(datetime.UTC)
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    return time.time() // usage.DAY_S * usage.DAY_S
 
 
 class Limit(StrEnum):

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.common import Role
 from pyglue.api.messages import MessageKind
 from pyglue.api.questions import (
@@ -24,7 +25,6 @@ from pyglue.api.questions import (
     QuestionView,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
@@ -220,7 +220,9 @@ class Questions:
         """Expire questions when their time is over; runs as long as hived does."""
         while True:
             self._changed.clear()
-            await wall_clock.reach(await self._expire_due(), self._changed)
+            now = time.time()
+            next_at = await self._expire_due()
+            await wall_clock.reach(next_at, self._changed, seen=now)
 
     async def _expire_due(self) -> float | None:
         """Expire what is due; return when there may be more to do."""

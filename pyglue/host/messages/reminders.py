@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.agent import CancelReminderParams, RemindParams, RemindResult
 from pyglue.api.messages import MessageKind
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.messages.broker import Broker
@@ -90,10 +90,11 @@ class Reminders:
         """Deliver what is due; runs as long as hived does."""
         while True:
             self._changed.clear()
+            now = time.time()
             for reminder in await self.store.write(rows.due):
                 await self._deliver(reminder)
             next_at = await self.store.write(rows.next_due)
-            await wall_clock.reach(next_at, self._changed)
+            await wall_clock.reach(next_at, self._changed, seen=now)
 
     async def _deliver(self, reminder: Reminder) -> None:
         if self.registry.find(reminder.agent) is None:  # destroyed meanwhile

@@ -18,12 +18,11 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Final
 
-from pyglue import calendar_times
+from pyglue import calendar_times, wall_clock
 from pyglue.api.messages import MessageKind
 from pyglue.api.wakeups import ScheduleView
 from pyglue.calendar_times import Calendar
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core import wall_clock
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
@@ -43,8 +42,6 @@ _LATE_S: Final = 120.0
 """A message that is later than this says so."""
 _SET_BACK_S: Final = 3600.0
 """The clock was wrong before if a time was set this far in its future."""
-_LOOK_S: Final = 600.0
-"""How late it may be noticed that the clock was set back."""
 _COUNTED: Final = 100
 _SHOWN: Final = 3
 
@@ -104,17 +101,15 @@ class Schedules:
         """Send what is due; runs as long as hived does."""
         while True:
             self._changed.clear()
-            wanted = self._wanted()
+            wanted, now = self._wanted(), time.time()
             stored = await self.store.write(lambda tx: self._set(tx, wanted))  # noqa: B023
-            now = time.time()
             for row in stored:
                 if row.try_at is not None and row.try_at <= now:
                     await self._send(row, wanted[row.key])
             stored = await self.store.write(rows.every)
             moments = [row.try_at for row in stored if row.try_at is not None]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await wall_clock.reach(min(moments, default=None), self._changed)
+            first = min(moments, default=None)
+            await wall_clock.reach(first, self._changed, seen=now)
 
     def _wanted(self) -> Mapping[tuple[str, str], _Wanted]:
         """Return what the deployed records ask for."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyglue import wall_clock
 from pyglue.api.common import (
     PROTOCOL,
     Done,
@@ -258,7 +259,8 @@ class RelayHub:
         if agent is not None:
             retry_at = None
             if params.retry_after_s is not None:
-                retry_at = time.monotonic() + min(params.retry_after_s, _RETRY_MAX_S)
+                wait = min(params.retry_after_s, _RETRY_MAX_S)
+                retry_at = wall_clock.moment(wait)
             self.transitions.provider_answered(agent, params.status, retry_at)
             used_up = any(window.is_used_up for window in params.windows)
             if retry_at is not None and used_up:

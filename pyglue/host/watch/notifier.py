@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from pyglue import origin, strict_json
+from pyglue import origin, strict_json, wall_clock
 from pyglue.api.common import AgentState
 from pyglue.api.events import (
     AgentStateChanged,
@@ -30,7 +30,6 @@ from pyglue.api.events import (
 from pyglue.api.notify import NotifyEvent, SendNotification, SentNotification
 from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
-from pyglue.host.core import wall_clock
 from pyglue.names import OPERATOR
 
 _QUEUE_MAX: Final = 200
@@ -96,7 +95,7 @@ class Notifier:
 
     def _put(self, title: str, path: str) -> None:
         now = time.time()
-        self._said = {t: at for t, at in self._said.items() if now - at < _SAME_S}
+        self._said = {t: at for t, at in self._said.items() if abs(now - at) < _SAME_S}
         if title in self._said:
             return
         self._said[title] = now
@@ -109,11 +108,15 @@ class Notifier:
         while True:
             self._changed.clear()
             now = time.time()
+            for one in self._queue:
+                if one.at > now:  # the clock was set back since
+                    one.at = one.due_at = now
             due = [one for one in self._queue if one.due_at <= now]
             for one in self._folded(due, now):
                 await self._try(one)
             moments = [one.due_at for one in self._queue]
-            await wall_clock.reach(min(moments, default=None), self._changed)
+            first = min(moments, default=None)
+            await wall_clock.reach(first, self._changed, seen=now)
 
     def _folded(self, due: list[_Pending], now: float) -> list[_Pending]:
         """Put what quiet hours held back into one, if it is more than a few."""

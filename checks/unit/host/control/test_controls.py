@@ -20,7 +20,7 @@ from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import HIVE, Holder
-from pyglue.host.core.day_limits import Limit, limits_of
+from pyglue.host.core.day_limits import Limit, limits_of, start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.models import KNOWN
 from pyglue.names import OPERATOR
@@ -28,6 +28,7 @@ from pyglue.store import agents as agent_rows
 from pyglue.store import messages, questions, usage
 from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
+from pyglue.wall_clock import moment
 
 NOW = RecvParams(max=32)
 
@@ -97,10 +98,10 @@ async def test_pauses_survive_hived(kit: Kit) -> None:
 
 async def test_who_is_resumed_waits_no_longer_for_the_models_side(kit: Kit) -> None:
     alice = kit.registry.get("alice")
-    put(alice, retry_at=time.time() + 3600)
+    put(alice, retry_at=moment(3600))
     await kit.controls.resume("alice", OPERATOR)
     assert alice.retry_at is None
-    put(alice, retry_at=time.time() + 3600)
+    put(alice, retry_at=moment(3600))
     await kit.controls.resume_all(OPERATOR)
     assert alice.retry_at is None
 
@@ -390,7 +391,9 @@ async def test_a_dead_relays_reservations_are_settled(kit: Kit, tmp_path: Path) 
     rows = await kit.store.read(lambda reader: reader.execute(settled).fetchall())
     assert [bool(row[0]) for row in rows] == [False, True]
     await kit.store.write(lambda tx: hub._settle_orphans(tx, ()))
-    spent = await kit.store.read(lambda reader: usage.spent(reader, "alice", 0.0))
+    spent = await kit.store.read(
+        lambda reader: usage.spent(reader, "alice", start_of_day())
+    )
     assert spent == pytest.approx(200.0)
 
 
@@ -401,7 +404,9 @@ async def test_sums_of_absurd_figures_do_not_overflow(kit: Kit) -> None:
     await kit.store.write(
         lambda tx: tx.execute("UPDATE usage SET cache_read_tokens = ?", biggest)
     )
-    tokens = await kit.store.read(lambda reader: usage.tokens(reader, "alice", 0.0))
+    tokens = await kit.store.read(
+        lambda reader: usage.tokens(reader, "alice", start_of_day())
+    )
     assert tokens >= biggest
 
 

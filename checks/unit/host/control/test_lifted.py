@@ -1,7 +1,6 @@
 """What was lifted is lifted: each park ends in the moment in which its cause ends."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,13 @@ from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
 from pyglue.host.control.resuming import Resuming
 from pyglue.host.core.agent import Agent, Holder
-from pyglue.host.core.blocked import Moment, blocked
+from pyglue.host.core.blocked import blocked
 from pyglue.host.core.day_limits import Limit
 from pyglue.manifest import PinnedRecord
 from pyglue.models import KNOWN
 from pyglue.names import OPERATOR
 from pyglue.store import questions, usage
+from pyglue.wall_clock import Moment, moment
 
 NO_LIMITS = OperatorLimits()
 
@@ -227,7 +227,7 @@ async def test_a_new_key_ends_the_wait_for_a_login(kit: Kit, tmp_path: Path) -> 
         controls=kit.controls,
         config=RelayConfig(api_key_file=str(key)),
     )
-    put(alice, state=AgentState.NEEDS_LOGIN, retry_at=time.monotonic() + 3600)
+    put(alice, state=AgentState.NEEDS_LOGIN, retry_at=moment(3600))
     await logins.look()
     await logins.look()
     assert alice.retry_at is not None
@@ -240,8 +240,12 @@ async def test_a_new_key_ends_the_wait_for_a_login(kit: Kit, tmp_path: Path) -> 
 
 async def test_a_wait_for_the_provider_ends_by_its_time(kit: Kit) -> None:
     alice, everyone = await kit.agent("alice"), kit.registry.everyone
-    kit.transitions.provider_answered(alice, 429, 100.0)
+    kit.transitions.provider_answered(alice, 429, Moment(5060.0, 100.0))
     found = blocked(alice, everyone, NO_LIMITS, Moment(5000.0, 40.0))
     assert found is not None
     assert (found.reason, found.until_at) == (BlockReason.RATE_LIMITED, 5060.0)
     assert blocked(alice, everyone, NO_LIMITS, Moment(5000.0, 100.0)) is None
+    assert blocked(alice, everyone, NO_LIMITS, Moment(5060.0, 40.0)) is None
+    back = blocked(alice, everyone, NO_LIMITS, Moment(0.0, 90.0))
+    assert back is not None
+    assert back.until_at == 10.0, "a clock that is set back puts nothing off"

@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pyglue.host.core.day_limits import Limit
 from pyglue.manifest import PinnedRecord
 from pyglue.names import OPERATOR
 from pyglue.store import usage
+from pyglue.wall_clock import moment
 
 LIMITS = ("costPerDayUsd", "cpuQuota", "memoryMax", "tokensPerDay", "turnsPerHour")
 
@@ -93,8 +93,8 @@ class Parks(RuleBasedStateMachine):
     @rule(asked=st.booleans())
     def the_provider_asks_to_back_off_or_it_is_over(self, asked: bool) -> None:
         seconds = 3600.0 if asked else -1.0
-        moment = time.monotonic() + seconds
-        self.kit.transitions.provider_answered(self.alice, 429, moment)
+        until = moment(seconds)
+        self.kit.transitions.provider_answered(self.alice, 429, until)
         self.caused(BlockReason.RATE_LIMITED, asked)
 
     @rule(wanted=st.booleans())

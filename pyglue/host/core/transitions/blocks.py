@@ -8,6 +8,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.writing import Writing
 from pyglue.store import control as control_rows
 from pyglue.store.control import Control
+from pyglue.wall_clock import Moment
 
 
 @dataclass(kw_only=True)
@@ -63,13 +64,13 @@ class BlockTransitions(Writing):
         self._become(agent, replace(agent, refused=refused))
 
     def provider_answered(
-        self, agent: Agent, status: int, retry_at: float | None
+        self, agent: Agent, status: int, retry_at: Moment | None
     ) -> None:
         """The provider answered a request, and may have asked us to back off."""
         retry_at = agent.retry_at if retry_at is None else retry_at
         self._become(agent, replace(agent, provider_status=status, retry_at=retry_at))
 
-    def back_off(self, agent: Agent, retry_at: float) -> None:
+    def back_off(self, agent: Agent, retry_at: Moment) -> None:
         """Another agent on the same credentials was told to back off until then."""
         self._become(agent, replace(agent, retry_at=retry_at))
 
