@@ -6,6 +6,7 @@
   runCommand,
   makeBinaryWrapper,
   installShellFiles,
+  nodejs,
   bubblewrap,
   git,
   nix,
@@ -97,8 +98,31 @@ let
         "pyproject.toml"
         "web"
       ]
-      && baseNameOf path != "__pycache__";
+      && baseNameOf path != "__pycache__"
+      && inside != "web/node_modules";
   };
+
+  # The files of web/libraries.json, as web/package-lock.json pins them. Its hash is the one
+  # of these files alone; a test compares it with what npm installs.
+  webLibraries =
+    runCommand "hyperhive-web-libraries"
+      {
+        nativeBuildInputs = [ nodejs ];
+        outputHashMode = "recursive";
+        outputHash = "sha256-R2+xYtXStOoKPxCrhvd/gj56fLjfj6npfgRSVSSZfKw=";
+        impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+      }
+      ''
+        export HOME=$TMPDIR
+        cp ${./web/package.json} package.json
+        cp ${./web/package-lock.json} package-lock.json
+        npm ci --ignore-scripts --omit=dev --no-audit --no-fund
+        for file in ${toString (builtins.attrValues (lib.importJSON ./web/libraries.json))}; do
+          mkdir -p $out/$(dirname $file)
+          cp node_modules/$file $out/$file
+          chmod 444 $out/$file
+        done
+      '';
 
   library = python3.pkgs.buildPythonPackage {
     pname = "hyperhive";
@@ -106,6 +130,10 @@ let
     inherit src dependencies;
     pyproject = true;
     build-system = [ python3.pkgs.setuptools ];
+    preBuild = ''
+      cp -r ${webLibraries} web/node_modules
+      chmod -R u+w web/node_modules
+    '';
     postInstall = ''
       mkdir -p $out/share/hyperhive
       cp -r agents manual modules prompts web $out/share/hyperhive/
@@ -162,6 +190,7 @@ runCommand "hyperhive-${project.version}"
         library
         programs
         sdk
+        webLibraries
         ;
     };
     meta = library.meta // {

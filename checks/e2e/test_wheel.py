@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.net import free_port
+from pyglue.web.pages import vendor
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("agents", "manual", "modules", "prompts", "web")
@@ -46,6 +47,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("node_modules", "__pycache__")
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
+            if name == "web":
+                (source / "web/node_modules").symlink_to(ROOT / "web/node_modules")
         else:
             shutil.copy(ROOT / name, source / name)
     sdist = backend(source, room / "sdist", "sdist")
@@ -77,10 +80,29 @@ def test_the_wheel_holds_all_that_is_read(wheel: Path) -> None:
     listed = subprocess.check_output(["git", "ls-files", *PARTS], cwd=ROOT, text=True)
     for name in listed.splitlines():
         assert f"pyglue/share/{name}" in names
-    assert not any("node_modules" in name for name in names)
+    modules = "pyglue/share/web/node_modules/"
+    libraries = {name.removeprefix(modules) for name in names if modules in name}
+    assert libraries == set(vendor.libraries(ROOT / "web").values())
     assert "pyglue/demo/scenario.json" in names
     pages = {Path(n).name for n in names if ".data/data/share/man/" in n}
     assert pages == {page.name for page in (ROOT / "manual" / "man").iterdir()}
+
+
+def test_no_wheel_is_built_without_the_libraries_of_pages(tmp_path: Path) -> None:
+    for name in (*SOURCES, "LICENSE"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "web").unlink()
+    ignored = shutil.ignore_patterns("node_modules")
+    shutil.copytree(ROOT / "web", tmp_path / "web", ignore=ignored)
+    refused = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_py", "-d", "built"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "is missing: run `npm ci --ignore-scripts --omit=dev` in" in refused.stderr
 
 
 @pytest.mark.needs("nix")

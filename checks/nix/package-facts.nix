@@ -73,6 +73,11 @@ in
   dependencies = map (each: each.pname) package.dependencies;
   imports = package.library.pythonImportsCheck;
   source = "${package.library.src}";
+  libraries = {
+    inherit (package.webLibraries) script;
+    hash = package.webLibraries.arguments.outputHash;
+  };
+  beforeBuild = package.library.preBuild;
   bundled = package.claude-agent-sdk.postInstall;
   free = flake.packages.x86_64-linux.default.claude-agent-sdk.postInstall;
 

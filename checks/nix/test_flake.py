@@ -4,6 +4,8 @@ It runs in a copy of the files that git would commit, with a store of its own, s
 that it needs neither root nor the machine's store.
 """
 
+import base64
+import filecmp
 import importlib.util
 import json
 import os
@@ -22,6 +24,7 @@ from checks.kits.nix.standin import make_nixpkgs
 from pyglue import manifest_schema
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.config import load
+from pyglue.web.pages import vendor
 
 pytestmark = pytest.mark.needs("nix")
 
@@ -182,8 +185,13 @@ def test_the_package_has_the_dependencies_of_pyproject(tree: Path) -> None:
 def test_the_package_is_made_from_what_is_installed_and_nothing_else(
     tree: Path,
 ) -> None:
-    for stray in (".hive/hive.db", "pyglue/__pycache__/x.pyc", "result"):
-        (tree / stray).parent.mkdir(exist_ok=True)
+    for stray in (
+        ".hive/hive.db",
+        "web/node_modules/uplot/x.js",
+        "pyglue/__pycache__/x.pyc",
+        "result",
+    ):
+        (tree / stray).parent.mkdir(parents=True, exist_ok=True)
         (tree / stray).write_text("not to be copied")
     source = Path(facts(tree, "source"))
     assert {path.name for path in source.iterdir()} == {
@@ -191,9 +199,40 @@ def test_the_package_is_made_from_what_is_installed_and_nothing_else(
         *("pyproject.toml", "web"),
     }
     assert not list(source.rglob("__pycache__"))
+    assert not (source / "web/node_modules").exists()
     assert (source / "pyglue/host/main.py").read_bytes() == (
         ROOT / "pyglue/host/main.py"
     ).read_bytes()
+
+
+def test_the_package_brings_the_libraries_of_pages(tree: Path, tmp_path: Path) -> None:
+    modules, wanted = ROOT / "web/node_modules", tmp_path / "wanted"
+    names = vendor.libraries(ROOT / "web").values()
+    for name in names:
+        (wanted / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(modules / name, wanted / name)
+    digest = run(tmp_path, "nix-hash", "--type", "sha256", str(wanted)).stdout
+    encoded = base64.b64encode(bytes.fromhex(digest.strip())).decode()
+    found = facts(tree, "libraries")
+    assert found["hash"] == f"sha256-{encoded}"
+    assert "cp -r /store/hyperhive-web-libraries" in facts(tree, "beforeBuild")
+
+    # The builder, with an npm that has installed them already.
+    npm, work = tmp_path / "bin" / "npm", tmp_path / "work"
+    npm.parent.mkdir()
+    npm.write_text(f'#!/bin/sh\n[ "$1" = ci ] && ln -s {modules} node_modules\n')
+    npm.chmod(0o755)
+    work.mkdir()
+    given = {"out": f"{tmp_path}/out", "TMPDIR": str(tmp_path)}
+    path = {"PATH": f"{npm.parent}:{os.environ['PATH']}"}
+    subprocess.run(
+        ["bash", "-euc", found["script"]], cwd=work, env=given | path, check=True
+    )
+    compared = filecmp.dircmp(tmp_path / "out", wanted)
+    assert not compared.left_only and not compared.right_only
+    made = run(tmp_path, "nix-hash", "--type", "sha256", f"{tmp_path}/out").stdout
+    assert made == digest
+    assert json.loads((work / "package-lock.json").read_text())["packages"]
 
 
 def test_imports_named_in_the_package_exist(tree: Path) -> None:

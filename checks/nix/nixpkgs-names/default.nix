@@ -5,6 +5,7 @@ let
   lib = import ../../../modules/eval/lite.nix // {
     licenses.mit = "mit";
     platforms.linux = [ ];
+    fetchers.proxyImpureEnvVars = [ "http_proxy" ];
     getName = package: package.pname;
     getExe = package: "/store/${package.pname}/bin/${package.mainProgram or package.pname}";
   };

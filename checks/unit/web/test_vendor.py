@@ -9,7 +9,7 @@ from pyglue.paths import share
 from pyglue.web.pages import vendor
 
 
-@pytest.mark.parametrize("name", sorted(vendor.FILES))
+@pytest.mark.parametrize("name", sorted(vendor.libraries(share() / "web")))
 def test_every_named_library_is_served(operator: Operator, name: str) -> None:
     answer = operator.get(f"/static/vendor/{name}")
     assert answer.status_code == 200

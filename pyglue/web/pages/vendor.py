@@ -1,7 +1,8 @@
 """Third-party libraries of the pages, served by the dashboard itself.
 
-``npm ci`` (``.ci/setup``, or the Nix package) puts what ``web/package-lock.json``
-pins into ``web/node_modules``. Only the files named below are ever served.
+``npm ci`` puts what ``web/package-lock.json`` pins into ``web/node_modules``:
+``.ci/setup`` runs it in a checkout, ``package.nix`` for NixOS; a wheel has the files.
+Only those that ``web/libraries.json`` names are installed and served.
 """
 
 from pathlib import Path
@@ -10,26 +11,25 @@ from typing import Final
 from flask import Blueprint, Flask, send_from_directory
 from werkzeug.wrappers import Response
 
+from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 
-FILES: Final = {
-    "uplot.js": "uplot/dist/uPlot.iife.min.js",
-    "uplot.css": "uplot/dist/uPlot.min.css",
-    "xterm.mjs": "@xterm/xterm/lib/xterm.mjs",
-    "xterm.css": "@xterm/xterm/css/xterm.css",
-    "xterm-fit.mjs": "@xterm/addon-fit/lib/addon-fit.mjs",
-}
 _AGE_S: Final = 86400
+
+
+def libraries(web: Path) -> dict[str, str]:
+    """Return the files that are served by name, below ``node_modules``."""
+    return strict_json.read((web / "libraries.json").read_bytes(), dict[str, str])
 
 
 def init(app: Flask, web: Path) -> None:
     """Serve the libraries of ``web/node_modules`` under ``/static/vendor/``."""
     blueprint = Blueprint("vendor", __name__)
-    modules = web / "node_modules"
+    modules, files = web / "node_modules", libraries(web)
 
     @blueprint.get("/static/vendor/<name>")
     def vendor(name: str) -> Response:
-        path = FILES.get(name)
+        path = files.get(name)
         if path is None or not (modules / path).is_file():
             raise HiveError(
                 ErrorCode.NOT_FOUND,
