@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+Delivery: TypeAlias = Literal["boundary", "turn"]
 ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 Kind: TypeAlias = Literal["github", "forgejo", "gitlab", "generic"]
 
@@ -69,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     allowed_tools: tuple[str, ...] = ()
     auto_compact: int | None = 150000
     bash: Bash
+    delivery: Delivery = "boundary"
     description: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
     hosts: tuple[str, ...] = ()

@@ -89,6 +89,7 @@ SURFACES: Final = (
             agent.COMPACT_SESSION,
             agent.BEGIN_SESSION,
             agent.COOL,
+            agent.NEWS,
             *TERMINAL_DOWN,
         ),
         limited=(

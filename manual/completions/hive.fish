@@ -176,6 +176,7 @@ complete -c hive -n '_shtab_hive_using send' -s h -l help -d 'show this help mes
 complete -c hive -n '_shtab_hive_using send' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using send' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using send' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using send' -l urgent -d 'deliver it before other messages'
 complete -c hive -n '_shtab_hive_using send; and test $_shtab_hive_npos -eq 0' -ka "(hive agents --names 2>/dev/null)" -d 'agent name'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a inbox -d 'show the operator'"'"'s inbox'
 complete -c hive -n '_shtab_hive_using inbox' -s h -l help -d 'show this help message and exit'

@@ -558,6 +558,7 @@ _shtab_hive_send_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
+  "--urgent[deliver it before other messages]"
   ":agent name:($(hive agents --names 2>/dev/null))"
   ":text of the message\; - reads standard input:"
 )

@@ -729,6 +729,24 @@ in
         '';
         example = 0;
       };
+
+      delivery = option {
+        type = t.oneOf [
+          "boundary"
+          "turn"
+        ];
+        widens = "behaviour";
+        words.name = "time at which messages reach a running turn";
+        default = "boundary";
+        description = ''
+          When messages reach a turn that is already running. `"boundary"`: when its
+          current tool calls have ended. What the operator sends and what has high
+          priority is then delivered whole; of everything else the agent is told once that
+          it is waiting. `"turn"`: never; they wait for the next turn, unless the agent
+          calls `recv`.
+        '';
+        example = "turn";
+      };
     };
     widens = "change";
     default = { };

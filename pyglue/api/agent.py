@@ -35,6 +35,8 @@ from pyglue.api.questions import (
 )
 from pyglue.api.turns import (
     StateParams,
+    SteerParams,
+    SteerResult,
     TurnEndParams,
     TurnEndResult,
     TurnEventParams,
@@ -180,6 +182,7 @@ class WhoamiResult(Result, frozen=True):
 WHOAMI: Final = Method("whoami", NoParams, WhoamiResult)
 TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
 TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)
+STEER: Final = Method("steer", SteerParams, SteerResult)
 STATE: Final = Note("state", StateParams)
 TURN_EVENT: Final = Note("turn_event", TurnEventParams)
 WARMTH: Final = Note("warmth", WarmthParams)
@@ -211,5 +214,7 @@ COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
 """Down the socket: shorten the session as soon as no turn runs."""
 COOL: Final = Note("cool", NoParams)
 """Down the socket: let no CLI wait for the next turn."""
+NEWS: Final = Note("news", NoParams)
+"""Down the socket: a message waits that the running turn does not know of."""
 BEGIN_SESSION: Final = Method("begin_session", NoParams, Done)
 """Down the socket: go on in a new session as soon as no turn runs."""

@@ -127,6 +127,14 @@ class MessageTaken(Data, frozen=True):
     id: int
 
 
+class MessageDelivered(Data, frozen=True):
+    """A message reached ``turn`` while it ran, when a tool call had ended."""
+
+    KIND: ClassVar[str] = "message.delivered"
+    id: int
+    turn: int
+
+
 class ApprovalCreated(Data, frozen=True):
     """A proposal is pending."""
 
@@ -209,6 +217,7 @@ Happening = (
     | TurnEnded
     | MessageSent
     | MessageTaken
+    | MessageDelivered
     | ApprovalCreated
     | ApprovalChanged
     | ApprovalBuild

@@ -193,14 +193,39 @@ class OperatorSendParams(Params, frozen=True):
 class SentResult(Result, frozen=True, omit_defaults=True):
     """The stored message's id (the last one's, if several).
 
-    ``missed`` are the recipients of a broadcast whose inboxes were full.
+    ``missed`` are the recipients of a broadcast whose inboxes were full. ``turn`` is
+    the running turn that gets the message when its current tool call has ended.
     """
 
     id: int
     missed: tuple[str, ...] = ()
+    turn: int | None = None
 
 
 Clip = Annotated[int, Meta(ge=1, le=BODY_LIMIT)]
+
+
+class Stage(StrEnum):
+    """Where a message is on its way."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    DONE = "done"
+    DROPPED = "dropped"
+
+
+class Progress(Result, frozen=True):
+    """What has become of a message to an agent.
+
+    ``turn`` is the one that has it, or had it last; ``at_boundary``: it reached that
+    turn while it ran, when a tool call had ended. ``answer`` is the id of the first
+    reply.
+    """
+
+    stage: Stage
+    turn: int | None = None
+    at_boundary: bool = False
+    answer: int | None = None
 
 
 class ShownMessage(Message, frozen=True):
@@ -208,6 +233,8 @@ class ShownMessage(Message, frozen=True):
 
     left_out: int = 0
     """How many characters of the body ``clip`` left out."""
+    progress: "Progress | None" = None
+    """What has become of it, where a list says so."""
 
 
 class InboxParams(Params, frozen=True):

@@ -140,6 +140,8 @@ class AgentView(Result, frozen=True):
     """The tool call that its running turn waits for, if it waits for one."""
     blocked: Blocked | None = None
     """Why it runs no turn, if something keeps it from one."""
+    turn: int | None = None
+    """The turn that runs."""
     warm_bytes: int = 0
     """Memory of the CLI that waits for its next turn; 0: that turn starts one."""
     hosts: tuple[str, ...] = ()

@@ -4,13 +4,17 @@ The calls are declared in ``agent``; these are their types.
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
 
 from pyglue.api import trust
 from pyglue.api.common import AgentState, Id, Params, Result, ShortText
+from pyglue.api.messages import Message
+
+STEERED_MAX: Final = 1024
+"""How many messages may be delivered to one turn while it runs."""
 
 
 class TurnOutcome(StrEnum):
@@ -89,6 +93,8 @@ class TurnEndParams(Params, frozen=True):
     budget_used: bool = False
     warm_bytes: Count = 0
     """What the turn's CLI holds, if it can wait for the next one; 0: it cannot."""
+    heard: Annotated[tuple[Id, ...], Meta(max_length=STEERED_MAX)] = ()
+    """Those of the messages from ``steer`` that the model was given."""
 
     TRUST: ClassVar = {
         "turn": "must be the running turn of the caller",
@@ -107,6 +113,7 @@ class TurnEndParams(Params, frozen=True):
         "blames_mail": "decides only about the caller's own messages",
         "budget_used": "only skips the question about credit; see outcome",
         "warm_bytes": trust.WARM,
+        "heard": trust.OWN,
     }
 
 
@@ -118,6 +125,28 @@ class TurnEndResult(Result, frozen=True):
 
     retry_after_s: float | None = None
     keep_warm: bool = False
+
+
+class SteerParams(Params, frozen=True):
+    """Take what is to reach the running turn now, between two of its tool calls.
+
+    That is what the operator sent and what has high priority. It belongs to the turn
+    like the messages that it began with, and is acknowledged with it if ``turn_end``
+    says that the model was given it.
+    """
+
+    turn: Id
+
+    TRUST: ClassVar = {"turn": "must be the running turn of the caller"}
+
+
+class SteerResult(Result, frozen=True):
+    """The messages, and what else waits: how many, from whom, and the newest's id."""
+
+    messages: tuple[Message, ...]
+    waiting: int = 0
+    senders: tuple[str, ...] = ()
+    newest: int = 0
 
 
 class WarmthParams(Params, frozen=True):

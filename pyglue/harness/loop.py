@@ -44,6 +44,7 @@ from pyglue.harness.control import Control, Hold
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
 from pyglue.harness.space import Space
+from pyglue.harness.steering import Steering
 from pyglue.jsonrpc import Connection
 
 _WAIT_S: Final = 180.0
@@ -78,6 +79,7 @@ class Loop:
         notes: Notes,
         control: Control,
         joined: Joined,
+        steering: Steering,
         *,
         space: Space,
         model: str,
@@ -89,6 +91,7 @@ class Loop:
         self._notes = notes
         self._control = control
         self._joined = joined
+        self._steering = steering
         self._space = space
         self._model = model
         self._pauses = pauses
@@ -237,11 +240,11 @@ class Loop:
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
             warm = self._session.warm_bytes > 0
+            self._steering.begin()
             params = TurnStartParams(messages=seen, warm=warm)
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
             model = self._model = started.model
             self._quiet.clear()
-            self._joined.begin()
             self._link.warm(0, known=True)
             self._link.begin_turn(started.turn, connection)
             self._link.say(AgentState.THINKING)
@@ -299,6 +302,7 @@ class Loop:
             blames_mail=ended.verdict.suspect is Suspect.MAIL,
             budget_used=ended.verdict.budget_used,
             warm_bytes=self._session.warm_bytes,
+            heard=self._joined.heard,
         )
         for tries in itertools.count(1):
             try:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import __version__, paths
-from pyglue.api.agent import BEGIN_SESSION, CANCEL_TURN, COMPACT_SESSION, CONTROL, COOL
+from pyglue.api.agent import (
+    BEGIN_SESSION,
+    CANCEL_TURN,
+    COMPACT_SESSION,
+    CONTROL,
+    COOL,
+    NEWS,
+)
 from pyglue.api.common import HarnessReport
 from pyglue.api.turn_events import Denied
 from pyglue.errors import HiveError
@@ -35,6 +42,7 @@ from pyglue.harness.link.tunnel import Tunnel
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
 from pyglue.harness.space import Space
+from pyglue.harness.steering import Steering
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
 from pyglue.mcp.server import McpServer
@@ -83,12 +91,14 @@ async def run(
         if checked.problem is not None:
             await _only_report(link, report, stop)
             return
+        steering = Steering(link, joined)
         space = Space(places.state, places.session)
         session = Session(
             options,
             places.session,
             notes=places.state / "notes.md",
             joined=joined,
+            news=steering,
             space=space,
             compact_at=loaded.manifest.auto_compact,
             emit=link.emit,
@@ -109,6 +119,7 @@ async def run(
             ),
             control,
             joined,
+            steering,
             space=space,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),
@@ -118,6 +129,7 @@ async def run(
         link_handlers.on(BEGIN_SESSION, control.ask_begin)
         link_handlers.on_note(CONTROL, control.take)
         link_handlers.on_note(COOL, loop.cool)
+        link_handlers.on_note(NEWS, steering.news)
         terminals = Terminals(
             link, environment=options.environment, directory=places.state
         )

@@ -1,15 +1,35 @@
 """Inboxes and the flow of messages, as lists; and what has no reply yet."""
 
-from typing import Final
+from typing import Any, Final
 
-from pyglue.api.messages import InboxMessage, Message, MessageKind, ShownMessage
+import msgspec
+
+from pyglue.api.messages import (
+    InboxMessage,
+    Message,
+    MessageKind,
+    Progress,
+    ShownMessage,
+    Stage,
+)
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.names import OPERATOR
 from pyglue.store.database import Reader
 from pyglue.store.messages import COLUMNS, message_of, shown
 
 _THREAD_MOST: Final = 100
 """The messages that a thread has before it has more, above one and below."""
 _SIDES: Final = ("sender", "recipient")
+_PROGRESS: Final = (
+    "state, turn, boundary, (SELECT min(r.id) FROM message AS r "
+    "WHERE r.reply_to = m.id AND r.sender = m.recipient) AS answer"
+)
+_STAGES: Final = {
+    "waiting": Stage.QUEUED,
+    "held": Stage.DELIVERED,
+    "done": Stage.DONE,
+    "dead": Stage.DROPPED,
+}
 
 
 def unanswered(
@@ -88,8 +108,9 @@ def flow(
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
     newest = (
-        f"SELECT {COLUMNS} FROM message WHERE id < ? AND (? IS NULL OR kind = ?) "
-        "AND (? = '%%' OR body LIKE ? ESCAPE '!') {} ORDER BY id DESC LIMIT ?"
+        f"SELECT {COLUMNS}, {_PROGRESS} FROM message AS m "
+        "WHERE id < ? AND (? IS NULL OR kind = ?) AND (? = '%%' OR body LIKE ? "
+        "ESCAPE '!') {} ORDER BY id DESC LIMIT ?"
     )
     values: tuple[object, ...] = (before or 2**62, kind, kind, like, like)
     if agent is None:
@@ -103,7 +124,20 @@ def flow(
             *(*values, agent, limit),
             limit,
         )
-    return tuple(shown(row, clip) for row in rows.fetchall())
+    return tuple(
+        msgspec.structs.replace(shown(row, clip), progress=_progress(row))
+        for row in rows.fetchall()
+    )
+
+
+def _progress(row: tuple[Any, ...]) -> Progress | None:
+    """Return what has become of a message to an agent; None of one to the operator."""
+    state, turn, at_boundary, answer = row[10:]
+    if row[2] == OPERATOR:
+        return None
+    return Progress(
+        stage=_STAGES[state], turn=turn, at_boundary=bool(at_boundary), answer=answer
+    )
 
 
 def thread(

@@ -69,6 +69,23 @@ def release_unseen(
     )
 
 
+def release_unheard(tx: Tx, agent: str, turn: int, heard: tuple[int, ...]) -> int:
+    """Queue again what was to reach ``turn`` while it ran, and that nobody ``heard``.
+
+    It is not to blame for how that ends. Return the count.
+    """
+    cursor = tx.execute(
+        "UPDATE message INDEXED BY message_held "
+        "SET state = 'waiting', holder = NULL, turn = NULL, boundary = 0 "
+        "WHERE recipient = ? AND state = 'held' AND turn = ? AND boundary "
+        "AND id NOT IN (SELECT value FROM json_each(?))",
+        agent,
+        turn,
+        json.dumps(heard),
+    )
+    return int(cursor.rowcount)
+
+
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
     """The turn ended well: its messages are done."""
     tx.execute(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.events import MessageSent, MessageTaken
+from pyglue.api.events import MessageDelivered, MessageSent, MessageTaken
 from pyglue.api.messages import (
     Message,
     MessageKind,
@@ -44,6 +44,10 @@ _OUTSIDE: Final = _NEXT.format(and_="", and_alone="AND alone = 0")
 """The same to be handled: up to the first that goes alone, or that one."""
 _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
 """The same within a turn, which none joins that goes alone."""
+_URGENT: Final = _NEXT.format(
+    and_=f"AND alone = 0 AND (priority = 0 OR sender = '{OPERATOR}')", and_alone=""
+)
+"""The same to be given to a turn that runs, which asks for none of it."""
 ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
 
@@ -157,17 +161,57 @@ def take(
     Never more than fit one answer. A message over which a turn failed comes alone.
     """
     which = _OUTSIDE if turn is None else _WITHIN
+    return _hand_out(tx, which, recipient, most, holder, turn, at_boundary=False)
+
+
+def take_urgent(
+    tx: Tx, recipient: str, *, most: int, holder: str, turn: int
+) -> tuple[Message, ...]:
+    """Hand out what a turn that runs is to have now, as ``take`` does."""
+    found = _hand_out(tx, _URGENT, recipient, most, holder, turn, at_boundary=True)
+    for message in found:
+        tx.emit(recipient, MessageDelivered(id=message.id, turn=turn))
+    return found
+
+
+def _hand_out(
+    tx: Tx,
+    which: str,
+    recipient: str,
+    most: int,
+    holder: str,
+    turn: int | None,
+    *,
+    at_boundary: bool,
+) -> tuple[Message, ...]:
     rows = tx.execute(
         "UPDATE message SET state = 'held', deliveries = deliveries + 1, holder = ?, "
-        f"turn = ? WHERE id IN ({which}) RETURNING {COLUMNS}",
+        f"turn = ?, boundary = ? WHERE id IN ({which}) RETURNING {COLUMNS}",
         holder,
         turn,
+        at_boundary,
         recipient,
         most,
         _BYTES_MAX,
     ).fetchall()
     rows.sort(key=lambda row: (row[5], row[0]))
     return tuple(message_of(row) for row in rows)
+
+
+def news(reader: Reader | Tx, recipient: str) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many messages a running turn could take, the newest, and from whom."""
+    rows = reader.execute(
+        "SELECT sender, count(*), max(id) FROM message INDEXED BY message_waiting "
+        "WHERE recipient = ? AND state = 'waiting' AND alone = 0 "
+        "GROUP BY sender ORDER BY min(id)",
+        recipient,
+    ).fetchall()
+    senders = tuple(str(row[0]) for row in rows)
+    return (
+        sum(row[1] for row in rows),
+        max((row[2] for row in rows), default=0),
+        senders,
+    )
 
 
 def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:

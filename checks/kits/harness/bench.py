@@ -46,6 +46,8 @@ from pyglue.api.questions import AskParams, AskResult
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import (
     StateParams,
+    SteerParams,
+    SteerResult,
     TurnEndParams,
     TurnEndResult,
     TurnEventParams,
@@ -79,6 +81,7 @@ class Lease:
 
     message: Message
     connection: Connection
+    at_boundary: bool = False
 
 
 @dataclass
@@ -114,6 +117,10 @@ class FakeHive:
     """What the harness said that its CLI holds between turns."""
     body_when_back: str | None = None
     """What messages say when they are handed out again; None: the same."""
+    steered: int = 0
+    """How often it was asked what is new for the running turn."""
+    refuse_steer: HiveError | None = None
+    """How the next question for news is refused, once."""
     loses_answer: bool = False
     """The next mail is handed out, and its answer does not arrive."""
 
@@ -121,6 +128,7 @@ class FakeHive:
         self._inbox: list[Message] = []
         self._leases: list[Lease] = []
         self._next = 1
+        self._turn: int | None = None
         self._changed = asyncio.Condition()
         self._server: jsonrpc.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -174,6 +182,7 @@ class FakeHive:
         message = Message(**(values | changes))
         self._next += 1
         self._inbox.append(message)
+        self._tell()
         await self._notify()
         return message
 
@@ -211,6 +220,7 @@ class FakeHive:
             handlers.on(api.ACK, lambda p: self._ack(connection, p))
         handlers.on(api.TURN_START, lambda p: self._turn_start(connection, p))
         handlers.on(api.TURN_END, lambda p: self._turn_end(connection, p))
+        handlers.on(api.STEER, lambda p: self._steer(connection, p))
         handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
         handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
         handlers.on_note(api.WARMTH, lambda p: self._note(self.warmth, p.bytes))
@@ -309,6 +319,9 @@ class FakeHive:
             self._return(connection)
             raise self.refuse_turns
         self.starts.append(params)
+        self._turn = len(self.starts)
+        if self._inbox:
+            self._tell()
         await self._notify()
         return TurnStartResult(
             turn=len(self.starts), model=self.model, budget_usd=self.budget_usd
@@ -320,6 +333,9 @@ class FakeHive:
         if self.refuse_ends:
             raise self.refuse_ends.pop(0)
         self.ends.append(params)
+        self._turn = None
+        if self._unheard(connection, params.heard):
+            self._return(connection, self._unheard(connection, params.heard))
         if params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED):
             self._leases = [x for x in self._leases if x.connection is not connection]
         else:
@@ -328,6 +344,26 @@ class FakeHive:
         return TurnEndResult(
             retry_after_s=self.retry_after_s,
             keep_warm=self.keeps_warm and params.warm_bytes > 0,
+        )
+
+    async def _steer(self, connection: Connection, params: SteerParams) -> SteerResult:
+        self.steered += 1
+        if self.refuse_steer is not None:
+            refusal, self.refuse_steer = self.refuse_steer, None
+            raise refusal
+        assert params.turn == self._turn
+        urgent = [
+            one
+            for one in self._inbox
+            if one.sender == "operator" or one.priority is Priority.HIGH
+        ]
+        self._inbox = [one for one in self._inbox if one not in urgent]
+        self._leases += [Lease(one, connection, at_boundary=True) for one in urgent]
+        return SteerResult(
+            messages=tuple(urgent),
+            waiting=len(self._inbox),
+            senders=tuple(dict.fromkeys(one.sender for one in self._inbox)),
+            newest=max((one.id for one in self._inbox), default=0),
         )
 
     async def _list_agents(self, _: NoParams) -> manager_api.AgentsResult:
@@ -355,10 +391,28 @@ class FakeHive:
 
     # --- bookkeeping --------------------------------------------------------------
 
-    def _return(self, connection: Connection) -> None:
-        """Give back what a connection holds."""
-        back = [x.message for x in self._leases if x.connection is connection]
-        self._leases = [x for x in self._leases if x.connection is not connection]
+    def _tell(self) -> None:
+        """Say that something is new for the running turn, if one runs."""
+        if self._turn is not None and self._server is not None:
+            for connection in self._server.connections:
+                if _is_harness(connection):
+                    connection.notify(api.NEWS, NoParams())
+
+    def _unheard(self, connection: Connection, heard: tuple[int, ...]) -> list[Lease]:
+        return [
+            one
+            for one in self._leases
+            if one.at_boundary
+            and one.connection is connection
+            and one.message.id not in heard
+        ]
+
+    def _return(self, connection: Connection, these: list[Lease] | None = None) -> None:
+        """Give back what a connection holds, or these of it."""
+        held = [x for x in self._leases if x.connection is connection]
+        given = held if these is None else these
+        back = [x.message for x in given]
+        self._leases = [x for x in self._leases if x not in given]
         changes: dict[str, Any] = {"redelivered": True}
         if self.body_when_back is not None:
             changes["body"] = self.body_when_back

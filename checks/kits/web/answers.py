@@ -307,4 +307,7 @@ def _shown(message: Message, clip: int | None) -> ShownMessage:
     values = {name: getattr(message, name) for name in Message.__struct_fields__}
     body = message.body[:clip]
     left_out = len(message.body) - len(body)
-    return ShownMessage(**{**values, "body": body, "left_out": left_out})
+    progress = message.progress if isinstance(message, ShownMessage) else None
+    return ShownMessage(
+        **{**values, "body": body, "left_out": left_out, "progress": progress}
+    )

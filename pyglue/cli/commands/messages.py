@@ -5,7 +5,7 @@ import datetime
 from typing import Final
 
 from pyglue.api import operator as api
-from pyglue.api.messages import InboxParams, OperatorSendParams
+from pyglue.api.messages import InboxParams, OperatorSendParams, Priority
 from pyglue.cli.output.answer import Answer
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
@@ -19,6 +19,9 @@ def send_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "body", metavar="TEXT", help="text of the message; - reads standard input"
     )
+    parser.add_argument(
+        "--urgent", action="store_true", help="deliver it before other messages"
+    )
 
 
 def inbox_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +33,16 @@ def inbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 def send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Send a message."""
-    params = OperatorSendParams(to=arguments.to, body=arguments.body)
+    params = OperatorSendParams(
+        to=arguments.to,
+        body=arguments.body,
+        priority=Priority.HIGH if arguments.urgent else Priority.NORMAL,
+    )
     result = client.call(api.OPERATOR_SEND, params)
-    return Answer(result, f"Sent message {result.id} to {arguments.to}.")
+    text = f"Sent message {result.id} to {arguments.to}."
+    if result.turn is not None:
+        text += f" Turn {result.turn} gets it when its current tool call has ended."
+    return Answer(result, text)
 
 
 def inbox(client: SyncClient, arguments: argparse.Namespace) -> Answer:

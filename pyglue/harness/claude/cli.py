@@ -18,7 +18,7 @@ import msgspec
 
 from pyglue import strict_json
 from pyglue.errors import HiveError
-from pyglue.harness.claude.launch import Launch
+from pyglue.harness.claude.launch import Launch, News
 from pyglue.harness.claude.said import (
     Message,
     ResultMessage,
@@ -35,6 +35,8 @@ _GRACE_S: Final = 5.0
 """To write the session's file after its input has ended."""
 _AHEAD: Final = 100
 """Messages that may be read before somebody takes them."""
+_BOUNDARY: Final = "boundary"
+"""The hook that is called when all tool calls of one answer have ended."""
 _NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,8 @@ class Cli:
         self._launch = launch
         self.heard = launch.stderr
         """Hears each line that it writes to its standard error."""
+        self.news: News | None = None
+        """What is asked when tool calls have ended; None outside of turns."""
         self._hooks = {f"hook_{n}": hook for n, hook in enumerate(launch.hooks)}
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -146,12 +150,7 @@ class Cli:
         Raises:
             CliError: It is gone.
         """
-        line: dict[str, Any] = {
-            "type": "user",
-            "message": {"role": "user", "content": text},
-            "parent_tool_use_id": None,
-            "session_id": "default",
-        }
+        line = _user_line(text)
         if self._launch.verbatim:
             line["client_composed"] = True
         await self._write(line)
@@ -200,10 +199,10 @@ class Cli:
         servers = status.get("mcpServers")
         return [dict(one) for one in servers] if isinstance(servers, list) else []
 
-    async def close(self) -> None:
+    async def close(self, grace_s: float = _GRACE_S) -> None:
         """End it, if it has not ended yet; it may write its session's file first."""
         try:
-            await self._process.close(_GRACE_S)
+            await self._process.close(grace_s)
         finally:
             for task in (*self._tasks, *self._serving.values()):
                 task.cancel()
@@ -322,9 +321,27 @@ class Cli:
                 server = self._launch.tools_of_ours[asked.server_name]
                 said = await server.answer(bytes(asked.message))
                 return {"mcp_response": _NO_ANSWER if said is None else _raw(said)}
+            case "hook_callback" if asked.callback_id == _BOUNDARY:
+                await self._steer(asked.input)
+                return {}
             case "hook_callback" if asked.callback_id in self._hooks:
                 return await self._hooks[asked.callback_id].decide(asked.input)
         raise CliError(f"there is no {asked.subtype} of that kind")
+
+    async def _steer(self, boundary: object) -> None:
+        """Tell the model what is new, before it is called again.
+
+        The CLI reads lines in their order, and has this one before our answer.
+        """
+        within = isinstance(boundary, dict) and boundary.get("agent_id")
+        if self.news is None or within:  # a subagent hears nothing
+            return
+        found = await self.news.line()
+        if found is not None:
+            line, text = found
+            await self._write(
+                _user_line(text) | {"client_composed": True, "uuid": line}
+            )
 
     async def _write(self, line: dict[str, Any]) -> None:
         if self._process.returncode is not None:
@@ -341,7 +358,18 @@ def _initialize(launch: Launch) -> dict[str, Any]:
     for number, hook in enumerate(launch.hooks):
         asked = {"matcher": hook.matcher, "hookCallbackIds": [f"hook_{number}"]}
         hooks.setdefault(hook.event, []).append(asked)
+    if launch.steers:
+        hooks["PostToolBatch"] = [{"matcher": "", "hookCallbackIds": [_BOUNDARY]}]
     return {"subtype": "initialize", "hooks": hooks or None}
+
+
+def _user_line(text: str) -> dict[str, Any]:
+    return {
+        "type": "user",
+        "message": {"role": "user", "content": text},
+        "parent_tool_use_id": None,
+        "session_id": "default",
+    }
 
 
 def _environment(launch: Launch) -> dict[str, str]:

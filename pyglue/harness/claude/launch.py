@@ -29,6 +29,23 @@ class Hook:
     decide: Callable[[Any], Awaitable[dict[str, Any]]]
 
 
+class News(Protocol):
+    """What is to reach a turn that runs."""
+
+    async def line(self) -> tuple[str, str] | None:
+        """Return an id and a text for the model; None if nothing is new."""
+        ...
+
+    def echoed(self, line: str) -> None:
+        """Hear that the CLI has taken the line of this id."""
+        ...
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether there is a line that it has not taken."""
+        ...
+
+
 def _unheard(_line: str) -> None:
     """Drop a line."""
 
@@ -56,6 +73,8 @@ class Launch:
     verbatim: bool = True
     """Whether a prompt is only text; a command of the CLI otherwise."""
     extra: Mapping[str, str | None] = field(default_factory=dict)
+    steers: bool = False
+    """Whether it asks what is new when tool calls have ended."""
     stderr: Callable[[str], None] = _unheard
 
     def arguments(self) -> list[str]:
@@ -73,6 +92,7 @@ class Launch:
             *self._servers(),
             *self._session(),
             *self._limits(),
+            *(["--replay-user-messages"] if self.steers else []),
             *(k if v is None else f"{k}={v}" for k, v in self._extra()),
         ]
 

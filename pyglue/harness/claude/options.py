@@ -106,6 +106,7 @@ class CliOptions:
             verbatim=verbatim,
             max_steps=self._max_steps,
             budget_usd=budget_usd,
+            steers=verbatim and self._manifest.delivery == "boundary",
         )
 
     def probe(self, *, model: str, budget_usd: float | None) -> Launch:

@@ -17,7 +17,9 @@ from typing import Final
 from pyglue.api.messages import Message
 
 _FORGED: Final = re.compile(
-    r"[\[({\u27e6\u3008-\u301b]\s*(?:message\b|\w+[\s#]*[0-9])|<\s*/?\s*system", re.I
+    r"[\[({\u27e6\u3008-\u301b]\s*(?:message\b|from\s+the\s+hive\b|\w+[\s#]*[0-9])"
+    r"|<\s*/?\s*system",
+    re.I,
 )
 _LOOKED_AT: Final = 2000
 _MARK: Final = "> "

@@ -58,6 +58,8 @@ class UserMessage:
     """What the model is given: results of tools, or a text."""
 
     content: list[ContentBlock] | str
+    echo: str | None = None
+    """The id of a line of ours that was taken, if this only says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,8 @@ def message_of(data: dict[str, Any]) -> Message | None:
                 error=_text(data.get("error")),
                 parent_tool_use_id=_text(data.get("parent_tool_use_id")),
             )
+        case {"type": "user", "isReplay": True, "uuid": str(line)}:
+            return UserMessage(content="", echo=line)
         case {"type": "user", "message": {"content": list(blocks)}}:
             return UserMessage(content=_blocks(blocks))
         case {"type": "user", "message": {"content": str(text)}}:

@@ -23,6 +23,7 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Emit, Tally, sentence
 from pyglue.harness.claude.evidence import ask_without_mail
 from pyglue.harness.claude.fresh import preface, remembered
+from pyglue.harness.claude.launch import News
 from pyglue.harness.claude.options import CliOptions, replace_file
 from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
@@ -85,6 +86,7 @@ class Session:
         *,
         notes: Path,
         joined: Joined,
+        news: News | None = None,
         space: Space,
         compact_at: int | None,
         emit: Emit,
@@ -94,7 +96,8 @@ class Session:
     ) -> None:
         """``compact_at`` is in tokens of context; ``say`` hears of compaction.
 
-        ``joined`` has the messages that reached a turn after its prompt.
+        ``joined`` has the messages that reached a turn after its prompt; ``news`` is
+        what reaches it while it runs.
         ``warmth`` hears how many bytes a CLI has that stays between turns.
         """
         self._warm = Warm(keep_warm_s, transcript=self._transcript, changed=warmth)
@@ -102,6 +105,7 @@ class Session:
         self._directory = directory
         self._notes = notes
         self._joined = joined
+        self._news = news
         self._file = directory / "hive-session.json"
         self._space = space
         self._compact_at = compact_at
@@ -239,7 +243,12 @@ class Session:
                 return tally, Ended(_no_room(reason))
             return tally, Ended(Verdict(TurnOutcome.FAILED, reason))
         ended = await run_turn(
-            options, work.prompt, tally, work.cancellation, warm=self._warm
+            options,
+            work.prompt,
+            tally,
+            work.cancellation,
+            warm=self._warm,
+            news=self._news,
         )
         return tally, ended
 
@@ -256,7 +265,8 @@ class Session:
             if said is not None:
                 return Tally(self._emit), _not_compacted(compacted, said)
         self._say(AgentState.THINKING)
-        tally, ended = await self._run(work)
+        missed = self._joined.missed()
+        tally, ended = await self._run(replace(work, prompt=work.prompt + missed))
         if ended.verdict.is_too_long:
             anew = self._begin_anew(work, "The conversation cannot be compacted.")
             tally, ended = await self._run(anew)

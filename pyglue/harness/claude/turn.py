@@ -16,8 +16,9 @@ from typing import Final
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.cli import Cli, CliError
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
-from pyglue.harness.claude.launch import Launch
+from pyglue.harness.claude.launch import Launch, News
 from pyglue.harness.claude.outcome import Suspect, Verdict, judge
+from pyglue.harness.claude.said import UserMessage
 from pyglue.harness.claude.warm import Warm
 
 INTERRUPT_S: Final = 8.0
@@ -79,10 +80,12 @@ async def run_turn(
     cancellation: Cancellation,
     *,
     warm: Warm | None = None,
+    news: News | None = None,
 ) -> Ended:
     """Run the CLI over ``prompt``; every way that it can end is an ``Ended``.
 
-    With ``warm`` it may be one that runs already, and may stay.
+    With ``warm`` it may be one that runs already, and may stay. ``news`` is told to
+    the model while it works; what it did not take is told to nobody.
     """
     said: deque[str] = deque(maxlen=_TAIL)
     launch = replace(launch, stderr=said.append)
@@ -94,6 +97,7 @@ async def run_turn(
             start = Cli.start(launch) if warm is None else warm.take(launch)
             cli = running.cli = await start
             if cancellation.reason is None:
+                cli.news = news
                 await cli.prompt(prompt)
                 failure = await _hear(cli, tally)
     except TimeoutError:
@@ -105,6 +109,10 @@ async def run_turn(
     else:
         ended = _ended(tally, failure, cancellation, said)
     finally:
+        if cli is not None:
+            cli.news = None
+        if cli is not None and news is not None and news.is_pending:
+            await cli.close(0)  # else it would begin a turn of its own over that
         if cli is not None and warm is not None:
             well = ended is not None and ended.outcome is TurnOutcome.OK
             await warm.give(cli, ended_well=well)
@@ -117,6 +125,8 @@ async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
     """Count what the CLI says up to its result; return what is wrong with it, if so."""
     async for message in cli.until_result():
         tally.take(message)
+        if isinstance(message, UserMessage) and message.echo and cli.news is not None:
+            cli.news.echoed(message.echo)
         if tally.is_deaf:
             return _DEAF
     return None

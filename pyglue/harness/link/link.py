@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from pyglue import jsonrpc
-from pyglue.api.agent import RECV, STATE, TURN_EVENT, WARMTH
+from pyglue.api.agent import RECV, STATE, STEER, TURN_EVENT, WARMTH
 from pyglue.api.common import (
     PROTOCOL,
     AgentState,
@@ -27,7 +27,13 @@ from pyglue.api.common import (
 )
 from pyglue.api.messages import RecvParams, RecvResult
 from pyglue.api.turn_events import TurnSaid
-from pyglue.api.turns import StateParams, TurnEventParams, WarmthParams
+from pyglue.api.turns import (
+    StateParams,
+    SteerParams,
+    SteerResult,
+    TurnEventParams,
+    WarmthParams,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.joined import Joined
 from pyglue.jsonrpc import Connection, Handlers
@@ -40,6 +46,8 @@ _FIRST_S: Final = 0.1
 _LONGEST_S: Final = 3.0
 _PATIENCE_S: Final = 30.0
 """How long a tool call waits for hived to come back."""
+_STEER_S: Final = 2.0
+"""How long the model waits to hear what is new."""
 
 _log = logging.getLogger(__name__)
 
@@ -138,6 +146,17 @@ class Link:
         if isinstance(answer, RecvResult) and taken and not _peeks(params):
             self._joined.took(answer.messages)
         return answer
+
+    async def steer(self) -> SteerResult:
+        """Take what is to reach the running turn now.
+
+        Raises:
+            HiveError: as ``Connection.call``, soon: a model waits meanwhile.
+        """
+        turn, mine = self._turn, self._turn_connection
+        if turn is None or mine is None or mine.closed:
+            raise HiveError(ErrorCode.UNAVAILABLE, "No turn runs on this connection.")
+        return await mine.call(STEER, SteerParams(turn=turn), timeout=_STEER_S)
 
     def begin_turn(self, turn: int, connection: Connection) -> None:
         """Let events and mail belong to ``turn``, which began on ``connection``."""

@@ -20,6 +20,7 @@ from pyglue.api.agent import (
     REMIND,
     SEND,
     STATE,
+    STEER,
     TURN_END,
     TURN_EVENT,
     TURN_START,
@@ -134,6 +135,7 @@ class AgentApi:
             terminals, harness = self.terminals, self.connection
             on(TURN_START, self._turn_start)
             on(TURN_END, self._turn_end)
+            on(STEER, lambda it: self.broker.mailbox.steer(self._holder, it.turn))
             handlers.on_note(STATE, self._state)
             handlers.on_note(WARMTH, self._warm)
             handlers.on_note(TURN_EVENT, self._turn_event)

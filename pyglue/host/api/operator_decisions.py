@@ -34,7 +34,7 @@ def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
             number, missed = await s.broker.broadcast(new)
             return SentResult(id=number, missed=missed)
         message = await s.broker.post(new)
-        return SentResult(id=message.id)
+        return SentResult(id=message.id, turn=s.broker.delivery.reaches(params.to))
 
     on, done = handlers.on, handlers.on_done
     on(api.APPROVE, lambda it: queued(s.approvals.approve(it, by)))

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from pyglue.api.agent import NEWS
+from pyglue.api.common import NoParams
 from pyglue.api.messages import Message, MessageKind
 from pyglue.config import MessageLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder, Parked
+from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.limits import MIB
@@ -43,9 +45,24 @@ class Delivery:
     holders: set[str] = field(default_factory=set, init=False)
     """Tokens of the connections that are there and may hold messages."""
 
+    def tell(self, name: str) -> None:
+        """Let the harness of a running turn know that a message is waiting."""
+        agent = self.registry.find(name)
+        harness = None if agent is None else agent.harness
+        if harness is not None and self.reaches(name) is not None:
+            harness.notify(NEWS, NoParams())
+
+    def reaches(self, name: str) -> int | None:
+        """Return the running turn that gets what is sent to this agent now."""
+        agent = self.registry.find(name)
+        if agent is None or agent.harness is None or not takes_news(agent):
+            return None
+        return agent.turn
+
     def wake(self, name: str) -> None:
         """Let an agent look again: there may be a message for it."""
         self.fresh.add(name)
+        self.tell(name)
         agent = self.registry.find(name)
         if agent is not None:
             self.transitions.recv_interrupted(agent)  # it asks again
@@ -62,7 +79,10 @@ class Delivery:
         parked = None if agent is None else self.transitions.recv_claimed(agent)
         if parked is None:
             self.fresh.add(recipient)
-            return await self.store.write(lambda tx: self._insert(tx, make(tx)))
+            return await self.store.write(
+                lambda tx: self._insert(tx, make(tx)),
+                then=lambda _: self.tell(recipient),
+            )
         holder = parked.holder
         turn = holder.agent.turn
         written = self.store.write(
@@ -167,3 +187,9 @@ class Delivery:
         self.store.post(
             lambda tx: leases.release_holder(tx, name, token, begun=begun, fault=fault)
         )
+
+
+def takes_news(agent: Agent) -> bool:
+    """Tell whether messages may reach a turn of this agent that runs."""
+    record = agent.applied or agent.record
+    return record is not None and record.typed.delivery == "boundary"

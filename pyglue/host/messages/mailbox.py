@@ -12,14 +12,14 @@ from functools import partial
 from typing import Final
 
 from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
-from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.api.turns import SteerResult, TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.display import cited, said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
-from pyglue.host.messages.delivery import Delivery
+from pyglue.host.messages.delivery import Delivery, takes_news
 from pyglue.names import OPERATOR, SYSTEM
 from pyglue.store import agents, leases
 from pyglue.store import messages as rows
@@ -29,6 +29,8 @@ from pyglue.store.messages import NewMessage
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
+_STEER_MOST: Final = 32
+_SENDERS_MOST: Final = 8
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
 """Outcomes that count against the mail of a turn; the others are not its fault."""
 _REST_HINT: Final = "No new messages. Finish your turn now; new messages will wake you."
@@ -182,12 +184,51 @@ class Mailbox:
             leases.release_ended(tx, agent.name)
             leases.release_unseen(tx, agent.name, holder.token, seen)
             leases.join_turn(tx, agent.name, holder.token, turn)
+            waiting.append(rows.news(tx, agent.name)[0])
 
+        waiting: list[int] = []
         holder.empty_waits = 0
         turn = await self.transitions.turn_began(agent, model, check=check, also=join)
+        if any(waiting):
+            self.delivery.tell(agent.name)
         if seen is not None:
             self.delivery.fresh.add(agent.name)
         return turn
+
+    async def steer(self, holder: Holder, turn: int) -> SteerResult:
+        """Hand out what is to reach the running turn between two of its tool calls.
+
+        Raises:
+            HiveError: ``conflict`` if it is not this agent's running turn, or if its
+                manifest keeps messages for the next one; ``paused``.
+        """
+        agent = holder.agent
+        self._check_halted(agent)
+        if agent.turn != turn:
+            raise HiveError(ErrorCode.CONFLICT, f"Turn {turn} is not running.")
+        if not takes_news(agent):
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"Messages to {agent.name} wait for its next turn "
+                "(hyperhive.delivery); call recv to take them within this one.",
+            )
+
+        def take(tx: Tx) -> SteerResult:
+            name, token = agent.name, holder.token
+            found = rows.take_urgent(
+                tx, name, most=_STEER_MOST, holder=token, turn=turn
+            )
+            waiting, newest, senders = rows.news(tx, name)
+            return SteerResult(
+                messages=found,
+                waiting=waiting,
+                senders=senders[:_SENDERS_MOST],
+                newest=newest,
+            )
+
+        return await self.store.write(
+            take, then=lambda result: self._taken(holder, result.messages)
+        )
 
     async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
         """End a turn: its messages are done, or wait again.
@@ -199,6 +240,9 @@ class Mailbox:
         well = params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
         def release(tx: Tx) -> None:
+            again.append(
+                leases.release_unheard(tx, agent.name, params.turn, params.heard)
+            )
             if well:
                 leases.finish_turn(tx, agent.name, params.turn)
             else:
@@ -206,8 +250,9 @@ class Mailbox:
                 fault = (params.reason or params.outcome.value) if blamed else None
                 leases.release_turn(tx, agent.name, params.turn, fault=fault)
 
+        again: list[int] = []
         await self.transitions.turn_ended(agent, params, also=release)
-        if not well:
+        if any(again) or not well:
             self.delivery.fresh.add(agent.name)
 
     def hang_up(self, holder: Holder) -> None:

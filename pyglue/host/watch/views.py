@@ -268,6 +268,7 @@ class Views:
             port_conflict=None if ports is None else ports.conflict(agent.name),
             step=self.steps.current(agent),
             blocked=self.controls.blocked(agent),
+            turn=agent.turn,
             warm_bytes=agent.warm,
             hosts=() if record is None else record.typed.hosts,
             egress=self.egress.totals(agent.name),

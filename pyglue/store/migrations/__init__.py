@@ -22,6 +22,7 @@ from pyglue.store.migrations import (
     m0010_draft_steps,
     m0011_schedules,
     m0012_webhooks,
+    m0013_boundary,
 )
 
 STEPS: Final = (
@@ -37,6 +38,7 @@ STEPS: Final = (
     m0010_draft_steps.STATEMENTS,
     m0011_schedules.STATEMENTS,
     m0012_webhooks.STATEMENTS,
+    m0013_boundary.STATEMENTS,
 )
 
 

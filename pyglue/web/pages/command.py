@@ -1,8 +1,8 @@
 """The operator's control of a running agent: buttons and the command line.
 
-Both end in the same calls. The command line takes ``/model NAME``, ``/compact``,
-``/new``, ``/cancel``, ``/pause``, ``/resume`` and ``/help``; what does not begin with
-``/`` is no command and nothing is sent.
+Both end in the same calls. The command line takes ``/steer TEXT``, ``/model NAME``,
+``/compact``, ``/new``, ``/cancel``, ``/pause``, ``/resume`` and ``/help``. A line that
+begins otherwise is a ``/steer`` while a turn runs; else nothing is sent.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,13 @@ from pyglue.api.control import (
     SetModelParams,
 )
 from pyglue.api.manager import AgentParams
+from pyglue.api.messages import OperatorSendParams, Priority
 from pyglue.api.operator import (
     AGENT,
     CANCEL_TURN_OF,
     COMPACT,
     NEW_SESSION,
+    OPERATOR_SEND,
     PAUSE,
     PAUSE_ALL,
     RESET_MODEL,
@@ -41,7 +43,7 @@ from pyglue.web.rpc import hive, web
 
 blueprint = Blueprint("command", __name__)
 
-_LINE_MAX: Final = 400
+_LINE_MAX: Final = 4000
 _CANCELLED: Final = {
     AfterCancel.REQUEUE: "are queued again",
     AfterCancel.LATER: "are queued after all others",
@@ -76,6 +78,18 @@ def _told(now: ModelStatus | None) -> str:
     if now.override is not None:
         parts.append(f"The manifest sets {now.manifest}; /model default restores it.")
     return " ".join(parts)
+
+
+def _steer(agent: str, text: str) -> str:
+    if not text:
+        raise HiveError(ErrorCode.BAD_REQUEST, "Enter a message after /steer.")
+    params = OperatorSendParams(to=agent, body=text, priority=Priority.HIGH)
+    sent = hive().call(OPERATOR_SEND, params)
+    if sent.turn is None:
+        when = f"{agent} gets it with its next turn"
+    else:
+        when = f"turn {sent.turn} gets it when its current tool call has ended"
+    return f"Sent as message {sent.id}; {when}."
 
 
 def _compact(agent: str, _word: str) -> str:
@@ -113,6 +127,7 @@ def _help(_agent: str, _word: str) -> str:
 
 
 COMMANDS: Final = {
+    "steer": Command("/steer TEXT", "send a message to the running turn", _steer),
     "model": Command("/model [NAME]", "switch models from the next turn", _model),
     "compact": Command("/compact", "compact the session", _compact),
     "new": Command("/new", "go on in a new session", _new),
@@ -143,14 +158,20 @@ def command(name: str) -> AnyResponse:
 
 def _run(agent: str, line: str) -> str:
     word, _, rest = line.partition(" ")
+    if not word.startswith("/") and _is_in_turn(agent):
+        return _steer(agent, line)
     found = COMMANDS.get(word.removeprefix("/")) if word.startswith("/") else None
     if found is None:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
             f"There is no command {word[:40]}. Enter /help to list commands; to write "
-            "to the agent, use the message form.",
+            "to the agent, use the message form, or /steer.",
         )
     return found.act(agent, rest.strip())
+
+
+def _is_in_turn(agent: str) -> bool:
+    return hive().call(AGENT, AgentParams(agent=agent)).agent.turn is not None
 
 
 @blueprint.post("/agents/<name>/do/<action>")

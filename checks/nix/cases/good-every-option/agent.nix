@@ -25,5 +25,6 @@
     notes.maxBytes = 1048576;
     autoCompact = null;
     keepWarm = 0;
+    delivery = "turn";
   };
 }

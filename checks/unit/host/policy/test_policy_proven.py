@@ -45,6 +45,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "autoCompact": st.none() | st.sampled_from([10_000, 20_000]),
     "bash.allow": st.none() | LISTS,
     "bash.write": st.booleans(),
+    "delivery": st.sampled_from(["boundary", "turn"]),
     "description": WORDS,
     "env": VARIABLES,
     "hosts": LISTS,

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  hyperhive = {
+    delivery = "at once";
+  };
+}

@@ -1,0 +1,98 @@
+"""The command line of an agent's page: what is written there to a turn that runs."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from werkzeug.test import TestResponse
+
+from checks.kits.web.app import Operator
+from checks.kits.web.hive import FakeHive
+from pyglue.api.messages import (
+    Message,
+    OperatorSendParams,
+    Priority,
+    Progress,
+    SentResult,
+    ShownMessage,
+    Stage,
+)
+
+URGENT = OperatorSendParams(to="alice", body="Stop that.", priority=Priority.HIGH)
+
+
+def running(hive: FakeHive, turn: int | None, reached: int | None) -> None:
+    """Let alice run this turn, and what is sent reach that one."""
+
+    async def sent(_params: Any) -> SentResult:
+        return SentResult(id=9, turn=reached)
+
+    hive.overrides["send"] = sent
+    hive.agents = [
+        replace(one, turn=turn) if one.name == "alice" else one for one in hive.agents
+    ]
+
+
+def _told(answer: TestResponse) -> str:
+    found: dict[str, Any] = json.loads(answer.text)
+    return str(found["text"])
+
+
+@pytest.mark.parametrize("line", ["/steer Stop that.", "Stop that."])
+def test_a_text_goes_to_the_turn_that_runs(
+    hive: FakeHive, operator: Operator, line: str
+) -> None:
+    running(hive, 41, 41)
+    answer = operator.post(
+        "/agents/alice/command", {"line": line}, Accept="application/json"
+    )
+    assert answer.status_code == 200
+    assert _told(answer) == (
+        "Sent as message 9; turn 41 gets it when its current tool call has ended."
+    )
+    assert operator.hive.called("send") == [URGENT]
+
+
+def test_it_says_so_if_the_turn_gets_nothing(
+    hive: FakeHive, operator: Operator
+) -> None:
+    running(hive, 41, None)
+    form = {"line": "/steer Stop that."}
+    answer = operator.post("/agents/alice/command", form, Accept="application/json")
+    told = "Sent as message 9; alice gets it with its next turn."
+    assert _told(answer) == told
+
+
+@pytest.mark.parametrize("line", ["Stop that.", "/steer", "/steer "])
+def test_nothing_is_sent_without_a_turn_or_a_text(
+    hive: FakeHive, operator: Operator, line: str
+) -> None:
+    running(hive, None, None)
+    answer = operator.post(
+        "/agents/alice/command", {"line": line}, Accept="application/json"
+    )
+    assert answer.status_code == 400
+    assert not operator.hive.called("send")
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (Progress(stage=Stage.QUEUED), "Queued"),
+        (Progress(stage=Stage.DELIVERED, turn=41), "Delivered in turn 41"),
+        (
+            Progress(stage=Stage.DONE, turn=41, at_boundary=True, answer=52),
+            "Delivered in turn 41 at a tool boundary, answered by message 52",
+        ),
+        (Progress(stage=Stage.DROPPED, turn=41), "Dropped"),
+    ],
+)
+def test_the_page_says_what_became_of_a_message(
+    hive: FakeHive, operator: Operator, progress: Progress, said: str
+) -> None:
+    first = hive.messages[0]
+    values = {name: getattr(first, name) for name in Message.__struct_fields__}
+    hive.messages = [ShownMessage(**values, progress=progress)]
+    page = operator.get("/fragments/agent/alice/mail")
+    assert f'data-testid="progress">{said}</p>' in page.text
