@@ -101,3 +101,40 @@ async def test_a_network_leads_to_the_internet_alone(hive: SystemHive) -> None:
     assert (done.state, done.error) == (OperationState.DONE, None)
     await hive.idle("alice")
     assert hive.inside("alice", CALL % (PORT, (WORLD,))) == ["OSError"]
+
+
+ASK: Final = """
+import json, socket
+def ask(target):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect("/run/hive/egress.sock")
+        line, host = f"CONNECT {target} HTTP/1.1", f"Host: {target}"
+        sock.sendall(f"{line}\\r\\n{host}\\r\\n\\r\\n".encode())
+        return sock.recv(4096).decode().partition("\\r\\n")[0]
+print(json.dumps([ask(target) for target in %r]))
+"""
+HOSTS: Final = '{ hyperhive.model = "haiku"; hyperhive.network.allow = [ %s ]; }'
+
+
+async def test_hosts_are_reached_without_a_network(hive: SystemHive) -> None:
+    listed = [f"{one}:{PORT}" for one in (WORLD, WORLD_GATE)]
+    entries = " ".join(f'"{one}"' for one in listed)
+    done = await hive.approve(await hive.propose("alice", HOSTS % entries))
+    assert (done.state, done.error) == (OperationState.DONE, None)
+    await hive.idle("alice")
+    assert hive.inside("alice", CALL % (PORT, (WORLD,))) == ["OSError"]
+    targets = (*listed, f"{OTHER}:{PORT}", f"{WORLD}:443", f"127.0.0.1:{PORT}")
+    reached, own, *others = hive.inside("alice", ASK % (targets,), user="agent")
+    assert reached.startswith("HTTP/1.1 200 ")
+    assert own.startswith("HTTP/1.1 403 ") and "this machine's own" in own
+    for target, said in zip(targets[2:], others, strict=True):
+        assert said.startswith(f"HTTP/1.1 403 Forbidden: You may not reach {target}.")
+    show = hive.machine.show("hive-egress.service", "User", "MainPID")
+    assert show["User"] == "hive-egress" and show["MainPID"] != "0"
+
+    done = await hive.approve(await hive.propose("alice", NETWORK % "false"))
+    assert (done.state, done.error) == (OperationState.DONE, None)
+    await hive.idle("alice")
+    gone = "import os; print(int(os.path.exists('/run/hive/egress.sock')))"
+    assert hive.inside("alice", gone) == 0
