@@ -76,6 +76,13 @@ def _root() -> str | None:
     return None if os.geteuid() == 0 else "needs root: sudo make test"
 
 
+def _pip() -> str | None:
+    """Look for the pip of /usr, which is what a sandbox has."""
+    if Path("/usr/bin/pip3").exists():
+        return None
+    return "pip is not installed (Debian: apt install python3-pip)"
+
+
 def _mcp_clients() -> str | None:
     if OLDER_SDK.is_dir() and NODE_SDK.is_dir():
         return _program("node", "nodejs")
@@ -93,6 +100,8 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "git": lambda: _program("git", "git"),
     "nix": lambda: _program("nix-instantiate", "nix-bin"),
     "nspawn": why_not,
+    "npm": lambda: _program("npm", "npm"),
+    "pip": _pip,
     "openssl": lambda: _program("openssl", "openssl"),
     "promtool": _promtool,
     "root": _root,

@@ -5,10 +5,16 @@ under a name that is not allowed.
 """
 
 import asyncio
+import base64
+import hashlib
+import io
+import json
 import os
 import ssl
 import subprocess
+import tarfile
 import threading
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,12 +48,13 @@ BACKEND: Final = "git-http-backend"
 
 
 class Forge(ThreadingHTTPServer):
-    """Serves one repository by Git's own CGI program, over TLS."""
+    """Serves a repository by Git's own CGI program, and packages, over TLS."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.files = packages(f"https://forge.test:{self.server_address[1]}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,6 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
         forge.asked.append(f"{self.command} {self.path}")
         path, _, query = self.path.partition("?")
         body = self._body()
+        if path in forge.files:
+            kind = "text/html" if path.startswith("/simple/") else "application/json"
+            self._send(200, [("Content-Type", kind)], forge.files[path])
+            return
         env = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(forge.root),
@@ -87,6 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
                 status = int(value.split()[0])
             elif name != "Content-Length":
                 headers.append((name, value))
+        self._send(status, headers, content)
+
+    def _send(
+        self, status: int, headers: list[tuple[str, str]], content: bytes
+    ) -> None:
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -114,6 +130,43 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+def packages(url: str) -> dict[str, bytes]:
+    """Return what a Python index and an npm registry with a package each serve."""
+    wheel, tarball = io.BytesIO(), io.BytesIO()
+    info = "thing-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("thing.py", "SAYS = 'a wheel'\n")
+        about = "Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n"
+        archive.writestr(f"{info}/METADATA", about)
+        tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{info}/WHEEL", tag)
+        archive.writestr(f"{info}/RECORD", "")
+    with tarfile.open(fileobj=tarball, mode="w:gz") as archive:
+        about = json.dumps({"name": "thing", "version": "1.0.0", "main": "i.js"})
+        for name, text in (("package.json", about), ("i.js", "exports.a = 'npm'")):
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    digest = base64.b64encode(hashlib.sha512(tarball.getvalue()).digest()).decode()
+    file = "thing-1.0-py3-none-any.whl"
+    dist = {
+        "tarball": f"{url}/thing/-/thing-1.0.0.tgz",
+        "integrity": f"sha512-{digest}",
+    }
+    version = {"name": "thing", "version": "1.0.0", "dist": dist}
+    known = {
+        "name": "thing",
+        "dist-tags": {"latest": "1.0.0"},
+        "versions": {"1.0.0": version},
+    }
+    return {
+        "/simple/thing/": f'<a href="/files/{file}">{file}</a>'.encode(),
+        f"/files/{file}": wheel.getvalue(),
+        "/thing": json.dumps(known).encode(),
+        "/thing/-/thing-1.0.0.tgz": tarball.getvalue(),
+    }
 
 
 @contextmanager
@@ -243,6 +296,30 @@ async def test_there_is_no_other_way_out(at: Setting) -> None:
     for host in (f"127.0.0.1:{web}", f"localhost:{web}", "169.254.169.254:80"):
         assert f"You may not reach {host}." in said, said
     assert "You may not reach [::ffff:" in said, said
+
+
+@pytest.mark.needs("pip")
+async def test_pip_installs(at: Setting) -> None:
+    """From the index that it is told of, through the proxy of its environment."""
+    said = await at.run(
+        "/usr/bin/python3 -m pip --disable-pip-version-check install --no-deps "
+        "--target t --cert /tmp/ca.pem "
+        f"--index-url https://forge.test:{at.port}/simple thing && "
+        "PYTHONPATH=t /usr/bin/python3 -c 'import thing; print(thing.SAYS)'"
+    )
+    assert "a wheel" in said, said
+
+
+@pytest.mark.needs("npm")
+async def test_npm_installs(at: Setting) -> None:
+    """From the registry that it is told of, through the proxy of its environment."""
+    said = await at.run(
+        "mkdir -p n && cd n && echo '{}' > package.json && npm install --no-audit "
+        "--no-fund --cafile /tmp/ca.pem "
+        f"--registry https://forge.test:{at.port}/ thing && "
+        "node -e \"console.log('by ' + require('thing').a)\""
+    )
+    assert "by npm" in said, said
 
 
 async def test_it_dies_and_comes_back(at: Setting) -> None:
