@@ -5,7 +5,7 @@ were moved before it. Who holds a message need not be asked: a turn that ends la
 finds only what is still held.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from pyglue.api.events import MessageTaken
 from pyglue.api.queue import QueuedMessage
@@ -20,18 +20,25 @@ _COLUMNS: Final = (
     "state, turn, failures"
 )
 _OPEN: Final = "recipient = ? AND state IN ('waiting', 'held')"
+"""Of one message: the index of its id finds it."""
+_PARTS: Final = tuple(
+    f"message INDEXED BY message_{state} WHERE recipient = ? AND state = '{state}'"
+    for state in ("held", "waiting")
+)
+"""Of all of an agent: never by what it has finished, which may be years of messages."""
 
 
 def listing(
     reader: Reader, agent: str, *, limit: int, clip: int | None
 ) -> tuple[QueuedMessage, ...]:
     """Return what is held, then what is queued, each in the order of delivery."""
-    rows = reader.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE {_OPEN} "
-        "ORDER BY state = 'waiting', priority, id LIMIT ?",
-        agent,
-        limit,
-    ).fetchall()
+    rows: list[tuple[Any, ...]] = []
+    for part in _PARTS:
+        rows += reader.execute(
+            f"SELECT {_COLUMNS} FROM {part} ORDER BY priority, id LIMIT ?",
+            agent,
+            limit - len(rows),
+        ).fetchall()
     found = []
     for row in rows:
         message = shown(row, clip)
@@ -51,8 +58,11 @@ def listing(
 
 def count(reader: Reader, agent: str) -> int:
     """Return how many messages the agent has not finished."""
-    row = reader.execute(f"SELECT count(*) FROM message WHERE {_OPEN}", agent)
-    return int(row.fetchone()[0])
+    counts = (
+        reader.execute(f"SELECT count(*) FROM {part}", agent).fetchone()[0]
+        for part in _PARTS
+    )
+    return sum(map(int, counts))
 
 
 def _reasons(reader: Reader, number: int) -> tuple[str, ...]:
@@ -88,7 +98,7 @@ def find(reader: Reader | Tx, agent: str, number: int) -> tuple[bool, int | None
 def of_turn(tx: Tx, agent: str, turn: int) -> tuple[int, ...]:
     """Return the messages that a turn holds."""
     rows = tx.execute(
-        "SELECT id FROM message WHERE recipient = ? AND state = 'held' AND turn = ?",
+        f"SELECT id FROM {_PARTS[0]} AND turn = ?",
         agent,
         turn,
     )
@@ -109,11 +119,15 @@ def drop(tx: Tx, agent: str, number: int) -> None:
 
 def move_to_end(tx: Tx, agent: str, number: int) -> None:
     """Let a message come after all others; a held one, once it is queued again."""
+    behind = max(
+        tx.execute(
+            f"SELECT coalesce(max(priority), 0) + 1 FROM {part}", agent
+        ).fetchone()[0]
+        for part in _PARTS
+    )
     tx.execute(
-        "UPDATE message SET priority = (SELECT max(max(priority) + 1, ?) FROM message "
-        f"WHERE {_OPEN}) WHERE id = ? AND {_OPEN}",
-        len(ORDER),
-        agent,
+        f"UPDATE message SET priority = ? WHERE id = ? AND {_OPEN}",
+        max(behind, len(ORDER)),
         number,
         agent,
     )

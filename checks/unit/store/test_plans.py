@@ -1,5 +1,6 @@
 """The statements of a message's way and of a turn's begin never read the history."""
 
+import contextlib
 import re
 import sqlite3
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyglue.errors import HiveError
-from pyglue.store import agents, inboxes, leases, messages
+from pyglue.store import agents, inboxes, leases, messages, queue
 from pyglue.store.migrations import STEPS
 
 
@@ -32,6 +33,9 @@ class _Plans:
     def fetchall(self) -> list[object]:
         return []
 
+    def emit(self, *_: object) -> None:
+        """Take an event, which is no statement."""
+
     def fetchone(self) -> tuple[int, int]:
         return (0, 0)
 
@@ -53,6 +57,29 @@ class _Plans:
 )
 def test_messages_are_found_among_what_waits_or_is_held(look: object) -> None:
     check(look, "message", "INDEX message_(waiting|held)|INTEGER PRIMARY KEY")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda tx: queue.listing(tx, "a", limit=9, clip=None),
+        lambda tx: queue.count(tx, "a"),
+        lambda tx: queue.of_turn(tx, "a", 1),
+        lambda tx: queue.drop(tx, "a", 7),
+        lambda tx: queue.move_to_end(tx, "a", 7),
+    ],
+)
+def test_a_queue_is_found_among_what_waits_or_is_held(look: object) -> None:
+    check(look, "message", "INDEX message_(waiting|held)|INTEGER PRIMARY KEY")
+
+
+def test_a_queued_message_is_found_with_its_failures() -> None:
+    def look(plans: Any) -> None:
+        with contextlib.suppress(HiveError, IndexError):  # no row
+            queue.find(plans, "a", 7)
+        queue._reasons(plans, 7)
+
+    check(look, "message", "INDEX message_failure_\\w+|INTEGER PRIMARY KEY")
 
 
 def test_what_is_marked_as_read_is_found_in_its_inbox() -> None:
