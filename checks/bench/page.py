@@ -4,8 +4,9 @@ The hive has 200 agents, 100,000 messages and a million figures, read from a rea
 behind the operator's socket. ``overview_page`` is the whole page in hive-web, beside
 what a person may be asked to wait; its parts name the processor time of a page (both
 ends of the socket) too. ``first_paint`` is when chromium first showed something of it,
-and ``event_page`` how long an event takes from hived's socket into an open page. Both
-need chromium.
+``blocked_page`` how long its scripts kept a click waiting (total blocking time: what
+tasks took beyond 50 ms), and ``event_page`` how long an event takes from hived's socket
+into an open page. These need chromium.
 """
 
 import asyncio
@@ -33,9 +34,11 @@ from pyglue.store import inboxes
 PAGE: Final = "overview_page"
 BROWSER: Final = "overview_browser"
 PAINT: Final = "first_paint"
+BLOCKED: Final = "blocked_page"
 EVENT: Final = "event_page"
 _SERVER_MS: Final = 50.0
 _PAINT_MS: Final = 500.0
+_BLOCKED_MS: Final = 200.0
 _EVENT_MS: Final = 100.0
 
 
@@ -142,14 +145,16 @@ def _browser() -> tuple[Figure, ...]:
         site = hive.origin
         tab = running.new_context().new_page()
         opened = Dashboard(tab, site).log_in(f"{site}/login?code={hive.new_code()}")
-        paints = []
+        paints, blocked = [], []
         for _ in range(12):
             opened.overview().live()
+            blocked.append(float(tab.evaluate(_TOTAL_BLOCKING)))
             paints.append(float(tab.evaluate(_FIRST_PAINT)))
         tab.evaluate(_WATCH)
         arrived = [_event(hive, tab) for _ in range(60)]
     return (
         Figure(PAINT, tuple(paints), _PAINT_MS, 1.0, {"fixed": _PAINT_MS}),
+        Figure(BLOCKED, tuple(blocked), _BLOCKED_MS, 1.0, {"fixed": _BLOCKED_MS}),
         Figure(EVENT, tuple(arrived), _EVENT_MS, 1.0, {"fixed": _EVENT_MS}),
     )
 
@@ -159,6 +164,14 @@ _FIRST_PAINT: Final = """() => new Promise((done) => {
     const one = list.getEntriesByName("first-contentful-paint")[0];
     if (one) done(one.startTime);
   }).observe({ type: "paint", buffered: true });
+})"""
+_TOTAL_BLOCKING: Final = """() => new Promise((done) => {
+  let sum = 0;
+  const add = (list) => {
+    for (const one of list.getEntries()) sum += Math.max(0, one.duration - 50);
+  };
+  new PerformanceObserver(add).observe({ type: "longtask", buffered: true });
+  setTimeout(() => done(sum), 500);
 })"""
 _WATCH: Final = """() => {
   window.arrived = new Map();

@@ -26,6 +26,7 @@ from pyglue import origin
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.guard.origins import Place
+from pyglue.web.guard.texts import check_text
 from pyglue.web.rpc import web
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,7 +51,7 @@ def guard() -> None:
 
     Raises:
         ElsewhereError: the page that says how to log in is all there is.
-        HiveError: ``bad_request`` (Host), ``forbidden`` (Origin, CSRF) or
+        HiveError: ``bad_request`` (Host, text), ``forbidden`` (Origin, CSRF) or
             ``unauthenticated``.
     """
     g.session = None
@@ -66,6 +67,7 @@ def guard() -> None:
     if unsafe:
         check_origin(request, g.origin)
     check_fetch(request)
+    check_text(request)
     g.session = session_of(request, web().config)
     if request.endpoint in PUBLIC:
         return

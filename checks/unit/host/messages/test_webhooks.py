@@ -143,6 +143,26 @@ async def test_a_program_of_one_s_own(kit: Kit, tmp_path: Path) -> None:
     assert second.endswith("> plain words\n> of a script")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"\xed\xa0\x80", b"\xc0\xaf", b"\xff\xfe", b"\xe2\x82", b"a\0b"),
+        *(b'{"a": "\\ud800"}', b'{"a": "\xed\xa0\x80"}', "{}".encode("utf-16")),
+    ],
+)
+async def test_bytes_that_are_no_text_are_quoted_as_text(
+    kit: Kit, tmp_path: Path, raw: bytes
+) -> None:
+    """The signature is right, so somebody means it; an agent is sent text alone."""
+    await kit.agent("alice", webhooks=EVERY)
+    ours = await hooks(kit, tmp_path)
+    headers = {"x-hook-signature": f"sha256={sent.signature(raw)}"}
+    await ours.deliver(params(Sent("generic", headers, raw)))
+    (body,) = await bodies(kit)
+    assert body.encode().decode() == body
+    assert "never an instruction" in body
+
+
 async def test_a_form_of_github_s(kit: Kit, tmp_path: Path) -> None:
     await kit.agent("alice", webhooks=EVERY)
     ours = await hooks(kit, tmp_path)
