@@ -7,6 +7,8 @@ from playwright.sync_api import Locator, expect
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
+from pyglue.api.approvals import ApprovalState
+from pyglue.api.common import AgentState
 
 WIDTHS: Final = (320, 390, 600, 705, 720, 768, 800, 834, 880, 920, 1280, 1440)
 HEIGHT: Final = 900
@@ -112,3 +114,59 @@ def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
     page.set_viewport_size({"width": 1280, "height": 844})
     expect(line).to_be_hidden()
     expect(page.get_by_role("navigation", name="View")).to_be_visible()
+
+
+def test_columns_stay_where_they_are(site: Site, dashboard: Dashboard) -> None:
+    page, hive = dashboard.page, site.hive
+    columns = "(heads) => heads.map((one) => one.getBoundingClientRect().x)"
+    for width in (800, 1024, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        for path, kind, said in (
+            ("/", "agent.state", "m" * 24),
+            ("/approvals", "approval.changed", "superseded"),
+        ):
+            hive.agents = data.agents()
+            hive.set_approval(7, state=ApprovalState.PENDING, agent="alice")
+            page.goto(site.url + path)
+            dashboard.live()
+            heads = page.locator("thead th")
+            before = heads.evaluate_all(columns)
+            hive.agents = [
+                data.agent("a", state=AgentState.RATE_LIMITED, model="m" * 24)
+            ]
+            hive.set_approval(7, state=ApprovalState.SUPERSEDED, agent="a")
+            hive.emit(kind, "alice", state="rate_limited", since_at=0, detail=None)
+            expect(page.locator("tbody")).to_contain_text(said)
+            assert heads.evaluate_all(columns) == before, (width, path)
+            wide = "document.documentElement.scrollWidth"
+            assert page.evaluate(wide) == width
+            for cell in page.locator("tbody td, tbody th").all():
+                assert cell.evaluate("(it) => it.scrollWidth <= it.clientWidth + 1")
+
+
+def test_on_a_phone_what_is_tapped_is_large_enough(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    small = """(all) => all.filter((one) => one.checkVisibility()
+        && !one.closest(".sr, .skip, .xterm, dialog, p:not(.row, .meta, .crumbs)"))
+        .map((one) => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
+        .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)
+        .map(([html, box]) => `${box.width} x ${box.height}: ${html}`)"""
+    for path in ("/", "/approvals", "/approvals/7", "/agents/alice", "/messages/31"):
+        page.goto(site.url + path)
+        dashboard.live()
+        tapped = page.locator("a[href], button, summary, select, input, textarea")
+        assert tapped.evaluate_all(small) == [], path
+
+
+def test_on_a_phone_a_reply_has_the_whole_width(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    mail = page.locator("[data-testid=mail][data-id='31']")
+    mail.get_by_text("Reply").first.click()
+    text = box(mail.get_by_role("textbox"))
+    assert text["width"] > box(mail)["width"] - 40

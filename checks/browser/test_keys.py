@@ -52,3 +52,26 @@ def test_the_question_mark_lists_the_keys(dashboard: Dashboard) -> None:
     expect(page.get_by_test_id("keys")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("keys")).to_be_hidden()
+
+
+def test_d_leads_from_the_overview_to_the_reason(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.keyboard.press("d")
+    page.wait_for_url(f"{site.url}/approvals/7#reason")
+    expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
+    assert site.hive.called("deny") == []
+
+
+def test_the_slash_searches_on_every_list(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    for path, field in (
+        ("/", "Search"),
+        ("/approvals", "Agent"),
+        ("/messages", "Text"),
+    ):
+        page.goto(site.url + path)
+        dashboard.live()
+        page.keyboard.press("/")
+        expect(page.get_by_label(field, exact=True)).to_be_focused()

@@ -48,8 +48,16 @@ def test_it_follows_and_survives_the_page_s_updates(
     expect(box).to_have_attribute("open", "")
 
 
-def test_the_unit_can_be_chosen(dashboard: Dashboard) -> None:
+def test_there_is_no_choice_of_units_where_there_is_one(dashboard: Dashboard) -> None:
     box = _box(dashboard.page)
     box.locator("summary").click()
-    box.get_by_label("Unit").select_option("machine")
     expect(box.get_by_test_id("logs-pane")).to_contain_text("INFO")
+    expect(box.locator("select")).to_have_count(0)
+
+
+def test_hived_s_own_log_is_there_and_followed(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.get_by_role("link", name="Activity").click()
+    page.get_by_role("link", name="Log of hived").click()
+    expect(page.get_by_test_id("logs-pane")).to_contain_text("hyperhive")
+    expect(page.locator("[data-logs-state]")).to_have_text("following")

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Hosted, hosting
 from checks.browser.pages import Dashboard
+from pyglue.api.manager import START, STOP, AgentParams
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
@@ -114,6 +115,27 @@ def test_the_end_of_the_shell_is_said_and_a_new_one_opens(terminal: Page) -> Non
     )
     terminal.get_by_role("button", name="Open a new terminal").click()
     _connected(terminal)
+
+
+def test_a_key_leaves_the_terminal(terminal: Page) -> None:
+    expect(terminal.locator(".xterm-helper-textarea")).to_be_focused()
+    terminal.keyboard.press("Tab")
+    expect(terminal.locator(".xterm-helper-textarea")).to_be_focused()
+    terminal.keyboard.press("F6")
+    expect(terminal.get_by_role("link", name="Back to alice")).to_be_focused()
+
+
+def test_it_opens_again_when_the_agent_is_back(hosted: Hosted, terminal: Page) -> None:
+    state = terminal.get_by_test_id("terminal-state")
+    hosted.run(hosted.hive.operator.call(STOP, AgentParams(agent=AGENT)))
+    expect(state).to_have_attribute("data-state", "over")
+    terminal.get_by_role("button", name="Open a new terminal").click()
+    expect(state.locator("code").first).to_have_text(f"hive start {AGENT}")
+    expect(state).not_to_contain_text("`")
+    hosted.run(hosted.hive.operator.call(START, AgentParams(agent=AGENT)))
+    _connected(terminal)
+    _type(terminal, "echo back=$((40+2))")
+    _screen(terminal, "back=42")
 
 
 def test_what_a_program_writes_stays_in_the_terminal(terminal: Page) -> None:

@@ -14,6 +14,8 @@ from pyglue.api.common import AgentName, Done, Method, Note, Params, Result, Sho
 
 CHUNK: Final = 32 * 1024
 """Most bytes in one message."""
+HARNESS_GONE: Final = "The harness is gone."
+"""Why hived ends a terminal whose agent has stopped, or is started again."""
 
 TerminalId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Data = Annotated[bytes, Meta(max_length=CHUNK)]

@@ -108,6 +108,7 @@ def _templates(app: Flask) -> None:
         lasting=formats.lasting,
         who=_who,
         linked=formats.linked,
+        coded=formats.coded,
         badge=formats.badge,
         clock=formats.clock,
         usd=formats.usd,

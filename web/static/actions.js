@@ -4,7 +4,7 @@
 
 import { forget } from "./drafts.js";
 import { formOf, keyOfForm } from "./fields.js";
-import { visible } from "./text.js";
+import { coded } from "./text.js";
 import { toast, toastNext } from "./toast.js";
 
 const SILENT = "The dashboard is not answering. Nothing that you typed is lost; try again.";
@@ -26,7 +26,7 @@ function refuse(form, text, outdated) {
   said.className = "problem";
   said.dataset.refusal = "";
   said.setAttribute("role", "alert");
-  said.textContent = visible(text);
+  said.append(...coded(text));
   if (outdated) said.append(" ", Object.assign(document.createElement("a"), { href: again[0], textContent: again[1] }));
   form.append(said);
 }

@@ -1,7 +1,7 @@
 // The command line of an agent's page: sends, shows the answer below, keeps the last
 // commands for the arrow keys. Without this script the form does the same by reloading.
 
-import { visible } from "./text.js";
+import { coded } from "./text.js";
 
 const form = document.getElementById("command");
 const field = form?.elements.line;
@@ -17,7 +17,7 @@ async function send(event) {
   at = past.length;
   const sent = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } }).catch(() => null);
   const told = sent ? await sent.json().catch(() => ({})) : {};
-  answer.textContent = sent ? visible(told.text ?? told.detail ?? "The request was refused.") : "The dashboard is not answering.";
+  answer.replaceChildren(...coded(sent ? told.text ?? told.detail ?? "The request was refused." : "The dashboard is not answering."));
   answer.dataset.state = sent?.ok ? "done" : "refused";
   if (sent?.ok) field.value = "";
 }

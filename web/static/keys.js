@@ -21,22 +21,26 @@ function move(step) {
   item.scrollIntoView({ block: "nearest" });
 }
 
-function go(testid, fallback) {
-  const here = document.querySelector(testid);
-  if (here) {
-    here.focus();
-    here.scrollIntoView({ block: "center" });
-    return;
-  }
-  const item = document.activeElement?.closest(ITEMS) ?? document.querySelector(fallback);
-  item?.querySelector("a[href^='/approvals/']")?.click();
+function arrive(place) {
+  const here = document.querySelector(place);
+  here?.focus();
+  here?.scrollIntoView({ block: "center" });
+  return here !== null;
+}
+
+// To a place on this page, else on the page of the approval that is focused, or first.
+function go(place, hash) {
+  if (arrive(place)) return;
+  const link = "a[href^='/approvals/']";
+  const item = document.activeElement?.closest(ITEMS)?.querySelector(link) ?? document.querySelector(`[data-testid=approval] ${link}`);
+  if (item) location.assign(item.href + hash);
 }
 
 const KEYS = {
   j: () => move(1),
   k: () => move(-1),
-  a: () => go("[data-testid=approve]", "[data-testid=approval]"),
-  d: () => go("#reason", "[data-testid=approval]"),
+  a: () => go("[data-testid=approve]", ""), // what is approved is read first
+  d: () => go("#reason", "#reason"),
   "/": () => document.querySelector("[data-search]")?.focus(),
   "?": () => (help.open ? help.close() : help.showModal()),
 };
@@ -49,3 +53,4 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   act();
 });
+if (location.hash === "#reason") arrive("#reason");

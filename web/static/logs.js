@@ -93,6 +93,7 @@ function follow(box, pane, place, cursor) {
 }
 
 export function watchLogs() {
+  document.querySelectorAll("details[data-logs][open]").forEach(read); // by the server
   // `toggle` does not bubble; the capture phase sees it all the same.
   document.addEventListener("toggle", (event) => {
     const box = event.target.closest?.("details[data-logs]");

@@ -1,6 +1,9 @@
 // xterm.js over a WebSocket. Output is counted in bytes: after a lost connection the
 // terminal goes on where this page was, and the harness waits for a page that is slow.
 
+import { EVENT } from "./events.js";
+import { coded } from "./text.js";
+
 const place = document.getElementById("terminal");
 const state = document.getElementById("terminal-state");
 const anew = document.getElementById("terminal-new");
@@ -9,6 +12,8 @@ const RETRY_MS = [250, 500, 1000, 2000, 5000];
 const PASTE = 8192;
 const ACK_EVERY = 64 * 1024;
 const REFUSED = 1008;
+const GONE = "agent_not_running";
+const DOWN = new Set(["stopped", "stopping", "starting", "failed"]);
 
 // The page's policy lets in only styles with its nonce; xterm.js makes such elements.
 const create = document.createElement.bind(document);
@@ -35,10 +40,11 @@ let offset = 0;
 let acked = 0;
 let failures = 0;
 let over = false;
+let awaited = false; // the agent does not run, and is expected back
 
 function say(kind, text) {
   state.dataset.state = kind;
-  state.textContent = text;
+  state.replaceChildren(...coded(text));
   anew.hidden = kind !== "over";
 }
 
@@ -77,6 +83,7 @@ function receive(data) {
     offset = 0;
   } else {
     end(message.text);
+    awaited = message.code === GONE;
   }
 }
 
@@ -99,10 +106,24 @@ terminal.onData((text) => {
 });
 terminal.onResize(({ cols, rows }) => send({ type: "resize", columns: cols, rows }));
 new ResizeObserver(() => fit.fit()).observe(place);
-anew.addEventListener("click", () => {
-  over = false;
+
+function open() {
+  over = awaited = false;
   offset = 0;
   terminal.reset();
   connect();
+}
+
+// Tab is the shell's; this key is the way out.
+terminal.attachCustomKeyEventHandler((event) => {
+  if (event.key !== "F6") return true;
+  event.preventDefault();
+  if (event.type === "keydown") document.getElementById("terminal-after").focus();
+  return false;
+});
+anew.addEventListener("click", open);
+document.addEventListener("hive:event", ({ detail }) => {
+  const ours = detail.kind === EVENT.AGENT_STATE && detail.agent === place.dataset.agent;
+  if (ours && awaited && !DOWN.has(detail.data.state)) open();
 });
 connect();

@@ -11,6 +11,12 @@ function name(char) {
   return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
 }
 
+// A sentence of ours for an element, with its `commands` as such.
+export function coded(text) {
+  return visible(text).split(/`([^`\n]+)`/).map((part, at) =>
+    at % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
+}
+
 export function visible(text) {
   return text.replace(HIDDEN, name);
 }

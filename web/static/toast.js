@@ -3,7 +3,7 @@
 // A refusal or a failure stays until it is closed.
 
 import { EVENT } from "./events.js";
-import { visible } from "./text.js";
+import { coded } from "./text.js";
 
 const STAYS_MS = 6000;
 const MOST = 4;
@@ -14,7 +14,7 @@ const followed = new Map(); // operation: the toast that waits for its outcome
 
 function say(item, text, state) {
   item.dataset.state = state;
-  item.querySelector(".said").textContent = visible(text);
+  item.querySelector(".said").replaceChildren(...coded(text));
   if (state === "failed") item.setAttribute("role", "alert");
   if (state === "done") leave(item);
 }

@@ -47,3 +47,11 @@ def test_a_page_says_you_for_its_own_session(operator: Operator) -> None:
     row = msgspec.structs.replace(found.approval, proposed_by=mine)
     operator.hive.approvals[7] = msgspec.structs.replace(found, approval=row)
     assert "<dt>Proposed</dt><dd>by you, " in operator.get("/approvals/7").text
+
+
+def test_commands_in_a_sentence_are_code_and_nothing_else_is_markup() -> None:
+    said = formats.coded("Run `hive <b> x`, or <i>`\u202e`</i>.")
+    assert said == (
+        "Run <code>hive &lt;b&gt; x</code>, or "
+        "&lt;i&gt;<code>\u2039U+202E\u203a</code>&lt;/i&gt;."
+    )

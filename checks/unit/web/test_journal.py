@@ -1,14 +1,19 @@
 """The stream of a log in hive-web: events, beats, and when it ends."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from checks.kits.web.app import Operator
+from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalLine, JournalNews, JournalPage
+from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import journal, sse
 from pyglue.web.live.stream import alive
@@ -105,3 +110,20 @@ def test_the_end_of_a_log_is_the_last_event() -> None:
     events = stream(Link(), JournalNews(ended="The container is gone."), NEWS)
     assert len(events) == 2
     assert "The container is gone." in events[-1]
+
+
+@pytest.mark.parametrize(
+    ("backend", "units"), [("local", []), ("nixos-container", ["harness", "machine"])]
+)
+def test_a_unit_is_chosen_where_there_are_two(
+    operator: Operator, backend: str, units: list[str]
+) -> None:
+    hive = operator.hive
+
+    async def status(params: NoParams) -> HiveStatus:
+        return msgspec.structs.replace(await hive._status(params), backend=backend)
+
+    hive.overrides["status"] = status
+    for path in ("/", "/agents/alice"):
+        page = operator.get(path).text
+        assert re.findall('<option value="(harness|machine)">', page) == units

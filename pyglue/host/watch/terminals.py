@@ -13,6 +13,7 @@ from typing import Final
 
 from pyglue.api.terminal import (
     CHUNK,
+    HARNESS_GONE,
     TERMINAL_DATA,
     TERMINAL_ENDED,
     TERMINAL_INPUT,
@@ -115,7 +116,7 @@ class Terminals:
             del self._open[terminal.id]
             raise
         self.audit.record(by, "terminal_opened", agent.name, {})
-        harness.on_close(lambda: self._ended(terminal, "The harness is gone."))
+        harness.on_close(lambda: self._ended(terminal, HARNESS_GONE))
         self._left_alone(terminal)
         return TerminalOpenResult(terminal=terminal.id)
 

@@ -25,6 +25,7 @@ from pyglue.api.manager import AgentParams
 from pyglue.api.operator import AGENT
 from pyglue.api.terminal import (
     CHUNK,
+    HARNESS_GONE,
     TERMINAL_ACK,
     TERMINAL_ATTACH,
     TERMINAL_DATA,
@@ -143,9 +144,13 @@ def _show(ws: Server, client: SyncClient) -> None:
             if isinstance(note, TerminalDataParams):
                 ws.send(note.data)
             else:
-                _tell(ws, "ended", "", note.reason)
+                _tell(ws, "ended", _code(note.reason), note.reason)
                 return
         ws.close(1001, "The connection to the hive was lost.")
+
+
+def _code(reason: str) -> str:
+    return ErrorCode.AGENT_NOT_RUNNING.value if reason == HARNESS_GONE else ""
 
 
 def _listen(ws: Server, client: SyncClient, terminal: str) -> None:

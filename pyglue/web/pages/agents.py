@@ -17,7 +17,7 @@ from pyglue.bash_policy import review, suggest
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.command import completions
-from pyglue.web.pages.common import Part, done, field, needed, part, status
+from pyglue.web.pages.common import Part, done, field, log_units, needed, part, status
 from pyglue.web.pages.highlight import Budget, nix_lines
 from pyglue.web.pages.moved import or_moved
 from pyglue.web.pages.queue import queued
@@ -39,10 +39,11 @@ def page(name: str) -> str | Response:
 
 
 def _page(name: str) -> str:
-    data = _data(name)
+    data, frame = _data(name), status()
     return render_template(
         "agent.html",
-        status=status(),
+        status=frame,
+        units=log_units(frame),
         queue=queued(data["agent"].name),
         **data,
         **_mail(data["agent"].name),

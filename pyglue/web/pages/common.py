@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from pyglue import names
 from pyglue.api.common import NoParams
+from pyglue.api.journal import JournalUnit
 from pyglue.api.messages import BODY_LIMIT, MessageKind, MessagesParams
 from pyglue.api.operator import AGENTS, STATUS
 from pyglue.api.overview import HiveStatus
@@ -58,6 +59,13 @@ def part(read: Callable[[], T]) -> Part[T]:
 def status() -> HiveStatus:
     """Return what every page's frame shows."""
     return hive().call(STATUS, NoParams())
+
+
+def log_units(status: HiveStatus) -> tuple[JournalUnit, ...]:
+    """Return an agent's logs: on the local backend, its harness is its machine."""
+    if status.backend == "local":
+        return (JournalUnit.HARNESS,)
+    return (JournalUnit.HARNESS, JournalUnit.MACHINE)
 
 
 def agent_names() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 _NOW_S: Final = 5
 _EXACT_S: Final = 10
 _CALLER: Final = re.compile(r"\bsession ([0-9a-f]{8})\b|\bcli uid ([0-9]{1,10})\b")
+_COMMAND: Final = re.compile(r"`([^`\n]+)`")
 _OPERATION: Final = re.compile(r"\boperation ([0-9]{1,15})\b")
 
 
@@ -61,6 +62,12 @@ def linked(text: str) -> Markup:
     link = r'<a href="/operations/\1">operation \1</a>'
     shown = str(escape(named(text)))
     return Markup(_OPERATION.sub(link, shown))  # noqa: S704 - escaped above
+
+
+def coded(text: str) -> Markup:
+    """Return a sentence of ours with its `` `commands` `` as such."""
+    shown = str(escape(named(text)))
+    return Markup(_COMMAND.sub(r"<code>\1</code>", shown))  # noqa: S704 - escaped above
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
 from pyglue.api.common import NoParams
+from pyglue.api.journal import JournalUnit
 from pyglue.api.lifecycle import DraftView, KeptView
 from pyglue.api.messages import (
     InboxMessage,
@@ -38,6 +39,7 @@ from pyglue.web.pages.common import (
     Part,
     done,
     field,
+    log_units,
     part,
     status,
 )
@@ -71,6 +73,7 @@ def page() -> str:
         roster=roster,
         choices=CHOICES,
         agents=Part(roster.choose(found), everyone.problem),
+        units=log_units(frame),
         trouble=part(lambda: troubles(found)),
         inbox=part(_inbox),
         messages=part(_flow),
@@ -155,6 +158,13 @@ def _flow() -> tuple[ShownMessage, ...]:
 def charts() -> str:
     """Show charts of the whole hive's metrics; the page's script loads them."""
     return render_template("charts.html", status=status())
+
+
+@blueprint.get("/log")
+def log() -> str:
+    """Show hived's own log; the page's script reads it."""
+    units = (JournalUnit.DAEMON,)
+    return render_template("hive_log.html", status=status(), units=units)
 
 
 @blueprint.get("/figures")
