@@ -39,7 +39,8 @@ class HiveStatus(Result, frozen=True):
     windows: tuple[RateWindow, ...] = ()
     """Of the Claude subscription that pays: those that have not reset since."""
     journal: bool = False
-    """Whether hived logs to the journal, which keeps heads of the audit log."""
+    """Whether hived logs to the journal, which keeps heads of the audit log, and the
+    logs of an agent's harness and machine apart."""
 
 
 class Step(Result, frozen=True):

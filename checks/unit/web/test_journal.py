@@ -113,15 +113,15 @@ def test_the_end_of_a_log_is_the_last_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "units"), [("local", []), ("nixos-container", ["harness", "machine"])]
+    ("journal", "units"), [(False, []), (True, ["harness", "machine"])]
 )
 def test_a_unit_is_chosen_where_there_are_two(
-    operator: Operator, backend: str, units: list[str]
+    operator: Operator, journal: bool, units: list[str]
 ) -> None:
     hive = operator.hive
 
     async def status(params: NoParams) -> HiveStatus:
-        return msgspec.structs.replace(await hive._status(params), backend=backend)
+        return msgspec.structs.replace(await hive._status(params), journal=journal)
 
     hive.overrides["status"] = status
     for path in ("/", "/agents/alice"):

@@ -62,10 +62,10 @@ def status() -> HiveStatus:
 
 
 def log_units(status: HiveStatus) -> tuple[JournalUnit, ...]:
-    """Return an agent's logs: on the local backend, its harness is its machine."""
-    if status.backend == "local":
-        return (JournalUnit.HARNESS,)
-    return (JournalUnit.HARNESS, JournalUnit.MACHINE)
+    """Return an agent's logs: without a journal, its harness is its machine."""
+    if status.journal:
+        return (JournalUnit.HARNESS, JournalUnit.MACHINE)
+    return (JournalUnit.HARNESS,)
 
 
 def agent_names() -> tuple[str, ...]:
