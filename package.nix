@@ -66,6 +66,7 @@ let
     "gunicorn"
     "h11"
     "jsonschema"
+    "markdown-it-py"
     "msgspec"
     "oncalendar"
     "peewee"

@@ -36,6 +36,7 @@ from pyglue.web.pages import (
     vendor,
 )
 from pyglue.web.pages.agent_filter import resumable
+from pyglue.web.pages.markdown import markdown
 from pyglue.web.pages.text import clip, finalize, is_clipped
 
 
@@ -109,6 +110,7 @@ def _templates(app: Flask) -> None:
         who=_who,
         linked=formats.linked,
         coded=formats.coded,
+        markdown=markdown,
         badge=formats.badge,
         clock=formats.clock,
         usd=formats.usd,

@@ -12,6 +12,23 @@ NASTY: Final = (
     "\x1b[31m\x07\x00\r\x7f\x85\u202e\u2066\u200b\u2028\ufeff\U000e0041\ud7ff"
     "]]>--></textarea></title>javascript:alert(1)"
 )
+_MARKDOWN: Final = r"""
+[click](javascript:alert(1)) ![i](https://evil.example/i.png) <javascript:alert(1)>
+[d](data:text/html,<script>alert(1)</script>) [v](//evil.example) &#x202e;&lt;b&gt;
+[x](https://evil.example 't" onfocus=alert(1) autofocus="') https://evil.example/"onload=x
+
+[r]: javascript:alert(1) 't'
+
+![r] [r] <svg onload=alert(1)>
+
+```x" onload=alert(1)
+<script>alert(1)</script>
+```
+
+| a | b |
+|:-:|--:|
+| <img src=x onerror=alert(1)> | `</code><script>` |
+"""
 CORPUS: Final = (
     NASTY,
     "<svg/onload=alert(1)>",
@@ -24,6 +41,7 @@ CORPUS: Final = (
     "\x1b]0;title\x07\x1b[2J\x9b31m \u202edrowssap\u202c \u2067\u2028\u2029 \u0430dmin",
     "&lt;script&gt;alert(1)&lt;/script&gt; &#x3c;img onerror=alert(1)&#x3e;",
     "{{constructor.constructor('alert(1)')()}} ${alert(1)} <%= 7*7 %> #{7*7}",
+    _MARKDOWN,
     "x" * 100_000,
 )
 _FIXED: Final = frozenset(

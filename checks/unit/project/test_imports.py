@@ -60,6 +60,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "jinja2": ("web",),
     "gunicorn": ("web",),
     "pygments": ("web",),
+    "markdown_it": ("web/pages/markdown.py",),
     "aiohttp": ("relay", "demo/scripted_model.py"),
     "aiohappyeyeballs": ("egress",),
     "apprise": ("notify",),

@@ -35,6 +35,7 @@ from pyglue.web.rpc import hive
 blueprint = Blueprint("messages", __name__)
 
 _PAGE: Final = 100
+_THREAD_CLIP: Final = 2000
 CLIP: Final = 400
 """Characters of a body in a list; hived cuts it, so that large ones cost nothing."""
 
@@ -81,7 +82,7 @@ def thread(number: int) -> str:
 
 
 def _thread(number: int) -> dict[str, Any]:
-    found = hive().call(THREAD, ThreadParams(id=number))
+    found = hive().call(THREAD, ThreadParams(id=number, clip=_THREAD_CLIP))
     seen = [one.id for one in found.messages if _is_read(one)]
     if seen:
         hive().call(MARK_READ, MarkReadParams(ids=tuple(seen)))

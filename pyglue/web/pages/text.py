@@ -28,10 +28,16 @@ def clip(
 
     ``left_out`` more were left out before.
     """
-    text = text or ""
+    shown, more = cut(text or "", limit, left_out, lines=lines)
+    return f"{shown} … ({more:,} more characters)" if more else shown
+
+
+def cut(
+    text: str, limit: int | None, left_out: int = 0, *, lines: int | None = None
+) -> tuple[str, int]:
+    """Return at most ``limit`` characters and ``lines``, and how many are left out."""
     shown = _lines(text[:limit], lines)
-    more = left_out + len(text) - len(shown)
-    return f"{shown} … ({more:,} more characters)" if more else text
+    return shown, left_out + len(text) - len(shown)
 
 
 def is_clipped(text: str | None, limit: int, *, lines: int | None = None) -> bool:
