@@ -13,6 +13,7 @@ const LONGEST = 20000;
 const list = document.getElementById("turn");
 const earlier = document.getElementById("turn-earlier");
 const tools = new Map(); // calls that wait for their result
+const said = new Map(); // of each turn the last text: its result repeats it
 let first = null;
 let last = 0;
 let reading = null;
@@ -42,18 +43,29 @@ function tagged(tag, text, css) {
   return line;
 }
 
+// The first words of what a tool is given: of a message its recipient and its text.
 function brief(input) {
-  const text = typeof input === "string" ? input : Object.values(input ?? {}).find((one) => typeof one === "string") ?? "";
-  return shown(text.split("\n")[0]).slice(0, 120);
+  const values = typeof input === "string" ? [input] : Object.values(input ?? {}).filter((one) => typeof one === "string");
+  return shown(values.map((one) => one.split("\n")[0]).join(" · ")).slice(0, 120);
+}
+
+const OWN = /^mcp__hive__/; // the hive's tools need no surname
+
+function lasted({ duration_ms: ms, steps }) {
+  const time = Number(ms) < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  return ` ${time} · ${steps} ${steps === 1 ? "step" : "steps"}`;
 }
 
 const plain = (data, kind) => tagged(shown(kind), data.text ?? data);
 
 const KINDS = {
-  [IN_TURN.TEXT]: (data) => tagged("says", data.text),
+  [IN_TURN.TEXT]: (data, kind, turn) => {
+    said.set(turn, data.text);
+    return tagged("says", data.text);
+  },
   [IN_TURN.THINKING]: (data) => folded("thinking", data.text, "quietly"),
   [IN_TURN.TOOL_USE]: (data) => {
-    const box = folded(`${shown(data.name ?? "tool")} ${brief(data.input)}`, data.input ?? {}, "tool");
+    const box = folded(`${shown(data.name ?? "tool").replace(OWN, "")} ${brief(data.input)}`, data.input ?? {}, "tool");
     if (data.id) tools.set(data.id, box);
     return box;
   },
@@ -78,7 +90,7 @@ const KINDS = {
   [IN_TURN.RETRY]: (data) => tagged("retry", `${data.attempt} of ${data.max_retries}, in ${Math.round((data.retry_delay_ms ?? 0) / 1000)} s (status ${data.error_status ?? "none"})`, "warned"),
   [IN_TURN.COMPACTED]: (data) => folded("session compacted", data.details ?? {}),
   [IN_TURN.SERVER]: (data) => tagged("MCP server", `${data.name}: ${data.status}`, "warned"),
-  [IN_TURN.RESULT]: (data) => tagged("result", data.text),
+  [IN_TURN.RESULT]: (data, kind, turn) => (data.text && data.text !== said.get(turn) ? tagged("result", data.text) : null),
 };
 
 function render(event) {
@@ -92,9 +104,11 @@ function render(event) {
     const { outcome, reason, turn } = event.data;
     item.append(make("b", "", `Turn ${turn}: ${shown(String(outcome)).replaceAll("_", " ")}`));
     if (reason) item.append(` ${shown(reason)}`);
+    if (event.data.duration_ms !== undefined) item.append(make("span", "hint", lasted(event.data)));
+    said.delete(turn);
   } else {
     const kind = String(event.data.kind ?? "event"); // the harness's own may be newer
-    const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind);
+    const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind, event.data.turn);
     if (!made) return null;
     item.append(made);
   }

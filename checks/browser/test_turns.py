@@ -1,0 +1,56 @@
+"""The turns on an agent's page: each thing once, and what was sent to whom."""
+
+from typing import Any
+
+from playwright.sync_api import expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+
+
+def say(site: Site, turn: int, kind: str, **data: Any) -> None:
+    site.hive.emit("turn.event", "alice", turn=turn, kind=kind, data=data)
+
+
+def end(site: Site, turn: int, outcome: str, ms: int, steps: int) -> None:
+    fields = {"reason": None, "duration_ms": ms, "steps": steps}
+    site.hive.emit("turn.ended", "alice", turn=turn, outcome=outcome, **fields)
+
+
+def test_a_result_is_said_once_and_only_if_there_is_one(
+    site: Site, dashboard: Dashboard
+) -> None:
+    dashboard.open_agent("alice").live()
+    turn = dashboard.page.get_by_test_id("turn")
+    site.hive.emit("turn.started", "alice", turn=41, model="haiku")
+    say(site, 41, "text", text="All tests pass.")
+    say(site, 41, "result", text="All tests pass.")
+    end(site, 41, "ok", 8240, 3)
+    site.hive.emit("turn.started", "alice", turn=42, model="haiku")
+    say(site, 42, "result", text="")
+    end(site, 42, "cancelled", 72_400, 1)
+    site.hive.emit("turn.started", "alice", turn=43, model="haiku")
+    say(site, 43, "result", text="All tests pass.")
+    end(site, 43, "ok", 900, 0)
+    for reloaded in (False, True):
+        if reloaded:
+            dashboard.page.reload()
+            dashboard.live()
+        expect(turn.locator(".turn-end")).to_have_count(3)
+        expect(turn.locator(".turn-end").nth(0)).to_contain_text("8.2 s · 3 steps")
+        expect(turn.locator(".turn-end").nth(1)).to_contain_text("1 min 12 s · 1 step")
+        expect(turn.get_by_text("All tests pass.")).to_have_count(2)
+        expect(turn.get_by_text("says", exact=True)).to_have_count(1)
+        expect(turn.get_by_text("result", exact=True)).to_have_count(1)
+
+
+def test_a_message_s_first_words_stand_at_its_call(
+    site: Site, dashboard: Dashboard
+) -> None:
+    dashboard.open_agent("alice").live()
+    given = {"to": "operator", "body": "Two remarks.\nThe first."}
+    say(site, 41, "tool_use", id="1", name="mcp__hive__send", input=given)
+    say(site, 41, "tool_use", id="2", name="mcp__tickets__list", input={})
+    calls = dashboard.page.get_by_test_id("turn").locator("summary")
+    expect(calls.nth(0)).to_have_text("send operator · Two remarks.")
+    expect(calls.nth(1)).to_have_text("mcp__tickets__list ")
