@@ -110,7 +110,7 @@ let
       {
         nativeBuildInputs = [ nodejs ];
         outputHashMode = "recursive";
-        outputHash = "sha256-R2+xYtXStOoKPxCrhvd/gj56fLjfj6npfgRSVSSZfKw=";
+        outputHash = "sha256-7M5APvSJZPsd+04i7hKSv17Mub88F8q2IDSV6LqElno=";
         impureEnvVars = lib.fetchers.proxyImpureEnvVars;
       }
       ''
