@@ -34,7 +34,13 @@ from pyglue.api.messages import (
     ThreadParams,
     ThreadResult,
 )
-from pyglue.api.overview import AgentDetail, AgentsView, HivePause, HiveStatus
+from pyglue.api.overview import (
+    AgentDetail,
+    AgentsView,
+    HivePause,
+    HiveStatus,
+    HostUse,
+)
 from pyglue.api.questions import QuestionsResult
 from pyglue.api.queue import QueuedMessage, QueueParams, QueueResult
 from pyglue.api.telemetry import (
@@ -62,6 +68,7 @@ class Answers(Decisions):
         self.begun = self.seq
         """The history of agents begins after it."""
         self.agents = data.agents()
+        self.hosts: tuple[HostUse, ...] = ()
         self.questions = [data.question(4)]
         self.inbox = [
             data.message(
@@ -167,6 +174,7 @@ class Answers(Decisions):
                     agent_nix=data.NIX_AFTER,
                     approvals=tuple(r for r in rows if r.agent == one.name),
                     log_tail=self.log,
+                    hosts=self.hosts,
                 )
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent!r}.")
 

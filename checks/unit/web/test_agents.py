@@ -10,7 +10,7 @@ from checks.kits.web.app import Operator, refusing
 from checks.kits.web.data import message
 from pyglue.api.common import AgentState
 from pyglue.api.control import AfterCancel, CancelTurnOfParams
-from pyglue.api.overview import Step
+from pyglue.api.overview import EgressTotals, HostUse, Step
 from pyglue.api.queue import QueuedMessage
 from pyglue.errors import ErrorCode
 
@@ -140,6 +140,33 @@ def test_a_refused_command_becomes_a_message_to_the_manager(operator: Operator) 
     assert not operator.hive.called("operator_send")
     everything = operator.get("/agents/alice/allow?pattern=*").text
     assert "it lets the agent run any that the gate knows" in everything
+
+
+def test_the_hosts_of_an_agent(operator: Operator) -> None:
+    hive = operator.hive
+    assert 'data-testid="hosts"' not in operator.get("/agents/alice").text
+    (index,) = [n for n, one in enumerate(hive.agents) if one.name == "alice"]
+    hive.agents[index] = data.agent(
+        "alice", hosts=("github.com", "*.x.org"), egress=EgressTotals(connected=3)
+    )
+    assert "None yet." in operator.get("/fragments/agent/alice/hosts").text
+    why = "You may not reach <b>. Ask the manager."
+    hive.hosts = (
+        HostUse(host="evil.org", port=8443, refused=why, connections=7),
+        HostUse(host="github.com", port=443, refused="not public", connections=1),
+        HostUse(
+            host="github.com", port=443, connections=2, sent=2048, received=3 * 2**20
+        ),
+        HostUse(host="other hosts", port=0, refused="They were refused."),
+    )
+    for path in ("/agents/alice", "/fragments/agent/alice/hosts"):
+        page = operator.get(path).text
+        assert "<code>github.com</code>, <code>*.x.org</code>" in page
+        assert "2 connections, 2.0 KiB sent, 3.0 MiB received" in page
+        assert "You may not reach &lt;b&gt;." in page
+        assert page.count("Ask the manager to allow it") == 1
+        assert 'href="/agents/alice/allow?host=evil.org%3A8443"' in page
+    assert ">2 hosts</span>" in operator.get("/agents/alice").text
 
 
 def test_a_refused_host_becomes_a_message_to_the_manager(operator: Operator) -> None:
