@@ -5,6 +5,7 @@ from typing import Final
 from checks.fuzz import (
     crowds,
     gate,
+    hooks,
     http,
     nix_files,
     packs,
@@ -45,6 +46,14 @@ TARGETS: Final = (
         long=10_000,
         run=http.attack,
         needs=_HIVE,
+    ),
+    Target(
+        name="hooks",
+        attacks="the address of webhooks: who, signatures, headers and bodies",
+        wrong="taken without the secret, a server error, or words that are not quoted",
+        quick=150,
+        long=1000,
+        run=hooks.attack,
     ),
     Target(
         name="crowds",

@@ -23,6 +23,7 @@ from checks.kits.hive import Hive, open_operator
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
 from checks.kits.patience import PATIENCE_S
 from checks.nix.host import record, units
+from checks.systemd import notify_sink
 from checks.systemd.machine import CHECKOUT, TOOLS, Machine
 from checks.systemd.submit import Answer
 from pyglue.api import operator as api
@@ -39,12 +40,16 @@ IDS: Final = Ids(agent=58001, web=58002, relay=58003, notify=58004, egress=58005
 PORT: Final = 7000
 STATE: Final = "/var/lib/hyperhive"
 RUNTIME: Final = "/run/hyperhive"
-DAEMONS: Final = ("scripted-model", "hived", "hive-relay", "hive-egress", "hive-web")
+DAEMONS: Final = (
+    *("scripted-model", "hived", "hive-relay", "hive-egress", "hive-web"),
+    *("notify-sink", "hive-notify"),
+)
 
 _UNITS: Final = Path(__file__).parent / "units"
 _SCRIPT: Final = Path(__file__).parents[2] / "pyglue/demo/scenario.json"
 _CONFIG: Final = "/etc/hyperhive/config.json"
 _KEY: Final = "/etc/hyperhive/api-key"
+_URLS: Final = "/etc/hyperhive/notify-urls"
 _CASE: Final = "booted"
 _PACKAGE: Final = re.compile(r"/nix/store/0{32}-hyperhive(/bin/\S+) --config \S+")
 
@@ -80,6 +85,7 @@ def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveCo
     machine.write(_CONFIG, dump(config).decode())
     machine.write("/etc/hyperhive/script.json", _SCRIPT.read_text())
     machine.write(_KEY, "the-hives-own-key", 0o400)
+    machine.write(_URLS, f"json://127.0.0.1:{notify_sink.PORT}/\n", 0o400)
     _install_units(machine, made)
     machine.run("systemctl", "start", "nix-daemon.socket", *DAEMONS)
     return config

@@ -51,9 +51,11 @@ _MODULES: Final = {
     "hive-egress": "pyglue.egress.main",
     "hive-agent": "pyglue.harness.main",
     "hive-mcp": "pyglue.mcp.main",
+    "hive-notify": "pyglue.notify.main",
     "hive-relay": "pyglue.relay.main",
     "hive-web": "pyglue.web.main",
     "hived": "pyglue.host.main",
+    "notify-sink": "checks.systemd.notify_sink",
     "nixos-container": "checks.systemd.nixos_container",
     "scripted-model": "pyglue.demo.scripted_model",
 }

@@ -125,6 +125,7 @@ in
     evaluationTimeout = 60;
     agents.alice = { };
     limits.network = true;
+    notify.urlFile = "/etc/hyperhive/notify-urls";
   };
   tls = hive {
     dashboard.tls.certFile = "/c.pem";

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from checks.nix.host import units
 
-GOALS: Final = {"hived": 4.5, "hive-web": 1.5, "hive-relay": 2.0, "hive-egress": 2.0}
+GOALS: Final = {
+    "hived": 4.5,
+    "hive-web": 1.5,
+    "hive-relay": 2.0,
+    "hive-egress": 2.0,
+    "hive-notify": 2.0,
+}
 """The highest score that each unit may have; 0 is the least exposed, 10 the most."""
 _OVERALL: Final = re.compile(r"Overall exposure level for \S+: ([0-9.]+)")
 

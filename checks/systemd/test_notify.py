@@ -1,0 +1,53 @@
+"""hive-notify as NixOS runs it: behind its fences it sends and sees nothing else."""
+
+import pytest
+
+from checks.systemd.hive import IDS, RUNTIME, STATE, SystemHive
+from checks.systemd.notify_sink import GOT
+from pyglue.api import operator as api
+from pyglue.api.approvals import DenyParams
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nspawn"),
+]
+
+
+def pid(hive: SystemHive) -> str:
+    shown = hive.machine.show("hive-notify", "ActiveState", "MainPID", "NRestarts")
+    assert (shown["ActiveState"], shown["NRestarts"]) == ("active", "0")
+    return shown["MainPID"]
+
+
+async def test_it_runs_as_its_own_user_and_reaches_nothing_of_the_hive(
+    hive: SystemHive,
+) -> None:
+    proc = f"/proc/{pid(hive)}"
+    status = hive.machine.run("cat", f"{proc}/status").out
+    assert set(status.partition("\nUid:")[2].split()[:4]) == {str(IDS.notify)}
+    hidden = (
+        *(STATE, f"{RUNTIME}/agents", f"{RUNTIME}/operator.sock"),
+        *(f"{RUNTIME}/relay.sock", f"{RUNTIME}/egress.sock"),
+    )
+    for path in hidden:
+        mode = hive.machine.run("stat", "-c", "%a", f"{proc}/root{path}").out
+        assert mode.strip() == "0", path
+    urls = f"{proc}/root/run/credentials/hive-notify.service/urls"
+    assert "json://" in hive.machine.run("cat", urls).out
+
+
+async def test_a_pending_approval_is_told_outside(hive: SystemHive) -> None:
+    proposal = await hive.propose("alice", '{ hyperhive.description = "told"; }')
+    got = hive.machine.root / GOT.lstrip("/")
+    wanted = f"Approval {proposal.approval} of alice is pending"
+
+    async def came() -> bool | None:
+        return True if got.exists() and wanted in got.read_text() else None
+
+    await hive.until(came, "a notification", every=0.2)
+    await hive.operator.call(
+        api.DENY, DenyParams(id=proposal.approval, reason="It was only a test.")
+    )
+    hive.git("alice", "reset", "-q", "--hard", "HEAD~1")
+    owner = f"{IDS.agent}:{IDS.agent}"
+    hive.machine.run("chown", "-R", owner, f"{STATE}/agents/alice/config")
