@@ -65,13 +65,15 @@ NO_BUILDS: Final = ("--option", "allow-import-from-derivation", "false")
 """What machines may forbid: an evaluation that builds."""
 
 
-def run(tree: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+def run(
+    tree: Path, *argv: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program of nix's in `tree`, with a private store."""
     home = tree.parent
     settings = ["sandbox = false", "build-users-group =", "substituters ="]
     return subprocess.run(
         argv,
-        cwd=tree,
+        cwd=cwd or tree,
         capture_output=True,
         text=True,
         check=False,
@@ -303,6 +305,23 @@ def test_the_template_of_a_machine_has_a_hive(tree: Path, tmp_path: Path) -> Non
     assert config.nixos is not None
     assert config.nixos.revision == "0123456789abcdef0123456789abcdef01234567"
     assert [agent.name for agent in config.agents] == ["manager"]
+
+
+@pytest.mark.parametrize("name", ["default", "agent"])
+def test_a_template_is_copied_as_the_documents_say(
+    tree: Path, tmp_path: Path, name: str
+) -> None:
+    """Without a network: templates need nothing of the flake's inputs."""
+    new = tmp_path / "etc/nixos"
+    new.mkdir(parents=True)
+    flake = f"path:{tree}" if name == "default" else f"path:{tree}#{name}"
+    init = ("nix", *FEATURES, "flake", "init", "--template", flake)
+    done = run(tree, *init, cwd=new)
+    assert done.returncode == 0, done.stderr
+    source = tree / "templates" / name
+    assert {path.name: path.read_bytes() for path in new.iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
 
 
 async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:

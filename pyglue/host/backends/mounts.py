@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 _UNMAPPED: Final = frozenset({"9p", "cifs", "nfs", "nfs4", "overlay"})
+_TMPFS_SINCE: Final = (6, 3)
+"""The version of Linux that maps users on what /run is."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
@@ -28,9 +30,19 @@ def kind(path: Path, mounts: Path = _MOUNTS) -> str:
     return found
 
 
-def warning(paths: tuple[Path, ...], mounts: Path = _MOUNTS) -> str | None:
+def warning(
+    paths: tuple[Path, ...], mounts: Path = _MOUNTS, release: str | None = None
+) -> str | None:
     """Return a sentence about those of ``paths`` that no container can have bound."""
+    release = release or os.uname().release
+    known = re.match(r"(\d+)\.(\d+)", release)
+    old = known is not None and (int(known[1]), int(known[2])) < _TMPFS_SINCE
     kinds = {path: kind(path, mounts) for path in paths}
+    if old and "tmpfs" in kinds.values():
+        return (
+            f"Containers cannot start: Linux {release} cannot map their users on "
+            "tmpfs, which /run is. Use Linux 6.3 or later (boot.kernelPackages)."
+        )
     wrong = [f"{path} ({found})" for path, found in kinds.items() if found in _UNMAPPED]
     if not wrong:
         return None

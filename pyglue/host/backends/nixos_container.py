@@ -101,7 +101,7 @@ class NixosContainerBackend(Backend):
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What is not as it should be on this host now."""
         found = [*self._foreign]
-        unmapped = mounts.warning((_STORE, self._layout.agents))
+        unmapped = mounts.warning((_STORE, self._layout.agents, self._layout.runtime))
         if unmapped is not None:
             found.append(unmapped)
         if self._watch.problem is not None:
