@@ -23,7 +23,7 @@ EVALUATING := checks/nix/contract checks/nix/host checks/nix/test_corpus.py \
 	checks/fuzz/test_nix_attacks.py
 NIX_RELEASES := bookworm trixie testing
 
-.PHONY: help run demo check test test-pins test-nix lint format bench fuzz generate clean
+.PHONY: help run demo check test test-pins test-nix test-vm lint format bench fuzz generate clean
 
 help:
 	@echo 'make run       start a hive with its dashboard on port 7000 (HIVE_PORT); Ctrl-C ends it'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test      lint and all tests; says which groups could not run here'
 	@echo 'make test-pins a part of the tests with the versions of dependencies that NixOS has'
 	@echo 'make test-nix  the tests of Nix with its versions in three releases of Debian'
+	@echo 'make test-vm   rules and fences under a kernel that enforces them, in QEMU'
 	@echo 'make bench     speed, beside a reference'
 	@echo 'make fuzz      attacks on every boundary, counted (ARGS="--seconds 600")'
 	@echo 'make lint      ruff and mypy        make format    ruff, changing files'
@@ -59,6 +60,10 @@ test-nix: $(NIX_RELEASES:%=test-nix-%)
 test-nix-%:
 	@.ci/setup test
 	@$(PYTHON) -m pytest $(WORKERS) --nix=$* $(EVALUATING) $(ARGS)
+
+test-vm:
+	@.ci/setup vm
+	@exec $(PYTHON) -m checks.vm
 
 check: lint
 	@$(PYTHON) -m pytest $(WORKERS) checks/unit checks/nix/test_corpus.py $(ARGS)

@@ -99,6 +99,8 @@ class Machine:
 
     leader: int
     room: Path
+    patience: float = 120.0
+    """Seconds that a program in it may take."""
 
     @property
     def root(self) -> Path:
@@ -109,7 +111,7 @@ class Machine:
         self,
         *argv: str,
         check: bool = True,
-        timeout: float = 120.0,
+        timeout: float | None = None,
         stdin: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Done:
@@ -121,7 +123,7 @@ class Machine:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=timeout or self.patience,
             check=False,
         )
         if check and done.returncode != 0:
@@ -168,7 +170,7 @@ def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
     shutil.copytree(tree / "var", room / "var", symlinks=True)
     (room / "nix/store").mkdir(parents=True)
     (room / "var/log/journal").mkdir(exist_ok=True)
-    _tools(room / "tools")
+    put_tools(room / "tools")
     with _cgroup(name) as enter, _ready_socket(room / "notify") as ready:
         process = subprocess.Popen(
             _argv(tree, room, name),
@@ -185,7 +187,7 @@ def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
         )
         try:
             machine = Machine(_leader(ready, process, room), room)
-            _settle(machine)
+            settle(machine)
             yield machine
             _stop(machine, process)
         finally:
@@ -216,7 +218,7 @@ def _argv(tree: Path, room: Path, name: str) -> tuple[str, ...]:
     )
 
 
-def _tools(place: Path) -> None:
+def put_tools(place: Path) -> None:
     """Put our programs where PATH finds them, each run by our own interpreter."""
     for name in ("bin", "checkout", "venv"):
         (place / name).mkdir(parents=True)
@@ -319,7 +321,7 @@ def _leader(
     return leader
 
 
-def _settle(machine: Machine) -> None:
+def settle(machine: Machine) -> None:
     """Wait for everything that boots; give sandboxes in it a whole /proc.
 
     A user namespace may mount /proc only where one is to be seen that nothing is

@@ -1,0 +1,1 @@
+"""A virtual machine with a kernel that enforces rules: ``make test-vm``."""
