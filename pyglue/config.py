@@ -7,7 +7,7 @@ only paths to files that hold them.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,6 +19,7 @@ from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
 from pyglue.model_config import ModelConfig, catalogue_of
 from pyglue.models import Catalogue
 from pyglue.paths import Layout
+from pyglue.workspaces import check_name, check_path
 
 
 class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,6 +106,10 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     network: bool | tuple[str, ...] = True
     """Whether agents may have a network; a tuple: only these hosts, and no network."""
     webhooks: bool = True
+    workspaces: Literal["none", "read", "write"] = "write"
+    """The most that an agent may do with directories of the host."""
+    shared: Literal["read", "write"] = "write"
+    """The most that an agent may do in ``/shared``."""
     schedule_minutes: Annotated[int, Meta(ge=1)] = 5
     """The least minutes between two times of one schedule of an agent."""
 
@@ -255,6 +260,14 @@ class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """IPv4 ranges for the addresses of containers with a network."""
 
 
+class WorkspaceConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A directory of the host that agents may be given by name."""
+
+    path: str
+    mounted: str | None = None
+    """Where the host mounted it without devices and set-user-id; None: it did not."""
+
+
 class DeclaredAgent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An agent declared by the configuration; ``source`` None is ``agents/<name>``."""
 
@@ -291,6 +304,8 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Settings of the ``nixos-container`` backend; None on the local one."""
     secrets: dict[str, str] = {}
     """Files with values of secrets, by name; others are set with ``hive secret``."""
+    workspaces: dict[str, WorkspaceConfig] = {}
+    """Directories that agents may be given; others come with ``hive workspace``."""
     time_zone: str | None = None
     """Of schedules that name none; None: this machine's."""
     operators_gid: int | None = None
@@ -349,6 +364,16 @@ def load(path: Path) -> HiveConfig:
             ErrorCode.CONFIG_INVALID,
             f"Invalid configuration file {path}: limits.network: {error}",
         ) from error
+    for name, workspace in config.workspaces.items():
+        try:
+            check_name(name)
+            own = (config.layout.state, config.layout.runtime)
+            check_path(workspace.path, own)
+        except HiveError as error:
+            raise HiveError(
+                ErrorCode.CONFIG_INVALID,
+                f"Invalid configuration file {path}: workspaces.{name}: {error}",
+            ) from error
     health = config.timeouts.health_s
     if health < HEALTH_LEAST_S:
         raise HiveError(

@@ -12,7 +12,9 @@ import msgspec
 
 Delivery: TypeAlias = Literal["boundary", "turn"]
 ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
+Shared: TypeAlias = Literal["read", "write"]
 Kind: TypeAlias = Literal["github", "forgejo", "gitlab", "generic"]
+Access: TypeAlias = Literal["read", "write"]
 
 
 class Bash(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -63,6 +65,12 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secret: str
 
 
+class Workspace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`Workspace` of a manifest."""
+
+    access: Access = "read"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one agent is."""
 
@@ -83,4 +91,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     prompt: str = ""
     schedule: dict[str, Schedule] = msgspec.field(default_factory=dict)
     server_tools: tuple[ServerTool, ...] = ()
+    shared: Shared = "read"
     webhooks: dict[str, Webhook] = msgspec.field(default_factory=dict)
+    workspaces: dict[str, Workspace] = msgspec.field(default_factory=dict)

@@ -53,6 +53,8 @@ class Inside:
     session: str = "/session"
     agents: str = "/agents"
     applied: str = "/applied"
+    work: str = "/work"
+    shared: str = "/shared"
 
 
 INSIDE: Final = Inside()
@@ -84,6 +86,16 @@ class Layout:
     def secrets(self) -> Path:
         """Values of secrets that the operator set; only hived reads it."""
         return self.state / "secrets"
+
+    @property
+    def workspaces(self) -> Path:
+        """Workspaces that the operator added: names and paths."""
+        return self.state / "workspaces.json"
+
+    @property
+    def shared(self) -> Path:
+        """What every agent sees as ``/shared``."""
+        return self.state / "shared"
 
     @property
     def audit_log(self) -> Path:

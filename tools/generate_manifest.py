@@ -34,6 +34,7 @@ WIDENS: Final = {
     "dearer": "a dearer model widens",
     "env": "any variable added or changed widens",
     "entry": "a new entry widens",
+    "access": "`read` to `write` widens",
 }
 
 
@@ -65,7 +66,7 @@ def snake(name: str) -> str:
 def type_name(option: str, *, entry: bool) -> str:
     """Name the Struct of a group, or of one entry of a set of groups."""
     name = option[0].upper() + option[1:]
-    return name.removesuffix("s") if entry else name
+    return name.removesuffix("s") if entry and not name.endswith("ss") else name
 
 
 class Structs:

@@ -165,7 +165,7 @@ def test_the_schema_refuses(path: str, value: object) -> None:
 def test_every_option_says_how_it_widens() -> None:
     kinds = {
         *("none", "behaviour", "change", "add", "enable"),
-        *("raise", "dearer", "env", "entry"),
+        *("raise", "dearer", "env", "entry", "access"),
     }
 
     def check(schema: dict[str, Any], path: str) -> None:

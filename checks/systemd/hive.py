@@ -87,6 +87,10 @@ def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveCo
     machine.write(_KEY, "the-hives-own-key", 0o400)
     machine.write(_URLS, f"json://127.0.0.1:{notify_sink.PORT}/\n", 0o400)
     _install_units(machine, made)
+    wanted = [m for m in made["mounts"] if "hived.service" in m["wantedBy"]]
+    for mount in wanted:
+        machine.run("mkdir", "-p", mount["what"])
+        machine.run("systemctl", "start", units.mount_name(mount))
     machine.run("systemctl", "start", "nix-daemon.socket", *DAEMONS)
     return config
 
@@ -100,8 +104,7 @@ def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:
     machine.write("/etc/tmpfiles.d/hyperhive.conf", rules)
     machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/hyperhive.conf")
     for mount in made["mounts"]:
-        name = mount["where"].strip("/").replace("/", "-")
-        machine.write(f"{place}/{name}.mount", units.mount(mount))
+        machine.write(f"{place}/{units.mount_name(mount)}", units.mount(mount))
     for name, service in made["services"].items():
         text = _PACKAGE.sub(rf"{TOOLS}\1 --config {_CONFIG}", units.service(service))
         machine.write(f"{place}/{name}.service", text)

@@ -54,6 +54,7 @@ _MODULES: Final = {
     "hive-notify": "pyglue.notify.main",
     "hive-relay": "pyglue.relay.main",
     "hive-web": "pyglue.web.main",
+    "hive-owned-binds": "checks.systemd.owned_binds",
     "hived": "pyglue.host.main",
     "notify-sink": "checks.systemd.notify_sink",
     "nixos-container": "checks.systemd.nixos_container",

@@ -57,6 +57,7 @@ _shtab_hive_commands() {
     status:'show a summary of the hive'
     stop:'stop an agent'
     wakeups:'show what wakes an agent, and when'
+    workspace:'list, add or remove directories that agents may be given'
   )
   _describe 'hive commands' _commands
 }
@@ -632,6 +633,19 @@ _shtab_hive_wakeups_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_wakeups_defaults_added=0
 
+_shtab_hive_workspace_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  ":what to do:(list add remove)"
+  ":name, such as site:"
+  ":with add\: the directory on this host:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_workspace_defaults_added=0
+
 
 _shtab_hive() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->hive'
@@ -698,6 +712,7 @@ _shtab_hive() {
         status) _arguments -C -s $_shtab_hive_status_options ;;
         stop) _arguments -C -s $_shtab_hive_stop_options ;;
         wakeups) _arguments -C -s $_shtab_hive_wakeups_options ;;
+        workspace) _arguments -C -s $_shtab_hive_workspace_options ;;
       esac
   esac
 }

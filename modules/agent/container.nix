@@ -1,8 +1,9 @@
 # What every agent's container gets, beside what its agent.nix sets. `manifest` is what
 # ./manifest.nix gives; `uid` the number that agents have on the host and in containers.
 #
-# The backend binds /run/hive (sockets and pinned record, read-only), /state, /session
-# and, for the manager, /agents and /applied; nothing else of the host is there.
+# The backend binds /run/hive (sockets and pinned record, read-only), /state, /session,
+# /shared, the agent's workspaces in /work and, for the manager, /agents and /applied;
+# nothing else of the host is there.
 {
   manifest,
   name,
@@ -135,7 +136,14 @@ in
         ProtectKernelModules = true;
         ProtectKernelTunables = true;
         ProtectSystem = "strict";
-        ReadWritePaths = own ++ lib.optional manager "/agents";
+        # What of the last two is bound, and for reading only, is the backend's to say.
+        ReadWritePaths =
+          own
+          ++ lib.optional manager "/agents"
+          ++ [
+            "-/shared"
+            "-/work"
+          ];
         RestrictAddressFamilies = [
           "AF_UNIX"
           "AF_INET"

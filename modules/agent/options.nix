@@ -15,6 +15,7 @@
 #   dearer     a model that costs more widens
 #   env        any variable added, changed or removed widens; values are shown
 #   entry      set of entries: a new one widens; inside it the options' own kinds
+#   access     "read" or "write": from read to write widens
 #
 # `danger` of an option that can widen: how bad it is if that was not meant. The operator
 # reads what widens in this order; an option without it counts as critical.
@@ -30,7 +31,7 @@
 #   may              add: what one item lets the agent do
 #   thing, things    add: what an item is, and several (default: thing with an s)
 #   all              add: the item that stands for every one
-#   on, off          enable: the sentence
+#   on, off          enable, access: the sentence
 #   command          entry: the options that make up its command line
 #   also             sentence added where a change widens
 { lib, ... }:
@@ -199,6 +200,29 @@ let
       words.name = "message";
       description = "The message that the agent gets.";
       example = "Report what changed in /work/site since yesterday.";
+    };
+  };
+
+  access = t.oneOf [
+    "read"
+    "write"
+  ];
+
+  workspace = t.group {
+    access = option {
+      type = access;
+      widens = "access";
+      danger = "critical";
+      words = {
+        name = "access";
+        also = "It may create, change and delete files of the host there; whoever runs a program from there runs what the agent wrote.";
+      };
+      default = "read";
+      description = ''
+        What the agent may do with the files: `"read"`, or `"write"` for everything that
+        the directory's owner may do.
+      '';
+      example = "write";
     };
   };
 
@@ -518,6 +542,45 @@ in
           at = "Mon..Fri 08:00";
           message = "Report what changed since yesterday.";
         };
+      };
+
+      workspaces = option {
+        type = t.named {
+          what = "lowercase letters, digits, - and _";
+          pattern = "[a-z0-9][a-z0-9_-]*";
+          max = 32;
+          each = workspace;
+        };
+        widens = "entry";
+        danger = "high";
+        words = {
+          name = "workspace";
+          also = "The agent may read every file of this directory of the host, at /work.";
+        };
+        default = { };
+        description = ''
+          Directories of the host that the agent has at `/work/NAME`, by the names that
+          the operator gave them (`services.hyperhive.workspaces`, or
+          `hive workspace add NAME PATH`).
+        '';
+        example.site.access = "write";
+      };
+
+      shared = option {
+        type = access;
+        widens = "access";
+        danger = "high";
+        words = {
+          name = "access to /shared";
+          on = "May now write in /shared, which every agent reads.";
+          off = "May no longer write in /shared, only read.";
+        };
+        default = "read";
+        description = ''
+          What the agent may do in `/shared`, the one directory that all agents of the
+          hive have: `"read"` or `"write"`.
+        '';
+        example = "write";
       };
 
       env = option {

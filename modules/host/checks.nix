@@ -72,6 +72,52 @@ let
     "/var/tmp"
   ];
 
+  # The rules of pyglue/workspaces.py, which says them again at hived's start.
+  below = top: path: path == top || lib.hasPrefix "${top}/" path;
+  system = [
+    "/bin"
+    "/boot"
+    "/dev"
+    "/etc"
+    "/lib"
+    "/lib64"
+    "/nix"
+    "/proc"
+    "/run"
+    "/sbin"
+    "/sys"
+    "/usr"
+    "/var/lib/nixos-containers"
+  ];
+  shared = [
+    "/home"
+    "/root"
+    "/tmp"
+    "/var"
+    "/var/lib"
+    "/var/tmp"
+  ];
+  workspace =
+    name:
+    let
+      inherit (cfg.workspaces.${name}) path;
+      where = "${option "workspaces"}.${name}";
+    in
+    [
+      (require (
+        builtins.match "[a-z0-9][a-z0-9_-]{0,63}" name != null
+      ) "${where}: invalid name. Use lowercase letters, digits, - and _, such as site.")
+      (require (
+        !lib.any (top: below top path) system
+      ) "${where}.path is ${path}, a directory of the system. Name a directory with work, such as /srv/site.")
+      (require (
+        !lib.elem path shared && builtins.match "/home/[^/]*" path == null
+      ) "${where}.path is ${path}, which holds more than one piece of work, and perhaps keys. Name a directory in it.")
+      (require (
+        !below cfg.stateDir path && !below path cfg.stateDir
+      ) "${where}.path is ${path}: the hive's own directory is ${cfg.stateDir}. Name a directory apart from it.")
+    ];
+
   ids = lib.attrValues cfg.ids;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
   cleartext = web.externalUrl != null && lib.hasPrefix "http://" web.externalUrl;
@@ -141,6 +187,7 @@ in
       "cpuQuota"
     ]
     ++ lib.concatMap agent names
+    ++ lib.concatMap workspace (lib.attrNames cfg.workspaces)
     ++ lib.concatMap (name: [
       (require (
         builtins.match "[A-Z][A-Z0-9_]{0,63}" name != null

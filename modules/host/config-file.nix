@@ -56,6 +56,10 @@ in
       };
       time_zone = cfg.timeZone;
       secrets = lib.mapAttrs (name: _: "/run/credentials/hived.service/secret-${name}") cfg.secrets;
+      workspaces = lib.mapAttrs (name: workspace: {
+        inherit (workspace) path;
+        mounted = "/run/hyperhive-workspaces/${name}";
+      }) cfg.workspaces;
       operators_gid = cfg.ids.operators;
       web = {
         host = web.listenAddress;
@@ -81,7 +85,13 @@ in
         scripted = false;
       };
       limits = shared cfg.limits // {
-        inherit (cfg.limits) models network webhooks;
+        inherit (cfg.limits)
+          models
+          network
+          shared
+          webhooks
+          workspaces
+          ;
         mcp_commands = cfg.limits.mcpCommands;
         any_command = cfg.limits.anyCommand;
         schedule_minutes = cfg.limits.scheduleMinutes;

@@ -40,7 +40,10 @@ in
         HOME = "/var/cache/hyperhive";
       };
       unitConfig = {
-        RequiresMountsFor = [ "${cfg.stateDir}/agents" ];
+        RequiresMountsFor = [
+          "${cfg.stateDir}/agents"
+          "${cfg.stateDir}/shared"
+        ];
         # What keeps it from starting may pass, such as a full disk: it is tried again.
         StartLimitIntervalSec = 0;
       };

@@ -37,6 +37,28 @@ in
         patterns.
       '';
     };
+    workspaces = mkOption {
+      type = types.enum [
+        "none"
+        "read"
+        "write"
+      ];
+      default = "write";
+      example = "read";
+      description = ''
+        The most that an agent may do with directories of this host
+        (`hyperhive.workspaces`): nothing, read, or write.
+      '';
+    };
+    shared = mkOption {
+      type = types.enum [
+        "read"
+        "write"
+      ];
+      default = "write";
+      example = "read";
+      description = "The most that an agent may do in `/shared` (`hyperhive.shared`).";
+    };
     webhooks = mkOption {
       type = types.bool;
       default = true;

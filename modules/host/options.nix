@@ -158,6 +158,29 @@ in
         `hive secret set NAME`.
       '';
     };
+    workspaces = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.path = mkOption {
+            type = t.directory;
+            defaultText = literalExpression "must be set";
+            example = "/home/alice/site";
+            description = ''
+              An existing directory of this host, by a path without links. Agents act there
+              as its owner; one of root's is only read. System directories, home
+              directories themselves, hidden directories and the hive's own are refused.
+            '';
+          };
+        }
+      );
+      default = { };
+      example = literalExpression ''{ site.path = "/home/alice/site"; }'';
+      description = ''
+        Directories of this host that agents may be given by name
+        (`hyperhive.workspaces.NAME`), at `/work/NAME`. Without an agent that names it,
+        nobody gets one.
+      '';
+    };
     timeZone = mkOption {
       type = types.nullOr (types.strMatching "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*");
       default = null;

@@ -84,6 +84,11 @@ from pyglue.api.telemetry import (
     StatsResult,
 )
 from pyglue.api.wakeups import WebhookParams, WebhookResult
+from pyglue.api.workspaces import (
+    WorkspaceAddParams,
+    WorkspaceParams,
+    WorkspacesResult,
+)
 
 # --- sessions -----------------------------------------------------------------
 
@@ -180,6 +185,11 @@ SECRETS: Final = Method("secrets", NoParams, SecretsResult)
 SECRET_SET: Final = Method("secret_set", SecretSetParams, Done)
 """CLI only, as ``secret_remove``."""
 SECRET_REMOVE: Final = Method("secret_remove", SecretParams, Done)
+WORKSPACES: Final = Method("workspaces", NoParams, WorkspacesResult)
+"""Directories of the host that agents may be given."""
+WORKSPACE_ADD: Final = Method("workspace_add", WorkspaceAddParams, Done)
+"""CLI only, as ``workspace_remove``."""
+WORKSPACE_REMOVE: Final = Method("workspace_remove", WorkspaceParams, Done)
 
 
 # --- messages and questions -------------------------------------------------------

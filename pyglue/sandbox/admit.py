@@ -2,9 +2,10 @@
 
 Run by path, by whoever started the sandbox: ``python -I -S admit.py PID PLAN``, with
 the number of a process inside. It imports nothing of this package, so that it starts
-in 15 ms. PLAN is JSON: ``[[path inside, owner, owner inside], ...]``; two nulls leave
-the owners as they are. Each path is a directory of the sandbox, below a read-only bind
-where nobody inside can rename or replace anything; it is bound onto itself, writable,
+in 15 ms. PLAN is JSON: ``[[path inside, owner, owner inside, writable], ...]``; an
+owner is a user and a group, and two nulls leave the owners as they are. Each path is a
+directory of the sandbox, below a read-only bind, or bound read-only itself, where
+nobody inside can rename or replace anything; it is bound onto itself, writable or not,
 nosuid and nodev. With owners, the files of one user are shown there as the other's,
 and what is made there belongs to the first (an idmapped mount: as root, Linux 5.12).
 
@@ -39,6 +40,9 @@ _ATTR_NODEV: Final = 4
 _ATTR_IDMAP: Final = 0x00100000
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_Owner = tuple[int, int]
+_Mount = tuple[str, _Owner | None, _Owner | None, bool]
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -51,39 +55,56 @@ class _Attributes(ctypes.Structure):
     )
 
 
-def main(pid: int, plan: list[tuple[str, int | None, int | None]]) -> int:
+def main(pid: int, plan: list[_Mount]) -> int:
     """Make the mounts; return how many could not be made, each with a line."""
-    pairs = {(old, new) for _, old, new in plan if old is not None and new is not None}
+    pairs = {pair for _, old, new, _ in plan if (pair := _pair(old, new)) is not None}
     users = {pair: _user_namespace(*pair) for pair in pairs}
     mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
     if os.geteuid() != 0:
         _check(_libc.setns(fcntl.ioctl(mounts, _NS_GET_USERNS), _CLONE_NEWUSER))
     _check(_libc.setns(mounts, _CLONE_NEWNS))
     failed = 0
-    for path, old, new in plan:
+    for path, old, new, writable in plan:
+        pair = _pair(old, new)
         try:
-            _admit(path, None if old is None or new is None else users[old, new])
+            _admit(path, None if pair is None else users[pair], writable=writable)
         except OSError as error:
             print(f"{path}: {error.strerror}", file=sys.stderr)
             failed += 1
     return failed
 
 
-def _admit(path: str, users: int | None) -> None:
+def _pair(old: _Owner | None, new: _Owner | None) -> tuple[_Owner, _Owner] | None:
+    """Return what JSON has as lists."""
+    if old is None or new is None:
+        return None
+    return (old[0], old[1]), (new[0], new[1])
+
+
+def _admit(path: str, users: int | None, *, writable: bool) -> None:
     above, _, name = path.rpartition("/")
     os.fchdir(_opened(above))
     os.close(os.open(name, _DIRECTORY))  # no link, and no file
     if not os.statvfs(name).f_flag & os.ST_RDONLY:
         return  # it was admitted before
     if users is None:
+        if not writable:
+            return
         _mount(name, name, _MS_BIND)
         _mount(None, name, _MS_REMOUNT | _MS_BIND | _MS_NOSUID | _MS_NODEV)
         return
+    show_as(name, users, writable=writable)
+
+
+def show_as(name: str, users: int, *, writable: bool) -> None:
+    """Mount a directory onto itself with other owners."""
     tree = _check(
         _libc.syscall(_OPEN_TREE, -100, name.encode(), _OPEN_TREE_CLONE | os.O_CLOEXEC)
     )
     attributes = _Attributes(
-        _ATTR_NOSUID | _ATTR_NODEV | _ATTR_IDMAP, _ATTR_RDONLY, 0, users
+        _ATTR_NOSUID | _ATTR_NODEV | _ATTR_IDMAP,
+        _ATTR_RDONLY if writable else 0,
+        *(0, users),
     )
     size = ctypes.sizeof(attributes)
     _check(
@@ -99,7 +120,7 @@ def _admit(path: str, users: int | None) -> None:
 
 def _opened(path: str) -> int:
     descriptor = os.open("/", _DIRECTORY)
-    for part in path.strip("/").split("/"):
+    for part in filter(None, path.split("/")):
         descriptor = os.open(part, _DIRECTORY, dir_fd=descriptor)
     return descriptor
 
@@ -109,7 +130,7 @@ def _mount(source: str | None, target: str, flags: int) -> None:
     _check(_libc.mount(source_, target.encode(), None, flags, None))
 
 
-def _user_namespace(old: int, new: int) -> int:
+def _user_namespace(old: tuple[int, int], new: tuple[int, int]) -> int:
     """Return a user namespace that says: what is ``old``'s on disk is ``new``'s."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -122,9 +143,9 @@ def _user_namespace(old: int, new: int) -> int:
     try:
         if os.read(reader, 1) != b".":
             sys.exit("a user namespace could not be made")
-        for kind in ("uid", "gid"):
+        for kind, outside, inside in zip(("uid", "gid"), old, new, strict=True):
             with open(f"/proc/{child}/{kind}_map", "w") as file:  # noqa: PTH123
-                file.write(f"{old} {new} 1")
+                file.write(f"{outside} {inside} 1")
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
     finally:
         os.close(reader)

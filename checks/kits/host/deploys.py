@@ -24,6 +24,7 @@ from pyglue.config import HiveConfig
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.specs import Specs
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.deploy import Deploy
 from pyglue.host.core.agent import Holder
@@ -132,6 +133,10 @@ def _commit(repo: AppliedRepo, parent: str, number: int) -> str:
     return str(made)
 
 
+def _nothing(_manifest: object) -> None:
+    """Miss no workspace."""
+
+
 async def open_deploys(kit: Kit, room: Path) -> Deploys:
     """Make bob, deployed once, and what deploys him again."""
     part: Any = SimpleNamespace
@@ -149,6 +154,9 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         directories=directories,
         backend=container,
         config=config,
+        specs=Specs(
+            config=config, workspaces=part(mounts=lambda _: (), missing=_nothing)
+        ),
     )
 
     def hello(name: str, report: HarnessReport) -> None:

@@ -47,6 +47,8 @@ in
       cacheReadPerMTok = 0.11;
       contextWindow = 128000;
     };
+    workspaces.site.path = "/home/alice/site";
+    workspaces.data_2.path = "/srv/data";
     retention = {
       messagesDays = 1;
       proposalsDays = 5;
@@ -108,6 +110,8 @@ in
       cpuQuota = 200;
       mcpCommands = [ "/run/current-system/sw/bin/mcp-server-sqlite" ];
       network = true;
+      workspaces = "read";
+      shared = "read";
     };
     defaults = {
       costPerDay = 2.5;
@@ -126,6 +130,7 @@ in
     agents.alice = { };
     limits.network = true;
     notify.urlFile = "/etc/hyperhive/notify-urls";
+    workspaces.site.path = "/var/site";
   };
   tls = hive {
     dashboard.tls.certFile = "/c.pem";
@@ -160,6 +165,23 @@ in
   bad-agent-dash = agent "alice-";
   bad-agent-reserved = agent "hive";
   bad-agent-clash = agent "alice" // { containers.h-alice = { }; };
+  bad-workspace-name = hive { workspaces.Site.path = "/srv/site"; };
+  bad-workspace-system = hive { workspaces.site.path = "/etc/nixos"; };
+  bad-workspace-run = hive { workspaces.site.path = "/run"; };
+  bad-workspace-containers = hive { workspaces.site.path = "/var/lib/nixos-containers/h-bob"; };
+  bad-workspace-homes = hive { workspaces.site.path = "/home"; };
+  bad-workspace-home = hive { workspaces.site.path = "/home/alice"; };
+  bad-workspace-root-home = hive { workspaces.site.path = "/root"; };
+  bad-workspace-state = hive { workspaces.site.path = "/var/lib/hyperhive/agents/alice/state"; };
+  bad-workspace-above-state = hive {
+    stateDir = "/srv/hive/state";
+    workspaces.site.path = "/srv/hive";
+  };
+  type-workspace-relative = hive { workspaces.site.path = "site"; };
+  type-workspace-up = hive { workspaces.site.path = "/srv/../etc"; };
+  type-workspace-hidden = hive { workspaces.site.path = "/home/alice/.ssh"; };
+  type-workspace-root = hive { workspaces.site.path = "/"; };
+  type-limit-workspaces = hive { limits.workspaces = true; };
   bad-no-key.services.hyperhive = { };
   subscription = hive {
     apiKeyFile = null;

@@ -238,12 +238,30 @@ def test_a_restart_keeps_containers_and_their_sockets() -> None:
     assert settings["Type"] == "notify" and settings["WatchdogSec"] > 0
 
 
-def test_the_agents_directory_is_mounted_without_devices_and_setuid() -> None:
-    (mount,) = EXPECTED["everything"]["mounts"]
-    assert mount["what"] == mount["where"] == "/srv/hive/agents"
-    assert mount["options"] == "bind,nosuid,nodev"
+def test_what_agents_write_is_mounted_without_devices_and_setuid() -> None:
+    mounts = EXPECTED["everything"]["mounts"]
+    assert {mount["options"] for mount in mounts} == {"bind,nosuid,nodev"}
+    own = ["/srv/hive/agents", "/srv/hive/shared"]
+    assert [mount["what"] for mount in mounts[:2]] == own
+    assert [mount["where"] for mount in mounts[:2]] == own
     hived = EXPECTED["everything"]["services"]["hived"]
-    assert hived["unitConfig"]["RequiresMountsFor"] == ["/srv/hive/agents"]
+    assert hived["unitConfig"]["RequiresMountsFor"] == own
+
+
+def test_a_workspace_is_mounted_where_only_root_finds_it_and_no_link_is_followed() -> (
+    None
+):
+    case = EXPECTED["everything"]
+    site = next(one for one in case["mounts"] if one["what"] == "/home/alice/site")
+    assert site["where"] == case["settings"]["workspaces"]["site"]["mounted"]
+    rules = case["tmpfiles"]["rules"]
+    assert "d /run/hyperhive-workspaces 0700 root root -" in rules
+    asserted = site["unitConfig"]["AssertPathIsSymbolicLink"]
+    assert asserted == ["!/home", "!/home/alice", "!/home/alice/site"]
+    assert site["wantedBy"] == ["hived.service"]
+
+
+def test_the_directories() -> None:
     assert "d /srv/hive 0700 root root -" in EXPECTED["everything"]["tmpfiles"]["rules"]
 
 
@@ -348,10 +366,10 @@ def test_systemd_knows_every_setting(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.needs("systemd-analyze")
 def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
-    case = EXPECTED["smallest"]
-    (mount,) = case["mounts"]
-    name = mount["where"].strip("/").replace("/", "-")
-    (tmp_path / f"{name}.mount").write_text(units.mount(mount))
+    case = EXPECTED["everything"]
+    names = [units.mount_name(mount) for mount in case["mounts"]]
+    for name, mount in zip(names, case["mounts"], strict=True):
+        (tmp_path / name).write_text(units.mount(mount))
     services = [service for service in GOALS if service in case["services"]]
     for service in services:
         text = units.service(case["services"][service])
@@ -368,7 +386,8 @@ def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
         check=False,
     )
     said = done.stderr.splitlines()
-    assert [line for line in said if "cycle" in line or name in line] == []
+    assert [line for line in said if "cycle" in line] == []
+    assert [line for line in said if any(name in line for name in names)] == []
 
 
 def test_the_module_knows_the_limits_that_nest() -> None:

@@ -31,6 +31,12 @@ def mount(unit: dict[str, Any]) -> str:
     return "\n".join([*_head(unit), "[Mount]", *_lines(settings), ""])
 
 
+def mount_name(unit: dict[str, Any]) -> str:
+    """Return how systemd calls a mount's unit."""
+    parts = unit["where"].strip("/").split("/")
+    return "-".join(part.replace("-", r"\x2d") for part in parts) + ".mount"
+
+
 def sysusers(users: dict[str, Any]) -> str:
     """Return users and groups as systemd-sysusers takes them."""
     groups = users["groups"]

@@ -82,6 +82,7 @@ ASKING = {
     "retry": ("1",),
     "rollback": ("bob", "1"),
     "secret": ("list",),
+    "workspace": ("list",),
     "send": ("bob", "text"),
     "spawn": ("bob",),
     "start": ("bob",),

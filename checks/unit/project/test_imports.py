@@ -30,7 +30,7 @@ _SHARED: Final = frozenset(
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
         *("manifest_checks", "calendar_times"),
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
-        "strict_json",
+        *("strict_json", "workspaces"),
         "wall_clock",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }

@@ -14,6 +14,7 @@ from pyglue.cli.commands import (
     secret,
     start_stop,
     wakeups,
+    workspace,
 )
 from pyglue.cli.commands.command import Command, agent_argument, no_arguments
 
@@ -98,6 +99,12 @@ COMMANDS: Final = (
         "show or change an agent's model",
         control.model_arguments,
         control.model,
+    ),
+    Command(
+        "workspace",
+        "list, add or remove directories that agents may be given",
+        workspace.arguments,
+        workspace.workspace,
     ),
     Command("secret", "list, set or remove secrets", secret.arguments, secret.secret),
     Command(

@@ -64,6 +64,8 @@ class Launch:
     tools_of_ours: Mapping[str, ToolServer] = field(default_factory=dict)
     mcp_config: Path | None = None
     hooks: tuple[Hook, ...] = ()
+    directories: tuple[str, ...] = ()
+    """Where a shell may stay beside the working directory."""
     session: str | None = None
     resume: bool = False
     is_kept: bool = True
@@ -88,6 +90,7 @@ class Launch:
             "--system-prompt-snapshot=off",
             f"--model={self.model}",
             *("--tools", ",".join(self.tools)),
+            *(f"--add-dir={place}" for place in self.directories),
             *self._prompt(),
             *self._servers(),
             *self._session(),

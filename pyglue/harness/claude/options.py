@@ -22,6 +22,7 @@ from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.limits import SERVER_START_S
 from pyglue.manifest_types import Manifest, McpServer
+from pyglue.paths import INSIDE
 from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
@@ -161,6 +162,9 @@ class CliOptions:
             tools_of_ours={HIVE: self._hive},
             mcp_config=self._servers if self._manifest.mcp_servers else None,
             hooks=self._hooks,
+            directories=tuple(
+                f"{INSIDE.work}/{name}" for name in sorted(self._manifest.workspaces)
+            ),
         )
 
 

@@ -14,15 +14,14 @@ from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
 from pyglue.display import cited, visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.container_limits import within_operator_limits
 from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.specs import Specs
 from pyglue.host.backends.base import Backend, ContainerEvent
 from pyglue.host.backends.owners import user_of
-from pyglue.host.core.agent import Agent, spec_of
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
-from pyglue.host.policy.operator_limits import blocked
 from pyglue.jsonrpc import Connection, Pool, Server, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, HIVED
@@ -44,6 +43,7 @@ class Lifecycle:
     directories: Directories
     backend: Backend
     config: HiveConfig
+    specs: Specs
     pool: Pool = field(init=False)
     """What agents' connections may take together."""
     _closing: bool = field(default=False, init=False)
@@ -158,7 +158,7 @@ class Lifecycle:
                 with why it is not well, or ``operator_limit``; it is stopped then.
         """
         await self._check_limits(agent, record)
-        spec = within_operator_limits(spec_of(agent.name, record), self.config)
+        spec = self.specs.of(agent.name, record)
         built = await self.backend.build(spec)
         waiting: asyncio.Future[HarnessReport]
         waiting = asyncio.get_running_loop().create_future()
@@ -246,8 +246,7 @@ class Lifecycle:
         Raises:
             HiveError: ``operator_limit`` with the limit.
         """
-        resolve = self.config.catalogue.resolve
-        why = blocked(record.typed, self.config.limits, resolve=resolve)
+        why = self.specs.blocked(record)
         if why is not None:
             await self.park(agent, why)
             raise HiveError(ErrorCode.OPERATOR_LIMIT, why)

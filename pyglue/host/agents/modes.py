@@ -78,6 +78,7 @@ class Modes:
             layout.state / "private": self._passage(group),
             layout.state / "agents": self.nobodys(),
             layout.applied_root: applied,
+            layout.shared: Mode(0o755, manager),
             layout.runtime: self._passage(group, open_to=0o755, runtime=True),
             layout.runtime / "agents": self._passage(
                 group, open_to=0o700 if self._root else 0o755, runtime=True

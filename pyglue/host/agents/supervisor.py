@@ -23,8 +23,6 @@ from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
-from pyglue.host.policy.operator_limits import blocked
-from pyglue.manifest import PinnedRecord
 
 _BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _SHOWN: Final = 12
@@ -109,7 +107,7 @@ class Supervisor:
         adopted = set(await self.backend.adopt(specs))
         for name in sorted(adopted):
             agent, record = agents[name], records[name]
-            why = self._blocked(record)
+            why = self.lifecycle.specs.blocked(record)
             if why is not None:
                 adopted.discard(name)
                 await self.lifecycle.park(agent, why)
@@ -235,11 +233,7 @@ class Supervisor:
 
     def _parked(self, agent: Agent) -> bool:
         record = agent.record
-        return record is not None and self._blocked(record) is not None
-
-    def _blocked(self, record: PinnedRecord) -> str | None:
-        resolve = self.config.catalogue.resolve
-        return blocked(record.typed, self.config.limits, resolve=resolve)
+        return record is not None and self.lifecycle.specs.blocked(record) is not None
 
     async def _try_again(self, agent: Agent) -> None:
         """Start a crashed agent, ever more slowly, until it is well or not wanted."""

@@ -61,8 +61,11 @@ def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
         on(api.WEB_ORIGIN, s.sessions.origin)
         on(api.METRICS_TOKEN, lambda it: s.sessions.metrics_token(it, by))
         s.archives.add_to(handlers, connection, by)
-        handlers.on_done(api.SECRET_SET, lambda it: s.secrets.set(it, by))
-        handlers.on_done(api.SECRET_REMOVE, lambda it: s.secrets.remove(it, by))
+        on_done = handlers.on_done
+        on_done(api.SECRET_SET, lambda it: s.secrets.set(it, by))
+        on_done(api.SECRET_REMOVE, lambda it: s.secrets.remove(it, by))
+        on_done(api.WORKSPACE_ADD, lambda it: s.workspaces.add(it, by))
+        on_done(api.WORKSPACE_REMOVE, lambda it: s.workspaces.remove(it, by))
         on(api.REPAIR, lambda _: s.repair.mend(by))
     add_reading(handlers, s, connection)
     add_agent_calls(handlers, s, by)

@@ -108,6 +108,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.DRAFTS, s.life.drafts.all)
     on(api.KEPT, s.life.kept.all)
     on(api.SECRETS, s.secrets.all)
+    on(api.WORKSPACES, s.workspaces.all)
     on(api.JOURNAL, s.journal.read)
     on(api.JOURNAL_FOLLOW, lambda it: s.journal.follow(it, connection))
     on(

@@ -23,6 +23,7 @@ from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
+from pyglue.host.core.workspaces import Workspaces
 from pyglue.host.doctor.doctor import Doctor
 from pyglue.host.doctor.exposure import Exposure
 from pyglue.host.doctor.repair import Repair
@@ -56,6 +57,7 @@ class Services:
     reminders: Reminders
     audit: Audit
     secrets: Secrets
+    workspaces: Workspaces
     webhooks: Webhooks
     notifier: Notifier
     proposals: Proposals

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,15 @@ from typing import Final
 from pyglue import beneath, paths
 from pyglue.beneath import Owner, opened
 from pyglue.display import visible
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.inside import Inside
 from pyglue.names import is_name
 from pyglue.paths import Layout
 from pyglue.process import Child, run_sync
 from pyglue.sandbox import admit, hold
 
+Admitted = tuple[str, Owner | None, Owner | None, bool]
+"""What ``admit`` makes: the place inside, whose it is, as whose, if it is writable."""
 _ADMITTING_S: Final = 60.0
 _PARTS: Final = ("config", "state")
 _log = logging.getLogger(__name__)
@@ -82,6 +84,27 @@ class Admitting:
         layout = self.layout
         self.admit(child, filter(is_name, beneath.names(layout.state, layout.agents)))
 
+    def mount(self, child: Child, plan: Sequence[Admitted]) -> None:
+        """Show the files of others as an agent's own. Blocking.
+
+        Raises:
+            HiveError: ``deploy_failed`` with what could not be mounted.
+        """
+        inside = Inside.of(child.pid)
+        if inside is None or not plan:
+            return
+        try:
+            said = self._run(inside.init, plan)
+        finally:
+            inside.close()
+        if said:
+            raise HiveError(
+                ErrorCode.DEPLOY_FAILED,
+                f"The agent's workspaces could not be mounted: {said}. Their file "
+                "system must support mounts with mapped owners (Linux 5.12: ext4, "
+                "xfs, btrfs).",
+            )
+
     def admit(self, child: Child, names: Iterable[str]) -> None:
         """Open what these agents have; again is no error. Blocking."""
         plan = [mount for name in names for mount in self._plan(name)]
@@ -102,7 +125,8 @@ class Admitting:
         if said:
             _log.error("%s", self.problem)
 
-    def _run(self, pid: int, plan: list[tuple[str, int | None, int | None]]) -> str:
+    @staticmethod
+    def _run(pid: int, plan: Sequence[Admitted]) -> str:
         python = str(Path(sys.executable).resolve())
         script = str(Path(admit.__file__).resolve())
         done = run_sync(
@@ -115,19 +139,19 @@ class Admitting:
         said = done.stderr.decode("utf-8", "replace").strip()
         return visible(said, limit=500) or f"exit code {done.code}"
 
-    def _plan(self, name: str) -> list[tuple[str, int | None, int | None]]:
+    def _plan(self, name: str) -> list[Admitted]:
         """Return what to open of an agent, and as whose."""
         layout = self.layout
-        plan: list[tuple[str, int | None, int | None]] = []
+        plan: list[Admitted] = []
         with suppress(HiveError), opened(layout.state, layout.agents / name) as home:
             for part in _PARTS if home is not None else ():
                 found = None if home is None else home.look(part)
                 if found is None:
                     continue
                 path = f"{paths.INSIDE.agents}/{name}/{part}"
-                foreign = self.manager is not None and found.st_uid != self.manager[0]
-                if foreign and self.manager is not None:
-                    plan.append((path, found.st_uid, self.manager[0]))
+                theirs = (found.st_uid, found.st_uid)
+                if self.manager is not None and theirs[0] != self.manager[0]:
+                    plan.append((path, theirs, self.manager, True))
                 else:
-                    plan.append((path, None, None))
+                    plan.append((path, None, None, True))
         return plan

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from pyglue.api.journal import JournalUnit
 from pyglue.host.backends.logs import JournalSource
+from pyglue.workspaces import Mount
 
 
 class ContainerEventKind(StrEnum):
@@ -59,6 +60,8 @@ class AgentSpec:
     cpu_quota: int | None
     system: str | None = None
     egress: bool = False
+    mounts: tuple[Mount, ...] = ()
+    """Its workspaces, and ``/shared``."""
 
 
 class Backend(ABC):
@@ -76,6 +79,9 @@ class Backend(ABC):
     units: tuple[str, ...] = ()
     """The systemd units of hived, dashboard and relay: their logs are in the journal,
     and systemd listens for the dashboard."""
+    binds_at_start: bool = False
+    """Whether it binds any directory of the host when an agent starts; else only what
+    the host's configuration prepared."""
     agents_pass: bool = False
     """Whether agents run as users of the host, and so must be let pass through the
     hive's directories to their own."""

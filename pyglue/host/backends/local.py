@@ -1,9 +1,10 @@
 """Agents as child processes of hived: the embedded default, without NixOS or root.
 
 Each agent is the harness in a bubblewrap sandbox with its own sockets, state and
-session; the manager also has all agents' directories and the applied repositories.
-Started by root, agents run as one dedicated user. Where bubblewrap does not work,
-root's agents are kept apart by their user id only, and a user's are not started at
+session, ``/shared`` and its workspaces; the manager also has all agents' directories
+and the applied repositories. Started by root, agents are users of their own. Where
+bubblewrap does not work, root's agents are kept apart by these only, and a user's are
+not started at
 all, unless HIVE_UNSAFE_NO_SANDBOX=1 says otherwise; ``warnings`` says what is missing.
 The end of a child is the crash event. A child dies with hived, even by kill -9.
 """
@@ -35,6 +36,7 @@ from pyglue.host.backends.limits import Wanted, find_limiter
 from pyglue.host.backends.logfiles import FileSource
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.owners import user_of
+from pyglue.host.backends.workspace_binds import WorkspaceBinds, workspace_binds
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
 from pyglue.sandbox import (
     UNSAFE_VARIABLE,
@@ -88,6 +90,7 @@ class LocalBackend(Backend):
 
     name = "local"
     agents_pass = True
+    binds_at_start = True
 
     def __init__(
         self, config: HiveConfig, *, program: Sequence[str] = _HARNESS
@@ -168,11 +171,12 @@ class LocalBackend(Backend):
         log = self._log(spec.name)
         wanted = Wanted(spec.memory_max, spec.cpu_quota)
         run_as = self._user_of(spec.name)
+        files = await asyncio.to_thread(self._files, spec, run_as)
         with ExitStack() as stack:
             gate = None
-            if spec.manager and self._sandboxed:
+            if self._sandboxed and (spec.manager or files.admitted):
                 gate = stack.enter_context(Gate(self._runtime.argv[0]))
-            with self._prepared(spec, gate) as prepared:
+            with self._prepared(spec, files, gate) as prepared:
                 child = Child.start(
                     prepared.argv,
                     env=self._environment(spec),
@@ -185,11 +189,23 @@ class LocalBackend(Backend):
             watcher = asyncio.create_task(self._watch(spec.name, child))
             self._running[spec.name] = _Running(child, watcher)
             if gate is not None and await gate.ready():
-                self._manager = spec.name  # what is made from now on is opened too
-                await asyncio.to_thread(self._admitting.all, child)
+                await self._complete(spec, child, files)
         self._callback(
             ContainerEvent(spec.name, ContainerEventKind.STARTED, "Started.")
         )
+
+    async def _complete(
+        self, spec: AgentSpec, child: Child, files: WorkspaceBinds
+    ) -> None:
+        """Mount what only the host can, while the program is held back."""
+        try:
+            await asyncio.to_thread(self._admitting.mount, child, files.admitted)
+        except HiveError:
+            await self.stop(spec.name, grace_s=0)
+            raise
+        if spec.manager:
+            self._manager = spec.name  # what is made from now on is opened too
+            await asyncio.to_thread(self._admitting.all, child)
 
     def admit(self, name: str) -> None:
         """Open an agent's directories in the sandbox of the manager, if it runs."""
@@ -306,13 +322,28 @@ class LocalBackend(Backend):
         home = str(self._layout.agent_state(spec.name))
         return {**env, **self._runtime.env, **_PROGRAMS, "HOME": home}
 
-    def _prepared(self, spec: AgentSpec, gate: Gate | None = None) -> Prepared:
+    def _files(self, spec: AgentSpec, run_as: RunAs | None) -> WorkspaceBinds:
+        """Return how workspaces and ``/shared`` are bound. Blocking."""
+        if self._sandboxed:
+            return workspace_binds(spec.mounts, run_as)
+        if any(mount.name is not None or mount.writable for mount in spec.mounts):
+            raise HiveError(
+                ErrorCode.SANDBOX_UNAVAILABLE,
+                f"{spec.name} has workspaces or writes in /shared, which needs "
+                f"bubblewrap. {self._probe.reason}",
+            )
+        return WorkspaceBinds()
+
+    def _prepared(
+        self, spec: AgentSpec, files: WorkspaceBinds, gate: Gate | None = None
+    ) -> Prepared:
         """Return the command line, and descriptors to pass."""
         argv = (*self._runtime.argv, *self._program)
         if gate is not None:
             argv = (*gate.prefix, *argv)
         if self._sandboxed:
-            return prepare(self._sandbox(spec), argv, run_as=self._user_of(spec.name))
+            sandbox = self._sandbox(spec, files)
+            return prepare(sandbox, argv, run_as=self._user_of(spec.name))
         layout = self._layout
         # Only the manager's directory exists: that is how the harness knows.
         none = str(layout.run(spec.name) / "none")
@@ -324,7 +355,7 @@ class LocalBackend(Backend):
         )
         return Prepared((*argv, *flags))
 
-    def _sandbox(self, spec: AgentSpec) -> SandboxSpec:
+    def _sandbox(self, spec: AgentSpec, files: WorkspaceBinds) -> SandboxSpec:
         layout, inside = self._layout, paths.INSIDE
         top = layout.state
         binds = [
@@ -342,6 +373,7 @@ class LocalBackend(Backend):
                 writable=True,
                 below=top,
             ),
+            *files.binds,
         ]
         if spec.manager:
             # Read-only: what may be written in it is opened one by one.

@@ -10,16 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyglue.beneath import Folder
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends import addresses, dropin, nspawn_conf
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.backends.files import write_file
 from pyglue.host.backends.ownership import Ownership
+from pyglue.host.backends.workspace_binds import (
+    need_writable_by_others,
+    owner_of,
+    what,
+)
 from pyglue.names import is_name
 from pyglue.nix.hoststore import check_path
 from pyglue.paths import INSIDE
 from pyglue.sandbox.sources import open_source
+from pyglue.workspaces import Mount
 
 PREFIX: Final = "h-"
 SYSTEMS_KEPT: Final = 3
@@ -59,6 +66,7 @@ class ContainerFiles:
         self._layout = config.layout
         self._places = places
         self._users = nspawn_conf.check_private_users(nixos.private_users)
+        self._agent = None if config.ids is None else config.ids.agent
         self._ranges = addresses.check_ranges(nixos.network_ranges)
         for place in (self._layout.state, self._layout.runtime):
             nspawn_conf.plain(place)
@@ -108,7 +116,13 @@ class ContainerFiles:
         """
         for bind in self._binds(spec):
             below = self._layout.state if bind.writable else None
-            os.close(open_source(bind.source, below))
+            if bind.source not in {mount.source for mount in spec.mounts if mount.name}:
+                os.close(open_source(bind.source, below))
+        for mount in spec.mounts:
+            if mount.name is not None:
+                owner = owner_of(mount)
+                _need_harmless(mount)
+                need_writable_by_others(mount, owner)
 
     def write(self, spec: AgentSpec, system: str) -> bool:
         """Write all files; tell whether systemd has to read its own again.
@@ -130,6 +144,7 @@ class ContainerFiles:
             network=pair,
         )
         root = self._places.roots / container
+        self._make_targets(root, conf.binds)
         limits = dropin.text(
             root, spec.memory_max, spec.cpu_quota, network=spec.network
         )
@@ -144,6 +159,26 @@ class ContainerFiles:
                 f"Cannot write {error.filename}: {error.strerror}. hived needs write "
                 "access to the directory of NixOS containers.",
             ) from error
+
+    def _make_targets(
+        self, root: Path, binds: tuple[nspawn_conf.IdmapBind, ...]
+    ) -> None:
+        """Make the places whose owner inside is whom the files there belong to."""
+        owned = [bind for bind in binds if bind.owners is nspawn_conf.Owners.OWNER]
+        if not owned or self._agent is None:
+            return
+        first = 0 if self._users == "pick" else int(self._users)
+        root.mkdir(mode=0o755, exist_ok=True)
+        for bind in owned:
+            above, name = Path(bind.target).parent.name, Path(bind.target).name
+            with (
+                Folder.at(root.parent, root) as top,
+                top.folder(above, make=0o755) as folder,
+                folder.folder(name, make=0o755) as target,
+            ):
+                folder.set_mode(0o755)  # whatever hived's umask
+                target.set_mode(0o755)
+                target.give((first + self._agent, first + self._agent))
 
     def clear_root(self, agent: str) -> None:
         """Remove what ``nixos-container destroy`` leaves: it passes by subvolumes."""
@@ -207,7 +242,45 @@ class ContainerFiles:
             bind(layout.agent_state(spec.name), INSIDE.state, writable=True),
             bind(layout.session(spec.name), INSIDE.session, writable=True),
         ]
+        binds += map(self._file_bind, spec.mounts)
         if spec.manager:
             binds.append(bind(layout.agents, INSIDE.agents, writable=True))
             binds.append(bind(layout.applied_root, INSIDE.applied))
         return tuple(binds)
+
+    @staticmethod
+    def _file_bind(mount: Mount) -> nspawn_conf.IdmapBind:
+        """Return how a workspace is bound: as its owner's, but never as root's."""
+        owners = nspawn_conf.Owners.SAME
+        if mount.name is not None:
+            root = owner_of(mount)[0] == 0
+            owners = nspawn_conf.Owners.NONE if root else nspawn_conf.Owners.OWNER
+        return nspawn_conf.IdmapBind(
+            mount.source, mount.target, writable=mount.writable, owners=owners
+        )
+
+
+def _need_harmless(mount: Mount) -> None:
+    """Refuse a directory that the host did not mount as its configuration says.
+
+    Raises:
+        HiveError: ``unavailable`` with what to look at.
+    """
+    flags = os.statvfs(mount.source).f_flag
+    mounted = _mount_id(mount.source) != _mount_id(mount.source.parent)
+    if not (mounted and flags & os.ST_NOSUID and flags & os.ST_NODEV):
+        raise HiveError(
+            ErrorCode.UNAVAILABLE,
+            f"{what(mount)} is not mounted. Does its path exist, without a link in it? "
+            f"See `systemctl status {mount.source}`; then start that and the agent.",
+        )
+
+
+def _mount_id(path: Path) -> str:
+    """Return the kernel's number of the mount that ``path`` is in."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    finally:
+        os.close(descriptor)
+    return text.partition("mnt_id:")[2].split()[0]

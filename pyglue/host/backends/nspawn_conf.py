@@ -10,6 +10,7 @@ the configuration that a shell or nspawn would read as more than a path are refu
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +34,26 @@ _CLOSED: Final = ("/nix/var/nix/daemon-socket", "/nix/var/nix/db")
 """Containers build nothing; the daemon would take their word for much."""
 
 
+class Owners(StrEnum):
+    """Whose the files of a directory are in the container; nspawn's words."""
+
+    SAME = "idmap"
+    """The same numbers inside; so container root is root there."""
+    OWNER = "owneridmap"
+    """Those of the directory's owner belong to the owner of the place inside, and all
+    others to nobody, root's too (systemd 254)."""
+    NONE = "noidmap"
+    """All are nobody's: what everyone may do, the container may."""
+
+
 @dataclass(frozen=True)
 class IdmapBind:
-    """A directory of the host in the container, with the same user ids inside."""
+    """A directory of the host in the container."""
 
     source: Path
     target: str
     writable: bool = False
+    owners: Owners = Owners.SAME
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class Conf:
 
 def _bind(bind: IdmapBind) -> str:
     flag = "--bind" if bind.writable else "--bind-ro"
-    return f"{flag}={plain(bind.source)}:{bind.target}:idmap"
+    return f"{flag}={plain(bind.source)}:{bind.target}:{bind.owners}"
 
 
 def _fences() -> Iterable[str]:

@@ -32,6 +32,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.workspaces import Workspaces
 from pyglue.host.policy import diff as policy
 from pyglue.host.policy.operator_limits import check_operator_limits
 from pyglue.manifest import PinnedRecord
@@ -91,6 +92,7 @@ class Evaluation:
     operations: Operations
     audit: Audit
     config: HiveConfig
+    workspaces: Workspaces
     systems: Systems | None = None
     limits_hold: bool = True
     _room: asyncio.Semaphore = field(
@@ -153,14 +155,15 @@ class Evaluation:
         return Evaluated(manifest, options, held, found.evaluated_at, printed)
 
     def check_limits(self, record: PinnedRecord) -> None:
-        """Refuse what the operator's limits of this hive forbid.
+        """Refuse what the operator's limits forbid, or what this hive does not have.
 
         Raises:
-            HiveError: with the option and the limit.
+            HiveError: with the option and the limit; with the workspace.
         """
         check_operator_limits(
             record.typed, self.config.limits, resolve=self.config.catalogue.resolve
         )
+        self.workspaces.check(record.typed)
 
     def drop(self, found: Evaluated) -> None:
         """Let go what was evaluated: nothing comes of it."""

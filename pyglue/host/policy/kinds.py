@@ -74,6 +74,17 @@ def _enable(one: Difference) -> Iterator[PolicyChange]:
         yield one.change(Effect.WIDENS, words.on or f"{one.what} is enabled.")
 
 
+def _access(one: Difference) -> Iterator[PolicyChange]:
+    """Compare ``read`` and ``write``; anything else widens."""
+    words = one.option.words
+    before, after = one.say(one.before), one.say(one.after)
+    sentence = f"{one.what} changes from {before} to {after}."
+    if one.after == "read":
+        yield one.change(Effect.NARROWS, words.off or sentence)
+    else:
+        yield one.change(Effect.WIDENS, words.on or sentence)
+
+
 def _add(one: Difference) -> Iterator[PolicyChange]:
     values = (one.before, one.after)
     if all(value is None or _is_texts(value) for value in values):
@@ -247,6 +258,7 @@ _KINDS: Final[Mapping[str, Callable[[Difference], Iterator[PolicyChange]]]] = {
     "dearer": _dearer,
     "env": _env,
     "entry": _entry,
+    "access": _access,
 }
 
 

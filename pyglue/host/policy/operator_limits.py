@@ -61,6 +61,7 @@ def problems(
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
+        *_files_limit(manifest, limits),
         *_schedule_limit(manifest, limits),
         *_webhook_limit(manifest, limits),
     )
@@ -79,6 +80,7 @@ def blocked(
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
+        *_files_limit(manifest, limits),
     )
     if not found:
         return None
@@ -195,6 +197,16 @@ def _shell_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
             "Agents may not run any command they like (limits.anyCommand): list "
             "patterns in hyperhive.bash.allow instead of null."
         )
+
+
+def _files_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    for name, workspace in sorted(manifest.workspaces.items()):
+        if limits.workspaces == "none":
+            yield f"The workspace {quoted(name)} is not allowed; no agent may have one."
+        elif limits.workspaces == "read" and workspace.access == "write":
+            yield f"The workspace {quoted(name)} may only be read, not written."
+    if limits.shared == "read" and manifest.shared == "write":
+        yield "No agent may write in /shared; hyperhive.shared must be read."
 
 
 def _schedule_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:

@@ -23,6 +23,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
+from pyglue.host.core.workspaces import Workspaces
 from pyglue.nix import Evaluator
 from pyglue.store import database, leases, sequences
 from pyglue.store.database import Store, open_store
@@ -44,6 +45,7 @@ class Base:
     transitions: Transitions
     warnings: Warnings
     secrets: Secrets
+    workspaces: Workspaces
 
 
 _BACKENDS: Final = (LocalBackend, NixosContainerBackend)
@@ -132,4 +134,12 @@ async def open_base(config: HiveConfig) -> Base:
         transitions=transitions,
         warnings=warnings,
         secrets=Secrets(config=config, audit=audit),
+        workspaces=await asyncio.to_thread(
+            lambda: Workspaces(
+                config=config,
+                audit=audit,
+                registry=registry,
+                addable=backend.binds_at_start,
+            )
+        ),
     )

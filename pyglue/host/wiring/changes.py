@@ -48,6 +48,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         audit=audit,
         config=config,
         systems=systems,
+        workspaces=base.workspaces,
         limits_hold=base.backend.limits,
     )
     proposals = Proposals(

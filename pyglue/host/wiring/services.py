@@ -60,6 +60,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         reminders=work.reminders,
         audit=base.audit,
         secrets=base.secrets,
+        workspaces=base.workspaces,
         webhooks=work.webhooks,
         notifier=notifier,
         proposals=changes.proposals,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pyglue import __version__, calendar_times
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.specs import Specs
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.budgets import Budgets
@@ -84,6 +85,7 @@ async def open_work(base: Base) -> Work:
         directories=base.directories,
         backend=base.backend,
         config=config,
+        specs=Specs(config=config, workspaces=base.workspaces),
     )
     notifications = Notifications(store=store, broker=broker, audit=audit)
     await notifications.load()

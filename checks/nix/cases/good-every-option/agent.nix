@@ -18,6 +18,9 @@
     schedule.morning_1 = { at = "Mon..Fri 08:00 Europe/Berlin"; message = "two\nlines"; };
     webhooks.reviews = { kind = "github"; secret = "HOOK_SECRET"; events = [ "push" "pull_request.opened" ]; };
     webhooks.all-1 = { kind = "generic"; secret = "X"; };
+    workspaces.site.access = "write";
+    workspaces.docs-2 = { };
+    shared = "write";
     env = { EDITOR = "true"; _x1 = ""; };
     network = true;
     serverTools = [ "web_search" "code_execution" ];

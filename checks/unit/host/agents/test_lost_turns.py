@@ -18,6 +18,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnStartParams
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.specs import Specs
 from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.wiring.sockets import agent_session
@@ -42,13 +43,15 @@ async def stopped(_name: str, *, grace_s: float) -> None:
 async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     """hived's side of an agent's socket, with a container that always runs."""
     part: Any = SimpleNamespace
+    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     found = Lifecycle(
         transitions=kit.transitions,
         relay=part(remove=lambda _name: None),
         egress=part(remove=lambda _name: None),
         directories=part(make_run=lambda _name: tmp_path),
         backend=part(running=lambda _name: True, stop=stopped),
-        config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),
+        config=config,
+        specs=Specs(config=config, workspaces=part()),
     )
     services = part(
         store=kit.store,

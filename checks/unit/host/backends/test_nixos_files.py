@@ -2,6 +2,9 @@
 
 import os
 import shlex
+import stat
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from pyglue.host.backends.nspawn_conf import Found, Pair
 from pyglue.host.backends.ownership import Ownership, Seen
 from pyglue.manifest import PinnedRecord
 from pyglue.paths import Layout
+from pyglue.workspaces import Mount
 
 SYSTEM = "/nix/store/00000000000000000000000000000000-nixos-system"
 DRV = f"{SYSTEM}.drv"
@@ -43,6 +47,7 @@ class Room:
             nixos=self.nixos,
         )
         self.layout: Layout = self.config.layout
+        self.mounted: list[Path] = []
 
     def files(self) -> ContainerFiles:
         return ContainerFiles(self.config, self.nixos, self.places)
@@ -69,10 +74,12 @@ def spec(name: str = "alice", **changes: Any) -> AgentSpec:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def room(tmp_path: Path) -> Iterator[Room]:
     made = Room(tmp_path)
     made.make("alice", "bob", "manager")
-    return made
+    yield made
+    for path in made.mounted:
+        subprocess.run(["umount", str(path)], check=True)
 
 
 def flags(conf: str) -> list[str]:
@@ -110,6 +117,82 @@ def test_the_manager_gets_all_agents_and_reads_what_is_applied(room: Room) -> No
     assert f"--bind={room.layout.agents}:/agents:idmap" in found
     assert f"--bind-ro={room.layout.applied_root}:/applied:idmap" in found
     assert all("private/alice" not in flag for flag in found)
+
+
+def mounted(room: Room, path: Path) -> Path:
+    """Bind a directory onto itself as the host's configuration does."""
+    path.mkdir()
+    for options in ("bind", "remount,bind,nosuid,nodev"):
+        what = (str(path), str(path)) if options == "bind" else (str(path),)
+        subprocess.run(["mount", "-o", options, *what], check=True)
+    room.mounted.append(path)
+    return path
+
+
+@pytest.mark.needs("root")
+def test_a_workspace_is_its_owners_and_never_roots(room: Room) -> None:
+    site = mounted(room, room.layout.state / "site")
+    os.chown(site, 1234, 100)
+    shared = room.layout.shared
+    shared.mkdir()
+    agent = room.config.ids.agent if room.config.ids else 0
+    asked = (
+        Mount(None, shared, "/shared", writable=False),
+        Mount("site", site, "/work/site", writable=True),
+    )
+    files = room.files()
+    files.check_sources(spec(mounts=asked))
+    mask = os.umask(0o077)  # hived's
+    files.write(spec(mounts=asked), SYSTEM)
+    os.umask(mask)
+    found = flags(room.conf("alice"))
+    assert f"--bind-ro={shared}:/shared:idmap" in found
+    assert f"--bind={site}:/work/site:owneridmap" in found
+    place = room.places.roots / "h-alice/work/site"
+    assert (place.stat().st_uid, place.stat().st_gid) == (agent, agent)
+    assert place.parent.stat().st_uid == 0
+    assert {stat.S_IMODE(one.stat().st_mode) for one in (place, place.parent)} == {
+        0o755
+    }
+
+    os.chown(site, 0, 0)
+    with pytest.raises(HiveError, match="user or group root") as caught:
+        files.check_sources(spec(mounts=asked))
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    only_read = (Mount("site", site, "/work/site", writable=False),)
+    files.check_sources(spec(mounts=only_read))
+    files.write(spec(mounts=only_read), SYSTEM)
+    assert f"--bind-ro={site}:/work/site:noidmap" in flags(room.conf("alice"))
+
+
+@pytest.mark.needs("root")
+def test_a_workspace_that_is_not_mounted_is_refused(room: Room) -> None:
+    site = room.layout.state / "site"
+    site.mkdir()
+    os.chown(site, 1234, 1234)
+    asked = (Mount("site", site, "/work/site", writable=True),)
+    with pytest.raises(HiveError, match=f"systemctl status {site}") as caught:
+        room.files().check_sources(spec(mounts=asked))
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    gone = (Mount("site", site / "none", "/work/site", writable=True),)
+    with pytest.raises(HiveError, match="does not exist"):
+        room.files().check_sources(spec(mounts=gone))
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("link", ["work", "work/site"])
+def test_no_link_in_a_containers_root_is_followed(room: Room, link: str) -> None:
+    site = mounted(room, room.layout.state / "site")
+    os.chown(site, 1234, 1234)
+    target = room.places.roots / "target"
+    target.mkdir()
+    place = room.places.roots / "h-alice" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(target)
+    asked = (Mount("site", site, "/work/site", writable=True),)
+    with pytest.raises(HiveError, match="is a link"):
+        room.files().write(spec(mounts=asked), SYSTEM)
+    assert (target.stat().st_uid, list(target.iterdir())) == (0, [])
 
 
 def test_limits_are_read_again_only_when_they_changed(room: Room) -> None:

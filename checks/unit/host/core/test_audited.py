@@ -61,6 +61,8 @@ MAKES: Final = {
     "repair": "repaired",
     "secret_set": "secret_set",  # or rotated, if it was set
     "secret_remove": "secret_removed",
+    "workspace_add": "workspace_added",
+    "workspace_remove": "workspace_removed",
 }
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
@@ -74,7 +76,7 @@ READS: Final = {
         "messages",
         "metrics",
     ),
-    "secrets",
+    *("secrets", "workspaces"),
     *("open_threads", "operation", "operations", "questions", "queue", "stats"),
     *(
         "status",

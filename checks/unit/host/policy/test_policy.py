@@ -25,7 +25,7 @@ from pyglue.host.policy.env import power
 from pyglue.manifest_schema import Option, Schema, option_path
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
-    *("raise", "dearer", "env", "entry")
+    *("raise", "dearer", "env", "entry", "access")
 }
 
 
@@ -38,6 +38,27 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         ("prompt", "a", "b" * 99, BEHAVIOUR, "Prompt changes: 99 characters, SHA-256 "),
         ("notes__maxBytes", 2048, 4096, BEHAVIOUR, "from 2048 bytes to 4096 bytes."),
         ("autoCompact", 20000, None, BEHAVIOUR, "20000 tokens to only when it is full"),
+        # access
+        ("shared", "read", "write", WIDENS, "May now write in /shared, which every"),
+        ("shared", "write", "read", NARROWS, "May no longer write in /shared"),
+        (
+            *("workspaces", {}, {"site": {"access": "read"}}, WIDENS),
+            "New workspace site. The agent may read every file",
+        ),
+        (
+            *("workspaces", {"site": {"access": "read"}}),
+            *({"site": {"access": "write"}}, WIDENS),
+            "Access of the workspace site changes from read to write. It may create, ",
+        ),
+        (
+            *("workspaces", {"site": {"access": "write"}}),
+            *({"site": {"access": "read"}}, NARROWS),
+            "Access of the workspace site changes from write to read.",
+        ),
+        (
+            *("workspaces", {"site": {"access": "write"}}, {}, NARROWS),
+            "Workspace site is removed.",
+        ),
         # add
         ("allowedTools", [], ["Bash"], WIDENS, "May now use the tool Bash."),
         (

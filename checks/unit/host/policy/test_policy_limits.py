@@ -70,6 +70,15 @@ def server(*names: str) -> dict[str, Any]:
             "list patterns in hyperhive.bash.allow instead of null",
         ),
         (
+            *({"workspaces": "none"}, {"workspaces": {"site": {"access": "read"}}}),
+            "The workspace site is not allowed; no agent may have one.",
+        ),
+        (
+            *({"workspaces": "read"}, {"workspaces": {"site": {"access": "write"}}}),
+            "The workspace site may only be read, not written.",
+        ),
+        ({"shared": "read"}, {"shared": "write"}, "No agent may write in /shared;"),
+        (
             *({}, {"schedule": {"x": {"at": "*:0/4", "message": "m"}}}),
             "The schedule x (“*:0/4”) has times 240 s apart; the least is 5 minutes.",
         ),
@@ -134,6 +143,9 @@ def test_operator_limits_refuse(
         ({"network": True}, {"hosts": ["a.org"]}),
         ({"network": ("a.org", "*.b.org")}, {"hosts": ["a.org:443", "*.c.b.org"]}),
         ({"network": ()}, {"hosts": []}),
+        ({"workspaces": "read"}, {"workspaces": {"site": {"access": "read"}}}),
+        ({"workspaces": "none", "shared": "read"}, {}),
+        ({}, {"workspaces": {"site": {"access": "write"}}, "shared": "write"}),
     ],
 )
 def test_operator_limits_let_through(

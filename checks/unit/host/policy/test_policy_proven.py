@@ -38,6 +38,10 @@ WEBHOOKS = st.dictionaries(
     st.fixed_dictionaries({"kind": WORDS, "secret": WORDS, "events": LISTS}),
     max_size=2,
 )
+ACCESS = st.sampled_from(["read", "write"])
+WORKSPACES = st.dictionaries(
+    st.sampled_from(["x", "y"]), st.fixed_dictionaries({"access": ACCESS}), max_size=2
+)
 NUMBERS = st.none() | st.integers(1, 3)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "allowedRecipients": st.none() | LISTS,
@@ -62,7 +66,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "prompt": WORDS,
     "schedule": SCHEDULES,
     "serverTools": LISTS,
+    "shared": ACCESS,
     "webhooks": WEBHOOKS,
+    "workspaces": WORKSPACES,
 }
 MANIFESTS = st.fixed_dictionaries(VALUES).map(
     lambda values: manifest(**{k.replace(".", "__"): v for k, v in values.items()})
@@ -128,6 +134,13 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return all(name in old and webhook(old[name], new[name]) for name in new)
         case "schedule":
             return all(name in old and old[name] == new[name] for name in new)
+        case "shared":
+            return access(old, new)
+        case "workspaces":
+            return all(
+                name in old and access(old[name]["access"], new[name]["access"])
+                for name in new
+            )
     return False  # the prompt, variables, what compacts: behaviour at best
 
 
@@ -137,6 +150,10 @@ def server(old: dict[str, Any], new: dict[str, Any]) -> bool:
         *old["allowedTools"]
     }
     return same and tools
+
+
+def access(old: str, new: str) -> bool:
+    return old == "write" or new == "read"
 
 
 def webhook(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,0 +1,1 @@
+{ hyperhive.shared = true; }

@@ -1,0 +1,1 @@
+{ hyperhive.workspaces.site.access = "execute"; }

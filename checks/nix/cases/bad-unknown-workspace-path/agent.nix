@@ -1,0 +1,1 @@
+{ hyperhive.workspaces.site.path = "/home/alice/site"; }

@@ -1,0 +1,264 @@
+"""The workspaces of this hive: named by the operator, given to agents that name them.
+
+The host's configuration names some; on a hive whose backend binds directories itself,
+``hive workspace add`` names more, kept in ``workspaces.json`` of the state directory.
+What a name stands for is looked up when an agent starts. The file is no part of a
+backup: the paths are this machine's.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyglue import strict_json
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.workspaces import (
+    WorkspaceAddParams,
+    WorkspaceParams,
+    WorkspacesResult,
+    WorkspaceView,
+)
+from pyglue.beneath import Folder
+from pyglue.config import HiveConfig
+from pyglue.display import listed, quoted
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.backends.files import write_file
+from pyglue.host.core.audit import Audit
+from pyglue.host.core.registry import Registry
+from pyglue.manifest_types import Manifest
+from pyglue.paths import INSIDE
+from pyglue.workspaces import Mount, check_path
+
+_ROOT: Final = Path("/")
+_MOST: Final = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspaces:
+    """Knows names and paths; adds and removes for the operator.
+
+    ``addable``: the backend can bind what is added while it runs.
+    """
+
+    config: HiveConfig
+    audit: Audit
+    registry: Registry
+    addable: bool
+    _added: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Read what was added. Blocking.
+
+        Raises:
+            HiveError: ``config_invalid`` if the file is damaged.
+        """
+        with suppress(FileNotFoundError):
+            data = self._file.read_bytes()
+            self._added.update(
+                strict_json.read(
+                    data,
+                    dict[str, str],
+                    what=f"file {self._file}",
+                    code=ErrorCode.CONFIG_INVALID,
+                )
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted({*self.config.workspaces, *self._added}))
+
+    def missing(self, manifest: Manifest) -> str | None:
+        """Return a sentence on the workspaces of a manifest that nobody named."""
+        unknown = [name for name in sorted(manifest.workspaces) if name not in self]
+        if not unknown:
+            return None
+        plural = "s" if len(unknown) > 1 else ""
+        known = listed(map(quoted, self.names))
+        instead = f"its workspaces are {known}" if known else "it has none"
+        return (
+            f"This hive has no workspace{plural} {listed(map(quoted, unknown))}; "
+            f"{instead}. The operator can add one: {self._how(unknown[0])}."
+        )
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuse a manifest with workspaces that nobody named.
+
+        Raises:
+            HiveError: ``manifest_invalid`` with the names that are known.
+        """
+        why = self.missing(manifest)
+        if why is not None:
+            raise HiveError(ErrorCode.MANIFEST_INVALID, why)
+
+    def mounts(self, manifest: Manifest) -> tuple[Mount, ...]:
+        """Return what an agent of this manifest has of the host, ``/shared`` first.
+
+        Raises:
+            HiveError: ``not_found`` for a workspace that nobody named.
+        """
+        found = [
+            Mount(
+                None,
+                self.config.layout.shared,
+                INSIDE.shared,
+                manifest.shared == "write",
+            )
+        ]
+        for name, one in sorted(manifest.workspaces.items()):
+            if name not in self:
+                why = self.missing(manifest)
+                raise HiveError(ErrorCode.NOT_FOUND, why or name)
+            found.append(
+                Mount(
+                    name,
+                    self._source(name),
+                    f"{INSIDE.work}/{name}",
+                    one.access == "write",
+                )
+            )
+        return tuple(found)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.config.workspaces or name in self._added
+
+    # --- the operator -----------------------------------------------------------------
+
+    async def all(self, _params: NoParams) -> WorkspacesResult:
+        """Return all, each with what is wrong with it now."""
+        views = []
+        for name in self.names:
+            configured = self.config.workspaces.get(name)
+            path = self._added[name] if configured is None else configured.path
+            why = await asyncio.to_thread(problem, self._source(name))
+            views.append(
+                WorkspaceView(
+                    name=name,
+                    path=path,
+                    configured=configured is not None,
+                    problem=why,
+                    agents=self._agents(name),
+                )
+            )
+        return WorkspacesResult(workspaces=tuple(views))
+
+    async def add(self, params: WorkspaceAddParams, by: str) -> None:
+        """Name a directory.
+
+        Raises:
+            HiveError: ``bad_request`` for a path that no workspace may have;
+                ``conflict`` if the name is taken, or only the host's configuration
+                names workspaces; ``too_many``; ``unavailable``.
+        """
+        name = params.name
+        if not self.addable:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"On this host workspaces are configured: set {self._how(name)}, and "
+                "run nixos-rebuild switch.",
+            )
+        if name in self:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"There is a workspace {name} already: choose another name, or remove "
+                "it first.",
+            )
+        if len(self._added) >= _MOST:
+            raise HiveError(
+                ErrorCode.TOO_MANY, f"There are {_MOST} workspaces; remove one."
+            )
+        layout = self.config.layout
+        path = check_path(params.path, (layout.state, layout.runtime))
+        why = await asyncio.to_thread(problem, path)
+        if why is not None:
+            raise HiveError(ErrorCode.BAD_REQUEST, why)
+        await self._keep({**self._added, name: str(path)})
+        data = {"workspace": name, "path": str(path)}
+        self.audit.record(by, "workspace_added", None, data)
+
+    async def remove(self, params: WorkspaceParams, by: str) -> None:
+        """Forget a name; the directory stays as it is.
+
+        Raises:
+            HiveError: ``not_found``; ``conflict`` if the configuration names it, or an
+                agent runs with it.
+        """
+        name = params.name
+        if name in self.config.workspaces:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"The host's configuration names {name}: remove "
+                f"services.hyperhive.workspaces.{name} there.",
+            )
+        if name not in self._added:
+            raise HiveError(
+                ErrorCode.NOT_FOUND,
+                f"There is no workspace {name}: see `hive workspace list`.",
+            )
+        users = self._agents(name, running=True)
+        if users:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{listed(users)} runs with the workspace {name}. Stop the agent, or "
+                "deploy an agent.nix without it.",
+            )
+        rest = {one: path for one, path in self._added.items() if one != name}
+        await self._keep(rest)
+        self.audit.record(by, "workspace_removed", None, {"workspace": name})
+
+    # --- parts ------------------------------------------------------------------------
+
+    @property
+    def _file(self) -> Path:
+        return self.config.layout.workspaces
+
+    def _how(self, name: str) -> str:
+        if self.addable:
+            return f"hive workspace add {name} PATH"
+        return f"services.hyperhive.workspaces.{name}.path"
+
+    def _source(self, name: str) -> Path:
+        configured = self.config.workspaces.get(name)
+        if configured is None:
+            return Path(self._added[name])
+        return Path(configured.mounted or configured.path)
+
+    def _agents(self, name: str, *, running: bool = False) -> tuple[str, ...]:
+        found = []
+        for agent in self.registry.all():
+            record = agent.record
+            names = {} if record is None else record.manifest.get("workspaces", {})
+            stopped = agent.state in (AgentState.STOPPED, AgentState.FAILED)
+            if name in names and not (running and stopped):
+                found.append(agent.name)
+        return tuple(sorted(found))
+
+    async def _keep(self, added: dict[str, str]) -> None:
+        """Write what is added as a whole, and go by it."""
+        try:
+            data = msgspec.json.encode(added)
+            await asyncio.to_thread(write_file, self._file, data, mode=0o600)
+        except OSError as error:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE, f"Cannot write {self._file}: {error.strerror}."
+            ) from error
+        self._added.clear()
+        self._added.update(added)
+
+
+def problem(path: Path) -> str | None:
+    """Say why a directory cannot be opened without following a link. Blocking."""
+    try:
+        with Folder.at(_ROOT, path):
+            return None
+    except HiveError:
+        return (
+            f"{path} is no directory, or a link is on the way to it: name the "
+            "directory by its real path (realpath)."
+        )
+    except OSError as error:
+        return f"{path} cannot be opened: {error.strerror}."
