@@ -1,7 +1,7 @@
 """Nix, as far as the hive uses it: the restricted evaluator of agent directories.
 
-``evaluator`` runs it, ``fence`` is what keeps a hostile agent.nix in, ``log`` makes
-sentences of its errors. Nothing else in the project evaluates what an agent wrote.
+``evaluator`` runs it, ``fence`` confines a hostile agent.nix, ``log`` turns its errors
+into sentences. Nothing else in the project evaluates code that an agent wrote.
 """
 
 from pyglue.nix.evaluator import Evaluation, Evaluator

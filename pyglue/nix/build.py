@@ -1,8 +1,8 @@
-"""Build an approved system; before that, nothing of it is built or fetched.
+"""Build an approved system; nothing of it is built or fetched before.
 
-Called by the ``nixos-container`` backend at deploy. The builds run in Nix's sandbox,
-which the host's settings cannot switch off by mistake, under a limit of wall time;
-cancelling ends the client, and with it the daemon's builds. What a build prints is
+Called by the ``nixos-container`` backend during a deploy. Builds run in Nix's sandbox,
+which the host's settings cannot disable by mistake, under a limit of wall time;
+cancelling ends the client and thereby the daemon's builds. The output of a build is
 hostile: it goes to ``log`` line by line, bounded and made visible, and nowhere else.
 """
 
@@ -24,7 +24,7 @@ _GRACE_S: Final = 10.0
 
 
 class Builder:
-    """Builds derivations in the host's store; one for a hived.
+    """Builds derivations in the host's store; one per hived.
 
     ``timeout`` is in seconds for a whole system. ``sandbox`` False is for tests.
     """
@@ -41,12 +41,13 @@ class Builder:
         self._store = store or HostStore()
 
     async def realise(self, drv: str, *, root: Path, log: Callable[[str], None]) -> str:
-        """Build ``drv`` and return its store path, kept by the gc root ``root``.
+        """Build ``drv`` and return its store path, kept by the GC root ``root``.
 
-        ``log`` is called in the event loop with each line that is printed.
+        ``log`` is called in the event loop with each line of output.
 
         Raises:
-            HiveError: ``build_failed`` with the end of the log; what cannot be started.
+            HiveError: ``build_failed`` with the end of the log; the errors of a
+                program that cannot be started.
         """
         if not is_derivation(drv):
             raise HiveError(
@@ -93,7 +94,7 @@ class Builder:
         ]
 
     async def _built(self, root: Path) -> str:
-        """Read the path from the gc root: nothing that a build prints is believed."""
+        """Read the path from the GC root: the output of a build is not trusted."""
         return check_path(str(await asyncio.to_thread(root.readlink)))
 
 

@@ -1,4 +1,4 @@
-"""The closure of a built system, and its difference from another one.
+"""The closure of a built system, and its difference from another system's.
 
 Called by ``deploy`` after a build. Paths and sizes come from the host's store.
 """
@@ -14,7 +14,7 @@ from pyglue.nix.packages import requisites, split_name
 
 _LISTED_MAX: Final = 2000
 _ASKED_AT_ONCE: Final = 1000
-"""Paths on one command line, which the kernel bounds."""
+"""Paths on one command line, whose length the kernel limits."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class _Named:
 async def diff_closures(
     store: HostStore, before: str | None, after: str, *, base: int | None
 ) -> ClosureDiff:
-    """Compare the closures of two built systems; None: with nothing.
+    """Compare the closures of two built systems; None stands for an empty one.
 
     Raises:
         HiveError: ``unavailable``.

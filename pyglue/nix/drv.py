@@ -1,7 +1,7 @@
-"""Read ``.drv`` files: ATerm, strictly, as Nix writes it and nothing else.
+"""Read ``.drv`` files: ATerm, strictly in the form that Nix writes.
 
-Used for the package diff. A derivation's texts are chosen by Nix code that nobody has
-approved yet, so a file is bounded, and whatever is not exactly the form is refused.
+Used for the package diff. The texts in a derivation are chosen by Nix code that nobody
+has approved yet, so files are limited in size, and any deviation is refused.
 """
 
 import re
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Output:
-    """An output; ``algorithm`` and ``hash`` are empty unless it is fixed."""
+    """An output; ``algorithm`` and ``hash`` are empty unless the output is fixed."""
 
     name: str
     path: str
@@ -43,7 +43,7 @@ class Derivation:
 
     @property
     def fixed(self) -> Output | None:
-        """The output whose content is pinned by hash: such a build has a network."""
+        """The output whose content is pinned by hash; its build has network access."""
         for output in self.outputs:
             if output.algorithm:
                 return output
@@ -85,7 +85,7 @@ def parse(data: bytes) -> Derivation:
 
 
 class _Reader:
-    """Walks over the bytes from left to right; nothing is read twice."""
+    """Reads the bytes from left to right, each of them once."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -108,7 +108,7 @@ class _Reader:
         raw = match[1]
         if b"\\" in raw:
             raw = _ESCAPE.sub(lambda found: _PLAIN.get(found[1], found[1]), raw)
-        # Nix strings are bytes; those that are no text are only shown.
+        # Nix strings are bytes; those that are not text are only displayed.
         return raw.decode("utf-8", "backslashreplace")
 
     def list(self, item: Callable[[], _T]) -> tuple[_T, ...]:

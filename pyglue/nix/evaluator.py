@@ -1,12 +1,12 @@
 """Evaluate an agent's directory to its manifest, once, without trusting it.
 
 Called by ``proposals`` (in hived, as root on NixOS) and ``hive manifest``. Nix is
-restricted to the agent's directory and the hive's modules: no other file, no network,
-no build during evaluation, no store, no search path, no flakes, no configuration of
-this machine; with limits of memory, CPU and wall time, and of what it may write. What
-comes out is not trusted either: ``manifest_schema.validate`` follows. The clock that
-agent.nix sees stands at 0 (modules/eval/fixed.nix); the result is pinned all the same,
-and never made again.
+restricted to the agent's directory and the hive's modules: no other files, no network,
+no builds during evaluation, no store, no search path, no flakes, no configuration of
+this machine. Memory, CPU time, wall time and output are limited. The result is not
+trusted either: ``manifest_schema.validate`` follows. The clock that agent.nix sees is
+stopped at 0 (modules/eval/fixed.nix); the result is pinned anyway, and never evaluated
+again.
 """
 
 import asyncio
@@ -39,11 +39,12 @@ _SUBJECT: Final = "agent.nix"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a directory says: its manifest, not validated yet, and which NixOS options
-    it sets outside ``hyperhive``, as sorted paths.
+    """The manifest of a directory, not validated yet, and the NixOS options that it
+    sets outside ``hyperhive``, as sorted paths.
 
-    ``evaluated_at`` is where Nix saw the directory; no agent ever does. ``said`` is
-    what it had Nix print: traces and warnings, the author's words.
+    ``evaluated_at`` is the path under which Nix saw the directory; no agent ever sees
+    it. ``said`` is what agent.nix made Nix print: traces and warnings, in the author's
+    words.
     """
 
     manifest: Mapping[str, Any]
@@ -53,7 +54,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates directories; one for a process. Make it with ``of`` or by hand.
+    """Evaluates directories; one per process. Create it with ``of`` or directly.
 
     ``timeout`` is in seconds of wall time and of CPU; ``nixpkgs_lib`` is nixpkgs or its
     ``lib`` directory, None means the built-in subset.
@@ -72,7 +73,7 @@ class Evaluator:
 
     @classmethod
     def of(cls, config: HiveConfig) -> "Evaluator":
-        """Return the evaluator that a hive is configured with."""
+        """Return the evaluator for a hive's configuration."""
         lib = config.nixpkgs_lib
         return cls(
             timeout=config.timeouts.evaluate_s,
@@ -80,7 +81,7 @@ class Evaluator:
         )
 
     def check(self) -> None:
-        """See that all of it is there. Blocking, some 30 ms the first time.
+        """Check that everything it needs exists. Blocking, about 30 ms the first time.
 
         Raises:
             HiveError: ``missing_program`` or ``config_invalid``, with what to do.
@@ -91,7 +92,7 @@ class Evaluator:
 
     @property
     def sandboxed(self) -> bool:
-        """Whether bubblewrap is around Nix here; known after ``check``."""
+        """Whether Nix runs in bubblewrap here; known after ``check``."""
         return self._fence is not None and self._fence.sandboxed
 
     async def evaluate(
@@ -99,7 +100,7 @@ class Evaluator:
     ) -> Evaluation:
         """Evaluate the agent in ``directory``, which this process can read.
 
-        ``commit`` is what it was exported from, to name in problems.
+        ``commit``, from which it was exported, is named in problems.
 
         Raises:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
@@ -158,7 +159,7 @@ class Evaluator:
                 raise
 
     def fence(self) -> Fence:
-        """Return what Nix runs behind, chosen at the first call. Blocking, then."""
+        """Return the fence around Nix. The first call chooses it, and blocks."""
         fence = self._fence
         if fence is None:
             fence = self._fence = Fence(program())

@@ -1,7 +1,7 @@
 """The environment of an evaluation, and the errors of failed ones.
 
-Shared by ``evaluator`` (manifests) and ``system`` (NixOS systems): the flags that keep
-Nix to what it was given, where its program is, and errors as sentences.
+Shared by ``evaluator`` (manifests) and ``system`` (NixOS systems): the flags that
+restrict Nix, the path of its program, and errors as sentences.
 """
 
 import os
@@ -30,14 +30,14 @@ _EXHAUSTED: Final = ("out of memory", "bad_alloc", "stack overflow", "heap secti
 
 @dataclass(frozen=True)
 class Limits:
-    """What an evaluation of ``subject`` may take: seconds, bytes of memory."""
+    """The limits of an evaluation of ``subject``: seconds, bytes of memory."""
 
     subject: str
     timeout: float
     memory: int
 
     def too_long(self) -> EvalError:
-        """Say that it took too long."""
+        """Return the error of an evaluation that took too long."""
         return EvalError(
             ErrorCode.EVAL_LIMIT,
             f"Evaluating {self.subject} took more than {self.timeout:g} s and was "
@@ -45,7 +45,7 @@ class Limits:
         )
 
     def failed(self, problems: tuple[Problem, ...] | list[Problem]) -> EvalError:
-        """Say what is wrong with it."""
+        """Return the error of an evaluation that failed."""
         text = "\n".join(map(str, problems))
         return EvalError(
             ErrorCode.EVAL_FAILED,
@@ -54,7 +54,7 @@ class Limits:
         )
 
     def explain(self, done: Completed, roots: Roots) -> EvalError:
-        """Make an error of an evaluation that ended with an exit code."""
+        """Return the error of an evaluation that ended with an exit code."""
         problems = read_problems(done.stderr, roots)
         if done.code in (-9, -24, 137, 152) and done.seconds >= self.timeout * 0.9:
             return self.too_long()
@@ -76,7 +76,7 @@ class Limits:
 
 
 def program() -> Path:
-    """Find nix-instantiate by a path that names the program itself.
+    """Find nix-instantiate, by the path of the program itself.
 
     Raises:
         HiveError: ``missing_program`` with what to install.

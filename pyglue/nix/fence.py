@@ -1,10 +1,10 @@
-"""Confining an evaluation: a sandbox if there is one, else another user.
+"""Confines an evaluation: in a sandbox if there is one, else as another user.
 
-Nix's own restrictions (see ``evaluator``) already stop every file, network and build
-attack that is known; this is the second wall. In the sandbox the program sees its own
-files, the agent's directory and the hive's modules, read-only, and nothing else of
-this machine. Started by root, an unprivileged user takes over first; what that user
-could not read is copied for it.
+Nix's own restrictions (see ``evaluator``) already stop every known attack through
+files, the network and builds; this is the second boundary. In the sandbox, the program
+sees its own files, the agent's directory and the hive's modules, read-only, and nothing
+else of this machine. Started by root, it runs as an unprivileged user; files that this
+user cannot read are copied for it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pyglue.process import RunAs, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare
 from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
 
-# All that Nix sees of an environment.
+# The whole environment that Nix sees.
 ENVIRONMENT: Final = {
     "HOME": "/nonexistent",
     "LC_ALL": "C",
@@ -36,9 +36,9 @@ _COPY_BYTES: Final = 128 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Seen:
-    """What the program sees: for each directory asked for, its path inside.
+    """What the program sees: the path inside for each requested directory.
 
-    ``real`` is where its files lie. Valid inside the ``with`` that gave it. The
+    ``real`` is where its files are. Valid within the ``with`` that yielded it. The
     program may write to ``output`` (in ``inside`` too), an empty directory of its own.
     """
 
@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start the program: everything that ``process.run`` must be told."""
+    """How to start the program: all arguments of ``process.run``."""
 
     argv: tuple[str, ...]
     run_as: RunAs | None
@@ -57,10 +57,10 @@ class Launch:
 
 
 class Fence:
-    """Chosen once: whether it is ``sandboxed``, and who the program runs as."""
+    """Determined once: whether it is ``sandboxed``, and the user of the program."""
 
     def __init__(self, program: Path) -> None:
-        """Try the sandbox with ``program``. Blocking, some 50 ms."""
+        """Try the sandbox with ``program``. Blocking, about 50 ms."""
         self._program = program
         self._run_as = nobody()
         self.sandboxed: Final = self._sandbox_works()
@@ -71,10 +71,10 @@ class Fence:
     ) -> Iterator[Seen]:
         """Make ``directories`` (or files) readable for the program, by name.
 
-        With ``output`` there is also a directory of that name that it may write to.
+        With ``output``, there is also a writable directory of that name.
 
         Raises:
-            HiveError: ``too_large`` for a directory that must be copied and is huge.
+            HiveError: ``too_large`` for a huge directory that has to be copied.
         """
         with contextlib.ExitStack() as stack:
             real = {
@@ -121,9 +121,9 @@ class Fence:
         return done.code == 0
 
     def _readable(self, path: Path, stack: contextlib.ExitStack) -> Path:
-        """Return ``path``, or a copy if the program's user could not read it.
+        """Return ``path``, or a copy if the program's user cannot read it.
 
-        Measured: bubblewrap 0.8 walks to what it binds, by descriptor too.
+        Measured: bubblewrap 0.8 resolves the path of a bind, even by descriptor.
         """
         if self._run_as is None or _open_to_all(path):
             return path
@@ -132,7 +132,7 @@ class Fence:
         return copy
 
     def _own_room(self, stack: contextlib.ExitStack) -> Path:
-        """Make a temporary directory that the program's user can enter."""
+        """Create a temporary directory that the program's user can enter."""
         room = make_room(self._run_as, "hive-")
         stack.callback(remove_room, room)
         return room
@@ -164,7 +164,7 @@ def _spec(program: Path, seen: Seen) -> SandboxSpec:
 
 
 def _system(program: Path) -> Iterator[Bind]:
-    """Yield what the program itself is made of, and nothing else of this machine."""
+    """Yield the program's own files, and nothing else of this machine."""
     if program.is_relative_to("/nix/store"):
         yield Bind(source=Path("/nix/store"), target="/nix/store")
         return
@@ -177,7 +177,7 @@ def _system(program: Path) -> Iterator[Bind]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file, or a directory with its files and links, readable by anyone."""
+    """Copy a file, or a directory with its files and links, readable by everyone."""
     if not source.is_dir():
         shutil.copyfile(source, target)
         target.chmod(0o644)

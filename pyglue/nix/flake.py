@@ -1,9 +1,9 @@
-"""The hive's own flake: what is deployed, as ``nixosConfigurations.h-NAME``.
+"""The hive's own flake: deployed agents, as ``nixosConfigurations.h-NAME``.
 
-For whoever wants to look at an agent's system with Nix's own tools (``nix flake show``,
-``nix eval``, ``nix build``); hived never evaluates it. It pins nixpkgs and the hive's
-modules by their store paths. No text of an agent's is in ``flake.nix``: what an agent
-chose lies in directories named by checked names, as ``modules/hive`` reads them.
+For inspecting an agent's system with Nix's own tools (``nix flake show``, ``nix eval``,
+``nix build``); hived never evaluates it. It pins nixpkgs and the hive's modules by
+their store paths. ``flake.nix`` contains no text from agents: their files are in
+directories with checked names, where ``modules/hive`` reads them.
 """
 
 import json
@@ -48,7 +48,7 @@ _TEXT: Final = """\
 
 
 class HiveFlake:
-    """The flake in ``directory``. Everything blocks: call it in a thread."""
+    """The flake in ``directory``. Everything blocks, so call it in a thread."""
 
     def __init__(self, directory: Path, nixos: NixosConfig, *, uid: int) -> None:
         self._directory = directory
@@ -56,7 +56,7 @@ class HiveFlake:
         self._uid = uid
 
     def write(self) -> None:
-        """Write all but the agents; called at hived's start."""
+        """Write everything but the agents; called when hived starts."""
         (self._directory / "agents").mkdir(parents=True, exist_ok=True)
         modules = self._directory / "modules"
         shutil.rmtree(modules, ignore_errors=True)
@@ -76,7 +76,7 @@ class HiveFlake:
         (self._directory / "flake.nix").write_text(text, encoding="utf-8")
 
     def put(self, name: str, config: Path, manifest: Mapping[str, Any]) -> None:
-        """Take over the deployed tree in ``config``, which is moved, and its manifest.
+        """Move the deployed tree from ``config`` into the flake, and add its manifest.
 
         Raises:
             HiveError: ``invalid_name``.
@@ -88,16 +88,16 @@ class HiveFlake:
         shutil.move(config, place / "config")
 
     def remove(self, name: str) -> None:
-        """Forget an agent; one that is not there is no error."""
+        """Remove an agent; it is no error if there is none."""
         shutil.rmtree(self._directory / "agents" / check(name), ignore_errors=True)
 
     def tidy(self, names: frozenset[str]) -> None:
-        """Forget every agent but these."""
+        """Remove all agents except these."""
         for place in (self._directory / "agents").iterdir():
             if place.name not in names:
                 shutil.rmtree(place, ignore_errors=True)
 
 
 def nix_string(text: str) -> str:
-    """Return a text as a Nix string, whatever it holds."""
+    """Return any text as a Nix string."""
     return json.dumps(text, ensure_ascii=False).replace("${", "\\${")

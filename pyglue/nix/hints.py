@@ -1,7 +1,7 @@
-"""What to write instead, where Nix only says what is wrong.
+"""Advice on what to write instead, for errors where Nix only says what is wrong.
 
-Called by ``log`` with a message that is already safe to show. The spellings are those
-of Claude Code's own settings, which authors know, and of files that were not committed.
+Called by ``log`` with a message that is already safe to display. Recognises spellings
+from Claude Code's own settings, which authors know, and files that were not committed.
 """
 
 import re
@@ -21,9 +21,9 @@ _MISSING: Final = (
 
 
 def with_hint(message: str, commit: str | None) -> str:
-    """Return the message with what to do, or as it is.
+    """Return the message, with advice if there is any.
 
-    ``commit``: the files are that commit's, not a working tree's.
+    ``commit``: the files belong to that commit, not to a working tree.
     """
     if _NO_OPTION.search(message):
         return (

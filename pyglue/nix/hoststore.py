@@ -1,8 +1,8 @@
 """The host's Nix store: importing, building and keeping approved systems.
 
-The only place that talks to the host's store, as root and with the host's settings
-(through its daemon, where one runs). Nothing of an agent's is evaluated here: the
-names that come in are store paths, checked before they become arguments.
+The only code that uses the host's store, as root and with the host's settings (through
+the daemon, if one runs). No code of an agent is evaluated here: the names passed in are
+store paths, checked before they become arguments.
 """
 
 import os
@@ -26,10 +26,10 @@ _OUTPUT_MAX: Final = 64 * 1024 * 1024
 
 
 def check_path(path: str) -> str:
-    """Return ``path`` if it names something in the store, and nothing below it.
+    """Return ``path`` if it is a path directly in the store.
 
     Raises:
-        HiveError: ``internal``: such a path never comes from a person.
+        HiveError: ``internal``: no person ever enters such a path.
     """
     if _NAME.fullmatch(path) is None:
         raise HiveError(ErrorCode.INTERNAL, "Not a path of the Nix store.")
@@ -42,7 +42,7 @@ def is_derivation(path: str) -> bool:
 
 
 def short_name(path: str) -> str:
-    """Return a store path's name without directory and hash."""
+    """Return the name of a store path without directory and hash."""
     return path.removeprefix(f"{STORE}/")[33:]
 
 
@@ -54,20 +54,20 @@ def _environment() -> dict[str, str]:
 
 
 def _root() -> Path:
-    """Return where the store lies that NIX_REMOTE names, for a store of one's own."""
+    """Return the root of the store named by NIX_REMOTE, if it is a separate one."""
     place = os.environ.get("NIX_REMOTE", "").removeprefix("local?root=")
     return Path(place) if place.startswith("/") else Path("/")
 
 
 @dataclass(frozen=True)
 class HostStore:
-    """How the host's Nix is called. ``root`` is where ``/nix/store`` really lies."""
+    """Calls the host's Nix. ``root`` is where ``/nix/store`` really is."""
 
     environment: Mapping[str, str] = field(default_factory=_environment)
     root: Path = field(default_factory=_root)
 
     def real(self, path: str) -> Path:
-        """Return where the files of a store path lie on this machine."""
+        """Return where the files of a store path are on this machine."""
         return self.root / check_path(path).removeprefix("/")
 
     async def call(

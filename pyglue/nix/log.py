@@ -1,10 +1,10 @@
 """Nix's output of a failed evaluation, as problems with file, line and column.
 
-The log is ``--log-format internal-json``. Its texts hold terminal codes, paths of
-this machine and whatever the author of agent.nix put into ``throw``: codes and
-control characters are taken out, paths are made relative to the agent's directory,
-all of it is cut to size. Type errors have no position in Nix; for those the option's
-name is looked for in the file that the text names, as a hint.
+The log is ``--log-format internal-json``. Its texts contain terminal codes, paths of
+this machine and anything that the author of agent.nix put into ``throw``. Codes and
+control characters are removed, paths are made relative to the agent's directory, and
+everything is cut to size. Nix gives no position for type errors, so as a hint the
+option's name is looked up in the file that the text mentions.
 """
 
 import re
@@ -39,7 +39,7 @@ _HINTS: Final = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong; ``file`` is relative to the agent's directory, lines from 1."""
+    """One error; ``file`` is relative to the agent's directory, lines start at 1."""
 
     file: str | None
     line: int | None
@@ -57,7 +57,7 @@ class Problem:
 
 
 class EvalError(HiveError):
-    """A directory that does not evaluate: ``eval_failed`` or ``eval_limit``."""
+    """The evaluation of a directory failed: ``eval_failed`` or ``eval_limit``."""
 
     def __init__(
         self, code: ErrorCode, message: str, problems: Sequence[Problem] = ()
@@ -69,17 +69,17 @@ class EvalError(HiveError):
 
 @dataclass(frozen=True)
 class Roots:
-    """Paths as Nix saw them, and the real directory of the agent."""
+    """The paths that Nix saw, and the real directory of the agent."""
 
     agent: str
     modules: str
     lib: str | None
     directory: Path
     commit: str | None = None
-    """The commit that the directory was exported from; None for a working tree."""
+    """The commit from which the directory was exported; None for a working tree."""
 
     def relative(self, text: str) -> str:
-        """Take the paths of this machine out of a text."""
+        """Remove paths of this machine from a text."""
         text = text.replace(f"{self.agent}/", "").replace(self.agent, ".")
         if self.lib is not None:
             text = text.replace(self.lib, "<nixpkgs lib>")
@@ -87,19 +87,19 @@ class Roots:
 
 
 def read_problems(log: bytes, roots: Roots) -> tuple[Problem, ...]:
-    """Return the problems that a failed evaluation's log names, maybe none."""
+    """Return the problems named in the log of a failed evaluation, if any."""
     found = None
     for event in _events(log.decode("utf-8", "replace")):
-        # The error comes last; what ``builtins.trace`` prints has no raw_msg.
+        # The error comes last; output of ``builtins.trace`` has no raw_msg.
         if event.get("level") == 0 and isinstance(event.get("raw_msg"), str):
             found = event
     return () if found is None else (_problem(found, roots),)
 
 
 def read_said(log: bytes, roots: Roots) -> tuple[str, ...]:
-    """Return what agent.nix had Nix print: traces and warnings, each one line.
+    """Return the traces and warnings of agent.nix, one line each.
 
-    Whatever Nix says of its own surroundings is left out. At most a score, clipped.
+    Nix's remarks about its own environment are left out. At most twenty, clipped.
     """
     found: dict[str, None] = {}
     for event in _events(log.decode("utf-8", "replace")):
@@ -130,7 +130,7 @@ def _events(log: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _cut_event(line: str) -> dict[str, Any] | None:
-    """Read what is left of an event whose line was too long to keep."""
+    """Read the rest of an event whose line was too long to keep."""
     head, text = _CUT_LINE.search(line), _CUT_TEXT.search(line)
     if head is None or text is None:
         return None
@@ -145,7 +145,7 @@ def _cut_event(line: str) -> dict[str, Any] | None:
 
 
 def _without_trace(text: str) -> str:
-    """Return the message in a whole error: newer Nix writes how it got there first."""
+    """Return the message of a whole error, which newer Nix begins with the trace."""
     found = list(_ERROR.finditer(text := _ANSI.sub("", text)))
     if not found:
         return ""
@@ -172,7 +172,7 @@ def _problem(event: Mapping[str, Any], roots: Roots) -> Problem:
 
 
 def _position(event: Mapping[str, Any]) -> tuple[str | None, int | None, int | None]:
-    """Read a position: Nix 2.34 writes line and column into the file's name too."""
+    """Read a position: Nix 2.34 adds line and column to the name of the file."""
     file, line, column = event.get("file"), event.get("line"), event.get("column")
     match = _POSITION.match(file) if isinstance(file, str) else None
     if match is None:
@@ -184,7 +184,7 @@ def _position(event: Mapping[str, Any]) -> tuple[str | None, int | None, int | N
 
 
 def _located(message: str, roots: Roots) -> Problem:
-    """Find where the option that a text speaks of is set, if that is one place."""
+    """Find where the option named in a text is set, if it is set in one place."""
     match = _IN_FILE.search(message)
     name = next(filter(None, match.groups()), None) if match else None
     file = name or "agent.nix"

@@ -1,9 +1,9 @@
 """The packages of a system before anything is built, from its derivations.
 
-Called by ``proposals``. Only derivations that one system has and the other has not are
-read. Packages are what says a version; a new download is a derivation whose result is
-pinned by hash (such a build has a network) and whose result the old system did not
-have. All texts are the author's: made visible here, bounded, and compared as they are.
+Called by ``proposals``. Only derivations that are in one of the systems are read.
+Packages are derivations with a version. New downloads are derivations whose result is
+pinned by hash (such builds have network access) and was not in the old system. All
+texts are the author's: they are compared as they are, and shown visible and shortened.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _URL_MAX: Final = 500
 
 @dataclass
 class _Side:
-    """What one system has and the other has not."""
+    """The part of one system that is missing in the other."""
 
     versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fetches: dict[str, Fetch] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Side:
 async def diff_packages(
     store: HostStore, before: str | None, after: str, *, base: int | None
 ) -> PackagesDiff:
-    """Compare two systems' derivations, which are in the store; None: with nothing.
+    """Compare the derivations of two systems, both in the store; None: an empty one.
 
     Raises:
         HiveError: ``eval_failed``, ``eval_limit``; ``unavailable``.
@@ -54,7 +54,7 @@ async def diff_packages(
 
 
 async def requisites(store: HostStore, path: str) -> set[str]:
-    """Return all that ``path`` refers to, and itself.
+    """Return ``path`` and everything that it refers to.
 
     Raises:
         HiveError: ``unavailable``, also if it is not in the store.
@@ -101,7 +101,7 @@ def _note(side: _Side, path: str, drv: Derivation) -> None:
 
 
 def _attributes(drv: Derivation) -> Mapping[str, Any]:
-    """Return what the derivation was given, also where that is structured."""
+    """Return the derivation's attributes, including structured ones."""
     structured = drv.environment.get("__json")
     if structured is None:
         return drv.environment

@@ -1,7 +1,7 @@
-"""GC roots of derivations: a proposal's stay until it is decided.
+"""GC roots of derivations, which are kept until their proposal is decided.
 
-A root is a link in the store's own ``gcroots``, named by the approval's number. Built
-systems are kept by the backend, which knows what it runs.
+A root is a link in the store's own ``gcroots``, named by the approval's number. The
+backend keeps the built systems, because it knows which ones are in use.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ _NEW = "new-"
 
 
 class DerivationRoots:
-    """The roots of one hive, known by the directory of its state."""
+    """The roots of one hive, identified by its state directory."""
 
     def __init__(self, store: HostStore, hive: str) -> None:
         self._place = store.root / _PLACE / hive
 
     def hold(self, drv: str) -> Path:
-        """Keep ``drv`` under a name of its own, also before it is in the store.
+        """Keep ``drv`` under a name of its own, even before it is in the store.
 
         Raises:
-            HiveError: ``unavailable`` where no root can be made.
+            HiveError: ``unavailable`` if no root can be created.
         """
         root = self._place / f"{_NEW}{uuid.uuid4().hex}"
         target = check_path(drv)
@@ -36,16 +36,16 @@ class DerivationRoots:
         return root
 
     def assign(self, root: Path, approval: int) -> None:
-        """Give what is held to an approval.
+        """Assign a root to an approval.
 
         Raises:
-            HiveError: ``unavailable`` where no root can be made.
+            HiveError: ``unavailable`` if no root can be created.
         """
         with self._written(root):
             root.replace(self._place / str(approval))
 
     def drop(self, root: Path) -> None:
-        """Let go what is held; gone is no error."""
+        """Remove a root; it is no error if there is none."""
         root.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -61,14 +61,14 @@ class DerivationRoots:
             ) from error
 
     def sweep(self, keep: Collection[int]) -> None:
-        """Let go every approval's derivation but these."""
+        """Remove the roots of all approvals except these."""
         with contextlib.suppress(FileNotFoundError):
             for root in self._place.iterdir():
                 if root.name.isdecimal() and int(root.name) not in keep:
                     root.unlink(missing_ok=True)
 
     def clear_new(self) -> None:
-        """At start: let go what a crash left without an approval."""
+        """At start, remove roots that a crash left without an approval."""
         with contextlib.suppress(FileNotFoundError):
             for root in self._place.glob(f"{_NEW}*"):
                 root.unlink(missing_ok=True)

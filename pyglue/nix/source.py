@@ -1,8 +1,8 @@
 """Characters that Nix and a browser would interpret differently.
 
 Called by ``evaluator`` before Nix runs. Nix ends a comment at a lone carriage return,
-where a page goes on with the line; a page may break a line where Nix does not. What the
-operator reads must be what is evaluated, so such files are refused.
+where a page continues the line; a page may break a line where Nix does not. The
+operator must read exactly what is evaluated, so such files are refused.
 """
 
 import codecs
@@ -20,13 +20,13 @@ _PROBLEMS_MAX: Final = 20
 _ENDS: Final = "\r(?!\n)|[\x85\u2028\u2029]"
 _IN_NIX: Final = re.compile(f"{_ENDS}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
 _IN_TEXT: Final = re.compile(_ENDS)
-"""Any file can be imported, but a form feed in a text is no attack."""
+"""Any file can be imported, but a form feed in a text is not an attack."""
 _BINARY_PROBE: Final = 8000
-"""Bytes in which a zero byte makes a page say "binary" and show nothing, as for git."""
+"""A zero byte within so many bytes makes a file "binary" on a page, as in git."""
 
 
 def unreadable(directory: Path) -> tuple[Problem, ...]:
-    """Return where files that a page shows as text hold such characters."""
+    """Return where such characters are in files that a page shows as text."""
     found: list[Problem] = []
     for path in _files(directory):
         nix = path.suffix == ".nix"
@@ -47,7 +47,7 @@ def unreadable(directory: Path) -> tuple[Problem, ...]:
 
 
 def _other_encoding(data: bytes) -> str | None:
-    """Say that a Nix file is not plain UTF-8, and how to make it so."""
+    """Explain that a Nix file is not plain UTF-8, and how to convert it."""
     if data.startswith(codecs.BOM_UTF8):
         return (
             "the file begins with a byte order mark, which Nix does not read. Save it "

@@ -3,10 +3,10 @@
 Called by ``proposals`` at submit on the ``nixos-container`` backend, right after the
 manifest and behind the same fence (see ``evaluator``): restricted to the agent's
 directory, the hive's modules and the locked nixpkgs; no network, no import from
-derivation, an unprivileged user. What it instantiates goes into an empty binary cache
-of its own, not into the host's store. Only the derivations and the files that they
-name are then copied, and Nix takes none whose name is not the hash of its content, so
-that nothing can be put in another's place. Nothing is built or fetched here.
+derivation, an unprivileged user. The derivations go into an empty binary cache of their
+own, not into the host's store. Then only the derivations and the files that they name
+are copied, and Nix accepts none whose name is not the hash of its content, so nothing
+can take another path's place. Nothing is built or fetched here.
 """
 
 import asyncio
@@ -45,10 +45,10 @@ _SUBJECT: Final = "the system of agent.nix"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A system's derivation in a cache of its own, until the ``with`` ends.
+    """The derivation of a system in a cache of its own, until the ``with`` ends.
 
-    ``nixos_options`` are those that agent.nix sets in this very evaluation;
-    ``depends_on`` the options of the manifest that the system is made from.
+    ``nixos_options`` are those that agent.nix sets in this evaluation;
+    ``depends_on`` are the options of the manifest on which the system depends.
     """
 
     drv: str
@@ -60,12 +60,12 @@ class Evaluated:
     """Warnings and traces of agent.nix, and those of the NixOS options that it sets."""
 
     async def into_store(self) -> None:
-        """Copy it and what it refers to into the host's store, each one checked.
+        """Copy it and its references into the host's store, checking each of them.
 
-        The evaluation is over and nothing writes to the cache any more.
+        The evaluation has finished, so nothing writes to the cache any more.
 
         Raises:
-            HiveError: ``eval_limit``; ``unavailable`` if the store does not take it.
+            HiveError: ``eval_limit``; ``unavailable`` if the store refuses it.
         """
         if await asyncio.to_thread(_size, self.cache) is None:
             raise _too_much()
@@ -75,7 +75,7 @@ class Evaluated:
         try:
             await self.store.call("nix", arguments)
         except HiveError as error:
-            # It names paths of this machine, and the proposer reads the answer.
+            # It contains paths of this machine, and the proposer reads the answer.
             _log.error("could not import a system into the store: %s", error)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
@@ -85,7 +85,7 @@ class Evaluated:
 
 
 class SystemEvaluator:
-    """Evaluates systems; one for a hived. ``uid`` is the agents' fixed number."""
+    """Evaluates systems; one per hived. ``uid`` is the agents' fixed user ID."""
 
     def __init__(
         self, nixos: NixosConfig, *, uid: int, store: HostStore | None = None
@@ -97,7 +97,7 @@ class SystemEvaluator:
         self._fence: Fence | None = None
 
     def check(self) -> None:
-        """See that all of it is there. Blocking, some 30 ms the first time.
+        """Check that everything it needs exists. Blocking, about 30 ms the first time.
 
         Raises:
             HiveError: ``missing_program`` or ``config_invalid``, with what to do.
@@ -119,9 +119,9 @@ class SystemEvaluator:
     async def evaluated(
         self, directory: Path, manifest: Mapping[str, Any], *, name: str, manager: bool
     ) -> AsyncIterator["Evaluated"]:
-        """Yield the system of the agent in ``directory``, not in any store yet.
+        """Yield the system of the agent in ``directory``, which is not in a store yet.
 
-        ``manifest`` is validated, and ``name`` the agent's.
+        ``manifest`` is validated; ``name`` is the agent's.
 
         Raises:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
@@ -153,7 +153,7 @@ class SystemEvaluator:
         self, fence: Fence, seen: Seen, name: str, *, manager: bool
     ) -> Completed:
         inside, timeout = seen.inside, self._limits.timeout
-        # Instantiates although it evaluates to data: for that it writes derivations.
+        # It evaluates to data but has to write the derivations, so it instantiates.
         arguments = ["--eval", "--strict", "--json", "--read-write-mode"]
         arguments += [*RESTRICTED, "--option", "substituters", ""]
         arguments += ["--store", f"file://{inside['cache']}?compression=none"]
@@ -194,10 +194,10 @@ class SystemEvaluator:
 
     @asynccontextmanager
     async def _bounded(self, output: Path | None) -> AsyncIterator[None]:
-        """End the body when it has written too much.
+        """End the body if it writes too much.
 
-        Looked at now and then: a directory has no event for its size, and RLIMIT_FSIZE
-        bounds single files only.
+        Polled: there is no event for the size of a directory, and RLIMIT_FSIZE only
+        limits single files.
         """
         body = asyncio.current_task()
         exceeded = False
@@ -229,7 +229,7 @@ class SystemEvaluator:
 
 @asynccontextmanager
 async def _closed_in_thread() -> AsyncIterator[contextlib.ExitStack]:
-    """Yield a stack whose end may take a while: a cache is many files."""
+    """Yield a stack whose end may take a while, because a cache has many files."""
     stack = contextlib.ExitStack()
     try:
         yield stack
@@ -263,7 +263,7 @@ def _read_result(
 
 
 def _size(directory: Path) -> int | None:
-    """Return the bytes in a directory that is being written to, None if too many."""
+    """Return the bytes in a directory that is being written; None if too many."""
     total = files = 0
     for above, _, names in os.walk(directory):
         for name in names:
@@ -276,7 +276,7 @@ def _size(directory: Path) -> int | None:
 
 
 def _only_plain_files(directory: Path) -> None:
-    """Refuse links and special files, which Nix does not make: it reads as root."""
+    """Refuse links and special files, which Nix never creates: it reads as root."""
     for above, names, files in os.walk(directory):
         for name in (*names, *files):
             status = Path(above, name).lstat()

@@ -1,18 +1,19 @@
-"""Start other programs: the one place on the host that does.
+"""Starts other programs; no other code on the host does.
 
 ``run`` (asyncio) and ``run_sync`` (threads) run a program to its end; ``Child`` keeps
-a long-lived one, ``Piped`` one that is spoken with, ``PtyShell`` a terminal's. Always
-an argument list, never a shell; a clean environment that the caller names; a session
-(of ``Piped``: a group) of its own, killed as a whole on timeout, on cancellation, when
-it says too much, and after it has ended. What fails is a ``HiveError``:
-``missing_program``, ``timeout``, ``too_large``, ``unavailable``; an exit code other
-than 0 is an answer, not an error. Used by git, nix, sandbox, host, harness and cli.
-``started`` is below all of them, and what git uses: it judges overruns itself.
+a long-lived one, ``Piped`` an interactive one, ``PtyShell`` the shell of a terminal.
+Always with an argument list, never through a shell; in a clean environment given by the
+caller; in a session (``Piped``: a group) of its own, killed as a whole on timeout, on
+cancellation, on too much output, and after the program has ended. Failures are a
+``HiveError``: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``; a
+non-zero exit code is a result, not an error. Used by git, nix, sandbox, host, harness
+and cli. All of them are based on ``started``, which git uses directly because it
+handles overruns itself.
 
-A process that makes a session of its own leaves the group; only a pid namespace (see
-``pyglue.sandbox``) holds those.
+A process that starts a session of its own leaves the group; only a pid namespace (see
+``pyglue.sandbox``) contains it.
 
-A module is imported when the first of its names is used: the child that checks an
+A module is imported when one of its names is first used: the child that checks an
 agent's pack starts often, and needs ``started`` without asyncio.
 """
 
@@ -64,7 +65,7 @@ _MODULES: Final = {
     "run": "once",
     "run_sync": "once",
 }
-"""Where a name is; the others are in ``limits``."""
+"""The module of a name; the others are in ``limits``."""
 
 if not TYPE_CHECKING:
 

@@ -1,8 +1,8 @@
 """A long-lived child: its output in a log, its end as an event.
 
-Used by the local backend and by ``hive run``. Lives in the event loop: a pidfd tells
-of its end without a thread or SIGCHLD. Start it in the loop's main thread: the
-parent-death signal that a sandbox asks for follows the thread that started it.
+Used by the local backend and by ``hive run``. Lives in the event loop, where a pidfd
+reports its end without a thread or SIGCHLD. Start it in the loop's main thread: the
+parent-death signal requested by a sandbox follows the thread that started it.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ _CHUNKS_AFTER: Final = 64
 
 
 class Child:
-    """One running program. Make it with ``Child.start``.
+    """One running program. Create it with ``Child.start``.
 
-    ``signal_pid`` is who is asked to end first: inside a sandbox that is not the
-    process that was started. ``None`` asks the whole group.
+    ``signal_pid`` is the process that is first asked to end: in a sandbox, that is not
+    the process that was started. With ``None`` the whole group is asked.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Child:
     ) -> "Child":
         """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
 
-        A line of more than ``line_max`` bytes is cut there.
+        Lines are cut after ``line_max`` bytes.
 
         ``pass_fds`` may be closed as soon as this returns. ``wrapper`` is a command
-        line that runs the rest of its arguments, before limits and ``run_as`` hold.
+        line that runs the rest of its arguments, before limits and ``run_as`` apply.
 
         Raises:
             HiveError: ``missing_program``, ``unavailable``.
@@ -106,21 +106,21 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id of what was started (under a sandbox: of the sandbox)."""
+        """Process ID of the started program (in a sandbox: of the sandbox)."""
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """Exit code (negative: signal), None while it runs."""
+        """Exit code (negative: signal); None while it runs."""
         return self._ended.result() if self._ended.done() else None
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The newest 200 lines that it wrote, oldest first."""
+        """The latest 200 lines of its output, oldest first."""
         return tuple(self._lines)
 
     async def wait(self) -> int:
-        """Return the exit code (negative: signal) when it has ended."""
+        """Wait for its end and return the exit code (negative: signal)."""
         return await asyncio.shield(self._ended)
 
     def kill(self) -> None:
@@ -143,16 +143,16 @@ class Child:
                 os.kill(self.signal_pid, signal.SIGTERM)
 
     def _signal_group(self, which: signal.Signals) -> None:
-        if not self._ended.done():  # Reaped since: the number may be another's.
+        if not self._ended.done():  # Reaped: the number may be reused.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, which)
 
     def _on_exit(self) -> None:
-        self.kill()  # What is left of its group.
+        self.kill()  # The rest of its group.
         code = self._process.wait()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        for _ in range(_CHUNKS_AFTER):  # One that got away may write for ever.
+        for _ in range(_CHUNKS_AFTER):  # One that left the group may write for ever.
             if self._output < 0 or not self._read():
                 break
         self._close_output()
@@ -161,7 +161,7 @@ class Child:
         self._ended.set_result(code)
 
     def _read(self) -> bool:
-        """Take what is there; False when there is no more for now."""
+        """Read what is available; False if there is no more for now."""
         try:
             data = os.read(self._output, _CHUNK)
         except BlockingIOError:
@@ -185,7 +185,7 @@ class Child:
             return
         try:
             self._log.write(data)
-        except OSError as error:  # A full disk must not end the agent.
+        except OSError as error:  # A full disk must not stop the agent.
             self._lines.append(f"[log not written: {error.strerror}]")
 
     def _say(self, line: bytes | bytearray) -> None:

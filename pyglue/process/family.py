@@ -1,6 +1,6 @@
-"""A process and its descendants at one moment: whether they live still, how large.
+"""A process and its descendants at one moment: whether they are alive, and their size.
 
-Read from /proc, where a number that was reused is told apart by its start time.
+Read from /proc, where the start time identifies a process whose number was reused.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ _PROC: Final = Path("/proc")
 
 @dataclass(frozen=True)
 class Family:
-    """Process ids with the start time of each, the parent's first."""
+    """Process IDs with their start times, the parent first."""
 
     members: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, pid: int) -> "Family":
-        """Return ``pid`` and all that it and its children have started."""
+        """Return ``pid`` and all of its descendants."""
         found: list[tuple[int, int]] = []
         unseen = [pid]
         while unseen:
@@ -31,16 +31,16 @@ class Family:
         return cls(tuple(found))
 
     def lives(self) -> bool:
-        """Tell whether all of them still run."""
+        """Tell whether all of them are still running."""
         return all(_alive(pid) == began for pid, began in self.members)
 
     def bytes_own(self) -> int:
-        """Return the memory that ending them would free: what no file backs."""
+        """Return the memory that ending them would free, which no file backs."""
         return sum(_anonymous(pid) for pid, _ in self.members)
 
 
 def _alive(pid: int) -> int | None:
-    """Return when a process began, in ticks; None if it has ended."""
+    """Return the start time of a process in ticks; None if it has ended."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except OSError:

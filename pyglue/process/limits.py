@@ -1,9 +1,9 @@
 """Limits and user of a program, as a prefix of its command line.
 
-Limits and ids are set by ``prlimit`` and ``setpriv`` (util-linux) before the program's
+Limits and IDs are set by ``prlimit`` and ``setpriv`` (util-linux) before the program's
 first instruction. Measured from a process of 130 MB: prlimit adds 0.3 ms, setpriv
-1.5 ms; subprocess' own ``user=`` gives up vfork and costs 8 ms, ``preexec_fn`` is not
-safe beside threads, and prlimit(2) after the start leaves a gap.
+1.5 ms. subprocess' own ``user=`` gives up vfork and costs 8 ms, ``preexec_fn`` is not
+safe with threads, and prlimit(2) after the start leaves a gap.
 """
 
 import os
@@ -19,12 +19,12 @@ from pyglue.errors import ErrorCode, HiveError
 
 _FILES: Final = 1024
 _FILES_LEAST: Final = 64
-"""Open files that each program of the hive starts with and works."""
+"""Number of open files with which each program of the hive works."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rlimits:
-    """Limits of each process: bytes, CPU seconds, counts; None leaves it as it is.
+    """Limits of each process: bytes, CPU seconds, counts; None leaves one unchanged.
 
     ``processes`` counts all processes of the user, not only those of this run.
     """
@@ -38,8 +38,8 @@ class Rlimits:
     def prefix(self) -> list[str]:
         """Return the ``prlimit`` part of a command line; core dumps are always off.
 
-        A stricter hard limit that this process itself is under stays in force. The
-        soft limit of open files is the usual one again: see ``raise_open_files``.
+        A stricter hard limit of this process stays in force. The soft limit of open
+        files is reset to the usual one: see ``raise_open_files``.
         """
         args = ["--core=0"]
         if self.open_files is None:
@@ -56,9 +56,9 @@ class Rlimits:
         return [find_program("prlimit"), *args, "--"]
 
     def apply(self, pid: int) -> None:
-        """Bind a running process: this one, or a child that has not been reaped.
+        """Limit a running process: this one, or a child that has not been reaped.
 
-        For programs that read nothing hostile before. As for ``prefix``, core dumps
+        For programs that have read nothing hostile yet. As with ``prefix``, core dumps
         are off and a stricter limit of this process stays in force.
         """
         for which, value in (
@@ -80,13 +80,13 @@ def _capped(which: int, value: int) -> int:
 
 
 def raise_open_files() -> None:
-    """Let this process open as many files as it may at most.
+    """Raise this process's limit of open files to the hard limit.
 
-    Soft limits are 1,024 by default, for programs that still use select(2); hived and
-    the relay hold several descriptors for each agent.
+    The default soft limit is 1,024, for programs that still use select(2); hived and
+    the relay keep several descriptors for each agent.
 
     Raises:
-        HiveError: ``config_invalid`` if that is too few.
+        HiveError: ``config_invalid`` if the hard limit is too low.
     """
     need_open_files()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -94,7 +94,7 @@ def raise_open_files() -> None:
 
 
 def need_open_files() -> None:
-    """Refuse to work with too few open files: every other error would be unclear.
+    """Refuse to run with too few open files: any later error would be unclear.
 
     Raises:
         HiveError: ``config_invalid``.
@@ -109,21 +109,21 @@ def need_open_files() -> None:
 
 
 def open_files() -> int:
-    """Return how many files this process may have open."""
+    """Return the number of files that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 @dataclass(frozen=True)
 class RunAs:
-    """Numeric user and group of a program, and all its supplementary groups."""
+    """The numeric user, group and supplementary groups of a program."""
 
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
 
     def prefix(self) -> list[str]:
-        """Return the ``setpriv`` part of a command line, empty if nothing changes."""
+        """Return the ``setpriv`` part of a command line; empty if nothing changes."""
         if (self.uid, self.gid) == (os.geteuid(), os.getegid()):
             return []
         ids = [f"--reuid={self.uid}", f"--regid={self.gid}"]

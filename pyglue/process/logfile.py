@@ -1,7 +1,7 @@
-"""A log file that cannot fill the disk: a program's raw output, capped in size.
+"""A log file that cannot fill the disk: a program's raw output, limited in size.
 
 Used by ``Child``. Two files, ``NAME`` and ``NAME.1``, together at most twice the cap.
-The directory must be the host's own; a link in a file's place is refused.
+The directory must belong to the host; a link in place of a file is refused.
 """
 
 import os
@@ -14,7 +14,7 @@ _LINE_SHOWN: Final = 4096
 
 
 class LogFile:
-    """Append bytes; read the newest lines back. ``cap`` is in bytes a file."""
+    """Appends bytes; reads the latest lines back. ``cap`` is in bytes per file."""
 
     def __init__(self, path: Path, *, cap: int = CAP) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class LogFile:
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Append ``data``; starts a new file when this one is full."""
+        """Append ``data``, to a new file if this one is full."""
         if self._fd is not None and self._size + len(data) > self._cap:
             self.close()
             os.replace(self._path, self._older)  # noqa: PTH105 (atomic, says so)
@@ -43,7 +43,7 @@ class LogFile:
         self._size = os.fstat(self._fd).st_size
 
     def tail(self, lines: int) -> tuple[str, ...]:
-        """Return the newest ``lines`` lines, oldest first, each cut at 4096 chars."""
+        """Return the latest ``lines`` lines, oldest first, each cut at 4096 chars."""
         newest: deque[str] = deque(maxlen=max(lines, 0))
         for path in (self._older, self._path):
             try:

@@ -1,8 +1,8 @@
 """The first program in a terminal: takes the PTY as its own and becomes a shell.
 
 ``PtyShell`` starts this with the PTY as its standard streams and in a session of its
-own. A process of its own, because taking a controlling terminal between fork and exec
-is nothing to do in a program with threads.
+own. It is a separate program because taking a controlling terminal between fork and
+exec is not safe in a process with threads.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ import termios
 
 
 def main() -> None:
-    """Become the shell; exit 127 where there is none."""
+    """Become the shell; exit with 127 if there is none."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     for name in ("bash", "sh"):
         program = shutil.which(name)

@@ -1,9 +1,8 @@
 """Run one program to its end, from a thread or from asyncio.
 
-``started`` holds the mechanics of both; ``run`` puts them in a thread of its own, so
-starting a program never holds up the event loop and a long build takes no place in a
-shared pool. When either returns, the program and all that is left of its session are
-dead and it is reaped.
+``started`` has the mechanics of both; ``run`` uses a thread of its own, so starting a
+program never delays the event loop and a long build occupies no place in a shared pool.
+When either returns, the program is reaped and the rest of its session is dead.
 """
 
 import asyncio
@@ -27,10 +26,10 @@ _ERRORS_EACH_END: Final = 32 * 1024
 
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended: exit code (negative: signal), what it wrote, seconds.
+    """How a program ended: exit code (negative: signal), output, seconds.
 
-    ``stdout`` is empty if it went to a file. ``stderr`` is cut in the middle beyond
-    64 KiB. Both may quote hostile bytes and host paths.
+    ``stdout`` is empty if it went to a file. More than 64 KiB of ``stderr`` are cut in
+    the middle. Both may contain hostile bytes and paths of the host.
     """
 
     code: int
@@ -40,7 +39,7 @@ class Completed:
 
 
 def describe_exit(code: int) -> str:
-    """Say in words how a program ended."""
+    """Describe in words how a program ended."""
     if code >= 0:
         return f"exit code {code}"
     with contextlib.suppress(ValueError):
@@ -51,10 +50,10 @@ def describe_exit(code: int) -> str:
 class Options(TypedDict, total=False):
     """How a program is run: ``timeout`` in seconds, sizes in bytes.
 
-    ``env`` is all that it sees of an environment; ``argv[0]`` is looked up in its PATH.
-    ``stdin`` is bytes or a file, None is empty. With ``stdout`` the output goes to that
-    file, bounded by ``limits.file_size`` only. ``wrapper`` is a command line that runs
-    the rest of its arguments, before limits and ``run_as`` hold.
+    ``env`` is its whole environment; ``argv[0]`` is looked up in its PATH. ``stdin``
+    is bytes or a file; None is empty. With ``stdout`` the output goes to that file,
+    limited only by ``limits.file_size``. ``wrapper`` is a command line that runs the
+    rest of its arguments, before limits and ``run_as`` apply.
     """
 
     env: Required[Mapping[str, str]]
@@ -146,7 +145,7 @@ def _in_thread(
         else:
             done.set_exception(result)
 
-    with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+    with contextlib.suppress(RuntimeError):  # The loop is closed, so nobody is waiting.
         loop.call_soon_threadsafe(settle)
 
 
@@ -215,7 +214,7 @@ def _stopped(job: _Job, overrun: Overrun) -> HiveError:
 
 
 def could_not_start(name: str, error: OSError) -> HiveError:
-    """Return what a caller hears when a program that exists cannot be started."""
+    """Return the error for a program that exists but cannot be started."""
     return HiveError(
         ErrorCode.UNAVAILABLE,
         f"Could not start {name}: {error.strerror or error}.",

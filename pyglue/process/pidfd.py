@@ -1,4 +1,4 @@
-"""Kill a process by its descriptor, since its number may have been reused."""
+"""Kills a process by its descriptor, because its number may have been reused."""
 
 import contextlib
 import select
@@ -8,13 +8,13 @@ import signal
 def kill(descriptor: int, within_s: float) -> bool:
     """Kill the process of a pidfd; tell whether it was dead within so many seconds.
 
-    Blocks: the kernel takes a process apart after the signal.
+    Blocks, because the kernel dismantles a process after the signal.
 
     Raises:
-        PermissionError: it is not ours to kill.
+        PermissionError: we may not kill it.
     """
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    dead = select.poll()  # select() takes no descriptor above 1,023
+    dead = select.poll()  # select() accepts no descriptor above 1,023
     dead.register(descriptor, select.POLLIN)
     return bool(dead.poll(within_s * 1000))

@@ -1,8 +1,8 @@
-"""A long-lived child that is spoken with: asyncio streams over its three pipes.
+"""A long-lived, interactive child: asyncio streams over its three pipes.
 
-Used by the harness for the CLI. It has a process group of its own, in this session: it
-can be stopped and continued as a whole, and when this process dies, the kernel wakes
-and hangs up a group that was stopped.
+Used by the harness for the CLI. It has a process group of its own in this session, so
+it can be stopped and continued as a whole, and if this process dies, the kernel sends
+SIGHUP and SIGCONT to a group that was stopped.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pyglue.process.once import could_not_start
 
 
 class Piped:
-    """One running program; make it with ``Piped.start``."""
+    """One running program; create it with ``Piped.start``."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Piped:
         cwd: Path | str,
         line_max: int,
     ) -> "Piped":
-        """Start ``argv`` with this whole environment.
+        """Start ``argv`` with exactly this environment.
 
-        A reader of its output refuses lines of more than ``line_max`` bytes.
+        Reading a line of its output fails beyond ``line_max`` bytes.
 
         Raises:
             HiveError: ``missing_program``, ``unavailable``.
@@ -74,30 +74,30 @@ class Piped:
 
     @property
     def pid(self) -> int:
-        """Process id, also the group's."""
+        """Process ID, also that of the group."""
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """Exit code (negative: signal), None while it runs."""
+        """Exit code (negative: signal); None while it runs."""
         return self._ended.result() if self._ended.done() else None
 
     async def wait(self) -> int:
-        """Return the exit code (negative: signal) when it has ended."""
+        """Wait for its end and return the exit code (negative: signal)."""
         return await asyncio.shield(self._ended)
 
     def _to_group(self, which: signal.Signals) -> None:
-        """Send a signal to its whole group, while it runs."""
-        if not self._ended.done():  # reaped since: the number may be another's
+        """Send a signal to its whole group if it is running."""
+        if not self._ended.done():  # reaped: the number may be reused
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, which)
 
     def pause(self) -> None:
-        """Stop it, not its group, until ``resume``."""
+        """Stop the process, not its group, until ``resume``."""
         self._to_it(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue it."""
         self._to_it(signal.SIGCONT)
 
     def _to_it(self, which: signal.Signals) -> None:
@@ -106,9 +106,9 @@ class Piped:
                 os.kill(self.pid, which)
 
     async def close(self, grace_s: float) -> int:
-        """End its input, and after each ``grace_s`` ask, then kill; return its code."""
+        """Close its input, terminate, then kill it; return its code."""
         self.stdin.close()
-        self._to_group(signal.SIGCONT)  # one that is stopped reads nothing
+        self._to_group(signal.SIGCONT)  # a stopped process reads nothing
         try:
             for which in (signal.SIGTERM, signal.SIGKILL):
                 await asyncio.wait([self._ended], timeout=grace_s)
@@ -119,7 +119,7 @@ class Piped:
         return await self.wait()
 
     def _on_exit(self) -> None:
-        self._to_group(signal.SIGKILL)  # what is left of its group
+        self._to_group(signal.SIGKILL)  # the rest of its group
         code = self._process.wait()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)

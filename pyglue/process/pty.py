@@ -16,14 +16,14 @@ from pyglue.process.session import kill_session
 class PtyShell:
     """A shell in a session of its own; ``master`` is our end, and does not block.
 
-    Whoever makes it closes ``master`` and calls ``wait`` at the end.
+    The caller closes ``master`` and calls ``wait`` at the end.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
-        """Start the shell with this whole environment.
+        """Start the shell with exactly this environment.
 
         Raises:
-            OSError: there is no PTY left, or no such directory.
+            OSError: there is no free PTY, or no such directory.
         """
         self.master, inside = pty.openpty()
         try:
@@ -44,16 +44,16 @@ class PtyShell:
         os.set_blocking(self.master, False)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Tell the programs of the window's size."""
+        """Inform the programs of the size of the window."""
         fcntl.ioctl(
             self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0)
         )
 
     def kill(self) -> None:
-        """End the shell and all of its session; one that has ended is no error."""
+        """End the shell and its whole session; it is no error if it has ended."""
         if self._child.returncode is None:
             kill_session(self._child.pid)
 
     def wait(self) -> int:
-        """Block until the shell has ended; return its code, negative for a signal."""
+        """Block until the shell has ended; return its exit code (negative: signal)."""
         return self._child.wait()

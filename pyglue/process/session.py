@@ -10,10 +10,10 @@ _PROC: Final = Path("/proc")
 
 
 def kill_session(leader: int) -> None:
-    """Kill every process of the session whose leader, not reaped yet, is ``leader``.
+    """Kill every process in the session of ``leader``, which is not reaped yet.
 
-    A process that moves to another session is not found; only a pid namespace holds
-    those.
+    A process that has moved to another session is not found; only a pid namespace
+    contains those.
     """
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and _session(entry) == leader:
@@ -26,5 +26,5 @@ def _session(entry: Path) -> int | None:
         stat = (entry / "stat").read_text(errors="replace")
     except OSError:
         return None
-    # After the name in parentheses, which may hold anything: state ppid pgrp session.
+    # After the name in parentheses, which may be any text: state ppid pgrp session.
     return int(stat.rpartition(")")[2].split()[3])

@@ -1,9 +1,9 @@
-"""Start a program, give it its input, and end it with all that is left of its session.
+"""Start a program, give it its input, and end it with the rest of its session.
 
-``once`` runs every program of the hive with this, ``pyglue.git`` those that read an
-agent's commits. Blocking, and free of asyncio: the child that checks a pack imports it,
-and has to start fast. Limits are set with prlimit(2) after a child exists and before it
-gets its first byte of input: ``preexec_fn`` is not safe in a process with threads.
+``once`` uses this for every program of the hive, ``pyglue.git`` for those that read an
+agent's commits. Blocking, and without asyncio: the child that checks a pack imports it
+and has to start fast. Limits are set with prlimit(2) once the child exists and before
+its first byte of input: ``preexec_fn`` is not safe in a process with threads.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class Overrun(StrEnum):
-    """Which limit of ours ended a child; ``stopped``: whoever waits for it did."""
+    """The limit that ended a child; ``stopped``: the caller ended it."""
 
     TIME = "time"
     OUTPUT = "output"
@@ -36,9 +36,9 @@ class Overrun(StrEnum):
 
 @dataclass(frozen=True)
 class Ran:
-    """How a child ended: exit code (negative: signal), output, its errors, shortened.
+    """How a child ended: exit code (negative: signal), output, shortened errors.
 
-    ``errors`` may quote hostile bytes and host paths: never pass it on unescaped.
+    ``errors`` may contain hostile bytes and host paths: never pass it on unescaped.
     """
 
     code: int
@@ -48,11 +48,11 @@ class Ran:
 
     @property
     def out_of_resources(self) -> bool:
-        """Whether a limit of time, memory, file or output size ended it."""
+        """Whether a limit on time, memory, file size or output size ended it."""
         return (
             self.overrun is not None
             or -self.code in _OUT
-            or self.code - 128 in _OUT  # as a sandbox reports it
+            or self.code - 128 in _OUT  # the way a sandbox reports it
             or b"out of memory" in self.errors.lower()
             or b"mmap failed" in self.errors.lower()
             or b"MemoryError" in self.errors
@@ -60,7 +60,7 @@ class Ran:
 
 
 class Started:
-    """A child that waits for its input; ``finish`` or ``discard`` it, once.
+    """A child that waits for its input; ``finish`` or ``discard`` it once.
 
     ``stdin`` and ``stdout`` may be files instead of pipes.
     """
@@ -89,7 +89,7 @@ class Started:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs. It is not reaped, so its number stays its own."""
+        """Whether it is running. It is not reaped, so its number stays its own."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._child.pid, flags) is None
 
@@ -103,10 +103,10 @@ class Started:
         errors_max: tuple[int, int] = (_ERROR_LIMIT, 0),
         wake: int | None = None,
     ) -> Ran:
-        """Give it its input and return when nothing of it is left running.
+        """Give it its input and return when its whole session has ended.
 
-        ``errors_max`` is how much of the beginning and of the end of its errors is
-        kept. It is stopped once ``wake``, a descriptor, can be read.
+        ``errors_max`` bytes of the beginning and of the end of its errors are kept.
+        It is stopped as soon as the descriptor ``wake`` is readable.
         """
         deadline = time.monotonic() + timeout
         with self._child as child:
@@ -129,14 +129,14 @@ class Started:
             return Ran(code, bytes(talk.output), bytes(talk.errors), overrun)
 
     def discard(self) -> None:
-        """End it unused; one that was finished is gone already."""
+        """End it unused; does nothing after ``finish``."""
         if self._child.returncode is not None:
             return
         with self._child:
             self._kill()
 
     def _kill(self) -> None:
-        # The child is not reaped yet, so the group's number is still its own.
+        # The child is not reaped yet, so the group's number is still valid.
         _kill_group(self._child.pid)
 
 
@@ -181,7 +181,7 @@ class _Ends:
 
 @dataclass(kw_only=True)
 class _Conversation:
-    """Feed a child and collect what it writes, until it has ended or must be ended."""
+    """Feeds a child and collects its output until it ends or must be ended."""
 
     child: "subprocess.Popen[bytes]"
     source: bytes | IO[bytes]
@@ -197,7 +197,7 @@ class _Conversation:
     _reading: int = field(default=0, init=False)
 
     def hold(self) -> Overrun | None:
-        """Return when it has ended and its pipes are empty (None) or must be ended."""
+        """Return None when it has ended and its pipes are empty, else why to end it."""
         if isinstance(self.source, bytes):
             self._pending = memoryview(self.source)
         pidfd = os.pidfd_open(self.child.pid)
@@ -222,7 +222,7 @@ class _Conversation:
                 return Overrun.TIME
             for key, _ in selector.select(left):
                 if key.fd == pidfd:
-                    # Dead: what is left of its group would hold the pipes open.
+                    # It is dead; the rest of its group would keep the pipes open.
                     _kill_group(child.pid)
                     selector.unregister(pidfd)
                     alive = False
@@ -253,7 +253,7 @@ class _Conversation:
         except BlockingIOError:
             return
         except BrokenPipeError:
-            pass  # It has stopped listening; its exit code says why.
+            pass  # It has stopped reading; its exit code says why.
         self._selector.unregister(stdin)
         with contextlib.suppress(BrokenPipeError):
             stdin.close()

@@ -1,7 +1,7 @@
 """Resource usage of a process, under Prometheus' names.
 
-The kernel's numbers are read by ``prometheus_client``. Of another user's process some
-cannot be read; those are left out.
+``prometheus_client`` reads the kernel's numbers. Some of them cannot be read for
+another user's process, and are left out.
 """
 
 from prometheus_client.process_collector import ProcessCollector
@@ -10,7 +10,7 @@ from pyglue.api.telemetry import ProcessUsage
 
 
 def usage_of(program: str, pid: int | None = None) -> ProcessUsage | None:
-    """Return what ``pid`` (this process) uses; None if it is gone."""
+    """Return the usage of ``pid`` (default: this process); None if it has ended."""
     name = "self" if pid is None else str(pid)
     found = {
         sample.name.removeprefix("process_"): sample.value

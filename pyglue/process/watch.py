@@ -1,7 +1,7 @@
 """Changes in a directory as events: inotify in the event loop.
 
-Used by whoever follows a file that another process writes. Only names are told apart;
-what changed is for the caller to look up, so an event too many does no harm.
+Used to follow a file that another process writes. Events only distinguish names; the
+caller looks up what changed, so superfluous events are harmless.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _BUFFER: Final = 64 * 1024
 
 
 class Watch:
-    """Tells when one of ``names`` changes in ``directory``, from now on."""
+    """Reports when one of ``names`` changes in ``directory``, from now on."""
 
     def __init__(self, directory: Path, names: frozenset[str]) -> None:
         """Begin to watch.
 
         Raises:
-            HiveError: ``unavailable`` when the system gives no more watches or the
-                directory is not there.
+            HiveError: ``unavailable`` if the system has no more watches or the
+                directory does not exist.
         """
         self._names = {os.fsencode(name) for name in names}
         self._changed = asyncio.Event()
@@ -44,7 +44,7 @@ class Watch:
         self._loop.add_reader(self._fd, self._read)
 
     def __enter__(self) -> Self:
-        """Watch for as long as the block takes."""
+        """Watch for the duration of the block."""
         return self
 
     def __exit__(
@@ -57,12 +57,12 @@ class Watch:
         self.close()
 
     async def changed(self) -> None:
-        """Return when something changed since the last return, at once if so."""
+        """Return as soon as something has changed since the last return."""
         await self._changed.wait()
         self._changed.clear()
 
     def close(self) -> None:
-        """Stop watching; who waits in ``changed`` waits on."""
+        """Stop watching; a pending ``changed`` does not return."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)

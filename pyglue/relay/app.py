@@ -1,9 +1,9 @@
-"""A request's way through the relay, from an agent's socket to the model and back.
+"""The path of a request through the relay, from an agent to the model and back.
 
-A request is read whole (``bodies``), judged (``request``), paid for in advance
-(``ledger``), sent on as a new one (``exchange``), and its answer is streamed back
-while ``meter`` counts. However it ends, it is settled. Refusals have the form of the
-API's own errors (``refusal``). No body is stored or logged.
+A request is read completely (``bodies``), judged (``request``), paid for in advance
+(``ledger``) and sent as a new one (``exchange``); the answer is streamed back while
+``meter`` counts. However it ends, it is settled. Refusals have the format of the API's
+own errors (``refusal``). No body is stored or logged.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Serves agents' doors. Make it inside the running loop."""
+    """Serves the agents' sockets. Create it inside the running loop."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Relay:
         attached: Callable[[], object] = lambda: None,
         limits: RelayLimits | None = None,
     ) -> None:
-        """``attached`` is called whenever hived has told all that agents may ask.
+        """``attached`` is called each time hived has sent the policies of all agents.
 
         Raises:
-            HiveError: ``config_invalid`` if the model's address is not right.
+            HiveError: ``config_invalid`` if the model's address is invalid.
         """
         self._limits = limits or RelayLimits()
         self._upstream = Upstream(config.relay)
@@ -71,7 +71,7 @@ class Relay:
         self._settling: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Shut every door, settle what was cut off, leave."""
+        """Close every listener, settle interrupted requests, disconnect."""
         await asyncio.gather(*(self._shut(agent) for agent in list(self._doors)))
         for task in self._exchanges:
             task.cancel()
@@ -80,7 +80,7 @@ class Relay:
             await asyncio.wait(self._settling, timeout=0.5)
         await self._upstream.close()
 
-    # --- doors ------------------------------------------------------------------------
+    # --- listeners --------------------------------------------------------------------
 
     async def _open(self, agent: str, listener: socket.socket) -> None:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -142,7 +142,7 @@ class Relay:
                 ErrorCode.NOT_FOUND,
                 f"Only POST {MESSAGES} and POST {COUNT} are forwarded.",
             )
-        self.link.policy(agent)  # whoever may not ask sends no body
+        self.link.policy(agent)  # without permission, no body is read
         held = await self._bodies.hold(agent, size_of(request, self._limits))
         taken.callback(held.release)
         checked = await self._judged(agent, request, counting=path == COUNT)
@@ -192,13 +192,13 @@ class Relay:
         reservation: int,
         taken: contextlib.ExitStack,
     ) -> web.StreamResponse:
-        """Run an exchange; it goes on, and is settled, if the client leaves."""
+        """Run an exchange; it continues, and is settled, if the client disconnects."""
 
         def over(task: asyncio.Task[web.StreamResponse]) -> None:
             self._exchanges.discard(task)
             taken.close()
             if not task.cancelled():
-                task.exception()  # the client that it was for may be gone
+                task.exception()  # its client may have disconnected
             self._settle(agent, exchange, checked, reservation)
 
         task = asyncio.create_task(exchange.run())
@@ -213,7 +213,7 @@ class Relay:
     def _settle(
         self, agent: str, exchange: Exchange, checked: Checked, reservation: int
     ) -> None:
-        """Tell hived what was used, behind the answer and even if the agent left."""
+        """Report the usage to hived, even if the agent has disconnected."""
         outcome = exchange.outcome()
         tokens = outcome.tokens if checked.is_billed else None
         cost = 0.0

@@ -1,8 +1,8 @@
 """Reads and parses bodies within limits, so that agents do not affect each other.
 
-A body is read only when its size fits into what its agent and all agents may hold;
-until then the connection is not read. Large bodies are parsed one at a time and one an
-agent, so that an agent that sends many waits for itself.
+A body is read only once its size fits within the limits of its agent and of all agents;
+until then the connection is not read. Large bodies are parsed one at a time, and one
+per agent, so that an agent that sends many of them only delays itself.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ _SMALL: Final = 256 * 1024
 
 
 class Held:
-    """The right to hold a body; ``release`` it once."""
+    """Permission to keep a body in memory; ``release`` it once."""
 
     def __init__(self, release: Callable[[], None]) -> None:
         self._release: Callable[[], None] | None = release
 
     def release(self) -> None:
-        """Give it back; a second time changes nothing."""
+        """Give it back; repeating that has no effect."""
         release, self._release = self._release, None
         if release is not None:
             release()
 
 
 class Bodies:
-    """What is held of bodies, by agent and in all."""
+    """The size of all bodies in memory, per agent and in total."""
 
     def __init__(self, limits: RelayLimits) -> None:
         self._limits = limits
@@ -44,7 +44,7 @@ class Bodies:
         self._parsing_of: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def hold(self, agent: str, size: int) -> Held:
-        """Return when ``size`` bytes fit; who came first is served first."""
+        """Return when ``size`` bytes fit, in the order of requests."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((agent, size, turn))
         self._serve()
@@ -61,14 +61,14 @@ class Bodies:
         return held
 
     async def parse(self, agent: str, size: int, work: Callable[[], _T]) -> _T:
-        """Return what ``work`` returns: at once if it is little, else in its turn."""
+        """Return the result of ``work``: at once if it is small, else in its turn."""
         if size <= _SMALL:
             return work()
         async with self._parsing_of[agent], self._parsing:
             return await asyncio.to_thread(work)
 
     def forget(self, agent: str) -> None:
-        """Drop what is kept for an agent that is gone."""
+        """Drop the state of an agent that no longer exists."""
         lock = self._parsing_of.get(agent)
         if lock is not None and not lock.locked():
             del self._parsing_of[agent]
@@ -81,7 +81,7 @@ class Bodies:
                 continue
             fits = self._of[agent] + size <= self._limits.bodies_of_agent
             if fits and self._all + size > self._limits.bodies:
-                full = True  # nobody who came later overtakes a large body
+                full = True  # no later body overtakes a large one
             if fits and not full:
                 self._of[agent] += size
                 self._all += size
@@ -99,7 +99,7 @@ class Bodies:
 
 
 def size_of(request: web.BaseRequest, limits: RelayLimits) -> int:
-    """Return how large a body says it is, or may be if it does not say.
+    """Return the declared size of a body, else the maximum.
 
     Raises:
         HiveError: ``too_large``, ``bad_request``.

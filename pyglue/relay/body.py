@@ -30,7 +30,7 @@ class Format(_Strict):
 
 
 class TaskBudget(_Strict):
-    """What the model is told that it may use."""
+    """The budget that the model is told."""
 
     type: Literal["tokens"]
     total: int
@@ -38,7 +38,7 @@ class TaskBudget(_Strict):
 
 
 class OutputConfig(_Strict):
-    """How an answer is made."""
+    """How the model should answer."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | UnsetType | None = UNSET
     format: Format | UnsetType | None = UNSET
@@ -46,7 +46,7 @@ class OutputConfig(_Strict):
 
 
 class Metadata(_Strict):
-    """Whose request it is."""
+    """The user of the request."""
 
     user_id: Annotated[str, Meta(max_length=4096)] | UnsetType | None = UNSET
 
@@ -70,7 +70,7 @@ class ToolChoice(Part):
 
 
 class Edit(_Strict):
-    """What is left out of the prompt. Summaries are billed apart and not here."""
+    """A part of the prompt to leave out. Not summaries, which are billed separately."""
 
     type: Literal["clear_thinking_20251015", "clear_tool_uses_20250919"]
     keep: Opaque | UnsetType = UNSET
@@ -87,7 +87,7 @@ class ContextManagement(_Strict):
 
 
 class Message(_Strict):
-    """A message; its content is judged by itself."""
+    """A message; its content is judged separately."""
 
     role: Literal["user", "assistant", "system"]
     content: Raw
@@ -96,7 +96,7 @@ class Message(_Strict):
 
 
 class Counted(_Strict, kw_only=True):
-    """What the provider counts."""
+    """The part of a request that the provider counts."""
 
     model: Raw | UnsetType = UNSET
     messages: list[Message] | UnsetType = UNSET
@@ -123,13 +123,13 @@ class Body(Counted, kw_only=True):
     top_p: float | UnsetType | None = UNSET
 
     def counted(self) -> Counted:
-        """Return what ``count_tokens`` takes of it."""
+        """Return the part that ``count_tokens`` accepts."""
         names = Counted.__struct_fields__
         return Counted(**{name: getattr(self, name) for name in names})
 
 
 def read_body(raw: bytes | bytearray) -> Body:
-    """Return the request in ``raw``, not judged yet.
+    """Return the request in ``raw``, which is not judged yet.
 
     Raises:
         HiveError: ``bad_request``, ``field_refused``.
@@ -141,7 +141,7 @@ def read_body(raw: bytes | bytearray) -> Body:
 
 
 def text_of(raw: Raw, *, longest: int) -> str | None:
-    """Return the string in ``raw``; None if it is none or too long."""
+    """Return the string in ``raw``; None if it is not one or too long."""
     if begins(raw) != b'"' or size(raw) > longest:
         return None
     return decoded(raw, str, "a text")

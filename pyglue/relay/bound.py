@@ -1,10 +1,10 @@
 """The upper bound of a request's bill, from its parsed body.
 
-No token is shorter than a byte, so texts count their bytes. A page of a PDF, an image
-and a tool's name stand for more than their bytes and count their maximum. A model
-never reads more than its context, however much is sent. With server tools it reads
-everything again after each use. Everything that may be cached is taken to be written
-to the cache, at the dearer of the prices asked for.
+No token is shorter than a byte, so a text counts as its number of bytes. A page of a
+PDF, an image and a tool's name stand for more than their bytes and count as their
+maximum. A model never reads more than its context, however much is sent. With server
+tools, it reads everything again after each use. Everything that may be cached is
+assumed to be written to the cache, at the highest of the requested prices.
 """
 
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from pyglue.models import ModelInfo, Tokens
 from pyglue.relay.reader import Found
 
 CONTEXT_MAX: Final = 1_000_000
-"""The largest context of any model, whatever a model's own is said to be."""
+"""The largest context of any model, regardless of what is documented for one."""
 _IMAGE_TOKENS: Final = 5000
 _PAGES: Final = 600
 _PAGE_TOKENS: Final = 3000
 _PROMPT_TOKENS: Final = 2000
-"""What the provider adds to the prompt by itself: how tools and formats are used."""
+"""The provider's own additions to the prompt: how to use tools and formats."""
 _PROVIDER_TOOL_TOKENS: Final = 2000
 _COUNT_MARGIN: Final = 0.05
-"""The provider calls its own count an estimate that may be off by a little."""
+"""The provider calls its own count an estimate that may be slightly off."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that the provider can bill before the answer: see ``Checked``."""
+    """The most that the provider can bill besides the answer: see ``Checked``."""
 
     prompt: int
-    """Tokens that are read, all readings together."""
+    """Tokens that are read, in all readings together."""
     searches: int
     fee_usd: float
     caches: bool
     caches_for_an_hour: bool
 
     def tokens(self, output: int) -> Tokens:
-        """Return the dearest way to use this much."""
+        """Return the most expensive usage within this bound."""
         if not self.caches:
             return Tokens(input=self.prompt, output=output, searches=self.searches)
         return Tokens(
@@ -48,12 +48,12 @@ class Bound:
         )
 
     def cost_usd(self, model: ModelInfo, output: int) -> float:
-        """Return the dollars for this and ``output`` tokens at most."""
+        """Return the most dollars for this and ``output`` tokens."""
         return model.cost_usd(self.tokens(output)) + self.fee_usd
 
 
 def bound_of(found: Found, length: int, output: int) -> Bound:
-    """Return the bound of a body of ``length`` bytes."""
+    """Return the bound for a body of ``length`` bytes."""
     read = (
         _PROMPT_TOKENS
         + length
@@ -68,7 +68,7 @@ def bound_of(found: Found, length: int, output: int) -> Bound:
 
 
 def counted_bound(found: Found, counted: int, output: int) -> Bound:
-    """Return the bound of a body that the provider counted itself."""
+    """Return the bound for a body that the provider has counted."""
     read = int(counted * (1 + _COUNT_MARGIN)) + _PROMPT_TOKENS
     return _with_server_tools(found, read, output)
 

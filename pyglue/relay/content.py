@@ -1,10 +1,10 @@
 """Types of the allowed content in a request's tools and messages.
 
 Called by ``request``. A block, source, tool or field that is not listed is refused by
-name: it could make the provider fetch, run or remember something, which would be the
-internet for an agent without one, or cost what nobody reserved. What a tool was called
-with and what it answered is text of the agent's own and is not looked into. The lists
-hold what Claude Code 2.1.329 sends.
+name: it could make the provider fetch, run or remember something, which would give an
+agent without a network access to the internet, or cost more than is reserved. The input
+and output of tools are the agent's own text and are not examined. The lists contain
+what Claude Code 2.1.329 sends.
 """
 
 from typing import ClassVar, Final, Literal
@@ -15,20 +15,20 @@ from msgspec import UNSET, Raw, UnsetType
 from pyglue.relay.plain import bad
 
 Text = Raw
-"""A JSON string, left as the bytes that came; ``texts`` of a type names its own."""
+"""A JSON string, kept as the original bytes; ``texts`` of a type lists its own."""
 MaybeText = Raw | UnsetType
 Opaque = Raw
-"""Any JSON, passed on as it came."""
+"""Any JSON, passed on unchanged."""
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
-    """A part of a request: what is not named is refused."""
+    """A part of a request: fields that it does not list are refused."""
 
     texts: ClassVar[tuple[str, ...]] = ()
 
 
 class CacheControl(Part, tag="ephemeral"):
-    """Where a cache ends, and how long it is kept: 5 minutes or an hour."""
+    """The end of a cached prefix, and its lifetime: 5 minutes or an hour."""
 
     ttl: Literal["5m", "1h"] | UnsetType | None = UNSET
     scope: Literal["global"] | UnsetType = UNSET
@@ -39,7 +39,7 @@ Cached = CacheControl | UnsetType | None
 
 
 class Citations(msgspec.Struct, forbid_unknown_fields=True):
-    """Whether answers cite a document; it is then read in numbered pieces."""
+    """Whether answers cite a document, which is then read in numbered pieces."""
 
     enabled: bool = False
 
@@ -57,7 +57,7 @@ class TextBlock(Part, tag="text"):
 
 
 class Thinking(Part, tag="thinking"):
-    """What a model thought, with the signature that holds it."""
+    """A model's thinking, with its signature."""
 
     texts = ("thinking", "signature")
     thinking: Text
@@ -65,7 +65,7 @@ class Thinking(Part, tag="thinking"):
 
 
 class RedactedThinking(Part, tag="redacted_thinking"):
-    """The same, hidden."""
+    """Thinking that is hidden."""
 
     texts = ("data",)
     data: Text
@@ -131,7 +131,7 @@ class Document(Part, tag="document"):
 
 
 class SearchResult(Part, tag="search_result"):
-    """A hit of a client's own search."""
+    """A result of a client's own search."""
 
     texts = ("source", "title")
     source: Text
@@ -142,7 +142,7 @@ class SearchResult(Part, tag="search_result"):
 
 
 class ToolReference(Part, tag="tool_reference"):
-    """The name of a tool; the provider puts the tool's definition in its place."""
+    """The name of a tool, which the provider replaces with the tool's definition."""
 
     texts = ("tool_name", "name")
     tool_name: MaybeText = UNSET
@@ -151,27 +151,27 @@ class ToolReference(Part, tag="tool_reference"):
 
 
 class ToolDefinition(Part, tag="tool_definition"):
-    """A tool that is added in the middle of a conversation."""
+    """A tool that is added during a conversation."""
 
     definition: Raw
 
 
 class ToolAddition(Part, tag="tool_addition"):
-    """From here on there is one tool more."""
+    """Adds a tool from here on."""
 
     tool: ToolReference | ToolDefinition
     cache_control: Cached = UNSET
 
 
 class ToolRemoval(Part, tag="tool_removal"):
-    """From here on there is one tool less."""
+    """Removes a tool from here on."""
 
     tool: ToolReference
     cache_control: Cached = UNSET
 
 
 class ToolResult(Part, tag="tool_result"):
-    """What a client's tool answered: a text, or ``ResultBlock``s."""
+    """The result of a client's tool: a text, or ``ResultBlock``s."""
 
     texts = ("tool_use_id",)
     tool_use_id: Text
@@ -181,7 +181,7 @@ class ToolResult(Part, tag="tool_result"):
 
 
 class ServerPart(Part):
-    """What a server tool left in the conversation: only for agents that have one."""
+    """A server tool's part of the conversation; only for agents with such tools."""
 
 
 class ServerToolUse(ServerPart, tag="server_tool_use"):
@@ -196,7 +196,7 @@ class ServerToolUse(ServerPart, tag="server_tool_use"):
 
 
 class ServerResult(ServerPart):
-    """What a server tool answered; may hold documents."""
+    """The result of a server tool; may contain documents."""
 
     texts = ("tool_use_id",)
     tool_use_id: Text
@@ -251,7 +251,7 @@ _NULL: Final = b"n"
 
 
 def begins(raw: Raw) -> bytes:
-    """Return the first byte, which says what kind of JSON it is."""
+    """Return the first byte, which tells the type of the JSON value."""
     return bytes(memoryview(raw)[:1])
 
 
@@ -261,7 +261,7 @@ def size(raw: Raw) -> int:
 
 
 def check_texts(part: Part) -> None:
-    """See that what must be a text is one.
+    """Check that the values that must be strings are strings.
 
     Raises:
         HiveError: ``bad_request``.

@@ -1,8 +1,9 @@
 """One request and its response, in a task of its own.
 
-It outlives its client: when that disconnects, the answer is read on for a while, so
-that what it used is known and nobody makes an answer cheaper by hanging up. A client
-that does not read is cut off; until then the provider's answer is not read either.
+It outlives its client: if the client disconnects, the answer is read for a while
+longer, so that its usage is known and disconnecting does not make an answer cheaper. A
+client that does not read is cut off; until then the provider's answer is not read
+either.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _DISCONNECTED: Final = 499
 _FAILED: Final = 502
 _LIMITED: Final = (429, 503, 529)
 _PATIENCE_S: Final = 10.0
-"""How long a turn may be kept waiting for a limit; beyond that it ends and parks."""
+"""How long a turn waits for a limit; beyond that it ends, and the agent parks."""
 _WAIT_MAX_S: Final = 7 * 86400.0
 _CHUNK: Final = 64 * 1024
 
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it; ``tokens`` is None if nothing was billed."""
+    """The result of an exchange; ``tokens`` is None if nothing was billed."""
 
     status: int
     tokens: Tokens | None
@@ -47,7 +48,7 @@ class Outcome:
 
 
 class Exchange:
-    """Make it with the encoded body, then ``run`` it as a task."""
+    """Create it with the encoded body, then ``run`` it as a task."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Exchange:
         limits: RelayLimits,
         sent: Callable[[], None],
     ) -> None:
-        """``sent`` is called when the body has gone up and is held no more."""
+        """``sent`` is called when the body has been sent and is no longer in memory."""
         self._upstream = upstream
         self._path = path
         self._checked = checked
@@ -78,7 +79,7 @@ class Exchange:
         self._deadline: asyncio.Timeout | None = None
 
     def leave(self) -> None:
-        """The client is gone: write nothing more, and read on for a while only."""
+        """The client disconnected: stop writing, but read on for a while."""
         self._is_gone = True
         if self._deadline is not None:
             now = asyncio.get_running_loop().time()
@@ -86,7 +87,7 @@ class Exchange:
                 self._deadline.reschedule(now + self._limits.drain_s)
 
     def outcome(self) -> Outcome:
-        """Return what came of it, once it is over."""
+        """Return the result, once it has ended."""
         status = self._status or (_DISCONNECTED if self._is_gone else _FAILED)
         unknown = not self._status and self._is_up
         billed = self._status == 200 or unknown
@@ -94,10 +95,10 @@ class Exchange:
         return Outcome(status, tokens, self._wait_s, self._windows)
 
     async def run(self) -> web.StreamResponse:
-        """Do it.
+        """Send the request and pass the answer on.
 
         Raises:
-            HiveError: ``upstream_failed``; nothing has been written then.
+            HiveError: ``upstream_failed``; nothing has been written in that case.
         """
         response: web.StreamResponse | None = None
         end = self._limits.drain_s if self._is_gone else self._limits.answer_s
@@ -117,7 +118,7 @@ class Exchange:
                     await self._finish(response)
                     return response
         except (HiveError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            if response is not None:  # it has begun: all that is left is to break off
+            if response is not None:  # the answer has begun: it can only be aborted
                 self._abort()
                 return response
             if isinstance(error, HiveError):
@@ -129,7 +130,7 @@ class Exchange:
             self._sent()
 
     async def _begin(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        """Judge the head of an answer; errors are read whole and passed on as such."""
+        """Judge the head of an answer; errors are read and passed on as a whole."""
         if 300 <= answer.status < 400:
             self._is_up = False
             raise unreachable("a redirect")
@@ -172,7 +173,7 @@ class Exchange:
             await self._guarded(response.write_eof())
 
     async def _guarded(self, writing: Awaitable[object]) -> None:
-        """Wait for a write; a client that does not read for long is cut off."""
+        """Wait for a write; cut off a client that does not read for a long time."""
         try:
             async with asyncio.timeout(self._limits.unread_s):
                 await writing
@@ -181,12 +182,12 @@ class Exchange:
             self.leave()
 
     def _abort(self) -> None:
-        """Close the client's connection, so that it sees that it has not all."""
+        """Close the client's connection, which marks the answer as incomplete."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces, so that it is not copied into a buffer whole."""
+        """Yield the body in pieces, so that it is not copied into one buffer."""
         body, self._body = self._body or b"", None
         for start in range(0, len(body), _CHUNK):
             yield body[start : start + _CHUNK]
@@ -198,12 +199,12 @@ class Exchange:
 def _asked_to_wait(
     answer: aiohttp.ClientResponse, windows: Sequence[RateWindow]
 ) -> float | None:
-    """Return the seconds that a limited or overloaded API asks to wait."""
+    """Return the seconds for which a limited or overloaded API asks to wait."""
     if answer.status not in _LIMITED:
         return None
     try:
         seconds = float(answer.headers.get("retry-after", ""))
-    except ValueError:  # none, or a date, which this API does not send
+    except ValueError:  # missing, or a date, which this API does not send
         left = wait_s(windows)
         return None if left is None else min(left, _WAIT_MAX_S)
     return seconds if 0 <= seconds < _WAIT_MAX_S else None

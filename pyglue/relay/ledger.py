@@ -1,9 +1,10 @@
 """Reserves money for requests; near the daily limit, one request at a time.
 
-hived decides (``reserve``), so that nothing here can pass the limit. Far from it, the
-bound from the body is set aside, which costs nothing to know. When hived refuses that,
-the provider counts the request, the others of this agent are waited for, because they
-most likely used less than was set aside for them, and the answer is shortened last.
+hived decides (``reserve``), so nothing here can exceed the limit. Far from the limit,
+the bound of the body is reserved, which is known at no cost. If hived refuses that, the
+provider counts the request. Then the agent's other requests are awaited, because they
+probably used less than was reserved for them. As the last resort, the answer is
+shortened.
 """
 
 import asyncio
@@ -18,17 +19,17 @@ from pyglue.relay.link import Link
 from pyglue.relay.request import Checked
 
 _LIMITS: Final = 2
-"""Daily limits that an answer may be shortened for: money and tokens."""
+"""Daily limits for which an answer may be shortened: money and tokens."""
 _DISCONNECTED: Final = 499
 _COUNT_USD: Final = 0.0001
-"""Set aside for counting, which is free, so that it ends where a budget does."""
+"""Reserved for counting, which is free, so that it stops with the budget."""
 _ROUNDING_USD: Final = 1e-6
 
 Count = Callable[[Checked], Awaitable[int | None]]
 
 
 class Ledger:
-    """Reserves and settles; ``count`` asks the provider how long a request is."""
+    """Reserves and settles; ``count`` asks the provider for the size of a request."""
 
     def __init__(self, link: Link, *, count: Count, limits: RelayLimits) -> None:
         self._link = link
@@ -40,10 +41,10 @@ class Ledger:
         self._near: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def reserve(self, agent: str, checked: Checked) -> tuple[Checked, int]:
-        """Set aside what ``checked`` can cost; near the limit, for a shorter answer.
+        """Reserve the cost of ``checked``; near the limit, that of a shorter answer.
 
         Raises:
-            HiveError: ``over_budget`` and what keeps the agent from the model.
+            HiveError: ``over_budget``; whatever else blocks the agent.
         """
         try:
             return checked, await self._reserve(agent, _aside(agent, checked))
@@ -54,12 +55,12 @@ class Ledger:
             return await self._reserve_near(agent, checked)
 
     async def reserve_count(self, agent: str, checked: Checked) -> int:
-        """Ask whether the agent may use the model at all, and note that it did."""
+        """Ask whether the agent may use the model at all, and record that it did."""
         params = ReserveParams(agent=agent, model=checked.model.id, cost_usd=_COUNT_USD)
         return await self._reserve(agent, params)
 
     async def settle(self, agent: str, params: SettleParams) -> None:
-        """Tell hived what was used."""
+        """Report the usage to hived."""
         try:
             await self._link.settle(params)
         finally:
@@ -69,7 +70,7 @@ class Ledger:
             self._settled[agent].set()
 
     def forget(self, agent: str) -> None:
-        """Drop what is kept for an agent that is gone."""
+        """Drop the state of an agent that no longer exists."""
         if not self._open[agent]:
             del self._open[agent]
             self._settled.pop(agent, None)
@@ -87,7 +88,7 @@ class Ledger:
         return number
 
     def _give_back(self, agent: str, reserved: asyncio.Task[int]) -> None:
-        """Settle a reservation whose client left before anything was sent."""
+        """Settle a reservation whose client disconnected before anything was sent."""
         if reserved.cancelled() or reserved.exception() is not None:
             return
         self._open[agent] += 1
@@ -103,7 +104,7 @@ class Ledger:
         if tokens is not None:
             checked = checked.counted(tokens)
         await self._others(agent)
-        for _ in range(_LIMITS):  # each limit may ask for a shorter answer once
+        for _ in range(_LIMITS):  # each limit may require a shorter answer once
             try:
                 return checked, await self._reserve(agent, _aside(agent, checked))
             except HiveError as error:
@@ -114,7 +115,7 @@ class Ledger:
         return checked, await self._reserve(agent, _aside(agent, checked))
 
     async def _others(self, agent: str) -> None:
-        """Return when nothing of this agent is unsettled, or it took too long."""
+        """Return when all requests of this agent are settled, or after a timeout."""
         try:
             async with asyncio.timeout(self._limits.settling_s):
                 while self._open[agent]:
@@ -135,7 +136,7 @@ def _aside(agent: str, checked: Checked) -> ReserveParams:
 
 
 def _shortened(checked: Checked, error: HiveError) -> Checked | None:
-    """Return the request with as many tokens as a limit leaves, None if too few."""
+    """Return the request with as many tokens as a limit allows; None if too few."""
     if error.code is not ErrorCode.OVER_BUDGET:
         return None
     told = error.details

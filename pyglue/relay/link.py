@@ -1,8 +1,8 @@
 """The relay's connection to hived: policies, listening sockets, money.
 
-Comes back by itself when hived restarts. Until then requests are told to try again,
-answers that have begun go on, and what they used is kept to be settled later; hived
-makes new sockets then, which take the place of the old ones.
+Reconnects by itself when hived restarts. Until then, new requests are told to try
+again, running answers continue, and their usage is settled later. hived then creates
+new sockets, which replace the old ones.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ Cut = Callable[[str], None]
 
 
 class Link:
-    """Keeps the connection; ``serve`` and ``drop`` open and close an agent's door.
+    """Keeps the connection; ``serve`` and ``drop`` open and close an agent's listener.
 
-    ``cut`` breaks off what is being answered and leaves the door open.
+    ``cut`` aborts running answers and leaves the listener open.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class Link:
         self._served: set[str] = set()
         self._unsettled: deque[SettleParams] = deque(maxlen=_UNSETTLED_MAX)
         self._unpaid: set[int] = set()
-        """Reservations that hived does not know to be settled."""
+        """Reservations whose settlement has not reached hived."""
         self._dropping: set[asyncio.Future[None]] = set()
 
-    # --- what requests need ---------------------------------------------------------
+    # --- for requests ---------------------------------------------------------------
 
     def policy(self, agent: str) -> ModelPolicy:
-        """Return what an agent may ask.
+        """Return an agent's policy.
 
         Raises:
-            HiveError: ``unavailable`` while hived is not connected, or wants this agent
-                to reach no model.
+            HiveError: ``unavailable`` while hived is not connected, or does not allow
+                this agent to use a model.
         """
         self._live()
         found = self._policies.get(agent)
@@ -89,7 +89,7 @@ class Link:
         return found
 
     async def reserve(self, params: ReserveParams) -> int:
-        """Set money and tokens aside and return the reservation.
+        """Reserve money and tokens and return the reservation.
 
         Raises:
             HiveError: ``over_budget``, ``unavailable``, ``timeout``.
@@ -99,7 +99,7 @@ class Link:
         return got.reservation
 
     async def settle(self, params: SettleParams) -> None:
-        """Tell what was used; kept until hived is there to hear it."""
+        """Report the usage; kept until hived is connected."""
         try:
             await self._live().call(SETTLE, params, timeout=_CALL_S)
             self._unpaid.discard(params.reservation)
@@ -121,10 +121,10 @@ class Link:
     # --- the connection -------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, and connect again, for as long as the relay runs.
+        """Connect, and reconnect, for as long as the relay runs.
 
         Raises:
-            HiveError: ``unsupported_protocol``: this hived never takes this relay.
+            HiveError: ``unsupported_protocol``: this hived never accepts this relay.
         """
         tries = 0
         while True:

@@ -1,10 +1,9 @@
 """One agent's ``model.sock``: an HTTP server on a listening socket from hived.
 
-Connections are accepted only up to the door's share of the descriptors; more wait in
-the kernel, where they cost the relay nothing. One that sends no whole request head in
-time is closed. When hived starts anew it makes new sockets; the old door is then
-``retire``d: it takes no new connection, and what is being answered is answered to its
-end.
+Connections are accepted only up to the listener's share of the descriptors; others wait
+in the kernel, where they cost the relay nothing. A connection that sends no complete
+request head in time is closed. A restarted hived creates new sockets; the old listener
+is then ``retire``d: it accepts no new connections, and finishes running answers.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Share:
-    """How many connections each agent may have: the same part of what there is."""
+    """The number of connections that each agent may have: an equal share of all."""
 
     def __init__(self, limits: RelayLimits) -> None:
         self._limits = limits
@@ -39,7 +38,7 @@ class Share:
 
     @property
     def connections(self) -> int:
-        """The most for one agent now."""
+        """The current maximum for one agent."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         free = max(0, soft - self._limits.descriptors_reserved)
         fair = free // (_DESCRIPTORS * max(1, self.agents))
@@ -47,7 +46,7 @@ class Share:
 
 
 class _Server(web.Server):
-    """aiohttp's server, which also watches how long a connection asks nothing."""
+    """aiohttp's server, which also watches for connections without requests."""
 
     def __init__(self, door: "Listener", limits: RelayLimits, handler: Handler) -> None:
         super().__init__(
@@ -87,7 +86,7 @@ class _Server(web.Server):
         self._door.one_left()
 
     def _watch(self, connection: web.RequestHandler, seconds: float) -> None:
-        """Close the connection unless it has asked something in time."""
+        """Close the connection unless it has sent a request in time."""
         self._stop(connection)
         if connection.transport is not None:
             loop = asyncio.get_running_loop()
@@ -102,7 +101,7 @@ class _Server(web.Server):
 
 
 class Listener:
-    """An open door; made by ``open_door``."""
+    """An open listener; created by ``open_listener``."""
 
     def __init__(
         self,
@@ -124,14 +123,14 @@ class Listener:
 
     @property
     def is_busy(self) -> bool:
-        """Whether somebody is connected."""
+        """Whether there are connections."""
         return self._open > 0
 
     def retire(self) -> None:
-        """Take no new request; let those that run come to their end."""
+        """Accept no new requests; finish the running ones."""
         self._close()
-        # aiohttp stops to read a connection that waits for its next request and leaves
-        # it open: a client that keeps it alive would ask there and never be answered.
+        # aiohttp stops reading a connection that waits for its next request, and leaves
+        # it open: a client that keeps it alive would never get an answer there.
         for connection in self._server.connections:
             if connection in self._server.answering:
                 connection.close()
@@ -139,18 +138,18 @@ class Listener:
                 connection.force_close()
 
     def cut(self) -> None:
-        """Break off every answer, and go on listening."""
+        """Abort every answer, but keep listening."""
         for connection in list(self._server.connections):
             if connection.transport is not None:
                 connection.transport.abort()
 
     async def shut(self) -> None:
-        """Cut everything off."""
+        """Abort every answer and close."""
         self._close()
         await self._server.shutdown(timeout=_GRACE_S)
 
     def one_left(self) -> None:
-        """A connection ended: there is room for another."""
+        """A connection has ended, so another one fits."""
         self._open -= 1
         if not self._is_retired and self._open < self._share.connections:
             self._listen()
@@ -172,7 +171,7 @@ class Listener:
             self._loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
-        """Take one connection, so that no door keeps the others waiting."""
+        """Accept one connection, so that no listener delays the others."""
         if self._open >= self._share.connections:
             self._pause()
             return
@@ -196,7 +195,7 @@ class Listener:
     async def _join(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._server, connection)
-        except OSError:  # it is gone already
+        except OSError:  # it has already disconnected
             connection.close()
             self.one_left()
 
@@ -208,9 +207,9 @@ def open_listener(
     limits: RelayLimits | None = None,
     share: Share | None = None,
 ) -> Listener:
-    """Serve on a listening Unix socket; it is ours from now on.
+    """Serve on a listening Unix socket, which belongs to us from now on.
 
-    A request whose client is gone is cancelled.
+    A request whose client disconnects is cancelled.
     """
     limits = limits or RelayLimits()
     return Listener(listener, handler, limits=limits, share=share or Share(limits))

@@ -1,7 +1,7 @@
 """``hive-relay --config FILE``: the only way from an agent to the model.
 
-Runs unprivileged (whoever starts it sees to that). Waits for hived as long as it
-takes, and ends on SIGTERM within two seconds.
+Runs unprivileged, as the user that its starter chose. Waits for hived for as long as
+it takes, and exits within two seconds of SIGTERM.
 """
 
 import argparse
@@ -24,7 +24,7 @@ async def serve(config: HiveConfig) -> None:
     """Relay until SIGTERM or SIGINT.
 
     Raises:
-        HiveError: ``config_invalid`` if the model's address is not right.
+        HiveError: ``config_invalid`` if the model's address is invalid.
     """
     notifier = sdnotify.SystemdNotifier()
     relay = Relay(config, attached=lambda: notifier.notify("READY=1"))
@@ -35,7 +35,7 @@ async def serve(config: HiveConfig) -> None:
     linked = asyncio.create_task(relay.link.run())
     stopped = asyncio.create_task(stop.wait())
     try:
-        # The link never ends by itself: if it does, its error ends the relay.
+        # The link never ends without an error, which then ends the relay.
         await asyncio.wait({linked, stopped}, return_when=asyncio.FIRST_COMPLETED)
         await relay.close()
         if linked.done():
@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run the relay; exit 1 with a sentence when it cannot start."""
+    """Run the relay; exit with 1 and a sentence if it cannot start."""
     arguments = build_parser().parse_args()
     log_to_stderr()
     try:

@@ -1,7 +1,7 @@
 """Hides the API key in responses, even if it is split over two reads.
 
-No answer of the API has its key in it. A gateway in between may repeat headers, and a
-program behind it may print them; the agent that asked gets to read all of that.
+The API never repeats its key in an answer, but a gateway in between may repeat headers,
+and a program behind it may print them; the agent would read all of that.
 """
 
 from typing import Final
@@ -12,8 +12,8 @@ HIDDEN: Final = b"(API key)"
 class Mask:
     """Passes one answer on without the key.
 
-    It keeps back only an end that the key begins with, so events are not delayed: none
-    of them ends so.
+    It only keeps back an end with which the key begins. No event ends like that, so
+    none is delayed.
     """
 
     def __init__(self, key: str) -> None:
@@ -21,19 +21,19 @@ class Mask:
         self._kept = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes; return what may be passed on now."""
+        """Take the next bytes; return the ones that may be passed on now."""
         data = (self._kept + data).replace(self._key, HIDDEN)
         end = len(data) - self._begun(data)
         self._kept = data[end:]
         return data[:end]
 
     def end(self) -> bytes:
-        """Return what was kept back: the answer is over, and the key did not follow."""
+        """Return the bytes kept back: the answer has ended without the key."""
         kept, self._kept = self._kept, b""
         return kept
 
     def _begun(self, data: bytes) -> int:
-        """Return how many bytes at the end are a beginning of the key."""
+        """Return how many bytes at the end are the beginning of the key."""
         longest = min(len(self._key) - 1, len(data))
         for length in range(longest, 0, -1):
             if data.endswith(self._key[:length]):

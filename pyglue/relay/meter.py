@@ -1,10 +1,10 @@
 """The usage of a response, read while it streams; no body is stored.
 
-Usage comes in ``message_start`` and ``message_delta`` events (later figures replace
-earlier ones) or in the one JSON object of an answer that is not streamed. The last
-figures come at the very end. Without them, or with figures that no API reports
-(negative, fractions, beyond a billion, no numbers), the answer counts as what was
-reserved for it: an agent cannot make an answer cheaper by cutting it off.
+Usage comes in ``message_start`` and ``message_delta`` events (later numbers replace
+earlier ones) or in the single JSON object of an answer that is not streamed. The final
+numbers come at the very end. Without them, or with numbers that no API reports
+(negative, fractional, above a billion, or not numbers at all), the full reservation is
+charged: an agent cannot make an answer cheaper by aborting it.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """An event, or the whole answer: only where ``usage`` stands differs."""
+    """An event, or the whole answer: they differ only in the place of ``usage``."""
 
     type: str = ""
     message: _Message | None = None
@@ -89,20 +89,20 @@ class Meter:
             raise _too_long("line", self._limits.line)
 
     def end(self) -> None:
-        """The answer came to its end."""
+        """The answer has ended."""
         if not self._checked.is_streamed:
             self._usage(self._buffer, final=True)
         self._buffer = bytearray()
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last figures came, and are such as an API reports."""
+        """Whether the final numbers have arrived and are plausible."""
         latest = self._latest
         told = latest.input_tokens is not None and latest.output_tokens is not None
         return self._is_final and told and not self._is_odd
 
     def tokens(self) -> Tokens:
-        """Return what was used: as told, else what was reserved."""
+        """Return the usage as reported, else as reserved."""
         latest, checked = self._latest, self._checked
         if self._is_odd or latest.input_tokens is None:
             return checked.bound.tokens(checked.max_tokens)

@@ -1,9 +1,9 @@
 """Checks a body before and during parsing, with our own errors for invalid JSON.
 
-Bodies are decoded with msgspec into the types of ``body`` and ``content``. Texts stay
-slices of the bytes that came, so that a body never takes more than a few times its
-size in memory; what goes up is those types, encoded anew, so that a key that comes
-twice goes up once, with the meaning that was judged.
+Bodies are decoded with msgspec into the types of ``body`` and ``content``. Texts remain
+slices of the original bytes, so a body never takes more than a few times its size in
+memory. These types are encoded again and sent, so a duplicate key is sent once, with
+the meaning that was judged.
 """
 
 import codecs
@@ -24,12 +24,12 @@ _PLACE: Final = re.compile(r" - at `([^`]*)`$")
 
 
 def bad(what: str) -> HiveError:
-    """Return the error for a request that is not in the API's form."""
+    """Return the error for a request that is not in the API's format."""
     return HiveError(ErrorCode.BAD_REQUEST, f"Invalid request: {what}.")
 
 
 def refused(what: str) -> HiveError:
-    """Return the error for something that is not let through."""
+    """Return the error for something that is not forwarded."""
     return HiveError(
         ErrorCode.FIELD_REFUSED,
         f"The hive does not forward {what} to the model. The operator can allow "
@@ -38,12 +38,12 @@ def refused(what: str) -> HiveError:
 
 
 def shown(value: object) -> str:
-    """Return something an agent chose, short, quoted and in ASCII."""
+    """Return an agent's text, shortened, quoted and in ASCII."""
     return ascii(str(value)[:60])
 
 
 def look(raw: bytes | bytearray, limits: RelayLimits) -> None:
-    """See that a body is UTF-8 and has few enough objects, in little memory.
+    """Check that a body is UTF-8 and has few enough objects, using little memory.
 
     Raises:
         HiveError: ``bad_request``.
@@ -61,11 +61,11 @@ def look(raw: bytes | bytearray, limits: RelayLimits) -> None:
 
 
 def decoded(raw: bytes | bytearray | msgspec.Raw, kind: type[_T], where: str) -> _T:
-    """Return ``raw`` as a ``kind``; ``where`` is for the sentence if it is none.
+    """Return ``raw`` as a ``kind``; ``where`` names it in the error if it is not one.
 
     Raises:
         HiveError: ``bad_request`` or, for a field or type that is not on a list,
-            ``field_refused``. None keeps the body in memory.
+            ``field_refused``. These errors do not keep the body in memory.
     """
     try:
         return strict_json.read(raw, kind)

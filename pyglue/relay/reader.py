@@ -43,7 +43,7 @@ _CITED: Final = 8
 
 @dataclass
 class Found:
-    """What a request holds that bytes alone do not tell."""
+    """Facts about a request that its number of bytes does not tell."""
 
     images: int = 0
     documents: int = 0
@@ -58,7 +58,7 @@ class Found:
 
 
 class Reader:
-    """Walks one request, judges it, and puts what it parsed in the place of bytes."""
+    """Walks one request, judges it, and replaces its bytes with parsed parts."""
 
     def __init__(self, policy: ModelPolicy, limits: RelayLimits) -> None:
         self._allowed = frozenset(policy.server_tools)
@@ -83,7 +83,7 @@ class Reader:
             message.content = self._content(message.content, list[Block], "content")
 
     def _content(self, raw: Raw, kind: type[Sequence[Part]], where: str) -> Raw:
-        """Judge a text or a list of blocks; it is encoded again as what was read."""
+        """Judge a text or a list of blocks; the parsed form is encoded again later."""
         if begins(raw) in (b'"', b"n"):
             return raw
         blocks = decoded(raw, kind, where)
@@ -123,7 +123,7 @@ class Reader:
             case ServerPart():
                 if not self._allowed:
                     raise refused("a block of a server tool")
-                # It may hold a document, which is read as one.
+                # It may contain a document, which counts as one.
                 self.found.documents += isinstance(block, ServerResult)
 
     def _image(self, image: Image) -> None:
@@ -168,5 +168,5 @@ class Reader:
 
 
 def _encodable(value: object) -> Raw:
-    """Return what was parsed in the place of the bytes: it is encoded the same."""
+    """Return a parsed value in place of its bytes: it encodes to the same."""
     return cast("Raw", value)

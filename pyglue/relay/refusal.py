@@ -1,7 +1,7 @@
-"""Errors in the API's format, with a status that the CLI reacts to correctly.
+"""Errors in the API's format, with a status to which the CLI reacts correctly.
 
-All but 429 and 5xx make the CLI stop where trying again is of no use; 402 is what the
-harness takes for a used-up budget.
+All except 429 and 5xx stop the CLI, because trying again would be pointless. The
+harness interprets 402 as a used-up budget.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from pyglue.errors import ErrorCode, HiveError
 
-_RETRY_AFTER_S: Final = "5"  # two tries of the CLI then outlast a restart of hived
+_RETRY_AFTER_S: Final = "5"  # two attempts of the CLI outlast a restart of hived
 _STATUS: Final = {
     ErrorCode.BAD_REQUEST: (400, "invalid_request_error"),
     ErrorCode.FIELD_REFUSED: (400, "invalid_request_error"),
@@ -29,7 +29,7 @@ _STATUS: Final = {
 
 
 def refusal(error: HiveError) -> web.Response:
-    """Return ``error`` as the API would say it."""
+    """Return ``error`` in the API's format."""
     status, kind = _STATUS.get(error.code, (500, "api_error"))
     return web.json_response(
         {"type": "error", "error": {"type": kind, "message": error.message}},
@@ -39,7 +39,7 @@ def refusal(error: HiveError) -> web.Response:
 
 
 def unreachable(reason: str) -> HiveError:
-    """Return the error for an API that gave no answer to pass on."""
+    """Return the error for an API that gave no usable answer."""
     return HiveError(
         ErrorCode.UPSTREAM_FAILED,
         f"Could not reach the model API: {reason}. Try again later; the operator "
@@ -48,7 +48,7 @@ def unreachable(reason: str) -> HiveError:
 
 
 def reason(error: BaseException) -> str:
-    """Say why the API was not reached, in words that hold no address and no key."""
+    """Explain why the API was not reached, without an address or key."""
     match error:
         case aiohttp.ClientSSLError():
             return "invalid TLS certificate or failed handshake"

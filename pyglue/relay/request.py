@@ -1,10 +1,10 @@
 """Which parts of an agent's request are forwarded, and with what changes.
 
 The relay is the only way out of a container without network, so a request must not
-carry anything that makes the provider fetch, run or remember: server tools, MCP
-servers, containers, files, URLs. Fields are let through by name (``body``,
-``content``, ``tools``); everything else is refused with its name. What goes up is this
-parse, encoded anew. ``Checked`` also knows the most that it can be billed (``bound``).
+contain anything that makes the provider fetch, run or remember: server tools, MCP
+servers, containers, files, URLs. Fields are allowed by name (``body``, ``content``,
+``tools``); everything else is refused by name. The parsed request is encoded again and
+sent. ``Checked`` also knows the most that can be billed for it (``bound``).
 """
 
 from collections.abc import Iterable
@@ -60,8 +60,8 @@ _BETAS: Final = frozenset(
         "tool-provenance-2026-10-26",
     }
 )
-"""What Claude Code 2.1.329 knows of how answers are shaped, cached and streamed; none
-of it reaches outside. Betas for files, MCP, web, fallbacks and agents are not here."""
+"""Betas of Claude Code 2.1.329 about the form, caching and streaming of answers, none
+of which reach outside. There are none for files, MCP, web, fallbacks and agents."""
 _BETAS_OF_SERVER_TOOLS: Final = {
     "code_execution": ("code-execution-2025-05-22", "code-execution-2025-08-25"),
     "web_fetch": ("web-fetch-2025-09-10",),
@@ -71,7 +71,7 @@ _BETAS_OF_SERVER_TOOLS: Final = {
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that may go up, and the most that it can be billed."""
+    """A request that may be sent, and the most that can be billed for it."""
 
     body: Body
     model: ModelInfo
@@ -79,45 +79,45 @@ class Checked:
     found: Found
     bound: Bound
     is_billed: bool = True
-    """Whether an answer costs something: counting is free."""
+    """Whether an answer costs money; counting is free."""
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the answer comes as events."""
+        """Whether the answer is a stream of events."""
         return self.is_billed and self.body.stream is True
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens may come back."""
+        """The maximum number of tokens in the answer."""
         asked = self.body.max_tokens
         return asked if isinstance(asked, int) else 0
 
     @property
     def max_cost_usd(self) -> float:
-        """Dollars if every token that is asked for comes back."""
+        """The cost in dollars of the longest possible answer."""
         return self.bound.cost_usd(self.model, self.max_tokens)
 
     def encoded(self) -> bytes:
-        """Return what is sent."""
+        """Return the body to send."""
         return msgspec.json.encode(self.body)
 
     def encoded_to_count(self) -> bytes:
-        """Return what the provider is asked to count."""
+        """Return the body for the provider to count."""
         return msgspec.json.encode(self.body.counted())
 
     def without_body(self) -> "Checked":
-        """Return what is still needed when the body has been encoded."""
+        """Return the part that is still needed once the body is encoded."""
         kept = Body(max_tokens=self.body.max_tokens, stream=self.body.stream)
         return replace(self, body=kept)
 
     def counted(self, tokens: int) -> "Checked":
-        """Return this with the provider's own count of what is sent."""
+        """Return this with the provider's own count of the body."""
         exact = counted_bound(self.found, tokens, self.max_tokens)
         prompt = min(exact.prompt, self.bound.prompt)
         return replace(self, bound=replace(exact, prompt=prompt))
 
     def within(self, budget_usd: float) -> "Checked | None":
-        """Return this with as many tokens as ``budget_usd`` pays; None if too few."""
+        """Return this with as many tokens as ``budget_usd`` buys; None if too few."""
         price = self.model.prices_for(self.bound.prompt).output / 1_000_000
         left = budget_usd - self.bound.cost_usd(self.model, 0)
         if left >= 0 and not price:
@@ -125,7 +125,7 @@ class Checked:
         return self.within_tokens(int(left / price) if price else 0)
 
     def within_tokens(self, affordable: int) -> "Checked | None":
-        """Return this with at most so many tokens to come back; None if too few."""
+        """Return this with at most so many tokens in the answer; None if too few."""
         if affordable < min(_MIN_OUTPUT, self.max_tokens):
             return None
         tokens = min(affordable, self.max_tokens)

@@ -1,8 +1,8 @@
 """The tools allowed in a request, and the cost of the provider's own.
 
-A client's tools run in the sandbox. Server tools run at the provider: only those that
-the manifest names, and only with a number of uses, because each use is paid and makes
-the model read everything again.
+A client's tools run in the sandbox. Server tools run at the provider: only those named
+in the manifest are allowed, and only with a maximum number of uses, because each use is
+billed and makes the model read everything again.
 """
 
 import re
@@ -28,17 +28,17 @@ _CLIENT_TOOL: Final = re.compile(r"(bash|computer|memory|text_editor)_[0-9]{8}")
 _SERVER_TOOL: Final = re.compile(r"(web_search|web_fetch|code_execution)_[0-9]{8}")
 _KIND_MAX: Final = 64
 _SEARCH_TOKENS: Final = 50_000
-"""What one search is taken to add to the prompt: several times ten long hits."""
+"""Assumed addition of one search to the prompt: several times ten long results."""
 _CODE_USES: Final = 10
-"""Code has no number of uses; the provider ends a request after ten steps."""
+"""Code has no maximum number of uses; the provider ends a request after ten steps."""
 _CODE_TOKENS: Final = 1_000_000
 _CODE_USD: Final = 0.05
-"""An hour of a container, the longest that one request can use."""
+"""One hour of a container, the longest time that one request can use."""
 
 
 @dataclass(frozen=True)
 class ServerTool:
-    """What a server tool can do in one request at most."""
+    """The most that a server tool can do in one request."""
 
     uses: int
     result_tokens: int
@@ -58,7 +58,7 @@ class _Tool(Part):
 
 
 class CustomTool(_Tool):
-    """A tool of the client's own making."""
+    """A tool defined by the client."""
 
     texts = ("name", "description")
     type: Literal["custom"] | UnsetType | None = UNSET
@@ -71,7 +71,7 @@ class CustomTool(_Tool):
 
 
 class ClientTool(_Tool, kw_only=True):
-    """A tool that the provider defines and the client runs."""
+    """A tool defined by the provider and run by the client."""
 
     type: str
     strict: bool | UnsetType | None = UNSET
@@ -112,7 +112,7 @@ Tool = CustomTool | ClientTool | _Search | _Fetch | _Code
 
 
 def judge(raw: Raw, allowed: frozenset[str]) -> tuple[Tool, ServerTool | None]:
-    """Return a tool and, for one of the ``allowed`` server tools, what it can do.
+    """Return a tool and, for one of the ``allowed`` server tools, the most it can do.
 
     Raises:
         HiveError: ``bad_request``, ``field_refused``.

@@ -1,9 +1,9 @@
 """Requests to the model's API, with our own headers: the only way out.
 
-Nothing that an agent sent as a header goes up but betas from the list. The key or token
-is read from its file for each request, so that a new one holds at once, and is written
-nowhere. Redirects are not followed, cookies not kept, answers not compressed (the
-meter reads them as they come).
+Of an agent's headers, only betas from the list are forwarded. The key or token is read
+from its file for each request, so a new one takes effect at once, and is written
+nowhere. Redirects are not followed, cookies are not kept, answers are not compressed
+(the meter reads them while they stream).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ COUNT: Final = "/v1/messages/count_tokens"
 
 _VERSION: Final = "2023-06-01"
 _OAUTH_BETA: Final = "oauth-2025-04-20"
-"""Goes with a subscription's token; clients of the API that send one send it too."""
+"""Accompanies the token of a subscription, as in other clients of the API."""
 _BEARER: Final = "Bearer "
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
 _NAMES: Final = {
@@ -59,13 +59,13 @@ class _Counted(msgspec.Struct):
 
 
 class Upstream:
-    """Sends requests up. Make it inside the running loop."""
+    """Sends requests to the provider. Create it inside the running loop."""
 
     def __init__(self, config: RelayConfig) -> None:
-        """Take where the model is.
+        """Set the model's address.
 
         Raises:
-            HiveError: ``config_invalid`` for an address that the key must not go to.
+            HiveError: ``config_invalid`` for an address that must not get the key.
         """
         self._url = _checked_url(config.upstream_url)
         self._key_file = config.api_key_file
@@ -79,7 +79,7 @@ class Upstream:
         )
 
     async def close(self) -> None:
-        """Drop every connection."""
+        """Close every connection."""
         await self._client.close()
 
     def send(
@@ -88,7 +88,7 @@ class Upstream:
         """Send a request to ``path``.
 
         Raises:
-            HiveError: ``unauthenticated`` when there is no key to send.
+            HiveError: ``unauthenticated`` if there is no key to send.
         """
         headers = {
             "accept": "application/json",
@@ -115,7 +115,7 @@ class Upstream:
         )
 
     async def count(self, checked: Checked) -> int | None:
-        """Return how many tokens the provider reads in a request; None if unknown."""
+        """Return the provider's count of tokens in a request; None if unknown."""
         body = checked.encoded_to_count()
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -152,7 +152,7 @@ class Upstream:
 
 
 def _mistaken(credential: Credential, key: str) -> str | None:
-    """Say that a file holds a credential of another kind, by how Anthropic's begin."""
+    """Recognise the wrong kind of credential in a file by Anthropic's prefixes."""
     is_oauth = key.startswith(_OAUTH_PREFIX)
     if credential is Credential.API_KEY and is_oauth:
         return (
@@ -168,9 +168,9 @@ def _mistaken(credential: Credential, key: str) -> str | None:
 
 
 def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    """Return the headers of an answer that an agent gets to see.
+    """Return the headers of an answer that an agent may see.
 
-    A value that repeats the key is left out.
+    Values that contain the key are left out.
     """
     key = _key_of(answer)
     seen = {
@@ -186,7 +186,7 @@ def passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return a short answer; gateways repeat the key in errors, which is hidden.
+    """Return a short answer. Gateways repeat the key in errors, so it is masked.
 
     Raises:
         HiveError: ``upstream_failed`` if it is longer than ``limit``.
@@ -201,7 +201,7 @@ async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def mask_of(answer: aiohttp.ClientResponse) -> Mask:
-    """Return what hides the key that was sent for ``answer``."""
+    """Return the mask for the key with which ``answer`` was requested."""
     return Mask(_key_of(answer))
 
 

@@ -1,9 +1,9 @@
-"""The windows of a Claude subscription, as the headers of an answer tell them.
+"""The limit windows of a Claude subscription, from the headers of an answer.
 
-``anthropic-ratelimit-unified-5h-utilization`` is the share that is used (0.82; above 1
-when it is exceeded), ``-5h-reset`` the second since 1970 at which it starts anew, and
-``-5h-status`` is ``allowed``, ``allowed_warning`` or ``rejected``; the same for ``7d``.
-Read from public reports of such answers; no real subscription was asked.
+``anthropic-ratelimit-unified-5h-utilization`` is the used share (0.82; above 1 if
+exceeded), ``-5h-reset`` the Unix time of the next reset, and ``-5h-status`` is
+``allowed``, ``allowed_warning`` or ``rejected``; likewise for ``7d``. Based on public
+reports of such answers; no real subscription was queried.
 """
 
 import re
@@ -21,12 +21,12 @@ _REJECTED: Final = "rejected"
 
 
 def windows_of(headers: Mapping[str, str]) -> tuple[RateWindow, ...]:
-    """Return the windows that an answer tells completely."""
+    """Return the windows that an answer describes completely."""
     return tuple(_windows(headers))
 
 
 def wait_s(windows: Sequence[RateWindow]) -> float | None:
-    """Return the seconds until every used-up window resets; None if none is used up."""
+    """Return the seconds until all used-up windows reset; None if there are none."""
     resets = [window.resets_at for window in windows if window.is_used_up]
     return max(max(resets) - time.time(), 0.0) if resets else None
 

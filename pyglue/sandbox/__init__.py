@@ -1,16 +1,17 @@
-"""Run a program where it sees and reaches only what it is given: bubblewrap.
+"""Runs a program in bubblewrap, where it sees and reaches only what it is given.
 
-The local backend runs agents in it, the evaluator Nix. ``prepare`` makes the command
-line that ``pyglue.process`` then starts: own user, pid, network, mount, ipc, uts and
-cgroup namespaces, no capability, no new user namespace, a system call filter, a
-read-only root of /usr, a little of /etc, and the binds asked for. ``probe`` finds out
-by doing it whether it works on this machine. ``python_runtime`` is what our own
+The local backend runs agents in it, the evaluator runs Nix. ``prepare`` returns the
+command line for ``pyglue.process``: new user, pid, network, mount, ipc, uts and cgroup
+namespaces, no capabilities, no further user namespaces, a system call filter, a
+read-only root with /usr and a small part of /etc, and the requested binds. ``probe``
+tries whether that works on this machine. ``python_runtime`` has the files that our own
 interpreter and package need inside.
 
 Everything is bound by an open descriptor (``--bind-fd``): bubblewrap checks that what
 it bound is what was opened, so a path swapped in between fails, and closes it before
 the program starts. (Measured: a plain ``/proc/self/fd/N`` stays open inside, and
-``/proc/self/fd/N/..`` then leads out.) What the user cannot walk to, ``reach`` shows.
+``/proc/self/fd/N/..`` then leads out.) ``reach`` makes places accessible whose paths
+the user cannot walk.
 """
 
 from pyglue.sandbox.probe import UNSAFE_VARIABLE, Probe, Support, probe

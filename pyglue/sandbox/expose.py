@@ -1,14 +1,14 @@
 """Make directories below a closed one reachable for another user, in a mount namespace.
 
-Run by path, as root, before it gives its rights up: ``python -I -S expose.py PLAN
-PROGRAM ARGUMENTS...``. It imports nothing of this package, so that it starts in 15 ms.
-Needed where a checkout, an interpreter or a state directory lies below a home that
-others may not enter, such as /root: bubblewrap, like every program, walks to what it
-binds as the user it runs as. Each closed directory is covered by an empty one, and in
-it only what is asked for appears, at its own path. The host sees none of this.
+Run by path, as root, before privileges are dropped: ``python -I -S expose.py PLAN
+PROGRAM ARGUMENTS...``. It imports nothing of this package, so it starts in 15 ms. It is
+needed if a checkout, an interpreter or a state directory is below a home that others
+may not enter, such as /root: bubblewrap, like any program, walks the path of a bind as
+its own user. Each closed directory is covered by an empty one, in which only the
+requested places appear, at their own paths. The host sees none of this.
 
 PLAN is JSON: ``{"closed": [path...], "shown": [[path, descriptor or null]...]}``. A
-descriptor says what to show, whatever stands at the path by now.
+descriptor names the file to show, whatever is at the path by now.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _MS_SLAVE: Final = 1 << 19
 
 
 def expose(closed: list[str], shown: list[tuple[str, int | None]]) -> None:
-    """Cover ``closed`` and show ``shown`` in a mount namespace of our own."""
+    """Cover ``closed`` and show ``shown`` in a new mount namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) != 0:
         sys.exit(
@@ -36,7 +36,7 @@ def expose(closed: list[str], shown: list[tuple[str, int | None]]) -> None:
             "that. Move the hive (to /opt, say), or `chmod o+x` that directory."
         )
     _mount(libc, "none", "/", None, _MS_REC | _MS_SLAVE, "")
-    # Opened anew: what was opened outside belongs to the host's mounts.
+    # Reopened, because descriptors from outside belong to the host's mounts.
     sources = [_open(path, given) for path, given in shown]
     for path in closed:
         _mount(libc, "hive", path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755")
@@ -51,7 +51,7 @@ def expose(closed: list[str], shown: list[tuple[str, int | None]]) -> None:
 
 
 def _open(path: str, given: int | None) -> int:
-    """Open ``path``, following no link; it must be what ``given`` is."""
+    """Open ``path`` without following links; it must be the same file as ``given``."""
     descriptor = os.open("/", os.O_PATH)
     for part in path.strip("/").split("/"):
         inner = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=descriptor)
@@ -66,7 +66,7 @@ def _open(path: str, given: int | None) -> int:
 
 
 def _place(path: str, *, directory: bool) -> None:
-    """Make what is mounted over, unless an outer place shows it already."""
+    """Create the mount point, unless an outer place already shows it."""
     place = Path(path)
     if os.path.lexists(path):
         return

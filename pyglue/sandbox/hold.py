@@ -1,8 +1,8 @@
-"""Hold a program back in its sandbox until the host has made the rest of it.
+"""Holds a program back in its sandbox until the host has completed the mounts.
 
-Run by path, inside: ``python -I -S hold.py READY GO PROGRAM ARGUMENTS...``. Everything
-that bubblewrap mounts is there by now; it says so on the descriptor READY, and runs the
-program when something, or the end, comes from GO. See ``admit``.
+Run by path, inside: ``python -I -S hold.py READY GO PROGRAM ARGUMENTS...``. By then,
+bubblewrap has mounted everything; this reports it on the descriptor READY, and runs the
+program once GO delivers data or its end. See ``admit``.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Find out by doing it whether agents can be kept in on this machine.
+"""Tries whether agents can be confined on this machine.
 
-Called once at start by the local backend, and by ``hive doctor`` through it. Four
-outcomes, each with a sentence for the operator; what is missing is named with the
-command or setting that provides it.
+Called once at start by the local backend, and by ``hive doctor`` through it. There are
+four outcomes, each with a sentence for the operator that names the command or setting
+for anything that is missing.
 """
 
 import os
@@ -46,7 +46,7 @@ _SETTINGS: Final = (
 
 
 class Support(StrEnum):
-    """How agents can be kept in here, best first."""
+    """How agents can be confined here, best first."""
 
     BWRAP = "bwrap"
     UID_ONLY = "uid_only"
@@ -56,7 +56,7 @@ class Support(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """What works, and one sentence why it is not more (empty for BWRAP)."""
+    """What works, and why there is nothing better (empty for BWRAP)."""
 
     support: Support
     reason: str
@@ -65,8 +65,8 @@ class Probe:
 def probe(run_as: RunAs | None) -> Probe:
     """Try a sandbox as ``run_as`` (None: this user). Blocking, about 20 ms.
 
-    Root without a ``run_as`` is refused: bubblewrap as root keeps capabilities, and
-    without it the agent would be root.
+    Root without ``run_as`` is refused: bubblewrap as root keeps capabilities, and
+    without bubblewrap the agent would be root.
     """
     root = os.geteuid() == 0
     if root and (run_as is None or run_as.uid == 0):

@@ -1,7 +1,7 @@
-"""Find out what a user cannot walk to, and the wrapper that makes it reachable.
+"""Finds places whose paths a user cannot walk, and the wrapper that opens them.
 
-Used by ``spec`` for agents and by ``hive run`` for the web and relay processes: a hive
-that root started may lie below a directory that only root may enter. See ``expose``.
+Used by ``spec`` for agents and by ``hive run`` for the web and relay processes: the
+hive of root may be below a directory that only root may enter. See ``expose``.
 """
 
 import json
@@ -17,10 +17,10 @@ _EXPOSE: Final = Path(__file__).resolve().with_name("expose.py")
 
 
 def reach(places: Mapping[Path, int | None], run_as: RunAs | None) -> tuple[str, ...]:
-    """Return what to put before a command line so that ``run_as`` reaches ``places``.
+    """Return the wrapper of a command line with which ``run_as`` reaches ``places``.
 
-    Empty if nothing is needed. A place may come with the open descriptor that says
-    what it is; pass that on. The wrapper must start as root.
+    Empty if none is needed. A place may have an open descriptor that identifies it;
+    pass that on. The wrapper must start as root.
     """
     if run_as is None or os.geteuid() != 0:
         return ()
@@ -35,14 +35,14 @@ def reach(places: Mapping[Path, int | None], run_as: RunAs | None) -> tuple[str,
     if not closed:
         return ()
     tops = [str(top) for top in sorted(closed)]
-    # Outer places first, else they would cover what was shown in them.
+    # Outer places first, or they would cover the inner ones.
     plan = {"closed": tops, "shown": [[str(p), shown[p]] for p in sorted(shown)]}
     python = str(Path(sys.executable).resolve())
     return (python, "-I", "-S", str(_EXPOSE), json.dumps(plan))
 
 
 def _closed_above(place: Path, run_as: RunAs) -> Path | None:
-    """Return the outermost directory on the way that ``run_as`` cannot pass."""
+    """Return the outermost directory on the path that ``run_as`` cannot enter."""
     for passage in reversed(place.parents):
         try:
             status = passage.stat()

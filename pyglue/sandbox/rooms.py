@@ -1,7 +1,7 @@
-"""Directories of what reads hostile input as nobody: made, and removed after.
+"""Directories of programs that read hostile input as nobody: created and removed.
 
-Used by the fences of git and nix. What each of them shows, copies and falls back to
-where no sandbox works is its own: a pack is compared with repositories that nobody may
+Used by the fences of git and nix. Each of them decides for itself what it shows, copies
+and does without a working sandbox: a pack is compared with repositories that nobody may
 write, an evaluation sees files that its user must be able to read.
 """
 
@@ -21,15 +21,15 @@ _PAUSE_S: Final = 0.05
 
 
 def nobody() -> RunAs | None:
-    """Return who takes over from root; None for any other user, who stays.
+    """Return the user that replaces root; None if we are another user already.
 
-    Not the agents' user: without a sandbox it could reach into what runs.
+    Not the agents' user, which without a sandbox could reach into running programs.
     """
     return _NOBODY if os.geteuid() == 0 else None
 
 
 def make_room(user: RunAs | None, prefix: str, above: Path | None = None) -> Path:
-    """Make a directory that ``user`` can enter; its owner is this process's."""
+    """Create a directory that ``user`` can enter; this process's user owns it."""
     room = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
     if user is not None:
         os.chown(room, -1, user.gid)
@@ -38,14 +38,14 @@ def make_room(user: RunAs | None, prefix: str, above: Path | None = None) -> Pat
 
 
 def make_own(user: RunAs | None, directory: Path) -> None:
-    """Make ``directory``, which ``user`` alone may enter and write."""
+    """Create ``directory``, which only ``user`` may enter and write."""
     directory.mkdir(mode=0o700)
     if user is not None:
         os.chown(directory, user.uid, user.gid)
 
 
 def remove_room(room: Path) -> None:
-    """Remove a directory; what was killed in a sandbox may write for a moment more."""
+    """Remove a directory; a program killed in a sandbox may still write briefly."""
     for _ in range(_REMOVALS):
         with contextlib.suppress(OSError):
             shutil.rmtree(room)

@@ -1,8 +1,8 @@
 """The part of the host's system that every sandbox sees, and its own small /etc.
 
-Used by ``spec``. /usr is read-only; of /etc only what programs need to run and to
-check certificates; users, hosts and name service are written anew, so that nothing of
-the host's accounts or names is told. On NixOS programs lie in /nix/store.
+Used by ``spec``. /usr is read-only. /etc contains only what programs need to run and to
+check certificates; its users, hosts and name service are generated, so that the host's
+accounts and names stay private. On NixOS, programs are in /nix/store.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _NSSWITCH: Final = "passwd: files\ngroup: files\nhosts: files{dns}\n"
 
 
 def links() -> list[tuple[str, str]]:
-    """Return the links of the root and where they point, such as /bin."""
+    """Return the links of the root and their targets, such as /bin."""
     found = []
     for name in _TOP:
         path = Path("/") / name
@@ -31,7 +31,7 @@ def links() -> list[tuple[str, str]]:
 
 
 def directories(*, certificates: bool = False) -> list[Path]:
-    """Return what is bound read-only at its own place (a bind costs about 1 ms)."""
+    """Return the directories bound read-only at their own paths (about 1 ms each)."""
     tops = [Path("/") / name for name in _TOP]
     paths = [Path("/usr"), *(p for p in tops if p.is_dir() and not p.is_symlink())]
     if _NIXOS.exists():
@@ -48,7 +48,7 @@ def search_path() -> str:
 
 
 def etc(*, user: str, number: int, home: str, network: bool) -> dict[str, bytes]:
-    """Return the files of /etc that are the sandbox's own, by name."""
+    """Return the generated files of /etc, by name."""
     texts = {
         "passwd": (
             f"{user}:x:{number}:{number}:{user}:{home}:/bin/sh\n"

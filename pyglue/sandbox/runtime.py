@@ -1,9 +1,9 @@
-"""What our own interpreter and package need inside a sandbox.
+"""The files that our own interpreter and package need inside a sandbox.
 
-Used by the local backend. The same paths inside as outside, read-only: the virtual
-environment, the interpreter it was made from (a pyenv below /root works too), this
-package and the share tree. Of a checkout only those folders, never what else lies
-there: the state directory may.
+Used by the local backend. The paths are the same inside as outside, read-only: the
+virtual environment, its base interpreter (a pyenv below /root works too), this package
+and the share tree. Only those directories of a checkout are bound, because it may also
+contain the state directory.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ _STORE: Final = Path("/nix/store")
 
 @dataclass(frozen=True)
 class PythonRuntime:
-    """Binds, the start of the command line (add ``-m module``), and environment."""
+    """Binds, the beginning of the command line (add ``-m module``), and environment."""
 
     binds: tuple[Bind, ...]
     argv: tuple[str, ...]
@@ -34,7 +34,7 @@ class PythonRuntime:
 
 
 def python_runtime(programs: Iterable[str] = ()) -> PythonRuntime:
-    """Return what runs this package inside; ``programs`` are made findable too.
+    """Return the runtime of this package; ``programs`` are made available too.
 
     Raises:
         HiveError: ``config_invalid`` if the share tree is not found.
@@ -64,7 +64,7 @@ def python_runtime(programs: Iterable[str] = ()) -> PythonRuntime:
 def program_binds(*programs: str) -> tuple[tuple[Bind, ...], str]:
     """Return the binds that make ``programs`` runnable, and a PATH that finds them.
 
-    A program that is not installed is left out: who runs it says so.
+    Programs that are not installed are left out: running them gives the error.
     """
     wanted = _Wanted()
     search = [rootfs.search_path()]
@@ -74,13 +74,13 @@ def program_binds(*programs: str) -> tuple[tuple[Bind, ...], str]:
 
 
 def own_places() -> tuple[Path, ...]:
-    """Return all directories that a process of this hive, such as hive-web, reads."""
+    """Return all directories that a process of this hive (such as hive-web) reads."""
     share = paths.share()
     return (*_libraries(), *(share / name for name in (*_SHARED, "web")))
 
 
 def _libraries() -> tuple[Path, ...]:
-    """Return where the interpreter, this package and what it imports lie."""
+    """Return the directories of the interpreter, this package and its imports."""
     return (
         Path(sys.prefix),
         Path(sys.base_prefix),
@@ -92,10 +92,10 @@ def _libraries() -> tuple[Path, ...]:
 
 
 def _imports() -> list[Path]:
-    """Return what the interpreter would not find by itself: usually nothing.
+    """Return the paths that the interpreter would not find by itself, usually none.
 
-    PYTHONPATH reaches every Python that an agent starts, so it holds no more than it
-    must: what a packager's wrapper added, and a checkout that is not installed.
+    PYTHONPATH affects every Python that an agent starts, so it is minimal: paths added
+    by a packager's wrapper, and a checkout that is not installed.
     """
     own = (Path(sys.prefix), Path(sys.base_prefix))
     imports = [
@@ -106,29 +106,29 @@ def _imports() -> list[Path]:
         and entry.name in ("site-packages", "dist-packages")
     ]
     found = importlib.metadata.distributions(name="hyperhive")
-    # A build leaves metadata in the checkout too; that one is not an installation.
+    # A build leaves metadata in the checkout too, which is not an installation.
     if all(Path(str(each.locate_file(""))) == _PACKAGE.parent for each in found):
         imports.insert(0, _PACKAGE.parent)
     return imports
 
 
 class _Wanted:
-    """Collects paths; leaves out what is bound already."""
+    """Collects paths; leaves out those that are already bound."""
 
     def __init__(self) -> None:
         self._bound = rootfs.directories()
         self._places: list[Path] = []
 
     def add(self, path: Path) -> None:
-        """Want ``path`` at its own place."""
+        """Add ``path`` at its own place."""
         if path.is_relative_to(_STORE):
-            path = _STORE  # A closure is not known from one path of it.
+            path = _STORE  # The closure cannot be derived from one of its paths.
         done = [*self._bound, *self._places]
         if path.exists() and not any(path.is_relative_to(place) for place in done):
             self._places.append(path)
 
     def add_program(self, name: str) -> list[str]:
-        """Want an installed program; return the directories to search for it."""
+        """Add an installed program; return the directories to search for it."""
         found = shutil.which(name)
         if found is None:
             return []

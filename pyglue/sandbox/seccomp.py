@@ -1,11 +1,11 @@
 """The system call filter of every sandbox, as the bytes that the kernel loads.
 
-``sandbox`` hands them to bubblewrap. Calls that reach deep into the kernel or into
-other processes answer EPERM, whether or not a capability would be missing anyway:
-what cannot be reached has no bugs. New namespaces are refused here too. ``clone3``
-says ENOSYS, since a filter cannot look into its struct; libc then uses ``clone``.
-Sockets, and pairs of them, are Unix, IP and netlink only: others, such as vsock,
-ignore network namespaces. A call of another architecture kills the process.
+``sandbox`` passes them to bubblewrap. Calls that reach deep into the kernel or into
+other processes return EPERM, even if they require a missing capability anyway: code
+that cannot be reached cannot be exploited. New namespaces are refused too. ``clone3``
+returns ENOSYS, because a filter cannot look into its struct; libc then uses ``clone``.
+Only Unix, IP and netlink sockets are allowed: others, such as vsock, ignore network
+namespaces. A call of another architecture kills the process.
 """
 
 import errno
@@ -112,7 +112,7 @@ _ERRNO: Final = 0x00050000
 
 
 class _Program:
-    """A BPF program whose tests jump to named ends that come after them."""
+    """A BPF program whose tests jump to named returns that come after them."""
 
     def __init__(self) -> None:
         self._code: list[tuple[int, int, str | None, bool]] = []
@@ -122,11 +122,11 @@ class _Program:
         self._code.append((_LOAD, offset, None, True))
 
     def test(self, kind: int, value: int, label: str, *, when: bool = True) -> None:
-        """Jump to ``label`` if the test's outcome is ``when``, else go on."""
+        """Jump to ``label`` if the test's outcome is ``when``, else continue."""
         self._code.append((kind, value, label, when))
 
     def end(self, answer: int, label: str | None = None) -> None:
-        """Answer; ``label`` names this place."""
+        """Return; ``label`` names this place."""
         if label is not None:
             self.label(label)
         self._code.append((_RETURN, answer, None, True))
@@ -186,7 +186,7 @@ def program(machine: str | None = None) -> bytes:
 
 
 def _arguments(code: _Program) -> None:
-    """Add the calls that are judged by an argument."""
+    """Add the calls that depend on an argument."""
     code.label("clone")
     code.load(_ARG0)
     code.test(_IF_ANY_BIT, _NEW_NAMESPACES, "deny")

@@ -1,7 +1,7 @@
-"""Open what is bound into a sandbox, so that no link leads it elsewhere.
+"""Opens the sources of binds into a sandbox, so that no link redirects them.
 
-Used by ``spec``. A source with ``below`` lies where an agent can write, so it is opened
-as ``beneath`` does: no link that an agent put there leads out of the hive.
+Used by ``spec``. A source with ``below`` is where an agent can write, so it is opened
+with ``beneath``: no link of an agent can lead out of the hive.
 """
 
 import os

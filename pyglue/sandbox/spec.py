@@ -1,8 +1,8 @@
-"""What a sandbox is made of, and the bubblewrap command line for it.
+"""The contents of a sandbox, and the bubblewrap command line for it.
 
-The one caller-facing step is ``prepare``: it opens every source, writes the small
-files of /etc and the system call filter into memory files, and returns a command line
-with the descriptors to pass. A ``Prepared`` is good for one start.
+Callers use ``prepare``: it opens every source, writes the small files of /etc and the
+system call filter into memory files, and returns a command line with the descriptors to
+pass. A ``Prepared`` is valid for one start.
 """
 
 import os
@@ -18,15 +18,15 @@ from pyglue.sandbox.reach import reach
 from pyglue.sandbox.sources import open_source
 
 INSIDE_ID: Final = 1000
-"""User and group number that the program sees itself as."""
+"""The user and group ID of the program, as seen from inside."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bind:
     """A directory, file or socket of the host at ``target`` inside.
 
-    ``below`` says from where on an agent could have put a link: those are refused.
-    Without it ``source`` must lie where only the host's owner writes.
+    ``below`` is the directory from which on an agent may have placed links, which are
+    refused. Without it, ``source`` must be where only the host's owner can write.
     """
 
     source: Path
@@ -35,7 +35,7 @@ class Bind:
     below: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be safe, whoever asks."""
+        """Refuse binds that are unsafe in any case."""
         target = PurePosixPath(self.target)
         if not target.is_absolute() or ".." in target.parts or str(target) == "/":
             raise ValueError(f"not a place for a bind: {self.target!r}")
@@ -47,11 +47,11 @@ class Bind:
 class SandboxSpec:
     """What the program sees. ``env`` is its whole environment; sizes in bytes.
 
-    ``network`` shares the host's network, its loopback too; with ``certificates`` the
-    host's certificate authorities are there without it. ``home`` is what passwd
-    says. ``hostname`` None leaves the host's, for a service that may not set one
-    (systemd's ProtectHostname). ``system`` False leaves out /usr and /etc: the binds
-    are everything.
+    ``network`` shares the host's network, including loopback; ``certificates`` adds the
+    host's certificate authorities without it. ``home`` is the one in passwd.
+    ``hostname`` None keeps the host's, for a service that may not set one (systemd's
+    ProtectHostname). ``system`` False leaves out /usr and /etc, so that there are only
+    the binds.
     """
 
     binds: tuple[Bind, ...] = ()
@@ -85,7 +85,7 @@ class Prepared:
         self._open = list(fds)
 
     def close(self) -> None:
-        """Close this process's ends; what was started keeps its own."""
+        """Close this process's descriptors; the started program keeps its own."""
         while self._open:
             os.close(self._open.pop())
 
@@ -104,10 +104,10 @@ class Prepared:
 def prepare(
     spec: SandboxSpec, argv: Sequence[str], *, run_as: RunAs | None = None
 ) -> Prepared:
-    """Return how to run ``argv`` (as seen inside) in the sandbox as ``run_as``.
+    """Return how to run ``argv`` (with paths inside) in the sandbox as ``run_as``.
 
-    Start it with the same ``run_as``, which is never root: bubblewrap started by root
-    keeps capabilities. None is this user.
+    Start it with the same ``run_as``, which is never root, because bubblewrap started
+    by root keeps capabilities. None is this user.
 
     Raises:
         HiveError: ``missing_program``, ``sandbox_unavailable``, ``not_found``,

@@ -11,12 +11,12 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.models import AgentModel, TurnModel
 
 LOST: Final = "The connection to its harness or to hived was lost."
-"""Why a turn failed that nobody could end."""
+"""The reason of a failed turn that nobody was left to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRow:
-    """A stored agent; ``record`` is the deployed pinned record's bytes."""
+    """A stored agent; ``record`` is the bytes of the deployed pinned record."""
 
     name: str
     role: Role
@@ -29,7 +29,7 @@ class AgentRow:
 
 @dataclass(frozen=True)
 class TurnSummary:
-    """How many turns an agent began, and how the last one ended."""
+    """The number of turns that an agent began, and the outcome of the last one."""
 
     count: int
     last_at: float | None
@@ -56,13 +56,13 @@ def all_agents(reader: Reader | Tx) -> tuple[AgentRow, ...]:
 
 
 def find(reader: Reader | Tx, name: str) -> AgentRow | None:
-    """Return an agent, None if there is none of that name."""
+    """Return an agent; None if there is none of that name."""
     rows = AgentModel.select().where(AgentModel.name == name).execute(reader.db)
     return next((_row(row) for row in rows), None)
 
 
 def create(tx: Tx, name: str, role: Role) -> None:
-    """Add an agent that is wanted and has nothing deployed yet; again is no error."""
+    """Add an agent that should run and has nothing deployed yet; idempotent."""
     AgentModel.insert(
         name=name, role=role.value, wanted=True, created_at=tx.now
     ).on_conflict_ignore().execute(tx.db)
@@ -85,7 +85,7 @@ def set_deployed(
     wanted: bool,
     problem: str | None,
 ) -> None:
-    """Record what runs from now on."""
+    """Record what is deployed from now on."""
     _update(
         tx,
         name,
@@ -99,13 +99,13 @@ def set_deployed(
 
 
 def set_problem(tx: Tx, name: str, problem: str | None) -> None:
-    """Record what went wrong last, for the operator to see."""
+    """Record the latest problem, which the operator sees."""
     _update(tx, name, problem=problem)
     tx.emit(name, AgentChanged(what=AgentChange.PROBLEM))
 
 
 def set_present(tx: Tx, name: str, *, wanted: bool, problem: str | None) -> None:
-    """Record whether the agent should run, and what went wrong last."""
+    """Record whether the agent should run, and its latest problem."""
     _update(tx, name, wanted=wanted, problem=problem)
     tx.emit(name, AgentChanged(what=AgentChange.WANTED))
     tx.emit(name, AgentChanged(what=AgentChange.PROBLEM))
@@ -118,7 +118,7 @@ def _update(tx: Tx, name: str, **values: object) -> None:
 
 
 def start_turn(tx: Tx, agent: str, model: str) -> int:
-    """Record a turn's begin; what a dead harness left open ends here."""
+    """Record the beginning of a turn; end one that a dead harness left open."""
     lose_turns(tx, agent)
     turn: int = TurnModel.insert(
         agent=agent,
@@ -142,7 +142,7 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
 
 
 def lose_turns(tx: Tx, agent: str | None = None, turn: int | None = None) -> None:
-    """End what runs of all, of an agent, or one turn: nobody is there to report it."""
+    """End all running turns, an agent's, or one: nobody is left to report their end."""
     rows = tx.execute(
         "UPDATE turn INDEXED BY turn_open SET ended_at = ?, outcome = ?, reason = ? "
         "WHERE ended_at IS NULL AND (? IS NULL OR agent = ?) AND (? IS NULL OR id = ?) "
@@ -188,12 +188,12 @@ def _note_end(tx: Tx, agent: str, outcome: str) -> None:
 
 
 def set_context_fill(tx: Tx, agent: str, fill: float) -> None:
-    """Record how full the model's context was when the last turn ended."""
+    """Record how full the context was at the end of the last turn."""
     tx.execute("UPDATE agent_turns SET context_fill = ? WHERE agent = ?", fill, agent)
 
 
 def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
-    """Record a turn's end; False if it is not this agent's running turn."""
+    """Record the end of a turn; False if it is not this agent's running turn."""
     changed: int = (
         TurnModel.update(
             ended_at=tx.now,
@@ -229,7 +229,7 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
 
 
 def turn_summaries(reader: Reader) -> dict[str, TurnSummary]:
-    """Return each agent's turns in short."""
+    """Return a summary of each agent's turns."""
     rows = reader.execute(
         "SELECT agent, count, last_at, last_outcome, context_fill FROM agent_turns"
     )
@@ -237,15 +237,15 @@ def turn_summaries(reader: Reader) -> dict[str, TurnSummary]:
 
 
 def forget_turns(tx: Tx, agent: str) -> None:
-    """Drop the turns of a name that is gone for good; what they cost stays."""
+    """Delete the turns of a name that is gone for good; their cost stays."""
     tx.execute("DELETE FROM turn WHERE agent = ?", agent)
     tx.execute("DELETE FROM agent_turns WHERE agent = ?", agent)
 
 
 def turns_since(tx: Tx, agent: str, since: float) -> tuple[int, float | None]:
-    """Return how many turns began after ``since``, and when the first of them did.
+    """Return the number of turns begun after ``since``, and the start of the first.
 
-    None that began later than now: the clock was set back since.
+    Turns later than now do not count: the clock was set back after them.
     """
     row = tx.execute(
         "SELECT count(*), min(started_at) FROM turn WHERE agent = ? AND started_at > ? "
@@ -258,7 +258,7 @@ def turns_since(tx: Tx, agent: str, since: float) -> tuple[int, float | None]:
 
 
 def last_models(reader: Reader) -> dict[str, str]:
-    """Return the model of each agent's newest turn."""
+    """Return the model of each agent's latest turn."""
     rows = reader.execute(
         "SELECT agent, model FROM turn WHERE id IN (SELECT max(id) FROM turn "
         "GROUP BY agent)"

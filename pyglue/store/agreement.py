@@ -1,4 +1,4 @@
-"""The store's view for the consistency check, read in one transaction."""
+"""The store's data for the consistency check, read in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Said:
-    """All of it. ``busy`` are names that an operation has to do with."""
+    """The data. ``busy`` are the names with an operation in progress."""
 
     agents: Mapping[str, AgentRow]
     kept: Mapping[str, Kept]
@@ -32,12 +32,12 @@ class Said:
     busy: frozenset[str]
 
     def of(self, name: str) -> tuple[Decision, ...]:
-        """Return a name's approvals, the newest first."""
+        """Return the approvals of a name, latest first."""
         found = [one for one in self.approvals.values() if one.agent == name]
         return tuple(sorted(found, key=lambda one: -one.id))
 
     def knows(self, name: str) -> bool:
-        """Tell whether the store has anything by that name that has files."""
+        """Tell whether the store has anything with files under that name."""
         pending = any(one.state is ApprovalState.PENDING for one in self.of(name))
         return (
             pending
@@ -48,13 +48,13 @@ class Said:
         )
 
     def keeping(self, name: str) -> "Said":
-        """Return what it will say when a name that it does not know is kept."""
+        """Return the data after an unknown name has been added to the kept state."""
         found = Kept(name, 0.0, "", "", None, None, None)
         return replace(self, kept={**self.kept, name: found})
 
 
 def read(reader: Reader) -> Said:
-    """Read it, of one moment."""
+    """Read the data in one snapshot."""
     rows = reader.execute('SELECT id, agent, kind, state, "commit" FROM approval')
     return Said(
         agents={row.name: row for row in agents.all_agents(reader)},

@@ -22,7 +22,7 @@ _OPEN = (ApprovalState.APPROVED.value, ApprovalState.BUILDING.value)
 
 @dataclass(frozen=True, kw_only=True)
 class NewApproval:
-    """A rendered proposal, about to wait for the operator."""
+    """A rendered proposal that is about to become pending."""
 
     agent: str
     kind: ApprovalKind
@@ -51,7 +51,7 @@ class ApprovalRow(NewApproval):
     operation: int | None
 
     def summary(self) -> ApprovalSummary:
-        """Return the row as the queue shows it."""
+        """Return the row for display in the queue."""
         return ApprovalSummary(
             id=self.id,
             agent=self.agent,
@@ -99,9 +99,9 @@ def _row(model: ApprovalModel) -> ApprovalRow:
 
 
 def reserve_id(tx: Tx) -> int:
-    """Return the id that the next ``insert`` should use, for its git tag.
+    """Return the ID for the next ``insert``, which its git tag needs beforehand.
 
-    Ids only grow: one that was reserved and never used stays unused.
+    IDs only grow: one that is reserved but never used stays unused.
     """
     row = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'approval'")
     found = row.fetchone()
@@ -118,7 +118,7 @@ def insert(
 ) -> None:
     """Queue a proposal; an older pending one of the same agent is superseded.
 
-    With ``approved_by`` it is approved from the start, and what waits goes on waiting.
+    With ``approved_by`` it is approved at once, and pending proposals stay pending.
     """
     if approved_by is None:
         for older in pending(tx, new.agent):
@@ -164,7 +164,7 @@ def get(tx: Tx | Reader, number: int) -> ApprovalRow:
 
 
 def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...]:
-    """Return what waits for the operator, of one agent or of all."""
+    """Return the pending approvals of one agent or of all."""
     query = ApprovalModel.select().where(
         ApprovalModel.state == ApprovalState.PENDING.value
     )
@@ -182,7 +182,7 @@ def decide(
     reason: str | None = None,
     operation: int | None = None,
 ) -> None:
-    """Record the operator's (or the hive's) decision, and what it queued."""
+    """Record the operator's (or the hive's) decision, and the operation it queued."""
     ApprovalModel.update(
         state=state.value,
         decided_at=tx.now,
@@ -194,7 +194,7 @@ def decide(
 
 
 def supersede_all(tx: Tx, agent: str, reason: str) -> None:
-    """Close all that is pending of an agent, for a reason that its proposer reads."""
+    """Close an agent's pending approvals, with a reason for the proposer."""
     for waiting in pending(tx, agent):
         decide(tx, waiting.id, ApprovalState.SUPERSEDED, by="system", reason=reason)
 
@@ -207,7 +207,7 @@ def progress(
     reason: str | None = None,
     operation: int | None = None,
 ) -> None:
-    """Record how far an approved proposal got."""
+    """Record the progress of an approved proposal."""
     values: dict[str, object] = {"state": state.value}
     if reason is not None:
         values["reason"] = reason
@@ -249,7 +249,7 @@ def search(
 
 
 def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the proposal of the same agent that came before."""
+    """Return the previous proposal for the same agent."""
     query = (
         ApprovalModel.select()
         .where(ApprovalModel.agent == row.agent, ApprovalModel.id < row.id)
@@ -261,7 +261,7 @@ def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
 
 
 def last_deployed(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return what was deployed last for the same agent before this proposal."""
+    """Return the last proposal deployed for the same agent before this one."""
     query = (
         ApprovalModel.select()
         .where(
@@ -277,7 +277,7 @@ def last_deployed(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
 
 
 def last_approved(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return what the operator last approved for the same agent, deployed or not."""
+    """Return the last approved proposal for the same agent, deployed or not."""
     query = (
         ApprovalModel.select()
         .where(

@@ -10,7 +10,7 @@ from pyglue.store.database import Reader, Tx
 
 
 class ControlModel(Model):
-    """A row an agent, and one for the hive."""
+    """One row per agent, and one for the hive."""
 
     agent = TextField(primary_key=True)
     paused_at = FloatField(null=True)
@@ -32,9 +32,10 @@ class ControlModel(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """A row. ``lift_…`` is what the operator added to the limits of ``lift_day``.
+    """A row. ``lift_…`` is the operator's addition to the limits of ``lift_day``.
 
-    ``question`` is the open one about the budget, ``asked_for`` which of its limits.
+    ``question`` is the open question about the budget, ``asked_for`` the limit that it
+    is about.
     """
 
     agent: str
@@ -62,7 +63,7 @@ def all_rows(reader: Reader | Tx) -> dict[str, Control]:
 
 
 def remove(tx: Tx, agent: str) -> Control | None:
-    """Remove an agent's row, and return what it was."""
+    """Remove an agent's row, and return it."""
     rows = ControlModel.select().where(ControlModel.agent == agent).execute(tx.db)
     found = [Control(**{n: getattr(row, n) for n in _NAMES}) for row in rows]
     ControlModel.delete().where(ControlModel.agent == agent).execute(tx.db)

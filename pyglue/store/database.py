@@ -1,12 +1,12 @@
 """The open store: writes in group commits, reads, and the event outbox.
 
-``await store.write(fn)`` queues ``fn``; the writer runs everything that waits in
-one transaction (each in a savepoint), commits once with ``synchronous=FULL`` and
-only then resolves the callers: a message is durable before its sender hears ok.
-What has to follow a commit in memory is its ``then``: it runs in the order of commits,
-before the events are published, and also if the caller has given up.
-Events that ``fn`` emits are rows of the same transaction and are published after
-the commit, in order, so nobody hears of something that a crash could undo.
+``await store.write(fn)`` queues ``fn``; the writer runs all queued functions in one
+transaction (each in a savepoint), commits once with ``synchronous=FULL`` and only then
+resolves the callers: a message is durable before its sender gets an answer. Changes in
+memory that follow a commit are its ``then``: it runs in the order of commits, before
+the events are published, even if the caller has given up. Events that ``fn`` emits are
+rows of the same transaction and are published after the commit, in order, so nobody
+learns of something that a crash could undo.
 The event loop never touches peewee.
 """
 
@@ -34,9 +34,9 @@ __all__ = ["RESERVE", "Reader", "Store", "Tx", "open_store"]
 T = TypeVar("T")
 
 RESERVE: Final = 8 * 1024 * 1024
-"""Bytes set aside behind the database and behind its log."""
+"""Bytes reserved at the end of the database and of its log."""
 RETRY_S: Final = 2.0
-"""Seconds between two tries to make the writes that are kept."""
+"""Seconds between two attempts to make the writes that are kept."""
 _PRAGMAS: Final = {
     "journal_mode": "wal",
     "synchronous": "full",
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class Store:
-    """The open database. Made by ``open_store``; closed by ``close``."""
+    """The open database. Created by ``open_store``, closed by ``close``."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Store:
         self._examination = examination
         self.warning = None if examination is None else examination.warning
         self.damage: str | None = None
-        """The sentence on damage that was found while it is open."""
+        """The sentence about damage found while it is open."""
         self._tell_damage: Callable[[str], None] = lambda _text: None
         self._loop = asyncio.get_running_loop()
         self._publish: Callable[[list[Event]], None] = lambda _events: None
@@ -84,21 +84,21 @@ class Store:
 
     @property
     def problem(self) -> str | None:
-        """Why writes are kept in memory instead of made, None if none are."""
+        """Why writes are kept in memory instead of made; None if none are."""
         return self._writer.problem
 
     def on_events(self, publish: Callable[[list[Event]], None]) -> None:
-        """Set who is told of committed events, in the event loop's thread."""
+        """Set the callback for committed events, in the event loop's thread."""
         self._publish = publish
 
     def on_damage(self, tell: Callable[[str], None]) -> None:
-        """Set who is told once, in the event loop's thread, that it is damaged."""
+        """Set the callback for damage, called once in the event loop's thread."""
         self._tell_damage = tell
         if self._examination is not None:
             self._examination.on_damage(self._damaged)
 
     def _damaged(self, found: HiveError) -> None:
-        """Note damage, in any thread; what was found first is said, once."""
+        """Record damage, in any thread; only the first is reported."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._note_damage, found.message)
 
@@ -118,8 +118,8 @@ class Store:
         """Queue ``fn`` for the writer's next transaction; await its durable result.
 
         ``then`` gets that result in the event loop as soon as it is durable. ``keep``
-        is for what holds in memory already: if it cannot be written the caller is
-        told, and it is written as soon as it can be.
+        is for changes already in effect in memory: if the write fails, the caller
+        gets the error, and it is repeated until it succeeds.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._writer.put(Job(fn, future, then, keep=keep))
@@ -128,14 +128,14 @@ class Store:
     def post(
         self, fn: Callable[[Tx], T], *, then: Callable[[T], None] | None = None
     ) -> None:
-        """Queue a write that nobody waits for, behind those already queued.
+        """Queue a write for which nobody waits, after those already queued.
 
-        If it cannot be made now, it is as soon as it can be.
+        If it fails, it is repeated until it succeeds.
         """
         self._writer.put(Job(fn, then=then))
 
     def emit(self, agent: str | None, event: Happening) -> None:
-        """Publish an event by itself; written like what is posted."""
+        """Publish an event by itself, written as with ``post``."""
         self._writer.put(Job(lambda tx: tx.emit(agent, event), event=True))
 
     async def read(self, fn: Callable[[Reader], T]) -> T:
@@ -159,7 +159,7 @@ class Store:
             raise refusal from error
 
     async def close(self) -> None:
-        """Finish what is queued, then release the file and its lock."""
+        """Finish queued writes, then release the file and its lock."""
         if self._examination is not None:
             await asyncio.to_thread(self._examination.close)
         await asyncio.to_thread(self._writer.close)
@@ -168,14 +168,14 @@ class Store:
         os.close(self._lock)
 
     def keep_reserve(self) -> None:
-        """Set room aside again for what was written; now and then, from a thread."""
+        """Reserve the used space again; call it occasionally, from a thread."""
         self._writer.keep_reserve()
 
     def _done(self, outcomes: list[Outcome], events: list[Event]) -> None:
-        """Take what the writer's thread did into the event loop."""
+        """Pass results from the writer's thread to the event loop."""
         try:
             self._loop.call_soon_threadsafe(self._resolve, outcomes, events)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: nobody is waiting
             _log.debug("the event loop is gone")
 
     def _resolve(self, outcomes: list[Outcome], events: list[Event]) -> None:
@@ -195,7 +195,7 @@ class Store:
 
     @staticmethod
     def _call(listener: Callable[[Any], None], value: object) -> None:
-        """Call who follows a commit; its failure is nobody else's."""
+        """Call a follower of a commit, whose failure affects nobody else."""
         try:
             listener(value)
         except Exception:
@@ -232,14 +232,14 @@ def open_store(
 ) -> Store:
     """Lock, check, open and migrate the store; call from a running event loop.
 
-    ``make_room`` is asked, from the writer's thread, when the disk is full; ``reserve``
-    bytes are set aside for the store to grow into. What cannot be written and must not
-    get lost is tried again every ``retry_s`` seconds. ``before`` may refuse a whole
-    store, before anything is written to it.
+    ``make_room`` is called, in the writer's thread, when the disk is full; ``reserve``
+    bytes are reserved for the store's growth. Writes that fail and must not get lost
+    are tried again every ``retry_s`` seconds. ``before`` may refuse a whole store,
+    before anything is written to it.
 
     Raises:
         HiveError: ``store_locked`` if another hived has it, ``config_invalid`` if
-            the file is newer than this program or no file, ``unavailable`` or
+            the file is newer than this program or not a file, ``unavailable`` or
             ``disk_full`` if it is damaged or cannot be read or written.
     """
     held = hold(lock)
@@ -289,5 +289,5 @@ def _open(
         else:
             break
         finally:
-            writer.close()  # each thread has a connection of its own
+            writer.close()  # each thread has its own connection
     return writer, reader

@@ -19,7 +19,7 @@ class Draft:
 
 
 def insert(tx: Tx, name: str, *, by: str, description: str) -> None:
-    """Take a name for a draft; the caller checked that it is free."""
+    """Take a name for a draft; the caller has checked that it is free."""
     tx.execute(
         'INSERT INTO draft (name, created_at, "by", description) VALUES (?, ?, ?, ?)',
         name,
@@ -31,7 +31,7 @@ def insert(tx: Tx, name: str, *, by: str, description: str) -> None:
 
 
 def get(reader: Reader | Tx, name: str) -> Draft | None:
-    """Return a draft, None if there is none of that name."""
+    """Return a draft; None if there is none of that name."""
     row = reader.execute(_SELECT + "WHERE name = ?", name).fetchone()
     return None if row is None else Draft(*row)
 
@@ -43,6 +43,6 @@ def all_drafts(reader: Reader | Tx) -> tuple[Draft, ...]:
 
 
 def remove(tx: Tx, name: str) -> None:
-    """End a draft: it became an agent or was discarded. Again is no error."""
+    """Delete a draft that became an agent or was discarded; idempotent."""
     if tx.execute("DELETE FROM draft WHERE name = ?", name).rowcount:
         tx.emit(name, AgentChanged(what=AgentChange.DRAFT))

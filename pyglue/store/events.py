@@ -1,4 +1,4 @@
-"""The event log: what subscribers replay."""
+"""The event log, which subscribers replay."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from pyglue.store.database import Reader
 
 
 def last_seq(reader: Reader) -> int:
-    """Return the newest event's number, 0 if there is none."""
+    """Return the number of the latest event; 0 if there is none."""
     row = reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
     found = row.fetchone()
     return 0 if found is None else int(found[0])
@@ -29,7 +29,7 @@ def since(reader: Reader, seq: int, limit: int) -> tuple[Event, ...]:
 
 
 def keys_of_notices(reader: Reader) -> tuple[str, ...]:
-    """Return the keys of all kept notices, oldest first."""
+    """Return the keys of all kept notifications, oldest first."""
     rows = reader.execute(
         "SELECT data FROM event WHERE kind = ? ORDER BY seq", Notice.KIND
     )
@@ -38,6 +38,6 @@ def keys_of_notices(reader: Reader) -> tuple[str, ...]:
 
 
 def oldest_seq(reader: Reader) -> int:
-    """Return the number from which on every event is kept."""
+    """Return the number after which no event has been deleted."""
     row = reader.execute("SELECT seq FROM event_floor WHERE name = 'bus'").fetchone()
     return int(row[0]) + 1

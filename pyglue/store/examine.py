@@ -1,9 +1,9 @@
 """The check of the database before hived opens it.
 
-Reads only: a log that is damaged, or another database's, must not be copied into the
-database first. The check of the pages takes about a second for 260 MB in the page
-cache. The start waits ``START_S`` for it; a larger store is opened meanwhile, and what
-the check then finds is said as damage that is found while hived runs.
+It only reads: a log that is damaged, or belongs to another database, must not be copied
+into the database first. The check of the pages takes about a second for 260 MB in the
+page cache. The start waits ``START_S`` for it; a larger store is opened in the
+meantime, and damage found later is reported as damage of a running store.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Examination:
-    """A check of the pages, in a thread of its own with its own connection."""
+    """A check of the pages, in a thread with a connection of its own."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class Examination:
         self._then: Callable[[HiveError], None] = lambda _found: None
         self._connection: sqlite3.Connection | None = None
         self.warning: str | None = None
-        """What the operator should know of a store that can be used."""
+        """A warning to the operator about a usable store."""
         self._lock = threading.Lock()
         self._thread = threading.Thread(
             target=self._run, name="store-check", daemon=True
@@ -41,7 +41,7 @@ class Examination:
         self._thread.start()
 
     def wait(self, seconds: float | None) -> None:
-        """Wait for its end, up to ``seconds``.
+        """Wait up to ``seconds`` for its end.
 
         Raises:
             HiveError: ``unavailable`` with the damage.
@@ -57,7 +57,7 @@ class Examination:
             )
 
     def on_damage(self, then: Callable[[HiveError], None]) -> None:
-        """Call ``then`` if the check finds something after all, in its thread."""
+        """Call ``then``, in the check's thread, if it finds damage later."""
         with self._lock:
             self._then = then
             found = self._found
@@ -65,7 +65,7 @@ class Examination:
             then(found)
 
     def close(self) -> None:
-        """End it, finished or not."""
+        """End the check, whether finished or not."""
         with self._lock:
             if self._connection is not None:
                 self._connection.interrupt()
@@ -93,16 +93,16 @@ class Examination:
                     with self._lock:
                         self._connection = None
         except sqlite3.Error as error:
-            # Whatever else keeps it from being read is said when it is opened.
+            # Any other obstacle to reading it is reported when it is opened.
             if failures.is_damage(error):
                 raise failures.refusal(error, self._database.parent) from error
 
 
 def examine(database: Path) -> Examination | None:
-    """Check a database that exists; None if there is none, or an empty file.
+    """Check an existing database; None if there is none, or an empty file.
 
     Raises:
-        HiveError: ``config_invalid`` for what is no file; ``unavailable`` if it is
+        HiveError: ``config_invalid`` if it is not a file; ``unavailable`` if it is
             damaged.
     """
     for place in (database, wal.beside(database, "-wal"), wal.beside(database, "-shm")):
@@ -127,7 +127,7 @@ def examine(database: Path) -> Examination | None:
 
 
 def given(database: Path) -> dict[str, int] | None:
-    """Return the highest id that each table ever gave; None if there are no tables.
+    """Return the highest ID that each table ever assigned; None without tables.
 
     Raises:
         HiveError: it cannot be read.
@@ -168,13 +168,13 @@ def _is_file(place: Path) -> None:
 
 
 def _opened(database: Path) -> sqlite3.Connection:
-    """Open it so that nothing of the log is copied into it, not even at the end."""
+    """Open it so that its log is never copied into it, not even on close."""
     uri = f"{database.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
 
 
 def _same_database(database: Path, connection: sqlite3.Connection) -> None:
-    """Refuse a log with the first page of another store: each has an id of its own."""
+    """Refuse a log with the first page of another store, which has another ID."""
     (through_log,) = connection.execute("PRAGMA application_id").fetchone()
     own = wal.identity(database)
     if own and own != through_log & 0xFFFFFFFF:

@@ -1,8 +1,8 @@
 """SQLite's failures, as sentences for the operator.
 
-peewee wraps SQLite's errors, and an error while it takes a transaction back hides the
-first one: ``cause`` finds it. What SQLite only calls an I/O error is named by what the
-file system says.
+peewee wraps SQLite's errors, and an error while it rolls a transaction back hides the
+first one: ``cause`` finds it. For an error that SQLite only calls an I/O error, the
+file system is asked for the cause.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ _LOW_BYTE: Final = 0xFF
 
 
 class StoreError(HiveError):
-    """The store cannot be read or written now; the same call may go well later."""
+    """The store cannot be read or written now; the same call may succeed later."""
 
 
 def cause(error: BaseException) -> sqlite3.Error | None:
-    """Return the first error of SQLite that led to ``error``, None if none did."""
+    """Return the first error of SQLite that led to ``error``; None if there is none."""
     found: sqlite3.Error | None = None
     seen: BaseException | None = error
     while seen is not None:
@@ -34,17 +34,17 @@ def cause(error: BaseException) -> sqlite3.Error | None:
 
 
 def ends_transaction(error: sqlite3.Error) -> bool:
-    """Tell if it is about the whole store, and not about one statement."""
+    """Tell if it concerns the whole store and not just one statement."""
     return _code(error) in _SENTENCES
 
 
 def may_be_full(error: sqlite3.Error) -> bool:
-    """Tell if room on the disk could help."""
+    """Tell if free disk space could help."""
     return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def may_wait(error: sqlite3.Error) -> bool:
-    """Tell if a lock is in the way, which SQLite has waited for already."""
+    """Tell if there is a lock, for which SQLite has already waited."""
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -54,12 +54,12 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def damaged(what: str) -> HiveError:
-    """Return the refusal of a damaged store; ``what`` was found."""
+    """Return the error of a damaged store; ``what`` describes the damage."""
     return HiveError(ErrorCode.UNAVAILABLE, f"{_DAMAGED} (Found: {what}.)")
 
 
 def refusal(error: BaseException, place: Path) -> StoreError:
-    """Return what the caller is told whose transaction failed with ``error``.
+    """Return the error for the caller whose transaction failed with ``error``.
 
     ``place`` is the directory of the store.
     """
@@ -75,7 +75,7 @@ def refusal(error: BaseException, place: Path) -> StoreError:
 
 
 def _by_disk(error: sqlite3.Error, place: Path) -> int:
-    """Return SQLite's code, or a more telling one where the file system knows it."""
+    """Return SQLite's code, or a more precise one if the file system knows it."""
     code = _code(error) or 0
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         with contextlib.suppress(OSError):

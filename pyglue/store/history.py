@@ -1,8 +1,8 @@
 """The events inside an agent's turns, stored and read by page.
 
-History is the part of the event log that ``event_history`` indexes: the numbers are
-the stream's own, so a reader that goes on with the stream after a page's ``seq`` sees
-each event once. The size of each agent's history is kept by triggers.
+History is the part of the event log that ``event_history`` indexes. The numbers are
+those of the stream, so a reader that continues with the stream after a page's ``seq``
+sees each event once. Triggers maintain the size of each agent's history.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from pyglue.api.events import Event
 from pyglue.store.database import Reader, Tx
 
 HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"
-"""As in migration 2: SQLite takes the index only for the very same words."""
+"""As in migration 2: SQLite uses the index only for exactly the same expression."""
 PAGE_BYTES: Final = 4 * 1024 * 1024
-"""Most event data in one page, so that it fits into one answer."""
+"""The most event data in one page, so that it fits into one answer."""
 _ALL: Final = 2**62
 
 
 @dataclass(frozen=True)
 class Page:
-    """Events, oldest first; ``more`` follow in the direction that was asked for.
+    """Events, oldest first; ``more`` follow in the requested direction.
 
-    ``is_cut`` says that some between ``after`` and the first are not kept any more.
+    ``is_cut``: some between ``after`` and the first have been deleted.
     """
 
     events: tuple[Event, ...]
@@ -35,7 +35,7 @@ class Page:
 def page(
     reader: Reader, agent: str, *, before: int | None, after: int | None, limit: int
 ) -> Page:
-    """Return the first events after ``after``, else the last ones before ``before``."""
+    """Return the first events after ``after``, or the last ones before ``before``."""
     forward = after is not None
     order = "ASC" if forward else "DESC"
     rows = reader.execute(
@@ -63,13 +63,13 @@ def page(
 
 
 def sizes(reader: Reader) -> dict[str, int]:
-    """Return how many bytes of history each agent has."""
+    """Return the size of each agent's history in bytes."""
     rows = reader.execute("SELECT agent, bytes FROM history_size")
     return dict(rows.fetchall())
 
 
 def seq_before(reader: Reader, at: float) -> int:
-    """Return the last event's number before ``at``: numbers and times grow together."""
+    """Return the number of the last event before ``at``; both only grow."""
     low, high = reader.execute("SELECT min(seq), max(seq) FROM event").fetchone()
     if low is None:
         return 0
@@ -87,7 +87,7 @@ def seq_before(reader: Reader, at: float) -> int:
 
 
 def prune_age(tx: Tx, *, history: int, others: int, most: int) -> int:
-    """Drop up to ``most`` events up to these numbers; return how many went."""
+    """Delete up to ``most`` events up to these numbers; return how many."""
     gone = 0
     for name, bound, kinds in (
         ("history", history, HISTORY),
@@ -107,7 +107,7 @@ def prune_age(tx: Tx, *, history: int, others: int, most: int) -> int:
 
 
 def prune_size(tx: Tx, agent: str, *, excess: int, most: int) -> int:
-    """Drop an agent's oldest events, at least ``excess`` bytes, at most ``most``."""
+    """Delete an agent's oldest events, at least ``excess`` bytes, at most ``most``."""
     rows = tx.execute(
         f"SELECT seq, length(data) FROM event WHERE agent = ? AND {HISTORY} "
         "ORDER BY seq LIMIT ?",
@@ -130,7 +130,7 @@ def prune_size(tx: Tx, agent: str, *, excess: int, most: int) -> int:
 
 
 def forget(tx: Tx, agent: str) -> None:
-    """Drop all history of a name that is gone for good; its floor stays."""
+    """Delete the history of a name that is gone for good; its floor stays."""
     prune_size(tx, agent, excess=_ALL, most=_ALL)
 
 

@@ -1,4 +1,4 @@
-"""Inboxes and the flow of messages, as lists; and what has no reply yet."""
+"""Lists of messages: inboxes, unanswered ones, and all of them."""
 
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ def unanswered(
 ) -> tuple[Message, ...]:
     """Return messages without a reply since ``since``, newest first.
 
-    ``sender`` or ``recipient`` says whose; what the hive itself sent asks for none.
+    ``sender`` or ``recipient`` selects them; the hive's own messages need no reply.
     """
     mine, name = ("sender", sender) if sender is not None else ("recipient", recipient)
     rows = reader.execute(
@@ -58,9 +58,9 @@ def unanswered(
 
 
 def waiting_counts(reader: Reader) -> dict[str, int]:
-    """Return how many messages wait or are held, by recipient."""
+    """Return the number of queued or leased messages, by recipient."""
     rows = reader.execute(
-        "SELECT recipient, sum(n) FROM ("  # each half is an index of its own
+        "SELECT recipient, sum(n) FROM ("  # each half has its own index
         "SELECT recipient, count(*) AS n FROM message WHERE state = 'waiting' "
         "GROUP BY recipient UNION ALL "
         "SELECT recipient, count(*) FROM message WHERE state = 'held' "
@@ -77,8 +77,8 @@ def inbox(
     limit: int,
     clip: int | None = None,
 ) -> tuple[InboxMessage, ...]:
-    """Return an inbox, newest first; of each body ``clip`` characters at most."""
-    unread = "AND state = 'waiting'" if unread_only else ""  # takes the partial index
+    """Return an inbox, newest first, with at most ``clip`` characters of each body."""
+    unread = "AND state = 'waiting'" if unread_only else ""  # uses the partial index
     rows = reader.execute(
         f"SELECT {COLUMNS}, state FROM message WHERE recipient = ? {unread} "
         "ORDER BY id DESC LIMIT ?",
@@ -101,9 +101,9 @@ def flow(
     text: str = "",
     clip: int | None = None,
 ) -> tuple[ShownMessage, ...]:
-    """Return all messages, newest first; ``text`` in any case of ASCII letters.
+    """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
 
-    Of each body ``clip`` characters at most.
+    At most ``clip`` characters of each body.
     """
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
@@ -115,7 +115,7 @@ def flow(
     values: tuple[object, ...] = (before or 2**62, kind, kind, like, like)
     if agent is None:
         rows = reader.execute(newest.format(""), *values, limit)
-    else:  # each side has an index; one OR would read the whole table
+    else:  # each side has an index; OR would read the whole table
         sent, got = (newest.format(f"AND {side} = ?") for side in _SIDES)
         rows = reader.execute(
             f"SELECT * FROM (SELECT * FROM ({sent}) UNION SELECT * FROM ({got})) "

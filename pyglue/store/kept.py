@@ -27,7 +27,7 @@ class Kept:
 
 
 def keep(tx: Tx, name: str, *, by: str) -> None:
-    """Turn an agent's row into one that is kept; again is no error."""
+    """Turn an agent's row into kept state; idempotent."""
     row = tx.execute(
         'SELECT record, "commit", approval FROM agent WHERE name = ?', name
     ).fetchone()
@@ -50,7 +50,7 @@ def keep(tx: Tx, name: str, *, by: str) -> None:
 
 
 def bring_back(tx: Tx, name: str, role: str) -> None:
-    """Make it an agent again, with what ran last, and stopped; again is no error."""
+    """Make it an agent again, stopped, with its last deployment; idempotent."""
     found = get(tx, name)
     if found is None:
         return
@@ -68,25 +68,25 @@ def bring_back(tx: Tx, name: str, role: str) -> None:
 
 
 def get(reader: Reader | Tx, name: str) -> Kept | None:
-    """Return what is kept of a name, None if nothing is."""
+    """Return the kept state of a name; None if there is none."""
     row = reader.execute(_SELECT + "WHERE name = ?", name).fetchone()
     return None if row is None else Kept(*row)
 
 
 def all_kept(reader: Reader) -> tuple[Kept, ...]:
-    """Return everything that is kept, by name."""
+    """Return all kept state, by name."""
     rows = reader.execute(_SELECT + "ORDER BY name").fetchall()
     return tuple(Kept(*row) for row in rows)
 
 
 def remove(tx: Tx, name: str) -> None:
-    """Forget it: it is an agent again, or purged. Again is no error."""
+    """Delete kept state that was restored or purged; idempotent."""
     if tx.execute("DELETE FROM kept WHERE name = ?", name).rowcount:
         tx.emit(name, AgentChanged(what=AgentChange.KEPT))
 
 
 def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) -> None:
-    """Keep what never ran here: an agent taken over from elsewhere, or found."""
+    """Keep an agent that never ran here: imported, or found on disk."""
     tx.execute(
         'INSERT INTO kept (name, destroyed_at, "by", description, "commit") '
         "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -100,10 +100,10 @@ def insert(tx: Tx, name: str, *, by: str, description: str, commit: str | None) 
 
 
 def require(reader: Reader | Tx, name: str) -> Kept:
-    """Return what is kept of a name.
+    """Return the kept state of a name.
 
     Raises:
-        HiveError: ``not_found`` with the names there are.
+        HiveError: ``not_found`` with the existing names.
     """
     found = get(reader, name)
     if found is None:

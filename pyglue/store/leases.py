@@ -1,7 +1,7 @@
-"""Leases: what becomes of the messages that a connection or a turn has taken.
+"""Leases: messages that a connection or a turn has taken, and their outcome.
 
 A lease has no timer: it ends with the turn, the connection or the process. Then the
-message is done, waits again, or is dead after too many turns that failed over it.
+message is done, queued again, or dead after too many failed turns.
 """
 
 import json
@@ -19,7 +19,7 @@ UNRECORDED: Final = "The end of the turn could not be recorded."
 
 @dataclass(frozen=True)
 class Failure:
-    """A turn over a message that failed; ``counted`` if the message was alone in it."""
+    """A failed turn over a message; ``counted`` if the message was alone in it."""
 
     at: float
     turn: int | None
@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that is given up, and why."""
+    """A message that was given up, with the reason."""
 
     message: Message
     deliveries: int
@@ -38,7 +38,7 @@ class DeadLetter:
 
 
 def join_turn(tx: Tx, agent: str, holder: str, turn: int) -> int:
-    """Put all that ``holder`` took outside a turn into ``turn``; return the count."""
+    """Move messages that ``holder`` took outside a turn into ``turn``; count them."""
     cursor = tx.execute(
         "UPDATE message SET turn = ? WHERE recipient = ? AND state = 'held' AND "
         "holder = ? AND turn IS NULL",
@@ -52,9 +52,9 @@ def join_turn(tx: Tx, agent: str, holder: str, turn: int) -> int:
 def release_unseen(
     tx: Tx, agent: str, holder: str, seen: tuple[int, ...] | None
 ) -> None:
-    """What ``holder`` took and never got to see waits again, for no fault of its own.
+    """Queue messages again that ``holder`` took but never received; nothing counts.
 
-    An answer that crosses with its own cancellation is one.
+    That happens if an answer crosses with the cancellation of its call.
     """
     if seen is None:
         return
@@ -87,7 +87,7 @@ def release_unheard(tx: Tx, agent: str, turn: int, heard: tuple[int, ...]) -> in
 
 
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
-    """The turn ended well: its messages are done."""
+    """The turn succeeded: its messages are done."""
     tx.execute(
         "UPDATE message INDEXED BY message_held "
         "SET state = 'done', done_at = ?, holder = NULL "
@@ -101,7 +101,7 @@ def finish_turn(tx: Tx, agent: str, turn: int) -> None:
 def finish_taken(
     tx: Tx, agent: str, holder: str, numbers: tuple[int, ...] | None
 ) -> int:
-    """What ``holder`` took outside a turn is done: these, or all; return the count."""
+    """Finish messages that ``holder`` took outside a turn, these or all; count them."""
     cursor = tx.execute(
         "UPDATE message SET state = 'done', done_at = ?, holder = NULL "
         "WHERE recipient = ? AND state = 'held' AND holder = ? AND turn IS NULL "
@@ -116,10 +116,10 @@ def finish_taken(
 
 
 def release_turn(tx: Tx, agent: str, turn: int, *, fault: str | None) -> None:
-    """The turn did not end well: its messages wait again.
+    """The turn did not succeed: its messages are queued again.
 
-    ``fault`` is why, if they may be the cause; a limit, a login or a cancel is not
-    their fault.
+    ``fault`` is the reason if they may be the cause; a limit, a login or a cancel is
+    not their fault.
     """
     if fault is not None:
         _blame(tx, "AND turn = ?", (agent, turn), fault)
@@ -135,10 +135,10 @@ def release_turn(tx: Tx, agent: str, turn: int, *, fault: str | None) -> None:
 def release_holder(
     tx: Tx, agent: str, holder: str, *, begun: bool, fault: str | None
 ) -> int:
-    """The connection is gone: what it held waits again; return the count.
+    """The connection is gone: queue its messages again; return the count.
 
-    ``fault`` as for ``release_turn``; with ``begun`` only for what a turn had begun
-    with: nobody has seen the rest.
+    ``fault`` as for ``release_turn``; with ``begun``, only for messages with which a
+    turn had begun: nobody has seen the others.
     """
     if fault is not None:
         which = "AND holder = ? AND (turn IS NOT NULL OR NOT ?)"
@@ -153,9 +153,9 @@ def release_holder(
 
 
 def _blame(tx: Tx, which: str, values: tuple[object, ...], reason: str) -> None:
-    """Note a failure, and count it against a message that was alone.
+    """Record a failure, and count it against a message that was alone.
 
-    Of several nobody knows which it was: from now on each goes alone.
+    With several messages, the cause is unknown: each goes alone from now on.
     """
     held = (
         "FROM message INDEXED BY message_held "
@@ -179,10 +179,10 @@ def _blame(tx: Tx, which: str, values: tuple[object, ...], reason: str) -> None:
 
 
 def release_all(tx: Tx) -> int:
-    """hived starts: nobody holds anything any more; return the count.
+    """Release all leases when hived starts; return the count.
 
-    What a turn had begun with goes alone from now on, and is not to blame: hived may
-    have ended for any reason.
+    Messages with which a turn had begun go alone from now on, but are not to blame:
+    hived may have ended for any reason.
     """
     tx.execute(
         "INSERT INTO message_failure (message, at, turn, reason, counted) "
@@ -201,13 +201,13 @@ def release_all(tx: Tx) -> int:
 _ENDED: Final = (
     "state = 'held' AND turn IN (SELECT id FROM turn WHERE ended_at IS NOT NULL)"
 )
-"""Held by a turn whose end took no messages along: nobody will end them."""
+"""Leased by a turn whose end did not include them: nobody will release them."""
 
 
 def release_ended(tx: Tx, agent: str) -> None:
-    """What a turn that has ended still holds is queued again.
+    """Queue messages again that an ended turn still holds.
 
-    It goes alone from now on, as after a restart, and is not to blame.
+    They go alone from now on, as after a restart, but are not to blame.
     """
     tx.execute(
         "INSERT INTO message_failure (message, at, turn, reason, counted) "
@@ -224,9 +224,9 @@ def release_ended(tx: Tx, agent: str) -> None:
 
 
 def release_one(tx: Tx, number: int, *, holder: str | None, turn: int | None) -> None:
-    """Queue a message again that this holder and turn hold, and nobody ends.
+    """Queue a message again whose lease, by this holder and turn, nobody will end.
 
-    If a turn had begun with it, it goes alone from now on, and is not to blame.
+    If a turn had begun with it, it goes alone from now on, but is not to blame.
     """
     which = "WHERE id = ? AND state = 'held' AND holder IS ? AND turn IS ?"
     values = (number, holder, turn)
@@ -245,7 +245,7 @@ def release_one(tx: Tx, number: int, *, holder: str | None, turn: int | None) ->
 
 
 def give_up(tx: Tx, number: int) -> None:
-    """Give up a message that nobody will ever get."""
+    """Give up a message that nobody will ever receive."""
     tx.execute(
         "UPDATE message SET state = 'dead', done_at = ?, holder = NULL, turn = NULL "
         "WHERE id = ? AND state IN ('waiting', 'held')",
@@ -255,7 +255,7 @@ def give_up(tx: Tx, number: int) -> None:
 
 
 def explain(tx: Tx, agent: str, reason: str) -> None:
-    """Say why the newest turn of ``agent`` was lost, now that it is known."""
+    """Record why the latest turn of ``agent`` was lost, once that is known."""
     tx.execute(
         "UPDATE message_failure SET reason = ? WHERE reason = ? AND "
         "turn = (SELECT max(id) FROM turn WHERE agent = ?)",
@@ -266,7 +266,7 @@ def explain(tx: Tx, agent: str, reason: str) -> None:
 
 
 def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[DeadLetter, ...]:
-    """Take out of the way what turns failed or died over too often; return it."""
+    """Make messages dead over which too many turns failed or died; return them."""
     rows = tx.execute(
         "UPDATE message INDEXED BY message_waiting SET state = 'dead', done_at = ? "
         "WHERE recipient = ? AND state = 'waiting' AND failures >= ? "

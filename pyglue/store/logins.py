@@ -7,13 +7,13 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.models import LoginModel
 
 _NEVER = 1e12
-"""When a token without an end expires."""
+"""The expiry of a token that does not expire."""
 SET_BACK_S: Final = 300.0
-"""The clock may be set back by so much; what was made later than now is over then."""
+"""The clock may be set back this far; beyond that, logins from the future end."""
 
 
 class LoginKind(StrEnum):
-    """A code is used once and becomes a session; one token may read the metrics."""
+    """A code is used once and becomes a session; one token gives access to metrics."""
 
     CODE = "code"
     SESSION = "session"
@@ -21,7 +21,7 @@ class LoginKind(StrEnum):
 
 
 def insert(tx: Tx, kind: LoginKind, digest: str, expires_at: float) -> None:
-    """Store a secret's hash; what has expired goes."""
+    """Store the hash of a secret; delete expired ones."""
     LoginModel.delete().where(LoginModel.expires_at <= tx.now).execute(tx.db)
     LoginModel.insert(
         hash=digest, kind=kind.value, created_at=tx.now, expires_at=expires_at
@@ -29,7 +29,7 @@ def insert(tx: Tx, kind: LoginKind, digest: str, expires_at: float) -> None:
 
 
 def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
-    """Remove a live secret; False if there was none."""
+    """Remove a valid secret; False if there was none."""
     removed: int = (
         LoginModel.delete()
         .where(
@@ -44,7 +44,7 @@ def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
 
 
 def sessions(reader: Reader, now: float) -> dict[str, float]:
-    """Return the live sessions' hashes and when each ends."""
+    """Return the hashes of valid sessions and their expiry."""
     rows = (
         LoginModel.select()
         .where(
@@ -58,14 +58,14 @@ def sessions(reader: Reader, now: float) -> dict[str, float]:
 
 
 def metrics(reader: Reader) -> frozenset[str]:
-    """Return the hash of the token of ``/metrics``, if there is one."""
+    """Return the hash of the token for ``/metrics``, if there is one."""
     kind = LoginKind.METRICS.value
     rows = LoginModel.select().where(LoginModel.kind == kind).execute(reader.db)
     return frozenset(row.hash for row in rows)
 
 
 def set_metrics(tx: Tx, digest: str | None) -> None:
-    """Replace the token of ``/metrics``, or with None remove it."""
+    """Replace the token for ``/metrics``; None removes it."""
     kind = LoginKind.METRICS.value
     LoginModel.delete().where(LoginModel.kind == kind).execute(tx.db)
     if digest is not None:

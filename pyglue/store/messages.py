@@ -1,8 +1,8 @@
 """Messages: stored, taken and listed.
 
-A message waits, is held (by one connection, later by its turn), and ends done or
-dead; what becomes of a held one is in ``leases``.
-The statements are plain SQL because ``send`` and ``recv`` are the hot path.
+A message is queued (``waiting``), then leased (``held``, by a connection and later by
+its turn), and finally done or dead; ``leases`` has the outcome of leased ones. The
+statements are plain SQL because ``send`` and ``recv`` are the hot path.
 """
 
 import json
@@ -28,7 +28,7 @@ COLUMNS: Final = (
     "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries"
 )
 _BYTES_MAX: Final = CLIENT_RPC.line // 8
-"""Bytes of the bodies in one answer: each may be six in JSON."""
+"""Bytes of all bodies in one answer: each may become six bytes in JSON."""
 _NEXT: Final = (
     "SELECT id FROM (SELECT id, "
     "sum(length(CAST(body AS BLOB))) OVER (ORDER BY priority, id) AS total, "
@@ -39,9 +39,9 @@ _NEXT: Final = (
     "WHERE total <= ? {and_alone} OR place = 1"
 )
 _SHOWN: Final = _NEXT.format(and_="", and_alone="")
-"""The messages of one answer, best first: the first whatever its size."""
+"""The messages of one answer by priority; the first one whatever its size."""
 _OUTSIDE: Final = _NEXT.format(and_="", and_alone="AND alone = 0")
-"""The same to be handled: up to the first that goes alone, or that one."""
+"""The same for handling: up to the first that goes alone, or only that one."""
 _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
 """The same within a turn, which none joins that goes alone."""
 _URGENT: Final = _NEXT.format(
@@ -54,7 +54,7 @@ _RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
 
 @dataclass(frozen=True, kw_only=True)
 class NewMessage:
-    """A message about to be stored; checked by the broker."""
+    """A message to be stored; the broker has checked it."""
 
     sender: str
     recipient: str
@@ -82,7 +82,7 @@ def message_of(row: tuple[Any, ...]) -> Message:
 
 
 def shown(row: tuple[Any, ...], clip: int | None) -> ShownMessage:
-    """Return a row of the columns above as lists show it."""
+    """Return a row of ``COLUMNS`` for display in a list."""
     values = msgspec.structs.asdict(message_of(row))
     whole = values["body"]
     values["body"] = whole[:clip]
@@ -92,7 +92,7 @@ def shown(row: tuple[Any, ...], clip: int | None) -> ShownMessage:
 def insert(
     tx: Tx, new: NewMessage, *, holder: str | None = None, turn: int | None = None
 ) -> Message:
-    """Store a message; with ``holder`` it is handed out in the same transaction."""
+    """Store a message; with ``holder`` it is leased in the same transaction."""
     held = holder is not None
     cursor = tx.execute(
         "INSERT INTO message (sender, recipient, body, kind, priority, sent_at, "
@@ -131,10 +131,10 @@ def insert(
 
 
 def check_reply(tx: Tx, sender: str, number: int) -> None:
-    """Refuse a reply to what there is not, or what is between others.
+    """Refuse a reply to a message that does not exist or is between others.
 
     Raises:
-        HiveError: ``not_found``; it does not say which of the two.
+        HiveError: ``not_found``, in both cases alike.
     """
     row = tx.execute(
         "SELECT 1 FROM message WHERE id = ? AND (? IN (sender, recipient) OR ? = ?)",
@@ -156,9 +156,9 @@ def take(
     holder: str,
     turn: int | None,
 ) -> tuple[Message, ...]:
-    """Hand out up to ``most`` waiting messages to ``holder``, best first.
+    """Lease up to ``most`` queued messages to ``holder``, by priority.
 
-    Never more than fit one answer. A message over which a turn failed comes alone.
+    Never more than fit into one answer. A message over which a turn failed goes alone.
     """
     which = _OUTSIDE if turn is None else _WITHIN
     return _hand_out(tx, which, recipient, most, holder, turn, at_boundary=False)
@@ -215,7 +215,7 @@ def news(reader: Reader | Tx, recipient: str) -> tuple[int, int, tuple[str, ...]
 
 
 def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:
-    """Return what waits, without taking it; never more than fits one answer."""
+    """Return queued messages without leasing them; no more than fit into one answer."""
     rows = reader.execute(
         f"SELECT {COLUMNS} FROM message WHERE id IN ({_SHOWN}) ORDER BY priority, id",
         recipient,
@@ -226,7 +226,7 @@ def peek(reader: Reader, recipient: str, most: int) -> tuple[Message, ...]:
 
 
 def waiting(reader: Reader | Tx, recipient: str) -> int:
-    """Return how many messages wait for ``recipient``."""
+    """Return the number of messages queued for ``recipient``."""
     row = reader.execute(
         "SELECT count(*) FROM message INDEXED BY message_waiting "
         "WHERE recipient = ? AND state = 'waiting'",
@@ -236,7 +236,7 @@ def waiting(reader: Reader | Tx, recipient: str) -> int:
 
 
 def inbox_bytes(reader: Reader | Tx, recipient: str) -> int:
-    """Return the bytes of what waits for ``recipient``, or is held."""
+    """Return the bytes of messages queued for ``recipient``, or leased."""
     row = reader.execute(
         "SELECT bytes FROM inbox_size WHERE recipient = ?", recipient
     ).fetchone()
@@ -244,7 +244,7 @@ def inbox_bytes(reader: Reader | Tx, recipient: str) -> int:
 
 
 def let_go(tx: Tx, recipient: str) -> int:
-    """Give up what waits for a name that is gone for good."""
+    """Give up the messages to a name that is gone for good."""
     cursor = tx.execute(
         "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
         "state IN ('waiting', 'held')",
@@ -255,7 +255,7 @@ def let_go(tx: Tx, recipient: str) -> int:
 
 
 def waits(reader: Reader, number: int) -> bool:
-    """Tell whether a message is still to be handled by its recipient."""
+    """Tell whether the recipient has yet to handle a message."""
     row = reader.execute(
         "SELECT 1 FROM message WHERE id = ? AND state IN ('waiting', 'held')", number
     ).fetchone()
@@ -265,7 +265,7 @@ def waits(reader: Reader, number: int) -> bool:
 def mark_read(
     tx: Tx, recipient: str, ids: Sequence[int], *, up_to: int | None = None
 ) -> None:
-    """The operator read the messages ``ids``, and all up to ``up_to``.
+    """Record that the operator has read messages ``ids``, and all up to ``up_to``.
 
     Raises:
         HiveError: ``not_found`` if none of ``ids`` is in that inbox.

@@ -1,8 +1,8 @@
 """The tables as peewee models; the modules beside this one query them.
 
-Models are bound to no database: every query names its own (``execute(tx.db)`` on
-the writer's thread, ``execute(reader.db)`` on the reader's). The schema itself is
-in ``migrations``.
+Models are not bound to a database: every query names one (``execute(tx.db)`` on the
+writer's thread, ``execute(reader.db)`` on the reader's). The schema is in
+``migrations``.
 """
 
 from peewee import (
@@ -17,7 +17,7 @@ from peewee import (
 
 
 class AgentModel(Model):
-    """An agent and what is deployed for it."""
+    """An agent and its deployment."""
 
     name = TextField(primary_key=True)
     role = TextField()
@@ -33,7 +33,7 @@ class AgentModel(Model):
 
 
 class TurnModel(Model):
-    """One run of the CLI, with the harness's own numbers."""
+    """One run of the CLI, with the numbers that the harness reported."""
 
     id = AutoField()
     agent = TextField()
@@ -74,7 +74,7 @@ class QuestionModel(Model):
 
 
 class ApprovalModel(Model):
-    """A proposal's queue entry; the content itself is in git."""
+    """The queue entry of a proposal, whose content is in git."""
 
     id = AutoField()
     agent = TextField()
@@ -117,7 +117,7 @@ class SystemModel(Model):
 
 
 class OperationModel(Model):
-    """An operation and the step that it reached."""
+    """An operation and its current step."""
 
     id = AutoField()
     kind = TextField()

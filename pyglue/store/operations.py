@@ -1,4 +1,4 @@
-"""Operations: what hived does in steps, and their progress."""
+"""Operations, which hived runs in steps, and their progress."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,9 +57,9 @@ def insert(
 
 
 def advance(tx: Tx, number: int, step: str, error: str | None) -> Operation:
-    """Record that ``step`` begins, what came before it is done, and why it failed.
+    """Record that ``step`` begins, that the previous ones are done, and any failure.
 
-    One that was cancelled meanwhile is returned as it stands, with its error.
+    An operation that has been cancelled is returned unchanged, with its error.
     """
     stands = get(tx, number)
     if error is None and stands.error is not None:
@@ -73,10 +73,10 @@ def advance(tx: Tx, number: int, step: str, error: str | None) -> Operation:
 
 
 def cancel(tx: Tx, number: int, error: str) -> Operation:
-    """Record that it goes no further; who runs it sees that before the next step.
+    """Cancel an operation; its handler notices that before the next step.
 
     Raises:
-        HiveError: ``not_found``; ``conflict`` where it can not be cancelled.
+        HiveError: ``not_found``; ``conflict`` if it cannot be cancelled.
     """
     stands = get(tx, number)
     if not stands.cancellable:
@@ -124,7 +124,7 @@ def get(tx: Tx | Reader, number: int) -> Operation:
 
 
 def arguments(reader: Reader | Tx, number: int) -> dict[str, Any]:
-    """Return what an operation was given, or has written down itself."""
+    """Return the arguments of an operation, including those it has set itself."""
     row = reader.execute(
         "SELECT arguments FROM operation WHERE id = ?", number
     ).fetchone()
@@ -139,7 +139,7 @@ def set_arguments(tx: Tx, number: int, values: Mapping[str, Any]) -> None:
 
 
 def open_of(reader: Reader | Tx, agent: str) -> Operation | None:
-    """Return an operation of an agent that has not ended, None if all have."""
+    """Return an unfinished operation of an agent; None if there is none."""
     query = OperationModel.select().where(
         OperationModel.state.in_(_OPEN), OperationModel.agent == agent
     )
@@ -147,7 +147,7 @@ def open_of(reader: Reader | Tx, agent: str) -> Operation | None:
 
 
 def unfinished(reader: Reader | Tx) -> tuple[Operation, ...]:
-    """Return what has not ended, oldest first."""
+    """Return unfinished operations, oldest first."""
     query = (
         OperationModel.select()
         .where(OperationModel.state.in_(_OPEN))
@@ -157,7 +157,7 @@ def unfinished(reader: Reader | Tx) -> tuple[Operation, ...]:
 
 
 def recent(reader: Reader, limit: int = 50) -> tuple[Operation, ...]:
-    """Return the newest operations."""
+    """Return the latest operations."""
     query = OperationModel.select().order_by(OperationModel.id.desc()).limit(limit)
     return tuple(_view(row) for row in query.execute(reader.db))
 

@@ -1,7 +1,7 @@
-"""Rows that somebody who is gone has left open, and how each is closed.
+"""Open rows whose owner is gone, and how to close each of them.
 
-Who is there only hived's memory knows: ``Live``. ``find`` runs on the writer's thread,
-behind every write that was queued when ``Live`` was taken.
+Only hived's memory knows which owners exist: ``Live``. ``find`` runs on the writer's
+thread, after every write that was queued when ``Live`` was taken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,25 +15,25 @@ from pyglue.store.database import Tx
 
 
 class Left(StrEnum):
-    """What was left."""
+    """The kinds of rows."""
 
     HELD = "held"
-    """A message, by a connection that is gone."""
+    """A message leased by a connection that is gone."""
     HELD_IN_TURN = "held_in_turn"
-    """A message, by a turn that nobody runs."""
+    """A message leased by a turn that nobody runs."""
     TURN = "turn"
     """A turn that nobody runs."""
     MESSAGE = "message"
     """A message to a name that is gone."""
     QUESTION = "question"
-    """An open question of a name that is gone, or to one."""
+    """An open question from or to a name that is gone."""
     REMINDER = "reminder"
     """A reminder of a name that is gone."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """Who is there: tokens of connections, and each agent's running turn."""
+    """The existing owners: tokens of connections, and each agent's running turn."""
 
     holders: frozenset[str]
     turns: Mapping[str, int]
@@ -41,7 +41,7 @@ class Live:
 
 @dataclass(frozen=True, order=True)
 class Orphan:
-    """A row that nobody will close; ``turn`` for what one holds."""
+    """A row that nobody will close; ``turn`` if one holds it."""
 
     agent: str
     kind: Left
@@ -70,7 +70,7 @@ def find(tx: Tx, live: Live) -> frozenset[Orphan]:
 
 
 def _of_nobody(tx: Tx) -> Iterator[Orphan]:
-    """Yield what is for, or of, a name that neither is there nor is kept."""
+    """Yield rows from or to a name that neither exists nor is kept."""
     rows = tx.execute(
         "SELECT name FROM agent UNION SELECT name FROM kept UNION SELECT name FROM "
         "draft UNION SELECT agent FROM operation WHERE state IN ('queued', 'running')"
@@ -100,7 +100,7 @@ def _of_nobody(tx: Tx) -> Iterator[Orphan]:
 
 
 def close(tx: Tx, orphan: Orphan) -> None:
-    """Close one, unless somebody has done so meanwhile."""
+    """Close one, unless it has been closed in the meantime."""
     match orphan.kind:
         case Left.HELD | Left.HELD_IN_TURN:
             leases.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)

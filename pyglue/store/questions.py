@@ -37,7 +37,7 @@ def insert(
     multi: bool,
     expires_at: float | None,
 ) -> int:
-    """Store an open question and return its id."""
+    """Store an open question and return its ID."""
     number: int = QuestionModel.insert(
         asker=asker,
         recipient=to,
@@ -70,7 +70,7 @@ def get(tx: Tx, number: int) -> QuestionView:
 
 
 def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) -> None:
-    """Record the answer, or with None how it ended without one."""
+    """Record the answer; None if the question ended without one."""
     QuestionModel.update(answered_at=tx.now, answer=answer, ended=ended.value).where(
         QuestionModel.id == number
     ).execute(tx.db)
@@ -80,7 +80,7 @@ def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) 
 
 
 def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:
-    """Return the open questions that ``name`` put or was asked, the oldest first."""
+    """Return the open questions from and to ``name``, oldest first."""
     rows = (
         QuestionModel.select()
         .where(
@@ -94,7 +94,7 @@ def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:
 
 
 def expired(reader: Reader, now: float) -> tuple[QuestionView, ...]:
-    """Return open questions whose time is over."""
+    """Return open questions that have expired."""
     rows = (
         QuestionModel.select()
         .where(QuestionModel.answered_at.is_null(), QuestionModel.expires_at <= now)
@@ -113,7 +113,7 @@ def next_expiry(reader: Reader) -> float | None:
 
 
 def open_of(tx: Reader | Tx, asker: str) -> int:
-    """Return how many questions of ``asker`` are open."""
+    """Return the number of open questions from ``asker``."""
     query = QuestionModel.select().where(
         QuestionModel.asker == asker, QuestionModel.answered_at.is_null()
     )
@@ -121,7 +121,7 @@ def open_of(tx: Reader | Tx, asker: str) -> int:
 
 
 def recent(reader: Reader, limit: int = 100) -> tuple[QuestionView, ...]:
-    """Return open questions first, then the newest answered ones."""
+    """Return the open questions, then the latest answered ones."""
     rows = (
         QuestionModel.select()
         .order_by(SQL("answered_at IS NOT NULL"), QuestionModel.id.desc())
@@ -132,7 +132,7 @@ def recent(reader: Reader, limit: int = 100) -> tuple[QuestionView, ...]:
 
 
 def open_count(reader: Reader, to: str) -> int:
-    """Return how many questions wait for ``to``."""
+    """Return the number of open questions to ``to``."""
     query = QuestionModel.select().where(
         QuestionModel.recipient == to, QuestionModel.answered_at.is_null()
     )

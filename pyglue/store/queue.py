@@ -1,8 +1,8 @@
-"""What an agent has not finished, for the operator: list, drop, move to the end.
+"""An agent's unfinished messages, for the operator: list, drop, move to the end.
 
-A message that is moved to the end gets a rank after all priorities, behind those that
-were moved before it. Who holds a message need not be asked: a turn that ends later
-finds only what is still held.
+A message that is moved to the end gets a rank below all priorities, after those moved
+before it. The holder of a message need not be consulted: the end of its turn only
+affects messages that it still holds.
 """
 
 from typing import Any, Final
@@ -14,7 +14,7 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import ORDER, shown
 
 _REASONS: Final = 5
-"""The newest reasons of failures that are listed of one message."""
+"""The number of latest failures listed for each message."""
 _COLUMNS: Final = (
     "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries, "
     "state, turn, failures"
@@ -76,7 +76,7 @@ def _reasons(reader: Reader, number: int) -> tuple[str, ...]:
 
 
 def find(reader: Reader | Tx, agent: str, number: int) -> tuple[bool, int | None, str]:
-    """Return whether a message is held, by which turn, and its sender.
+    """Return whether a message is leased, by which turn, and its sender.
 
     Raises:
         HiveError: ``not_found`` if it is not in this queue.
@@ -96,7 +96,7 @@ def find(reader: Reader | Tx, agent: str, number: int) -> tuple[bool, int | None
 
 
 def of_turn(tx: Tx, agent: str, turn: int) -> tuple[int, ...]:
-    """Return the messages that a turn holds."""
+    """Return the messages leased by a turn."""
     rows = tx.execute(
         f"SELECT id FROM {_PARTS[0]} AND turn = ?",
         agent,
@@ -106,7 +106,7 @@ def of_turn(tx: Tx, agent: str, turn: int) -> tuple[int, ...]:
 
 
 def drop(tx: Tx, agent: str, number: int) -> None:
-    """Give a message up: nobody gets it any more."""
+    """Drop a message, which is then never delivered."""
     tx.execute(
         "UPDATE message SET state = 'dead', done_at = ?, holder = NULL, turn = NULL "
         f"WHERE id = ? AND {_OPEN}",

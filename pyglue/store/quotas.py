@@ -1,7 +1,7 @@
 """Agents' usage of their quotas, by the hour or the day (UTC).
 
-A row an agent and quota, brought up to date in the transaction of what is counted: a
-write that is refused or undone uses nothing, and a restart forgets nothing.
+One row per agent and quota, updated in the transaction that is counted: a write that is
+refused or rolled back uses nothing, and a restart forgets nothing.
 """
 
 from enum import StrEnum
@@ -41,10 +41,10 @@ _IN_MIB: Final = frozenset({Quota.WRITTEN, Quota.PROPOSED})
 
 
 def take(tx: Tx, agent: str, what: Quota, amount: int, limit: int | None) -> None:
-    """Count ``amount`` (bytes, or how many); ``limit`` is in MiB where it is of bytes.
+    """Count ``amount`` (bytes or a number); a ``limit`` on bytes is in MiB.
 
     Raises:
-        HiveError: ``rate_limited`` with when there is more, if it would be too much.
+        HiveError: ``rate_limited``, with the time to wait, if it would be too much.
     """
     used, until = _used(tx, agent, what)
     most = None if limit is None else limit * (_MIB if what in _IN_MIB else 1)
@@ -60,7 +60,7 @@ def take(tx: Tx, agent: str, what: Quota, amount: int, limit: int | None) -> Non
 
 
 def add(tx: Tx, agent: str, what: Quota, amount: int) -> None:
-    """Count what has happened already, whatever the limit is."""
+    """Count something that has already happened, whatever the limit."""
     window = _WINDOWS[what]
     tx.execute(
         "INSERT INTO quota (agent, what, since, used) VALUES (?1, ?2, ?3, ?4) "

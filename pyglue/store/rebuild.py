@@ -1,4 +1,4 @@
-"""A store made anew, in a file of its own: empty, or on what an older one has."""
+"""A new store in a file of its own: empty, or based on an older one."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from pyglue.store.database import Tx
 
 
 def usable(database: Path) -> bool:
-    """Tell if an older store is whole, and can be built upon."""
+    """Tell if an older store is intact and can be the base."""
     try:
         examination = examine.examine(database)
         if examination is None:
@@ -30,10 +30,10 @@ def usable(database: Path) -> bool:
 
 
 def make(fresh: Path, base: Path | None, fill: Callable[[Tx], None]) -> None:
-    """Write a whole store to the new file ``fresh``, and sync it.
+    """Write a complete store to the new file ``fresh``, and sync it.
 
     Raises:
-        HiveError: it cannot be written; nothing is left of it.
+        HiveError: it cannot be written; the file is removed.
     """
     try:
         if base is not None:

@@ -11,7 +11,7 @@ _SELECT: Final = "SELECT id, agent, text, due_at, repeat_s, hop, message FROM re
 
 @dataclass(frozen=True)
 class Reminder:
-    """One that is still to come; ``message`` is what it was last delivered as."""
+    """A pending reminder; ``message`` is its last delivery."""
 
     id: int
     agent: str
@@ -29,7 +29,7 @@ def _reminder(row: tuple[Any, ...]) -> Reminder:
 def insert(
     tx: Tx, *, agent: str, text: str, due_at: float, repeat_s: int | None, hop: int
 ) -> int:
-    """Store a reminder and return its id."""
+    """Store a reminder and return its ID."""
     cursor = tx.execute(
         "INSERT INTO reminder (agent, text, due_at, repeat_s, hop, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -61,7 +61,7 @@ def cancel(tx: Tx, agent: str, number: int) -> None:
 
 
 def of_agent(reader: Reader | Tx, agent: str) -> tuple[Reminder, ...]:
-    """Return what is still to come for an agent, the next first."""
+    """Return the pending reminders of an agent, in order of time."""
     rows = reader.execute(_SELECT + "WHERE agent = ? ORDER BY due_at, id", agent)
     return tuple(map(_reminder, rows.fetchall()))
 
@@ -72,7 +72,7 @@ def remove_of(tx: Tx, agent: str) -> None:
 
 
 def due(tx: Tx) -> tuple[Reminder, ...]:
-    """Return what is due, the oldest first."""
+    """Return due reminders, oldest first."""
     rows = tx.execute(
         _SELECT + "WHERE due_at <= ? ORDER BY due_at, id",
         tx.now,
@@ -81,7 +81,7 @@ def due(tx: Tx) -> tuple[Reminder, ...]:
 
 
 def next_due(tx: Tx) -> float | None:
-    """Return when the next one is due."""
+    """Return when the next reminder is due."""
     found = tx.execute("SELECT min(due_at) FROM reminder").fetchone()[0]
     return None if found is None else float(found)
 
@@ -97,5 +97,5 @@ def again(tx: Tx, number: int, due_at: float, message: int | None) -> None:
 
 
 def remove(tx: Tx, number: int) -> None:
-    """Remove a reminder that was delivered."""
+    """Remove a delivered reminder."""
     tx.execute("DELETE FROM reminder WHERE id = ?", number)

@@ -1,7 +1,7 @@
-"""Deleting rows that are no longer needed, after their retention time.
+"""Deletes rows that are no longer needed, after their retention time.
 
-Each step deletes a few rows, so that no send waits behind it. What stays as a record:
-approvals, the audit log, and the counts and metrics of turns.
+Each step deletes a few rows, so that no send has to wait for long. These stay as a
+record: approvals, the audit log, and the counts and metrics of turns.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pyglue.store.database import Reader, Tx
 
 DAY_S: Final = 86400.0
 BUDGET_S: Final = 2 * DAY_S
-"""How long turns and usage stay in any case: a day's limits are counted by them."""
+"""How long turns and usage stay in any case, because daily limits count them."""
 _CLOSED: Final = (
     ApprovalState.DENIED,
     ApprovalState.SUPERSEDED,
@@ -22,12 +22,12 @@ _CLOSED: Final = (
 
 
 EMPTY: Final = b'{"manifest":{}}'
-"""The record of an approval whose manifest is no longer kept."""
+"""The record of an approval whose manifest has been deleted."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with a time in ``column`` before which they go."""
+    """Rows with the time in ``column`` that decides about their deletion."""
 
     name: str
     column: str
@@ -42,11 +42,11 @@ TABLES: Final = (
     Table("turn", "ended_at", least_s=BUDGET_S),
     Table("usage", "at", least_s=BUDGET_S, only="settled = 1"),
 )
-"""What ``messages_days`` is about."""
+"""The tables to which ``messages_days`` applies."""
 
 
 def prune(tx: Tx, table: Table, *, kept_s: float, most: int) -> int:
-    """Drop up to ``most`` rows that are older; return how many went."""
+    """Delete up to ``most`` older rows; return how many."""
     before = tx.now - max(kept_s, table.least_s)
     cursor = tx.execute(
         f"DELETE FROM {table.name} WHERE id IN (SELECT id FROM {table.name} "
@@ -58,7 +58,7 @@ def prune(tx: Tx, table: Table, *, kept_s: float, most: int) -> int:
 
 
 def prune_build_logs(tx: Tx, *, kept_s: float, most: int) -> int:
-    """Empty up to ``most`` logs of builds that ended longer ago; return how many."""
+    """Empty up to ``most`` logs of older builds; return how many."""
     cursor = tx.execute(
         "UPDATE approval_system SET build_log = '' WHERE approval IN (SELECT approval "
         "FROM approval_system JOIN approval ON approval.id = approval_system.approval "
@@ -72,7 +72,7 @@ def prune_build_logs(tx: Tx, *, kept_s: float, most: int) -> int:
 
 
 def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
-    """Empty the manifests of up to ``most`` such approvals; their hashes stay."""
+    """Empty the manifests of up to ``most`` such approvals; the hashes stay."""
     marks = ", ".join("?" * len(_CLOSED))
     cursor = tx.execute(
         "UPDATE approval SET record = ?, nixos_options = ? WHERE id IN (SELECT id "
@@ -89,7 +89,7 @@ def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
 
 
 def closed_approvals(reader: Reader, before: float) -> dict[str, tuple[int, ...]]:
-    """Return, by agent, what was closed before then without ever being approved."""
+    """Return, by agent, the approvals closed before then without an approval."""
     marks = ", ".join("?" * len(_CLOSED))
     rows = reader.execute(
         f"SELECT agent, id FROM approval WHERE state IN ({marks}) AND decided_at < ?",

@@ -1,4 +1,4 @@
-"""When the schedules of agents are due next; what they say is in their records."""
+"""When the schedules of agents are due next; their texts are in the records."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +10,10 @@ _COLUMNS: Final = "agent, name, at, zone, set_at, due_at, try_at, message"
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """One schedule, as it was read when ``due_at`` was set.
+    """One schedule, as it was when ``due_at`` was set.
 
-    ``due_at`` None: it never comes again. ``try_at`` is later where sending failed;
-    ``message`` is what it was last sent as.
+    ``due_at`` None: it is never due again. ``try_at`` is later if sending failed;
+    ``message`` is its last delivery.
     """
 
     agent: str
@@ -27,7 +27,7 @@ class Schedule:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from all others."""
+        """The key that identifies it."""
         return self.agent, self.name
 
 
@@ -48,5 +48,5 @@ def put(tx: Tx, row: Schedule) -> None:
 
 
 def remove(tx: Tx, agent: str, name: str) -> None:
-    """Forget a schedule that its agent has no more."""
+    """Remove a schedule that its agent no longer has."""
     tx.execute("DELETE FROM schedule WHERE agent = ? AND name = ?", agent, name)

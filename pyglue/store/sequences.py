@@ -1,4 +1,4 @@
-"""The ids that tables give: they only grow, also over a store made anew."""
+"""The IDs that tables assign: they only grow, even across a rebuilt store."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from pyglue.store.database import Tx
 
 
 def raise_to(tx: Tx, highest: Mapping[str, int]) -> None:
-    """Let each table go on after the id that it gave last, as others know it."""
+    """Continue each table after the last ID known to others."""
     for table, number in highest.items():
         found = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", table)
         row = found.fetchone()

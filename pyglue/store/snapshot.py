@@ -1,4 +1,4 @@
-"""A consistent copy of the database, made while hived goes on writing."""
+"""A consistent copy of the database, made while hived continues to write."""
 
 import contextlib
 import sqlite3
@@ -12,9 +12,9 @@ from pyglue.errors import ErrorCode, HiveError
 
 @dataclass(frozen=True)
 class Facts:
-    """What a snapshot says of repositories.
+    """The contents of a snapshot that concern repositories.
 
-    ``mains``: the commit of main by name, for agents and what is kept; ``approvals``:
+    ``mains``: the commit of main by name, for agents and kept state; ``approvals``:
     agent and state by number.
     """
 
@@ -23,13 +23,13 @@ class Facts:
 
 
 def take(database: Path, copy: Path) -> Facts:
-    """Copy ``database`` to the new file ``copy``, and read what it says. Blocks.
+    """Copy ``database`` to the new file ``copy``, and read its facts. Blocks.
 
     Readers and writers of a database in WAL mode do not wait for each other, so the
-    whole copy is made in one step, of one moment.
+    copy is made in a single step, of one moment.
 
     Raises:
-        HiveError: ``unavailable`` if the disk is full or the copy is not whole.
+        HiveError: ``unavailable`` if the disk is full or the copy is incomplete.
     """
     try:
         with (

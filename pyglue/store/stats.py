@@ -1,9 +1,9 @@
 """Metrics of turns: raw rows, and buckets of increasing length.
 
-A row is kept for two days. With each row the buckets that it falls into are brought
-up to date in the same transaction, so a chart reads one step and never adds two up.
-Series are named once (``stats_series``), which also holds each one's count, total and
-last value: what counters and gauges need costs one small table.
+A row is kept for two days. Its buckets are updated in the same transaction, so a chart
+reads a single step and never has to combine two. The name of a series is stored once
+(in ``stats_series``), with its count, total and last value, so counters and gauges only
+need one small table.
 """
 
 import bisect
@@ -19,16 +19,16 @@ ROWS_KEPT_S: Final = 2 * DAY_S
 STEPS: Final = (300, 3600, 21600)
 """Lengths of buckets in seconds."""
 KEPT_S: Final = (8 * DAY_S, 60 * DAY_S, float("inf"))
-"""How long buckets of each length are kept, and none longer than the config says."""
+"""How long buckets of each length are kept, unless the configuration says less."""
 SERIES_MAX: Final = 256
-"""Most series of one agent; what a harness names cannot grow the store."""
+"""The most series of one agent, so that a harness cannot grow the store."""
 
 _FOLDED: Final = {Fold.SUM: "total", Fold.MEAN: "total / n", Fold.MAX: "high"}
 
 
 @dataclass(frozen=True)
 class Total:
-    """A series since the beginning, and its newest value."""
+    """The total of a series since the beginning, and its latest value."""
 
     agent: str
     key: str
@@ -40,7 +40,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Window:
-    """What is asked for; ``step`` is a multiple of the step that it is read from."""
+    """The requested data; ``step`` is a multiple of the stored step."""
 
     since: float
     until: float
@@ -50,7 +50,7 @@ class Window:
 
 
 def forget(tx: Tx, agent: str) -> None:
-    """Drop every figure of a name that is gone for good."""
+    """Delete all metrics of a name that is gone for good."""
     for table in ("stats_row", "stats_bucket"):
         tx.execute(
             f"DELETE FROM {table} WHERE series IN "
@@ -98,7 +98,7 @@ def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
 
 
 def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
-    """Return what was asked for, by agent and key; empty steps have no point."""
+    """Return the requested data, by agent and key; empty steps have no point."""
     found = reader.execute(
         "SELECT id, agent, key FROM stats_series WHERE (?1 IS NULL OR agent = ?1) "
         "ORDER BY agent, key",
@@ -113,7 +113,7 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
             continue
         owners, at, values = zip(*rows, strict=True)
         begin = 0
-        while begin < len(owners):  # series by series, without a look at each point
+        while begin < len(owners):  # series by series, without examining each point
             end = bisect.bisect_right(owners, owners[begin], begin)
             points[owners[begin]] = (at[begin:end], values[begin:end])
             begin = end
@@ -125,7 +125,7 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
 
 
 def oldest(reader: Reader, agent: str | None) -> float:
-    """Return the time of the first figure that is kept, of one or all; 0 for none."""
+    """Return the time of the oldest value, of one agent or all; 0 if there is none."""
     longest = STEPS[-1]
     row = reader.execute(
         "SELECT min((SELECT min(ts) FROM stats_bucket WHERE step = ?1 AND "
@@ -137,7 +137,7 @@ def oldest(reader: Reader, agent: str | None) -> float:
 
 
 def totals(reader: Reader) -> tuple[Total, ...]:
-    """Return every series in short."""
+    """Return the totals of every series."""
     rows = reader.execute(
         "SELECT agent, key, n, total, last, last_at FROM stats_series "
         "ORDER BY agent, key"
@@ -146,7 +146,7 @@ def totals(reader: Reader) -> tuple[Total, ...]:
 
 
 def prune(tx: Tx, *, kept_s: float, most: int) -> int:
-    """Drop up to ``most`` rows and buckets that are too old; return how many."""
+    """Delete up to ``most`` rows and buckets that are too old; return how many."""
     gone = _prune(tx, "stats_row", (), tx.now - ROWS_KEPT_S, most)
     for step, longest in zip(STEPS, KEPT_S, strict=True):
         before = tx.now - min(longest, kept_s)
@@ -155,7 +155,7 @@ def prune(tx: Tx, *, kept_s: float, most: int) -> int:
 
 
 def _prune(tx: Tx, table: str, step: tuple[int, ...], before: float, most: int) -> int:
-    """Drop what is older; each series is a range of the key: no more is read."""
+    """Delete older rows; each series is a range of the key, and only that is read."""
     key = "step, series, ts" if step else "series, ts"
     cursor = tx.execute(
         f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM stats_series "
@@ -176,7 +176,7 @@ def _series(tx: Tx, agent: str) -> dict[str, int]:
 def _points(
     reader: Reader, window: Window, fold: Fold, ids: Sequence[int]
 ) -> list[tuple[int, float, float]]:
-    """Return series, time and value, in that order, from the longest step that fits."""
+    """Return series, time and value, in that order, from the longest suitable step."""
     if not ids:
         return []
     base = max((step for step in STEPS if window.step % step == 0), default=0)

@@ -1,4 +1,4 @@
-"""The systems of approvals: inputs of the evaluation, and the build's result."""
+"""The systems of approvals: inputs of the evaluation, and result of the build."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ _OPEN = (
 
 @dataclass(frozen=True, kw_only=True)
 class NewSystem:
-    """A system that was evaluated: its derivation, and with which nixpkgs and hive."""
+    """An evaluated system: its derivation, and the versions of nixpkgs and the hive."""
 
     drv: str
     nixpkgs: str
@@ -38,7 +38,7 @@ class SystemRow(NewSystem):
     closure: ClosureDiff | None
 
     def detail(self) -> SystemDetail:
-        """Return the row as the operator sees it."""
+        """Return the row for display to the operator."""
         return SystemDetail(
             drv=self.drv,
             nixpkgs=self.nixpkgs,
@@ -51,7 +51,7 @@ class SystemRow(NewSystem):
 
 
 def insert(tx: Tx, approval: int, new: NewSystem) -> None:
-    """Record the system that an approval is for."""
+    """Record the system of an approval."""
     SystemModel.insert(
         approval=approval,
         drv=new.drv,
@@ -62,14 +62,14 @@ def insert(tx: Tx, approval: int, new: NewSystem) -> None:
 
 
 def get(tx: Tx | Reader, approval: int) -> SystemRow | None:
-    """Return an approval's system, None if it was proposed without one."""
+    """Return the system of an approval; None if it was proposed without one."""
     query = SystemModel.select().where(SystemModel.approval == approval)
     rows = [_row(found) for found in query.execute(tx.db)]
     return rows[0] if rows else None
 
 
 def write_log(tx: Tx, approval: int, agent: str, text: str, lines: int) -> None:
-    """Replace the build's log, and say how far it is."""
+    """Replace the log of the build, and record its state."""
     SystemModel.update(build_log=text).where(SystemModel.approval == approval).execute(
         tx.db
     )
@@ -78,21 +78,21 @@ def write_log(tx: Tx, approval: int, agent: str, text: str, lines: int) -> None:
 
 
 def built(tx: Tx, approval: int, toplevel: str) -> None:
-    """Record what was built."""
+    """Record the built system."""
     SystemModel.update(toplevel=toplevel).where(
         SystemModel.approval == approval
     ).execute(tx.db)
 
 
 def set_closure(tx: Tx, approval: int, closure: ClosureDiff) -> None:
-    """Record how what was built differs from what ran."""
+    """Record the differences between the built and the previous system."""
     SystemModel.update(closure=msgspec.json.encode(closure)).where(
         SystemModel.approval == approval
     ).execute(tx.db)
 
 
 def deployed(reader: Reader) -> dict[str, tuple[str, str]]:
-    """Return nixpkgs and revision of what is deployed, by agent."""
+    """Return the nixpkgs and revision of deployed systems, by agent."""
     found = reader.execute(
         "SELECT agent.name, nixpkgs, revision FROM agent "
         "JOIN approval_system ON approval_system.approval = agent.approval"
@@ -101,10 +101,10 @@ def deployed(reader: Reader) -> dict[str, tuple[str, str]]:
 
 
 def worth_keeping(reader: Reader, each: int) -> frozenset[int]:
-    """Return approvals whose derivation is still needed.
+    """Return the approvals whose derivation is still needed.
 
-    Those are the open ones, and of each agent, there or kept, the newest ``each``
-    deployed ones.
+    Those are the open ones, and the latest ``each`` deployed ones of each agent,
+    existing or kept.
     """
     marks = ", ".join("?" for _ in _OPEN)
     found = reader.execute(

@@ -1,4 +1,4 @@
-"""What functions that write or read the store work with."""
+"""The arguments of functions that write or read the store."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from pyglue.api.events import Event, Happening
 
 
 class Tx:
-    """What a write function works with: the database and the outbox."""
+    """The argument of a write function: the database and the outbox."""
 
     def __init__(self, database: SqliteDatabase, now: float) -> None:
         self.db = database
@@ -21,7 +21,7 @@ class Tx:
         return self.db.execute_sql(sql, values)
 
     def emit(self, agent: str | None, data: Happening) -> None:
-        """Add an event to this transaction; published after the commit."""
+        """Add an event to this transaction; it is published after the commit."""
         kind, encoded = data.KIND, msgspec.json.encode(data)
         cursor = self.execute(
             "INSERT INTO event (at, kind, agent, data) VALUES (?, ?, ?, ?)",
@@ -37,7 +37,7 @@ class Tx:
 
 
 class Reader:
-    """What a read function works with."""
+    """The argument of a read function."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self.db = database

@@ -1,4 +1,4 @@
-"""The cost of requests to the model: reserved before, settled after."""
+"""The cost of requests to the model: reserved in advance, settled afterwards."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ DAY_S: Final = 86400.0
 
 @dataclass(frozen=True)
 class Orphan:
-    """A reservation whose relay is gone, with what was set aside."""
+    """A reservation whose relay is gone, with the reserved amount."""
 
     id: int
     cost_usd: float
@@ -23,12 +23,12 @@ class Orphan:
 
 
 def _on(day: float) -> Expression:
-    """Limit a query to a day: what is later was before the clock was set back."""
+    """Limit a query to one day: later rows are from before the clock was set back."""
     return (UsageModel.at >= day) & (UsageModel.at < day + DAY_S)
 
 
 def spent(tx: Tx | Reader, agent: str, day: float) -> float:
-    """Return the dollars spent or set aside by an agent on the day since ``day``."""
+    """Return the dollars spent or reserved by an agent on the day since ``day``."""
     query = UsageModel.select(fn.SUM(UsageModel.cost_usd)).where(
         UsageModel.agent == agent, _on(day)
     )
@@ -48,7 +48,7 @@ def spent_by_agent(reader: Reader, day: float) -> dict[str, float]:
 
 
 def tokens(tx: Tx | Reader, agent: str, day: float) -> int:
-    """Return the tokens read, written or set aside by an agent since ``day``."""
+    """Return the tokens read, written or reserved by an agent since ``day``."""
     every = (
         UsageModel.input_tokens
         + UsageModel.output_tokens
@@ -62,7 +62,7 @@ def tokens(tx: Tx | Reader, agent: str, day: float) -> int:
 
 
 def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
-    """Set money and tokens aside and return the reservation's id."""
+    """Reserve money and tokens and return the ID of the reservation."""
     number: int = UsageModel.insert(
         agent=params.agent,
         turn=turn,
@@ -77,7 +77,7 @@ def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
 
 
 def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
-    """Return the open reservations that no relay will settle any more."""
+    """Return the open reservations that no relay will settle."""
     rows = (
         UsageModel.select()
         .where(UsageModel.settled == False)  # noqa: E712 - a column
@@ -91,9 +91,9 @@ def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
 
 
 def settle(tx: Tx, params: SettleParams) -> tuple[str, int | None] | None:
-    """Replace a reservation by what was used; a second time changes nothing.
+    """Replace a reservation with the actual usage; idempotent.
 
-    Return whose it is and of which turn, None if there is no such reservation.
+    Return its agent and turn; None if there is no such reservation.
     """
     UsageModel.update(
         settled=True,

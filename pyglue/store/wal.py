@@ -1,9 +1,10 @@
-"""What SQLite does not say of a write-ahead log: that it left commits out.
+"""Detects commits in a write-ahead log that SQLite silently left out.
 
-SQLite reads a log up to the first frame whose checksum is wrong and takes that for the
-end, as it is after a power failure. Whether commits follow it, in the same life of the
-log (its salts), only the frames say. One may follow by a power failure: the last
-commit, whose sync did not end. More than one means that the log was damaged.
+SQLite reads a log up to the first frame with a wrong checksum and takes that for the
+end, which is correct after a power failure. Only the frames themselves show whether
+commits of the same generation of the log (its salts) follow. After a power failure,
+one may follow: the last commit, whose sync was incomplete. More than one means that
+the log is damaged.
 """
 
 import os
@@ -21,12 +22,12 @@ _WORD: Final = 0xFFFFFFFF
 _SIZE_AT: Final = 16
 _ID_AT: Final = 68
 _READ_UP_TO_AT: Final = 16
-"""Where the index of a log (``-shm``) says how many frames SQLite took."""
+"""Offset in the index of a log (``-shm``) of the number of frames SQLite accepted."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """A log: its page size, None without a readable header; commits by frame."""
+    """A log: its page size (None without a readable header) and commits by frame."""
 
     page_size: int | None
     commits: tuple[int, ...]
@@ -34,19 +35,19 @@ class Log:
 
 
 def beside(database: Path, suffix: str) -> Path:
-    """Return the file that SQLite keeps beside a database: ``-wal``, ``-shm``."""
+    """Return a file that SQLite keeps beside a database: ``-wal``, ``-shm``."""
     return database.with_name(database.name + suffix)
 
 
 def read(log: Path) -> Log:
-    """Read the header, and which frames of this life of the log end a commit."""
+    """Read the header, and which frames of this generation end a commit."""
     try:
         size = log.stat().st_size
     except FileNotFoundError:
         return Log(None, (), empty=True)
     with log.open("rb") as file:
         head = file.read(_HEADER.size)
-        if not any(head):  # never written, or only its room
+        if not any(head):  # never written, or only reserved
             return Log(None, (), empty=not any(file.read(_FRAME_SIZE)))
         if len(head) < _HEADER.size:
             return Log(None, (), empty=False)
@@ -64,7 +65,7 @@ def read(log: Path) -> Log:
 
 
 def _checksum(data: bytes, is_big: int) -> tuple[int, int]:
-    """Return SQLite's checksum of a header without it."""
+    """Return SQLite's checksum of the rest of a header."""
     words = struct.unpack(f"{'>' if is_big else '<'}{len(data) // 4}I", data)
     one = two = 0
     for first, second in zip(words[::2], words[1::2], strict=True):
@@ -74,20 +75,20 @@ def _checksum(data: bytes, is_big: int) -> tuple[int, int]:
 
 
 def frames_read(index: Path) -> int:
-    """Return how many frames SQLite took, from the index of an open database."""
+    """Return how many frames SQLite accepted, from the index of an open database."""
     with index.open("rb") as file:
         head = file.read(_READ_UP_TO_AT + 4)
     return int.from_bytes(head[_READ_UP_TO_AT:], sys.byteorder)
 
 
 def page_size(database: Path) -> int:
-    """Return the page size that the file itself says."""
+    """Return the page size recorded in the file itself."""
     size = _at(database, _SIZE_AT, 2)
     return 65536 if size == 1 else size
 
 
 def identity(database: Path) -> int:
-    """Return the application id in the file itself, whatever the log says."""
+    """Return the application ID in the file itself, whatever the log says."""
     return _at(database, _ID_AT, 4)
 
 

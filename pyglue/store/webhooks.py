@@ -1,4 +1,4 @@
-"""Deliveries that webhooks took, so that none is taken twice."""
+"""Deliveries accepted by webhooks, so that none is accepted twice."""
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import WEBHOOK
@@ -6,10 +6,10 @@ from pyglue.store.database import Tx
 
 
 def note(tx: Tx, agent: str, hook: str, delivery: str) -> None:
-    """Note a delivery by the hash of its ID, and forget those of long ago.
+    """Record a delivery by the hash of its ID, and delete old ones.
 
     Raises:
-        HiveError: ``conflict`` if it was noted before.
+        HiveError: ``conflict`` if it is already recorded.
     """
     tx.execute("DELETE FROM webhook_delivery WHERE at < ?", tx.now - WEBHOOK.known_s)
     noted = tx.execute(

@@ -1,10 +1,10 @@
-"""The writer thread: group commit, and the writes that must not get lost.
+"""The writer thread: group commit, and writes that must not get lost.
 
-Whatever is queued runs in one transaction, each write in a savepoint. If the
-transaction fails, nothing of it happened: who waits for a write is told why. What
-nobody waits for, and what memory holds already (``keep``), is kept and written first,
-in its order, as soon as the store takes it: with the next write, or by itself after
-``retry_s``. Of events alone the oldest are given up when too many are kept.
+All queued writes run in one transaction, each in a savepoint. If the transaction fails,
+none of them happened, and callers waiting for a write get the reason. Writes for which
+nobody waits, and those already in effect in memory (``keep``), are kept and written
+first, in order, as soon as the store accepts them: with the next write, or by
+themselves after ``retry_s``. If too many events are kept, the oldest are given up.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from pyglue.store.tx import Tx
 
 _BATCH_MAX: Final = 256
 _EVENTS_MAX: Final = 2000
-"""Most events that are kept; the oldest are given up."""
+"""The most events that are kept; the oldest are given up."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,14 +42,14 @@ class Job:
     future: asyncio.Future[Any] | None = None
     then: Callable[[Any], None] | None = None
     keep: bool = True
-    """Make it later, if it cannot be made now."""
+    """Write it later if that is impossible now."""
     event: bool = False
-    """It is only an event, which may be given up."""
+    """It is just an event, which may be given up."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """The outcome of a job."""
 
     job: Job
     value: Any
@@ -57,7 +57,7 @@ class Outcome:
 
 
 class Writer:
-    """Owns the writing connection; ``database`` queues and hears the outcomes."""
+    """Owns the writing connection; ``database`` queues jobs and gets the outcomes."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Writer:
         self._retry_s = retry_s
         self._reserves: tuple[Reserve, ...] = ()
         self.problem: str | None = None
-        """Why writes are kept instead of made, None if none are."""
+        """Why writes are kept instead of made; None if none are."""
         self._kept: deque[Job] = deque()
         self._why = ""
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -99,7 +99,7 @@ class Writer:
             reserve.release()
 
     def keep_reserve(self) -> None:
-        """Set room aside again for what was written."""
+        """Reserve the space again that has been used."""
         for reserve in self._reserves:
             reserve.keep()
 
@@ -118,7 +118,7 @@ class Writer:
         self._database.close()
 
     def _batch(self) -> tuple[list[Job], bool]:
-        """Wait for writes; return them, and whether they are the last."""
+        """Wait for writes; return them, and whether they are the last ones."""
         batch: list[Job] = []
         try:
             job = self._queue.get(timeout=self._retry_s if self._kept else None)
@@ -132,9 +132,9 @@ class Writer:
         return batch, True
 
     def _identify(self) -> None:
-        """Give the store its id, so that another store's log is known for what it is.
+        """Give the store its ID, so that the log of another store is recognised.
 
-        Writing it, again too, puts the page that it is on into the log of this run.
+        Writing it, even again, puts its page into the log of this run.
         """
         database = self._database
         try:
@@ -145,7 +145,7 @@ class Writer:
             _log.warning("could not write the store's id: %s", error)
 
     def _set_aside(self) -> None:
-        """Keep room behind the database and its log, which is there once it is read."""
+        """Reserve space behind the database and its log, which exists once read."""
         if not self._reserve:
             return
         database = Path(self._database.database)
@@ -160,7 +160,7 @@ class Writer:
             _log.warning("could not reserve disk space for the store: %s", error)
 
     def _commit(self, batch: list[Job]) -> None:
-        """Write what is kept and then ``batch``; without the former if it fails."""
+        """Write the kept writes, then ``batch``; if that fails, ``batch`` alone."""
         kept, self._kept = list(self._kept), deque()
         try:
             outcomes, events = self._transact([*kept, *batch])
@@ -193,7 +193,7 @@ class Writer:
             return self._failed(batch, error), []
 
     def _failed(self, batch: list[Job], error: Exception) -> list[Outcome]:
-        """Nothing of ``batch`` happened: keep what must not get lost."""
+        """Nothing of ``batch`` was written: keep the writes that must not get lost."""
         refusal = failures.refusal(error, self._place)
         found = failures.cause(error)
         if found is not None and failures.is_damage(found):
@@ -211,7 +211,7 @@ class Writer:
         return [Outcome(job, None, refusal) for job in batch]
 
     def _transact(self, batch: list[Job]) -> tuple[list[Outcome], list[Event]]:
-        """Run a batch in one transaction; once more if room could be made for it."""
+        """Run a batch in one transaction; once more if space could be freed for it."""
         for last in (False, True):
             try:
                 return self._transaction(batch)
@@ -220,13 +220,13 @@ class Writer:
                 full = found is not None and failures.may_be_full(found)
                 if last or not full or not self._make_room():
                     raise
-        raise AssertionError  # the second time returns or raises
+        raise AssertionError  # the second attempt returns or raises
 
     def _transaction(self, batch: list[Job]) -> tuple[list[Outcome], list[Event]]:
         database = self._database
         events: list[Event] = []
         try:
-            database.begin("IMMEDIATE")  # waits for its turn, as a later lock would not
+            database.begin("IMMEDIATE")  # queues for the lock, unlike a later upgrade
             outcomes = [self._one(job, events) for job in batch]
             database.commit()
         except BaseException:
@@ -235,9 +235,9 @@ class Writer:
         return outcomes, events
 
     def _roll_back(self) -> None:
-        """End the transaction, by its connection's end if nothing else helps."""
+        """End the transaction, by closing the connection if nothing else helps."""
         database = self._database
-        with contextlib.suppress(PeeweeException):  # SQLite may have ended it
+        with contextlib.suppress(PeeweeException):  # SQLite may already have ended it
             database.rollback()
         if not database.is_closed() and database.connection().in_transaction:
             database.close()  # the next statement opens another one
