@@ -1,8 +1,8 @@
 """The Flask app of hive-web: an unprivileged, stateless view of hived.
 
-``create_app`` is called by ``main`` in the server's one worker, and by tests. Every
-page and form goes through hived's operator socket; what is allowed is decided there.
-This module only puts the parts together: guard, views, template environment, errors.
+``create_app`` is called by ``main`` in the server's single worker, and by tests. Every
+page and form uses hived's operator socket; hived decides what is allowed. This module
+only assembles the parts: guard, views, template environment, errors.
 """
 
 import time
@@ -41,10 +41,10 @@ from pyglue.web.pages.text import clip, finalize, is_clipped
 
 
 def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
-    """Return the app for ``config``; ``share`` is where ``web/`` lies.
+    """Return the app for ``config``; ``share`` contains ``web/``.
 
     Raises:
-        HiveError: ``config_invalid`` when the templates are not found.
+        HiveError: ``config_invalid`` if the templates are not found.
     """
     web = (share or paths.share()) / "web"
     app = Flask(

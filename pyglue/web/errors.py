@@ -1,7 +1,7 @@
 """Error responses: a page with a sentence, or problem+json under /api.
 
 HiveErrors, HTTP errors and unexpected exceptions all end here, so no answer ever
-holds a traceback. Without a live session the answer is the login page.
+contains a traceback. Without a valid session, the answer is the login page.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ _OTHERWISE: Final = 422
 _NO_FRAME: Final[frozenset[str]] = frozenset(
     {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.TOO_MANY, ErrorCode.FORBIDDEN}
 )
-"""Refusals after which hived is not asked for the banner."""
+"""Errors after which the banner is not requested from hived."""
 _RETRY_AFTER: Final = frozenset({429, 503})
 
 
@@ -59,9 +59,9 @@ _TITLES: Final[dict[str, str]] = {
     ErrorCode.TOO_MANY: "Too many requests",
     ErrorCode.INTERNAL: "Something went wrong",
 }
-"""Titles of refusals whose sentence does not begin with the cause."""
+"""Titles of errors whose sentence does not begin with the cause."""
 _CAUSE: Final = re.compile(r"(.{1,80}?)[.!?](?:\s+(.*))?", re.DOTALL)
-"""The first sentence of a refusal, and what follows it."""
+"""The first sentence of an error, and the rest."""
 
 
 def init(app: Flask) -> None:
@@ -73,12 +73,12 @@ def init(app: Flask) -> None:
 
 
 def status_of(code: ErrorCode) -> int:
-    """Return the HTTP status that a refusal is answered with."""
+    """Return the HTTP status for an error."""
     return _STATUS.get(code, _OTHERWISE)
 
 
 def hive_error(error: HiveError) -> Response:
-    """Answer a refusal of hived or of ``auth``."""
+    """Answer an error from hived or ``auth``."""
     status = status_of(error.code)
     if status == HTTPStatus.UNAUTHORIZED:
         return _not_logged_in(error)
@@ -86,7 +86,7 @@ def hive_error(error: HiveError) -> Response:
 
 
 def elsewhere(_error: auth.ElsewhereError) -> Response:
-    """Answer somebody who came by a shared name: how to log in, and no more."""
+    """Answer a request by a shared name: only explain how to log in."""
     if wants_json():
         sentence = (
             "You are not logged in at this address. Run `hive login` for the link."
@@ -97,7 +97,7 @@ def elsewhere(_error: auth.ElsewhereError) -> Response:
 
 
 def http_error(error: HTTPException) -> Response:
-    """Answer what Flask and Werkzeug refuse."""
+    """Answer an error from Flask or Werkzeug."""
     status = error.code or 500
     if status < 400 and error.response is not None:  # a redirect
         return make_response(error.get_response())
@@ -115,14 +115,14 @@ def http_error(error: HTTPException) -> Response:
 
 
 def unexpected(error: Exception) -> Response:
-    """Answer a bug of ours; the log has the traceback, the page a sentence."""
+    """Answer a bug: the log has the traceback, the page a sentence."""
     _log.error("%s %s failed", request.method, request.path, exc_info=error)
     sentence = "The dashboard ran into an error; the log of hive-web has the details."
     return _answer(500, ErrorCode.INTERNAL.value, sentence)
 
 
 def wants_json() -> bool:
-    """Tell whether a program asks: errors are problem+json then."""
+    """Tell whether the client is a program, which gets problem+json."""
     return (
         "Upgrade" in request.headers
         or _API.match(request.path) is not None
@@ -144,13 +144,13 @@ def _not_logged_in(error: HiveError) -> Response:
 
 
 def _here() -> str | None:
-    """Return this page's address, for a link that tries again after a login.
+    """Return the address of this page, for a link to use after a login.
 
-    The cookie is not sent when another site's link leads here; our own link does.
+    The cookie is not sent with a link from another site, but with our own link.
     """
     if request.method != "GET":
         return None
-    # One slash only: a browser reads what follows two as another site's name.
+    # One slash only: a browser interprets text after two as another site's name.
     return "/" + request.full_path.rstrip("?").lstrip("/\\")
 
 
@@ -178,7 +178,7 @@ def _answer(status: int, code: str, sentence: str) -> Response:
 
 
 def _frame(code: str) -> HiveStatus | None:
-    """Return what the banner says: on the page of an error too, if hived answers."""
+    """Return the data of the banner, which an error page has too if hived answers."""
     if g.get("session") is None or code in _NO_FRAME:
         return None
     with contextlib.suppress(HiveError):
@@ -187,14 +187,14 @@ def _frame(code: str) -> HiveStatus | None:
 
 
 def _typed() -> bool:
-    """Tell whether the form had text that somebody would not want to write again."""
-    with contextlib.suppress(HTTPException):  # a form that is too large
+    """Tell whether the form had text that nobody would want to type again."""
+    with contextlib.suppress(HTTPException):  # the form is too large
         return any(request.form.get(name) for name in ("body", "text", "reason"))
     return False
 
 
 def _titled(status: int, code: str, sentence: str) -> tuple[str, str]:
-    """Return a page's title, which says the cause, and what remains to be said."""
+    """Return the title of a page, which is the cause, and the rest of the text."""
     if code in _TITLES:
         return _TITLES[code], sentence
     found = _CAUSE.fullmatch(sentence)

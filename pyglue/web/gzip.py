@@ -1,7 +1,7 @@
 """Static files are served compressed. Pages are not, and must never be.
 
 A page contains the session's form token next to text from a query or an agent; their
-compressed length would reveal the token to anyone who watches the connection (BREACH).
+compressed length would reveal the token to anyone watching the connection (BREACH).
 Static files contain no secrets. Each is compressed once and cached.
 """
 
@@ -18,7 +18,7 @@ _KEPT: Final = 64
 
 
 def init(app: Flask) -> None:
-    """Compress what ``app`` serves of its own files."""
+    """Compress the static files of ``app``."""
 
     @functools.lru_cache(maxsize=_KEPT)
     def compressed(_path: str, _tag: str, body: bytes) -> bytes:
@@ -40,5 +40,5 @@ def init(app: Flask) -> None:
         tag, _weak = response.get_etag()
         response.set_data(compressed(request.path, tag or "", body))
         response.headers["Content-Encoding"] = "gzip"
-        response.set_etag(tag or "", weak=True)  # of the same file, in other bytes
+        response.set_etag(tag or "", weak=True)  # the same file in another encoding
         return response

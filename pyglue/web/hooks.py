@@ -1,8 +1,8 @@
 """``POST /hooks/AGENT/NAME``: deliveries for agents' webhooks, passed on unread.
 
-The only address of the dashboard without session, cookie, Host or Origin check: who may
-deliver is decided by the signature, which hived checks over the raw bytes. The answer
-is one plain line.
+The only address of the dashboard without session, cookie, Host or Origin check: the
+signature, which hived checks over the raw bytes, decides who may deliver. The answer is
+one line of plain text.
 """
 
 from http import HTTPStatus
@@ -24,7 +24,7 @@ _HEADER_MAX: Final = 1000
 
 @blueprint.post("/hooks/<agent>/<hook>")
 def deliver(agent: str, hook: str) -> Response:
-    """Pass a delivery on; 202 once its message is stored, or there is to be none."""
+    """Pass a delivery on; 202 once its message is stored, or if it causes none."""
     try:
         params = WebhookParams(
             agent=agent[:64], hook=hook[:64], headers=_headers(), body=_body()

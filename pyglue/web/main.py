@@ -1,10 +1,10 @@
 """``hive-web --config FILE``: the dashboard's process.
 
-The arbiter holds the listening sockets, and the worker's ``listener`` receives requests
-from them. gunicorn runs the app in one worker with threads: live streams each hold
+The arbiter keeps the listening sockets, and the worker's ``listener`` receives requests
+from them. gunicorn runs the app in one worker with threads: each live stream occupies
 one, so there are more threads than streams. On SIGTERM the worker ends its streams at
-once, and the process is gone within about two seconds. gunicorn's control socket stays
-off: it would lie in the user's home.
+once, and the process exits within about two seconds. gunicorn's control socket is
+disabled: it would be in the user's home.
 """
 
 import argparse
@@ -42,25 +42,25 @@ from pyglue.web.guard.ports import AgentPorts
 from pyglue.web.guard.request_head import RefusedError
 
 THREADS: Final = 256
-"""Of which ``hub.STREAMS_MAX`` may be held by streams."""
+"""Streams occupy ``hub.STREAMS_MAX`` of them at most."""
 _FIRST_FD: Final = 3
 _GRACE_S: Final = 2
 _DRAIN_S: Final = 1
 
 
 class Worker(ThreadWorker):
-    """gunicorn's threaded worker; a stop ends the live streams first."""
+    """gunicorn's threaded worker, which ends live streams first when it stops."""
 
     def init_process(self) -> None:
-        """Drain for a shorter time than the arbiter waits before it kills."""
+        """Finish requests for less time than the arbiter waits before it kills."""
         self.cfg.set("graceful_timeout", _DRAIN_S)
         super().init_process()
 
     def run(self) -> None:
         """Serve until told to stop, then end at once.
 
-        Browsers hold connections open on which they ask nothing; the threads that
-        wait on those would keep the process. There is nothing to save.
+        Browsers keep idle connections open, and the threads waiting on them would keep
+        the process alive. There is nothing to save.
         """
         super().run()
         os._exit(0)
@@ -68,7 +68,7 @@ class Worker(ThreadWorker):
     def handle_error(
         self, _req: object, client: socket.socket, _addr: object, exc: BaseException
     ) -> None:
-        """Answer what gunicorn refuses, though the listener let it pass."""
+        """Answer requests that gunicorn refuses although the listener accepted them."""
         if isinstance(exc, ParseException):
             self.log.warning("Invalid request: %s", exc)
             status, sentence = HTTPStatus.BAD_REQUEST, "The request is malformed."
@@ -80,24 +80,24 @@ class Worker(ThreadWorker):
             client.sendall(RefusedError(status, sentence).answer())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On SIGTERM: a thread, because a signal handler may take no lock."""
+        """Use a thread on SIGTERM, because a signal handler must not take locks."""
         hub = self.wsgi.extensions["hyperhive"].hub
         threading.Thread(target=hub.close, daemon=True).start()
         super().handle_exit(sig, frame)
 
 
 class _Log(Logger):
-    """gunicorn's log, which anybody may make complain by a malformed request."""
+    """gunicorn's log, in which anybody can cause complaints by malformed requests."""
 
     def setup(self, cfg: Config) -> None:
-        """Say the same complaint seldom."""
+        """Rate-limit repeated complaints."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.addFilter(Seldom())
 
 
 class Server(BaseApplication):
-    """gunicorn, set up from our own config and from nothing else."""
+    """gunicorn, configured only by our own configuration."""
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Give gunicorn its settings."""
+        """Apply our settings to gunicorn."""
         for name, value in settings(self._number).items():
             if name in self.cfg.settings:  # older versions have fewer
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Make the app, in the worker."""
+        """Create the app, in the worker."""
         app = create_app(self._config)
         known = app.extensions["hyperhive"].origins.knows
         door = threading.Thread(
@@ -131,7 +131,7 @@ class Server(BaseApplication):
         return app
 
     def _open_door(self, is_ours: Callable[[str], bool]) -> None:
-        """Serve until the process ends; without its door a worker is of no use."""
+        """Serve until the process ends; without its listener a worker is useless."""
         web = self._config.web
         door = Listener(
             DASHBOARD_HTTP,
@@ -147,13 +147,13 @@ class Server(BaseApplication):
 
 
 def listen(web: WebConfig) -> list[socket.socket]:
-    """Return listening sockets for every address that the dashboard needs.
+    """Return listening sockets for every address of the dashboard.
 
-    Those that systemd holds for us are used as they are: with them nobody else can take
-    the port, and be sent sessions, while hive-web restarts.
+    Sockets passed by systemd are used as they are: with them, nobody else can take the
+    port and receive sessions while hive-web restarts.
 
     Raises:
-        HiveError: ``config_invalid`` for one that cannot be had.
+        HiveError: ``config_invalid`` for an address that cannot be used.
     """
     found = _inherited()
     if found:
@@ -180,7 +180,7 @@ def listen(web: WebConfig) -> list[socket.socket]:
 
 
 def _inherited() -> list[socket.socket]:
-    """Return what systemd's socket activation passed on; gunicorn must not see it."""
+    """Return the sockets from systemd's activation, which gunicorn must not see."""
     given = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
     if given[0] != str(os.getpid()) or not given[1].isdigit():
@@ -190,14 +190,14 @@ def _inherited() -> list[socket.socket]:
 
 
 def bound(backend: Path) -> int:
-    """Return a Unix socket for gunicorn; it would change the owner of its own."""
+    """Return a Unix socket for gunicorn, which would change the owner of its own."""
     made = socket.socket(socket.AF_UNIX)
     made.bind(str(backend))
     return made.detach()
 
 
 def settings(number: int) -> dict[str, Any]:
-    """Return gunicorn's settings; ``number`` is the socket that it listens on."""
+    """Return gunicorn's settings; ``number`` is its listening socket."""
     return {
         "bind": [f"fd://{number}"],
         "proc_name": "hive-web",
@@ -207,16 +207,16 @@ def settings(number: int) -> dict[str, Any]:
         "worker_connections": DASHBOARD_HTTP.connections,
         "timeout": 60,
         "graceful_timeout": _GRACE_S,
-        # Whom the headers of proxies are believed from: `proxy.TrustedProxies` decides,
-        # and gunicorn believes nobody. It would believe whoever uses a Unix socket.
+        # `proxy.TrustedProxies` decides whose proxy headers are trusted. gunicorn
+        # trusts nobody; by default it would trust every peer on a Unix socket.
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
         "secure_scheme_headers": {},
-        "keepalive": 1,  # seconds; a stop waits for kept connections
+        "keepalive": 1,  # seconds; stopping waits for kept connections
         "control_socket_disable": True,
-        # What is too long is refused by the listener, which counts no line ends.
+        # The listener refuses overlong lines; it does not count line ends.
         "limit_request_line": DASHBOARD_HTTP.line_bytes + 2,
-        "limit_request_fields": DASHBOARD_HTTP.fields + 1,  # one is the listener's
+        "limit_request_fields": DASHBOARD_HTTP.fields + 1,  # the listener adds one
         "limit_request_field_size": DASHBOARD_HTTP.field_bytes + 2,
         "errorlog": "-",
         "logger_class": _Log,
@@ -244,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
         raise_open_files()
         config = hive_config.load(asked.config)
         tls.load(config.web)
-        create_app(config)  # says now what would be wrong in the worker
+        create_app(config)  # fails now rather than in the worker
         listening = listen(config.web)
     except HiveError as error:
         print(f"hive-web: {error.message}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Errors for programs: one ``application/problem+json`` for every layer.
 
-The app, the listener before it and gunicorn between them answer with the same.
+The app, the listener in front of it and gunicorn between them all use it.
 """
 
 from http import HTTPStatus
@@ -27,12 +27,12 @@ class Problem(Result, frozen=True):
 
 
 def body(status: int, code: str, sentence: str) -> bytes:
-    """Return the body of a refusal."""
+    """Return the body of an error."""
     title = HTTPStatus(status).phrase
     problem = Problem(title=title, status=status, code=code, detail=sentence)
     return msgspec.json.encode(problem)
 
 
 def code_of(status: HTTPStatus) -> str:
-    """Return the code of a refusal that has only a status."""
+    """Return the code of an error that only has a status."""
     return status.phrase.lower().replace(" ", "_")

@@ -1,9 +1,9 @@
 """Calls from a page to hived: one connection per request, with its session.
 
-Views call ``hive().call(Method, Params)``; the connection opens at the first call
-and closes with the request. It is not kept for the next one: connecting costs less
-than a millisecond, and so a session that ended holds nothing open, a restarted
-hived is met afresh, and two requests never share a socket.
+Views call ``hive().call(Method, Params)``; the connection opens at the first call and
+closes with the request. It is not kept for the next one: connecting takes less than a
+millisecond, and this way an ended session keeps nothing open, a restarted hived is no
+problem, and two requests never share a socket.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Web:
-    """What the app knows: its configuration and addresses, hived, the live events."""
+    """The state of the app: configuration, addresses, hived, live events."""
 
     config: WebConfig
     socket: Path
@@ -40,13 +40,13 @@ class Web:
 
 
 def web() -> Web:
-    """Return what the running app knows."""
+    """Return the state of the running app."""
     found: Web = current_app.extensions[_KEY]
     return found
 
 
 class HiveLink:
-    """Calls to hived in the name of one session (None: only ``login`` works)."""
+    """Calls to hived with one session (None: only ``login`` works)."""
 
     def __init__(self, socket: Path, session: str | None) -> None:
         self._socket = socket
@@ -59,7 +59,7 @@ class HiveLink:
         """Call hived.
 
         Raises:
-            HiveError: what hived refused with, or ``unavailable``.
+            HiveError: hived's error, or ``unavailable``.
         """
         if self._client is None:
             self._client = SyncClient(
@@ -80,7 +80,7 @@ class HiveLink:
 
 
 def hive() -> HiveLink:
-    """Return this request's link; ``auth`` put the session into ``g.session``."""
+    """Return this request's link; ``auth`` has set ``g.session``."""
     if "hive" not in g:
         g.hive = HiveLink(web().socket, g.get("session"))
     link: HiveLink = g.hive
@@ -88,7 +88,7 @@ def hive() -> HiveLink:
 
 
 def close_link(_error: BaseException | None = None) -> None:
-    """End of the request: close what it opened."""
+    """Close the connection at the end of the request."""
     link: HiveLink | None = g.pop("hive", None)
     if link is not None:
         link.close()

@@ -1,16 +1,16 @@
 """Access control: Host, Origin, session and CSRF, checked before any view runs.
 
-``guard`` runs before every request, static files and WebSockets included. Only the
-dashboard's own address (``origins``) has sessions; a name that other programs share
-gets a page that says how to log in, and no cookie of it is looked at. A cookie
-carries hived's session token; hived itself decides with every connection whether
-it lives. Keys for CSRF tokens and flash messages are derived by HMAC from the session
-token *and the origin*: nothing is kept here, they survive a restart and end with the
-session, and who has seen the cookie alone cannot make them.
+``guard`` runs before every request, including static files and WebSockets. Only the
+dashboard's own address (``origins``) has sessions; a name shared with other programs
+gets a page that explains how to log in, and its cookies are ignored. A cookie contains
+hived's session token; hived decides on every connection whether it is valid. Keys for
+CSRF tokens and flash messages are derived by HMAC from the session token *and the
+origin*: nothing is kept here, they survive a restart and end with the session, and the
+cookie alone is not enough to make them.
 
-``Referrer-Policy`` is ``same-origin``, not ``no-referrer``: under the latter,
-browsers send ``Origin: null`` with our own forms, and the Origin check would have to
-let ``null`` pass.
+``Referrer-Policy`` is ``same-origin``, not ``no-referrer``: with the latter, browsers
+send ``Origin: null`` with our own forms, and the Origin check would have to accept
+``null``.
 """
 
 import base64
@@ -34,20 +34,20 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")
 _FLASH_LIMIT: Final = 1200
 
 PUBLIC: Final = frozenset({"static", "login.page", "login.submit", "metrics.metrics"})
-"""Endpoints that need no session; the metrics ask for a token of their own."""
+"""Endpoints without a session; the metrics require a token of their own."""
 _ANYWHERE: Final = frozenset({"static", "metrics.metrics"})
-"""Those that also answer to loopback's own names: they know no cookie."""
+"""Those that also answer under loopback's own names: they use no cookies."""
 _SIGNED: Final = "hooks.deliver"
-"""The endpoint whose requests prove by a signature of their own who sent them."""
+"""The endpoint whose requests are authenticated by a signature of their own."""
 _OUTSIDE: Final = frozenset({"cross-site", "same-site"})
 
 
 class ElsewhereError(Exception):
-    """Somebody came by a name of loopback that every program here shares."""
+    """The request used a name of loopback that every program on this machine shares."""
 
 
 def guard() -> None:
-    """Refuse what does not come from the operator's own browser.
+    """Refuse requests that do not come from the operator's own browser.
 
     Raises:
         ElsewhereError: the page that says how to log in is all there is.
@@ -78,10 +78,10 @@ def guard() -> None:
 
 
 def check_host(asked: Request) -> str:
-    """Return the origin of ours that was asked; another site's name may point here.
+    """Return the requested origin of ours; another site's name may point here.
 
     Raises:
-        ElsewhereError: it is a name of loopback that every port of this machine shares.
+        ElsewhereError: it is a name of loopback, shared by every port of this machine.
         HiveError: ``bad_request`` for any other name, or another port.
     """
     found = web().origins.of(asked.headers.get("Host", ""))
@@ -97,7 +97,7 @@ def check_host(asked: Request) -> str:
 
 
 def check_origin(asked: Request, ours: str) -> None:
-    """Refuse a request that another site's page, or no page of ours, sent."""
+    """Refuse a request that was not sent by one of our own pages."""
     if asked.headers.get("Origin", "") != ours:
         raise HiveError(
             ErrorCode.FORBIDDEN,
@@ -107,9 +107,9 @@ def check_origin(asked: Request, ours: str) -> None:
 
 
 def check_fetch(asked: Request) -> None:
-    """Refuse what another site's page loads from here, whatever cookie came along.
+    """Refuse anything that another site's page loads from here, whatever the cookie.
 
-    Browsers say so themselves. A link that leads here is fine, in a tab of its own.
+    Browsers report that. A link that leads here is allowed, in a tab of its own.
     """
     sent = asked.headers
     leads = sent.get("Sec-Fetch-Mode") == "navigate" and asked.method == "GET"
@@ -121,7 +121,7 @@ def check_fetch(asked: Request) -> None:
 
 
 def check_csrf(asked: Request, session: str, ours: str) -> None:
-    """Refuse a form without the token that our pages put into their forms."""
+    """Refuse a form without the token that our pages include."""
     given = asked.headers.get("X-CSRF-Token") or asked.form.get("csrf", "")
     if not hmac.compare_digest(given.encode(), csrf_token(session, ours).encode()):
         raise HiveError(
@@ -132,7 +132,7 @@ def check_csrf(asked: Request, session: str, ours: str) -> None:
 
 
 def csrf_token(session: str, ours: str) -> str:
-    """Return the token that this session's forms carry at this origin."""
+    """Return the token of this session's forms at this origin."""
     return _mac(session, f"csrf {ours}".encode())
 
 
@@ -144,12 +144,12 @@ def _mac(session: str, purpose: bytes) -> str:
 
 
 def is_https(config: WebConfig) -> bool:
-    """Tell whether browsers reach us by https."""
+    """Tell whether browsers reach us over https."""
     return urlsplit(origin.configured(config) or "").scheme == "https"
 
 
 def cookie_name(config: WebConfig) -> str:
-    """Return the session's cookie's name; cookies ignore ports, so it holds ours."""
+    """Return the name of the session cookie, with our port, which cookies ignore."""
     return f"{_prefix(config)}hive_{config.port}"
 
 
@@ -168,7 +168,7 @@ def session_of(asked: Request, config: WebConfig) -> str | None:
 
 
 def set_session(response: Response, token: str, expires_at: float) -> None:
-    """Put hived's token into the cookie until it ends."""
+    """Set the cookie to hived's token until it expires."""
     config = web().config
     response.set_cookie(
         cookie_name(config),
@@ -182,7 +182,7 @@ def set_session(response: Response, token: str, expires_at: float) -> None:
 
 
 def drop_session(response: Response) -> None:
-    """Take the cookie away."""
+    """Delete the cookie."""
     config = web().config
     response.delete_cookie(
         cookie_name(config),
@@ -197,7 +197,7 @@ def drop_session(response: Response) -> None:
 
 
 def set_flash(response: Response, text: str) -> None:
-    """Show ``text`` on the next page: a signed cookie that lives half a minute."""
+    """Show ``text`` on the next page, by a signed cookie that lives half a minute."""
     body = base64.urlsafe_b64encode(text[:_FLASH_LIMIT].encode()).decode()
     response.set_cookie(
         _flash_name(web().config),
@@ -226,14 +226,14 @@ def _flash_mac(body: str) -> str:
     return _mac(g.session, f"flash {g.origin} {body}".encode())
 
 
-# --- what every answer carries ------------------------------------------------------
+# --- headers of every answer --------------------------------------------------------
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; worker-src 'none'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
-"""Of every answer; the terminal's page adds a nonce to it."""
+"""In every answer; the terminal's page adds a nonce."""
 
 _HSTS: Final = "max-age=31536000"
 

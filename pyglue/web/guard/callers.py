@@ -1,9 +1,9 @@
-"""The dashboard's connections, and which one is dropped if there are too many.
+"""The dashboard's connections, and the one to drop if there are too many.
 
-Peers on loopback cannot be told apart by their address, so nobody is refused for what
-others do there. Who makes room: a peer that left, else the one that came first of those
-that have not named the dashboard as only the operator's browser does, else the one that
-has kept us waiting for the longest time.
+Peers on loopback cannot be distinguished by address, so nobody is refused because of
+others. Dropped is a peer that has left; else the oldest of those that have not used a
+name of the dashboard that only the operator's browser knows; else the one that has kept
+us waiting for the longest time.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pyglue.limits import HttpLimits
 
 @dataclass(eq=False)
 class Caller:
-    """One connection. ``body`` is what is kept for its request at most."""
+    """One connection. ``body`` is the most that is kept for its request."""
 
     sock: socket.socket
     peer: str
@@ -27,24 +27,24 @@ class Caller:
     task: "asyncio.Task[None] | None" = None
     begun: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when something of an answer came."""
+    """Set when an answer has begun."""
     known: bool = False
     """Whether its request named one of the dashboard's own addresses."""
     has_turn: bool = False
-    """Whether it is one of those that the app works on."""
+    """Whether the app is working on it."""
     left: bool = False
     """Whether the peer will send nothing more; most have closed the connection."""
 
     @property
     def unread(self) -> int:
-        """What is kept of its answer."""
+        """The part of its answer that is still kept."""
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def drop(self) -> None:
-        """End it now, whatever it does."""
+        """End it now, whatever it is doing."""
         if self.task is not None:
             self.task.cancel()
-        if not self.begun:  # then the task never runs, and closes nothing
+        if not self.begun:  # the task would never run, and close nothing
             self.sock.close()
 
 
@@ -56,12 +56,12 @@ class Callers:
         self._proxies = frozenset(proxies)
         self._open: dict[Caller, None] = {}
         self._waiting: dict[Caller, None] = {}
-        """Those whose request is not whole, the oldest first."""
+        """Those with an incomplete request, oldest first."""
         self._left: dict[Caller, None] = {}
-        """Those that left before their answer, the oldest first."""
+        """Those that left before their answer, oldest first."""
 
     def admit(self, caller: Caller) -> bool:
-        """Take a connection, and make room for it; False if nobody can go."""
+        """Accept a connection, and make room for it; False if none can be dropped."""
         limits, address = self._limits, _address(caller.peer)
         if not address.is_loopback and str(address) not in self._proxies:
             own = [one for one in self._open if one.peer == caller.peer]
@@ -83,22 +83,22 @@ class Callers:
         return True
 
     def waits(self, caller: Caller) -> None:
-        """Note that a request has begun."""
+        """Record that a request has begun."""
         self._waiting[caller] = None
 
     def is_whole(self, caller: Caller) -> None:
-        """Note that its request is there."""
+        """Record that its request is complete."""
         self._waiting.pop(caller, None)
         caller.body = 0
 
     def leaves(self, caller: Caller) -> None:
-        """Note that its peer will send nothing more."""
+        """Record that its peer will send nothing more."""
         caller.left = True
         if caller in self._open and not caller.answered.is_set():
             self._left[caller] = None
 
     def drop_oldest(self, among: Iterable[Caller] | None = None) -> bool:
-        """Drop who left, or else who has kept us waiting for the longest time."""
+        """Drop a peer that left, or the one that has kept us waiting the longest."""
         wanted = None if among is None else set(among)
         for one in (*self._left, *self._waiting):
             if wanted is None or one in wanted:
@@ -108,13 +108,13 @@ class Callers:
         return False
 
     def forget(self, caller: Caller) -> None:
-        """Note that it has ended."""
+        """Record that it has ended."""
         self._waiting.pop(caller, None)
         self._left.pop(caller, None)
         self._open.pop(caller, None)
 
     def reserve(self, caller: Caller, length: int) -> None:
-        """Keep room for a body; those that came first and are not whole go for it."""
+        """Reserve memory for a body; the oldest incomplete requests make room."""
         caller.body = length
         while sum(one.body for one in self._open) > self._limits.bodies_bytes:
             others = [one for one in self._waiting if one.body and one is not caller]
@@ -122,7 +122,7 @@ class Callers:
                 return
 
     def look(self, caller: Caller) -> None:
-        """Drop who reads least of its answer, if too much is kept for all."""
+        """Drop the slowest reader of its answer if too much is kept in total."""
         if (
             caller.unread
             and sum(one.unread for one in self._open) > self._limits.answers_bytes

@@ -1,11 +1,11 @@
 """The dashboard's listener: it receives whole requests and passes them to gunicorn.
 
 gunicorn gives each connection a thread and reads from it for as long as it takes, so a
-few hundred peers with half a request would hold all of its threads. Here one event loop
-accepts, speaks TLS and receives, under the deadlines and limits of ``HttpLimits``; what
-is whole goes to gunicorn over a Unix socket that nobody else can open. Answers come
-back the same way and are kept for slow readers. A WebSocket, once the app has let it
-in, is passed on byte by byte.
+few hundred peers with half a request would occupy all of its threads. Here, one event
+loop accepts, handles TLS and receives, under the deadlines and limits of
+``HttpLimits``; complete requests go to gunicorn over a Unix socket that nobody else can
+open. Answers come back the same way and are kept for slow readers. A WebSocket, once
+accepted by the app, is passed on byte by byte.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Listener:
         proxies: Iterable[str] = (),
         is_ours: Callable[[str], bool] = lambda _host: False,
     ) -> None:
-        """``is_ours`` tells at once if a Host header is the dashboard's own."""
+        """``is_ours`` tells without waiting if a Host header is the dashboard's own."""
         self._limits = limits
         self._backend = backend
         self._tls = tls
@@ -60,27 +60,25 @@ class Listener:
                 one.setblocking(False)
                 group.create_task(self._accept(one))
 
-    # --- who comes in -----------------------------------------------------------------
+    # --- accepting --------------------------------------------------------------------
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 sock, address = await loop.sock_accept(listening)
-            except OSError as error:  # too many open files, or the peer is gone
+            except OSError as error:  # too many open files, or the peer has gone
                 _log.debug("could not accept a connection: %s", error)
                 self._callers.drop_oldest()
                 await asyncio.sleep(_PAUSE_S)
                 continue
             self._admit(sock, str(address[0]))
             with contextlib.suppress(OSError):
-                for _ in range(
-                    _AT_ONCE
-                ):  # a line of strangers is not gone through slowly
+                for _ in range(_AT_ONCE):  # go through a queue of strangers quickly
                     sock, address = listening.accept()
                     sock.setblocking(False)
                     self._admit(sock, str(address[0]))
-            await asyncio.sleep(0)  # who was let in comes first
+            await asyncio.sleep(0)  # admitted connections come first
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
         caller = Caller(sock, peer)
@@ -111,7 +109,7 @@ class Listener:
             self._callers.forget(caller)
 
     async def _end(self, caller: Caller, writer: asyncio.StreamWriter | None) -> None:
-        """Close; who does not read the rest of an answer loses it."""
+        """Close; a client that does not read the rest of an answer loses it."""
         if writer is None:
             caller.sock.close()
             return
@@ -144,7 +142,7 @@ class Listener:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        """Hand on one request after the other, until either side has enough."""
+        """Pass on one request after the other, until either side ends."""
         head = await self._receive(caller, reader, writer)
         inner, outer = await asyncio.open_unix_connection(self._backend)
         switched: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -170,12 +168,12 @@ class Listener:
         writer: asyncio.StreamWriter,
         outer: asyncio.StreamWriter,
     ) -> None:
-        """Hand on what else comes; gunicorn ends a connection that is idle."""
+        """Pass on further data; gunicorn ends idle connections."""
         with contextlib.suppress(EOFError):
             while True:
                 if not caller.received:
                     await _more(caller, reader)
-                await caller.answered.wait()  # one at a time, as browsers ask
+                await caller.answered.wait()  # one at a time, as browsers send them
                 caller.answered.clear()
                 self._callers.waits(caller)
                 head = await self._receive(caller, reader, writer)
@@ -205,11 +203,11 @@ class Listener:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> Head:
-        """Return the head of a request that is there with its body.
+        """Return the head of a request once its body is complete.
 
         Raises:
             RefusedError: it is malformed, too large or too slow.
-            EOFError: nothing, or not all of it, came.
+            EOFError: it did not arrive, or is incomplete.
         """
         limits = self._limits
         try:
@@ -251,14 +249,14 @@ class Listener:
     async def _hand_on(
         self, caller: Caller, head: Head, outer: asyncio.StreamWriter
     ) -> None:
-        """Hand a request on in its turn.
+        """Pass a request on in its turn.
 
         Raises:
-            EOFError: its peer left meanwhile, and others are in line.
+            EOFError: its peer has left, and others are waiting.
         """
         body = bytes(caller.received[: head.length])
         del caller.received[: head.length]
-        if not caller.known:  # the operator's browser waits behind nobody
+        if not caller.known:  # the operator's browser does not have to queue
             await self._turns.acquire()
             caller.has_turn = True
             if caller.left and self._turns.locked():
@@ -267,7 +265,7 @@ class Listener:
         await outer.drain()
 
     def _answered(self, caller: Caller) -> None:
-        """Note that an answer has begun, or that there will be none."""
+        """Record that an answer has begun, or that there will be none."""
         caller.answered.set()
         if caller.has_turn:
             caller.has_turn = False
@@ -308,7 +306,7 @@ class Listener:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        """Answer, and read a little of what still comes so that the answer arrives."""
+        """Answer, and read a little more so that the answer arrives."""
         writer.write(refused.answer())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
@@ -320,7 +318,7 @@ class Listener:
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
-    """Tells at once when the peer will send nothing more, read or not."""
+    """Reports at once that the peer will send nothing more, even unread."""
 
     def __init__(self, reader: asyncio.StreamReader, left: Callable[[], None]) -> None:
         super().__init__(reader)

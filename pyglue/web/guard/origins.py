@@ -1,9 +1,9 @@
 """The dashboard's addresses, compared in full: scheme, name and port.
 
-Without an address in the configuration the dashboard has a secret name on loopback,
-which hived keeps and says once; it is asked again when a browser comes by another such
-name, as after a restored backup. A name alone proves nothing: a cookie goes to every
-port of its host, and a program at another port may pass on what it is sent.
+Without an address in the configuration, the dashboard has a secret name on loopback,
+which hived keeps. It is requested once, and again if a browser uses another such name,
+for example after a backup was restored. A name alone proves nothing: a cookie is sent
+to every port of its host, and a program at another port may pass it on.
 """
 
 import time
@@ -24,10 +24,10 @@ _AGAIN_S: Final = 1.0
 
 
 class Place(Enum):
-    """By what name somebody came who did not come by ours."""
+    """The kind of name in a request that is not one of ours."""
 
     LOOPBACK = "loopback"
-    """One that every program on this machine shares: it says how to log in."""
+    """A name shared by every program on this machine: explain how to log in."""
     UNKNOWN = "unknown"
 
 
@@ -42,10 +42,10 @@ class Origins:
         self._asked_at = float("-inf")
 
     def of(self, host: str) -> str | Place:
-        """Return the origin that a Host header is part of, or why it is not ours.
+        """Return the origin for a Host header, or why it is not ours.
 
         Raises:
-            HiveError: ``unavailable`` while hived has not said our name.
+            HiveError: ``unavailable`` until hived has told us our name.
         """
         name = _hostname(host)
         if name is None:
@@ -60,7 +60,7 @@ class Origins:
     def knows(self, host: str) -> bool:
         """Tell whether a Host header is ours, without asking hived.
 
-        Before hived has said our name, any name like it may be ours.
+        Until hived has told us our name, any name like it may be ours.
         """
         main, name = self._fixed or self._named, _hostname(host)
         if main is None or name is None:
@@ -103,7 +103,7 @@ class Origins:
 
 
 def _hostname(host: str) -> str | None:
-    """Return the name in ``name:port``; None for what is not that."""
+    """Return the name in ``name:port``; None if it has another form."""
     if not host.isascii() or not host.isprintable() or set(host) & set(" /\\@?#%"):
         return None
     try:

@@ -1,14 +1,14 @@
 """A loopback listener for each agent, which redirects to the agent's page.
 
-It leads to the configured address, else to the dashboard's port on 127.0.0.1, which
-says how to log in: anybody on this machine may ask here, or listen here while nobody
-else does, so the name of a dashboard on loopback is told to nobody and no browser
-brings a session along.
+It redirects to the configured address, else to the dashboard's port on 127.0.0.1, which
+explains how to log in. Anybody on this machine may send requests here, or listen here
+while nobody else does, so the name of a dashboard on loopback is not revealed and no
+browser sends a session.
 
-hived decides the ports and says so on a call of its own, which needs no session: it
-waits until they change and carries up which of them could not be bound. What answers
-here knows one thing, a redirect, so nothing is protected and nothing is given away. A
-port that somebody else has is told and tried again, never replaced by another.
+hived assigns the ports through a call that needs no session: it returns when they
+change, and takes a list of those that could not be bound. The listeners only redirect,
+so there is nothing to protect or to reveal. A port in use by another program is
+reported and tried again, never replaced by another.
 """
 
 import asyncio
@@ -32,18 +32,18 @@ from pyglue.web.live.hub import CLIENT
 
 _WAIT_S: Final = 180.0
 _AGAIN_S: Final = 20.0
-"""How soon a port that was taken is tried again, and hived when it is away."""
+"""How soon a port in use is tried again, and so is hived when it is away."""
 _HEAD_MAX: Final = 16 * 1024
 _HEAD_S: Final = 5.0
 _OPEN_MAX: Final = 64
-"""Connections of one agent's port at once."""
+"""Simultaneous connections to one agent's port."""
 _TARGET: Final = re.compile(rb"[A-Z]{1,16} (/[!-~]{0,4000}) HTTP/1\.[01]")
 
 _log = logging.getLogger(__name__)
 
 
 def location(web: WebConfig, agent: str, target: str) -> str:
-    """Return where a request for ``target`` on an agent's port is led."""
+    """Return where a request for ``target`` on an agent's port is redirected."""
     site = origin.configured(web) or f"http://127.0.0.1:{web.port}"
     page = f"{site}/agents/{agent}"
     path = target[1:] if target.startswith(("/?", "/#")) or target == "/" else target
@@ -51,7 +51,7 @@ def location(web: WebConfig, agent: str, target: str) -> str:
 
 
 class AgentPorts:
-    """Binds what hived says, for as long as ``run`` runs."""
+    """Binds the ports assigned by hived, for as long as ``run`` runs."""
 
     def __init__(self, config: HiveConfig, *, again_s: float = _AGAIN_S) -> None:
         self._config = config

@@ -1,10 +1,10 @@
 """The client's address and scheme: WSGI middleware.
 
-``app`` wraps the app in it. ``listener`` says who called; gunicorn itself sees a Unix
-socket. When a reverse proxy stands between, only a peer that the configuration names
-may say by ``X-Forwarded-For`` and ``X-Forwarded-Proto`` whom it asks for; from anybody
-else these headers are dropped. ``X-Forwarded-Host`` is believed from nobody: a proxy
-passes the Host that the browser sent, and that is checked.
+``app`` wraps the app in it. ``listener`` reports the client; gunicorn itself only sees
+a Unix socket. With a reverse proxy in between, only peers named in the configuration
+may name their client by ``X-Forwarded-For`` and ``X-Forwarded-Proto``; from anyone
+else, these headers are dropped. ``X-Forwarded-Host`` is never trusted: a proxy passes
+on the Host that the browser sent, and that is checked.
 """
 
 import ipaddress
@@ -32,15 +32,15 @@ _HEADERS: Final = (
 
 
 class TrustedProxies:
-    """Takes a proxy's word for one step, if it is one of ours."""
+    """Trusts a proxy's headers for one step, if it is one of ours."""
 
     def __init__(
         self, app: "WSGIApplication", proxies: Iterable[str], *, https: bool = False
     ) -> None:
-        """Take the proxies' addresses, and whether ``listener`` speaks TLS.
+        """Set the addresses of proxies, and whether ``listener`` uses TLS.
 
         Raises:
-            HiveError: ``config_invalid`` for what is no address.
+            HiveError: ``config_invalid`` for an invalid address.
         """
         self._app = app
         self._proxied = ProxyFix(app, x_for=1, x_proto=1, x_host=0)
@@ -78,5 +78,5 @@ def _peer(text: str) -> _Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)  # a socket for both families
+    mapped = getattr(address, "ipv4_mapped", None)  # the socket is for both families
     return mapped or address

@@ -1,8 +1,8 @@
 """The head of an HTTP request, parsed as far as receiving the rest requires.
 
-``listener`` passes on only whole requests, so it must know where one ends, and exactly
-as gunicorn does: anything that could be read in two ways is refused. Bodies have a
-length; chunks, which browsers do not send, are refused.
+``listener`` only passes on complete requests, so it must determine their end exactly as
+gunicorn does: anything ambiguous is refused. Bodies have a length; chunks, which
+browsers do not send, are refused.
 """
 
 import re
@@ -15,7 +15,7 @@ from pyglue.limits import HttpLimits
 from pyglue.web import problem
 
 PEER: Final = "X-Hive-Peer"
-"""Who called, from ``listener`` to the app; from nobody else."""
+"""The client, reported by ``listener`` to the app; accepted from nobody else."""
 _END: Final = b"\r\n\r\n"
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LINE: Final = re.compile(rb"[A-Z]{1,16} [!-~]+ HTTP/1\.[01]")
@@ -24,7 +24,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class RefusedError(Exception):
-    """A request that is answered with a status and a sentence, and nothing else."""
+    """A request is answered only with a status and a sentence."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -32,7 +32,7 @@ class RefusedError(Exception):
         self.sentence = sentence
 
     def answer(self) -> bytes:
-        """Return the whole answer."""
+        """Return the complete answer."""
         body = problem.body(
             self.status.value, problem.code_of(self.status), self.sentence
         )
@@ -46,25 +46,25 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Head:
-    """What matters of a head. ``text`` is the head to hand on, with its end."""
+    """The relevant parts of a head. ``text`` is the head to pass on, with its end."""
 
     text: bytes
     length: int
     waits: bool
-    """Whether the client sends the body only when it is asked to."""
+    """Whether the client waits for a request to send the body."""
     upgrades: bool
-    """Whether it asks for a WebSocket."""
+    """Whether it requests a WebSocket."""
     host: str
 
 
 def end_of(received: bytearray, searched: int) -> int:
-    """Return where the head ends, -1 if it does not; ``searched`` bytes had no end."""
+    """Return the end of the head, -1 if there is none after ``searched`` bytes."""
     found = received.find(_END, max(0, searched - len(_END)))
     return -1 if found < 0 else found + len(_END)
 
 
 def check_line(received: bytes | bytearray, limits: HttpLimits) -> None:
-    """Refuse a request line that is too long, as soon as that is certain.
+    """Refuse an overlong request line as early as possible.
 
     Raises:
         RefusedError: 414.
@@ -91,10 +91,10 @@ def _check_fields(lines: Sequence[bytes], limits: HttpLimits) -> None:
 
 
 def read(received: bytes, peer: str, limits: HttpLimits) -> Head:
-    """Return what a head says.
+    """Parse a head.
 
     Raises:
-        RefusedError: it could be read in more ways than one, is none, or is too large.
+        RefusedError: it is ambiguous, malformed or too large.
     """
     check_line(received, limits)
     first, *lines = received.removesuffix(_END).split(b"\r\n")
@@ -115,7 +115,7 @@ def read(received: bytes, peer: str, limits: HttpLimits) -> Head:
         if name == PEER.lower().encode():
             raise _bad(f"The header {PEER} is not allowed in requests.")
         if b"_" in name:
-            continue  # the app could not tell it from the one with a dash
+            continue  # the app could not distinguish it from the one with a dash
         fields[name] = value
         if name != b"expect":
             kept.append(line)

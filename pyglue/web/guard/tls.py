@@ -1,6 +1,6 @@
 """The dashboard's own certificate, tried before the server starts.
 
-``listener`` speaks TLS with the context that ``load`` returns.
+``listener`` uses TLS with the context that ``load`` returns.
 """
 
 import ssl
@@ -11,10 +11,10 @@ from pyglue.errors import ErrorCode, HiveError
 
 
 def load(web: WebConfig) -> ssl.SSLContext | None:
-    """Return what TLS is spoken with; None without a certificate.
+    """Return the TLS context; None without a certificate.
 
     Raises:
-        HiveError: ``config_invalid`` with what is wrong.
+        HiveError: ``config_invalid`` with the problem.
     """
     if web.tls_cert is None and web.tls_key is None:
         return None
@@ -28,7 +28,7 @@ def load(web: WebConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     files = f"The certificate {web.tls_cert} and the key {web.tls_key}"
     try:
-        # An encrypted key would ask on the terminal for its password.
+        # For an encrypted key, OpenSSL would ask for the password on the terminal.
         context.load_cert_chain(web.tls_cert, web.tls_key, password=lambda: b"")
     except ssl.SSLError as error:
         reason = error.reason or "they are not PEM"

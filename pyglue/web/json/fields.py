@@ -1,8 +1,8 @@
-"""How text in a URL or a form becomes a call's parameters.
+"""Converts text in a URL or a form to the parameters of a call.
 
 The limits are those of the call's own struct: nothing is parsed, cut or corrected here.
-``Fields`` is that struct as a request carries it: every value is text, an optional
-field is left out and never ``null``, and a field may have another name.
+``Fields`` is that struct in the form of a request: every value is text, an optional
+field is omitted and never ``null``, and fields may have other names.
 """
 
 import re
@@ -37,9 +37,9 @@ class Fields:
         path: Iterable[str] = (),
         renamed: Mapping[str, str] | None = None,
     ) -> None:
-        """``path`` are the fields that the path carries.
+        """``path`` are the fields that are part of the path.
 
-        ``renamed`` says what a field is called here.
+        ``renamed`` has the names of fields that are called differently here.
         """
         self.of = of
         self.path = frozenset(path)
@@ -61,7 +61,7 @@ class Fields:
             kw_only=True,
             forbid_unknown_fields=True,
         )
-        """What a request is converted to, and described by."""
+        """The type to which a request is converted, and which describes it."""
 
     def read(
         self,
@@ -70,10 +70,10 @@ class Fields:
         *,
         too_long: ErrorCode = ErrorCode.BAD_REQUEST,
     ) -> Params:
-        """Return the parameters that a request carries.
+        """Return the parameters in a request.
 
         Raises:
-            HiveError: ``bad_request`` for a field that is unknown, missing or out of
+            HiveError: ``bad_request`` for a field that is unknown, missing or outside
                 its limits; ``too_long`` for a text; ``invalid_name``.
         """
         values: dict[str, Any] = dict(path)
@@ -91,7 +91,7 @@ class Fields:
         )
 
     def required(self, name: str) -> bool:
-        """Tell whether a request must carry a field, by its name here."""
+        """Tell whether a field, by its name here, is required."""
         default = {one.name: one for one in msgspec.structs.fields(self.shape)}[name]
         return default.default is NODEFAULT
 
@@ -102,11 +102,11 @@ def converted(
     *,
     too_long: ErrorCode = ErrorCode.BAD_REQUEST,
 ) -> T:
-    """Return text fields as a type.
+    """Convert text fields to a type.
 
     Raises:
-        HiveError: ``bad_request`` with the field, its value and what it may be;
-            ``too_long`` where a text is.
+        HiveError: ``bad_request`` with the field, its value and what is allowed;
+            ``too_long`` for a text.
     """
     try:
         return strict_json.convert(values, shape, strict=False)
@@ -136,7 +136,7 @@ def _bad(sentence: str) -> HiveError:
 
 
 def _present(hint: object) -> object:
-    """Return a field's type without the None that leaving it out means."""
+    """Return the type of a field without None, which stands for its absence."""
     parts = typing.get_args(hint)
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         kinds = [kind for kind in parts if kind is not type(None)]
@@ -150,7 +150,7 @@ def _present(hint: object) -> object:
 
 
 def _names(kind: object) -> bool:
-    """Tell whether a field is an agent's name."""
+    """Tell whether a field is the name of an agent."""
     return typing.get_origin(kind) is Annotated and typing.get_args(kind)[1] is _NAME
 
 

@@ -1,8 +1,8 @@
 """``/metrics`` for Prometheus, behind a bearer token of its own.
 
-`hive metrics-token` mints the token. hived checks it: it stands in this process's
-hello where a session would, and answers to the metrics alone. Without a token there
-is no way in, loopback or not; a browser's session does not open it either.
+`hive metrics-token` issues the token. hived checks it: this process sends it in its
+hello in place of a session, and it gives access to the metrics only. Without a token
+there is no access, even on loopback; a browser's session is not accepted either.
 """
 
 from typing import Final

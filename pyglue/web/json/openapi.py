@@ -1,9 +1,9 @@
 """The HTTP API as an OpenAPI 3.1 document, generated from its rows.
 
-Paths, verbs and words are those of ``table``, fields and limits those of the structs
-that requests are converted to. ``tools/generate_openapi.py`` writes the document to
-``docs/openapi.json``; the dashboard answers ``/api/openapi.json`` with the same, with
-its own address and the name of its cookie.
+Paths, verbs and descriptions come from ``table``, fields and limits from the structs to
+which requests are converted. ``tools/generate_openapi.py`` writes the document to
+``docs/openapi.json``; the dashboard serves the same at ``/api/openapi.json``, with its
+own address and the name of its cookie.
 """
 
 import re
@@ -29,26 +29,26 @@ _REFUSED: Final = {"$ref": "#/components/responses/problem"}
 _INFO: Final = """\
 What the dashboard shows, for scripts; answers are hived's own (docs/rpc.md). Times are
 seconds since the epoch (UTC) and end in `_at`; amounts are US dollars and end in
-`_usd`. Unknown fields and values out of their limits are refused. Every refusal is
+`_usd`. Unknown fields and values outside their limits are refused. Every refusal is
 `application/problem+json`: branch on `code`, never on the text. Approving and denying
-are no part of this: that is done in the dashboard or by `hive`."""
+are not included: use the dashboard or `hive`."""
 _LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 _STREAMED: Final = (
-    "Server-sent events: `data` is one JSON text, `id` what `Last-Event-ID` names to "
-    "go on after it. A line that begins with `:` is a sign of life."
+    "Server-sent events: `data` is one JSON text; send `id` as `Last-Event-ID` to "
+    "continue after it. Ignore lines that begin with `:`; they are signs of life."
 )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a dashboard is: its cookie's name, its address (None: not known here)."""
+    """A dashboard's cookie name and address (None: unknown)."""
 
     cookie: str
     url: str | None = None
 
 
 def describe(routes: tuple[Route, ...], place: Place) -> Json:
-    """Return the document of ``routes``."""
+    """Return the document for ``routes``."""
     named, schemas = _schemas(routes)
     paths: Json = {}
     for one in sorted(routes, key=lambda route: (route.path, route.verb)):
@@ -74,7 +74,7 @@ def describe(routes: tuple[Route, ...], place: Place) -> Json:
 
 
 _TAGS: Final = {
-    "agent_api": "One agent: its state, turns and metrics, and what it is told to do.",
+    "agent_api": "One agent: its state, turns and metrics, and commands to it.",
     "api": "The hive: agents, approvals, questions, messages, operations.",
     "journal": "Logs of agents and of hived.",
     "metrics": "Metrics for Prometheus.",
@@ -136,9 +136,9 @@ def _schemes(place: Place) -> Json:
 
 def _problem(named: Named) -> Json:
     return {
-        "description": "It was refused, or it failed. 401: no live session; 405 says "
-        "in `Allow` what the address takes; 503 and 429 say in `Retry-After` when to "
-        "come back.",
+        "description": "The request was refused, or it failed. 401: no valid session; "
+        "405: `Allow` lists the methods that the address accepts; 429 and 503: "
+        "`Retry-After` says when to try again.",
         "content": {CONTENT_TYPE: {"schema": named[Problem]}},
     }
 
@@ -152,7 +152,7 @@ def _security(one: Route) -> list[Json]:
 
 
 def _fields(one: Route) -> Iterator[tuple[str, object, bool, Json]]:
-    """Yield name, type, whether it is required, and the rest of a field's schema."""
+    """Yield each field's name, type, whether it is required, and other schema keys."""
     for field in msgspec.structs.fields(one.fields.shape):
         about = one.words.get(field.name)
         more: Json = {} if about is None else {"description": about}
@@ -178,7 +178,7 @@ def _parameters(one: Route, named: Named) -> Iterator[Json]:
 def _resumed(one: Route) -> Iterable[Json]:
     if not one.resumes:
         return ()
-    about = "As `since`, which browsers send when they come back."
+    about = "Like `since`; browsers send it when they reconnect."
     schema = msgspec.json.schema(sse.Seq)
     place = {"name": sse.LAST_ID, "in": "header", "required": False}
     return ({**place, "schema": schema, "description": about},)
@@ -210,7 +210,7 @@ def _answer(one: Route, named: Named) -> Json:
 
 
 def _schemas(routes: tuple[Route, ...]) -> tuple[Named, Json]:
-    """Return the schema of each type that is named, and the components they need."""
+    """Return the schemas of the named types, and the components they need."""
     kinds: dict[object, None] = {Problem: None}
     for one in routes:
         kinds |= {} if one.gives is None else {one.gives: None}

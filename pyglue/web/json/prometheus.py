@@ -1,8 +1,8 @@
 """hived's metrics, as metric families under Prometheus' naming rules.
 
-One unit a metric: seconds, bytes, dollars, or things that are counted. What only grows
-is a counter and ends in ``_total``. Each figure of turns is in one of the tables here,
-as ``is_shown`` tells.
+One unit per metric: seconds, bytes, dollars, or a count. Metrics that only grow are
+counters and end in ``_total``. Each metric of turns is in one of the tables here, see
+``is_shown``.
 """
 
 import platform
@@ -58,11 +58,11 @@ _ELSEWHERE: Final = {
     "tool_calls": "hive_tool_calls_total",
     "inbox": "hive_agent_inbox",
 }
-"""Keys that are derived from another metric and have none of their own."""
+"""Keys that are covered by another metric and have none of their own."""
 
 
 def is_shown(key: str) -> bool:
-    """Tell whether a figure of turns is among the metrics."""
+    """Tell whether a metric of turns is exported."""
     kind, colon, _ = key.partition(":")
     if colon:
         return kind in _KINDS
@@ -81,7 +81,7 @@ class HiveCollector(Collector):
         self._totals = [one for one in found.totals if one.agent != HIVE]
 
     def collect(self) -> Iterator[Metric]:
-        """Give the hive, its agents, their turns, and the hive's processes."""
+        """Yield metrics of the hive, its agents, their turns, and its processes."""
         yield from self._hive()
         yield from self._agents()
         yield from self._hosts()

@@ -21,15 +21,15 @@ TEXT: Final = "text/plain"
 STREAM: Final = sse.CONTENT_TYPE
 _VARIABLE: Final = re.compile(r"<(\w+)>")
 _CSRF: Final = "csrf"
-"""The field of every form of ours, which ``auth`` has checked."""
+"""The field of all our forms that ``auth`` has already checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One row. ``takes`` are the parameters that ``answer`` is given.
+    """One row. ``takes`` are the parameters for ``answer``.
 
-    ``gives`` is the type of its JSON, ``also`` its other kinds of content. A route that
-    ``resumes`` goes on after ``Last-Event-ID``; one with a ``token`` knows no session.
+    ``gives`` is the type of its JSON, ``also`` lists other content types. A route that
+    ``resumes`` continues after ``Last-Event-ID``; one with a ``token`` has no session.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Route:
     verb: str = "GET"
     renamed: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
-    """What a field is for, where its struct does not say it."""
+    """Descriptions of fields whose struct has none."""
     resumes: bool = False
     token: bool = False
 
     @cached_property
     def fields(self) -> Fields:
-        """Return what a request carries."""
+        """Return the fields of a request."""
         found = _VARIABLE.findall(self.path)
         return Fields(self.takes, path=found, renamed=self.renamed)
 
@@ -71,7 +71,7 @@ def call(
     renamed: Mapping[str, str] | None = None,
     words: Mapping[str, str] | None = None,
 ) -> Route:
-    """Return the route that answers what hived answers, or one ``part`` of it."""
+    """Return a route with hived's answer, or one ``part`` of it."""
     gives = method.result
     shape: Any = msgspec.Raw
     if part:
@@ -100,13 +100,13 @@ def call(
 
 
 def register(app: Flask, routes: tuple[Route, ...]) -> None:
-    """Let ``app`` answer these."""
+    """Register these routes with ``app``."""
     for one in routes:
         app.add_url_rule(one.path, one.name, one.view, methods=[one.verb])
 
 
 def _form() -> MultiDict[str, str]:
-    """Return a form's fields without the space around them, line ends as ``\\n``."""
+    """Return the fields of a form, stripped, with line ends as ``\\n``."""
     return MultiDict(
         (name, text.replace("\r\n", "\n").strip())
         for name, text in request.form.items(multi=True)

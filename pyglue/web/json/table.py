@@ -1,8 +1,8 @@
 """The HTTP API: every route is one row; the OpenAPI document is generated from them.
 
-A row that is a call answers with hived's own bytes (docs/rpc.md has the fields), and
-its query or form fields are the call's parameters with their limits. Approving and
-denying are no part of this: that is done in the dashboard or by ``hive``.
+The answer of a row that is a call is hived's own (docs/rpc.md has the fields), and its
+query or form fields are the call's parameters with their limits. Approving and denying
+are not included: use the dashboard or ``hive``.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """``/agents/NAME/api/events``: an agent's turns, past and future.
 
-The stream replays the agent's history from hived and goes on with the live events under
-the same numbers, so a page that loads or reconnects sees each event once: what the live
-stream cannot give any more is read from the history again.
+The stream replays the agent's history from hived and continues with live events under
+the same numbers, so a page that loads or reconnects sees each event once: events that
+the live stream no longer has are read from the history again.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def events(asked: Query) -> Response:
     admit()
     since = sse.resumed(asked.since)
     follow = _Follow(web(), g.session, asked.agent)
-    first = follow.page(since)  # refusals are answered before the stream begins
+    first = follow.page(since)  # errors are answered before the stream begins
     start = first.seq if since is None else since
     stack = contextlib.ExitStack()
     listener = stack.enter_context(web().hub.listen(g.session, start))
@@ -50,17 +50,17 @@ def events(asked: Query) -> Response:
 
 @dataclass
 class _Follow:
-    """One stream. It outlives its request, so it is given all that it needs."""
+    """One stream. It outlives its request, so it gets everything that it needs."""
 
     known: Web
     session: str
     agent: str
 
     def page(self, after: int | None) -> HistoryPage:
-        """Read a page after a number; with None only where the history stands.
+        """Read a page after a number; None only returns the end of the history.
 
         Raises:
-            HiveError: what hived refused with.
+            HiveError: hived's error.
         """
         link = HiveLink(self.known.socket, self.session)
         try:
@@ -73,7 +73,7 @@ class _Follow:
     def stream(
         self, hub: Hub, listener: Listener, seen: int, page: HistoryPage | None
     ) -> Iterator[str]:
-        """Give what came after ``seen``: from ``page`` and its followers, then live."""
+        """Yield events after ``seen``: ``page``, following pages, then live events."""
         yield f"{sse.opening(_RETRY_MS)}: connected\n\n"
         watch = sse.Watch(lambda: alive(self.known, self.session))
         try:
@@ -93,13 +93,13 @@ class _Follow:
                 if not batch:
                     yield sse.BEAT
         except HiveError:
-            return  # the client comes back with the last number that it saw
+            return  # the client comes back with the last number it saw
 
     def _is_ours(self, item: Item) -> bool:
         return item.agent == self.agent and item.kind in _KINDS
 
     def _replay(self, seen: int, page: HistoryPage) -> Generator[str, None, int]:
-        """Give a page and those after it; returns the last number."""
+        """Yield a page and those after it; return the last number."""
         if page.is_cut and seen > 0:
             reason = "Events from before are not kept."
             gap = {"type": "gap", "seq": page.seq, "reason": reason}

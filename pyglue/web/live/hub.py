@@ -1,15 +1,15 @@
 """Live events: one subscription to hived, shared by every open stream.
 
-hived answers a subscription only under a live session, so the hub's thread borrows
-the token of one of its listeners; when that session ends it goes on with another's,
-and the listeners of the dead one are told to end. Without listeners it holds no
-connection and remembers nothing. Each listener is a cursor into one bounded ring of
-encoded messages: who reads too slowly, or comes back from before the ring, gets a
-``gap`` and reads its pages again.
+hived answers a subscription only with a valid session, so the hub's thread borrows the
+token of one of its listeners. When that session ends, it continues with another one's,
+and the listeners of the ended session are told to end. Without listeners, it has no
+connection and keeps nothing. Each listener is a cursor into one bounded ring of encoded
+messages: one that reads too slowly, or comes back from before the ring, gets a ``gap``
+and reads its pages again.
 
-Messages (JSON texts): ``{"type": "up"}`` or ``{"type": "down"}`` first and when hived
-comes and goes, ``{"type": "event", "seq", "at", "kind", "agent", "data"}``, and
-``{"type": "gap", "seq", "reason"}``.
+Messages (JSON texts): ``{"type": "up"}`` or ``{"type": "down"}`` first and whenever
+hived connects or disconnects, ``{"type": "event", "seq", "at", "kind", "agent",
+"data"}``, and ``{"type": "gap", "seq", "reason"}``.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
 CLIENT: Final = "hive-web"
-"""What every connection of this process says that it is: hived asks for a session."""
+"""The name of every connection of this process, of which hived requires a session."""
 STREAMS_MAX: Final = 200
-"""Live streams at once; the server's other threads are for pages."""
+"""Simultaneous live streams; the server's other threads are for pages."""
 _RING_CHARS: Final = 8 * 1024 * 1024
 _RING_ITEMS: Final = 5000
 _RETRY_FIRST_S: Final = 0.1
@@ -40,7 +40,7 @@ _RETRY_MAX_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Item:
-    """One message of the stream; ``seq`` is None where it is not hived's."""
+    """One message of the stream; ``seq`` is None unless it is hived's."""
 
     seq: int | None
     kind: str
@@ -49,7 +49,7 @@ class Item:
 
 
 class Listener:
-    """One stream's place in the ring. Made by ``Hub.listen``."""
+    """The position of a stream in the ring. Created by ``Hub.listen``."""
 
     def __init__(self, session: str, since: int | None, index: int) -> None:
         self.session = session
@@ -80,8 +80,8 @@ class Hub:
         """Register a stream that has seen events up to ``since`` (None: from now).
 
         Raises:
-            HiveError: ``too_many`` when ``STREAMS_MAX`` are open, ``unavailable``
-                while the process ends.
+            HiveError: ``too_many`` if ``STREAMS_MAX`` are open, ``unavailable``
+                while the process is stopping.
         """
         with self._changed:
             if self._closed:
@@ -113,11 +113,11 @@ class Hub:
         timeout: float,
         wanted: Callable[[], bool] = lambda: True,
     ) -> list[Item] | None:
-        """Return what is new for ``listener``, waiting up to ``timeout`` seconds.
+        """Return new messages for ``listener``, waiting up to ``timeout`` seconds.
 
-        An empty list: nothing came in time, or ``wake`` was called. None: the
-        stream is over (its session ended, or the process ends). ``wanted`` is asked
-        before it waits, under the lock that ``wake`` takes, so that none is missed.
+        An empty list: there was nothing in time, or ``wake`` was called. None: the
+        stream has ended (its session ended, or the process is stopping). ``wanted`` is
+        called before waiting, under the lock of ``wake``, so that none is missed.
         """
         with self._changed:
             ready = self._over(listener) or self._waiting(listener)
@@ -141,12 +141,12 @@ class Hub:
         return [one for one in reversed(found) if one.seq is None or one.seq > since]
 
     def wake(self) -> None:
-        """Let every waiting ``take`` return and look around."""
+        """Make every waiting ``take`` return and check again."""
         with self._changed:
             self._changed.notify_all()
 
     def end_session(self, session: str) -> None:
-        """End the streams of a session that is over."""
+        """End the streams of an ended session."""
         with self._changed:
             for listener in self._listeners:
                 if listener.session == session:
@@ -177,7 +177,7 @@ class Hub:
         return waits is not None or listener.index < self._index
 
     def _resume(self, listener: Listener) -> None:
-        """Go back to where ``listener`` was, or give it a gap."""
+        """Return to the position of ``listener``, or give it a gap."""
         since = listener.since
         if self._seq is None or since is None or since >= self._seq:
             return
@@ -235,7 +235,7 @@ class Hub:
             wait_s = min(wait_s * 2, _RETRY_MAX_S)
 
     def _next_token(self) -> str | None:
-        """Wait for a listener and return its session; None when closed."""
+        """Wait for a listener and return its session; None once closed."""
         with self._changed:
             while not self._closed:
                 for listener in self._listeners:
@@ -245,7 +245,7 @@ class Hub:
         return None
 
     def _follow(self, token: str) -> bool:
-        """Subscribe and read to the end; False when hived was not there."""
+        """Subscribe and read to the end; False if hived was not reachable."""
         try:
             client = SyncClient(self._socket, client=CLIENT, session=token)
         except HiveError as error:
@@ -286,7 +286,7 @@ class Hub:
         return min(asked, default=None)
 
     def _begin(self, client: SyncClient, since: int | None, newest: int) -> None:
-        """A subscription stands; what hived had after ``since`` comes as events."""
+        """The subscription is confirmed; events after ``since`` will follow."""
         with self._changed:
             if self._client is not client:
                 return
@@ -317,17 +317,17 @@ class Hub:
 
 
 def text_of(event: Event) -> str:
-    """Return an event as pages get it; its data is passed on as it came."""
+    """Return an event in the form for pages, with its data unchanged."""
     shown = {"type": "event", **msgspec.structs.asdict(event)}
     return msgspec.json.encode(shown).decode()
 
 
 def _weather(up: bool) -> Item:
-    """Return the message that says whether hived is there."""
+    """Return the message that tells whether hived is connected."""
     kind = "up" if up else "down"
     return Item(None, kind, None, f'{{"type": "{kind}"}}')
 
 
 def _missed(listener: Listener, start: int, newest: int) -> bool:
-    """Tell whether events that ``listener`` has not seen will not come."""
+    """Tell whether ``listener`` has missed events for good."""
     return listener.since is not None and not start <= listener.since <= newest

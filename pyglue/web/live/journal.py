@@ -1,9 +1,9 @@
 """``GET /api/journal/NAME``: an agent's log, or hived's own as ``hive``.
 
-A page as JSON, with ``?format=text`` as text; ``?follow=1`` streams as SSE: the page,
-then what is added to the log. Names and units are hived's to judge. hived feeds a
-stream as the log grows and sends a beat when it does not, by which this end finds out
-that its client has gone.
+A page as JSON, or as text with ``?format=text``; ``?follow=1`` streams as SSE: the
+page, then additions to the log. hived checks names and units. It feeds a stream as the
+log grows and otherwise sends a beat, with which this end detects that its client has
+disconnected.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _RETRY_MS: Final = 2000
 
 
 class Format(StrEnum):
-    """How a page is answered."""
+    """The format of a page."""
 
     JSON = "json"
     TEXT = "text"
@@ -46,11 +46,11 @@ class Format(StrEnum):
 
 _SHAPE: Final = {"pattern": names.PATTERN, "maxLength": names.LENGTH}
 LogName = Annotated[str, Meta(extra_json_schema=_SHAPE)]
-"""An agent's name or `hive`; there is no log of anything else."""
+"""An agent's name or `hive`; there are no other logs."""
 
 
 class Query(JournalParams, frozen=True):
-    """Which lines, and how: a page as JSON or text, or a stream."""
+    """The requested lines and their form: a page as JSON or text, or a stream."""
 
     agent: LogName
     format: Format = Format.JSON
@@ -74,7 +74,7 @@ def answer(asked: Query) -> Response:
 
 
 def _stream(params: JournalParams) -> Response:
-    """Follow over a connection of its own, which lives as long as the stream."""
+    """Follow over a separate connection, which lasts as long as the stream."""
     session = g.session
     if (seen := sse.last_id()) is not None:
         given = {**msgspec.to_builtins(params), "cursor": seen}
@@ -94,7 +94,7 @@ def _sse(
 ) -> Iterator[str]:
     yield sse.opening(_RETRY_MS) + _event(page)
     watch = sse.Watch(lives)
-    with contextlib.suppress(HiveError):  # hived says nothing any more
+    with contextlib.suppress(HiveError):  # hived has stopped sending
         for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
             beat = not (news.lines or news.gap or news.ended)
             yield sse.BEAT if beat else _event(news)

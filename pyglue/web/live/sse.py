@@ -1,7 +1,7 @@
 """Server-sent events: how every stream starts, resumes and ends.
 
-A stream holds a thread for as long as its client reads. It looks now and then whether
-its session still lives, whatever else happens on it.
+A stream occupies a thread for as long as its client reads. It regularly checks whether
+its session is still valid, whatever else happens on it.
 """
 
 import time
@@ -18,14 +18,14 @@ CONTENT_TYPE: Final = "text/event-stream"
 LAST_ID: Final = "Last-Event-ID"
 BEAT: Final = ": beat\n\n"
 BEAT_S: Final = 20.0
-"""How often an idle stream shows a sign of life, and any looks after its session."""
+"""How often an idle stream sends a sign of life, and any stream checks its session."""
 
 Seq = Annotated[int, Meta(ge=0, le=10**15 - 1)]
-"""The number of an event, from which a stream goes on."""
+"""The number of an event after which a stream continues."""
 
 
 def opening(retry_ms: int) -> str:
-    """Return what a stream begins with: when a browser that lost it comes back."""
+    """Return the beginning of a stream: how soon a browser reconnects."""
     return f"retry: {retry_ms}\n"
 
 
@@ -36,22 +36,22 @@ def event(data: str, number: int | str | None = None) -> str:
 
 
 def last_id() -> str | None:
-    """Return what a browser names when it comes back: the last event's id."""
+    """Return the ID of the last event, which a reconnecting browser sends."""
     return request.headers.get(LAST_ID) or None
 
 
 def resumed(since: int | None) -> int | None:
-    """Return the number after which a stream goes on: the header's, else ``since``.
+    """Return the number after which a stream continues: the header's, else ``since``.
 
     Raises:
-        HiveError: ``bad_request`` for a header that is no event's number.
+        HiveError: ``bad_request`` for a header that is not the number of an event.
     """
     seen = last_id()
     return since if seen is None else converted({"since": seen}, _Seen).since
 
 
 def answer(body: Iterator[str], close: Callable[[], object]) -> Response:
-    """Return a stream; ``close`` is called when either side ends it."""
+    """Return a stream; ``close`` is called once either side ends it."""
     response = Response(body, content_type=f"{CONTENT_TYPE}; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(close)
@@ -63,14 +63,14 @@ class _Seen(Params, frozen=True):
 
 
 class Watch:
-    """Asks whether a stream's session lives, at most once in ``BEAT_S``."""
+    """Checks whether a stream's session is valid, at most once per ``BEAT_S``."""
 
     def __init__(self, lives: Callable[[], bool]) -> None:
         self._lives = lives
         self._looked = time.monotonic()
 
     def has_ended(self, *, now: bool = False) -> bool:
-        """Tell whether the session is over; with ``now`` it asks in any case."""
+        """Tell whether the session has ended; ``now`` forces the check."""
         if not now and time.monotonic() - self._looked < BEAT_S:
             return False
         self._looked = time.monotonic()

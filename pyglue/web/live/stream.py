@@ -1,11 +1,11 @@
 """The two live endpoints: a WebSocket for the pages, SSE for scripts and fallback.
 
-Both read ``hub.Hub``. Without ``?turns=`` a WebSocket leaves out what happens inside
-turns (``turn.event``), which only an agent's page shows; ``?turns=alice`` is that
+Both read ``hub.Hub``. Without ``?turns=``, a WebSocket leaves out events inside turns
+(``turn.event``), which only an agent's page shows; ``?turns=alice`` includes that
 agent's, ``?turns=all`` (the default of SSE) everyone's. ``?since=`` or SSE's
-Last-Event-ID resumes. A browser's same-origin rules do not hold for WebSockets: host,
-origin and session are checked before the handshake by ``auth.guard`` and ``admit``
-and again, by ``admit``, in the handler itself.
+Last-Event-ID resumes. A browser's same-origin rules do not apply to WebSockets: host,
+origin and session are checked before the handshake by ``auth.guard`` and ``admit``, and
+again, by ``admit``, in the handler itself.
 """
 
 import contextlib
@@ -34,20 +34,20 @@ from pyglue.web.rpc import HiveLink, Web, web
 P = ParamSpec("P")
 
 _BEAT: Final = '{"type": "beat"}'
-"""Pages do not see a WebSocket's own pings; by this they know that it is not dead."""
+"""Shows pages, which do not see a WebSocket's own pings, that it is alive."""
 _SEND_TIMEOUT_S: Final = 20
 _RETRY_MS: Final = 1000
 
 
 class Query(Params, frozen=True):
-    """Which events: those after ``since``, and what happens in whose turns."""
+    """The requested events: those after ``since``, and whose turns are included."""
 
     since: sse.Seq | None = None
     turns: AgentName = "all"
 
 
 class PageQuery(Query, frozen=True):
-    """The same of a page's WebSocket."""
+    """The same for the WebSocket of a page."""
 
     turns: AgentName = "none"
 
@@ -59,7 +59,7 @@ def init(app: Flask, hub: Hub) -> None:
     """Register the WebSocket."""
 
     class Wake(threading.Event):
-        """Set by the WebSocket's reader when its client is gone."""
+        """Set by the WebSocket's reader when its client has disconnected."""
 
         def set(self) -> None:
             super().set()
@@ -78,7 +78,7 @@ def init(app: Flask, hub: Hub) -> None:
 
 
 def until_gone(serve: Callable[P, None]) -> Callable[P, None]:
-    """Let a WebSocket's handler end where its page is gone, whatever it did then."""
+    """End a WebSocket's handler when its page has gone, whatever it was doing."""
 
     @wraps(serve)
     def quietly(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -89,7 +89,7 @@ def until_gone(serve: Callable[P, None]) -> Callable[P, None]:
 
 
 def admit() -> None:
-    """Refuse a stream that no page or script of the operator opened.
+    """Refuse a stream that was not opened by a page or script of the operator.
 
     Raises:
         HiveError: ``forbidden`` for a foreign origin, ``unauthenticated``.
@@ -102,7 +102,7 @@ def admit() -> None:
 
 
 def alive(known: Web, session: str) -> bool:
-    """Ask hived whether a session lives; without hived nothing else can be seen."""
+    """Ask hived whether a session is valid; without hived, nothing is shown anyway."""
     link = HiveLink(known.socket, session)
     try:
         link.call(STATUS, NoParams())
@@ -122,7 +122,7 @@ def _live(ws: Server) -> None:
     except HiveError as error:
         ws.close(1008, error.message[:100])
         return
-    # A page that stops reading must not hold this thread for ever.
+    # A page that stops reading must not block this thread for ever.
     limit = struct.pack("ll", _SEND_TIMEOUT_S, 0)
     try:
         with _listen(asked) as listener:
@@ -142,7 +142,7 @@ def _live(ws: Server) -> None:
 def events(asked: Query) -> Response:
     """Stream events as ``text/event-stream``."""
     admit()
-    # Registered before the headers go out, so that a refusal can still be one.
+    # Registered before the headers are sent, so that an error can still be sent.
     stack = contextlib.ExitStack()
     listener = stack.enter_context(_listen(asked))
     body = _sse(_items(web(), listener, asked.turns))
@@ -165,9 +165,9 @@ def _items(
     turns: str,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Iterator[Item | None]:
-    """Give what the stream asked for; None now and then, as a sign of life.
+    """Yield the requested events; None from time to time, as a sign of life.
 
-    It outlives its request's context, so it is given all that it needs.
+    It outlives the context of its request, so it gets everything that it needs.
     """
     spoke = time.monotonic()
     watch = sse.Watch(lambda: alive(known, listener.session))

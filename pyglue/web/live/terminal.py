@@ -1,9 +1,9 @@
 """A terminal in an agent's container: a page, and the WebSocket behind it.
 
-The page's bytes go to hived and on to the harness; nothing is kept here, so a page
-that loses us comes back with the terminal's id and how much it has shown. A browser's
-same-origin rules do not hold for WebSockets: host, origin and session are checked
-before the handshake and again in the handler.
+The page's bytes go to hived and on to the harness. Nothing is kept here, so a page that
+loses its connection comes back with the terminal's ID and the amount it has shown. A
+browser's same-origin rules do not apply to WebSockets: host, origin and session are
+checked before the handshake and again in the handler.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Typed(Struct, frozen=True, tag="input", forbid_unknown_fields=True):
 
 
 class Resized(Struct, frozen=True, tag="resize", forbid_unknown_fields=True):
-    """From the page: its window changed."""
+    """From the page: its window was resized."""
 
     columns: int
     rows: int
@@ -83,9 +83,9 @@ def init(app: Flask) -> None:
 
 
 def page(name: str) -> Response:
-    """Show the terminal of an agent, or why there is none."""
+    """Show the terminal of an agent, or the reason why there is none."""
     detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
-    # xterm.js makes <style> elements: they carry this response's nonce.
+    # xterm.js creates <style> elements, with this response's nonce.
     nonce = secrets.token_urlsafe(16)
     allowed = web().config.terminal
     body = render_template(
@@ -103,7 +103,7 @@ def page(name: str) -> Response:
 
 
 def _serve(ws: Server, name: str) -> None:
-    """Carry bytes between a page and hived until either side ends."""
+    """Pass bytes between a page and hived until either side ends."""
     try:
         auth.check_host(request)
         admit()
@@ -138,7 +138,7 @@ def _attach(ws: Server, client: SyncClient, agent: str) -> str:
 
 
 def _show(ws: Server, client: SyncClient) -> None:
-    """In a thread: send what hived sends."""
+    """In a thread, pass on hived's output."""
     with contextlib.suppress(ConnectionClosed, OSError, HiveError):
         for note in client.stream(TERMINAL_DATA, TERMINAL_ENDED):
             if isinstance(note, TerminalDataParams):
