@@ -12,6 +12,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
 from pyglue.models import Tokens
 from pyglue.relay.bodies import Bodies, read, size_of
-from pyglue.relay.exchange import Exchange
+from pyglue.relay.exchange import Exchange, Outcome
 from pyglue.relay.ledger import Ledger
 from pyglue.relay.link import Link
 from pyglue.relay.listener import Listener, Share, open_listener
@@ -33,6 +34,15 @@ from pyglue.relay.upstream import COUNT, MESSAGES, Upstream
 _QUERIES: Final = ("", "beta=true")
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paid:
+    """A request that may be sent, and its reservation."""
+
+    agent: str
+    checked: Checked
+    reservation: int
 
 
 class Relay:
@@ -54,7 +64,7 @@ class Relay:
         self._upstream = Upstream(config.relay)
         self._models = config.catalogue
         self.link = Link(
-            config.layout,
+            layout=config.layout,
             serve=self._open,
             drop=self._shut,
             cut=self._cut,
@@ -154,16 +164,17 @@ class Relay:
             body = checked.encoded()
         checked = checked.without_body()
         exchange = Exchange(
-            self._upstream,
-            path,
-            checked,
-            body,
+            upstream=self._upstream,
+            path=path,
+            checked=checked,
+            body=body,
             request=request,
             limits=self._limits,
             sent=held.release,
         )
         del body
-        return await self._run(agent, exchange, checked, reservation, taken.pop_all())
+        paid = _Paid(agent=agent, checked=checked, reservation=reservation)
+        return await self._run(paid, exchange, taken.pop_all())
 
     async def _judged(
         self, agent: str, request: web.BaseRequest, *, counting: bool
@@ -185,12 +196,7 @@ class Relay:
         return await self._bodies.parse(agent, len(raw), judge)
 
     async def _run(
-        self,
-        agent: str,
-        exchange: Exchange,
-        checked: Checked,
-        reservation: int,
-        taken: contextlib.ExitStack,
+        self, paid: _Paid, exchange: Exchange, taken: contextlib.ExitStack
     ) -> web.StreamResponse:
         """Run an exchange; it continues, and is settled, if the client disconnects."""
 
@@ -199,7 +205,7 @@ class Relay:
             taken.close()
             if not task.cancelled():
                 task.exception()  # its client may have disconnected
-            self._settle(agent, exchange, checked, reservation)
+            self._settle(paid, exchange.outcome())
 
         task = asyncio.create_task(exchange.run())
         self._exchanges.add(task)
@@ -210,18 +216,16 @@ class Relay:
             exchange.leave()
             raise
 
-    def _settle(
-        self, agent: str, exchange: Exchange, checked: Checked, reservation: int
-    ) -> None:
+    def _settle(self, paid: _Paid, outcome: Outcome) -> None:
         """Report the usage to hived, even if the agent has disconnected."""
-        outcome = exchange.outcome()
+        checked = paid.checked
         tokens = outcome.tokens if checked.is_billed else None
         cost = 0.0
         if tokens is not None:
             cost = checked.model.cost_usd(tokens) + checked.bound.fee_usd
         used = tokens or Tokens()
         params = SettleParams(
-            reservation=reservation,
+            reservation=paid.reservation,
             cost_usd=cost,
             status=outcome.status,
             input_tokens=used.input,
@@ -231,6 +235,6 @@ class Relay:
             retry_after_s=outcome.wait_s,
             windows=outcome.windows,
         )
-        task = asyncio.create_task(self._ledger.settle(agent, params))
+        task = asyncio.create_task(self._ledger.settle(paid.agent, params))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -47,36 +47,32 @@ class Outcome:
     windows: tuple[RateWindow, ...]
 
 
+@dataclass(kw_only=True, eq=False)
 class Exchange:
     """Create it with the encoded body, then ``run`` it as a task."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        path: str,
-        checked: Checked,
-        body: bytes,
-        *,
-        request: web.BaseRequest,
-        limits: RelayLimits,
-        sent: Callable[[], None],
-    ) -> None:
-        """``sent`` is called when the body has been sent and is no longer in memory."""
-        self._upstream = upstream
-        self._path = path
-        self._checked = checked
-        self._body: bytes | None = body
-        self._length = len(body)
-        self._request = request
-        self._limits = limits
-        self._sent = sent
-        self._meter = Meter(checked, limits)
-        self._status = 0
-        self._wait_s: float | None = None
-        self._windows: tuple[RateWindow, ...] = ()
-        self._is_up = False
-        self._is_gone = False
-        self._deadline: asyncio.Timeout | None = None
+    upstream: Upstream
+    path: str
+    checked: Checked
+    body: bytes | None
+    """None once it has been sent, so that it is no longer in memory."""
+    request: web.BaseRequest
+    limits: RelayLimits
+    sent: Callable[[], None]
+    """Called when the body has been sent."""
+    _length: int = field(init=False)
+    _meter: Meter = field(init=False)
+    _status: int = field(default=0, init=False)
+    _wait_s: float | None = field(default=None, init=False)
+    _windows: tuple[RateWindow, ...] = field(default=(), init=False)
+    _is_up: bool = field(default=False, init=False)
+    _is_gone: bool = field(default=False, init=False)
+    _deadline: asyncio.Timeout | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare to count the answer."""
+        self._length = len(self.body or b"")
+        self._meter = Meter(self.checked, self.limits)
 
     def leave(self) -> None:
         """The client disconnected: stop writing, but read on for a while."""
@@ -84,7 +80,7 @@ class Exchange:
         if self._deadline is not None:
             now = asyncio.get_running_loop().time()
             with contextlib.suppress(RuntimeError):  # it is over
-                self._deadline.reschedule(now + self._limits.drain_s)
+                self._deadline.reschedule(now + self.limits.drain_s)
 
     def outcome(self) -> Outcome:
         """Return the result, once it has ended."""
@@ -101,11 +97,11 @@ class Exchange:
             HiveError: ``upstream_failed``; nothing has been written in that case.
         """
         response: web.StreamResponse | None = None
-        end = self._limits.drain_s if self._is_gone else self._limits.answer_s
+        end = self.limits.drain_s if self._is_gone else self.limits.answer_s
         try:
             async with asyncio.timeout(end) as self._deadline:
-                async with self._upstream.send(
-                    self._path, self._checked, self._chunks(), self._length
+                async with self.upstream.send(
+                    self.path, self.checked, self._chunks(), self._length
                 ) as answer:
                     response = await self._begin(answer)
                     if self._status == 200:
@@ -126,8 +122,8 @@ class Exchange:
             _log.warning("could not reach the model: %s", reason(error))
             raise unreachable(reason(error)) from None
         finally:
-            self._body = None
-            self._sent()
+            self.body = None
+            self.sent()
 
     async def _begin(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Judge the head of an answer; errors are read and passed on as a whole."""
@@ -137,7 +133,7 @@ class Exchange:
         wanted = "application/json"
         if answer.status == 200:
             self._status = 200
-            if self._checked.is_streamed and self._path == MESSAGES:
+            if self.checked.is_streamed and self.path == MESSAGES:
                 wanted = "text/event-stream"
         elif answer.status >= 400:
             self._status = answer.status
@@ -148,20 +144,20 @@ class Exchange:
                 f"a response with status {answer.status} that is not {wanted}"
             )
         headers = passed_on(answer)
-        if self._upstream.is_subscription:
+        if self.upstream.is_subscription:
             self._windows = windows_of(answer.headers)
         self._wait_s = _asked_to_wait(answer, self._windows)
         if self._wait_s is not None and self._wait_s > _PATIENCE_S:
             headers["x-should-retry"] = "false"
         if self._status != 200:
-            body = await whole(answer, self._limits.error)
+            body = await whole(answer, self.limits.error)
             response: web.StreamResponse = web.Response(
                 status=self._status, headers=headers, body=body
             )
         else:
             response = web.StreamResponse(headers=headers)
         if not self._is_gone:
-            await self._guarded(response.prepare(self._request))
+            await self._guarded(response.prepare(self.request))
         return response
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
@@ -175,7 +171,7 @@ class Exchange:
     async def _guarded(self, writing: Awaitable[object]) -> None:
         """Wait for a write; cut off a client that does not read for a long time."""
         try:
-            async with asyncio.timeout(self._limits.unread_s):
+            async with asyncio.timeout(self.limits.unread_s):
                 await writing
         except (ConnectionError, TimeoutError):
             self._abort()
@@ -183,17 +179,17 @@ class Exchange:
 
     def _abort(self) -> None:
         """Close the client's connection, which marks the answer as incomplete."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces, so that it is not copied into one buffer."""
-        body, self._body = self._body or b"", None
+        body, self.body = self.body or b"", None
         for start in range(0, len(body), _CHUNK):
             yield body[start : start + _CHUNK]
         self._is_up = True
         del body
-        self._sent()
+        self.sent()
 
 
 def _asked_to_wait(

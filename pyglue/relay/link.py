@@ -10,6 +10,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import PROTOCOL, HelloParams
@@ -40,33 +41,28 @@ Drop = Callable[[str], Awaitable[None]]
 Cut = Callable[[str], None]
 
 
+@dataclass(kw_only=True, eq=False)
 class Link:
-    """Keeps the connection; ``serve`` and ``drop`` open and close an agent's listener.
+    """Keeps the connection to hived."""
 
-    ``cut`` aborts running answers and leaves the listener open.
-    """
-
-    def __init__(
-        self,
-        layout: Layout,
-        *,
-        serve: Serve,
-        drop: Drop,
-        cut: Cut,
-        attached: Callable[[], object],
-    ) -> None:
-        self._attached_now = attached
-        self._layout = layout
-        self._serve = serve
-        self._drop = drop
-        self._cut = cut
-        self._connection: Connection | None = None
-        self._policies: dict[str, ModelPolicy] = {}
-        self._served: set[str] = set()
-        self._unsettled: deque[SettleParams] = deque(maxlen=_UNSETTLED_MAX)
-        self._unpaid: set[int] = set()
-        """Reservations whose settlement has not reached hived."""
-        self._dropping: set[asyncio.Future[None]] = set()
+    layout: Layout
+    serve: Serve
+    """Open an agent's listener."""
+    drop: Drop
+    """Close it."""
+    cut: Cut
+    """Abort the answers that are running on it, but leave it open."""
+    attached: Callable[[], object]
+    """Called each time hived has sent the policies of all agents."""
+    _connection: Connection | None = field(default=None, init=False)
+    _policies: dict[str, ModelPolicy] = field(default_factory=dict, init=False)
+    _served: set[str] = field(default_factory=set, init=False)
+    _unsettled: deque[SettleParams] = field(
+        default_factory=lambda: deque(maxlen=_UNSETTLED_MAX), init=False
+    )
+    _unpaid: set[int] = field(default_factory=set, init=False)
+    """Reservations whose settlement has not reached hived."""
+    _dropping: set[asyncio.Future[None]] = field(default_factory=set, init=False)
 
     # --- for requests ---------------------------------------------------------------
 
@@ -129,7 +125,7 @@ class Link:
         tries = 0
         while True:
             try:
-                await self._attached()
+                await self._attach()
                 tries = 0
             except HiveError as error:
                 if error.code is ErrorCode.UNSUPPORTED_PROTOCOL:
@@ -139,25 +135,25 @@ class Link:
                 tries += 1
             await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
 
-    async def _attached(self) -> None:
+    async def _attach(self) -> None:
         handlers = Handlers()
         handlers.on_note(POLICY, self._set_policy)
         handlers.on_note(DETACH, self._detach)
         hello = HelloParams(protocol=PROTOCOL, client="hive-relay")
         self._policies.clear()
-        connection = await connect(self._layout.relay_socket, handlers, hello=hello)
+        connection = await connect(self.layout.relay_socket, handlers, hello=hello)
         try:
-            attached = await connection.call(
+            hived = await connection.call(
                 ATTACH, AttachParams(open=tuple(self._unpaid)), timeout=_CALL_S
             )
-            for policy in attached.policies:
+            for policy in hived.policies:
                 self._set_policy(policy)
             for agent in self._served - self._policies.keys():
                 await self._gone(agent)
             self._connection = connection
             _log.info("connected to hived")
-            self._attached_now()
-            doors = asyncio.create_task(take(self._layout.relay_fds_socket, self._open))
+            self.attached()
+            doors = asyncio.create_task(take(self.layout.relay_fds_socket, self._open))
             settled = asyncio.create_task(self._settle_kept())
             gone = asyncio.create_task(connection.wait_closed())
             try:
@@ -177,7 +173,7 @@ class Link:
     def _set_policy(self, policy: ModelPolicy) -> None:
         self._policies[policy.agent] = policy
         if policy.halted is not None:
-            self._cut(policy.agent)
+            self.cut(policy.agent)
 
     def _detach(self, params: DetachParams) -> None:
         self._policies.pop(params.agent, None)
@@ -187,8 +183,8 @@ class Link:
 
     async def _gone(self, agent: str) -> None:
         self._served.discard(agent)
-        await self._drop(agent)
+        await self.drop(agent)
 
     async def _open(self, agent: str, listener: socket.socket) -> None:
-        await self._serve(agent, listener)
+        await self.serve(agent, listener)
         self._served.add(agent)

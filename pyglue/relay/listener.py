@@ -12,6 +12,7 @@ import logging
 import resource
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -100,25 +101,26 @@ class _Server(web.Server):
             timer.cancel()
 
 
+@dataclass(kw_only=True, eq=False)
 class Listener:
     """An open listener; created by ``open_listener``."""
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        handler: Handler,
-        *,
-        limits: RelayLimits,
-        share: Share,
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._listener = listener
-        self._share = share
-        self._server = _Server(self, limits, handler)
-        self._open = 0
-        self._is_listening = False
-        self._is_retired = False
-        self._joining: set[asyncio.Task[None]] = set()
+    listener: socket.socket
+    handler: Handler
+    limits: RelayLimits
+    share: Share
+    _loop: asyncio.AbstractEventLoop = field(
+        default_factory=asyncio.get_running_loop, init=False
+    )
+    _server: _Server = field(init=False)
+    _open: int = field(default=0, init=False)
+    _is_listening: bool = field(default=False, init=False)
+    _is_retired: bool = field(default=False, init=False)
+    _joining: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to listen."""
+        self._server = _Server(self, self.limits, self.handler)
         self._listen()
 
     @property
@@ -151,32 +153,32 @@ class Listener:
     def one_left(self) -> None:
         """A connection has ended, so another one fits."""
         self._open -= 1
-        if not self._is_retired and self._open < self._share.connections:
+        if not self._is_retired and self._open < self.share.connections:
             self._listen()
 
     def _close(self) -> None:
         if not self._is_retired:
             self._is_retired = True
             self._pause()
-            self._listener.close()
+            self.listener.close()
 
     def _listen(self) -> None:
         if not self._is_listening and not self._is_retired:
             self._is_listening = True
-            self._loop.add_reader(self._listener, self._accept)
+            self._loop.add_reader(self.listener, self._accept)
 
     def _pause(self) -> None:
         if self._is_listening:
             self._is_listening = False
-            self._loop.remove_reader(self._listener)
+            self._loop.remove_reader(self.listener)
 
     def _accept(self) -> None:
         """Accept one connection, so that no listener delays the others."""
-        if self._open >= self._share.connections:
+        if self._open >= self.share.connections:
             self._pause()
             return
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = self.listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -212,4 +214,6 @@ def open_listener(
     A request whose client disconnects is cancelled.
     """
     limits = limits or RelayLimits()
-    return Listener(listener, handler, limits=limits, share=share or Share(limits))
+    return Listener(
+        listener=listener, handler=handler, limits=limits, share=share or Share(limits)
+    )

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -96,52 +97,50 @@ class _Log(Logger):
             handler.addFilter(Seldom())
 
 
+@dataclass(kw_only=True, eq=False)
 class Server(BaseApplication):
     """gunicorn, configured only by our own configuration."""
 
-    def __init__(
-        self,
-        config: HiveConfig,
-        listening: Sequence[socket.socket],
-        backend: Path,
-        number: int,
-    ) -> None:
-        self._config = config
-        self._listening = listening
-        self._backend = backend
-        self._number = number
+    config: HiveConfig
+    listening: Sequence[socket.socket]
+    backend: Path
+    number: int
+    """The socket on which it listens, bound to ``backend``."""
+
+    def __post_init__(self) -> None:
+        """Load the configuration, as gunicorn's own constructor does."""
         super().__init__()
 
     def load_config(self) -> None:
         """Apply our settings to gunicorn."""
-        for name, value in settings(self._number).items():
+        for name, value in settings(self.number).items():
             if name in self.cfg.settings:  # older versions have fewer
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """Create the app, in the worker."""
-        app = create_app(self._config)
+        app = create_app(self.config)
         known = app.extensions["hyperhive"].origins.knows
         door = threading.Thread(
             target=self._open_door, args=(known,), name="door", daemon=True
         )
         door.start()
-        if self._config.web.agent_ports:
-            AgentPorts(self._config).start()
+        if self.config.web.agent_ports:
+            AgentPorts(self.config).start()
         return app
 
     def _open_door(self, is_ours: Callable[[str], bool]) -> None:
         """Serve until the process ends; without its listener a worker is useless."""
-        web = self._config.web
+        web = self.config.web
         door = Listener(
-            DASHBOARD_HTTP,
-            self._backend,
+            limits=DASHBOARD_HTTP,
+            backend=self.backend,
             tls=tls.load(web),
             proxies=web.trusted_proxies,
             is_ours=is_ours,
         )
         try:
-            asyncio.run(door.run(self._listening))
+            asyncio.run(door.run(self.listening))
         finally:
             os._exit(1)
 
@@ -251,7 +250,12 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="hive-web-") as room:  # 0700
         backend = Path(room) / "gunicorn.sock"
-        Server(config, listening, backend, bound(backend)).run()
+        Server(
+            config=config,
+            listening=listening,
+            backend=backend,
+            number=bound(backend),
+        ).run()
     return 0
 
 

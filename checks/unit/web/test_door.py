@@ -382,7 +382,7 @@ async def test_a_request_waits_for_the_answer_to_the_one_before(tmp_path: Path) 
 
     backend = await asyncio.start_unix_server(app, tmp_path / "app.sock")
     listening = socket.create_server(("127.0.0.1", 0))
-    door = Listener(DASHBOARD_HTTP, tmp_path / "app.sock")
+    door = Listener(limits=DASHBOARD_HTTP, backend=tmp_path / "app.sock")
     running = asyncio.create_task(door.run([listening]))
     _, client = await asyncio.open_connection(*listening.getsockname())
     client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
@@ -414,7 +414,7 @@ async def test_who_left_before_the_answer_takes_no_turn_and_no_room(
     listening = socket.create_server(("127.0.0.1", 0))
     limits = dataclasses.replace(DASHBOARD_HTTP, connections=8, unanswered=1)
     running = asyncio.create_task(
-        Listener(limits, tmp_path / "app.sock").run([listening])
+        Listener(limits=limits, backend=tmp_path / "app.sock").run([listening])
     )
 
     async def request(path: str) -> asyncio.StreamWriter:
@@ -459,7 +459,11 @@ async def test_strangers_that_ask_on_and_on_make_room_for_others(
     backend = await asyncio.start_unix_server(app, tmp_path / "app.sock")
     listening = socket.create_server(("127.0.0.1", 0))
     limits = dataclasses.replace(DASHBOARD_HTTP, connections=4)
-    door = Listener(limits, tmp_path / "app.sock", is_ours=lambda host: host == "ours")
+    door = Listener(
+        limits=limits,
+        backend=tmp_path / "app.sock",
+        is_ours=lambda host: host == "ours",
+    )
     running = asyncio.create_task(door.run([listening]))
 
     async def request(

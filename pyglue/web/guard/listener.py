@@ -14,6 +14,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -33,25 +34,23 @@ _GONE: Final = (OSError, EOFError, TimeoutError)
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, eq=False)
 class Listener:
     """Serves listening sockets in front of ``backend``, gunicorn's Unix socket."""
 
-    def __init__(
-        self,
-        limits: HttpLimits,
-        backend: Path,
-        *,
-        tls: ssl.SSLContext | None = None,
-        proxies: Iterable[str] = (),
-        is_ours: Callable[[str], bool] = lambda _host: False,
-    ) -> None:
-        """``is_ours`` tells without waiting if a Host header is the dashboard's own."""
-        self._limits = limits
-        self._backend = backend
-        self._tls = tls
-        self._callers = Callers(limits, proxies)
-        self._is_ours = is_ours
-        self._turns = asyncio.Semaphore(limits.unanswered)
+    limits: HttpLimits
+    backend: Path
+    tls: ssl.SSLContext | None = None
+    proxies: Iterable[str] = ()
+    is_ours: Callable[[str], bool] = lambda _host: False
+    """Tells without waiting if a Host header is the dashboard's own."""
+    _callers: Callers = field(init=False)
+    _turns: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare for connections."""
+        self._callers = Callers(self.limits, self.proxies)
+        self._turns = asyncio.Semaphore(self.limits.unanswered)
 
     async def run(self, listening: Iterable[socket.socket]) -> None:
         """Serve until cancelled."""
@@ -115,7 +114,7 @@ class Listener:
             return
         writer.close()
         try:
-            async with asyncio.timeout(self._limits.end_s):
+            async with asyncio.timeout(self.limits.end_s):
                 await writer.wait_closed()
         except (*_GONE, asyncio.CancelledError):
             writer.transport.abort()
@@ -129,11 +128,11 @@ class Listener:
         transport, _ = await loop.connect_accepted_socket(
             lambda: protocol,
             caller.sock,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else self._limits.head_s,
+            ssl=self.tls,
+            ssl_handshake_timeout=None if self.tls is None else self.limits.head_s,
         )
         caller.transport = transport
-        transport.set_write_buffer_limits(high=self._limits.answer_bytes)
+        transport.set_write_buffer_limits(high=self.limits.answer_bytes)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _talk(
@@ -144,7 +143,7 @@ class Listener:
     ) -> None:
         """Pass on one request after the other, until either side ends."""
         head = await self._receive(caller, reader, writer)
-        inner, outer = await asyncio.open_unix_connection(self._backend)
+        inner, outer = await asyncio.open_unix_connection(self.backend)
         switched: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         answers = asyncio.create_task(self._answer(caller, inner, writer, switched))
         try:
@@ -155,7 +154,7 @@ class Listener:
             else:
                 await self._go_on(caller, reader, writer, outer)
             outer.write_eof()
-            await asyncio.wait({answers}, timeout=self._limits.end_s)
+            await asyncio.wait({answers}, timeout=self.limits.end_s)
         finally:
             answers.cancel()
             outer.close()
@@ -209,11 +208,11 @@ class Listener:
             RefusedError: it is malformed, too large or too slow.
             EOFError: it did not arrive, or is incomplete.
         """
-        limits = self._limits
+        limits = self.limits
         try:
             async with asyncio.timeout(limits.head_s):
                 head = await self._head(caller, reader)
-            caller.known = self._is_ours(head.host)
+            caller.known = self.is_ours(head.host)
             if head.length > limits.body_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large."
@@ -235,8 +234,8 @@ class Listener:
         searched = 0
         while (end := heads.end_of(caller.received, searched)) < 0:
             searched = len(caller.received)
-            heads.check_line(caller.received, self._limits)
-            if searched > self._limits.head_bytes:
+            heads.check_line(caller.received, self.limits)
+            if searched > self.limits.head_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                     "The request headers are too long.",
@@ -244,7 +243,7 @@ class Listener:
             await _more(caller, reader)
         head = bytes(caller.received[:end])
         del caller.received[:end]
-        return heads.read(head, caller.peer, self._limits)
+        return heads.read(head, caller.peer, self.limits)
 
     async def _hand_on(
         self, caller: Caller, head: Head, outer: asyncio.StreamWriter
@@ -288,10 +287,10 @@ class Listener:
                 writer.write(piece)
                 self._answered(caller)
                 self._callers.look(caller)
-                async with asyncio.timeout(self._limits.unread_s):
+                async with asyncio.timeout(self.limits.unread_s):
                     await writer.drain()
             writer.close()
-            async with asyncio.timeout(self._limits.unread_s):
+            async with asyncio.timeout(self.limits.unread_s):
                 await writer.wait_closed()
         except _GONE:
             writer.transport.abort()
