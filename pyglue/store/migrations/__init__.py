@@ -43,7 +43,9 @@ STEPS: Final = (
 
 
 def migrate(database: SqliteDatabase) -> int:
-    """Bring the schema up to date, each step in a transaction; return its version.
+    """Bring the schema up to date, in one transaction; return its version.
+
+    A failed upgrade changes nothing, so the older program can still be used.
 
     Raises:
         HiveError: ``config_invalid`` if the store was written by a newer version.
@@ -55,9 +57,10 @@ def migrate(database: SqliteDatabase) -> int:
             f"The store has schema {version}, but this version of hyperhive knows "
             f"only {len(STEPS)}. Use the newer version, or restore a backup.",
         )
-    for number, statements in enumerate(STEPS[version:], start=version + 1):
+    if version < len(STEPS):
         with database.atomic():
-            for statement in statements:
-                database.execute_sql(statement)
-            database.execute_sql(f"PRAGMA user_version = {number}")
+            for statements in STEPS[version:]:
+                for statement in statements:
+                    database.execute_sql(statement)
+            database.execute_sql(f"PRAGMA user_version = {len(STEPS)}")
     return len(STEPS)
