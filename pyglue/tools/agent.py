@@ -1,6 +1,6 @@
-"""Every agent's tools: messages, questions, and who it is.
+"""Every agent's tools: messages, questions, and its own identity.
 
-For each tool its method and two texts: for people, then for models.
+Each tool has its method and two texts: one for people, then one for models.
 """
 
 from typing import Final
@@ -27,16 +27,16 @@ def agent_tools() -> tuple[Tool, ...]:
             api.RECV,
             "take more messages within a turn",
             "Take messages from your inbox. The messages that woke you are already in "
-            "your prompt, so call this only to wait for more within this turn. When "
-            "nothing comes, end the turn: new mail wakes you.",
+            "your prompt, so call this only to wait for more within this turn. If "
+            "nothing arrives, end the turn: new messages wake you.",
             timeout=lambda params: params.wait_seconds + _WAIT_SLACK_S,
         ),
         over(
             api.WHOAMI,
             "show name, role, model, manifest hash, allowed recipients, number of "
             "queued messages",
-            "Tell your own name, role, model, how many messages wait, and to whom you "
-            "may write (allowed_recipients: null is anyone).",
+            "Show your own name, role and model, the number of queued messages, and "
+            "whom you may write to (allowed_recipients: null means anyone).",
         ),
         over(
             api.ASK,
@@ -50,13 +50,13 @@ def agent_tools() -> tuple[Tool, ...]:
         over(
             api.ANSWER,
             "answer a question that the agent was asked",
-            "Answer a question that was put to you (a message of kind 'question' "
-            "carries its number).",
+            "Answer a question that you were asked (the message of kind 'question' "
+            "has its number).",
         ),
         over(
             api.CANCEL_QUESTION,
             "withdraw a question",
-            "Take back a question that you asked and that needs no answer any more.",
+            "Withdraw a question that you asked and that no longer needs an answer.",
         ),
         over(
             api.REMIND,
@@ -64,34 +64,34 @@ def agent_tools() -> tuple[Tool, ...]:
             "`system`; survives restarts, 32 at most",
             "Have the hive send you a message later, so that you can end your turn "
             "now: give in_seconds or at. It arrives as a message of kind 'event' from "
-            "'system'. Not for waiting for an answer: that wakes you by itself.",
+            "'system'. Do not use it to wait for an answer: that wakes you by itself.",
         ),
         over(
             api.CANCEL_REMINDER,
             "cancel a reminder, repeating or not",
-            "Cancel a reminder that is still to come, also a repeated one.",
+            "Cancel a pending reminder, repeating or not.",
         ),
         over(
             api.OPEN_THREADS,
             "list unanswered messages, open questions, reminders",
-            "List what is open around you: messages of the last week that you did not "
-            "answer with reply_to, or that nobody answered you; open questions to you "
-            "and of yours; your reminders.",
+            "List what is still open: messages of the last week that you did not "
+            "answer with reply_to, or that nobody answered; open questions to you and "
+            "from you; your reminders.",
         ),
     )
 
 
 def lending_tools() -> tuple[Tool, ...]:
-    """Return the tools of ``hive-mcp`` alone, where no turn's end acknowledges mail."""
+    """Return the tools of ``hive-mcp`` only, where no turn acknowledges messages."""
     return (
         over(
             api.RECV,
             "take messages, which come again until they are acknowledged: name their "
             "ids in `had` of the next `recv`, or in `ack`",
-            "Take messages from the inbox, of an agent that is stopped. They are only "
-            "lent: each comes again, marked redelivered, until you name its id in "
-            "'had' of your next recv, or in ack. While the agent is running it takes "
-            "its messages itself; then look at what waits with 'peek'.",
+            "Take messages from the inbox of a stopped agent. They are only leased: "
+            "each comes again, marked redelivered, until you name its id in 'had' of "
+            "your next recv, or in ack. While the agent is running, it receives its "
+            "messages itself; use 'peek' to look at the queued ones.",
             timeout=lambda params: params.wait_seconds + _WAIT_SLACK_S,
             offered=frozenset({"had"}),
         ),
@@ -99,9 +99,9 @@ def lending_tools() -> tuple[Tool, ...]:
             api.ACK,
             "acknowledge messages that `recv` returned; without `messages` all of the "
             "last `recv`",
-            "Say that messages you took with recv are done with; without 'messages' "
-            "all that the last recv returned. Until then they are only lent to you: "
-            "they wait again, marked redelivered, with your next recv or when you go "
-            "away.",
+            "Acknowledge messages that you took with recv; without 'messages', all "
+            "that the last recv returned. Until then they are only leased to you: they "
+            "are queued again, marked redelivered, with your next recv or when you "
+            "disconnect.",
         ),
     )

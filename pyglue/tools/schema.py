@@ -1,9 +1,8 @@
-"""The JSON schema of a tool's arguments, made from the struct that hived decodes.
+"""The JSON schema of a tool's arguments, generated from the struct that hived decodes.
 
 Types, limits, defaults and descriptions are those of the struct's fields, so a schema
-never says anything but what is taken. Models and their clients read it flat: no
-references, no ``null`` beside a type that may be left out, no field that only a program
-sends.
+describes exactly what is accepted. Models and their clients get it flat: no references,
+no ``null`` for optional fields, no fields that only programs send.
 """
 
 from typing import Any, Final
@@ -16,13 +15,13 @@ Schema = dict[str, Any]
 
 _NULL: Final = {"type": "null"}
 _NO_DEFAULTS: Final = (None, "", ())
-"""What a field has that was left out: not worth a model's attention."""
+"""Defaults of optional fields that are not worth a model's attention."""
 
 
 def schema_of(params: type[Params], *, offered: frozenset[str] = frozenset()) -> Schema:
     """Return the schema of ``params`` for models.
 
-    Of the fields that no tool offers it has those in ``offered``.
+    Of the hidden fields, it only has those in ``offered``.
     """
     _, parts = msgspec.json.schema_components([params], ref_template="{name}")
     outer = parts[params.__name__]
@@ -39,7 +38,7 @@ def schema_of(params: type[Params], *, offered: frozenset[str] = frozenset()) ->
 
 
 def hidden(params: type[Params]) -> frozenset[str]:
-    """Return the fields that no tool offers."""
+    """Return the fields that tools do not offer by default."""
     _, parts = msgspec.json.schema_components([params], ref_template="{name}")
     fields = parts[params.__name__]["properties"].items()
     return frozenset(name for name, field in fields if _is_hidden(field))

@@ -1,9 +1,9 @@
 """Sends a commit of an agent's repository to hived, as a pack in chunks.
 
-Runs beside the manager, in its sandbox: hived never opens a repository that an
-agent can write. Git runs with no configuration but its own repository's, without
-hooks, and packs what ``main`` lacks. The agent's name and the commit are checked
-before they come near a path or a command. Called by the tools ``request_apply_commit``
+Runs beside the manager, in its sandbox: hived never opens a repository that an agent
+can write. Git runs with the configuration of the repository only, without hooks, and
+packs what ``main`` does not have. The agent's name and the commit are checked before
+they become part of a path or a command. Called by the tools ``request_apply_commit``
 and ``request_spawn_commit``.
 """
 
@@ -38,7 +38,7 @@ from pyglue.process import Completed
 from pyglue.tools.tool import CALL_TIMEOUT_S, Caller
 
 EVALUATION_S: Final = 900.0
-"""Longest wait for an evaluation; hived's own limits come earlier."""
+"""Longest wait for an evaluation; hived's own limits are shorter."""
 
 _GIT_S: Final = 120.0
 _NAMED: Final = 10
@@ -83,7 +83,7 @@ class SpawnCommit(Params, frozen=True):
 async def submit_spawn(
     caller: Caller, agents: Path, request: SpawnCommit
 ) -> ProposalResult:
-    """Submit the commit that a draft becomes an agent with.
+    """Submit the commit with which a draft becomes an agent.
 
     Raises:
         HiveError: as ``submit``.
@@ -97,11 +97,11 @@ async def submit_spawn(
 async def submit(
     caller: Caller, agents: Path, request: ApplyCommit, *, spawn: bool = False
 ) -> ProposalResult:
-    """Pack the commit, send it and return the proposal that now waits.
+    """Pack the commit, send it and return the pending proposal.
 
     Raises:
         HiveError: ``invalid_name``, ``invalid_commit``, ``not_found``, ``too_large``,
-            ``invalid_pack`` from here; whatever hived refuses the proposal with.
+            ``invalid_pack`` from here; any error with which hived refuses it.
     """
     repository = agents / names.check(request.agent) / "config"
     commit = request.commit
@@ -150,11 +150,11 @@ async def submit(
 
 
 async def _uncommitted(repository: Path) -> str | None:
-    """Say which files of the working tree are not as they are committed."""
+    """List the files of the working tree that differ from the commit."""
     try:
         done = await _git(repository, b"", "status", "--porcelain", "-z")
     except HiveError:
-        return None  # it was proposed all the same
+        return None  # it has been proposed anyway
     entries = [
         e for e in done.stdout.decode(errors="replace").split("\0") if e[2:3] == " "
     ]

@@ -1,7 +1,7 @@
-"""What a tool is, and how one call of it becomes text for a model.
+"""The definition of a tool, and the conversion of a call's result to text for a model.
 
-``over`` makes a tool of one method; its schema is made from the method's parameters.
-Results are JSON; a refusal is its sentence, which tells the model what to do instead.
+``over`` turns a method into a tool; its schema is generated from the method's
+parameters. Results are JSON; a refusal is its sentence, which says what to do instead.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,13 +20,13 @@ R = TypeVar("R", bound=Result)
 
 CALL_TIMEOUT_S: Final = 60.0
 HIVE: Final = "hive"
-"""Name of the MCP server, and so the middle part of its tools' names for the CLI."""
+"""Name of the MCP server, and thus the middle part of its tools' names in the CLI."""
 RESULT_CHARS: Final = 500_000
 """Results up to this size stay in the CLI's conversation instead of a file."""
 
 
 class Caller(Protocol):
-    """Whatever calls hived: a ``Connection``, or a link that finds a new one."""
+    """Anything that calls hived: a ``Connection``, or a link that reconnects."""
 
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
@@ -37,7 +37,7 @@ class Caller(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model reads."""
+    """The text for the model."""
 
     text: str
     is_error: bool
@@ -47,7 +47,7 @@ class Answer:
 class Tool:
     """One tool. ``run`` takes a model's arguments and returns a result of the API.
 
-    ``summary`` is for people, in the documents' table; ``description`` for models.
+    ``summary`` is for people, in the table of the docs; ``description`` is for models.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Tool:
     run: Callable[[Caller, dict[str, Any]], Awaitable[Result]]
 
     async def call(self, caller: Caller, arguments: dict[str, Any]) -> Answer:
-        """Run for a model: never raises for what the call itself did wrong."""
+        """Run for a model: errors of the call become text and are never raised."""
         try:
             result = await self.run(caller, arguments)
             return Answer(as_text(result), is_error=False)
@@ -75,9 +75,9 @@ def over(
     timeout: Callable[[P], float] | None = None,
     offered: frozenset[str] = frozenset(),
 ) -> Tool:
-    """Return the tool that is one method, with the method's name.
+    """Return the tool for one method, with the method's name.
 
-    ``timeout`` gives the seconds to wait for the answer to certain parameters;
+    ``timeout`` returns the seconds to wait for the answer to given parameters;
     ``offered`` are fields that other tools hide.
     """
 
@@ -99,7 +99,7 @@ def made_of(
     *,
     offered: frozenset[str] = frozenset(),
 ) -> Tool:
-    """Return the tool whose arguments are ``shape``."""
+    """Return a tool with the arguments of ``shape``."""
     refused = hidden(shape) - offered
     schema = schema_of(shape, offered=offered)
 
@@ -118,7 +118,7 @@ def made_of(
 
 
 def as_text(result: Result) -> str:
-    """Return a result as the JSON that the model reads."""
+    """Return a result as JSON for the model."""
     if isinstance(result, Done):
         return '{"done":true}'
     return msgspec.json.encode(result).decode()
