@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -248,17 +249,20 @@ async def test_creating_an_agent_again_changes_nothing(store: Store) -> None:
 
 
 async def test_reserved_money_counts_until_it_is_settled_once(store: Store) -> None:
+    today = time.time() - 60
     number = await store.write(
         lambda tx: usage.reserve(
             tx, ReserveParams(agent="a", model="m", cost_usd=2.0), None
         )
     )
-    assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 2.0
+    assert await store.read(lambda reader: usage.spent(reader, "a", today)) == 2.0
     for cost in (0.5, 99.0):
         params = SettleParams(reservation=number, cost_usd=cost, status=200)
         await store.write(lambda tx, p=params: usage.settle(tx, p))
-    assert await store.read(lambda reader: usage.spent(reader, "a", 0.0)) == 0.5
-    assert await store.read(lambda reader: usage.spent(reader, "a", 1e12)) == 0.0
+    assert await store.read(lambda reader: usage.spent(reader, "a", today)) == 0.5
+    for other in (today + usage.DAY_S, today - usage.DAY_S):
+        spent = await store.read(lambda reader, at=other: usage.spent(reader, "a", at))
+        assert spent == 0.0, "of another day, also of one to come"
 
 
 async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
