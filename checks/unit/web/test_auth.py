@@ -32,6 +32,7 @@ PAGES = [
 FORMS: list[tuple[str, dict[str, str]]] = [
     ("/send", {"to": "alice", "body": "hello"}),
     ("/inbox/31/read", {}),
+    ("/inbox/read-to/31", {}),
     ("/questions/4/answer", {"text": "yes"}),
     ("/agents/alice/stop", {}),
     ("/agents/alice/start", {}),
