@@ -95,5 +95,5 @@ class BackgroundTasks:
             return
         try:
             await self.broker.notify(OPERATOR, text)
-        except HiveError as also:  # it is a warning all the same
-            _log.warning("could not notify the operator: %s", also.message)
+        except Exception:  # no task ends by that, and it is a warning all the same
+            _log.exception("could not notify the operator of %s", name)

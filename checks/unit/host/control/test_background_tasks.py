@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,12 +56,12 @@ class EachFailsOnce:
         self._real = store.write
         self.failed: set[str] = set()
 
-    async def write(self, fn: Callable[..., object]) -> object:
+    async def write(self, fn: Callable[..., object], **more: Any) -> object:
         name = getattr(fn, "__qualname__", repr(fn))
         if name not in self.failed:
             self.failed.add(name)
             raise FULL
-        return await self._real(fn)
+        return await self._real(fn, **more)
 
 
 async def test_reminders_go_on_after_each_write_failed_once(
