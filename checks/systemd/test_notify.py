@@ -25,13 +25,20 @@ async def test_it_runs_as_its_own_user_and_reaches_nothing_of_the_hive(
     proc = f"/proc/{pid(hive)}"
     status = hive.machine.run("cat", f"{proc}/status").out
     assert set(status.partition("\nUid:")[2].split()[:4]) == {str(IDS.notify)}
-    hidden = (
-        *(STATE, f"{RUNTIME}/agents", f"{RUNTIME}/operator.sock"),
-        *(f"{RUNTIME}/relay.sock", f"{RUNTIME}/egress.sock"),
-    )
-    for path in hidden:
+    groups = set(status.partition("\nGroups:")[2].partition("\n")[0].split())
+    assert groups <= {str(IDS.notify)}
+    for path in (STATE, f"{RUNTIME}/agents"):
         mode = hive.machine.run("stat", "-c", "%a", f"{proc}/root{path}").out
         assert mode.strip() == "0", path
+    # A hived that was started again has made these anew, with their own permissions.
+    user = ("setpriv", f"--reuid={IDS.notify}", f"--regid={IDS.notify}")
+    for name in ("operator.sock", "relay.sock", "egress.sock"):
+        writable = ("test", "-w", f"{RUNTIME}/{name}")
+        inside = ("nsenter", "--mount", "--target", proc.rpartition("/")[2])
+        refused = hive.machine.run(
+            *inside, *user, "--clear-groups", *writable, check=False
+        )
+        assert refused.code == 1, name
     urls = f"{proc}/root/run/credentials/hive-notify.service/urls"
     assert "json://" in hive.machine.run("cat", urls).out
 

@@ -121,7 +121,7 @@ class ContainerFiles:
         for mount in spec.mounts:
             if mount.name is not None:
                 owner = owner_of(mount)
-                _need_harmless(mount)
+                _need_mounted(mount)
                 need_writable_by_others(mount, owner)
 
     def write(self, spec: AgentSpec, system: str) -> bool:
@@ -260,15 +260,16 @@ class ContainerFiles:
         )
 
 
-def _need_harmless(mount: Mount) -> None:
+def _need_mounted(mount: Mount) -> None:
     """Refuse a directory that the host did not mount as its configuration says.
+
+    Its unit sets ``nosuid,nodev`` in a second step, which does not reach the mounts
+    that hived sees: that something is mounted there has to be enough.
 
     Raises:
         HiveError: ``unavailable`` with what to look at.
     """
-    flags = os.statvfs(mount.source).f_flag
-    mounted = _mount_id(mount.source) != _mount_id(mount.source.parent)
-    if not (mounted and flags & os.ST_NOSUID and flags & os.ST_NODEV):
+    if _mount_id(mount.source) == _mount_id(mount.source.parent):
         raise HiveError(
             ErrorCode.UNAVAILABLE,
             f"{what(mount)} is not mounted. Does its path exist, without a link in it? "
