@@ -67,6 +67,7 @@ MAKES: Final = {
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
     *("audit_export", "audit_verify", "doctor", "drafts", "exposure", "history"),
+    "thread",
     *(
         "inbox",
         "journal",
@@ -89,7 +90,7 @@ READS: Final = {
 }
 MAIL: Final = {
     *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
-    *("terminal_output", "turn_end", "turn_start", "webhook"),
+    *("steer", "terminal_output", "turn_end", "turn_start", "webhook"),
 }
 """Messages, turns and what terminals show are no decisions."""
 PARTS: Final = {"import_begin", "import_chunk", "submit_begin", "submit_chunk"}
