@@ -19,7 +19,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as types
 
-from pyglue.api import agent, common, egress, manager, operator, relay, terminal
+from pyglue.api import (
+    agent,
+    common,
+    egress,
+    handover,
+    manager,
+    operator,
+    relay,
+    terminal,
+)
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Note, Role
 from pyglue.api.messages import SendParams, SendResult
 from pyglue.errors import ErrorCode, HiveError
@@ -126,13 +135,15 @@ SURFACES: Final = (
         "The relay",
         "`relay.sock`; descriptors travel over `relay-fds.sock` beside it.",
         relay,
-        down=(relay.POLICY, relay.DETACH),
+        shared=((handover, (handover.DETACH,)),),
+        down=(relay.POLICY, handover.DETACH),
     ),
     Surface(
         "hive-egress",
         "`egress.sock`; descriptors travel over `egress-fds.sock` beside it.",
         egress,
-        down=(egress.POLICY, egress.DETACH),
+        shared=((handover, (handover.DETACH,)),),
+        down=(egress.POLICY, handover.DETACH),
     ),
 )
 

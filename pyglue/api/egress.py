@@ -19,20 +19,18 @@ from pyglue.api.common import (
     Result,
     ShortText,
 )
+from pyglue.api.handover import AgentPolicy
 
 RECORDS_MAX: Final = 1000
 
 
-class EgressPolicy(Params, frozen=True):
+class EgressPolicy(AgentPolicy, frozen=True, kw_only=True):
     """Which hosts one agent may reach; from its pinned manifest.
 
-    ``allow`` has the entries of ``hyperhive.network.allow``. ``halted`` is why it may
-    reach none for now: open connections are cut, new ones refused.
+    ``allow`` has the entries of ``hyperhive.network.allow``.
     """
 
-    agent: AgentName
     allow: tuple[str, ...]
-    halted: ShortText | None = None
 
 
 class AttachedResult(Result, frozen=True):
@@ -45,14 +43,6 @@ ATTACH: Final = Method("attach", NoParams, AttachedResult)
 POLICY: Final = Note("policy", EgressPolicy)
 """Down: an agent's policy is new or changed; it holds from the next connection on."""
 
-
-class DetachParams(Params, frozen=True):
-    """To hive-egress: cut the agent's connections and stop listening for it."""
-
-    agent: AgentName
-
-
-DETACH: Final = Note("detach", DetachParams)
 
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 

@@ -1,13 +1,36 @@
-"""What hived sends with the descriptor of an agent's listening socket.
+"""What hived shares with every daemon that serves agents' sockets.
 
-One datagram per agent on a SEQPACKET socket: a JSON ``Listener`` with exactly one
-descriptor. ``relay-fds.sock`` has the agents' ``model.sock``.
+The descriptor of an agent's listening socket comes in one datagram on a SEQPACKET
+socket: a JSON ``Listener`` with exactly one descriptor. ``relay-fds.sock`` has the
+agents' ``model.sock``, ``egress-fds.sock`` their ``egress.sock``.
 """
 
-from pyglue.api.common import AgentName, Params
+from typing import Final, TypeVar
+
+from pyglue.api.common import AgentName, Note, Params, ShortText
+
+
+class AgentPolicy(Params, frozen=True, kw_only=True):
+    """What an agent may do by way of a daemon; each daemon's adds to it."""
+
+    agent: AgentName
+    halted: ShortText | None = None
+    """Why it may do nothing for now: what is running is cut, the rest is refused."""
+
+
+P = TypeVar("P", bound=AgentPolicy)
 
 
 class Listener(Params, frozen=True):
     """The JSON sent with a descriptor: the socket's agent."""
 
     agent: AgentName
+
+
+class DetachParams(Params, frozen=True):
+    """To a daemon: cut the agent's connections and stop listening for it."""
+
+    agent: AgentName
+
+
+DETACH: Final = Note("detach", DetachParams)

@@ -17,24 +17,21 @@ from pyglue.api.common import (
     Note,
     Params,
     Result,
-    ShortText,
 )
+from pyglue.api.handover import AgentPolicy
 
 
-class ModelPolicy(Params, frozen=True):
+class ModelPolicy(AgentPolicy, frozen=True, kw_only=True):
     """What one agent may request; from its pinned manifest and the operator's limits.
 
     ``models`` are full ids. ``server_tools`` are names such as ``web_search``; a limit
-    of None means no limit. ``halted`` is why it may make no requests for now: running
-    ones are aborted, and ``count_tokens`` is refused too.
+    of None means no limit. While ``halted``, ``count_tokens`` is refused too.
     """
 
-    agent: AgentName
     models: tuple[str, ...]
     server_tools: tuple[str, ...]
     cost_per_day_usd: float | None
     tokens_per_day: int | None = None
-    halted: ShortText | None = None
 
 
 class AttachResult(Result, frozen=True):
@@ -57,15 +54,6 @@ class AttachParams(Params, frozen=True):
 ATTACH: Final = Method("attach", AttachParams, AttachResult)
 POLICY: Final = Note("policy", ModelPolicy)
 """Down: an agent's policy is new or changed; it holds from the next request on."""
-
-
-class DetachParams(Params, frozen=True):
-    """To the relay: stop listening for this agent."""
-
-    agent: AgentName
-
-
-DETACH: Final = Note("detach", DetachParams)
 
 
 class ReserveParams(Params, frozen=True):

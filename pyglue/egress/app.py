@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pyglue.config import HiveConfig
 from pyglue.egress.carry import Carrier
 from pyglue.egress.dial import Dialer, Lookup
-from pyglue.egress.link import Link
+from pyglue.egress.link import Link, place
 from pyglue.egress.listener import Listener, share
 from pyglue.egress.traffic import Traffic
 from pyglue.limits import EgressLimits
@@ -33,7 +33,7 @@ class Egress:
         self._dialer = Dialer(self._limits, names=config.egress.names, lookup=lookup)
         self._listeners: dict[str, list[Listener]] = {}
         self.link = Link(
-            config.layout,
+            place=place(config.layout),
             traffic=self._traffic,
             limits=self._limits,
             serve=self._open,

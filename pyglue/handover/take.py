@@ -1,4 +1,4 @@
-"""The side of hive-relay: takes listening sockets from hived."""
+"""A daemon's side: takes listening sockets from hived."""
 
 import asyncio
 import contextlib

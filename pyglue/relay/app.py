@@ -25,7 +25,7 @@ from pyglue.models import Tokens
 from pyglue.relay.bodies import Bodies, read, size_of
 from pyglue.relay.exchange import Exchange, Outcome
 from pyglue.relay.ledger import Ledger
-from pyglue.relay.link import Link
+from pyglue.relay.link import Link, place
 from pyglue.relay.listener import Listener, Share, open_listener
 from pyglue.relay.refusal import refusal
 from pyglue.relay.request import Checked, check
@@ -64,7 +64,7 @@ class Relay:
         self._upstream = Upstream(config.relay)
         self._models = config.catalogue
         self.link = Link(
-            layout=config.layout,
+            place=place(config.layout),
             serve=self._open,
             drop=self._shut,
             cut=self._cut,

@@ -21,16 +21,14 @@ from pyglue.api.common import (
     HelloResult,
     Role,
 )
-from pyglue.api.handover import Listener
+from pyglue.api.handover import DETACH, DetachParams, Listener
 from pyglue.api.relay import (
     ATTACH,
-    DETACH,
     POLICY,
     RESERVE,
     SETTLE,
     AttachParams,
     AttachResult,
-    DetachParams,
     ModelPolicy,
     ReserveParams,
     ReserveResult,

@@ -158,6 +158,7 @@ async def test_another_user_is_not_hive_egress(
     ids = Ids(agent=101, web=102, relay=103, egress=105)
     config = msgspec.structs.replace(outside.hub.config, ids=ids)
     monkeypatch.setattr(outside.hub, "config", config)
+    monkeypatch.setattr(outside.hub, "_daemon", outside.hub.daemon())
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     hello = HelloParams(protocol=PROTOCOL, client="hive-egress")
     with pytest.raises(HiveError, match="not hive-egress"):

@@ -208,7 +208,7 @@ async def test_the_relay_lets_the_chosen_model_through(
     alice = kit.registry.get("alice")
     params = SetModelParams(agent="alice", model="opus")
     await kit.controls.set_model(params, OPERATOR)
-    models = hub._policy(alice, alice.policy()).models
+    models = hub.policy(alice, alice.policy()).models
     assert set(models) == {"claude-haiku-5-5", "claude-opus-5-5"}
 
 
@@ -224,15 +224,15 @@ async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
         server_name="x",
     )
     alice = await kit.agent("alice", model="opus")
-    hub._say(hub._policy(alice, alice.policy()))
+    hub._send(hub.policy(alice, alice.policy()))
     turn = await kit.broker.mailbox.turn_start(Holder(alice), "opus")
     params = SetModelParams(agent="alice", model="sonnet")
     await kit.controls.set_model(params, OPERATOR)
-    running = hub._policies["alice"].models
+    running = hub.policies["alice"].models
     assert set(running) == {"claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"}
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
     await kit.broker.mailbox.turn_end(Holder(alice), end)
-    assert set(hub._policies["alice"].models) == {
+    assert set(hub.policies["alice"].models) == {
         "claude-sonnet-5-5",
         "claude-haiku-5-5",
     }
@@ -253,7 +253,7 @@ async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
         config=config,
         server_name="x",
     )
-    assert hub._policy(alice, alice.policy()).models == ("claude-haiku-5-5",)
+    assert hub.policy(alice, alice.policy()).models == ("claude-haiku-5-5",)
 
 
 async def test_a_turn_begins_with_no_model_but_the_chosen_one(kit: Kit) -> None:

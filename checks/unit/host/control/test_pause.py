@@ -68,7 +68,7 @@ class Room:
 
     async def is_halted(self) -> bool:
         """Whether nothing is reserved, handed out or shown, at relay and hived."""
-        assert self.hub._policies["alice"].halted is not None
+        assert self.hub.policies["alice"].halted is not None
         for refused, call in (
             (ErrorCode.UNAVAILABLE, self.reserve()),
             (ErrorCode.PAUSED, self.kit.broker.mailbox.recv(self.holder, NOW)),
@@ -98,7 +98,7 @@ async def room(tmp_path: Path, grace_s: float) -> AsyncIterator[Room]:
         config=config,
         server_name="x",
     )
-    hub._say(hub._policy(alice, alice.policy()))
+    hub._send(hub.policy(alice, alice.policy()))
     made = Room(kit, hub, alice)
     await kit.broker.mailbox.turn_start(made.holder, "haiku")
     yield made
@@ -135,11 +135,11 @@ async def test_a_pause_lets_a_running_turn_go_on_for_its_grace(room: Room) -> No
     await room.mail()
     assert await room.reserve()
     assert len((await room.kit.broker.mailbox.recv(room.holder, NOW)).messages) == 1
-    assert room.hub._policies["alice"].halted is None
+    assert room.hub.policies["alice"].halted is None
     room.kit.transitions.turn_lost(room.alice)  # it ended
     assert await room.is_halted()
     await room.kit.controls.resume("alice", OPERATOR)
-    assert room.hub._policies["alice"].halted is None
+    assert room.hub.policies["alice"].halted is None
     assert await room.reserve()
 
 
