@@ -2,6 +2,6 @@
 
 hived makes each agent's ``model.sock`` and ``egress.sock`` and keeps them open
 (``give``); hive-relay and hive-egress accept on them (``take``), and are sent what each
-agent may do (``link``). So a daemon need not reach an agent's directory, and connections
-are queued while it restarts.
+agent may do (``link``). So a daemon need not reach an agent's directory, and
+connections are queued while it restarts.
 """

@@ -7,17 +7,15 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
 import sdnotify
 
-from pyglue import __version__
 from pyglue.config import load
 from pyglue.errors import HiveError
 from pyglue.host.bootstrap import open_hive
-from pyglue.process import raise_open_files
+from pyglue.process import daemon, raise_open_files
 from pyglue.seldom import log_to_stderr
 
 
@@ -30,10 +28,7 @@ async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
 
 async def _serve(config_file: Path) -> None:
     notifier = sdnotify.SystemdNotifier()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = daemon.stop_signal()
     hive = await open_hive(load(config_file))
     alive = asyncio.create_task(_watchdog(notifier))
     notifier.notify("READY=1\nSTATUS=Running")
@@ -47,11 +42,7 @@ async def _serve(config_file: Path) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="hived", description="The hive's daemon.")
-    parser.add_argument(
-        "--config", type=Path, required=True, help="configuration file (JSON)"
-    )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser = daemon.parser("hived", "The hive's daemon.")
     parser.add_argument("--debug", action="store_true", help="verbose logging")
     return parser
 

@@ -11,8 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import signal
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +18,11 @@ import apprise
 import msgspec
 import sdnotify
 
-from pyglue import __version__, strict_json
+from pyglue import strict_json
 from pyglue.api.notify import SendNotification, SentNotification
-from pyglue.config import HiveConfig, load
+from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.seldom import log_to_stderr
+from pyglue.process import daemon
 
 _LINE: Final = 16 * 1024
 _log = logging.getLogger(__name__)
@@ -99,12 +97,15 @@ def read_places(config: HiveConfig) -> Places:
     return Places(text)
 
 
-async def serve(config: HiveConfig, places: Places) -> None:
-    """Serve hived until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def serve(config: HiveConfig) -> None:
+    """Serve hived until SIGTERM or SIGINT.
+
+    Raises:
+        HiveError: ``config_invalid`` for the operator's file.
+    """
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
+    places = read_places(config)
+    stop = daemon.stop_signal()
     one_at_a_time = asyncio.Lock()
 
     async def answer(
@@ -131,27 +132,12 @@ async def serve(config: HiveConfig, places: Places) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="hive-notify", description="Sends a hive's notifications."
-    )
-    parser.add_argument(
-        "--config", type=Path, required=True, help="configuration file (JSON)"
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    return parser
+    return daemon.parser("hive-notify", "Sends a hive's notifications.")
 
 
 def main() -> None:
     """Run until told to stop; exit 1 with a sentence when it cannot start."""
-    arguments = build_parser().parse_args()
-    log_to_stderr()
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
-    try:
-        config = load(arguments.config)
-        asyncio.run(serve(config, read_places(config)))
-    except HiveError as error:
-        sys.stderr.write(f"hive-notify: {error.message}\n")
-        sys.exit(1)
+    daemon.run(build_parser(), serve)
 
 
 if __name__ == "__main__":

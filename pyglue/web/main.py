@@ -29,12 +29,12 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
-from pyglue import __version__, origin
 from pyglue import config as hive_config
+from pyglue import origin
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.process import raise_open_files
+from pyglue.process import daemon, raise_open_files
 from pyglue.seldom import Seldom, log_to_stderr
 from pyglue.web.app import create_app
 from pyglue.web.guard import tls
@@ -225,14 +225,7 @@ def settings(number: int) -> dict[str, Any]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="hive-web", description="The dashboard of a hive."
-    )
-    parser.add_argument(
-        "--config", type=Path, required=True, help="configuration file (JSON)"
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    return parser
+    return daemon.parser("hive-web", "The dashboard of a hive.")
 
 
 def main(argv: list[str] | None = None) -> int:
