@@ -42,6 +42,10 @@ class Ids(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Return whether agents run as ``uid``."""
         return self.agent <= uid < self.agent + self.agents
 
+    def is_outside(self, uid: int) -> bool:
+        """Return whether a daemon with a network runs as ``uid``; hive-web is not."""
+        return uid in {self.relay, self.egress, self.notify}
+
 
 class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the dashboard listens and which Host names it answers to."""

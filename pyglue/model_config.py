@@ -5,6 +5,7 @@ alias of their own; agents use it as any other, and what it costs counts as the
 operator says. The host module checks the same (``modules/host/checks.nix``).
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -43,6 +44,13 @@ def catalogue_of(models: Mapping[str, ModelConfig]) -> Catalogue:
         HiveError: ``config_invalid`` for an alias that cannot be one, or an id that
             has two.
     """
+    return _catalogue(tuple(models.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _catalogue(configured: tuple[tuple[str, ModelConfig], ...]) -> Catalogue:
+    """Make it once: every policy and every check of a manifest asks for it."""
+    models = dict(configured)
     seen: dict[str, str] = {}
     for alias, model in models.items():
         if not _ALIAS.fullmatch(alias):

@@ -1,4 +1,4 @@
-# For hive-web and hive-relay, which start no program and touch no file of anybody's.
+# For hive-web and the daemons with a network, which start no program and touch no file of anybody's.
 import ./hardening.nix
 // {
   AmbientCapabilities = "";

@@ -64,47 +64,19 @@ in
     };
     users.groups.hive-notify.gid = cfg.ids.notify;
 
-    systemd.services.hive-notify = {
+    systemd.services.hive-notify = import ./networked-daemon.nix {
+      inherit cfg;
+      name = "hive-notify";
       description = "hyperhive: notifications";
-      documentation = [ "man:hyperhive.nix(5)" ];
-      wantedBy = [ "multi-user.target" ];
-      wants = [
-        "hived.service"
-        "network-online.target"
+      fences = [
+        "/run/hyperhive/operator.sock"
+        "/run/hyperhive/relay.sock"
+        "/run/hyperhive/egress.sock"
       ];
-      after = [
-        "hived.service"
-        "network-online.target"
-        "nss-lookup.target"
-      ];
-      path = [ ];
-      unitConfig.StartLimitIntervalSec = 0;
-      serviceConfig = import ./hardening-daemon.nix // {
-        ExecStart = "${cfg.package}/bin/hive-notify --config ${cfg.configFile}";
-        Type = "notify";
-        NotifyAccess = "main";
-        User = "hive-notify";
-        Group = "hive-notify";
-        Restart = "always";
-        RestartSec = 1;
-        TimeoutStopSec = 10;
+      more = {
         LoadCredential = [ "urls:${toString notify.urlFile}" ];
-        # Services are looked up, so which addresses it calls is not known here.
-        RestrictAddressFamilies = [
-          "AF_UNIX"
-          "AF_INET"
-          "AF_INET6"
-          "AF_NETLINK"
-        ];
         # Its own socket lies in a directory that hived makes for it.
         ReadWritePaths = [ "/run/hyperhive/notify" ];
-        InaccessiblePaths = [
-          "-/run/hyperhive/agents"
-          "-/run/hyperhive/operator.sock"
-          "-/run/hyperhive/relay.sock"
-          "-/run/hyperhive/egress.sock"
-          "-${cfg.stateDir}"
-        ];
       };
     };
   };

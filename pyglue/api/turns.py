@@ -15,6 +15,8 @@ from pyglue.api.messages import Message
 
 STEERED_MAX: Final = 1024
 """How many messages may be delivered to one turn while it runs."""
+STEERED_AT_ONCE: Final = 32
+"""How many of them come with one call."""
 
 
 class TurnOutcome(StrEnum):

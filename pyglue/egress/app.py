@@ -8,8 +8,9 @@ from pyglue.config import HiveConfig
 from pyglue.egress.carry import Carrier
 from pyglue.egress.dial import Dialer, Lookup
 from pyglue.egress.link import Link, place
-from pyglue.egress.listener import Listener, share
+from pyglue.egress.listener import Listener
 from pyglue.egress.traffic import Traffic
+from pyglue.handover.share import connections_each
 from pyglue.limits import EgressLimits
 
 
@@ -60,7 +61,11 @@ class Egress:
         fresh = Listener(
             listener,
             carrier.serve,
-            most=lambda: share(self._limits, len(self._listeners)),
+            most=lambda: connections_each(
+                len(self._listeners),
+                most=self._limits.connections,
+                reserved=self._limits.descriptors_reserved,
+            ),
         )
         self._listeners[agent] = [*(one for one in old if one.is_busy), fresh]
 

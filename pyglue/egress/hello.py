@@ -1,6 +1,6 @@
 """The server name in a TLS ClientHello, read by OpenSSL and not by code of ours.
 
-Called by ``tunnel`` with the first bytes of a connection. The handshake begins on a
+Called by ``carry`` with the first bytes of a connection. The handshake begins on a
 memory buffer and ends when the hello is read; nothing of it is answered.
 """
 

@@ -7,29 +7,15 @@ the kernel, where they cost hive-egress nothing.
 import asyncio
 import contextlib
 import logging
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pyglue.limits import EgressLimits
-
-_DESCRIPTORS: Final = 3
-"""An agent's connection, one to the host, and one that is about to close."""
-_LEAST: Final = 2
 _AGAIN_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 Serve = Callable[[socket.socket], Awaitable[None]]
-
-
-def share(limits: EgressLimits, agents: int) -> int:
-    """Return how many connections each of so many agents may have."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = max(0, soft - limits.descriptors_reserved)
-    fair = free // (_DESCRIPTORS * max(1, agents))
-    return max(_LEAST, min(limits.connections, fair))
 
 
 class Listener:

@@ -15,20 +15,12 @@ _PHRASES: Final = {
 
 
 class RefusedError(Exception):
-    """A connection is refused or failed: an HTTP status and a sentence.
-
-    ``is_policy``: by a rule, and not by a failure of the network.
-    """
+    """A connection is refused or failed: an HTTP status and a sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
-
-    @property
-    def is_policy(self) -> bool:
-        """Whether a rule refused it."""
-        return self.status < 500
 
     def answer(self) -> bytes:
         """Return the whole response; the sentence is its reason, too.

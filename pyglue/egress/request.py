@@ -1,7 +1,7 @@
 """The first request of an agent's connection: what it asks for, read by h11.
 
-``read`` returns either a tunnel (``CONNECT``) or a plain request with an absolute
-``http://`` URI. Whatever names the host a second time must name the same one.
+``Reader.asked`` returns either a tunnel (``CONNECT``) or a plain request with an
+absolute ``http://`` URI. Whatever names the host a second time must name the same one.
 """
 
 import asyncio

@@ -10,19 +10,15 @@ those messages are acknowledged with the turn.
 import logging
 import uuid
 from collections.abc import Sequence
-from typing import Final
 
 from pyglue.api.common import NoParams
 from pyglue.api.messages import Message
 from pyglue.api.turn_events import Log
-from pyglue.api.turns import STEERED_MAX, SteerResult
+from pyglue.api.turns import STEERED_AT_ONCE, STEERED_MAX, SteerResult
 from pyglue.errors import HiveError
 from pyglue.harness.claude.prompt import render
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
-
-_AT_ONCE: Final = 32
-"""The most that hived gives at a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +48,7 @@ class Steering:
 
         It is asked for again after a failure.
         """
-        if not self._is_new or self._given > STEERED_MAX - _AT_ONCE:
+        if not self._is_new or self._given > STEERED_MAX - STEERED_AT_ONCE:
             return None
         self._is_new = False
         try:
@@ -67,7 +63,8 @@ class Steering:
             parts.append(_waiting(found))
         if not parts:
             return None
-        self._is_new = len(found.messages) == _AT_ONCE  # there may be more
+        if len(found.messages) == STEERED_AT_ONCE:  # there may be more
+            self._is_new = True
         self._given += len(found.messages)
         line = str(uuid.uuid4())
         self._joined.gave(line, found.messages)

@@ -9,7 +9,6 @@ is then ``retire``d: it accepts no new connections, and finishes running answers
 import asyncio
 import errno
 import logging
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,15 +16,13 @@ from typing import Final
 
 from aiohttp import web
 
+from pyglue.handover.share import connections_each
 from pyglue.limits import RelayLimits
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _GRACE_S: Final = 0.3
 _AGAIN_S: Final = 1.0
-_LEAST: Final = 2
-_DESCRIPTORS: Final = 3
-"""An agent's connection, one to the provider, and one that is about to close."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +37,10 @@ class Share:
     @property
     def connections(self) -> int:
         """The current maximum for one agent."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = max(0, soft - self._limits.descriptors_reserved)
-        fair = free // (_DESCRIPTORS * max(1, self.agents))
-        return max(_LEAST, min(self._limits.connections, fair))
+        limits = self._limits
+        return connections_each(
+            self.agents, most=limits.connections, reserved=limits.descriptors_reserved
+        )
 
 
 class _Server(web.Server):

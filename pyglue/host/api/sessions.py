@@ -79,9 +79,7 @@ class Sessions:
         from_web = hello.client == WEB_CLIENT or hello.session is not None
         if ids is not None:
             from_web = from_web or uid == ids.web
-            if uid is not None and (
-                ids.is_agent(uid) or uid in {ids.relay, ids.egress}
-            ):
+            if uid is not None and (ids.is_agent(uid) or ids.is_outside(uid)):
                 raise HiveError(
                     ErrorCode.FORBIDDEN, "This user may not act as the operator."
                 )

@@ -4,8 +4,8 @@ Each agent is the harness in a bubblewrap sandbox with its own sockets, state an
 session, ``/shared`` and its workspaces; the manager also has all agents' directories
 and the applied repositories. Started by root, agents are users of their own. Where
 bubblewrap does not work, root's agents are kept apart by these only, and a user's are
-not started at
-all, unless HIVE_UNSAFE_NO_SANDBOX=1 says otherwise; ``warnings`` says what is missing.
+not started at all, unless HIVE_UNSAFE_NO_SANDBOX=1 says otherwise; ``warnings`` says
+what is missing.
 The end of a child is the crash event. A child dies with hived, even by kill -9.
 """
 

@@ -13,6 +13,7 @@ and network hold from a start on only, and the hello then proves that it boots.
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -97,13 +98,18 @@ class NixosContainerBackend(Backend):
         self._foreign: tuple[str, ...] = ()
         self._callback: Callable[[ContainerEvent], None] = lambda _event: None
 
+    @functools.cached_property
+    def _unmapped(self) -> str | None:
+        """What is wrong with the file systems, which stay: every page asks."""
+        layout = self._layout
+        return mounts.warning((_STORE, layout.agents, layout.runtime))
+
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What is not as it should be on this host now."""
         found = [*self._foreign]
-        unmapped = mounts.warning((_STORE, self._layout.agents, self._layout.runtime))
-        if unmapped is not None:
-            found.append(unmapped)
+        if self._unmapped is not None:
+            found.append(self._unmapped)
         if self._watch.problem is not None:
             found.append(
                 "Container crashes cannot be detected: systemd does not answer over "

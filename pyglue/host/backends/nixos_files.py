@@ -114,15 +114,14 @@ class ContainerFiles:
         Raises:
             HiveError: ``not_found``; ``forbidden`` for a link in the place of one.
         """
+        workspaces = {mount.source: mount for mount in spec.mounts if mount.name}
         for bind in self._binds(spec):
             below = self._layout.state if bind.writable else None
-            if bind.source not in {mount.source for mount in spec.mounts if mount.name}:
+            if bind.source not in workspaces:
                 os.close(open_source(bind.source, below))
-        for mount in spec.mounts:
-            if mount.name is not None:
-                owner = owner_of(mount)
-                _need_mounted(mount)
-                need_writable_by_others(mount, owner)
+        for mount in workspaces.values():
+            _need_mounted(mount)
+            need_writable_by_others(mount, owner_of(mount))
 
     def write(self, spec: AgentSpec, system: str) -> bool:
         """Write all files; tell whether systemd has to read its own again.

@@ -231,7 +231,7 @@ class Workspaces:
         found = []
         for agent in self.registry.all():
             record = agent.record
-            names = {} if record is None else record.manifest.get("workspaces", {})
+            names = {} if record is None else record.typed.workspaces
             stopped = agent.state in (AgentState.STOPPED, AgentState.FAILED)
             if name in names and not (running and stopped):
                 found.append(agent.name)

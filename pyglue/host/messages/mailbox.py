@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
-from pyglue.api.turns import SteerResult, TurnEndParams, TurnOutcome
+from pyglue.api.turns import STEERED_AT_ONCE, SteerResult, TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.display import cited, said
 from pyglue.errors import ErrorCode, HiveError
@@ -29,7 +29,6 @@ from pyglue.store.messages import NewMessage
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
-_STEER_MOST: Final = 32
 _SENDERS_MOST: Final = 8
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
 """Outcomes that count against the mail of a turn; the others are not its fault."""
@@ -216,7 +215,7 @@ class Mailbox:
         def take(tx: Tx) -> SteerResult:
             name, token = agent.name, holder.token
             found = rows.take_urgent(
-                tx, name, most=_STEER_MOST, holder=token, turn=turn
+                tx, name, most=STEERED_AT_ONCE, holder=token, turn=turn
             )
             waiting, newest, senders = rows.news(tx, name)
             return SteerResult(

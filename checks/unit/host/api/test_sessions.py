@@ -24,7 +24,7 @@ from pyglue.store import logins
 from pyglue.store.database import Store, open_store
 from pyglue.store.logins import LoginKind
 
-IDS = Ids(agent=101, web=102, relay=103)
+IDS = Ids(agent=101, web=102, relay=103, egress=104, notify=105)
 
 
 @dataclass
@@ -98,8 +98,9 @@ async def test_the_web_user_needs_a_live_session_whatever_it_calls_itself(
         sessions.caller(peer(IDS.web), hello("hive-web", token))
 
 
-@pytest.mark.parametrize("uid", [IDS.agent, IDS.relay])
-async def test_agents_and_relay_are_never_the_operator(room: Room, uid: int) -> None:
+@pytest.mark.parametrize("name", ["agent", "relay", "egress", "notify"])
+async def test_agents_and_daemons_are_never_the_operator(room: Room, name: str) -> None:
+    uid = getattr(IDS, name)
     with pytest.raises(HiveError) as caught:
         room.sessions(IDS).caller(peer(uid), hello("hive"))
     assert caught.value.code is ErrorCode.FORBIDDEN
