@@ -27,3 +27,11 @@ export function keyOfForm(form) {
 export function formOf(root, key) {
   return [...root.querySelectorAll("form")].find((one) => key && keyOfForm(one) === key);
 }
+
+// Where a letter is text; a tick or a choice takes only the space and arrow keys.
+const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], .terminal";
+
+// Whether a key is meant for the page, and neither for a field nor for the browser.
+export function isShortcut(event) {
+  return !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.(TYPED);
+}

@@ -1,9 +1,9 @@
 // Keys for who does not use the mouse; `?` lists them. None of them decides anything:
 // `a` and `d` only go to the place where that is done.
 
+import { isShortcut } from "./fields.js";
+
 const ITEMS = "[data-item]";
-// Where a letter is text; a tick or a choice takes only the space and arrow keys.
-const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], .terminal";
 const help = document.getElementById("keys");
 
 function items() {
@@ -46,10 +46,8 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.(TYPED)) return;
   const act = KEYS[event.key];
-  if (!act) return;
+  if (!act || !isShortcut(event)) return;
   event.preventDefault();
   act();
 });

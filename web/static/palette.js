@@ -2,6 +2,7 @@
 // what can be done to an agent. Approving is not among them: that is done where the change
 // is read. And the keys `g` and a letter for pages, `]` for the next pending approval.
 
+import { isShortcut } from "./fields.js";
 import { visible } from "./text.js";
 
 const MATCHER = "/static/vendor/fuzzy.mjs";
@@ -16,7 +17,6 @@ const PAGES = [
   ["Metrics", "/charts", "c"],
 ];
 const ACTIONS = { restart: "restart", stop: "stop", start: "start", pause: "do/pause", resume: "do/resume" };
-const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], .terminal";
 
 const dialog = document.getElementById("palette");
 const field = dialog.querySelector("input");
@@ -136,7 +136,7 @@ document.addEventListener("keydown", (event) => {
     open();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.(TYPED) || dialog.open) return;
+  if (!isShortcut(event) || dialog.open) return;
   if (isGoing) {
     isGoing = false;
     const to = PAGES.find(([, , key]) => key === event.key);

@@ -2,9 +2,10 @@
 // browser, by commit), and gone through with the keys n, p and v. Nothing is folded but
 // by the operator: what is approved has to be in sight.
 
+import { isShortcut } from "./fields.js";
+
 const KEPT = 50; // commits whose ticks are remembered
 const STORE = "hive-viewed";
-const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 
 const files = [...document.querySelectorAll("[data-testid=file]")];
 const commit = document.querySelector("[data-testid=commit]").textContent;
@@ -97,8 +98,7 @@ if (files.length) {
   open();
   addEventListener("hashchange", open);
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest?.(TYPED) || !KEYS[event.key]) return;
+    if (!KEYS[event.key] || !isShortcut(event)) return;
     event.preventDefault();
     KEYS[event.key]();
   });
