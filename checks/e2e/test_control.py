@@ -102,6 +102,7 @@ async def test_another_model_until_it_is_reset(hive: Hive) -> None:
     assert view.model_status.queued == "sonnet"
     await hive.send("alice", answer("I am {{model}}"))
     await hive.answer("alice", "I am claude-sonnet")
+    await hive.idle("alice")  # else the turn is played again, and joined by the next
     await hive.kill_hived()
     await hive.idle("alice")
     view = await hive.agent("alice")

@@ -133,6 +133,7 @@ async def test_an_agents_user_reaches_only_what_is_its_own(hive: Hive) -> None:
     passages |= {str(layout.runtime / "agents"), str(layout.state / "run")}
     passages |= {str(path) for path in layout.agents.iterdir()}
     passages |= {str(layout.runtime.parent / "config.json")}
+    passages |= {str(layout.shared)}  # which all agents read
     foreign = [
         path
         for path in found

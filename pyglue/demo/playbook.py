@@ -2,8 +2,9 @@
 
 A step list comes from the first rule of a script file whose ``match`` (a regular
 expression) is found in the newest text of the user, or from a line ``SCRIPT: [...]``
-in that text itself; step i answers when i assistant messages follow the text. A step
-holds any of
+in that text itself; step i answers when i assistant messages follow the text. What the
+user says while the turn runs adds the steps that are for it, in place of a text that
+would have ended the turn. A step holds any of
 
     text, tool + input, tools, thinking         what the model says and calls
     status, type, message, times, headers       an error, for the first ``times`` tries
@@ -21,7 +22,7 @@ newest first; ``{{user:REGEX}}`` and ``{{system:REGEX}}`` look in those texts;
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +33,8 @@ from pyglue.strict_json import JsonError
 KEY_VARIABLE: Final = "SCRIPTED_MODEL_KEY"
 """Names the variable with the API key that the scripted model asks for."""
 _PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
+_JOINED: Final = "The user sent a new message while you were working:"
+"""How the CLI begins what it passes on in a running turn, as a system message."""
 _SUMMARY: Final = "<summary>A scripted summary of the conversation.</summary>"
 
 
@@ -65,6 +68,11 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_tokens: int | None = None
     cache_read: int = 0
     stop: str | None = None
+
+    @property
+    def ends_turn(self) -> bool:
+        """Whether this says something and calls no tool."""
+        return self.text is not None and self.tool is None and not self.tools
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +111,8 @@ class Request:
     model: str
     system: str
     user: str
+    joined: tuple[tuple[int, str], ...]
+    """What the user said since, and after how many answers."""
     results: tuple[str, ...]
     index: int
     continued: bool
@@ -118,6 +128,16 @@ class Request:
         if isinstance(value, Sequence):
             return [self.fill(item) for item in value]
         return value
+
+    def filled(self, step: Step) -> Step:
+        """Return ``step`` with every place holder in what it says filled."""
+        return msgspec.structs.replace(
+            step,
+            text=self.fill(step.text),
+            thinking=self.fill(step.thinking),
+            input=self.fill(step.input),
+            tools=tuple(ToolCall(one.tool, self.fill(one.input)) for one in step.tools),
+        )
 
     def _find(self, place: re.Match[str]) -> str:
         kind, pattern = place[1], place[2] or ""
@@ -152,6 +172,16 @@ def _results(messages: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(reversed(found))
 
 
+def _joined(messages: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, str], ...]:
+    found: list[tuple[int, str]] = []
+    answers = 0
+    for message in messages:
+        answers += message.get("role") == "assistant"
+        texts = _texts(message.get("content"))
+        found += [(answers, text) for text in texts if text.startswith(_JOINED)]
+    return tuple(found)
+
+
 def read_request(body: Mapping[str, Any], size: int) -> Request:
     """Find the newest real text of the user and what came after it."""
     messages = body.get("messages", [])
@@ -169,6 +199,7 @@ def read_request(body: Mapping[str, Any], size: int) -> Request:
         model=str(body.get("model")),
         system="\n".join(_texts(body.get("system"))),
         user=user,
+        joined=_joined(later),
         results=_results(later),
         index=sum(message.get("role") == "assistant" for message in later),
         continued=any(one.get("role") == "assistant" for one in messages[:start]),
@@ -178,18 +209,35 @@ def read_request(body: Mapping[str, Any], size: int) -> Request:
 
 
 def choose(script: Script, request: Request) -> Step:
-    """Return the step that answers ``request``."""
+    """Return the step that answers ``request``, its place holders filled."""
     if "create a detailed summary" in request.user:
         return script.summary
+    plan = _plan(script, request)
+    if request.index >= len(plan):
+        return Step(text=script.default)
+    asked, step = plan[request.index]
+    return asked.filled(step)
+
+
+def _plan(script: Script, request: Request) -> list[tuple[Request, Step]]:
+    """Return the steps of a turn, each with what it answers."""
+    plan = _steps(script, request)
+    for answers, text in request.joined:
+        more = _steps(script, replace(request, user=text))
+        if more and len(plan) > answers and plan[-1][1].ends_turn:
+            plan.pop()
+        if more:
+            plan += [(request, Step(text=script.default))] * (answers - len(plan))
+            plan += more
+    return plan
+
+
+def _steps(script: Script, request: Request) -> list[tuple[Request, Step]]:
     steps = inline_steps(request.user)
     if steps is None:
-        for rule in script.rules:
-            if rule.answers(request):
-                steps = rule.steps
-                break
-    if steps is None or request.index >= len(steps):
-        return Step(text=script.default)
-    return steps[request.index]
+        rules = (rule.steps for rule in script.rules if rule.answers(request))
+        steps = next(rules, ())
+    return [(request, step) for step in steps]
 
 
 def inline_steps(text: str) -> tuple[Step, ...] | None:

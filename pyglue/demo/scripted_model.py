@@ -209,13 +209,13 @@ def _error(
     )
 
 
-def _blocks(asked: Request, step: Step) -> list[dict[str, Any]]:
+def _blocks(step: Step) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if step.thinking is not None:
-        thinking = asked.fill(step.thinking)
-        blocks.append({"type": "thinking", "thinking": thinking, "signature": "c2ln"})
+        said = {"thinking": step.thinking, "signature": "c2ln"}
+        blocks.append({"type": "thinking", **said})
     if step.text is not None:
-        blocks.append({"type": "text", "text": asked.fill(step.text)})
+        blocks.append({"type": "text", "text": step.text})
     calls = (ToolCall(step.tool, step.input),) if step.tool is not None else ()
     for call in (*calls, *step.tools):
         blocks.append(
@@ -223,7 +223,7 @@ def _blocks(asked: Request, step: Step) -> list[dict[str, Any]]:
                 "type": "tool_use",
                 "id": f"toolu_{uuid.uuid4().hex[:20]}",
                 "name": call.tool,
-                "input": asked.fill(call.input),
+                "input": call.input,
             }
         )
     return blocks
@@ -240,7 +240,7 @@ def _usage(asked: Request, step: Step, blocks: list[dict[str, Any]]) -> dict[str
 
 
 def _whole(asked: Request, step: Step) -> dict[str, Any]:
-    blocks = _blocks(asked, step)
+    blocks = _blocks(step)
     calls = any(block["type"] == "tool_use" for block in blocks)
     return {
         "id": f"msg_{uuid.uuid4().hex[:20]}",

@@ -74,6 +74,42 @@ def test_a_new_text_begins_a_new_turn() -> None:
     assert choose(Script(), turn).text == "other"
 
 
+JOINED = "The user sent a new message while you were working:\n"
+
+
+def joined(text: str) -> dict[str, Any]:
+    return {"role": "system", "content": f"{JOINED}{text}\nAddress it."}
+
+
+def test_a_text_that_joins_is_answered_before_the_turn_ends() -> None:
+    turn = [user(inline(*STEPS)), SAID, result("abc")]
+    turn += [joined(inline({"tool": "Read"}, {"text": "both done"}))]
+    assert choose(Script(), asked(*turn)).tool == "Read"
+    turn += [SAID, result("abc")]
+    assert choose(Script(), asked(*turn)).text == "both done"
+
+
+def test_a_text_that_joins_leaves_what_the_turn_has_to_do() -> None:
+    steps = [STEPS[0], STEPS[0], STEPS[1]]
+    turn = [user(inline(*steps)), SAID, result("abc"), joined(inline({"text": "ok"}))]
+    assert choose(Script(), asked(*turn)).tool == "Bash"
+    turn += [SAID, result("abc")]
+    assert choose(Script(), asked(*turn)).text == "ok"
+
+
+def test_a_text_that_joins_is_answered_by_a_rule_or_not_at_all() -> None:
+    script = rules(
+        {"match": "lamps", "steps": [{"text": "{{user:lamps}}: bright"}]},
+        default="no rule",
+    )
+    turn = [user("x"), SAID, result("abc"), joined("go on")]
+    assert choose(script, asked(*turn)).text == "no rule"
+    turn[-1] = joined("lamps?")
+    assert choose(script, asked(*turn)).text == "lamps: bright"
+    turn += [SAID, user("new turn")]
+    assert choose(script, asked(*turn)).text == "no rule"
+
+
 def test_rules_in_order() -> None:
     script = rules(
         {"match": "^x", "steps": [{"text": "by text"}]},
