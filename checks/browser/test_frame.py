@@ -1,5 +1,6 @@
 """What is around every page: Emergency stop in reach, and nothing covered."""
 
+import time
 from typing import Any, Final
 
 from playwright.sync_api import Locator, expect
@@ -132,7 +133,12 @@ def test_columns_stay_where_they_are(site: Site, dashboard: Dashboard) -> None:
             heads = page.locator("thead th")
             before = heads.evaluate_all(columns)
             hive.agents = [
-                data.agent("a", state=AgentState.RATE_LIMITED, model="m" * 24)
+                data.agent(
+                    "a",
+                    state=AgentState.RATE_LIMITED,
+                    model="m" * 24,
+                    last_turn_at=time.time() - 55 * 60,
+                )
             ]
             hive.set_approval(7, state=ApprovalState.SUPERSEDED, agent="a")
             hive.emit(kind, "alice", state="rate_limited", since_at=0, detail=None)
