@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pyglue import hosts, strict_json
+from pyglue.api.common import DEFAULT_ACCOUNT, AccountName
 from pyglue.api.notify import NotifyEvent
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
@@ -79,8 +80,8 @@ class Credential(StrEnum):
     """A bearer token of a gateway that speaks Anthropic's API."""
 
 
-class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to reach the model. ``scripted`` is only shown; it changes nothing.
+class Account(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who pays for requests, and where they go.
 
     ``credential`` is what the file holds.
     """
@@ -88,7 +89,20 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     upstream_url: str = "https://api.anthropic.com"
     credential: Credential = Credential.API_KEY
     api_key_file: str | None = None
+
+
+class RelayConfig(Account, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The default account and the others. ``scripted`` is only shown."""
+
     scripted: bool = False
+    name: AccountName = DEFAULT_ACCOUNT
+    others: dict[AccountName, Account] = {}
+    """Accounts that the operator may choose for an agent."""
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """All accounts by name, the default first."""
+        return {self.name: self, **self.others}
 
 
 class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -378,6 +392,12 @@ def load(path: Path) -> HiveConfig:
                 ErrorCode.CONFIG_INVALID,
                 f"Invalid configuration file {path}: workspaces.{name}: {error}",
             ) from error
+    if config.relay.name in config.relay.others:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Invalid configuration file {path}: two accounts are called "
+            f"{config.relay.name}. Rename one of them.",
+        )
     health = config.timeouts.health_s
     if health < HEALTH_LEAST_S:
         raise HiveError(

@@ -12,8 +12,8 @@ from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionEnd, QuestionView
-from pyglue.cli.local.settings import LocalSettings
-from pyglue.config import Timeouts
+from pyglue.cli.local.settings import LocalAccounts, LocalCredential, LocalSettings
+from pyglue.config import Credential, Timeouts
 from pyglue.model_config import ModelConfig
 
 pytestmark = [
@@ -24,9 +24,13 @@ pytestmark = [
 
 GLM = ModelConfig(id="zai/glm-4.6", input_per_mtok=500, output_per_mtok=2000)
 
+NOBODY = LocalCredential(Credential.GATEWAY, "key", "http://127.0.0.1:9")
+"""An account whose gateway does not listen."""
+
 hive = shared_hive(
     timeouts=Timeouts(health_s=90.0, drain_s=2.0),
     settings=LocalSettings(models={"glm": GLM}),
+    accounts=LocalAccounts(all={"team": NOBODY}),
 )
 
 
@@ -135,6 +139,22 @@ async def test_a_model_of_the_hive_s_own_is_used_and_priced(hive: Hive) -> None:
     assert (await command(hive, "model", "alice", "--reset"))[0] == 0
 
 
+async def test_another_account_pays_until_it_is_reset(hive: Hive) -> None:
+    await hive.idle("alice")
+    code, said = await command(hive, "account", "alice", "team")
+    assert (code, "from its next request on" in said) == (0, True)
+    code, said = await command(hive, "accounts")
+    assert code == 0
+    team = next(line for line in said.splitlines() if line.startswith("team"))
+    assert "a gateway's token at http://127.0.0.1:9" in team and "alice" in team
+    await hive.send("alice", answer("paid by default"))
+    await state(hive, AgentState.RETRYING)  # nobody answers there
+    assert (await command(hive, "account", "alice", "--reset"))[0] == 0
+    await hive.answer("alice", "paid by default")
+    code, said = await command(hive, "account", "alice", "other")
+    assert (code, "There is no account 'other'" in said) == (1, True)
+
+
 async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -> None:
     nix = "{ hyperhive.limits.turnsPerHour = 1; }"
     assert (await hive.approve(await hive.propose("alice", nix))).error is None
@@ -180,7 +200,8 @@ async def test_used_up_credit_is_asked_about_until_the_model_answers(
 
     async def asked(ended: QuestionEnd | None) -> QuestionView | None:
         found = await hive.operator.call(api.QUESTIONS, NoParams())
-        mine = [q for q in found.questions if "credit is used up" in q.question]
+        of = "credit of the account default is used up"
+        mine = [q for q in found.questions if of in q.question]
         return mine[0] if mine and mine[0].ended is ended else None
 
     question = await hive.until(lambda: asked(None), "the question")

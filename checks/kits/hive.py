@@ -26,7 +26,7 @@ from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSend
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.launcher import LocalHive, LocalOptions
-from pyglue.cli.local.settings import LocalSettings
+from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.config import (
     DiskConfig,
     EgressConfig,
@@ -318,6 +318,7 @@ async def running_hive(
     notify_urls: str | None = None,
     settings: LocalSettings | None = None,
     names: Mapping[str, str] | None = None,
+    accounts: LocalAccounts | None = None,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
@@ -345,6 +346,7 @@ async def running_hive(
             notify_urls=notify_urls,
             settings=settings or LocalSettings(),
             egress=EgressConfig(names=dict(names or {})),
+            accounts=accounts or LocalAccounts(),
         ),
         lambda _text: None,
     )

@@ -50,7 +50,7 @@ function _shtab_hive_using
   test "$_shtab_hive_cmdpath" = "$argv"
 end
 
-set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
+set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
 set -g _shtab_hive_opts_with_value --agent --anchors --as --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
@@ -266,6 +266,18 @@ complete -c hive -n '_shtab_hive_using workspace' -l json -d 'print a JSON objec
 complete -c hive -n '_shtab_hive_using workspace' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using workspace' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using workspace; and test $_shtab_hive_npos -eq 0' -ka "list add remove" -d 'what to do'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a accounts -d 'list the accounts'
+complete -c hive -n '_shtab_hive_using accounts' -s h -l help -d 'show this help message and exit'
+complete -c hive -n '_shtab_hive_using accounts' -l json -d 'print a JSON object'
+complete -c hive -n '_shtab_hive_using accounts' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
+complete -c hive -n '_shtab_hive_using accounts' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a account -d 'choose the account that pays for an agent'
+complete -c hive -n '_shtab_hive_using account' -s h -l help -d 'show this help message and exit'
+complete -c hive -n '_shtab_hive_using account' -l json -d 'print a JSON object'
+complete -c hive -n '_shtab_hive_using account' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
+complete -c hive -n '_shtab_hive_using account' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using account' -l reset -d 'return to the default account'
+complete -c hive -n '_shtab_hive_using account; and test $_shtab_hive_npos -eq 0' -ka "(hive agents --names 2>/dev/null)" -d 'agent name'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a secret -d 'list, set or remove secrets'
 complete -c hive -n '_shtab_hive_using secret' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using secret' -l json -d 'print a JSON object'

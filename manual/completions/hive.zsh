@@ -10,6 +10,8 @@
 
 _shtab_hive_commands() {
   local _commands=(
+    account:'choose the account that pays for an agent'
+    accounts:'list the accounts'
     agents:'list the agents'
     approval:'show a proposal with its diff'
     approvals:'list proposals, newest first'
@@ -72,6 +74,29 @@ _shtab_hive_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_defaults_added=0
+
+_shtab_hive_account_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  "--reset[return to the default account]"
+  ":agent name:($(hive agents --names 2>/dev/null))"
+  ":its name:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_account_defaults_added=0
+
+_shtab_hive_accounts_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_accounts_defaults_added=0
 
 _shtab_hive_agents_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -665,6 +690,8 @@ _shtab_hive() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_hive-$line[1]:"
       case $line[1] in
+        account) _arguments -C -s $_shtab_hive_account_options ;;
+        accounts) _arguments -C -s $_shtab_hive_accounts_options ;;
         agents) _arguments -C -s $_shtab_hive_agents_options ;;
         approval) _arguments -C -s $_shtab_hive_approval_options ;;
         approvals) _arguments -C -s $_shtab_hive_approvals_options ;;

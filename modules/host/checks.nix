@@ -131,7 +131,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     assertions = [
-      (require (credentials != [ ]) "${option "apiKeyFile"} is not set. Put the API key into a file outside the Nix store that only root can read, and set the option to its path; or set oauthTokenFile (a Claude subscription) or authTokenFile (a gateway).")
+      (require (credentials != [ ] || cfg.accounts != { }) "${option "apiKeyFile"} is not set. Put the API key into a file outside the Nix store that only root can read, and set the option to its path; or set oauthTokenFile (a Claude subscription) or authTokenFile (a gateway).")
       (require (
         lib.length credentials < 2
       ) "services.hyperhive: ${lib.concatStringsSep ", " credentials} are all set, but the relay uses one credential. Keep one of them.")

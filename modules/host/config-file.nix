@@ -72,18 +72,6 @@ in
         agent_ports = web.agentPorts;
         inherit (web) terminal;
       };
-      relay = {
-        upstream_url = cfg.upstreamUrl;
-        credential =
-          if cfg.oauthTokenFile != null then
-            "subscription"
-          else if cfg.authTokenFile != null then
-            "gateway"
-          else
-            "api_key";
-        api_key_file = "/run/credentials/hive-relay.service/api-key";
-        scripted = false;
-      };
       limits = shared cfg.limits // {
         inherit (cfg.limits)
           models

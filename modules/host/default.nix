@@ -5,6 +5,7 @@
   imports = [
     ./options.nix
     ./dashboard.nix
+    ./accounts.nix
     ./agents.nix
     ./limits.nix
     ./models.nix

@@ -11,6 +11,7 @@ let
       ./limits.nix
       ./quotas.nix
       { options = (import ./config-file.nix { inherit lib; config = { }; pkgs = { }; }).options; }
+      { options = (import ./accounts.nix { inherit lib; config = { }; }).options; }
       { options = (import ./models.nix { inherit lib; config = { }; }).options; }
     ];
   };

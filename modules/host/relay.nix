@@ -1,13 +1,7 @@
-# hive-relay: the one process that has the API key, and a way out to use it.
+# hive-relay: the one process that has the API keys (accounts.nix), and a way out to use it.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
-  # Exactly one is set (checks.nix).
-  credential = lib.findFirst (path: path != null) null [
-    cfg.apiKeyFile
-    cfg.oauthTokenFile
-    cfg.authTokenFile
-  ];
 in
 {
   config = lib.mkIf cfg.enable {
@@ -21,7 +15,6 @@ in
       more = {
         # Ready once hived knows it; not for ever, as nixos-rebuild waits for it.
         TimeoutStartSec = 300;
-        LoadCredential = [ "api-key:${toString credential}" ];
       };
     };
   };

@@ -31,6 +31,11 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
 
+DEFAULT_ACCOUNT: Final = "default"
+"""What the account is called that the configuration does not name."""
+AccountName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """Base of every answer: readers ignore unknown fields."""
 

@@ -82,6 +82,7 @@ class BlockReason(StrEnum):
     QUOTA = "quota"
     OVER_BUDGET = "over_budget"
     MODEL_NOT_ALLOWED = "model_not_allowed"
+    NO_ACCOUNT = "no_account"
     NEEDS_LOGIN = "needs_login"
     NO_CREDIT = "no_credit"
     RATE_LIMITED = "rate_limited"

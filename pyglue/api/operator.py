@@ -6,6 +6,7 @@ Calls from hive-web's user need a valid session (its token is part of ``hello``)
 
 from typing import Final
 
+from pyglue.api.accounts import AccountsResult, SetAccountParams
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalParams,
@@ -155,6 +156,9 @@ The transcript of the old one is kept.
 """
 SET_MODEL: Final = Method("set_model", SetModelParams, ModelStatus)
 RESET_MODEL: Final = Method("reset_model", AgentParams, ModelStatus)
+ACCOUNTS: Final = Method("accounts", NoParams, AccountsResult)
+SET_ACCOUNT: Final = Method("set_account", SetAccountParams, Done)
+"""The operator alone decides who pays for an agent: no agent.nix can."""
 
 
 # --- approvals ------------------------------------------------------------------

@@ -143,6 +143,10 @@ class AgentView(Result, frozen=True):
     """Why it runs no turn, if something keeps it from one."""
     turn: int | None = None
     """The turn that runs."""
+    account: str | None = None
+    """Which account pays for it, if the hive has several."""
+    is_estimate: bool = False
+    """Whether a subscription pays, so that its cost is only an estimate."""
     warm_bytes: int = 0
     """Memory of the CLI that waits for its next turn; 0: that turn starts one."""
     hosts: tuple[str, ...] = ()
@@ -169,3 +173,5 @@ class AgentDetail(Result, frozen=True):
     webhooks: tuple[WebhookView, ...] = ()
     hosts: tuple[HostUse, ...] = ()
     """The hosts that it asked for, the newest first."""
+    accounts: tuple[str, ...] = ()
+    """Accounts that may pay for it, the default first, if there are several."""

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from pyglue.api import trust
 from pyglue.api.common import (
+    DEFAULT_ACCOUNT,
     AgentName,
     Done,
     Id,
@@ -32,6 +33,8 @@ class ModelPolicy(AgentPolicy, frozen=True, kw_only=True):
     server_tools: tuple[str, ...]
     cost_per_day_usd: float | None
     tokens_per_day: int | None = None
+    account: str = DEFAULT_ACCOUNT
+    """Which account pays for the next requests."""
 
 
 class AttachResult(Result, frozen=True):
@@ -97,16 +100,20 @@ class RateWindow(Params, frozen=True):
     used: Annotated[float, Meta(ge=0, le=10_000)]
     resets_at: Annotated[float, Meta(ge=0, le=1e12)]
     is_used_up: bool = False
+    account: Annotated[str, Meta(max_length=32)] = ""
+    """Of which account; empty if the hive has only one. hived fills it in."""
 
-    TRUST: ClassVar = dict.fromkeys(
-        ("name", "used", "resets_at", "is_used_up"), trust.RELAY
-    )
+    TRUST: ClassVar = {
+        **dict.fromkeys(("name", "used", "resets_at", "is_used_up"), trust.RELAY),
+        "account": "ignored: hived knows whose request it was",
+    }
 
     @property
     def words(self) -> str:
         """Say how much is used: ``5-hour window 82 % used``."""
         span = {"5h": "5-hour", "7d": "7-day"}.get(self.name, self.name)
-        return f"{span} window {self.used:.0%} used".replace("%", " %")
+        whose = f"{self.account}: " if self.account else ""
+        return f"{whose}{span} window {self.used:.0%} used".replace("%", " %")
 
 
 class SettleParams(Params, frozen=True):
@@ -126,12 +133,14 @@ class SettleParams(Params, frozen=True):
     cache_write_tokens: Annotated[int, Meta(ge=0, le=2**40)] = 0
     retry_after_s: Annotated[float, Meta(ge=0)] | None = None
     windows: Annotated[tuple[RateWindow, ...], Meta(max_length=8)] = ()
+    account: Annotated[str, Meta(max_length=32)] = DEFAULT_ACCOUNT
+    """Who paid: the agent's account when the request was sent."""
 
     TRUST: ClassVar = dict.fromkeys(
         (
             *("reservation", "cost_usd", "status", "input_tokens", "output_tokens"),
             *("cache_read_tokens", "cache_write_tokens", "retry_after_s"),
-            "windows",
+            *("windows", "account"),
         ),
         trust.RELAY,
     )

@@ -43,6 +43,7 @@ class _Paid:
     agent: str
     checked: Checked
     reservation: int
+    account: str
 
 
 class Relay:
@@ -61,7 +62,8 @@ class Relay:
             HiveError: ``config_invalid`` if the model's address is invalid.
         """
         self._limits = limits or RelayLimits()
-        self._upstream = Upstream(config.relay)
+        accounts = config.relay.accounts
+        self._upstreams = {name: Upstream(one, name) for name, one in accounts.items()}
         self._models = config.catalogue
         self.link = Link(
             place=place(config.layout),
@@ -70,9 +72,7 @@ class Relay:
             cut=self._cut,
             attached=attached,
         )
-        self._ledger = Ledger(
-            self.link, count=self._upstream.count, limits=self._limits
-        )
+        self._ledger = Ledger(self.link, count=self._count, limits=self._limits)
         self._bodies = Bodies(self._limits)
         self._share = Share(self._limits)
         self._doors: dict[str, list[Listener]] = {}
@@ -88,7 +88,7 @@ class Relay:
         await asyncio.gather(*self._exchanges, return_exceptions=True)
         if self._settling:
             await asyncio.wait(self._settling, timeout=0.5)
-        await self._upstream.close()
+        await asyncio.gather(*(one.close() for one in self._upstreams.values()))
 
     # --- listeners --------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Relay:
                 ErrorCode.NOT_FOUND,
                 f"Only POST {MESSAGES} and POST {COUNT} are forwarded.",
             )
-        self.link.policy(agent)  # without permission, no body is read
+        upstream = self._upstream(agent)  # without permission, no body is read
         held = await self._bodies.hold(agent, size_of(request, self._limits))
         taken.callback(held.release)
         checked = await self._judged(agent, request, counting=path == COUNT)
@@ -164,7 +164,7 @@ class Relay:
             body = checked.encoded()
         checked = checked.without_body()
         exchange = Exchange(
-            upstream=self._upstream,
+            upstream=upstream,
             path=path,
             checked=checked,
             body=body,
@@ -173,8 +173,31 @@ class Relay:
             sent=held.release,
         )
         del body
-        paid = _Paid(agent=agent, checked=checked, reservation=reservation)
+        paid = _Paid(
+            agent=agent,
+            checked=checked,
+            reservation=reservation,
+            account=upstream.account,
+        )
         return await self._run(paid, exchange, taken.pop_all())
+
+    def _upstream(self, agent: str) -> Upstream:
+        """Return the way to the model that the agent's account pays for.
+
+        Raises:
+            HiveError: ``unavailable`` if it may not ask, or its account is not ours.
+        """
+        name = self.link.policy(agent).account
+        found = self._upstreams.get(name)
+        if found is None:
+            raise HiveError(
+                ErrorCode.UNAVAILABLE,
+                f"The relay has no account {name[:40]!a}. Notify the operator.",
+            )
+        return found
+
+    async def _count(self, agent: str, checked: Checked) -> int | None:
+        return await self._upstream(agent).count(checked)
 
     async def _judged(
         self, agent: str, request: web.BaseRequest, *, counting: bool
@@ -234,6 +257,7 @@ class Relay:
             cache_write_tokens=used.cache_write,
             retry_after_s=outcome.wait_s,
             windows=outcome.windows,
+            account=paid.account,
         )
         task = asyncio.create_task(self._ledger.settle(paid.agent, params))
         self._settling.add(task)

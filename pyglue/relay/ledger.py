@@ -25,7 +25,7 @@ _COUNT_USD: Final = 0.0001
 """Reserved for counting, which is free, so that it stops with the budget."""
 _ROUNDING_USD: Final = 1e-6
 
-Count = Callable[[Checked], Awaitable[int | None]]
+Count = Callable[[str, Checked], Awaitable[int | None]]
 
 
 class Ledger:
@@ -100,7 +100,7 @@ class Ledger:
         task.add_done_callback(self._unused.discard)
 
     async def _reserve_near(self, agent: str, checked: Checked) -> tuple[Checked, int]:
-        tokens = await self._count(checked)
+        tokens = await self._count(agent, checked)
         if tokens is not None:
             checked = checked.counted(tokens)
         await self._others(agent)

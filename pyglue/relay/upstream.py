@@ -20,7 +20,8 @@ import aiohttp
 import msgspec
 
 from pyglue import strict_json
-from pyglue.config import Credential, RelayConfig
+from pyglue.api.common import DEFAULT_ACCOUNT
+from pyglue.config import Account, Credential
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.relay.mask import Mask
 from pyglue.relay.refusal import unreachable
@@ -61,8 +62,8 @@ class _Counted(msgspec.Struct):
 class Upstream:
     """Sends requests to the provider. Create it inside the running loop."""
 
-    def __init__(self, config: RelayConfig) -> None:
-        """Set the model's address.
+    def __init__(self, config: Account, name: str = DEFAULT_ACCOUNT) -> None:
+        """Set the model's address, and the account's name.
 
         Raises:
             HiveError: ``config_invalid`` for an address that must not get the key.
@@ -70,6 +71,7 @@ class Upstream:
         self._url = _checked_url(config.upstream_url)
         self._key_file = config.api_key_file
         self._credential = config.credential
+        self.account = name
         self.is_subscription = config.credential is Credential.SUBSCRIPTION
         self._client = aiohttp.ClientSession(
             timeout=_TIMEOUT,

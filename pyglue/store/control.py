@@ -25,6 +25,7 @@ class ControlModel(Model):
     lift_turns = IntegerField()
     question = IntegerField(null=True)
     asked_for = TextField(null=True)
+    account = TextField(null=True)
 
     class Meta:
         table_name = "control"
@@ -51,6 +52,7 @@ class Control:
     lift_turns: int = 0
     question: int | None = None
     asked_for: str | None = None
+    account: str | None = None
 
 
 _NAMES = tuple(one.name for one in fields(Control))

@@ -162,6 +162,7 @@ class UsageModel(Model):
     output_tokens = IntegerField(default=0)
     cache_read_tokens = IntegerField(default=0)
     cache_write_tokens = IntegerField(default=0)
+    account = TextField(null=True)
 
     class Meta:
         table_name = "usage"

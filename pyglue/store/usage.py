@@ -20,6 +20,7 @@ class Orphan:
     cost_usd: float
     input_tokens: int
     output_tokens: int
+    account: str | None
 
 
 def _on(day: float) -> Expression:
@@ -47,6 +48,21 @@ def spent_by_agent(reader: Reader, day: float) -> dict[str, float]:
     return {agent: float(cost) for agent, cost in rows}
 
 
+def spent_by_account(reader: Reader, day: float) -> dict[str | None, float]:
+    """Return the dollars of every account on the day since ``day``.
+
+    None: of requests from before there were several.
+    """
+    rows = (
+        UsageModel.select(UsageModel.account, fn.SUM(UsageModel.cost_usd))
+        .where(_on(day))
+        .group_by(UsageModel.account)
+        .tuples()
+        .execute(reader.db)
+    )
+    return {account: float(cost) for account, cost in rows}
+
+
 def tokens(tx: Tx | Reader, agent: str, day: float) -> int:
     """Return the tokens read, written or reserved by an agent since ``day``."""
     every = (
@@ -61,7 +77,9 @@ def tokens(tx: Tx | Reader, agent: str, day: float) -> int:
     return int(query.scalar(tx.db) or 0)
 
 
-def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
+def reserve(
+    tx: Tx, params: ReserveParams, turn: int | None, account: str | None = None
+) -> int:
     """Reserve money and tokens and return the ID of the reservation."""
     number: int = UsageModel.insert(
         agent=params.agent,
@@ -72,6 +90,7 @@ def reserve(tx: Tx, params: ReserveParams, turn: int | None) -> int:
         cost_usd=params.cost_usd,
         input_tokens=params.input_tokens,
         output_tokens=params.output_tokens,
+        account=account,
     ).execute(tx.db)
     return number
 
@@ -84,7 +103,7 @@ def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
         .execute(tx.db)
     )
     return tuple(
-        Orphan(row.id, row.cost_usd, row.input_tokens, row.output_tokens)
+        Orphan(row.id, row.cost_usd, row.input_tokens, row.output_tokens, row.account)
         for row in rows
         if row.id not in open_ones
     )
@@ -103,6 +122,7 @@ def settle(tx: Tx, params: SettleParams) -> tuple[str, int | None] | None:
         output_tokens=params.output_tokens,
         cache_read_tokens=params.cache_read_tokens,
         cache_write_tokens=params.cache_write_tokens,
+        account=params.account,
     ).where(
         UsageModel.id == params.reservation,
         UsageModel.settled == False,  # noqa: E712 - a column, not a truth value

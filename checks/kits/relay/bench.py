@@ -20,7 +20,7 @@ from checks.kits.relay.hived import FakeHived
 from pyglue.api.relay import (
     ModelPolicy,
 )
-from pyglue.config import Credential, HiveConfig, RelayConfig
+from pyglue.config import Account, Credential, HiveConfig, RelayConfig
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.limits import RelayLimits
 from pyglue.relay.app import Relay
@@ -63,7 +63,10 @@ def script(*steps: dict[str, Any]) -> str:
 
 
 def config(
-    room: Path, upstream: str, credential: Credential = Credential.API_KEY
+    room: Path,
+    upstream: str,
+    credential: Credential = Credential.API_KEY,
+    others: dict[str, Account] | None = None,
 ) -> HiveConfig:
     """Return a config with a key file in ``room``."""
     key = room / "key"
@@ -73,7 +76,10 @@ def config(
         state_dir=str(room / "state"),
         runtime_dir=str(room / "run"),
         relay=RelayConfig(
-            upstream_url=upstream, api_key_file=str(key), credential=credential
+            upstream_url=upstream,
+            api_key_file=str(key),
+            credential=credential,
+            others=others or {},
         ),
     )
 
@@ -126,9 +132,10 @@ async def with_upstream(
     upstream: str,
     limits: RelayLimits = LIMITS,
     credential: Credential = Credential.API_KEY,
+    others: dict[str, Account] | None = None,
 ) -> AsyncIterator[tuple[FakeHived, aiohttp.ClientSession]]:
     """Run a hived and the relay before ``upstream``; return once alice is served."""
-    hived = FakeHived(config(room, upstream, credential))
+    hived = FakeHived(config(room, upstream, credential, others))
     await hived.start()
     hived.add(policy())
     try:
@@ -173,12 +180,13 @@ async def setup_in(
     room: Path,
     limits: RelayLimits = LIMITS,
     credential: Credential = Credential.API_KEY,
+    others: dict[str, Account] | None = None,
 ) -> AsyncIterator[Setup]:
     """Run a hived, the relay and a scripted model."""
     model = ScriptedModel()
     await model.start()
     try:
-        async with with_upstream(room, model.address, limits, credential) as (
+        async with with_upstream(room, model.address, limits, credential, others) as (
             hived,
             alice,
         ):

@@ -7,6 +7,7 @@ from checks.kits.web import data as data
 from checks.kits.web.decisions import Decisions
 from pyglue.api import manager as manager_api
 from pyglue.api import operator as api
+from pyglue.api.accounts import AccountsResult, AccountView
 from pyglue.api.audit import AuditExportParams, AuditExportResult
 from pyglue.api.common import (
     Done,
@@ -90,6 +91,7 @@ class Answers(Decisions):
         self.messages = data.flow()
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
+        self.accounts: tuple[str, ...] = ()
         self.pause: HivePause | None = None
         self.audit = data.audit()
         self.checks = data.checks()
@@ -126,12 +128,14 @@ class Answers(Decisions):
             api.KEPT: self._kept,
             api.AUDIT_EXPORT: self._audit,
             api.DOCTOR: self._doctor,
+            api.ACCOUNTS: self._accounts,
             api.PURGE: self._power,
             api.DRAFT_DISCARD: self._power,
             api.JOURNAL: self._journal,
             api.COMPACT: self._done,
             api.NEW_SESSION: self._done,
             api.SET_MODEL: self._set_model,
+            api.SET_ACCOUNT: self._done,
             manager_api.START: self._power,
             manager_api.STOP: self._power,
             manager_api.RESTART: self._power,
@@ -175,6 +179,7 @@ class Answers(Decisions):
                     approvals=tuple(r for r in rows if r.agent == one.name),
                     log_tail=self.log,
                     hosts=self.hosts,
+                    accounts=self.accounts,
                 )
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent!r}.")
 
@@ -299,6 +304,22 @@ class Answers(Decisions):
         more = len(page) == params.limit
         return AuditExportResult(
             entries=page, after=None, before=page[-1].seq if more else None
+        )
+
+    async def _accounts(self, _params: NoParams) -> AccountsResult:
+        return AccountsResult(
+            accounts=(
+                AccountView(
+                    name="default",
+                    is_default=True,
+                    pays="an API key",
+                    upstream_url="https://api.anthropic.com",
+                    is_estimate=False,
+                    agents=tuple(one.name for one in self.agents),
+                    cost_today_usd=1.25,
+                    windows=(),
+                ),
+            )
         )
 
     async def _doctor(self, _params: NoParams) -> DoctorResult:

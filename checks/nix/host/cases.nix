@@ -199,6 +199,38 @@ in
       outputPerMTok = 0;
     };
   };
+  accounts = hive {
+    accounts.research.oauthTokenFile = "/run/secrets/claude-oauth-token";
+    accounts.gateway = {
+      authTokenFile = "/run/secrets/gateway-token";
+      upstreamUrl = "https://gateway.example.org";
+    };
+    defaultAccount = "research";
+  };
+  account-alone = hive {
+    apiKeyFile = null;
+    accounts.research.oauthTokenFile = "/run/secrets/claude-oauth-token";
+  };
+  bad-account-name = hive { accounts."my account".apiKeyFile = "/run/secrets/key"; };
+  bad-account-empty = hive { accounts.research = { }; };
+  bad-account-two-files = hive {
+    accounts.research.apiKeyFile = "/run/secrets/key";
+    accounts.research.authTokenFile = "/run/secrets/token";
+  };
+  bad-account-in-store = hive {
+    accounts.research.apiKeyFile = "${builtins.storeDir}/44444444444444444444444444444444-key";
+  };
+  bad-account-url = hive {
+    accounts.research.apiKeyFile = "/run/secrets/key";
+    accounts.research.upstreamUrl = "http://gateway.example.org";
+  };
+  bad-account-default-twice = hive { accounts.default.apiKeyFile = "/run/secrets/key"; };
+  bad-account-no-default = hive {
+    apiKeyFile = null;
+    accounts.a.apiKeyFile = "/run/secrets/a";
+    accounts.b.apiKeyFile = "/run/secrets/b";
+  };
+  bad-account-unknown-default = hive { defaultAccount = "research"; };
   bad-model-alias = hive { models."GLM" = free "glm"; };
   bad-model-reserved = hive { models.default = free "glm"; };
   bad-model-id-alias = hive {

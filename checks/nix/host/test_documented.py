@@ -141,11 +141,17 @@ def test_the_example_of_every_option_is_one(tmp_path: Path, named: bool) -> None
         assert any('privateUsers is not "pick"' in text for text in found["warnings"])
 
 
+@pytest.mark.parametrize("of", ["", "accounts.<name>."])
 @pytest.mark.parametrize("name", ["oauthTokenFile", "authTokenFile"])
-def test_the_example_of_another_credential_is_one(tmp_path: Path, name: str) -> None:
-    [option] = [one for one in read_options() if one["name"].endswith(f".{name}")]
+def test_the_example_of_another_credential_is_one(
+    tmp_path: Path, name: str, of: str
+) -> None:
+    whole = f"services.hyperhive.{of}{name}"
+    [option] = [one for one in read_options() if one["name"] == whole]
     value = literal(option["example"])
-    found = _evaluated(tmp_path, f"{{ {option['name']} = {value}; }}")
+    found = _evaluated(
+        tmp_path, f"{{ {whole.replace('<name>', 'research')} = {value}; }}"
+    )
     assert (found["failed"], found["warnings"]) == ([], [])
 
 

@@ -47,6 +47,8 @@ def _commands() -> list[str]:
 
 
 ASKING = {
+    "account": ("bob", "team"),
+    "accounts": (),
     "agents": (),
     "approval": ("1",),
     "approvals": (),

@@ -1,5 +1,6 @@
 """What `hive run` takes from the environment: who pays, and where the model is."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,61 @@ def test_a_wrong_settings_file_is_refused(tmp_path: Path, text: str, said: str) 
 def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HiveError, match="Cannot read"):
         options(tmp_path, 7000, settings=tmp_path / "none.json")
+
+
+def settings(tmp_path: Path, **accounts: str) -> Path:
+    """Write accounts with an API key each, and those fields that have no file."""
+    found: dict[str, object] = {}
+    for name, key in accounts.items():
+        (tmp_path / name).write_text(key)
+        found[name] = {"api_key_file": str(tmp_path / name)}
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"accounts": found}))
+    return file
+
+
+def test_an_account_of_the_settings_is_the_default_where_it_is_the_only_one(
+    tmp_path: Path,
+) -> None:
+    found = options(tmp_path, 7000, settings=settings(tmp_path, team="k1"))
+    assert (found.accounts.default, found.api_key) == ("team", "k1")
+    assert found.agents == ("manager",)
+
+
+def test_the_credential_of_the_environment_is_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(NAMES[0], "secret")
+    found = options(tmp_path, 7000, settings=settings(tmp_path, team="k1"))
+    assert (found.accounts.default, found.api_key) == ("default", "secret")
+    assert set(found.accounts.all) == {"default", "team"}
+    assert "k1" not in repr(found.accounts)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"accounts": {"team": {}}}', "needs exactly one of"),
+        ('{"accounts": {"team": {"api_key_file": "/none"}}}', "Cannot read"),
+        ('{"accounts": {"Team": {"api_key_file": "/none"}}}', "settings.json"),
+        ('{"default_account": "team"}', "There is no account team"),
+    ],
+)
+def test_accounts_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(text)
+    with pytest.raises(HiveError) as refused:
+        options(tmp_path, 7000, settings=file)
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert said in refused.value.message
+
+
+def test_several_accounts_need_a_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = settings(tmp_path, a="k1", b="k2")
+    with pytest.raises(HiveError, match="set default_account"):
+        options(tmp_path, 7000, settings=file)
+    monkeypatch.setenv(NAMES[0], "secret")
+    with pytest.raises(HiveError, match="is the account default"):
+        options(tmp_path, 7000, settings=settings(tmp_path, default="k1"))

@@ -1,12 +1,24 @@
 """Who pays: an API key, a subscription's token or a gateway's, and its windows."""
 
+import asyncio
 import time
 from pathlib import Path
 
 import pytest
 
-from checks.kits.relay.bench import KEY, PATH, Setup, message, script, setup_in
-from pyglue.config import Credential
+from checks.kits.patience import PATIENCE_S
+from checks.kits.relay.bench import (
+    KEY,
+    PATH,
+    Setup,
+    message,
+    policy,
+    script,
+    setup_in,
+)
+from pyglue.api.common import DEFAULT_ACCOUNT
+from pyglue.config import Account, Credential
+from pyglue.demo.scripted_model import ScriptedModel
 
 BETA = "effort-2025-11-24"
 OAUTH_BETA = "oauth-2025-04-20"
@@ -154,3 +166,41 @@ async def test_hived_is_told_of_a_subscription_s_windows_only(tmp_path: Path) ->
             for window in settled.windows:
                 assert window.words == "5-hour window 82 % used"
                 assert (window.resets_at, window.is_used_up) == (reset, False)
+
+
+def sent_to(model: ScriptedModel) -> dict[str, str]:
+    return {name.lower(): value for name, value in model.headers[0].items()}
+
+
+async def test_the_account_of_the_policy_pays_from_the_next_request_on(
+    tmp_path: Path,
+) -> None:
+    other = ScriptedModel()
+    await other.start()
+    key = tmp_path / "team-key"
+    key.write_text("sk-ant-of-the-team")
+    team = Account(
+        upstream_url=other.address,
+        credential=Credential.SUBSCRIPTION,
+        api_key_file=str(key),
+    )
+    try:
+        async with setup_in(tmp_path, others={"team": team}) as setup:
+            assert (await setup.post(message()))[0] == 200
+            setup.hived.change(policy(account="team"))
+            async with asyncio.timeout(PATIENCE_S):
+                while not other.headers:
+                    assert (await setup.post(message()))[0] == 200
+            assert sent_to(other)["authorization"] == "Bearer sk-ant-of-the-team"
+            assert KEY not in str(other.headers)
+            assert "sk-ant-of-the-team" not in str(setup.model.headers)
+            await setup.hived.until_settled(2)
+            whose = [settled.account for settled in setup.hived.settled]
+            assert (whose[0], whose[-1]) == (DEFAULT_ACCOUNT, "team")
+            setup.hived.change(policy(account="gone"))
+            async with asyncio.timeout(PATIENCE_S):
+                while (await setup.post(message()))[0] == 200:
+                    pass
+            assert "no account 'gone'" in await setup.refused(message())
+    finally:
+        await other.stop()

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from pyglue import manifest_checks
-from pyglue.config import HiveConfig, OperatorLimits, dump, load
+from pyglue.config import (
+    Account,
+    HiveConfig,
+    OperatorLimits,
+    RelayConfig,
+    dump,
+    load,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.policy.operator_limits import allowed_models, model_is_allowed
 from pyglue.model_config import ModelConfig, catalogue_of
@@ -116,3 +123,11 @@ def test_the_operator_s_limits_name_it() -> None:
     assert allowed_models(("other",), limits, models=models) == (small,)
     assert model_is_allowed("zai/glm-4.6", limits, resolve=models.resolve)
     assert not model_is_allowed("other", limits, resolve=models.resolve)
+
+
+def test_two_accounts_of_one_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "hive.json"
+    relay = RelayConfig(name="team", others={"team": Account()})
+    file.write_bytes(dump(HiveConfig(state_dir="/s", runtime_dir="/r", relay=relay)))
+    with pytest.raises(HiveError, match="two accounts are called team"):
+        load(file)

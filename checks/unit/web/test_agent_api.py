@@ -47,6 +47,8 @@ def test_the_state_is_the_agents_view(operator: Operator) -> None:
     ("action", "form", "method", "sent"),
     [
         ("model", {"model": " opus "}, "set_model", {"model": "opus"}),
+        ("account", {"account": "team"}, "set_account", {"account": "team"}),
+        ("account", {}, "set_account", {"account": None}),
         ("cancel", {}, "cancel", {"reason": ""}),
         ("cancel", {"reason": "enough"}, "cancel", {"reason": "enough"}),
         ("compact", {}, "compact", {}),
@@ -58,7 +60,7 @@ def test_forms_call_hived(
     action: str,
     form: dict[str, str],
     method: str,
-    sent: dict[str, str],
+    sent: dict[str, str | None],
 ) -> None:
     answer = operator.post(f"/agents/alice/api/{action}", form)
     assert answer.status_code == 200, answer.text
@@ -67,7 +69,9 @@ def test_forms_call_hived(
     assert {name: getattr(params, name) for name in sent} == sent
 
 
-@pytest.mark.parametrize("action", ["model", "cancel", "compact", "new_session"])
+@pytest.mark.parametrize(
+    "action", ["model", "account", "cancel", "compact", "new_session"]
+)
 @pytest.mark.parametrize(
     ("wrong", "status"),
     [

@@ -8,6 +8,7 @@ import pytest
 from checks.kits.web import data
 from checks.kits.web.app import Operator, refusing
 from checks.kits.web.data import message
+from pyglue.api.accounts import SetAccountParams
 from pyglue.api.common import AgentState
 from pyglue.api.control import AfterCancel, CancelTurnOfParams
 from pyglue.api.overview import EgressTotals, HostUse, Step
@@ -201,3 +202,50 @@ def test_an_agent_whose_cli_waits_is_marked_warm(
     html = operator.get(page).text
     assert html.count('data-testid="warm"') == bool(held)
     assert ("with 200 MiB of memory" in html) is bool(held)
+
+
+# --- who pays -------------------------------------------------------------------------
+
+
+def several(operator: Operator, account: str) -> None:
+    operator.hive.accounts = ("main", "team")
+    changed = {"account": account, "is_estimate": account == "team"}
+    operator.hive.agents = [
+        msgspec.structs.replace(one, **changed) for one in operator.hive.agents
+    ]
+
+
+def test_with_one_account_there_is_no_choice(operator: Operator) -> None:
+    assert "Account that pays" not in operator.get("/agents/alice").text
+
+
+def test_another_account_is_chosen_on_the_agent_s_page(operator: Operator) -> None:
+    several(operator, "main")
+    page = operator.get("/agents/alice").text
+    assert '<option value="main" selected>main (default)</option>' in page
+    assert '<option value="team">team</option>' in page
+    assert "≈" not in operator.get("/").text
+    answer = operator.post("/agents/alice/account", {"account": "team"})
+    assert (answer.status_code, answer.location) == (303, "/agents/alice")
+    assert operator.hive.called("set_account") == [
+        SetAccountParams(agent="alice", account="team")
+    ]
+    same = operator.post("/agents/alice/account", {"account": "main"})
+    assert "alice already uses main" in same.text
+    assert len(operator.hive.called("set_account")) == 1
+
+
+def test_the_default_account_is_the_choice_of_none(operator: Operator) -> None:
+    several(operator, "team")
+    assert "about $" in operator.get("/agents/alice").text
+    assert "≈ $" in operator.get("/").text
+    operator.post("/agents/alice/account", {"account": "main"})
+    assert operator.hive.called("set_account") == [SetAccountParams(agent="alice")]
+
+
+def test_an_account_that_is_gone_is_said(operator: Operator) -> None:
+    several(operator, "old")
+    page = operator.get("/agents/alice").text
+    assert '<option value="" selected>old (not configured)</option>' in page
+    assert operator.post("/agents/alice/account", {"account": ""}).status_code == 400
+    assert not operator.hive.called("set_account")

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from checks.kits.web.app import Operator
+from pyglue.api.accounts import AccountsResult
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalsResult,
@@ -31,6 +32,7 @@ from pyglue.api.questions import QuestionsResult
         ("/api/messages?before=30&limit=2", MessagesResult),
         ("/api/operations", OperationsResult),
         ("/api/operations/11", Operation),
+        ("/api/accounts", AccountsResult),
     ],
 )
 def test_the_api_answers_with_the_rpc_s_types(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyglue.cli.commands import (
+    accounts,
     approvals,
     archive,
     control,
@@ -105,6 +106,13 @@ COMMANDS: Final = (
         "list, add or remove directories that agents may be given",
         workspace.arguments,
         workspace.workspace,
+    ),
+    Command("accounts", "list the accounts", no_arguments, accounts.accounts),
+    Command(
+        "account",
+        "choose the account that pays for an agent",
+        accounts.account_arguments,
+        accounts.account,
     ),
     Command("secret", "list, set or remove secrets", secret.arguments, secret.secret),
     Command(

@@ -22,10 +22,11 @@ from typing import Any, Final
 from pyglue import origin
 from pyglue.cli.local.claim import Claim, Room, claim
 from pyglue.cli.local.ready import Readiness
-from pyglue.cli.local.settings import LocalSettings
+from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.cli.local_ids import local_ids, model_user
 from pyglue.cli.output.anchors import ANCHOR_LINE
 from pyglue.config import (
+    Account,
     AgentDefaults,
     Credential,
     DeclaredAgent,
@@ -91,6 +92,8 @@ class LocalOptions:
     notify_urls: str | None = None
     """Text of the file with notification URLs; None: there are no notifications."""
     settings: LocalSettings = field(default_factory=LocalSettings)
+    accounts: LocalAccounts = field(default_factory=LocalAccounts)
+    """Its default one is ``api_key``, unless that is None."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     messages: MessageLimits = field(default_factory=MessageLimits)
     disk: DiskConfig = field(default_factory=DiskConfig)
@@ -257,6 +260,8 @@ class LocalHive:
                 credential=self.options.credential,
                 api_key_file=str(key_file),
                 scripted=self.options.api_key is None,
+                name=self.options.accounts.default,
+                others=self._other_accounts(ids),
             ),
             models=self.options.settings.models,
             egress=self.options.egress,
@@ -267,6 +272,20 @@ class LocalHive:
             quotas=self.options.quotas,
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
+
+    def _other_accounts(self, ids: Ids | None) -> dict[str, Account]:
+        """Write the credentials of the other accounts where only the relay reads."""
+        found = {}
+        for name, one in self.options.accounts.all.items():
+            if name != self.options.accounts.default:
+                file = self._room / f"account-{name}"
+                _write_secret(file, one.key, None if ids is None else ids.relay)
+                found[name] = Account(
+                    upstream_url=one.upstream,
+                    credential=one.kind,
+                    api_key_file=str(file),
+                )
+        return found
 
     def _runtime(self, state: Path, ids: Ids | None) -> Path:
         """Return the directory of the sockets, which the parts' own users can reach.

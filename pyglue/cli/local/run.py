@@ -14,6 +14,7 @@ from pyglue.api.messages import MessagesParams, OperatorSendParams
 from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli.local import settings as local_settings
 from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
+from pyglue.cli.local.settings import LocalCredential
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
 from pyglue.config import Credential, RelayConfig
@@ -73,16 +74,22 @@ def options(
     credential, key = _credential()
     upstream = os.environ.get("ANTHROPIC_BASE_URL") if key is not None else None
     told = story.load()
+    found = local_settings.read(settings)
+    url = upstream or RelayConfig().upstream_url
+    own = None if key is None else LocalCredential(credential, key, url)
+    accounts = local_settings.accounts(found, own)
+    default = accounts.all.get(accounts.default)
     return LocalOptions(
         state=state,
         port=port,
-        api_key=key,
-        credential=credential,
-        upstream=upstream or RelayConfig().upstream_url,
+        api_key=None if default is None else default.key,
+        credential=Credential.API_KEY if default is None else default.kind,
+        upstream=url if default is None else default.upstream,
+        accounts=accounts,
         script=story.PATH,
-        agents=told.agents if key is None else ("manager",),
+        agents=told.agents if default is None else ("manager",),
         notify_urls=_text_of(notify_url_file),
-        settings=local_settings.read(settings),
+        settings=found,
     )
 
 

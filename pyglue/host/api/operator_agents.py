@@ -55,3 +55,5 @@ def add_agent_calls(handlers: Handlers, s: Services, by: str) -> None:
     done(api.NEW_SESSION, lambda it: controls.new_session(it.agent, by))
     on(api.SET_MODEL, lambda it: controls.set_model(it, by))
     on(api.RESET_MODEL, lambda it: controls.reset_model(it.agent, by))
+    on(api.ACCOUNTS, lambda _: s.accounts.all())
+    done(api.SET_ACCOUNT, lambda it: s.accounts.choose(it, by))

@@ -12,6 +12,7 @@ from pyglue.host.archives.calls import Archives
 from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
+from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
@@ -72,6 +73,7 @@ class Services:
     terminals: Terminals
     journal: Journal
     controls: Controls
+    accounts: Accounts
     budgets: Budgets
     credit: Credit
     warmth: Warmth

@@ -30,7 +30,7 @@ from pyglue.api.control import (
     PauseParams,
     SetModelParams,
 )
-from pyglue.config import OperatorLimits
+from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
@@ -63,6 +63,7 @@ class Controls:
     limits: OperatorLimits
     models: Catalogue
     grace_s: float
+    relay: RelayConfig = field(default_factory=RelayConfig)
     _endings: dict[asyncio.Task[None], tuple[Agent, float]] = field(
         default_factory=dict, init=False
     )
@@ -111,7 +112,9 @@ class Controls:
         """Return why the agent runs no turn now, None if nothing keeps it from one."""
         now = wall_clock.moment()
         everyone = self.registry.everyone
-        return blocked(agent, everyone, self.limits, now, models=self.models)
+        return blocked(
+            agent, everyone, self.limits, now, models=self.models, relay=self.relay
+        )
 
     # --- pausing ----------------------------------------------------------------------
 
@@ -202,7 +205,9 @@ class Controls:
         """
         now = wall_clock.moment()
         everyone = self.registry.everyone
-        found = refusal(agent, everyone, self.limits, now, models=self.models)
+        found = refusal(
+            agent, everyone, self.limits, now, models=self.models, relay=self.relay
+        )
         if found is None:
             return
         if found.reason is BlockReason.RATE_LIMITED and found.until_at is not None:

@@ -1,7 +1,7 @@
 """The provider's credit: telling the operator once that it is used up.
 
-All agents share one account, so the first turn that ends for want of credit asks one
-question of the operator, whoever's turn it was; it is kept with what the operator wants
+The first turn that ends for want of credit asks one question of the operator, whoever's
+turn it was, about the account that pays for it; it is kept with what the operator wants
 of the hive, over restarts. Agents keep their messages and try again by themselves;
 as soon as the relay saw one answered, the question is withdrawn and the others try at
 once. What a harness says of its turns is its own word: it is quoted as such, and
@@ -15,8 +15,10 @@ from typing import Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.questions import QuestionView
+from pyglue.config import RelayConfig
 from pyglue.display import said, visible
 from pyglue.host.control.controls import Controls
+from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
@@ -43,6 +45,7 @@ class Credit:
     questions: Questions
     controls: Controls
     audit: Audit
+    config: RelayConfig = field(default_factory=RelayConfig)
     clock: Callable[[], float] = time.monotonic
     _asked_at: float | None = field(default=None, init=False)
     _begun_before: frozenset[int] = field(default=frozenset(), init=False)
@@ -56,6 +59,7 @@ class Credit:
         if self._is_open() or (asked is not None and now - asked < _TOLD_S):
             return
         self._asked_at = now
+        account = account_of(agent, self.config)
         turns = (one.turn for one in self.registry.all())
         self._begun_before = frozenset(turn for turn in turns if turn is not None)
         why = visible(reason or "", limit=_REASON_MAX) or "no reason given"
@@ -66,42 +70,56 @@ class Credit:
                 "The relay saw the provider refuse a request for that reason (HTTP "
                 "402). "
             )
+        whose = f" of the account {account}" if self.config.others else ""
         number = await self.questions.ask_operator(
-            f"{agent.name} reports that the provider's credit is used up. {seen}Its "
-            f"words: {said(why, limit=_REASON_MAX)}\nAgents keep their messages and "
-            "retry automatically about every ten minutes. Add credit, then retry at "
-            "once.",
+            f"{agent.name} reports that the provider's credit{whose} is used up. "
+            f"{seen}Its words: {said(why, limit=_REASON_MAX)}\nAgents keep their "
+            "messages and retry automatically about every ten minutes. Add credit, "
+            "then retry at once.",
             (TRY, _LEAVE),
             expires_at=None,
         )
-        await self._write(number)
+        await self._write(number, account)
 
-    async def works(self, turn: int) -> None:
-        """The relay saw a turn answered: if it began later, the credit is back."""
+    async def works(self, turn: int, account: str) -> None:
+        """The relay saw a turn answered: if it began later, the credit is back.
+
+        Only that of the account which paid for it.
+        """
         question = self.registry.hive.question
-        if question is None or not self._is_open() or turn in self._begun_before:
+        if question is None or self._account() != account or turn in self._begun_before:
             return
         self.audit.record(SYSTEM, "credit_back", None, {})
         await self._write(None)
         await self.questions.withdraw(question)
-        self._try_again()
+        self._try_again(account)
 
     def _is_open(self) -> bool:
-        return self.registry.hive.asked_for == CREDIT
+        return self._account() is not None
 
-    async def _write(self, question: int | None) -> None:
-        asked_for = None if question is None else CREDIT
+    def _account(self) -> str | None:
+        """Return whose credit is asked about; None: nobody's."""
+        what, _, name = (self.registry.hive.asked_for or "").partition(":")
+        return (name or self.config.name) if what == CREDIT else None
+
+    async def _write(self, question: int | None, account: str = "") -> None:
+        asked_for = None
+        if question is not None:
+            is_default = account == self.config.name
+            asked_for = CREDIT if is_default else f"{CREDIT}:{account}"
         row = replace(self.registry.hive, question=question, asked_for=asked_for)
         await self.transitions.hive_controlled(row)
 
     async def _answered(self, question: QuestionView, text: str) -> None:
         if not self._is_open() or question.id != self.registry.hive.question:
             return
-        if text.split("\n")[0] == TRY:
+        account = self._account()
+        if account is not None and text.split("\n")[0] == TRY:
             await self._write(None)
-            self._try_again()
+            self._try_again(account)
 
-    def _try_again(self) -> None:
+    def _try_again(self, account: str) -> None:
         for agent in self.registry.all():
-            if agent.state is AgentState.NO_CREDIT:
+            ours = account_of(agent, self.config) == account
+            if ours and agent.state is AgentState.NO_CREDIT:
                 self.controls.try_again(agent)

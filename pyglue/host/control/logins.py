@@ -18,12 +18,13 @@ from pyglue.host.core.registry import Registry
 
 _LOOK_S: Final = 2.0
 """Seconds between two looks at the key's file."""
-Look = tuple[tuple[int, int, int, int] | None, tuple[int, ...]]
+Status = tuple[int, int, int, int] | None
+Look = tuple[tuple[Status, ...], tuple[int, ...]]
 
 
 @dataclass(kw_only=True)
 class Logins:
-    """Looks at the file of the API key and at who the relay is."""
+    """Looks at the files of the accounts' credentials and at who the relay is."""
 
     registry: Registry
     controls: Controls
@@ -48,11 +49,14 @@ class Logins:
             if agent.state is AgentState.NEEDS_LOGIN:
                 self.controls.try_again(agent)
 
-    def _status(self) -> tuple[int, int, int, int] | None:
-        if self.config.api_key_file is None:
-            return None
-        try:
-            found = Path(self.config.api_key_file).stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    def _status(self) -> tuple[Status, ...]:
+        files = [account.api_key_file for account in self.config.accounts.values()]
+        return tuple(None if file is None else _status(Path(file)) for file in files)
+
+
+def _status(file: Path) -> Status:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

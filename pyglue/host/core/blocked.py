@@ -10,8 +10,9 @@ from typing import Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason
-from pyglue.config import OperatorLimits
+from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode
+from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.policy.operator_limits import model_is_allowed
 from pyglue.models import KNOWN, Catalogue
@@ -25,8 +26,12 @@ _CODES: Final = {
     BlockReason.QUOTA: ErrorCode.DISK_FULL,
     BlockReason.OVER_BUDGET: ErrorCode.OVER_BUDGET,
     BlockReason.MODEL_NOT_ALLOWED: ErrorCode.MODEL_NOT_ALLOWED,
+    BlockReason.NO_ACCOUNT: ErrorCode.MODEL_NOT_ALLOWED,
     BlockReason.RATE_LIMITED: ErrorCode.RATE_LIMITED,
 }
+
+
+_ONE_ACCOUNT: Final = RelayConfig()
 
 
 def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
@@ -72,6 +77,18 @@ def model_refused(
     )
 
 
+def _account_missing(agent: Agent, relay: RelayConfig) -> Blocked | None:
+    name = account_of(agent, relay)
+    if name in relay.accounts:
+        return None
+    return Blocked(
+        BlockReason.NO_ACCOUNT,
+        f"Its account {name} is not in the host's configuration any more.",
+        f"Choose another: hive account {agent.name} ACCOUNT. Accounts: "
+        f"{', '.join(relay.accounts)}.",
+    )
+
+
 def refusal(
     agent: Agent,
     everyone: Everyone,
@@ -79,6 +96,7 @@ def refusal(
     now: Moment,
     *,
     models: Catalogue = KNOWN,
+    relay: RelayConfig = _ONE_ACCOUNT,
 ) -> Blocked | None:
     """Return what refuses the agent's next turn at its start."""
     name = agent.name
@@ -93,7 +111,7 @@ def refusal(
             "in the host's configuration.",
             agent.budget_until,
         )
-    found = model_refused(agent, limits, models)
+    found = model_refused(agent, limits, models) or _account_missing(agent, relay)
     if found is not None:
         return found
     wait = 0.0 if agent.retry_at is None else agent.retry_at.left(now)
@@ -114,6 +132,7 @@ def blocked(
     now: Moment,
     *,
     models: Catalogue = KNOWN,
+    relay: RelayConfig = _ONE_ACCOUNT,
 ) -> Blocked | None:
     """Return why the agent runs no turn, None if nothing keeps it from one."""
     if not agent.wanted or agent.state in (AgentState.STOPPED, AgentState.STOPPING):
@@ -122,7 +141,7 @@ def blocked(
             f"{agent.name} is stopped.",
             f"Start it: hive start {agent.name}",
         )
-    found = refusal(agent, everyone, limits, now, models=models)
+    found = refusal(agent, everyone, limits, now, models=models, relay=relay)
     return found or _by_state(agent)
 
 

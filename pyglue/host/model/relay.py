@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec.structs import replace
+
 from pyglue import wall_clock
 from pyglue.api.common import Done, Role
 from pyglue.api.relay import (
@@ -26,6 +28,7 @@ from pyglue.api.relay import (
     SettleParams,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import Limit, Limits, limits_of, start_of_day
 from pyglue.host.model.hub import Daemon, Hub
@@ -45,16 +48,17 @@ _log = logging.getLogger(__name__)
 class RelayHub(Hub[ModelPolicy]):
     """Hands sockets to the relay and keeps its books."""
 
-    _answered: Callable[[int], Awaitable[None]] = field(init=False)
-    _windows: dict[str, RateWindow] = field(default_factory=dict, init=False)
+    _answered: Callable[[int, str], Awaitable[None]] = field(init=False)
+    _windows: dict[str, dict[str, RateWindow]] = field(default_factory=dict, init=False)
+    """By account and name."""
 
     def __post_init__(self) -> None:
         """Let nobody hear of answers yet."""
         super().__post_init__()
         self._answered = _nobody_hears
 
-    def listen(self, answered: Callable[[int], Awaitable[None]]) -> None:
-        """Set who hears of each turn that the provider answered, as the relay saw."""
+    def listen(self, answered: Callable[[int, str], Awaitable[None]]) -> None:
+        """Set who hears of each turn that the provider answered, and who paid."""
         self._answered = answered
 
     def daemon(self) -> Daemon[ModelPolicy]:
@@ -90,6 +94,7 @@ class RelayHub(Hub[ModelPolicy]):
             cost_per_day_usd=limits.cost_usd,
             tokens_per_day=limits.tokens,
             halted=self.registry.halted(agent),
+            account=account_of(agent, self.config.relay),
         )
 
     def handlers(self) -> Handlers:
@@ -101,9 +106,18 @@ class RelayHub(Hub[ModelPolicy]):
         return handlers
 
     def windows(self) -> tuple[RateWindow, ...]:
-        """Return the subscription's windows as last told, without those that reset."""
-        now = time.time()
-        return tuple(w for w in self._windows.values() if w.resets_at > now)
+        """Return the windows of all accounts, named if there are several."""
+        accounts = self.config.relay.accounts
+        return tuple(
+            replace(window, account=name if len(accounts) > 1 else "")
+            for name in accounts
+            for window in self.windows_of(name)
+        )
+
+    def windows_of(self, account: str) -> tuple[RateWindow, ...]:
+        """Return an account's windows as last told, without those that reset."""
+        now, known = time.time(), self._windows.get(account, {})
+        return tuple(one for one in known.values() if one.resets_at > now)
 
     # --- calls --------------------------------------------------------------------
 
@@ -129,10 +143,11 @@ class RelayHub(Hub[ModelPolicy]):
                 f"{agent.name} is paused and cannot use the model.",
             )
         limits = limits_of(agent, self.config)
+        account = account_of(agent, self.config.relay)
 
         def reserve(tx: Tx) -> int:
             _check_day(tx, params, limits)
-            return usage.reserve(tx, params, agent.turn)
+            return usage.reserve(tx, params, agent.turn, account)
 
         try:
             number = await self.store.write(reserve)
@@ -157,33 +172,40 @@ class RelayHub(Hub[ModelPolicy]):
                 status=_LOST,
                 input_tokens=orphan.input_tokens,
                 output_tokens=orphan.output_tokens,
+                account=orphan.account or self.config.relay.name,
             )
             usage.settle(tx, settled)
             _log.warning("settled reservation %d of a lost relay connection", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
         of = await self.store.write(lambda tx: usage.settle(tx, params))
-        self._windows |= {window.name: window for window in params.windows}
+        known = {one.name: replace(one, account="") for one in params.windows}
+        if params.account in self.config.relay.accounts:
+            self._windows.setdefault(params.account, {}).update(known)
         if of is None:
             return Done()
         name, turn = of
         agent = self.registry.find(name)
         if agent is not None:
-            retry_at = None
+            wait = None
             if params.retry_after_s is not None:
-                wait = min(params.retry_after_s, _RETRY_MAX_S)
-                retry_at = wall_clock.moment(wait)
+                wait = wall_clock.moment(min(params.retry_after_s, _RETRY_MAX_S))
+            paid = [one for one in self.registry.all() if self._pays(params, one)]
+            retry_at = wait if agent in paid else None
             self.transitions.provider_answered(agent, params.status, retry_at)
-            used_up = any(window.is_used_up for window in params.windows)
-            if retry_at is not None and used_up:
-                for other in self.registry.all():
-                    self.transitions.back_off(other, retry_at)
+            if wait is not None and any(one.is_used_up for one in params.windows):
+                for other in paid:
+                    self.transitions.back_off(other, wait)
         if params.status == _ANSWERED and turn is not None:
-            await self._answered(turn)
+            await self._answered(turn, params.account)
         return Done()
 
+    def _pays(self, params: SettleParams, agent: Agent) -> bool:
+        """Tell whether what paid for a request pays for the agent now."""
+        return account_of(agent, self.config.relay) == params.account
 
-async def _nobody_hears(_turn: int) -> None:
+
+async def _nobody_hears(_turn: int, _account: str) -> None:
     """Until somebody listens."""
 
 

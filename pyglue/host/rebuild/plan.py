@@ -65,6 +65,7 @@ class Deployed:
     wanted: bool = False
     paused: Mark | None = None
     model: tuple[str, Mark] | None = None
+    account: str | None = None
     kept: Mark | None = None
 
 
@@ -225,6 +226,7 @@ def _name(made: Plan, repository: Repository, told: Told, now: float) -> None:
         wanted=bool(agent.wanted),
         paused=agent.paused,
         model=agent.model,
+        account=agent.account,
         kept=agent.destroyed or agent.imported,
     )
     if found.kept is not None:

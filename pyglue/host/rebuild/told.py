@@ -65,6 +65,7 @@ class Agent:
     draft: Mark | None = None
     paused: Mark | None = None
     model: tuple[str, Mark] | None = None
+    account: str | None = None
     deployed: int | None = None
 
 
@@ -141,6 +142,9 @@ def _of_agent(told: Told, name: str, line: _Line) -> None:
         case "model":
             model = line.data.get("model")
             agent.model = (model, _mark(line)) if isinstance(model, str) else None
+        case "account":
+            account = line.data.get("account")
+            agent.account = account if isinstance(account, str) else None
         case "deployed":
             was_there = agent.deployed is not None and agent.destroyed is None
             agent.wanted = agent.wanted if was_there else True

@@ -199,6 +199,7 @@ def _agent(tx: Tx, found: Deployed) -> None:
     if found.model is not None:
         model, mark = found.model
         chosen = replace(chosen, model=model, model_at=mark.at, model_by=mark.by)
+    chosen = replace(chosen, account=found.account)
     if chosen != Control(agent=found.name):
         control.put(tx, chosen)
 

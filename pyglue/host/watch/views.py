@@ -29,6 +29,7 @@ from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.warmth import Warmth
+from pyglue.host.core.accounts import account_of, is_estimate
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
@@ -143,7 +144,9 @@ class Views:
     def _model_source(self) -> str:
         if self.config.relay.scripted:
             return "scripted model (no API key): it plays a fixed scenario"
-        return self.config.relay.upstream_url + _PAYS[self.config.relay.credential]
+        relay = self.config.relay
+        more = f", and {len(relay.others)} more" if relay.others else ""
+        return f"{relay.upstream_url}{_PAYS[relay.credential]}{more}"
 
     def _warnings(self) -> tuple[str, ...]:
         lost = ("hive-relay is not connected, so agents cannot reach the model.",)
@@ -221,7 +224,12 @@ class Views:
             schedule=(() if record is None else schedules.views(record.typed, zone)),
             webhooks=await self._webhooks(agent),
             hosts=self.egress.hosts(agent.name),
+            accounts=self._accounts(),
         )
+
+    def _accounts(self) -> tuple[str, ...]:
+        relay = self.config.relay
+        return tuple(relay.accounts) if relay.others else ()
 
     async def _webhooks(self, agent: Agent) -> tuple[WebhookView, ...]:
         if self.webhooks is None or agent.record is None:
@@ -238,7 +246,7 @@ class Views:
     def _view(self, agent: Agent, counted: _Counts) -> AgentView:
         record = agent.applied or agent.record
         turns = counted.turns.get(agent.name, TurnSummary(0, None))
-        ports = self.ports
+        ports, relay = self.ports, self.config.relay
         return AgentView(
             name=agent.name,
             container=self.backend.container(agent.name),
@@ -272,4 +280,6 @@ class Views:
             warm_bytes=agent.warm,
             hosts=() if record is None else record.typed.hosts,
             egress=self.egress.totals(agent.name),
+            account=account_of(agent, relay) if relay.others else None,
+            is_estimate=is_estimate(agent, relay),
         )

@@ -69,6 +69,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         life=_life(base, changes),
         sessions=sessions,
         controls=work.controls,
+        accounts=work.accounts,
         budgets=work.budgets,
         credit=work.credit,
         warmth=work.warmth,

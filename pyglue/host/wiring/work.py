@@ -6,6 +6,7 @@ from pyglue import __version__, calendar_times
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.specs import Specs
 from pyglue.host.agents.supervisor import Supervisor
+from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
@@ -48,6 +49,7 @@ class Work:
     footprints: Footprints
     logins: Logins
     resuming: Resuming
+    accounts: Accounts
     background_tasks: BackgroundTasks
 
 
@@ -114,6 +116,7 @@ async def open_work(base: Base) -> Work:
         limits=config.limits,
         models=config.catalogue,
         grace_s=config.timeouts.drain_s,
+        relay=config.relay,
     )
     budgets = Budgets(
         store=store,
@@ -130,6 +133,7 @@ async def open_work(base: Base) -> Work:
         questions=questions,
         controls=controls,
         audit=audit,
+        config=config.relay,
     )
     relay.listen(credit.works)
     footprints = Footprints(
@@ -183,4 +187,13 @@ async def open_work(base: Base) -> Work:
             relays=relay.pids,
         ),
         resuming=resuming,
+        accounts=Accounts(
+            store=store,
+            registry=registry,
+            transitions=transitions,
+            controls=controls,
+            audit=audit,
+            config=config.relay,
+            windows_of=relay.windows_of,
+        ),
     )

@@ -23,6 +23,7 @@ from pyglue.store.migrations import (
     m0011_schedules,
     m0012_webhooks,
     m0013_boundary,
+    m0014_accounts,
 )
 
 STEPS: Final = (
@@ -39,6 +40,7 @@ STEPS: Final = (
     m0011_schedules.STATEMENTS,
     m0012_webhooks.STATEMENTS,
     m0013_boundary.STATEMENTS,
+    m0014_accounts.STATEMENTS,
 )
 
 

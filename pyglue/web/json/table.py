@@ -49,6 +49,7 @@ ROUTES: Final = (
     call("api.thread", "/api/messages/<id>", api.THREAD, "A message and its thread."),
     call("api.operations", "/api/operations", api.OPERATIONS, "Operations."),
     call("api.audit", "/api/audit", api.AUDIT_EXPORT, "The audit log."),
+    call("api.accounts", "/api/accounts", api.ACCOUNTS, "The accounts that pay."),
     call("api.doctor", "/api/doctor", api.DOCTOR, "What `hive doctor` finds."),
     call("api.operation", "/api/operations/<id>", api.OPERATION, "One operation."),
     call(
@@ -118,6 +119,13 @@ ROUTES: Final = (
         "/agents/<agent>/api/model",
         api.SET_MODEL,
         "Use another model from the next turn on.",
+        verb="POST",
+    ),
+    call(
+        "agent_api.account",
+        "/agents/<agent>/api/account",
+        api.SET_ACCOUNT,
+        "Let another account pay from the next request on; the default one if none.",
         verb="POST",
     ),
     call(

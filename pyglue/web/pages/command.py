@@ -13,6 +13,7 @@ from flask import Blueprint, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue import names
+from pyglue.api.accounts import SetAccountParams
 from pyglue.api.common import NoParams
 from pyglue.api.control import (
     AfterCancel,
@@ -35,6 +36,7 @@ from pyglue.api.operator import (
     RESET_MODEL,
     RESUME,
     RESUME_ALL,
+    SET_ACCOUNT,
     SET_MODEL,
 )
 from pyglue.errors import ErrorCode, HiveError
@@ -182,6 +184,20 @@ def act(name: str, action: str) -> AnyResponse:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")
     word = field("word", limit=_LINE_MAX).strip() if "word" in request.form else ""
     return done(found.act(agent, word), f"/agents/{agent}")
+
+
+@blueprint.post("/agents/<name>/account")
+def account(name: str) -> AnyResponse:
+    """Let another account pay for the agent; the default one if it is chosen."""
+    agent, chosen = names.check(name), needed("account", "an account", limit=_LINE_MAX)
+    detail = hive().call(AGENT, AgentParams(agent=agent))
+    is_default = chosen in detail.accounts[:1]
+    if is_default and detail.agent.account == chosen:
+        raise HiveError(ErrorCode.CONFLICT, f"{agent} already uses {chosen}.")
+    params = SetAccountParams(agent=agent, account=None if is_default else chosen)
+    hive().call(SET_ACCOUNT, params)
+    text = f"{agent} uses the account {chosen} from its next request on."
+    return done(text, f"/agents/{agent}")
 
 
 @blueprint.post("/agents/<name>/cancel")

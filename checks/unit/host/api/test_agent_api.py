@@ -11,7 +11,7 @@ import pytest
 from checks.kits.events import data, raw
 from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit, put
-from pyglue.api.common import AgentState
+from pyglue.api.common import DEFAULT_ACCOUNT, AgentState
 from pyglue.api.control import PauseParams
 from pyglue.api.events import ServerDown, TurnEnded
 from pyglue.api.turn_events import Server
@@ -132,7 +132,7 @@ async def test_only_the_providers_credit_is_asked_about_as_such(
     await api._turn_end(TurnEndParams(turn=turn, outcome=TurnOutcome.OK))
     (asked,) = await kit.store.read(questions.recent)
     assert asked.ended is None  # its word alone takes no question back
-    await kit.credit.works(turn)  # the relay saw it answered
+    await kit.credit.works(turn, DEFAULT_ACCOUNT)  # the relay saw it answered
     (asked,) = await kit.store.read(questions.recent)
     assert (asked.ended is not None) is not used_up
 

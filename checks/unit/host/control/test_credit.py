@@ -8,7 +8,7 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import ControlParams
-from pyglue.api.common import AgentState
+from pyglue.api.common import DEFAULT_ACCOUNT, AgentState
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionEnd, QuestionView
 from pyglue.host.control.credit import CREDIT, TRY, Credit
 from pyglue.names import OPERATOR
@@ -125,15 +125,15 @@ async def test_a_turn_that_ends_well_ends_it(room: Room) -> None:
     bob = room.kit.registry.get("bob")
     put(bob, turn=7)  # it may have had its last answer before
     await room.run_out("alice")
-    await room.credit.works(7)
+    await room.credit.works(7, DEFAULT_ACCOUNT)
     assert room.kit.registry.hive.asked_for == CREDIT
     put(bob, state=AgentState.THINKING)
-    await room.credit.works(8)
+    await room.credit.works(8, DEFAULT_ACCOUNT)
     (question,) = await room.asked()
     assert question.ended is QuestionEnd.CANCELLED
     assert room.tried() == [1, 0]  # bob does not wait for it
     assert room.kit.registry.hive.asked_for is None
-    await room.credit.works(9)
+    await room.credit.works(9, DEFAULT_ACCOUNT)
     assert room.tried() == [1, 0]
 
 

@@ -49,6 +49,7 @@ MAKES: Final = {
     "new_session": "new_session",
     "set_model": "model",
     "reset_model": "model",
+    "set_account": "account",
     "terminal_open": "terminal_opened",
     "terminal_close": "terminal_closed",
     # the hive
@@ -77,7 +78,7 @@ READS: Final = {
         "messages",
         "metrics",
     ),
-    *("secrets", "workspaces"),
+    *("accounts", "secrets", "workspaces"),
     *("open_threads", "operation", "operations", "questions", "queue", "stats"),
     *(
         "status",

@@ -140,11 +140,12 @@ def test_what_should_run(files: Files, lines: list[str], *, wanted: bool) -> Non
     assert alice.wanted is wanted
 
 
-def test_pauses_and_models_hold(files: Files) -> None:
+def test_pauses_models_and_accounts_hold(files: Files) -> None:
     files.propose("alice", 1, *DEPLOYED)
     files.line("deployed", "alice", approval=1)
     files.line("pause", "alice", reason="no")
     files.line("model", "alice", model="claude-x", before="y")
+    files.line("account", "alice", account="team", before="default")
     files.line("pause_all", None, reason="stop")
     made = files.plan()
     (alice,) = made.agents
@@ -152,11 +153,14 @@ def test_pauses_and_models_hold(files: Files) -> None:
     assert alice.paused.text == "no"
     assert alice.model is not None
     assert alice.model[0] == "claude-x"
+    assert alice.account == "team"
     assert made.hive_paused is not None
     files.line("resume", "alice")
     files.line("resume_all", None)
+    files.line("account", "alice", account=None, before="team")
     made = files.plan()
     assert (made.agents[0].paused, made.hive_paused) == (None, None)
+    assert made.agents[0].account is None
 
 
 def test_destroyed_and_unknown_files_are_kept(files: Files) -> None:
