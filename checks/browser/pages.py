@@ -38,7 +38,9 @@ class Dashboard:
 
     def section(
         self,
-        name: Literal["approvals", "questions", "agents", "inbox", "send", "messages"],
+        name: Literal[
+            "today", "approvals", "questions", "agents", "inbox", "send", "messages"
+        ],
     ) -> Locator:
         """Return a section of the overview."""
         return self.page.get_by_test_id(name)

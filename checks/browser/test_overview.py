@@ -63,6 +63,20 @@ def test_searching_without_javascript(site: Site, plain_dashboard: Dashboard) ->
     expect(rows(plain_dashboard)).to_have_count(5)
 
 
+def test_the_cost_of_today_follows_every_turn(site: Site, dashboard: Dashboard) -> None:
+    costs = {"alice": 2.0, "bob": 0.5, "carol": 1.0, "dave": 4.0}
+    site.hive.agents = [
+        data.agent(name, cost_today_usd=it) for name, it in costs.items()
+    ]
+    site.hive.emit("turn.ended", "alice", turn=1)
+    today = dashboard.section("today")
+    expect(today).to_contain_text("Cost today $7.50")
+    dearest = today.get_by_role("link")
+    expect(dearest).to_have_text(["dave", "alice", "carol"])
+    dearest.first.click()
+    expect(dashboard.page).to_have_url(f"{site.url}/agents/dave")
+
+
 def test_what_happens_while_a_section_is_read_is_read_too(
     site: Site, dashboard: Dashboard
 ) -> None:

@@ -10,6 +10,8 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.models import UsageModel
 
 DAY_S: Final = 86400.0
+_DIGITS: Final = 9
+"""Of a sum that is kept: what was added and taken away leaves nothing behind."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,11 @@ def spent(tx: Tx | Reader, agent: str, day: float) -> float:
 
 
 def spent_by_agent(reader: Reader, day: float) -> dict[str, float]:
-    """Return the dollars of every agent on the day since ``day``."""
-    rows = (
-        UsageModel.select(UsageModel.agent, fn.SUM(UsageModel.cost_usd))
-        .where(_on(day))
-        .group_by(UsageModel.agent)
-        .tuples()
-        .execute(reader.db)
+    """Return the dollars of every agent on the day (UTC) that began at ``day``."""
+    rows = reader.execute(
+        "SELECT agent, cost_usd FROM cost_day WHERE day = ?", int(day // DAY_S)
     )
-    return {agent: float(cost) for agent, cost in rows}
+    return {str(agent): round(cost, _DIGITS) for agent, cost in rows.fetchall()}
 
 
 def spent_by_account(reader: Reader, day: float) -> dict[str | None, float]:

@@ -265,6 +265,45 @@ async def test_reserved_money_counts_until_it_is_settled_once(store: Store) -> N
         assert spent == 0.0, "of another day, also of one to come"
 
 
+async def test_the_cost_of_a_day_is_kept_with_every_request(store: Store) -> None:
+    """As adding up the day's requests would say, whatever becomes of them."""
+    today, yesterday = 20_000 * 86400.0, 19_999 * 86400.0
+
+    async def reserve(agent: str, cost: float, at: float) -> int:
+        def insert(tx: Tx) -> int:
+            tx.execute(
+                "INSERT INTO usage (at, agent, model, cost_usd, settled) "
+                "VALUES (?, ?, 'm', ?, 0)",
+                at,
+                agent,
+                cost,
+            )
+            return int(tx.execute("SELECT max(id) FROM usage").fetchone()[0])
+
+        return await store.write(insert)
+
+    async def costs(day: float) -> dict[str, float]:
+        return await store.read(lambda reader: usage.spent_by_agent(reader, day))
+
+    first = await reserve("a", 2.0, today)
+    await reserve("a", 1.0, today + 86399.0)
+    await reserve("b", 4.0, today + 1.0)
+    await reserve("a", 8.0, yesterday)
+    assert await costs(today) == {"a": 3.0, "b": 4.0}
+    settled = SettleParams(reservation=first, cost_usd=0.5, status=200)
+    for _ in range(2):
+        await store.write(lambda tx: usage.settle(tx, settled))
+    assert await costs(today) == {"a": 1.5, "b": 4.0}
+    numbers = [await reserve("c", cost, today) for cost in (0.1, 0.2)]  # inexact
+    for number in numbers:
+        free = SettleParams(reservation=number, cost_usd=0.0, status=429)
+        await store.write(lambda tx, free=free: usage.settle(tx, free))
+    assert (await costs(today))["c"] == 0.0
+    await store.write(lambda tx: tx.execute("DELETE FROM usage WHERE at < ?", today))
+    assert await costs(yesterday) == {}
+    assert await costs(today) == {"a": 1.5, "b": 4.0, "c": 0.0}
+
+
 async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
     def write(tx: Tx) -> None:
         for sender, to, body, kind in (

@@ -19,6 +19,7 @@ def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
     html = operator.get("/").text
     names = re.findall(r'<section id="(\w+)"', html)
     assert names == [
+        "today",
         "approvals",
         "questions",
         "trouble",
@@ -229,3 +230,44 @@ def test_the_earlier_address_of_the_metrics_page_redirects(operator: Operator) -
     assert answer.status_code == 301
     assert answer.headers["Location"].endswith("/charts")
     assert "<h1>Metrics</h1>" in operator.get("/charts").text
+
+
+# --- what it costs --------------------------------------------------------------------
+
+
+def costs(operator: Operator, **dollars: float) -> None:
+    operator.hive.agents = [
+        data.agent(name, cost_today_usd=cost) for name, cost in dollars.items()
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "/fragments/today"])
+def test_the_cost_of_today_and_the_three_dearest_agents(
+    operator: Operator, path: str
+) -> None:
+    costs(operator, a=0.5, b=12.0, c=0.0, d=3.25, e=0.25)
+    page = operator.get(path).text
+    said = page[page.index('class="today"') :].split("</p>")[0]
+    assert "$16.00" in said
+    assert re.findall(r'href="/agents/(.)"', said) == ["b", "d", "a"]
+    assert "≈" not in said
+
+
+def test_a_filter_does_not_change_what_the_hive_costs(operator: Operator) -> None:
+    costs(operator, a=1.0, b=2.0)
+    page = operator.get("/?q=a").text
+    assert "$3.00" in page[page.index('class="today"') :].split("</p>")[0]
+
+
+def test_a_day_without_cost_names_no_agent(operator: Operator) -> None:
+    costs(operator, a=0.0)
+    said = operator.get("/fragments/today").text
+    assert "most expensive" not in said and "/agents/" not in said
+
+
+def test_what_a_subscription_pays_makes_the_sum_an_estimate(
+    operator: Operator,
+) -> None:
+    costs(operator, a=1.0)
+    operator.hive.agents.append(data.agent("b", cost_today_usd=2.0, is_estimate=True))
+    assert "≈ $3.00" in operator.get("/fragments/today").text

@@ -24,6 +24,7 @@ from pyglue.store.migrations import (
     m0012_webhooks,
     m0013_boundary,
     m0014_accounts,
+    m0015_cost_day,
 )
 
 STEPS: Final = (
@@ -41,6 +42,7 @@ STEPS: Final = (
     m0012_webhooks.STATEMENTS,
     m0013_boundary.STATEMENTS,
     m0014_accounts.STATEMENTS,
+    m0015_cost_day.STATEMENTS,
 )
 
 

@@ -44,6 +44,7 @@ from pyglue.web.pages.common import (
     status,
 )
 from pyglue.web.pages.messages import CLIP
+from pyglue.web.pages.today import today
 from pyglue.web.pages.trouble import troubles
 from pyglue.web.rpc import hive
 
@@ -75,6 +76,7 @@ def page() -> str:
         agents=Part(roster.choose(found), everyone.problem),
         units=log_units(frame),
         trouble=part(lambda: troubles(found)),
+        today=Part(today(found), everyone.problem),
         inbox=part(_inbox),
         messages=part(_flow),
     )
@@ -89,6 +91,7 @@ def fragment(section: str) -> str:
         "approvals": _waiting,
         "questions": _questions,
         "trouble": troubles,
+        "today": lambda: today(_everyone()),
         "agents": _agents,
         "inbox": _inbox,
         "messages": _flow,
