@@ -17,6 +17,7 @@ from checks.bench import (
     proposal,
     scale,
     start,
+    steering,
     turn,
     warm,
 )
@@ -30,6 +31,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     proposal.NAME: proposal.bench,
     turn.NAME: turn.bench,
     warm.NAME: warm.bench,
+    steering.NAME: steering.bench,
     start.NAME: start.bench,
     idle.NAME: idle.bench,
     crash.NAME: crash.bench,
