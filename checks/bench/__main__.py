@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from checks.bench import (
+    burst,
     crash,
     durable,
     events,
@@ -31,6 +32,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     proposal.NAME: proposal.bench,
     turn.NAME: turn.bench,
     warm.NAME: warm.bench,
+    burst.NAME: burst.bench,
     steering.NAME: steering.bench,
     start.NAME: start.bench,
     idle.NAME: idle.bench,

@@ -41,12 +41,7 @@ async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:
         {"text": "done"},
     )
     await hive.send("alice", slow)
-
-    async def thinking() -> bool | None:
-        state = (await hive.agent("alice")).state
-        return True if state is AgentState.THINKING else None
-
-    await hive.until(thinking, "a turn")
+    await _state(hive, AgentState.THINKING)
     await hive.kill_hived()
     await hive.answer("alice", "processed the first")
     flow = await hive.operator.call(api.MESSAGES, MessagesParams())
@@ -58,12 +53,46 @@ async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:
     await hive.until(empty, "the acknowledgement")
 
 
-async def _answers(hive: Hive, text: str) -> None:
-    steps = (
-        {"tool": "mcp__hive__send", "input": {"to": "operator", "body": text}},
+async def test_kill_when_a_message_has_joined_a_turn_delivers_it_again(
+    hive: Hive,
+) -> None:
+    await hive.idle("alice")
+    turn = script(
+        {"sleep": 0.5, "tool": "mcp__hive__whoami", "input": {}},
+        {"sleep": 1.5, "tool": "mcp__hive__whoami", "input": {}},
         {"text": "done"},
     )
-    await hive.send("alice", script(*steps))
+    await hive.send("alice", turn)
+    await _state(hive, AgentState.THINKING)
+    joins = await hive.send("alice", _says("it joined"))
+
+    async def joined() -> bool | None:
+        delivered = [e for e in hive.events if e.kind == "message.delivered"]
+        return any(data(e)["id"] == joins for e in delivered) or None
+
+    await hive.until(joined, "its delivery")
+    await hive.kill_hived()
+    await hive.answer("alice", "it joined")
+    await hive.idle("alice")
+    found = (await hive.operator.call(api.MESSAGES, MessagesParams())).messages
+    assert next(one for one in found if one.id == joins).redelivered
+    assert (await hive.agent("alice")).inbox == 0
+
+
+def _says(text: str) -> str:
+    tell = {"tool": "mcp__hive__send", "input": {"to": "operator", "body": text}}
+    return script(tell, {"text": "done"})
+
+
+async def _state(hive: Hive, state: AgentState) -> None:
+    async def reached() -> bool | None:
+        return True if (await hive.agent("alice")).state is state else None
+
+    await hive.until(reached, state)
+
+
+async def _answers(hive: Hive, text: str) -> None:
+    await hive.send("alice", _says(text))
     await hive.answer("alice", text)
 
 
@@ -93,12 +122,7 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
         {"text": "done"},
     )
     await hive.send("alice", slow)
-
-    async def thinking() -> bool | None:
-        state = (await hive.agent("alice")).state
-        return True if state is AgentState.THINKING else None
-
-    await hive.until(thinking, "a turn")
+    await _state(hive, AgentState.THINKING)
     told = len(hive.events)
     killed = _harnesses(hive, "alice")
     assert killed

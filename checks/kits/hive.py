@@ -34,6 +34,7 @@ from pyglue.config import (
     MessageLimits,
     Quotas,
     Timeouts,
+    WarmConfig,
 )
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
@@ -312,6 +313,7 @@ async def running_hive(
     messages: MessageLimits | None = None,
     disk: DiskConfig | None = None,
     quotas: Quotas | None = None,
+    warm: WarmConfig | None = None,
     wait: bool = True,
     upstream: str | None = None,
     peers: bool = False,
@@ -343,6 +345,7 @@ async def running_hive(
             messages=messages or MessageLimits(),
             disk=disk or DiskConfig(),
             quotas=quotas or BUSY,
+            warm=warm or WarmConfig(),
             notify_urls=notify_urls,
             settings=settings or LocalSettings(),
             egress=EgressConfig(names=dict(names or {})),

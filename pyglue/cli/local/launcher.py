@@ -39,6 +39,7 @@ from pyglue.config import (
     Quotas,
     RelayConfig,
     Timeouts,
+    WarmConfig,
     WebConfig,
     dump,
 )
@@ -98,6 +99,7 @@ class LocalOptions:
     messages: MessageLimits = field(default_factory=MessageLimits)
     disk: DiskConfig = field(default_factory=DiskConfig)
     quotas: Quotas = field(default_factory=Quotas)
+    warm: WarmConfig = field(default_factory=WarmConfig)
 
 
 @dataclass
@@ -270,6 +272,7 @@ class LocalHive:
             messages=self.options.messages,
             disk=self.options.disk,
             quotas=self.options.quotas,
+            warm=self.options.warm,
             agents=tuple(DeclaredAgent(name=name) for name in self.options.agents),
         )
 
