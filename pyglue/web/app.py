@@ -27,6 +27,7 @@ from pyglue.web.pages import (
     agents,
     approvals,
     command,
+    display,
     formats,
     life,
     login,
@@ -77,6 +78,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     _templates(app)
     for module in (
         login,
+        display,
         activity,  # before the overview, whose fragments have any name
         overview,
         messages,
@@ -135,4 +137,5 @@ def _context() -> dict[str, object]:
         "csrf": auth.csrf_token(session, g.origin) if session else "",
         "flash": auth.take_flash,
         "logged_in": session is not None,
+        "display": display.chosen(),
     }

@@ -2,6 +2,7 @@
 // Reloaded when a turn ends, at most every few seconds.
 
 import { EVENT } from "./events.js";
+import { absolute, isLocal } from "./times.js";
 
 const BOX = document.getElementById("charts");
 const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400 };
@@ -20,7 +21,7 @@ const seconds = (value) => (value === null ? "" : `${(value / 1000).toFixed(1)} 
 const share = (value) => (value === null ? "" : `${Number((value * 100).toFixed(1))} %`);
 const number = (value) => (value === null ? "" : Number(value.toFixed(2)).toLocaleString("en"));
 const bytes = (value) => (value === null || value % 1 ? "" : value < 1024 ? `${Math.round(value)} B` : `${(value / 1024).toFixed(1)} KiB`);
-const utc = (at) => `${new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+const minute = (at) => absolute(at * 1000).replace(/:\d\d(?= )/, "");
 const span = (value) => (value === null ? "" : `${Math.round(value)} s`);
 
 const AGENT = [
@@ -51,9 +52,12 @@ const drawn = [];
 let timer = null;
 let latest = 0;
 
+const PROBE = Object.assign(document.createElement("i"), { hidden: true }); // knows colours
+
 function colour(index) {
-  const style = getComputedStyle(document.documentElement);
-  return style.getPropertyValue(index < COLOURS ? `--c${index + 1}` : "--muted").trim();
+  document.body.append(PROBE);
+  PROBE.style.color = `var(${index < COLOURS ? `--c${index + 1}` : "--muted"})`;
+  return getComputedStyle(PROBE).color;
 }
 
 function name(series, chart) {
@@ -126,16 +130,16 @@ function draw(chart, result) {
     return figure.append(none);
   }
   const days = result.until - result.since > 2 * 86400;
-  const clock = (at) => (days ? utc(at).slice(5, 10) : utc(at).slice(11, 16));
+  const clock = (at) => (days ? minute(at).slice(5, 10) : minute(at).slice(11, 16));
   const axis = { stroke: colour(COLOURS), grid: { stroke: "rgb(128 128 128 / .2)" }, ticks: { show: false } };
   drawn.push(new uPlot({
     width: Math.max(220, figure.clientWidth - 24),
     height: HEIGHT,
     scales: { x: { time: true, range: [result.since, result.until] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
     cursor: { drag: { x: false, y: false } },
-    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    tzDate: (at) => (isLocal() ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), "Etc/UTC")),
     axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(chart.say) }],
-    series: [{ label: "Time", value: (_, at) => (at ? utc(at) : "") },
+    series: [{ label: "Time", value: (_, at) => (at ? minute(at) : "") },
       ...found.map((one, index) => ({
         label: one.label ?? name(one, chart), stroke: colour(index), width: 1.5, spanGaps: false,
         points: { size: 5 }, value: (_, value) => chart.say(value ?? null),
@@ -192,6 +196,7 @@ if (BOX) {
     if (detail.kind === EVENT.TURN_ENDED && (whole || detail.agent === BOX.dataset.agent)) soon();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", load);
+  document.addEventListener("hive:display", load);
   new ResizeObserver(() => drawn.forEach((one) => one.setSize({ width: Math.max(220, one.root.parentElement.clientWidth - 24), height: HEIGHT }))).observe(BOX);
   load();
 }

@@ -13,10 +13,28 @@ function away(at, lasting = false) {
   return seconds > 0 ? `${span} ago` : `in ${span}`;
 }
 
+const HERE = new Intl.DateTimeFormat("en", {
+  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  hourCycle: "h23", timeZoneName: "short",
+});
+
+// Whether times are written in the zone of this browser, and not in UTC.
+export const isLocal = () => document.documentElement.dataset.clock === "local";
+
+// A time (ms) written out, as the server does it: "2026-11-21 07:50:12 UTC".
+export function absolute(at) {
+  if (!isLocal()) return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const part = Object.fromEntries(HERE.formatToParts(at).map(({ type, value }) => [type, value]));
+  return `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second} ${part.timeZoneName}`;
+}
+
 export function ages() {
   for (const one of document.querySelectorAll("time[datetime]")) {
-    const text = away(Date.parse(one.dateTime), one.classList.contains("lasting"));
+    const [at, { classList }] = [Date.parse(one.dateTime), one];
+    const title = absolute(at);
+    const text = classList.contains("clock") ? title : away(at, classList.contains("lasting"));
     if (one.textContent !== text) one.textContent = text;
+    if (one.title !== title) one.title = title;
   }
 }
 
@@ -24,7 +42,7 @@ export function ages() {
 export function stamp(at) {
   const time = document.createElement("time");
   time.dateTime = new Date(at * 1000).toISOString();
-  time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+  time.title = absolute(at * 1000);
   time.textContent = away(at * 1000);
   return time;
 }

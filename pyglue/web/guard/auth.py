@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Request, Response, g, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue import origin
 from pyglue.config import WebConfig
@@ -224,6 +225,27 @@ def take_flash() -> str | None:
 
 def _flash_mac(body: str) -> str:
     return _mac(g.session, f"flash {g.origin} {body}".encode())
+
+
+# --- how this browser wants pages shown ---------------------------------------------
+
+
+def display_name() -> str:
+    """Return the name of the cookie with what ``pages.display`` keeps."""
+    return f"{_prefix(web().config)}hive_display_{web().config.port}"
+
+
+def set_display(response: AnyResponse, choice: str, seconds: int) -> None:
+    """Keep a choice in the browser for so long; a log-out leaves it."""
+    response.set_cookie(
+        display_name(),
+        choice,
+        max_age=seconds,
+        httponly=True,
+        samesite="Strict",
+        secure=is_https(web().config),
+        path="/",
+    )
 
 
 # --- headers of every answer --------------------------------------------------------

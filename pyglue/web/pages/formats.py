@@ -78,9 +78,10 @@ def badge(state: str) -> Markup:
     ).format(state, words(state))
 
 
-def clock(at: float) -> str:
-    """Return a time as ``2026-11-21 07:50:12 UTC``."""
-    return _datetime(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+def clock(at: float) -> Markup:
+    """Return a time as markup that says ``2026-11-21 07:50:12 UTC``."""
+    text = _datetime(at).isoformat(" ", "seconds")[:19]
+    return _time(at, f"{text} UTC", ' class="clock"')
 
 
 def ago(at: float) -> str:

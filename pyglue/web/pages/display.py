@@ -1,0 +1,71 @@
+"""How the dashboard is shown to this browser: its colours and the times' zone.
+
+Kept in a cookie, so that a page is right from its first paint and without scripts. It
+says nothing about who is logged in. What is no known choice counts as the default.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.guard import auth
+from pyglue.web.pages.common import done, field
+
+blueprint = Blueprint("display", __name__)
+
+_KEPT_S: Final = 365 * 86400
+
+
+class Theme(StrEnum):
+    """The colours."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+class Clock(StrEnum):
+    """The zone of times that are written out; the second is the browser's."""
+
+    UTC = "utc"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Display:
+    """What somebody chose."""
+
+    theme: Theme = Theme.SYSTEM
+    clock: Clock = Clock.UTC
+
+
+def chosen() -> Display:
+    """Return what the request's cookie says."""
+    theme, _, clock = request.cookies.get(auth.display_name(), "").partition(".")
+    try:
+        return Display(Theme(theme), Clock(clock))
+    except ValueError:
+        return Display()
+
+
+@blueprint.post("/display")
+def change() -> AnyResponse:
+    """Keep a choice in this browser.
+
+    Raises:
+        HiveError: ``bad_request`` for what is no choice.
+    """
+    try:
+        theme, clock = Theme(field("theme", limit=10)), Clock(field("clock", limit=10))
+    except ValueError as error:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"Choose a theme ({', '.join(Theme)}) and a clock ({', '.join(Clock)}).",
+        ) from error
+    response = done("This browser keeps how the dashboard is shown.")
+    auth.set_display(response, f"{theme}.{clock}", _KEPT_S)
+    return response

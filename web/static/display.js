@@ -1,0 +1,31 @@
+// The choice of colours and of the times' zone takes effect at once, and is kept by the
+// server for the next page. Without this script the form has a button.
+
+import { ages } from "./times.js";
+import { toast } from "./toast.js";
+
+const root = document.documentElement;
+
+async function keep(form) {
+  try {
+    const answer = await fetch(form.action, {
+      method: "POST", body: new FormData(form), headers: { Accept: "application/json" }, credentials: "same-origin",
+    });
+    if (answer.ok) return;
+  } catch {
+    // said below
+  }
+  toast({ text: "Your choice holds on this page only: the dashboard did not keep it.", failed: true });
+}
+
+export function watchDisplay() {
+  const form = document.getElementById("display");
+  form?.addEventListener("change", () => {
+    const chosen = new FormData(form);
+    root.dataset.theme = chosen.get("theme");
+    root.dataset.clock = chosen.get("clock");
+    ages();
+    document.dispatchEvent(new Event("hive:display"));
+    keep(form);
+  });
+}
