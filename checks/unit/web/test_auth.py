@@ -30,6 +30,7 @@ PAGES = [
     "/api/events",
 ]
 FORMS: list[tuple[str, dict[str, str]]] = [
+    ("/display", {"theme": "dark", "clock": "local"}),
     ("/send", {"to": "alice", "body": "hello"}),
     ("/inbox/31/read", {}),
     ("/inbox/read-to/31", {}),
