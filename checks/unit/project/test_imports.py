@@ -61,7 +61,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "gunicorn": ("web",),
     "pygments": ("web",),
     "markdown_it": ("web/pages/markdown.py",),
-    "aiohttp": ("relay", "demo/scripted_model.py"),
+    "aiohttp": ("relay", "demo"),
     "aiohappyeyeballs": ("egress",),
     "apprise": ("notify",),
     "h11": ("egress",),
