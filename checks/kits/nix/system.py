@@ -54,7 +54,7 @@ class SystemKit:
     def store(self) -> HostStore:
         """The store, as the host's."""
         return HostStore(
-            environment={"HOME": "/nonexistent", **environment(self.room)},
+            environment={"HOME": str(self.room), **environment(self.room)},
             root=self.room / "root",
         )
 
