@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyglue.api.common import AgentState, Role
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.harness import loop
 from pyglue.harness.load import fingerprint
 
 Step = dict[str, Any]
@@ -500,6 +502,20 @@ def git(directory: Path, *arguments: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+async def test_after_a_suspend_it_is_idle_without_a_message(
+    home: Home, hive: FakeHive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sides stood still for longer than it waits for an answer."""
+    monkeypatch.setattr(loop, "_WAIT_S", 0.2)
+    monkeypatch.setattr(loop, "_SLACK_S", 0.1)
+    home.load()
+    async with harness_here(home):
+        await hive.until(lambda: hive.asked_mail)
+        time.sleep(1.0)  # nothing runs: this is the suspend
+        await hive.until(lambda: hive.said(AgentState.RETRYING))
+        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
 
 
 async def test_what_kept_it_from_its_messages_is_over_when_it_waits_for_them(

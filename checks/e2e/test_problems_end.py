@@ -144,6 +144,33 @@ async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
         await surfaces.are_quiet(words="is not installed", as_before=before)
 
 
+async def test_an_old_manifest_that_runs_on_has_no_problem(tmp_path: Path) -> None:
+    """The server of the undone deploy is said of its approval, and of no agent."""
+    async with running_hive(tmp_path) as hive:
+        surfaces = Surfaces(hive)
+        before = await surfaces.look()
+        broken = await hive.approve(await hive.propose("alice", served("/bin/false")))
+        assert broken.state is OperationState.FAILED
+        assert "did not connect" in (broken.error or "")
+        await hive.idle("alice")
+
+        async def only_the_approval() -> bool | None:
+            seen = await surfaces.look()
+            marks, states, problems = seen.wrong
+            new = marks - before.wrong[0]
+            as_before = (states, problems) == before.wrong[1:]
+            return (new == {"in-trouble"} and as_before) or None
+
+        await hive.until(only_the_approval, "only the approval in trouble", every=0.5)
+        for text in ("at once", "also for a hived that knows it from its store"):
+            await hive.send("alice", answer(text))
+            await hive.answer("alice", text)
+            await hive.idle("alice")
+            await hive.until(only_the_approval, "the same after a turn", every=0.5)
+            assert (await hive.agent("alice")).problem is None
+            await hive.kill_hived()
+
+
 async def test_a_failed_turn_is_over_with_a_good_one(tmp_path: Path) -> None:
     async with running_hive(tmp_path) as hive:
         surfaces = Surfaces(hive)

@@ -68,3 +68,19 @@ async def test_what_was_stopped_goes_on_as_before(hive: Hive, part: str) -> None
     await hive.answer("alice", f"after {part}")
     await hive.idle("alice", "manager")
     await is_well(hive)
+
+
+async def test_a_hive_that_stood_still_waits_as_before(hive: Hive) -> None:
+    """All of it, as a machine that sleeps; nobody sends a message afterwards."""
+    pids = [hive.local.pid(part) for part in ("hived", "hive-relay", "hive-web")]
+    pids += stopped(hive, "harness")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await hive.until(lambda: _all_stopped(pids), "a stopped hive", every=0.05)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    await is_well(hive)
+    await hive.idle("alice", "manager")
+    for name in ("alice", "manager"):
+        agent = await hive.agent(name)
+        assert (agent.detail, agent.problem, agent.blocked) == (None, None, None)

@@ -106,6 +106,8 @@ class FakeHive:
     refuse_turns: HiveError | None = None
     refuse_recv: HiveError | None = None
     """How the next ``recv`` is refused, once."""
+    asked_mail: int = 0
+    """How often it was asked for mail."""
     refuse_send: HiveError | None = None
     refuse_ends: list[HiveError] = field(default_factory=list)
     """How the next reports of a turn's end are refused, in turn."""
@@ -246,6 +248,8 @@ class FakeHive:
         if params.had is not None:
             await self._ack(connection, AckParams(messages=params.had))
             self._return(connection)
+        self.asked_mail += 1
+        self._soon()
         deadline = asyncio.get_running_loop().time() + params.wait_seconds
         async with self._changed:
             with contextlib.suppress(TimeoutError):
