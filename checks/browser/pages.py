@@ -38,9 +38,7 @@ class Dashboard:
 
     def section(
         self,
-        name: Literal[
-            "today", "approvals", "questions", "agents", "inbox", "send", "messages"
-        ],
+        name: Literal["today", "needs", "agents", "inbox", "send", "messages"],
     ) -> Locator:
         """Return a section of the overview."""
         return self.page.get_by_test_id(name)
@@ -60,7 +58,7 @@ class Dashboard:
 
     def waiting(self) -> Locator:
         """Return the approvals on the overview that wait."""
-        return self.section("approvals").get_by_test_id("approval")
+        return self.section("needs").get_by_test_id("approval")
 
     def send(self, to: str, body: str) -> None:
         """Write to an agent from the overview."""

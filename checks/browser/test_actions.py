@@ -18,13 +18,16 @@ def test_no_action_loses_what_is_typed_ticked_or_scrolled_to(
     site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
-    site.hive.questions = [data.question(4), data.question(5, asker="alice")]
+    site.hive.questions = [
+        data.question(4),
+        data.question(5, asker="alice", multi=True),
+    ]
     page.reload()
     dashboard.live()
     page.evaluate("window.sameDocument = true")
     text = dashboard.section("send").get_by_label("Message")
     text.fill("A long message,\nnot sent yet")
-    second = dashboard.section("questions").get_by_test_id("question").nth(1)
+    second = dashboard.section("needs").get_by_test_id("question").nth(1)
     second.get_by_label("Use the old compiler").check()
     page.get_by_label("Purpose").fill("Watches the tracker")
     alice = dashboard.agent("alice")
@@ -39,15 +42,16 @@ def test_no_action_loses_what_is_typed_ticked_or_scrolled_to(
         expect(dashboard.flash()).to_be_in_viewport(ratio=1)
         expect(text).to_have_value("A long message,\nnot sent yet")
         expect(page.get_by_label("Purpose")).to_have_value("Watches the tracker")
-    expect(dashboard.section("questions").get_by_test_id("question")).to_have_count(1)
-    left = dashboard.section("questions").get_by_test_id("question").first
+    expect(dashboard.section("needs").get_by_test_id("question")).to_have_count(1)
+    left = dashboard.section("needs").get_by_test_id("question").first
     expect(left.get_by_label("Use the old compiler")).to_be_checked()
     assert page.evaluate("window.sameDocument")
     assert [one.question for one in site.hive.called("answer")] == [4]
 
 
 def _answer_first(dashboard: Dashboard) -> None:
-    first = dashboard.section("questions").get_by_test_id("question").first
+    first = dashboard.section("needs").get_by_test_id("question").first
+    first.get_by_text("Answer in your own words").click()
     first.get_by_label("Or in your own words").fill("Wait.")
     first.get_by_role("button", name="Answer").click()
 
@@ -168,12 +172,14 @@ def test_a_refusal_stands_at_the_field_and_keeps_it(
 def test_answering_nothing_is_said_at_the_question_and_stays(
     site: Site, dashboard: Dashboard
 ) -> None:
-    question = dashboard.section("questions").get_by_test_id("question").first
+    site.hive.questions = [data.question(4, options=(), asked_at=data.NOW - 300)]
+    site.hive.emit("question.asked", "carol")
+    question = dashboard.section("needs").get_by_test_id("question").first
     question.get_by_role("button", name="Answer").click()
     expect(question.get_by_role("alert")).to_contain_text("Choose or write an answer")
     site.hive.questions.append(data.question(9, asker="alice"))
     site.hive.emit("question.asked", "alice")  # the section is read anew
-    expect(dashboard.section("questions").get_by_test_id("question")).to_have_count(2)
+    expect(dashboard.section("needs").get_by_test_id("question")).to_have_count(2)
     expect(question.get_by_role("alert")).to_contain_text("Choose or write an answer")
     assert not site.hive.called("answer")
 

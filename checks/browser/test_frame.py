@@ -54,7 +54,7 @@ def test_a_lost_connection_covers_neither_navigation_nor_stop(
         ):
             assert box(one)["y"] + box(one)["height"] <= bar["y"]
         expect(page.locator("body")).to_have_attribute("data-link", "lost")
-        shown = page.get_by_test_id("approvals")
+        shown = page.get_by_test_id("needs")
         expect(shown).to_have_css("filter", "grayscale(1)")  # old, and looks so
     finally:
         site.hive.start()

@@ -9,7 +9,7 @@ from checks.browser.pages import Dashboard
 def test_j_and_k_walk_through_what_waits(dashboard: Dashboard) -> None:
     page = dashboard.page
     page.keyboard.press("j")
-    first = dashboard.waiting().first
+    first = dashboard.section("needs").locator("[data-item]").first
     expect(first.locator(":focus")).to_have_count(1)
     page.keyboard.press("j")
     expect(first.locator(":focus")).to_have_count(0)

@@ -112,8 +112,7 @@ def test_approvals_are_before_what_is_kept(site: Site, dashboard: Dashboard) -> 
     hive.kept = [data.kept(f"k{number}") for number in range(6)]
     hive.drafts = [data.draft(f"d{number}") for number in range(3)]
     page.reload()
-    for name in ("approvals", "questions", "trouble"):
-        expect(page.get_by_test_id(name)).to_be_in_viewport()
+    expect(page.get_by_test_id("needs")).to_be_in_viewport()
     expect(page.get_by_test_id("kept")).not_to_be_in_viewport()
 
 

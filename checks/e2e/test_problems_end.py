@@ -21,7 +21,7 @@ from pyglue.config import DiskConfig
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
 
-PARTS: Final = ("banner", "trouble", "agents", "agent/alice")
+PARTS: Final = ("banner", "needs", "agents", "agent/alice")
 """The parts of pages that are of the present; the last ends with a history."""
 SHOWN: Final = re.compile(
     r'data-testid="(blocked|in-trouble|warnings)"|<dt>(Problem)</dt>'

@@ -86,6 +86,8 @@ class ApprovalSummary(Result, frozen=True):
     reason: str | None
     widens: tuple[str, ...]
     operation: int | None
+    danger: Danger | None = None
+    """The worst of what widens; None if nothing does, or if it is not known."""
 
 
 class ApprovalsParams(Params, frozen=True):

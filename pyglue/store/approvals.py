@@ -52,6 +52,7 @@ class ApprovalRow(NewApproval):
 
     def summary(self) -> ApprovalSummary:
         """Return the row for display in the queue."""
+        wider = [one for one in self.policy if one.effect is Effect.WIDENS]
         return ApprovalSummary(
             id=self.id,
             agent=self.agent,
@@ -65,12 +66,9 @@ class ApprovalRow(NewApproval):
             decided_at=self.decided_at,
             decided_by=self.decided_by,
             reason=self.reason,
-            widens=tuple(
-                change.sentence
-                for change in self.policy
-                if change.effect is Effect.WIDENS
-            ),
+            widens=tuple(one.sentence for one in wider),
             operation=self.operation,
+            danger=wider[0].danger if wider else None,  # the worst is first
         )
 
 

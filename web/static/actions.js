@@ -58,7 +58,7 @@ function finish(form, typed) {
   form.querySelector("[data-refusal]")?.remove();
   forget(form);
   if (same(typed, new FormData(form))) form.reset();
-  const folded = form.closest("details:not(.logs)");
+  const folded = form.closest("details:not(.logs, .rest)");
   if (folded) folded.open = false;
 }
 

@@ -38,7 +38,9 @@ function forgetAll() {
 export function watchDrafts() {
   for (const field of document.querySelectorAll(FIELDS)) {
     const text = isKept(field) ? sessionStorage.getItem(name(field)) : null;
-    if (text && field.value === field.defaultValue) field.value = text;
+    if (!text || field.value !== field.defaultValue) continue;
+    field.value = text;
+    field.closest("details")?.setAttribute("open", "");
   }
   document.addEventListener("input", write);
   document.querySelector("form[action$='/logout']")?.addEventListener("submit", forgetAll);

@@ -1,5 +1,6 @@
-// Keys for who does not use the mouse; `?` lists them. None of them decides anything:
-// `a` and `d` only go to the place where that is done.
+// Keys for who does not use the mouse; `?` lists them. None of them approves or denies:
+// `a` and `d` only go to the place where that is done. A number presses what bears it, in
+// the item that has the focus.
 
 import { isShortcut } from "./fields.js";
 
@@ -36,6 +37,10 @@ function go(place, hash) {
   if (item) location.assign(item.href + hash);
 }
 
+function pick(number) {
+  document.activeElement?.closest(ITEMS)?.querySelectorAll("[data-pick]")[number - 1]?.click();
+}
+
 const KEYS = {
   j: () => move(1),
   k: () => move(-1),
@@ -46,7 +51,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  const act = KEYS[event.key];
+  const act = KEYS[event.key] ?? (/^[1-9]$/.test(event.key) ? () => pick(Number(event.key)) : null);
   if (!act || !isShortcut(event)) return;
   event.preventDefault();
   act();

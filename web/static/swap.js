@@ -1,12 +1,18 @@
 // Puts a section's new rendering in place of the old one, keeping what the reader typed,
 // opened and focused, and waiting while a pointer is down in it or text of it is selected:
-// a click would miss its button, and a selection would be gone.
+// a click would miss its button, and a selection would be gone. A section where one click
+// decides also waits until the mouse over it has rested for its data-steady milliseconds:
+// a button that moves up in the last moment would be pressed for another.
 
 import { formOf, inputs, isBox, isChanged, keyOf, keyOfForm } from "./fields.js";
 import { ages } from "./times.js";
 
 const waiting = new Map(); // sections and what they are to show
+const AGAIN_MS = 200; // a section is looked at that waits for the mouse to rest
+
 let pressed = null; // where the pointer is down
+let moved = -Infinity; // when the mouse last moved
+let timer = 0;
 
 // Where an element is, in words that hold for the section's next rendering: the nearest
 // element with a name, and which of its controls it is.
@@ -62,15 +68,22 @@ function focus(section, { near, index, from, to }) {
   if (field && from != null) field.setSelectionRange?.(from, to);
 }
 
+function isAimedAt(section) {
+  return performance.now() - moved < Number(section.dataset.steady) && section.matches(":hover");
+}
+
 function isHeld(section) {
   if (pressed && section.contains(pressed)) return true;
+  if (isAimedAt(section)) return true;
   const selection = document.getSelection();
   return selection !== null && !selection.isCollapsed && selection.containsNode(section, true);
 }
 
 export function swap(section, html) {
-  if (isHeld(section)) waiting.set(section, html);
-  else put(section, html);
+  if (isHeld(section)) {
+    waiting.set(section, html);
+    timer ||= setTimeout(letGo, AGAIN_MS);
+  } else put(section, html);
 }
 
 function put(section, html) {
@@ -87,14 +100,18 @@ function put(section, html) {
 
 function letGo() {
   for (const [section, html] of [...waiting]) if (!isHeld(section)) put(section, html);
+  clearTimeout(timer);
+  timer = [...waiting.keys()].some(isAimedAt) ? setTimeout(letGo, AGAIN_MS) : 0;
 }
 
-// The click comes after the pointer is up.
+// The click comes after the pointer is up; what it decided goes away at once.
 function up() {
   pressed = null;
+  moved = -Infinity;
   setTimeout(letGo, 0);
 }
 
+document.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") moved = performance.now(); });
 document.addEventListener("pointerdown", (event) => { pressed = event.target; });
 document.addEventListener("pointerup", up);
 document.addEventListener("pointercancel", up);

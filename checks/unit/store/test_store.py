@@ -1,6 +1,7 @@
 """The store: group commit, savepoints, the outbox, one writer, migrations."""
 
 import asyncio
+import dataclasses
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.approvals import (
+    ApprovalKind,
+    ApprovalState,
+    Danger,
+    Effect,
+    PolicyChange,
+)
 from pyglue.api.common import Role
 from pyglue.api.events import Event
 from pyglue.api.messages import MessageKind
@@ -207,6 +214,27 @@ async def test_one_pending_proposal_an_agent_and_ids_only_grow(store: Store) -> 
     first = await store.read(lambda reader: approvals.get(reader, 1))
     assert first.state is ApprovalState.SUPERSEDED
     assert first.nixos_options == ("x.y",)
+
+
+async def test_a_summary_names_the_worst_of_what_widens(store: Store) -> None:
+    def change(effect: Effect, danger: Danger | None) -> PolicyChange:
+        return PolicyChange("o", effect, "S.", None, None, danger=danger)
+
+    worse = change(Effect.WIDENS, Danger.CRITICAL)
+    policies = {
+        "a": (worse, change(Effect.WIDENS, Danger.MEDIUM)),
+        "b": (change(Effect.NARROWS, None),),
+        "c": (change(Effect.WIDENS, None),),  # stored by an earlier version
+    }
+    for agent, policy in policies.items():
+        new = dataclasses.replace(proposal(agent), policy=policy)
+        number = await store.write(approvals.reserve_id)
+        await store.write(lambda tx, n=number, new=new: approvals.insert(tx, n, new))
+    rows = await store.read(approvals.pending)
+    found = {row.agent: row.summary() for row in rows}
+    dangers = {agent: one.danger for agent, one in found.items()}
+    assert dangers == {"a": Danger.CRITICAL, "b": None, "c": None}
+    assert found["c"].widens == ("S.",)
 
 
 async def test_operations_remember_step_and_error(store: Store) -> None:

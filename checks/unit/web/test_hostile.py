@@ -23,7 +23,7 @@ ALL = (
 FRAGMENTS = (
     *(
         f"/fragments/{name}"
-        for name in ("approvals", "questions", "agents", "inbox", "messages", "banner")
+        for name in ("needs", "agents", "inbox", "messages", "banner")
     ),
     "/fragments/approval/7",
     "/fragments/agent/alice",

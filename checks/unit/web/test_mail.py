@@ -67,7 +67,7 @@ def test_answering_by_choice_sends_the_option_s_own_text(operator: Operator) -> 
     operator.hive.questions = [data.question(4, options=("no", option), multi=True)]
     form: dict[str, object] = {"choice": ["1", "0", "7"], "text": "because"}
     answer = operator.post("/questions/4/answer", form)
-    assert (answer.status_code, answer.location) == (303, "/#questions")
+    assert (answer.status_code, answer.location) == (303, "/#needs")
     assert operator.hive.called("answer") == [
         AnswerParams(question=4, text="because", choices=(option, "no"))
     ]

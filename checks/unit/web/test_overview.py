@@ -20,9 +20,7 @@ def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
     names = re.findall(r'<section id="(\w+)"', html)
     assert names == [
         "today",
-        "approvals",
-        "questions",
-        "trouble",
+        "needs",
         "agents",
         "inbox",
         "send",
@@ -51,7 +49,7 @@ def test_a_failed_deploy_counts_from_its_decision_and_while_its_agent_is_there(
 ) -> None:
     def shown(**fields: object) -> bool:
         operator.hive.set_approval(6, **fields)
-        return 'data-id="6"' in operator.get("/fragments/trouble").text
+        return 'data-id="6"' in operator.get("/fragments/needs").text
 
     day, bob = 86400.0, {"agent": "bob", "state": ApprovalState.FAILED}
     assert shown(**bob, created_at=data.NOW - 20 * day, decided_at=data.NOW)

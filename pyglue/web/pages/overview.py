@@ -4,14 +4,12 @@ Sections come in the order of what needs the operator. Each is a fragment of its
 the page includes them all, ``/fragments/<section>`` gives one anew for live updates.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalUnit
 from pyglue.api.lifecycle import DraftView, KeptView
@@ -23,7 +21,6 @@ from pyglue.api.messages import (
 )
 from pyglue.api.operator import (
     AGENTS,
-    APPROVALS,
     DRAFTS,
     INBOX,
     KEPT,
@@ -32,7 +29,7 @@ from pyglue.api.operator import (
     QUESTIONS,
 )
 from pyglue.api.overview import AgentView
-from pyglue.api.questions import AnswerParams, QuestionView
+from pyglue.api.questions import AnswerParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.common import (
@@ -44,8 +41,8 @@ from pyglue.web.pages.common import (
     status,
 )
 from pyglue.web.pages.messages import CLIP
+from pyglue.web.pages.needs import SHOWN, Queue, queue
 from pyglue.web.pages.today import today
-from pyglue.web.pages.trouble import troubles
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("overview", __name__)
@@ -53,7 +50,6 @@ blueprint = Blueprint("overview", __name__)
 _UNREAD_SHOWN: Final = 50
 _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
-_QUESTIONS_SHOWN: Final = 20
 _MAIL_CLIP: Final = 1200
 _SEARCH_MAX: Final = 100
 
@@ -62,22 +58,22 @@ _SEARCH_MAX: Final = 100
 def page() -> str:
     """Show the overview."""
     frame, roster, everyone = status(), _roster(), part(_everyone)
+    inbox = part(_inbox)
     found = everyone.data or ()
     return render_template(
         "overview.html",
         status=frame,
         kept=part(_kept),
         drafts=part(_drafts),
-        approvals=part(_waiting),
-        questions=part(_questions),
+        needs=queue(everyone, inbox),
+        needs_shown=SHOWN,
         names=tuple(one.name for one in found),
         roster=roster,
         choices=CHOICES,
         agents=Part(roster.choose(found), everyone.problem),
         units=log_units(frame),
-        trouble=part(lambda: troubles(found)),
         today=Part(today(found), everyone.problem),
-        inbox=part(_inbox),
+        inbox=inbox,
         messages=part(_flow),
     )
 
@@ -88,9 +84,6 @@ def fragment(section: str) -> str:
     readers: dict[str, Callable[[], object]] = {
         "kept": _kept,
         "drafts": _drafts,
-        "approvals": _waiting,
-        "questions": _questions,
-        "trouble": troubles,
         "today": lambda: today(_everyone()),
         "agents": _agents,
         "inbox": _inbox,
@@ -98,6 +91,10 @@ def fragment(section: str) -> str:
         "banner": status,
         "facts": status,
     }
+    if section == "needs":
+        return render_template(
+            "fragments/needs.html", needs=_needs(), needs_shown=SHOWN
+        )
     read = readers.get(section)
     if read is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
@@ -117,16 +114,8 @@ def _drafts() -> tuple[DraftView, ...]:
     return tuple(one for one in found if one.pending_approval is None)
 
 
-def _waiting() -> tuple[ApprovalSummary, ...]:
-    asked = ApprovalsParams(state=ApprovalState.PENDING, limit=50)
-    return hive().call(APPROVALS, asked).approvals
-
-
-def _questions() -> tuple[QuestionView, ...]:
-    found = hive().call(QUESTIONS, NoParams()).questions
-    waiting = [one for one in found if one.to == "operator" and not one.answered_at]
-    waiting.sort(key=lambda one: (one.expires_at or math.inf, one.asked_at))
-    return tuple(waiting[:_QUESTIONS_SHOWN])
+def _needs() -> Queue:
+    return queue(part(_everyone), part(_unread))
 
 
 def _roster() -> AgentFilter:
@@ -145,11 +134,15 @@ def _everyone() -> tuple[AgentView, ...]:
 
 def _inbox() -> tuple[InboxMessage, ...]:
     """Return what is unread, however old, and the newest of what is read."""
-    asked = InboxParams(limit=_UNREAD_SHOWN, clip=_MAIL_CLIP, unread_only=True)
-    unread = hive().call(INBOX, asked).messages
+    unread = _unread()
     asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
     newest = hive().call(INBOX, asked).messages
     return (*unread, *(one for one in newest if one.read))
+
+
+def _unread() -> tuple[InboxMessage, ...]:
+    asked = InboxParams(limit=_UNREAD_SHOWN, clip=_MAIL_CLIP, unread_only=True)
+    return hive().call(INBOX, asked).messages
 
 
 def _flow() -> tuple[ShownMessage, ...]:
@@ -185,7 +178,7 @@ def answer(number: int) -> Response:
         raise HiveError(ErrorCode.BAD_REQUEST, "Choose or write an answer.")
     given = AnswerParams(question=number, text=text, choices=choices)
     hive().call(OPERATOR_ANSWER, given)
-    return done(f"Question {number} answered.", "/#questions")
+    return done(f"Question {number} answered.", "/#needs")
 
 
 def _chosen(number: int, positions: list[int]) -> tuple[str, ...]:

@@ -14,8 +14,7 @@ from pyglue.api.approvals import (
     ApprovalState,
     ApprovalSummary,
 )
-from pyglue.api.common import NoParams
-from pyglue.api.operator import AGENTS, APPROVALS
+from pyglue.api.operator import APPROVALS
 from pyglue.api.overview import AgentView
 from pyglue.web.pages.agent_filter import in_trouble
 from pyglue.web.rpc import hive
@@ -28,23 +27,22 @@ _FIRST: Final = frozenset({ApprovalKind.SPAWN, ApprovalKind.RESTORE})
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """One thing that is stuck: a failed approval, or an agent."""
+    """One thing that is stuck since ``at``: a failed approval, or an agent."""
 
     agent: str
+    at: float
     approval: ApprovalSummary | None = None
     view: AgentView | None = None
 
 
-def troubles(agents: tuple[AgentView, ...] | None = None) -> tuple[Trouble, ...]:
-    """Return what is stuck, failed deploys first."""
-    if agents is None:
-        agents = hive().call(AGENTS, NoParams()).agents
+def troubles(agents: tuple[AgentView, ...]) -> tuple[Trouble, ...]:
+    """Return what of ``agents`` is stuck, and failed deploys."""
     names = frozenset(one.name for one in agents)
     return (*_failed(names), *(_stuck(one) for one in agents if in_trouble(one)))
 
 
 def _stuck(agent: AgentView) -> Trouble:
-    return Trouble(agent=agent.name, view=agent)
+    return Trouble(agent=agent.name, at=agent.since_at, view=agent)
 
 
 def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
@@ -53,8 +51,7 @@ def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
     recent = [
         one
         for one in failed.approvals
-        if (one.decided_at or one.created_at) > since
-        and (one.kind in _FIRST or one.agent in names)
+        if _failed_at(one) > since and (one.kind in _FIRST or one.agent in names)
     ]
     if not recent:
         return ()
@@ -63,7 +60,11 @@ def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
     for one in hive().call(APPROVALS, newest).approvals:
         last.setdefault(one.agent, one.id)
     return tuple(
-        Trouble(agent=one.agent, approval=one)
+        Trouble(agent=one.agent, at=_failed_at(one), approval=one)
         for one in recent
         if last.get(one.agent, one.id) == one.id
     )
+
+
+def _failed_at(approval: ApprovalSummary) -> float:
+    return approval.decided_at or approval.created_at

@@ -1,0 +1,143 @@
+"""What needs the operator as one queue: approvals, questions, trouble and messages.
+
+The most urgent comes first, and of equally urgent ones the oldest. Each source is read
+on its own: one that cannot be read is said, and leaves the others.
+"""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from pyglue.api.approvals import (
+    ApprovalsParams,
+    ApprovalState,
+    ApprovalSummary,
+    Danger,
+)
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.messages import InboxMessage, Priority, ShownMessage
+from pyglue.api.operator import APPROVALS, QUESTIONS
+from pyglue.api.overview import AgentView
+from pyglue.api.questions import QuestionView
+from pyglue.names import OPERATOR
+from pyglue.web.pages.common import Part, part
+from pyglue.web.pages.trouble import Trouble, troubles
+from pyglue.web.rpc import hive
+
+SHOWN: Final = 8
+"""Of a longer queue, the rest is folded."""
+_APPROVALS: Final = 50
+_SOON_S: Final = 600
+"""A question that expires sooner than this is urgent."""
+
+
+class Urgency(IntEnum):
+    """How soon the operator should look, the most urgent first."""
+
+    CRITICAL = 0
+    HIGH = 1
+    MEDIUM = 2
+    LOW = 3
+
+    @property
+    def word(self) -> str:
+        """Return the word that stands for it on the page."""
+        return self.name.lower()
+
+
+_DANGERS: Final = {
+    Danger.CRITICAL: Urgency.CRITICAL,
+    Danger.HIGH: Urgency.HIGH,
+    Danger.MEDIUM: Urgency.MEDIUM,
+}
+_PASSING: Final = frozenset({AgentState.RETRYING, AgentState.RATE_LIMITED})
+"""Trouble that may end without anybody's help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """One thing that needs the operator since ``at``: exactly one of the others."""
+
+    urgency: Urgency
+    at: float
+    approval: ApprovalSummary | None = None
+    question: QuestionView | None = None
+    trouble: Trouble | None = None
+    message: ShownMessage | None = None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """All of them in order, and why some could not be read."""
+
+    items: tuple[Need, ...]
+    problems: tuple[str, ...]
+
+
+def queue(
+    agents: Part[tuple[AgentView, ...]], inbox: Part[tuple[InboxMessage, ...]]
+) -> Queue:
+    """Return what needs the operator; of ``inbox``, what is unread."""
+    found: list[Need] = []
+    problems: list[str] = []
+    for source in (
+        part(_approvals),
+        part(_questions),
+        part(lambda: _troubles(agents.data or ())),
+        Part([_message(one) for one in inbox.data or () if not one.read], None),
+    ):
+        found += source.data or ()
+        problems += filter(None, [source.problem])
+    problems += filter(None, [agents.problem, inbox.problem])
+    found.sort(key=lambda one: (one.urgency, one.at))
+    return Queue(tuple(found), tuple(dict.fromkeys(problems)))
+
+
+def _approvals() -> Iterable[Need]:
+    asked = ApprovalsParams(state=ApprovalState.PENDING, limit=_APPROVALS)
+    return [
+        Need(urgency=_of_change(one), at=one.created_at, approval=one)
+        for one in hive().call(APPROVALS, asked).approvals
+    ]
+
+
+def _of_change(approval: ApprovalSummary) -> Urgency:
+    """Return how urgent it is; hived may not know how dangerous an older one is."""
+    if approval.danger is None:
+        return Urgency.HIGH if approval.widens else Urgency.LOW
+    return _DANGERS[approval.danger]
+
+
+def _questions() -> Iterable[Need]:
+    found = hive().call(QUESTIONS, NoParams()).questions
+    return [
+        Need(urgency=_of_question(one), at=one.asked_at, question=one)
+        for one in sorted(found, key=lambda one: one.expires_at or math.inf)
+        if one.to == OPERATOR and not one.answered_at
+    ]
+
+
+def _of_question(question: QuestionView) -> Urgency:
+    expires = question.expires_at
+    soon = expires is not None and expires - time.time() < _SOON_S
+    return Urgency.HIGH if soon else Urgency.MEDIUM
+
+
+def _troubles(agents: tuple[AgentView, ...]) -> Iterable[Need]:
+    return [_trouble(one) for one in troubles(agents)]
+
+
+def _trouble(stuck: Trouble) -> Need:
+    passes = stuck.view is not None and stuck.view.state in _PASSING
+    urgency = Urgency.MEDIUM if passes else Urgency.HIGH
+    return Need(urgency=urgency, at=stuck.at, trouble=stuck)
+
+
+def _message(item: InboxMessage) -> Need:
+    message = item.message
+    high = message.priority is Priority.HIGH
+    urgency = Urgency.MEDIUM if high else Urgency.LOW
+    return Need(urgency=urgency, at=message.sent_at, message=message)
