@@ -40,7 +40,7 @@ def test_kept_state_comes_after_what_needs_somebody(operator: Operator) -> None:
         data.kept("quin", pending_approval=7),
     ]
     page = operator.get("/").text
-    assert page.index("Pending approvals") < page.index('id="agents"')
+    assert page.index("Needs you") < page.index('id="agents"')
     assert page.index('id="agents"') < page.index("olga")
     assert "2 queued messages" in page and "3.2 MiB kept" in page
     assert page.count("/restore") == 1

@@ -78,7 +78,7 @@ def until(ws: Page, wanted: str) -> dict[str, Any]:
 def test_a_page_is_served(web: Running) -> None:
     answer = web.get("/", web.cookie())
     assert answer.status == 200
-    assert b"Pending approvals" in answer.read()
+    assert b"Needs you" in answer.read()
 
 
 def test_events_come_over_the_websocket(web: Running) -> None:

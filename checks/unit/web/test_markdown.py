@@ -69,7 +69,7 @@ def test_it_is_used_where_agents_write_at_length(operator: Operator) -> None:
     hive.questions = [data.question(4, question=text)]
     hive.set_approval(7, description=text)
     bold = "It is <strong>important</strong>."
-    assert operator.get("/").text.count(bold) == 4
+    assert operator.get("/").text.count(bold) == 5
     for path in ("/messages/31", "/approvals/7"):
         page = operator.get(path).text
         assert bold in page and f"<pre>{text}</pre>" in page
