@@ -53,6 +53,7 @@ def test_axe_finds_nothing(site: Site, browser: Browser, width: int) -> None:
         )
     )
     site.hive.pause = data.pause()
+    data.commented(site.hive.approvals)
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         bypass_csp=True,  # only so that axe can be brought in

@@ -20,6 +20,9 @@ from pyglue.api.approvals import (
     ApprovalState,
     ApproveParams,
     DenyParams,
+    DiffBase,
+    LineComment,
+    RequestChangesParams,
 )
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
@@ -34,6 +37,7 @@ from pyglue.api.operations import Operation, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
+from pyglue.git.tags import TagKind
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -409,12 +413,75 @@ async def test_a_proposal_is_withdrawn_by_its_proposer_alone(hive: Hive) -> None
     manager.close()
 
 
+async def test_requested_changes_reach_the_manager_in_one_message(hive: Hive) -> None:
+    hive.git("alice", "reset", "--hard", await deployed(hive))
+    first = await hive.propose("alice", GOOD % "as it was")
+    comment = LineComment(file="agent.nix", line=3, text="Say whom it helps.")
+    gone = LineComment(file="agent.nix", line=2, to=3, text="Shorter.")
+    wrong = LineComment(file="agent.nix", line=99, text="x")
+    removed = LineComment(
+        file="agent.nix", line=1, text="Why not as before?", base=DiffBase.RUNNING
+    )
+
+    async def refused(code: ErrorCode, *comments: LineComment, text: str = "") -> None:
+        params = RequestChangesParams(id=first.approval, text=text, comments=comments)
+        with pytest.raises(HiveError) as caught:
+            await hive.operator.call(api.REQUEST_CHANGES, params)
+        assert caught.value.code is code
+
+    await refused(ErrorCode.BAD_REQUEST, text=" ")
+    await refused(ErrorCode.BAD_REQUEST, wrong)
+    row = (await hive.approvals("alice"))[0]
+    assert row.state is ApprovalState.PENDING
+    params = RequestChangesParams(
+        id=first.approval, text="Nearly.", comments=(comment, gone, removed)
+    )
+    await hive.operator.call(api.REQUEST_CHANGES, params)
+    await refused(ErrorCode.STALE, comment)
+    with pytest.raises(HiveError) as caught:
+        await hive.operator.call(api.APPROVE, _stale(first))
+    assert caught.value.code is ErrorCode.STALE
+    row = (await hive.approvals("alice"))[0]
+    assert (row.state, row.reason) == (ApprovalState.CHANGES_REQUESTED, "Nearly.")
+    told = await hive.operator.call(
+        api.MESSAGES, MessagesParams(agent="manager", text=f"Approval {first.approval}")
+    )
+    (message,) = [one for one in told.messages if one.sender == "system"]
+    assert "\n\nNearly.\n\nagent.nix, line 3:\n>   hyperhive.desc" in message.body
+    assert "agent.nix, line 1 of the deployed version:\n> " in message.body
+    assert message.body.endswith("\nWhy not as before?")
+    tags = AppliedRepo(hive.state / "applied" / "alice.git")
+    said = tags.read_tag_message(TagKind.CHANGES, first.approval)
+    assert said == message.body.encode()
+
+    later = (GOOD % "as it was").replace("{\n", "{\n  # for people\n\n")
+    second = await hive.propose("alice", later)
+    third = await hive.propose("alice", later.replace("people", "all"))
+    for number in (second.approval, third.approval):
+        detail = await hive.operator.call(api.APPROVAL, ApprovalParams(id=number))
+        assert detail.asked is not None
+        assert (detail.asked.approval, detail.asked.text) == (first.approval, "Nearly.")
+        places = [(one.text, one.line_now) for one in detail.asked.comments]
+        assert places == [
+            ("Say whom it helps.", 5),
+            ("Shorter.", None),
+            ("Why not as before?", None),
+        ]
+    deny = DenyParams(id=third.approval, reason="not so")
+    await hive.operator.call(api.DENY, deny)
+    fourth = await hive.propose("alice", GOOD % "at last")
+    shown = await hive.operator.call(api.APPROVAL, ApprovalParams(id=fourth.approval))
+    assert shown.asked is None
+    deny = DenyParams(id=fourth.approval, reason="not so")
+    await hive.operator.call(api.DENY, deny)
+
+
 async def test_every_decision_is_in_the_audit_log(hive: Hive) -> None:
     lines = (hive.state / "audit.jsonl").read_bytes().splitlines()
     entries = [msgspec.json.decode(line) for line in lines]
     kinds = {entry["what"] for entry in entries}
     assert {"proposed", "approved", "deployed", "denied", "failed"} <= kinds
-    assert {"withdrawn", "superseded"} <= kinds
+    assert {"withdrawn", "superseded", "changes_requested"} <= kinds
     for entry, previous in zip(entries[1:], entries, strict=False):
         assert entry["previous"] == previous["mac"]
     said = (hive.state / "logs" / "hived.log").read_text()

@@ -22,7 +22,7 @@ import pytest_asyncio
 from checks.e2e.kit.isolation import FOREIGN_KEY, PROBES, REFUSED, probes, request
 from checks.kits.hive import API_KEY, Hive, running_hive, script
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApproveParams
+from pyglue.api.approvals import ApproveParams, RequestChangesParams
 from pyglue.api.common import (
     HELLO,
     PROTOCOL,
@@ -278,6 +278,7 @@ async def test_only_the_operators_socket_approves(
     connection = await connect(socket_of(hive), hello=hello)
     calls: list[Awaitable[Any]] = [
         connection.call(api.APPROVE, APPROVE),
+        connection.call(api.REQUEST_CHANGES, RequestChangesParams(id=1, text="no")),
         connection.call(api.LOGIN_CODE, NoParams()),
         connection.call(api.DOCTOR, NoParams()),
         connection.call(HELLO, hello),

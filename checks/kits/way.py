@@ -155,7 +155,7 @@ class Way:
 
     async def detail(self, proposal: ProposalResult) -> ApprovalDetail:
         """Return what the operator sees of it."""
-        return await self.hive.services.approvals.detail(proposal.approval)
+        return await self.hive.services.approvals.review.detail(proposal.approval)
 
     async def propose(self, name: str, nix: str) -> ProposalResult:
         """Commit an agent.nix on main and submit its pack."""

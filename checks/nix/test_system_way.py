@@ -235,7 +235,7 @@ async def test_a_rebuild_to_another_system_is_a_proposal_with_its_packages(
         made = await services.life.redeploy.rebuild("alice", by)
         assert made.operation is None and made.approval is not None
         assert way.backend.started == [old.system if old else None]  # as before
-        seen = await services.approvals.detail(made.approval)
+        seen = await services.approvals.review.detail(made.approval)
         assert seen.approval.state is ApprovalState.PENDING
         assert seen.system is not None
         changed = {change.name: change for change in seen.system.packages.packages}
@@ -282,7 +282,7 @@ async def test_another_system_without_another_nixpkgs_is_a_proposal_that_widens(
         services = way.hive.services
         made = await services.life.redeploy.rebuild("alice", "manager")
         assert made.operation is None and made.approval is not None
-        seen = await services.approvals.detail(made.approval)
+        seen = await services.approvals.review.detail(made.approval)
         (change,) = (c for c in seen.policy if c.option == "system")
         assert change.effect is Effect.WIDENS
         assert "that no listed option explains" in change.sentence

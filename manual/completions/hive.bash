@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hive
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --settings)
 _shtab_hive_demo_option_strings=(-h --help --json --state --socket --keep)
@@ -23,6 +23,7 @@ _shtab_hive_approvals_option_strings=(-h --help --json --state --socket)
 _shtab_hive_approval_option_strings=(-h --help --json --state --socket)
 _shtab_hive_approve_option_strings=(-h --help --json --state --socket --commit --manifest --no-wait)
 _shtab_hive_deny_option_strings=(-h --help --json --state --socket --reason)
+_shtab_hive_request_changes_option_strings=(-h --help --json --state --socket --reason --comment)
 _shtab_hive_send_option_strings=(-h --help --json --state --socket --urgent)
 _shtab_hive_inbox_option_strings=(-h --help --json --state --socket --full)
 _shtab_hive_spawn_option_strings=(-h --help --json --state --socket --description)
@@ -98,7 +99,7 @@ _shtab_hive_cancel___messages_choices=(requeue later drop)
 _shtab_hive_queue_pos_1_choices=(drop later)
 _shtab_hive_workspace_pos_0_choices=(list add remove)
 _shtab_hive_secret_pos_0_choices=(list set remove)
-_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run__h_nargs=0
 _shtab_hive_run___help_nargs=0
@@ -155,6 +156,9 @@ _shtab_hive_approve___no_wait_nargs=0
 _shtab_hive_deny__h_nargs=0
 _shtab_hive_deny___help_nargs=0
 _shtab_hive_deny___json_nargs=0
+_shtab_hive_request_changes__h_nargs=0
+_shtab_hive_request_changes___help_nargs=0
+_shtab_hive_request_changes___json_nargs=0
 _shtab_hive_send__h_nargs=0
 _shtab_hive_send___help_nargs=0
 _shtab_hive_send___json_nargs=0

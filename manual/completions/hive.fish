@@ -50,8 +50,8 @@ function _shtab_hive_using
   test "$_shtab_hive_cmdpath" = "$argv"
 end
 
-set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
-set -g _shtab_hive_opts_with_value --agent --anchors --as --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
+set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
+set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
 complete -c hive -f
@@ -171,6 +171,13 @@ complete -c hive -n '_shtab_hive_using deny' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using deny' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using deny' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using deny' -l reason -x -d 'shown to the proposer'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a request-changes -d 'ask the manager for changes to a proposal, with comments on its lines'
+complete -c hive -n '_shtab_hive_using request-changes' -s h -l help -d 'show this help message and exit'
+complete -c hive -n '_shtab_hive_using request-changes' -l json -d 'print a JSON object'
+complete -c hive -n '_shtab_hive_using request-changes' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
+complete -c hive -n '_shtab_hive_using request-changes' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using request-changes' -l reason -x -d 'what to change, about the whole'
+complete -c hive -n '_shtab_hive_using request-changes' -l comment -x -d 'a comment on a line of a proposed file, or on FILE:LINE-LINE; repeatable'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a send -d 'send a message to an agent'
 complete -c hive -n '_shtab_hive_using send' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using send' -l json -d 'print a JSON object'

@@ -44,6 +44,7 @@ _shtab_hive_commands() {
     purge:'permanently delete the kept state of a destroyed agent'
     queue:'list an agent'"'"'s queued messages; drop one, or move it to the end'
     rebuild:'rebuild the deployed systems, unchanged'
+    request-changes:'ask the manager for changes to a proposal, with comments on its lines'
     restart:'restart an agent'
     restore:'propose to restore a destroyed agent'
     restore-backup:'create a state directory from a backup'
@@ -485,6 +486,19 @@ _shtab_hive_rebuild_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_rebuild_defaults_added=0
 
+_shtab_hive_request_changes_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  "--reason[what to change, about the whole]:TEXT:"
+  "*--comment[a comment on a line of a proposed file, or on FILE\:LINE-LINE\; repeatable]:FILE:LINE=TEXT:"
+  ":approval ID:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_request_changes_defaults_added=0
+
 _shtab_hive_restart_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print a JSON object]"
@@ -724,6 +738,7 @@ _shtab_hive() {
         purge) _arguments -C -s $_shtab_hive_purge_options ;;
         queue) _arguments -C -s $_shtab_hive_queue_options ;;
         rebuild) _arguments -C -s $_shtab_hive_rebuild_options ;;
+        request-changes) _arguments -C -s $_shtab_hive_request_changes_options ;;
         restart) _arguments -C -s $_shtab_hive_restart_options ;;
         restore) _arguments -C -s $_shtab_hive_restore_options ;;
         restore-backup) _arguments -C -s $_shtab_hive_restore_backup_options ;;

@@ -4,7 +4,7 @@ The calls are declared in ``operator``; these are their types.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -29,6 +29,7 @@ class ApprovalState(StrEnum):
 
     PENDING = "pending"
     DENIED = "denied"
+    CHANGES_REQUESTED = "changes_requested"
     SUPERSEDED = "superseded"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
@@ -113,12 +114,63 @@ class DiffBase(StrEnum):
     PREVIOUS = "previous"
 
 
+BASE_NAMES: Final = {
+    DiffBase.RUNNING: "the deployed version",
+    DiffBase.APPROVED: "the last approved version",
+    DiffBase.PREVIOUS: "the previous proposal",
+}
+
+
 class DiffSet(Result, frozen=True):
     """The files that differ from one base; ``commit`` None is an empty base."""
 
     base: DiffBase
     commit: str | None
     files: tuple[FileDiff, ...]
+
+
+COMMENT_MAX: Final = 2000
+"""Characters of one comment."""
+COMMENTS_MAX: Final = 50
+COMMENTED_LINES: Final = 20
+"""Lines that one comment may be about."""
+_LineNo = Annotated[int, Meta(ge=1, le=10**7)]
+
+
+class LineComment(Params, frozen=True):
+    """A comment on a line of a file, or on the lines up to ``to``.
+
+    The lines are those of the proposed file; with ``base``, those of that version.
+    """
+
+    file: Annotated[str, Meta(min_length=1, max_length=4096)]
+    line: _LineNo
+    text: Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX)]
+    to: _LineNo | None = None
+    base: DiffBase | None = None
+
+
+class QuotedComment(Result, frozen=True):
+    """A comment with the lines that it is about, long ones clipped.
+
+    ``line_now`` is where the same lines begin in a later proposal, if they are there.
+    """
+
+    file: str
+    line: int
+    to: int
+    base: DiffBase | None
+    text: str
+    quoted: tuple[str, ...]
+    line_now: int | None = None
+
+
+class ChangesRequested(Result, frozen=True):
+    """What the operator last asked for when they decided about the agent."""
+
+    approval: int
+    text: str
+    comments: tuple[QuotedComment, ...]
 
 
 class ApprovalParams(Params, frozen=True):
@@ -144,6 +196,10 @@ class ApprovalDetail(Result, frozen=True):
     schedule: tuple[ScheduleView, ...] = ()
     """When the proposed agent would be woken, counted from now."""
     webhooks: tuple[WebhookView, ...] = ()
+    comments: tuple[QuotedComment, ...] = ()
+    """With which the operator requested changes to this proposal."""
+    asked: ChangesRequested | None = None
+    """The changes to which this proposal may be the answer."""
 
 
 class ApproveParams(Params, frozen=True):
@@ -159,3 +215,14 @@ class DenyParams(Params, frozen=True):
 
     id: Id
     reason: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+class RequestChangesParams(Params, frozen=True):
+    """End a proposal with changes that the manager is asked for.
+
+    ``text`` is about the whole; it or a comment must say something.
+    """
+
+    id: Id
+    text: Annotated[str, Meta(max_length=8192)] = ""
+    comments: Annotated[tuple[LineComment, ...], Meta(max_length=COMMENTS_MAX)] = ()

@@ -14,6 +14,7 @@ from pyglue.api.approvals import (
     ApprovalsResult,
     ApproveParams,
     DenyParams,
+    RequestChangesParams,
 )
 from pyglue.api.archive import (
     ExportParams,
@@ -167,6 +168,8 @@ APPROVALS: Final = Method("approvals", ApprovalsParams, ApprovalsResult)
 APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)
 APPROVE: Final = Method("approve", ApproveParams, OperationRef)
 DENY: Final = Method("deny", DenyParams, Done)
+REQUEST_CHANGES: Final = Method("request_changes", RequestChangesParams, Done)
+"""Ends the proposal, as ``deny`` does; the manager gets one message with it all."""
 
 
 # --- operations -----------------------------------------------------------------

@@ -25,6 +25,7 @@ class TagKind(StrEnum):
     DEPLOYED = "deployed"
     FAILED = "failed"
     DENIED = "denied"
+    CHANGES = "changes"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
 

@@ -11,6 +11,7 @@ from pyglue.api.approvals import (
     ApprovalSummary,
     Effect,
     PolicyChange,
+    QuotedComment,
 )
 from pyglue.api.events import ApprovalChanged, ApprovalCreated
 from pyglue.errors import ErrorCode, HiveError
@@ -18,6 +19,12 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.models import ApprovalModel
 
 _OPEN = (ApprovalState.APPROVED.value, ApprovalState.BUILDING.value)
+_UNJUDGED = (
+    ApprovalState.PENDING,
+    ApprovalState.SUPERSEDED,
+    ApprovalState.WITHDRAWN,
+    ApprovalState.EXPIRED,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,7 @@ class ApprovalRow(NewApproval):
     decided_by: str | None
     reason: str | None
     operation: int | None
+    comments: tuple[QuotedComment, ...] = ()
 
     def summary(self) -> ApprovalSummary:
         """Return the row for display in the queue."""
@@ -93,7 +101,14 @@ def _row(model: ApprovalModel) -> ApprovalRow:
         decided_by=model.decided_by,
         reason=model.reason,
         operation=model.operation,
+        comments=_comments(model),
     )
+
+
+def _comments(model: ApprovalModel) -> tuple[QuotedComment, ...]:
+    if model.comments is None:
+        return ()
+    return strict_json.read(bytes(model.comments), tuple[QuotedComment, ...])
 
 
 def reserve_id(tx: Tx) -> int:
@@ -179,6 +194,7 @@ def decide(
     by: str,
     reason: str | None = None,
     operation: int | None = None,
+    comments: tuple[QuotedComment, ...] = (),
 ) -> None:
     """Record the operator's (or the hive's) decision, and the operation it queued."""
     ApprovalModel.update(
@@ -187,6 +203,7 @@ def decide(
         decided_by=by,
         reason=reason,
         operation=operation,
+        comments=msgspec.json.encode(comments) if comments else None,
     ).where(ApprovalModel.id == number).execute(tx.db)
     _changed(tx, number, state)
 
@@ -251,6 +268,26 @@ def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
     query = (
         ApprovalModel.select()
         .where(ApprovalModel.agent == row.agent, ApprovalModel.id < row.id)
+        .order_by(ApprovalModel.id.desc())
+        .limit(1)
+    )
+    rows = [_row(found) for found in query.execute(reader.db)]
+    return rows[0] if rows else None
+
+
+def last_judged(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
+    """Return the proposal for the same agent that the operator judged before this one.
+
+    Not one that ended by itself, nor a rebuild of what was approved before.
+    """
+    query = (
+        ApprovalModel.select()
+        .where(
+            ApprovalModel.agent == row.agent,
+            ApprovalModel.id < row.id,
+            ApprovalModel.kind != ApprovalKind.REBUILD.value,
+            ApprovalModel.state.not_in([state.value for state in _UNJUDGED]),
+        )
         .order_by(ApprovalModel.id.desc())
         .limit(1)
     )

@@ -95,6 +95,7 @@ class ApprovalModel(Model):
     decided_by = TextField(null=True)
     reason = TextField(null=True)
     operation = IntegerField(null=True)
+    comments = BlobField(null=True)
 
     class Meta:
         table_name = "approval"

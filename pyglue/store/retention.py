@@ -15,6 +15,7 @@ BUDGET_S: Final = 2 * DAY_S
 """How long turns and usage stay in any case, because daily limits count them."""
 _CLOSED: Final = (
     ApprovalState.DENIED,
+    ApprovalState.CHANGES_REQUESTED,
     ApprovalState.SUPERSEDED,
     ApprovalState.WITHDRAWN,
     ApprovalState.EXPIRED,
@@ -72,10 +73,11 @@ def prune_build_logs(tx: Tx, *, kept_s: float, most: int) -> int:
 
 
 def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
-    """Empty the manifests of up to ``most`` such approvals; the hashes stay."""
+    """Empty manifests and comments of up to ``most`` such approvals; hashes stay."""
     marks = ", ".join("?" * len(_CLOSED))
     cursor = tx.execute(
-        "UPDATE approval SET record = ?, nixos_options = ? WHERE id IN (SELECT id "
+        "UPDATE approval SET record = ?, nixos_options = ?, comments = NULL "
+        "WHERE id IN (SELECT id "
         f"FROM approval WHERE state IN ({marks}) AND decided_at < ? AND record != ? "
         "LIMIT ?)",
         EMPTY,

@@ -4,6 +4,7 @@
 import { keyOf } from "./fields.js";
 
 const PREFIX = "hive-draft ";
+export const REVIEWS = "hive-comments"; // comments that are not sent, of comments.js
 const FIELDS = "form[method=post] textarea, form[method=post] input:not([type])";
 
 // With what the page itself suggests there: another suggestion is about something else.
@@ -33,6 +34,11 @@ function write({ target: field }) {
 function forgetAll() {
   for (const key of Object.keys(sessionStorage))
     if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
+  try {
+    localStorage.removeItem(REVIEWS);
+  } catch {
+    // not allowed here: nothing was kept either
+  }
 }
 
 export function watchDrafts() {

@@ -11,11 +11,21 @@ function items() {
   return [...document.querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
 }
 
+// From the item that has the focus, else from where the focus is among them.
+function from(all, step) {
+  const active = document.activeElement;
+  const at = all.findIndex((one) => one.contains(active));
+  if (at >= 0) return at + step;
+  if (active === document.body) return step > 0 ? 0 : all.length - 1;
+  const after = all.findIndex((one) => active.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
+  const next = after < 0 ? all.length : after;
+  return step > 0 ? next : next - 1;
+}
+
 function move(step) {
   const all = items();
   if (!all.length) return;
-  const at = all.findIndex((one) => one.contains(document.activeElement));
-  const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step;
+  const next = from(all, step);
   const item = all[Math.min(Math.max(next, 0), all.length - 1)];
   const target = item.querySelector("a.sent") ?? item.querySelector("a, button, summary, input:not([type=hidden]), textarea") ?? item;
   target.focus();

@@ -27,6 +27,7 @@ from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.specs import Specs
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.deploy import Deploy
+from pyglue.host.changes.review import Review
 from pyglue.host.core.agent import Holder
 from pyglue.host.core.operations import Operations
 from pyglue.host.doctor.repair_repos import RepoRepair
@@ -189,6 +190,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         operations=operations,
         directories=directories,
         audit=kit.audit,
+        review=Review(store=kit.store, config=config),
         config=config,
     )
     path = config.layout.applied("bob")

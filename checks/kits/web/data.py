@@ -5,16 +5,20 @@ import hashlib
 import time
 from pathlib import Path
 
+import msgspec
+
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalKind,
     ApprovalState,
     ApprovalSummary,
+    ChangesRequested,
     Danger,
     DiffBase,
     DiffSet,
     Effect,
     PolicyChange,
+    QuotedComment,
 )
 from pyglue.api.audit import AuditEntry
 from pyglue.api.common import AgentState, Role
@@ -288,6 +292,26 @@ def detail(row: ApprovalSummary) -> ApprovalDetail:
         manifest_json=MANIFEST,
         manifest_before_json='{"model":"haiku","allowedTools":[],"network":false}',
     )
+
+
+def commented(approvals: dict[int, ApprovalDetail]) -> None:
+    """Let 7 answer what was asked for in 5, with comments of every kind."""
+    here = QuotedComment(
+        file="agent.nix",
+        line=5,
+        to=6,
+        base=None,
+        text="Say whom it helps.",
+        quoted=('    description = "Example worker";', '    model = "opus";'),
+    )
+    comments = (
+        msgspec.structs.replace(here, line_now=5),
+        here,
+        msgspec.structs.replace(here, line=6, base=DiffBase.RUNNING),
+    )
+    asked = ChangesRequested(approval=5, text="Cheaper, please.", comments=comments)
+    approvals[7] = msgspec.structs.replace(approvals[7], asked=asked)
+    approvals[5] = msgspec.structs.replace(approvals[5], comments=comments)
 
 
 def message(number: int, **fields: object) -> Message:

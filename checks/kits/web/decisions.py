@@ -17,6 +17,8 @@ from pyglue.api.approvals import (
     ApprovalState,
     ApproveParams,
     DenyParams,
+    QuotedComment,
+    RequestChangesParams,
 )
 from pyglue.api.common import (
     Done,
@@ -79,6 +81,7 @@ class Decisions:
             api.APPROVAL: self._approval,
             api.APPROVE: self._approve,
             api.DENY: self._deny,
+            api.REQUEST_CHANGES: self._request_changes,
             api.RETRY: self._retry,
             api.OPERATION: self._one_operation,
             api.OPERATIONS: self._operations,
@@ -136,6 +139,30 @@ class Decisions:
             decided_at=time.time(),
             decided_by="session 1a2b3c4d",
             reason=params.reason,
+        )
+        return Done()
+
+    async def _request_changes(self, params: RequestChangesParams) -> Done:
+        found = await self._pending(params.id)
+        comments = tuple(
+            QuotedComment(
+                file=one.file,
+                line=one.line,
+                to=one.to or one.line,
+                base=one.base,
+                text=one.text,
+                quoted=("a line",),
+            )
+            for one in params.comments
+        )
+        commented = msgspec.structs.replace(found, comments=comments)
+        self.approvals[params.id] = commented
+        self.set_approval(
+            params.id,
+            state=ApprovalState.CHANGES_REQUESTED,
+            decided_at=time.time(),
+            decided_by="session 1a2b3c4d",
+            reason=params.text or f"{len(comments)} comments.",
         )
         return Done()
 

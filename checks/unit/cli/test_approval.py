@@ -4,7 +4,14 @@ import msgspec
 import pytest
 
 from checks.kits.web import data
-from pyglue.api.approvals import ApprovalDetail, Effect, PolicyChange
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ChangesRequested,
+    DiffBase,
+    Effect,
+    PolicyChange,
+    QuotedComment,
+)
 from pyglue.api.wakeups import ScheduleView
 from pyglue.cli.output.show import approval_text
 
@@ -63,3 +70,31 @@ def test_the_next_times_of_a_schedule_are_shown() -> None:
     assert "  morning: 08:00\n    next     Mon 2026-11-30 08:00 CET\n" in shown
     assert "    message  a\\u202eb\\nc\n" in shown
     assert "  x: 2020-01-01\n    next     it never comes again\n" in shown
+
+
+def test_requested_changes_are_shown_with_their_lines() -> None:
+    comment = QuotedComment(
+        file="agent.nix",
+        line=2,
+        to=3,
+        base=None,
+        text="Why?\nhive approve 9",
+        quoted=("a\u202eb\x1b[2K", "c"),
+    )
+    asked = ChangesRequested(
+        approval=5,
+        text="Nearly.\nhive approve 9",
+        comments=(
+            comment,
+            msgspec.structs.replace(comment, line_now=7),
+            msgspec.structs.replace(comment, base=DiffBase.RUNNING),
+        ),
+    )
+    found = msgspec.structs.replace(detail("m"), comments=(comment,), asked=asked)
+    shown = approval_text(found)
+    lines = "    > a\\u202eb\\x1b[2K\n    > c\n    Why?\n    hive approve 9\n"
+    assert f"\n  agent.nix:2-3\n{lines}" in shown
+    assert "\nChanges requested in approval 5:\n  Nearly.\n  hive approve 9\n" in shown
+    assert f"\n  agent.nix:2-3 (changed or gone)\n{lines}" in shown
+    assert f"\n  agent.nix:2-3, now 7\n{lines}" in shown
+    assert f"\n  agent.nix:2-3 of the deployed version\n{lines}" in shown

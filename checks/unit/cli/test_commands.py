@@ -60,6 +60,7 @@ ASKING = {
     "compact": ("bob",),
     "new-session": ("bob",),
     "deny": ("1", "--reason", "r"),
+    "request-changes": ("1", "--comment", "a:1=why"),
     "destroy": ("bob",),
     "discard": ("bob",),
     "doctor": (),
@@ -321,6 +322,7 @@ def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     [
         ("send", "bob", "-"),
         ("deny", "1", "--reason", "-"),
+        ("request-changes", "1", "--reason", "-"),
         ("pause", "bob", "--reason", "-"),
         ("cancel", "bob", "--reason", "-"),
         ("cancel-operation", "1", "--reason", "-"),

@@ -11,9 +11,12 @@ from checks.kits.web.app import Operator, show_diff
 from pyglue.api.approvals import (
     ApprovalKind,
     ApproveParams,
+    ChangesRequested,
     DiffBase,
     Effect,
+    LineComment,
     PolicyChange,
+    QuotedComment,
 )
 from pyglue.api.diff import FileStatus
 from pyglue.api.wakeups import ScheduleView
@@ -34,7 +37,7 @@ def test_the_base_and_the_view_are_links(operator: Operator) -> None:
     running = operator.get("/approvals/7?base=running").text
     previous = operator.get("/approvals/7?base=previous&view=split").text
     assert "notes/history.md" in running
-    assert "notes/history.md" not in previous
+    assert 'data-path="notes/history.md"' not in previous
     assert 'class="diff split"' in previous
     assert 'class="diff split"' not in running
     assert operator.get("/approvals/7?base=<x>&view=<y>").status_code == 200
@@ -137,6 +140,101 @@ def test_denying_needs_a_reason(operator: Operator) -> None:
     (params,) = operator.hive.called("deny")
     assert params.reason == "Too much.\nAsk less."
     assert "Too much." in operator.get("/approvals/7").text
+
+
+def request(operator: Operator, **form: Any) -> Any:
+    return operator.post("/approvals/7/request-changes", {"text": "", **form})
+
+
+def test_changes_are_requested_by_file_and_line(operator: Operator) -> None:
+    answer = request(
+        operator,
+        text=" All of it.\r\nAgain. ",
+        file=["agent.nix", "", "notes/history.md"],
+        line=[" 6 ", "", "1-3"],
+        note=["Why\r\nsonnet?", " ", "Shorter."],
+    )
+    assert (answer.status_code, answer.location) == (303, "/approvals/7")
+    (params,) = operator.hive.called("request_changes")
+    assert params.text == "All of it.\nAgain."
+    assert params.comments == (
+        LineComment(file="agent.nix", line=6, text="Why\nsonnet?"),
+        LineComment(file="notes/history.md", line=1, to=3, text="Shorter."),
+    )
+    html = operator.get("/approvals/7").text
+    assert 'data-state="changes_requested"' in html
+    assert html.count("Shorter.") == 2  # at the top, and at its lines
+    assert "changes-form" not in html
+
+
+def test_the_page_s_script_sends_its_comments_as_json(operator: Operator) -> None:
+    one = LineComment(file="agent.nix", line=6, text="No.", base=DiffBase.RUNNING)
+    drafted = msgspec.json.encode([one]).decode()
+    assert request(operator, comments=drafted).status_code == 303
+    (params,) = operator.hive.called("request_changes")
+    assert params.comments == (one,)
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"file": "a", "line": "", "note": "x"}, "its file, its line and its text"),
+        ({"file": "", "line": "1", "note": "x"}, "its file, its line and its text"),
+        ({"file": "a", "line": "1", "note": " "}, "its file, its line and its text"),
+        ({"file": "a", "line": "one", "note": "x"}, "write the number of a line"),
+        ({"file": "a", "line": "0", "note": "x"}, "Invalid comment"),
+        ({"file": "a", "line": "1", "note": "x" * 2001}, "Invalid comment"),
+        ({"comments": "{"}, "JSON"),
+        ({"comments": '[{"file": "a"}]'}, "line"),
+        ({"comments": '[{"file": "a", "line": 1, "text": "x", "b": 1}]'}, "b"),
+    ],
+)
+def test_a_comment_that_is_not_whole_is_refused(
+    operator: Operator, form: dict[str, str], why: str
+) -> None:
+    answer = request(operator, text="x", **form)
+    assert answer.status_code == 400
+    assert why in answer.text
+    assert not operator.hive.called("request_changes")
+
+
+def test_the_api_takes_comments_as_one_text_each(operator: Operator) -> None:
+    path = "/api/approvals/7/request_changes"
+    form = {"text": "No.", "comment": ["agent.nix:6=Why?", "agent.nix:1-3=x"]}
+    assert operator.post(path, form).json == {}
+    (params,) = operator.hive.called("request_changes")
+    assert [one.to for one in params.comments] == [None, 3]
+    assert operator.post(path, form).status_code == 409
+    assert operator.post(path, {"comment": "agent.nix=x"}).status_code == 400
+    assert operator.post(path, {"comment": ["a:1=x"] * 51}).status_code in (400, 413)
+
+
+def asked(operator: Operator, *comments: QuotedComment) -> str:
+    changes = ChangesRequested(approval=5, text="Nearly <b>", comments=comments)
+    found = operator.hive.approvals[7]
+    operator.hive.approvals[7] = msgspec.structs.replace(found, asked=changes)
+    return operator.get("/approvals/7").text
+
+
+def test_what_was_asked_for_before_is_at_the_top_and_at_its_line(
+    operator: Operator,
+) -> None:
+    one = QuotedComment(
+        file="agent.nix", line=2, to=2, base=None, text="<i>", quoted=("<u>",)
+    )
+    now = msgspec.structs.replace(one, line_now=6)
+    far = msgspec.structs.replace(one, line_now=999)
+    html = asked(operator, one, now, far)
+    assert 'Changes requested in <a href="/approvals/5">approval 5</a>' in html
+    assert "Nearly &lt;b&gt;" in html
+    assert html.count("&lt;u&gt;") == 3
+    assert html.count("changed or gone") == 1
+    assert html.count("unchanged, now at line 999") == 1
+    assert re.findall(r'<tr class="comment" id="(.*?)"', html) == ["asked-1"]
+    assert 'href="#asked-1"' in html
+    assert html.count("&lt;i&gt;") == 4
+    split = operator.get("/approvals/7?view=split").text
+    assert re.findall(r'<tr class="comment" id="(.*?)"', split) == ["asked-1"]
 
 
 def test_the_queue_is_filtered(operator: Operator) -> None:

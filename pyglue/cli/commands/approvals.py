@@ -3,12 +3,14 @@
 import argparse
 from collections.abc import Sequence
 
+from pyglue.api import line_comments
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
     ApprovalParams,
     ApprovalsParams,
     ApproveParams,
     DenyParams,
+    RequestChangesParams,
 )
 from pyglue.api.manager import SpawnParams
 from pyglue.cli.commands.command import agent_argument
@@ -51,6 +53,21 @@ def deny_arguments(parser: argparse.ArgumentParser) -> None:
     approval_arguments(parser)
     parser.add_argument(
         "--reason", required=True, metavar="TEXT", help="shown to the proposer"
+    )
+
+
+def request_changes_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``request-changes``."""
+    approval_arguments(parser)
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT", help="what to change, about the whole"
+    )
+    parser.add_argument(
+        "--comment",
+        action="append",
+        default=[],
+        metavar=line_comments.FORM,
+        help="a comment on a line of a proposed file, or on FILE:LINE-LINE; repeatable",
     )
 
 
@@ -103,6 +120,18 @@ def deny(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = DenyParams(id=arguments.id, reason=arguments.reason)
     result = client.call(api.DENY, params)
     return Answer(result, f"Denied approval {arguments.id}.")
+
+
+def request_changes(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """End a proposal and ask the manager for another."""
+    params = RequestChangesParams(
+        id=arguments.id,
+        text=arguments.reason,
+        comments=tuple(line_comments.read(one) for one in arguments.comment),
+    )
+    result = client.call(api.REQUEST_CHANGES, params)
+    text = f"Requested changes to approval {arguments.id}; the manager is informed."
+    return Answer(result, text)
 
 
 def spawn(client: SyncClient, arguments: argparse.Namespace) -> Answer:

@@ -56,6 +56,12 @@ COMMANDS: Final = (
         approvals.deny,
     ),
     Command(
+        "request-changes",
+        "ask the manager for changes to a proposal, with comments on its lines",
+        approvals.request_changes_arguments,
+        approvals.request_changes,
+    ),
+    Command(
         "send", "send a message to an agent", messages.send_arguments, messages.send
     ),
     Command(

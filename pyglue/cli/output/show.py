@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from pyglue.api.approvals import ApprovalDetail, ApprovalKind, DiffBase
+from pyglue.api.approvals import (
+    BASE_NAMES,
+    ApprovalDetail,
+    ApprovalKind,
+    DiffBase,
+    QuotedComment,
+)
 from pyglue.api.diff import FileDiff
 from pyglue.api.wakeups import ScheduleView, WebhookView
 from pyglue.cli.output.show_system import system_lines
@@ -46,6 +52,11 @@ def approval_text(detail: ApprovalDetail) -> str:
         lines.append(f"expires   {moment(detail.expires_at)}, without a decision")
     if row.reason is not None:
         lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
+    lines += _comments(detail.comments)
+    if detail.asked is not None:
+        lines += ["", f"Changes requested in approval {detail.asked.approval}:"]
+        lines += [f"  {line}" for line in named(detail.asked.text).split("\n")]
+        lines += _comments(detail.asked.comments, since=True)
     lines += ["", "Permission changes:"]
     for change in detail.policy:
         lines.append(
@@ -95,6 +106,19 @@ def _text(name: str, text: str) -> list[str]:
         f"{name:<9} {first}".rstrip(),
         *(f"{'':<9} {line}".rstrip() for line in more),
     ]
+
+
+def _comments(comments: Sequence[QuotedComment], *, since: bool = False) -> list[str]:
+    """Return comments; ``since`` says where their lines are in a later proposal."""
+    lines = []
+    for one in comments:
+        place = f"{one.line}" if one.line == one.to else f"{one.line}-{one.to}"
+        now = " (changed or gone)" if one.line_now is None else f", now {one.line_now}"
+        which = f" of {BASE_NAMES[one.base]}" if one.base else now * since
+        lines.append(f"  {visible(one.file, limit=_WHOLE)}:{place}{which}")
+        lines += [f"    > {visible(line, limit=_WHOLE)}" for line in one.quoted]
+        lines += [f"    {line}" for line in named(one.text).split("\n")]
+    return lines
 
 
 def _file(file: FileDiff) -> list[str]:

@@ -39,6 +39,7 @@ def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
     on, done = handlers.on, handlers.on_done
     on(api.APPROVE, lambda it: queued(s.approvals.approve(it, by)))
     done(api.DENY, lambda it: s.approvals.deny(it, by))
+    done(api.REQUEST_CHANGES, lambda it: s.approvals.request_changes(it, by))
     done(api.CANCEL_OPERATION, lambda it: s.operations.cancel(it, by))
     on(api.OPERATOR_SEND, send)
     done(

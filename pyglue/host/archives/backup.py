@@ -48,6 +48,7 @@ _SAID: Final = {
     TagKind.DEPLOYED: frozenset({ApprovalState.DEPLOYED}),
     TagKind.FAILED: frozenset({ApprovalState.FAILED}),
     TagKind.DENIED: frozenset({ApprovalState.DENIED}),
+    TagKind.CHANGES: frozenset({ApprovalState.CHANGES_REQUESTED}),
     TagKind.WITHDRAWN: frozenset({ApprovalState.WITHDRAWN}),
     TagKind.EXPIRED: frozenset({ApprovalState.EXPIRED}),
 }

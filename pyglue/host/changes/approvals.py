@@ -1,4 +1,4 @@
-"""The operator's decisions: approve exactly what was shown, or deny with a reason.
+"""The operator's decisions: approve exactly what was shown, deny, request changes.
 
 The commit and the manifest hash that the operator saw must be those of the pending
 proposal at that moment; deciding and queueing the deploy are one transaction, so two
@@ -12,42 +12,37 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
-from pyglue import calendar_times, strict_json
 from pyglue.api.approvals import (
-    ApprovalDetail,
     ApprovalState,
     ApproveParams,
     DenyParams,
-    DiffBase,
-    DiffSet,
+    QuotedComment,
+    RequestChangesParams,
 )
 from pyglue.api.events import ApprovalChanged, Event
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.diff import diff
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.directories import Directories
+from pyglue.host.changes import comments
 from pyglue.host.changes.evaluation import OPERATIONS
+from pyglue.host.changes.review import Review
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
-from pyglue.host.messages import schedules
 from pyglue.host.messages.notifications import NotificationKind, Notifications
-from pyglue.host.messages.webhooks import Webhooks
-from pyglue.manifest import decode
 from pyglue.names import MANAGER
-from pyglue.store import agents, drafts, kept, systems
+from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import ApprovalRow
-from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.database import Store, Tx
 
 _CLOSING: Final = {
     ApprovalState.DENIED: TagKind.DENIED,
+    ApprovalState.CHANGES_REQUESTED: TagKind.CHANGES,
     ApprovalState.WITHDRAWN: TagKind.WITHDRAWN,
     ApprovalState.EXPIRED: TagKind.EXPIRED,
 }
@@ -57,17 +52,9 @@ _UNTAGGED_MAX: Final = 1000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Bases:
-    running: str | None
-    approved: str | None
-    previous: str | None
-    before: ApprovalRow | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Approvals:
-    """Shows, approves, denies and expires."""
+    """Approves, denies, requests changes and expires."""
 
     store: Store
     registry: Registry
@@ -76,7 +63,7 @@ class Approvals:
     directories: Directories
     audit: Audit
     config: HiveConfig
-    webhooks: Webhooks | None = None
+    review: Review
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _untagged: deque[tuple[ApprovalRow, ApprovalState, str]] = field(
         default_factory=lambda: deque(maxlen=_UNTAGGED_MAX), init=False
@@ -123,6 +110,26 @@ class Approvals:
         """
         await self._close(params.id, ApprovalState.DENIED, by, params.reason)
 
+    async def request_changes(self, params: RequestChangesParams, by: str) -> None:
+        """Close a proposal with an overall text and comments on its lines.
+
+        The lines are quoted from git, so that the manager reads what is there.
+
+        Raises:
+            HiveError: ``not_found``, ``stale``; ``bad_request`` if nothing is said, or
+                for a line that is not there; ``too_large``.
+        """
+        if not (params.text.strip() or params.comments):
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                "Nothing was requested: write a text, or a comment on a line.",
+            )
+        row, made = await self.review.quote(params.id, params.comments)
+        said = comments.message(row, params.text, made)
+        reason = params.text.strip() or comments.counted(made)
+        state = ApprovalState.CHANGES_REQUESTED
+        await self._close(row.id, state, by, reason, comments=made, said=said)
+
     async def withdraw(self, params: WithdrawParams, by: str) -> None:
         """Take a proposal back, for who proposed it.
 
@@ -168,27 +175,36 @@ class Approvals:
         await self._tag()
         now = time.time()
         for row in await self.store.read(rows.pending):
-            if self._expiry(row) < now:
+            if self.review.expires_at(row) < now:
                 reason = "Expired without a decision."
                 await self._close(row.id, ApprovalState.EXPIRED, "system", reason)
 
     async def _close(
-        self, number: int, state: ApprovalState, by: str, reason: str
+        self,
+        number: int,
+        state: ApprovalState,
+        by: str,
+        reason: str,
+        *,
+        comments: tuple[QuotedComment, ...] = (),
+        said: str | None = None,
     ) -> None:
+        """Close a proposal. ``said`` is the message with its reason and comments."""
+
         def close(tx: Tx) -> tuple[ApprovalRow, bool]:
             row = _pending(tx, number)
-            rows.decide(tx, number, state, by=by, reason=reason)
+            rows.decide(tx, number, state, by=by, reason=reason, comments=comments)
             came_to_be = (agents.find, drafts.get, kept.get)
             return row, not any(find(tx, row.agent) for find in came_to_be)
 
         row, only_proposed = await self.store.write(close)
-        self._audited(row, by, state.value)
-        self._untagged.append((row, state, reason))
+        self._audited(row, by, state.value, comments=len(comments))
+        self._untagged.append((row, state, said or reason))
         await self._tag()
         ran = await asyncio.to_thread(self.directories.has_run, row.agent)
         if only_proposed and not ran:
             await asyncio.to_thread(self.directories.forget_proposed, row.agent)
-        await self._tell(row, by, state, reason)
+        await self._tell(row, by, state, reason, said)
 
     async def _tag(self) -> None:
         """Tag what was closed; on a full disk that waits: the store has it already."""
@@ -207,127 +223,49 @@ class Approvals:
                     return
 
     async def _tell(
-        self, row: ApprovalRow, by: str, state: ApprovalState, reason: str
+        self,
+        row: ApprovalRow,
+        by: str,
+        state: ApprovalState,
+        reason: str,
+        said: str | None = None,
     ) -> None:
-        await self.notifications.give(
+        """Tell the manager; ``said`` in place of the sentence, whoever proposed it."""
+        is_news = await self.notifications.give(
             NotificationKind.APPROVAL_RESOLVED,
             row.agent,
             f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
             by=by,
             key=f"approval:{row.id}:{state.value}",
-            mail=row.proposed_by == MANAGER and by != MANAGER,
+            mail=said is None and row.proposed_by == MANAGER and by != MANAGER,
             audit=False,
         )
-
-    async def detail(self, number: int) -> ApprovalDetail:
-        """Return everything the operator reviews.
-
-        Raises:
-            HiveError: ``not_found``.
-        """
-        row, bases = await self.store.read(lambda reader: _with_bases(reader, number))
-        bases = await asyncio.to_thread(self._held, row, bases)
-        diffs = await asyncio.to_thread(self._diffs, row, bases)
-        system = await self.store.read(lambda reader: systems.get(reader, number))
-        manifest = decode(row.record).typed
-        hooks = self.webhooks
-        return ApprovalDetail(
-            approval=row.summary(),
-            author=row.author,
-            message=row.message,
-            policy=row.policy,
-            diffs=diffs,
-            manifest_json=pretty(row.record),
-            manifest_before_json=(
-                None if bases.before is None else pretty(bases.before.record)
-            ),
-            system=None if system is None else system.detail(),
-            expires_at=(
-                self._expiry(row) if row.state is ApprovalState.PENDING else None
-            ),
-            schedule=schedules.views(
-                manifest, calendar_times.zone_of(self.config.time_zone)
-            ),
-            webhooks=() if hooks is None else await hooks.views(row.agent, manifest),
-        )
-
-    def _expiry(self, row: ApprovalRow) -> float:
-        return row.created_at + self.config.timeouts.approval_expires_s
-
-    def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
-        """Leave out what an agent had that was called so before, and was purged."""
-        repo = self._repo(row.agent)
-
-        def held(commit: str | None) -> str | None:
-            return commit if commit is not None and _holds(repo, commit) else None
-
-        running = held(bases.running)
-        return _Bases(
-            running=running,
-            approved=held(bases.approved),
-            previous=held(bases.previous),
-            before=None if running is None else bases.before,
-        )
-
-    def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
-        repo = self._repo(row.agent)
-        if not _holds(repo, row.commit):  # a denied spawn, or it was purged
-            return ()
-        wanted = (
-            (DiffBase.RUNNING, bases.running),
-            (DiffBase.APPROVED, bases.approved),
-            (DiffBase.PREVIOUS, bases.previous),
-        )
-        return tuple(
-            DiffSet(base=base, commit=old, files=diff(repo, old, row.commit))
-            for base, old in wanted
-        )
+        if is_news and said is not None:
+            await self.notifications.mail(row.agent, said)
 
     def _repo(self, agent: str) -> AppliedRepo:
         return AppliedRepo(self.config.layout.applied(agent))
 
-    def _audited(self, row: ApprovalRow, by: str, what: str) -> None:
-        data = {"approval": row.id, "commit": row.commit}
+    def _audited(
+        self, row: ApprovalRow, by: str, what: str, *, comments: int = 0
+    ) -> None:
+        data: dict[str, object] = {"approval": row.id, "commit": row.commit}
         data["manifest"] = row.manifest_sha256
+        if comments:
+            data["comments"] = comments
         self.audit.record(by, what, row.agent, data)
 
 
 def _pending(tx: Tx, number: int) -> ApprovalRow:
-    row = rows.get(tx, number)
+    return _need_pending(rows.get(tx, number))
+
+
+def _need_pending(row: ApprovalRow) -> ApprovalRow:
     if row.state is not ApprovalState.PENDING:
         who = f" by {row.decided_by}" if row.decided_by else ""
         raise HiveError(
             ErrorCode.STALE,
-            f"Approval {number} is already {row.state.value}{who}; nothing changed.",
+            f"Approval {row.id} is already {row.state.value}{who}; nothing changed.",
             details={"state": row.state.value},
         )
     return row
-
-
-def _holds(repo: AppliedRepo, commit: str) -> bool:
-    if not repo.path.is_dir():
-        return False
-    try:
-        repo.commit(commit)
-    except HiveError:
-        return False
-    return True
-
-
-def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
-    row = rows.get(reader, number)
-    running = rows.last_deployed(reader, row)
-    approved = rows.last_approved(reader, row)
-    previous = rows.previous(reader, row)
-    return row, _Bases(
-        running=None if running is None else running.commit,
-        approved=None if approved is None else approved.commit,
-        previous=None if previous is None else previous.commit,
-        before=running,
-    )
-
-
-def pretty(record: bytes) -> str:
-    """Return the manifest of a pinned record, indented for people."""
-    manifest = strict_json.read(record, dict[str, object])["manifest"]
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()

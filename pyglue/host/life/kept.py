@@ -12,7 +12,7 @@ from pyglue import beneath
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
 from pyglue.host.agents.directories import Directories, KeptDirectory
-from pyglue.host.changes.approvals import pretty
+from pyglue.host.changes.review import pretty
 from pyglue.manifest import decode
 from pyglue.store import approvals, inboxes, kept
 from pyglue.store.database import Reader, Store

@@ -19,6 +19,7 @@ _OUTCOMES: Final = (
     (TagKind.DEPLOYED, ApprovalState.DEPLOYED),
     (TagKind.FAILED, ApprovalState.FAILED),
     (TagKind.DENIED, ApprovalState.DENIED),
+    (TagKind.CHANGES, ApprovalState.CHANGES_REQUESTED),
     (TagKind.WITHDRAWN, ApprovalState.WITHDRAWN),
     (TagKind.EXPIRED, ApprovalState.EXPIRED),
 )

@@ -19,6 +19,7 @@ _REQUESTED: Final = "_requested"
 _OUTCOMES: Final = frozenset(
     {
         ApprovalState.DENIED,
+        ApprovalState.CHANGES_REQUESTED,
         ApprovalState.WITHDRAWN,
         ApprovalState.SUPERSEDED,
         ApprovalState.EXPIRED,

@@ -23,7 +23,7 @@ from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.ports import Ports
 from pyglue.host.backends.base import Backend
-from pyglue.host.changes.approvals import pretty
+from pyglue.host.changes.review import pretty
 from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls

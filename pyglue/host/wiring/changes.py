@@ -9,6 +9,7 @@ from pyglue.host.changes.evaluation import Evaluation
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.rebuild import RebuildAllHandler
 from pyglue.host.changes.redeploy import Redeploy
+from pyglue.host.changes.review import Review
 from pyglue.host.changes.systems import Systems
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.destroy import Destroy
@@ -93,8 +94,8 @@ async def open_changes(base: Base, work: Work) -> Changes:
         operations=operations,
         directories=base.directories,
         audit=audit,
+        review=Review(store=store, config=config, webhooks=work.webhooks),
         config=config,
-        webhooks=work.webhooks,
     )
     base.bus.listen(approvals.heard)
     return Changes(

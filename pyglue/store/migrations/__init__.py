@@ -25,6 +25,7 @@ from pyglue.store.migrations import (
     m0013_boundary,
     m0014_accounts,
     m0015_cost_day,
+    m0016_comments,
 )
 
 STEPS: Final = (
@@ -43,6 +44,7 @@ STEPS: Final = (
     m0013_boundary.STATEMENTS,
     m0014_accounts.STATEMENTS,
     m0015_cost_day.STATEMENTS,
+    m0016_comments.STATEMENTS,
 )
 
 

@@ -5,18 +5,21 @@ query or form fields are the call's parameters with their limits. Approving and 
 are not included: use the dashboard or ``hive``.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from flask import Flask, Response, g
+from msgspec import Meta
 
+from pyglue.api import line_comments
 from pyglue.api import operator as api
-from pyglue.api.common import NoParams
+from pyglue.api.approvals import COMMENTS_MAX, RequestChangesParams
+from pyglue.api.common import Done, Id, NoParams, Params
 from pyglue.web.guard import auth
 from pyglue.web.json import metrics, openapi
 from pyglue.web.json.route import JSON, STREAM, TEXT, Route, call, register
 from pyglue.web.live import agent_events, journal, stream
-from pyglue.web.rpc import web
+from pyglue.web.rpc import hive, web
 
 _KEY: Final = {"keys": "key"}
 _KEYS: Final = {"key": "May be given several times."}
@@ -27,6 +30,21 @@ def _document(_params: NoParams) -> Response:
     ours = openapi.Place(auth.cookie_name(web().config), g.origin)
     body = msgspec.json.encode(openapi.describe(ROUTES, ours))
     return Response(body, content_type=JSON)
+
+
+class ChangesForm(Params, frozen=True):
+    """The fields of ``request_changes`` in a form."""
+
+    id: Id
+    text: Annotated[str, Meta(max_length=8192)] = ""
+    comment: Annotated[tuple[str, ...], Meta(max_length=COMMENTS_MAX)] = ()
+
+
+def _request_changes(form: ChangesForm) -> Response:
+    comments = tuple(line_comments.read(one) for one in form.comment)
+    asked = RequestChangesParams(id=form.id, text=form.text, comments=comments)
+    done = hive().call(api.REQUEST_CHANGES, asked)
+    return Response(msgspec.json.encode(done), content_type=JSON)
 
 
 ROUTES: Final = (
@@ -43,6 +61,20 @@ ROUTES: Final = (
     call("api.agent", "/api/agents/<agent>", api.AGENT, "One agent."),
     call("api.approvals", "/api/approvals", api.APPROVALS, "Approvals, newest first."),
     call("api.approval", "/api/approvals/<id>", api.APPROVAL, "One approval."),
+    Route(
+        name="api.request_changes",
+        path="/api/approvals/<id>/request_changes",
+        about="End a proposal and ask the manager for changes.",
+        takes=ChangesForm,
+        answer=_request_changes,
+        gives=Done,
+        verb="POST",
+        words={
+            "text": "What to change, about the whole.",
+            "comment": "On a line of a proposed file: `FILE:LINE=TEXT`, or on "
+            "`FILE:LINE-LINE`. May be given several times.",
+        },
+    ),
     call("api.questions", "/api/questions", api.QUESTIONS, "Questions."),
     call("api.inbox", "/api/inbox", api.INBOX, "The operator's inbox, newest first."),
     call("api.messages", "/api/messages", api.MESSAGES, "Messages, newest first."),

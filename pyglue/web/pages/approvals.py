@@ -12,6 +12,7 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from pyglue.api.approvals import (
+    BASE_NAMES,
     ApprovalDetail,
     ApprovalKind,
     ApprovalParams,
@@ -23,21 +24,33 @@ from pyglue.api.approvals import (
     DiffBase,
     DiffSet,
     Effect,
+    RequestChangesParams,
 )
 from pyglue.api.operations import Operation, OperationParams
-from pyglue.api.operator import APPROVAL, APPROVALS, APPROVE, DENY, OPERATION, RETRY
+from pyglue.api.operator import (
+    APPROVAL,
+    APPROVALS,
+    APPROVE,
+    DENY,
+    OPERATION,
+    REQUEST_CHANGES,
+    RETRY,
+)
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages import comments
 from pyglue.web.pages import diff as diffview
-from pyglue.web.pages.common import agent_names, asked_before, done, needed, status
+from pyglue.web.pages.common import (
+    agent_names,
+    asked_before,
+    done,
+    field,
+    needed,
+    status,
+)
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("approvals", __name__)
 
-_BASES: Final = {
-    DiffBase.RUNNING: "the deployed version",
-    DiffBase.APPROVED: "the last approved version",
-    DiffBase.PREVIOUS: "the previous proposal",
-}
 _SHOWN: Final = 200
 _EFFECTS: Final = (
     (Effect.WIDENS, "More permissions", "widens"),
@@ -97,6 +110,7 @@ def page(number: int) -> str:
         bases=_bases(detail.approval),
         view="split" if request.args.get("view") == "split" else "unified",
         files=files,
+        notes=comments.notes(detail, chosen.base if chosen else None, files),
         **_decision(detail),
     )
 
@@ -177,6 +191,16 @@ def deny(number: int) -> BaseResponse:
     return done("Denied. The reason was sent to the manager.", f"/approvals/{number}")
 
 
+@blueprint.post("/approvals/<int:number>/request-changes")
+def request_changes(number: int) -> BaseResponse:
+    """End a proposal with an overall text and comments on its lines."""
+    text = field("text", limit=8192).strip()
+    asked = RequestChangesParams(id=number, text=text, comments=comments.sent())
+    hive().call(REQUEST_CHANGES, asked)
+    said = "Changes requested. The manager got your comments in one message."
+    return done(said, f"/approvals/{number}")
+
+
 def _detail(number: int) -> ApprovalDetail:
     return hive().call(APPROVAL, ApprovalParams(id=number))
 
@@ -202,10 +226,10 @@ def _tabs(detail: ApprovalDetail) -> list[DiffSet]:
 def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
     """Return the names of what a proposal is compared with, which may not run."""
     if row.state is not ApprovalState.PENDING:
-        return {**_BASES, DiffBase.RUNNING: "the version deployed then"}
+        return {**BASE_NAMES, DiffBase.RUNNING: "the version deployed then"}
     if row.kind is ApprovalKind.RESTORE:
-        return {**_BASES, DiffBase.RUNNING: "the version deployed last"}
-    return _BASES
+        return {**BASE_NAMES, DiffBase.RUNNING: "the version deployed last"}
+    return BASE_NAMES
 
 
 def _by_effect(detail: ApprovalDetail) -> list[tuple[str, str, list[Any]]]:
@@ -222,7 +246,12 @@ def _decision(detail: ApprovalDetail) -> dict[str, Any]:
     if detail.approval.operation is not None:
         asked = OperationParams(id=detail.approval.operation)
         operation = hive().call(OPERATION, asked)
-    return {"operation": operation, "caution": _caution(detail)}
+    return {
+        "operation": operation,
+        "caution": _caution(detail),
+        "paths": sorted({file.path for one in detail.diffs for file in one.files}),
+        "comment_fields": comments.FIELDS,
+    }
 
 
 def _caution(detail: ApprovalDetail) -> str | None:

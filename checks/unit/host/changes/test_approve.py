@@ -27,6 +27,7 @@ async def test_an_approval_is_one_event_with_its_operation(tmp_path: Path) -> No
         operations=operations,
         directories=nobody,
         audit=kit.audit,
+        review=nobody,
         config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),
     )
     new = NewApproval(

@@ -7,6 +7,7 @@ then ends as it would have: git, store, memory and the manager's inbox say the s
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,13 @@ from checks.kits.host.agreement import Witness
 from checks.kits.host.deploys import Deploys, open_deploys, quick_refs
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
-from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
+from pyglue.api.approvals import (
+    ApprovalState,
+    ApproveParams,
+    DenyParams,
+    LineComment,
+    RequestChangesParams,
+)
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.operations import CancelOperationParams, Operation
@@ -71,10 +78,12 @@ class Scene:
         assert row.state is state
         assert (repo.main() == row.commit) is (state is ApprovalState.DEPLOYED)
         kinds = {tag.kind for tag in repo.tags() if tag.id == number}
-        assert TagKind(state.value) in kinds
+        closing = {ApprovalState.CHANGES_REQUESTED: TagKind.CHANGES}
+        assert closing.get(state, state.value) in kinds
         assert (bob.approval == number) is (state is ApprovalState.DEPLOYED)
         begins = [
-            text.split(" is ")[0].split(" failed")[0] for text in await self.told()
+            re.split(" is | failed|: ", text, maxsplit=1)[0]
+            for text in await self.told()
         ]
         assert begins == [f"Approval {number} for bob"] * told
 
@@ -138,6 +147,22 @@ async def denying(scene: Scene) -> AsyncGenerator[None, None]:
     await scene.ends(number, ApprovalState.DENIED)
 
 
+async def requesting(scene: Scene) -> AsyncGenerator[None, None]:
+    number = await scene.deploys.propose()
+    comment = LineComment(file="agent.nix", line=1, text="Say more.")
+    params = RequestChangesParams(id=number, comments=(comment,))
+    yield
+    with scene.faults.may_be_refused():
+        await scene.deploys.approvals.request_changes(params, WHO)
+    yield
+    if scene.faults.refused:
+        assert (await scene.row(number)).state is ApprovalState.PENDING
+        await scene.deploys.approvals.request_changes(params, WHO)
+    (kept,) = (await scene.row(number)).comments
+    assert (kept.text, kept.line) == ("Say more.", 1)
+    await scene.ends(number, ApprovalState.CHANGES_REQUESTED)
+
+
 async def withdrawing(scene: Scene) -> AsyncGenerator[None, None]:
     number = await scene.deploys.propose()
     params = WithdrawParams(id=number)
@@ -175,7 +200,10 @@ async def cancelling(scene: Scene) -> AsyncGenerator[None, None]:
     await scene.ends(number, ApprovalState.FAILED)
 
 
-SCENARIOS: Final = (deploying, failing, denying, withdrawing, cancelling)
+SCENARIOS: Final = (
+    *(deploying, failing, denying, requesting),
+    *(withdrawing, cancelling),
+)
 KINDS: Final = (Fault.FULL, Fault.READONLY, Fault.BUSY, Fault.IOERR, Fault.CORRUPT)
 
 

@@ -17,6 +17,7 @@ MAKES: Final = {
     "submit_commit": "proposed",
     "approve": "approved",
     "deny": "denied",
+    "request_changes": "changes_requested",
     "withdraw_proposal": "withdrawn",
     "rollback": "rollback_requested",
     "retry": "change_requested",  # or of what kind the approval was

@@ -54,7 +54,10 @@ class Files:
         return plan(repositories.read_all(self.layout), told.fold(lines), 100.0)
 
 
-_TOLD = (TagKind.FAILED, TagKind.DENIED, TagKind.WITHDRAWN, TagKind.EXPIRED)
+_TOLD = (
+    *(TagKind.FAILED, TagKind.DENIED, TagKind.CHANGES),
+    *(TagKind.WITHDRAWN, TagKind.EXPIRED),
+)
 DEPLOYED = (TagKind.APPROVED, TagKind.BUILDING, TagKind.DEPLOYED)
 
 
@@ -79,6 +82,7 @@ def test_without_a_log_agents_are_stopped(files: Files) -> None:
     ("kinds", "state", "reason"),
     [
         ((TagKind.DENIED,), ApprovalState.DENIED, "why"),
+        ((TagKind.CHANGES,), ApprovalState.CHANGES_REQUESTED, "why"),
         ((TagKind.WITHDRAWN,), ApprovalState.WITHDRAWN, "why"),
         ((TagKind.EXPIRED,), ApprovalState.EXPIRED, "why"),
         ((TagKind.APPROVED, TagKind.FAILED), ApprovalState.FAILED, "why"),

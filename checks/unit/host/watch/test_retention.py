@@ -19,8 +19,8 @@ from pyglue.config import HiveConfig, Retention
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.host.changes.approvals import pretty
 from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.review import pretty
 from pyglue.host.watch.history import EVENTS_KEPT, History
 from pyglue.host.watch.retention import Pruning
 from pyglue.store import (
@@ -304,6 +304,7 @@ async def test_of_old_proposals_only_the_record_stays(kit: Kit, tmp_path: Path) 
     await pruning(kit, tmp_path, proposals_days=1).prune()
     dropped = {
         *(ApprovalState.DENIED, ApprovalState.SUPERSEDED),
+        ApprovalState.CHANGES_REQUESTED,
         *(ApprovalState.WITHDRAWN, ApprovalState.EXPIRED),
     }
     for state, commit in zip(STATES, commits, strict=True):

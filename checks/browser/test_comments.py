@@ -1,0 +1,223 @@
+"""Comments on lines of a proposal: written at the lines, kept, sent, shown again."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from checks.kits.web.app import refusing
+from checks.kits.web.hostile import NASTY
+from pyglue.api.approvals import ChangesRequested, DiffBase, QuotedComment
+from pyglue.api.operator import REQUEST_CHANGES
+from pyglue.errors import ErrorCode
+
+WIDTHS = (1440, 800, 390)
+
+
+def number(page: Page, line: int, *, column: int = 2) -> Locator:
+    """Return the number of a line of agent.nix, new (2) or old (1)."""
+    file = page.locator('[data-path="agent.nix"]')
+    cell = file.locator(f"tr[data-item] > .no:nth-child({column})")
+    return cell.get_by_text(str(line), exact=True)
+
+
+def drafts(page: Page) -> Locator:
+    return page.get_by_test_id("draft")
+
+
+def review(dashboard: Dashboard, query: str = "") -> Page:
+    page = dashboard.approval(7, query).page
+    dashboard.live()
+    return page
+
+
+def sent(site: Site) -> list[tuple[Any, ...]]:
+    (params,) = site.hive.called("request_changes")
+    return [(c.file, c.line, c.to, c.base, c.text) for c in params.comments]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_two_comments_and_a_text_are_one_request(
+    site: Site, dashboard: Dashboard, width: int
+) -> None:
+    page = review(dashboard)
+    page.set_viewport_size({"width": width, "height": 900})
+    number(page, 6).click()
+    page.keyboard.type("Why sonnet?")
+    page.keyboard.press("Control+Enter")
+    number(page, 11).click()
+    number(page, 14).click(modifiers=["Shift"])
+    page.keyboard.type("Only Read.")
+    expect(drafts(page)).to_have_count(2)
+    listed = page.get_by_test_id("drafted").get_by_role("listitem")
+    expect(listed).to_have_text(
+        ["agent.nix, line 6 Why sonnet?", "agent.nix, lines 11 to 14 Only Read."]
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_label("What to change").fill("Nearly.")
+    page.get_by_test_id("request-changes").click()
+    state = page.get_by_test_id("approval-state")
+    expect(state).to_have_attribute("data-state", "changes_requested")
+    assert sent(site) == [
+        ("agent.nix", 6, 6, None, "Why sonnet?"),
+        ("agent.nix", 11, 14, None, "Only Read."),
+    ]
+    expect(drafts(page)).to_have_count(2)  # as they were sent
+    expect(drafts(page).get_by_role("button")).to_have_count(0)
+    page.reload()
+    expect(drafts(page)).to_have_count(0)
+    expect(page.get_by_test_id("beside")).to_have_count(2)
+    expect(page.get_by_test_id("note")).to_have_count(2)
+
+
+def test_keys_alone_write_a_comment(site: Site, dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    page.keyboard.press("n")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("c")
+    page.keyboard.type("cjk")  # typed, not obeyed
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Shift+C")
+    page.keyboard.type("Both")
+    page.keyboard.press("Control+Enter")
+    page.get_by_test_id("request-changes").press("Enter")
+    page.locator('[data-state="changes_requested"]').first.wait_for()
+    assert sent(site) == [
+        ("agent.nix", 4, 4, None, "cjk"),
+        ("agent.nix", 4, 5, None, "Both"),
+    ]
+
+
+@pytest.mark.parametrize("view", ["unified", "split"])
+def test_a_removed_line_is_that_of_what_is_compared(
+    site: Site, dashboard: Dashboard, view: str
+) -> None:
+    page = review(dashboard, f"?view={view}")
+    removed = page.locator('[data-path="agent.nix"] tr:has(.code.del) > .no').first
+    removed.click()
+    page.keyboard.type("Keep this.")
+    page.get_by_test_id("request-changes").click()
+    page.locator('[data-state="changes_requested"]').first.wait_for()
+    assert sent(site) == [("agent.nix", 6, 6, DiffBase.RUNNING, "Keep this.")]
+
+
+def test_a_draft_stays_until_it_is_sent_or_discarded(dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    number(page, 6).click()
+    page.keyboard.type("Half a sen")
+    page.reload()
+    dashboard.live()
+    expect(drafts(page)).to_contain_text("Half a sen")
+    drafts(page).get_by_role("button", name="Edit").click()
+    page.keyboard.press("End")
+    page.keyboard.type("tence")
+    page.keyboard.press("Escape")
+    page = review(dashboard, "?view=split")
+    expect(drafts(page)).to_contain_text("Half a sentence")
+    drafts(page).get_by_role("button", name="Discard").click()
+    expect(drafts(page)).to_have_count(0)
+    expect(page.get_by_test_id("drafted")).to_be_hidden()
+    page.reload()
+    expect(drafts(page)).to_have_count(0)
+
+
+def test_an_empty_comment_is_none(site: Site, dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    number(page, 6).click()
+    number(page, 7).click()
+    expect(drafts(page)).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(drafts(page)).to_have_count(0)
+    expect(page.locator("tr:focus")).to_contain_text("prompt")
+
+
+def test_an_event_takes_no_comment_away(site: Site, dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    number(page, 6).click()
+    page.keyboard.type("Why ")
+    seq = site.hive.emit("approval.changed", "alice", approval=7, state="pending")
+    expect(page.locator("body")).to_have_attribute("data-seen", str(seq))
+    page.keyboard.type("sonnet?")
+    listed = page.get_by_test_id("drafted")
+    expect(listed).to_contain_text("Why sonnet?")
+    page.get_by_test_id("request-changes").click()
+    page.locator('[data-state="changes_requested"]').first.wait_for()
+    assert sent(site) == [("agent.nix", 6, 6, None, "Why sonnet?")]
+
+
+def test_nothing_requested_is_said_at_the_form(
+    site: Site, dashboard: Dashboard
+) -> None:
+    said = refusing(ErrorCode.BAD_REQUEST, "Nothing was requested: write a text.")
+    site.hive.overrides[REQUEST_CHANGES.name] = said
+    page = review(dashboard)
+    page.get_by_test_id("request-changes").click()
+    form = page.get_by_test_id("changes-form")
+    expect(form.get_by_role("alert")).to_contain_text("Nothing was requested")
+
+
+def test_a_log_out_forgets_the_drafts(dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    number(page, 6).click()
+    page.keyboard.type("Secret")
+    assert page.evaluate("localStorage.getItem('hive-comments')")
+    page.goto(f"{dashboard.url}/messages")
+    page.get_by_test_id("logout").click()
+    page.wait_for_url("**/login*")
+    assert page.evaluate("localStorage.getItem('hive-comments')") is None
+
+
+def test_what_was_stored_by_others_does_no_harm(dashboard: Dashboard) -> None:
+    page = review(dashboard)
+    bad = [{"file": "agent.nix", "line": "x", "to": 1, "text": NASTY}, None, 7]
+    for stored in ("no JSON", "7", json.dumps([["/approvals/7", bad]])):
+        page.evaluate("text => localStorage.setItem('hive-comments', text)", stored)
+        page.reload()
+        expect(page.locator("#how-to-comment")).to_be_visible()
+        expect(drafts(page)).to_have_count(0)
+
+
+def test_hostile_lines_and_comments_stay_text(site: Site, dashboard: Dashboard) -> None:
+    comment = QuotedComment(
+        file=NASTY, line=1, to=1, base=None, text=NASTY, quoted=(NASTY,)
+    )
+    there = msgspec.structs.replace(comment, file="agent.nix", line_now=6)
+    site.hive.approvals[7] = msgspec.structs.replace(
+        site.hive.approvals[7],
+        comments=(comment, there),
+        asked=ChangesRequested(approval=5, text=NASTY, comments=(comment, there)),
+    )
+    page = review(dashboard)
+    number(page, 6).click()
+    page.keyboard.insert_text("<script>alert(1)</script>\u202e")
+    page.keyboard.press("Escape")
+    expect(drafts(page)).to_contain_text("<script>alert(1)</script>\u2039U+202E\u203a")
+    expect(page.get_by_test_id("asked")).to_contain_text("<script>alert(1)</script>")
+    expect(page.get_by_test_id("beside").first).to_contain_text("<nasty>")
+    assert page.locator("main script, main img, main nasty").count() == 0
+    assert "\u202e" not in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_without_scripts_a_form_takes_file_line_and_text(
+    site: Site, plain_dashboard: Dashboard, width: int
+) -> None:
+    page = plain_dashboard.approval(7).page
+    page.set_viewport_size({"width": width, "height": 900})
+    expect(page.locator("#how-to-comment")).to_be_hidden()
+    page.get_by_test_id("by-line").locator("summary").click()
+    form = page.get_by_role("group", name="Comment 1")
+    form.get_by_label("File").select_option("agent.nix")
+    form.get_by_label("Line, or lines").fill("6-7")
+    form.get_by_label("Comment").fill("Why?")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_test_id("request-changes").click()
+    expect(page.get_by_test_id("flash")).to_contain_text("Changes requested")
+    assert sent(site) == [("agent.nix", 6, 7, None, "Why?")]
+    expect(page.get_by_test_id("beside")).to_have_count(1)

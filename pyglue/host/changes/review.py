@@ -1,0 +1,210 @@
+"""What the operator reviews: a proposal with its differences, pinned by its commit.
+
+``Approvals`` decides about it, and quotes its lines in comments.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pyglue import calendar_times, strict_json
+from pyglue.api.approvals import (
+    ApprovalDetail,
+    ApprovalKind,
+    ApprovalState,
+    ChangesRequested,
+    DiffBase,
+    DiffSet,
+    LineComment,
+    QuotedComment,
+)
+from pyglue.config import HiveConfig
+from pyglue.errors import HiveError
+from pyglue.git.diff import diff
+from pyglue.git.repos import AppliedRepo
+from pyglue.host.changes import comments
+from pyglue.host.messages import schedules
+from pyglue.host.messages.webhooks import Webhooks
+from pyglue.manifest import decode
+from pyglue.store import approvals as rows
+from pyglue.store import systems
+from pyglue.store.approvals import ApprovalRow
+from pyglue.store.database import Reader, Store
+
+
+@dataclass(frozen=True)
+class _Bases:
+    running: str | None
+    approved: str | None
+    previous: str | None
+    before: ApprovalRow | None
+    asked: ApprovalRow | None
+
+    def of(self, base: DiffBase | None, proposed: str) -> str | None:
+        """Return the commit that a comment is about."""
+        match base:
+            case None:
+                return proposed
+            case DiffBase.RUNNING:
+                return self.running
+            case DiffBase.APPROVED:
+                return self.approved
+            case DiffBase.PREVIOUS:
+                return self.previous
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Shows proposals."""
+
+    store: Store
+    config: HiveConfig
+    webhooks: Webhooks | None = None
+
+    async def detail(self, number: int) -> ApprovalDetail:
+        """Return everything the operator reviews.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        row, bases = await self._row(number)
+        diffs = await asyncio.to_thread(self._diffs, row, bases)
+        asked = await asyncio.to_thread(self._asked, row, bases.asked)
+        system = await self.store.read(lambda reader: systems.get(reader, number))
+        manifest = decode(row.record).typed
+        hooks = self.webhooks
+        return ApprovalDetail(
+            approval=row.summary(),
+            author=row.author,
+            message=row.message,
+            policy=row.policy,
+            diffs=diffs,
+            manifest_json=pretty(row.record),
+            manifest_before_json=(
+                None if bases.before is None else pretty(bases.before.record)
+            ),
+            system=None if system is None else system.detail(),
+            expires_at=(
+                self.expires_at(row) if row.state is ApprovalState.PENDING else None
+            ),
+            schedule=schedules.views(
+                manifest, calendar_times.zone_of(self.config.time_zone)
+            ),
+            webhooks=() if hooks is None else await hooks.views(row.agent, manifest),
+            comments=row.comments,
+            asked=asked,
+        )
+
+    async def quote(
+        self, number: int, said: Sequence[LineComment]
+    ) -> tuple[ApprovalRow, tuple[QuotedComment, ...]]:
+        """Return a proposal, and comments on it with the lines that they are about.
+
+        Raises:
+            HiveError: ``not_found``; ``bad_request`` for a line that is not there.
+        """
+        row, bases = await self._row(number)
+        repo = self._repo(row.agent)
+
+        def quoted() -> tuple[QuotedComment, ...]:
+            return tuple(
+                comments.quote(repo, bases.of(one.base, row.commit), one)
+                for one in said
+            )
+
+        return row, await asyncio.to_thread(quoted)
+
+    async def _row(self, number: int) -> tuple[ApprovalRow, _Bases]:
+        row, bases = await self.store.read(lambda reader: _with_bases(reader, number))
+        return row, await asyncio.to_thread(self._held, row, bases)
+
+    def _asked(
+        self, row: ApprovalRow, asked: ApprovalRow | None
+    ) -> ChangesRequested | None:
+        if asked is None:
+            return None
+        repo = self._repo(row.agent)
+        there = row.commit if _holds(repo, row.commit) else None
+        return ChangesRequested(
+            approval=asked.id,
+            text=asked.reason or "",
+            comments=comments.find(repo, there, asked.comments),
+        )
+
+    def expires_at(self, row: ApprovalRow) -> float:
+        """Return when a pending proposal ends without a decision."""
+        return row.created_at + self.config.timeouts.approval_expires_s
+
+    def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
+        """Leave out what an agent had that was called so before, and was purged."""
+        repo = self._repo(row.agent)
+
+        def held(commit: str | None) -> str | None:
+            return commit if commit is not None and _holds(repo, commit) else None
+
+        running, asked = held(bases.running), bases.asked
+        # The repository of an agent that never ran is removed with its proposal.
+        is_of_it = asked and (asked.kind is ApprovalKind.SPAWN or held(asked.commit))
+        return _Bases(
+            running=running,
+            approved=held(bases.approved),
+            previous=held(bases.previous),
+            before=None if running is None else bases.before,
+            asked=asked if is_of_it else None,
+        )
+
+    def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
+        repo = self._repo(row.agent)
+        if not _holds(repo, row.commit):  # a denied spawn, or it was purged
+            return ()
+        wanted = (
+            (DiffBase.RUNNING, bases.running),
+            (DiffBase.APPROVED, bases.approved),
+            (DiffBase.PREVIOUS, bases.previous),
+        )
+        return tuple(
+            DiffSet(base=base, commit=old, files=diff(repo, old, row.commit))
+            for base, old in wanted
+        )
+
+    def _repo(self, agent: str) -> AppliedRepo:
+        return AppliedRepo(self.config.layout.applied(agent))
+
+
+def _holds(repo: AppliedRepo, commit: str) -> bool:
+    if not repo.path.is_dir():
+        return False
+    try:
+        repo.commit(commit)
+    except HiveError:
+        return False
+    return True
+
+
+def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
+    row = rows.get(reader, number)
+    running = rows.last_deployed(reader, row)
+    approved = rows.last_approved(reader, row)
+    previous = rows.previous(reader, row)
+    return row, _Bases(
+        running=None if running is None else running.commit,
+        approved=None if approved is None else approved.commit,
+        previous=None if previous is None else previous.commit,
+        before=running,
+        asked=_asked_before(reader, row),
+    )
+
+
+def _asked_before(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
+    judged = rows.last_judged(reader, row)
+    if judged is None or judged.state is not ApprovalState.CHANGES_REQUESTED:
+        return None
+    return judged
+
+
+def pretty(record: bytes) -> str:
+    """Return the manifest of a pinned record, indented for people."""
+    manifest = strict_json.read(record, dict[str, object])["manifest"]
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()
