@@ -9,7 +9,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.kits.web import data
+from checks.kits.web.data import commented
 from checks.kits.web.hostile import CORPUS, poison, poisoned
 
 PATHS = (
@@ -41,7 +41,7 @@ def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> No
         lambda sent: strange.append(sent.url) if site.url not in sent.url else None,
     )
     dashboard = Dashboard(page, site.url).log_in(site.link()).live()
-    data.commented(site.hive.approvals)
+    commented(site.hive.approvals)
     poisoned(site.hive, text)
     for path in PATHS:
         page.goto(site.url + path)
