@@ -20,7 +20,7 @@ def at(hosted: Hosted, page: Page) -> Page:
 
 
 def _obey(page: Page, line: str) -> None:
-    field = page.get_by_label(f"Command for {AGENT}")
+    field = page.get_by_label(f"Message or command for {AGENT}")
     field.fill(line)
     field.press("Enter")
 
@@ -70,12 +70,12 @@ def test_pause_and_resume_by_command_and_by_button(hosted: Hosted, at: Page) -> 
 def test_help_and_what_is_no_command(at: Page) -> None:
     _obey(at, "/help")
     _answer(at, "/compact")
-    _obey(at, "hello there")
+    _obey(at, "/hello there")
     _answer(at, "/help to list commands")
-    field = at.get_by_label(f"Command for {AGENT}")
+    field = at.get_by_label(f"Message or command for {AGENT}")
     field.fill("")
     field.press("ArrowUp")
-    expect(field).to_have_value("hello there")
+    expect(field).to_have_value("/hello there")
 
 
 def test_the_command_line_works_without_scripts(
@@ -84,6 +84,7 @@ def test_the_command_line_works_without_scripts(
     dashboard = Dashboard(plain_page, hosted.hive.url)
     dashboard.log_in(hosted.link(), scripts=False).open_agent(AGENT)
     _obey(plain_page, "/help")
+    plain_page.get_by_test_id("command").get_by_role("button", name="Send").click()
     expect(plain_page.get_by_test_id("flash")).to_contain_text("/compact")
 
 

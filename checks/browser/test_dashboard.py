@@ -91,7 +91,7 @@ def test_a_turn_is_seen_live_as_text(site: Site, dashboard: Dashboard) -> None:
         ("alice", "text", {"text": nasty}),
     ):
         site.hive.emit("turn.event", name, turn=1, kind=kind, data=said)
-    expect(turn.locator("summary")).to_have_text("Bash git log")
+    expect(turn.locator(".fold > summary")).to_have_text("Bash git log")
     expect(turn).to_contain_text(
         "<img src=x onerror=alert(1)> \u2039U+202E\u203a\u241b[31m"
     )

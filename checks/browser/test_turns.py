@@ -51,6 +51,6 @@ def test_a_message_s_first_words_stand_at_its_call(
     given = {"to": "operator", "body": "Two remarks.\nThe first."}
     say(site, 41, "tool_use", id="1", name="mcp__hive__send", input=given)
     say(site, 41, "tool_use", id="2", name="mcp__tickets__list", input={})
-    calls = dashboard.page.get_by_test_id("turn").locator("summary")
+    calls = dashboard.page.get_by_test_id("turn").locator(".fold > summary")
     expect(calls.nth(0)).to_have_text("send operator · Two remarks.")
     expect(calls.nth(1)).to_have_text("mcp__tickets__list ")

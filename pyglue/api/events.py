@@ -100,7 +100,7 @@ class TurnEvent(Data, frozen=True):
 
 
 class TurnEnded(Data, frozen=True):
-    """A turn ended."""
+    """A turn ended; its numbers are the harness's own."""
 
     KIND: ClassVar[str] = "turn.ended"
     turn: int
@@ -108,6 +108,7 @@ class TurnEnded(Data, frozen=True):
     reason: str | None
     duration_ms: int
     steps: int
+    cost_usd: float = 0.0
 
 
 class MessageSent(Data, frozen=True):

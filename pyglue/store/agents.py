@@ -167,6 +167,7 @@ def _tell_end(
     *,
     duration_ms: int = 0,
     steps: int = 0,
+    cost_usd: float = 0.0,
 ) -> None:
     ended = TurnEnded(
         turn=turn,
@@ -174,6 +175,7 @@ def _tell_end(
         reason=reason,
         duration_ms=duration_ms,
         steps=steps,
+        cost_usd=cost_usd,
     )
     tx.emit(agent, ended)
 
@@ -224,6 +226,7 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
             end.reason,
             duration_ms=end.duration_ms,
             steps=end.steps,
+            cost_usd=end.cost_usd,
         )
     return changed > 0
 

@@ -97,13 +97,14 @@ def flow(
     limit: int,
     before: int | None,
     agent: str | None,
+    peer: str | None = None,
     kind: MessageKind | None = None,
     text: str = "",
     clip: int | None = None,
 ) -> tuple[ShownMessage, ...]:
     """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
 
-    At most ``clip`` characters of each body.
+    At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``.
     """
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
@@ -116,12 +117,16 @@ def flow(
     if agent is None:
         rows = reader.execute(newest.format(""), *values, limit)
     else:  # each side has an index; OR would read the whole table
-        sent, got = (newest.format(f"AND {side} = ?") for side in _SIDES)
+        other = "AND (? IS NULL OR {} = ?)"
+        sent, got = (
+            newest.format(f"AND {side} = ? {other.format(its)}")
+            for side, its in zip(_SIDES, reversed(_SIDES), strict=True)
+        )
         rows = reader.execute(
             f"SELECT * FROM (SELECT * FROM ({sent}) UNION SELECT * FROM ({got})) "
             "ORDER BY id DESC LIMIT ?",
-            *(*values, agent, limit),
-            *(*values, agent, limit),
+            *(*values, agent, peer, peer, limit),
+            *(*values, agent, peer, peer, limit),
             limit,
         )
     return tuple(

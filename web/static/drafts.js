@@ -14,7 +14,7 @@ function name(field) {
 
 // What confirms something is typed each time.
 function isKept(field) {
-  return field.matches?.(FIELDS) && field.name !== "confirm" && field.name !== "line";
+  return field.matches?.(FIELDS) && field.name !== "confirm";
 }
 
 export function forget(form) {

@@ -1,5 +1,6 @@
-// The turns of one agent, as they happen and as they were: read from the history when
-// the page loads, then live under the same numbers, so that nothing is shown twice.
+// An agent's conversation: its turns, as they happen and as they were, and between them
+// what operator and agent wrote to each other. Turns are read from the history when the
+// page loads, then live under the same numbers, so that nothing is shown twice.
 // Everything that an agent made is put in as text.
 
 import { EVENT, IN_TURN } from "./events.js";
@@ -93,49 +94,121 @@ const KINDS = {
   [IN_TURN.RESULT]: (data, kind, turn) => (data.text && data.text !== said.get(turn) ? tagged("result", data.text) : null),
 };
 
+// --- a turn: one line, which opens ---------------------------------------------------
+
+const turns = new Map(); // by number: its item, its box, its line, its steps
+
+function turnOf(event) {
+  const number = event.data.turn;
+  const known = turns.get(number);
+  if (known) return known;
+  const item = make("li", "turn-begin");
+  Object.assign(item.dataset, { at: event.at, seq: event.seq, testid: "one-turn" });
+  const [box, line, steps] = [make("details", "one-turn"), make("summary"), make("ol", "steps")];
+  box.append(line, steps);
+  item.append(box);
+  line.append(make("b", "", number === null ? "Outside a turn" : `Turn ${number}`));
+  line.addEventListener("click", () => { item.dataset.touched = ""; });
+  box.open = true; // until it ends
+  const turn = { item, box, line, steps };
+  turns.set(number, turn);
+  put(list, item, "at");
+  return turn;
+}
+
+function begin(event) {
+  const { line, item } = turnOf(event);
+  item.dataset.at = event.at;
+  line.append(make("span", "hint", ` on ${shown(event.data.model)}, `), stamp(event.at));
+}
+
+function end(event) {
+  const { item, box, line } = turnOf(event);
+  const { outcome, reason, turn, cost_usd: cost } = event.data;
+  const isRead = item.dataset.touched !== undefined || box.contains(document.activeElement) || isSelected(box);
+  item.className = "turn-end";
+  line.replaceChildren(make("b", "", `Turn ${turn}`), ` ${shown(String(outcome)).replaceAll("_", " ")}`);
+  if (event.data.duration_ms !== undefined) line.append(make("span", "hint", ` ·${lasted(event.data)}${cost ? ` · $${cost.toFixed(2)}` : ""}`));
+  if (reason) line.append(make("span", "hint", ` · ${shown(reason)}`));
+  line.append(" ", stamp(event.at));
+  if (!isRead) box.open = false;
+  said.delete(turn);
+}
+
+function isSelected(box) {
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(box, true);
+}
+
 function render(event) {
+  if (event.kind === EVENT.TURN_STARTED) return begin(event);
+  if (event.kind === EVENT.TURN_ENDED) return end(event);
+  const kind = String(event.data.kind ?? "event"); // the harness's own may be newer
+  const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind, event.data.turn);
+  if (!made) return;
   const item = make("li");
   item.dataset.seq = event.seq;
-  if (event.kind === EVENT.TURN_STARTED) {
-    item.className = "turn-begin";
-    item.append(make("b", "", `Turn ${event.data.turn}`), ` on ${shown(event.data.model)}, `, stamp(event.at));
-  } else if (event.kind === EVENT.TURN_ENDED) {
-    item.className = "turn-end";
-    const { outcome, reason, turn } = event.data;
-    item.append(make("b", "", `Turn ${turn}: ${shown(String(outcome)).replaceAll("_", " ")}`));
-    if (reason) item.append(` ${shown(reason)}`);
-    if (event.data.duration_ms !== undefined) item.append(make("span", "hint", lasted(event.data)));
-    said.delete(turn);
-  } else {
-    const kind = String(event.data.kind ?? "event"); // the harness's own may be newer
-    const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind, event.data.turn);
-    if (!made) return null;
-    item.append(made);
-  }
-  return item;
+  item.append(made);
+  put(turnOf(event).steps, item, "seq");
+}
+
+// In their order; what comes last is put last at once.
+function put(where, item, key) {
+  let before = where.lastElementChild;
+  while (before && Number(before.dataset[key]) > Number(item.dataset[key])) before = before.previousElementSibling;
+  if (before) before.after(item);
+  else where.prepend(item);
 }
 
 function add(events) {
-  const stays = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+  const stays = isAtEnd();
   for (const event of events) {
     if (event.seq <= last) continue;
     last = event.seq;
     first ??= event.seq;
     if (event.kind === EVENT.TURN_ENDED) tools.clear();
-    const item = render(event);
-    if (item) list.append(item);
+    render(event);
   }
   if (first !== null) list.querySelector(".empty")?.remove();
-  if (stays || list.children.length > 4 * KEPT) shorten();
+  const count = list.querySelectorAll(".steps > li").length;
+  if (count > (stays ? KEPT : 4 * KEPT)) shorten(count);
   if (stays) list.scrollTop = list.scrollHeight;
 }
 
-// Who reads further up keeps what they read; at the end, old items go.
-function shorten() {
-  if (list.children.length <= KEPT) return;
-  while (list.children.length > KEPT) list.firstElementChild.remove();
-  first = Number(list.firstElementChild.dataset.seq);
+function isAtEnd() {
+  return list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+}
+
+// Who reads further up keeps what they read; at the end, old turns go.
+function shorten(count) {
+  for (const [number, { item, steps }] of [...turns].sort(([, a], [, b]) => a.item.dataset.seq - b.item.dataset.seq)) {
+    if (count <= KEPT || turns.size === 1) break;
+    count -= steps.children.length;
+    turns.delete(number);
+    item.remove();
+  }
+  first = Math.min(...[...turns.values()].map(({ item }) => Number(item.dataset.seq)));
   earlier.hidden = false;
+}
+
+// --- messages: rendered by the server, moved here between the turns --------------------
+
+const talk = document.getElementById("talk");
+const placed = new Map(); // by id: the item here, and how it was rendered
+
+function place() {
+  const stays = isAtEnd();
+  for (const item of [...talk.querySelectorAll(".talk > li")]) {
+    const [id, html] = [item.dataset.id, item.innerHTML.replace(/<time.*?<\/time>/gs, "")];
+    const old = placed.get(id);
+    if (old?.html === html) item.remove();
+    else if (old) old.item.replaceWith(item);
+    else put(list, item, "at");
+    if (old?.html !== html) placed.set(id, { item, html });
+  }
+  talk.hidden = talk.querySelector(".problem") === null;
+  if (placed.size) list.querySelector(".empty")?.remove();
+  if (stays) list.scrollTop = list.scrollHeight;
 }
 
 function say(text) {
@@ -182,9 +255,8 @@ async function older() {
     const page = await read(`&before=${first}`);
     earlier.hidden = !page.more;
     const height = list.scrollHeight;
-    const items = page.events.map(render).filter(Boolean);
+    page.events.forEach(render);
     first = page.events[0]?.seq ?? first;
-    list.prepend(...items);
     list.scrollTop += list.scrollHeight - height;
     earlier.textContent = "Earlier turns";
   } catch {
@@ -206,5 +278,7 @@ export function turnGap() {
 
 if (list) {
   earlier.addEventListener("click", older);
+  place();
+  new MutationObserver(place).observe(talk, { childList: true });
   catchUp();
 }

@@ -209,7 +209,11 @@ class Answers(Decisions):
         rows = [
             one
             for one in self.messages
-            if params.before is None or one.id < params.before
+            if (params.before is None or one.id < params.before)
+            and (
+                params.peer is None
+                or {one.sender, one.recipient} == {params.agent, params.peer}
+            )
         ]
         shown = (_shown(one, params.clip) for one in rows[: params.limit])
         return MessagesResult(messages=tuple(shown))

@@ -359,3 +359,6 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
     assert await found(kind=MessageKind.ANSWER) == ["bob"]
     assert await found(agent="bob") == ["bob", "alice"]
     assert await found(agent="bob", before=2) == ["alice"]
+    assert await found(agent="alice", peer="bob") == ["bob", "alice"]
+    assert await found(agent="alice", peer="carol") == ["carol"]
+    assert await found(agent="bob", peer="carol") == []

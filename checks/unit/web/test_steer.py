@@ -1,4 +1,4 @@
-"""The command line of an agent's page: what is written there to a turn that runs."""
+"""The box of an agent's page: messages to the agent and to a turn that runs."""
 
 import json
 from typing import Any
@@ -39,19 +39,25 @@ def _told(answer: TestResponse) -> str:
     return str(found["text"])
 
 
-@pytest.mark.parametrize("line", ["/steer Stop that.", "Stop that."])
+@pytest.mark.parametrize(
+    ("form", "priority"),
+    [
+        ({"line": "/steer Stop that."}, Priority.HIGH),
+        ({"line": "Stop that.", "priority": "high"}, Priority.HIGH),
+        ({"line": "Stop that."}, Priority.NORMAL),
+        ({"line": "Stop that.", "priority": "<x>"}, Priority.NORMAL),
+    ],
+)
 def test_a_text_goes_to_the_turn_that_runs(
-    hive: FakeHive, operator: Operator, line: str
+    hive: FakeHive, operator: Operator, form: dict[str, str], priority: Priority
 ) -> None:
     running(hive, 41, 41)
-    answer = operator.post(
-        "/agents/alice/command", {"line": line}, Accept="application/json"
-    )
+    answer = operator.post("/agents/alice/command", form, Accept="application/json")
     assert answer.status_code == 200
     assert _told(answer) == (
         "Sent as message 9; turn 41 gets it when its current tool call has ended."
     )
-    assert operator.hive.called("send") == [URGENT]
+    assert operator.hive.called("send") == [replace(URGENT, priority=priority)]
 
 
 def test_it_says_so_if_the_turn_gets_nothing(
@@ -64,8 +70,8 @@ def test_it_says_so_if_the_turn_gets_nothing(
     assert _told(answer) == told
 
 
-@pytest.mark.parametrize("line", ["Stop that.", "/steer", "/steer "])
-def test_nothing_is_sent_without_a_turn_or_a_text(
+@pytest.mark.parametrize("line", ["", " ", "/steer", "/steer ", "/stop that"])
+def test_nothing_is_sent_without_a_text_or_to_no_command(
     hive: FakeHive, operator: Operator, line: str
 ) -> None:
     running(hive, None, None)

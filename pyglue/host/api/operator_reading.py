@@ -66,6 +66,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
                 limit=params.limit,
                 before=params.before,
                 agent=params.agent,
+                peer=params.peer,
                 kind=params.kind,
                 text=params.text,
                 clip=params.clip,

@@ -27,6 +27,8 @@ blueprint = Blueprint("agents", __name__)
 
 _MAIL_SHOWN: Final = 10
 _MAIL_CLIP: Final = 400
+_TALK_SHOWN: Final = 30
+_TALK_CLIP: Final = 4000
 
 _ACTIONS: Final = {"start": START, "stop": STOP, "restart": RESTART}
 _WORDS: Final = {"start": "Starting", "stop": "Stopping", "restart": "Restarting"}
@@ -47,7 +49,15 @@ def _page(name: str) -> str:
         queue=queued(data["agent"].name),
         **data,
         **_mail(data["agent"].name),
+        **_talk(data["agent"].name),
     )
+
+
+@blueprint.get("/fragments/agent/<name>/talk")
+def talk(name: str) -> str:
+    """Give what operator and agent wrote to each other anew."""
+    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    return render_template("fragments/talk.html", agent=agent, **_talk(agent.name))
 
 
 @blueprint.get("/fragments/agent/<name>")
@@ -163,6 +173,13 @@ def _mail(name: str) -> dict[str, Part[Any]]:
         "messages": part(lambda: hive().call(MESSAGES, asked).messages),
         "asked_now": part(lambda: _open_questions(name)),
     }
+
+
+def _talk(name: str) -> dict[str, Part[Any]]:
+    asked = MessagesParams(
+        limit=_TALK_SHOWN, agent=name, peer=names.OPERATOR, clip=_TALK_CLIP
+    )
+    return {"talk": part(lambda: hive().call(MESSAGES, asked).messages)}
 
 
 def _open_questions(name: str) -> tuple[QuestionView, ...]:

@@ -1,8 +1,8 @@
-"""The operator's control of a running agent: buttons and the command line.
+"""The operator's control of a running agent: buttons, and the box of the conversation.
 
-Both end in the same calls. The command line takes ``/steer TEXT``, ``/model NAME``,
-``/compact``, ``/new``, ``/cancel``, ``/pause``, ``/resume`` and ``/help``. A line that
-begins otherwise is a ``/steer`` while a turn runs; else nothing is sent.
+Both end in the same calls. What is written in the box is a message, or a command:
+``/steer TEXT``, ``/model NAME``, ``/compact``, ``/new``, ``/cancel``, ``/pause``,
+``/resume`` and ``/help``.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from pyglue.api.control import (
     SetModelParams,
 )
 from pyglue.api.manager import AgentParams
-from pyglue.api.messages import OperatorSendParams, Priority
+from pyglue.api.messages import BODY_LIMIT, OperatorSendParams, Priority
 from pyglue.api.operator import (
     AGENT,
     CANCEL_TURN_OF,
@@ -85,7 +85,11 @@ def _told(now: ModelStatus | None) -> str:
 def _steer(agent: str, text: str) -> str:
     if not text:
         raise HiveError(ErrorCode.BAD_REQUEST, "Enter a message after /steer.")
-    params = OperatorSendParams(to=agent, body=text, priority=Priority.HIGH)
+    return _send(agent, text, Priority.HIGH)
+
+
+def _send(agent: str, text: str, priority: Priority) -> str:
+    params = OperatorSendParams(to=agent, body=text, priority=priority)
     sent = hive().call(OPERATOR_SEND, params)
     if sent.turn is None:
         when = f"{agent} gets it with its next turn"
@@ -129,7 +133,7 @@ def _help(_agent: str, _word: str) -> str:
 
 
 COMMANDS: Final = {
-    "steer": Command("/steer TEXT", "send a message to the running turn", _steer),
+    "steer": Command("/steer TEXT", "send a message with high priority", _steer),
     "model": Command("/model [NAME]", "switch models from the next turn", _model),
     "compact": Command("/compact", "compact the session", _compact),
     "new": Command("/new", "go on in a new session", _new),
@@ -152,28 +156,25 @@ def completions() -> tuple[str, ...]:
 
 @blueprint.post("/agents/<name>/command")
 def command(name: str) -> AnyResponse:
-    """Run one command line; answer JSON to the page's script."""
+    """Send a message or run a command; answer JSON to the page's script."""
     agent = names.check(name)
-    text = _run(agent, needed("line", "a command", limit=_LINE_MAX))
+    text = _run(agent, needed("line", "a message or a command", limit=BODY_LIMIT))
     return done(text, f"/agents/{agent}")
 
 
 def _run(agent: str, line: str) -> str:
+    if not line.startswith("/"):
+        is_urgent = request.form.get("priority") == Priority.HIGH
+        return _send(agent, line, Priority.HIGH if is_urgent else Priority.NORMAL)
     word, _, rest = line.partition(" ")
-    if not word.startswith("/") and _is_in_turn(agent):
-        return _steer(agent, line)
-    found = COMMANDS.get(word.removeprefix("/")) if word.startswith("/") else None
+    found = COMMANDS.get(word.removeprefix("/"))
     if found is None:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"There is no command {word[:40]}. Enter /help to list commands; to write "
-            "to the agent, use the message form, or /steer.",
+            f"There is no command {word[:40]}. Enter /help to list commands; a message "
+            "that begins with a slash goes after /steer.",
         )
     return found.act(agent, rest.strip())
-
-
-def _is_in_turn(agent: str) -> bool:
-    return hive().call(AGENT, AgentParams(agent=agent)).agent.turn is not None
 
 
 @blueprint.post("/agents/<name>/do/<action>")

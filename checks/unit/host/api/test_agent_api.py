@@ -292,9 +292,12 @@ async def test_a_cli_killed_at_the_memory_limit_is_said_as_that(
     api.memory_kills = lambda _name: counted
     turn = await begin(api)
     counted += kills
-    end = TurnEndParams(turn=turn, outcome=TurnOutcome.FAILED, reason=reason)
+    end = TurnEndParams(
+        turn=turn, outcome=TurnOutcome.FAILED, reason=reason, cost_usd=0.25
+    )
     await api._turn_end(end)
     (ended,) = [e.read() for e in kit.events if e.kind == TurnEnded.KIND]
     assert isinstance(ended, TurnEnded)
+    assert ended.cost_usd == 0.25
     assert ended.reason is not None and ended.reason.endswith(reason)
     assert ("killed by the memory limit of this agent" in ended.reason) is said
