@@ -37,7 +37,9 @@ class HiveStatus(Result, frozen=True):
     pause: HivePause | None = None
     """The operator's stop of the whole hive, if it is stopped."""
     windows: tuple[RateWindow, ...] = ()
-    """Of the Claude subscription that pays: those that have not reset since."""
+    """Of the Claude subscriptions that pay: those that have not reset since."""
+    is_estimate: bool = False
+    """Whether a subscription may pay, so that a part of the costs is an estimate."""
     journal: bool = False
     """Whether hived logs to the journal, which keeps heads of the audit log, and the
     logs of an agent's harness and machine apart."""

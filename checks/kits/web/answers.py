@@ -157,6 +157,7 @@ class Answers(Decisions):
             unread=len(self.inbox) - len(self.read),
             last_seq=self.seq,
             pause=self.pause,
+            is_estimate=any(one.is_estimate for one in self.agents),
         )
 
     async def _queue(self, params: QueueParams) -> QueueResult:

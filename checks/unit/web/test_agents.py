@@ -243,6 +243,16 @@ def test_the_default_account_is_the_choice_of_none(operator: Operator) -> None:
     assert operator.hive.called("set_account") == [SetAccountParams(agent="alice")]
 
 
+@pytest.mark.parametrize("path", ["/charts", "/agents/alice"])
+def test_costs_of_a_subscription_are_estimates_in_charts_too(
+    operator: Operator, path: str
+) -> None:
+    several(operator, "main")
+    assert "estimates at list prices" not in operator.get(path).text
+    several(operator, "team")
+    assert "estimates at list prices" in operator.get(path).text
+
+
 def test_an_account_that_is_gone_is_said(operator: Operator) -> None:
     several(operator, "old")
     page = operator.get("/agents/alice").text

@@ -5,7 +5,6 @@ tries again with another one at once, unless that one is used up too. ``api.oper
 calls this.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -43,6 +42,8 @@ class Accounts:
     config: RelayConfig
     windows_of: Callable[[str], tuple[RateWindow, ...]]
     """What is left of an account's windows, as its provider last told."""
+    used_up_until: Callable[[str], wall_clock.Moment | None]
+    """When an account whose window is used up may be used again."""
 
     async def choose(self, params: SetAccountParams, by: str) -> None:
         """Let another account pay, or the default one.
@@ -72,10 +73,9 @@ class Accounts:
         self.audit.record(by, "account", agent.name, data)
         if now != before:
             self.controls.try_again(agent)
-            resets = [w.resets_at for w in self.windows_of(now) if w.is_used_up]
-            if resets:
-                wait = wall_clock.moment(max(resets) - time.time())
-                self.transitions.back_off(agent, wait)
+            until = self.used_up_until(now)
+            if until is not None:
+                self.transitions.back_off(agent, until)
         await written
 
     async def all(self) -> AccountsResult:

@@ -35,12 +35,14 @@ from pyglue.host.model.hub import Daemon, Hub
 from pyglue.host.policy.operator_limits import allowed_models
 from pyglue.jsonrpc import Handlers
 from pyglue.manifest import PinnedRecord
-from pyglue.store import usage
+from pyglue.store import usage, windows
 from pyglue.store.database import Tx
 
 _LOST: Final = 499
 _ANSWERED: Final = 200
 _RETRY_MAX_S: Final = 86400.0
+_RESET_MAX_S: Final = 7 * 86400.0
+"""How long a used-up window may hold an account's agents."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +62,19 @@ class RelayHub(Hub[ModelPolicy]):
     def listen(self, answered: Callable[[int, str], Awaitable[None]]) -> None:
         """Set who hears of each turn that the provider answered, and who paid."""
         self._answered = answered
+
+    async def open(self) -> None:
+        """Listen for the relay; windows that were known before hold again."""
+        for account, one in await self.store.read(windows.every):
+            self._windows.setdefault(account, {})[one.name] = one
+        await super().open()
+
+    def add(self, agent: Agent, record: PinnedRecord) -> None:
+        """Give the agent its socket; it waits if its account is used up."""
+        super().add(agent, record)
+        until = self.used_up_until(account_of(agent, self.config.relay))
+        if until is not None and agent.retry_at is None:
+            self.transitions.back_off(agent, until)
 
     def daemon(self) -> Daemon[ModelPolicy]:
         """Return hive-relay."""
@@ -118,6 +133,14 @@ class RelayHub(Hub[ModelPolicy]):
         """Return an account's windows as last told, without those that reset."""
         now, known = time.time(), self._windows.get(account, {})
         return tuple(one for one in known.values() if one.resets_at > now)
+
+    def used_up_until(self, account: str) -> wall_clock.Moment | None:
+        """Return when all used-up windows of an account reset; None if it has none."""
+        known = self.windows_of(account)
+        resets = [one.resets_at for one in known if one.is_used_up]
+        if not resets:
+            return None
+        return wall_clock.moment(min(max(resets) - time.time(), _RESET_MAX_S))
 
     # --- calls --------------------------------------------------------------------
 
@@ -178,22 +201,31 @@ class RelayHub(Hub[ModelPolicy]):
             _log.warning("settled reservation %d of a lost relay connection", orphan.id)
 
     async def _settle(self, params: SettleParams) -> Done:
-        of = await self.store.write(lambda tx: usage.settle(tx, params))
         known = {one.name: replace(one, account="") for one in params.windows}
-        if params.account in self.config.relay.accounts:
-            self._windows.setdefault(params.account, {}).update(known)
+        if params.account not in self.config.relay.accounts:
+            known = {}
+
+        def settle(tx: Tx) -> tuple[str, int | None] | None:
+            if known:
+                windows.put(tx, params.account, known.values())
+            return usage.settle(tx, params)
+
+        of = await self.store.write(settle)
+        self._windows.setdefault(params.account, {}).update(known)
         if of is None:
             return Done()
         name, turn = of
         agent = self.registry.find(name)
         if agent is not None:
+            used_up = any(one.is_used_up for one in params.windows)
             wait = None
             if params.retry_after_s is not None:
-                wait = wall_clock.moment(min(params.retry_after_s, _RETRY_MAX_S))
+                most = _RESET_MAX_S if used_up else _RETRY_MAX_S
+                wait = wall_clock.moment(min(params.retry_after_s, most))
             paid = [one for one in self.registry.all() if self._pays(params, one)]
             retry_at = wait if agent in paid else None
             self.transitions.provider_answered(agent, params.status, retry_at)
-            if wait is not None and any(one.is_used_up for one in params.windows):
+            if wait is not None and used_up:
                 for other in paid:
                     self.transitions.back_off(other, wait)
         if params.status == _ANSWERED and turn is not None:

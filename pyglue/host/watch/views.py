@@ -29,7 +29,7 @@ from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.warmth import Warmth
-from pyglue.host.core.accounts import account_of, is_estimate
+from pyglue.host.core.accounts import account_of, has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
@@ -132,6 +132,7 @@ class Views:
             last_seq=self.bus.last_seq,
             pause=self._pause(),
             windows=self.relay.windows(),
+            is_estimate=has_estimates(self.config.relay),
             journal=bool(self.backend.units),
         )
 

@@ -195,5 +195,6 @@ async def open_work(base: Base) -> Work:
             audit=audit,
             config=config.relay,
             windows_of=relay.windows_of,
+            used_up_until=relay.used_up_until,
         ),
     )

@@ -26,6 +26,7 @@ from pyglue.store.migrations import (
     m0014_accounts,
     m0015_cost_day,
     m0016_comments,
+    m0017_windows,
 )
 
 STEPS: Final = (
@@ -45,6 +46,7 @@ STEPS: Final = (
     m0014_accounts.STATEMENTS,
     m0015_cost_day.STATEMENTS,
     m0016_comments.STATEMENTS,
+    m0017_windows.STATEMENTS,
 )
 
 

@@ -17,7 +17,7 @@ from pyglue.config import Account, Credential, HiveConfig, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.credit import Credit
-from pyglue.host.core.accounts import is_estimate
+from pyglue.host.core.accounts import has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
@@ -40,6 +40,10 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 @pytest.fixture
 def hub(kit: Kit, tmp_path: Path) -> RelayHub:
+    return hub_of(kit, tmp_path)
+
+
+def hub_of(kit: Kit, tmp_path: Path) -> RelayHub:
     return RelayHub(
         store=kit.store,
         registry=kit.registry,
@@ -109,6 +113,47 @@ async def test_another_limit_holds_for_its_agent_alone(kit: Kit, hub: RelayHub) 
     assert reason(kit, kit.registry.get("bob")) is None
 
 
+async def test_a_long_window_holds_until_it_resets(kit: Kit, hub: RelayHub) -> None:
+    """The provider's other waits hold for a day at most."""
+    three_days, alice = 3 * 86400.0, kit.registry.get("alice")
+    await settle(kit, hub, 429, three_days, window("7d", 1.0, three_days, up=True))
+    assert alice.retry_at is not None
+    assert alice.retry_at.left(moment()) > 2 * 86400
+    kit.transitions.retry_now(alice)
+    await settle(kit, hub, 429, three_days)
+    assert alice.retry_at is not None
+    assert alice.retry_at.left(moment()) <= 86400
+
+
+async def test_who_starts_later_waits_too_also_for_another_hived(
+    kit: Kit, hub: RelayHub, tmp_path: Path
+) -> None:
+    await settle(kit, hub, 429, 600.0, window("5h", 1.0, 600, up=True))
+    for name, again in (("carol", hub), ("alice", hub_of(kit, tmp_path))):
+        agent = kit.registry.find(name) or await kit.agent(name)
+        kit.transitions.retry_now(agent)
+        await again.open()
+        try:
+            again.config.layout.run(name).mkdir(parents=True, exist_ok=True)
+            again.add(agent, agent.policy())
+            assert reason(kit, agent) is BlockReason.RATE_LIMITED
+            assert [w.name for w in again.windows()] == ["5h"]
+        finally:
+            again.close()
+
+
+async def test_a_window_that_has_reset_holds_nobody(
+    kit: Kit, hub: RelayHub, tmp_path: Path
+) -> None:
+    await settle(kit, hub, 429, 600.0, window("5h", 1.0, -1, up=True))
+    again = hub_of(kit, tmp_path)
+    await again.open()
+    try:
+        assert (again.windows(), again.used_up_until(DEFAULT_ACCOUNT)) == ((), None)
+    finally:
+        again.close()
+
+
 # --- several accounts -----------------------------------------------------------------
 
 
@@ -122,6 +167,7 @@ def accounts(kit: Kit, hub: RelayHub) -> Accounts:
         audit=kit.controls.audit,
         config=RELAY,
         windows_of=hub.windows_of,
+        used_up_until=hub.used_up_until,
     )
 
 
@@ -188,6 +234,8 @@ async def test_the_relay_hears_of_the_choice_and_it_outlasts_a_restart(
     assert alice.control.account == "team"
     assert is_estimate(alice, RELAY)
     assert not is_estimate(kit.registry.get("bob"), RELAY)
+    assert has_estimates(RELAY)
+    assert not has_estimates(RelayConfig())
     default, team = (await accounts.all()).accounts
     assert (default.name, default.is_default, default.agents) == (
         "default",
