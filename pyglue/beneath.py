@@ -12,6 +12,7 @@ with ``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``, on every kernel.
 """
 
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -85,6 +86,27 @@ class Folder:
     def names(self) -> tuple[str, ...]:
         """Return what is in it, sorted."""
         return tuple(sorted(os.listdir(self.fd)))  # noqa: PTH208 (a descriptor)
+
+    def some_names(self, most: int) -> tuple[str, ...]:
+        """Return at most so many of what is in it, in the file system's order."""
+        with os.scandir(self.fd) as found:
+            return tuple(entry.name for entry in itertools.islice(found, most))
+
+    def open_file(self, name: str) -> int:
+        """Return a descriptor to read a regular file; a pipe or device is not touched.
+
+        Raises:
+            HiveError: ``forbidden`` if something else is there.
+            FileNotFoundError: it is not there.
+        """
+        _check(name)
+        place = os.open(name, _PLACE, dir_fd=self.fd)
+        try:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                raise _in_the_way(self.shown / name)
+            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(place)
 
     def look(self, name: str) -> os.stat_result | None:
         """Return what ``name`` is, a link itself; None if it is not there."""

@@ -18,6 +18,7 @@ PATHS = (
     "/approvals/7",
     "/approvals/7?view=split",
     "/agents/alice",
+    "/agents/alice/files",
     "/messages",
     "/charts",
     "/activity",

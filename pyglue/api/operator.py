@@ -43,6 +43,7 @@ from pyglue.api.control import (
 from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
 from pyglue.api.exposure import ExposureResult
+from pyglue.api.files import FileChunk, FileParams, FilesParams, FilesResult
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
 from pyglue.api.logins import (
@@ -218,6 +219,12 @@ JOURNAL_FOLLOW: Final = Method("journal_follow", JournalParams, JournalPage)
 """As ``journal``; what comes after it arrives as ``journal_news`` until the
 connection ends. One log a connection."""
 JOURNAL_NEWS: Final = Note("journal_news", JournalNews)
+
+
+# --- files ------------------------------------------------------------------------
+
+FILES: Final = Method("files", FilesParams, FilesResult)
+FILE: Final = Method("file", FileParams, FileChunk)
 
 
 # --- events -----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask, g
 from jinja2 import StrictUndefined
 
-from pyglue import paths
+from pyglue import file_names, paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
@@ -28,6 +28,7 @@ from pyglue.web.pages import (
     approvals,
     command,
     display,
+    files,
     formats,
     life,
     login,
@@ -79,6 +80,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     for module in (
         login,
         display,
+        files,
         activity,  # before the overview, whose fragments have any name
         overview,
         messages,
@@ -120,6 +122,7 @@ def _templates(app: Flask) -> None:
         words=formats.words,
         pretty=formats.pretty_json,
         clipped=is_clipped,
+        file_name=file_names.shown,
         resumable=resumable,
     )
     app.context_processor(_context)

@@ -1,6 +1,7 @@
 """What the fake hived has to show: agents, messages, history, figures and logs."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from checks.kits.web import data as data
@@ -38,6 +39,7 @@ from pyglue.api.messages import (
 from pyglue.api.overview import (
     AgentDetail,
     AgentsView,
+    AgentView,
     HivePause,
     HiveStatus,
     HostUse,
@@ -52,12 +54,16 @@ from pyglue.api.telemetry import (
     StatsResult,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.watch.files import Files
+from pyglue.paths import Layout
 
 
 class Answers(Decisions):
     """Canned data, which tests change directly."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Path) -> None:
+        self.layout = Layout(room / "state", room)
+        self.files = Files(known=self._found, layout=self.layout)
         self.seq = 100
         self.events: list[Event] = []
         self.reset()
@@ -132,6 +138,8 @@ class Answers(Decisions):
             api.PURGE: self._power,
             api.DRAFT_DISCARD: self._power,
             api.JOURNAL: self._journal,
+            api.FILES: self.files.look,
+            api.FILE: self.files.read,
             api.COMPACT: self._done,
             api.NEW_SESSION: self._done,
             api.SET_MODEL: self._set_model,
@@ -170,19 +178,23 @@ class Answers(Decisions):
         return AgentsView(agents=tuple(self.agents))
 
     async def _agent(self, params: manager_api.AgentParams) -> AgentDetail:
+        one = self._found(params.agent)
+        rows = [a.approval for a in self.approvals.values()]
+        return AgentDetail(
+            agent=one,
+            manifest_json=data.MANIFEST,
+            agent_nix=data.NIX_AFTER,
+            approvals=tuple(r for r in rows if r.agent == one.name),
+            log_tail=self.log,
+            hosts=self.hosts,
+            accounts=self.accounts,
+        )
+
+    def _found(self, name: str) -> AgentView:
         for one in self.agents:
-            if one.name == params.agent:
-                rows = [a.approval for a in self.approvals.values()]
-                return AgentDetail(
-                    agent=one,
-                    manifest_json=data.MANIFEST,
-                    agent_nix=data.NIX_AFTER,
-                    approvals=tuple(r for r in rows if r.agent == one.name),
-                    log_tail=self.log,
-                    hosts=self.hosts,
-                    accounts=self.accounts,
-                )
-        raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {params.agent!r}.")
+            if one.name == name:
+                return one
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {name!r}.")
 
     async def _inbox(self, params: InboxParams) -> InboxResult:
         rows = [

@@ -54,7 +54,7 @@ class FakeHive(Answers):
         self.port = 7000
         """The dashboard's; its name is the same for all."""
         self.subscribers: list[Connection] = []
-        super().__init__()
+        super().__init__(socket.parent)
         self._loop = asyncio.new_event_loop()
         self._server: Server | None = None
         self._thread: threading.Thread | None = None

@@ -68,6 +68,12 @@ def poison(value: Any, text: str = NASTY) -> Any:
     return value
 
 
+def file_name(text: str) -> str:
+    """Return ``text`` as the name of a file, as far as it can be one."""
+    fits = text.replace("/", "\u2215").replace("\0", "0").encode()[:200]
+    return fits.decode(errors="ignore")
+
+
 def poisoned(hive: FakeHive, text: str) -> None:
     """Let every free text that the hive answers be ``text``."""
     hive.agents = [poison(one, text) for one in hive.agents]
@@ -78,5 +84,8 @@ def poisoned(hive: FakeHive, text: str) -> None:
     hive.operations = {n: poison(one, text) for n, one in hive.operations.items()}
     hive.audit = [poison(one, text) for one in hive.audit]
     hive.checks = [poison(one, text) for one in hive.checks]
+    top = hive.layout.agent_state("alice")
+    top.mkdir(parents=True, exist_ok=True)
+    (top / file_name(text)).write_bytes(text.encode())
     hive.warnings = (text,)
     hive.log = (text, text)

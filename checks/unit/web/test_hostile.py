@@ -16,6 +16,7 @@ ALL = (
     "/approvals/7",
     "/approvals/7?view=split",
     "/agents/alice",
+    "/agents/alice/files",
     "/messages/31",
 )
 
@@ -57,7 +58,9 @@ def test_hostile_text_stays_text(operator: Operator, path: str) -> None:
     assert not re.search(r'<[a-z]+[^<>]*"[^<>=]*onerror', html)
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if "messages" not in path])
+@pytest.mark.parametrize(
+    "path", [path for path in ALL if not path.endswith(("31", "files"))]
+)
 def test_a_million_characters_everywhere(operator: Operator, path: str) -> None:
     hive, long = operator.hive, "y" * 1_000_000
     hive.agents = [

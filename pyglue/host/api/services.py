@@ -34,6 +34,7 @@ from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.notifier import Notifier
@@ -72,6 +73,7 @@ class Services:
     views: Views
     terminals: Terminals
     journal: Journal
+    files: Files
     controls: Controls
     accounts: Accounts
     budgets: Budgets

@@ -17,6 +17,7 @@ from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
+from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.notifier import Notifier
@@ -106,6 +107,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             ports=ports,
         ),
         journal=journal,
+        files=Files(known=registry.get, layout=config.layout),
         terminals=Terminals(
             registry=registry, audit=base.audit, config=config, backend=base.backend
         ),

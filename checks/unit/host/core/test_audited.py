@@ -69,7 +69,7 @@ MAKES: Final = {
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
     *("audit_export", "audit_verify", "doctor", "drafts", "exposure", "history"),
-    "thread",
+    *("file", "files", "thread"),
     *(
         "inbox",
         "journal",

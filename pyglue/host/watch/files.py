@@ -1,0 +1,136 @@
+"""Shows the operator what agents keep in ``/state`` and ``/shared``.
+
+All of it is the agents': every component is opened by itself, through no link, and only
+regular files are read. Nothing is followed, started or changed.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pyglue import file_names
+from pyglue.api.files import (
+    LISTED_MAX,
+    READ_MAX,
+    FileChunk,
+    FileEntry,
+    FileKind,
+    FileParams,
+    FilesParams,
+    FilesResult,
+)
+from pyglue.beneath import Folder
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.paths import Layout
+
+T = TypeVar("T")
+
+_KINDS: Final = (
+    (stat.S_ISREG, FileKind.FILE),
+    (stat.S_ISDIR, FileKind.DIRECTORY),
+    (stat.S_ISLNK, FileKind.LINK),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Lists and reads. ``known`` raises ``not_found`` for who is no agent."""
+
+    known: Callable[[str], object]
+    layout: Layout
+
+    async def look(self, params: FilesParams) -> FilesResult:
+        """Return what lies at a path, and what is in a directory.
+
+        Raises:
+            HiveError: ``not_found``, ``bad_request``, ``forbidden`` if a link is on the
+                way.
+        """
+        return await self._at(params, self._look)
+
+    async def read(self, params: FileParams) -> FileChunk:
+        """Return bytes of a file.
+
+        Raises:
+            HiveError: as ``look``; ``forbidden`` also if it is no regular file.
+        """
+        return await self._at(params, lambda place: self._read(place, params.offset))
+
+    async def _at(self, params: FilesParams, act: Callable[[Path], T]) -> T:
+        if params.agent is None:
+            top, where = self.layout.shared, "/shared"
+        else:
+            self.known(params.agent)
+            top, where = self.layout.agent_state(params.agent), "/state"
+        parts = file_names.decoded(params.path)
+        try:
+            return await asyncio.to_thread(act, top.joinpath(*parts))
+        except HiveError as error:
+            if error.code is not ErrorCode.FORBIDDEN:
+                raise
+            raise _refused(
+                ErrorCode.FORBIDDEN,
+                "A link or a special file is on the way there, and links are not "
+                "followed",
+                where,
+            ) from error
+        except FileNotFoundError as error:
+            raise _refused(
+                ErrorCode.NOT_FOUND,
+                "Nothing is there by now, or the agent has not started yet",
+                where,
+            ) from error
+        except OSError as error:
+            raise _refused(
+                ErrorCode.UNAVAILABLE, f"It cannot be read: {error.strerror}", where
+            ) from error
+
+    def _look(self, place: Path) -> FilesResult:
+        with Folder.at(self.layout.state, place.parent) as above:
+            here = _entry(above, place.name)
+        if here is None:
+            raise FileNotFoundError
+        if here.kind is not FileKind.DIRECTORY:
+            return FilesResult(here=here)
+        with Folder.at(self.layout.state, place) as folder:
+            names = folder.some_names(LISTED_MAX + 1)
+            found = [_entry(folder, name) for name in names[:LISTED_MAX]]
+        entries = [entry for entry in found if entry is not None]
+        entries.sort(key=lambda one: (one.kind is not FileKind.DIRECTORY, one.name))
+        return FilesResult(
+            here=here, entries=tuple(entries), more=len(names) > LISTED_MAX
+        )
+
+    def _read(self, place: Path, offset: int) -> FileChunk:
+        with Folder.at(self.layout.state, place.parent) as above:
+            descriptor = above.open_file(place.name)
+        try:
+            status = os.fstat(descriptor)
+            return FileChunk(
+                data=os.pread(descriptor, READ_MAX, offset),
+                size=status.st_size,
+                modified_at=status.st_mtime,
+            )
+        finally:
+            os.close(descriptor)
+
+
+def _entry(folder: Folder, name: str) -> FileEntry | None:
+    status = folder.look(name)
+    if status is None:
+        return None
+    kinds = (kind for is_kind, kind in _KINDS if is_kind(status.st_mode))
+    return FileEntry(
+        name=file_names.encoded(name),
+        kind=next(kinds, FileKind.OTHER),
+        size=status.st_size,
+        modified_at=status.st_mtime,
+    )
+
+
+def _refused(code: ErrorCode, why: str, where: str) -> HiveError:
+    return HiveError(code, f"{why}. Look at what is in {where} again.")

@@ -1,0 +1,150 @@
+"""What agents keep in ``/state`` and ``/shared``: lists, a viewer, downloads.
+
+All of it is the agents': names and contents are text to show, an image is one only by
+its first bytes, and what is sent as it is cannot run as a page of ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+from markupsafe import Markup
+
+from pyglue import file_names, names
+from pyglue.api.files import (
+    READ_MAX,
+    FileChunk,
+    FileKind,
+    FileParams,
+    FilesParams,
+    FilesResult,
+)
+from pyglue.api.operator import FILE, FILES
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages.common import status
+from pyglue.web.pages.highlight import plain
+from pyglue.web.pages.markdown import WHOLE, markdown
+from pyglue.web.rpc import hive
+
+blueprint = Blueprint("files", __name__)
+
+_IMAGES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+_IMAGE_MAX: Final = 8 * 1024 * 1024
+_LOOKED_AT: Final = 8192
+"""Bytes that tell text from other data."""
+_SEALED: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the viewer shows of a file; neither ``text`` nor ``image``: nothing."""
+
+    size: int
+    text: Markup | None = None
+    is_markdown: bool = False
+    left_out: int = 0
+    """Bytes that are not shown."""
+    image: str | None = None
+
+
+@blueprint.get("/agents/<name>/files")
+def of_agent(name: str) -> str:
+    """Show a directory or a file of an agent's ``/state``."""
+    return _show(names.check(name))
+
+
+@blueprint.get("/shared")
+def shared() -> str:
+    """Show a directory or a file of ``/shared``."""
+    return _show(None)
+
+
+@blueprint.get("/agents/<name>/files/raw")
+def raw_of_agent(name: str) -> Response:
+    """Send a file of an agent's ``/state`` as it is."""
+    return _send(names.check(name))
+
+
+@blueprint.get("/shared/raw")
+def raw_shared() -> Response:
+    """Send a file of ``/shared`` as it is."""
+    return _send(None)
+
+
+def _show(agent: str | None) -> str:
+    path = request.args.get("path", "")
+    found = hive().call(FILES, FilesParams(agent=agent, path=path))
+    return render_template(
+        "files.html",
+        status=status(),
+        agent=agent,
+        base=f"/agents/{agent}/files" if agent is not None else "/shared",
+        top="/state" if agent is not None else "/shared",
+        path=path,
+        crumbs=_crumbs(path),
+        found=found,
+        content=_content(agent, path, found),
+    )
+
+
+def _crumbs(path: str) -> list[tuple[str, str]]:
+    parts = path.split("/") if path else []
+    return [
+        (file_names.shown(part), "/".join(parts[: number + 1]))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _content(agent: str | None, path: str, found: FilesResult) -> Content | None:
+    if found.here.kind is not FileKind.FILE:
+        return None
+    chunk = hive().call(FILE, FileParams(agent=agent, path=path))
+    image = _image(chunk.data) if chunk.size <= _IMAGE_MAX else None
+    if image is not None or b"\0" in chunk.data[:_LOOKED_AT]:
+        return Content(chunk.size, image=image)
+    text = chunk.data.decode("utf-8", "replace")
+    left_out = max(0, chunk.size - READ_MAX)
+    formatted = path.lower().endswith(".md") and len(text) <= WHOLE
+    if formatted and request.args.get("as") != "text":
+        return Content(chunk.size, markdown(text), is_markdown=True)
+    return Content(chunk.size, plain(text), left_out=left_out)
+
+
+def _image(data: bytes) -> str | None:
+    return next((kind for first, kind in _IMAGES if data.startswith(first)), None)
+
+
+def _send(agent: str | None) -> Response:
+    """Send a file: to be saved, or with ``show`` an image for our own page."""
+    path = request.args.get("path", "")
+    first = hive().call(FILE, FileParams(agent=agent, path=path))
+    image = _image(first.data) if "show" in request.args else None
+    if "show" in request.args and (image is None or first.size > _IMAGE_MAX):
+        raise HiveError(ErrorCode.BAD_REQUEST, "This is no image that pages show.")
+    body = stream_with_context(_bytes(agent, path, first))
+    response = Response(body, content_type=image or "application/octet-stream")
+    response.headers["Content-Length"] = str(first.size)
+    response.headers["Content-Security-Policy"] = _SEALED
+    if image is None:
+        name = quote(file_names.shown(path.rpartition("/")[2]) or "file", safe="")
+        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
+    return response
+
+
+def _bytes(agent: str | None, path: str, first: FileChunk) -> Iterator[bytes]:
+    """Give a file of ``first.size`` bytes; one that shrinks meanwhile ends early."""
+    sent, data = 0, first.data
+    while data and sent < first.size:
+        data = data[: first.size - sent]
+        yield data
+        sent += len(data)
+        if sent < first.size:
+            params = FileParams(agent=agent, path=path, offset=sent)
+            data = hive().call(FILE, params).data
