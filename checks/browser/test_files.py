@@ -20,7 +20,6 @@ def test_from_the_agents_page_to_a_file(site: Site, dashboard: Dashboard) -> Non
         page.get_by_role("link", name="reports/").click()
         expect(page.get_by_test_id("files").locator("tbody tr")).to_have_count(2)
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.screenshot(path=f"/tmp/files-{width}.png")
         page.get_by_role("link", name="two words.md").click()
         expect(page.get_by_test_id("content")).to_contain_text("All are lit.")
         with page.expect_download() as saved:

@@ -19,27 +19,25 @@ new PerformanceObserver((list) => {
 """Adds up every shift, which is more than the worst window that the bound is about."""
 
 
+PATHS: Final = (
+    *("/agents/alice", "/approvals/7", "/approvals"),
+    *("/messages", "/", "/charts", "/activity"),
+)
+
+
 @pytest.mark.parametrize(
-    "path",
-    [
-        "/agents/alice",
-        "/approvals/7",
-        "/approvals",
-        "/messages",
-        "/",
-        "/charts",
-        "/activity",
-    ],
+    ("path", "width"), [*((path, 390) for path in PATHS), ("/", 360), ("/", 412)]
 )
 def test_a_page_on_a_phone_does_not_jump(
-    browser: Browser, site: Site, path: str
+    browser: Browser, site: Site, path: str, width: int
 ) -> None:
-    context = browser.new_context(viewport={"width": 412, "height": 823})
+    context = browser.new_context(viewport={"width": width, "height": 823})
     try:
         page = context.new_page()
         Dashboard(page, site.url).log_in(site.link())
         page.add_init_script(WATCH)
         page.goto(site.url + path)
+        first = page.locator(".top").bounding_box()
         expect(page.get_by_test_id("link")).to_have_attribute("data-state", "live")
         expect(page.get_by_test_id("bell")).to_be_visible()
         page.evaluate(
@@ -47,5 +45,6 @@ def test_a_page_on_a_phone_does_not_jump(
             " requestAnimationFrame(done)))"
         )
         assert page.evaluate("() => window.shifted") < BOUND
+        assert page.locator(".top").bounding_box() == first
     finally:
         context.close()

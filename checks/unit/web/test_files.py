@@ -81,7 +81,12 @@ def test_names_and_contents_stay_text(operator: Operator, put: Put, text: str) -
         found = Tags()
         found.feed(page.text)
         assert found.tags - known.tags <= {"code", "ul", "ol", "li", "em", "span", "br"}
-        assert found.attributes <= known.attributes | {"class", "rel", "target", "title"}
+        assert found.attributes <= known.attributes | {
+            "class",
+            "rel",
+            "target",
+            "title",
+        }
         assert all(link.startswith(("/", "#", "http")) for link in found.links)
     raw = operator.get(f"/agents/alice/files/raw{query}")
     said = raw.headers["Content-Disposition"]
