@@ -28,7 +28,7 @@ _SHARED: Final = frozenset(
             "invisible",
         ),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
-        *("manifest_checks", "calendar_times"),
+        *("manifest_checks", "calendar_times", "file_names"),
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
         *("strict_json", "workspaces"),
         "wall_clock",
