@@ -53,6 +53,13 @@ def _page(name: str) -> str:
     )
 
 
+@blueprint.get("/fragments/agent/<name>/approvals")
+def approvals(name: str) -> str:
+    """Give an agent's approvals anew."""
+    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    return render_template("fragments/history.html", detail=detail, agent=detail.agent)
+
+
 @blueprint.get("/fragments/agent/<name>/talk")
 def talk(name: str) -> str:
     """Give what operator and agent wrote to each other anew."""
