@@ -49,14 +49,17 @@ class Step(Result, frozen=True):
     """The tool call that the running turn waits for, as its harness reports it.
 
     ``text`` is the tool and a few words of its input, or an MCP server and its tool;
-    ``since_at`` is when hived heard of it. ``is_long`` after some seconds, so that it
-    is worth showing; ``is_late`` after the time at which the operator is notified.
+    ``doing`` the same as a verb; ``call`` the call's id. ``since_at`` is when hived
+    heard of it. ``is_long`` after some seconds, so that it is worth showing;
+    ``is_late`` after the time at which the operator is notified.
     """
 
     text: str
     since_at: float
     is_long: bool = False
     is_late: bool = False
+    doing: str = ""
+    call: str = ""
 
 
 class EgressTotals(Result, frozen=True):

@@ -16,6 +16,7 @@ import { notify } from "./notify.js";
 import "./command.js";
 import { showTurn, turnGap } from "./turn.js";
 import { watchFilter } from "./filter.js";
+import { clearSteps, forgetSteps, showStep } from "./steps.js";
 import { swap } from "./swap.js";
 import { ages } from "./times.js";
 import { lookAgain } from "./toast.js";
@@ -95,14 +96,18 @@ function receive(text) {
     if (message.seq <= seq) return;
     seq = message.seq;
     page.dataset.seen = seq;
+    if (message.kind === EVENT.TURN_STARTED || message.kind === EVENT.TURN_ENDED) clearSteps(message.agent);
     if (message.kind.startsWith("turn.")) showTurn(message);
     document.dispatchEvent(new CustomEvent("hive:event", { detail: message }));
     if (message.kind === EVENT.TURN_EVENT) return;
     notify(message);
     for (const section of document.querySelectorAll("[data-fragment]"))
       if (wants(section, message)) refresh(section);
+  } else if (message.type === "step") {
+    showStep(message);
   } else if (message.type === "gap") {
     seq = message.seq;
+    forgetSteps();
     turnGap();
     lookAgain();
     refreshAll();
@@ -133,7 +138,7 @@ function loggedOut() {
 // --- the connection ----------------------------------------------------------------
 
 function query() {
-  return `since=${seq}&turns=${encodeURIComponent(page.dataset.turns)}`;
+  return `since=${seq}&turns=${encodeURIComponent(page.dataset.turns)}&steps=${page.dataset.steps ?? "false"}`;
 }
 
 function opened() {

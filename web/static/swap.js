@@ -96,6 +96,7 @@ function put(section, html) {
   section.replaceChildren(fresh.content);
   restore(section, kept);
   ages();
+  section.dispatchEvent(new Event("hive:swapped", { bubbles: true }));
 }
 
 function letGo() {

@@ -39,10 +39,11 @@ export function ages() {
 }
 
 // An element for a time in seconds, as the server's pages have them.
-export function stamp(at) {
+export function stamp(at, lasting = false) {
   const time = document.createElement("time");
   time.dateTime = new Date(at * 1000).toISOString();
   time.title = absolute(at * 1000);
-  time.textContent = away(at * 1000);
+  if (lasting) time.className = "lasting";
+  time.textContent = away(at * 1000, lasting);
   return time;
 }

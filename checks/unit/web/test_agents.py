@@ -1,5 +1,6 @@
 """An agent's page, and the buttons of its power."""
 
+import re
 import time
 
 import msgspec
@@ -90,10 +91,9 @@ def test_the_queue_of_an_agent_is_shown_and_changed(operator: Operator) -> None:
     assert operator.post("/agents/alice/queue/0/drop").status_code == 404
 
 
-@pytest.mark.parametrize("page", ["/agents/erin", "/"])
 @pytest.mark.parametrize(("is_long", "is_late"), [(0, 0), (1, 0), (1, 1)])
 def test_a_step_is_shown_once_it_takes_long(
-    operator: Operator, page: str, is_long: int, is_late: int
+    operator: Operator, is_long: int, is_late: int
 ) -> None:
     step = Step(
         text="Bash: <b>npm test",
@@ -103,13 +103,26 @@ def test_a_step_is_shown_once_it_takes_long(
     )
     thinking = AgentState.THINKING
     operator.hive.agents = [data.agent("erin", state=thinking, step=step)]
-    html = operator.get(page).text
+    html = operator.get("/agents/erin").text
     assert html.count('data-testid="step"') == is_long
     part = html.partition('data-testid="step"')[2][:300]
     assert ("Bash: &lt;b&gt;npm test" in part) == bool(is_long)
     assert (">for 12 min</time>" in part) == bool(is_long)
     before = html.partition("Bash: &lt;b&gt;npm test")[0][-80:]
     assert ("bad" in before) == bool(is_late)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_the_overview_shows_every_step_and_marks_a_late_one(
+    operator: Operator, is_late: bool
+) -> None:
+    since = time.time() - 12.5 * 60
+    step = Step(text="Bash: ls", doing="runs `<b>ls`", since_at=since, is_late=is_late)
+    operator.hive.agents = [data.agent("erin", state=AgentState.THINKING, step=step)]
+    (cell,) = re.findall(r'<td[^>]*data-testid="doing".*?</td>', operator.get("/").text)
+    assert "runs <code>&lt;b&gt;ls</code>" in cell
+    assert ">for 12 min</time>" in cell
+    assert ('class="doing bad"' in cell) == is_late
 
 
 @pytest.mark.parametrize("then", list(AfterCancel))

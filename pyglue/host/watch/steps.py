@@ -11,14 +11,14 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pyglue.api.common import data_as
 from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.api.overview import Step
 from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
 from pyglue.api.turns import TurnEventParams
-from pyglue.display import said, visible
+from pyglue.display import said
 from pyglue.errors import HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.messages.broker import Broker
@@ -26,6 +26,7 @@ from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.database import Store
 from pyglue.tools import HIVE
+from pyglue.tools.words import doing, server_of, words
 
 LONG_S: Final = 10.0
 """A step that takes longer is shown."""
@@ -34,9 +35,6 @@ _OPEN_MAX: Final = 64
 _READ_MAX: Final = 128 * 1024
 """Bytes of an event that are decoded; the harness cuts its own far below."""
 _WORDS: Final = 80
-_TELLING: Final = ("command", "file_path", "path", "url", "query", "pattern", "to")
-"""Fields of a tool's input that say what it does, the first one that is there."""
-_MCP: Final = "mcp__"
 _log = logging.getLogger(__name__)
 
 
@@ -44,8 +42,10 @@ _log = logging.getLogger(__name__)
 class Call:
     """An open tool call; ``at`` is on the monotonic clock."""
 
+    id: str
     tool: str
     text: str
+    doing: str
     since_at: float
     at: float
 
@@ -105,6 +105,8 @@ class Steps:
         age = time.monotonic() - call.at
         return Step(
             text=call.text,
+            doing=call.doing,
+            call=call.id,
             since_at=call.since_at,
             is_long=age >= min(self.long_s, self.late_s),
             is_late=age >= self.late_s,
@@ -128,9 +130,12 @@ class Steps:
             turn = self._turns[agent.name] = _Turn(number=agent.turn or 0)
         if len(turn.open) >= _OPEN_MAX:
             return
-        turn.open[call.id[:_WORDS]] = Call(
+        number = call.id[:_WORDS]
+        turn.open[number] = Call(
+            id=number,
             tool=call.name,
             text=words(call),
+            doing=doing(call),
             since_at=time.time(),
             at=time.monotonic(),
         )
@@ -199,31 +204,6 @@ class Steps:
             await self.broker.notify(OPERATOR, text)
         except HiveError as error:  # doctor and the agent's page say it all the same
             _log.warning("could not notify of a late step: %s", error.message)
-
-
-def words(call: ToolCall) -> str:
-    """Return a call in a few words: ``Bash: npm test``, ``MCP tool fetch.get``."""
-    server, tool = server_of(call.name)
-    name = visible(tool, limit=_WORDS)
-    if server is not None:
-        return f"MCP tool {visible(server, limit=_WORDS)}.{name}"
-    detail = _detail(call.input)
-    return f"{name}: {visible(detail, limit=_WORDS)}" if detail else name
-
-
-def server_of(tool: str) -> tuple[str | None, str]:
-    """Return the MCP server and its own name of a tool, or None and the name."""
-    if not tool.startswith(_MCP):
-        return None, tool
-    server, _, name = tool.removeprefix(_MCP).partition("__")
-    return (server, name) if name else (None, tool)
-
-
-def _detail(given: Any) -> str:  # noqa: ANN401
-    if not isinstance(given, dict):
-        return ""
-    told = (given[key] for key in _TELLING if isinstance(given.get(key), str))
-    return next(told, "").strip().partition("\n")[0]
 
 
 def _late(name: str, call: Call) -> str:

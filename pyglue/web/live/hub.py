@@ -9,7 +9,8 @@ and reads its pages again.
 
 Messages (JSON texts): ``{"type": "up"}`` or ``{"type": "down"}`` first and whenever
 hived connects or disconnects, ``{"type": "event", "seq", "at", "kind", "agent",
-"data"}``, and ``{"type": "gap", "seq", "reason"}``.
+"data"}``, and ``{"type": "gap", "seq", "reason"}``; for pages that show only the steps
+of turns, those of ``steps``.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from pyglue.api.events import Event, GapParams, SubscribeParams
 from pyglue.api.operator import SUBSCRIBE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.web.live.steps import step_of
 
 CLIENT: Final = "hive-web"
 """The name of every connection of this process, of which hived requires a session."""
@@ -46,6 +48,8 @@ class Item:
     kind: str
     agent: str | None
     text: str
+    step: str | None = None
+    """For pages that show only the steps of turns: what begins or ends, as JSON."""
 
 
 class Listener:
@@ -309,7 +313,7 @@ class Hub:
             gap = {"type": "gap", "seq": note.seq, "reason": note.reason}
             item = Item(note.seq, "gap", None, msgspec.json.encode(gap).decode())
         else:
-            item = Item(note.seq, note.kind, note.agent, text_of(note))
+            item = Item(note.seq, note.kind, note.agent, text_of(note), step_of(note))
         with self._changed:
             if self._client is client:
                 self._seq = item.seq

@@ -2,7 +2,8 @@
 
 Both read ``hub.Hub``. Without ``?turns=``, a WebSocket leaves out events inside turns
 (``turn.event``), which only an agent's page shows; ``?turns=alice`` includes that
-agent's, ``?turns=all`` (the default of SSE) everyone's. ``?since=`` or SSE's
+agent's, ``?turns=all`` (the default of SSE) everyone's; with ``?steps=true`` a page
+gets what tool calls begin and end instead (``steps``). ``?since=`` or SSE's
 Last-Event-ID resumes. A browser's same-origin rules do not apply to WebSockets: host,
 origin and session are checked before the handshake by ``auth.guard`` and ``admit``, and
 again, by ``admit``, in the handler itself.
@@ -40,10 +41,14 @@ _RETRY_MS: Final = 1000
 
 
 class Query(Params, frozen=True):
-    """The requested events: those after ``since``, and whose turns are included."""
+    """The requested events: those after ``since``, and whose turns are included.
+
+    With ``steps``, what tool calls begin and end in the turns that are not.
+    """
 
     since: sse.Seq | None = None
     turns: AgentName = "all"
+    steps: bool = False
 
 
 class PageQuery(Query, frozen=True):
@@ -128,7 +133,7 @@ def _live(ws: Server) -> None:
         with _listen(asked) as listener:
             ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             there = partial(getattr, ws, "connected")
-            for item in _items(web(), listener, asked.turns, there):
+            for item in _items(web(), listener, asked, there):
                 if not ws.connected:
                     return
                 ws.send(_BEAT if item is None else item.text)
@@ -145,7 +150,7 @@ def events(asked: Query) -> Response:
     # Registered before the headers are sent, so that an error can still be sent.
     stack = contextlib.ExitStack()
     listener = stack.enter_context(_listen(asked))
-    body = _sse(_items(web(), listener, asked.turns))
+    body = _sse(_items(web(), listener, asked))
     return sse.answer(body, stack.close)
 
 
@@ -162,7 +167,7 @@ def _listen(asked: Query) -> contextlib.AbstractContextManager[Listener]:
 def _items(
     known: Web,
     listener: Listener,
-    turns: str,
+    asked: Query,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Iterator[Item | None]:
     """Yield the requested events; None from time to time, as a sign of life.
@@ -173,11 +178,21 @@ def _items(
     watch = sse.Watch(lambda: alive(known, listener.session))
     while (batch := known.hub.take(listener, sse.BEAT_S, wanted)) is not None:
         for item in batch:
-            if item.kind != TurnEvent.KIND or turns in ("all", item.agent):
+            shown = _shown(item, asked)
+            if shown is not None:
                 spoke = time.monotonic()
-                yield item
+                yield shown
         if watch.has_ended():
             known.hub.end_session(listener.session)
         if not batch or time.monotonic() - spoke >= sse.BEAT_S:
             spoke = time.monotonic()
             yield None
+
+
+def _shown(item: Item, asked: Query) -> Item | None:
+    """Return what of a message was asked for."""
+    if item.kind != TurnEvent.KIND or asked.turns in ("all", item.agent):
+        return item
+    if not asked.steps or item.step is None:
+        return None
+    return Item(item.seq, "step", item.agent, item.step)

@@ -40,6 +40,7 @@ from pyglue.web.pages.common import (
     part,
     status,
 )
+from pyglue.web.pages.doing import activity
 from pyglue.web.pages.messages import CLIP
 from pyglue.web.pages.needs import SHOWN, Queue, queue
 from pyglue.web.pages.today import today
@@ -71,6 +72,7 @@ def page() -> str:
         roster=roster,
         choices=CHOICES,
         agents=Part(roster.choose(found), everyone.problem),
+        activity=activity(),
         units=log_units(frame),
         today=Part(today(found), everyone.problem),
         inbox=inbox,
@@ -100,7 +102,9 @@ def fragment(section: str) -> str:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
     if section in ("banner", "facts"):
         return render_template(f"fragments/{section}.html", status=read())
-    data: dict[str, Part[Any]] = {section: part(read)}
+    data: dict[str, Any] = {section: part(read)}
+    if section == "agents":
+        data["activity"] = activity()
     return render_template(f"fragments/{section}.html", roster=_roster(), **data)
 
 

@@ -14,9 +14,10 @@ from pyglue.api.events import AgentChange, AgentChanged, Notice
 from pyglue.api.turn_events import ToolCall
 from pyglue.api.turns import TurnEventParams
 from pyglue.host.core.agent import Agent
-from pyglue.host.watch.steps import Steps, words
+from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes
+from pyglue.tools.words import doing, words
 
 
 @pytest.fixture
@@ -92,6 +93,28 @@ def test_a_call_in_a_few_words(tool: str, given: object, text: str) -> None:
     assert words(ToolCall(id="1", name=tool, input=given)) == text
 
 
+@pytest.mark.parametrize(
+    ("tool", "given", "text"),
+    [
+        ("Bash", {"command": "git push"}, "runs `git push`"),
+        ("Bash", {}, "uses Bash"),
+        ("Edit", {"file_path": "/state/a"}, "edits `/state/a`"),
+        ("Task", {"prompt": "look"}, "uses Task"),
+        ("mcp__hive__ask", {"to": "bob", "question": "?"}, "asks bob"),
+        ("mcp__hive__ask", {"question": "?"}, "asks you"),
+        ("mcp__hive__send", {"to": "operator", "body": "x"}, "writes to you"),
+        ("mcp__hive__send", {"to": "b\u202eb"}, "writes to b\\u202eb"),
+        ("mcp__hive__recv", {"wait_seconds": 9}, "waits for messages"),
+        ("mcp__hive__whoami", {}, "uses MCP tool hive.whoami"),
+        ("mcp__fetch__get", {"url": "http://x"}, "uses MCP tool fetch.get"),
+        ("B\x1b[2Jash", {}, "uses B\\x1b[2Jash"),
+        ("Bash", {"command": "`x`\nrm"}, "runs ``x``"),
+    ],
+)
+def test_what_an_agent_does_as_a_verb(tool: str, given: object, text: str) -> None:
+    assert doing(ToolCall(id="1", name=tool, input=given)) == text
+
+
 async def test_the_oldest_open_call_is_the_step(kit: Kit) -> None:
     alice, found = kit.registry.get("alice"), steps(kit)
     assert found.current(alice) is None
@@ -103,6 +126,7 @@ async def test_the_oldest_open_call_is_the_step(kit: Kit) -> None:
     ended(found, alice, "1")
     step = found.current(alice)
     assert step is not None and step.text == "Bash: npm test"
+    assert (step.doing, step.call) == ("runs `npm test`", "2")
     ended(found, alice, "unknown")
     ended(found, alice, "2")
     assert found.current(alice) is None

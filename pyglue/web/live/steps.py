@@ -1,0 +1,40 @@
+"""The steps of running turns for the overview: which tool call began or ended.
+
+The overview shows them of every agent. A whole event of a turn may be large, so that it
+gets a few words instead: ``{"type": "step", "agent", "call", "doing", "at"}``, where an
+empty ``doing`` ends the call.
+"""
+
+from typing import Final
+
+import msgspec
+
+from pyglue.api.common import data_as
+from pyglue.api.events import Event, TurnEvent
+from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
+from pyglue.tools.words import doing
+
+_READ_MAX: Final = 128 * 1024
+"""Bytes of an event that are decoded; a harness cuts its own far below."""
+_ID_MAX: Final = 80
+
+
+def step_of(event: Event) -> str | None:
+    """Return the step that begins or ends with ``event``, None if none does."""
+    if event.kind != TurnEvent.KIND or len(bytes(event.data)) > _READ_MAX:
+        return None
+    said = data_as(TurnEvent, event.data)
+    if said is None:
+        return None
+    if said.kind == TurnEventKind.TOOL_USE:
+        call = data_as(ToolCall, said.data)
+        return None if call is None else _step(event, call.id, doing(call))
+    if said.kind == TurnEventKind.TOOL_RESULT:
+        done = data_as(ToolDone, said.data)
+        return None if done is None else _step(event, done.id, "")
+    return None
+
+
+def _step(event: Event, call: str, text: str) -> str:
+    shown = {"agent": event.agent, "call": call[:_ID_MAX], "doing": text}
+    return msgspec.json.encode({"type": "step", "at": event.at, **shown}).decode()

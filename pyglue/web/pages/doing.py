@@ -1,0 +1,67 @@
+"""What an agent does right now, in words, for its row on the overview.
+
+A tool call is its harness's claim, and shown as text; ``steps.js`` keeps it up to date.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.operator import QUESTIONS
+from pyglue.api.overview import AgentView
+from pyglue.errors import HiveError
+from pyglue.names import OPERATOR
+from pyglue.web.rpc import hive
+
+_AT_WORK: Final = {
+    AgentState.THINKING: "thinks",
+    AgentState.COMPACTING: "compacts its session",
+    AgentState.STARTING: "starts",
+}
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What is shown; ``call`` is the id of a running turn's tool call."""
+
+    text: str
+    since_at: float | None = None
+    call: str | None = None
+    is_late: bool = False
+
+
+NOTHING: Final = Doing("")
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What all agents do; ``asked`` has whom each is waiting for."""
+
+    asked: dict[str, tuple[str, float]]
+
+    def of(self, agent: AgentView) -> Doing:
+        """Return what ``agent`` does."""
+        step = agent.step
+        if step is not None:
+            text = step.doing or f"uses {step.text}"
+            return Doing(text, step.since_at, step.call, step.is_late)
+        if agent.state in _AT_WORK:
+            return Doing(_AT_WORK[agent.state])
+        if agent.state is AgentState.IDLE and agent.name in self.asked:
+            whom, since = self.asked[agent.name]
+            who = "your" if whom == OPERATOR else f"{whom}'s"
+            return Doing(f"waits for {who} answer", since)
+        return NOTHING
+
+
+def activity() -> Activity:
+    """Return it; without the questions, if only these cannot be read."""
+    try:
+        found = hive().call(QUESTIONS, NoParams()).questions
+    except HiveError:
+        return Activity({})
+    asked: dict[str, tuple[str, float]] = {}
+    for one in found:
+        if not one.answered_at:
+            asked.setdefault(one.asker, (one.to, one.asked_at))
+    return Activity(asked)
