@@ -60,6 +60,7 @@ let
     "aiohttp"
     "apprise"
     "claude-agent-sdk"
+    "cryptography"
     "dbus-fast"
     "flask"
     "flask-sock"

@@ -123,6 +123,8 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     any_command: bool = True
     network: bool | tuple[str, ...] = True
     """Whether agents may have a network; a tuple: only these hosts, and no network."""
+    secrets: dict[str, tuple[str, ...]] | None = None
+    """Secrets that agents may use, each with the hosts that may be sent it."""
     webhooks: bool = True
     workspaces: Literal["none", "read", "write"] = "write"
     """The most that an agent may do with directories of the host."""
@@ -254,6 +256,8 @@ class EgressConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     names: dict[str, str] = {}
     """Addresses of names, used unchecked: for tests, whose servers are on loopback."""
+    authorities: str | None = None
+    """Certificates in PEM that are trusted instead of the system's: for tests."""
 
 
 class NixosConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import calendar_times, hosts, strict_json
+from pyglue import calendar_times, hosts, injections, strict_json
 from pyglue.addresses import is_public
 from pyglue.bash_policy import review
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import PinnedRecord
 from pyglue.manifest_schema import ROOT, Schema, option_path
 from pyglue.models import KNOWN, Catalogue
 from pyglue.paths import share
@@ -59,6 +60,7 @@ def check(
         *_expanded(manifest),
         *_times(manifest),
         *_hosts(manifest),
+        *_injections(manifest),
         *_outside(nixos_options, ignored=ignored),
     ]
     if found:
@@ -102,6 +104,12 @@ def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
                 f"{option} is {quoted(entry)}, which is no public address: hive-egress "
                 "connects to no private, loopback or link-local one."
             )
+
+
+def _injections(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find secrets that no request would carry, or not as is written there."""
+    if manifest.get("secrets"):
+        yield from injections.problems(PinnedRecord(manifest, None).typed)
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[str]:

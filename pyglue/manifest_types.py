@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Delivery: TypeAlias = Literal["boundary", "turn"]
+Preset: TypeAlias = Literal["git"]
 ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 Shared: TypeAlias = Literal["read", "write"]
 Kind: TypeAlias = Literal["github", "forgejo", "gitlab", "generic"]
@@ -57,6 +58,21 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message: str
 
 
+class Inject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`Inject` of a manifest."""
+
+    format: str = "Bearer {}"
+    header: str = "Authorization"
+    host: str
+    preset: Preset | None = None
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`Secret` of a manifest."""
+
+    inject: tuple[Inject, ...] = ()
+
+
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`Webhook` of a manifest."""
 
@@ -90,6 +106,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     notes: Notes
     prompt: str = ""
     schedule: dict[str, Schedule] = msgspec.field(default_factory=dict)
+    secrets: dict[str, Secret] = msgspec.field(default_factory=dict)
     server_tools: tuple[ServerTool, ...] = ()
     shared: Shared = "read"
     webhooks: dict[str, Webhook] = msgspec.field(default_factory=dict)

@@ -48,6 +48,7 @@ class Inside:
     hive_socket: str = "/run/hive/hive.sock"
     model_socket: str = "/run/hive/model.sock"
     egress_socket: str = "/run/hive/egress.sock"
+    authority: str = "/run/hive/ca.pem"
     manifest: str = "/run/hive/manifest.json"
     state: str = "/state"
     session: str = "/session"

@@ -34,6 +34,7 @@ WIDENS: Final = {
     "dearer": "a dearer model widens",
     "env": "any variable added or changed widens",
     "entry": "a new entry widens",
+    "inject": "a new or changed use widens",
     "access": "`read` to `write` widens",
 }
 
@@ -63,6 +64,15 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
+def not_null(schema: Schema) -> Schema:
+    """Return the schema of the values beside null."""
+    kind = next(k for k in schema["type"] if k != "null")
+    inner = {**schema, "type": kind}
+    if "enum" in schema:
+        inner["enum"] = [value for value in schema["enum"] if value is not None]
+    return inner
+
+
 def type_name(option: str, *, entry: bool) -> str:
     """Name the Struct of a group, or of one entry of a set of groups."""
     name = option[0].upper() + option[1:]
@@ -80,8 +90,7 @@ class Structs:
         """Return the annotation for one option, adding the types it needs."""
         kinds = schema.get("type")
         if isinstance(kinds, list):
-            inner = {**schema, "type": next(k for k in kinds if k != "null")}
-            return f"{self.python_type(option, inner)} | None"
+            return f"{self.python_type(option, not_null(schema))} | None"
         match kinds:
             case "boolean":
                 return "bool"
@@ -169,6 +178,8 @@ def options(schema: Schema, path: str = "hyperhive") -> Iterator[tuple[str, Sche
             entries = sub.get("additionalProperties", {})
             if isinstance(entries, dict) and "properties" in entries:
                 yield from options(entries, f"{here}.<name>")
+            if "properties" in sub.get("items", {}):
+                yield from options(sub["items"], f"{here}.*")
         else:
             yield from options(sub, here)
 
@@ -177,8 +188,7 @@ def describe(schema: Schema) -> str:
     """Say in words which values a schema lets through."""
     kinds = schema.get("type")
     if isinstance(kinds, list):
-        inner = {**schema, "type": next(k for k in kinds if k != "null")}
-        return f"{describe(inner)}, or `null`"
+        return f"{describe(not_null(schema))}, or `null`"
     up_to = f"at most {schema.get('maxItems', schema.get('maxProperties'))}"
     match kinds:
         case "boolean":
@@ -196,6 +206,8 @@ def describe(schema: Schema) -> str:
             return f"string{matching} (at most {schema['maxLength']} bytes)"
         case "array":
             return f"list of {up_to}, each: {describe(schema['items'])}"
+        case "object" if "properties" in schema:
+            return "a set with the options below"
         case "object" if "properties" in schema["additionalProperties"]:
             return f"{up_to} entries by name, with the options below"
         case "object":

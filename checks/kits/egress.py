@@ -17,10 +17,13 @@ from typing import Any
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.patience import PATIENCE_S
 from pyglue.addresses import Address
+from pyglue.api.egress import EgressPolicy
 from pyglue.api.overview import HostUse
 from pyglue.config import EgressConfig, HiveConfig
 from pyglue.egress.app import Egress
 from pyglue.host.core.agent import Agent
+from pyglue.host.core.secret_uses import SecretUses
+from pyglue.host.core.secrets import Secrets
 from pyglue.host.model.egress import EgressHub
 from pyglue.limits import EgressLimits
 from pyglue.manifest import PinnedRecord
@@ -115,21 +118,23 @@ class Outside:
         """The agent's ``egress.sock``."""
         return self.hub.config.layout.run(self.agent.name) / "egress.sock"
 
-    async def allow(self, *entries: str) -> None:
-        """Let the agent reach exactly these hosts."""
+    async def allow(self, *entries: str, secrets: Any = None) -> None:
+        """Let the agent reach exactly these hosts, with these uses of secrets."""
         record = self.agent.policy()
         manifest: dict[str, Any] = {**record.manifest, "hosts": list(entries)}
+        manifest["secrets"] = {
+            name: {"inject": uses} for name, uses in (secrets or {}).items()
+        }
         fresh = PinnedRecord(manifest, record.system)
         put(self.agent, record=fresh, applied=fresh)
         self.hub.add(self.agent, fresh)
-        want = fresh.typed.hosts
+        want = self.hub.policies.get(self.agent.name)
         async with asyncio.timeout(PATIENCE_S):
             while not self._has(want):
                 await asyncio.sleep(0.005)
 
-    def _has(self, want: tuple[str, ...]) -> bool:
-        policy = self.egress.link.policies.get(self.agent.name)
-        return policy is not None and policy.allow == want
+    def _has(self, want: EgressPolicy | None) -> bool:
+        return self.egress.link.policies.get(self.agent.name) == want
 
     async def ask(self, data: bytes) -> Streams:
         """Connect and send something."""
@@ -168,9 +173,18 @@ def connect_to(target: str) -> bytes:
     return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
 
 
+def uses_of(kit: Kit, config: HiveConfig) -> SecretUses:
+    """Return what knows which secrets agents' requests carry."""
+    secrets = Secrets(config=config, audit=kit.audit)
+    return SecretUses(
+        config=config, registry=kit.registry, secrets=secrets, audit=kit.audit
+    )
+
+
 def hub_of(kit: Kit, config: HiveConfig) -> EgressHub:
     """Return hived's side, not yet open."""
     return EgressHub(
+        uses=uses_of(kit, config),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,
@@ -181,17 +195,25 @@ def hub_of(kit: Kit, config: HiveConfig) -> EgressHub:
 
 @contextlib.asynccontextmanager
 async def egressing(
-    room: Path, *, names: dict[str, str] | None = None, **limits: Any
+    room: Path,
+    *,
+    names: dict[str, str] | None = None,
+    authorities: Path | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Outside]:
     """Run hive-egress for alice, who may reach nothing yet."""
     kit = await open_kit(room / "kit")
     config = HiveConfig(
         state_dir=str(room / "state"),
         runtime_dir=str(room / "run"),
-        egress=EgressConfig(names=names or {}),
+        egress=EgressConfig(
+            names=names or {},
+            authorities=None if authorities is None else authorities.read_text(),
+        ),
     )
     alice = await kit.agent("alice")
     config.layout.run("alice").mkdir(parents=True)
+    config.layout.state.mkdir()
     hub = hub_of(kit, config)
     await hub.open()
     numbers = {"report_s": 0.02, "fold_s": 0.05, **limits}

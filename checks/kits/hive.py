@@ -321,10 +321,12 @@ async def running_hive(
     settings: LocalSettings | None = None,
     names: Mapping[str, str] | None = None,
     accounts: LocalAccounts | None = None,
+    authorities: Path | None = None,
 ) -> AsyncIterator[Hive]:
     """Run a hive in ``room`` for as long as the block takes.
 
-    ``names`` are hosts with addresses that hive-egress does not check.
+    ``names`` are hosts with addresses that hive-egress does not check, ``authorities``
+    is a file of the certificates that it trusts, instead of the system's.
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
     With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
     with the CLI: for tests of what hived does with agents, whatever these are.
@@ -348,8 +350,11 @@ async def running_hive(
             warm=warm or WarmConfig(),
             notify_urls=notify_urls,
             settings=settings or LocalSettings(),
-            egress=EgressConfig(names=dict(names or {})),
             accounts=accounts or LocalAccounts(),
+            egress=EgressConfig(
+                names=dict(names or {}),
+                authorities=None if authorities is None else authorities.read_text(),
+            ),
         ),
         lambda _text: None,
     )

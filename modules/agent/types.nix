@@ -187,7 +187,8 @@ in
         of.schema.type
         "null"
       ];
-    };
+    }
+    // (if of.schema ? enum then { enum = of.schema.enum ++ [ null ]; } else { });
   };
 
   # `true`, `false`, or a set with the option `inner`, whose value the manifest has under

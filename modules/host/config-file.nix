@@ -76,6 +76,7 @@ in
         inherit (cfg.limits)
           models
           network
+          secrets
           shared
           webhooks
           workspaces

@@ -59,6 +59,21 @@ in
       example = "read";
       description = "The most that an agent may do in `/shared` (`hyperhive.shared`).";
     };
+    secrets = mkOption {
+      type = types.nullOr (types.attrsOf (types.listOf t.host));
+      default = null;
+      example = {
+        GITHUB_TOKEN = [
+          "github.com"
+          "api.github.com"
+        ];
+      };
+      description = ''
+        Secrets that agents may use (`hyperhive.secrets`), each with the hosts whose requests
+        may carry it. No approval lets a value go elsewhere. `{ }`: none; `null`: whatever
+        you approve.
+      '';
+    };
     webhooks = mkOption {
       type = types.bool;
       default = true;

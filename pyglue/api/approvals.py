@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from pyglue.api.common import AgentName, HexSha, Id, Params, Result
 from pyglue.api.diff import FileDiff
+from pyglue.api.secrets import SecretUse
 from pyglue.api.system import SystemDetail
 from pyglue.api.wakeups import ScheduleView, WebhookView
 
@@ -200,6 +201,7 @@ class ApprovalDetail(Result, frozen=True):
     """With which the operator requested changes to this proposal."""
     asked: ChangesRequested | None = None
     """The changes to which this proposal may be the answer."""
+    secrets: tuple[SecretUse, ...] = ()
 
 
 class ApproveParams(Params, frozen=True):

@@ -13,7 +13,6 @@ from pyglue.api.common import (
     AgentName,
     Done,
     Method,
-    NoParams,
     Note,
     Params,
     Result,
@@ -24,13 +23,36 @@ from pyglue.api.handover import AgentPolicy
 RECORDS_MAX: Final = 1000
 
 
+AUTHORITY_MAX: Final = 4096
+_HostName = Annotated[str, Meta(max_length=260)]
+_PortNumber = Annotated[int, Meta(ge=0, le=65535)]
+
+
 class EgressPolicy(AgentPolicy, frozen=True, kw_only=True):
     """Which hosts one agent may reach; from its pinned manifest.
 
-    ``allow`` has the entries of ``hyperhive.network.allow``.
+    ``allow`` has the entries of ``hyperhive.network.allow``. ``inject`` are the hosts,
+    as ``host:port``, whose requests carry secrets.
     """
 
     allow: tuple[str, ...]
+    inject: tuple[str, ...] = ()
+
+
+class AttachParams(Params, frozen=True):
+    """hive-egress introduces itself.
+
+    ``authority`` is the certificate, in PEM, of which agents' programs are told: it
+    signs those that hive-egress shows where it puts secrets in. It is made anew each
+    time that hive-egress starts; the key never leaves that process.
+    """
+
+    authority: Annotated[str, Meta(max_length=AUTHORITY_MAX)] = ""
+
+    TRUST: ClassVar = {
+        "authority": "yes, if it is one certificate: agents' programs trust it for all "
+        "names, and reach none but through hive-egress",
+    }
 
 
 class AttachedResult(Result, frozen=True):
@@ -39,7 +61,7 @@ class AttachedResult(Result, frozen=True):
     policies: tuple[EgressPolicy, ...]
 
 
-ATTACH: Final = Method("attach", NoParams, AttachedResult)
+ATTACH: Final = Method("attach", AttachParams, AttachedResult)
 POLICY: Final = Note("policy", EgressPolicy)
 """Down: an agent's policy is new or changed; it holds from the next connection on."""
 
@@ -55,8 +77,8 @@ class HostRecord(Params, frozen=True):
     """
 
     agent: AgentName
-    host: Annotated[str, Meta(max_length=260)]
-    port: Annotated[int, Meta(ge=0, le=65535)]
+    host: _HostName
+    port: _PortNumber
     refused: ShortText | None = None
     connections: _Count = 0
     sent: _Count = 0
@@ -79,3 +101,39 @@ class ReportParams(Params, frozen=True):
 
 
 REPORT: Final = Method("report", ReportParams, Done)
+
+
+class InjectParams(Params, frozen=True):
+    """An agent connects to a host whose requests carry secrets."""
+
+    agent: AgentName
+    host: _HostName
+    port: _PortNumber
+
+    TRUST: ClassVar = {
+        "agent": f"{trust.NAME}; hive-egress identifies it by the connection's socket",
+        "host": "compared with the agent's record: a secret goes nowhere else",
+        "port": "compared with the agent's record: a secret goes nowhere else",
+    }
+
+
+class HeaderLine(Result, frozen=True):
+    """A header with a secret in it. ``hidden`` is what an answer must not repeat."""
+
+    name: str
+    value: str
+    hidden: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Keep the secret out of logs and tracebacks."""
+        return f"HeaderLine({self.name!r})"
+
+
+class InjectResult(Result, frozen=True):
+    """The headers that the requests of this one connection carry."""
+
+    headers: tuple[HeaderLine, ...]
+
+
+INJECT: Final = Method("inject", InjectParams, InjectResult)
+"""Asked for each connection, so that a rotated value holds from the next one on."""

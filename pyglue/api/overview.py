@@ -8,6 +8,7 @@ from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
 from pyglue.api.relay import RateWindow
+from pyglue.api.secrets import SecretUse
 from pyglue.api.wakeups import ScheduleView, WebhookView
 
 
@@ -176,6 +177,8 @@ class AgentDetail(Result, frozen=True):
     log_tail: tuple[str, ...]
     schedule: tuple[ScheduleView, ...] = ()
     webhooks: tuple[WebhookView, ...] = ()
+    secrets: tuple[SecretUse, ...] = ()
+    """The secrets that its requests carry."""
     hosts: tuple[HostUse, ...] = ()
     """The hosts that it asked for, the newest first."""
     accounts: tuple[str, ...] = ()

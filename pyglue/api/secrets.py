@@ -42,3 +42,11 @@ class SecretsResult(Result, frozen=True):
     """All secrets that are set, by name."""
 
     secrets: tuple[SecretView, ...]
+
+
+class SecretUse(Result, frozen=True):
+    """A secret that an agent uses: what carries it, and what keeps it from working."""
+
+    name: str
+    uses: tuple[str, ...]
+    problem: str | None

@@ -5,8 +5,10 @@ import socket
 from collections.abc import Callable
 
 from pyglue.config import HiveConfig
+from pyglue.egress.authority import Authority
 from pyglue.egress.carry import Carrier
 from pyglue.egress.dial import Dialer, Lookup
+from pyglue.egress.inject import Injector, trusted
 from pyglue.egress.link import Link, place
 from pyglue.egress.listener import Listener
 from pyglue.egress.traffic import Traffic
@@ -32,6 +34,13 @@ class Egress:
         self._limits = limits or EgressLimits()
         self._traffic = Traffic(self._limits)
         self._dialer = Dialer(self._limits, names=config.egress.names, lookup=lookup)
+        self._authority = Authority()
+        self._injector = Injector(
+            authority=self._authority,
+            lines=lambda agent, host: self.link.lines(agent, host),
+            limits=self._limits,
+            trusted=trusted(config.egress.authorities),
+        )
         self._listeners: dict[str, list[Listener]] = {}
         self.link = Link(
             place=place(config.layout),
@@ -41,6 +50,7 @@ class Egress:
             drop=self._shut,
             cut=self._cut,
             attached=attached,
+            authority=self._authority.pem,
         )
 
     async def close(self) -> None:
@@ -55,6 +65,7 @@ class Egress:
             dialer=self._dialer,
             traffic=self._traffic,
             limits=self._limits,
+            injector=self._injector,
         )
         old = self._listeners.get(agent, [])
         await asyncio.gather(*(one.retire() for one in old))

@@ -7,58 +7,24 @@ one rule that holds later, the server name of TLS, is answered with an alert.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import h11
+from typing import Final
 
 from pyglue import hosts
 from pyglue.api.egress import EgressPolicy
 from pyglue.egress.dial import Dialer
+from pyglue.egress.exchange import Flow, Streams, exchange
 from pyglue.egress.hello import ALERT, HANDSHAKE, Hello, NotAHelloError
-from pyglue.egress.refusal import RefusedError, not_listed, other_name
-from pyglue.egress.request import Asked, Reader, answer_headers
+from pyglue.egress.inject import Injector, Lines
+from pyglue.egress.refusal import RefusedError, not_listed, only_tls, other_name
+from pyglue.egress.request import Asked, Reader
 from pyglue.egress.traffic import Traffic
 from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
 
 _CHUNK: Final = 256 * 1024
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@dataclass
-class _Flow:
-    """Bytes of one connection, and until when it may be idle."""
-
-    idle_s: float
-    sent: int = 0
-    received: int = 0
-    _timeout: asyncio.Timeout | None = None
-    _at: float = 0.0
-
-    async def run(self, *ways: Coroutine[Any, Any, None]) -> None:
-        """Run both directions to their end, as long as something passes."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.idle_s) as self._timeout:
-            self._at = loop.time()
-            tasks = [asyncio.create_task(way) for way in ways]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-
-    def passed(self, *, sent: int = 0, received: int = 0) -> None:
-        """Count bytes that were taken by the other side."""
-        self.sent += sent
-        self.received += received
-        now = asyncio.get_running_loop().time()
-        if self._timeout is not None and now - self._at > 1.0:
-            self._at = now
-            self._timeout.reschedule(now + self.idle_s)
 
 
 @dataclass(kw_only=True)
@@ -70,6 +36,7 @@ class Carrier:
     dialer: Dialer
     traffic: Traffic
     limits: EgressLimits
+    injector: Injector
     _lookups: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,38 +63,56 @@ class Carrier:
             return
         if asked is None:
             return
-        out = await self._connected(asked.host)
+        out, lines = await self._connected(asked)
         self.traffic.connected(self.agent, asked.host)
-        flow = _Flow(self.limits.idle_s)
+        flow = Flow(self.limits.idle_s)
         try:
             with contextlib.suppress(TimeoutError, ConnectionError):
-                if asked.plain is None:
+                if lines is not None:
+                    await self._inject(asked, agent, out, lines, flow)
+                elif asked.plain is None:
                     await self._tunnel(asked, agent, out, flow)
                 else:
-                    await _exchange(reader, asked.plain, agent, out, flow)
+                    await exchange(reader, asked.plain, agent[1], out, flow)
         finally:
             out[1].transport.abort()
             self.traffic.passed(
                 self.agent, asked.host, sent=flow.sent, received=flow.received
             )
 
-    async def _connected(self, host: Host) -> Streams:
+    async def _connected(self, asked: Asked) -> tuple[Streams, Lines | None]:
+        """Connect; return the headers with secrets, None if there are to be none."""
+        host = asked.host
         try:
             policy = self.policy()
             if policy.halted is not None:
                 raise RefusedError(503, policy.halted)
             if not hosts.allows(policy.allow, host):
                 raise not_listed(host)
+            if str(host) not in policy.inject:
+                sock = await self.dialer.connect(host, self._lookups)
+                return await asyncio.open_connection(sock=sock, limit=_CHUNK), None
+            if asked.plain is not None:
+                raise only_tls(host)
+            lines = await self.injector.lines(self.agent, host)
             sock = await self.dialer.connect(host, self._lookups)
+            return await self.injector.outside(sock, host), lines
         except RefusedError as error:
             self.traffic.connected(self.agent, host, error.sentence)
             raise
-        return await asyncio.open_connection(sock=sock, limit=_CHUNK)
+
+    async def _inject(
+        self, asked: Asked, agent: Streams, out: Streams, lines: Lines, flow: Flow
+    ) -> None:
+        agent[1].write(_ESTABLISHED)
+        refused = await self.injector.carry(asked, agent, out, lines, flow)
+        if refused is not None:
+            self.traffic.connected(self.agent, asked.host, refused)
 
     # --- tunnels ----------------------------------------------------------------------
 
     async def _tunnel(
-        self, asked: Asked, agent: Streams, out: Streams, flow: _Flow
+        self, asked: Asked, agent: Streams, out: Streams, flow: Flow
     ) -> None:
         agent[1].write(_ESTABLISHED)
         try:
@@ -143,7 +128,7 @@ class Carrier:
         asked: Asked,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        flow: _Flow,
+        flow: Flow,
     ) -> None:
         data = asked.first or await reader.read(_CHUNK)
         if data and data[0] == HANDSHAKE:
@@ -179,7 +164,7 @@ class Carrier:
 
 
 async def _down(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: _Flow
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: Flow
 ) -> None:
     while data := await reader.read(_CHUNK):
         writer.write(data)
@@ -187,64 +172,6 @@ async def _down(
         flow.passed(received=len(data))
     if writer.can_write_eof():
         writer.write_eof()
-
-
-# --- plain requests -------------------------------------------------------------------
-
-
-async def _exchange(
-    reader: Reader, request: h11.Request, agent: Streams, out: Streams, flow: _Flow
-) -> None:
-    """Carry one request and its response; the connections end with it."""
-    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
-
-    async def up() -> None:
-        data = client.send(request) or b""
-        while True:
-            out[1].write(data)
-            await out[1].drain()
-            flow.passed(sent=len(data))
-            event = await reader.event()
-            if not isinstance(event, h11.Data | h11.EndOfMessage):
-                return
-            data = client.send(event) or b""
-            if isinstance(event, h11.EndOfMessage):
-                out[1].write(data)
-                flow.passed(sent=len(data))
-                return
-
-    async def down() -> None:
-        server = reader.connection
-        while True:
-            event = client.next_event()
-            if event is h11.NEED_DATA:
-                client.receive_data(await out[0].read(_CHUNK))
-                continue
-            if isinstance(event, h11.Response | h11.InformationalResponse):
-                headers = answer_headers(event.headers)
-                kind = type(event)
-                event = kind(
-                    status_code=event.status_code, headers=headers, reason=event.reason
-                )
-            if not isinstance(
-                event,
-                h11.Response | h11.InformationalResponse | h11.Data | h11.EndOfMessage,
-            ):
-                return
-            data = server.send(event) or b""
-            agent[1].write(data)
-            await agent[1].drain()
-            flow.passed(received=len(data))
-            if isinstance(event, h11.EndOfMessage):
-                return
-
-    uploading = asyncio.create_task(up())
-    try:
-        with contextlib.suppress(h11.ProtocolError):
-            await flow.run(down())
-    finally:
-        uploading.cancel()
-        await asyncio.gather(uploading, return_exceptions=True)
 
 
 async def _finish(writer: asyncio.StreamWriter) -> None:

@@ -8,13 +8,23 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyglue.api.common import NoParams
-from pyglue.api.egress import ATTACH, POLICY, REPORT, EgressPolicy, ReportParams
+from pyglue.api.egress import (
+    ATTACH,
+    INJECT,
+    POLICY,
+    REPORT,
+    AttachParams,
+    EgressPolicy,
+    HeaderLine,
+    InjectParams,
+    ReportParams,
+)
 from pyglue.egress.refusal import RefusedError
 from pyglue.egress.traffic import Traffic
 from pyglue.errors import HiveError
 from pyglue.handover import link as handover
 from pyglue.handover.link import CALL_S
+from pyglue.hosts import Host
 from pyglue.jsonrpc import Connection
 from pyglue.limits import EgressLimits
 from pyglue.paths import Layout
@@ -38,6 +48,8 @@ class Link(handover.Link[EgressPolicy]):
 
     traffic: Traffic
     limits: EgressLimits
+    authority: str
+    """The certificate that agents' programs are to trust."""
 
     def policy(self, agent: str) -> EgressPolicy:
         """Return which hosts an agent may reach.
@@ -47,14 +59,31 @@ class Link(handover.Link[EgressPolicy]):
         """
         found = self.policies.get(agent) if self.connection else None
         if found is None:
-            raise RefusedError(
-                503, "hived is not connected; it may be restarting. Try again."
-            )
+            raise _absent()
         return found
+
+    async def lines(self, agent: str, host: Host) -> tuple[HeaderLine, ...]:
+        """Return the headers with secrets that requests of one connection carry.
+
+        Raises:
+            RefusedError: hived says why not, or is not connected.
+        """
+        connection = self.connection
+        if connection is None:
+            raise _absent()
+        params = InjectParams(agent=agent, host=host.name, port=host.port)
+        try:
+            return (await connection.call(INJECT, params, timeout=CALL_S)).headers
+        except HiveError as error:
+            raise RefusedError(503, error.message) from None
 
     async def attach(self, connection: Connection) -> Iterable[EgressPolicy]:
         """Ask for the policies."""
-        return (await connection.call(ATTACH, NoParams(), timeout=CALL_S)).policies
+        return (
+            await connection.call(
+                ATTACH, AttachParams(authority=self.authority), timeout=CALL_S
+            )
+        ).policies
 
     async def report(self, connection: Connection) -> None:
         """Report the connections, folded, every ``report_s`` seconds."""
@@ -70,3 +99,7 @@ class Link(handover.Link[EgressPolicy]):
             except HiveError as error:
                 _log.warning("could not report connections: %s", error)
                 self.traffic.give_back(records)
+
+
+def _absent() -> RefusedError:
+    return RefusedError(503, "hived is not connected; it may be restarting. Try again.")

@@ -51,6 +51,15 @@ def not_listed(host: Host) -> RefusedError:
     )
 
 
+def only_tls(host: Host) -> RefusedError:
+    """Return the refusal of a plain request to a host that is sent a secret."""
+    return RefusedError(
+        403,
+        f"Requests to {visible(str(host))} carry a secret and go over HTTPS only: "
+        f"use https://{visible(str(host))}/.",
+    )
+
+
 def not_public(host: Host) -> RefusedError:
     """Return the refusal of a name with an address that is not public."""
     return RefusedError(

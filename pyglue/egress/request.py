@@ -4,11 +4,10 @@
 absolute ``http://`` URI. Whatever names the host a second time must name the same one.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import h11
 
@@ -51,10 +50,17 @@ class Asked:
     plain: h11.Request | None = None
 
 
+class Source(Protocol):
+    """What bytes are read from."""
+
+    async def read(self, most: int, /) -> bytes:
+        """Return some, none at the end."""
+
+
 class Reader:
     """Reads from an agent with h11; ``connection`` is the server's side."""
 
-    def __init__(self, reader: asyncio.StreamReader, limits: EgressLimits) -> None:
+    def __init__(self, reader: Source, limits: EgressLimits) -> None:
         self.connection = h11.Connection(
             h11.SERVER, max_incomplete_event_size=limits.head
         )
@@ -93,7 +99,7 @@ class Reader:
         host = hosts.asked(target)
         if host is None:
             raise bad_request("CONNECT needs a host and a port: CONNECT HOST:PORT.")
-        _check_host(request, host)
+        check_host(request, host)
         ended = await self.event()
         if not isinstance(ended, h11.EndOfMessage):
             raise bad_request("A CONNECT request has no body.")
@@ -109,10 +115,10 @@ def _plain(request: h11.Request) -> Asked:
             "This is a proxy for CONNECT and for absolute http:// URIs; it serves "
             "nothing itself."
         )
-    _check_host(request, host)
+    check_host(request, host)
     path = match[2] or "/"
     path = path if path.startswith("/") else f"/{path}"
-    kept = _end_to_end(request.headers)
+    kept = end_to_end(request.headers)
     shown = str(host) if host.port != 80 else str(host).rpartition(":")[0]
     headers = [(b"host", shown.encode()), *kept, (b"connection", b"close")]
     return Asked(
@@ -121,7 +127,7 @@ def _plain(request: h11.Request) -> Asked:
     )
 
 
-def _check_host(request: h11.Request, host: Host) -> None:
+def check_host(request: h11.Request, host: Host) -> None:
     """Refuse a request whose Host header names another host than its target."""
     for name, value in request.headers:
         if name != b"host":
@@ -135,10 +141,11 @@ def _check_host(request: h11.Request, host: Host) -> None:
 
 def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return a response's headers for the agent: its connection ends with it."""
-    return [*_end_to_end(headers), (b"connection", b"close")]
+    return [*end_to_end(headers), (b"connection", b"close")]
 
 
-def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the headers that are not about one connection."""
     every = list(headers)
     dropped = _HOP | {
         token.strip().lower()

@@ -38,6 +38,11 @@ class Places:
         return self.run / Path(paths.INSIDE.egress_socket).name
 
     @property
+    def authority(self) -> Path:
+        """The certificate to trust where requests carry secrets, if some do."""
+        return self.run / Path(paths.INSIDE.authority).name
+
+    @property
     def record(self) -> Path:
         """The pinned record."""
         return self.run / Path(paths.INSIDE.manifest).name

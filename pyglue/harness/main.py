@@ -38,6 +38,7 @@ from pyglue.harness.gate.gate import Gate
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.forward import Forwarder
 from pyglue.harness.link.link import Link
+from pyglue.harness.link.trust import Trust
 from pyglue.harness.link.tunnel import Tunnel
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
@@ -149,7 +150,12 @@ async def _proxied(places: Places, loaded: Loaded) -> AsyncIterator[dict[str, st
     if not loaded.manifest.hosts or loaded.manifest.network:
         yield {}
         return
-    async with Tunnel(places.egress_socket) as tunnel:
+    trust = None
+    if any(secret.inject for secret in loaded.manifest.secrets.values()):
+        trust = Trust(places.authority, places.session / "hive-ca-bundle.pem")
+        places.session.mkdir(parents=True, exist_ok=True)
+        trust.refresh()
+    async with Tunnel(places.egress_socket, trust=trust) as tunnel:
         yield tunnel.environment
 
 

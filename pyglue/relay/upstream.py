@@ -23,10 +23,12 @@ from pyglue import strict_json
 from pyglue.api.common import DEFAULT_ACCOUNT
 from pyglue.config import Account, Credential
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.relay.mask import Mask
+from pyglue.mask import Mask
 from pyglue.relay.refusal import unreachable
 from pyglue.relay.request import Checked
 
+HIDDEN: Final = b"(API key)"
+"""What an answer has in place of the key."""
 MESSAGES: Final = "/v1/messages"
 COUNT: Final = "/v1/messages/count_tokens"
 
@@ -204,7 +206,7 @@ async def whole(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 
 def mask_of(answer: aiohttp.ClientResponse) -> Mask:
     """Return the mask for the key with which ``answer`` was requested."""
-    return Mask(_key_of(answer))
+    return Mask({_key_of(answer).encode(): HIDDEN})
 
 
 def _key_of(answer: aiohttp.ClientResponse) -> str:

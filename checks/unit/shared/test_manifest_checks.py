@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks.kits.host.policy import manifest
 from pyglue import manifest_checks, models
 from pyglue.errors import ErrorCode, HiveError
 
@@ -176,6 +177,53 @@ def test_a_schedule_that_never_comes(at: str, says: str) -> None:
 )
 def test_a_host_that_nobody_reaches(entry: str, says: str) -> None:
     assert refusal({"hosts": ["a.org", entry]}).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        ({"host": "b.org"}, " names b.org:443, which the agent may not reach: add “"),
+        ({"host": "a.org:8443"}, " names a.org:8443, which the agent may not reach"),
+        ({"host": "10.0.0.1"}, ".host is 10.0.0.1: write one name in lower case"),
+        ({"host": "a..org"}, ".host is a..org: write one name in lower case"),
+        ({"host": "a.org", "header": "Host"}, ".header is Host, which hive-egress"),
+        ({"host": "a.org", "header": "content-length"}, ".header is content-length"),
+        ({"host": "a.org", "header": "Proxy-Authorization"}, ".header is Proxy-Auth"),
+        (
+            {"host": "a.org", "preset": "git", "header": "X-Token"},
+            ' has preset = "git", which decides header and format',
+        ),
+    ],
+)
+def test_a_secret_that_no_request_would_carry(use: dict[str, str], says: str) -> None:
+    secrets = {"X": {"inject": [use]}}
+    found = refusal(manifest(model="haiku", hosts=["a.org"], secrets=secrets))
+    assert found.startswith(f"hyperhive.secrets.X.inject[0]{says}".replace("“", '"'))
+
+
+def test_secrets_that_exclude_each_other() -> None:
+    one = {"host": "a.org"}
+    both = {
+        "X": {"inject": [one]},
+        "Y": {"inject": [{**one, "header": "AUTHORIZATION"}]},
+    }
+    found = refusal(manifest(model="haiku", hosts=["a.org"], secrets=both))
+    assert "is a second secret in the header AUTHORIZATION for a.org:443" in found
+    found = refusal(
+        manifest(model="haiku", network=True, secrets={"X": {"inject": [one]}})
+    )
+    assert "has no effect with hyperhive.network = true" in found
+
+
+def test_secrets_that_requests_carry() -> None:
+    uses = [
+        {"host": "a.org"},
+        {"host": "a.org", "header": "X-Token", "format": "{}"},
+        {"host": "git.b.org:8443", "preset": "git"},
+    ]
+    hosts, secrets = ["a.org", "*.b.org:8443"], {"X": {"inject": uses}, "Y": {}}
+    good = manifest(model="haiku", hosts=hosts, secrets=secrets)
+    manifest_checks.check(good, evaluated_at=AT)
 
 
 def test_hosts_that_can_be_reached() -> None:

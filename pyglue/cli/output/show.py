@@ -10,6 +10,7 @@ from pyglue.api.approvals import (
     QuotedComment,
 )
 from pyglue.api.diff import FileDiff
+from pyglue.api.secrets import SecretUse
 from pyglue.api.wakeups import ScheduleView, WebhookView
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
@@ -66,6 +67,7 @@ def approval_text(detail: ApprovalDetail) -> str:
         lines.append("  nothing")
     lines += schedule_lines(detail.schedule)
     lines += webhook_lines(detail.webhooks)
+    lines += secret_lines(detail.secrets)
     if detail.system is not None:
         lines += ["", *system_lines(detail.system)]
     for diff in detail.diffs:
@@ -95,6 +97,16 @@ def webhook_lines(webhooks: Sequence[WebhookView]) -> list[str]:
         lines.append(f"  {visible(one.name)}: {one.kind}, signed with {one.secret}")
         lines.append(f"    address  {visible(one.url)}")
         lines.append(f"    events   {', '.join(one.events) or 'none'}")
+        lines += [f"    PROBLEM  {visible(one.problem)}"] if one.problem else []
+    return lines
+
+
+def secret_lines(secrets: Sequence[SecretUse]) -> list[str]:
+    """Return what carries an agent's secrets; nothing if it has none."""
+    lines = ["", "Secrets that it does not see:"] if secrets else []
+    for one in secrets:
+        lines.append(f"  {one.name}")
+        lines += [f"    {visible(use, limit=_WHOLE)}" for use in one.uses]
         lines += [f"    PROBLEM  {visible(one.problem)}"] if one.problem else []
     return lines
 

@@ -8,18 +8,15 @@ here; every rule is hive-egress's.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pyglue.harness.link.trust import Trust, system_bundle
 from pyglue.jsonrpc import short_path
 from pyglue.limits import EgressLimits
 
 _CHUNK: Final = 256 * 1024
-_CA_FILES: Final = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/ssl/certs/ca-bundle.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-)
 _LOCAL: Final = "localhost,127.0.0.1,::1"
 
 _log = logging.getLogger(__name__)
@@ -28,9 +25,19 @@ _log = logging.getLogger(__name__)
 class Tunnel:
     """Listens on an ephemeral port of 127.0.0.1; use ``async with``."""
 
-    def __init__(self, target: Path, limits: EgressLimits | None = None) -> None:
-        """``target`` is the egress socket; it may appear and be replaced later."""
+    def __init__(
+        self,
+        target: Path,
+        limits: EgressLimits | None = None,
+        *,
+        trust: Trust | None = None,
+    ) -> None:
+        """``target`` is the egress socket; it may appear and be replaced later.
+
+        ``trust`` is what programs have to trust, if requests carry secrets.
+        """
         self._target = target
+        self._trust = trust
         self._limits = limits or EgressLimits()
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -54,7 +61,8 @@ class Tunnel:
         if self._server is None:
             raise AssertionError("the tunnel is not running")
         port = self._server.sockets[0].getsockname()[1]
-        return proxy_environment(f"http://127.0.0.1:{port}")
+        found = proxy_environment(f"http://127.0.0.1:{port}")
+        return found if self._trust is None else found | self._trust.environment
 
     def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -65,6 +73,11 @@ class Tunnel:
         task = asyncio.create_task(self._carry(reader, writer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def _answered(self) -> None:
+        """Hear that hive-egress answers: what is to be trusted is in its place."""
+        if self._trust is not None:
+            self._trust.refresh()
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -81,16 +94,27 @@ class Tunnel:
             with contextlib.suppress(ConnectionError):
                 async with asyncio.TaskGroup() as both:
                     up = both.create_task(_pump(reader, out[1]))
-                    await _pump(out[0], writer)
+                    await _pump(out[0], writer, self._answered)
                     up.cancel()  # who is answered to the end has no more to say
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _nothing() -> None:
+    """Do nothing."""
+
+
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    first: Callable[[], None] = _nothing,
+) -> None:
+    """Pass bytes on; ``first`` is called before the first of them."""
     with contextlib.suppress(ConnectionError):
         while chunk := await reader.read(_CHUNK):
+            first()
+            first = _nothing
             writer.write(chunk)
             await writer.drain()
         if writer.can_write_eof():
@@ -102,7 +126,7 @@ def proxy_environment(url: str) -> dict[str, str]:
     found = {"NODE_USE_ENV_PROXY": "1", "NO_PROXY": _LOCAL, "no_proxy": _LOCAL}
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         found[name] = found[name.lower()] = url
-    bundle = next((file for file in _CA_FILES if Path(file).is_file()), None)
+    bundle = system_bundle()
     if bundle is not None:
-        found["NIX_SSL_CERT_FILE"] = bundle
+        found["NIX_SSL_CERT_FILE"] = str(bundle)
     return found

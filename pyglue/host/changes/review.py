@@ -25,6 +25,7 @@ from pyglue.errors import HiveError
 from pyglue.git.diff import diff
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.changes import comments
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.manifest import decode
@@ -62,6 +63,7 @@ class Review:
     store: Store
     config: HiveConfig
     webhooks: Webhooks | None = None
+    secret_uses: SecretUses | None = None
 
     async def detail(self, number: int) -> ApprovalDetail:
         """Return everything the operator reviews.
@@ -74,7 +76,7 @@ class Review:
         asked = await asyncio.to_thread(self._asked, row, bases.asked)
         system = await self.store.read(lambda reader: systems.get(reader, number))
         manifest = decode(row.record).typed
-        hooks = self.webhooks
+        hooks, uses = self.webhooks, self.secret_uses
         return ApprovalDetail(
             approval=row.summary(),
             author=row.author,
@@ -93,6 +95,7 @@ class Review:
                 manifest, calendar_times.zone_of(self.config.time_zone)
             ),
             webhooks=() if hooks is None else await hooks.views(row.agent, manifest),
+            secrets=() if uses is None else await uses.views(manifest),
             comments=row.comments,
             asked=asked,
         )

@@ -13,6 +13,7 @@ from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.egress import EgressHub
@@ -42,6 +43,7 @@ class Doctor:
     store: Store
     state_dir: str
     webhooks: Webhooks
+    secret_uses: SecretUses
     notifier: Notifier
 
     async def examine(self) -> DoctorResult:
@@ -55,6 +57,7 @@ class Doctor:
             *self._background(),
             *self._agents(),
             *await self._webhooks(),
+            *await self._secrets(),
             *self._notifications(),
             *await self._agreement(),
         ]
@@ -154,6 +157,15 @@ class Doctor:
             )
             return [_problem("notifications", text)]
         return [_ok("notifications", "Notifications are sent.")]
+
+    async def _secrets(self) -> list[Check]:
+        return [
+            _problem(f"secrets of {agent.name}", one.problem)
+            for agent in self.registry.all()
+            if agent.record is not None
+            for one in await self.secret_uses.views(agent.record.typed)
+            if one.problem is not None
+        ]
 
     async def _webhooks(self) -> list[Check]:
         checks = []

@@ -5,23 +5,30 @@ hive-egress reports is an event each, and is kept here for the agent's page and 
 metrics, until hived ends.
 """
 
+import ssl
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from pyglue.api.common import Done, NoParams, Role
+from pyglue import paths
+from pyglue.api.common import Done, Role
 from pyglue.api.egress import (
     ATTACH,
+    INJECT,
     POLICY,
     REPORT,
     AttachedResult,
+    AttachParams,
     EgressPolicy,
     HostRecord,
     ReportParams,
 )
 from pyglue.api.events import HostContacted
 from pyglue.api.overview import EgressTotals, HostUse
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.model.hub import Daemon, Hub
 from pyglue.jsonrpc import Handlers
 from pyglue.manifest import PinnedRecord
@@ -41,6 +48,9 @@ class _Seen:
 class EgressHub(Hub[EgressPolicy]):
     """Hands sockets to hive-egress and keeps what it reports."""
 
+    uses: SecretUses
+    _authority: str = field(default="", init=False)
+    """The certificate of the hive-egress that came last."""
     _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
 
     def daemon(self) -> Daemon[EgressPolicy]:
@@ -61,6 +71,7 @@ class EgressHub(Hub[EgressPolicy]):
         return EgressPolicy(
             agent=agent.name,
             allow=record.typed.hosts if not record.typed.network else (),
+            inject=tuple(sorted({str(one.host) for one in self.uses.of(record.typed)})),
             halted=self.registry.halted(agent),
         )
 
@@ -69,12 +80,14 @@ class EgressHub(Hub[EgressPolicy]):
         handlers = Handlers()
         handlers.on(ATTACH, self._attach)
         handlers.on(REPORT, self._report)
+        handlers.on(INJECT, self.uses.headers)
         return handlers
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
         """Give the agent its ``egress.sock``, if ``record`` lets it reach hosts."""
         if self.policy(agent, record).allow:
             super().add(agent, record)
+            self._place_authority(agent.name)
         else:
             self.remove(agent.name)
 
@@ -83,11 +96,31 @@ class EgressHub(Hub[EgressPolicy]):
         if name in self.policies:
             super().remove(name)
             self.socket_of(name).unlink(missing_ok=True)
+            self._authority_of(name).unlink(missing_ok=True)
 
     def forget(self, name: str) -> None:
         """Forget what a destroyed agent did."""
         self.remove(name)
         self._seen.pop(name, None)
+
+    # --- what agents' programs trust --------------------------------------------------
+
+    def _authority_of(self, name: str) -> Path:
+        return self.config.layout.run(name) / Path(paths.INSIDE.authority).name
+
+    def _place_authority(self, name: str) -> None:
+        """Put the certificate where an agent with secrets reads it; else take it away.
+
+        It is written before hive-egress is answered, which serves nobody until then.
+        """
+        place = self._authority_of(name)
+        if not self._authority or not self.policies[name].inject:
+            place.unlink(missing_ok=True)
+            return
+        fresh = place.with_name(f".{place.name}.new")
+        fresh.write_text(self._authority)
+        fresh.chmod(0o644)
+        fresh.replace(place)
 
     # --- what is shown --------------------------------------------------------------
 
@@ -113,7 +146,10 @@ class EgressHub(Hub[EgressPolicy]):
 
     # --- calls ----------------------------------------------------------------------
 
-    async def _attach(self, _params: NoParams) -> AttachedResult:
+    async def _attach(self, params: AttachParams) -> AttachedResult:
+        self._authority = _certificate(params.authority)
+        for name in self.policies:
+            self._place_authority(name)
         return AttachedResult(policies=tuple(self.policies.values()))
 
     async def _report(self, params: ReportParams) -> Done:
@@ -147,6 +183,25 @@ class EgressHub(Hub[EgressPolicy]):
         if len(seen.hosts) > _HOSTS_MAX:
             del seen.hosts[next(iter(seen.hosts))]
         seen.totals = _added(seen.totals, record)
+
+
+def _certificate(pem: str) -> str:
+    """Return the one certificate that ``pem`` holds, and nothing beside it.
+
+    Raises:
+        HiveError: ``bad_request`` if it is none.
+    """
+    if not pem:
+        return ""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=pem)
+        (found,) = context.get_ca_certs(binary_form=True)
+    except (ssl.SSLError, ValueError):
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, "The authority is no certificate in PEM."
+        ) from None
+    return ssl.DER_cert_to_PEM_cert(found)
 
 
 def _added(totals: EgressTotals, record: HostRecord) -> EgressTotals:

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from pyglue import injections, strict_json
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import quoted
+from pyglue.display import quoted, visible
 from pyglue.errors import HiveError
 from pyglue.host.policy.env import power
 from pyglue.host.policy.lists import compare_lists
@@ -20,8 +21,11 @@ from pyglue.host.policy.words import (
     exactly,
     value_at,
 )
+from pyglue.hosts import Host
 from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import option_path
+from pyglue.manifest_types import Inject
+from pyglue.strict_json import JsonError
 
 _SHOWN_MAX: Final = 60
 _NO_LIMIT: Final = "no limit"
@@ -238,6 +242,42 @@ def _one_entry(one: Difference, name: str) -> Iterator[PolicyChange]:
             )
 
 
+def _inject(one: Difference) -> Iterator[PolicyChange]:
+    """Say which requests carry the secret from now on, and which no longer do."""
+    before, after = _uses(one.before), _uses(one.after)
+    if before is None or after is None:
+        yield from _change(one)
+        return
+    name = one.path[-2]
+    if {*before} == {*after}:
+        sentence = f"The uses of {name} are written differently, and are the same."
+        yield one.change(Effect.NEUTRAL, sentence)
+    for use in before:
+        if use not in after:
+            sentence = f"Requests to {use[0]} no longer carry {name} {use[1]}."
+            yield one.change(Effect.NARROWS, sentence)
+    for use in after:
+        if use not in before:
+            sentence = f"Requests to {use[0]} carry {name}, which the agent does not "
+            yield one.change(Effect.WIDENS, f"{sentence}see, {use[1]}.")
+
+
+def _uses(value: object) -> list[tuple[str, str]] | None:
+    """Return each host with how it is sent the secret; None if that is not known."""
+    try:
+        uses = strict_json.convert(value or [], list[Inject])
+    except JsonError:
+        return None
+    found = [(injections.host_of(use.host), use) for use in uses]
+    return [
+        (
+            quoted(use.host) if host is None else visible(str(host)),
+            injections.Injection(secret="", host=host or Host("", 0), use=use).shown(),
+        )
+        for host, use in found
+    ]
+
+
 def _command(one: Difference, entry: object) -> list[str]:
     """Return the command line that the entry's own options make up."""
     words: list[str] = []
@@ -259,6 +299,7 @@ _KINDS: Final[Mapping[str, Callable[[Difference], Iterator[PolicyChange]]]] = {
     "env": _env,
     "entry": _entry,
     "access": _access,
+    "inject": _inject,
 }
 
 

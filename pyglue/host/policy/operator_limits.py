@@ -11,7 +11,7 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
-from pyglue import calendar_times, hosts
+from pyglue import calendar_times, hosts, injections
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -61,6 +61,7 @@ def problems(
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
+        *_secrets_limit(manifest, limits),
         *_files_limit(manifest, limits),
         *_schedule_limit(manifest, limits),
         *_webhook_limit(manifest, limits),
@@ -80,6 +81,7 @@ def blocked(
         *_command_limit(manifest, limits),
         *_shell_limit(manifest, limits),
         *_network_limit(manifest, limits),
+        *_secrets_limit(manifest, limits),
         *_files_limit(manifest, limits),
     )
     if not found:
@@ -225,6 +227,19 @@ def _schedule_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]
 def _webhook_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     if manifest.webhooks and not limits.webhooks:
         yield "Webhooks are disabled by the operator's limits."
+
+
+def _secrets_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
+    if limits.secrets is None:
+        return
+    for one in injections.of(manifest):
+        allowed = limits.secrets.get(one.secret, ())
+        if not hosts.allows(allowed, one.host):
+            names = listed(map(quoted, allowed)) or "none"
+            yield (
+                f"Requests to {one.host} may not carry {one.secret}; hosts that may "
+                f"be sent it: {names}."
+            )
 
 
 def _network_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:

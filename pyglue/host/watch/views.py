@@ -16,6 +16,7 @@ from pyglue.api.overview import (
     HivePause,
     HiveStatus,
 )
+from pyglue.api.secrets import SecretUse
 from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
 from pyglue.api.wakeups import WebhookView
 from pyglue.config import Credential, HiveConfig
@@ -34,6 +35,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
@@ -101,6 +103,7 @@ class Views:
     systems: Systems | None = None
     ports: Ports | None = None
     webhooks: Webhooks | None = None
+    secret_uses: SecretUses | None = None
     space: Space | None = None
     background_tasks: BackgroundTasks | None = None
     _started_at: float = field(default_factory=time.time, init=False)
@@ -224,6 +227,7 @@ class Views:
             log_tail=tail,
             schedule=(() if record is None else schedules.views(record.typed, zone)),
             webhooks=await self._webhooks(agent),
+            secrets=await self._secrets(agent),
             hosts=self.egress.hosts(agent.name),
             accounts=self._accounts(),
         )
@@ -236,6 +240,11 @@ class Views:
         if self.webhooks is None or agent.record is None:
             return ()
         return await self.webhooks.views(agent.name, agent.record.typed)
+
+    async def _secrets(self, agent: Agent) -> tuple[SecretUse, ...]:
+        if self.secret_uses is None or agent.record is None:
+            return ()
+        return await self.secret_uses.views(agent.record.typed)
 
     async def _agent_nix(self, agent: Agent) -> str | None:
         if agent.commit is None:

@@ -94,7 +94,12 @@ async def open_changes(base: Base, work: Work) -> Changes:
         operations=operations,
         directories=base.directories,
         audit=audit,
-        review=Review(store=store, config=config, webhooks=work.webhooks),
+        review=Review(
+            store=store,
+            config=config,
+            webhooks=work.webhooks,
+            secret_uses=work.secret_uses,
+        ),
         config=config,
     )
     base.bus.listen(approvals.heard)

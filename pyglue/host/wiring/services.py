@@ -98,6 +98,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             store=base.store,
             state_dir=config.state_dir,
             webhooks=work.webhooks,
+            secret_uses=work.secret_uses,
             notifier=notifier,
         ),
         exposure=Exposure(
@@ -146,6 +147,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             warnings=base.warnings,
             config=config,
             webhooks=work.webhooks,
+            secret_uses=work.secret_uses,
         ),
     )
 

@@ -16,6 +16,7 @@ from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
 from pyglue.host.control.resuming import Resuming
 from pyglue.host.control.warmth import Warmth
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
@@ -41,6 +42,7 @@ class Work:
     reminders: Reminders
     schedules: Schedules
     webhooks: Webhooks
+    secret_uses: SecretUses
     controls: Controls
     budgets: Budgets
     credit: Credit
@@ -72,7 +74,11 @@ async def open_work(base: Base) -> Work:
         server_name=f"hived {__version__}",
     )
     await relay.open()
+    secret_uses = SecretUses(
+        config=config, registry=registry, secrets=base.secrets, audit=audit
+    )
     egress = EgressHub(
+        uses=secret_uses,
         store=store,
         registry=registry,
         transitions=transitions,
@@ -173,6 +179,7 @@ async def open_work(base: Base) -> Work:
         webhooks=Webhooks(
             config=config, registry=registry, broker=broker, secrets=base.secrets
         ),
+        secret_uses=secret_uses,
         controls=controls,
         budgets=budgets,
         credit=credit,

@@ -17,6 +17,12 @@
     mcpServers."other_1-x".command = "/run/current-system/sw/bin/other";
     schedule.morning_1 = { at = "Mon..Fri 08:00 Europe/Berlin"; message = "two\nlines"; };
     webhooks.reviews = { kind = "github"; secret = "HOOK_SECRET"; events = [ "push" "pull_request.opened" ]; };
+    secrets.GITHUB_TOKEN.inject = [
+      { host = "api.github.com"; }
+      { host = "github.com"; preset = "git"; }
+      { host = "gitlab.test:8443"; header = "PRIVATE-TOKEN"; format = "{}"; }
+    ];
+    secrets.X = { };
     webhooks.all-1 = { kind = "generic"; secret = "X"; };
     workspaces.site.access = "write";
     workspaces.docs-2 = { };

@@ -25,8 +25,16 @@ from pyglue.host.policy.env import power
 from pyglue.manifest_schema import Option, Schema, option_path
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
-    *("raise", "dearer", "env", "entry", "access")
+    *("raise", "dearer", "env", "entry", "access", "inject")
 }
+USE = {
+    "host": "a.org",
+    "preset": None,
+    "header": "Authorization",
+    "format": "Bearer {}",
+}
+SAME = {**USE, "host": "a.org:443"}
+GIT = {**USE, "preset": "git"}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +114,22 @@ KINDS = {"none", "behaviour", "change", "add", "enable"} | {
         (
             *("hosts", [], ["github.com"], WIDENS),
             "May now reach the host github.com. It can send everything it knows there.",
+        ),
+        (
+            *("secrets", {"X": {"inject": [USE]}}, {"X": {"inject": []}}, NARROWS),
+            "Requests to a.org:443 no longer carry X as “Authorization: Bearer {}”.",
+        ),
+        (
+            *("secrets", {"X": {"inject": []}}, {"X": {"inject": [USE]}}, WIDENS),
+            "Requests to a.org:443 carry X, which the agent does not see, as “Authoriz",
+        ),
+        (
+            *("secrets", {"X": {"inject": []}}, {"X": {"inject": [GIT]}}, WIDENS),
+            "Requests to a.org:443 carry X, which the agent does not see, as Git's pa",
+        ),
+        (
+            *("secrets", {"X": {"inject": [USE]}}, {"X": {"inject": [SAME]}}, NEUTRAL),
+            "The uses of X are written differently, and are the same.",
         ),
         (
             *("hosts", ["a.org", "b.org"], ["a.org"], NARROWS),

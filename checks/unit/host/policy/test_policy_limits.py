@@ -88,6 +88,16 @@ def server(*names: str) -> dict[str, Any]:
             "the least is 120 minutes.",
         ),
         (
+            {"secrets": {}},
+            {"secrets": {"X": {"inject": [{"host": "a.org"}]}}},
+            "Requests to a.org:443 may not carry X; hosts that may be sent it: none.",
+        ),
+        (
+            {"secrets": {"X": ("a.org", "*.b.org"), "Y": ("c.org",)}},
+            {"secrets": {"X": {"inject": [{"host": "a.org"}, {"host": "c.org"}]}}},
+            "Requests to c.org:443 may not carry X; hosts that may be sent it: a.org",
+        ),
+        (
             {"webhooks": False},
             {"webhooks": {"x": {"kind": "github", "secret": "X", "events": []}}},
             "Webhooks are disabled by the operator's limits.",
@@ -141,6 +151,10 @@ def test_operator_limits_refuse(
         ({"mcp_commands": ()}, {}),
         ({"network": False}, {}),
         ({"network": True}, {"hosts": ["a.org"]}),
+        (
+            {"secrets": {"X": ("a.org",)}},
+            {"secrets": {"X": {"inject": [{"host": "a.org"}]}, "Y": {"inject": []}}},
+        ),
         ({"network": ("a.org", "*.b.org")}, {"hosts": ["a.org:443", "*.c.b.org"]}),
         ({"network": ()}, {"hosts": []}),
         ({"workspaces": "read"}, {"workspaces": {"site": {"access": "read"}}}),

@@ -38,6 +38,25 @@ WEBHOOKS = st.dictionaries(
     st.fixed_dictionaries({"kind": WORDS, "secret": WORDS, "events": LISTS}),
     max_size=2,
 )
+SECRETS = st.dictionaries(
+    st.sampled_from(["X", "Y"]),
+    st.fixed_dictionaries(
+        {
+            "inject": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "host": st.sampled_from(["a.test", "a.test:443", "b.test"]),
+                        "preset": st.sampled_from([None, "git"]),
+                        "header": st.sampled_from(["Authorization", "X-Token"]),
+                        "format": st.sampled_from(["Bearer {}", "{}"]),
+                    }
+                ),
+                max_size=2,
+            )
+        }
+    ),
+    max_size=2,
+)
 ACCESS = st.sampled_from(["read", "write"])
 WORKSPACES = st.dictionaries(
     st.sampled_from(["x", "y"]), st.fixed_dictionaries({"access": ACCESS}), max_size=2
@@ -65,6 +84,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "notes.maxBytes": st.integers(1024, 1026),
     "prompt": WORDS,
     "schedule": SCHEDULES,
+    "secrets": SECRETS,
     "serverTools": LISTS,
     "shared": ACCESS,
     "webhooks": WEBHOOKS,
@@ -132,6 +152,10 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return all(name in old and server(old[name], new[name]) for name in new)
         case "webhooks":
             return all(name in old and webhook(old[name], new[name]) for name in new)
+        case "secrets":
+            return all(
+                name in old and uses(new[name]) <= uses(old[name]) for name in new
+            )
         case "schedule":
             return all(name in old and old[name] == new[name] for name in new)
         case "shared":
@@ -150,6 +174,16 @@ def server(old: dict[str, Any], new: dict[str, Any]) -> bool:
         *old["allowedTools"]
     }
     return same and tools
+
+
+def uses(secret: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Return where a secret goes and how, however it is written."""
+    return {
+        (one["host"].removesuffix(":443"), "git", "git")
+        if one["preset"]
+        else (one["host"].removesuffix(":443"), one["header"], one["format"])
+        for one in secret["inject"]
+    }
 
 
 def access(old: str, new: str) -> bool:

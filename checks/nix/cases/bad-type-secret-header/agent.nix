@@ -1,0 +1,1 @@
+{ hyperhive.secrets.X.inject = [ { host = "a.test"; header = "X: a"; } ]; }

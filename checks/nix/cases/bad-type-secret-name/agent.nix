@@ -1,0 +1,1 @@
+{ hyperhive.secrets.github_token = { }; }

@@ -1,0 +1,113 @@
+"""TLS with the agent, ended by hive-egress, over streams whose first bytes are there.
+
+``exchange`` reads and writes it as it does asyncio's streams.
+"""
+
+import contextlib
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.egress.authority import Shake
+from pyglue.egress.exchange import Streams
+from pyglue.egress.hello import HANDSHAKE
+from pyglue.egress.refusal import other_name
+from pyglue.hosts import Host
+
+_CHUNK: Final = 256 * 1024
+
+
+@dataclass(kw_only=True, eq=False)
+class Inside:
+    """The server's side of TLS with an agent; it reads and writes like two streams."""
+
+    streams: Streams
+    context: ssl.SSLContext
+    first: bytes
+
+    def __post_init__(self) -> None:
+        """Begin; ``first`` are bytes that came before the handshake was asked for."""
+        self.has_answered = False
+        """A refused handshake was answered with TLS's own alert."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = self.context.wrap_bio(
+            self._incoming, self._outgoing, server_side=True
+        )
+
+    async def shake_hands(self, host: Host) -> None:
+        """Do the handshake.
+
+        Raises:
+            RefusedError: It is no TLS, or for another name than ``host``.
+            ConnectionError: The agent does not want it, or left.
+        """
+        data = self.first or await self._received()
+        if data[0] != HANDSHAKE:
+            raise other_name(host, "nothing: it is no TLS, which secrets need")
+        self._incoming.write(data)
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self.drain()
+                self._incoming.write(await self._received())
+            except ssl.SSLError as error:
+                self.has_answered = self._outgoing.pending > 0
+                await self.drain()
+                asked = self._tls.asked if isinstance(self._tls, Shake) else None
+                if asked is not None:
+                    raise other_name(host, asked) from None
+                raise ConnectionError(error.reason) from None
+            else:
+                await self.drain()
+                return
+
+    async def read(self, most: int) -> bytes:
+        """Return the next bytes, none at the end."""
+        while True:
+            try:
+                return self._tls.read(most)
+            except ssl.SSLWantReadError:
+                data = await self.streams[0].read(_CHUNK)
+                if not data:
+                    return b""
+                self._incoming.write(data)
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                raise ConnectionError(error.reason) from None
+
+    def write(self, data: bytes) -> None:
+        """Write what ``drain`` waits for.
+
+        Raises:
+            ConnectionError: TLS has ended.
+        """
+        if not data:
+            return
+        try:
+            self._tls.write(data)
+        except ssl.SSLError as error:
+            raise ConnectionError(error.reason) from None
+        self._flush()
+
+    async def drain(self) -> None:
+        """Wait until the agent took most of what was written."""
+        self._flush()
+        await self.streams[1].drain()
+
+    def end(self) -> None:
+        """Say that nothing more is written."""
+        with contextlib.suppress(ssl.SSLError):  # it would wait for the agent's own end
+            self._tls.unwrap()
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self.streams[1].write(self._outgoing.read())
+
+    async def _received(self) -> bytes:
+        data = await self.streams[0].read(_CHUNK)
+        if not data:
+            raise ConnectionError("the agent left")
+        return data

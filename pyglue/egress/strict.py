@@ -1,0 +1,120 @@
+"""The one request that an injected connection carries, read more strictly than HTTP is.
+
+``inject`` puts secrets into it, so nothing may be left that two readers could take for
+two different requests, or that names another host than the connection's. h11 reads and
+writes it anew; what it would tolerate or repair is refused here first.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import h11
+
+from pyglue.api.egress import HeaderLine
+from pyglue.egress.refusal import RefusedError, bad_request
+from pyglue.egress.request import Reader, Source, check_host, end_to_end
+from pyglue.hosts import Host
+
+_CHUNK: Final = 64 * 1024
+_END: Final = b"\r\n\r\n"
+_LOOSE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\0|\r\n[ \t]|^\r\n")
+"""Bare CR and LF, NUL, a line that continues the one before, an empty first line."""
+_ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
+_REFUSED: Final = frozenset({b"TRACE", b"TRACK", b"CONNECT"})
+"""They would show the agent what was put in, or open a tunnel that nobody reads."""
+_ABOUT_CONNECTION: Final = frozenset({b"close", b"keep-alive", b"te"})
+_IDENTITY: Final = (b"accept-encoding", b"identity")
+
+
+async def request_of(
+    source: Source, reader: Reader, host: Host, lines: Sequence[HeaderLine], most: int
+) -> h11.Request | None:
+    """Return the request to send; None if the agent left before it.
+
+    Raises:
+        RefusedError: It could be read in two ways, or is for another host.
+    """
+    data = await _head(source, most)
+    if not data:
+        return None
+    reader.connection.receive_data(data)
+    try:
+        event = await reader.event()
+    except h11.RemoteProtocolError as error:
+        raise bad_request(f"This is not HTTP/1.1: {error}.") from None
+    if not isinstance(event, h11.Request):
+        return None
+    return _with_lines(event, host, lines)
+
+
+async def _head(source: Source, most: int) -> bytes:
+    """Return the bytes up to the end of a head, and those that came with it."""
+    data = head = b""
+    while _END not in data:
+        more = await source.read(_CHUNK)
+        if not more:
+            return b""
+        data += more
+        head = data.partition(_END)[0]
+        if len(head) > most:
+            raise bad_request(f"The request's head is larger than {most} bytes.")
+        _refuse_loose(head)
+    names = Counter(
+        line.partition(b":")[0].strip().lower() for line in head.split(b"\r\n")[1:]
+    )
+    for name in _ONCE:
+        if names[name] > 1:
+            raise bad_request(f"The header {name.decode()} is there twice.")
+    if names[b"content-length"] and names[b"transfer-encoding"]:
+        raise bad_request("Content-Length and Transfer-Encoding contradict each other.")
+    return data
+
+
+def _refuse_loose(head: bytes) -> None:
+    if _LOOSE.search(head.removesuffix(b"\r")):  # its LF may be still to come
+        raise bad_request(
+            "Lines of a head end with CR LF, and no header goes on in the next line."
+        )
+
+
+def _with_lines(
+    request: h11.Request, host: Host, lines: Sequence[HeaderLine]
+) -> h11.Request:
+    """Return the request with the headers that carry secrets."""
+    if request.method.upper() in _REFUSED:
+        method = request.method.decode("ascii", "replace")
+        raise RefusedError(
+            403, f"{method} is refused where requests carry a secret of yours."
+        )
+    if not request.target.startswith(b"/"):
+        raise bad_request(f"Write the path alone: this connection is to {host}.")
+    check_host(request, host)
+    names = {name for name, _ in request.headers}
+    if b"upgrade" in names or b"http2-settings" in names:
+        raise bad_request(
+            "Upgrade is refused where requests carry a secret: use HTTP/1.1."
+        )
+    for name, value in request.headers:
+        tokens = {one.strip().lower() for one in value.split(b",")}
+        if name == b"connection" and not tokens <= _ABOUT_CONNECTION:
+            raise bad_request("Connection may say only close or keep-alive here.")
+    ours = {one.name.encode(): one.value.encode() for one in lines}
+    kept = [
+        (name, value)
+        for name, value in end_to_end(request.headers)
+        if name.replace(b"_", b"-") not in ours and name != _IDENTITY[0]
+    ]
+    shown = host.name if host.port == 443 else str(host)
+    return h11.Request(
+        method=request.method,
+        target=request.target,
+        headers=[
+            (b"host", shown.encode()),
+            *kept,
+            *ours.items(),
+            _IDENTITY,  # so that what the host repeats can be found and hidden
+            (b"connection", b"close"),
+        ],
+    )
