@@ -41,6 +41,8 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/agents/spawn", {"name": "erin", "description": ""}),
     ("/approvals/7/approve", {"commit": "a", "manifest": "b", "confirm": "yes"}),
     ("/approvals/7/deny", {"reason": "no"}),
+    ("/approvals/7/request-changes", {"text": "no"}),
+    ("/api/approvals/7/request_changes", {"text": "no"}),
     ("/agents/alice/command", {"line": "/cancel"}),
     ("/agents/alice/account", {"account": "team"}),
     ("/agents/alice/do/pause", {}),
