@@ -63,17 +63,17 @@ function finish(form, typed) {
 }
 
 // Who has gone elsewhere meanwhile is not taken back: the next page says the result.
-function arrive(form, { text, location: where, operation = null }, began) {
+function arrive(form, { text, location: where, operation = null, failed = false }, began) {
   const to = new URL(where, location.href);
   const stays = to.pathname === location.pathname;
-  if (left > began) return toastNext({ text, operation });
+  if (left > began) return toastNext({ text, operation, failed });
   if (!stays && !("stay" in form.dataset)) {
-    toastNext({ text, operation });
+    toastNext({ text, operation, failed });
     location.assign(to);
     return;
   }
   const link = stays || to.pathname === "/" ? null : [to.pathname, "Open"];
-  toast({ text, operation, link });
+  toast({ text, operation, link, failed });
 }
 
 async function submit(form, submitter, { done, loggedOut }) {

@@ -27,7 +27,7 @@ function move(step) {
   if (!all.length) return;
   const next = from(all, step);
   const item = all[Math.min(Math.max(next, 0), all.length - 1)];
-  const target = item.querySelector("a.sent") ?? item.querySelector("a, button, summary, input:not([type=hidden]), textarea") ?? item;
+  const target = item.querySelector("a.sent") ?? item.querySelector("a") ?? item.querySelector("button, summary, input:not([type=hidden]), textarea") ?? item;
   target.focus();
   item.scrollIntoView({ block: "nearest" });
 }
@@ -56,6 +56,7 @@ const KEYS = {
   k: () => move(-1),
   a: () => go("[data-testid=approve]", ""), // what is approved is read first
   d: () => go("#reason", "#reason"),
+  x: () => document.activeElement?.closest(ITEMS)?.querySelector("[data-select]")?.click(),
   "/": () => document.querySelector("[data-search]")?.focus(),
   "?": () => (help.open ? help.close() : help.showModal()),
 };

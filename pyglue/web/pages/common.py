@@ -141,17 +141,25 @@ def asked_clip() -> int | None:
     return None if most is None else max(1, min(most, BODY_LIMIT))
 
 
-def done(text: str, where: str = "/", *, operation: int | None = None) -> Response:
+def done(
+    text: str,
+    where: str = "/",
+    *,
+    operation: int | None = None,
+    failed: bool = False,
+) -> Response:
     """Answer a form that worked: go to a page of ours and show ``text`` there.
 
     The form's field ``back`` may name the page that it stands on. ``operation`` is
-    what the form began. The page's script gets the same as JSON and stays.
+    what the form began; ``failed`` that a part of it was refused, so that the text
+    stays until it is closed. The page's script gets the same as JSON and stays.
     """
     back, _, anchor = request.form.get("back", "").partition("#")
     if _OWN_PAGES.fullmatch(back):
         where = f"{back}#{anchor}" if anchor.isalnum() else back
     if wants_json():
         told = {"text": text, "location": where, "operation": operation}
+        told |= {"failed": True} if failed else {}
         return Response(msgspec.json.encode(told), content_type="application/json")
     response = redirect(where, 303)
     number = f" (operation {operation})" if operation is not None else ""

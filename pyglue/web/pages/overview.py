@@ -32,6 +32,7 @@ from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
+from pyglue.web.pages.bulk import FIRST, MORE
 from pyglue.web.pages.common import (
     Part,
     done,
@@ -71,6 +72,8 @@ def page() -> str:
         names=tuple(one.name for one in found),
         roster=roster,
         choices=CHOICES,
+        bulk_first=FIRST,
+        bulk_more=MORE,
         agents=Part(roster.choose(found), everyone.problem),
         activity=activity(),
         units=log_units(frame),
