@@ -48,7 +48,7 @@ def test_what_is_refused_as_a_whole(
 
 
 def test_a_session_that_ends_is_no_refusal(operator: Operator) -> None:
-    operator.hive.end_session(operator.session)
+    operator.hive.end_session(operator.session or "")
     answer = operator.post("/bulk", {"do": "pause", "agent": ["alice"]})
     assert answer.status_code in (302, 303, 401)
     assert "refused" not in answer.text
