@@ -141,9 +141,13 @@ def test_rows_become_compact_and_this_browser_remembers(
 
 
 def _height(dashboard: Dashboard, name: str) -> float:
-    box = dashboard.agent(name).bounding_box()
-    assert box is not None
-    return box["height"]
+    """Measure the row at once: another reading of the table may replace it."""
+    height: float = dashboard.page.evaluate(
+        "(name) => document.querySelector(`tr[data-agent=${name}]`)"
+        ".getBoundingClientRect().height",
+        name,
+    )
+    return height
 
 
 def test_the_activity_is_there_without_javascript(
