@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
 
 PARTS: Final = ("banner", "needs", "agents", "agent/alice")
 """The parts of pages that are of the present; the last ends with a history."""
+TOLD: Final = re.compile(r'<li data-item data-testid="unread".*?</li>', re.DOTALL)
+"""A message that nobody has read is of the past, and stays until somebody does."""
 SHOWN: Final = re.compile(
     r'data-testid="(blocked|in-trouble|warnings)"|<dt>(Problem)</dt>'
 )
@@ -68,7 +70,8 @@ class Surfaces:
                 ask, f"{self.hive.url}/fragments/{part}", Cookie=self.cookie
             )
             assert status == 200, (part, text)
-            pages.append(text.partition('data-testid="history"')[0])
+            now = text.partition('data-testid="history"')[0]
+            pages.append(TOLD.sub("", now))
         socket = self.hive.local.config.layout.operator_socket
         typed = [
             (await python(HIVE, word, "--socket", socket)).out

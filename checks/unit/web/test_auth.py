@@ -65,6 +65,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/operations/12/cancel", {}),
     ("/approvals/7/retry", {}),
     ("/rebuild", {}),
+    ("/bulk", {"do": "pause", "agent": "alice"}),
     ("/pause", {"reason": ""}),
     ("/resume", {}),
     ("/logout", {}),
