@@ -7,9 +7,9 @@ regular files are read. Nothing is followed, started or changed.
 import asyncio
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Final, TypeVar
 
 from pyglue import file_names
@@ -50,7 +50,7 @@ class Files:
             HiveError: ``not_found``, ``bad_request``, ``forbidden`` if a link is on the
                 way.
         """
-        return await self._at(params, self._look)
+        return await self._at(params, _look)
 
     async def read(self, params: FileParams) -> FileChunk:
         """Return bytes of a file.
@@ -58,17 +58,17 @@ class Files:
         Raises:
             HiveError: as ``look``; ``forbidden`` also if it is no regular file.
         """
-        return await self._at(params, lambda place: self._read(place, params.offset))
+        return await self._at(params, partial(_read, offset=params.offset))
 
-    async def _at(self, params: FilesParams, act: Callable[[Path], T]) -> T:
-        if params.agent is None:
-            top, where = self.layout.shared, "/shared"
-        else:
+    async def _at(
+        self, params: FilesParams, act: Callable[[Folder, Sequence[str]], T]
+    ) -> T:
+        where = "/shared" if params.agent is None else "/state"
+        if params.agent is not None:
             self.known(params.agent)
-            top, where = self.layout.agent_state(params.agent), "/state"
         parts = file_names.decoded(params.path)
         try:
-            return await asyncio.to_thread(act, top.joinpath(*parts))
+            return await asyncio.to_thread(self._in, params.agent, parts, act)
         except HiveError as error:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
@@ -89,40 +89,66 @@ class Files:
                 ErrorCode.UNAVAILABLE, f"It cannot be read: {error.strerror}", where
             ) from error
 
-    def _look(self, place: Path) -> FilesResult:
-        with Folder.at(self.layout.state, place.parent) as above:
-            here = _entry(above, place.name)
-        if here is None:
-            raise FileNotFoundError
-        if here.kind is not FileKind.DIRECTORY:
-            return FilesResult(here=here)
-        with Folder.at(self.layout.state, place) as folder:
-            names = folder.some_names(LISTED_MAX + 1)
-            found = [_entry(folder, name) for name in names[:LISTED_MAX]]
-        entries = [entry for entry in found if entry is not None]
-        entries.sort(key=lambda one: (one.kind is not FileKind.DIRECTORY, one.name))
-        return FilesResult(
-            here=here, entries=tuple(entries), more=len(names) > LISTED_MAX
-        )
+    def _in(
+        self,
+        agent: str | None,
+        parts: Sequence[str],
+        act: Callable[[Folder, Sequence[str]], T],
+    ) -> T:
+        """Act in the directory above the last of ``parts``, or at the top."""
+        state = self.layout.state
+        if agent is None:
+            folder = Folder.at(state, self.layout.shared)
+        else:
+            folder = Folder.at(state, self.layout.agent_state(agent))
+        for part in parts[:-1]:
+            with folder:
+                folder = folder.folder(part)
+        with folder:
+            return act(folder, parts[-1:])
 
-    def _read(self, place: Path, offset: int) -> FileChunk:
-        with Folder.at(self.layout.state, place.parent) as above:
-            descriptor = above.open_file(place.name)
-        try:
-            status = os.fstat(descriptor)
-            return FileChunk(
-                data=os.pread(descriptor, READ_MAX, offset),
-                size=status.st_size,
-                modified_at=status.st_mtime,
-            )
-        finally:
-            os.close(descriptor)
+
+def _look(above: Folder, last: Sequence[str]) -> FilesResult:
+    if not last:
+        return _listed(above, _told("", above.status))
+    here = _entry(above, last[0])
+    if here is None:
+        raise FileNotFoundError
+    if here.kind is not FileKind.DIRECTORY:
+        return FilesResult(here=here)
+    with above.folder(last[0]) as folder:
+        return _listed(folder, here)
+
+
+def _listed(folder: Folder, here: FileEntry) -> FilesResult:
+    names = folder.some_names(LISTED_MAX + 1)
+    found = [_entry(folder, name) for name in names[:LISTED_MAX]]
+    entries = [entry for entry in found if entry is not None]
+    entries.sort(key=lambda one: (one.kind is not FileKind.DIRECTORY, one.name))
+    return FilesResult(here=here, entries=tuple(entries), more=len(names) > LISTED_MAX)
+
+
+def _read(above: Folder, last: Sequence[str], offset: int) -> FileChunk:
+    if not last:
+        raise HiveError(ErrorCode.FORBIDDEN, "A directory has no content.")
+    descriptor = above.open_file(last[0])
+    try:
+        status = os.fstat(descriptor)
+        return FileChunk(
+            data=os.pread(descriptor, READ_MAX, offset),
+            size=status.st_size,
+            modified_at=status.st_mtime,
+        )
+    finally:
+        os.close(descriptor)
 
 
 def _entry(folder: Folder, name: str) -> FileEntry | None:
     status = folder.look(name)
-    if status is None:
-        return None
+    return None if status is None else _told(name, status)
+
+
+def _told(name: str, status: os.stat_result) -> FileEntry:
     kinds = (kind for is_kind, kind in _KINDS if is_kind(status.st_mode))
     return FileEntry(
         name=file_names.encoded(name),
