@@ -32,4 +32,4 @@ def test_from_the_agents_page_to_a_file(site: Site, dashboard: Dashboard) -> Non
         page.get_by_role("link", name="chart").click()
         image = page.get_by_role("img", name="What chart shows")
         expect(image).to_be_visible()
-        assert image.evaluate("(it) => it.naturalWidth") == 1
+        expect(image).to_have_js_property("naturalWidth", 1)
