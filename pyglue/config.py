@@ -7,7 +7,7 @@ only paths to files that hold them.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -80,13 +80,17 @@ class Credential(StrEnum):
     """A bearer token of a gateway that speaks Anthropic's API."""
 
 
+ANTHROPIC: Final = "https://api.anthropic.com"
+"""Where requests go unless something else is configured."""
+
+
 class Account(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who pays for requests, and where they go.
 
     ``credential`` is what the file holds.
     """
 
-    upstream_url: str = "https://api.anthropic.com"
+    upstream_url: str = ANTHROPIC
     credential: Credential = Credential.API_KEY
     api_key_file: str | None = None
 

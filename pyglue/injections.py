@@ -68,11 +68,12 @@ class Injection:
             )
         return line
 
-    def shown(self) -> str:
-        """Say how it is sent."""
-        if self.use.preset == "git":
-            return "as Git's password"
-        return f"as {quoted(f'{self.use.header}: {self.use.format}', limit=300)}"
+
+def shown(use: Inject) -> str:
+    """Say how a secret is sent."""
+    if use.preset == "git":
+        return "as Git's password"
+    return f"as {quoted(f'{use.header}: {use.format}', limit=300)}"
 
 
 def forms(value: str) -> tuple[str, ...]:

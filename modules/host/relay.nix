@@ -1,4 +1,4 @@
-# hive-relay: the one process that has the API keys (accounts.nix), and a way out to use it.
+# hive-relay: the one process that has the API keys (accounts.nix), and a way out to use them.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;

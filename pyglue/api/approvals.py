@@ -165,6 +165,13 @@ class QuotedComment(Result, frozen=True):
     quoted: tuple[str, ...]
     line_now: int | None = None
 
+    @property
+    def place(self) -> str:
+        """Say which lines: ``line 3``, ``lines 3 to 5``."""
+        if self.line == self.to:
+            return f"line {self.line}"
+        return f"lines {self.line} to {self.to}"
+
 
 class ChangesRequested(Result, frozen=True):
     """What the operator last asked for when they decided about the agent."""

@@ -12,6 +12,10 @@ from pyglue.names import OPERATOR
 from pyglue.tools.tool import HIVE
 
 _MOST: Final = 80
+EVENT_MAX: Final = 128 * 1024
+"""Bytes of a turn's event that are decoded for it; a harness cuts its own far below."""
+CALL_ID_MAX: Final = 80
+"""Characters of a call's id by which its begin and end are told."""
 _TELLING: Final = ("command", "file_path", "path", "url", "query", "pattern", "to")
 """Fields of a tool's input that say what it does, the first one that is there."""
 _MCP: Final = "mcp__"

@@ -55,7 +55,6 @@ let latest = 0;
 const PROBE = Object.assign(document.createElement("i"), { hidden: true }); // knows colours
 
 function colour(index) {
-  document.body.append(PROBE);
   PROBE.style.color = `var(${index < COLOURS ? `--c${index + 1}` : "--muted"})`;
   return getComputedStyle(PROBE).color;
 }
@@ -180,6 +179,7 @@ function soon() {
 }
 
 if (BOX) {
+  document.body.append(PROBE);
   const buttons = [...document.querySelectorAll("[data-range]")];
   const press = (button) => buttons.forEach((one) => one.setAttribute("aria-pressed", one === button));
   const asked = new URL(location.href);

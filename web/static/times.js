@@ -30,9 +30,9 @@ export function absolute(at) {
 
 export function ages() {
   for (const one of document.querySelectorAll("time[datetime]")) {
-    const [at, { classList }] = [Date.parse(one.dateTime), one];
+    const at = Date.parse(one.dateTime);
     const title = absolute(at);
-    const text = classList.contains("clock") ? title : away(at, classList.contains("lasting"));
+    const text = one.classList.contains("clock") ? title : away(at, one.classList.contains("lasting"));
     if (one.textContent !== text) one.textContent = text;
     if (one.title !== title) one.title = title;
   }

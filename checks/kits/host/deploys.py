@@ -30,8 +30,11 @@ from pyglue.host.changes.deploy import Deploy
 from pyglue.host.changes.review import Review
 from pyglue.host.core.agent import Holder
 from pyglue.host.core.operations import Operations
+from pyglue.host.core.secret_uses import SecretUses
+from pyglue.host.core.secrets import Secrets
 from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.messages.notifications import Notifications
+from pyglue.host.messages.webhooks import Webhooks
 from pyglue.manifest import PinnedRecord
 from pyglue.store import agreement, approvals
 from pyglue.store.approvals import NewApproval
@@ -183,6 +186,17 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         systems=part(show=lambda *_: None),
     )
     await operations.start(dict.fromkeys(OperationKind, deploy))
+    secrets = Secrets(config=config, audit=kit.audit)
+    review = Review(
+        store=kit.store,
+        config=config,
+        webhooks=Webhooks(
+            config=config, registry=kit.registry, broker=kit.broker, secrets=secrets
+        ),
+        secret_uses=SecretUses(
+            config=config, registry=kit.registry, secrets=secrets, audit=kit.audit
+        ),
+    )
     decisions = Approvals(
         store=kit.store,
         registry=kit.registry,
@@ -190,7 +204,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         operations=operations,
         directories=directories,
         audit=kit.audit,
-        review=Review(store=kit.store, config=config),
+        review=review,
         config=config,
     )
     path = config.layout.applied("bob")

@@ -269,3 +269,8 @@ def test_what_a_subscription_pays_makes_the_sum_an_estimate(
     costs(operator, a=1.0)
     operator.hive.agents.append(data.agent("b", cost_today_usd=2.0, is_estimate=True))
     assert "≈ $3.00" in operator.get("/fragments/today").text
+
+
+def test_questions_are_read_once_for_queue_and_activity(operator: Operator) -> None:
+    operator.get("/")
+    assert len(operator.hive.called("questions")) == 1

@@ -26,6 +26,7 @@ from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.cli.local_ids import local_ids, model_user
 from pyglue.cli.output.anchors import ANCHOR_LINE
 from pyglue.config import (
+    ANTHROPIC,
     Account,
     AgentDefaults,
     Credential,
@@ -88,7 +89,7 @@ class LocalOptions:
     credential: Credential = Credential.API_KEY
     script: Path
     agents: tuple[str, ...]
-    upstream: str = "https://api.anthropic.com"
+    upstream: str = ANTHROPIC
     egress: EgressConfig = field(default_factory=EgressConfig)
     notify_urls: str | None = None
     """Text of the file with notification URLs; None: there are no notifications."""

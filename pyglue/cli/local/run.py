@@ -17,7 +17,7 @@ from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
 from pyglue.cli.local.settings import LocalCredential
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
-from pyglue.config import Credential, RelayConfig
+from pyglue.config import ANTHROPIC, Credential
 from pyglue.demo import story
 from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
@@ -75,7 +75,7 @@ def options(
     upstream = os.environ.get("ANTHROPIC_BASE_URL") if key is not None else None
     told = story.load()
     found = local_settings.read(settings)
-    url = upstream or RelayConfig().upstream_url
+    url = upstream or ANTHROPIC
     own = None if key is None else LocalCredential(credential, key, url)
     accounts = local_settings.accounts(found, own)
     default = accounts.all.get(accounts.default)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pyglue import strict_json
 from pyglue.api.common import DEFAULT_ACCOUNT, AccountName
-from pyglue.config import Credential
+from pyglue.config import ANTHROPIC, Credential
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.model_config import ModelConfig, catalogue_of
 
@@ -39,7 +39,7 @@ class LocalAccount(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     api_key_file: str | None = None
     oauth_token_file: str | None = None
     auth_token_file: str | None = None
-    upstream_url: str = "https://api.anthropic.com"
+    upstream_url: str = ANTHROPIC
 
     @property
     def files(self) -> list[tuple[Credential, str]]:

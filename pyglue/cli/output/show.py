@@ -125,8 +125,10 @@ def _comments(comments: Sequence[QuotedComment], *, since: bool = False) -> list
     lines = []
     for one in comments:
         place = f"{one.line}" if one.line == one.to else f"{one.line}-{one.to}"
-        now = " (changed or gone)" if one.line_now is None else f", now {one.line_now}"
-        which = f" of {BASE_NAMES[one.base]}" if one.base else now * since
+        which = f" of {BASE_NAMES[one.base]}" if one.base else ""
+        if since and not one.base:
+            now = one.line_now
+            which = " (changed or gone)" if now is None else f", now {now}"
         lines.append(f"  {visible(one.file, limit=_WHOLE)}:{place}{which}")
         lines += [f"    > {visible(line, limit=_WHOLE)}" for line in one.quoted]
         lines += [f"    {line}" for line in named(one.text).split("\n")]

@@ -257,10 +257,7 @@ class Approvals:
 
 
 def _pending(tx: Tx, number: int) -> ApprovalRow:
-    return _need_pending(rows.get(tx, number))
-
-
-def _need_pending(row: ApprovalRow) -> ApprovalRow:
+    row = rows.get(tx, number)
     if row.state is not ApprovalState.PENDING:
         who = f" by {row.decided_by}" if row.decided_by else ""
         raise HiveError(

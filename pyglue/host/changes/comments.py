@@ -119,11 +119,8 @@ def counted(comments: Sequence[QuotedComment]) -> str:
 
 
 def _place(one: QuotedComment) -> str:
-    lines = (
-        f"line {one.line}" if one.line == one.to else f"lines {one.line} to {one.to}"
-    )
     which = "" if one.base is None else f" of {BASE_NAMES[one.base]}"
-    return f"{quoted(one.file, limit=_PATH_MAX)}, {lines}{which}"
+    return f"{quoted(one.file, limit=_PATH_MAX)}, {one.place}{which}"
 
 
 def _bad(comment: LineComment, why: str) -> HiveError:

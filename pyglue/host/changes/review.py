@@ -62,8 +62,8 @@ class Review:
 
     store: Store
     config: HiveConfig
-    webhooks: Webhooks | None = None
-    secret_uses: SecretUses | None = None
+    webhooks: Webhooks
+    secret_uses: SecretUses
 
     async def detail(self, number: int) -> ApprovalDetail:
         """Return everything the operator reviews.
@@ -76,7 +76,6 @@ class Review:
         asked = await asyncio.to_thread(self._asked, row, bases.asked)
         system = await self.store.read(lambda reader: systems.get(reader, number))
         manifest = decode(row.record).typed
-        hooks, uses = self.webhooks, self.secret_uses
         return ApprovalDetail(
             approval=row.summary(),
             author=row.author,
@@ -94,8 +93,8 @@ class Review:
             schedule=schedules.views(
                 manifest, calendar_times.zone_of(self.config.time_zone)
             ),
-            webhooks=() if hooks is None else await hooks.views(row.agent, manifest),
-            secrets=() if uses is None else await uses.views(manifest),
+            webhooks=await self.webhooks.views(row.agent, manifest),
+            secrets=await self.secret_uses.views(manifest),
             comments=row.comments,
             asked=asked,
         )

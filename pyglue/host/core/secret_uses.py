@@ -73,7 +73,7 @@ class SecretUses:
                 SecretUse(
                     name=name,
                     uses=tuple(
-                        f"Requests to {one.host}, {one.shown()}"
+                        f"Requests to {one.host}, {injections.shown(one.use)}"
                         for one in uses
                         if one.secret == name
                     ),

@@ -21,7 +21,6 @@ from pyglue.host.policy.words import (
     exactly,
     value_at,
 )
-from pyglue.hosts import Host
 from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import option_path
 from pyglue.manifest_types import Inject
@@ -272,7 +271,7 @@ def _uses(value: object) -> list[tuple[str, str]] | None:
     return [
         (
             quoted(use.host) if host is None else visible(str(host)),
-            injections.Injection(secret="", host=host or Host("", 0), use=use).shown(),
+            injections.shown(use),
         )
         for host, use in found
     ]

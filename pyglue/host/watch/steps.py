@@ -26,14 +26,12 @@ from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.database import Store
 from pyglue.tools import HIVE
-from pyglue.tools.words import doing, server_of, words
+from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing, server_of, words
 
 LONG_S: Final = 10.0
 """A step that takes longer is shown."""
 _OPEN_MAX: Final = 64
 """Open calls of a turn that are remembered."""
-_READ_MAX: Final = 128 * 1024
-"""Bytes of an event that are decoded; the harness cuts its own far below."""
 _WORDS: Final = 80
 _log = logging.getLogger(__name__)
 
@@ -86,7 +84,7 @@ class Steps:
 
     def reported(self, agent: Agent, params: TurnEventParams) -> None:
         """Take a live event of an agent's running turn."""
-        if agent.turn is None or len(bytes(params.data)) > _READ_MAX:
+        if agent.turn is None or len(bytes(params.data)) > EVENT_MAX:
             return
         if params.kind == TurnEventKind.TOOL_USE:
             call = data_as(ToolCall, params.data)
@@ -130,7 +128,7 @@ class Steps:
             turn = self._turns[agent.name] = _Turn(number=agent.turn or 0)
         if len(turn.open) >= _OPEN_MAX:
             return
-        number = call.id[:_WORDS]
+        number = call.id[:CALL_ID_MAX]
         turn.open[number] = Call(
             id=number,
             tool=call.name,
@@ -144,7 +142,7 @@ class Steps:
 
     def _ended(self, agent: Agent, call: str) -> None:
         turn = self._turns.get(agent.name)
-        if turn is None or turn.open.pop(call[:_WORDS], None) is None:
+        if turn is None or turn.open.pop(call[:CALL_ID_MAX], None) is None:
             return
         current = turn.current()
         if turn.shown is not None and turn.shown is not current:

@@ -5,23 +5,17 @@ gets a few words instead: ``{"type": "step", "agent", "call", "doing", "at"}``, 
 empty ``doing`` ends the call.
 """
 
-from typing import Final
-
 import msgspec
 
 from pyglue.api.common import data_as
 from pyglue.api.events import Event, TurnEvent
 from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
-from pyglue.tools.words import doing
-
-_READ_MAX: Final = 128 * 1024
-"""Bytes of an event that are decoded; a harness cuts its own far below."""
-_ID_MAX: Final = 80
+from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing
 
 
 def step_of(event: Event) -> str | None:
     """Return the step that begins or ends with ``event``, None if none does."""
-    if event.kind != TurnEvent.KIND or len(bytes(event.data)) > _READ_MAX:
+    if event.kind != TurnEvent.KIND or len(bytes(event.data)) > EVENT_MAX:
         return None
     said = data_as(TurnEvent, event.data)
     if said is None:
@@ -36,5 +30,5 @@ def step_of(event: Event) -> str | None:
 
 
 def _step(event: Event, call: str, text: str) -> str:
-    shown = {"agent": event.agent, "call": call[:_ID_MAX], "doing": text}
+    shown = {"agent": event.agent, "call": call[:CALL_ID_MAX], "doing": text}
     return msgspec.json.encode({"type": "step", "at": event.at, **shown}).decode()

@@ -39,12 +39,6 @@ class Note:
     line: int | None
     beside: bool
 
-    @property
-    def place(self) -> str:
-        """Return the lines in words."""
-        first, last = self.comment.line, self.comment.to
-        return f"line {first}" if first == last else f"lines {first} to {last}"
-
 
 @dataclass(frozen=True)
 class Notes:

@@ -3,15 +3,14 @@
 A tool call is its harness's claim, and shown as text; ``steps.js`` keeps it up to date.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.api.common import AgentState, NoParams
-from pyglue.api.operator import QUESTIONS
+from pyglue.api.common import AgentState
 from pyglue.api.overview import AgentView
-from pyglue.errors import HiveError
+from pyglue.api.questions import QuestionView
 from pyglue.names import OPERATOR
-from pyglue.web.rpc import hive
 
 _AT_WORK: Final = {
     AgentState.THINKING: "thinks",
@@ -54,14 +53,10 @@ class Activity:
         return NOTHING
 
 
-def activity() -> Activity:
-    """Return it; without the questions, if only these cannot be read."""
-    try:
-        found = hive().call(QUESTIONS, NoParams()).questions
-    except HiveError:
-        return Activity({})
+def activity(questions: Iterable[QuestionView]) -> Activity:
+    """Return it; ``questions`` are all that were asked."""
     asked: dict[str, tuple[str, float]] = {}
-    for one in found:
+    for one in questions:
         if not one.answered_at:
             asked.setdefault(one.asker, (one.to, one.asked_at))
     return Activity(asked)

@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from pyglue import file_names, names
 from pyglue.api.files import (
-    READ_MAX,
     FileChunk,
     FileKind,
     FileParams,
@@ -110,7 +109,7 @@ def _content(agent: str | None, path: str, found: FilesResult) -> Content | None
     if image is not None or b"\0" in chunk.data[:_LOOKED_AT]:
         return Content(chunk.size, image=image)
     text = chunk.data.decode("utf-8", "replace")
-    left_out = max(0, chunk.size - READ_MAX)
+    left_out = max(0, chunk.size - len(chunk.data))
     formatted = path.lower().endswith(".md") and len(text) <= WHOLE
     if formatted and request.args.get("as") != "text":
         return Content(chunk.size, markdown(text), is_markdown=True)

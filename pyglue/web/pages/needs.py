@@ -17,9 +17,9 @@ from pyglue.api.approvals import (
     ApprovalSummary,
     Danger,
 )
-from pyglue.api.common import AgentState, NoParams
+from pyglue.api.common import AgentState
 from pyglue.api.messages import InboxMessage, Priority, ShownMessage
-from pyglue.api.operator import APPROVALS, QUESTIONS
+from pyglue.api.operator import APPROVALS
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.names import OPERATOR
@@ -78,14 +78,16 @@ class Queue:
 
 
 def queue(
-    agents: Part[tuple[AgentView, ...]], inbox: Part[tuple[InboxMessage, ...]]
+    agents: Part[tuple[AgentView, ...]],
+    questions: Part[tuple[QuestionView, ...]],
+    inbox: Part[tuple[InboxMessage, ...]],
 ) -> Queue:
     """Return what needs the operator; of ``inbox``, what is unread."""
     found: list[Need] = []
     problems: list[str] = []
     for source in (
         part(_approvals),
-        part(_questions),
+        Part(_questions(questions.data or ()), questions.problem),
         part(lambda: _troubles(agents.data or ())),
         Part([_message(one) for one in inbox.data or () if not one.read], None),
     ):
@@ -111,8 +113,7 @@ def _of_change(approval: ApprovalSummary) -> Urgency:
     return _DANGERS[approval.danger]
 
 
-def _questions() -> Iterable[Need]:
-    found = hive().call(QUESTIONS, NoParams()).questions
+def _questions(found: tuple[QuestionView, ...]) -> Iterable[Need]:
     return [
         Need(urgency=_of_question(one), at=one.asked_at, question=one)
         for one in sorted(found, key=lambda one: one.expires_at or math.inf)

@@ -29,7 +29,7 @@ from pyglue.api.operator import (
     QUESTIONS,
 )
 from pyglue.api.overview import AgentView
-from pyglue.api.questions import AnswerParams
+from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.bulk import FIRST, MORE
@@ -60,14 +60,14 @@ _SEARCH_MAX: Final = 100
 def page() -> str:
     """Show the overview."""
     frame, roster, everyone = status(), _roster(), part(_everyone)
-    inbox = part(_inbox)
+    inbox, questions = part(_inbox), part(_questions)
     found = everyone.data or ()
     return render_template(
         "overview.html",
         status=frame,
         kept=part(_kept),
         drafts=part(_drafts),
-        needs=queue(everyone, inbox),
+        needs=queue(everyone, questions, inbox),
         needs_shown=SHOWN,
         names=tuple(one.name for one in found),
         roster=roster,
@@ -75,7 +75,7 @@ def page() -> str:
         bulk_first=FIRST,
         bulk_more=MORE,
         agents=Part(roster.choose(found), everyone.problem),
-        activity=activity(),
+        activity=activity(questions.data or ()),
         units=log_units(frame),
         today=Part(today(found), everyone.problem),
         inbox=inbox,
@@ -107,7 +107,7 @@ def fragment(section: str) -> str:
         return render_template(f"fragments/{section}.html", status=read())
     data: dict[str, Any] = {section: part(read)}
     if section == "agents":
-        data["activity"] = activity()
+        data["activity"] = activity(part(_questions).data or ())
     return render_template(f"fragments/{section}.html", roster=_roster(), **data)
 
 
@@ -121,8 +121,12 @@ def _drafts() -> tuple[DraftView, ...]:
     return tuple(one for one in found if one.pending_approval is None)
 
 
+def _questions() -> tuple[QuestionView, ...]:
+    return hive().call(QUESTIONS, NoParams()).questions
+
+
 def _needs() -> Queue:
-    return queue(part(_everyone), part(_unread))
+    return queue(part(_everyone), part(_questions), part(_unread))
 
 
 def _roster() -> AgentFilter:
