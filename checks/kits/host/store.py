@@ -122,6 +122,7 @@ async def open_kit(
         limits=config.limits,
         models=config.catalogue,
         grace_s=grace_s,
+        relay=config.relay,
     )
     budgets = Budgets(
         store=store,
@@ -138,6 +139,7 @@ async def open_kit(
         questions=questions,
         controls=controls,
         audit=audit,
+        config=config.relay,
     )
     history = History(
         store=store, registry=registry, bus=bus, retention=config.retention

@@ -63,7 +63,7 @@ class Controls:
     limits: OperatorLimits
     models: Catalogue
     grace_s: float
-    relay: RelayConfig = field(default_factory=RelayConfig)
+    relay: RelayConfig
     _endings: dict[asyncio.Task[None], tuple[Agent, float]] = field(
         default_factory=dict, init=False
     )

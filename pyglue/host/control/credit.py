@@ -45,7 +45,7 @@ class Credit:
     questions: Questions
     controls: Controls
     audit: Audit
-    config: RelayConfig = field(default_factory=RelayConfig)
+    config: RelayConfig
     clock: Callable[[], float] = time.monotonic
     _asked_at: float | None = field(default=None, init=False)
     _begun_before: frozenset[int] = field(default=frozenset(), init=False)

@@ -31,9 +31,6 @@ _CODES: Final = {
 }
 
 
-_ONE_ACCOUNT: Final = RelayConfig()
-
-
 def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
     """Return what keeps messages and turns from the agent, by hived's own decision.
 
@@ -96,7 +93,7 @@ def refusal(
     now: Moment,
     *,
     models: Catalogue = KNOWN,
-    relay: RelayConfig = _ONE_ACCOUNT,
+    relay: RelayConfig,
 ) -> Blocked | None:
     """Return what refuses the agent's next turn at its start."""
     name = agent.name
@@ -132,7 +129,7 @@ def blocked(
     now: Moment,
     *,
     models: Catalogue = KNOWN,
-    relay: RelayConfig = _ONE_ACCOUNT,
+    relay: RelayConfig,
 ) -> Blocked | None:
     """Return why the agent runs no turn, None if nothing keeps it from one."""
     if not agent.wanted or agent.state in (AgentState.STOPPED, AgentState.STOPPING):

@@ -16,7 +16,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
-from pyglue.config import HiveConfig, OperatorLimits
+from pyglue.config import HiveConfig, OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import HIVE, Holder
@@ -60,6 +60,7 @@ def controls(kit: Kit, **limits: Any) -> Controls:
         limits=OperatorLimits(**limits),
         models=KNOWN,
         grace_s=60.0,
+        relay=RelayConfig(),
     )
 
 

@@ -10,6 +10,7 @@ from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import ControlParams
 from pyglue.api.common import DEFAULT_ACCOUNT, AgentState
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionEnd, QuestionView
+from pyglue.config import RelayConfig
 from pyglue.host.control.credit import CREDIT, TRY, Credit
 from pyglue.names import OPERATOR
 from pyglue.store import questions
@@ -46,6 +47,7 @@ class Room:
             questions=self.kit.questions,
             controls=self.kit.controls,
             audit=self.kit.controls.audit,
+            config=RelayConfig(),
             clock=lambda: self.now,
         )
 

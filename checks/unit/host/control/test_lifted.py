@@ -10,7 +10,7 @@ import pytest
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.manifests import MANIFEST
 from pyglue.api.common import AgentState
-from pyglue.api.control import BlockReason, PauseParams, SetModelParams
+from pyglue.api.control import Blocked, BlockReason, PauseParams, SetModelParams
 from pyglue.api.questions import QuestionEnd
 from pyglue.api.relay import ReserveParams
 from pyglue.config import DiskConfig, HiveConfig, OperatorLimits, Quotas, RelayConfig
@@ -203,6 +203,7 @@ async def test_a_model_that_is_allowed_ends_its_refusal(kit: Kit) -> None:
         limits=OperatorLimits(models=("sonnet",)),
         models=KNOWN,
         grace_s=60.0,
+        relay=RelayConfig(),
     )
     told: list[bool] = []
 
@@ -241,11 +242,15 @@ async def test_a_new_key_ends_the_wait_for_a_login(kit: Kit, tmp_path: Path) -> 
 async def test_a_wait_for_the_provider_ends_by_its_time(kit: Kit) -> None:
     alice, everyone = await kit.agent("alice"), kit.registry.everyone
     kit.transitions.provider_answered(alice, 429, Moment(5060.0, 100.0))
-    found = blocked(alice, everyone, NO_LIMITS, Moment(5000.0, 40.0))
+
+    def of(now: Moment) -> Blocked | None:
+        return blocked(alice, everyone, NO_LIMITS, now, relay=RelayConfig())
+
+    found = of(Moment(5000.0, 40.0))
     assert found is not None
     assert (found.reason, found.until_at) == (BlockReason.RATE_LIMITED, 5060.0)
-    assert blocked(alice, everyone, NO_LIMITS, Moment(5000.0, 100.0)) is None
-    assert blocked(alice, everyone, NO_LIMITS, Moment(5060.0, 40.0)) is None
-    back = blocked(alice, everyone, NO_LIMITS, Moment(0.0, 90.0))
+    assert of(Moment(5000.0, 100.0)) is None
+    assert of(Moment(5060.0, 40.0)) is None
+    back = of(Moment(0.0, 90.0))
     assert back is not None
     assert back.until_at == 10.0, "a clock that is set back puts nothing off"
