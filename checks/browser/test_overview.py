@@ -63,6 +63,57 @@ def test_searching_without_javascript(site: Site, plain_dashboard: Dashboard) ->
     expect(rows(plain_dashboard)).to_have_count(5)
 
 
+def names(dashboard: Dashboard) -> list[str]:
+    return [str(one.get_attribute("data-agent")) for one in rows(dashboard).all()]
+
+
+def test_the_table_is_sorted_by_its_headings(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    site.hive.agents = [
+        data.agent("alice", cost_today_usd=2.0),
+        data.agent("bob", cost_today_usd=0.5),
+        data.agent("carol", cost_today_usd=4.0),
+    ]
+    site.hive.emit("agent.changed", "alice", what="deployed")
+    expect(rows(dashboard)).to_have_count(3)
+    head = page.get_by_role("columnheader", name="Cost today")
+    head.get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(head.get_by_role("link")).to_be_focused()
+    assert names(dashboard) == ["carol", "alice", "bob"]
+    expect(page).to_have_url(f"{site.url}/?sort=cost")
+    site.hive.agents[1] = data.agent("bob", cost_today_usd=8.0)
+    site.hive.emit("turn.ended", "bob", turn=1)  # the order follows what happens
+    expect(rows(dashboard).first).to_have_attribute("data-agent", "bob")
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    assert names(dashboard) == ["alice", "carol", "bob"]
+    page.get_by_label("Search", exact=True).fill("o")  # filtering keeps the order
+    expect(page).to_have_url(f"{site.url}/?q=o&sort=-cost")
+    page.reload()
+    dashboard.live()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    page.set_viewport_size({"width": 390, "height": 844})  # headings are not shown here
+    page.get_by_label("Sort", exact=True).select_option("Agent: Z to A")
+    expect(rows(dashboard).first).to_have_attribute("data-agent", "carol")
+    expect(page).to_have_url(f"{site.url}/?q=o&sort=-name")
+
+
+def test_sorting_without_javascript(site: Site, plain_dashboard: Dashboard) -> None:
+    page = plain_dashboard.page
+    page.goto(f"{site.url}/?state=attention")
+    page.get_by_role("columnheader", name="Cost today").get_by_role("link").click()
+    assert names(plain_dashboard) == ["carol", "bob"]
+    page.get_by_role("columnheader", name="Cost today").get_by_role("link").click()
+    assert names(plain_dashboard) == ["bob", "carol"]
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_label("Sort", exact=True).select_option("Agent: Z to A")
+    page.get_by_role("button", name="Filter").click()
+    assert names(plain_dashboard) == ["carol", "bob"]
+    expect(page).to_have_url(f"{site.url}/?q=&state=attention&sort=-name#agents")
+
+
 def test_the_cost_of_today_follows_every_turn(site: Site, dashboard: Dashboard) -> None:
     costs = {"alice": 2.0, "bob": 0.5, "carol": 1.0, "dave": 4.0}
     site.hive.agents = [

@@ -1,4 +1,4 @@
-// The overview's search as one types. The list is the server's: this changes the address
+// The overview's search as one types, and the order of the table. The list is the server's: this changes the address
 // of its fragment (and the page's, so that a reload keeps it), and reads it anew. Without
 // this script the form does the same by loading the page.
 
@@ -30,6 +30,13 @@ export function watchFilter(refresh) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    search();
+  });
+  rows.addEventListener("click", (event) => {
+    const head = event.target.closest?.("a[data-sort]");
+    if (!head || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    form.elements.sort.value = new URL(head.href).searchParams.get("sort");
     search();
   });
 }

@@ -3,6 +3,7 @@
 import gzip
 import html
 import re
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,62 @@ def test_the_fragment_s_address_carries_the_search(operator: Operator) -> None:
     assert 'value="&#34; a&amp;b"' in page
     assert '<option value="idle" selected>' in page
     assert "No matching agents" in operator.get(html.unescape(place)).text
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("", "caro bob alice dave"),
+        ("nonsense", "caro bob alice dave"),
+        ("--cost", "caro bob alice dave"),
+        ("name", "alice bob caro dave"),
+        ("-name", "dave caro bob alice"),
+        ("state", "caro bob dave alice"),
+        ("-state", "alice dave bob caro"),
+        ("model", "bob alice dave caro"),
+        ("context", "bob dave caro alice"),  # without a value: last, as listed
+        ("-context", "dave bob caro alice"),
+        ("inbox", "dave caro bob alice"),
+        ("turn", "bob caro alice dave"),
+        ("-turn", "caro bob alice dave"),
+        ("cost", "dave bob caro alice"),
+        ("-cost", "alice caro bob dave"),
+    ],
+)
+def test_the_list_is_sorted(operator: Operator, sort: str, names: str) -> None:
+    def one(name: str, state: AgentState, cost: float, inbox: int, **more: Any) -> Any:
+        fields = {"state": state, "cost_today_usd": cost, "inbox": inbox, **more}
+        return data.agent(name, **fields)
+
+    operator.hive.agents = [
+        one("caro", AgentState.FAILED, 1, 3, model="opus", last_turn_at=data.NOW - 60),
+        one("bob", AgentState.THINKING, 2, 1, context_fill=0.9, last_turn_at=data.NOW),
+        one("alice", AgentState.STOPPED, 0, 0, last_turn_at=None),
+        one("dave", AgentState.IDLE, 9, 7, context_fill=0.0, last_turn_at=None),
+    ]
+    assert listed(operator, f"?sort={sort}") == names.split()
+
+
+def test_the_order_stays_with_every_link_and_form_of_the_list(
+    operator: Operator,
+) -> None:
+    page = html.unescape(operator.get("/?q=a&sort=cost").text)
+    assert 'data-fragment="/fragments/agents?q=a&sort=cost"' in page
+    assert '<option value="cost" selected>Cost today: highest first' in page
+    assert 'href="/?sort=cost#agents">Show all' in page
+    assert 'href="/?q=a&sort=name#agents" data-sort>Agent' in page
+    assert 'aria-sort="descending"><a href="/?q=a&sort=-cost#agents"' in page
+    assert page.count("aria-sort=") == 1
+    again = html.unescape(operator.get("/?sort=-cost").text)
+    assert 'aria-sort="ascending"><a href="/?sort=cost#agents"' in again
+    assert "matching agent" not in again
+
+
+def test_every_state_has_its_place_in_the_order(operator: Operator) -> None:
+    operator.hive.agents = [
+        data.agent(f"a{n}", state=one) for n, one in enumerate(AgentState)
+    ]
+    assert len(listed(operator, "?sort=state")) == len(AgentState)
 
 
 def test_everybody_can_be_written_to_whatever_is_listed(operator: Operator) -> None:

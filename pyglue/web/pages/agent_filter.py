@@ -1,16 +1,17 @@
-"""The overview's agent filter: by text and by state.
+"""The overview's agent filter: by text and by state, in an order.
 
-The query is the page's own (``?q=&state=``), so it works without scripts, and every
-link and fragment of the list carries it on.
+The query is the page's own (``?q=&state=&sort=``), so it works without scripts, and
+every link and fragment of the list carries it on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
 from pyglue.api.common import AgentState
 from pyglue.api.control import BlockReason
 from pyglue.api.overview import AgentView
+from pyglue.web.pages import agent_order
 
 ATTENTION: Final = "attention"
 """Not a state of its own: everything that somebody should look at."""
@@ -39,26 +40,52 @@ _WORDS_MAX: Final = 8
 
 @dataclass(frozen=True)
 class AgentFilter:
-    """A search of the agents."""
+    """A search of the agents, and the order of what it finds."""
 
     q: str = ""
     state: str = ""
+    sort: str = ""
 
     @property
     def query(self) -> str:
         """Return the search as the end of an address: ``?q=…`` or nothing."""
-        asked = [(k, v) for k, v in (("q", self.q), ("state", self.state)) if v]
+        named = (("q", self.q), ("state", self.state), ("sort", self.sort))
+        asked = [(k, v) for k, v in named if v]
         return f"?{urlencode(asked)}" if asked else ""
 
+    @property
+    def is_search(self) -> bool:
+        """Tell whether it may leave agents out."""
+        return bool(self.q or self.state)
+
+    @property
+    def everyone(self) -> str:
+        """Return the query of all agents in the same order."""
+        return AgentFilter(sort=self.sort).query
+
+    def by(self, column: str) -> str:
+        """Return the query of the same agents by ``column``; again: reversed."""
+        sort = f"-{column}" if self.sort == column else column
+        return replace(self, sort=sort).query
+
+    def head(self, column: str) -> str:
+        """Return the heading of ``column``."""
+        return agent_order.COLUMNS[column].head
+
+    def direction(self, column: str) -> str | None:
+        """Return which way ``column`` is sorted, as ``aria-sort`` has it."""
+        return agent_order.direction(column, self.sort)
+
     def choose(self, agents: tuple[AgentView, ...]) -> tuple[AgentView, ...]:
-        """Return the agents that every word and the state are true of."""
+        """Return the agents that every word and the state are true of, in order."""
         words = self.q.casefold().split()[:_WORDS_MAX]
-        return tuple(
+        found = tuple(
             one
             for one in agents
             if self._is_in_state(one)
             and (not words or all(word in _text(one) for word in words))
         )
+        return agent_order.ordered(found, self.sort)
 
     def _is_in_state(self, agent: AgentView) -> bool:
         match self.state:

@@ -31,6 +31,7 @@ from pyglue.api.operator import (
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionView
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.pages import agent_order
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.bulk import FIRST, MORE
 from pyglue.web.pages.common import (
@@ -72,6 +73,7 @@ def page() -> str:
         names=tuple(one.name for one in found),
         roster=roster,
         choices=CHOICES,
+        orders=agent_order.CHOICES,
         bulk_first=FIRST,
         bulk_more=MORE,
         agents=Part(roster.choose(found), everyone.problem),
@@ -132,7 +134,12 @@ def _needs() -> Queue:
 def _roster() -> AgentFilter:
     asked = request.args.get("state", "")
     state = asked if asked in CHOICES else ""
-    return AgentFilter(request.args.get("q", "").strip()[:_SEARCH_MAX], state)
+    order = request.args.get("sort", "")
+    return AgentFilter(
+        q=request.args.get("q", "").strip()[:_SEARCH_MAX],
+        state=state,
+        sort=order if order in agent_order.KNOWN else "",
+    )
 
 
 def _agents() -> tuple[AgentView, ...]:

@@ -1,0 +1,108 @@
+"""The order of the agents table: a column, and whether it is reversed.
+
+The order is the page's own (``?sort=cost``, reversed ``?sort=-cost``), so it works
+without scripts, and every link and fragment of the table carries it on. Each column
+begins with what an operator looks for first: the dearest, the newest, the most urgent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.overview import AgentView
+
+_URGENT_FIRST: Final = (
+    AgentState.FAILED,
+    AgentState.NEEDS_LOGIN,
+    AgentState.NO_CREDIT,
+    AgentState.OVER_BUDGET,
+    AgentState.DISK_FULL,
+    AgentState.RATE_LIMITED,
+    AgentState.RETRYING,
+    AgentState.PAUSED,
+    AgentState.THINKING,
+    AgentState.COMPACTING,
+    AgentState.STARTING,
+    AgentState.STOPPING,
+    AgentState.IDLE,
+    AgentState.STOPPED,
+)
+_RANK: Final = {state: at for at, state in enumerate(_URGENT_FIRST)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A sortable column: its heading, and both orders in words.
+
+    ``value`` is what agents are compared by; those that have none come last, always.
+    ``starts_high``: the highest value comes first.
+    """
+
+    head: str
+    first: str
+    reverse: str
+    value: Callable[[AgentView], Any]
+    starts_high: bool = False
+
+
+COLUMNS: Final = {
+    "name": Column("Agent", "A to Z", "Z to A", lambda one: one.name),
+    "state": Column(
+        "State",
+        "most urgent first",
+        "most urgent last",
+        lambda one: (_RANK[one.state], one.since_at),
+    ),
+    "model": Column("Model", "A to Z", "Z to A", lambda one: one.model),
+    "context": Column(
+        "Context",
+        "fullest first",
+        "emptiest first",
+        lambda one: one.context_fill,
+        starts_high=True,
+    ),
+    "inbox": Column(
+        "Inbox", "most first", "fewest first", lambda one: one.inbox, starts_high=True
+    ),
+    "turn": Column(
+        "Last turn",
+        "newest first",
+        "oldest first",
+        lambda one: one.last_turn_at,
+        starts_high=True,
+    ),
+    "cost": Column(
+        "Cost today",
+        "highest first",
+        "lowest first",
+        lambda one: one.cost_today_usd,
+        starts_high=True,
+    ),
+}
+CHOICES: Final = tuple(
+    (sign + name, f"{column.head}: {words}")
+    for name, column in COLUMNS.items()
+    for sign, words in (("", column.first), ("-", column.reverse))
+)
+"""All orders, as a query has them and in words."""
+KNOWN: Final = frozenset(word for word, _ in CHOICES)
+
+
+def ordered(agents: tuple[AgentView, ...], sort: str) -> tuple[AgentView, ...]:
+    """Return ``agents`` in the order ``sort``, one of ``KNOWN``; else as they come."""
+    if sort not in KNOWN:
+        return agents
+    column = COLUMNS[sort.removeprefix("-")]
+    has = [one for one in agents if column.value(one) is not None]
+    is_high = column.starts_high is not sort.startswith("-")
+    has.sort(key=column.value, reverse=is_high)
+    return (*has, *(one for one in agents if column.value(one) is None))
+
+
+def direction(name: str, sort: str) -> str | None:
+    """Return which way column ``name`` is sorted, as ``aria-sort`` has it, if it is."""
+    if sort.removeprefix("-") != name or sort not in KNOWN:
+        return None
+    is_high = COLUMNS[name].starts_high is not sort.startswith("-")
+    return "descending" if is_high else "ascending"
