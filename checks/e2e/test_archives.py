@@ -28,7 +28,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.events import Event
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.cli.local.launcher import LocalOptions
+from pyglue.cli.local.configure import LocalOptions
 from pyglue.demo import story
 from pyglue.errors import ErrorCode, HiveError
 

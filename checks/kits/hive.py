@@ -25,7 +25,8 @@ from pyglue.api.manager import AgentParams, ProposalResult
 from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSendParams
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
-from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.configure import LocalOptions
+from pyglue.cli.local.launcher import LocalHive
 from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.config import (
     DiskConfig,
@@ -40,7 +41,6 @@ from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
 from pyglue.manifest import canonical
 from pyglue.paths import Layout
-from pyglue.process import Child
 from pyglue.tools.submit import ApplyCommit, submit
 
 T = TypeVar("T")
@@ -60,19 +60,7 @@ def script(*steps: dict[str, Any]) -> str:
 class PeerHive(LocalHive):
     """A local hive whose agents are peers."""
 
-    def _child(
-        self,
-        name: str,
-        module: str,
-        argv: list[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        **more: Any,
-    ) -> Child:
-        if name == "hived":
-            module = "checks.kits.hived"
-            env = {**(env or {}), "PYTHONPATH": str(CHECKOUT)}
-        return super()._child(name, module, argv, env=env, **more)
+    hived = ("checks.kits.hived", {"PYTHONPATH": str(CHECKOUT)})
 
 
 @dataclass
@@ -251,8 +239,7 @@ class Hive:
 
     async def reconfigure(self, config: HiveConfig) -> None:
         """Write another config file and start hived again with it."""
-        self.local.config = config
-        self.local.write_config(config)
+        self.local.take(config)
         await self.kill_hived()
 
     async def kill_hived(self) -> None:

@@ -79,7 +79,7 @@ async def dying(hive: Hive) -> AsyncIterator[Deaths]:
         sys.executable,
         "-m",
         "checks.e2e.kit.killed_hived",
-        str(hive.local._config_file),
+        str(hive.local.place.config_file),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parent.parent.parent.parent,

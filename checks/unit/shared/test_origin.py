@@ -13,7 +13,8 @@ from checks.kits.web.app import hive_web
 from checks.kits.web.hive import NAME
 from pyglue import config as hive_config
 from pyglue import origin
-from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.configure import LocalOptions
+from pyglue.cli.local.launcher import LocalHive
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.demo import story
 from pyglue.errors import HiveError

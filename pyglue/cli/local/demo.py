@@ -37,7 +37,8 @@ from pyglue.api.operator import (
     OPERATION,
     OPERATOR_SEND,
 )
-from pyglue.cli.local.launcher import LocalHive, LocalOptions
+from pyglue.cli.local.configure import LocalOptions
+from pyglue.cli.local.launcher import LocalHive
 from pyglue.cli.output import follow
 from pyglue.demo import story
 from pyglue.demo.story import Story

@@ -13,7 +13,8 @@ from pyglue.api.common import NoParams
 from pyglue.api.messages import MessagesParams, OperatorSendParams
 from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli.local import settings as local_settings
-from pyglue.cli.local.launcher import LocalHive, LocalOptions, seconds_since
+from pyglue.cli.local.configure import LocalOptions
+from pyglue.cli.local.launcher import LocalHive, seconds_since
 from pyglue.cli.local.settings import LocalCredential
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within

@@ -1,0 +1,186 @@
+"""The parts of a local hive, as children of this process.
+
+Each writes a log of its own and says by sd_notify that it is ready; nothing waits for
+time to pass. All but hived are started again when they exit. When this process exits,
+however that happens, so do they.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pyglue.cli.local.ready import Readiness
+from pyglue.cli.output.anchors import ANCHOR_LINE
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.process import Child, LogFile, RunAs, describe_exit
+from pyglue.sandbox import own_places, reach
+
+_DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
+"""Even when this process is killed, no part of the hive is left behind."""
+_READY_S: Final = 60.0
+_AGAIN_S: Final = 0.5
+"""Before a part is started again; twice as long each time, up to the most."""
+_AGAIN_MAX_S: Final = 60.0
+_WELL_S: Final = 60.0
+"""A part that ran for so long did not fail at its start."""
+_STOP_S: Final = 8.0
+_KEPT_ENV: Final = (
+    "PATH",
+    "LANG",
+    "TZ",
+    "HIVE_SHARE",
+    "HIVE_UNSAFE_NO_SANDBOX",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+Start = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A part's command: a module of Python and its arguments, run as a user."""
+
+    name: str
+    module: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    run_as: RunAs | None = None
+    pass_fds: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """Children by name. ``room`` is where they report that they are ready."""
+
+    state: Path
+    room: Path
+    say: Callable[[str], None]
+    _children: dict[str, Child] = field(default_factory=dict)
+    _logs: dict[str, LogFile] = field(default_factory=dict)
+    _starts: dict[str, Start] = field(default_factory=dict)
+
+    async def keep(self, name: str, start: Start) -> None:
+        """Start a part, and again whenever it exits while ``ended`` is awaited."""
+        self._starts[name] = start
+        await start()
+
+    def run(self, program: Program, env: Mapping[str, str] | None = None) -> None:
+        """Start a child, with ``env`` beside the program's own."""
+        name = program.name
+        log = self._logs.setdefault(name, LogFile(self._log(name)))
+        kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
+        python = (sys.executable, "-P", "-m", program.module)
+        self._children[name] = Child.start(
+            [*_DIE_WITH_US, *python, *program.argv],
+            env={
+                **kept,
+                "PYTHONUNBUFFERED": "1",
+                "HOME": "/nonexistent",
+                **program.env,
+                **(env or {}),
+            },
+            log=log,
+            run_as=program.run_as,
+            pass_fds=program.pass_fds,
+            wrapper=self._reach(program.run_as),
+        )
+
+    async def ready(self, program: Program) -> None:
+        """Start a daemon, and return when it says that it is ready.
+
+        Raises:
+            HiveError: ``unavailable`` with the end of its log.
+        """
+        run_as = program.run_as
+        uid = None if run_as is None else run_as.uid
+        readiness = Readiness(self.room / f"{program.name}.notify", uid)
+        try:
+            self.run(program, {"NOTIFY_SOCKET": str(readiness.path)})
+            await self._first(program.name, readiness.future)
+        finally:
+            readiness.close()
+
+    def pid(self, name: str) -> int:
+        """Return the process ID of a child."""
+        return self._children[name].pid
+
+    async def stop(self, *names: str) -> None:
+        """Stop these children one after the other, then close all logs."""
+        for name in names:
+            child = self._children.pop(name, None)
+            if child is not None:
+                await child.terminate(_STOP_S)
+        for log in self._logs.values():
+            log.close()
+
+    async def ended(self, name: str) -> str:
+        """Return when a part exits by itself, with a sentence that says how.
+
+        Meanwhile every part that was given to ``keep`` is started again, alone.
+        """
+        keepers = [asyncio.create_task(self._restart(other)) for other in self._starts]
+        try:
+            code = await self._children[name].wait()
+            return f"{name} exited ({describe_exit(code)}). {self._tail(name)}"
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _restart(self, name: str) -> None:
+        """Start a part again whenever it has exited, later each time that it fails."""
+        begun, failures = time.monotonic(), 0
+        while True:
+            code = await self._children[name].wait()
+            failures = 0 if time.monotonic() - begun > _WELL_S else failures
+            pause = min(_AGAIN_S * 2**failures, _AGAIN_MAX_S)
+            failures += 1
+            self.say(
+                f"{name} exited ({describe_exit(code)}). Starting it again in "
+                f"{pause:g} s. {self._tail(name)}"
+            )
+            await asyncio.sleep(pause)
+            begun = time.monotonic()
+            try:
+                await self._starts[name]()
+            except HiveError as error:
+                self.say(error.message)
+                await self._children[name].terminate(_STOP_S)
+            else:
+                self.say(f"{name} is running again.")
+
+    async def _first(self, name: str, found: "asyncio.Future[str]") -> None:
+        """Wait for readiness or the end, whichever comes first."""
+        ended = asyncio.ensure_future(self._children[name].wait())
+        waiting: list[asyncio.Future[Any]] = [asyncio.shield(found), ended]
+        await asyncio.wait(
+            waiting, timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if found.done():
+            ended.cancel()
+            return
+        what = "exited at once" if ended.done() else f"was not ready in {_READY_S:g} s"
+        raise HiveError(ErrorCode.UNAVAILABLE, f"{name} {what}. {self._tail(name)}")
+
+    def _reach(self, run_as: RunAs | None) -> tuple[str, ...]:
+        """Let a part find our modules and its sockets, even below a closed home."""
+        return reach(dict.fromkeys((*own_places(), self.state)), run_as)
+
+    def _log(self, name: str) -> Path:
+        return self.state / "logs" / f"{name}.log"
+
+    def _tail(self, name: str) -> str:
+        child = self._children.get(name)
+        lines = [] if child is None else [line for line in child.lines if line.strip()]
+        told = [line for line in lines if not line.startswith(ANCHOR_LINE)]
+        last = told[-1] if told else "none"
+        return f"Last line: {last} (full log: {self._log(name)})"
