@@ -94,6 +94,11 @@ def judge(match: Match, _begin: int) -> str | None:
     return _command(command, match, at + 1)
 
 
+def is_refused(word: str) -> bool:
+    """Tell whether an option is kept from wildcards with every subcommand."""
+    return options.is_listed(word, _REFUSED)
+
+
 def subcommand_at(words: Sequence[str]) -> int:
     """Return where git's subcommand stands; at the end, there is none."""
     at = 1
@@ -119,7 +124,7 @@ def _command(command: str, match: Match, begin: int) -> str | None:
         if literal[i]:
             continue
         own = _REFUSED_OF.get(command)
-        if options.is_listed(words[i], _REFUSED) or (
+        if is_refused(words[i]) or (
             own is not None and options.is_listed(words[i], own)
         ):
             return say.named(words[i])

@@ -9,7 +9,7 @@ it; who wants one writes it out in a pattern.
 from collections.abc import Sequence
 from typing import Final
 
-from pyglue.bash_policy import globs, options, say, special, startup
+from pyglue.bash_policy import globs, leading, options, say, special, startup
 from pyglue.bash_policy.match import Match
 from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
 from pyglue.bash_policy.words import names
@@ -159,21 +159,19 @@ def _runs(name: str, match: Match, program: Program, begin: int) -> str | None:
     hint = program.row.hint
     if not program.row.inner:
         return say.runs_others(name, hint)
+    named = match.words[: _named(match)]
     at, skip = begin, program.row.skip
-    while at < len(match.words) and match.literal[at]:
-        word = match.words[at]
-        if word in program.values:
-            at += 2
-        elif word.startswith("-") or "=" in word:
-            if word.startswith(("-c", "-S", "--call", "--split", "--shell")):
-                return say.runs_others(name, hint)
-            at += 1
-        elif skip:
+    while True:
+        found = leading.read(named, program, at)
+        if found.unclear is not None:
+            return say.unclear(name, found.unclear)
+        if found.at is None:
+            return say.runs_others(name, hint)
+        at = found.at + 1
+        if skip:
             skip -= 1
-            at += 1
-        else:
-            return _inner(name, match.after(at), program)
-    return say.runs_others(name, hint)
+        elif "=" not in named[found.at]:
+            return _inner(name, match.after(found.at), program)
 
 
 def _inner(name: str, match: Match, program: Program) -> str | None:
@@ -189,22 +187,41 @@ def _inner(name: str, match: Match, program: Program) -> str | None:
 def _code(name: str, match: Match, program: Program, begin: int) -> str | None:
     """All up to the program or script must be named, and there must be one."""
     words, literal = match.words, match.literal
-    at = begin
-    while at < len(words) and literal[at] and words[at].startswith("-"):
-        if program.row.module and words[at] == "-m" and at + 1 < len(words):
-            break
-        at += 1
     if all(literal):
         return None
-    if at < len(words) and literal[at]:
-        if words[at] != "-m" or not program.row.module:
-            known = subcommand(program, words[at])
-            if known is None:
-                return None
-            return _program(f"{name} {words[at]}", match, known, at + 1)
-        if literal[at + 1]:
-            return problem(match.after(at + 1))
+    end = _named(match)
+    found = leading.read(words[:end], program, begin)
+    if found.unclear is not None:
+        return say.unclear(name, found.unclear)
+    at = found.at
+    if at is None:
+        if found.given is None:
+            return say.runs_code(name, program.row.hint)
+        return _further_options(words, end)
+    if words[at] != "-m" or not program.row.module:
+        known = subcommand(program, words[at])
+        if known is None:
+            return None
+        return _program(f"{name} {words[at]}", match, known, at + 1)
+    if literal[at + 1]:
+        return problem(match.after(at + 1))
     return say.runs_code(name, program.row.hint)
+
+
+def _further_options(words: Sequence[str], begin: int) -> str | None:
+    """Options after code are the interpreter's still, up to the first operand."""
+    for word in words[begin:]:
+        if word == "--" or not word.startswith("-"):
+            return None
+        if word != "-":
+            return say.named(word)
+    return None
+
+
+def _named(match: Match) -> int:
+    """Return how many of the words are named before the first wildcard."""
+    literal = match.literal[: len(match.words)]
+    return literal.index(False) if False in literal else len(literal)
 
 
 def _unknown(name: str, match: Match) -> str | None:

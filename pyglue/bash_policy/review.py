@@ -8,7 +8,7 @@ program gets a sentence of its own on the approval.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pyglue.bash_policy import judge
+from pyglue.bash_policy import git, judge, leading, options
 from pyglue.bash_policy.match import Pattern
 from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
 from pyglue.bash_policy.words import names
@@ -72,6 +72,8 @@ def power(text: str) -> str | None:
             )
         return "it lets the agent run every program of such a name"
     notes = [note for note in _notes(pattern.fixed, open_end=pattern.open_end) if note]
+    if pattern.open_end:
+        notes += _named_options(pattern.fixed)
     return "; ".join(dict.fromkeys(notes)) or None
 
 
@@ -118,10 +120,30 @@ def _notes(fixed: tuple[str, ...], *, open_end: bool) -> Iterator[str]:
 
 
 def _script_of(fixed: tuple[str, ...], name: str) -> str:
-    """Return what an interpreter runs: the first word that is no option."""
+    """Return what an interpreter runs: the first word that is no option, or value."""
     last = basename(name.split()[-1])
     begin = next((i for i, w in enumerate(fixed) if basename(w) == last), 0) + 1
+    program = find(fixed[begin - 1])
+    if program is not None and program.kind is Kind.CODE:
+        found = leading.read(fixed, program, begin)
+        at = found.at if found.given is None else found.given
+        return name if at is None else fixed[at]
     return next((w for w in fixed[begin:] if not w.startswith("-")), name)
+
+
+def _named_options(fixed: tuple[str, ...]) -> Iterator[str]:
+    """Yield a note on an option last in a pattern, whose value a wildcard gives."""
+    *_, (name, program) = _programs(fixed)
+    last = fixed[-1]
+    if program is None or not last.startswith("-") or "=" in last:
+        return
+    if options.is_refused(last, program) or (
+        program.row.special == "git" and git.is_refused(last)
+    ):
+        yield (
+            f"it lets the agent choose the value of {name} {last}, which can be a "
+            "program, a configuration or a file to write"
+        )
 
 
 def _script(name: str) -> str:
@@ -138,16 +160,30 @@ def _programs(
         yield words[0] if "/" in words[0] else name, program
         words = words[1:]
         while program is not None:
-            word = next((w for w in words if not w.startswith("-")), None)
-            below = None if word is None else subcommand(program, word)
-            if below is None or word is None:
+            at = _operand(program, words)
+            below = None if at is None else subcommand(program, words[at])
+            if below is None or at is None:
                 break
-            words = words[words.index(word) + 1 :]
+            word = words[at]
+            words = words[at + 1 :]
             program = below
             yield f"{name} {word}", program
         if program is None or not (program.row.inner or _is_module(program, words)):
             return
         words = _inner(program, words)
+
+
+def _operand(program: Program, words: list[str]) -> int | None:
+    """Return where the first word stands that is no option, nor the value of one."""
+    before = ("", *words)
+    return next(
+        (
+            at
+            for at, word in enumerate(words)
+            if not word.startswith("-") and before[at] not in program.values
+        ),
+        None,
+    )
 
 
 def _is_module(program: Program, words: list[str]) -> bool:
@@ -158,13 +194,11 @@ def _inner(program: Program, words: list[str]) -> list[str]:
     if program.row.module:
         return words[words.index("-m") + 1 :]
     at, skip = 0, program.row.skip
-    while at < len(words):
-        word = words[at]
-        if word in program.values:
-            at += 2
-        elif word.startswith("-") or "=" in word or skip:
-            skip -= not word.startswith("-") and "=" not in word
-            at += 1
-        else:
-            break
-    return words[at:]
+    while True:
+        found = leading.read(words, program, at).at
+        if found is None:
+            return []
+        if not skip and "=" not in words[found]:
+            return words[found:]
+        skip -= bool(skip)
+        at = found + 1

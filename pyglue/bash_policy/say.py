@@ -10,6 +10,15 @@ def named(word: str) -> str:
     return f"the option {shown!a} must be named by a pattern to be used{hint}"
 
 
+def unclear(name: str, word: str) -> str:
+    """Say that nobody knows what follows an option."""
+    return (
+        f"the gate does not know whether {word[:40]!a} of {name[:60]!a} takes a value, "
+        "so it cannot tell what a wildcard after it would choose; write a pattern "
+        "without '*'"
+    )
+
+
 def runs_others(name: str, hint: str = "") -> str:
     """Say that a program runs others."""
     tail = f", or {hint}" if hint else ""

@@ -40,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     names: str
     under: str = ""
-    """The row is about subcommands of these programs."""
+    """The row is about subcommands of these programs, or of ``docker/compose``."""
     kind: Kind = Kind.PLAIN
     special: str = ""
     """The judge in ``special`` that knows more of it than a table can say."""
@@ -55,9 +55,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     everyday_unless: str = ""
     """Subcommands that a wildcard may not match."""
     flags: str = ""
-    """Options without a value that may stand before the subcommand."""
+    """Options without a value before the subcommand, program or script; ``begin*``."""
     values: str = ""
     """Options whose value is the next word, to find what comes after it."""
+    code: str = ""
+    """For CODE: options whose value is what runs; more options may follow it."""
     inner: bool = False
     """For RUNS: what follows the program's name is judged as that program's."""
     inner_reads: bool = False
@@ -131,7 +133,9 @@ class Program:
     everyday: frozenset[str]
     unless: frozenset[str]
     flags: frozenset[str]
+    flag_begins: tuple[str, ...]
     values: frozenset[str]
+    code: frozenset[str]
     holds: tuple[str, ...]
     words: frozenset[str]
 
@@ -189,7 +193,7 @@ def _table() -> dict[str, Program]:
     table: dict[str, Program] = {}
     for row in _rows():
         program = _program(row)
-        above = row.under.split() or [""]
+        above = [one.replace("/", " ") for one in row.under.split()] or [""]
         for name in (f"{a} {n}".strip() for a in above for n in row.names.split()):
             if name in table:
                 raise ValueError(f"{name} has two rows")
@@ -219,7 +223,9 @@ def _program(row: Row) -> Program:
         everyday=frozenset(row.everyday.split()),
         unless=frozenset(row.everyday_unless.split()),
         flags=frozenset(row.flags.split()),
+        flag_begins=Words.parse(row.flags, style="long").begins,
         values=frozenset(row.values.split()),
+        code=frozenset(row.code.split()),
         holds=tuple(row.holds.split()),
         words=frozenset(row.words.split()),
     )

@@ -52,6 +52,10 @@ def check(found: dict[str, Any]) -> None:
         ("PYTHONPATH=. pytest *", "set PYTHONPATH in hyperhive.env"),
         ("ls ../*", "write the path out"),
         ("if *", "shell syntax"),
+        ("perl -I lib *", "name the script"),
+        ("deno run *", "deno run main.ts *"),
+        ("docker compose exec web *", "docker compose exec web npm test *"),
+        ("clojure -M -m x *", "whether '-M' of 'clojure' takes a value"),
     ],
 )
 def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -> None:
@@ -88,6 +92,10 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
         ("unzip *", "whatever files an archive holds"),
         ("yarn *", "any program of the packages"),
         ("just *", "any directory that it is pointed at"),
+        ("perl -I lib x.pl *", "it runs x.pl"),
+        ("docker compose -f a.yml up *", "what the Compose file says"),
+        ("find . -name x -exec *", "the value of find -exec"),
+        ("git log --output *", "the value of git --output"),
     ],
 )
 def test_a_pattern_that_hands_over_power_says_so(pattern: str, power: str) -> None:
