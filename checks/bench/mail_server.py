@@ -46,6 +46,7 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
             budgets=kit.budgets,
             credit=kit.credit,
             controls=kit.controls,
+            model_choices=kit.model_choices,
             warmth=kit.warmth,
             history=kit.history,
             steps=kit.steps,

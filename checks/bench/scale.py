@@ -209,6 +209,7 @@ def views(kit: Kit, directory: Path) -> Views:
         store=kit.store,
         registry=kit.registry,
         controls=kit.controls,
+        model_choices=kit.model_choices,
         steps=kit.steps,
         warmth=kit.warmth,
         bus=kit.bus,

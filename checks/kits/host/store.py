@@ -15,6 +15,7 @@ from pyglue.config import HiveConfig, MessageLimits, Timeouts, WarmConfig
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core import audit_log
 from pyglue.host.core.agent import Agent, Everyone, Holder
@@ -47,6 +48,7 @@ class Kit:
     questions: Questions
     terminals: Terminals
     controls: Controls
+    model_choices: ModelChoices
     budgets: Budgets
     credit: Credit
     bus: EventBus
@@ -152,6 +154,14 @@ async def open_kit(
         questions=questions,
         terminals=terminals,
         controls=controls,
+        model_choices=ModelChoices(
+            registry=registry,
+            transitions=transitions,
+            controls=controls,
+            audit=audit,
+            limits=config.limits,
+            models=config.catalogue,
+        ),
         budgets=budgets,
         credit=credit,
         bus=bus,

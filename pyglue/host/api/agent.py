@@ -56,6 +56,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent, Holder, Report
 from pyglue.host.core.day_limits import Limit
@@ -98,6 +99,7 @@ class AgentApi:
     budgets: Budgets
     credit: Credit
     controls: Controls
+    model_choices: ModelChoices
     warmth: Warmth
     harness: bool
     memory_kills: Callable[[str], int] = lambda _name: 0
@@ -203,7 +205,7 @@ class AgentApi:
                     f"The turns of {agent.name} begin too quickly one after another.",
                     details={"retry_after_s": 1.0},
                 )
-            model = self.controls.next_model(agent, params.model)
+            model = self.model_choices.next(agent, params.model)
             turn = await self.broker.mailbox.turn_start(
                 self._holder,
                 model,
@@ -221,7 +223,7 @@ class AgentApi:
         self.warmth.turn_began(agent, warm=params.warm)
         self._killed = self.memory_kills(agent.name)
         self.controls.begun(agent)
-        info = self.controls.models.resolve(model)
+        info = self.model_choices.models.resolve(model)
         if info is not None and info.is_own:
             return TurnStartResult(turn=turn, model=model, context_window=info.context)
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])

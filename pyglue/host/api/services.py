@@ -16,6 +16,7 @@ from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
+from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.resuming import Resuming
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.audit import Audit
@@ -75,6 +76,7 @@ class Services:
     journal: Journal
     files: Files
     controls: Controls
+    model_choices: ModelChoices
     accounts: Accounts
     budgets: Budgets
     credit: Credit

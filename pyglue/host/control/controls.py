@@ -1,4 +1,4 @@
-"""What the operator does to agents at work: pause, cancel, compact, choose a model.
+"""What the operator does to agents at work: pause, cancel, compact.
 
 Kept in the store, so that it survives restarts of everybody; said to the harness after
 each hello and at every change, and enforced here: a paused agent gets no messages,
@@ -26,9 +26,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.control import (
     Blocked,
     BlockReason,
-    ModelStatus,
     PauseParams,
-    SetModelParams,
 )
 from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -38,14 +36,11 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.blocked import (
     blocked,
     code_of,
-    model_refused,
     refusal,
-    said_of,
 )
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
-from pyglue.host.policy.operator_limits import model_is_allowed
 from pyglue.jsonrpc import Connection
 from pyglue.models import Catalogue
 from pyglue.store.control import Control
@@ -263,84 +258,6 @@ class Controls:
         harness = _running(agent)
         self.audit.record(by, "new_session", name, {})
         await ask(name, harness, BEGIN_SESSION, NoParams(), timeout=_CALL_S)
-
-    # --- models -----------------------------------------------------------------------
-
-    async def set_model(self, params: SetModelParams, by: str) -> ModelStatus:
-        """Use another model from the next turn on.
-
-        Raises:
-            HiveError: ``not_found``, ``model_not_allowed`` if it is unknown or the
-                operator's limits of this hive forbid it.
-        """
-        agent = self.registry.get(params.agent)
-        agent.policy()
-        unknown = self.models.unknown(params.model)
-        if unknown is not None:
-            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, unknown)
-        if not model_is_allowed(params.model, self.limits, resolve=self.models.resolve):
-            names = ", ".join(self.limits.models or ()) or "none"
-            raise HiveError(
-                ErrorCode.MODEL_NOT_ALLOWED,
-                f"The operator's limits do not allow {params.model}. Allowed: {names}.",
-            )
-        return await self._switch(agent, params.model, by)
-
-    async def reset_model(self, name: str, by: str) -> ModelStatus:
-        """Use the manifest's model again.
-
-        Raises:
-            HiveError: ``not_found``, ``conflict`` if no other one was chosen.
-        """
-        agent = self.registry.get(name)
-        if agent.control.model is None:
-            raise HiveError(
-                ErrorCode.CONFLICT, f"{name} already uses the model of its manifest."
-            )
-        return await self._switch(agent, None, by)
-
-    async def _switch(self, agent: Agent, model: str | None, by: str) -> ModelStatus:
-        data = {"before": agent.model, "model": model}
-        self.audit.record(by, "model", agent.name, data)
-        now = time.time()
-        row = replace(agent.control, model=model, model_at=now, model_by=by)
-        refused = model_refused(agent, self.limits, self.models) is not None
-        await self.transitions.controlled(agent, row)
-        if refused and model_refused(agent, self.limits, self.models) is None:
-            self._tell(agent, again=True)
-        return self.model_status(agent)
-
-    def next_model(self, agent: Agent, asked: str | None = None) -> str:
-        """Return the model that the agent's next turn uses.
-
-        Raises:
-            HiveError: ``model_not_allowed`` if another one was ``asked`` for, or if the
-                operator's limits do not allow what was chosen.
-        """
-        if asked is not None and not self.models.same(asked, agent.model):
-            raise HiveError(
-                ErrorCode.MODEL_NOT_ALLOWED,
-                f"The next turn of {agent.name} uses {agent.model}, not "
-                f"{asked[:100]!a}. Start the turn without naming a model.",
-            )
-        refused = model_refused(agent, self.limits, self.models)
-        if refused is not None:
-            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, said_of(refused))
-        return agent.model
-
-    def model_status(self, agent: Agent) -> ModelStatus:
-        """Return which model an agent uses, and will use."""
-        record = agent.applied or agent.record
-        row, wanted = agent.control, agent.model
-        active = agent.turn_model or wanted
-        return ModelStatus(
-            manifest="" if record is None else record.typed.model,
-            active=active,
-            queued=None if self.models.same(active, wanted) else wanted,
-            override=row.model,
-            switched_at=row.model_at,
-            switched_by=row.model_by,
-        )
 
 
 async def _written(written: Awaitable[None]) -> None:

@@ -29,6 +29,7 @@ from pyglue.host.changes.systems import Systems
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
+from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.accounts import account_of, has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
@@ -97,6 +98,7 @@ class Views:
     egress: EgressHub
     warnings: Warnings
     controls: Controls
+    model_choices: ModelChoices
     steps: Steps
     warmth: Warmth
     config: HiveConfig
@@ -267,7 +269,7 @@ class Views:
             detail=agent.detail,
             description="" if record is None else record.typed.description,
             model=agent.model,
-            model_status=self.controls.model_status(agent),
+            model_status=self.model_choices.status(agent),
             paused=agent.control.paused_at is not None,
             network=record is not None and record.typed.network,
             manifest_sha256=None if record is None else record.sha256,

@@ -57,6 +57,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             budgets=services.budgets,
             credit=services.credit,
             controls=services.controls,
+            model_choices=services.model_choices,
             warmth=services.warmth,
             harness=hello.harness is not None,
             memory_kills=services.backend.memory_kills,

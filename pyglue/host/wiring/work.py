@@ -14,6 +14,7 @@ from pyglue.host.control.credit import Credit
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
+from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.resuming import Resuming
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.secret_uses import SecretUses
@@ -44,6 +45,7 @@ class Work:
     webhooks: Webhooks
     secret_uses: SecretUses
     controls: Controls
+    model_choices: ModelChoices
     budgets: Budgets
     credit: Credit
     warmth: Warmth
@@ -181,6 +183,14 @@ async def open_work(base: Base) -> Work:
         ),
         secret_uses=secret_uses,
         controls=controls,
+        model_choices=ModelChoices(
+            registry=registry,
+            transitions=transitions,
+            controls=controls,
+            audit=audit,
+            limits=config.limits,
+            models=config.catalogue,
+        ),
         budgets=budgets,
         credit=credit,
         warmth=Warmth(registry=registry, transitions=transitions, config=config.warm),

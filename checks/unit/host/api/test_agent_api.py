@@ -83,6 +83,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
+        model_choices=kit.model_choices,
         warmth=kit.warmth,
         harness=True,
     )

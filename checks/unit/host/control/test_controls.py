@@ -1,4 +1,4 @@
-"""The operator's hand on working agents: pauses, models, budgets; on a real store."""
+"""The operator's hand on working agents: pauses and budgets; on a real store."""
 
 import asyncio
 import time
@@ -11,20 +11,16 @@ import pytest
 
 from checks.kits.host.messages import parks
 from checks.kits.host.store import Kit, open_kit, put
-from pyglue.api.control import PauseParams, SetModelParams
+from pyglue.api.control import PauseParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
 from pyglue.api.relay import ReserveParams, SettleParams
-from pyglue.api.turns import TurnEndParams, TurnOutcome
-from pyglue.config import HiveConfig, OperatorLimits, RelayConfig
+from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import HIVE, Holder
 from pyglue.host.core.day_limits import Limit, limits_of, start_of_day
 from pyglue.host.model.relay import RelayHub
-from pyglue.models import KNOWN
 from pyglue.names import OPERATOR
-from pyglue.store import agents as agent_rows
 from pyglue.store import messages, questions, usage
 from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
@@ -50,18 +46,6 @@ async def mail(kit: Kit, to: str = "alice") -> int:
     return (
         await kit.broker.post(NewMessage(sender=OPERATOR, recipient=to, body="x"))
     ).id
-
-
-def controls(kit: Kit, **limits: Any) -> Controls:
-    return Controls(
-        registry=kit.registry,
-        transitions=kit.transitions,
-        audit=kit.controls.audit,
-        limits=OperatorLimits(**limits),
-        models=KNOWN,
-        grace_s=60.0,
-        relay=RelayConfig(),
-    )
 
 
 # --- pauses ---------------------------------------------------------------------------
@@ -121,7 +105,7 @@ async def test_there_is_nothing_to_cancel_or_compact(kit: Kit) -> None:
     with pytest.raises(HiveError) as caught:
         await kit.controls.compact("alice", OPERATOR)
     assert caught.value.code is ErrorCode.PAUSED
-    for call in (kit.controls.resume, kit.controls.compact, kit.controls.reset_model):
+    for call in (kit.controls.resume, kit.controls.compact, kit.model_choices.reset):
         with pytest.raises(HiveError) as caught:
             await call("nobody", OPERATOR)
         assert caught.value.code is ErrorCode.NOT_FOUND
@@ -148,124 +132,6 @@ async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
     await kit.store.write(lambda _tx: None)
     waiting = await kit.store.read(lambda reader: messages.waiting(reader, "alice"))
     assert waiting == 1
-
-
-# --- models ---------------------------------------------------------------------------
-
-
-async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
-    alice = kit.registry.get("alice")
-    heard: list[str] = []
-    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
-    kit.transitions.listen(lambda agent: heard.append(agent.model))
-    status = await kit.controls.set_model(
-        SetModelParams(agent="alice", model="sonnet"), OPERATOR
-    )
-    assert (status.active, status.queued, status.override) == (
-        "haiku",
-        "sonnet",
-        "sonnet",
-    )
-    assert status.switched_by == OPERATOR
-    assert heard == ["sonnet"]
-    put(alice, control=Control(agent="alice"), turn_model=None)
-    await kit.transitions.load()  # a restart later
-    assert kit.controls.model_status(alice) == status
-    await kit.broker.mailbox.turn_start(Holder(alice), "sonnet")
-    assert kit.controls.model_status(alice).queued is None
-    reset = await kit.controls.reset_model("alice", OPERATOR)
-    assert (reset.active, reset.queued, reset.override) == ("sonnet", "haiku", None)
-    with pytest.raises(HiveError) as caught:
-        await kit.controls.reset_model("alice", OPERATOR)
-    assert caught.value.code is ErrorCode.CONFLICT
-
-
-@pytest.mark.parametrize(
-    ("model", "limits"),
-    [("gpt", {}), ("opus", {"models": ("haiku", "sonnet")})],
-)
-async def test_a_model_that_is_not_allowed(
-    kit: Kit, model: str, limits: dict[str, Any]
-) -> None:
-    with pytest.raises(HiveError) as caught:
-        await controls(kit, **limits).set_model(
-            SetModelParams(agent="alice", model=model), OPERATOR
-        )
-    assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED
-    assert kit.registry.get("alice").control.model is None
-
-
-async def test_the_relay_lets_the_chosen_model_through(
-    kit: Kit, tmp_path: Path
-) -> None:
-    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        config=config,
-        server_name="x",
-    )
-    alice = kit.registry.get("alice")
-    params = SetModelParams(agent="alice", model="opus")
-    await kit.controls.set_model(params, OPERATOR)
-    models = hub.policy(alice, alice.policy()).models
-    assert set(models) == {"claude-haiku-5-5", "claude-opus-5-5"}
-
-
-async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
-    kit: Kit, tmp_path: Path
-) -> None:
-    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        config=config,
-        server_name="x",
-    )
-    alice = await kit.agent("alice", model="opus")
-    hub._send(hub.policy(alice, alice.policy()))
-    turn = await kit.broker.mailbox.turn_start(Holder(alice), "opus")
-    params = SetModelParams(agent="alice", model="sonnet")
-    await kit.controls.set_model(params, OPERATOR)
-    running = hub.policies["alice"].models
-    assert set(running) == {"claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"}
-    end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
-    await kit.broker.mailbox.turn_end(Holder(alice), end)
-    assert set(hub.policies["alice"].models) == {
-        "claude-sonnet-5-5",
-        "claude-haiku-5-5",
-    }
-
-
-async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
-    kit: Kit, tmp_path: Path
-) -> None:
-    alice = kit.registry.get("alice")
-    await kit.store.write(lambda tx: agent_rows.start_turn(tx, "alice", "opus"))
-    await kit.transitions.load()
-    assert alice.turn_model == "opus"  # shown as the model of the last turn
-    config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    hub = RelayHub(
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        config=config,
-        server_name="x",
-    )
-    assert hub.policy(alice, alice.policy()).models == ("claude-haiku-5-5",)
-
-
-async def test_a_turn_begins_with_no_model_but_the_chosen_one(kit: Kit) -> None:
-    alice = kit.registry.get("alice")
-    assert kit.controls.next_model(alice) == "haiku"
-    assert kit.controls.next_model(alice, "claude-haiku-5-5") == "haiku"
-    with pytest.raises(HiveError, match="uses haiku, not 'opus'") as caught:
-        kit.controls.next_model(alice, "opus")
-    assert caught.value.code is ErrorCode.MODEL_NOT_ALLOWED
-    with pytest.raises(HiveError, match="limits no longer allow haiku"):
-        controls(kit, models=("sonnet",)).next_model(alice, "haiku")
 
 
 # --- budgets --------------------------------------------------------------------------

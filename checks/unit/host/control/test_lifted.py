@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,8 @@ async def test_a_model_that_is_allowed_ends_its_refusal(kit: Kit) -> None:
     found = controls.blocked(alice)
     assert found is not None
     assert found.reason is BlockReason.MODEL_NOT_ALLOWED
-    await controls.set_model(SetModelParams(agent="alice", model="sonnet"), OPERATOR)
+    choices = replace(kit.model_choices, controls=controls, limits=controls.limits)
+    await choices.choose(SetModelParams(agent="alice", model="sonnet"), OPERATOR)
     assert (controls.blocked(alice), told) == (None, [True])
 
 

@@ -64,6 +64,7 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
+        model_choices=kit.model_choices,
         warmth=kit.warmth,
         harness=harness,
     )
