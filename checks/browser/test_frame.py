@@ -176,3 +176,52 @@ def test_on_a_phone_a_reply_has_the_whole_width(
     mail.get_by_text("Reply").first.click()
     text = box(mail.get_by_role("textbox"))
     assert text["width"] > box(mail)["width"] - 40
+
+
+HIDE: Final = """
+const get = () => window.unseen === true;
+Object.defineProperty(Document.prototype, "hidden", { get });
+"""
+
+
+def test_title_icon_and_navigation_count_what_needs_the_operator(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.add_init_script(HIDE)
+    page.goto(f"{site.url}/messages")
+    dashboard.live()
+    nav = page.get_by_role("navigation", name="Main")
+    icon = page.locator("link[rel=icon]")
+    expect(page).to_have_title("(5) Messages · hyperhive")
+    expect(icon).to_have_attribute("href", "/favicon/5.svg")
+    expect(nav.get_by_role("link", name="Overview")).to_have_text("Overview 5 need you")
+    expect(nav.get_by_role("link", name="Approvals")).to_have_text(
+        "Approvals 1 pending"
+    )
+    places = [box(one) for one in nav.get_by_role("link").all()]
+    page.evaluate("window.unseen = true")  # nobody sees the tab
+    site.hive.agents[1] = data.agent("alice", state=AgentState.NEEDS_LOGIN)
+    site.hive.emit("agent.state", "alice", state="needs_login")
+    expect(page).to_have_title("(6) Messages · hyperhive")
+    expect(icon).to_have_attribute("href", "/favicon/6.svg")
+    expect(page.locator("#needs-said")).to_have_text("6 things need you")
+    assert places == [box(one) for one in nav.get_by_role("link").all()]
+    page.goto(f"{site.url}/")
+    dashboard.live()
+    expect(page).to_have_title("(6) Overview · hyperhive")
+    site.hive.agents = [data.agent("alice")]
+    site.hive.questions.clear()
+    site.hive.inbox.clear()
+    site.hive.set_approval(7, state=ApprovalState.DENIED)
+    site.hive.emit("agent.changed", "bob", what="destroyed")
+    expect(page).to_have_title("Overview · hyperhive")
+    expect(icon).to_have_attribute("href", "/static/favicon.svg")
+    expect(nav.locator(".count")).to_have_count(0)
+
+
+def test_the_icon_with_a_count_is_drawn(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    drawn = "(at) => { const one = new Image(); one.src = at; return one.decode(); }"
+    for number in (1, 9, 10, 5000):
+        page.evaluate(drawn, f"/favicon/{number}.svg")

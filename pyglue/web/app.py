@@ -37,6 +37,7 @@ from pyglue.web.pages import (
     overview,
     queue,
     vendor,
+    waiting,
 )
 from pyglue.web.pages.agent_filter import resumable
 from pyglue.web.pages.markdown import markdown
@@ -83,6 +84,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         display,
         files,
         activity,  # before the overview, whose fragments have any name
+        waiting,
         overview,
         messages,
         approvals,
@@ -107,7 +109,7 @@ def _templates(app: Flask) -> None:
     env.undefined = StrictUndefined
     env.trim_blocks = True
     env.lstrip_blocks = True
-    env.globals.update(now=time.time)
+    env.globals.update(now=time.time, waiting_now=waiting.now)
     env.filters.update(
         clip=clip,
         when=formats.when,

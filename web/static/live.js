@@ -2,7 +2,7 @@
 // [data-fragment] whose data-on names the event's kind is fetched anew and swapped,
 // keeping what the reader typed, opened and focused. Events come over one WebSocket,
 // or as SSE where that does not connect. Lost connections resume where they were. A tab
-// that nobody sees reads nothing until it is seen.
+// that nobody sees reads nothing until it is seen, except what its title says.
 
 import { watchForms } from "./actions.js";
 import { watchDrafts } from "./drafts.js";
@@ -20,6 +20,7 @@ import { watchSelection } from "./select.js";
 import { clearSteps, forgetSteps, showStep } from "./steps.js";
 import { swap } from "./swap.js";
 import { ages } from "./times.js";
+import "./title.js";
 import { lookAgain } from "./toast.js";
 
 const SOON_MS = 15; // events of one transaction come together
@@ -53,7 +54,7 @@ function wants(section, event) {
 }
 
 function refresh(section) {
-  if (document.hidden) return unseen.add(section);
+  if (document.hidden && !("always" in section.dataset)) return unseen.add(section);
   const at = reading.get(section) ?? { busy: false, again: false, soon: false, next: 0 };
   reading.set(section, at);
   if (at.busy) at.again = true;

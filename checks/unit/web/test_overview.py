@@ -331,3 +331,36 @@ def test_what_a_subscription_pays_makes_the_sum_an_estimate(
 def test_questions_are_read_once_for_queue_and_activity(operator: Operator) -> None:
     operator.get("/")
     assert len(operator.hive.called("questions")) == 1
+
+
+# --- what waits, on every page -----------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/approvals", "/agents/alice", "/charts"])
+def test_every_page_counts_what_needs_the_operator(
+    operator: Operator, path: str
+) -> None:
+    page = operator.get(path).text
+    assert "<title>(5) " in page
+    assert 'rel="icon" href="/favicon/5.svg"' in page
+    assert 'data-needs="5"' in page
+    (at,) = re.findall(r'data-fragment="(/fragments/nav[^"]*)"', page)
+    assert operator.get(html.unescape(at)).text.strip() in page
+
+
+def test_a_source_that_cannot_be_read_leaves_the_other_counts(
+    operator: Operator,
+) -> None:
+    operator.hive.overrides["agents"] = refusing(ErrorCode.INTERNAL, "It broke.")
+    page = operator.get("/charts").text
+    assert "<title>(3) Metrics" in page  # of what could be read
+    assert ">Overview" in operator.get("/nowhere").text
+
+
+def test_the_icon_has_a_digit(operator: Operator, stranger: Operator) -> None:
+    for number, text in ((1, "1"), (9, "9"), (10, "9+"), (10**30, "9+")):
+        icon = operator.get(f"/favicon/{number}.svg")
+        assert icon.content_type == "image/svg+xml"
+        assert f">{text}</text>" in icon.text
+    assert operator.get("/favicon/x.svg").status_code == 404
+    assert stranger.get("/favicon/1.svg").status_code == 401

@@ -17,9 +17,9 @@ from pyglue.api.approvals import (
     ApprovalSummary,
     Danger,
 )
-from pyglue.api.common import AgentState
-from pyglue.api.messages import InboxMessage, Priority, ShownMessage
-from pyglue.api.operator import APPROVALS
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.messages import InboxMessage, InboxParams, Priority, ShownMessage
+from pyglue.api.operator import AGENTS, APPROVALS, INBOX, QUESTIONS
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.names import OPERATOR
@@ -30,6 +30,7 @@ from pyglue.web.rpc import hive
 SHOWN: Final = 8
 """Of a longer queue, the rest is folded."""
 _APPROVALS: Final = 50
+_UNREAD: Final = 50
 _SOON_S: Final = 600
 """A question that expires sooner than this is urgent."""
 
@@ -77,9 +78,30 @@ class Queue:
     problems: tuple[str, ...]
 
 
+def everyone() -> tuple[AgentView, ...]:
+    """Return all agents."""
+    return hive().call(AGENTS, NoParams()).agents
+
+
+def questions() -> tuple[QuestionView, ...]:
+    """Return the questions that are open, whoever is asked."""
+    return hive().call(QUESTIONS, NoParams()).questions
+
+
+def unread(clip: int) -> tuple[InboxMessage, ...]:
+    """Return the operator's unread messages, ``clip`` characters of each."""
+    asked = InboxParams(limit=_UNREAD, clip=clip, unread_only=True)
+    return hive().call(INBOX, asked).messages
+
+
+def now(clip: int) -> Queue:
+    """Read what needs the operator; of messages, ``clip`` characters."""
+    return queue(part(everyone), part(questions), part(lambda: unread(clip)))
+
+
 def queue(
     agents: Part[tuple[AgentView, ...]],
-    questions: Part[tuple[QuestionView, ...]],
+    asked: Part[tuple[QuestionView, ...]],
     inbox: Part[tuple[InboxMessage, ...]],
 ) -> Queue:
     """Return what needs the operator; of ``inbox``, what is unread."""
@@ -87,7 +109,7 @@ def queue(
     problems: list[str] = []
     for source in (
         part(_approvals),
-        Part(_questions(questions.data or ()), questions.problem),
+        Part(_questions(asked.data or ()), asked.problem),
         part(lambda: _troubles(agents.data or ())),
         Part([_message(one) for one in inbox.data or () if not one.read], None),
     ):

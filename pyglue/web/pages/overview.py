@@ -20,7 +20,6 @@ from pyglue.api.messages import (
     ShownMessage,
 )
 from pyglue.api.operator import (
-    AGENTS,
     DRAFTS,
     INBOX,
     KEPT,
@@ -29,9 +28,9 @@ from pyglue.api.operator import (
     QUESTIONS,
 )
 from pyglue.api.overview import AgentView
-from pyglue.api.questions import AnswerParams, QuestionView
+from pyglue.api.questions import AnswerParams
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.pages import agent_order
+from pyglue.web.pages import agent_order, needs, waiting
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.bulk import FIRST, MORE
 from pyglue.web.pages.common import (
@@ -44,13 +43,11 @@ from pyglue.web.pages.common import (
 )
 from pyglue.web.pages.doing import activity
 from pyglue.web.pages.messages import CLIP
-from pyglue.web.pages.needs import SHOWN, Queue, queue
 from pyglue.web.pages.today import today
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("overview", __name__)
 
-_UNREAD_SHOWN: Final = 50
 _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
 _MAIL_CLIP: Final = 1200
@@ -60,16 +57,18 @@ _SEARCH_MAX: Final = 100
 @blueprint.get("/")
 def page() -> str:
     """Show the overview."""
-    frame, roster, everyone = status(), _roster(), part(_everyone)
-    inbox, questions = part(_inbox), part(_questions)
+    frame, roster, everyone = status(), _roster(), part(needs.everyone)
+    inbox, questions = part(_inbox), part(needs.questions)
     found = everyone.data or ()
+    queue = needs.queue(everyone, questions, inbox)
     return render_template(
         "overview.html",
         status=frame,
         kept=part(_kept),
         drafts=part(_drafts),
-        needs=queue(everyone, questions, inbox),
-        needs_shown=SHOWN,
+        needs=queue,
+        needs_shown=needs.SHOWN,
+        waiting=waiting.counted(queue),
         names=tuple(one.name for one in found),
         roster=roster,
         choices=CHOICES,
@@ -91,7 +90,7 @@ def fragment(section: str) -> str:
     readers: dict[str, Callable[[], object]] = {
         "kept": _kept,
         "drafts": _drafts,
-        "today": lambda: today(_everyone()),
+        "today": lambda: today(needs.everyone()),
         "agents": _agents,
         "inbox": _inbox,
         "messages": _flow,
@@ -99,9 +98,8 @@ def fragment(section: str) -> str:
         "facts": status,
     }
     if section == "needs":
-        return render_template(
-            "fragments/needs.html", needs=_needs(), needs_shown=SHOWN
-        )
+        queue, shown = needs.now(_MAIL_CLIP), needs.SHOWN
+        return render_template("fragments/needs.html", needs=queue, needs_shown=shown)
     read = readers.get(section)
     if read is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
@@ -109,7 +107,7 @@ def fragment(section: str) -> str:
         return render_template(f"fragments/{section}.html", status=read())
     data: dict[str, Any] = {section: part(read)}
     if section == "agents":
-        data["activity"] = activity(part(_questions).data or ())
+        data["activity"] = activity(part(needs.questions).data or ())
     return render_template(f"fragments/{section}.html", roster=_roster(), **data)
 
 
@@ -121,14 +119,6 @@ def _drafts() -> tuple[DraftView, ...]:
     """Return the drafts that are not proposed: an approval shows those."""
     found = hive().call(DRAFTS, NoParams()).drafts
     return tuple(one for one in found if one.pending_approval is None)
-
-
-def _questions() -> tuple[QuestionView, ...]:
-    return hive().call(QUESTIONS, NoParams()).questions
-
-
-def _needs() -> Queue:
-    return queue(part(_everyone), part(_questions), part(_unread))
 
 
 def _roster() -> AgentFilter:
@@ -143,24 +133,15 @@ def _roster() -> AgentFilter:
 
 
 def _agents() -> tuple[AgentView, ...]:
-    return _roster().choose(_everyone())
-
-
-def _everyone() -> tuple[AgentView, ...]:
-    return hive().call(AGENTS, NoParams()).agents
+    return _roster().choose(needs.everyone())
 
 
 def _inbox() -> tuple[InboxMessage, ...]:
     """Return what is unread, however old, and the newest of what is read."""
-    unread = _unread()
+    unread = needs.unread(_MAIL_CLIP)
     asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
     newest = hive().call(INBOX, asked).messages
     return (*unread, *(one for one in newest if one.read))
-
-
-def _unread() -> tuple[InboxMessage, ...]:
-    asked = InboxParams(limit=_UNREAD_SHOWN, clip=_MAIL_CLIP, unread_only=True)
-    return hive().call(INBOX, asked).messages
 
 
 def _flow() -> tuple[ShownMessage, ...]:

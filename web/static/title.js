@@ -1,0 +1,25 @@
+// How much needs the operator, in the page's title and icon, as the navigation has it:
+// a tab that nobody sees says it too. More of it is also said to screen readers.
+
+const icon = document.querySelector("link[rel=icon]");
+const live = document.getElementById("needs-said");
+const nav = document.getElementById("nav");
+const PLAIN = "/static/favicon.svg";
+
+let shown = count();
+const name = document.title.slice(shown ? `(${shown}) `.length : 0);
+
+function count() {
+  return Number(nav?.querySelector("[data-needs]")?.dataset.needs ?? 0);
+}
+
+function say() {
+  const number = count();
+  if (number === shown) return;
+  if (number > shown) live.textContent = number === 1 ? "1 thing needs you" : `${number} things need you`;
+  shown = number;
+  document.title = number ? `(${number}) ${name}` : name;
+  icon.href = number ? `/favicon/${number}.svg` : PLAIN;
+}
+
+nav?.addEventListener("hive:swapped", say);
