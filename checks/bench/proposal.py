@@ -3,7 +3,10 @@
 On a whole running hive: the tool packs a commit, hived checks, evaluates, pins, tags
 and queues it. The reference is Nix alone on the same expression, without sandbox or
 restrictions. A manager thinks for seconds between two proposals, in which hived gets
-its next checking child ready; so there is a pause before each, outside of what counts.
+the next checking child and the next Nix ready; so there is a pause before each, outside
+of what counts. What counts begins with git's own work beside the manager and ends with
+the answer: the pack is unpacked, checked and packed anew, Nix reads and evaluates the
+files, and tag and row are on the disk.
 """
 
 import asyncio
@@ -18,7 +21,7 @@ from checks.kits.hive import Hive, running_hive
 from pyglue.paths import share
 
 NAME: Final = "proposal_render"
-LIMIT: Final = 3.0
+LIMIT: Final = 2.0
 _SAMPLES: Final = 40
 _WARM: Final = 2
 _THINKING_S: Final = 1.0

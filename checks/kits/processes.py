@@ -1,6 +1,7 @@
 """Processes below one of ours: other hives run beside a test, and are not its own."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,8 @@ def open_below(place: Path) -> list[str]:
             if Path(target.removesuffix(" (deleted)")).is_relative_to(place):
                 found.append(target)
     return found
+
+
+def own_children() -> set[int]:
+    """Return the children of this process."""
+    return set(children(os.getpid()))

@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from checks.kits.nix.evaluator import BARE, BOTH, agent, evaluator, prompt
+from checks.kits.processes import own_children
 from checks.nix import outcome
 from pyglue import manifest_schema
 from pyglue.config import HiveConfig
@@ -188,6 +190,80 @@ async def test_warnings_and_traces_are_kept(both: Evaluator, tmp_path: Path) -> 
     assert len(found.said) == 20 and all(len(text) <= 501 for text in found.said)
     quiet = await both.evaluate(agent(tmp_path / "b", "{ }"))
     assert quiet.said == ()
+
+
+# --- started in advance ------------------------------------------------------------
+
+
+async def test_the_nix_that_waits_evaluates_what_is_written_then(
+    both: Evaluator, tmp_path: Path
+) -> None:
+    others = own_children()
+    both.prepare()
+    both.prepare()
+    waiting = own_children() - others
+    assert len(waiting) == 1
+    async with both.tree() as tree:
+        assert not list(tree.directory.iterdir())
+        assert own_children() - others == waiting
+        agent(tree.directory, prompt("builtins.readFile ./p"), p="1")
+        found = await tree.evaluate(commit="c" * 40)
+    assert found.manifest["prompt"] == "1"
+    assert not tree.directory.exists() and own_children() == others
+    by_path = await both.evaluate(agent(tmp_path / "a", prompt("1")))
+    assert by_path.manifest == found.manifest
+    async with both.tree() as tree:  # none waits
+        agent(tree.directory, prompt("1 +"))
+        with pytest.raises(EvalError) as caught:
+            await tree.evaluate(commit="c" * 40)
+    assert caught.value.problems[0].file == "agent.nix"
+    assert own_children() == others
+
+
+async def test_each_nix_is_used_once_and_one_that_died_is_not(both: Evaluator) -> None:
+    others = own_children()
+    for _ in range(2):
+        both.prepare()
+        (pid,) = own_children() - others
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        async with both.tree() as tree:
+            agent(tree.directory, prompt("1"))
+            assert (await tree.evaluate()).manifest["prompt"] == "1"
+        assert own_children() == others
+
+
+async def test_no_agent_nix_in_a_tree_and_an_unused_tree(both: Evaluator) -> None:
+    others = own_children()
+    both.prepare()
+    async with both.tree() as tree:
+        with pytest.raises(EvalError) as caught:
+            await tree.evaluate()
+    assert str(caught.value.problems[0]) == "agent.nix: no such file"
+    with pytest.raises(asyncio.CancelledError):
+        async with both.tree() as tree:
+            raise asyncio.CancelledError
+    assert not tree.directory.exists() and own_children() == others
+
+
+async def test_a_closed_evaluator_keeps_none_ready(ours: Evaluator) -> None:
+    made = ours
+    made.check()
+    others = own_children()
+    made.prepare()
+    made.close()
+    assert own_children() == others
+    made.prepare()
+    assert own_children() == others
+
+
+@pytest.mark.needs("root")
+async def test_a_tree_is_for_nix_alone_and_not_to_be_changed(both: Evaluator) -> None:
+    async with both.tree() as tree:
+        above, own = tree.directory.parent.stat(), tree.directory.stat()
+        assert (above.st_uid, above.st_gid) == (0, 65534)
+        assert above.st_mode & 0o777 == 0o750
+        assert own.st_uid == 0 and own.st_mode & 0o777 == 0o755
 
 
 # --- errors ------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """``applied/<name>.git``: the host-owned history of an agent.
 
 Only hived writes it, from one place at a time for each agent; agents have read-only
-access at most. Refs and tags are written by git itself (locked, synced to disk) and
-read through libgit2. Everything in it has passed ``quarantine`` or was created by the
+access at most. Refs are written by git itself (locked, synced to disk) and read
+through libgit2. Everything in it has passed ``quarantine`` or was created by the
 host, so libgit2 may open it in this process. Each call opens the repository anew, which
 takes about 0.1 ms and leaves no handle to share between threads. Blocking.
 """
@@ -24,7 +24,7 @@ from pyglue.git import filenames
 from pyglue.git.objects import HEX_SHA, Commit, parse_commit
 from pyglue.git.run import run_git
 from pyglue.git.seed import seed_stream
-from pyglue.git.skeleton import sync_directory, write_repository
+from pyglue.git.skeleton import sync_directory, write_object, write_repository
 from pyglue.git.tags import (
     AUTHOR_EMAIL,
     AUTHOR_NAME,
@@ -151,7 +151,7 @@ class AppliedRepo:
         target = commit
         if message is not None:
             raw = tag_object(name, commit, message, time=int(time.time()))
-            target = self._git(["mktag"], stdin=raw)
+            target = write_object(self.objects, "tag", raw)
         if self._set_ref(REF_PREFIX + name, target, None):
             return
         if not self._same_tag(name, commit, message):

@@ -1,10 +1,15 @@
-"""The few files that make a directory a git repository, written by the host.
+"""The few files that make a directory a git repository, and single objects.
 
 ``git init`` copies templates and reads configuration; these repositories contain
-exactly the files below. Used for quarantine, applied and agents' repositories.
+exactly the files below. Used for quarantine, applied and agents' repositories. A tag
+is one small file, too: to start git for it would take longer than all else.
 """
 
+import contextlib
+import hashlib
 import os
+import tempfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +36,37 @@ def write_repository(
     (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
     for path in [git_dir, *git_dir.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def write_object(objects: Path, kind: str, raw: bytes) -> str:
+    """Write an object as a file of its own, synced; return its SHA.
+
+    Repeating it is harmless. What a crash leaves, ``git prune`` removes.
+    """
+    data = f"{kind} {len(raw)}\0".encode("ascii") + raw
+    sha = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    directory = objects / sha[:2]
+    target = directory / sha[2:]
+    if target.exists():
+        return sha
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir()
+        directory.chmod(0o755)  # whatever the umask
+        sync_directory(objects)
+    with tempfile.NamedTemporaryFile(
+        dir=directory, prefix="tmp_obj_", delete=False
+    ) as writer:
+        try:
+            writer.write(zlib.compress(data))
+            writer.flush()
+            os.fchmod(writer.fileno(), 0o444)
+            os.fsync(writer.fileno())
+            Path(writer.name).rename(target)
+        except BaseException:
+            Path(writer.name).unlink(missing_ok=True)
+            raise
+    sync_directory(directory)
+    return sha
 
 
 def sync_directory(path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from pyglue.git.fence import Fence, Place
 from pyglue.git.run import start_module
 from pyglue.process.limits import Rlimits
+from pyglue.process.spare import Spare
 from pyglue.process.started import Ran, Started
 
 CHECK: Final = "pyglue.git.check"
@@ -26,6 +27,11 @@ class Waiting:
 
     child: Started
     place: Place | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child is running."""
+        return self.child.alive
 
     def finish(self, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
         """Give it its only job; behind a fence it applies the job's limits to itself.
@@ -53,19 +59,13 @@ class SpareChild:
         self.fence: Final = fence
         self._workdir = workdir
         self._shown = shown
+        self._spare = Spare(self._start)
         self._lock = threading.Lock()
-        self._waiting: Waiting | None = None
         self._cleaners: list[threading.Thread] = []
-        self._closed = False
 
     def prepare(self) -> None:
         """Start the child for the next check unless one is already waiting."""
-        with self._lock:
-            waiting = self._waiting
-            if self._closed or (waiting is not None and waiting.child.alive):
-                return
-            self._drop()
-            self._waiting = self._start()
+        self._spare.prepare()
 
     def take(self) -> Waiting:
         """Return a child for one check; wait while ``fence.slots`` of them are busy.
@@ -74,12 +74,7 @@ class SpareChild:
         """
         self.fence.slots.acquire()
         try:
-            with self._lock:
-                waiting, self._waiting = self._waiting, None
-            if waiting is not None and not waiting.child.alive:
-                waiting.discard()
-                waiting = None
-            return waiting or self._start()
+            return self._spare.take()
         except BaseException:
             self.fence.slots.release()
             raise
@@ -103,9 +98,8 @@ class SpareChild:
 
     def close(self) -> None:
         """End the waiting child, and keep none ready from now on."""
+        self._spare.close()
         with self._lock:
-            self._closed = True
-            self._drop()
             cleaners = self._cleaners
         for cleaner in cleaners:
             cleaner.join()
@@ -118,8 +112,3 @@ class SpareChild:
             if place is not None:
                 place.remove()
             raise
-
-    def _drop(self) -> None:
-        if self._waiting is not None:
-            self._waiting.discard()
-            self._waiting = None

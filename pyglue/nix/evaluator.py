@@ -11,8 +11,10 @@ again.
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +22,13 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import read_json
 from pyglue.nix.failure import RESTRICTED, Limits, program
-from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
+from pyglue.nix.fence import Fence, Seen
 from pyglue.nix.log import EvalError, Problem, Roots, read_said
 from pyglue.nix.source import unreadable
+from pyglue.nix.waiting import AGENT, Waiting
 from pyglue.paths import share
-from pyglue.process import Completed, Rlimits, run
+from pyglue.process import Rlimits
+from pyglue.process.spare import Spare
 
 _OUTPUT_MAX: Final = 4 * 1024 * 1024
 _MEMORY_MAX: Final = 1536 * 1024 * 1024
@@ -70,6 +74,7 @@ class Evaluator:
         self._limits = Limits(_SUBJECT, timeout, _MEMORY_MAX)
         self._lib = nixpkgs_lib
         self._fence: Fence | None = None
+        self._spare = Spare(self._start)
 
     @classmethod
     def of(cls, config: HiveConfig) -> "Evaluator":
@@ -106,57 +111,71 @@ class Evaluator:
             EvalError: ``eval_failed`` with the problems; ``eval_limit``.
             HiveError: ``missing_program``, ``config_invalid``, ``too_large``.
         """
-        if not (directory / "agent.nix").is_file():
-            problem = Problem("agent.nix", None, None, "no such file")
-            raise _failed([problem])
-        unclear = await asyncio.to_thread(unreadable, directory)
-        if unclear:
-            raise _failed(list(unclear))
-        directories = {"agent": directory.absolute(), "modules": share() / "modules"}
+        await asyncio.to_thread(_check_files, directory)
+        waiting = await _made(lambda: self._start(directory.absolute()))
+        try:
+            return await self._finish(waiting, commit)
+        finally:
+            await asyncio.to_thread(waiting.discard)
+
+    def prepare(self) -> None:
+        """Start Nix for the next ``tree`` unless it has been. Blocking.
+
+        The thread must live on: see ``process.Standby``.
+        """
+        self._spare.prepare()
+
+    def close(self) -> None:
+        """End the Nix that waits, and start none in advance from now on."""
+        self._spare.close()
+
+    @asynccontextmanager
+    async def tree(self) -> AsyncIterator["Tree"]:
+        """Yield an empty directory for the files of an agent, to be evaluated once.
+
+        Raises:
+            HiveError: ``missing_program``, ``config_invalid``, ``unavailable``.
+        """
+        waiting = await _made(self._spare.take)
+        try:
+            yield Tree(waiting.directory, partial(self._finish, waiting))
+        finally:
+            await asyncio.to_thread(waiting.discard)
+
+    def _start(self, directory: Path | None = None) -> Waiting:
+        directories = {"modules": share() / "modules"}
         lib = self._lib_directory()
         if lib is not None:
             directories["lib"] = lib
-        fence = self._fence
-        if fence is None:
-            fence = await asyncio.to_thread(self.fence)
-        with fence.seeing(directories) as seen:
-            done = await self._run(fence, seen)
-            roots = replace(_roots(seen), commit=commit)
-            if done.code != 0:
-                raise self._limits.explain(done, roots)
+        if directory is not None:
+            directories[AGENT] = directory
+        return Waiting.start(
+            self.fence(),
+            directories,
+            _arguments,
+            timeout=self._timeout,
+            limits=Rlimits(
+                address_space=_MEMORY_MAX,
+                cpu_s=max(1, math.ceil(self._timeout)),
+                file_size=0,
+            ),
+            max_output=_OUTPUT_MAX,
+        )
+
+    async def _finish(self, waiting: Waiting, commit: str | None) -> Evaluation:
+        roots = replace(_roots(waiting.seen), commit=commit)
+        try:
+            done = await waiting.finish(f"import {roots.modules}/eval/evaluate.nix")
+        except HiveError as error:
+            if error.code == ErrorCode.TIMEOUT:
+                raise self._limits.too_long() from error
+            if error.code == ErrorCode.TOO_LARGE:
+                raise _too_much_output() from error
+            raise
+        if done.code != 0:
+            raise self._limits.explain(done, roots)
         found = _read_result(done.stdout, roots)
         return replace(found, said=read_said(done.stderr, roots))
-
-    async def _run(self, fence: Fence, seen: Seen) -> Completed:
-        inside = seen.inside
-        arguments = [*_FLAGS]
-        for name, path in inside.items():
-            arguments += ["-I", f"{name}={path}"]
-        arguments += [f"{inside['modules']}/eval/evaluate.nix"]
-        arguments += ["--argstr", "agent", inside["agent"]]
-        if "lib" in inside:
-            arguments += ["--argstr", "lib", inside["lib"]]
-        with fence.launch(seen, arguments) as launch:
-            try:
-                return await run(
-                    launch.argv,
-                    env=ENVIRONMENT,
-                    timeout=self._timeout,
-                    limits=Rlimits(
-                        address_space=_MEMORY_MAX,
-                        cpu_s=max(1, math.ceil(self._timeout)),
-                        file_size=0,
-                    ),
-                    run_as=launch.run_as,
-                    pass_fds=launch.pass_fds,
-                    max_output=_OUTPUT_MAX,
-                )
-            except HiveError as error:
-                if error.code == ErrorCode.TIMEOUT:
-                    raise self._limits.too_long() from error
-                if error.code == ErrorCode.TOO_LARGE:
-                    raise _too_much_output() from error
-                raise
 
     def fence(self) -> Fence:
         """Return the fence around Nix. The first call chooses it, and blocks."""
@@ -177,6 +196,54 @@ class Evaluator:
             "directory of nixpkgs, or leave it out to use the built-in subset of its "
             "lib.",
         )
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An empty ``directory`` for an agent's files; ``evaluate`` them once."""
+
+    directory: Path
+    _finish: Callable[[str | None], Awaitable[Evaluation]]
+
+    async def evaluate(self, *, commit: str | None = None) -> Evaluation:
+        """Evaluate the files, as ``Evaluator.evaluate`` does."""
+        await asyncio.to_thread(_check_files, self.directory)
+        return await self._finish(commit)
+
+
+async def _made(make: Callable[[], Waiting]) -> Waiting:
+    """Call ``make`` in a thread; what it makes for nobody any more is discarded."""
+    making = asyncio.get_running_loop().run_in_executor(None, make)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        making.add_done_callback(_discard)
+        raise
+
+
+def _discard(made: asyncio.Future[Waiting]) -> None:
+    if made.exception() is None:
+        made.result().discard()
+
+
+def _check_files(directory: Path) -> None:
+    """Refuse what Nix need not see. Blocking."""
+    if not (directory / "agent.nix").is_file():
+        raise _failed([Problem("agent.nix", None, None, "no such file")])
+    unclear = unreadable(directory)
+    if unclear:
+        raise _failed(list(unclear))
+
+
+def _arguments(inside: Mapping[str, str]) -> list[str]:
+    """Return the arguments of a Nix that reads its expression from its input."""
+    arguments = [*_FLAGS]
+    for name, path in inside.items():
+        arguments += ["-I", f"{name}={path}"]
+    arguments += ["-", "--argstr", "agent", inside[AGENT]]
+    if "lib" in inside:
+        arguments += ["--argstr", "lib", inside["lib"]]
+    return arguments
 
 
 def _roots(seen: Seen) -> Roots:

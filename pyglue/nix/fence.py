@@ -67,11 +67,16 @@ class Fence:
 
     @contextlib.contextmanager
     def seeing(
-        self, directories: Mapping[str, Path], *, output: str | None = None
+        self,
+        directories: Mapping[str, Path],
+        *,
+        output: str | None = None,
+        empty: str | None = None,
     ) -> Iterator[Seen]:
         """Make ``directories`` (or files) readable for the program, by name.
 
-        With ``output``, there is also a writable directory of that name.
+        With ``output``, there is also a writable directory of that name; with
+        ``empty``, one that only the caller may fill.
 
         Raises:
             HiveError: ``too_large`` for a huge directory that has to be copied.
@@ -80,6 +85,10 @@ class Fence:
             real = {
                 name: self._readable(path, stack) for name, path in directories.items()
             }
+            if empty is not None:
+                real[empty] = self._own_room(stack) / empty
+                real[empty].mkdir()
+                real[empty].chmod(0o755)  # whatever the umask
             room = None
             shown = dict(real)
             if output is not None:

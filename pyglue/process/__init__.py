@@ -1,7 +1,8 @@
 """Starts other programs; no other code on the host does.
 
-``run`` (asyncio) and ``run_sync`` (threads) run a program to its end; ``Child`` keeps
-a long-lived one, ``Piped`` an interactive one, ``PtyShell`` the shell of a terminal.
+``run`` (asyncio) and ``run_sync`` (threads) run a program to its end, ``Standby`` one
+that was started before its input is known (``spare``); ``Child`` keeps a long-lived
+one, ``Piped`` an interactive one, ``PtyShell`` the shell of a terminal.
 Always with an argument list, never through a shell; in a clean environment given by the
 caller; in a session (``Piped``: a group) of its own, killed as a whole on timeout, on
 cancellation, on too much output, and after the program has ended. Failures are a
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         raise_open_files,
     )
     from pyglue.process.logfile import LogFile
-    from pyglue.process.once import Completed, describe_exit, run, run_sync
+    from pyglue.process.once import Completed, Standby, describe_exit, run, run_sync
     from pyglue.process.pidfd import kill
     from pyglue.process.piped import Piped
     from pyglue.process.pty import PtyShell
@@ -44,6 +45,7 @@ __all__ = [
     "PtyShell",
     "Rlimits",
     "RunAs",
+    "Standby",
     "describe_exit",
     "find_program",
     "kill",
@@ -60,6 +62,7 @@ _MODULES: Final = {
     "LogFile": "logfile",
     "Piped": "piped",
     "PtyShell": "pty",
+    "Standby": "once",
     "describe_exit": "once",
     "kill": "pidfd",
     "run": "once",

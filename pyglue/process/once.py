@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Required, TypedDict, Unpack
@@ -105,11 +105,50 @@ async def run(argv: Sequence[str], **options: Unpack[Options]) -> Completed:
         HiveError: ``missing_program``, ``timeout``, ``too_large``, ``unavailable``.
     """
     job = _Job(argv=argv, **options)
+    return await _threaded(job.name, lambda wake: _run(job, wake))
+
+
+class Standby:
+    """A program that was started before its input is known: finish or discard it once.
+
+    Blocking; the thread that creates it must live on, because the parent-death signal
+    of a sandbox follows it. ``stdin`` and ``stdout`` are not among its options, and
+    ``pass_fds`` may be closed afterwards. Its timeout begins with ``finish``.
+
+    Raises:
+        HiveError: ``missing_program``, ``unavailable``.
+    """
+
+    def __init__(self, argv: Sequence[str], **options: Unpack[Options]) -> None:
+        self._job = _Job(argv=argv, **options)
+        self._child = _started(self._job, subprocess.PIPE, subprocess.PIPE)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is running; it has nothing to do yet."""
+        return self._child.alive
+
+    async def finish(self, stdin: bytes) -> Completed:
+        """Give it its input, and return when it has ended; cancelling kills it first.
+
+        Raises:
+            HiveError: ``timeout``, ``too_large``.
+        """
+        job, child = self._job, self._child
+        return await _threaded(job.name, lambda wake: _finish(job, child, stdin, wake))
+
+    def discard(self) -> None:
+        """End it unused; does nothing after ``finish``."""
+        self._child.discard()
+
+
+async def _threaded(name: str, work: Callable[[int], Completed]) -> Completed:
+    """Run ``work`` in a thread of its own; its descriptor tells it to stop."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Completed] = loop.create_future()
     wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     threading.Thread(
-        target=_in_thread, args=(job, wake, loop, done), name=job.name, daemon=True
+        target=_in_thread, args=(work, wake, loop, done), name=name, daemon=True
     ).start()
     try:
         return await asyncio.shield(done)
@@ -126,14 +165,14 @@ async def run(argv: Sequence[str], **options: Unpack[Options]) -> Completed:
 
 
 def _in_thread(
-    job: _Job,
+    work: Callable[[int], Completed],
     wake: int,
     loop: asyncio.AbstractEventLoop,
     done: "asyncio.Future[Completed]",
 ) -> None:
     result: Completed | BaseException
     try:
-        result = _run(job, wake)
+        result = work(wake)
     except BaseException as error:
         result = error
 
@@ -150,6 +189,24 @@ def _in_thread(
 
 
 def _run(job: _Job, wake: int | None) -> Completed:
+    with contextlib.ExitStack() as stack:
+        source: IO[bytes] | int = subprocess.DEVNULL
+        sink: IO[bytes] | int = subprocess.PIPE
+        try:
+            if isinstance(job.stdin, Path):
+                source = stack.enter_context(job.stdin.open("rb"))
+            elif job.stdin is not None:
+                source = subprocess.PIPE
+            if job.stdout is not None:
+                sink = stack.enter_context(job.stdout.open("wb"))
+        except OSError as error:
+            raise could_not_start(job.name, error) from error
+        child = _started(job, source, sink)
+        given = job.stdin if isinstance(job.stdin, bytes) else None
+        return _finish(job, child, given, wake)
+
+
+def _started(job: _Job, source: IO[bytes] | int, sink: IO[bytes] | int) -> Started:
     line = command_line(
         job.argv,
         env=job.env,
@@ -157,31 +214,7 @@ def _run(job: _Job, wake: int | None) -> Completed:
         run_as=job.run_as,
         wrapper=job.wrapper,
     )
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        child = _start(job, line, stack)
-        ran = child.finish(
-            job.stdin if isinstance(job.stdin, bytes) else None,
-            timeout=job.timeout,
-            output_max=job.max_output,
-            errors_max=(_ERRORS_EACH_END, _ERRORS_EACH_END),
-            wake=wake,
-        )
-    if ran.overrun is not None:
-        raise _stopped(job, ran.overrun)
-    return Completed(ran.code, ran.output, ran.errors, time.monotonic() - began)
-
-
-def _start(job: _Job, line: list[str], stack: contextlib.ExitStack) -> Started:
     try:
-        source: IO[bytes] | int = subprocess.DEVNULL
-        if isinstance(job.stdin, Path):
-            source = stack.enter_context(job.stdin.open("rb"))
-        elif job.stdin is not None:
-            source = subprocess.PIPE
-        sink: IO[bytes] | int = subprocess.PIPE
-        if job.stdout is not None:
-            sink = stack.enter_context(job.stdout.open("wb"))
         return Started(
             line,
             environment=job.env,
@@ -192,6 +225,22 @@ def _start(job: _Job, line: list[str], stack: contextlib.ExitStack) -> Started:
         )
     except OSError as error:
         raise could_not_start(job.name, error) from error
+
+
+def _finish(
+    job: _Job, child: Started, stdin: bytes | None, wake: int | None
+) -> Completed:
+    began = time.monotonic()
+    ran = child.finish(
+        stdin,
+        timeout=job.timeout,
+        output_max=job.max_output,
+        errors_max=(_ERRORS_EACH_END, _ERRORS_EACH_END),
+        wake=wake,
+    )
+    if ran.overrun is not None:
+        raise _stopped(job, ran.overrun)
+    return Completed(ran.code, ran.output, ran.errors, time.monotonic() - began)
 
 
 def _stopped(job: _Job, overrun: Overrun) -> HiveError:

@@ -129,11 +129,8 @@ async def submit(
         ),
         timeout=CALL_TIMEOUT_S,
     )
-    wanted = f"{commit}\n"
-    main = begun.main
-    if main and _COMMIT.fullmatch(main) and await _has(repository, main):
-        wanted += f"^{main}\n"
-    pack = await _pack(repository, wanted)
+    main = begun.main if begun.main and _COMMIT.fullmatch(begun.main) else None
+    pack = await _pack(repository, commit, main)
     for begin in range(0, len(pack), CHUNK_LIMIT):
         await caller.call(
             SUBMIT_CHUNK,
@@ -142,10 +139,12 @@ async def submit(
             ),
             timeout=CALL_TIMEOUT_S,
         )
-    result = await caller.call(
-        SUBMIT_COMMIT, SubmitCommitParams(upload=begun.upload), timeout=EVALUATION_S
+    result, left = await asyncio.gather(
+        caller.call(
+            SUBMIT_COMMIT, SubmitCommitParams(upload=begun.upload), timeout=EVALUATION_S
+        ),
+        _uncommitted(repository),
     )
-    left = await _uncommitted(repository)
     return result if left is None else replace(result, notes=(*result.notes, left))
 
 
@@ -173,11 +172,13 @@ async def _has(repository: Path, commit: str) -> bool:
     return done.code == 0
 
 
-async def _pack(repository: Path, wanted: str) -> bytes:
-    """Return the pack of the revisions ``wanted``."""
-    options = ("--revs", "--stdout", "-q", "--threads=1")
+async def _pack(repository: Path, commit: str, main: str | None) -> bytes:
+    """Return the pack of what ``main`` does not have; it may be unknown here."""
+    wanted = f"{commit}\n"
     try:
-        done = await _git(repository, wanted.encode(), "pack-objects", *options)
+        done = await _pack_objects(repository, wanted + (f"^{main}\n" if main else ""))
+        if done.code != 0 and main and not await _has(repository, main):
+            done = await _pack_objects(repository, wanted)
     except HiveError as error:
         if error.code is not ErrorCode.TOO_LARGE:
             raise
@@ -192,6 +193,11 @@ async def _pack(repository: Path, wanted: str) -> bytes:
             ErrorCode.INVALID_PACK, f"git could not pack the commit: {said}"
         )
     return done.stdout
+
+
+async def _pack_objects(repository: Path, wanted: str) -> Completed:
+    options = ("--revs", "--stdout", "-q", "--threads=1")
+    return await _git(repository, wanted.encode(), "pack-objects", *options)
 
 
 async def _git(repository: Path, stdin: bytes, *arguments: str) -> Completed:

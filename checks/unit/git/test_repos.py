@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from checks.kits.git import SEED, Objects, Room, git
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
-from pyglue.git.tags import Tag, TagKind, parse_name, tag_name
+from pyglue.git.skeleton import write_object
+from pyglue.git.tags import Tag, TagKind, parse_name, tag_name, tag_object
 
 RECORD = b'{"manifest":{"model":"haiku"},"system":null}'
 
@@ -121,6 +123,22 @@ def test_a_proposal_carries_its_record_byte_for_byte(room: Room) -> None:
     room.applied.tag(TagKind.PROPOSAL, 9, room.main, large)
     assert room.applied.read_tag_message(TagKind.PROPOSAL, 9) == large
     git("fsck", "--strict", cwd=room.applied.path)
+
+
+def test_a_tag_object_is_the_one_that_git_would_write(room: Room) -> None:
+    objects = room.applied.objects
+    raw = tag_object("proposal/1", room.main, RECORD, time=1)
+    sha = write_object(objects, "tag", raw)
+    done = subprocess.run(
+        ["git", "mktag"], input=raw, capture_output=True, cwd=objects, check=True
+    )
+    assert done.stdout.decode().strip() == sha
+    path = objects / sha[:2] / sha[2:]
+    before = path.stat()
+    assert stat.S_IMODE(before.st_mode) == 0o444
+    assert write_object(objects, "tag", raw) == sha
+    assert path.stat().st_ino == before.st_ino
+    assert not list(objects.glob("*/tmp_*"))
 
 
 def test_tagging_again_is_fine_and_otherwise_a_conflict(room: Room) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.processes import own_children
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.fence import Fence
 from pyglue.git.repos import AppliedRepo
@@ -187,43 +188,35 @@ def use(spare: SpareChild) -> Ran:
 
 
 def test_a_spare_child_is_used_once_and_replaced(spare: SpareChild) -> None:
-    others = children()
+    others = own_children()
     spare.prepare()
-    waiting = children() - others
+    waiting = own_children() - others
     spare.prepare()
-    assert children() - others == waiting and len(waiting) == 1
+    assert own_children() - others == waiting and len(waiting) == 1
     ran = use(spare)
     assert ran.code == 1 and b"Invalid job" in ran.errors
-    assert children() == others
+    assert own_children() == others
     assert use(spare).code == 1  # without one
     spare.prepare()
-    again = children() - others
+    again = own_children() - others
     assert len(again) == 1 and not again & waiting
     spare.close()
     spare.prepare()
-    assert children() == others
+    assert own_children() == others
 
 
 def test_a_spare_child_that_died_is_not_used(spare: SpareChild) -> None:
-    others = children()
+    others = own_children()
     spare.prepare()
-    (pid,) = children() - others
+    (pid,) = own_children() - others
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert use(spare).code == 1
     spare.prepare()
-    (pid,) = children() - others
+    (pid,) = own_children() - others
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     spare.prepare()
-    assert len(children() - others - {pid}) == 1
+    assert len(own_children() - others - {pid}) == 1
     spare.close()
-    assert children() == others
-
-
-def children() -> set[int]:
-    """Return the process ids of this process's children."""
-    found = set()
-    for thread in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
+    assert own_children() == others

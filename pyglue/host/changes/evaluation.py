@@ -8,10 +8,7 @@ is built or fetched here.
 """
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,11 +140,12 @@ class Evaluation:
         Raises:
             HiveError: whatever is wrong with the manifest or its limits.
         """
-        async with self._room, self._exported(repo, commit) as directory:
-            found = await self.evaluator.evaluate(directory, commit=commit)
+        async with self._room, self.evaluator.tree() as tree:
+            await asyncio.to_thread(export_tree, repo, commit, tree.directory)
+            found = await tree.evaluate(commit=commit)
             manifest = manifest_schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
-            held = await self._system(directory, manifest, name)
+            held = await self._system(tree.directory, manifest, name)
         options = found.nixos_options
         if held is not None and held.nixos_options is not None:
             options = held.nixos_options  # of the evaluation that counts
@@ -192,6 +190,7 @@ class Evaluation:
         *,
         approved: bool,
     ) -> tuple[ProposalResult, Operation | None]:
+        reserved = self.store.write(rows.reserve_id)  # written meanwhile
         held = found.held
         record = PinnedRecord(found.manifest, None if held is None else held.new.drv)
         encoded = record.encode()
@@ -208,7 +207,7 @@ class Evaluation:
         )
         notes = _notes(found)
         changes = (*changes, *map(_noted, notes))
-        number = await self.store.write(rows.reserve_id)
+        number = await reserved
         await asyncio.to_thread(
             repo.tag, TagKind.PROPOSAL, number, proposed.commit, encoded
         )
@@ -273,16 +272,6 @@ class Evaluation:
             manager=name == MANAGER,
             deployed=None if agent is None else agent.approval,
         )
-
-    @asynccontextmanager
-    async def _exported(self, repo: AppliedRepo, commit: str) -> AsyncIterator[Path]:
-        quarantine = self.config.layout.quarantine
-        room = Path(tempfile.mkdtemp(prefix="tree-", dir=quarantine))
-        try:
-            await asyncio.to_thread(export_tree, repo, commit, room)
-            yield room
-        finally:
-            await asyncio.to_thread(shutil.rmtree, room)
 
     async def _before(
         self, name: str

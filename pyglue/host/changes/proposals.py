@@ -86,12 +86,15 @@ class Proposals:
         return self._locks[name]
 
     async def close(self) -> None:
-        """End the checking child that waits for the next commit."""
+        """End the programs that wait for the next commit."""
         await asyncio.to_thread(self._spare.close)
+        await asyncio.to_thread(self.evaluation.evaluator.close)
 
-    def _prepare_check(self) -> None:
-        """Let a checking child start while something else is waited for."""
-        asyncio.get_running_loop().run_in_executor(None, self._spare.prepare)
+    def _prepare(self) -> None:
+        """Let the programs for the next commit start while something else goes on."""
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self._spare.prepare)
+        loop.run_in_executor(None, self.evaluation.evaluator.prepare)
 
     # --- packs ----------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class Proposals:
         kind = await self._kind(agent, spawn=params.spawn)
         main = AppliedRepo(self.config.layout.applied(agent)).main()
         upload = self.uploads.open(agent, params.commit, params.description, kind)
-        self._prepare_check()
+        self._prepare()
         return SubmitBeginResult(upload=upload, main=main)
 
     async def _kind(self, name: str, *, spawn: bool) -> ApprovalKind:
@@ -161,7 +164,8 @@ class Proposals:
                 return await self.evaluation.render(repo, proposed)
         finally:
             self.uploads.drop(upload)
-            self._prepare_check()
+            # Only then: starting programs would hold up the answer.
+            asyncio.get_running_loop().call_soon(self._prepare)
 
     # --- spawns ---------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""One program that is started in advance, for the next who needs one.
+
+To start a program and a sandbox around it often takes longer than its work. ``git``
+keeps a child that checks a commit ready this way, ``nix`` an evaluation. Each is used
+once, has seen nothing before, and is then replaced. Blocking; may be called from
+several threads.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
+
+
+class Startable(Protocol):
+    """A program that waits for its input."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is running."""
+
+    def discard(self) -> None:
+        """End it unused, with everything that belongs to it."""
+
+
+T = TypeVar("T", bound=Startable)
+
+
+class Spare(Generic[T]):
+    """Keeps at most one that ``start`` started."""
+
+    def __init__(self, start: Callable[[], T]) -> None:
+        self._start: Final = start
+        self._lock = threading.Lock()
+        self._waiting: T | None = None
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Start the next one unless one is already waiting."""
+        with self._lock:
+            if self._closed or (self._waiting is not None and self._waiting.alive):
+                return
+            self._drop()
+            self._waiting = self._start()
+
+    def take(self) -> T:
+        """Return the waiting one, or start one; the caller finishes or discards it."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting.alive:
+            return waiting
+        if waiting is not None:
+            waiting.discard()
+        return self._start()
+
+    def close(self) -> None:
+        """End the waiting one, and keep none ready from now on."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._waiting is not None:
+            self._waiting.discard()
+            self._waiting = None
