@@ -10,6 +10,7 @@ from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from checks.kits.web.hostile import NASTY
 from pyglue.api.common import Done
+from pyglue.api.overview import Step
 from pyglue.errors import ErrorCode, HiveError
 
 WIDTHS = (1440, 800, 390)
@@ -180,3 +181,60 @@ def test_selecting_works_without_javascript(
     bulk(page, "Pause").click()
     expect(plain_dashboard.flash()).to_contain_text("9 paused, 1 refused:")
     expect(plain_dashboard.flash()).to_contain_text("a03: It is stopped.")
+
+
+def test_running_turns_are_named_before_they_are_cancelled(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    many(site)
+    step = Step(text="Bash", since_at=data.NOW, doing=f"runs `git push` {NASTY}")
+    site.hive.agents[2] = data.agent("a02", turn=41, step=step)
+    site.hive.agents[5] = data.agent("a05", turn=42)
+    site.hive.emit("agent.state", "a02", state="thinking")
+    expect(dashboard.agent("a02")).to_contain_text("git push")
+    page.get_by_role("checkbox", name="Select all shown").check()
+    bulk(page, "Restart").click()
+    asked = page.get_by_role("dialog", name="Restart: 12 agents")
+    expect(asked).to_contain_text("2 of 12 agents are in a turn.")
+    expect(asked.get_by_role("listitem")).to_have_count(2)
+    expect(asked.locator("code")).to_have_text("git push")
+    assert asked.locator("script, img, nasty").count() == 0
+    expect(asked.get_by_role("button", name="Go back")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(asked).to_have_count(0)
+    expect(page.get_by_test_id("bulk-count")).to_have_text("12 selected, 2 in a turn")
+    assert not site.hive.called("restart")
+    bulk(page, "Restart").click()
+    asked.get_by_role("button", name="Restart").click()
+    expect(dashboard.flash()).to_contain_text("12 restarting: a00")
+    assert len(site.hive.called("restart")) == 12
+    expect(page.get_by_test_id("bulk-count")).to_have_text("None selected")
+
+
+def test_more_than_a_hundred_agents_are_one_action(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    many(site, 120)
+    expect(box(page, "a119")).to_be_attached()
+    page.get_by_role("checkbox", name="Select all shown").check()
+    bulk(page, "Pause").click()
+    expect(dashboard.flash()).to_contain_text("120 paused")
+
+
+def test_running_turns_are_named_without_javascript(
+    site: Site, plain_dashboard: Dashboard
+) -> None:
+    page = plain_dashboard.page
+    many(site, 4)
+    site.hive.agents[2] = data.agent("a02", turn=41)
+    page.goto(f"{site.url}/?sort=name")
+    for name in ("a01", "a02"):
+        box(page, name).check()
+    bulk(page, "Stop").click()
+    expect(page.get_by_role("listitem").filter(has_text="a02")).to_be_visible()
+    assert not site.hive.called("stop")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(plain_dashboard.flash()).to_contain_text("2 stopping: a01, a02")
+    expect(page).to_have_url(f"{site.url}/?sort=name#agents")

@@ -2,6 +2,7 @@
 // stays. The answer is a toast; a refusal stands in its form, at what was typed. Without
 // this script the same forms post and load a page.
 
+import { ask } from "./ask.js";
 import { forget } from "./drafts.js";
 import { formOf, keyOfForm } from "./fields.js";
 import { coded } from "./text.js";
@@ -32,7 +33,8 @@ function refuse(form, text, outdated) {
 }
 
 // It arrives even if the page is left at once; browsers allow that to short requests.
-async function post(place, body) {
+async function post(place, data) {
+  const body = new URLSearchParams(data); // any number of fields: the parts of other forms are limited
   const length = [...body].reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   const keepalive = length < SHORT;
   try {
@@ -41,6 +43,14 @@ async function post(place, body) {
   } catch {
     return { status: 0, ok: false, told: { detail: SILENT } };
   }
+}
+
+// What the server asks about first is sent again once it is confirmed.
+async function agreed(place, data) {
+  const answer = await post(place, data);
+  if (!answer.told.ask || !(await ask(answer.told.ask))) return answer;
+  data.set("confirmed", "yes");
+  return post(place, data);
 }
 
 function same(one, other) {
@@ -81,9 +91,10 @@ async function submit(form, submitter, { done, loggedOut }) {
   const place = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
   const began = performance.now();
   form.setAttribute("aria-busy", "true");
-  const { status, ok, told } = await post(place, sent);
+  const { status, ok, told } = await agreed(place, sent);
   form.removeAttribute("aria-busy");
   if (status === 401) return loggedOut();
+  if (told.ask) return;
   if (!ok || typeof told.location !== "string")
     return refuse(current(form), told.detail ?? SILENT, status === 409);
   finish(current(form), typed);

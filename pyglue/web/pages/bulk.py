@@ -1,14 +1,16 @@
 """One action on many agents, with a result for each.
 
 A refusal for one agent keeps no other from it. The actions are those of one agent's
-buttons, and end in the same calls.
+buttons, and end in the same calls. One that cancels running turns asks first, and names
+them: the form comes back with ``confirmed``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Blueprint, request
+import msgspec
+from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
 from pyglue import names
@@ -17,8 +19,11 @@ from pyglue.api.messages import BODY_LIMIT, OperatorSendParams
 from pyglue.api.operator import OPERATOR_SEND
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.errors import wants_json
+from pyglue.web.pages import needs
 from pyglue.web.pages.command import COMMANDS
-from pyglue.web.pages.common import done, needed
+from pyglue.web.pages.common import done, needed, status
+from pyglue.web.pages.doing import activity
 from pyglue.web.rpc import hive
 
 blueprint = Blueprint("bulk", __name__)
@@ -29,11 +34,26 @@ _NAME_SHOWN: Final = 40
 
 @dataclass(frozen=True)
 class Action:
-    """A button: its word, the word for agents that it was done to, and what it does."""
+    """A button: its word, the word for agents that it was done to, and what it does.
+
+    ``turns``: what becomes of running turns, if it ends them.
+    """
 
     button: str
     did: str
     act: Callable[[str], object]
+    turns: str = ""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked before an action: a question, what is lost, and the two answers."""
+
+    title: str
+    text: str
+    rows: tuple[tuple[str, str], ...]
+    """Agents that are in a turn, and what each does."""
+    button: str
 
 
 def _command(name: str) -> Callable[[str], object]:
@@ -49,17 +69,33 @@ FIRST: Final = {
     "pause": Action("Pause", "paused", _command("pause")),
     "resume": Action("Resume", "resumed", _command("resume")),
     "start": Action("Start", "starting", lambda one: hive().call(START, _agent(one))),
-    "stop": Action("Stop", "stopping", lambda one: hive().call(STOP, _agent(one))),
+    "stop": Action(
+        "Stop",
+        "stopping",
+        lambda one: hive().call(STOP, _agent(one)),
+        turns="Running turns are cancelled",
+    ),
     "restart": Action(
-        "Restart", "restarting", lambda one: hive().call(RESTART, _agent(one))
+        "Restart",
+        "restarting",
+        lambda one: hive().call(RESTART, _agent(one)),
+        turns="Running turns are cancelled",
     ),
 }
 MORE: Final = {
-    "cancel": Action("Cancel turns", "cancelled", _command("cancel")),
+    "cancel": Action(
+        "Cancel turns",
+        "cancelled",
+        _command("cancel"),
+        turns="Running turns are cancelled",
+    ),
     "compact": Action("Compact", "will compact", _command("compact")),
     "new": Action("New sessions", "will begin a new session", _command("new")),
     "rebuild": Action(
-        "Rebuild", "rebuilding", lambda one: hive().call(REBUILD, _agent(one))
+        "Rebuild",
+        "rebuilding",
+        lambda one: hive().call(REBUILD, _agent(one)),
+        turns="Turns that do not finish soon are cancelled",
     ),
 }
 SEND: Final = Action("Send", "written to", _send)
@@ -68,7 +104,7 @@ _ACTIONS: Final = {**FIRST, **MORE, "send": SEND}
 
 @blueprint.post("/bulk")
 def act() -> Response:
-    """Do one thing to every chosen agent, and say what came of each."""
+    """Do one thing to every chosen agent, and say what came of each; or ask first."""
     chosen = tuple(dict.fromkeys(request.form.getlist("agent")))
     word = needed("do", "an action")
     action = _ACTIONS.get(word)
@@ -81,9 +117,47 @@ def act() -> Response:
         )
     if action is SEND:
         needed("body", "a message", limit=BODY_LIMIT)
+    if action.turns and request.form.get("confirmed") != "yes":
+        asked = _ask(action, chosen)
+        if asked is not None:
+            return _asking(asked, word, chosen)
     refused = {name: why for name in chosen if (why := _refusal(action, name))}
     did = [name for name in chosen if name not in refused]
     return done(_told(action, did, refused), "/#agents", failed=bool(refused))
+
+
+def _ask(action: Action, chosen: tuple[str, ...]) -> Ask | None:
+    """Return what to ask before the action, if one of the agents is in a turn."""
+    agents = {one.name: one for one in needs.everyone()}
+    busy = [agents[one] for one in chosen if one in agents and agents[one].turn]
+    if not busy:
+        return None
+    count, number = len(busy), len(chosen)
+    which = f"{count} of {number} agents" if number > 1 else "The agent"
+    doing = activity(())
+    return Ask(
+        title=f"{action.button}: {number} {'agent' if number == 1 else 'agents'}",
+        text=f"{which} {'is' if count == 1 else 'are'} in a turn. {action.turns}, "
+        "and their messages are queued again.",
+        rows=tuple((one.name, doing.of(one).text) for one in busy),
+        button=action.button,
+    )
+
+
+def _asking(asked: Ask, word: str, chosen: tuple[str, ...]) -> Response:
+    """Answer with the question: data for the page's script, else a page."""
+    if wants_json():
+        told = msgspec.json.encode({"ask": asked})
+        return Response(told, content_type="application/json")
+    page = render_template(
+        "ask.html",
+        status=status(),
+        asked=asked,
+        do=word,
+        chosen=chosen,
+        back=request.form.get("back", ""),
+    )
+    return Response(page, content_type="text/html; charset=utf-8")
 
 
 def _refusal(action: Action, name: str) -> str | None:
