@@ -289,14 +289,15 @@ class MessagesParams(Params, frozen=True):
     """All messages of the hive, newest first, older than ``before``.
 
     ``agent`` is their sender or recipient, and ``peer`` the other one, if both are
-    given; ``text`` occurs in their body, ignoring
-    case; ``clip`` limits the characters of each body.
+    given; ``without`` is neither. ``text`` occurs in their body, ignoring case;
+    ``clip`` limits the characters of each body.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     before: Id | None = None
     agent: AgentName | None = None
     peer: AgentName | None = None
+    without: AgentName | None = None
     kind: MessageKind | None = None
     text: Annotated[str, Meta(max_length=200)] = ""
     clip: Clip | None = None

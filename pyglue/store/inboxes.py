@@ -98,22 +98,26 @@ def flow(
     before: int | None,
     agent: str | None,
     peer: str | None = None,
+    without: str | None = None,
     kind: MessageKind | None = None,
     text: str = "",
     clip: int | None = None,
 ) -> tuple[ShownMessage, ...]:
     """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
 
-    At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``.
+    At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``,
+    ``without`` is on neither.
     """
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
     newest = (
         f"SELECT {COLUMNS}, {_PROGRESS} FROM message AS m "
         "WHERE id < ? AND (? IS NULL OR kind = ?) AND (? = '%%' OR body LIKE ? "
-        "ESCAPE '!') {} ORDER BY id DESC LIMIT ?"
+        "ESCAPE '!') AND (? IS NULL OR ? NOT IN (sender, recipient)) {} "
+        "ORDER BY id DESC LIMIT ?"
     )
-    values: tuple[object, ...] = (before or 2**62, kind, kind, like, like)
+    asked = (kind, kind, like, like, without, without)
+    values: tuple[object, ...] = (before or 2**62, *asked)
     if agent is None:
         rows = reader.execute(newest.format(""), *values, limit)
     else:  # each side has an index; OR would read the whole table

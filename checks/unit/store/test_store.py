@@ -362,3 +362,6 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
     assert await found(agent="alice", peer="bob") == ["bob", "alice"]
     assert await found(agent="alice", peer="carol") == ["carol"]
     assert await found(agent="bob", peer="carol") == []
+    assert await found(agent="alice", without="bob") == ["carol"]
+    assert await found(without="alice") == []
+    assert await found(without="carol") == ["bob", "alice"]

@@ -102,8 +102,8 @@ def test_a_rebuild_may_cancel_turns(operator: Operator) -> None:
     assert asked is not None
     assert asked["ask"]["title"] == "Rebuild: 1 agent"
     assert asked["ask"]["text"] == (
-        "The agent is in a turn. Turns that do not finish soon are cancelled, and their "
-        "messages are queued again."
+        "The agent is in a turn. Turns that do not finish soon are cancelled, and "
+        "their messages are queued again."
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from werkzeug.test import TestResponse
 
+from checks.kits.web import data as data
 from checks.kits.web.app import Operator
 from checks.kits.web.hive import FakeHive
 from pyglue.api.messages import (
@@ -97,8 +98,23 @@ def test_nothing_is_sent_without_a_text_or_to_no_command(
 def test_the_page_says_what_became_of_a_message(
     hive: FakeHive, operator: Operator, progress: Progress, said: str
 ) -> None:
-    first = hive.messages[0]
-    values = {name: getattr(first, name) for name in Message.__struct_fields__}
-    hive.messages = [ShownMessage(**values, progress=progress)]
-    page = operator.get("/fragments/agent/alice/mail")
-    assert f'data-testid="progress">{said}</p>' in page.text
+    for number, sender, part in ((9, "operator", "talk"), (8, "bob", "mail")):
+        first = data.message(number, sender=sender, recipient="alice")
+        values = {name: getattr(first, name) for name in Message.__struct_fields__}
+        hive.messages = [ShownMessage(**values, progress=progress)]
+        page = operator.get(f"/fragments/agent/alice/{part}")
+        assert f'data-testid="progress">{said}</p>' in page.text
+
+
+def test_each_message_stands_once_on_the_page(
+    hive: FakeHive, operator: Operator
+) -> None:
+    hive.messages = [
+        data.message(3, sender="bob", recipient="alice"),
+        data.message(2, sender="alice", recipient="operator"),
+        data.message(1, sender="operator", recipient="alice"),
+    ]
+    page = operator.get("/agents/alice").text
+    for number in (1, 2, 3):
+        assert page.count(f'data-id="{number}"') == 1
+    assert operator.get("/fragments/agent/alice/mail").text.count("data-id=") == 1

@@ -67,6 +67,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
                 before=params.before,
                 agent=params.agent,
                 peer=params.peer,
+                without=params.without,
                 kind=params.kind,
                 text=params.text,
                 clip=params.clip,

@@ -75,7 +75,7 @@ def fragment(name: str) -> str:
 
 @blueprint.get("/fragments/agent/<name>/mail")
 def mail(name: str) -> str:
-    """Give what an agent writes, gets and waits for anew."""
+    """Give an agent's messages with others, and what it waits for, anew."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
     return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
 
@@ -175,7 +175,9 @@ def _data(name: str) -> dict[str, Any]:
 
 
 def _mail(name: str) -> dict[str, Part[Any]]:
-    asked = MessagesParams(limit=_MAIL_SHOWN, agent=name, clip=_MAIL_CLIP)
+    asked = MessagesParams(
+        limit=_MAIL_SHOWN, agent=name, without=names.OPERATOR, clip=_MAIL_CLIP
+    )
     return {
         "messages": part(lambda: hive().call(MESSAGES, asked).messages),
         "asked_now": part(lambda: _open_questions(name)),
