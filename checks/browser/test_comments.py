@@ -214,7 +214,7 @@ def test_without_scripts_a_form_takes_file_line_and_text(
     page.get_by_test_id("by-line").locator("summary").click()
     form = page.get_by_role("group", name="Comment 1")
     form.get_by_label("File").select_option("agent.nix")
-    form.get_by_label("Line, or lines").fill("6-7")
+    form.get_by_label("Line, lines as 3-5").fill("6-7")
     form.get_by_label("Comment").fill("Why?")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_test_id("request-changes").click()

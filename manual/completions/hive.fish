@@ -177,7 +177,7 @@ complete -c hive -n '_shtab_hive_using request-changes' -l json -d 'print a JSON
 complete -c hive -n '_shtab_hive_using request-changes' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using request-changes' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using request-changes' -l reason -x -d 'what to change, about the whole'
-complete -c hive -n '_shtab_hive_using request-changes' -l comment -x -d 'a comment on a line of a proposed file, or on FILE:LINE-LINE; repeatable'
+complete -c hive -n '_shtab_hive_using request-changes' -l comment -x -d 'a comment on a line of a proposed file, or on FILE:LINE-LINE; with @running, @approved or @previous after the line, on one of that version, as for a line that is removed; repeatable'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a send -d 'send a message to an agent'
 complete -c hive -n '_shtab_hive_using send' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using send' -l json -d 'print a JSON object'

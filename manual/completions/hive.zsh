@@ -492,7 +492,7 @@ _shtab_hive_request_changes_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   "--reason[what to change, about the whole]:TEXT:"
-  "*--comment[a comment on a line of a proposed file, or on FILE\:LINE-LINE\; repeatable]:FILE:LINE=TEXT:"
+  "*--comment[a comment on a line of a proposed file, or on FILE\:LINE-LINE\; with \@running, \@approved or \@previous after the line, on one of that version, as for a line that is removed\; repeatable]:FILE:LINE=TEXT:"
   ":approval ID:"
 )
 

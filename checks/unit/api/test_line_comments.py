@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyglue.api.approvals import LineComment
+from pyglue.api.approvals import DiffBase, LineComment
 from pyglue.api.line_comments import made, read
 from pyglue.errors import ErrorCode, HiveError
 
@@ -13,6 +13,14 @@ from pyglue.errors import ErrorCode, HiveError
         ("agent.nix:3=no", LineComment(file="agent.nix", line=3, text="no")),
         ("a/b:3-5=x\ny", LineComment(file="a/b", line=3, to=5, text="x\ny")),
         ("a b:1=2:3=4", LineComment(file="a b", line=1, text="2:3=4")),
+        (
+            "a:3@running=Why?",
+            LineComment(file="a", line=3, text="Why?", base=DiffBase.RUNNING),
+        ),
+        (
+            "a@b:3-5@previous=x@y",
+            LineComment(file="a@b", line=3, to=5, text="x@y", base=DiffBase.PREVIOUS),
+        ),
     ],
 )
 def test_what_is_read(text: str, comment: LineComment) -> None:
@@ -24,7 +32,7 @@ def test_what_is_read(text: str, comment: LineComment) -> None:
     [
         *("", "agent.nix", "agent.nix:3", "agent.nix:x=no", "agent.nix:3=", ":3=x"),
         *("a:0=x", "a:3-=x", "a:-3=x", "a:3=" + "x" * 2001, "a:123456789=x"),
-        "a:\u0663=x",
+        *("a:\u0663=x", "a:3@=x", "a:3@main=x", "a:@running=x", "a:3@Running=x"),
     ],
 )
 def test_what_is_refused(text: str) -> None:

@@ -200,10 +200,11 @@ def test_a_comment_that_is_not_whole_is_refused(
 
 def test_the_api_takes_comments_as_one_text_each(operator: Operator) -> None:
     path = "/api/approvals/7/request_changes"
-    form = {"text": "No.", "comment": ["agent.nix:6=Why?", "agent.nix:1-3=x"]}
+    form = {"text": "No.", "comment": ["a:6=Why?", "a:1-3=x", "a:4@running=y"]}
     assert operator.post(path, form).json == {}
     (params,) = operator.hive.called("request_changes")
-    assert [one.to for one in params.comments] == [None, 3]
+    assert [one.to for one in params.comments] == [None, 3, None]
+    assert [one.base for one in params.comments] == [None, None, DiffBase.RUNNING]
     assert operator.post(path, form).status_code == 409
     assert operator.post(path, {"comment": "agent.nix=x"}).status_code == 400
     assert operator.post(path, {"comment": ["a:1=x"] * 51}).status_code in (400, 413)

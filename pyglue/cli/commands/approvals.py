@@ -67,7 +67,9 @@ def request_changes_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=line_comments.FORM,
-        help="a comment on a line of a proposed file, or on FILE:LINE-LINE; repeatable",
+        help="a comment on a line of a proposed file, or on FILE:LINE-LINE; with "
+        "@running, @approved or @previous after the line, on one of that version, as "
+        "for a line that is removed; repeatable",
     )
 
 

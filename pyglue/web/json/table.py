@@ -72,7 +72,8 @@ ROUTES: Final = (
         words={
             "text": "What to change, about the whole.",
             "comment": "On a line of a proposed file: `FILE:LINE=TEXT`, or on "
-            "`FILE:LINE-LINE`. May be given several times.",
+            "`FILE:LINE-LINE`. With `@running`, `@approved` or `@previous` after the "
+            "line, on one of that version, such as a removed line. May be repeated.",
         },
     ),
     call("api.questions", "/api/questions", api.QUESTIONS, "Questions."),
