@@ -46,11 +46,28 @@ let
           package = stubs.pkgs.hyperhive;
           nixpkgs = "/nix/store/11111111111111111111111111111111-source";
         };
+        users.users.alice = {
+          uid = 1000;
+          description = "Alice";
+          group = "users";
+        };
       }
     ];
   };
 
   started = startedFrom flake;
+
+  # As who imports the module from a checkout has it, without flakes.
+  unflaked = lib.evalModules {
+    specialArgs = {
+      inherit (stubs) pkgs;
+      lib = lib // { commitIdFromGitRepo = place: "of-${baseNameOf place}"; };
+    };
+    modules = [
+      ../../modules/host
+      stubs.module
+    ];
+  };
 
   package = flake.packages.x86_64-linux.bundled;
 
@@ -110,6 +127,7 @@ in
       pkgs = nixpkgs.legacyPackages.x86_64-linux;
     in
     (flake.overlays.default pkgs pkgs).hyperhive.name;
+  checkout = { inherit (unflaked.config.services.hyperhive) framework revision; };
   templates = builtins.mapAttrs (
     _: template: template // { path = builtins.attrNames (builtins.readDir template.path); }
   ) flake.templates;

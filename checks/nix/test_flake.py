@@ -324,6 +324,21 @@ def test_a_template_is_copied_as_the_documents_say(
     }
 
 
+def test_without_flakes_a_checkout_is_stored_without_its_state(tree: Path) -> None:
+    """As `imports = [ /etc/hyperhive/modules/host ]` has it."""
+    assert facts(tree, "checkout")["revision"] == "unknown"
+    for stray in (".git/config", ".hive/relay/api-key", "web/node_modules/x.js"):
+        (tree / stray).parent.mkdir(parents=True, exist_ok=True)
+        (tree / stray).write_text("not to be copied")
+    found = facts(tree, "checkout")
+    assert found["revision"] == "of-.git"
+    stored = Path(found["framework"])
+    assert stored.name.endswith("-source")
+    kept = {path.relative_to(stored).as_posix() for path in stored.rglob("*")}
+    assert {"package.nix", "modules/hive/system.nix", "web/package.json"} <= kept
+    assert not [one for one in kept if one.startswith(".") or "node_modules" in one]
+
+
 async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "templates/agent", tmp_path / "agent")
     found = await evaluator(BARE).evaluate(tmp_path / "agent")

@@ -62,6 +62,18 @@ let
   # HEALTH_LEAST_S of pyglue/limits.py: an MCP server, the preflight, then this one.
   healthLeast = 60;
 
+  # What is older knows no boot.isNspawnContainer (../agent/container.nix), and hived would
+  # say so only after the switch. A nixpkgs without the file is somebody's own.
+  oldest = "26.05";
+  versionFile = toString cfg.nixpkgs + "/lib/.version";
+  release = if builtins.pathExists versionFile then lib.fileContents versionFile else oldest;
+
+  # Of /run, which is a tmpfs, containers get parts with users of their own.
+  oldestKernel = "6.3";
+  kernel = config.boot.kernelPackages.kernel.version;
+
+  strangers = lib.filter (name: !(config.users.users ? ${name})) cfg.operators;
+
   # hived's unit has /tmp of its own and no home; /run does not outlast a boot.
   hidden = lib.filter (place: cfg.stateDir == place || lib.hasPrefix "${place}/" cfg.stateDir) [
     "/home"
@@ -178,6 +190,10 @@ in
       (require (
         !config.boot.isContainer or false
       ) "services.hyperhive runs containers and cannot run inside one.")
+      (require (lib.versionAtLeast release oldest) "${option "nixpkgs"} is of NixOS ${release}, but agents' systems need ${oldest} or later. Set it to a newer nixpkgs.")
+      (require (lib.versionAtLeast kernel oldestKernel) "boot.kernelPackages is Linux ${kernel}: agents' containers need ${oldestKernel} or later, which is NixOS's default.")
+      (require config.nix.enable "services.hyperhive builds agents' systems with this host's Nix daemon: do not set nix.enable to false.")
+      (require config.security.allowUserNamespaces "services.hyperhive gives each container users of its own: do not set security.allowUserNamespaces to false.")
     ]
     ++ map within [
       "costPerDay"
@@ -202,6 +218,9 @@ in
       ++ lib.optional (
         ownUsers && cfg.privateUsers != "pick"
       ) "services.hyperhive.privateUsers is not \"pick\": all containers share one range of user IDs, so whatever escapes one container can access the others."
+      ++ lib.optional (
+        strangers != [ ]
+      ) "${option "operators"} names ${lib.concatStringsSep ", " strangers}, but users.users does not: a wrong name has no access to the hive."
       ++ lib.optional (
         web.openFirewall && loopback
       ) "services.hyperhive.dashboard.openFirewall opens a port that listens on loopback only. Set dashboard.listenAddress, or leave the firewall closed.";

@@ -13,6 +13,27 @@ let
       name = "source";
     };
 
+  # Without .hive, a local hive's state, since everybody reads the store; and without .git,
+  # since the path would change at each fetch.
+  checkout =
+    path:
+    builtins.path {
+      inherit path;
+      name = "source";
+      filter =
+        file: _:
+        let
+          name = baseNameOf file;
+        in
+        builtins.substring 0 1 name != "." && !builtins.elem name [ "__pycache__" "node_modules" "result" ];
+    };
+
+  # Without flakes, for who imports this file from a checkout.
+  found = builtins.tryEval (
+    assert lib ? commitIdFromGitRepo && builtins.pathExists ../../.git;
+    lib.commitIdFromGitRepo ../../.git
+  );
+
   days =
     default: what:
     mkOption {
@@ -48,7 +69,7 @@ in
       type = types.package;
       default = pkgs.callPackage ../../package.nix { };
       defaultText = literalExpression "pkgs.callPackage ./package.nix { }";
-      example = literalExpression "inputs.hyperhive.packages.x86_64-linux.default";
+      example = literalExpression "inputs.hyperhive.packages.\${pkgs.stdenv.hostPlatform.system}.default";
       description = "Package that provides `hived`, `hive-web`, `hive-relay` and `hive`.";
     };
     stateDir = mkOption {
@@ -112,14 +133,15 @@ in
     };
     framework = mkOption {
       type = types.path;
-      default = stored ../..;
+      default = checkout ../..;
       defaultText = literalExpression "the sources that this module is part of";
       example = literalExpression ''"''${inputs.hyperhive}"'';
       description = "hyperhive's sources, which the agents' systems are built with.";
     };
     revision = mkOption {
       type = t.word;
-      default = "unknown";
+      default = if found.success then found.value else "unknown";
+      defaultText = literalExpression "the commit, if this module is in a git checkout, else \"unknown\"";
       example = "0123456789abcdef0123456789abcdef01234567";
       description = ''
         Revision of the framework; agents deployed with a different one are shown as needing

@@ -6,6 +6,11 @@ let
   # The smallest hive that is right, and these changes.
   hive = changes: { services.hyperhive = lib.recursiveUpdate key changes; };
   agent = name: hive { agents.${name} = { }; };
+  person = name: {
+    uid = 1000;
+    description = name;
+    group = "users";
+  };
   free = id: {
     inherit id;
     inputPerMTok = 0;
@@ -120,7 +125,7 @@ in
       memoryMax = "1024M";
       cpuQuota = 100;
     };
-  };
+  } // { users.users = lib.genAttrs [ "alice" "bob" ] person; };
   # What checks/systemd boots.
   booted = hive {
     apiKeyFile = "/etc/hyperhive/api-key";
@@ -157,6 +162,7 @@ in
   warn-clear = hive { dashboard.listenAddress = "0.0.0.0"; };
   warn-clear-url = hive { dashboard.externalUrl = "http://hive.example.org"; };
   warn-users = hive { privateUsers = "1966080"; };
+  warn-operators = hive { operators = [ "alice" "carol" ]; } // { users.users.alice = person "alice"; };
   warn-firewall = hive { dashboard.openFirewall = true; };
 
   # assertions
@@ -316,6 +322,9 @@ in
   bad-range-within = hive { networkRanges = [ "10.231.0.0/16" "10.99.0.1/20" ]; };
   bad-range-number = hive { networkRanges = [ "10.300.0.0/16" ]; };
   bad-range-small = hive { networkRanges = [ "10.231.0.0/31" ]; };
+  bad-kernel = hive { } // { boot.kernelPackages.kernel.version = "6.1.140"; };
+  bad-no-nix = hive { } // { nix.enable = false; };
+  bad-no-namespaces = hive { } // { security.allowUserNamespaces = false; };
   bad-in-container = hive { } // { boot.isContainer = true; };
 
   # values that no option takes

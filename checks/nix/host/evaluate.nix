@@ -20,6 +20,7 @@ let
           package = lib.mkDefault pkgs.hyperhive;
           nixpkgs = lib.mkDefault "/nix/store/11111111111111111111111111111111-source";
           framework = lib.mkDefault "/nix/store/22222222222222222222222222222222-source";
+          revision = lib.mkDefault "unknown";
         };
       }
       module

@@ -70,6 +70,10 @@ in
         default = false;
       };
       boot.isContainer = off;
+      boot.kernelPackages = mkOption {
+        type = types.raw;
+        default.kernel.version = "6.12.30";
+      };
       containers = free;
       environment.systemPackages = list;
       networking = {
@@ -92,7 +96,15 @@ in
           content = mkOption { type = types.lines; };
         };
       };
+      nix.enable = mkOption {
+        type = types.bool;
+        default = true;
+      };
       nix.package = mkOption { type = types.package; };
+      security.allowUserNamespaces = mkOption {
+        type = types.bool;
+        default = true;
+      };
       system.etc.overlay.enable = off;
       system.etc.overlay.mutable = mkOption {
         type = types.bool;

@@ -2,7 +2,7 @@
 
 Snippets are blocks of Nix outside ``docs/agents.md`` and settings of
 ``services.hyperhive`` in running text. Options that are not the hive's (nginx, ACME,
-virtual machines) may have any value.
+sops, virtual machines) may have any value.
 """
 
 import json
@@ -23,7 +23,7 @@ ROOT: Final = outcome.ROOT
 DOCS: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _FLAKE: Final = "outputs ="
 _MODULE: Final = """\
-{{ lib, ... }}:
+{{ lib, pkgs, ... }}:
 let
   any = lib.mkOption {{
     type = lib.types.attrsOf lib.types.anything;
@@ -43,9 +43,29 @@ let
 in
 {{
   options = {{
+    nix.settings = any;
+    nixpkgs.hostPlatform = lib.mkOption {{ type = lib.types.str; }};
+    programs.git = any;
     security.acme = any;
+    services.caddy = any;
     services.nginx = any;
+    sops.secrets = lib.mkOption {{
+      type = lib.types.attrsOf (
+        lib.types.submodule (
+          {{ name, ... }}:
+          {{
+            options.path = lib.mkOption {{ default = "/run/secrets/${{name}}"; }};
+            options.restartUnits = lib.mkOption {{ }};
+          }}
+        )
+      );
+    }};
     virtualisation.vmVariantWithBootLoader = any;
+  }};
+  config.users.users.alice = {{
+    uid = 1000;
+    description = "Alice";
+    group = "users";
   }};
   imports = [
     {modules}
@@ -62,9 +82,10 @@ def _blocks(page: Path) -> list[str]:
 def _modules(page: Path) -> list[str]:
     """Return the snippets of a page that a machine's configuration takes."""
     blocks = [block for block in _blocks(page) if _FLAKE not in block]
+    blocks = [block.replace("/etc/hyperhive", str(ROOT)) for block in blocks]
     said = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     inline = re.findall(
-        r"`((?:services|security|networking)\.[^`\n]+ = [^`\n;]+;?)`", said
+        r"`((?:nix|nixpkgs|services|security|networking)\.[^`\n]+ = [^`\n;]+;?)`", said
     )
     blocks += [line.rstrip(";") + ";" for line in inline]
     return [one if one.lstrip().startswith("{") else f"{{ {one} }}" for one in blocks]
@@ -75,6 +96,7 @@ _PAGES: Final = [page for page in DOCS if _modules(page)]
 
 def _evaluated(tmp_path: Path, *modules: str) -> dict[str, Any]:
     """Evaluate modules beside what every hive has to set."""
+    (tmp_path / "hive.nix").write_text(_SMALLEST)
     file = tmp_path / "module.nix"
     file.write_text(_MODULE.format(modules="\n    ".join(f"({m})" for m in modules)))
     found = outcome.run(
@@ -98,7 +120,7 @@ def test_there_are_snippets_where_they_are_looked_for() -> None:
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_what_a_page_tells_to_write_is_right(tmp_path: Path, page: Path) -> None:
     for module in _modules(page):
-        needed = [] if "apiKeyFile =" in module else [_SMALLEST]
+        needed = [] if re.search(r"apiKeyFile =|hive\.nix", module) else [_SMALLEST]
         found = _evaluated(tmp_path, module, *needed)
         assert (found["failed"], found["warnings"]) == ([], []), module
         if "enable = false" in module:

@@ -399,6 +399,24 @@ def test_the_host_boots_without_an_ordering_cycle(tmp_path: Path) -> None:
     assert [line for line in said if any(name in line for name in names)] == []
 
 
+@pytest.mark.parametrize(
+    ("release", "refused"), [("25.11", True), ("26.05", False), (None, False)]
+)
+def test_agents_systems_need_a_nixos_that_knows_them(
+    tmp_path: Path, release: str | None, refused: bool
+) -> None:
+    if release is not None:
+        (tmp_path / "lib").mkdir()
+        (tmp_path / "lib/.version").write_text(f"{release}\n")
+    module = f"""{{ services.hyperhive = {{
+      apiKeyFile = "/run/secrets/key";
+      nixpkgs = "{tmp_path}";
+    }}; }}"""
+    found = outcome.run(record.HERE / "evaluate.nix", ["--arg", "module", module])
+    said = [text for text in found["failed"] if "NixOS 25.11" in text]
+    assert (bool(said), len(found["failed"])) == (refused, int(refused))
+
+
 def test_the_module_knows_the_limits_that_nest() -> None:
     (sentence,) = EXPECTED["bad-health"]["failed"]
     for number in (HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S):
