@@ -1,10 +1,17 @@
 # What a machine needs for a hive, beside its own configuration. All options:
-# docs/host-options.md of hyperhive.
+# docs/host-options.md of hyperhive, or `man hyperhive.nix` after the switch.
 {
+  # For upgrades: `git pull` in your copy of hyperhive, `nix flake update`.
+  programs.git.enable = true;
+  nix.settings.experimental-features = [
+    "nix-command"
+    "flakes"
+  ];
+
   services.hyperhive = {
     enable = true;
 
-    # Users of this machine who may use `hive`, and with it approve anything.
+    # Users of this machine who may use `hive`, and with it approve anything: put yours here.
     operators = [ "alice" ];
 
     # Outside the Nix store, which is world-readable; must be there before the switch:
