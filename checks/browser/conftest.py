@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwright
 
-from checks.browser.kit import CHROMIUM, WAIT_MS, chromium
+from checks.browser.kit import CHROMIUM, WAIT_MS, shell, with_windows
 from checks.browser.pages import Dashboard
 from checks.kits.hive import Hive, running_hive
 from checks.kits.net import free_port
@@ -37,15 +37,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's chromium."""
+def engine() -> Iterator[BrowserType]:
+    """What starts Debian's chromium."""
     if not CHROMIUM.exists():
         missing = f"no chromium at {CHROMIUM}; set HIVE_TEST_CHROMIUM"
         if os.environ.get("HIVE_TEST_REQUIRE") == "all":
             pytest.fail(missing)
         pytest.skip(f"NOT RUN: {missing}")
     expect.set_options(timeout=WAIT_MS)
-    with chromium() as running:
+    with sync_playwright() as playwright:
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="session")
+def browser(engine: BrowserType) -> Iterator[Browser]:
+    """Debian's chromium."""
+    with shell(engine) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def windows(engine: BrowserType) -> Iterator[Browser]:
+    """The same with windows, for what it does differently without."""
+    with with_windows(engine) as running:
         yield running
 
 

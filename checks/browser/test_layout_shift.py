@@ -29,9 +29,9 @@ PATHS: Final = (
     ("path", "width"), [*((path, 390) for path in PATHS), ("/", 360), ("/", 412)]
 )
 def test_a_page_on_a_phone_does_not_jump(
-    browser: Browser, site: Site, path: str, width: int
+    windows: Browser, site: Site, path: str, width: int
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 823})
+    context = windows.new_context(viewport={"width": width, "height": 823})
     try:
         page = context.new_page()
         Dashboard(page, site.url).log_in(site.link())

@@ -94,6 +94,13 @@ def tab(browser: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
+@pytest.fixture
+def window(windows: Browser) -> Iterator[Page]:
+    """The same in a browser that asks for a page's icon too."""
+    with contextlib.closing(windows.new_context()) as context:
+        yield context.new_page()
+
+
 @dataclass
 class Neighbour:
     """A program at a port of its own, on both addresses of loopback."""
@@ -139,27 +146,27 @@ NAMES: Final = ("127.0.0.1", "localhost", "[::1]", "neighbour.localhost")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_listener_at_another_port_never_sees_the_session(
-    site: Site, tab: Page, name: str
+    site: Site, window: Page, name: str
 ) -> None:
-    dashboard = Dashboard(tab, site.url).log_in(site.link()).live()
+    dashboard = Dashboard(window, site.url).log_in(site.link()).live()
     (session,) = site.hive.sessions
     with neighbour(_Hostile, site, EVERYTHING) as hostile:
         there = f"http://{name}:{hostile.port}"
-        tab.goto("data:text/html," + quote(f"<script>location='{there}/'</script>"))
-        tab.wait_for_url(f"{there}/")
-        tab.wait_for_load_state("networkidle")
-        tab.click("#again")
-        tab.wait_for_url(f"{there}/again")
-        tab.reload()
-        tab.evaluate("document.getElementById('form').submit()")
-        tab.wait_for_url(f"{there}/form")
-        tab.go_back()
+        window.goto("data:text/html," + quote(f"<script>location='{there}/'</script>"))
+        window.wait_for_url(f"{there}/")
+        window.wait_for_load_state("networkidle")
+        window.click("#again")
+        window.wait_for_url(f"{there}/again")
+        window.reload()
+        window.evaluate("document.getElementById('form').submit()")
+        window.wait_for_url(f"{there}/form")
+        window.go_back()
         wanted = {"/", "/icon", "/sheet", "/script", "/image", "/fetch", "/again"}
         assert wanted | {"/frame", "/form", "/socket"} <= hostile.asked()
         sent = "".join(hostile.heads)
         assert session not in sent and NAME not in sent
         dashboard.overview().live()  # and what it tossed takes nothing away
-    context = tab.context
+    context = window.context
     ours = [one for one in context.cookies(site.url) if "hive" in one.get("name", "")]
     assert [one.get("value") for one in ours] == [session]
 

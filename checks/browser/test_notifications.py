@@ -27,6 +27,12 @@ window.Notification = class extends Notification {
 
 
 @pytest.fixture
+def browser(windows: Browser) -> Browser:
+    """The one with windows: without them no page may notify."""
+    return windows
+
+
+@pytest.fixture
 def granted(browser: Browser, site: Site) -> Iterator[BrowserContext]:
     context = browser.new_context()
     context.grant_permissions(["notifications"], origin=site.url)
