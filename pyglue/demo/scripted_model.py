@@ -35,6 +35,8 @@ from pyglue.demo.playbook import (
 from pyglue.strict_json import JsonError
 
 _MAX_BODY: Final = 64 * 1024 * 1024
+_DROP_S: Final = 0.01
+"""How long ``stop`` waits for answers on their way; to aiohttp, 0 means for ever."""
 
 
 class ScriptedModel:
@@ -75,7 +77,7 @@ class ScriptedModel:
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/messages/count_tokens", self._count)
         app.router.add_route("HEAD", "/", self._head)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DROP_S)
         await self._runner.setup()
         site: web.BaseSite = web.TCPSite(self._runner, "127.0.0.1", port)
         if fd is not None:
