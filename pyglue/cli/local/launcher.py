@@ -86,9 +86,9 @@ class LocalHive:
 
     async def stop(self) -> None:
         """Stop every part; those that hived's agents need end after it."""
-        daemons = ("hive-notify", "hive-web", "hived", "hive-relay", "hive-egress")
+        after = ("hive-relay", "hive-egress", "scripted-model")
         if self._room is not None:
-            await self._parts.stop(*daemons, "scripted-model")
+            await self._parts.stop(("hive-notify", "hive-web"), ("hived",), after)
             self._room.remove()
             self._room = None
         if self._model is not None:

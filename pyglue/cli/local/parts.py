@@ -113,12 +113,11 @@ class Parts:
         """Return the process ID of a child."""
         return self._children[name].pid
 
-    async def stop(self, *names: str) -> None:
-        """Stop these children one after the other, then close all logs."""
-        for name in names:
-            child = self._children.pop(name, None)
-            if child is not None:
-                await child.terminate(_STOP_S)
+    async def stop(self, *groups: tuple[str, ...]) -> None:
+        """Stop groups of children one after the other, then close all logs."""
+        for names in groups:
+            found = [self._children.pop(name, None) for name in names]
+            await asyncio.gather(*(one.terminate(_STOP_S) for one in found if one))
         for log in self._logs.values():
             log.close()
 
