@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from pyglue.harness.claude.events import clip, sentence
 from pyglue.harness.claude.notes import Notes
 from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.outcome import Pauses
-from pyglue.harness.claude.preflight import check
+from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.claude.session import Session
 from pyglue.harness.control import Control
 from pyglue.harness.gate.gate import Gate
@@ -46,6 +46,7 @@ from pyglue.harness.space import Space
 from pyglue.harness.steering import Steering
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
+from pyglue.manifest_types import Manifest
 from pyglue.mcp.server import McpServer
 from pyglue.process import need_open_files
 from pyglue.tools import agent_tools, manager_tools
@@ -57,7 +58,11 @@ _log = logging.getLogger(__name__)
 
 
 async def run(
-    places: Places, stop: asyncio.Event, *, pauses: Pauses | None = None
+    places: Places,
+    stop: asyncio.Event,
+    *,
+    pauses: Pauses | None = None,
+    preflight: Callable[[CliOptions, Manifest], Awaitable[Checked]] = check,
 ) -> None:
     """Be the agent until ``stop`` is set.
 
@@ -81,7 +86,7 @@ async def run(
         _proxied(places, loaded) as proxy,
     ):
         options = _options(places, loaded, forwarder, link, proxy)
-        checked = await check(options, loaded.manifest)
+        checked = await preflight(options, loaded.manifest)
         report = HarnessReport(
             manifest_sha256=loaded.sha256,
             system=loaded.system,

@@ -13,15 +13,20 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 import pyglue
 from checks.kits.harness.bench import record
 from checks.kits.patience import PATIENCE_S
 from pyglue import jsonrpc
+from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.harness.claude.outcome import Pauses
+from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.load import Places
 from pyglue.harness.main import run
+from pyglue.manifest_types import Manifest
 
 # --- the model ------------------------------------------------------------------
 
@@ -124,13 +129,30 @@ async def harness(
             await process.wait()
 
 
+_FINE: Final[dict[tuple[bytes, Path | None], Checked]] = {}
+
+
+async def _check_once(options: CliOptions, manifest: Manifest) -> Checked:
+    """Check the CLI with this manifest, unless that went well before in this run."""
+    key = (msgspec.json.encode(manifest), find_cli())
+    found = _FINE.get(key)
+    if found is None:
+        found = await check(options, manifest)
+        if found.problem is None:
+            _FINE[key] = found
+    return found
+
+
 @contextlib.asynccontextmanager
 async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
-    """Run the harness inside the test, with pauses too short to notice."""
+    """Run the harness inside the test, with pauses too short to notice.
+
+    A start of the CLI that went well with the same manifest is not checked again.
+    """
     stop = asyncio.Event()
     places = Places(home.run, home.state, home.session, home.agents)
     pauses = Pauses(first_s=0.01, longest_s=0.05)
-    task = asyncio.create_task(run(places, stop, pauses=pauses))
+    task = asyncio.create_task(run(places, stop, pauses=pauses, preflight=_check_once))
     try:
         yield stop
     finally:
