@@ -58,6 +58,7 @@ def check(
         *review.useless(manifest),
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
+        *_prefixed(manifest),
         *_times(manifest),
         *_hosts(manifest),
         *_injections(manifest),
@@ -159,6 +160,18 @@ def _expanded(manifest: Mapping[str, Any]) -> Iterator[str]:
                 "something else would run than what is approved. Write the value "
                 "itself; the server gets the variables of its env and of hyperhive.env."
             )
+
+
+def _prefixed(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find tools that have the prefix of Claude Code's permissions in their name."""
+    servers = manifest.get("mcpServers")
+    for name, server in servers.items() if isinstance(servers, Mapping) else ():
+        for at, tool in enumerate(server.get("allowedTools") or ()):
+            bare = tool.removeprefix(f"mcp__{name}__")
+            if bare != tool:
+                option = option_path(("mcpServers", name, "allowedTools", at))
+                shown = f"{quoted(tool)}: write {quoted(bare)}, without prefix"
+                yield f"{option} is {shown}."
 
 
 def _outside(options: Sequence[str], *, ignored: bool) -> Iterator[str]:

@@ -160,12 +160,13 @@ class Catalogue:
         """Say that there is no such model, and which there are; None if there is."""
         if self.resolve(name) is not None:
             return None
+        return f"There is no model {name[:100]!a}. {self.names()}"
+
+    def names(self) -> str:
+        """Say which models there are."""
         aliases = ", ".join(self.aliases)
         ids = ", ".join(model.id for model in self.models)
-        return (
-            f"There is no model {name[:100]!a}. Use an alias ({aliases}) or a full id: "
-            f"{ids}."
-        )
+        return f"Use an alias ({aliases}) or a full id: {ids}."
 
     def same(self, one: str, other: str) -> bool:
         """Tell whether two names, aliases or full ids, mean the same model."""

@@ -10,6 +10,7 @@ nothing else catches them, which a test checks.
 keys that occur twice, of which readers otherwise choose one each.
 """
 
+import codecs
 import json
 import math
 import re
@@ -20,6 +21,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
+from pyglue import shape_words
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 
@@ -35,6 +37,12 @@ _SEARCHED: Final = 1024 * 1024
 _LONG: Final = re.compile(
     r"Expected `str` of length <= (?P<most>\d+) - at `\$\.(?P<field>.+)`"
 )
+_MARKS: Final = {
+    codecs.BOM_UTF8: "it begins with a byte order mark. Send UTF-8 without one",
+    codecs.BOM_UTF32_LE: "it is UTF-32. Send UTF-8",
+    codecs.BOM_UTF16_LE: "it is UTF-16. Send UTF-8",
+    codecs.BOM_UTF16_BE: "it is UTF-16. Send UTF-8",
+}
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -51,7 +59,7 @@ class Fault(StrEnum):
 
 
 class JsonError(HiveError):
-    """Bytes that are not the JSON that belongs there.
+    """Bytes that are not the JSON that belongs there; ``reason`` is the decoder's word.
 
     It refers to no exception of the decoder: these keep the input in memory.
     """
@@ -185,11 +193,20 @@ def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
         case RecursionError():
             return Fault.DEPTH, "it is nested too deeply"
         case UnicodeError():
-            return Fault.SYNTAX, "it is not UTF-8"
+            return Fault.SYNTAX, _not_utf8(data) or "it is not UTF-8"
         case _NotStrictError():
             return Fault.SYNTAX, str(error)
         case _:
-            return Fault.SYNTAX, f"it is not JSON ({error})"
+            return Fault.SYNTAX, _not_utf8(data) or f"it is not JSON ({error})"
+
+
+def _not_utf8(data: Data) -> str | None:
+    """Return what a byte order mark says of data that was refused."""
+    begin = data[:4].encode() if isinstance(data, str) else bytes(memoryview(data)[:4])
+    for mark, what in _MARKS.items():
+        if begin.startswith(mark):
+            return what
+    return None
 
 
 def too_long(field: str, most: int) -> str:
@@ -215,7 +232,9 @@ def _half(data: Data) -> str | None:
 def _error(code: ErrorCode, what: str, fault: Fault, reason: str) -> JsonError:
     advice = " Shorten it." if fault is Fault.SIZE else ""
     code = ErrorCode.TOO_LARGE if fault is Fault.LENGTH else code
-    sentence = f"Invalid {what}: {visible(reason)}.{advice}"
+    shape = shape_words.read(reason) if fault is Fault.SHAPE else None
+    said = reason if shape is None else str(shape)
+    sentence = f"Invalid {what}: {visible(said)}.{advice}"
     if fault is Fault.LENGTH:
         sentence = f"{visible(reason)}."
     return JsonError(code, sentence, fault=fault, reason=reason)

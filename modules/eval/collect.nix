@@ -85,7 +85,7 @@ let
       stray = attrNames (removeAttrs module structure);
     in
     if !isAttrs module then
-      throw "${file} does not look like a module: it is a ${typeOf module}, not a set of options or a function that gives one."
+      throw "${file} does not look like a module: it is of type ${typeOf module}, not a set of options or a function that gives one."
     else if type == "if" || type == "override" then
       {
         inherit file key;

@@ -29,7 +29,7 @@ let
     map (
       config:
       if !isAttrs config then
-        throw "In ${module.file} the configuration is a ${builtins.typeOf config}, not a set of options."
+        throw "In ${module.file} the configuration is of type ${builtins.typeOf config}, not a set of options."
       else if config ? _module then
         throw "${module.file} sets `_module', which an agent's modules cannot: it would change how they are checked. Remove it."
       else if config ? _type then

@@ -19,6 +19,8 @@ _OPTION: Final = option_path(("bash", "allow"))
 _SAMPLES: Final = 8
 """Everyday subcommands to try; a manifest has 200 patterns."""
 
+_MARKS: Final = frozenset("~{}!#?")
+"""What no program's name has; the shell means something else by most."""
 _SHELLS: Final = names("ash bash dash fish ksh sh zsh")
 
 
@@ -46,7 +48,9 @@ def never_matches(text: str) -> str | None:
     if "=" in first:
         name = first.partition("=")[0]
         return f"a command cannot begin with a variable; set {name} in hyperhive.env"
-    reason = None
+    reason = _only_quoted(text)
+    if reason is not None:
+        return reason
     for command in _samples(pattern):
         match = pattern.match(command)
         if match is None:
@@ -56,6 +60,19 @@ def never_matches(text: str) -> str | None:
             return None
         reason = reason or problem
     return reason or "a wildcard never matches '..' in a path; write the path out"
+
+
+def _only_quoted(text: str) -> str | None:
+    """Say which word a command could only have in quotes, where it means little."""
+    if text in ("Bash", ":*"):
+        return "write '*' for every command that the gate knows, or name commands"
+    first, *_ = words = text.split(" ")
+    if not _MARKS.isdisjoint(first):
+        return f"no program is called {first[:60]!a}"
+    for word in words:
+        if word == "~" or word.startswith("~/") or "=~/" in word:
+            return f"the shell replaces {word[:60]!a}; write the path, such as /state/x"
+    return None
 
 
 def power(text: str) -> str | None:

@@ -6,6 +6,7 @@ text that agents wrote are made visible.
 """
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Callable
@@ -68,17 +69,51 @@ def _common(**defaults: Any) -> argparse.ArgumentParser:  # noqa: ANN401
     return common
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says which option or command is unknown, and which may be meant."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        """Refuse an unknown option before the command: its value is no command."""
+        given = sys.argv[1:] if args is None else list(args)
+        options = self._option_string_actions
+        at = 0
+        while at < len(given) and given[at].startswith("--") and given[at] != "--":
+            name, sign, _ = given[at].partition("=")
+            known = [o for o in options if o == name or o.startswith(name)]
+            if not known:
+                self.error(f"unknown option {name[:80]}{_meant(name, list(options))}")
+            takes = options[known[0]].nargs is None
+            at += 2 if takes and not sign else 1
+        return super().parse_known_args(args, namespace)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401
+        if action.dest == "command" and value not in (action.choices or ()):
+            known = list(action.choices or ())
+            self.error(
+                f"there is no command {str(value)[:80]!a}"
+                f"{_meant(str(value), known) or '.'} `hive --help` lists all"
+            )
+        super()._check_value(action, value)
+
+
+def _meant(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word[:80], known, n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     common = _common(default=argparse.SUPPRESS)  # keeps what stands before the command
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hive",
         description="Everything the dashboard offers, over hived's socket.",
         parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(call=lambda _: parser.error(_NO_COMMAND))
-    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    subcommands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser
+    )
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
         return subcommands.add_parser(

@@ -11,6 +11,8 @@ from pyglue.errors import ErrorCode, HiveError
 
 TEXTS: Final = ("body", "reason", "description")
 """Arguments that ``-`` reads from standard input."""
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""How some editors and shells begin UTF-8; it is no part of the text."""
 _READ_MAX: Final = 64 * BODY_LIMIT
 
 
@@ -53,9 +55,13 @@ def fill_texts(arguments: argparse.Namespace) -> None:
 
 
 def _standard_input() -> str:
+    if sys.stdin is None:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST, "Standard input is closed, so '-' reads nothing."
+        )
     data = sys.stdin.buffer.read(_READ_MAX)
     try:
-        return data.decode()
+        return data.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         if len(data) == _READ_MAX:
             raise body_too_large(len(data)) from None

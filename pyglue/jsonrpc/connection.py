@@ -128,7 +128,8 @@ class Connection(LineProtocol):
         try:
             envelope = decode_envelope(line)
         except JsonError as error:
-            self._give_up(error)
+            if not self._refused_text(line, error):
+                self._give_up(error)
             return
         if envelope.method is None:
             self._answered(envelope)
@@ -136,6 +137,18 @@ class Connection(LineProtocol):
             self._noted(envelope.method, envelope.params)
         else:
             self._called(envelope.id, envelope.method, envelope.params, len(line))
+
+    def _refused_text(self, line: bytes, error: JsonError) -> bool:
+        """Refuse one line for half of a character: all around it can be read."""
+        try:
+            envelope = decode_envelope(strict_json.with_whole_characters(line))
+        except JsonError:
+            return False
+        if envelope.method is None:
+            return False  # an answer that nobody can have
+        if envelope.id is not None:
+            self._refuse(envelope.id, error)
+        return True
 
     def _answered(self, envelope: Envelope) -> None:
         if envelope.id is None:

@@ -7,10 +7,13 @@ from Claude Code's own settings, which authors know, and files that were not com
 import re
 from typing import Final
 
+from pyglue.models import KNOWN
+
 _NO_OPTION: Final = re.compile(
     r"The option `hyperhive\.mcpServers\.\S+\.(?:type|url|headers|transport)' does not"
 )
 _BASH: Final = re.compile(r"A definition for option `hyperhive\.bash\.allow\b")
+_MODEL: Final = re.compile(r"A definition for option `hyperhive\.model'")
 _TOOLS: Final = re.compile(r"A definition for option `hyperhive\.allowedTools\b")
 _PERMISSION: Final = re.compile(r'"Bash\(([^()"]*)\)"')
 _MCP_TOOL: Final = re.compile(r'"mcp__([a-zA-Z0-9-]+(?:_[a-zA-Z0-9-]+)*)__([\w.*-]+)"')
@@ -31,6 +34,8 @@ def with_hint(message: str, commit: str | None) -> str:
             "speak MCP over stdio are supported. Set `command` and `args`, and leave "
             "out `type`, `url` and `headers`."
         )
+    if _MODEL.search(message):
+        return f"{message}\n\n{KNOWN.names()}"
     if _BASH.search(message):
         return f"{message}\n\n{_pattern(message)}"
     if _TOOLS.search(message):

@@ -107,7 +107,7 @@ def made_of(
         for unknown in sorted(refused.intersection(arguments)):
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                f"Invalid arguments: Object contains unknown field `{unknown}`.",
+                f"Invalid arguments: {unknown} is no known field.",
             )
         for name, field in schema["properties"].items():
             _check_length(name, arguments.get(name), field)

@@ -355,11 +355,29 @@ def test_each_text_can_come_from_standard_input() -> None:
     assert found == set(TEXTS)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stdin(monkeypatch, b"\xef\xbb\xbfhi")
+    arguments = build_parser().parse_args(("send", "bob", "-"))
+    fill_texts(arguments)
+    assert arguments.body == "hi"
+
+
+def test_a_closed_standard_input_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    refused = typed(monkeypatch, capsys, "send", "bob", "-").refusal()
+    assert "Standard input is closed" in refused
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
         (b"x" * 300 * 1024, "The message is 300 KiB; at most 256 KiB. Put it in a"),
         (b"ab\xff", "Standard input is not valid UTF-8 (byte 3)."),
+        ("hi".encode("utf-16"), "Standard input is not valid UTF-8 (byte 1)."),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_the_reason(
@@ -378,6 +396,8 @@ def test_options_may_stand_before_or_after_the_command() -> None:
         ("--state", "X", "--json", "agents"),
         ("agents", "--state", "X", "--json"),
         ("--state", "X", "agents", "--json"),
+        ("--stat", "X", "--json", "agents"),
+        ("--state=X", "--js", "agents"),
     ):
         found = parser.parse_args(words)
         assert (found.state, found.json, found.socket) == ("X", True, None)
@@ -457,3 +477,26 @@ def test_without_a_command_it_says_what_to_do(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert "`hive run`" in said and "`hive --help`" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--statee", "/x", "agents"),
+            "unknown option --statee, did you mean --state?",
+        ),
+        (("--jsn", "agents"), "unknown option --jsn, did you mean --json?"),
+        (("--port", "7", "run"), "unknown option --port\n"),
+        (("agnts",), "there is no command 'agnts', did you mean agents?"),
+        (("frobnicate",), "there is no command 'frobnicate'. `hive --help`"),
+        (("agents", "--statee", "/x"), "unrecognized arguments: --statee /x"),
+    ],
+)
+def test_a_typo_before_the_command_is_named(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args(words)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err

@@ -134,6 +134,13 @@ def test_what_could_not_work_is_said_too(
             'Write "Bash" here, and the commands in hyperhive.bash.allow: "git diff *"',
         ),
         (
+            'mcpServers.x = { command = "x"; allowedTools = [ "mcp__x__get" ]; }',
+            "hyperhive.mcpServers.x.allowedTools[0] is mcp__x__get: write get,",
+        ),
+        ('model = "Sonnet"', "Use an alias (haiku, sonnet,"),
+        ('model = "sonnet[1m]"', "claude-sonnet-5-5"),
+        ('model = " "', "or a full id:"),
+        (
             'allowedTools = [ "mcp__notes__query" ]',
             'Write "query" in hyperhive.mcpServers.notes.allowedTools.',
         ),

@@ -118,6 +118,26 @@ async def test_other_protocol_is_refused(server: Server) -> None:
     assert caught.value.code is ErrorCode.UNSUPPORTED_PROTOCOL
 
 
+@pytest.mark.parametrize("body", [rb"caf\ud800", b"caf\xe9"])
+async def test_text_that_is_none_is_named_and_the_connection_goes_on(
+    server: Server, body: bytes
+) -> None:
+    reader, writer = await asyncio.open_unix_connection(server.path)
+    begin = b'{"jsonrpc":"2.0","method":"send","params":{"to":"a","body":"'
+    hello = {"protocol": PROTOCOL, "client": "t"}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "hello", "params": hello}
+    writer.write(json.dumps(call).encode() + b"\n")
+    await reader.readline()
+    writer.write(begin + body + b'"},"id":2}\n' + begin + b'abc"},"id":3}\n')
+    refused, sent = [json.loads(await reader.readline()) for _ in range(2)]
+    assert refused["id"] == 2
+    assert "surrogate pair" in refused["error"]["message"] or (
+        "not UTF-8" in refused["error"]["message"]
+    )
+    assert (sent["id"], sent["result"]["id"]) == (3, 3)
+    writer.close()
+
+
 async def test_nothing_before_hello(server: Server) -> None:
     reader, writer = await asyncio.open_unix_connection(server.path)
     call = {"jsonrpc": "2.0", "id": 1, "method": "send", "params": {}}

@@ -1,10 +1,12 @@
 """The JSON reader: one error for all that can be wrong, and strictness where asked."""
 
 import gc
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 
 import msgspec
 import pytest
+from msgspec import Meta
 
 from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
@@ -112,3 +114,69 @@ def test_indenting_changes_no_number_and_no_order() -> None:
     assert strict_json.indented('{"b":1.0,"a":1e2}') == '{\n  "b": 1.0,\n  "a": 1e2\n}'
     with pytest.raises(JsonError):
         strict_json.indented("{")
+
+
+# --- what the decoder says, in words --------------------------------------------------
+
+
+class Kind(StrEnum):
+    ONE = "one"
+
+
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    body: Annotated[str, Meta(min_length=1)] = "x"
+    name: Annotated[str, Meta(pattern="^[a-z]+$", min_length=2)] = "ab"
+    id: Annotated[int, Meta(ge=1, le=9)] = 1
+    wait: Annotated[float, Meta(gt=0, lt=180)] = 1.0
+    ids: Annotated[tuple[int, ...], Meta(min_length=2, max_length=2)] = (1, 2)
+    kind: Kind = Kind.ONE
+    reply_to: int | None = None
+    inner: One | None = None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"body": ""}, "body is empty"),
+        ({"body": 5}, "body must be text, not a whole number"),
+        ({"body": None}, "body must be text, not null"),
+        ({"name": "a"}, "name has fewer than 2 characters"),
+        ({"name": "A B"}, "name has characters that are not allowed there"),
+        ({"id": 0}, "id must be at least 1"),
+        ({"id": 10}, "id must be at most 9"),
+        ({"id": 1.5}, "id must be a whole number, not one with a fraction"),
+        ({"wait": 0}, "wait must be more than 0"),
+        ({"wait": 180}, "wait must be less than 180"),
+        ({"ids": [1]}, "ids has fewer than 2 entries"),
+        ({"ids": [1, 2, 3]}, "ids has more than 2 entries"),
+        ({"ids": [1, "x"]}, "ids[...] must be a whole number, not text"),
+        ({"kind": "two"}, "kind has the unknown value 'two'"),
+        ({"reply_to": "x"}, "reply_to must be a whole number or null, not text"),
+        ({"bodi": "x"}, "bodi is no known field"),
+        ({"inner": {}}, "inner.a is missing"),
+        ({"inner": {"a": "b", "c": 1}}, "inner.c is no known field"),
+        ([], "it must be an object, not a list"),
+    ],
+)
+def test_a_wrong_shape_is_said_in_words(given: object, said: str) -> None:
+    with pytest.raises(JsonError) as caught:
+        strict_json.read(msgspec.json.encode(given), Shape, what="request")
+    assert caught.value.message.replace("ids[1]", "ids[...]") == (
+        f"Invalid request: {said}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'\xef\xbb\xbf{"a":"b"}', "byte order mark"),
+        ('{"a":"b"}'.encode("utf-16"), "it is UTF-16"),
+        (b"\xfe\xff" + '{"a":"b"}'.encode("utf-16-be"), "it is UTF-16"),
+        ('{"a":"b"}'.encode("utf-32"), "it is UTF-32"),
+        ('\ufeff{"a":"b"}', "byte order mark"),
+    ],
+)
+@pytest.mark.parametrize("unique", [True, False])
+def test_a_byte_order_mark_is_named(data: bytes | str, said: str, unique: bool) -> None:
+    with pytest.raises(JsonError, match=said):
+        strict_json.read(data, One, unique=unique)

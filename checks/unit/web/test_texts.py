@@ -146,3 +146,53 @@ def test_what_is_too_long_is_said_to_be(operator: Operator) -> None:
     answer = operator.post("/send", {"to": "alice", "body": body})
     assert answer.status_code in (303, 413)
     assert operator.hive.called("send") == []
+
+
+# --- bodies that are no form, and methods that nothing answers ------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        ("application/json", b'{"model":"sonnet"}'),
+        ("application/json", '{"model":"sonnet"}'.encode("utf-16")),
+        ("text/plain", b"model=sonnet"),
+        ("", b"model=sonnet"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/send", "/agents/alice/api/model"])
+def test_a_body_that_is_no_form_is_named(
+    operator: Operator, path: str, content: str, body: bytes
+) -> None:
+    headers = {**operator.headers, "Accept": "application/json"}
+    answer = operator.client.post(
+        path, base_url=URL, data=body, headers=headers, content_type=content
+    )
+    assert answer.status_code == 415
+    assert "Send the fields as a form" in answer.text
+    assert (content or "no content type") in answer.text
+    assert operator.hive.called("send") == []
+
+
+@pytest.mark.parametrize("verb", ["PUT", "PATCH", "DELETE", "TRACE", "FOO"])
+def test_a_method_that_nothing_answers_needs_no_token(
+    operator: Operator, verb: str
+) -> None:
+    answer = operator.client.open(
+        "/api/agents", method=verb, base_url=URL, headers={"Origin": URL}
+    )
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_a_wrong_field_is_said_in_words(operator: Operator) -> None:
+    for query, said in (
+        ("since=-1", "Invalid since '-1': it must be at least 0."),
+        ("since=", "Invalid since '': it must be a number, not text."),
+        ("step=1", "Invalid step '1': it must be at least 60."),
+        ("bogus=1", "Invalid bogus '1': it is no known field."),
+    ):
+        answer = operator.get(f"/agents/alice/api/stats?{query}")
+        assert answer.status_code == 400
+        assert answer.json is not None
+        assert answer.json["detail"] == said

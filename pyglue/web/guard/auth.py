@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Request, Response, g, request
+from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue import origin
@@ -41,6 +42,7 @@ _ANYWHERE: Final = frozenset({"static", "metrics.metrics"})
 _SIGNED: Final = "hooks.deliver"
 """The endpoint whose requests are authenticated by a signature of their own."""
 _OUTSIDE: Final = frozenset({"cross-site", "same-site"})
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class ElsewhereError(Exception):
@@ -74,8 +76,25 @@ def guard() -> None:
         return
     if g.session is None:
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
+    if isinstance(request.routing_exception, MethodNotAllowed):
+        raise request.routing_exception  # a token would change nothing
     if unsafe:
+        check_form(request)
         check_csrf(request, g.session, g.origin)
+
+
+def check_form(asked: Request) -> None:
+    """Refuse a body that is no form: its fields would count as missing.
+
+    Raises:
+        UnsupportedMediaType: with what to send.
+    """
+    if asked.content_length and asked.mimetype not in _FORMS:
+        kind = asked.mimetype[:80] or "no content type"
+        raise UnsupportedMediaType(
+            f"The request has {kind!a}. Send the fields as a form "
+            "(application/x-www-form-urlencoded)."
+        )
 
 
 def check_host(asked: Request) -> str:

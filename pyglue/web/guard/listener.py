@@ -215,7 +215,9 @@ class Listener:
             caller.known = self.is_ours(head.host)
             if head.length > limits.body_bytes:
                 raise RefusedError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large."
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"The request has {head.length} bytes; at most "
+                    f"{limits.body_bytes} are accepted.",
                 )
             self._callers.reserve(caller, head.length)
             if head.waits and len(caller.received) < head.length:

@@ -5,7 +5,6 @@ The limits are those of the call's own struct: nothing is parsed, cut or correct
 field is omitted and never ``null``, and fields may have other names.
 """
 
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import NODEFAULT, Meta
 from werkzeug.datastructures import MultiDict
 
-from pyglue import names, strict_json
+from pyglue import names, shape_words, strict_json
 from pyglue.api.common import AgentName, Params
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.strict_json import Fault, JsonError
@@ -23,7 +22,6 @@ from pyglue.strict_json import Fault, JsonError
 T = TypeVar("T")
 
 _NAME: Final = Meta(pattern=names.PATTERN, max_length=names.LENGTH)
-_WHERE: Final = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)(?:\[\d+\])?`")
 _SHOWN: Final = 40
 
 
@@ -119,16 +117,13 @@ def converted(
 
 
 def _sentence(said: str, values: Mapping[str, Any]) -> str:
-    found = _WHERE.fullmatch(said)
-    if found is None:
-        return f"Invalid request: {_lower(said)}."
-    value = values.get(found["field"])
-    shown = repr(value)[:_SHOWN] if isinstance(value, str) else "value"
-    return f"Invalid {found['field']} {shown}: {_lower(found['what'])}."
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    wrong = shape_words.read(said)
+    if wrong is None:
+        return f"Invalid request: {said}."
+    value = values.get(wrong.where.partition("[")[0])
+    if not isinstance(value, str):
+        return f"Invalid request: {wrong}."
+    return f"Invalid {wrong.where} {repr(value)[:_SHOWN]}: it {wrong.what}."
 
 
 def _bad(sentence: str) -> HiveError:

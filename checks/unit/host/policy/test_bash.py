@@ -9,6 +9,7 @@ import pytest
 from pyglue import manifest_checks
 from pyglue.api.approvals import Effect
 from pyglue.bash_policy import review
+from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.gate.gate import Gate
 from pyglue.host.policy.diff import diff_policy
@@ -52,6 +53,11 @@ def check(found: dict[str, Any]) -> None:
         ("PYTHONPATH=. pytest *", "set PYTHONPATH in hyperhive.env"),
         ("ls ../*", "write the path out"),
         ("if *", "shell syntax"),
+        ("Bash", "write '*' for every command"),
+        ("~/x *", "no program is called '~/x'"),
+        ("cat ~/notes.md", "the shell replaces '~/notes.md'"),
+        ("cp x ~", "the shell replaces '~'"),
+        ("{a,b} *", "no program is called"),
         ("perl -I lib *", "name the script"),
         ("deno run *", "deno run main.ts *"),
         ("docker compose exec web *", "docker compose exec web npm test *"),
@@ -63,7 +69,7 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
         check(manifest("git status", pattern))
     assert caught.value.code is ErrorCode.MANIFEST_INVALID
     assert advice in caught.value.message
-    assert f"“{pattern}”" in caught.value.message
+    assert quoted(pattern) in caught.value.message
     assert "“git status”" not in caught.value.message
 
 
