@@ -1,5 +1,7 @@
 """``hive approval N``: the commit message and the notes, as the page has them."""
 
+from typing import cast
+
 import msgspec
 import pytest
 
@@ -12,8 +14,11 @@ from pyglue.api.approvals import (
     PolicyChange,
     QuotedComment,
 )
+from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.api.wakeups import ScheduleView
+from pyglue.cli.output import waiting
 from pyglue.cli.output.show import approval_text
+from pyglue.jsonrpc import SyncClient
 
 NOTE = "Nix warns: the option \u202eold is \x1b[31mgone"
 
@@ -38,6 +43,43 @@ def test_its_hidden_characters_are_named_as_on_the_page() -> None:
 def test_a_line_of_a_message_is_no_line_of_ours() -> None:
     shown = approval_text(detail("x\nmanifest  0000\r\nhive approve 9"))
     assert "\n          manifest  0000\u240d\n          hive approve 9\n" in shown
+
+
+REPORT = "\n".join(["reports:", *(f"> line {i}: \x1b[31mno" for i in range(900))])
+
+
+def test_the_reason_of_a_failure_is_shown_whole_line_by_line() -> None:
+    found = detail("m")
+    row = msgspec.structs.replace(found.approval, reason=REPORT)
+    shown = approval_text(msgspec.structs.replace(found, approval=row))
+    assert "reason    reports:\n          > line 0: \u241b[31mno\n" in shown
+    assert "\n          > line 899: \u241b[31mno\n" in shown
+
+
+def test_so_is_that_of_an_operation_that_failed() -> None:
+    operation = Operation(
+        id=4,
+        kind=OperationKind.DEPLOY,
+        agent="alice",
+        state=OperationState.FAILED,
+        step="fail",
+        requested_by="x",
+        created_at=0.0,
+        finished_at=1.0,
+        approval=7,
+        error=REPORT,
+    )
+
+    class Client:
+        def call(self, *_: object) -> Operation:
+            return operation
+
+    answer = waiting.ended(cast(SyncClient, Client()), 4, wait=False)
+    assert answer.code == 1
+    first, *lines = answer.text.split("\n")
+    assert first == "Operation 4 (deploy alice): failed. reports:"
+    assert lines[0] == "  > line 0: \\x1b[31mno"
+    assert lines[-1] == "  > line 899: \\x1b[31mno"
 
 
 def noted(found: ApprovalDetail) -> ApprovalDetail:

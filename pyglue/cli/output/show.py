@@ -52,7 +52,7 @@ def approval_text(detail: ApprovalDetail) -> str:
     if detail.expires_at is not None:
         lines.append(f"expires   {moment(detail.expires_at)}, without a decision")
     if row.reason is not None:
-        lines.append(f"reason    {visible(row.reason, limit=_WHOLE)}")
+        lines += _text("reason", row.reason)
     lines += _comments(detail.comments)
     if detail.asked is not None:
         lines += ["", f"Changes requested in approval {detail.asked.approval}:"]

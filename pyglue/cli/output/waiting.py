@@ -13,7 +13,8 @@ from pyglue.jsonrpc import SyncClient
 
 _SILENCE_S: Final = 6 * 3600.0
 """A build may be silent; hived stops what takes too long, which is an event."""
-_TEXT_MAX: Final = 2000
+_TEXT_MAX: Final = 64 * 1024
+"""What servers of a failed deploy wrote is shown whole, on lines of its own."""
 
 
 def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
@@ -38,8 +39,14 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
     text += f"{result.state.value}"
     for more in (result.error, result.note):
         if more:
-            text += f". {visible(more, limit=_TEXT_MAX).removesuffix('.')}"
+            text += f". {_lines(more).removesuffix('.')}"
     return Answer(result, text, int(result.state is OperationState.FAILED))
+
+
+def _lines(text: str) -> str:
+    return "\n  ".join(
+        visible(one, limit=_TEXT_MAX) for one in text[:_TEXT_MAX].split("\n")
+    )
 
 
 def _at_its_end(client: SyncClient, operation: Operation, label: Label) -> Operation:
