@@ -111,7 +111,7 @@ let
       {
         nativeBuildInputs = [ nodejs ];
         outputHashMode = "recursive";
-        outputHash = "sha256-7M5APvSJZPsd+04i7hKSv17Mub88F8q2IDSV6LqElno=";
+        outputHash = "sha256-RTjruo4k9KPd83IG3rRT6sxwoD+LDYOJoaaWHaIaU1I=";
         impureEnvVars = lib.fetchers.proxyImpureEnvVars;
       }
       ''

@@ -118,7 +118,7 @@ def test_the_keyboard_selects_and_all_actions_are_there(
     site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
-    dashboard.agent("alice").get_by_role("link", name="alice").focus()
+    dashboard.agent("alice").get_by_role("link", name="alice", exact=True).focus()
     page.keyboard.press("x")
     expect(box(page, "alice")).to_be_checked()
     bulk(page, "Restart").click()

@@ -112,7 +112,7 @@ def test_a_step_is_only_ever_text(site: Site, dashboard: Dashboard) -> None:
     assert dashboard.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_rows_become_compact_and_this_browser_remembers(
+def test_rows_are_compact_and_this_browser_remembers_another_choice(
     site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
@@ -121,14 +121,15 @@ def test_rows_become_compact_and_this_browser_remembers(
     page.reload()
     dashboard.live()
     button = page.get_by_test_id("density")
-    expect(button).to_have_attribute("aria-pressed", "false")
-    before = _height(dashboard, "a1")
-    button.click()
-    assert _height(dashboard, "a1") <= COMPACT_PX < before
-    page.reload()
-    dashboard.live()
     expect(button).to_have_attribute("aria-pressed", "true")
     assert _height(dashboard, "a1") <= COMPACT_PX
+    button.click()
+    assert _height(dashboard, "a1") > COMPACT_PX
+    page.reload()
+    dashboard.live()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert _height(dashboard, "a1") > COMPACT_PX
+    button.click()
     site.hive.emit("agent.state", "a1", state="idle")
     begin(site, "a150", "1", "Bash", command="x" * 70)
     expect(doing(dashboard, "a150")).to_contain_text("runs xxx")

@@ -3,6 +3,7 @@
 import time
 from typing import Any, Final
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from checks.browser.conftest import Site
@@ -117,8 +118,13 @@ def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
     expect(page.get_by_role("navigation", name="View")).to_be_visible()
 
 
-def test_columns_stay_where_they_are(site: Site, dashboard: Dashboard) -> None:
+@pytest.mark.parametrize("density", ["compact", "comfortable"])
+def test_columns_stay_where_they_are(
+    site: Site, dashboard: Dashboard, density: str
+) -> None:
+    """Whatever stands in a cell fits, or ends in an ellipsis in a compact row."""
     page, hive = dashboard.page, site.hive
+    page.evaluate("(it) => localStorage.setItem('hive-density', it)", density)
     columns = "(heads) => heads.map((one) => one.getBoundingClientRect().x)"
     for width in (800, 1024, 1280, 1440):
         page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -147,7 +153,10 @@ def test_columns_stay_where_they_are(site: Site, dashboard: Dashboard) -> None:
             wide = "document.documentElement.scrollWidth"
             assert page.evaluate(wide) == width
             for cell in page.locator("tbody td, tbody th").all():
-                assert cell.evaluate("(it) => it.scrollWidth <= it.clientWidth + 1")
+                assert cell.evaluate(
+                    "(it) => getComputedStyle(it).textOverflow === 'ellipsis' ||"
+                    " it.scrollWidth <= it.clientWidth + 1"
+                )
 
 
 def test_on_a_phone_what_is_tapped_is_large_enough(

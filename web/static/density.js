@@ -6,7 +6,7 @@
   const root = document.documentElement;
   const isCompact = () => root.dataset.density === "compact";
 
-  root.dataset.density = localStorage.getItem(KEY) === "compact" ? "compact" : "comfortable";
+  root.dataset.density = localStorage.getItem(KEY) ?? "compact";
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("density");
     const say = () => button.setAttribute("aria-pressed", isCompact());

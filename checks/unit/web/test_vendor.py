@@ -14,7 +14,9 @@ def test_every_named_library_is_served(operator: Operator, name: str) -> None:
     answer = operator.get(f"/static/vendor/{name}")
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"].endswith("max-age=86400")
-    assert answer.headers["Content-Type"].startswith(("text/javascript", "text/css"))
+    assert answer.headers["Content-Type"].startswith(
+        ("text/javascript", "text/css", "font/woff2", "text/plain")
+    )
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,7 @@ def set_display(response: AnyResponse, choice: str, seconds: int) -> None:
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; "
     "connect-src 'self'; worker-src 'none'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
