@@ -215,6 +215,7 @@ def test_a_selection_and_a_click_outlive_events(
     site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
+    page.get_by_test_id("density").click()
     _select(page, "[data-agent=alice] .desc")
     chosen = page.evaluate("String(getSelection())")
     assert chosen

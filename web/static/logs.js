@@ -101,6 +101,12 @@ export function watchLogs() {
   }, true);
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-logs-refresh]")) read(event.target.closest("[data-logs]"));
+    // A link to the log elsewhere, which is opened here instead if it is here.
+    const link = event.target.closest("a[data-logs-open]");
+    const box = link && document.getElementById(link.dataset.logsOpen);
+    if (!box || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    box.open = !box.open;
   });
   document.addEventListener("change", (event) => {
     if (event.target.closest("[data-logs-unit], [data-logs-follow]")) read(event.target.closest("[data-logs]"));
