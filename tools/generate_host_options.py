@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from typing import Any, Final
 
 from tools.generate_manifest import ROOT, nix_value
@@ -40,7 +41,16 @@ def read_options() -> list[dict[str, Any]]:
 
 def literal(shown: dict[str, Any]) -> str:
     """Write a default or an example as Nix."""
-    return shown["text"] if "text" in shown else nix_value(shown["value"])
+    text: str = shown["text"] if "text" in shown else nix_value(shown["value"])
+    return text.strip()
+
+
+def _line(what: str, value: str) -> str:
+    """Return a line of the page; what has several of its own becomes a block."""
+    if "\n" not in value:
+        return f"- {what}: `{value}`"
+    fenced = f"```\n{value}\n```"
+    return f"- {what}:\n\n{textwrap.indent(fenced, '  ')}"
 
 
 def render(options: list[dict[str, Any]]) -> str:
@@ -52,8 +62,8 @@ def render(options: list[dict[str, Any]]) -> str:
             f"## `{option['name']}`\n",
             option["description"].strip() + "\n",
             f"- Type: {option['type']}",
-            f"- Default: `{literal(default)}`" if default else "- No default",
-            f"- Example: `{literal(option['example'])}`",
+            _line("Default", literal(default)) if default else "- No default",
+            _line("Example", literal(option["example"])),
         ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
@@ -77,19 +87,25 @@ def roff(text: str) -> str:
     return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
 
 
+def _value(what: str, value: str) -> str:
+    """Return a value for the manual page, with its own lines if it has several."""
+    if "\n" not in value:
+        return roff(f"{what}: `{value}`")
+    return f"{what}:\n.IP\n.nf\n{roff(value)}\n.fi"
+
+
 def render_manual(options: list[dict[str, Any]]) -> str:
     """Render the manual page."""
     parts = [MANUAL_HEAD]
     for option in options:
         default = option["default"]
-        shown = f"Default: `{literal(default)}`" if default else "No default"
+        shown = _value("Default", literal(default)) if default else roff("No default")
         parts.append(f".TP\n.B {roff(option['name'])}\n")
         parts.append(re.sub(r"\n\n+", "\n.IP\n", roff(option["description"].strip())))
-        for line in (f"Type: {option['type']}", shown):
-            parts.append(f"\n.IP\n{roff(line)}")
-        parts.append(
-            f"\n.IP\n{roff('Example: `' + literal(option['example']) + '`')}\n"
-        )
+        example = _value("Example", literal(option["example"]))
+        for text in (roff(f"Type: {option['type']}"), shown, example):
+            parts.append(f"\n.IP\n{text}")
+        parts.append("\n")
     return "".join(parts)
 
 

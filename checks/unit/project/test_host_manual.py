@@ -10,7 +10,8 @@ def test_every_option_is_in_it_and_no_line_is_a_request_of_a_description() -> No
     for option in read_options():
         assert f".B {roff(option['name'])}\n" in text
     requests = {line.split()[0] for line in text.splitlines() if line[:1] in (".", "'")}
-    assert requests <= {".TH", ".SH", ".TP", ".B", ".IP"}
+    assert requests <= {".TH", ".SH", ".TP", ".B", ".IP", ".nf", ".fi"}
+    assert text.count("\n.nf\n") == text.count("\n.fi\n") > 1
 
 
 def test_what_means_something_to_man_is_shown_as_it_is() -> None:
