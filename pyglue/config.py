@@ -128,7 +128,8 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     network: bool | tuple[str, ...] = True
     """Whether agents may have a network; a tuple: only these hosts, and no network."""
     secrets: dict[str, tuple[str, ...]] | None = None
-    """Secrets that agents may use, each with the hosts that may be sent it."""
+    """Secrets that agents may use, each with the hosts that may be sent it; ``*``:
+    anywhere, which also lets an agent see it."""
     webhooks: bool = True
     workspaces: Literal["none", "read", "write"] = "write"
     """The most that an agent may do with directories of the host."""

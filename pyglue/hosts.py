@@ -20,6 +20,8 @@ from pyglue.errors import ErrorCode, HiveError
 PORTS: Final = frozenset({80, 443})
 """What an entry without a port allows."""
 NAME_MAX: Final = 253
+ANY: Final = "*"
+"""In the operator's limit of a secret: anywhere. No entry of an allow list."""
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")

@@ -6,7 +6,7 @@ are, and hive-egress puts the lines in. An agent never gets a value.
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -81,6 +81,14 @@ def forms(value: str) -> tuple[str, ...]:
     plain = base64.b64encode(value.encode()).decode().rstrip("=")
     found = (value, _basic(value).rstrip("="), plain, quote(value, safe=""))
     return tuple(dict.fromkeys(one for one in found if len(one) >= HIDDEN_LEAST))
+
+
+def allowed(limits: Mapping[str, tuple[str, ...]] | None, one: Injection) -> bool:
+    """Tell whether the operator's limits let a secret go there."""
+    if limits is None:
+        return True
+    entries = limits.get(one.secret, ())
+    return hosts.ANY in entries or hosts.allows(entries, one.host)
 
 
 def host_of(text: str) -> Host | None:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import calendar_times, hosts, injections, strict_json
+from pyglue import calendar_times, exposures, hosts, injections, strict_json
 from pyglue.addresses import is_public
 from pyglue.bash_policy import review
 from pyglue.display import quoted
@@ -61,7 +61,7 @@ def check(
         *_prefixed(manifest),
         *_times(manifest),
         *_hosts(manifest),
-        *_injections(manifest),
+        *_secrets(manifest),
         *_outside(nixos_options, ignored=ignored),
     ]
     if found:
@@ -107,10 +107,12 @@ def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _injections(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Find secrets that no request would carry, or not as is written there."""
+def _secrets(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find secrets that could not be used as is written there."""
     if manifest.get("secrets"):
-        yield from injections.problems(PinnedRecord(manifest, None).typed)
+        typed = PinnedRecord(manifest, None).typed
+        yield from injections.problems(typed)
+        yield from exposures.problems(typed)
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[str]:

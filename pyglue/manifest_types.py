@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Delivery: TypeAlias = Literal["boundary", "turn"]
+Expose: TypeAlias = Literal["env", "file"]
 Preset: TypeAlias = Literal["git"]
 ServerTool: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 Shared: TypeAlias = Literal["read", "write"]
@@ -70,6 +71,7 @@ class Inject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Secret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`Secret` of a manifest."""
 
+    expose: Expose | None = None
     inject: tuple[Inject, ...] = ()
 
 

@@ -50,6 +50,7 @@ class Inside:
     egress_socket: str = "/run/hive/egress.sock"
     authority: str = "/run/hive/ca.pem"
     manifest: str = "/run/hive/manifest.json"
+    secrets: str = "/run/hive/secrets"
     state: str = "/state"
     session: str = "/session"
     agents: str = "/agents"

@@ -35,6 +35,7 @@ WIDENS: Final = {
     "env": "any variable added or changed widens",
     "entry": "a new entry widens",
     "inject": "a new or changed use widens",
+    "expose": "each other way than before widens, and none at all narrows",
     "access": "`read` to `write` widens",
 }
 

@@ -1,11 +1,13 @@
 """hived's way of a live event: ``python -m checks.bench.events_server ROOM``.
 
 The real store, history, event bus and agent API, put together as ``bootstrap`` does.
-The agent reports on ``ROOM/agent`` without a limit; a dashboard subscribes on
-``ROOM/operator``. Ends when its standard input does.
+Five secrets are looked for in each line, which has none. The agent reports on
+``ROOM/agent`` without a limit; a dashboard subscribes on ``ROOM/operator``. Ends when
+its standard input does.
 """
 
 import asyncio
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from pyglue.api.events import SubscribeParams, SubscribeResult
 from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.jsonrpc import Connection, Handlers, serve
 from pyglue.limits import AGENT_RPC, CLIENT_RPC, OPERATOR_RPC
+from pyglue.redact import Redactor
 
 AGENT = "agent"
 _UNLIMITED = 10**15
@@ -44,8 +47,12 @@ async def _serve(room: Path) -> None:
 
     agent = session(kit, await kit.agent(AGENT), harness=True)
     limits = replace(AGENT_RPC, bucket=CLIENT_RPC.bucket)
+    redactor = Redactor()
+    for number in range(5):
+        value = hashlib.sha256(bytes([number])).hexdigest()[:40]
+        redactor.learn(f"TOKEN_{number}", f"ghp_{value}")
     servers = [
-        await serve(room / AGENT, agent, limits=limits),
+        await serve(room / AGENT, agent, limits=limits, clean=redactor.line),
         await serve(room / "operator", operator, limits=OPERATOR_RPC),
     ]
     print("ready", flush=True)

@@ -48,6 +48,7 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
             controls=kit.controls,
             model_choices=kit.model_choices,
             warmth=kit.warmth,
+            secret_uses=kit.secret_uses,
             history=kit.history,
             steps=kit.steps,
             harness=harness,

@@ -32,7 +32,7 @@ _CLI_ONLY: Final = frozenset(
     {
         *("login_code", "metrics", "metrics_token", "repair", "export", "backup"),
         *("transfer_read", "import_begin", "import_chunk", "import"),
-        *("secret_set", "secret_remove"),
+        *("secret_set", "secret_rotate", "secret_remove"),
     }
 )
 _AS_USER: Final = """

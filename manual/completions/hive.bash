@@ -98,7 +98,7 @@ _shtab_hive_completion___program_choices=(hive hive-mcp)
 _shtab_hive_cancel___messages_choices=(requeue later drop)
 _shtab_hive_queue_pos_1_choices=(drop later)
 _shtab_hive_workspace_pos_0_choices=(list add remove)
-_shtab_hive_secret_pos_0_choices=(list set remove)
+_shtab_hive_secret_pos_0_choices=(list set rotate remove)
 _shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run__h_nargs=0

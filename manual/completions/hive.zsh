@@ -52,7 +52,7 @@ _shtab_hive_commands() {
     retry:'deploy a failed approval once more'
     rollback:'deploy an earlier approval again'
     run:'start a local hive in the foreground'
-    secret:'list, set or remove secrets'
+    secret:'list, set, rotate or remove secrets'
     send:'send a message to an agent'
     shell:'open a terminal in an agent'"'"'s container'
     spawn:'propose a new agent'
@@ -586,7 +586,7 @@ _shtab_hive_secret_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
-  ":what to do:(list set remove)"
+  ":what to do:(list set rotate remove)"
   ":name, such as GITHUB_TOKEN:"
 )
 

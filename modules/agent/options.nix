@@ -17,6 +17,7 @@
 #   entry      set of entries: a new one widens; inside it the options' own kinds
 #   access     "read" or "write": from read to write widens
 #   inject     list of uses of a secret: a new or changed one widens
+#   expose     how the agent sees a secret's value: any way that is new widens
 #
 # `danger` of an option that can widen: how bad it is if that was not meant. The operator
 # reads what widens in this order; an option without it counts as critical.
@@ -308,6 +309,30 @@ let
         { host = "api.github.com"; }
       ];
     };
+    expose = option {
+      type = t.orNull (
+        t.oneOf [
+          "env"
+          "file"
+        ]
+      );
+      widens = "expose";
+      danger = "critical";
+      words = {
+        name = "exposure";
+        also = "It can use the value for anything, and send it wherever it may reach.";
+      };
+      default = null;
+      description = ''
+        For programs that cannot do with `inject`: the agent gets the value. `"env"`: as a
+        variable of this name in the environment of the CLI, its tools and the operator's
+        terminals; `"file"`: in `/run/hive/secrets/NAME`, in memory, readable
+        only by the agent's user. The value is that of the beginning of a turn, and is
+        hidden in everything that the hive shows of the agent. It must have 8 bytes at
+        least, and 8 KiB at most. Not together with `inject`.
+      '';
+      example = "env";
+    };
   };
 
   webhook = t.group {
@@ -588,12 +613,13 @@ in
         danger = "critical";
         words = {
           name = "secret";
-          also = "What the agent asks of these hosts is done with the rights that its value gives.";
+          also = "What the agent does with it is done with the rights that its value gives.";
         };
         default = { };
         description = ''
           Values that the operator holds (`hive secret set NAME`,
-          `services.hyperhive.secrets`) and that the agent uses without seeing them.
+          `services.hyperhive.secrets`) and that the agent uses, without seeing them unless
+          `expose` says so.
         '';
         example.GITHUB_TOKEN.inject = [ { host = "api.github.com"; } ];
       };

@@ -60,7 +60,7 @@ in
       description = "The most that an agent may do in `/shared` (`hyperhive.shared`).";
     };
     secrets = mkOption {
-      type = types.nullOr (types.attrsOf (types.listOf t.host));
+      type = types.nullOr (types.attrsOf (types.listOf (types.either (types.enum [ "*" ]) t.host)));
       default = null;
       example = {
         GITHUB_TOKEN = [
@@ -70,8 +70,9 @@ in
       };
       description = ''
         Secrets that agents may use (`hyperhive.secrets`), each with the hosts whose requests
-        may carry it. No approval lets a value go elsewhere. `{ }`: none; `null`: whatever
-        you approve.
+        may carry it. No approval lets a value go elsewhere. `[ "*" ]`: anywhere, and an agent
+        may see it (`expose`), which the others never do. `{ }`: none; `null`: whatever you
+        approve.
       '';
     };
     webhooks = mkOption {

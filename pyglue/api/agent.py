@@ -33,6 +33,7 @@ from pyglue.api.questions import (
     AskResult,
     CancelQuestionParams,
 )
+from pyglue.api.secrets import ExposedResult
 from pyglue.api.turns import (
     StateParams,
     SteerParams,
@@ -179,6 +180,8 @@ class WhoamiResult(Result, frozen=True):
     description: str
 
 
+EXPOSED: Final = Method("exposed_secrets", NoParams, ExposedResult)
+"""Asked by the harness at its start, and before each turn."""
 WHOAMI: Final = Method("whoami", NoParams, WhoamiResult)
 TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
 TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)

@@ -191,7 +191,8 @@ WEBHOOK: Final = Method("webhook", WebhookParams, WebhookResult)
 SECRETS: Final = Method("secrets", NoParams, SecretsResult)
 """Which are set. No call returns a value."""
 SECRET_SET: Final = Method("secret_set", SecretSetParams, Done)
-"""CLI only, as ``secret_remove``."""
+"""CLI only, as ``secret_rotate`` and ``secret_remove``."""
+SECRET_ROTATE: Final = Method("secret_rotate", SecretSetParams, Done)
 SECRET_REMOVE: Final = Method("secret_remove", SecretParams, Done)
 WORKSPACES: Final = Method("workspaces", NoParams, WorkspacesResult)
 """Directories of the host that agents may be given."""

@@ -1,5 +1,6 @@
 """Secrets: values that the operator holds, by name. No call returns a value."""
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -45,8 +46,37 @@ class SecretsResult(Result, frozen=True):
 
 
 class SecretUse(Result, frozen=True):
-    """A secret that an agent uses: what carries it, and what keeps it from working."""
+    """A secret that an agent uses: how, and what keeps it from working.
+
+    ``exposed``: the agent sees its value.
+    """
 
     name: str
     uses: tuple[str, ...]
     problem: str | None
+    exposed: bool = False
+
+
+class SecretPlace(StrEnum):
+    """Where an agent's programs find a secret's value."""
+
+    ENV = "env"
+    FILE = "file"
+
+
+class ExposedSecret(Result, frozen=True):
+    """A secret whose value an agent may see, and where its programs find it."""
+
+    name: str
+    place: SecretPlace
+    value: str
+
+    def __repr__(self) -> str:
+        """Keep the value out of logs and tracebacks."""
+        return f"ExposedSecret({self.name})"
+
+
+class ExposedResult(Result, frozen=True):
+    """What the caller may see, as far as it is set."""
+
+    secrets: tuple[ExposedSecret, ...]

@@ -43,6 +43,11 @@ class Places:
         return self.run / Path(paths.INSIDE.authority).name
 
     @property
+    def secrets(self) -> Path:
+        """Where files with secrets are, in memory."""
+        return self.run / Path(paths.INSIDE.secrets).name
+
+    @property
     def record(self) -> Path:
         """The pinned record."""
         return self.run / Path(paths.INSIDE.manifest).name

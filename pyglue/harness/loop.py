@@ -41,6 +41,7 @@ from pyglue.harness.claude.prompt import render
 from pyglue.harness.claude.session import Session, TurnMetrics
 from pyglue.harness.claude.turn import Cancellation
 from pyglue.harness.control import Control, Hold
+from pyglue.harness.exposed import Exposed
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
 from pyglue.harness.space import Space
@@ -82,6 +83,7 @@ class Loop:
         steering: Steering,
         *,
         space: Space,
+        exposed: Exposed,
         model: str,
         pauses: Pauses,
     ) -> None:
@@ -93,6 +95,7 @@ class Loop:
         self._joined = joined
         self._steering = steering
         self._space = space
+        self._exposed = exposed
         self._model = model
         self._pauses = pauses
         self._failures = 0
@@ -239,6 +242,7 @@ class Loop:
         """
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
+            await self._exposed.refresh(connection)
             warm = self._session.warm_bytes > 0
             self._steering.begin()
             params = TurnStartParams(messages=seen, warm=warm)

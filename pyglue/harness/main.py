@@ -34,6 +34,7 @@ from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.claude.session import Session
 from pyglue.harness.control import Control
+from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.forward import Forwarder
@@ -85,7 +86,9 @@ async def run(
         Forwarder(places.model_socket) as forwarder,
         _proxied(places, loaded) as proxy,
     ):
-        options = _options(places, loaded, forwarder, link, proxy)
+        exposed = Exposed(loaded.manifest, places.secrets)
+        await exposed.first(places.hive_socket)
+        options = _options(places, loaded, forwarder, link, proxy, exposed)
         checked = await preflight(options, loaded.manifest)
         report = HarnessReport(
             manifest_sha256=loaded.sha256,
@@ -127,6 +130,7 @@ async def run(
             joined,
             steering,
             space=space,
+            exposed=exposed,
             model=loaded.manifest.model,
             pauses=pauses or Pauses(),
         )
@@ -136,9 +140,12 @@ async def run(
         link_handlers.on_note(CONTROL, control.take)
         link_handlers.on_note(COOL, loop.cool)
         link_handlers.on_note(NEWS, steering.news)
-        terminals = Terminals(
-            link, environment=options.environment, directory=places.state
-        )
+
+        async def environment() -> dict[str, str]:
+            await exposed.refresh(await link.connection())
+            return options.environment
+
+        terminals = Terminals(link, environment=environment, directory=places.state)
         terminals.add_to(link_handlers)
         try:
             async with _tasks(link.run(report), loop.run()):
@@ -170,6 +177,7 @@ def _options(
     forwarder: Forwarder,
     link: Link,
     proxy: dict[str, str],
+    exposed: Exposed,
 ) -> CliOptions:
     manifest = loaded.manifest
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
@@ -190,6 +198,7 @@ def _options(
         hive=hive,
         gate=gate,
         proxy=proxy,
+        exposed=exposed,
     )
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,8 @@ from pyglue.harness.link.link import Link
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.process import PtyShell, describe_exit
 
+Environment = Callable[[], Awaitable[Mapping[str, str]]]
+
 TERMINALS_MAX: Final = 8
 _INPUT_MAX: Final = 1 << 20
 _log = logging.getLogger(__name__)
@@ -43,9 +45,9 @@ class Terminals:
     """All terminals of this harness."""
 
     def __init__(
-        self, link: Link, *, environment: Mapping[str, str], directory: Path
+        self, link: Link, *, environment: Environment, directory: Path
     ) -> None:
-        """``environment`` is what the shell has beside this process's own."""
+        """``environment`` gives what a shell has beside this process's own."""
         self._link = link
         self._environment = environment
         self._directory = directory
@@ -69,11 +71,12 @@ class Terminals:
                 ErrorCode.TOO_MANY,
                 f"This agent already has {TERMINALS_MAX} open terminals; close one.",
             )
+        environment = await self._environment()
         connection = await self._link.connection()
         terminal = _Terminal(
             params.terminal,
             connection,
-            {**os.environ, **self._environment, "TERM": "xterm-256color"},
+            {**os.environ, **environment, "TERM": "xterm-256color"},
             self._directory,
         )
         terminal.resize(params.columns, params.rows)

@@ -29,7 +29,7 @@ from pyglue.api.common import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.handlers import Handlers
-from pyglue.jsonrpc.lines import LineProtocol
+from pyglue.jsonrpc.lines import Clean, LineProtocol
 from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import (
     Envelope,
@@ -54,9 +54,14 @@ class Connection(LineProtocol):
     """One end of a connection; made by ``connect`` or ``serve``."""
 
     def __init__(
-        self, handlers: Handlers, *, peer: Peer, expects_hello: bool = False
+        self,
+        handlers: Handlers,
+        *,
+        peer: Peer,
+        expects_hello: bool = False,
+        clean: Clean | None = None,
     ) -> None:
-        super().__init__(peer=peer, expects_hello=expects_hello)
+        super().__init__(peer=peer, expects_hello=expects_hello, clean=clean)
         self.handlers = handlers
         self.hello: HelloParams | HelloResult | None = None
         self.line_max: float = math.inf

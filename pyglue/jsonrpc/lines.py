@@ -17,12 +17,19 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import error_line
 
+Clean = Callable[[bytes], bytes]
+"""Takes out of a line what may not be kept or shown."""
+
 
 class LineProtocol(asyncio.Protocol, ABC):
     """One end of a stream of lines."""
 
-    def __init__(self, *, peer: Peer, expects_hello: bool) -> None:
+    def __init__(
+        self, *, peer: Peer, expects_hello: bool, clean: Clean | None = None
+    ) -> None:
+        """``clean`` is given each line that arrives, and returns the one to handle."""
         self.peer = peer
+        self._clean = clean
         self.peer_uid: int | None = None
         self.peer_pid: int | None = None
         self.closed = False
@@ -155,7 +162,7 @@ class LineProtocol(asyncio.Protocol, ABC):
                 transport.resume_reading()
                 return
             self.peer.charge(1)
-            self._line(line)
+            self._line(line if self._clean is None else self._clean(line))
         if transport is not None:
             transport.pause_reading()
             self._wake = self._loop.call_soon(self._go_on)

@@ -22,7 +22,7 @@ from pyglue.api.common import HELLO, PROTOCOL, HelloParams, HelloResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection
 from pyglue.jsonrpc.handlers import Handlers
-from pyglue.jsonrpc.lines import peer_of
+from pyglue.jsonrpc.lines import Clean, peer_of
 from pyglue.jsonrpc.peer import Peer, Pool
 from pyglue.jsonrpc.sockets import bind_unix
 from pyglue.jsonrpc.wire import error_line
@@ -47,6 +47,7 @@ class Server:
         limits: RpcLimits,
         pool: Pool | None,
         by_uid: bool,
+        clean: Clean | None = None,
     ) -> None:
         self.path = path
         self.connections: set[Connection] = set()
@@ -55,6 +56,7 @@ class Server:
         self._limits = limits
         self._pool = pool
         self._by_uid = by_uid
+        self._clean = clean
         self._peers: dict[int, Peer] = {}
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -105,7 +107,9 @@ class Server:
         peer = self._peers.get(uid)
         if peer is None:
             peer = self._peers[uid] = Peer(self._limits, pool=self._pool)
-        connection = Connection(Handlers(), peer=peer, expects_hello=True)
+        connection = Connection(
+            Handlers(), peer=peer, expects_hello=True, clean=self._clean
+        )
         if not peer.join(connection):
             self._gate.refuse()
             peer.refused += 1
@@ -171,16 +175,19 @@ async def serve(
     by_uid: bool = False,
     mode: int = 0o600,
     gid: int | None = None,
+    clean: Clean | None = None,
 ) -> Server:
     """Listen at ``path``; ``session`` is called for each connection's hello.
 
     Anything but ``hello`` before the hello is refused, and so is another protocol
     version. ``session`` may raise a HiveError, which the caller is told. All who
     connect are one peer, or with ``by_uid`` each user is; peers are also counted in
-    ``pool``.
+    ``pool``. ``clean`` is given each line that arrives, and returns the one to handle.
     """
     sock = bind_unix(path, mode=mode, gid=gid, kind=socket.SOCK_STREAM)
-    return Server(path, sock, session, limits=limits, pool=pool, by_uid=by_uid)
+    return Server(
+        path, sock, session, limits=limits, pool=pool, by_uid=by_uid, clean=clean
+    )
 
 
 def _full(count: int) -> bytes:

@@ -13,7 +13,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pyglue.process.limits import Rlimits, RunAs, command_line
 from pyglue.process.logfile import LogFile
@@ -23,6 +23,16 @@ _CHUNK: Final = 64 * 1024
 _LINE_MAX: Final = 8 * 1024
 _LINES_KEPT: Final = 200
 _CHUNKS_AFTER: Final = 64
+
+
+class Clean(Protocol):
+    """Takes bytes in pieces, and returns what may be passed on."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes."""
+
+    def end(self) -> bytes:
+        """Return what was kept back."""
 
 
 class Child:
@@ -39,7 +49,9 @@ class Child:
         log: LogFile | None,
         on_line: Callable[[str], None] | None,
         line_max: int = _LINE_MAX,
+        clean: Clean | None = None,
     ) -> None:
+        self._clean = clean
         self.signal_pid: int | None = None
         self._process = process
         self._output = output
@@ -69,10 +81,12 @@ class Child:
         log: LogFile | None = None,
         on_line: Callable[[str], None] | None = None,
         line_max: int = _LINE_MAX,
+        clean: Clean | None = None,
     ) -> "Child":
         """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
 
-        Lines are cut after ``line_max`` bytes.
+        Lines are cut after ``line_max`` bytes. ``clean`` takes out of the output what
+        nobody may see, before anything else.
 
         ``pass_fds`` may be closed as soon as this returns. ``wrapper`` is a command
         line that runs the rest of its arguments, before limits and ``run_as`` apply.
@@ -102,7 +116,7 @@ class Child:
             raise could_not_start(Path(argv[0]).name, error) from error
         finally:
             os.close(writer)
-        return cls(process, reader, log, on_line, line_max)
+        return cls(process, reader, log, on_line, line_max, clean)
 
     @property
     def pid(self) -> int:
@@ -169,6 +183,10 @@ class Child:
         if not data:
             self._close_output()
             return False
+        self._take(data if self._clean is None else self._clean.feed(data))
+        return True
+
+    def _take(self, data: bytes) -> None:
         self._write_log(data)
         self._partial += data
         *whole, rest = self._partial.split(b"\n")
@@ -178,7 +196,6 @@ class Child:
         if len(rest) > self._line_max:
             self._say(rest)
             self._partial = bytearray()
-        return True
 
     def _write_log(self, data: bytes) -> None:
         if self._log is None:
@@ -197,6 +214,8 @@ class Child:
     def _close_output(self) -> None:
         if self._output < 0:
             return
+        if self._clean is not None:
+            self._take(self._clean.end())
         if self._partial:
             self._say(self._partial)
             self._partial = bytearray()

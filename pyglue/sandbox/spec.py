@@ -19,6 +19,8 @@ from pyglue.sandbox.sources import open_source
 
 INSIDE_ID: Final = 1000
 """The user and group ID of the program, as seen from inside."""
+_MEMORY: Final = str(2 << 20)
+"""Bytes of each directory in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,12 @@ class SandboxSpec:
     host's certificate authorities without it. ``home`` is the one in passwd.
     ``hostname`` None keeps the host's, for a service that may not set one (systemd's
     ProtectHostname). ``system`` False leaves out /usr and /etc, so that there are only
-    the binds.
+    the binds. ``memory`` are directories in memory that only the program's user can
+    read.
     """
 
     binds: tuple[Bind, ...] = ()
+    memory: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     chdir: str = "/"
     network: bool = False
@@ -156,6 +160,8 @@ class _Build:
         self._args += ["--size", size, "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
         for bind in spec.binds:
             self._bind(bind)
+        for place in spec.memory:
+            self._args += ["--size", _MEMORY, "--perms", "0700", "--tmpfs", place]
         self._args += ["--remount-ro", "/", "--chdir", spec.chdir]
         self._args += ["--seccomp", str(self._memory("seccomp", seccomp.program()))]
         return self._args

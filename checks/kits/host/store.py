@@ -23,6 +23,8 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secret_uses import SecretUses
+from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.messages.broker import Broker
@@ -55,6 +57,7 @@ class Kit:
     history: History
     steps: Steps
     warmth: Warmth
+    secret_uses: SecretUses
     audit: Audit
     events: list[Event]
 
@@ -171,6 +174,12 @@ async def open_kit(
             registry=registry,
             transitions=transitions,
             config=WarmConfig(memory=1 << 30),
+        ),
+        secret_uses=SecretUses(
+            config=config,
+            registry=registry,
+            secrets=Secrets(config=config, audit=audit),
+            audit=audit,
         ),
         audit=audit,
         events=events,

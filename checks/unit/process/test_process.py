@@ -22,6 +22,7 @@ from pyglue.process import (
     run,
     run_sync,
 )
+from pyglue.redact import Redactor
 
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 NOBODY = RunAs(65534, 65534)
@@ -228,6 +229,22 @@ async def test_child_logs_lines_and_ends(tmp_path: Path) -> None:
     assert seen == ["one", "two", "three"]
     assert child.lines == ("one", "two", "three")
     assert log.tail(2) == ("two", "three")
+
+
+async def test_what_nobody_may_see_is_not_logged(tmp_path: Path) -> None:
+    redactor = Redactor()
+    redactor.learn("TOKEN", "tok-12345678")
+    log, go_on = LogFile(tmp_path / "a.log"), tmp_path / "go on"
+    os.mkfifo(go_on)
+    child = Child.start(
+        [*SH, f"printf 'a tok-123'; read x < '{go_on}'; echo 45678 b; printf tok-12"],
+        env=ENV,
+        log=log,
+        clean=redactor.stream(),
+    )
+    await asyncio.to_thread(go_on.write_text, "now\n")
+    assert await child.wait() == 0
+    assert child.lines == log.tail(9) == ("a [secret TOKEN] b", "tok-12")
 
 
 async def test_child_terminate_asks_first(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ _SHARED: Final = frozenset(
             "diskspace",
             "display",
             "errors",
+            "exposures",
             "injections",
             "invisible",
             "mask",
@@ -32,7 +33,7 @@ _SHARED: Final = frozenset(
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
         *("manifest_checks", "calendar_times", "file_names"),
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
-        *("shape_words", "strict_json", "workspaces"),
+        *("redact", "shape_words", "strict_json", "workspaces"),
         "wall_clock",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }

@@ -215,6 +215,40 @@ def test_secrets_that_exclude_each_other() -> None:
     assert "has no effect with hyperhive.network = true" in found
 
 
+@pytest.mark.parametrize(
+    ("secrets", "more", "says"),
+    [
+        ({"PATH": {"expose": "env"}}, {}, "but the variable PATH is the hive's own"),
+        (
+            {"LD_AUDIT": {"expose": "env"}},
+            {},
+            "the variable LD_AUDIT is the hive's own",
+        ),
+        ({"HTTPS_PROXY": {"expose": "env"}}, {}, "variable HTTPS_PROXY is the hive's"),
+        (
+            {"X": {"expose": "env"}},
+            {"env": {"X": "1"}},
+            "hyperhive.secrets.X.expose and hyperhive.env both set the variable X.",
+        ),
+        (
+            {"X": {"expose": "file", "inject": [{"host": "a.org"}]}},
+            {"hosts": ["a.org"]},
+            "hyperhive.secrets.X has inject and expose: with expose the agent sees",
+        ),
+    ],
+)
+def test_a_secret_that_cannot_be_exposed(
+    secrets: dict[str, Any], more: dict[str, Any], says: str
+) -> None:
+    assert says in refusal(manifest(model="haiku", secrets=secrets, **more))
+
+
+def test_secrets_that_are_exposed() -> None:
+    secrets = {"NPM_TOKEN": {"expose": "env"}, "PATH": {"expose": "file"}}
+    good = manifest(model="haiku", env={"PATH": "/x", "Y": "1"}, secrets=secrets)
+    manifest_checks.check(good, evaluated_at=AT)
+
+
 def test_secrets_that_requests_carry() -> None:
     uses = [
         {"host": "a.org"},

@@ -120,7 +120,12 @@ COMMANDS: Final = (
         accounts.account_arguments,
         accounts.account,
     ),
-    Command("secret", "list, set or remove secrets", secret.arguments, secret.secret),
+    Command(
+        "secret",
+        "list, set, rotate or remove secrets",
+        secret.arguments,
+        secret.secret,
+    ),
     Command(
         "wakeups", "show what wakes an agent, and when", agent_argument, wakeups.wakeups
     ),

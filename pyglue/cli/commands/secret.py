@@ -1,4 +1,4 @@
-"""The command ``secret``: values that the operator holds, set, listed and removed.
+"""The command ``secret``: values that the operator holds.
 
 A value comes from a prompt without echo or from standard input, never from the command
 line, which other users can see.
@@ -21,14 +21,16 @@ from pyglue.jsonrpc import SyncClient
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``secret``."""
-    parser.add_argument("action", choices=("list", "set", "remove"), help="what to do")
+    parser.add_argument(
+        "action", choices=("list", "set", "rotate", "remove"), help="what to do"
+    )
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="name, such as GITHUB_TOKEN"
     )
 
 
 def secret(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """List the secrets, set one, or remove one."""
+    """List the secrets; set, rotate or remove one."""
     if arguments.action == "list":
         return _list(client)
     name = arguments.name
@@ -41,6 +43,8 @@ def secret(client: SyncClient, arguments: argparse.Namespace) -> Answer:
         done = client.call(api.SECRET_REMOVE, SecretParams(name=name))
         return Answer(done, f"Removed {name}.")
     params = SecretSetParams(name=name, value=_value(name))
+    if arguments.action == "rotate":
+        return Answer(client.call(api.SECRET_ROTATE, params), f"Rotated {name}.")
     return Answer(client.call(api.SECRET_SET, params), f"Set {name}.")
 
 

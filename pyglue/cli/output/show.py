@@ -102,10 +102,11 @@ def webhook_lines(webhooks: Sequence[WebhookView]) -> list[str]:
 
 
 def secret_lines(secrets: Sequence[SecretUse]) -> list[str]:
-    """Return what carries an agent's secrets; nothing if it has none."""
-    lines = ["", "Secrets that it does not see:"] if secrets else []
+    """Return how an agent uses secrets; nothing if it has none."""
+    lines = ["", "Secrets:"] if secrets else []
     for one in secrets:
-        lines.append(f"  {one.name}")
+        sees = "sees" if one.exposed else "does not see"
+        lines.append(f"  {one.name}, which the agent {sees}")
         lines += [f"    {visible(use, limit=_WHOLE)}" for use in one.uses]
         lines += [f"    PROBLEM  {visible(one.problem)}"] if one.problem else []
     return lines

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue.harness.claude.launch import Hook, Launch, ToolServer
+from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.limits import SERVER_START_S
@@ -59,10 +60,12 @@ class CliOptions:
         gate: Gate,
         max_steps: int = MAX_STEPS,
         proxy: Mapping[str, str] = _NO_PROXY,
+        exposed: Exposed | None = None,
     ) -> None:
         """``base_url`` and ``key`` are the forwarder's; the relay has the real key.
 
-        ``proxy`` are the variables by which programs find the way to hosts.
+        ``proxy`` are the variables by which programs find the way to hosts; ``exposed``
+        has those with secrets, which change.
         """
         self._max_steps = max_steps
         self.context_window: int | None = None
@@ -72,6 +75,7 @@ class CliOptions:
         self._places = places
         self._hive = hive
         self._cli = find_cli()
+        self._exposed = exposed
         self._environment = {
             **_environment(manifest, places, base_url, key),
             **proxy,
@@ -87,8 +91,9 @@ class CliOptions:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the CLI's environment has beyond this process's own."""
-        return self._environment
+        """What the CLI's environment has now beyond this process's own."""
+        secrets = {} if self._exposed is None else self._exposed.environment
+        return {**secrets, **self._environment}
 
     def turn(
         self,
@@ -127,7 +132,7 @@ class CliOptions:
             self._base(self._manifest.model),
             is_kept=False,
             verbatim=False,
-            env=self._environment | unreachable | {"ANTHROPIC_API_KEY": "none"},
+            env=self.environment | unreachable | {"ANTHROPIC_API_KEY": "none"},
             extra=_DEBUG if self._manifest.mcp_servers else {},
         )
 
@@ -154,7 +159,7 @@ class CliOptions:
         return Launch(
             cli=self._cli,
             cwd=self._places.work,
-            env=self._environment | self._window(),
+            env=self.environment | self._window(),
             model=model,
             system_prompt=self._prompt,
             tools=tuple(self._manifest.allowed_tools),

@@ -23,6 +23,9 @@ from pyglue.host.agents import ports
 from pyglue.host.agents.modes import Modes
 from pyglue.host.backends.owners import Owners
 from pyglue.names import is_name
+from pyglue.paths import INSIDE
+
+_SECRETS: Final = Path(INSIDE.secrets).name
 
 
 class KeptDirectory(StrEnum):
@@ -127,6 +130,8 @@ class Directories:
         run.mkdir(exist_ok=True, mode=0o700)
         with Folder.at(run) as folder:
             self.modes.run(name).set(folder)
+            with folder.folder(_SECRETS, make=0o700):
+                pass  # only a place for a directory in memory
         return run
 
     def settle_port(self, name: str) -> None:

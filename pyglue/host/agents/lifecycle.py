@@ -27,6 +27,7 @@ from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, HIVED
 from pyglue.manifest import PinnedRecord
 from pyglue.process import open_files
+from pyglue.redact import Redactor
 
 TAIL: Final = 20
 """Lines of a log that go with a failure."""
@@ -44,6 +45,7 @@ class Lifecycle:
     backend: Backend
     config: HiveConfig
     specs: Specs
+    redactor: Redactor = field(default_factory=Redactor)
     pool: Pool = field(init=False)
     """What agents' connections may take together."""
     _closing: bool = field(default=False, init=False)
@@ -94,6 +96,7 @@ class Lifecycle:
                 pool=self.pool,
                 mode=0o660,
                 gid=user_of(self.config, agent.name),
+                clean=self.redactor.line,
             )
 
     def forget(self, agent: Agent) -> None:

@@ -15,6 +15,7 @@ from pyglue.api.agent import (
     ASK,
     CANCEL_QUESTION,
     CANCEL_REMINDER,
+    EXPOSED,
     OPEN_THREADS,
     RECV,
     REMIND,
@@ -61,6 +62,7 @@ from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent, Holder, Report
 from pyglue.host.core.day_limits import Limit
 from pyglue.host.core.registry import Registry, with_room
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.open_threads import open_threads
@@ -101,6 +103,7 @@ class AgentApi:
     controls: Controls
     model_choices: ModelChoices
     warmth: Warmth
+    secret_uses: SecretUses
     harness: bool
     memory_kills: Callable[[str], int] = lambda _name: 0
     """How many of an agent's processes its memory limit has killed."""
@@ -133,6 +136,7 @@ class AgentApi:
         if not self.harness:
             on(ACK, self._ack)
         on(WHOAMI, self._whoami)
+        on(EXPOSED, lambda _: self.secret_uses.exposed_to(agent))
         if self.harness:
             terminals, harness = self.terminals, self.connection
             on(TURN_START, self._turn_start)

@@ -63,6 +63,7 @@ def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
         s.archives.add_to(handlers, connection, by)
         on_done = handlers.on_done
         on_done(api.SECRET_SET, lambda it: s.secrets.set(it, by))
+        on_done(api.SECRET_ROTATE, lambda it: s.secrets.rotate(it, by))
         on_done(api.SECRET_REMOVE, lambda it: s.secrets.remove(it, by))
         on_done(api.WORKSPACE_ADD, lambda it: s.workspaces.add(it, by))
         on_done(api.WORKSPACE_REMOVE, lambda it: s.workspaces.remove(it, by))

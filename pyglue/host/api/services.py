@@ -23,6 +23,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
+from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.workspaces import Workspaces
@@ -60,6 +61,7 @@ class Services:
     reminders: Reminders
     audit: Audit
     secrets: Secrets
+    secret_uses: SecretUses
     workspaces: Workspaces
     webhooks: Webhooks
     notifier: Notifier

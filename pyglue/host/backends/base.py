@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from pyglue.api.journal import JournalUnit
 from pyglue.host.backends.logs import JournalSource
+from pyglue.redact import Redactor
 from pyglue.workspaces import Mount
 
 
@@ -60,6 +61,8 @@ class AgentSpec:
     cpu_quota: int | None
     system: str | None = None
     egress: bool = False
+    secrets: bool = False
+    """Whether it has ``/run/hive/secrets``."""
     mounts: tuple[Mount, ...] = ()
     """Its workspaces, and ``/shared``."""
 
@@ -72,6 +75,8 @@ class Backend(ABC):
     """One sentence: what keeps an agent in."""
     warnings: tuple[str, ...]
     """What is *not* isolated or limited here, for the banner."""
+    redactor: Redactor
+    """Takes values of secrets out of agents' logs; ``wiring`` sets hived's."""
     limits: bool = True
     """Whether limits of memory and CPU are enforced here."""
     systems: bool = False

@@ -28,14 +28,17 @@ _READ_S: Final = 60.0
 _ENTRY_MAX: Final = 64 * 1024
 """Bytes of one line of JSON: 4096 that are no text are written as numbers."""
 _WITH_US: Final = ("--pdeathsig", "KILL", "--")
+Clean = Callable[[str], str]
 _TOO_LONG: Final = "(a message of more than 4096 bytes)"
 
 
 class Journald(JournalSource):
     """What ``selection`` (arguments of journalctl) picks from the journal."""
 
-    def __init__(self, *selection: str) -> None:
+    def __init__(self, *selection: str, clean: Clean = str) -> None:
+        """``clean`` takes out of each message what nobody may see."""
         self._selection = selection
+        self._clean = clean
 
     async def read(self, lines: int, cursor: str | None) -> JournalPage:
         """Return lines; see ``JournalSource``."""
@@ -43,7 +46,7 @@ class Journald(JournalSource):
         said: list[str] = []
 
         def take(line: str) -> None:
-            if (entry := _entry(line)) is None:
+            if (entry := _entry(line, self._clean)) is None:
                 said[:] = [line]
             elif cursor is None or not found.full:
                 entry.put_into(found)
@@ -65,7 +68,7 @@ class Journald(JournalSource):
 
     async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
         """Give what is logged after ``cursor``, from one ``journalctl --follow``."""
-        news = _News()
+        news = _News(self._clean)
         since = _after(cursor) if cursor is not None else ["--lines=all"]
         # Without --merge this means "of this boot", and to find out which boot a
         # container's is takes rights in it that hived does not have.
@@ -128,7 +131,8 @@ class _Entry(NamedTuple):
 class _News:
     """What a follower has not been given yet; too much of it drops the oldest."""
 
-    def __init__(self) -> None:
+    def __init__(self, clean: Clean) -> None:
+        self._clean = clean
         self.wake = asyncio.Event()
         self.said: list[str] = []
         self.gap = False
@@ -137,7 +141,7 @@ class _News:
 
     def hear(self, line: str) -> None:
         """Take a line of journalctl's."""
-        if (entry := _entry(line)) is None:
+        if (entry := _entry(line, self._clean)) is None:
             self.said[:] = [line]
             return
         entry.put_into(self._lines)
@@ -163,7 +167,7 @@ def _after(cursor: str | None) -> list[str]:
     return [f"--after-cursor={cursor}"]
 
 
-def _entry(line: str) -> _Entry | None:
+def _entry(line: str, clean: Clean) -> _Entry | None:
     """Return one JSON object's message; None for anything else that was said."""
     try:
         entry = strict_json.read(line, dict[str, Any])
@@ -171,7 +175,7 @@ def _entry(line: str) -> _Entry | None:
         cursor = str(entry["__CURSOR"])
     except (JsonError, KeyError, ValueError, TypeError):
         return None
-    message = _message(entry.get("MESSAGE", ""))
+    message = clean(_message(entry.get("MESSAGE", "")))
     return _Entry(tuple(message.removesuffix("\n").split("\n")), at, cursor)
 
 

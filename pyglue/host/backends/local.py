@@ -38,6 +38,7 @@ from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.owners import user_of
 from pyglue.host.backends.workspace_binds import WorkspaceBinds, workspace_binds
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
+from pyglue.redact import Redactor
 from pyglue.sandbox import (
     UNSAFE_VARIABLE,
     Bind,
@@ -100,6 +101,7 @@ class LocalBackend(Backend):
         ``program`` is what the interpreter runs in the sandbox; tests give another.
         """
         self._program = tuple(program)
+        self.redactor = Redactor()
         self._layout = config.layout
         root = os.geteuid() == 0
         ids = config.ids if root else None
@@ -185,6 +187,7 @@ class LocalBackend(Backend):
                     pass_fds=(*prepared.pass_fds, *(gate.fds if gate else ())),
                     wrapper=self._limiter.wrap(spec.name, wanted) + prepared.wrapper,
                     log=log,
+                    clean=self.redactor.stream(),
                 )
             watcher = asyncio.create_task(self._watch(spec.name, child))
             self._running[spec.name] = _Running(child, watcher)
@@ -326,11 +329,12 @@ class LocalBackend(Backend):
         """Return how workspaces and ``/shared`` are bound. Blocking."""
         if self._sandboxed:
             return workspace_binds(spec.mounts, run_as)
-        if any(mount.name is not None or mount.writable for mount in spec.mounts):
+        mounts = any(one.name is not None or one.writable for one in spec.mounts)
+        if mounts or spec.secrets:
             raise HiveError(
                 ErrorCode.SANDBOX_UNAVAILABLE,
-                f"{spec.name} has workspaces or writes in /shared, which needs "
-                f"bubblewrap. {self._probe.reason}",
+                f"{spec.name} has workspaces, secrets in files, or writes in /shared, "
+                f"which needs bubblewrap. {self._probe.reason}",
             )
         return WorkspaceBinds()
 
@@ -385,6 +389,7 @@ class LocalBackend(Backend):
             chdir=inside.state,
             network=spec.network,
             certificates=spec.egress,
+            memory=(inside.secrets,) if spec.secrets else (),
             hostname=spec.name,
             home=inside.state,
         )

@@ -45,6 +45,7 @@ from pyglue.host.backends.track import Change, Phase, Track, UnitState
 from pyglue.host.backends.units import UnitWatch
 from pyglue.nix.build import Builder
 from pyglue.process import LogFile, find_program, run_sync
+from pyglue.redact import Redactor
 
 HARNESS_UNIT: Final = "hive-agent"
 _STORE: Final = Path("/nix/store")
@@ -85,6 +86,7 @@ class NixosContainerBackend(Backend):
         for program in PROGRAMS:
             find_program(program)
         self._layout = config.layout
+        self.redactor = Redactor()
         self._files = ContainerFiles(config, nixos, places or HostPlaces())
         self._ctl = HostCtl()
         self._builder = builder or Builder(
@@ -257,7 +259,7 @@ class NixosContainerBackend(Backend):
                 )
                 text = done.stdout.decode("utf-8", "replace")
                 if done.code == 0 and text:
-                    return tuple(text.splitlines()[-lines:])
+                    return tuple(self.redactor.text(text).splitlines()[-lines:])
         return ()
 
     def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
@@ -265,8 +267,10 @@ class NixosContainerBackend(Backend):
         if name is None:
             return Journald("--unit=hived.service")
         if unit is JournalUnit.MACHINE:
-            return Journald(f"--unit={unit_of(name)}")
-        return Journald(f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}")
+            selection = [f"--unit={unit_of(name)}"]
+        else:
+            selection = [f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}"]
+        return Journald(*selection, clean=self.redactor.text)
 
     async def close(self) -> None:
         """Stop watching. Containers go on: the next hived adopts them."""

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyglue import exposures
 from pyglue.api.common import AgentState, Role
 from pyglue.api.messages import Message
 from pyglue.errors import ErrorCode, HiveError
@@ -171,6 +172,7 @@ def spec_of(name: str, record: PinnedRecord) -> AgentSpec:
         record=record.encode(),
         network=record.typed.network,
         egress=bool(record.typed.hosts) and not record.typed.network,
+        secrets="file" in exposures.of(record.typed).values(),
         memory_max=None if memory is None else memory_bytes(memory),
         cpu_quota=limits.cpu_quota,
         system=record.system,

@@ -1,26 +1,35 @@
-"""Which secrets an agent's requests carry, and their values for hive-egress.
+"""Which secrets an agent uses, with values for hive-egress and for the agent itself.
 
 What may be sent where is the approved record's to say, and the operator's limits';
-hive-egress only asks. The first use of a secret by an agent on a day is in the audit
+hive-egress and harnesses
+only ask. The first use of a secret by an agent on a day is in the audit
 log (again if hived was started anew on that day).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
-from pyglue import hosts, injections
+from pyglue import exposures, injections
 from pyglue.api.egress import HeaderLine, InjectParams, InjectResult
-from pyglue.api.secrets import SecretUse
+from pyglue.api.secrets import ExposedResult, ExposedSecret, SecretPlace, SecretUse
 from pyglue.config import HiveConfig
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
 from pyglue.injections import Injection
 from pyglue.manifest_types import Manifest
 from pyglue.names import SYSTEM
+from pyglue.paths import INSIDE
+
+_PLACES: Final = {
+    "env": "In the environment of its programs, as {}",
+    "file": f"In the file {INSIDE.secrets}/{{}}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,38 +64,72 @@ class SecretUses:
             )
         lines = [await self._line(one) for one in found]
         for one in found:
-            self._note(params.agent, one)
+            self._note(params.agent, one.secret, {"host": str(one.host)})
         return InjectResult(headers=tuple(lines))
+
+    async def exposed_to(self, agent: Agent) -> ExposedResult:
+        """Return the values that an agent may see, and that are set and fit."""
+        found = []
+        for name, place in exposures.of(agent.policy().typed).items():
+            try:
+                value = await self._exposed(name)
+            except HiveError:
+                continue  # its page and the doctor say so
+            self._note(agent.name, name, {"exposed": place})
+            found.append(
+                ExposedSecret(name=name, place=SecretPlace(place), value=value)
+            )
+        return ExposedResult(secrets=tuple(found))
+
+    async def _exposed(self, name: str) -> str:
+        if not exposures.allowed(self.config.limits.secrets, name):
+            raise HiveError(
+                ErrorCode.OPERATOR_LIMIT,
+                f"The operator's limits do not let an agent see {name}.",
+            )
+        value = await self.secrets.value(name)
+        exposures.check_value(name, value)
+        return value
 
     def of(self, manifest: Manifest) -> Iterator[Injection]:
         """Yield the uses that hold: none with a network, and none beyond the limits."""
-        limits = self.config.limits.secrets
         for one in () if manifest.network else injections.of(manifest):
-            if limits is None or hosts.allows(limits.get(one.secret, ()), one.host):
+            if injections.allowed(self.config.limits.secrets, one):
                 yield one
 
     async def views(self, manifest: Manifest) -> tuple[SecretUse, ...]:
         """Return an agent's secrets, with what keeps one from working."""
         uses = list(injections.of(manifest))
+        exposed = exposures.of(manifest)
         return tuple(
             [
                 SecretUse(
                     name=name,
-                    uses=tuple(
-                        f"Requests to {one.host}, {injections.shown(one.use)}"
-                        for one in uses
-                        if one.secret == name
+                    uses=(
+                        *(
+                            f"Requests to {one.host}, {injections.shown(one.use)}"
+                            for one in uses
+                            if one.secret == name
+                        ),
+                        *([_PLACES[exposed[name]].format(name)] * (name in exposed)),
                     ),
                     problem=await self._problem(
-                        [one for one in uses if one.secret == name]
+                        name,
+                        [one for one in uses if one.secret == name],
+                        exposed=name in exposed,
                     ),
+                    exposed=name in exposed,
                 )
                 for name in sorted(manifest.secrets)
             ]
         )
 
-    async def _problem(self, uses: list[Injection]) -> str | None:
+    async def _problem(
+        self, name: str, uses: list[Injection], *, exposed: bool
+    ) -> str | None:
         try:
+            if exposed:
+                await self._exposed(name)
             for one in uses:
                 await self._line(one)
         except HiveError as error:
@@ -101,9 +144,8 @@ class SecretUses:
             hidden=injections.forms(value),
         )
 
-    def _note(self, agent: str, one: Injection) -> None:
+    def _note(self, agent: str, name: str, how: dict[str, str]) -> None:
         today = datetime.now(UTC).date().isoformat()
-        if self._used.get((agent, one.secret)) != today:
-            self._used[agent, one.secret] = today
-            data = {"secret": one.secret, "host": str(one.host)}
-            self.audit.record(SYSTEM, "secret_used", agent, data)
+        if self._used.get((agent, name)) != today:
+            self._used[agent, name] = today
+            self.audit.record(SYSTEM, "secret_used", agent, {"secret": name, **how})

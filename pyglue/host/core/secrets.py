@@ -9,7 +9,7 @@ backup, a log or an answer; that one was set or removed is in the audit log.
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from pyglue.api.secrets import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
+from pyglue.redact import Redactor
 
 _NEW: Final = ".new"
 
@@ -34,6 +35,7 @@ class Secrets:
 
     config: HiveConfig
     audit: Audit
+    redactor: Redactor = field(default_factory=Redactor)
 
     async def value(self, name: str) -> str:
         """Return a secret's value as it is now.
@@ -42,7 +44,15 @@ class Secrets:
             HiveError: ``not_found`` with what to do; ``unavailable`` if its file cannot
                 be read.
         """
-        return await asyncio.to_thread(self._read, name)
+        value = await asyncio.to_thread(self._read, name)
+        self.redactor.learn(name, value)
+        return value
+
+    async def learn_all(self) -> None:
+        """Know every value that is set, before an agent can write one."""
+        for one in await asyncio.to_thread(self._found):
+            with contextlib.suppress(HiveError):
+                await self.value(one.name)
 
     async def all(self, _params: NoParams) -> SecretsResult:
         """Return which are set."""
@@ -63,8 +73,24 @@ class Secrets:
                 f"{VALUE_MAX} bytes without NUL.",
             )
         known = await asyncio.to_thread(self._write, params.name, params.value)
+        self.redactor.learn(params.name, params.value)
         what = "secret_rotated" if known else "secret_set"
         self.audit.record(by, what, None, {"secret": params.name})
+
+    async def rotate(self, params: SecretSetParams, by: str) -> None:
+        """Replace a value by another.
+
+        Raises:
+            HiveError: ``not_found`` if none is set; ``bad_request`` if it is the same
+                one; as ``set``.
+        """
+        self._refuse_configured(params.name)
+        if await self.value(params.name) == params.value:
+            raise HiveError(
+                ErrorCode.BAD_REQUEST,
+                f"This is the value that {params.name} has; nothing was changed.",
+            )
+        await self.set(params, by)
 
     async def remove(self, params: SecretParams, by: str) -> None:
         """Forget a value.

@@ -24,6 +24,7 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.limits import RELAY_RPC
 from pyglue.manifest import PinnedRecord
+from pyglue.redact import Redactor
 from pyglue.store.database import Store
 
 _MODE: Final = 0o660
@@ -53,6 +54,7 @@ class Hub(ABC, Generic[P]):
     transitions: Transitions
     config: HiveConfig
     server_name: str
+    redactor: Redactor = field(default_factory=Redactor)
     policies: dict[str, P] = field(default_factory=dict, init=False)
     """The policies of the agents that have a socket."""
     _daemon: Daemon[P] = field(init=False)
@@ -82,7 +84,12 @@ class Hub(ABC, Generic[P]):
         """Listen for the daemon."""
         it = self._daemon
         self._server = await serve(
-            it.calls, self._session, limits=RELAY_RPC, mode=_MODE, gid=it.user
+            it.calls,
+            self._session,
+            limits=RELAY_RPC,
+            mode=_MODE,
+            gid=it.user,
+            clean=self.redactor.line,
         )
         self._sockets.open()
 

@@ -24,6 +24,7 @@ from pyglue.host.policy.words import (
 from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import option_path
 from pyglue.manifest_types import Inject
+from pyglue.paths import INSIDE
 from pyglue.strict_json import JsonError
 
 _SHOWN_MAX: Final = 60
@@ -261,6 +262,25 @@ def _inject(one: Difference) -> Iterator[PolicyChange]:
             yield one.change(Effect.WIDENS, f"{sentence}see, {use[1]}.")
 
 
+def _expose(one: Difference) -> Iterator[PolicyChange]:
+    """Say how the agent sees the secret from now on, or that it no longer does."""
+    name = one.path[-2]
+    places = {
+        "env": "in the environment of the agent's programs",
+        "file": f"in the file {INSIDE.secrets}/{name} of the agent",
+    }
+    was, now = places.get(str(one.before)), places.get(str(one.after))
+    if now is not None and (was is not None or one.before is None):
+        also = f" (was: {was})" if was else ""
+        sentence = f"The value of {name} is {now}{also}: the agent sees it."
+        yield one.change(Effect.WIDENS, sentence)
+    elif one.after is None and was is not None:
+        sentence = f"The value of {name} is no longer {was}."
+        yield one.change(Effect.NARROWS, sentence)
+    else:
+        yield from _change(one)
+
+
 def _uses(value: object) -> list[tuple[str, str]] | None:
     """Return each host with how it is sent the secret; None if that is not known."""
     try:
@@ -299,6 +319,7 @@ _KINDS: Final[Mapping[str, Callable[[Difference], Iterator[PolicyChange]]]] = {
     "entry": _entry,
     "access": _access,
     "inject": _inject,
+    "expose": _expose,
 }
 
 

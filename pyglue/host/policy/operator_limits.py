@@ -11,7 +11,7 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
-from pyglue import calendar_times, hosts, injections
+from pyglue import calendar_times, exposures, hosts, injections
 from pyglue.config import OperatorLimits
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
@@ -233,12 +233,17 @@ def _secrets_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     if limits.secrets is None:
         return
     for one in injections.of(manifest):
-        allowed = limits.secrets.get(one.secret, ())
-        if not hosts.allows(allowed, one.host):
-            names = listed(map(quoted, allowed)) or "none"
+        if not injections.allowed(limits.secrets, one):
+            names = listed(map(quoted, limits.secrets.get(one.secret, ()))) or "none"
             yield (
                 f"Requests to {one.host} may not carry {one.secret}; hosts that may "
                 f"be sent it: {names}."
+            )
+    for name in exposures.of(manifest):
+        if not exposures.allowed(limits.secrets, name):
+            yield (
+                f"{name} may not be exposed to an agent: the operator's limits must "
+                f'let it go anywhere ({name} = [ "*" ]).'
             )
 
 

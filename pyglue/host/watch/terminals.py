@@ -43,12 +43,15 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
 from pyglue.names import SYSTEM
+from pyglue.redact import Redactor, Stream
 
 _KEPT: Final = 256 * 1024
 _UNSEEN_MAX: Final = 8 * CHUNK
 _ALONE_S: Final = 60.0
 _START_S: Final = 10.0
 _OPEN_MAX: Final = 32
+_TYPED_S: Final = 0.05
+"""After it, output is shown that a secret could begin with: somebody typed it."""
 
 
 @dataclass
@@ -57,6 +60,7 @@ class _Terminal:
     agent: Agent
     harness: Connection
     by: str
+    clean: Stream
     kept: bytearray = field(default_factory=bytearray)
     end: int = 0
     """Output bytes so far; ``kept`` is the last of them."""
@@ -64,6 +68,7 @@ class _Terminal:
     viewer: Connection | None = None
     room: asyncio.Event = field(default_factory=asyncio.Event)
     alone: asyncio.TimerHandle | None = None
+    flush: asyncio.TimerHandle | None = None
 
     @property
     def begin(self) -> int:
@@ -78,6 +83,7 @@ class Terminals:
     audit: Audit
     config: HiveConfig
     backend: Backend
+    redactor: Redactor = field(default_factory=Redactor)
     _open: dict[str, _Terminal] = field(init=False, default_factory=dict)
 
     # --- operators ------------------------------------------------------------------
@@ -105,7 +111,9 @@ class Terminals:
                 ErrorCode.TOO_MANY,
                 f"{_OPEN_MAX} terminals are already open; close some.",
             )
-        terminal = _Terminal(secrets.token_hex(16), agent, harness, by)
+        terminal = _Terminal(
+            secrets.token_hex(16), agent, harness, by, self.redactor.stream()
+        )
         self._open[terminal.id] = terminal
         start = TerminalStartParams(
             terminal=terminal.id, columns=params.columns, rows=params.rows
@@ -183,10 +191,12 @@ class Terminals:
         terminal = self._open.get(params.terminal)
         if terminal is None or terminal.harness is not harness:
             raise HiveError(ErrorCode.NOT_FOUND, "This terminal has ended.")
-        begin = terminal.end
-        terminal.kept += params.data
-        terminal.end += len(params.data)
-        self._show(terminal, begin, params.data)
+        self._add(terminal, terminal.clean.feed(params.data))
+        if terminal.flush is not None:
+            terminal.flush.cancel()
+        if terminal.clean.waits:
+            loop = asyncio.get_running_loop()
+            terminal.flush = loop.call_later(_TYPED_S, self._flush, terminal)
         while terminal.end - terminal.shown > _UNSEEN_MAX and self._is_open(terminal):
             terminal.room.clear()
             await terminal.room.wait()
@@ -197,6 +207,10 @@ class Terminals:
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.harness is harness:
             self._ended(terminal, said(params.reason))
+
+    def _flush(self, terminal: _Terminal) -> None:
+        if self._is_open(terminal):
+            self._add(terminal, terminal.clean.flush())
 
     # --- one terminal -----------------------------------------------------------------
 
@@ -219,6 +233,13 @@ class Terminals:
         if terminal.viewer is not None and data:
             shown = TerminalDataParams(terminal=terminal.id, offset=offset, data=data)
             terminal.viewer.notify(TERMINAL_DATA, shown)
+
+    def _add(self, terminal: _Terminal, data: bytes) -> None:
+        """Keep and show output that may be seen."""
+        begin = terminal.end
+        terminal.kept += data
+        terminal.end += len(data)
+        self._show(terminal, begin, data)
 
     def _viewer_gone(self, terminal: _Terminal, viewer: Connection) -> None:
         if terminal.viewer is viewer:
@@ -243,8 +264,10 @@ class Terminals:
     def _ended(self, terminal: _Terminal, reason: str) -> None:
         if self._open.pop(terminal.id, None) is None:
             return
-        if terminal.alone is not None:
-            terminal.alone.cancel()
+        for timer in (terminal.alone, terminal.flush):
+            if timer is not None:
+                timer.cancel()
+        self._add(terminal, terminal.clean.end())
         terminal.room.set()
         if terminal.viewer is not None:
             ended = TerminalExitParams(terminal=terminal.id, reason=reason)

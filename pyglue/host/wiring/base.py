@@ -25,6 +25,7 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.nix import Evaluator
+from pyglue.redact import Redactor
 from pyglue.store import database, leases, sequences
 from pyglue.store.database import Store, open_store
 
@@ -44,6 +45,7 @@ class Base:
     registry: Registry
     transitions: Transitions
     warnings: Warnings
+    redactor: Redactor
     secrets: Secrets
     workspaces: Workspaces
 
@@ -90,6 +92,7 @@ async def open_base(config: HiveConfig) -> Base:
     disk = await asyncio.to_thread(_disk, config)
     await asyncio.to_thread(directories.prepare)
     backend = backend_of(config)
+    redactor = backend.redactor = Redactor()
     directories.connect(backend.admit)
     evaluator = Evaluator.of(config)
     evaluator.check()
@@ -114,6 +117,8 @@ async def open_base(config: HiveConfig) -> Base:
     )
     bus = EventBus(store=store)
     await bus.load()
+    secrets = Secrets(config=config, audit=audit, redactor=redactor)
+    await secrets.learn_all()
     registry = Registry()
     transitions = Transitions(store=store, registry=registry)
     await transitions.load()
@@ -133,7 +138,8 @@ async def open_base(config: HiveConfig) -> Base:
         registry=registry,
         transitions=transitions,
         warnings=warnings,
-        secrets=Secrets(config=config, audit=audit),
+        redactor=redactor,
+        secrets=secrets,
         workspaces=await asyncio.to_thread(
             lambda: Workspaces(
                 config=config,

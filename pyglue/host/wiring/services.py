@@ -61,6 +61,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         reminders=work.reminders,
         audit=base.audit,
         secrets=base.secrets,
+        secret_uses=work.secret_uses,
         workspaces=base.workspaces,
         webhooks=work.webhooks,
         notifier=notifier,
@@ -111,7 +112,11 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         journal=journal,
         files=Files(known=registry.get, layout=config.layout),
         terminals=Terminals(
-            registry=registry, audit=base.audit, config=config, backend=base.backend
+            registry=registry,
+            audit=base.audit,
+            config=config,
+            backend=base.backend,
+            redactor=base.redactor,
         ),
         history=History(
             store=store,

@@ -59,6 +59,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             controls=services.controls,
             model_choices=services.model_choices,
             warmth=services.warmth,
+            secret_uses=services.secret_uses,
             harness=hello.harness is not None,
             memory_kills=services.backend.memory_kills,
         ).handlers()

@@ -74,6 +74,7 @@ async def open_work(base: Base) -> Work:
         transitions=transitions,
         config=config,
         server_name=f"hived {__version__}",
+        redactor=base.redactor,
     )
     await relay.open()
     secret_uses = SecretUses(
@@ -86,6 +87,7 @@ async def open_work(base: Base) -> Work:
         transitions=transitions,
         config=config,
         server_name=f"hived {__version__}",
+        redactor=base.redactor,
     )
     await egress.open()
     lifecycle = Lifecycle(
@@ -95,6 +97,7 @@ async def open_work(base: Base) -> Work:
         directories=base.directories,
         backend=base.backend,
         config=config,
+        redactor=base.redactor,
         specs=Specs(config=config, workspaces=base.workspaces),
     )
     notifications = Notifications(store=store, broker=broker, audit=audit)

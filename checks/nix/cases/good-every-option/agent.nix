@@ -23,6 +23,8 @@
       { host = "gitlab.test:8443"; header = "PRIVATE-TOKEN"; format = "{}"; }
     ];
     secrets.X = { };
+    secrets.SEEN.expose = "env";
+    secrets.KEPT = { expose = "file"; inject = [ ]; };
     webhooks.all-1 = { kind = "generic"; secret = "X"; };
     workspaces.site.access = "write";
     workspaces.docs-2 = { };

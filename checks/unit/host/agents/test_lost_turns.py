@@ -67,6 +67,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         credit=kit.credit,
         controls=kit.controls,
         warmth=kit.warmth,
+        secret_uses=kit.secret_uses,
         backend=part(memory_kills=lambda _name: 0),
     )
     found.connect(lambda agent: agent_session(services, found, agent))

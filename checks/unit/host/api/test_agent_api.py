@@ -85,6 +85,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         controls=kit.controls,
         model_choices=kit.model_choices,
         warmth=kit.warmth,
+        secret_uses=kit.secret_uses,
         harness=True,
     )
     return api, line

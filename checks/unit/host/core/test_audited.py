@@ -62,6 +62,7 @@ MAKES: Final = {
     "backup": "backup",
     "repair": "repaired",
     "secret_set": "secret_set",  # or rotated, if it was set
+    "secret_rotate": "secret_rotated",
     "secret_remove": "secret_removed",
     "workspace_add": "workspace_added",
     "workspace_remove": "workspace_removed",
@@ -80,6 +81,7 @@ READS: Final = {
         "metrics",
     ),
     *("accounts", "secrets", "workspaces"),
+    "exposed_secrets",  # the first of a day is in it, as "secret_used"
     *("open_threads", "operation", "operations", "questions", "queue", "stats"),
     *(
         "status",

@@ -12,6 +12,7 @@ from pyglue.api.secrets import SecretParams, SecretSetParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.secrets import Secrets
+from pyglue.redact import Redactor
 
 VALUE = "s3cret-välue"
 
@@ -25,7 +26,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 def secrets(kit: Kit, room: Path, **files: str) -> Secrets:
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room), secrets=files)
-    return Secrets(config=config, audit=kit.audit)
+    return Secrets(config=config, audit=kit.audit, redactor=Redactor())
 
 
 async def names(ours: Secrets) -> list[str]:
@@ -53,6 +54,33 @@ async def test_a_value_is_set_replaced_and_removed(kit: Kit, tmp_path: Path) -> 
         ("uid 0", "secret_removed"),
     ]
     assert VALUE not in kit.audit.path.read_text()
+
+
+async def test_a_value_is_rotated(kit: Kit, tmp_path: Path) -> None:
+    ours = secrets(kit, tmp_path, FILE=str(tmp_path / "file"))
+    rotated = SecretSetParams(name="TOKEN", value="another one")
+    with pytest.raises(HiveError, match="TOKEN is not set: run `hive secret set TOK"):
+        await ours.rotate(rotated, "uid 0")
+    await ours.set(SecretSetParams(name="TOKEN", value=VALUE), "uid 0")
+    await ours.rotate(rotated, "uid 0")
+    assert await ours.value("TOKEN") == "another one"
+    with pytest.raises(HiveError, match="This is the value that TOKEN has; nothing"):
+        await ours.rotate(rotated, "uid 0")
+    with pytest.raises(HiveError, match="by the host's configuration"):
+        await ours.rotate(SecretSetParams(name="FILE", value="x"), "uid 0")
+    assert [what for _, what, _ in kit.audited()] == ["secret_set", "secret_rotated"]
+    hidden = ours.redactor.text(f"{VALUE} another one")
+    assert hidden == "[secret TOKEN] [secret TOKEN]"
+
+
+async def test_a_later_hived_hides_what_is_set(kit: Kit, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(f"{VALUE}-2\n")
+    await secrets(kit, tmp_path).set(SecretSetParams(name="A", value=VALUE), "uid 0")
+    later = secrets(kit, tmp_path, B=str(file), GONE=str(tmp_path / "gone"))
+    assert later.redactor.text(VALUE) == VALUE
+    await later.learn_all()
+    assert later.redactor.text(f"{VALUE} {VALUE}-2") == "[secret A] [secret B]"
 
 
 async def test_only_its_user_can_read_a_value(kit: Kit, tmp_path: Path) -> None:

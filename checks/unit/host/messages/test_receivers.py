@@ -66,6 +66,7 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
         controls=kit.controls,
         model_choices=kit.model_choices,
         warmth=kit.warmth,
+        secret_uses=kit.secret_uses,
         harness=harness,
     )
 

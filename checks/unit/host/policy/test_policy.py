@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from pyglue.host.policy.env import power
 from pyglue.manifest_schema import Option, Schema, option_path
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
-    *("raise", "dearer", "env", "entry", "access", "inject")
+    *("raise", "dearer", "env", "entry", "access", "inject", "expose")
 }
 USE = {
     "host": "a.org",
@@ -35,6 +36,7 @@ USE = {
 }
 SAME = {**USE, "host": "a.org:443"}
 GIT = {**USE, "preset": "git"}
+SEALED: dict[str, Any] = {"inject": [], "expose": None}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,19 @@ GIT = {**USE, "preset": "git"}
         (
             *("secrets", {"X": {"inject": [USE]}}, {"X": {"inject": [SAME]}}, NEUTRAL),
             "The uses of X are written differently, and are the same.",
+        ),
+        (
+            *("secrets", {"X": SEALED}, {"X": {**SEALED, "expose": "env"}}, WIDENS),
+            "The value of X is in the environment of the agent's programs: the agent ",
+        ),
+        (
+            *("secrets", {"X": {**SEALED, "expose": "env"}}, {"X": SEALED}, NARROWS),
+            "The value of X is no longer in the environment of the agent's programs.",
+        ),
+        (
+            *("secrets", {"X": {**SEALED, "expose": "env"}}),
+            *({"X": {**SEALED, "expose": "file"}}, WIDENS),
+            "is in the file /run/hive/secrets/X of the agent (was: in the environment",
         ),
         (
             *("hosts", ["a.org", "b.org"], ["a.org"], NARROWS),

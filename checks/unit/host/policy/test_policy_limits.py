@@ -98,6 +98,11 @@ def server(*names: str) -> dict[str, Any]:
             "Requests to c.org:443 may not carry X; hosts that may be sent it: a.org",
         ),
         (
+            {"secrets": {"X": ("a.org",)}},
+            {"secrets": {"X": {"expose": "env"}}},
+            "X may not be exposed to an agent: the operator's limits must let it go",
+        ),
+        (
             {"webhooks": False},
             {"webhooks": {"x": {"kind": "github", "secret": "X", "events": []}}},
             "Webhooks are disabled by the operator's limits.",
@@ -155,6 +160,16 @@ def test_operator_limits_refuse(
             {"secrets": {"X": ("a.org",)}},
             {"secrets": {"X": {"inject": [{"host": "a.org"}]}, "Y": {"inject": []}}},
         ),
+        (
+            {"secrets": {"X": ("*",), "Y": ("*",)}},
+            {
+                "secrets": {
+                    "X": {"expose": "file"},
+                    "Y": {"inject": [{"host": "a.org"}]},
+                }
+            },
+        ),
+        ({}, {"secrets": {"X": {"expose": "env"}}}),
         ({"network": ("a.org", "*.b.org")}, {"hosts": ["a.org:443", "*.c.b.org"]}),
         ({"network": ()}, {"hosts": []}),
         ({"workspaces": "read"}, {"workspaces": {"site": {"access": "read"}}}),

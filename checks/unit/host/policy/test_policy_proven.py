@@ -52,7 +52,8 @@ SECRETS = st.dictionaries(
                     }
                 ),
                 max_size=2,
-            )
+            ),
+            "expose": st.sampled_from([None, "env", "file"]),
         }
     ),
     max_size=2,
@@ -154,7 +155,10 @@ def proven(path: str, old: Any, new: Any) -> bool:
             return all(name in old and webhook(old[name], new[name]) for name in new)
         case "secrets":
             return all(
-                name in old and uses(new[name]) <= uses(old[name]) for name in new
+                name in old
+                and uses(new[name]) <= uses(old[name])
+                and new[name]["expose"] in (None, old[name]["expose"])
+                for name in new
             )
         case "schedule":
             return all(name in old and old[name] == new[name] for name in new)

@@ -9,6 +9,7 @@ import pytest
 
 from checks.kits.host.backend import Played
 from checks.kits.host.store import Kit, open_kit, put, settled
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import terminal as api
 from pyglue.api.common import Done
 from pyglue.config import HiveConfig, WebConfig
@@ -73,6 +74,32 @@ async def agent(kit: Kit) -> Agent:
 def harness(agent: Agent) -> Line:
     assert isinstance(agent.harness, Line)
     return agent.harness
+
+
+async def test_a_secret_is_not_shown_however_it_comes(kit: Kit, agent: Agent) -> None:
+    """Split over chunks, kept for a viewer who comes later, and typed in part."""
+    kit.terminals.redactor.learn("TOKEN", "tok-12345678")
+    terminal, viewer = await opened(kit), Line()
+    peer: Any = harness(agent)
+    for data in (b"a tok-", b"1234", b"5678 b tok", b"-12", b"x"):
+        await kit.terminals.output(
+            api.TerminalOutputParams(terminal=terminal, data=data), peer
+        )
+    attached: Any = viewer
+    params = api.TerminalAttachParams(terminal=terminal)
+    await kit.terminals.attach(params, attached, ME)
+    assert viewer.bytes() == b"a [secret TOKEN] b tok-12x"
+    await kit.terminals.output(
+        api.TerminalOutputParams(terminal=terminal, data=b"$ to"), peer
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        while not viewer.bytes().endswith(b"$ to"):
+            await asyncio.sleep(0.01)
+    await kit.terminals.output(
+        api.TerminalOutputParams(terminal=terminal, data=b"k-12345678"), peer
+    )
+    assert viewer.bytes().endswith(b"$ to[secret TOKEN]")
+    harness(agent).end()
 
 
 async def opened(kit: Kit, by: str = ME) -> str:

@@ -1,0 +1,1 @@
+{ hyperhive.secrets.X.expose = "argv"; }

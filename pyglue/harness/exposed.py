@@ -1,0 +1,109 @@
+"""Secrets that this agent's programs may see, as hived gives them.
+
+Asked for before the first start of the CLI, before each turn and when a terminal is
+opened, so a rotated value holds from then on: a CLI that was kept from the last turn
+has another environment, and is replaced. Values are in this process, in the environment
+of the programs that it starts, and in a directory in memory.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pyglue import exposures, jsonrpc
+from pyglue.api.agent import EXPOSED
+from pyglue.api.common import PROTOCOL, HelloParams, NoParams
+from pyglue.api.secrets import ExposedResult, SecretPlace
+from pyglue.errors import HiveError
+from pyglue.jsonrpc import Connection, Handlers
+from pyglue.manifest_types import Manifest
+
+_CLIENT: Final = "hive-agent secrets"
+_CALL_S: Final = 30.0
+_START_S: Final = 20.0
+"""How long the first start waits for hived; each turn asks again."""
+_PAUSE_S: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Exposed:
+    """The values, and where they are."""
+
+    def __init__(self, manifest: Manifest, directory: Path) -> None:
+        """``directory`` is where files are; it is there if the manifest has one."""
+        places = exposures.of(manifest).values()
+        self._any = bool(places)
+        self._has_files = "file" in places
+        self._directory = directory
+        self._environment: dict[str, str] = {}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables, as they were when hived was asked last."""
+        return self._environment
+
+    async def first(self, socket: Path) -> None:
+        """Ask hived before the harness has said hello, on a connection of its own."""
+        if not self._any:
+            return
+        hello = HelloParams(protocol=PROTOCOL, client=_CLIENT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                while True:
+                    try:
+                        connection = await jsonrpc.connect(
+                            socket, Handlers(), hello=hello
+                        )
+                    except HiveError as error:
+                        _log.info("no connection to the hive: %s", error.message)
+                        await asyncio.sleep(_PAUSE_S)
+                        continue
+                    try:
+                        await self.refresh(connection)
+                    finally:
+                        connection.close()
+                    return
+
+    async def refresh(self, connection: Connection) -> None:
+        """Ask hived which values hold now.
+
+        Raises:
+            HiveError: as ``Connection.call``.
+        """
+        if self._any:
+            self._take(await connection.call(EXPOSED, NoParams(), timeout=_CALL_S))
+
+    def _take(self, found: ExposedResult) -> None:
+        self._environment = {
+            one.name: one.value for one in found.secrets if one.place is SecretPlace.ENV
+        }
+        if not self._has_files:
+            return
+        try:
+            self._write(
+                {
+                    one.name: one.value
+                    for one in found.secrets
+                    if one.place is SecretPlace.FILE
+                }
+            )
+        except OSError as error:
+            _log.error("cannot write secrets: %s", error.strerror)
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        for path in self._directory.iterdir():
+            if path.name not in files:
+                path.unlink()
+        for name, value in files.items():
+            path = self._directory / name
+            fresh = self._directory / f".{name}.new"
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(value.encode())
+            fresh.replace(path)
