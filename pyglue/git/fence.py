@@ -3,13 +3,14 @@
 git and libgit2 parse hostile bytes here. In the sandbox they see themselves, a
 directory of their own and the objects to compare with: no network, no capabilities, no
 user of the host. Started by root, they run as nobody, who cannot reach the state
-directory, so the known objects, a few files, are copied next to the pack. Without a
+directory, so the known objects, small files, are copied next to the pack. Without a
 working sandbox they run under limits alone, and the log says so. Blocking.
 """
 
 import contextlib
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,11 +108,14 @@ class Place:
     run_as: RunAs | None
 
     def objects(self, known: Path) -> Path:
-        """Return where the program finds the objects of ``known``."""
+        """Return where the program finds the objects of ``known``, just these.
+
+        What was copied in advance, or for another repository, is made the same.
+        """
         if self.shown is not None:
             return known
         copy = self.top / "objects"
-        _copy(known, copy)
+        _mirror(known, copy)
         return copy
 
     def give(self, directory: Path) -> None:
@@ -162,33 +166,47 @@ class Place:
         )
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy plain files and directories of the host, readable by everyone.
+def _mirror(source: Path, target: Path) -> None:
+    """Let ``target`` have the plain files and directories of ``source``, and no others.
 
-    Each proposal adds a few small files, so the calls for each of them count.
+    A file of an object database never changes under its name, so one that is there
+    stays. Each proposal adds a few small ones: the calls for each of them count.
     """
-    target.mkdir()
-    target.chmod(0o755)  # whatever the umask
+    with contextlib.suppress(FileExistsError):
+        target.mkdir()
+        target.chmod(0o755)  # whatever the umask
+    with os.scandir(target) as entries:
+        extra = {entry.name: entry for entry in entries}
     with os.scandir(source) as entries:
         for entry in entries:
+            there = extra.pop(entry.name, None)
             if entry.is_dir(follow_symlinks=False):
-                _copy(source / entry.name, target / entry.name)
-            elif entry.is_file(follow_symlinks=False):
+                _mirror(source / entry.name, target / entry.name)
+            elif there is None and entry.is_file(follow_symlinks=False):
                 _copy_file(source / entry.name, target / entry.name)
+    for name, left in extra.items():
+        if left.is_dir(follow_symlinks=False):
+            shutil.rmtree(target / name)
+        else:
+            (target / name).unlink()
 
 
 def _copy_file(source: Path, target: Path) -> None:
+    """Copy a file whole, or leave none."""
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         writer = os.open(target, _NEW_FILE, 0o600)
         try:
-            os.fchmod(writer, 0o444)
             left = os.fstat(reader).st_size
             while left > 0:
                 copied = os.sendfile(writer, reader, None, left)
                 if copied == 0:
                     break
                 left -= copied
+            os.fchmod(writer, 0o444)
+        except BaseException:
+            target.unlink()
+            raise
         finally:
             os.close(writer)
     finally:

@@ -2,11 +2,12 @@
 
 Starting Python with libgit2, and a sandbox around it, takes far longer than judging a
 small commit. hived therefore keeps one child ready, in a place of its own behind the
-fence; each is used for one commit and then replaced. It has seen nothing before its
-job, and exits with hived, because its input ends. Blocking; may be called from several
-threads.
+fence; each is used for one commit and then replaced. It has seen nothing before its job
+but objects that the host knows, and exits with hived, because its input ends. Blocking;
+may be called from several threads.
 """
 
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pyglue.process.spare import Spare
 from pyglue.process.started import Ran, Started
 
 CHECK: Final = "pyglue.git.check"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Waiting:
         """
         held = limits if self.place is None else None
         return self.child.finish(job, timeout=timeout, limits=held)
+
+    def expect(self, known: Path) -> None:
+        """Show it these objects in advance, as far as that works."""
+        if self.place is not None:
+            try:
+                self.place.objects(known)
+            except OSError as error:  # such as a repository that is just removed
+                _log.info("could not copy objects in advance: %s", error)
 
     def discard(self) -> None:
         """End the unused child, and remove its place."""
@@ -63,9 +73,14 @@ class SpareChild:
         self._lock = threading.Lock()
         self._cleaners: list[threading.Thread] = []
 
-    def prepare(self) -> None:
-        """Start the child for the next check unless one is already waiting."""
-        self._spare.prepare()
+    def prepare(self, known: Path | None = None) -> None:
+        """Start the child for the next check unless one is already waiting.
+
+        ``known`` is the directory of objects with which it will probably compare.
+        """
+        self._spare.prepare(
+            None if known is None else lambda waiting: waiting.expect(known)
+        )
 
     def take(self) -> Waiting:
         """Return a child for one check; wait while ``fence.slots`` of them are busy.

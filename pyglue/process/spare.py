@@ -34,13 +34,19 @@ class Spare(Generic[T]):
         self._waiting: T | None = None
         self._closed = False
 
-    def prepare(self) -> None:
-        """Start the next one unless one is already waiting."""
+    def prepare(self, then: Callable[[T], None] | None = None) -> None:
+        """Start the next one unless one is already waiting; do ``then`` with it.
+
+        Whoever wants to take it meanwhile waits.
+        """
         with self._lock:
-            if self._closed or (self._waiting is not None and self._waiting.alive):
+            if self._closed:
                 return
-            self._drop()
-            self._waiting = self._start()
+            if self._waiting is None or not self._waiting.alive:
+                self._drop()
+                self._waiting = self._start()
+            if then is not None:
+                then(self._waiting)
 
     def take(self) -> T:
         """Return the waiting one, or start one; the caller finishes or discards it."""

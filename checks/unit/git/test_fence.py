@@ -122,6 +122,69 @@ def test_a_commit_goes_through_it(fence: Fence, room: Room, objects: Objects) ->
     assert list((room.path / "quarantine").iterdir()) == []
 
 
+def test_what_it_was_shown_in_advance_is_no_part_of_a_check(
+    fence: Fence, room: Room, objects: Objects, tmp_path: Path
+) -> None:
+    """Neither the objects of another agent, nor what is gone since."""
+    other = grown(tmp_path / "other", b"of carol\n")
+    commit = objects.commit(objects.files({**SEED, "own": b"of carol\n"}), room.main)
+    pack = room.path / "upload.pack"
+    only_carols = [objects.blob(b"of carol\n")]
+    pack.write_bytes(objects.pack(leave_out=only_carols))
+    children = spare(fence, room)
+    children.prepare(room.path / "purged" / "objects")
+    children.prepare(other.applied.objects)
+    with pytest.raises(HiveError, match="missing"):
+        import_pack(
+            pack,
+            commit,
+            room.applied,
+            workdir=room.path / "quarantine",
+            spare=children,
+        )
+    children.close()
+
+
+@pytest.mark.needs("root")
+def test_copies_are_made_the_same_and_nobody_can_write_them(
+    fence: Fence, room: Room, tmp_path: Path
+) -> None:
+    other = grown(tmp_path / "other", b"of carol\n")
+    place = fence.place(room.path / "quarantine", room.path)
+    assert place is not None
+    try:
+        for known in (other.applied.objects, room.applied.objects):
+            copy = place.objects(known)
+            assert files_in(copy) == files_in(known)
+        some = next(path for path in copy.rglob("*") if path.is_file())
+        before = some.stat().st_ino
+        (room.applied.objects / "00").mkdir()
+        (room.applied.objects / "00" / ("1" * 38)).write_bytes(b"new")
+        assert files_in(place.objects(room.applied.objects)) == files_in(known)
+        assert some.stat().st_ino == before, "not copied again"
+        for path in (copy, *copy.rglob("*")):
+            status = path.stat()
+            mode = 0o755 if path.is_dir() else 0o444
+            assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, mode)
+    finally:
+        place.remove()
+
+
+def grown(path: Path, own: bytes) -> Room:
+    """Give a repository that knows a file more."""
+    room, objects = Room.make(path), Objects()
+    room.submit(objects, objects.commit(objects.files({**SEED, "own": own}), room.main))
+    return room
+
+
+def files_in(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
 @pytest.mark.parametrize("bad", ["tree", "pack", "base"])
 def test_refusals_are_the_same(
     fence: Fence, room: Room, objects: Objects, bad: str

@@ -146,7 +146,7 @@ class ManagerApi:
             self.proposals.uploads.drop(upload)
             raise
         result = await self.proposals.submit(upload, MANAGER)
-        await self.store.write(lambda tx: _count_record(tx, result.approval))
+        self.store.post(lambda tx: _count_record(tx, result.approval))
         return result
 
     async def _take_proposal(self, size: int) -> None:

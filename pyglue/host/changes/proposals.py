@@ -90,10 +90,14 @@ class Proposals:
         await asyncio.to_thread(self._spare.close)
         await asyncio.to_thread(self.evaluation.evaluator.close)
 
-    def _prepare(self) -> None:
-        """Let the programs for the next commit start while something else goes on."""
+    def _prepare(self, agent: str) -> None:
+        """Let the programs for the next commit start while something else goes on.
+
+        It is probably one of ``agent``.
+        """
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, self._spare.prepare)
+        known = AppliedRepo(self.config.layout.applied(agent)).objects
+        loop.run_in_executor(None, self._spare.prepare, known)
         loop.run_in_executor(None, self.evaluation.evaluator.prepare)
 
     # --- packs ----------------------------------------------------------------------
@@ -108,7 +112,7 @@ class Proposals:
         kind = await self._kind(agent, spawn=params.spawn)
         main = AppliedRepo(self.config.layout.applied(agent)).main()
         upload = self.uploads.open(agent, params.commit, params.description, kind)
-        self._prepare()
+        self._prepare(agent)
         return SubmitBeginResult(upload=upload, main=main)
 
     async def _kind(self, name: str, *, spawn: bool) -> ApprovalKind:
@@ -165,7 +169,7 @@ class Proposals:
         finally:
             self.uploads.drop(upload)
             # Only then: starting programs would hold up the answer.
-            asyncio.get_running_loop().call_soon(self._prepare)
+            asyncio.get_running_loop().call_soon(self._prepare, found.agent)
 
     # --- spawns ---------------------------------------------------------------------
 
