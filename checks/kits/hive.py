@@ -251,6 +251,11 @@ class Hive:
             self.local.config, self.events, self.changed
         )
 
+    async def kill_relay(self) -> None:
+        """Kill -9 the relay, and start it again as ``hive run`` does."""
+        os.kill(self.local.pid("hive-relay"), 9)
+        await self.local.keep("relay")
+
 
 async def open_operator(
     config: HiveConfig, events: list[Event], changed: asyncio.Event

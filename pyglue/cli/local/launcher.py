@@ -65,10 +65,10 @@ class LocalHive:
         self.place.write(self.config)
         await asyncio.gather(
             self.start_hived(),
-            *(self._keep(part) for part in ("web", "relay", "egress")),
+            *(self.keep(part) for part in ("web", "relay", "egress")),
         )
         if self.config.notify.url_file is not None:
-            await self._keep("notify")
+            await self.keep("notify")
 
     async def start_hived(self) -> None:
         """Start hived, and return when it is ready."""
@@ -102,7 +102,7 @@ class LocalHive:
         """
         return await self._parts.ended("hived")
 
-    async def _keep(self, part: str) -> None:
+    async def keep(self, part: str) -> None:
         """Start a part whose package, user and program have the same name."""
         ids = self.place.ids
         uid: int | None = None if ids is None else getattr(ids, part)
