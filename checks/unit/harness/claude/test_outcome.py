@@ -5,41 +5,22 @@ first turn, a resumed one and between two calls of the model. The answers themse
 given to the real CLI in the end-to-end tests.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checks.kits.harness.answers import NOT_THE_MAILS, RECOVERS
+from checks.kits.harness.recorded import RECORDED, result
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.outcome import Suspect, judge, state_after
-from pyglue.harness.claude.said import ResultMessage
 
-RECORDED: list[dict[str, Any]] = json.loads(
-    Path(__file__).with_name("recorded_answers.json").read_text("utf-8")
-)
 STATES = {
     TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,
     TurnOutcome.BUDGET: AgentState.NO_CREDIT,
     TurnOutcome.AUTH: AgentState.RETRYING,
     TurnOutcome.FAILED: AgentState.RETRYING,
 }
-
-
-def result(**values: Any) -> ResultMessage:
-    """Return a result of the CLI with these values."""
-    return ResultMessage(
-        subtype=values.get("subtype", "success"),
-        duration_ms=1,
-        is_error=values["is_error"],
-        num_turns=1,
-        session_id="s",
-        result=values["result"],
-        terminal_reason=values["terminal_reason"],
-        api_error_status=values["status"],
-    )
 
 
 @pytest.mark.parametrize(
