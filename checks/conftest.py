@@ -94,6 +94,7 @@ def _mcp_clients() -> str | None:
 
 _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "bwrap": _bubblewrap,
+    "cc": lambda: _program("cc", "gcc"),
     "chromium": _chromium,
     "mcp-clients": _mcp_clients,
     "fish": lambda: _program("fish", "fish"),

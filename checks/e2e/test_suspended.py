@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
 from checks.kits.hive import Hive, script
+from checks.kits.hived import A_DAY
 from checks.kits.processes import family, state
 from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
@@ -84,3 +86,20 @@ async def test_a_hive_that_stood_still_waits_as_before(hive: Hive) -> None:
     for name in ("alice", "manager"):
         agent = await hive.agent(name)
         assert (agent.detail, agent.problem, agent.blocked) == (None, None, None)
+
+
+async def test_a_day_without_messages_leaves_all_as_it_was(hive: Hive) -> None:
+    """hived's clocks go on by a day, and what was due in it is due at once."""
+    os.kill(hive.local.pid("hived"), A_DAY)
+    await is_well(hive)
+    await hive.idle("alice", "manager")
+    for name in ("alice", "manager"):
+        agent = await hive.agent(name)
+        assert (agent.detail, agent.problem, agent.blocked) == (None, None, None)
+        assert agent.inbox == 0
+    send = {"tool": "mcp__hive__send", "input": {"to": "operator", "body": "a day on"}}
+    await hive.send("alice", script(send))
+    answer = await hive.answer("alice", "a day on")
+    assert answer.sent_at - time.time() > 23 * 60 * 60, "its clock"
+    await hive.idle("alice", "manager")
+    await is_well(hive)

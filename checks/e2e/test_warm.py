@@ -4,28 +4,23 @@ The real harness and CLI over the scripted model; hived's side is the kit's. Eac
 says what happens to the CLI between two turns, and which one the second runs in.
 """
 
-import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from checks.e2e.kit.warm import Bed, bed
 from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import (
     ECHO_SERVER,
     Home,
     harness,
-    harness_here,
     model_socket,
     scripted_model,
 )
-from checks.kits.patience import PATIENCE_S
 from checks.kits.processes import state
 from pyglue.api.agent import (
     CANCEL_TURN,
@@ -37,69 +32,8 @@ from pyglue.api.agent import (
 )
 from pyglue.api.common import NoParams
 from pyglue.api.turn_events import TurnEventKind
-from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.api.turns import TurnOutcome
 from pyglue.process.family import Family
-
-
-@dataclass
-class Bed:
-    """A hive that lets the CLI stay, and a harness at work in it."""
-
-    home: Home
-    hive: FakeHive
-    log: Path
-
-    async def turn(self, *steps: dict[str, Any]) -> TurnEndParams:
-        done = len(self.hive.ends)
-        await self.hive.mail(script(*steps or ({"text": "done"},)))
-        await self.hive.until(lambda: len(self.hive.ends) > done)
-        return self.hive.ends[done]
-
-    def clis(self) -> list[int]:
-        """Return the processes that run the CLI for this agent."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes().split(b"\0")
-                if f"{self.home.session}/".encode() in b"\0".join(line) and (
-                    b"--verbose" in line
-                ):
-                    found.append(int(entry.name))
-        return found
-
-    @property
-    def cli(self) -> int:
-        (pid,) = self.clis()
-        return pid
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                await asyncio.sleep(0.02)
-
-    async def paused(self) -> int:
-        """Return the CLI's process once it is stopped."""
-        pid = self.cli
-        await self.until(lambda: state(pid) == "T")
-        return pid
-
-    def transcript(self) -> Path:
-        (found,) = self.home.session.glob("projects/*/*.jsonl")
-        return found
-
-
-@contextlib.asynccontextmanager
-async def bed(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
-    log = tmp_path / "requests.jsonl"
-    with scripted_model(log) as port:
-        home = Home(tmp_path / "bob")
-        home.load(**{"keepWarm": 300} | manifest)
-        async with (
-            model_socket(home.run / "model.sock", port),
-            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
-            harness_here(home),
-        ):
-            yield Bed(home, hive, log)
 
 
 async def test_the_next_turn_runs_in_the_same_cli(tmp_path: Path) -> None:

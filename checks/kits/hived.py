@@ -1,9 +1,12 @@
 """hived whose agents are peers of tests (``checks.kits.harness.peer``), not the CLI.
 
 ``python -m checks.kits.hived --config FILE``. The product has no option for this: what
-the local backend starts in the sandbox is given as it is made.
+the local backend starts in the sandbox is given as it is made. For this hived a day
+passes at once when it gets ``A_DAY``, a signal.
 """
 
+import signal
+import time
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +15,8 @@ from pyglue.host import main as hived
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.wiring import base
 
+A_DAY: Final = signal.SIGUSR1
+_DAY_S: Final = 24 * 60 * 60
 _PEER: Final = ("-c", (Path(__file__).parent / "harness" / "peer.py").read_text())
 
 
@@ -26,6 +31,21 @@ def play() -> None:
     vars(base)["_BACKENDS"] = (_Peers,)
 
 
+def pass_days() -> None:
+    """Move the clocks of this process, also asyncio's, a day on at each signal."""
+    days = 0
+
+    def one_more(_number: int, _frame: object) -> None:
+        nonlocal days
+        days += 1
+
+    for name in ("time", "monotonic"):
+        real = getattr(time, name)
+        vars(time)[name] = lambda real=real: real() + days * _DAY_S
+    signal.signal(A_DAY, one_more)
+
+
 if __name__ == "__main__":
     play()
+    pass_days()
     hived.main()

@@ -1,0 +1,85 @@
+"""A harness whose CLI stays warm, in this process: for the tests of warm turns."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checks.kits.harness.bench import FakeHive, script
+from checks.kits.harness.process import (
+    Home,
+    harness_here,
+    model_socket,
+    scripted_model,
+)
+from checks.kits.patience import PATIENCE_S
+from checks.kits.processes import state
+from pyglue.api.turns import TurnEndParams
+
+
+@dataclass
+class Bed:
+    """A hive that lets the CLI stay, and a harness at work in it."""
+
+    home: Home
+    hive: FakeHive
+    log: Path
+
+    async def turn(self, *steps: dict[str, Any]) -> TurnEndParams:
+        """Have a turn of these steps, and return how it ended."""
+        done = len(self.hive.ends)
+        await self.hive.mail(script(*steps or ({"text": "done"},)))
+        await self.hive.until(lambda: len(self.hive.ends) > done)
+        return self.hive.ends[done]
+
+    def clis(self) -> list[int]:
+        """Return the processes that run the CLI for this agent."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().split(b"\0")
+                if f"{self.home.session}/".encode() in b"\0".join(line) and (
+                    b"--verbose" in line
+                ):
+                    found.append(int(entry.name))
+        return found
+
+    @property
+    def cli(self) -> int:
+        """The process of the one CLI."""
+        (pid,) = self.clis()
+        return pid
+
+    async def until(self, condition: Any) -> None:
+        """Look until it is so: of a process's end no event tells."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    async def paused(self) -> int:
+        """Return the CLI's process once it is stopped."""
+        pid = self.cli
+        await self.until(lambda: state(pid) == "T")
+        return pid
+
+    def transcript(self) -> Path:
+        """Return the file of the session."""
+        (found,) = self.home.session.glob("projects/*/*.jsonl")
+        return found
+
+
+@contextlib.asynccontextmanager
+async def bed(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
+    """Run a harness, its model and hived's side."""
+    log = tmp_path / "requests.jsonl"
+    with scripted_model(log) as port:
+        home = Home(tmp_path / "bob")
+        home.load(**{"keepWarm": 300} | manifest)
+        async with (
+            model_socket(home.run / "model.sock", port),
+            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
+            harness_here(home),
+        ):
+            yield Bed(home, hive, log)
