@@ -4,6 +4,7 @@ import gzip
 import html
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,7 @@ from pyglue.api.common import AgentState
 from pyglue.api.control import ModelStatus
 from pyglue.errors import ErrorCode
 from pyglue.web.pages.agent_filter import AgentFilter
+from pyglue.web.pages.first_steps import EXAMPLES
 
 
 def test_sections_come_in_the_order_of_need(operator: Operator) -> None:
@@ -364,3 +366,23 @@ def test_the_icon_has_a_digit(operator: Operator, stranger: Operator) -> None:
         assert f">{text}</text>" in icon.text
     assert operator.get("/favicon/x.svg").status_code == 404
     assert stranger.get("/favicon/1.svg").status_code == 401
+
+
+def test_a_manager_that_is_alone_gets_first_steps(operator: Operator) -> None:
+    everyone = operator.hive.agents
+    assert 'id="first"' not in operator.get("/?example=2").text
+
+    operator.hive.agents = [one for one in everyone if one.name == "manager"]
+    page = html.unescape(operator.get("/").text)
+    assert all(f"{text}</a>" in page for text in EXAMPLES)
+    assert not any(f"{text}</textarea>" in page for text in EXAMPLES)
+    chosen = html.unescape(operator.get("/?example=2").text)
+    assert f"{EXAMPLES[1]}</textarea>" in chosen
+
+
+@pytest.mark.parametrize("example", ["0", "4", "-1", "<b>", "1" * 9])
+def test_an_example_that_there_is_not_fills_nothing(
+    operator: Operator, example: str
+) -> None:
+    page = html.unescape(operator.get(f"/?example={quote(example)}").text)
+    assert 'placeholder="Message to the agent…"></textarea>' in page

@@ -42,6 +42,7 @@ from pyglue.web.pages.common import (
     status,
 )
 from pyglue.web.pages.doing import activity
+from pyglue.web.pages.first_steps import first_steps
 from pyglue.web.pages.messages import CLIP
 from pyglue.web.pages.today import today
 from pyglue.web.rpc import hive
@@ -78,6 +79,7 @@ def page() -> str:
         agents=Part(roster.choose(found), everyone.problem),
         activity=activity(questions.data or ()),
         units=log_units(frame),
+        first=first_steps(found, request.args.get("example", "")),
         today=Part(today(found), everyone.problem),
         inbox=inbox,
         messages=part(_flow),
