@@ -29,6 +29,7 @@ PAGES: Final = [
     "/approvals/5",
     "/agents/alice",
     "/agents/alice/terminal",
+    "/agents/alice/versions?old=6&new=7",
     "/messages",
     "/messages/31",
     "/activity",

@@ -110,8 +110,48 @@ def test_going_back_asks_first_and_is_an_approval(
     page.locator(
         f'a[href="/agents/alice/rollback/{before.deployed_approval}"]'
     ).first.click()
+    # What it changes stands there before its button is pressed.
+    expect(page.locator('[data-path="agent.nix"]')).to_contain_text("999")
+    expect(page.get_by_test_id("manifests")).to_contain_text('"turnsPerHour": 999')
     page.get_by_test_id("rollback").click()
     _ended_well(page)
     after = hosted.run(hosted.hive.agent("alice"))
     assert after.manifest_sha256 == before.manifest_sha256
     assert after.deployed_commit != before.deployed_commit
+
+
+def test_two_versions_are_compared_and_one_is_gone_back_to(
+    hosted: Hosted, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    nix = hosted.hive.repository("alice") / "agent.nix"
+    before = hosted.run(hosted.hive.agent("alice"))
+    changed = re.sub(r"turnsPerHour = [0-9]+", "turnsPerHour = 998", nix.read_text())
+    applied = hosted.hive.local.config.layout.applied("alice")
+    hosted.hive.git("alice", "fetch", "-q", str(applied), "main")
+    hosted.hive.git("alice", "reset", "-q", "--hard", "FETCH_HEAD")
+    proposal = hosted.run(hosted.hive.propose("alice", changed))
+    hosted.run(hosted.hive.approve(proposal))
+    dashboard.open_agent("alice")
+    page.get_by_role("link", name="Compare versions").click()
+    pair = page.get_by_test_id("pair")
+    last = before.deployed_approval
+    expect(pair).to_contain_text(f"approval {last}")
+    expect(pair).to_contain_text(f"approval {proposal.approval}")
+    power = page.get_by_test_id("policy")
+    expect(power).to_contain_text("998")
+    file = page.locator('[data-path="agent.nix"]')
+    expect(file.locator("td.code.del")).to_contain_text("turnsPerHour")
+    expect(file.locator("td.code.add")).to_contain_text("998")
+    for width in (1440, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("link", name="Swap").click()
+    expect(file.locator("td.code.del")).to_contain_text("998")
+    page.get_by_label("From").select_option(str(proposal.approval))
+    page.get_by_label("To", exact=True).select_option(str(last))
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("button", name=f"Roll back to approval {last}").click()
+    _ended_well(page)
+    after = hosted.run(hosted.hive.agent("alice"))
+    assert after.manifest_sha256 == before.manifest_sha256

@@ -25,6 +25,8 @@ from pyglue.api.approvals import (
     ApprovalParams,
     ApprovalState,
     ApproveParams,
+    CompareParams,
+    Comparison,
     DenyParams,
 )
 from pyglue.api.audit import AuditExportParams
@@ -353,11 +355,43 @@ async def test_purging_wants_the_name_again_and_something_kept(hive: Hive) -> No
 # --- rolled back, rebuilt ---------------------------------------------------------
 
 
+async def _compared(hive: Hive, first: int, second: int) -> None:
+    """Compare two versions of rolf both ways, and refuse what is no version of his."""
+
+    async def compare(old: int, new: int, agent: str = "rolf") -> Comparison:
+        params = CompareParams(agent=agent, old=old, new=new)
+        return await hive.operator.call(api.COMPARE, params)
+
+    there, back = await compare(first, second), await compare(second, first)
+    assert (there.old.id, there.new.id) == (first, second)
+    assert [one.path for one in there.files] == ["agent.nix"]
+    added = {line.text for hunk in there.manifest.hunks for line in hunk.lines}
+    assert any('"description": "second"' in line for line in added)
+    changed = [(one.option, one.before, one.after) for one in there.policy]
+    assert ("hyperhive.description", '""', '"second"') in changed
+    assert {(a, c, b) for a, b, c in changed} == {
+        (one.option, one.before, one.after) for one in back.policy
+    }
+    same = await compare(first, first)
+    assert (same.policy, same.files, same.manifest.hunks) == ((), (), ())
+    foreign = (await hive.approvals("alice"))[0].id
+    for old, new, agent in (
+        (first, foreign, "rolf"),
+        (foreign, first, "rolf"),
+        (first, second, "alice"),
+        (first, 10**9, "rolf"),
+    ):
+        with pytest.raises(HiveError) as caught:
+            await compare(old, new, agent)
+        assert caught.value.code is ErrorCode.NOT_FOUND
+
+
 async def test_a_rollback_is_a_new_commit_with_the_old_record(hive: Hive) -> None:
     await spawned(hive, "rolf")
     first = (await hive.approvals("rolf"))[-1]
     second = await hive.propose("rolf", DESCRIBED % "second")
     assert (await hive.approve(second)).error is None
+    await _compared(hive, first.id, second.approval)
     params = RollbackParams(agent="rolf", approval=first.id)
     assert (await queued(hive, api.ROLLBACK, params)).error is None
     agent = await hive.agent("rolf")

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hive
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --settings)
 _shtab_hive_demo_option_strings=(-h --help --json --state --socket --keep)
@@ -49,6 +49,7 @@ _shtab_hive_kept_option_strings=(-h --help --json --state --socket)
 _shtab_hive_destroy_option_strings=(-h --help --json --state --socket --yes)
 _shtab_hive_restore_option_strings=(-h --help --json --state --socket)
 _shtab_hive_purge_option_strings=(-h --help --json --state --socket --yes)
+_shtab_hive_compare_option_strings=(-h --help --json --state --socket)
 _shtab_hive_rollback_option_strings=(-h --help --json --state --socket)
 _shtab_hive_retry_option_strings=(-h --help --json --state --socket)
 _shtab_hive_rebuild_option_strings=(-h --help --json --state --socket --all)
@@ -87,6 +88,7 @@ _shtab_hive_discard_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_destroy_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_restore_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_purge_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
+_shtab_hive_compare_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_rollback_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_rebuild_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
 _shtab_hive_export_pos_0_COMPGEN=_shtab_cmd_compgen_a670f016
@@ -99,7 +101,7 @@ _shtab_hive_cancel___messages_choices=(requeue later drop)
 _shtab_hive_queue_pos_1_choices=(drop later)
 _shtab_hive_workspace_pos_0_choices=(list add remove)
 _shtab_hive_secret_pos_0_choices=(list set rotate remove)
-_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run__h_nargs=0
 _shtab_hive_run___help_nargs=0
@@ -245,6 +247,9 @@ _shtab_hive_purge__h_nargs=0
 _shtab_hive_purge___help_nargs=0
 _shtab_hive_purge___json_nargs=0
 _shtab_hive_purge___yes_nargs=0
+_shtab_hive_compare__h_nargs=0
+_shtab_hive_compare___help_nargs=0
+_shtab_hive_compare___json_nargs=0
 _shtab_hive_rollback__h_nargs=0
 _shtab_hive_rollback___help_nargs=0
 _shtab_hive_rollback___json_nargs=0

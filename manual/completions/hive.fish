@@ -50,7 +50,7 @@ function _shtab_hive_using
   test "$_shtab_hive_cmdpath" = "$argv"
 end
 
-set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge rollback retry rebuild operations cancel-operation export import backup doctor
+set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
 set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
@@ -341,6 +341,12 @@ complete -c hive -n '_shtab_hive_using purge' -l state -x -d 'state directory (d
 complete -c hive -n '_shtab_hive_using purge' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using purge' -l yes -d 'skip the confirmation'
 complete -c hive -n '_shtab_hive_using purge; and test $_shtab_hive_npos -eq 0' -ka "(hive agents --names 2>/dev/null)" -d 'agent name'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a compare -d 'show what differs between two versions of an agent'
+complete -c hive -n '_shtab_hive_using compare' -s h -l help -d 'show this help message and exit'
+complete -c hive -n '_shtab_hive_using compare' -l json -d 'print a JSON object'
+complete -c hive -n '_shtab_hive_using compare' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
+complete -c hive -n '_shtab_hive_using compare' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using compare; and test $_shtab_hive_npos -eq 0' -ka "(hive agents --names 2>/dev/null)" -d 'agent name'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a rollback -d 'deploy an earlier approval again'
 complete -c hive -n '_shtab_hive_using rollback' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using rollback' -l json -d 'print a JSON object'

@@ -21,6 +21,7 @@ _shtab_hive_commands() {
     cancel:'cancel the running turn'
     cancel-operation:'cancel a queued or building operation'
     compact:'compact an agent'"'"'s conversation'
+    compare:'show what differs between two versions of an agent'
     completion:'print the completion of a shell'
     demo:'run the demo without a browser; succeeds only if the agent actually answers'
     deny:'deny a proposal with a reason'
@@ -210,6 +211,19 @@ _shtab_hive_compact_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_compact_defaults_added=0
+
+_shtab_hive_compare_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  ":agent name:($(hive agents --names 2>/dev/null))"
+  ":ID of the approval that pinned the first version:"
+  ":ID of the approval that pinned the second version:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_compare_defaults_added=0
 
 _shtab_hive_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -715,6 +729,7 @@ _shtab_hive() {
         cancel) _arguments -C -s $_shtab_hive_cancel_options ;;
         cancel-operation) _arguments -C -s $_shtab_hive_cancel_operation_options ;;
         compact) _arguments -C -s $_shtab_hive_compact_options ;;
+        compare) _arguments -C -s $_shtab_hive_compare_options ;;
         completion) _arguments -C -s $_shtab_hive_completion_options ;;
         demo) _arguments -C -s $_shtab_hive_demo_options ;;
         deny) _arguments -C -s $_shtab_hive_deny_options ;;

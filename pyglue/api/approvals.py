@@ -211,6 +211,28 @@ class ApprovalDetail(Result, frozen=True):
     secrets: tuple[SecretUse, ...] = ()
 
 
+class CompareParams(Params, frozen=True):
+    """Names two versions of an agent, each by the approval that pinned it."""
+
+    agent: AgentName
+    old: Id
+    new: Id
+
+
+class Comparison(Result, frozen=True):
+    """What differs between two versions of an agent, from ``old`` to ``new``.
+
+    ``policy`` is the effect on permissions; ``manifest`` the manifests as JSON, line by
+    line. Packages of NixOS systems are not compared.
+    """
+
+    old: ApprovalSummary
+    new: ApprovalSummary
+    policy: tuple[PolicyChange, ...]
+    files: tuple[FileDiff, ...]
+    manifest: FileDiff
+
+
 class ApproveParams(Params, frozen=True):
     """Approve exactly what was shown."""
 

@@ -13,6 +13,8 @@ from pyglue.api.approvals import (
     ApprovalsParams,
     ApprovalsResult,
     ApproveParams,
+    CompareParams,
+    Comparison,
     DenyParams,
     RequestChangesParams,
 )
@@ -167,6 +169,8 @@ SET_ACCOUNT: Final = Method("set_account", SetAccountParams, Done)
 
 APPROVALS: Final = Method("approvals", ApprovalsParams, ApprovalsResult)
 APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)
+COMPARE: Final = Method("compare", CompareParams, Comparison)
+"""Compares two versions of an agent, such as what a rollback would change."""
 APPROVE: Final = Method("approve", ApproveParams, OperationRef)
 DENY: Final = Method("deny", DenyParams, Done)
 REQUEST_CHANGES: Final = Method("request_changes", RequestChangesParams, Done)

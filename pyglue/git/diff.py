@@ -65,6 +65,22 @@ def diff(
         )
 
 
+def diff_text(path: str, before: str, after: str) -> FileDiff:
+    """Return how two texts differ, as a file ``path`` of two commits would."""
+    old, new = before.encode(), after.encode()
+    text = _text(path, old, new, _Budget(DiffLimits()))
+    return FileDiff(
+        path=path,
+        old_path=None,
+        status=FileStatus.MODIFIED,
+        binary=text.binary,
+        old_size=len(old),
+        new_size=len(new),
+        hunks=text.hunks,
+        truncated=text.truncated,
+    )
+
+
 class _Budget:
     """How much may still be read, compared and returned; each file uses some of it."""
 

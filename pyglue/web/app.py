@@ -37,6 +37,7 @@ from pyglue.web.pages import (
     overview,
     queue,
     vendor,
+    versions,
     waiting,
 )
 from pyglue.web.pages.agent_filter import resumable
@@ -93,6 +94,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         bulk,
         queue,
         life,
+        versions,
         hooks,
     ):
         app.register_blueprint(module.blueprint)

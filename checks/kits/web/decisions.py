@@ -16,6 +16,8 @@ from pyglue.api.approvals import (
     ApprovalsResult,
     ApprovalState,
     ApproveParams,
+    CompareParams,
+    Comparison,
     DenyParams,
     QuotedComment,
     RequestChangesParams,
@@ -33,6 +35,7 @@ from pyglue.api.operations import (
     OperationState,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.diff import diff_text
 
 
 class Decisions:
@@ -79,6 +82,7 @@ class Decisions:
         return {
             api.APPROVALS: self._approvals,
             api.APPROVAL: self._approval,
+            api.COMPARE: self._compare,
             api.APPROVE: self._approve,
             api.DENY: self._deny,
             api.REQUEST_CHANGES: self._request_changes,
@@ -104,6 +108,17 @@ class Decisions:
         if found is None:
             raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {params.id}.")
         return found
+
+    async def _compare(self, params: CompareParams) -> Comparison:
+        old = await self._approval(ApprovalParams(id=params.old))
+        new = await self._approval(ApprovalParams(id=params.new))
+        return Comparison(
+            old=old.approval,
+            new=new.approval,
+            policy=new.policy,
+            files=new.diffs[0].files,
+            manifest=diff_text("manifest.json", "{\n  a\n}\n", "{\n  b\n}\n"),
+        )
 
     async def _approve(self, params: ApproveParams) -> OperationRef:
         row = (await self._pending(params.id)).approval

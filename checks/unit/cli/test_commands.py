@@ -58,6 +58,7 @@ ASKING = {
     "cancel": ("bob",),
     "cancel-operation": ("1",),
     "compact": ("bob",),
+    "compare": ("bob", "1", "2"),
     "new-session": ("bob",),
     "deny": ("1", "--reason", "r"),
     "request-changes": ("1", "--comment", "a:1=why"),

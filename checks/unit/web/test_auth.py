@@ -20,6 +20,7 @@ PAGES = [
     "/approvals/7",
     "/approvals/7/diff.txt",
     "/agents/alice",
+    "/agents/alice/versions",
     "/messages/30",
     "/fragments/agents",
     "/fragments/approval/7",

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApprovalParams
+from pyglue.api.approvals import ApprovalParams, CompareParams
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
 from pyglue.api.operations import CancelOperationParams
 from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
-from pyglue.cli.output.show import table
+from pyglue.cli.output.show import comparison_text, table
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
@@ -47,6 +47,18 @@ def rollback_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="ID of the approval to deploy again",
     )
+
+
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``compare``."""
+    agent_argument(parser)
+    for name, which in (("old", "the first"), ("new", "the second")):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            type=int,
+            help=f"ID of the approval that pinned {which} version",
+        )
 
 
 def retry_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +148,13 @@ def rollback(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Deploy an earlier approval again."""
     params = RollbackParams(agent=arguments.agent, approval=arguments.approval)
     return ended(client, client.call(api.ROLLBACK, params).operation)
+
+
+def compare(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Show what differs between two versions."""
+    params = CompareParams(agent=arguments.agent, old=arguments.old, new=arguments.new)
+    result = client.call(api.COMPARE, params)
+    return Answer(result, comparison_text(result))
 
 
 def retry(client: SyncClient, arguments: argparse.Namespace) -> Answer:

@@ -151,6 +151,12 @@ COMMANDS: Final = (
         life.purge,
     ),
     Command(
+        "compare",
+        "show what differs between two versions of an agent",
+        life.compare_arguments,
+        life.compare,
+    ),
+    Command(
         "rollback",
         "deploy an earlier approval again",
         life.rollback_arguments,

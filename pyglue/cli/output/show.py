@@ -6,7 +6,9 @@ from pyglue.api.approvals import (
     BASE_NAMES,
     ApprovalDetail,
     ApprovalKind,
+    Comparison,
     DiffBase,
+    PolicyChange,
     QuotedComment,
 )
 from pyglue.api.diff import FileDiff
@@ -58,13 +60,7 @@ def approval_text(detail: ApprovalDetail) -> str:
         lines += ["", f"Changes requested in approval {detail.asked.approval}:"]
         lines += [f"  {line}" for line in named(detail.asked.text).split("\n")]
         lines += _comments(detail.asked.comments, since=True)
-    lines += ["", "Permission changes:"]
-    for change in detail.policy:
-        lines.append(
-            f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"
-        )
-    if not detail.policy:
-        lines.append("  nothing")
+    lines += _policy(detail.policy)
     lines += schedule_lines(detail.schedule)
     lines += webhook_lines(detail.webhooks)
     lines += secret_lines(detail.secrets)
@@ -78,6 +74,28 @@ def approval_text(detail: ApprovalDetail) -> str:
         f"hive approve {row.id} --commit {row.commit} --manifest {row.manifest_sha256}",
     ]
     return "\n".join(lines)
+
+
+def comparison_text(found: Comparison) -> str:
+    """Return what differs between two versions of an agent."""
+    lines = [
+        f"{word:<5} approval {row.id}: {KINDS[row.kind]}, {row.state.value}, commit "
+        f"{row.commit}, {moment(row.created_at)}"
+        for word, row in (("from", found.old), ("to", found.new))
+    ]
+    lines += _policy(found.policy)
+    for file in (*found.files, *([found.manifest] if found.manifest.hunks else ())):
+        lines += ["", *_file(file)]
+    return "\n".join(lines)
+
+
+def _policy(changes: Sequence[PolicyChange]) -> list[str]:
+    lines = ["", "Permission changes:"]
+    for change in changes:
+        lines.append(
+            f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"
+        )
+    return lines if changes else [*lines, "  nothing"]
 
 
 def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:

@@ -12,6 +12,7 @@ from pyglue.host.archives.calls import Archives
 from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.versions import Versions
 from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
@@ -67,6 +68,7 @@ class Services:
     notifier: Notifier
     proposals: Proposals
     approvals: Approvals
+    versions: Versions
     operations: Operations
     sessions: Sessions
     bus: EventBus

@@ -128,7 +128,7 @@ class Review:
         if asked is None:
             return None
         repo = self._repo(row.agent)
-        there = row.commit if _holds(repo, row.commit) else None
+        there = row.commit if holds(repo, row.commit) else None
         return ChangesRequested(
             approval=asked.id,
             text=asked.reason or "",
@@ -144,7 +144,7 @@ class Review:
         repo = self._repo(row.agent)
 
         def held(commit: str | None) -> str | None:
-            return commit if commit is not None and _holds(repo, commit) else None
+            return commit if commit is not None and holds(repo, commit) else None
 
         running, asked = held(bases.running), bases.asked
         # The repository of an agent that never ran is removed with its proposal.
@@ -159,7 +159,7 @@ class Review:
 
     def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
         repo = self._repo(row.agent)
-        if not _holds(repo, row.commit):  # a denied spawn, or it was purged
+        if not holds(repo, row.commit):  # a denied spawn, or it was purged
             return ()
         wanted = (
             (DiffBase.RUNNING, bases.running),
@@ -175,7 +175,8 @@ class Review:
         return AppliedRepo(self.config.layout.applied(agent))
 
 
-def _holds(repo: AppliedRepo, commit: str) -> bool:
+def holds(repo: AppliedRepo, commit: str) -> bool:
+    """Tell whether a repository is there and has a commit."""
     if not repo.path.is_dir():
         return False
     try:

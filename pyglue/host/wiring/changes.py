@@ -11,6 +11,7 @@ from pyglue.host.changes.rebuild import RebuildAllHandler
 from pyglue.host.changes.redeploy import Redeploy
 from pyglue.host.changes.review import Review
 from pyglue.host.changes.systems import Systems
+from pyglue.host.changes.versions import Versions
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.destroy import Destroy
 from pyglue.host.life.drafts import Drafts
@@ -32,6 +33,7 @@ class Changes:
     destroy: Destroy
     imports: Imports
     approvals: Approvals
+    versions: Versions
 
 
 async def open_changes(base: Base, work: Work) -> Changes:
@@ -115,4 +117,5 @@ async def open_changes(base: Base, work: Work) -> Changes:
         destroy=destroy,
         imports=imports,
         approvals=approvals,
+        versions=Versions(store=store, config=config, limits_hold=base.backend.limits),
     )

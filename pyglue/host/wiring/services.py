@@ -67,6 +67,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         notifier=notifier,
         proposals=changes.proposals,
         approvals=changes.approvals,
+        versions=changes.versions,
         operations=changes.operations,
         life=_life(base, changes),
         sessions=sessions,

@@ -61,6 +61,12 @@ ROUTES: Final = (
     call("api.agent", "/api/agents/<agent>", api.AGENT, "One agent."),
     call("api.approvals", "/api/approvals", api.APPROVALS, "Approvals, newest first."),
     call("api.approval", "/api/approvals/<id>", api.APPROVAL, "One approval."),
+    call(
+        "api.compare",
+        "/api/agents/<agent>/compare",
+        api.COMPARE,
+        "What differs between two versions of an agent, each named by its approval.",
+    ),
     Route(
         name="api.request_changes",
         path="/api/approvals/<id>/request_changes",

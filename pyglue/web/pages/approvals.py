@@ -5,7 +5,7 @@ refuses anything but exactly what this page showed. Where a change widens power,
 where the page could not show all of it, the operator has to say that they know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response, render_template, request
@@ -24,6 +24,7 @@ from pyglue.api.approvals import (
     DiffBase,
     DiffSet,
     Effect,
+    PolicyChange,
     RequestChangesParams,
 )
 from pyglue.api.operations import Operation, OperationParams
@@ -104,7 +105,7 @@ def page(number: int) -> str:
         "approval.html",
         status=status(),
         detail=detail,
-        policy=_by_effect(detail),
+        policy=by_effect(detail.policy),
         base=chosen,
         tabs=_tabs(detail),
         bases=_bases(detail.approval),
@@ -232,10 +233,11 @@ def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
     return BASE_NAMES
 
 
-def _by_effect(detail: ApprovalDetail) -> list[tuple[str, str, list[Any]]]:
+def by_effect(policy: Sequence[PolicyChange]) -> list[tuple[str, str, list[Any]]]:
+    """Return changes of permissions in groups with a title and a style."""
     groups = []
     for effect, title, css in _EFFECTS:
-        changes = [one for one in detail.policy if one.effect is effect]
+        changes = [one for one in policy if one.effect is effect]
         if changes:
             groups.append((title, css, changes))
     return groups

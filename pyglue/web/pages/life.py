@@ -1,4 +1,4 @@
-"""The lifecycle pages: drafts, kept state, rollback.
+"""The lifecycle pages: drafts, kept state, destroy, operations.
 
 What loses something asks first, on a page of its own that says what goes; so it works
 without JavaScript. What takes its time leads to the page of its operation.
@@ -10,9 +10,8 @@ from flask import Blueprint, render_template
 from werkzeug.wrappers import Response
 
 from pyglue import names
-from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
-from pyglue.api.lifecycle import DraftView, KeptView, PurgeParams, RollbackParams
+from pyglue.api.lifecycle import DraftView, KeptView, PurgeParams
 from pyglue.api.manager import REBUILD, AgentParams, SpawnParams
 from pyglue.api.operations import (
     CancelOperationParams,
@@ -21,7 +20,6 @@ from pyglue.api.operations import (
 )
 from pyglue.api.operator import (
     AGENT,
-    APPROVAL,
     CANCEL_OPERATION,
     DESTROY,
     DRAFT,
@@ -32,7 +30,6 @@ from pyglue.api.operator import (
     PURGE,
     REBUILD_ALL,
     RESTORE,
-    ROLLBACK,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import done, field, needed, status
@@ -95,28 +92,6 @@ def destroy(name: str) -> Response:
     asked = _agent(name)
     number = hive().call(DESTROY, asked).operation
     return _follow(number, f"Destroying {asked.agent}, keeping its data…")
-
-
-@blueprint.get("/agents/<name>/rollback/<int:approval>")
-def ask_rollback(name: str, approval: int) -> str:
-    """Say what going back to an earlier approval does."""
-    asked = _agent(name)
-    earlier = hive().call(APPROVAL, ApprovalParams(id=approval)).approval
-    if earlier.agent != asked.agent:
-        raise HiveError(
-            ErrorCode.NOT_FOUND,
-            f"Approval {approval} does not belong to {asked.agent}.",
-        )
-    now = hive().call(AGENT, asked).agent
-    return render_template("rollback.html", status=status(), agent=now, earlier=earlier)
-
-
-@blueprint.post("/agents/<name>/rollback/<int:approval>")
-def rollback(name: str, approval: int) -> Response:
-    """Deploy again what an earlier approval deployed."""
-    asked = RollbackParams(agent=names.check(name), approval=approval)
-    number = hive().call(ROLLBACK, asked).operation
-    return _follow(number, f"Rolling {asked.agent} back to approval {approval}…")
 
 
 @blueprint.post("/agents/<name>/rebuild")

@@ -69,6 +69,7 @@ MAKES: Final = {
 }
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
+    "compare",
     *("audit_export", "audit_verify", "doctor", "drafts", "exposure", "history"),
     *("file", "files", "thread"),
     *(
