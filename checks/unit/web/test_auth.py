@@ -72,7 +72,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/logout", {}),
 ]
 """An example for every form that there is."""
-READING = {"status", "agents", "agent", "approvals", "approval", "operation", "queue"}
+READING = {"status", "agents", "agent", "approvals", "approval", "operation", "compare"}
 
 
 def decisions(hive: FakeHive) -> list[str]:
