@@ -223,6 +223,7 @@ class Answers(Decisions):
             one
             for one in self.messages
             if (params.before is None or one.id < params.before)
+            and params.text.casefold() in one.body.casefold()
             and (params.without not in (one.sender, one.recipient))
             and (
                 params.peer is None

@@ -27,6 +27,7 @@ from pyglue.api.common import (
     NoParams,
     OperationRef,
 )
+from pyglue.api.lifecycle import RollbackParams
 from pyglue.api.operations import (
     Operation,
     OperationKind,
@@ -83,6 +84,7 @@ class Decisions:
             api.APPROVALS: self._approvals,
             api.APPROVAL: self._approval,
             api.COMPARE: self._compare,
+            api.ROLLBACK: self._rollback,
             api.APPROVE: self._approve,
             api.DENY: self._deny,
             api.REQUEST_CHANGES: self._request_changes,
@@ -145,6 +147,12 @@ class Decisions:
         again = data.summary(9, agent=row.agent, state=ApprovalState.BUILDING)
         self.approvals = {9: data.detail(again), **self.approvals}
         return OperationRef(operation=14)
+
+    async def _rollback(self, params: RollbackParams) -> OperationRef:
+        self.operations[15] = self._operation(
+            15, OperationState.RUNNING, params.approval
+        )
+        return OperationRef(operation=15)
 
     async def _deny(self, params: DenyParams) -> Done:
         await self._pending(params.id)
