@@ -44,6 +44,29 @@ def test_a_result_is_said_once_and_only_if_there_is_one(
         expect(turn.get_by_text("result", exact=True)).to_have_count(1)
 
 
+def test_a_turn_says_what_woke_the_agent_and_what_it_used(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.open_agent("alice").live().page
+    many: Any = {"messages": (30, 31, 32, 33), "senders": ("manager", "<b>bob</b>")}
+    site.hive.emit("turn.started", "alice", turn=41, model="haiku", **many)
+    one: Any = {"messages": (34,), "senders": ("manager",)}
+    site.hive.emit("turn.started", "alice", turn=42, model="haiku", **one)
+    used = {"duration_ms": 8240, "steps": 3, "tokens": 12400, "cost_usd": 0.034}
+    site.hive.emit("turn.ended", "alice", turn=42, outcome="ok", reason=None, **used)
+    lines = page.get_by_test_id("one-turn").locator("summary")
+    expect(lines.nth(0)).to_contain_text(
+        "for messages 30, 31, 32 and others from manager, <b>bob</b>"
+    )
+    expect(lines.nth(1)).to_contain_text(
+        "Turn 42 ok · 8.2 s · 3 steps · 12,400 tokens · $0.03 · for message 34 from "
+        "manager"
+    )
+    assert lines.locator("b").count() == 2  # their own
+    lines.nth(1).get_by_role("link", name="34").click()
+    expect(page).to_have_url(f"{site.url}/messages/34")
+
+
 def test_a_message_s_first_words_stand_at_its_call(
     site: Site, dashboard: Dashboard
 ) -> None:

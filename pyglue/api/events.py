@@ -79,11 +79,13 @@ class HostContacted(Data, frozen=True):
 
 
 class TurnStarted(Data, frozen=True):
-    """A turn began."""
+    """A turn began, with the first of its ``messages``, and who wrote them."""
 
     KIND: ClassVar[str] = "turn.started"
     turn: int
     model: str
+    messages: tuple[int, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 class TurnEvent(Data, frozen=True):
@@ -109,6 +111,7 @@ class TurnEnded(Data, frozen=True):
     duration_ms: int
     steps: int
     cost_usd: float = 0.0
+    tokens: int = 0
 
 
 class MessageSent(Data, frozen=True):

@@ -12,6 +12,8 @@ from pyglue.store.models import AgentModel, TurnModel
 
 LOST: Final = "The connection to its harness or to hived was lost."
 """The reason of a failed turn that nobody was left to end."""
+_NAMED: Final = 8
+"""Messages of a turn that its beginning names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +139,23 @@ def start_turn(tx: Tx, agent: str, model: str) -> int:
         "ON CONFLICT DO UPDATE SET count = count + 1",
         agent,
     )
-    tx.emit(agent, TurnStarted(turn=turn, model=model))
     return turn
+
+
+def tell_start(tx: Tx, agent: str, turn: int, model: str) -> None:
+    """Publish that a turn began, once its messages have joined it."""
+    found = tx.execute(
+        "SELECT id, sender FROM message WHERE recipient = ? AND state = 'held' "
+        "AND turn = ? ORDER BY id LIMIT ?",
+        *(agent, turn, _NAMED),
+    ).fetchall()
+    started = TurnStarted(
+        turn=turn,
+        model=model,
+        messages=tuple(int(row[0]) for row in found),
+        senders=tuple(dict.fromkeys(str(row[1]) for row in found)),
+    )
+    tx.emit(agent, started)
 
 
 def lose_turns(tx: Tx, agent: str | None = None, turn: int | None = None) -> None:
@@ -168,6 +185,7 @@ def _tell_end(
     duration_ms: int = 0,
     steps: int = 0,
     cost_usd: float = 0.0,
+    tokens: int = 0,
 ) -> None:
     ended = TurnEnded(
         turn=turn,
@@ -176,6 +194,7 @@ def _tell_end(
         duration_ms=duration_ms,
         steps=steps,
         cost_usd=cost_usd,
+        tokens=tokens,
     )
     tx.emit(agent, ended)
 
@@ -227,6 +246,7 @@ def end_turn(tx: Tx, agent: str, end: TurnEndParams) -> bool:
             duration_ms=end.duration_ms,
             steps=end.steps,
             cost_usd=end.cost_usd,
+            tokens=end.input_tokens + end.output_tokens,
         )
     return changed > 0
 

@@ -10,6 +10,7 @@ import { stamp } from "./times.js";
 const PAGE = 200;
 const KEPT = 1500;
 const LONGEST = 20000;
+const WOKEN = 3; // messages that a turn is for, by number
 
 const list = document.getElementById("turn");
 const earlier = document.getElementById("turn-earlier");
@@ -110,27 +111,43 @@ function turnOf(event) {
   line.append(make("b", "", number === null ? "Outside a turn" : `Turn ${number}`));
   line.addEventListener("click", () => { item.dataset.touched = ""; });
   box.open = true; // until it ends
-  const turn = { item, box, line, steps };
+  const turn = { item, box, line, steps, woken: "" };
   turns.set(number, turn);
   put(list, item, "at");
   return turn;
 }
 
+// What woke the agent: the first of its messages, and who wrote them.
+function woken({ messages = [], senders = [] }) {
+  if (!messages.length) return "";
+  const line = make("span", "hint", messages.length === 1 ? " · for message " : " · for messages ");
+  messages.slice(0, WOKEN).forEach((number, at) => {
+    const link = make("a", "", number);
+    link.href = `/messages/${Number(number)}`;
+    line.append(at ? ", " : "", link);
+  });
+  if (messages.length > WOKEN) line.append(" and others");
+  line.append(` from ${shown(senders.join(", "))}`);
+  return line;
+}
+
 function begin(event) {
-  const { line, item } = turnOf(event);
+  const turn = turnOf(event);
+  const { line, item } = turn;
+  turn.woken = woken(event.data);
   item.dataset.at = event.at;
-  line.append(make("span", "hint", ` on ${shown(event.data.model)}, `), stamp(event.at));
+  line.append(make("span", "hint", ` on ${shown(event.data.model)}, `), stamp(event.at), turn.woken);
 }
 
 function end(event) {
-  const { item, box, line } = turnOf(event);
-  const { outcome, reason, turn, cost_usd: cost } = event.data;
+  const { item, box, line, woken: why } = turnOf(event);
+  const { outcome, reason, turn, cost_usd: cost, tokens } = event.data;
   const isRead = item.dataset.touched !== undefined || box.contains(document.activeElement) || isSelected(box);
   item.className = "turn-end";
   line.replaceChildren(make("b", "", `Turn ${turn}`), ` ${shown(String(outcome)).replaceAll("_", " ")}`);
-  if (event.data.duration_ms !== undefined) line.append(make("span", "hint", ` ·${lasted(event.data)}${cost ? ` · $${cost.toFixed(2)}` : ""}`));
+  if (event.data.duration_ms !== undefined) line.append(make("span", "hint", ` ·${lasted(event.data)}${tokens ? ` · ${tokens.toLocaleString("en")} tokens` : ""}${cost ? ` · $${cost.toFixed(2)}` : ""}`));
   if (reason) line.append(make("span", "hint", ` · ${shown(reason)}`));
-  line.append(" ", stamp(event.at));
+  line.append(why, " ", stamp(event.at));
   if (!isRead) box.open = false;
   said.delete(turn);
 }

@@ -10,6 +10,7 @@ import pytest
 from checks.kits.host.messages import NOW, WAIT, crossing, end, holder, parks, send
 from checks.kits.host.store import Kit, open_kit, settled
 from checks.kits.patience import PATIENCE_S
+from pyglue.api.events import TurnStarted
 from pyglue.api.messages import (
     MessageKind,
     Priority,
@@ -283,6 +284,26 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     taken = (await kit.broker.mailbox.recv(Holder(bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]
     await kit.store.close()
+
+
+async def test_the_beginning_of_a_turn_names_what_woke_the_agent(kit: Kit) -> None:
+    sent = [await send(kit, who, "bob") for who in ("alice", "manager", "alice")]
+    bob = holder(kit, "bob")
+    await kit.broker.mailbox.recv(bob, NOW)
+    await send(kit, "alice", "bob", "too late for it")
+    turn = await kit.broker.mailbox.turn_start(bob, "haiku")
+    (began,) = [event for event in kit.events if event.kind == "turn.started"]
+    read = began.read()
+    assert read == TurnStarted(
+        turn=turn,
+        model="haiku",
+        messages=tuple(sent),
+        senders=("alice", "manager"),
+    )
+    await end(kit, bob, turn, TurnOutcome.OK)
+    await kit.broker.mailbox.turn_start(bob, "haiku")  # as for a schedule
+    last = [event for event in kit.events if event.kind == "turn.started"][-1].read()
+    assert isinstance(last, TurnStarted) and last.messages == last.senders == ()
 
 
 async def test_every_change_is_an_event_in_order(kit: Kit) -> None:

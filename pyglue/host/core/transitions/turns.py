@@ -40,6 +40,7 @@ class TurnTransitions(Writing):
             check(tx)
             turn = rows.start_turn(tx, agent.name, model)
             also(tx, turn)
+            rows.tell_start(tx, agent.name, turn, model)
             return turn
 
         def follow(turn: int) -> None:
