@@ -91,7 +91,7 @@ def pause(site: Site, dashboard: Dashboard, hand: Hand) -> None:
 
 
 def write(site: Site, dashboard: Dashboard, hand: Hand) -> None:
-    hand.click(dashboard.agent("alice").get_by_role("link", name="alice"))
+    hand.click(dashboard.agent("alice").get_by_role("link", name="alice", exact=True))
     hand.click(hand.page.get_by_label("Message or command for alice"))
     hand.page.keyboard.type("Which tests are slow?")
     hand.press("Control+Enter")
@@ -122,7 +122,7 @@ def comment(site: Site, dashboard: Dashboard, hand: Hand) -> None:
 
 
 def go_back(site: Site, dashboard: Dashboard, hand: Hand) -> None:
-    hand.click(dashboard.agent("alice").get_by_role("link", name="alice"))
+    hand.click(dashboard.agent("alice").get_by_role("link", name="alice", exact=True))
     hand.click(hand.page.get_by_role("link", name="Compare versions"))
     expect(hand.page.locator('[data-path="agent.nix"]')).to_contain_text("sonnet")
     hand.click(hand.page.get_by_role("button", name="Roll back to approval 3"))
