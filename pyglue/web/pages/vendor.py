@@ -15,6 +15,8 @@ from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 
 _AGE_S: Final = 86400
+_KINDS: Final = {".woff2": "font/woff2", ".txt": "text/plain"}
+"""What Python does not know by itself, or not from a file's name in its package."""
 
 
 def libraries(web: Path) -> dict[str, str]:
@@ -36,6 +38,7 @@ def init(app: Flask, web: Path) -> None:
                 f"{name[:40]!a} is not installed: run `npm ci` in the web/ directory "
                 "of hyperhive.",
             )
-        return send_from_directory(modules, path, max_age=_AGE_S)
+        kind = _KINDS.get(Path(name).suffix)
+        return send_from_directory(modules, path, max_age=_AGE_S, mimetype=kind)
 
     app.register_blueprint(blueprint)

@@ -1,0 +1,49 @@
+"""Every component looks as recorded, in light and dark; no change goes unseen."""
+
+import pytest
+from playwright.sync_api import Page
+
+from checks.browser.conftest import Site
+from checks.browser.pages import Dashboard
+from checks.browser.styleguide import show
+
+
+def test_every_component_looks_as_recorded(
+    site: Site, page: Page, request: pytest.FixtureRequest
+) -> None:
+    Dashboard(page, site.url).log_in(site.link())
+    show.prepare(site.hive)
+    parts = show.opened(page, site.url, show.markup(site.hive))
+    directory = request.config.getoption("--shots", None)
+    found, names = [], set()
+    for name, taken in show.pictures(page, parts):
+        names.add(name)
+        if directory is not None:
+            (directory / name).write_bytes(taken)
+        recorded = show.HERE / name
+        if not recorded.exists():
+            found.append(f"{name}: not recorded")
+        elif (how := show.differs(page, recorded.read_bytes(), taken)) is not None:
+            found.append(f"{name}: {how}")
+    assert not found, (
+        "Look at these components (--shots DIRECTORY writes them). If they are right, "
+        "record them: python -m checks.browser.styleguide.show\n" + "\n".join(found)
+    )
+    assert {one.name for one in show.HERE.glob("*.png")} == names
+
+
+def test_a_changed_component_is_seen(site: Site, page: Page) -> None:
+    Dashboard(page, site.url).log_in(site.link())
+    show.prepare(site.hive)
+    part = show.opened(page, site.url, show.markup(site.hive))["button"]
+    before = part.screenshot()
+    assert show.differs(page, before, part.screenshot()) is None
+    page.evaluate("document.querySelector('[data-part] .primary').disabled = true")
+    page.evaluate("document.querySelector('[data-part] .primary').textContent = 'Fine'")
+    assert "pixels" in str(show.differs(page, before, part.screenshot()))
+
+
+def test_users_have_no_such_page(site: Site, page: Page) -> None:
+    Dashboard(page, site.url).log_in(site.link())
+    answer = page.goto(f"{site.url}/styleguide")
+    assert answer is not None and answer.status == 404
