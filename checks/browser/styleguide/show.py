@@ -75,6 +75,13 @@ _STILL: Final = """async () => {
   await document.fonts.ready;
 }"""
 """The font, times that do not go on, and what scripts draw."""
+_ALONE: Final = """(name) => {
+  document.querySelector("header").hidden = true;
+  document.querySelector("h1").hidden = true;
+  for (const one of document.querySelectorAll("[data-part]"))
+    one.hidden = one.dataset.part !== name;
+}"""
+"""Each at the same place, whatever the others are: places are parts of pixels."""
 _TOASTS: Final = """async (shown) => {
   const { toast } = await import("/static/toast.js");
   document.getElementById("toasts").replaceChildren();
@@ -139,6 +146,7 @@ def pictures(page: Page, parts: dict[str, Locator]) -> Iterator[tuple[str, bytes
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         for name, part in parts.items():
             page.evaluate(_TOASTS, name == "toast")
+            page.evaluate(_ALONE, name)
             yield f"{name}-{scheme}.png", part.screenshot(animations="disabled")
 
 

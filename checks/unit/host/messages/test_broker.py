@@ -303,7 +303,8 @@ async def test_the_beginning_of_a_turn_names_what_woke_the_agent(kit: Kit) -> No
     await end(kit, bob, turn, TurnOutcome.OK)
     await kit.broker.mailbox.turn_start(bob, "haiku")  # as for a schedule
     last = [event for event in kit.events if event.kind == "turn.started"][-1].read()
-    assert isinstance(last, TurnStarted) and last.messages == last.senders == ()
+    assert isinstance(last, TurnStarted)
+    assert (last.messages, last.senders) == ((), ())
 
 
 async def test_every_change_is_an_event_in_order(kit: Kit) -> None:
