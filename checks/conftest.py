@@ -24,7 +24,14 @@ from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
 from checks.kits.nix import releases
-from checks.kits.schedule import Seconds, group_of, ordered, recorded, unit_of
+from checks.kits.schedule import (
+    Seconds,
+    group_of,
+    ordered,
+    recorded,
+    unit_of,
+    workers,
+)
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe
@@ -215,6 +222,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     units = ordered((item.nodeid for item in items), recorded())
     place = {unit: number for number, unit in enumerate(units)}
     items.sort(key=lambda item: place[unit_of(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Say what ``-n auto`` is; None where xdist's own variable has a number."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return workers(len(os.sched_getaffinity(0)))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,6 +28,14 @@ _UNKNOWN_S: Final = 10
 """What a file that is not in the record is taken for."""
 
 
+def workers(cores: int) -> int:
+    """Return how many processes run tests: half as many again as there are cores.
+
+    Much of a test's time is spent waiting for programs, for the disk and for time-outs.
+    """
+    return cores + cores // 2
+
+
 def group_of(path: str) -> str:
     """Return the directory below ``checks`` that a file's or test's name begins with.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.schedule import ordered, unit_of
+from checks.kits.schedule import ordered, unit_of, workers
 from pyglue.process import Completed, run_sync
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -107,6 +107,11 @@ def test_a_file_is_not_divided(tmp_path: Path) -> None:
     lines = (tmp_path / "processes").read_text().splitlines()
     assert len(lines) == 60
     assert len(set(lines)) == 3
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 3), (3, 4), (8, 12)])
+def test_there_are_more_processes_than_cores(cores: int, processes: int) -> None:
+    assert workers(cores) == processes
 
 
 INTERRUPTED = """
