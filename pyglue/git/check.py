@@ -246,10 +246,11 @@ def _checked(job: Job) -> Passed:
     if what is None:
         return Checker(job).check()
     room = Path(what.room)
-    unpack.index(Path(what.pack), room / "repo.git", job.limits)
-    passed = Checker(job).check()
-    if passed.new:
-        unpack.repack(passed.new, room / "repo.git", room, job.limits)
+    with unpack.Repack(room / "repo.git", room) as pack:
+        unpack.index(Path(what.pack), room / "repo.git", job.limits)
+        passed = Checker(job).check()
+        if passed.new:
+            pack.write(passed.new, job.limits)
     return passed
 
 

@@ -21,10 +21,13 @@ from typing import Final
 from pyglue.display import visible
 from pyglue.errors import HiveError
 from pyglue.git.run import import_path
+from pyglue.git.skeleton import write_repository
 from pyglue.process import RunAs, describe_exit, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
 from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
 
+QUARANTINE: Final = "repo.git"
+"""The repository in a room into which a pack is unpacked."""
 _AT_ONCE: Final = 2
 """Packs checked at the same time: each may use the memory of ``PackLimits``."""
 _PROBE_S: Final = 20.0
@@ -62,8 +65,9 @@ class Fence:
             return self._works
 
     def place(self, workdir: Path, shown: Path) -> "Place | None":
-        """Make a place for one check; None without a working sandbox.
+        """Make a place for one check, with a repository to unpack into.
 
+        None without a working sandbox.
         ``shown`` holds the repositories with which packs are compared.
         """
         if not self.works:
@@ -72,6 +76,7 @@ class Fence:
         top = make_room(own, "pack-", None if own else workdir)
         room = top / "room"
         make_own(own, room)
+        write_repository(room / QUARANTINE, bare=True)
         return Place(top, room, None if own else shown, own)
 
     def _probe(self) -> str | None:

@@ -25,11 +25,12 @@ import msgspec
 from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import unpack
+from pyglue.git.fence import QUARANTINE
 from pyglue.git.filenames import show
 from pyglue.git.objects import HEX_SHA, Author
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_module
-from pyglue.git.skeleton import sync_directory, write_repository
+from pyglue.git.skeleton import sync_directory, write_alternate, write_repository
 from pyglue.git.spare import CHECK, SpareChild, Waiting
 from pyglue.git.verdict import (
     Job,
@@ -107,8 +108,10 @@ def import_pack(
         else:
             room = place.room
         known = applied.objects if place is None else place.objects(applied.objects)
-        quarantine = room / "repo.git"
-        write_repository(quarantine, bare=True, alternate=known)
+        quarantine = room / QUARANTINE
+        if place is None:
+            write_repository(quarantine, bare=True)
+        write_alternate(quarantine, known)
         main = applied.main()
         job = Job(
             objects=str(quarantine / "objects"),
@@ -119,10 +122,11 @@ def import_pack(
             limits=limits,
         )
         if place is None:
-            unpack.index(pack, quarantine, limits)
-            passed = _judge(job, waiting)
-            if passed.new:
-                unpack.repack(passed.new, quarantine, room, limits)
+            with unpack.Repack(quarantine, room) as clean:
+                unpack.index(pack, quarantine, limits)
+                passed = _judge(job, waiting)
+                if passed.new:
+                    clean.write(passed.new, limits)
         else:
             shutil.copyfile(pack, room / "pack")
             place.give(room)

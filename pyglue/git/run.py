@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Required, TypedDict, Unpack
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.filenames import show
@@ -62,28 +62,32 @@ def clean_environment(program: Path, extra: Mapping[str, str]) -> dict[str, str]
     return environment
 
 
-def run_git(
+class How(TypedDict, total=False):
+    """The options of ``start_git``."""
+
+    git_dir: Required[Path]
+    work_tree: Path | None
+    extra_env: Mapping[str, str] | None
+    durable: bool
+    pass_fds: Sequence[int]
+
+
+def start_git(
     args: Sequence[str],
     *,
     git_dir: Path,
     work_tree: Path | None = None,
-    stdin: bytes | Path | None = None,
-    timeout: float = DEFAULT_TIMEOUT,
-    limits: Rlimits | None = None,
     extra_env: Mapping[str, str] | None = None,
-    check: bool = True,
     durable: bool = True,
     pass_fds: Sequence[int] = (),
-) -> Ran:
-    """Run ``git args`` on one of the host's repositories. ``timeout`` is in seconds.
+) -> Started:
+    """Start ``git args`` on one of the host's repositories; it waits for its input.
 
-    ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
-    caller handles the exit code and overruns. With ``durable`` False nothing is synced
-    to disk, for data that may be lost in a crash. ``pass_fds`` are the descriptors
-    named by paths in ``/proc/self/fd``.
+    With ``durable`` False nothing is synced to disk, for data that may be lost in a
+    crash. ``pass_fds`` are the descriptors named by paths in ``/proc/self/fd``.
 
     Raises:
-        HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
+        HiveError: ``missing_program``.
     """
     program = shutil.which("git")
     if program is None:
@@ -95,24 +99,53 @@ def run_git(
     git_dir = git_dir.absolute()
     tree = () if work_tree is None else (f"--work-tree={work_tree.absolute()}",)
     passing = () if durable else ("-c", "core.fsync=none")
-    child = Started(
+    return Started(
         [program, f"--git-dir={git_dir}", *tree, *passing, *args],
         environment=environment,
         directory=work_tree or git_dir,
         pass_fds=pass_fds,
     )
-    ran = child.finish(stdin, timeout=timeout, limits=limits)
-    if check and ran.overrun is not None:
+
+
+def run_git(
+    args: Sequence[str],
+    *,
+    stdin: bytes | Path | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    limits: Rlimits | None = None,
+    check: bool = True,
+    **how: Unpack[How],
+) -> Ran:
+    """Run ``git args`` as ``start_git`` starts it. ``timeout`` is in seconds.
+
+    ``stdin`` is bytes, or a file whose bytes are streamed. With ``check`` False the
+    caller handles the exit code and overruns.
+
+    Raises:
+        HiveError: ``missing_program``; with ``check``: ``timeout``, ``internal``.
+    """
+    ran = start_git(args, **how).finish(stdin, timeout=timeout, limits=limits)
+    if check:
+        expect_success(args[0], ran)
+    return ran
+
+
+def expect_success(command: str, ran: Ran) -> None:
+    """Raise if git has failed.
+
+    Raises:
+        HiveError: ``timeout``, ``internal``.
+    """
+    if ran.overrun is not None:
         raise HiveError(
             ErrorCode.TIMEOUT,
-            f"git {args[0]} took too long or produced too much output.",
+            f"git {command} took too long or produced too much output.",
         )
-    if check and ran.code != 0:
+    if ran.code != 0:
         raise HiveError(
             ErrorCode.INTERNAL,
-            f"git {args[0]} failed (exit {ran.code}): {show(ran.errors, limit=300)}",
+            f"git {command} failed (exit {ran.code}): {show(ran.errors, limit=300)}",
         )
-    return ran
 
 
 def import_path() -> str:

@@ -29,13 +29,19 @@ def write_repository(
     for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
         (git_dir / part).mkdir(parents=True)
     if alternate is not None:
-        listing = git_dir / "objects" / "info" / "alternates"
-        listing.write_bytes(os.fsencode(alternate) + b"\n")
+        write_alternate(git_dir, alternate)
     (git_dir / "config").write_text(_CONFIG.format(str(bare).lower()))
     # HEAD last: without it, nothing recognises the directory as a repository.
     (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
     for path in [git_dir, *git_dir.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def write_alternate(git_dir: Path, alternate: Path) -> None:
+    """Let a repository of the host know what is in another ``objects`` directory."""
+    listing = git_dir / "objects" / "info" / "alternates"
+    listing.write_bytes(os.fsencode(alternate) + b"\n")
+    listing.chmod(0o644)
 
 
 def write_object(objects: Path, kind: str, raw: bytes) -> str:

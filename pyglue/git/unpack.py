@@ -6,10 +6,10 @@ checking child behind the fence; in the host's process only if there is no fence
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.git.run import run_git
+from pyglue.git.run import expect_success, run_git, start_git
 from pyglue.git.verdict import PackLimits, limits_of
 from pyglue.process.started import Ran
 
@@ -84,22 +84,44 @@ def _refusal(ran: Ran) -> HiveError:
     )
 
 
-def repack(
-    new: tuple[str, ...], quarantine: Path, room: Path, limits: PackLimits
-) -> None:
-    """Write a pack of exactly ``new``, with its index, into ``room``."""
-    run_git(
-        [
-            "pack-objects",
-            "--quiet",
-            "--no-reuse-delta",
-            "--no-reuse-object",
-            "--window=0",
-            str(room / "clean"),
-        ],
-        git_dir=quarantine,
-        stdin="".join(f"{sha}\n" for sha in new).encode("ascii"),
-        timeout=limits.wall_seconds,
-        limits=limits_of(limits),
-        durable=False,
-    )
+class Repack:
+    """Packs objects of a quarantine anew; starts git at once, and tells it them later.
+
+    So git starts while another one unpacks: both take longer to start than to work.
+    Use it as a context.
+    """
+
+    def __init__(self, quarantine: Path, room: Path) -> None:
+        self._git = start_git(
+            [
+                "pack-objects",
+                "--quiet",
+                "--no-reuse-delta",
+                "--no-reuse-object",
+                "--window=0",
+                str(room / "clean"),
+            ],
+            git_dir=quarantine,
+            durable=False,
+        )
+
+    def write(self, new: tuple[str, ...], limits: PackLimits) -> None:
+        """Write a pack of exactly ``new``, with its index, into the room.
+
+        Raises:
+            HiveError: ``timeout``, ``internal``.
+        """
+        ran = self._git.finish(
+            "".join(f"{sha}\n" for sha in new).encode("ascii"),
+            timeout=limits.wall_seconds,
+            limits=limits_of(limits),
+        )
+        expect_success("pack-objects", ran)
+
+    def __enter__(self) -> Self:
+        """Have git wait."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End git, if it was told nothing."""
+        self._git.discard()
