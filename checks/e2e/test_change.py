@@ -160,13 +160,17 @@ async def test_warnings_reach_proposer_and_operator(hive: Hive) -> None:
       }
     """
     proposal = await hive.propose("alice", nix)
-    assert len(proposal.notes) == 2
+    *printed, ignored = proposal.notes
+    assert len(printed) == 2
+    assert ignored == (
+        "Without effect, because this hive runs agents without NixOS: assertions."
+    )
     detail = await hive.operator.call(
         api.APPROVAL, ApprovalParams(id=proposal.approval)
     )
     sentences = [change.sentence for change in detail.policy]
     for note, words in zip(
-        proposal.notes, ("“evaluation warning: old way”", "“seen”"), strict=True
+        printed, ("“evaluation warning: old way”", "“seen”"), strict=True
     ):
         assert note.startswith("Printed by Nix, in the words of agent.nix")
         assert note.endswith(words) and note in sentences

@@ -24,7 +24,7 @@ from peewee import DatabaseError, SqliteDatabase
 
 from pyglue.api.events import Event, Happening
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import examine, failures, migrations
+from pyglue.store import examine, failures, migrations, schema
 from pyglue.store.examine import Examination
 from pyglue.store.tx import Reader, Tx
 from pyglue.store.writer import Job, Outcome, Writer
@@ -279,6 +279,7 @@ def _open(
         try:
             writer.connect(reuse_if_open=True)
             database.chmod(0o600)
+            schema.check(writer.execute_sql)
             migrations.migrate(writer)
         except DatabaseError as error:
             found = failures.cause(error)

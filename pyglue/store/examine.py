@@ -82,7 +82,7 @@ class Examination:
 
     def _look(self) -> None:
         try:
-            with contextlib.closing(_opened(self._database)) as connection:
+            with contextlib.closing(opened(self._database)) as connection:
                 with self._lock:
                     self._connection = connection
                 try:
@@ -135,7 +135,7 @@ def given(database: Path) -> dict[str, int] | None:
     if not database.exists() or database.stat().st_size == 0:
         return None
     try:
-        with contextlib.closing(_opened(database)) as connection:
+        with contextlib.closing(opened(database)) as connection:
             there = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'"
             if connection.execute(there).fetchone() is None:
                 return None
@@ -167,7 +167,7 @@ def _is_file(place: Path) -> None:
         )
 
 
-def _opened(database: Path) -> sqlite3.Connection:
+def opened(database: Path) -> sqlite3.Connection:
     """Open it so that its log is never copied into it, not even on close."""
     uri = f"{database.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from peewee import DatabaseError, SqliteDatabase
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import examine, failures, migrations
+from pyglue.store import examine, failures, migrations, schema
 from pyglue.store.database import Tx
 
 
@@ -22,6 +22,8 @@ def usable(database: Path) -> bool:
             return False
         try:
             examination.wait(None)
+            with contextlib.closing(examine.opened(database)) as connection:
+                schema.check(connection.execute)
             return examine.given(database) is not None
         finally:
             examination.close()

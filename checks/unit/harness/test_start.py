@@ -295,6 +295,7 @@ async def test_missing_program(places: Places) -> None:
     found = await checked(places, mcpServers={"x": server("no-such-program")})
     assert found.problem is not None
     assert "'no-such-program' of the MCP server 'x' is not installed" in found.problem
+    assert "Install it on this machine; where agents run NixOS" in found.problem
 
 
 async def test_no_cli(

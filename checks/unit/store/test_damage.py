@@ -1,6 +1,7 @@
 """Damaged stores: each is a sentence with what to do, at the start or when found."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from typing import Final
 import pytest
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store import examine, messages
+from pyglue.store import examine, messages, rebuild
 from pyglue.store.database import Reader, Store, Tx, open_store
 from pyglue.store.messages import NewMessage
 
@@ -111,6 +112,30 @@ async def test_a_bad_page(whole: Path, tmp_path: Path, page: int, how: str) -> N
     found = await refused(tmp_path)
     assert found.code is ErrorCode.UNAVAILABLE
     assert REMEDY in found.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("DROP TABLE message_failure", "no table message_failure"),
+        ("ALTER TABLE quota RENAME COLUMN agent TO other", "no column quota.agent"),
+        ("DROP TRIGGER inbox_grows", "no trigger inbox_grows"),
+        ("PRAGMA user_version = 17; DROP TABLE control", "no table control"),
+    ],
+)
+async def test_a_table_that_was_lost(
+    whole: Path, tmp_path: Path, statement: str, found: str
+) -> None:
+    with contextlib.closing(sqlite3.connect(copied(whole, tmp_path))) as other:
+        other.executescript(statement)
+    refusal = await refused(tmp_path)
+    assert f"(Found: {found}.)" in refusal.message
+    assert REMEDY in refusal.message
+    assert not rebuild.usable(tmp_path / "hive.db")
+
+
+def test_a_whole_store_is_usable(whole: Path, tmp_path: Path) -> None:
+    assert rebuild.usable(copied(whole, tmp_path))
 
 
 @pytest.mark.parametrize("left", [1, 15, 16, 100, PAGE, 5 * PAGE, 20 * PAGE + 7])

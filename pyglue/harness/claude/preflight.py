@@ -93,7 +93,8 @@ def _missing_programs(options: CliOptions, manifest: Manifest) -> list[str]:
     path = options.environment.get("PATH")  # None: this process's own
     return [
         f"The program {server.command!a} of the MCP server {name!a} is not installed "
-        "here; add its package to environment.systemPackages."
+        "here. Install it on this machine; where agents run NixOS, add its package to "
+        "environment.systemPackages."
         for name, server in manifest.mcp_servers.items()
         if shutil.which(server.command, path=path) is None
     ]

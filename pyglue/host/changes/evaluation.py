@@ -18,7 +18,7 @@ from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChan
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.config import HiveConfig
-from pyglue.display import said
+from pyglue.display import listed, said, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
@@ -255,9 +255,18 @@ class Evaluation:
             widens=tuple(
                 change.sentence for change in changes if change.effect is Effect.WIDENS
             ),
-            notes=notes,
+            notes=(*notes, *self._ignored(found)),
         )
         return result, operation
+
+    def _ignored(self, found: Evaluated) -> tuple[str, ...]:
+        """Return what the proposer should know of; the policy diff has it too."""
+        if self.systems is not None or not found.nixos_options:
+            return ()
+        names = listed(map(visible, found.nixos_options))
+        return (
+            f"Without effect, because this hive runs agents without NixOS: {names}.",
+        )
 
     async def _system(
         self, directory: Path, manifest: Mapping[str, Any], name: str
