@@ -7,6 +7,7 @@
 import re
 from typing import Final, NamedTuple
 
+UNKNOWN: Final = "is no known field"
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`\Z")
 _TYPES: Final = {
     "str": "text",
@@ -49,7 +50,7 @@ def read(said: str) -> Wrong | None:
     place = _PLACE.search(said)
     path = "" if place is None else place["path"].lstrip(".")
     text = said if place is None else said[: place.start()]
-    for pattern, what in ((_MISSING, "is missing"), (_UNKNOWN, "is no known field")):
+    for pattern, what in ((_MISSING, "is missing"), (_UNKNOWN, UNKNOWN)):
         found = pattern.fullmatch(text)
         if found is not None:
             return Wrong(f"{path}.{found['name']}" if path else found["name"], what)
@@ -72,7 +73,7 @@ def _what(text: str) -> str | None:
             got = "one with a fraction"
         return f"must be {' or '.join(kinds)}, not {got}"
     if found := _VALUE.fullmatch(text):
-        return f"has the unknown value {found['value']}"
+        return f"cannot be {found['value']}"
     return "has characters that are not allowed there" if _is_form(text) else None
 
 

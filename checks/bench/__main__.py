@@ -47,11 +47,15 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     page.PAGE: page.page,
     page.BROWSER: page.browser,
 }
+PARTS: Final[Mapping[str, str]] = dict.fromkeys(
+    (page.PAINT, page.BLOCKED, page.EVENT), page.BROWSER
+)
+"""Figures that are taken together with others, by the benchmark's name."""
 
 
 async def _run(names: list[str]) -> list[Figure]:
     figures: list[Figure] = []
-    for name in names:
+    for name in dict.fromkeys(PARTS.get(name, name) for name in names):
         progress(f"[{name}]")
         found = await BENCHMARKS[name]()
         figures.extend(found if isinstance(found, tuple) else (found,))
@@ -64,8 +68,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     asked = parser.parse_args()
-    known = ", ".join(BENCHMARKS)
-    unknown = sorted(set(asked.names) - set(BENCHMARKS))
+    known = ", ".join((*BENCHMARKS, *PARTS))
+    unknown = sorted(set(asked.names) - BENCHMARKS.keys() - PARTS.keys())
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {known}")
     figures = asyncio.run(_run(asked.names or list(BENCHMARKS)))

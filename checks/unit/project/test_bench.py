@@ -51,3 +51,20 @@ def test_an_unknown_name_is_refused_with_those_there_are(
     said = capsys.readouterr().err
     names = ("send_recv_wake", "proposal_render", "turn_oneshot", "warm_start")
     assert "no benchmark nope" in said and all(name in said for name in names)
+
+
+def test_a_figure_may_be_named_instead_of_its_benchmark(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = []
+
+    async def browser() -> tuple[Figure, ...]:
+        ran.append("browser")
+        return (FAST, SLOW)
+
+    monkeypatch.setitem(bench.BENCHMARKS, "overview_browser", browser)
+    names = ["blocked_page", "first_paint"]
+    monkeypatch.setattr(sys, "argv", ["checks.bench", "--json", *names])
+    bench.main()
+    assert ran == ["browser"]
+    assert len(json.loads(capsys.readouterr().out)["benchmarks"]) == 2

@@ -190,9 +190,27 @@ def test_a_wrong_field_is_said_in_words(operator: Operator) -> None:
         ("since=-1", "Invalid since '-1': it must be at least 0."),
         ("since=", "Invalid since '': it must be a number, not text."),
         ("step=1", "Invalid step '1': it must be at least 60."),
-        ("bogus=1", "Invalid bogus '1': it is no known field."),
+        ("bogus=1", "Unknown field 'bogus'."),
     ):
         answer = operator.get(f"/agents/alice/api/stats?{query}")
         assert answer.status_code == 400
         assert answer.json is not None
         assert answer.json["detail"] == said
+
+
+@pytest.mark.parametrize("text", ["a" * (BODY_LIMIT + 1), "\u00e9" * 140_000])
+def test_a_message_that_is_too_large_says_how_large(
+    operator: Operator, text: str
+) -> None:
+    answer = operator.post("/agents/alice/command", {"line": text})
+    kib = -(-len(text.encode()) // 1024)
+    assert answer.status_code == 413
+    assert f"The message is {kib} KiB; at most 256 KiB" in answer.text
+
+
+def test_a_mistyped_command_names_what_may_be_meant(operator: Operator) -> None:
+    answer = operator.post("/agents/alice/command", {"line": "/mdel opus"})
+    assert answer.status_code == 400
+    assert "There is no command /mdel, did you mean /model" in answer.text
+    answer = operator.post("/agents/alice/command", {"line": "/frobnicate"})
+    assert "There is no command /frobnicate" in answer.text

@@ -120,6 +120,8 @@ def _sentence(said: str, values: Mapping[str, Any]) -> str:
     wrong = shape_words.read(said)
     if wrong is None:
         return f"Invalid request: {said}."
+    if wrong.what == shape_words.UNKNOWN:
+        return f"Unknown field {wrong.where[:_SHOWN]!r}."
     value = values.get(wrong.where.partition("[")[0])
     if not isinstance(value, str):
         return f"Invalid request: {wrong}."

@@ -5,6 +5,7 @@ Both end in the same calls. What is written in the box is a message, or a comman
 ``/resume`` and ``/help``.
 """
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -169,10 +170,12 @@ def _run(agent: str, line: str) -> str:
     word, _, rest = line.partition(" ")
     found = COMMANDS.get(word.removeprefix("/"))
     if found is None:
+        close = difflib.get_close_matches(word[1:41], COMMANDS, n=1)
+        meant = f", did you mean /{close[0]}?" if close else "."
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"There is no command {word[:40]}. Enter /help to list commands; a message "
-            "that begins with a slash goes after /steer.",
+            f"There is no command {word[:40]}{meant} Enter /help to list commands; a "
+            "message that begins with a slash goes after /steer.",
         )
     return found.act(agent, rest.strip())
 

@@ -12,7 +12,12 @@ from werkzeug.wrappers import Response
 from pyglue import names
 from pyglue.api.common import NoParams
 from pyglue.api.journal import JournalUnit
-from pyglue.api.messages import BODY_LIMIT, MessageKind, MessagesParams
+from pyglue.api.messages import (
+    BODY_LIMIT,
+    MessageKind,
+    MessagesParams,
+    body_too_large,
+)
 from pyglue.api.operator import AGENTS, STATUS
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
@@ -86,10 +91,13 @@ def field(name: str, *, limit: int | None = None) -> str:
             ErrorCode.BAD_REQUEST, f"The form is missing the field {name!r}."
         )
     value = value.replace("\r\n", "\n")
-    if limit is not None and len(value.encode()) > limit:
+    size = len(value.encode())
+    if limit is not None and size > limit:
+        if limit == BODY_LIMIT:
+            raise body_too_large(size)
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"The text is longer than {limit:,} bytes. Shorten it.",
+            f"The text has {size:,} bytes; at most {limit:,}. Shorten it.",
         )
     return value
 
