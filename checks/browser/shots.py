@@ -80,14 +80,15 @@ def main(argv: list[str]) -> int:
     """Take the pictures of a running hive, or of canned data."""
     directory = Path(argv[0])
     with chromium() as browser, contextlib.ExitStack() as stack:
-        link = argv[1] if len(argv) > 1 else stack.enter_context(_canned())
+        link = argv[1] if len(argv) > 1 else stack.enter_context(canned())
         for file in take(browser, directory, link):
             print(file)
     return 0
 
 
 @contextlib.contextmanager
-def _canned() -> Iterator[str]:
+def canned() -> Iterator[str]:
+    """Serve a dashboard of canned data; give its login link."""
     with tempfile.TemporaryDirectory() as name:
         runtime, port = Path(name), free_port()
         with (
