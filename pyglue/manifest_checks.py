@@ -29,6 +29,13 @@ from pyglue.paths import share
 _STORE_PATH: Final = re.compile(r"/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+")
 _EXPANDED: Final = re.compile(r"\$\{[^}]+\}")
 """What Claude Code replaces in an MCP server's configuration: ``${A}``, ``${A:-b}``."""
+_TOOLS: Final = (
+    *("Bash", "Read", "Edit", "MultiEdit", "Write", "Glob", "Grep", "Monitor", "LSP"),
+    *("WebFetch", "WebSearch", "ToolSearch", "NotebookEdit", "NotebookRead", "LS"),
+    *("Agent", "Task", "TodoWrite", "TodoRead", "Skill", "BashOutput", "KillShell"),
+    *("TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskOutput", "TaskStop"),
+)
+"""Everyday tools of Claude Code, old and new."""
 _INSTEAD: Final = (
     "The files of the agent's repository are not in its container. Keep the file in "
     "the agent's /state and name it there (/state/server.py), or pass its text: "
@@ -59,6 +66,7 @@ def check(
         *_paths(manifest, evaluated_at),
         *_expanded(manifest),
         *_prefixed(manifest),
+        *_mistyped(manifest),
         *_times(manifest),
         *_hosts(manifest),
         *_secrets(manifest),
@@ -174,6 +182,18 @@ def _prefixed(manifest: Mapping[str, Any]) -> Iterator[str]:
                 option = option_path(("mcpServers", name, "allowedTools", at))
                 shown = f"{quoted(tool)}: write {quoted(bare)}, without prefix"
                 yield f"{option} is {shown}."
+
+
+def _mistyped(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Find built-in tools whose names are nearly those of everyday ones.
+
+    Only the installed Claude Code knows all of its tools: the deploy fails without one.
+    """
+    for at, tool in enumerate(manifest.get("allowedTools") or ()):
+        close = difflib.get_close_matches(tool, _TOOLS, n=1, cutoff=0.8)
+        if close and tool not in _TOOLS:
+            option = option_path(("allowedTools", at))
+            yield f"{option} is {quoted(tool)}: did you mean {close[0]}?"
 
 
 def _outside(options: Sequence[str], *, ignored: bool) -> Iterator[str]:

@@ -137,6 +137,7 @@ def test_what_could_not_work_is_said_too(
             'mcpServers.x = { command = "x"; allowedTools = [ "mcp__x__get" ]; }',
             "hyperhive.mcpServers.x.allowedTools[0] is mcp__x__get: write get,",
         ),
+        ('allowedTools = [ "Bsh" ]', "hyperhive.allowedTools[0] is Bsh: did you mean"),
         ('model = "Sonnet"', "Use an alias (haiku, sonnet,"),
         ('model = "sonnet[1m]"', "claude-sonnet-5-5"),
         ('model = " "', "or a full id:"),

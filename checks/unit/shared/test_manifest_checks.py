@@ -268,3 +268,23 @@ def test_hosts_that_can_be_reached() -> None:
 def test_a_schedule_that_comes() -> None:
     schedule = {"x": {"at": "Mon..Fri 08:00 Europe/Berlin", "message": "m"}}
     manifest_checks.check({"schedule": schedule}, evaluated_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("tool", "meant"),
+    [("Bsh", "Bash"), ("Reed", None), ("Reads", "Read"), ("WebFetsh", "WebFetch")],
+)
+def test_a_mistyped_tool_is_named(tool: str, meant: str | None) -> None:
+    found = {"allowedTools": ["Bash", tool]}
+    if meant is None:
+        manifest_checks.check(found, evaluated_at=AT)
+        return
+    said = refusal(found)
+    assert said == f"hyperhive.allowedTools[1] is {tool}: did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "tool", ["Bash", "LS", "MultiEdit", "TaskStop", "PowerShell", "REPL", "NewTool"]
+)
+def test_other_tools_are_for_claude_code_to_know(tool: str) -> None:
+    manifest_checks.check({"allowedTools": [tool]}, evaluated_at=AT)

@@ -246,7 +246,8 @@ def _receive(
             Path(name).unlink()
         if isinstance(error, OSError):
             raise HiveError(
-                ErrorCode.UNAVAILABLE, f"Could not write {target}: {error}."
+                ErrorCode.UNAVAILABLE,
+                f"Could not write {target}: {error.strerror or error}.",
             ) from error
         raise
     text = (

@@ -188,7 +188,7 @@ def operations(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("ID", "AGENT", "KIND", "STATE", "STEP", "BY", "SINCE", "")
     ]
     for one in result.operations:
-        said = visible(one.error or one.note, limit=60)
+        said = visible(" ".join((one.error or one.note).split()), limit=60)
         who, since = visible(one.requested_by), _day(one.created_at)
         kind, state = one.kind.value, one.state.value
         rows.append((str(one.id), one.agent, kind, state, one.step, who, since, said))
