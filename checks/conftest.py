@@ -104,6 +104,7 @@ _NEEDS: Final[dict[str, Callable[[], str | None]]] = {
     "cc": lambda: _program("cc", "gcc"),
     "chromium": _chromium,
     "mcp-clients": _mcp_clients,
+    "age": lambda: _program("age", "age"),
     "fish": lambda: _program("fish", "fish"),
     "mandoc": lambda: _program("mandoc", "mandoc"),
     "shtab": _shtab,

@@ -6,17 +6,23 @@ with hashes in the agent's own files, because the hive shows none of it.
 
 import base64
 import hashlib
+import re
+import stat
+import tarfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 import pytest_asyncio
 
+from checks.kits.cli import HIVE, Said, python
 from checks.kits.hive import Hive, harnesses, running_hive, script
 from checks.kits.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api import terminal
 from pyglue.api.approvals import ApprovalParams, Danger
+from pyglue.api.archive import BackupParams
 from pyglue.api.common import PROTOCOL, HelloParams, NoParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.operations import OperationState
@@ -24,6 +30,7 @@ from pyglue.api.secrets import SecretParams, SecretSetParams
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Handlers, connect
 from pyglue.paths import INSIDE
+from pyglue.process import run as run_program
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -39,6 +46,7 @@ NIX: Final = """{
 """
 TOKEN: Final = "tok-1f4b7c9e2d/+Aa"
 ROTATED: Final = "tok-rotated-8812/+Bb"
+ENV: Final = {"PATH": "/usr/bin:/bin"}
 KEY: Final = "-----BEGIN KEY-----\nq83vASNFZ4mrze8BI0VniavN7wEjRQ==\n-----END KEY-----"
 VALUES: Final = (TOKEN, ROTATED, KEY.splitlines()[1])
 FORMS: Final = tuple(
@@ -159,6 +167,75 @@ async def test_nothing_that_the_hive_shows_has_it(hive: Hive) -> None:
     assert holding - own == {"secrets/API_TOKEN", "secrets/DEPLOY_KEY"}
     pids = {pid for one in harnesses(hive.local) for pid in (one, *family(one))}
     assert not any(v in word for pid in pids for word in command(pid) for v in VALUES)
+
+
+async def hive_cli(hive: Hive, *argv: str | Path) -> Said:
+    socket = hive.local.config.layout.operator_socket
+    return await python(HIVE, *argv, "--socket", socket)
+
+
+async def test_a_backup_does_not_have_it(hive: Hive, tmp_path: Path) -> None:
+    """Though the CLI's conversation does: stars stand for it."""
+    for argv, name in (
+        (("backup", "-o"), "backup.tar.gz"),
+        (("export", "alice", "-o"), "alice.tar.gz"),
+    ):
+        said = await hive_cli(hive, *argv, tmp_path / name)
+        assert said.code == 0, said.err
+        starred = 0
+        with tarfile.open(tmp_path / name) as archive:
+            assert not [one for one in archive.getnames() if one.startswith("secrets")]
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() else None
+                data = b"" if file is None else file.read()
+                assert not any(form in data for form in FORMS), member.name
+                starred += data.count(b"*" * len(TOKEN))
+        assert starred > 0
+
+
+async def test_a_backup_with_secrets_is_encrypted_or_refused(
+    hive: Hive, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.age"
+    said = await hive_cli(hive, "backup", "-o", file, "--with-secrets")
+    assert "must be encrypted" in said.refusal()
+    said = await hive_cli(hive, "backup", "-o", file, "--recipient", "age1" + "q" * 58)
+    assert "add --with-secrets" in said.refusal()
+    for recipient in ("-o/tmp/x", "ssh-ed25519 AAAA"):
+        with pytest.raises(HiveError, match="recipient"):
+            await hive.operator.call(api.BACKUP, BackupParams(recipient=recipient))
+    wrong = ("--with-secrets", "--recipient", "age1" + "q" * 58)
+    said = await hive_cli(hive, "backup", "-o", file, *wrong)
+    assert "age failed: age: error: " in said.refusal()
+    assert not file.exists()
+    assert list(hive.local.config.layout.quarantine.iterdir()) == []
+
+
+@pytest.mark.needs("age")
+async def test_a_backup_with_secrets_is_restored(hive: Hive, tmp_path: Path) -> None:
+    key, file, plain = (tmp_path / name for name in ("key", "b.age", "b.tar.gz"))
+    made = await run_program(["age-keygen", "-o", str(key)], env=ENV, timeout=60)
+    recipient = re.search(rb"age1[0-9a-z]+", made.stderr + made.stdout)
+    assert recipient is not None, made
+    to = ("--with-secrets", "--recipient", recipient[0].decode())
+    said = await hive_cli(hive, "backup", "-o", file, *to)
+    assert said.code == 0, said.err
+    assert "is encrypted. Decrypt it with age" in said.out
+    data = file.read_bytes()
+    assert data.startswith(b"age-encryption.org/v1")
+    assert not any(form in data for form in FORMS)
+    into = tmp_path / "restored"
+    refused = await python(HIVE, "restore-backup", file, "--into", into)
+    assert "is encrypted. Decrypt it first: age -d" in refused.refusal()
+    argv = ["age", "-d", "-i", str(key), "-o", str(plain), str(file)]
+    assert (await run_program(argv, env=ENV, timeout=60)).code == 0
+    done = await python(HIVE, "restore-backup", plain, "--into", into)
+    assert done.code == 0, done.err
+    assert (into / "secrets" / "API_TOKEN").read_text() == TOKEN
+    assert stat.S_IMODE((into / "secrets").stat().st_mode) == 0o700
+    assert stat.S_IMODE((into / "secrets" / "DEPLOY_KEY").stat().st_mode) == 0o600
+    session = (into / "private/alice/session").rglob("*.jsonl")
+    assert any(TOKEN.encode() in one.read_bytes() for one in session)
 
 
 async def test_a_terminal_does_not_show_it(hive: Hive) -> None:

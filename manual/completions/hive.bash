@@ -57,7 +57,7 @@ _shtab_hive_operations_option_strings=(-h --help --json --state --socket)
 _shtab_hive_cancel_operation_option_strings=(-h --help --json --state --socket --reason)
 _shtab_hive_export_option_strings=(-h --help --json --state --socket -o --output --no-session)
 _shtab_hive_import_option_strings=(-h --help --json --state --socket --as)
-_shtab_hive_backup_option_strings=(-h --help --json --state --socket -o --output)
+_shtab_hive_backup_option_strings=(-h --help --json --state --socket -o --output --with-secrets --recipient)
 _shtab_hive_doctor_option_strings=(-h --help --json --state --socket --repair --exposure --from-git --yes)
 _shtab_hive_option_strings=(-h --help --json --state --socket --version)
 
@@ -276,6 +276,7 @@ _shtab_hive_import___json_nargs=0
 _shtab_hive_backup__h_nargs=0
 _shtab_hive_backup___help_nargs=0
 _shtab_hive_backup___json_nargs=0
+_shtab_hive_backup___with_secrets_nargs=0
 _shtab_hive_doctor__h_nargs=0
 _shtab_hive_doctor___help_nargs=0
 _shtab_hive_doctor___json_nargs=0

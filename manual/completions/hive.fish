@@ -51,7 +51,7 @@ function _shtab_hive_using
 end
 
 set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
-set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --settings --since --socket --state --unit --until --what --who -n -o
+set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
 complete -c hive -f
@@ -396,6 +396,8 @@ complete -c hive -n '_shtab_hive_using backup' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using backup' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using backup' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using backup' -s o -l output -x -d 'file to write'
+complete -c hive -n '_shtab_hive_using backup' -l with-secrets -d 'include values of secrets; needs --recipient and the program age'
+complete -c hive -n '_shtab_hive_using backup' -l recipient -x -d 'public key that a backup with secrets is encrypted to'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a doctor -d 'diagnose problems; --repair: repair inconsistencies'
 complete -c hive -n '_shtab_hive_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using doctor' -l json -d 'print a JSON object'

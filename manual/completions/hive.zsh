@@ -171,6 +171,8 @@ _shtab_hive_backup_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   {-o,--output}"[file to write]:FILE:"
+  "--with-secrets[include values of secrets\; needs --recipient and the program age]"
+  "--recipient[public key that a backup with secrets is encrypted to]:AGE1…:"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -30,6 +30,7 @@ in
         config.nix.package
         config.systemd.package
         nixos-container
+        pkgs.age
         pkgs.bubblewrap
         pkgs.git
         pkgs.util-linux

@@ -23,6 +23,12 @@ class ExportParams(Params, frozen=True):
     session: bool = True
 
 
+class BackupParams(Params, frozen=True):
+    """Back up the hive; to a ``recipient`` of age's with the values of secrets."""
+
+    recipient: Annotated[str, Meta(pattern="^age1[0-9a-z]{20,4000}$")] | None = None
+
+
 class TransferRef(Result, frozen=True):
     """An archive in transfer; it is dropped with the connection."""
 

@@ -19,6 +19,7 @@ from pyglue.api.approvals import (
     RequestChangesParams,
 )
 from pyglue.api.archive import (
+    BackupParams,
     ExportParams,
     ImportChunkParams,
     ImportParams,
@@ -260,7 +261,7 @@ AUDIT_EXPORT: Final = Method("audit_export", AuditExportParams, AuditExportResul
 
 EXPORT: Final = Method("export", ExportParams, TransferRef)
 """CLI only, as all of these. Read it with ``transfer_read``."""
-BACKUP: Final = Method("backup", NoParams, TransferRef)
+BACKUP: Final = Method("backup", BackupParams, TransferRef)
 """The whole hive, of this moment; it holds the key of the audit log."""
 TRANSFER_READ: Final = Method("transfer_read", TransferParams, TransferChunk)
 IMPORT_BEGIN: Final = Method("import_begin", NoParams, TransferRef)

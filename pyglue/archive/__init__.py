@@ -7,6 +7,7 @@ size and SHA-256 of every other.
 """
 
 from pyglue.archive.index import INDEX, Index, Kind, Member
+from pyglue.archive.masked import Hidden
 from pyglue.archive.reader import Limits, Places, unpack
 from pyglue.archive.tree import Entry, LeftOut, walk
 from pyglue.archive.writer import Writer
@@ -14,6 +15,7 @@ from pyglue.archive.writer import Writer
 __all__ = [
     "INDEX",
     "Entry",
+    "Hidden",
     "Index",
     "Kind",
     "LeftOut",

@@ -12,7 +12,7 @@ import tarfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -26,11 +26,13 @@ from pyglue.archive.index import (
     Kind,
     Member,
 )
+from pyglue.archive.masked import Hidden, Masked, Readable
 from pyglue.archive.sparse import is_mostly_holes
 from pyglue.archive.tree import Entry, LeftOut, walk
 from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
 
+_NOTHING: Final[Hidden] = {}
 _CHUNK: Final = 1024 * 1024
 _LEVEL: Final = 3
 _SHOWN: Final = 300
@@ -47,13 +49,16 @@ class Writer:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: IO[bytes],
         kind: Kind,
         *,
         file_max: int,
         entries_max: int,
         total_max: int,
+        hidden: Hidden = _NOTHING,
     ) -> None:
+        """In files of agents, what ``hidden`` has stands for what it names."""
+        self._hidden = hidden
         self._zip = gzip.GzipFile(
             filename="", fileobj=stream, mode="wb", compresslevel=_LEVEL, mtime=0
         )
@@ -114,7 +119,7 @@ class Writer:
         else:
             info.size = found.status.st_size
             with open(found.descriptor, "rb", closefd=False) as file:
-                self._add(info, file)
+                self._add(info, Masked(file, self._hidden) if self._hidden else file)
 
     def _too_much(self, found: Entry, descriptor: int) -> str | None:
         """Return why a file is not read: an agent can make it look like any amount."""
@@ -180,7 +185,7 @@ class Writer:
         if self._entries > self._entries_max:
             raise _too_many(f"more than {self._entries_max} files", name)
 
-    def _add(self, info: tarfile.TarInfo, file: BinaryIO) -> None:
+    def _add(self, info: tarfile.TarInfo, file: Readable) -> None:
         self._count(info.name)
         self._index_bytes += len(info.name) + _MEMBER
         if self._index_bytes > _INDEX_MAX[self._kind]:
@@ -205,7 +210,7 @@ def _too_many(what: str, name: str) -> HiveError:
 class _Exactly(io.RawIOBase):
     """``size`` bytes of a file, hashed; zeros where it has become shorter."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: Readable, size: int) -> None:
         self._file = file
         self._left = size
         self.hash = hashlib.sha256()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pyglue.process.child import Child
+    from pyglue.process.filter import filtered
     from pyglue.process.limits import (
         Rlimits,
         RunAs,
@@ -47,6 +48,7 @@ __all__ = [
     "RunAs",
     "Standby",
     "describe_exit",
+    "filtered",
     "find_program",
     "kill",
     "need_open_files",
@@ -64,6 +66,7 @@ _MODULES: Final = {
     "PtyShell": "pty",
     "Standby": "once",
     "describe_exit": "once",
+    "filtered": "filter",
     "kill": "pidfd",
     "run": "once",
     "run_sync": "once",

@@ -46,6 +46,7 @@ in
 {
   pkgs =
     lib.genAttrs [
+      "age"
       "bubblewrap"
       "git"
       "hyperhive"

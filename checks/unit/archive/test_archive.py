@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack, writer
+from pyglue.archive.masked import Masked
 from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
 
@@ -54,6 +55,18 @@ def read(
     """Unpack into an empty room."""
     with places(room, links=links) as into:
         return unpack(io.BytesIO(data), Kind.AGENT, into, limits)
+
+
+def test_values_of_secrets_are_starred_wherever_they_begin(tmp_path: Path) -> None:
+    """Also across the pieces in which a file is read; sizes stay."""
+    value, size = b"tok-12345678", 1024 * 1024
+    data = bytearray(b"." * (3 * size))
+    for begin in (0, size - 5, 2 * size - len(value), 3 * size - len(value)):
+        data[begin : begin + len(value)] = value
+    masked = Masked(io.BytesIO(bytes(data)), {value: b"*" * len(value)})
+    found = b"".join(iter(lambda: masked.read(16 * 1024), b""))
+    assert len(found) == len(data) and value not in found
+    assert found.count(b"*") == 4 * len(value)
 
 
 def test_a_tree_comes_back_whatever_its_names_are(tmp_path: Path) -> None:

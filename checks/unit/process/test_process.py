@@ -19,6 +19,7 @@ from pyglue.process import (
     Rlimits,
     RunAs,
     describe_exit,
+    filtered,
     run,
     run_sync,
 )
@@ -245,6 +246,37 @@ async def test_what_nobody_may_see_is_not_logged(tmp_path: Path) -> None:
     await asyncio.to_thread(go_on.write_text, "now\n")
     assert await child.wait() == 0
     assert child.lines == log.tail(9) == ("a [secret TOKEN] b", "tok-12")
+
+
+def through(argv: list[str], data: bytes, *, reads: bool = True) -> bytes:
+    """Return what a program makes of some bytes; without ``reads`` nobody takes it."""
+    reader, writer = os.pipe()
+    taken: list[bytes] = []
+    with os.fdopen(reader, "rb") as source:
+        thread = threading.Thread(target=lambda: taken.append(source.read()))
+        if reads:
+            thread.start()
+        else:
+            source.close()
+        try:
+            with os.fdopen(writer, "wb") as stream, filtered(argv, stream) as into:
+                into.write(data)
+        finally:
+            if reads:
+                thread.join()
+    return taken[0]
+
+
+def test_a_stream_through_a_program() -> None:
+    data = os.urandom(300_000)
+    assert through(["cat"], data) == data
+    with pytest.raises(HiveError, match="sh failed: no room here"):
+        through([*SH, "echo no room here >&2; exit 3"], data)
+    with pytest.raises(HiveError) as caught:
+        through(["no-such-program-here"], b"")
+    assert caught.value.code is ErrorCode.MISSING_PROGRAM
+    with pytest.raises(BrokenPipeError):
+        through(["cat"], data, reads=False)
 
 
 async def test_child_terminate_asks_first(tmp_path: Path) -> None:

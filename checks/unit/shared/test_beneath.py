@@ -97,8 +97,8 @@ def exported(place: Place, name: str = "alice") -> bytes:
     nobody: Any = None
     stream = io.BytesIO()
     repo = AppliedRepo(layout.applied(name))
-    Exports(store=nobody, audit=nobody, layout=layout)._write(
-        stream, name, repo.main() or "", None, repo, session=True
+    Exports(store=nobody, audit=nobody, layout=layout, hidden=nobody)._write(
+        stream, name, repo.main() or "", None, repo, {}, session=True
     )
     return gzip.decompress(stream.getvalue())
 

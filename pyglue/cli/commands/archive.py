@@ -20,6 +20,7 @@ import msgspec
 from pyglue.api import operator as api
 from pyglue.api.archive import (
     CHUNK_MAX,
+    BackupParams,
     ExportParams,
     ImportChunkParams,
     ImportParams,
@@ -38,6 +39,7 @@ from pyglue.jsonrpc import SyncClient
 
 _CALL_S: Final = 1800.0
 _SHOWN: Final = 20
+_ENCRYPTED: Final = b"age-encryption.org/"
 _HUGE: Final = 2**50
 _RESTORE: Final = Limits(
     entries=4_000_000,
@@ -87,6 +89,16 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
 def backup_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``backup``."""
     _output(parser)
+    parser.add_argument(
+        "--with-secrets",
+        action="store_true",
+        help="include values of secrets; needs --recipient and the program age",
+    )
+    parser.add_argument(
+        "--recipient",
+        metavar="AGE1…",
+        help="public key that a backup with secrets is encrypted to",
+    )
 
 
 def restore_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,11 +124,28 @@ def export(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 def backup(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Back up the whole hive to a file."""
-    handle = client.call(api.BACKUP, NoParams(), timeout=_CALL_S).transfer
+    if arguments.with_secrets and not arguments.recipient:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            "A backup with secrets must be encrypted: name the public key to use, "
+            "--recipient age1…. age-keygen makes a pair.",
+        )
+    if arguments.recipient and not arguments.with_secrets:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            "--recipient is only for a backup with secrets: add --with-secrets.",
+        )
+    params = BackupParams(recipient=arguments.recipient)
+    handle = client.call(api.BACKUP, params, timeout=_CALL_S).transfer
     note = (
         " It contains conversations and the audit log's key: protect it like a key. "
         "Restore it with hive restore-backup."
     )
+    if arguments.with_secrets:
+        note = (
+            " It contains the values of secrets, and is encrypted. Decrypt it with age "
+            "-d -i KEY, then restore it with hive restore-backup."
+        )
     return _receive(client, handle, Path(arguments.output), "The hive", note)
 
 
@@ -182,13 +211,14 @@ def _unpacked(file: str, room: Path) -> Index:
         places = Places(
             trees={
                 name: stack.enter_context(top.folder(name, make=0o700))
-                for name in ("agents", "applied", "private")
+                for name in ("agents", "applied", "private", "secrets")
             },
             files=files,
             as_stored=os.geteuid() == 0,
             links=True,
         )
         stream = stack.enter_context(_opened(file))
+        _refuse_encrypted(stream, file)
         index = unpack(stream, Kind.HIVE, places, _RESTORE)
     for path in files.values():
         if not path.exists():
@@ -196,6 +226,16 @@ def _unpacked(file: str, room: Path) -> Index:
                 ErrorCode.BAD_REQUEST, f"Invalid archive: {path.name} is missing."
             )
     return index
+
+
+def _refuse_encrypted(stream: BinaryIO, file: str) -> None:
+    if stream.read(len(_ENCRYPTED)) == _ENCRYPTED:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"{file} is encrypted. Decrypt it first: age -d -i KEY {file} > "
+            "hive-backup.tar.gz, with the private key of its recipient.",
+        )
+    stream.seek(0)
 
 
 def _room(into: Path) -> Path:

@@ -5,20 +5,25 @@ recorded; then the files are read. Repositories only gain objects, so everything
 the copied store names exists; refs are written as the copied store knows them, so the
 backup contains no unknown proposal. Agents' files are read as they are. A hived started
 from the backup finds a hive that was killed at that moment.
+
+Values of secrets are not in it: ``secrets/`` is left out, and in agents' files ``*``
+stands for what some agent may see. A backup with secrets is as everything is, and
+leaves hived encrypted by ``age``.
 """
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 from pyglue.api.approvals import ApprovalState
-from pyglue.archive import Entry, Kind, LeftOut, Writer, walk
+from pyglue.api.archive import BackupParams
+from pyglue.archive import Entry, Hidden, Kind, LeftOut, Writer, walk
 from pyglue.beneath import Folder
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import packed_refs
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
@@ -26,11 +31,13 @@ from pyglue.host.archives.transfers import Write
 from pyglue.host.core.audit import Audit
 from pyglue.names import is_name
 from pyglue.paths import Layout
+from pyglue.process import filtered, find_program
 from pyglue.store import snapshot
 from pyglue.store.snapshot import Facts
 
 FILE_MAX: Final = 64 * 1024**3
 ENTRIES_MAX: Final = 2_000_000
+_AGE: Final = ("age", "--encrypt", "--recipient")
 _HEAD: Final = "private/audit.head"
 _MAKING: Final = (".import-", ".staging-", ".new-")
 _PLAIN: Final = frozenset({"", "HEAD", "config", "refs", "refs/heads", "refs/tags"})
@@ -61,20 +68,27 @@ class Backups:
 
     audit: Audit
     layout: Layout
+    hidden: Callable[[], Awaitable[Hidden]]
+    """Gives the values that agents may see, and what stands for each."""
 
-    async def hive(self, by: str) -> tuple[Write, Path]:
+    async def hive(self, params: BackupParams, by: str) -> tuple[Write, Path]:
         """Copy the store now; return what writes all of it, and the copy's directory.
 
         Writing removes that; what is never written is the caller's to remove.
 
         Raises:
-            HiveError: ``unavailable`` if the disk is full.
+            HiveError: ``unavailable`` if the disk is full; ``missing_program`` if it
+                cannot be encrypted.
         """
+        recipient = params.recipient
+        if recipient is not None:
+            _need_age()
+        hidden = None if recipient is not None else await self.hidden()
         tmp = Path(tempfile.mkdtemp(prefix="backup-", dir=self.layout.quarantine))
         copy = tmp / "hive.db"
         try:
             facts = await asyncio.to_thread(snapshot.take, self.layout.database, copy)
-            self.audit.record(by, "backup", None, {})
+            self.audit.record(by, "backup", None, {"secrets": recipient is not None})
             # No line comes between these two: only this thread writes the log.
             size = self.audit.path.stat().st_size
             head = self.audit.head_path.read_bytes()
@@ -84,15 +98,25 @@ class Backups:
 
         def write(stream: BinaryIO) -> list[str]:
             try:
-                return self._write(stream, copy, facts, size, head)
+                if recipient is None:
+                    return self._write(stream, copy, facts, size, head, hidden)
+                with filtered((*_AGE, recipient), stream) as encrypted:
+                    return self._write(encrypted, copy, facts, size, head, None)
             finally:
                 shutil.rmtree(tmp, ignore_errors=True)
 
         return write, tmp
 
     def _write(
-        self, stream: BinaryIO, copy: Path, facts: Facts, size: int, head: bytes
+        self,
+        stream: IO[bytes],
+        copy: Path,
+        facts: Facts,
+        size: int,
+        head: bytes,
+        hidden: Hidden | None,
     ) -> list[str]:
+        """Write everything; ``hidden`` None: with the values of secrets."""
         layout = self.layout
         # Nobody has more than the disk does; copies that share their blocks do not.
         used = shutil.disk_usage(layout.state).used
@@ -102,6 +126,7 @@ class Backups:
             file_max=FILE_MAX,
             entries_max=ENTRIES_MAX,
             total_max=used,
+            hidden=hidden or {},
         )
         writer.add_file("hive.db", copy)
         writer.add_file("audit.jsonl", layout.audit_log, size=size)
@@ -111,6 +136,8 @@ class Backups:
             if is_name(repository.name.removesuffix(".git")):
                 self._repository(writer, repository, facts)
         self._tree(writer, "agents")
+        if hidden is None and layout.secrets.is_dir():
+            self._tree(writer, layout.secrets.name)
         names = sorted(facts.mains)
         writer.finish({"agents": names, "state_dir": str(layout.state)})
         return writer.left_out
@@ -152,6 +179,17 @@ class Backups:
                 elif below in _PLAIN or _is_object(below):
                     writer.add_entry(found)
         writer.add_bytes(f"{prefix}/packed-refs", refs, mode=0o644)
+
+
+def _need_age() -> None:
+    try:
+        find_program(_AGE[0])
+    except HiveError as error:
+        raise HiveError(
+            ErrorCode.MISSING_PROGRAM,
+            "A backup with secrets must be encrypted, and the program age is not "
+            "installed. Install it (Debian: apt install age), or leave secrets out.",
+        ) from error
 
 
 class _Wanted:

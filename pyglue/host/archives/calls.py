@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pyglue.api import operator as api
 from pyglue.api.archive import (
+    BackupParams,
     ExportParams,
     ImportChunkParams,
     TransferRef,
@@ -35,9 +36,9 @@ class Archives:
             write = await self.exports.agent(params, by)
             return TransferRef(transfer=transfers.send(write, connection))
 
-        async def backup(_params: NoParams) -> TransferRef:
+        async def backup(params: BackupParams) -> TransferRef:
             transfers.check_room()
-            write, tmp = await self.backups.hive(by)
+            write, tmp = await self.backups.hive(params, by)
             try:
                 return TransferRef(transfer=transfers.send(write, connection))
             except BaseException:

@@ -2,19 +2,21 @@
 
 The manager's repository is not included: it may contain anything, and a new one is
 created from the history. The agent's files are read as they are, without following
-links, while the agent may go on writing.
+links, while the agent may go on writing; ``*`` stands for values of secrets that agents
+may see.
 """
 
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pyglue import names
 from pyglue.api.archive import ExportParams
-from pyglue.archive import Kind, Writer
+from pyglue.archive import Hidden, Kind, Writer
 from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.history import pack_history
@@ -41,6 +43,8 @@ class Exports:
     store: Store
     audit: Audit
     layout: Layout
+    hidden: Callable[[], Awaitable[Hidden]]
+    """Gives the values that agents may see, and what stands for each."""
 
     async def agent(self, params: ExportParams, by: str) -> Write:
         """Return what writes an agent, or what is kept of one.
@@ -59,8 +63,12 @@ class Exports:
             )
         self.audit.record(by, "exported", name, {"commit": main})
 
+        hidden = await self.hidden()
+
         def write(stream: BinaryIO) -> list[str]:
-            return self._write(stream, name, main, record, repo, session=params.session)
+            return self._write(
+                stream, name, main, record, repo, hidden, session=params.session
+            )
 
         return write
 
@@ -71,6 +79,7 @@ class Exports:
         main: str,
         record: bytes | None,
         repo: AppliedRepo,
+        hidden: Hidden,
         *,
         session: bool,
     ) -> list[str]:
@@ -81,6 +90,7 @@ class Exports:
             file_max=FILE_MAX,
             entries_max=ENTRIES_MAX,
             total_max=TOTAL_MAX,
+            hidden=hidden,
         )
         tmp = Path(tempfile.mkdtemp(prefix="export-", dir=layout.quarantine))
         try:

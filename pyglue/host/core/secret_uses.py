@@ -6,6 +6,7 @@ only ask. The first use of a secret by an agent on a day is in the audit
 log (again if hived was started anew on that day).
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from pyglue.injections import Injection
 from pyglue.manifest_types import Manifest
 from pyglue.names import SYSTEM
 from pyglue.paths import INSIDE
+from pyglue.redact import Redactor
 
 _PLACES: Final = {
     "env": "In the environment of its programs, as {}",
@@ -80,6 +82,16 @@ class SecretUses:
                 ExposedSecret(name=name, place=SecretPlace(place), value=value)
             )
         return ExposedResult(secrets=tuple(found))
+
+    async def hidden_in_files(self) -> dict[bytes, bytes]:
+        """Return the values that some agent may see, in all forms, each with stars."""
+        redactor = Redactor()
+        for agent in self.registry.all():
+            record = agent.applied or agent.record
+            for name in () if record is None else exposures.of(record.typed):
+                with contextlib.suppress(HiveError):
+                    redactor.learn(name, await self.secrets.value(name))
+        return {form: b"*" * len(form) for form, _ in redactor.raw}
 
     async def _exposed(self, name: str) -> str:
         if not exposures.allowed(self.config.limits.secrets, name):

@@ -127,7 +127,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             size_max=config.quotas.history_mib * MIB,
         ),
         steps=steps,
-        archives=_archives(base, changes),
+        archives=_archives(base, work, changes),
         repair=repair,
         telemetry=Telemetry(
             store=store,
@@ -195,11 +195,18 @@ def _life(base: Base, changes: Changes) -> Life:
     )
 
 
-def _archives(base: Base, changes: Changes) -> Archives:
+def _archives(base: Base, work: Work, changes: Changes) -> Archives:
     layout = base.config.layout
     return Archives(
         transfers=Transfers(layout.quarantine),
-        exports=Exports(store=base.store, audit=base.audit, layout=layout),
+        exports=Exports(
+            store=base.store,
+            audit=base.audit,
+            layout=layout,
+            hidden=work.secret_uses.hidden_in_files,
+        ),
         imports=changes.imports,
-        backups=Backups(audit=base.audit, layout=layout),
+        backups=Backups(
+            audit=base.audit, layout=layout, hidden=work.secret_uses.hidden_in_files
+        ),
     )
