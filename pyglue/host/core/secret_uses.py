@@ -123,7 +123,11 @@ class SecretUses:
                             for one in uses
                             if one.secret == name
                         ),
-                        *([_PLACES[exposed[name]].format(name)] * (name in exposed)),
+                        *(
+                            _PLACES[place].format(name)
+                            for other, place in exposed.items()
+                            if other == name
+                        ),
                     ),
                     problem=await self._problem(
                         name,
