@@ -11,6 +11,7 @@ import pytest
 from checks.nix.host import record
 from checks.systemd.hive import SystemHive
 from checks.systemd.machine import Machine
+from checks.systemd.neighbours import namespace
 from pyglue.api.operations import OperationState
 
 pytestmark = [
@@ -48,17 +49,7 @@ print(json.dumps([call(host) for host in %r]))
 
 def neighbour(machine: Machine, name: str, device: str, gate: str, own: str) -> None:
     """Make a network namespace behind ``device``, with a listener in it."""
-    inside = ("ip", "-n", name)
-    for argv in (
-        ("ip", "netns", "add", name),
-        ("ip", "link", "add", device, "type", "veth", "peer", "eth0", "netns", name),
-        ("ip", "addr", "add", f"{gate}/24", "dev", device),
-        ("ip", "link", "set", device, "up"),
-        (*inside, "addr", "add", f"{own}/24", "dev", "eth0"),
-        (*inside, "link", "set", "eth0", "up"),
-        (*inside, "route", "add", "default", "via", gate),
-    ):
-        machine.run(*argv)
+    namespace(machine, name, device, gate, own)
     listen(machine, f"--property=NetworkNamespacePath=/run/netns/{name}")
 
 

@@ -136,10 +136,8 @@ in
         ProtectKernelModules = true;
         ProtectKernelTunables = true;
         ProtectSystem = "strict";
-        # The harness writes them there, and nobody else in the container reads them.
-        TemporaryFileSystem = lib.optional (lib.any (secret: secret.expose or null == "file") (
-          lib.attrValues (manifest.secrets or { })
-        )) "/run/hive/secrets:mode=0700,uid=${toString uid},gid=${toString uid},size=2M,nosuid,nodev,noexec";
+        # The harness writes secrets there, which nobody else in the container reads.
+        TemporaryFileSystem = "/run/hive/secrets:mode=0700,uid=${toString uid},gid=${toString uid},size=2M,nosuid,nodev,noexec";
         # What of the last two is bound, and for reading only, is the backend's to say.
         ReadWritePaths =
           own
