@@ -62,6 +62,14 @@ def test_purging_repeats_the_name(operator: Operator) -> None:
     assert operator.hive.called("purge") == [PurgeParams(agent="olga", confirm="olga")]
 
 
+def test_a_draft_says_where_its_files_are(operator: Operator) -> None:
+    operator.hive.drafts = [data.draft("rita")]
+    assert "<code>/agents/rita/config</code>" in operator.get("/drafts/rita").text
+    operator.hive.drafts = [data.draft("rita", pending_approval=7)]
+    page = operator.get("/drafts/rita").text
+    assert 'href="/approvals/7#h-files"' in page and "/config" not in page
+
+
 def test_discarding_a_draft(operator: Operator) -> None:
     operator.hive.drafts = [data.draft("rita")]
     page = operator.get("/").text

@@ -28,6 +28,14 @@ def test_text_has_the_sizes_of_the_scale(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHEETS)
+def test_spacing_goes_in_steps_of_4_pixels_or_half_of_one(name: str) -> None:
+    for key, value in declared(name):
+        if re.match("margin|padding|gap", key):
+            for rem in re.findall(r"([0-9]*\.?[0-9]+)rem", value):
+                assert float(rem) * 16 % 2 == 0, (key, value)
+
+
+@pytest.mark.parametrize("name", SHEETS)
 def test_colours_are_tokens(name: str) -> None:
     for key, value in declared(name):
         if "shadow" in key or (key == "background" and value.strip() == "#000"):
