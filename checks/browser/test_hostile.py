@@ -54,9 +54,13 @@ def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> No
         site.hive.emit("turn.event", "alice", turn=1, kind=kind, data=data)
     seq = site.hive.emit("turn.event", "alice", turn=1, kind=text[:50], data=text[:50])
     expect(page.locator("body")).to_have_attribute("data-seen", str(seq))
-    assert page.locator("main script, main iframe, main svg, main base").count() == 0
+    foreign = f"main script, main iframe, main base, main svg:not({OUR_ICON})"
+    assert page.locator(foreign).count() == 0
     assert page.locator("main [onerror], main [onfocus], main [onload]").count() == 0
     assert strange == []
+
+
+OUR_ICON = ".icon:has(> use[href^='/static/icons.svg#']):not([onload])"
 
 
 def test_the_poison_reaches_the_pages(site: Site, dashboard: Dashboard) -> None:
