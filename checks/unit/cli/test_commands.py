@@ -464,7 +464,8 @@ def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(
     monkeypatch.setattr(SyncClient, "call", call)
     target = tmp_path / "hive.backup"
     client = object.__new__(SpinnerClient)
-    archive.backup(client, argparse.Namespace(output=str(target)))
+    asked = argparse.Namespace(output=str(target), with_secrets=False, recipient=None)
+    archive.backup(client, asked)
     assert target.stat().st_size == MIB
     assert terminal.getvalue().endswith("\r\x1b[K")
 
