@@ -118,6 +118,19 @@ def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
     expect(page.get_by_role("navigation", name="View")).to_be_visible()
 
 
+@pytest.mark.parametrize("state", ["off", "on", "muted", "blocked"])
+def test_on_a_phone_the_header_is_one_row(dashboard: Dashboard, state: str) -> None:
+    page = dashboard.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    one = page.get_by_test_id("logout").bounding_box()
+    page.get_by_test_id("bell").locator("#bell-state").evaluate(
+        "(it, text) => { it.textContent = text }", state
+    )
+    assert page.get_by_test_id("logout").bounding_box() == one
+    header = page.locator(".top").bounding_box()
+    assert header is not None and header["height"] < 60
+
+
 @pytest.mark.parametrize("density", ["compact", "comfortable"])
 def test_columns_stay_where_they_are(
     site: Site, dashboard: Dashboard, density: str
