@@ -210,6 +210,8 @@ class Quotas(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Starts, stops, restarts and rebuilds that the manager may request per hour."""
     drafts: _Limit = 16
     """Drafts at a time."""
+    egress_mib_per_day: _Limit = 51_200
+    """MiB that an agent may move through hive-egress a day, both ways together."""
     history_mib: Annotated[int, Meta(ge=1)] = 64
     """MiB of an agent's history of turns; the oldest events are deleted."""
     state_mib: _Limit = 10_240

@@ -19,7 +19,7 @@ from checks.kits.patience import PATIENCE_S
 from pyglue.addresses import Address
 from pyglue.api.egress import EgressPolicy
 from pyglue.api.overview import HostUse
-from pyglue.config import EgressConfig, HiveConfig
+from pyglue.config import EgressConfig, HiveConfig, Quotas
 from pyglue.egress.app import Egress
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.secret_uses import SecretUses
@@ -199,6 +199,7 @@ async def egressing(
     *,
     names: dict[str, str] | None = None,
     authorities: Path | None = None,
+    quotas: Quotas | None = None,
     **limits: Any,
 ) -> AsyncIterator[Outside]:
     """Run hive-egress for alice, who may reach nothing yet."""
@@ -206,6 +207,7 @@ async def egressing(
     config = HiveConfig(
         state_dir=str(room / "state"),
         runtime_dir=str(room / "run"),
+        quotas=quotas or Quotas(),
         egress=EgressConfig(
             names=names or {},
             authorities=None if authorities is None else authorities.read_text(),

@@ -106,6 +106,7 @@ in
         proposals_per_hour = cfg.quotas.proposalsPerHour;
         proposals_mib_per_day = cfg.quotas.proposalsMiBPerDay;
         operations_per_hour = cfg.quotas.operationsPerHour;
+        egress_mib_per_day = cfg.quotas.egressMiBPerDay;
         history_mib = cfg.quotas.historyMiB;
         state_mib = cfg.quotas.stateMiB;
         state_files = cfg.quotas.stateFiles;

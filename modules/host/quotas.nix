@@ -32,6 +32,7 @@ in
       proposalsMiBPerDay = quota 256 "MiB of commits and manifests that the manager may propose per day";
       operationsPerHour = quota 120 "Starts, stops, restarts and rebuilds that the manager may request per hour";
       drafts = quota 16 "Drafts that may exist at the same time";
+      egressMiBPerDay = quota 51200 "MiB that an agent may move per day, both ways together, to the hosts in its `hyperhive.network.allow`; above it, its connections are cut and new ones refused until midnight (UTC)";
       historyMiB = mkOption {
         type = types.ints.positive;
         default = 64;

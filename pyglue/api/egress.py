@@ -32,11 +32,19 @@ class EgressPolicy(AgentPolicy, frozen=True, kw_only=True):
     """Which hosts one agent may reach; from its pinned manifest.
 
     ``allow`` has the entries of ``hyperhive.network.allow``. ``inject`` are the hosts,
-    as ``host:port``, whose requests carry secrets.
+    as ``host:port``, whose requests carry secrets. ``used_up`` says that the quota of
+    the day is; it holds until ``used_up_until`` (Unix time), without another policy.
     """
 
     allow: tuple[str, ...]
     inject: tuple[str, ...] = ()
+    used_up: ShortText | None = None
+    used_up_until: float = 0.0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is running is to be cut."""
+        return self.halted is not None or self.used_up is not None
 
 
 class AttachParams(Params, frozen=True):

@@ -17,6 +17,11 @@ class AgentPolicy(Params, frozen=True, kw_only=True):
     halted: ShortText | None = None
     """Why it may do nothing for now: what is running is cut, the rest is refused."""
 
+    @property
+    def cuts(self) -> bool:
+        """Whether what is running is to be cut."""
+        return self.halted is not None
+
 
 P = TypeVar("P", bound=AgentPolicy)
 

@@ -7,8 +7,10 @@ one rule that holds later, the server name of TLS, is answered with an alert.
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pyglue import hosts
@@ -65,7 +67,9 @@ class Carrier:
             return
         out, lines = await self._connected(asked)
         self.traffic.connected(self.agent, asked.host)
-        flow = Flow(self.limits.idle_s)
+        flow = Flow(
+            self.limits.idle_s, partial(self.traffic.passed, self.agent, asked.host)
+        )
         try:
             with contextlib.suppress(TimeoutError, ConnectionError):
                 if lines is not None:
@@ -76,9 +80,6 @@ class Carrier:
                     await exchange(reader, asked.plain, agent[1], out, flow)
         finally:
             out[1].transport.abort()
-            self.traffic.passed(
-                self.agent, asked.host, sent=flow.sent, received=flow.received
-            )
 
     async def _connected(self, asked: Asked) -> tuple[Streams, Lines | None]:
         """Connect; return the headers with secrets, None if there are to be none."""
@@ -87,6 +88,8 @@ class Carrier:
             policy = self.policy()
             if policy.halted is not None:
                 raise RefusedError(503, policy.halted)
+            if policy.used_up is not None and time.time() < policy.used_up_until:
+                raise RefusedError(429, policy.used_up)
             if not hosts.allows(policy.allow, host):
                 raise not_listed(host)
             if str(host) not in policy.inject:

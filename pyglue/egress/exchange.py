@@ -19,6 +19,13 @@ _CHUNK: Final = 256 * 1024
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+class Count(Protocol):
+    """Counts bytes while they pass: a connection may last for days."""
+
+    def __call__(self, *, sent: int, received: int) -> None:
+        """Count them, as the agent sees them."""
+
+
 class Sink(Protocol):
     """What bytes are written to."""
 
@@ -31,11 +38,10 @@ class Sink(Protocol):
 
 @dataclass
 class Flow:
-    """Bytes of one connection, and until when it may be idle."""
+    """Counts the bytes of one connection, and knows until when it may be idle."""
 
     idle_s: float
-    sent: int = 0
-    received: int = 0
+    count: Count
     _timeout: asyncio.Timeout | None = None
     _at: float = 0.0
 
@@ -54,8 +60,7 @@ class Flow:
 
     def passed(self, *, sent: int = 0, received: int = 0) -> None:
         """Count bytes that were taken by the other side."""
-        self.sent += sent
-        self.received += received
+        self.count(sent=sent, received=received)
         now = asyncio.get_running_loop().time()
         if self._timeout is not None and now - self._at > 1.0:
             self._at = now

@@ -8,6 +8,7 @@ from pyglue.hosts import Host
 _PHRASES: Final = {
     400: "Bad Request",
     403: "Forbidden",
+    429: "Too Many Requests",
     502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Gateway Timeout",

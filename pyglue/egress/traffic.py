@@ -45,7 +45,7 @@ class Traffic:
         self._count(agent, host, refused).connections += 1
 
     def passed(self, agent: str, host: Host, *, sent: int, received: int) -> None:
-        """Count the bytes of a connection, as the agent sees them."""
+        """Count bytes of a connection while it runs, as the agent sees them."""
         if sent or received:
             count = self._count(agent, host, None)
             count.sent += sent

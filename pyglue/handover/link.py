@@ -120,7 +120,7 @@ class Link(ABC, Generic[P]):
 
     def _set_policy(self, policy: P) -> None:
         self.policies[policy.agent] = policy
-        if policy.halted is not None:
+        if policy.cuts:
             self.cut(policy.agent)
 
     def _detach(self, params: DetachParams) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.store.database import Tx
+from pyglue.store.database import Reader, Tx
 
 HOUR_S: Final = 3600
 DAY_S: Final = 86400
@@ -21,6 +21,8 @@ class Quota(StrEnum):
     PROPOSALS = "proposals"
     PROPOSED = "proposed"
     OPERATIONS = "operations"
+    EGRESS = "egress"
+    """What passed through hive-egress: counted afterwards (``add``), never taken."""
 
 
 _WINDOWS: Final = {
@@ -28,6 +30,7 @@ _WINDOWS: Final = {
     Quota.PROPOSALS: HOUR_S,
     Quota.PROPOSED: DAY_S,
     Quota.OPERATIONS: HOUR_S,
+    Quota.EGRESS: DAY_S,
 }
 _SENTENCES: Final = {
     Quota.WRITTEN: "{agent} has reached its limit of {limit} MiB of messages, "
@@ -71,6 +74,19 @@ def add(tx: Tx, agent: str, what: Quota, amount: int) -> None:
         int(tx.now // window) * window,
         amount,
     )
+
+
+def used_up(reader: Reader | Tx, what: Quota, limit: int, now: float) -> dict[str, int]:
+    """Return who used up ``limit`` MiB, and until when (Unix time) that holds."""
+    window = _WINDOWS[what]
+    since = int(now // window) * window
+    rows = reader.execute(
+        "SELECT agent FROM quota WHERE what = ? AND since = ? AND used >= ?",
+        what.value,
+        since,
+        limit * _MIB,
+    )
+    return {str(row[0]): since + window for row in rows}
 
 
 def _used(tx: Tx, agent: str, what: Quota) -> tuple[int, float]:

@@ -70,6 +70,7 @@ in
       proposalsMiBPerDay = 6;
       operationsPerHour = 7;
       drafts = null;
+      egressMiBPerDay = 12;
       historyMiB = 8;
       stateMiB = 9;
       stateFiles = 10;

@@ -277,7 +277,7 @@ async def test_what_is_refused_is_reported(at: At) -> None:
     await at.ask(at.get("/secret-path", method="TRACE"))
     used = await at.outside.reported(lambda one: one.refused is not None)
     assert "TRACE" in str(used.refused) and "secret-path" not in str(used.refused)
-    await at.outside.kit.store.read(lambda _reader: None)
+    await at.outside.kit.store.write(lambda _tx: None)  # what was queued is published
     events = [one for one in at.outside.kit.events if one.kind == "host.contacted"]
     assert events and all(TOKEN.encode() not in bytes(one.data) for one in events)
 

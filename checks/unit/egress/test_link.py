@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from checks.kits.egress import (
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.control import PauseParams
-from pyglue.api.egress import RECORDS_MAX
-from pyglue.config import Ids
+from pyglue.api.egress import RECORDS_MAX, HostRecord, ReportParams
+from pyglue.config import Ids, Quotas
 from pyglue.egress.traffic import OTHERS, Traffic
 from pyglue.errors import HiveError
 from pyglue.hosts import Host
 from pyglue.jsonrpc import Handlers, connect
-from pyglue.limits import EgressLimits
+from pyglue.limits import MIB, EgressLimits
+from pyglue.store.quotas import DAY_S
 
 pytestmark = pytest.mark.asyncio
 
@@ -149,6 +152,77 @@ async def test_without_hived_nothing_new_is_connected(outside: Outside) -> None:
         await held[1].drain()
         assert not held[0].at_eof()
         held[1].close()
+
+
+async def pours(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send two MiB, and wait until the other side leaves."""
+    with contextlib.suppress(ConnectionError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(bytes(2 * MIB))
+        await writer.drain()
+        await reader.read()
+    writer.close()
+
+
+async def test_a_used_up_quota_cuts_and_refuses_until_the_next_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a connection that does not end by itself, and after a restart of hived."""
+    (tmp_path / "kit").mkdir()
+    server = await asyncio.start_server(pours, "127.0.0.1", 0)
+    target = f"forge.test:{server.sockets[0].getsockname()[1]}"
+    quota = Quotas(egress_mib_per_day=1)
+    async with egressing(tmp_path, names=NAMES, quotas=quota) as outside, server:
+        await outside.allow(target)
+        streams = await outside.ask(connect_to(target) + b"\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            with contextlib.suppress(ConnectionError):
+                await streams[0].read()  # all of it, until it is cut
+        streams[1].close()
+
+        said = await outside.say(connect_to(target))
+        assert said.startswith(b"HTTP/1.1 429 "), said
+        assert b"alice has reached its limit of 1 MiB of traffic with hosts" in said
+        used = await outside.reported(lambda one: one.refused is not None)
+        assert "its limit of 1 MiB" in str(used.refused) and used.connections == 1
+
+        outside.hub.close()
+        outside.hub = hub_of(outside.kit, outside.hub.config)
+        await outside.hub.open()
+        await outside.allow(target)
+        assert b" 429 " in await outside.connect(target)
+
+        monkeypatch.setattr(time, "time", partial(later, time.time))
+        assert b" 200 " in await outside.connect(target)
+
+
+def later(now: Callable[[], float]) -> float:
+    """Return the time of tomorrow."""
+    return now() + DAY_S
+
+
+async def test_below_the_quota_nothing_is_refused(tmp_path: Path) -> None:
+    """Every agent has its own; without one, nothing is counted."""
+    (tmp_path / "kit").mkdir()
+    async with egressing(tmp_path, quotas=Quotas(egress_mib_per_day=1)) as outside:
+        hub, agents = outside.hub, outside.kit.registry
+        bob = await outside.kit.agent("bob", hosts=["forge.test"])
+
+        async def moves(agent: str, amount: int) -> None:
+            record = HostRecord(agent=agent, host="x.test", port=443, received=amount)
+            await hub._report(ReportParams(records=(record,)))
+
+        await moves("alice", MIB - 1)
+        assert hub.policy(outside.agent, outside.agent.policy()).used_up is None
+        await moves("alice", 1)
+        assert hub.policy(outside.agent, outside.agent.policy()).used_up is not None
+        await moves("bob", MIB - 1)
+        assert hub.policy(bob, agents.get("bob").policy()).used_up is None
+        hub.config = msgspec.structs.replace(
+            hub.config, quotas=Quotas(egress_mib_per_day=None)
+        )
+        await moves("bob", 10 * MIB)
+        assert hub.policy(bob, agents.get("bob").policy()).used_up is None
 
 
 async def test_another_user_is_not_hive_egress(

@@ -7,6 +7,7 @@ metrics, until hived ends.
 
 import ssl
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,9 @@ from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.model.hub import Daemon, Hub
 from pyglue.jsonrpc import Handlers
 from pyglue.manifest import PinnedRecord
+from pyglue.store import quotas
+from pyglue.store.database import Tx
+from pyglue.store.quotas import Quota
 
 _HOSTS_MAX: Final = 100
 """Hosts that are kept of an agent; the one that was seen longest ago goes first."""
@@ -52,6 +56,18 @@ class EgressHub(Hub[EgressPolicy]):
     _authority: str = field(default="", init=False)
     """The certificate of the hive-egress that came last."""
     _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
+    _used_up: dict[str, int] = field(default_factory=dict, init=False)
+    """Until when (Unix time) agents have used up their quota of bytes."""
+
+    async def open(self) -> None:
+        """Listen for the daemon, and know who used up the quota of today."""
+        limit = self.config.quotas.egress_mib_per_day
+        if limit is not None:
+            now = time.time()
+            self._used_up = await self.store.read(
+                lambda reader: quotas.used_up(reader, Quota.EGRESS, limit, now)
+            )
+        await super().open()
 
     def daemon(self) -> Daemon[EgressPolicy]:
         """Return hive-egress."""
@@ -68,11 +84,22 @@ class EgressHub(Hub[EgressPolicy]):
 
     def policy(self, agent: Agent, record: PinnedRecord) -> EgressPolicy:
         """Return which hosts an agent may reach: none if it has a network."""
+        until = self._used_up.get(agent.name, 0)
+        is_used_up = until > time.time()
         return EgressPolicy(
             agent=agent.name,
             allow=record.typed.hosts if not record.typed.network else (),
             inject=tuple(sorted({str(one.host) for one in self.uses.of(record.typed)})),
             halted=self.registry.halted(agent),
+            used_up=self._sentence(agent.name) if is_used_up else None,
+            used_up_until=until if is_used_up else 0,
+        )
+
+    def _sentence(self, name: str) -> str:
+        limit = self.config.quotas.egress_mib_per_day
+        return (
+            f"{name} has reached its limit of {limit} MiB of traffic with hosts today. "
+            "Wait until midnight (UTC), or ask the operator to raise the quota."
         )
 
     def handlers(self) -> Handlers:
@@ -153,6 +180,7 @@ class EgressHub(Hub[EgressPolicy]):
         return AttachedResult(policies=tuple(self.policies.values()))
 
     async def _report(self, params: ReportParams) -> Done:
+        await self._use(params.records)  # first: what fails is reported again
         for record in params.records:
             if self.registry.find(record.agent) is not None:
                 self._count(record)
@@ -166,6 +194,27 @@ class EgressHub(Hub[EgressPolicy]):
                 )
                 self.store.emit(record.agent, event)
         return Done()
+
+    async def _use(self, records: tuple[HostRecord, ...]) -> None:
+        """Count bytes towards the quota of the day."""
+        limit = self.config.quotas.egress_mib_per_day
+        sums: Counter[str] = Counter()
+        for one in records:
+            if one.sent or one.received:
+                sums[one.agent] += one.sent + one.received
+        if limit is None or not sums:
+            return
+
+        def count(tx: Tx) -> dict[str, int]:
+            for name, amount in sums.items():
+                quotas.add(tx, name, Quota.EGRESS, amount)
+            return quotas.used_up(tx, Quota.EGRESS, limit, tx.now)
+
+        self._used_up = await self.store.write(count)
+        for name in sums:
+            agent = self.registry.find(name)
+            if agent is not None:
+                self.refresh(agent)
 
     def _count(self, record: HostRecord) -> None:
         seen = self._seen.setdefault(record.agent, _Seen())
