@@ -5,6 +5,7 @@ memory buffer and ends when the hello is read; nothing of it is answered.
 """
 
 import ssl
+import sys
 from typing import Final
 
 HANDSHAKE: Final = 0x16
@@ -74,3 +75,12 @@ class Hello:
         except ssl.SSLError:  # ours, too: the callback ends the handshake
             if not self.is_whole:
                 raise NotAHelloError from None
+
+
+def without_names(found: "sys.UnraisableHookArgs") -> None:
+    """Be ``sys.unraisablehook``: keep agents' server names out of the log.
+
+    Python's ssl refuses a name that is not ASCII, and prints a traceback with it.
+    """
+    if not isinstance(found.exc_value, UnicodeDecodeError):
+        sys.__unraisablehook__(found)

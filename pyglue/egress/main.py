@@ -5,16 +5,19 @@ takes, and ends on SIGTERM within two seconds.
 """
 
 import argparse
+import sys
 
 import sdnotify
 
 from pyglue.config import HiveConfig
 from pyglue.egress.app import Egress
+from pyglue.egress.hello import without_names
 from pyglue.process import daemon
 
 
 async def serve(config: HiveConfig) -> None:
     """Carry connections until SIGTERM or SIGINT."""
+    sys.unraisablehook = without_names
     notifier = sdnotify.SystemdNotifier()
     egress = Egress(config, attached=lambda: notifier.notify("READY=1"))
     await daemon.until_stopped(egress.link.run(), egress.close)

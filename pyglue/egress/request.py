@@ -5,7 +5,7 @@ absolute ``http://`` URI. Whatever names the host a second time must name the sa
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -116,6 +116,7 @@ def _plain(request: h11.Request) -> Asked:
             "nothing itself."
         )
     check_host(request, host)
+    check_length({name for name, _ in request.headers})
     path = match[2] or "/"
     path = path if path.startswith("/") else f"/{path}"
     kept = end_to_end(request.headers)
@@ -137,6 +138,12 @@ def check_host(request: h11.Request, host: Host) -> None:
             raise bad_request(
                 f"The request is for {host}, but its Host header names another host."
             )
+
+
+def check_length(names: Collection[bytes]) -> None:
+    """Refuse a request whose headers say twice where it ends, as h11 does not."""
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise bad_request("Content-Length and Transfer-Encoding contradict each other.")
 
 
 def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -14,7 +14,13 @@ import h11
 
 from pyglue.api.egress import HeaderLine
 from pyglue.egress.refusal import RefusedError, bad_request
-from pyglue.egress.request import Reader, Source, check_host, end_to_end
+from pyglue.egress.request import (
+    Reader,
+    Source,
+    check_host,
+    check_length,
+    end_to_end,
+)
 from pyglue.hosts import Host
 
 _CHUNK: Final = 64 * 1024
@@ -67,8 +73,7 @@ async def _head(source: Source, most: int) -> bytes:
     for name in _ONCE:
         if names[name] > 1:
             raise bad_request(f"The header {name.decode()} is there twice.")
-    if names[b"content-length"] and names[b"transfer-encoding"]:
-        raise bad_request("Content-Length and Transfer-Encoding contradict each other.")
+    check_length(names)
     return data
 
 

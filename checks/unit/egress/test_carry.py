@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from checks.kits.egress import (
 )
 from checks.kits.patience import PATIENCE_S
 from pyglue.egress import dial
+from pyglue.egress.hello import without_names
 
 pytestmark = pytest.mark.asyncio
 
@@ -192,6 +195,44 @@ async def test_what_only_begins_like_tls_is_refused(outside: Outside) -> None:
         assert there.heads == []
 
 
+async def test_a_name_that_is_not_ascii_is_refused_without_a_word_in_the_log(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python's ssl prints such a name; other errors are still printed."""
+    monkeypatch.setattr(sys, "unraisablehook", without_names)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    shake = context.wrap_bio(incoming, outgoing, server_hostname="planted.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        shake.do_handshake()
+    sent = outgoing.read().replace(b"planted.test", b"plante\xff.test")
+    async with site() as there:
+        await outside.allow(f"forge.test:{there.port}")
+        reader, writer = await outside.ask(
+            connect_to(f"forge.test:{there.port}") + sent
+        )
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        assert (await reader.read())[:1] == b"\x15"
+        writer.close()
+        assert there.heads == []
+    assert capfd.readouterr().err == ""
+    try:
+        raise RuntimeError("its own")
+    except RuntimeError as error:
+        found = SimpleNamespace(
+            exc_type=type(error),
+            exc_value=error,
+            exc_traceback=None,
+            err_msg=None,
+            object=None,
+        )
+    with monkeypatch.context() as patch:
+        seen: list[Any] = []
+        patch.setattr(sys, "__unraisablehook__", seen.append)
+        without_names(found)
+    assert seen == [found]
+
+
 async def refused(outside: Outside, target: str, *, plain: bool = False) -> str:
     """Ask for a host; return the sentence of the refusal."""
     data = connect_to(target)
@@ -309,6 +350,8 @@ async def test_a_name_is_looked_up_once(
         b"GET http://forge.test/\r\n\r\n",
         b"GET http://forge.test/ HTTP/1.1\r\nHost: forge.test\r\nX: a\nb\r\n\r\n",
         b"GET http://forge.test/ HTTP/1.1\r\nHost: forge.test\r\nX y: a\r\n\r\n",
+        b"PUT http://forge.test/ HTTP/1.1\r\nHost: forge.test\r\n%b\r\n\r\n"
+        % b"Content-Length: 3\r\nTransfer-Encoding: chunked",
         b"X" * 100_000,
     ],
 )
