@@ -4,6 +4,7 @@ from typing import Final
 
 from checks.fuzz import (
     crowds,
+    egress,
     gate,
     hooks,
     http,
@@ -97,6 +98,14 @@ TARGETS: Final = (
         quick=150,
         long=5000,
         run=relay.answers,
+    ),
+    Target(
+        name="egress",
+        attacks="hive-egress, with requests and TLS that an agent could send",
+        wrong="a host sees two requests, another host, no secret or two, or waits",
+        quick=1500,
+        long=50_000,
+        run=egress.attack,
     ),
     Target(
         name="nix",
