@@ -288,8 +288,8 @@ class ThreadResult(Result, frozen=True):
 class MessagesParams(Params, frozen=True):
     """All messages of the hive, newest first, older than ``before``.
 
-    ``agent`` is their sender or recipient, and ``peer`` the other one, if both are
-    given; ``without`` is neither. ``text`` occurs in their body, ignoring case;
+    ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
+    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring case;
     ``clip`` limits the characters of each body.
     """
 

@@ -106,8 +106,10 @@ def flow(
     """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
 
     At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``,
-    ``without`` is on neither.
+    or on either side without one; ``without`` is on neither.
     """
+    if agent is None:
+        agent, peer = peer, None
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
     newest = (

@@ -361,6 +361,7 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
     assert await found(agent="bob", before=2) == ["alice"]
     assert await found(agent="alice", peer="bob") == ["bob", "alice"]
     assert await found(agent="alice", peer="carol") == ["carol"]
+    assert await found(peer="carol") == await found(agent="carol") == ["carol"]
     assert await found(agent="bob", peer="carol") == []
     assert await found(agent="alice", without="bob") == ["carol"]
     assert await found(without="alice") == []

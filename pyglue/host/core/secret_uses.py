@@ -1,9 +1,8 @@
 """Which secrets an agent uses, with values for hive-egress and for the agent itself.
 
-What may be sent where is the approved record's to say, and the operator's limits';
-hive-egress and harnesses
-only ask. The first use of a secret by an agent on a day is in the audit
-log (again if hived was started anew on that day).
+What may be sent where, and what an agent may see, is the approved record's to say, and
+the operator's limits'; hive-egress and harnesses only ask. The first use of a secret by
+an agent on a day is in the audit log (again if hived was started anew on that day).
 """
 
 import contextlib
