@@ -173,7 +173,8 @@ async def test_the_sockets_of_others_are_not_there(
 
 
 async def test_only_its_own_things_are_there(seen: Seen) -> None:
-    assert seen.found["sees"] == ["hive.sock", "manifest.json", "model.sock"]
+    sees = ["hive.sock", "manifest.json", "model.sock", "secrets"]
+    assert seen.found["sees"] == sees
     assert not {"agents", "applied", "home", "root"} & set(seen.found["root"])
     assert seen.found["state of the hive"] is False
     assert len(seen.found["processes"]) < 20

@@ -289,8 +289,8 @@ class MessagesParams(Params, frozen=True):
     """All messages of the hive, newest first, older than ``before``.
 
     ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
-    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring case;
-    ``clip`` limits the characters of each body.
+    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring
+    case; ``clip`` limits the characters of each body.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100

@@ -13,6 +13,9 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from pyglue.diskspace import FULL
+from pyglue.errors import ErrorCode, HiveError
+
 _CONFIG: Final = (
     "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {}\n"
 )
@@ -48,7 +51,20 @@ def write_object(objects: Path, kind: str, raw: bytes) -> str:
     """Write an object as a file of its own, synced; return its SHA.
 
     Repeating it is harmless. What a crash leaves, ``git prune`` removes.
+
+    Raises:
+        HiveError: ``disk_full``, ``unavailable`` if it cannot be written.
     """
+    try:
+        return _write_object(objects, kind, raw)
+    except OSError as error:
+        code = ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.UNAVAILABLE
+        raise HiveError(
+            code, f"Cannot write an object of {objects.parent.name}: {error.strerror}."
+        ) from error
+
+
+def _write_object(objects: Path, kind: str, raw: bytes) -> str:
     data = f"{kind} {len(raw)}\0".encode("ascii") + raw
     sha = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     directory = objects / sha[:2]

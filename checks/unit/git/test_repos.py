@@ -242,3 +242,9 @@ def test_tidy_makes_many_packs_one_and_loses_nothing(
     room.applied.tidy()
     assert len(list(packs.glob("*.pack"))) == 1
     assert room.known() == before
+
+
+def test_what_cannot_be_written_is_said_as_such(tmp_path: Path) -> None:
+    with pytest.raises(HiveError, match="Cannot write an object of bee") as caught:
+        write_object(tmp_path / "bee.git" / "objects", "tag", b"x")
+    assert code_of(caught) is ErrorCode.UNAVAILABLE

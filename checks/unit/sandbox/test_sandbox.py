@@ -1,5 +1,6 @@
 """The wall around agents, tried from inside: every line here is one way out."""
 
+import asyncio
 import os
 import platform
 import select
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.sandbox import AGENT, CHECKOUT, give, inside, run_inside, suite_as_user
 from pyglue.process import Child, run_sync
 from pyglue.sandbox import (
@@ -221,12 +223,24 @@ def test_kill_of_the_parent_kills_all() -> None:
 
 
 async def test_an_ending_child_takes_its_sandbox_along() -> None:
-    with prepare(SandboxSpec(), ["sleep", "61.5"]) as prepared:
+    up = asyncio.Event()
+    program = ["sh", "-c", "echo up; exec sleep 61.5"]
+    with prepare(SandboxSpec(), program) as prepared:
         child = Child.start(
-            prepared.argv, env={}, run_as=AGENT, pass_fds=prepared.pass_fds
+            prepared.argv,
+            env={},
+            run_as=AGENT,
+            pass_fds=prepared.pass_fds,
+            on_line=lambda _line: up.set(),
         )
+    async with asyncio.timeout(PATIENCE_S):
+        await up.wait()
     assert await child.terminate(grace_s=5) < 0
-    assert not _sleepers("\0".join(["sleep", "61.5"]))
+    for words in (
+        "\0".join(["sleep", "61.5"]),
+        "sleep 61.5",
+    ):  # the program's, and bubblewrap's
+        assert not _sleepers(words)
 
 
 @pytest.mark.needs("root")

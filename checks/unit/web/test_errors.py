@@ -42,7 +42,7 @@ def test_a_bug_is_a_sentence(operator: Operator) -> None:
 def test_our_own_bug_is_a_sentence_without_a_traceback(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyglue.web.pages.approvals._by_effect", lambda _: 1 / 0)
+    monkeypatch.setattr("pyglue.web.pages.approvals.by_effect", lambda _: 1 / 0)
     page = operator.get("/approvals/7")
     assert page.status_code == 500
     assert "the log of hive-web has the details" in page.text

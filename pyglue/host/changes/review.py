@@ -188,7 +188,9 @@ def holds(repo: AppliedRepo, commit: str) -> bool:
 
 def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
     row = rows.get(reader, number)
-    running = rows.last_deployed(reader, row)
+    # Before a new agent nothing ran, even if one had its name and was purged.
+    is_new = row.kind is ApprovalKind.SPAWN
+    running = None if is_new else rows.last_deployed(reader, row)
     approved = rows.last_approved(reader, row)
     previous = rows.previous(reader, row)
     return row, _Bases(

@@ -66,6 +66,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
+        model_choices=kit.model_choices,
         warmth=kit.warmth,
         secret_uses=kit.secret_uses,
         backend=part(memory_kills=lambda _name: 0),
