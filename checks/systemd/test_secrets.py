@@ -156,8 +156,13 @@ async def test_a_request_carries_what_the_agent_never_sees(
     assert forge.read_text() == f"/thing Bearer {INJECTED}\n"
     assert not any(INJECTED.encode() in bytes(one.data) for one in hive.events)
     assert everywhere(hive, INJECTED) == {f"{STATE}/secrets/FORGE_TOKEN"}
-    used = (await hive.operator.call(api.AGENT, AgentParams(agent="alice"))).hosts
-    assert [(one.host, one.refused) for one in used][:1] == [("forge.test", None)]
+
+    async def used() -> list[tuple[str, str | None]] | None:
+        found = await hive.operator.call(api.AGENT, AgentParams(agent="alice"))
+        return [(one.host, one.refused) for one in found.hosts][:1] or None
+
+    # hive-egress reports every few seconds.
+    assert await hive.until(used, "the host's report") == [("forge.test", None)]
 
 
 async def test_programs_find_what_the_agent_may_see(hive: SystemHive) -> None:
