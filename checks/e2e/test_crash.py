@@ -115,6 +115,9 @@ async def test_a_second_hived_is_refused(hive: Hive) -> None:
 
 
 async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
+    async def turn() -> int | None:
+        return (await hive.agent("alice")).turn
+
     before = await hive.agent("alice")
     slow = script(
         {"sleep": 1.5, "tool": "mcp__hive__whoami", "input": {}},
@@ -123,6 +126,7 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
     )
     await hive.send("alice", slow)
     await _state(hive, AgentState.THINKING)
+    await hive.until(turn, "the beginning of the turn")
     told = len(hive.events)
     killed = _harnesses(hive, "alice")
     assert killed

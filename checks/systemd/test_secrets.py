@@ -161,7 +161,7 @@ async def test_a_request_carries_what_the_agent_never_sees(
         found = await hive.operator.call(api.AGENT, AgentParams(agent="alice"))
         return [(one.host, one.refused) for one in found.hosts][:1] or None
 
-    # hive-egress reports every few seconds.
+    # hive-egress reports once a second.
     assert await hive.until(used, "the host's report") == [("forge.test", None)]
 
 
