@@ -31,6 +31,7 @@ from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
 from pyglue.paths import Layout
+from pyglue.redact import Redactor
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
 from pyglue.store.stats import STEPS
@@ -215,6 +216,7 @@ def views(kit: Kit, directory: Path) -> Views:
         bus=kit.bus,
         backend=LocalBackend(config),
         relay=RelayHub(
+            redactor=Redactor(),
             store=kit.store,
             registry=kit.registry,
             transitions=kit.transitions,
@@ -222,6 +224,7 @@ def views(kit: Kit, directory: Path) -> Views:
             server_name="bench",
         ),
         egress=EgressHub(
+            redactor=Redactor(),
             uses=uses_of(kit, config),
             store=kit.store,
             registry=kit.registry,

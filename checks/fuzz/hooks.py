@@ -28,6 +28,7 @@ from pyglue.host.core.agent import Holder
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages.forges import HEADERS
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.redact import Redactor
 
 _HOOKS: Final = {
     kind: {"kind": kind, "secret": "HOOK_SECRET", "events": ["*"]} for kind in HEADERS
@@ -111,7 +112,7 @@ async def attack(trial: Trial) -> None:
 async def _hooks(kit: Kit, config: HiveConfig) -> Webhooks:
     await kit.agent("alice", webhooks=_HOOKS)
     kit.broker.delivery.quotas = Quotas(messages_mib_per_day=None)
-    secrets = Secrets(config=config, audit=kit.audit)
+    secrets = Secrets(redactor=Redactor(), config=config, audit=kit.audit)
     await secrets.set(SecretSetParams(name="HOOK_SECRET", value=sent.SECRET), "uid 0")
     return Webhooks(
         config=config, registry=kit.registry, broker=kit.broker, secrets=secrets

@@ -27,6 +27,7 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.host.model.egress import EgressHub
 from pyglue.limits import EgressLimits
 from pyglue.manifest import PinnedRecord
+from pyglue.redact import Redactor
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -175,7 +176,7 @@ def connect_to(target: str) -> bytes:
 
 def uses_of(kit: Kit, config: HiveConfig) -> SecretUses:
     """Return what knows which secrets agents' requests carry."""
-    secrets = Secrets(config=config, audit=kit.audit)
+    secrets = Secrets(redactor=Redactor(), config=config, audit=kit.audit)
     return SecretUses(
         config=config, registry=kit.registry, secrets=secrets, audit=kit.audit
     )
@@ -184,6 +185,7 @@ def uses_of(kit: Kit, config: HiveConfig) -> SecretUses:
 def hub_of(kit: Kit, config: HiveConfig) -> EgressHub:
     """Return hived's side, not yet open."""
     return EgressHub(
+        redactor=Redactor(),
         uses=uses_of(kit, config),
         store=kit.store,
         registry=kit.registry,

@@ -36,6 +36,7 @@ from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.manifest import PinnedRecord
+from pyglue.redact import Redactor
 from pyglue.store import agreement, approvals
 from pyglue.store.approvals import NewApproval
 
@@ -152,6 +153,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     )
     container = Container()
     lifecycle = Lifecycle(
+        redactor=Redactor(),
         transitions=kit.transitions,
         relay=part(add=lambda *_: None, remove=lambda _: None),
         egress=part(add=lambda *_: None, remove=lambda _: None),
@@ -186,7 +188,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         systems=part(show=lambda *_: None),
     )
     await operations.start(dict.fromkeys(OperationKind, deploy))
-    secrets = Secrets(config=config, audit=kit.audit)
+    secrets = Secrets(redactor=Redactor(), config=config, audit=kit.audit)
     review = Review(
         store=kit.store,
         config=config,

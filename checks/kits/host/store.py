@@ -34,6 +34,7 @@ from pyglue.host.watch.history import History
 from pyglue.host.watch.steps import LONG_S, Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.manifest import PinnedRecord
+from pyglue.redact import Redactor
 from pyglue.store import agents
 from pyglue.store.agents import AgentRow
 from pyglue.store.database import Store, Tx, open_store
@@ -118,7 +119,11 @@ async def open_kit(
     questions = Questions(store=store, registry=registry, broker=broker, audit=audit)
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
     terminals = Terminals(
-        registry=registry, audit=audit, config=config, backend=Played()
+        redactor=Redactor(),
+        registry=registry,
+        audit=audit,
+        config=config,
+        backend=Played(),
     )
     controls = Controls(
         registry=registry,
@@ -178,7 +183,7 @@ async def open_kit(
         secret_uses=SecretUses(
             config=config,
             registry=registry,
-            secrets=Secrets(config=config, audit=audit),
+            secrets=Secrets(redactor=Redactor(), config=config, audit=audit),
             audit=audit,
         ),
         audit=audit,

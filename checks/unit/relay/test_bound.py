@@ -34,6 +34,7 @@ from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.limits import RelayLimits
 from pyglue.models import MODELS, ModelInfo
+from pyglue.redact import Redactor
 from pyglue.relay import content
 from pyglue.relay.content import Part
 from pyglue.relay.meter import Meter
@@ -375,6 +376,7 @@ async def test_fifty_at_once_stay_within_the_day(
     made = config(tmp_path, greedy.url)
     made.layout.run("alice").mkdir(parents=True)
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,

@@ -45,7 +45,7 @@ class Lifecycle:
     backend: Backend
     config: HiveConfig
     specs: Specs
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor
     pool: Pool = field(init=False)
     """What agents' connections may take together."""
     _closing: bool = field(default=False, init=False)

@@ -9,7 +9,7 @@ backup, a log or an answer; that one was set or removed is in the audit log.
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +35,7 @@ class Secrets:
 
     config: HiveConfig
     audit: Audit
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor
 
     async def value(self, name: str) -> str:
         """Return a secret's value as it is now.

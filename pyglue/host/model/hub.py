@@ -54,7 +54,7 @@ class Hub(ABC, Generic[P]):
     transitions: Transitions
     config: HiveConfig
     server_name: str
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor
     policies: dict[str, P] = field(default_factory=dict, init=False)
     """The policies of the agents that have a socket."""
     _daemon: Daemon[P] = field(init=False)

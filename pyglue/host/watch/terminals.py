@@ -83,7 +83,7 @@ class Terminals:
     audit: Audit
     config: HiveConfig
     backend: Backend
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor
     _open: dict[str, _Terminal] = field(init=False, default_factory=dict)
 
     # --- operators ------------------------------------------------------------------

@@ -27,6 +27,7 @@ from pyglue.api.approvals import (
     PolicyChange,
     RequestChangesParams,
 )
+from pyglue.api.diff import FileDiff
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.operator import (
     APPROVAL,
@@ -147,7 +148,11 @@ def system(number: int) -> str:
 def diff_text(number: int) -> Response:
     """Give the whole diff as text without limits, hidden characters named."""
     chosen = _base(_detail(number))
-    files = chosen.files if chosen else ()
+    return raw_diff(chosen.files if chosen else ())
+
+
+def raw_diff(files: Sequence[FileDiff]) -> Response:
+    """Give files as text without limits: all of them, or the one that is asked for."""
     only = request.args.get("file", type=int)
     if only is not None:
         files = files[only : only + 1] if only >= 0 else ()

@@ -4,7 +4,6 @@ A version is what an approval pinned. What a rollback would change is shown befo
 button.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from flask import Blueprint, render_template, request
@@ -23,7 +22,7 @@ from pyglue.api.operator import AGENT, COMPARE, ROLLBACK
 from pyglue.api.overview import AgentDetail
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import diff as diffview
-from pyglue.web.pages.approvals import by_effect
+from pyglue.web.pages.approvals import by_effect, raw_diff
 from pyglue.web.pages.common import done, status
 from pyglue.web.rpc import hive
 
@@ -56,17 +55,7 @@ def page(name: str) -> str:
 def diff_text(name: str) -> Response:
     """Give the differences as text without limits, hidden characters named."""
     found = _compared(name, _asked("old") or 0, _asked("new") or 0)
-    files = (*found.files, found.manifest)
-    only = request.args.get("file", type=int)
-    if only is not None:
-        files = files[only : only + 1] if only >= 0 else ()
-
-    def body() -> Iterator[str]:
-        yield from diffview.as_text(files)
-
-    response = Response(body(), content_type="text/plain; charset=utf-8")
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
+    return raw_diff((*found.files, found.manifest))
 
 
 @blueprint.get("/agents/<name>/rollback/<int:approval>")

@@ -23,6 +23,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.wiring.sockets import agent_session
 from pyglue.jsonrpc import Connection, Handlers, connect
+from pyglue.redact import Redactor
 from pyglue.store import messages
 
 
@@ -45,6 +46,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     part: Any = SimpleNamespace
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     found = Lifecycle(
+        redactor=Redactor(),
         transitions=kit.transitions,
         relay=part(remove=lambda _name: None),
         egress=part(remove=lambda _name: None),

@@ -21,6 +21,7 @@ from pyglue.host.core.agent import HIVE, Holder
 from pyglue.host.core.day_limits import Limit, limits_of, start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.redact import Redactor
 from pyglue.store import messages, questions, usage
 from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
@@ -238,6 +239,7 @@ async def test_the_lower_limit_holds(kit: Kit, tmp_path: Path) -> None:
 async def test_a_dead_relays_reservations_are_settled(kit: Kit, tmp_path: Path) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,

@@ -16,6 +16,7 @@ from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.core.agent import Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.redact import Redactor
 from pyglue.store import agents as agent_rows
 from pyglue.store.control import Control
 
@@ -79,6 +80,7 @@ async def test_the_relay_lets_the_chosen_model_through(
 ) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,
@@ -97,6 +99,7 @@ async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
 ) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,
@@ -127,6 +130,7 @@ async def test_a_model_that_an_old_hived_believed_is_in_no_policy(
     assert alice.turn_model == "opus"  # shown as the model of the last turn
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,

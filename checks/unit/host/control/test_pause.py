@@ -23,6 +23,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.redact import Redactor
 from pyglue.store.messages import NewMessage
 
 PEEK = RecvParams(peek=True, max=32)
@@ -92,6 +93,7 @@ async def room(tmp_path: Path, grace_s: float) -> AsyncIterator[Room]:
     alice = await kit.agent("alice")
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     hub = RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,

@@ -22,6 +22,7 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages import forges
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.limits import MIB, WEBHOOK
+from pyglue.redact import Redactor
 
 KINDS: Final = ("github", "forgejo", "gitlab", "generic")
 EVERY: Final = {
@@ -40,7 +41,7 @@ async def hooks(
     kit: Kit, room: Path, *, secret: str | None = sent.SECRET, **config: Any
 ) -> Webhooks:
     settings = HiveConfig(state_dir=str(room), runtime_dir=str(room), **config)
-    secrets = Secrets(config=settings, audit=kit.audit)
+    secrets = Secrets(redactor=Redactor(), config=settings, audit=kit.audit)
     if secret is not None:
         await secrets.set(SecretSetParams(name="HOOK_SECRET", value=secret), "uid 0")
     return Webhooks(

@@ -21,6 +21,7 @@ from pyglue.host.core.accounts import has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
+from pyglue.redact import Redactor
 from pyglue.store import questions, usage
 from pyglue.wall_clock import moment
 
@@ -45,6 +46,7 @@ def hub(kit: Kit, tmp_path: Path) -> RelayHub:
 
 def hub_of(kit: Kit, tmp_path: Path) -> RelayHub:
     return RelayHub(
+        redactor=Redactor(),
         store=kit.store,
         registry=kit.registry,
         transitions=kit.transitions,

@@ -20,6 +20,7 @@ from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.watch.terminals import Terminals
+from pyglue.redact import Redactor
 
 ME, OTHER = "session aaaaaaaa", "session bbbbbbbb"
 
@@ -259,7 +260,13 @@ async def test_they_can_be_switched_off(kit: Kit, agent: Agent, tmp_path: Path) 
         web=WebConfig(terminal=False),
     )
     audit = Audit(tmp_path / "other.jsonl", tmp_path / "other.key")
-    off = Terminals(registry=kit.registry, audit=audit, config=config, backend=Played())
+    off = Terminals(
+        redactor=Redactor(),
+        registry=kit.registry,
+        audit=audit,
+        config=config,
+        backend=Played(),
+    )
     with pytest.raises(HiveError, match="disabled") as refused:
         await off.open(api.TerminalOpenParams(agent="alice"), ME)
     assert refused.value.code is ErrorCode.FORBIDDEN
