@@ -143,7 +143,10 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
 def _page(
     browser: Browser, request: pytest.FixtureRequest, *, scripts: bool
 ) -> Iterator[Page]:
-    context = browser.new_context(java_script_enabled=scripts)
+    context = browser.new_context(
+        java_script_enabled=scripts,
+        service_workers="block",  # tests of it have a context of their own
+    )
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     problems: list[str] = []

@@ -36,6 +36,7 @@ from pyglue.web.pages import (
     messages,
     overview,
     queue,
+    shell,
     vendor,
     versions,
     waiting,
@@ -101,6 +102,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     table.init(app)
     stream.init(app, known.hub)
     vendor.init(app, web)
+    shell.init(app, web)
     terminal.init(app)
     return app
 

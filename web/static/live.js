@@ -17,6 +17,7 @@ import "./command.js";
 import { showTurn, turnGap } from "./turn.js";
 import { watchFilter } from "./filter.js";
 import { watchSelection } from "./select.js";
+import "./shell.js";
 import { clearSteps, forgetSteps, showStep } from "./steps.js";
 import { swap } from "./swap.js";
 import { ages } from "./times.js";

@@ -35,7 +35,14 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")
 _FLASH_LIMIT: Final = 1200
 
-PUBLIC: Final = frozenset({"static", "login.page", "login.submit", "metrics.metrics"})
+WORKER: Final = "/worker.js"
+"""The address of the only script that browsers may run as a service worker."""
+PUBLIC: Final = frozenset(
+    {
+        *("static", "login.page", "login.submit", "metrics.metrics"),
+        *("shell.worker", "shell.offline"),
+    }
+)
 """Endpoints without a session; the metrics require a token of their own."""
 _ANYWHERE: Final = frozenset({"static", "metrics.metrics"})
 """Those that also answer under loopback's own names: they use no cookies."""
@@ -136,8 +143,10 @@ def check_fetch(asked: Request) -> None:
     tab = sent.get("Sec-Fetch-Dest", "document") == "document"
     if sent.get("Sec-Fetch-Site") in _OUTSIDE and not (leads and tab):
         raise HiveError(ErrorCode.FORBIDDEN, "Pages of other sites may only link here.")
-    if "Service-Worker" in sent:
-        raise HiveError(ErrorCode.FORBIDDEN, "This dashboard has no service worker.")
+    if "Service-Worker" in sent and asked.path != WORKER:
+        raise HiveError(
+            ErrorCode.FORBIDDEN, f"The only service worker here is {WORKER}."
+        )
 
 
 def check_csrf(asked: Request, session: str, ours: str) -> None:
@@ -272,7 +281,7 @@ def set_display(response: AnyResponse, choice: str, seconds: int) -> None:
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; "
-    "connect-src 'self'; worker-src 'none'; form-action 'self'; "
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
 """In every answer; the terminal's page adds a nonce."""

@@ -1,0 +1,42 @@
+"""What makes the dashboard an app: its service worker and the page shown offline.
+
+The worker is served from ``/``, so that it may answer for every page. It is told the
+files that it keeps, which are the same for everybody: the offline page, its stylesheet
+and the icons. Their hash is the name of its cache, so a new version fetches them anew.
+Neither address has a session: nothing of a hive gets into the cache.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Flask, Response, g, render_template
+
+from pyglue.web.guard import auth
+
+_FILES: Final = ("hive.css", "diff.css", "favicon.svg", "icon-192.png")
+_OFFLINE: Final = "/offline"
+
+
+def init(app: Flask, web: Path) -> None:
+    """Serve the worker and the offline page."""
+    blueprint = Blueprint("shell", __name__)
+    static, page = web / "static", web / "templates" / "offline.html"
+
+    @blueprint.get(auth.WORKER)
+    def worker() -> Response:
+        kept = [page, *(static / name for name in _FILES)]
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in kept))
+        files = [_OFFLINE, *(f"/static/{name}" for name in _FILES)]
+        shell = {"version": digest.hexdigest()[:16], "files": files}
+        source = (static / "worker.js").read_text(encoding="utf-8")
+        text = f"const SHELL = {json.dumps(shell)};\n{source}"
+        return Response(text, mimetype="text/javascript")
+
+    @blueprint.get(_OFFLINE)
+    def offline() -> str:
+        g.session = None  # whatever cookie came along
+        return render_template("offline.html")
+
+    app.register_blueprint(blueprint)
