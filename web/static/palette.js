@@ -25,6 +25,8 @@ let matcher = null;
 let known = []; // what can be chosen
 let shown = []; // of these, what is listed
 let at = 0;
+let isEarly = false; // Enter was pressed before the list was there
+let isReading = false;
 let isGoing = false; // `g` was pressed
 
 async function read(place) {
@@ -93,6 +95,7 @@ function mark() {
 }
 
 function choose(number) {
+  if (isReading) return (isEarly = true);
   const one = shown[number];
   if (!one) return;
   dialog.close();
@@ -105,8 +108,12 @@ async function open() {
   dialog.showModal();
   show();
   const loads = matcher ? null : import(MATCHER).then((found) => { matcher = new found.default({ intraMode: 1 }); }).catch(() => null);
+  isReading = true;
   await Promise.all([collect(), loads]);
+  isReading = false;
   show();
+  if (isEarly && dialog.open) choose(at);
+  isEarly = false;
 }
 
 async function nextApproval() {
