@@ -49,7 +49,7 @@ def make_certificate(room: Path, *names: str) -> tuple[Path, Path]:
     return cert, key
 
 
-@dataclass
+@dataclass(repr=False)
 class Site:
     """A server that keeps the heads it gets and answers each as ``answer`` does."""
 
@@ -95,7 +95,7 @@ async def site(
         server.close()
 
 
-@dataclass
+@dataclass(repr=False)
 class Outside:
     """hive-egress, hived's side of it, and what names resolve to."""
 

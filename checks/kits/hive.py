@@ -63,7 +63,7 @@ class PeerHive(LocalHive):
     hived = ("checks.kits.hived", {"PYTHONPATH": str(CHECKOUT)})
 
 
-@dataclass
+@dataclass(repr=False)
 class Hive:
     """A running hive and the operator's connection to it."""
 

@@ -126,7 +126,7 @@ class Containers(Backend):
             await self.stop(name)
 
 
-@dataclass
+@dataclass(repr=False)
 class Way:
     """A hived with systems, and its backend."""
 

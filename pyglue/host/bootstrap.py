@@ -42,7 +42,7 @@ _HOUSEKEEPING_S: Final = 600.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Hive:
     """A running hived."""
 

@@ -84,7 +84,7 @@ class Lease:
     at_boundary: bool = False
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeHive:
     """One agent's socket. Change ``refuse_turns`` and friends to misbehave."""
 

@@ -84,7 +84,7 @@ class Container(Played):
         return name in self.up
 
 
-@dataclass
+@dataclass(repr=False)
 class Deploys:
     """bob, whose changes are proposed, approved and deployed."""
 

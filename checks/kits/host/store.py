@@ -40,7 +40,7 @@ from pyglue.store.agents import AgentRow
 from pyglue.store.database import Store, Tx, open_store
 
 
-@dataclass
+@dataclass(repr=False)
 class Kit:
     """The parts, and every event that was published."""
 

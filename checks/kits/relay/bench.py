@@ -146,7 +146,7 @@ async def with_upstream(
         hived.stop()
 
 
-@dataclass
+@dataclass(repr=False)
 class Setup:
     """Everything that a test needs."""
 

@@ -39,7 +39,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, bind_unix, serve
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeHived:
     """hived's side of the relay's sockets. ``limit_usd`` refuses above it.
 

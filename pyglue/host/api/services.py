@@ -48,7 +48,7 @@ from pyglue.host.watch.views import Views
 from pyglue.store.database import Store
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Services:
     """What the calls are answered with; ``ports`` only where agents have one."""
 
