@@ -1,11 +1,14 @@
 """Which addresses are on the public internet: hive-egress connects to no others.
 
-hived asks when an address is proposed, hive-egress for every address of a name. The
+hived asks when an address is proposed, hive-egress for every address of a name,
+hive-notify for those of push services. The
 rule is a list of its own because ``ipaddress.is_global`` differs between releases of
 Python.
 """
 
+import errno
 import ipaddress
+import socket
 from typing import Final, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -58,6 +61,18 @@ def is_public(address: Address) -> bool:
     if inner is not None:
         return is_public(inner)
     return address in _GLOBAL_SIX and not any(address in net for net in _SIX)
+
+
+def is_ours(address: Address) -> bool:
+    """Tell whether this machine has the address: only then can it be bound."""
+    six = isinstance(address, ipaddress.IPv6Address)
+    family = socket.AF_INET6 if six else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError as error:
+            return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

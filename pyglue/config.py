@@ -240,6 +240,18 @@ class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """No turn begins while fewer MiB are free."""
 
 
+class WebPushConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Notifications to browsers that subscribe on the dashboard."""
+
+    enable: bool = False
+    contact: Annotated[str, Meta(pattern="^(mailto:|https://)[!-~]{1,300}$")] | None = (
+        None
+    )
+    """Said to push services; None: the dashboard's address if it has https."""
+    private_hosts: tuple[str, ...] = ()
+    """Push services that may have private addresses, as in ``network.allow``."""
+
+
 class NotifyConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Notifications that leave the dashboard."""
 
@@ -256,6 +268,12 @@ class NotifyConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         | None
     ) = None
     """Such as ``22:00-07:00``, in ``time_zone``."""
+    web_push: WebPushConfig = WebPushConfig()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is sent, so that there is a hive-notify."""
+        return self.url_file is not None or self.web_push.enable
 
 
 class EgressConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -392,6 +410,15 @@ def load(path: Path) -> HiveConfig:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
             f"Invalid configuration file {path}: limits.network: {error}",
+        ) from error
+    try:
+        for entry in config.notify.web_push.private_hosts:
+            hosts.parse(entry)
+    except HiveError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Invalid configuration file {path}: "
+            f"notify.web_push.private_hosts: {error}",
         ) from error
     for name, workspace in config.workspaces.items():
         try:

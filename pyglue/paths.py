@@ -90,6 +90,11 @@ class Layout:
         return self.state / "secrets"
 
     @property
+    def web_push(self) -> Path:
+        """The key of Web Push and the browsers that subscribed; only hived reads it."""
+        return self.state / "web-push.json"
+
+    @property
     def workspaces(self) -> Path:
         """Workspaces that the operator added: names and paths."""
         return self.state / "workspaces.json"

@@ -36,6 +36,7 @@ from pyglue.config import (
     Quotas,
     Timeouts,
     WarmConfig,
+    WebPushConfig,
 )
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
@@ -310,6 +311,7 @@ async def running_hive(
     upstream: str | None = None,
     peers: bool = False,
     notify_urls: str | None = None,
+    web_push: WebPushConfig | None = None,
     settings: LocalSettings | None = None,
     names: Mapping[str, str] | None = None,
     accounts: LocalAccounts | None = None,
@@ -341,6 +343,7 @@ async def running_hive(
             quotas=quotas or BUSY,
             warm=warm or WarmConfig(),
             notify_urls=notify_urls,
+            web_push=web_push or WebPushConfig(),
             settings=settings or LocalSettings(),
             accounts=accounts or LocalAccounts(),
             egress=EgressConfig(

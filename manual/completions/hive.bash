@@ -7,7 +7,7 @@
 
 _shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
 
-_shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --settings)
+_shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --web-push --settings)
 _shtab_hive_demo_option_strings=(-h --help --json --state --socket --keep)
 _shtab_hive_manifest_option_strings=(-h --help --json --state --socket --nixpkgs-lib --config)
 _shtab_hive_logs_option_strings=(-h --help --json --state --socket -n --lines -f --follow --unit)
@@ -106,6 +106,7 @@ _shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup com
 _shtab_hive_run__h_nargs=0
 _shtab_hive_run___help_nargs=0
 _shtab_hive_run___json_nargs=0
+_shtab_hive_run___web_push_nargs=0
 _shtab_hive_demo__h_nargs=0
 _shtab_hive_demo___help_nargs=0
 _shtab_hive_demo___json_nargs=0

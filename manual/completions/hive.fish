@@ -68,6 +68,7 @@ complete -c hive -n '_shtab_hive_using run' -l state -x -d 'state directory (def
 complete -c hive -n '_shtab_hive_using run' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using run' -l port -x -d 'port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)'
 complete -c hive -n '_shtab_hive_using run' -l notify-url-file -xka "(__fish_complete_path (commandline -ct))" -d 'send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)'
+complete -c hive -n '_shtab_hive_using run' -l web-push -d 'let browsers subscribe to notifications (HIVE_WEB_PUSH=1)'
 complete -c hive -n '_shtab_hive_using run' -l settings -xka "(__fish_complete_path (commandline -ct))" -d 'JSON file with models of a gateway and their prices (HIVE_SETTINGS)'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a demo -d 'run the demo without a browser; succeeds only if the agent actually answers'
 complete -c hive -n '_shtab_hive_using demo' -s h -l help -d 'show this help message and exit'

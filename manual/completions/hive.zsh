@@ -591,6 +591,7 @@ _shtab_hive_run_options=(
   "--socket[path of hived\'s operator socket]:socket:"
   "--port[port of the dashboard on 127.0.0.1 (HIVE_PORT, default 7000)]:port:"
   "--notify-url-file[send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)]:FILE:_files"
+  "--web-push[let browsers subscribe to notifications (HIVE_WEB_PUSH\=1)]"
   "--settings[JSON file with models of a gateway and their prices (HIVE_SETTINGS)]:FILE:_files"
 )
 

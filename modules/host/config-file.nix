@@ -53,6 +53,10 @@ in
           if cfg.notify.urlFile == null then null else "/run/credentials/hive-notify.service/urls";
         inherit (cfg.notify) events;
         quiet_hours = cfg.notify.quietHours;
+        web_push = {
+          inherit (cfg.notify.webPush) enable contact;
+          private_hosts = cfg.notify.webPush.privateHosts;
+        };
       };
       time_zone = cfg.timeZone;
       secrets = lib.mapAttrs (name: _: "/run/credentials/hived.service/secret-${name}") cfg.secrets;

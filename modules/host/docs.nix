@@ -13,6 +13,7 @@ let
       { options = (import ./config-file.nix { inherit lib; config = { }; pkgs = { }; }).options; }
       { options = (import ./accounts.nix { inherit lib; config = { }; }).options; }
       { options = (import ./models.nix { inherit lib; config = { }; }).options; }
+      { options = (import ./notify.nix { inherit lib; config = { }; }).options; }
     ];
   };
 

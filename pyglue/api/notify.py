@@ -1,14 +1,18 @@
 """What hived asks hive-notify to send, a line of JSON each, and the line it answers.
 
+A title and a link for the places of the operator's file, or one browser's sealed
+notification, of which hive-notify can read nothing.
+
 On ``notify.sock``, where hive-notify listens and hived alone connects.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
 from pyglue.api.common import Params, Result
+from pyglue.push_endpoints import LENGTH_MAX
 
 
 class NotifyEvent(StrEnum):
@@ -21,7 +25,7 @@ class NotifyEvent(StrEnum):
     BUDGETS = "budgets"
 
 
-class SendNotification(Params, frozen=True):
+class SendNotification(Params, frozen=True, tag="notification"):
     """A title and a link. ``only`` are the places to send it to, by number: those that
     failed before; None: all.
     """
@@ -36,3 +40,35 @@ class SentNotification(Result, frozen=True):
 
     failed: tuple[int, ...] = ()
     problem: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class SendPush(Params, frozen=True, tag="push"):
+    """A request to a push service (RFC 8030): its address, and what hived made."""
+
+    endpoint: Annotated[str, Meta(max_length=LENGTH_MAX)]
+    authorization: Annotated[str, Meta(max_length=1500)]
+    body: Annotated[bytes, Meta(max_length=4096)]
+
+
+class PushOutcome(StrEnum):
+    """What a push service said; only what ``failed`` is worth trying again."""
+
+    SENT = "sent"
+    GONE = "gone"
+    """The browser is subscribed no more."""
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class SentPush(Result, frozen=True):
+    """What became of it; ``problem`` names the host and never the path.
+
+    ``again_s`` is the least time after which the service wants to be asked again.
+    """
+
+    outcome: PushOutcome
+    problem: Annotated[str, Meta(max_length=500)] | None = None
+    again_s: float = 0.0
+
+
+Asked: TypeAlias = SendNotification | SendPush

@@ -75,6 +75,12 @@ from pyglue.api.operations import (
     OperationsResult,
 )
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
+from pyglue.api.push import (
+    NotificationsResult,
+    PushBrowser,
+    PushRemoveParams,
+    PushSubscribeParams,
+)
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
 from pyglue.api.queue import QueueChangeParams, QueueParams, QueueResult
 from pyglue.api.secrets import SecretParams, SecretSetParams, SecretsResult
@@ -189,6 +195,14 @@ CANCEL_OPERATION: Final = Method("cancel_operation", CancelOperationParams, Done
 
 WEBHOOK: Final = Method("webhook", WebhookParams, WebhookResult)
 """hive-web only, without a session: who may deliver is decided by the signature."""
+
+
+# --- notifications outside ----------------------------------------------------------
+
+NOTIFICATIONS: Final = Method("notifications", NoParams, NotificationsResult)
+NOTIFY_TEST: Final = Method("notify_test", NoParams, Done)
+PUSH_SUBSCRIBE: Final = Method("push_subscribe", PushSubscribeParams, PushBrowser)
+PUSH_REMOVE: Final = Method("push_remove", PushRemoveParams, Done)
 
 
 # --- secrets ----------------------------------------------------------------------

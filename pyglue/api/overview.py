@@ -44,6 +44,8 @@ class HiveStatus(Result, frozen=True):
     journal: bool = False
     """Whether hived logs to the journal, which keeps heads of the audit log, and the
     logs of an agent's harness and machine apart."""
+    push_key: str | None = None
+    """The key that browsers subscribe to notifications with; None: they cannot."""
 
 
 class Step(Result, frozen=True):

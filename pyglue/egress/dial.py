@@ -4,7 +4,6 @@ A name is never looked up a second time, so what is connected to is what was che
 """
 
 import asyncio
-import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Final
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from pyglue.addresses import Address, is_public
+from pyglue.addresses import Address, is_ours, is_public
 from pyglue.egress.refusal import RefusedError, not_public
 from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
@@ -110,15 +109,3 @@ def _info(address: Address, port: int) -> AddrInfoType:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     where = (str(address), port)
     return (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)
-
-
-def is_ours(address: Address) -> bool:
-    """Tell whether this machine has the address: only then can it be bound."""
-    six = isinstance(address, ipaddress.IPv6Address)
-    family = socket.AF_INET6 if six else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError as error:
-            return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-    return True

@@ -2,9 +2,11 @@
 
 hived has no network, and whoever has one should hold nothing else: this process knows
 the addresses in the operator's file, and hears from hived a title and a link at a time,
-on ``notify.sock``. It keeps nothing; what failed is hived's to try again.
+on ``notify.sock``, or for a browser what only that can read. It keeps nothing; what
+failed is hived's to try again.
 
-Apprise speaks to the services. It runs in a thread, one notification at a time.
+Apprise speaks to the services, in a thread, one notification at a time; ``push`` to
+those of browsers.
 """
 
 import argparse
@@ -19,9 +21,16 @@ import msgspec
 import sdnotify
 
 from pyglue import strict_json
-from pyglue.api.notify import SendNotification, SentNotification
+from pyglue.api.notify import (
+    Asked,
+    SendNotification,
+    SendPush,
+    SentNotification,
+    SentPush,
+)
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.notify.push import Pusher
 from pyglue.process import daemon
 
 _LINE: Final = 16 * 1024
@@ -75,17 +84,19 @@ class Places:
             return False
 
 
-def read_places(config: HiveConfig) -> Places:
-    """Read the operator's file.
+def read_places(config: HiveConfig) -> Places | None:
+    """Read the operator's file; None: only browsers get notifications.
 
     Raises:
         HiveError: ``config_invalid`` if it cannot be read, or a line is invalid.
     """
     path = config.notify.url_file
+    if path is None and config.notify.web_push.enable:
+        return None
     if path is None:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
-            "Notifications are not configured: set notify.url_file.",
+            "Notifications are not configured: set notify.url_file or notify.web_push.",
         )
     try:
         text = Path(path).read_text()
@@ -105,10 +116,19 @@ async def serve(config: HiveConfig) -> None:
     """
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
     places = read_places(config)
+    pusher = Pusher(config.notify.web_push)
     stop = daemon.stop_signal()
     one_at_a_time = asyncio.Lock()
 
-    async def answer(
+    async def sent(asked: SendNotification | SendPush) -> SentNotification | SentPush:
+        if isinstance(asked, SendPush):
+            return await pusher.send(asked)
+        if places is None:
+            return SentNotification()
+        async with one_at_a_time:
+            return await asyncio.to_thread(places.send, asked)
+
+    async def serve_one(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         with (
@@ -116,18 +136,17 @@ async def serve(config: HiveConfig) -> None:
             contextlib.closing(writer),
         ):
             while line := await reader.readline():
-                asked = strict_json.read(line, SendNotification)
-                async with one_at_a_time:
-                    sent = await asyncio.to_thread(places.send, asked)
-                writer.write(msgspec.json.encode(sent) + b"\n")
+                answer = await sent(strict_json.read(line, Asked))
+                writer.write(msgspec.json.encode(answer) + b"\n")
                 await writer.drain()
 
     path = config.layout.notify_socket
     path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(answer, path, limit=_LINE)
+    server = await asyncio.start_unix_server(serve_one, path, limit=_LINE)
     sdnotify.SystemdNotifier().notify("READY=1")
     await stop.wait()
     server.close()
+    await pusher.close()
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -43,6 +43,11 @@ in
       urlFile = "/run/secrets/notify-urls";
       events = [ "approvals" "trouble" ];
       quietHours = "22:00-07:00";
+      webPush = {
+        enable = true;
+        contact = "mailto:hive@example.org";
+        privateHosts = [ "push.lan:8443" ];
+      };
     };
     secrets.HOOK_SECRET.file = "/run/secrets/hook-secret";
     models.glm = {
@@ -138,6 +143,7 @@ in
     notify.urlFile = "/etc/hyperhive/notify-urls";
     workspaces.site.path = "/var/site";
   };
+  web-push = hive { notify.webPush.enable = true; };
   tls = hive {
     dashboard.tls.certFile = "/c.pem";
     dashboard.tls.keyFile = "/k.pem";
@@ -307,6 +313,8 @@ in
   bad-secret-store = hive { secrets.TOKEN.file = "${builtins.storeDir}/x-token"; };
   bad-notify-store = hive { notify.urlFile = "${builtins.storeDir}/x-urls"; };
   type-notify-quiet = hive { notify.quietHours = "22:00-24:00"; };
+  type-notify-contact = hive { notify.webPush.contact = "me@example.org"; };
+  type-notify-host = hive { notify.webPush.privateHosts = [ "https://push.lan" ]; };
   type-notify-event = hive { notify.events = [ "turns" ]; };
   bad-secret-name = hive { secrets."my-token".file = "/run/secrets/token"; };
   bad-no-nftables = hive { limits.network = true; } // {

@@ -29,6 +29,7 @@ from pyglue.config import (
     Timeouts,
     WarmConfig,
     WebConfig,
+    WebPushConfig,
     dump,
 )
 
@@ -53,7 +54,8 @@ class LocalOptions:
     upstream: str = ANTHROPIC
     egress: EgressConfig = field(default_factory=EgressConfig)
     notify_urls: str | None = None
-    """Text of the file with notification URLs; None: there are no notifications."""
+    """Text of the file with notification URLs; None: there is none."""
+    web_push: WebPushConfig = field(default_factory=WebPushConfig)
     settings: LocalSettings = field(default_factory=LocalSettings)
     accounts: LocalAccounts = field(default_factory=LocalAccounts)
     """Its default one is ``api_key``, unless that is None."""
@@ -150,7 +152,7 @@ def configure(
         ),
         models=options.settings.models,
         egress=options.egress,
-        notify=NotifyConfig(url_file=urls_file),
+        notify=NotifyConfig(url_file=urls_file, web_push=options.web_push),
         timeouts=options.timeouts,
         messages=options.messages,
         disk=options.disk,

@@ -67,7 +67,7 @@ class LocalHive:
             self.start_hived(),
             *(self.keep(part) for part in ("web", "relay", "egress")),
         )
-        if self.config.notify.url_file is not None:
+        if self.config.notify.is_on:
             await self.keep("notify")
 
     async def start_hived(self) -> None:

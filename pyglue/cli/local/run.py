@@ -18,7 +18,7 @@ from pyglue.cli.local.launcher import LocalHive, seconds_since
 from pyglue.cli.local.settings import LocalCredential
 from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
-from pyglue.config import ANTHROPIC, Credential
+from pyglue.config import ANTHROPIC, Credential, WebPushConfig
 from pyglue.demo import story
 from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send notifications to the Apprise URLs in FILE (HIVE_NOTIFY_URL_FILE)",
     )
     parser.add_argument(
+        "--web-push",
+        action="store_true",
+        default=os.environ.get("HIVE_WEB_PUSH") == "1",
+        help="let browsers subscribe to notifications (HIVE_WEB_PUSH=1)",
+    )
+    parser.add_argument(
         "--settings",
         type=Path,
         default=os.environ.get("HIVE_SETTINGS") or None,
@@ -60,6 +66,7 @@ def options(
     port: int,
     *,
     notify_url_file: Path | None = None,
+    web_push: bool = False,
     settings: Path | None = None,
 ) -> LocalOptions:
     """Return the start options, from the environment.
@@ -90,6 +97,7 @@ def options(
         script=story.PATH,
         agents=told.agents if default is None else ("manager",),
         notify_urls=_text_of(notify_url_file),
+        web_push=WebPushConfig(enable=web_push),
         settings=found,
     )
 
@@ -125,6 +133,7 @@ def run(state: Path, arguments: argparse.Namespace) -> int:
         state,
         arguments.port,
         notify_url_file=arguments.notify_url_file,
+        web_push=arguments.web_push,
         settings=arguments.settings,
     )
     return asyncio.run(_run(found))

@@ -89,7 +89,7 @@ class Modes:
     @staticmethod
     def _of_notify(config: HiveConfig) -> dict[Path, Mode]:
         """Return the directory in which hive-notify listens, where there is one."""
-        if config.notify.url_file is None:
+        if not config.notify.is_on:
             return {}
         user = None if config.ids is None else config.ids.notify
         owner = None if user is None else (user, user)

@@ -57,3 +57,9 @@ def add_agent_calls(handlers: Handlers, s: Services, by: str) -> None:
     on(api.RESET_MODEL, lambda it: s.model_choices.reset(it.agent, by))
     on(api.ACCOUNTS, lambda _: s.accounts.all())
     done(api.SET_ACCOUNT, lambda it: s.accounts.choose(it, by))
+    on(
+        api.PUSH_SUBSCRIBE,
+        lambda it: s.notifier.known_browsers().subscribe(it, by),
+    )
+    done(api.PUSH_REMOVE, lambda it: s.notifier.known_browsers().remove(it, by))
+    done(api.NOTIFY_TEST, s.notifier.test)

@@ -112,6 +112,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.KEPT, s.life.kept.all)
     on(api.SECRETS, s.secrets.all)
     on(api.WORKSPACES, s.workspaces.all)
+    on(api.NOTIFICATIONS, s.notifier.overview)
     on(api.FILES, s.files.look)
     on(api.FILE, s.files.read)
     on(api.JOURNAL, s.journal.read)

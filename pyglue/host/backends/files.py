@@ -19,7 +19,9 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> bool:
             return False
     fresh = path.with_name(f".{path.name}.new")
     try:
-        with fresh.open("wb") as file:
+        fresh.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(fresh, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -79,9 +79,9 @@ class Exposure:
         yield _unix(
             "egress descriptors", layout.egress_fds_socket, "hived", hived, told
         )
-        if self.config.notify.url_file is not None:
+        if self.config.notify.is_on:
             user = _user(self._uid("notify"))
-            told = "Takes titles and links to send, from hived."
+            told = "Takes notifications to send, from hived."
             yield _unix("notify", layout.notify_socket, "hive-notify", user, told)
         for agent in agents:
             place = layout.run(agent.name)

@@ -1,7 +1,8 @@
 """Notifications to where the operator reads them: what is worth one, when, and again.
 
 The event bus says what happened; what is sent is a title of the hive's own words and a
-link, never what an agent wrote. hive-notify sends it. What fails is tried again later
+link, never what an agent wrote. hive-notify sends it, to the places of the operator's
+file and to the browsers that subscribed. What fails is tried again later
 and later, for a day; quiet hours hold everything back, and what was held back is said
 in one notification if it is more than a few. Nothing waits for this: it has a task and
 a queue of its own, and a queue that is full loses its oldest.
@@ -13,12 +14,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from pyglue import origin, strict_json, wall_clock
-from pyglue.api.common import AgentState
+from pyglue.api.common import AgentState, NoParams
 from pyglue.api.events import (
     AgentStateChanged,
     ApprovalCreated,
@@ -27,10 +28,23 @@ from pyglue.api.events import (
     Notice,
     QuestionAsked,
 )
-from pyglue.api.notify import NotifyEvent, SendNotification, SentNotification
+from pyglue.api.notify import (
+    Asked,
+    NotifyEvent,
+    PushOutcome,
+    SendNotification,
+    SentNotification,
+    SentPush,
+)
+from pyglue.api.push import Note, NotificationsResult
 from pyglue.config import HiveConfig
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
+
+if TYPE_CHECKING:  # with it comes cryptography, which few hives need
+    from pyglue.host.push.browsers import Browsers
+
+T = TypeVar("T")
 
 _QUEUE_MAX: Final = 200
 _AGAIN_S: Final = (10.0, 60.0, 300.0, 1800.0, 3600.0)
@@ -53,14 +67,21 @@ _NOTICES: Final = {
 }
 
 
+_ABSENT: Final = "hive-notify is not running"
+
+
 @dataclass
 class _Pending:
-    title: str
-    path: str
+    """What is still to be sent, and where: None means everywhere."""
+
+    note: Note
     at: float
     due_at: float
     tried: int = 0
     only: tuple[int, ...] | None = None
+    is_placed: bool = False
+    """Whether every place has it."""
+    browsers: tuple[int, ...] | None = None
 
 
 @dataclass(kw_only=True)
@@ -69,6 +90,8 @@ class Notifier:
 
     config: HiveConfig
     zone: tzinfo
+    browsers: "Browsers | None" = None
+    """Those that subscribed; None: Web Push is off."""
     problem: str | None = None
     """Why the newest attempt failed; None if it did not."""
     _queue: deque[_Pending] = field(
@@ -80,7 +103,7 @@ class Notifier:
     @property
     def is_on(self) -> bool:
         """Whether notifications are configured."""
-        return self.config.notify.url_file is not None
+        return self.config.notify.is_on
 
     @property
     def pending(self) -> int:
@@ -89,19 +112,67 @@ class Notifier:
 
     def heard(self, event: Event) -> None:
         """Queue what an event is worth; called for every one."""
-        for kind, title, path in _worth(event):
+        for kind, note in _worth(event):
             if self.is_on and kind in self.config.notify.events:
-                self._put(title, path)
+                self._put(note)
 
-    def _put(self, title: str, path: str) -> None:
+    def _put(self, note: Note) -> None:
         now = time.time()
         self._said = {t: at for t, at in self._said.items() if abs(now - at) < _SAME_S}
-        if title in self._said:
+        if note.title in self._said:
             return
-        self._said[title] = now
+        self._said[note.title] = now
         due_at = quiet_until(self.config.notify.quiet_hours, now, self.zone) or now
-        self._queue.append(_Pending(title, path, now, due_at))
+        self._queue.append(_Pending(note, now, due_at))
         self._changed.set()
+
+    # --- the operator -----------------------------------------------------------------
+
+    async def overview(self, _params: NoParams) -> NotificationsResult:
+        """Return what is sent, where, and whether it is."""
+        notify = self.config.notify
+        return NotificationsResult(
+            places=notify.url_file is not None,
+            web_push=self.browsers is not None,
+            events=notify.events,
+            quiet_hours=notify.quiet_hours,
+            pending=self.pending,
+            problem=self.problem,
+            browsers=() if self.browsers is None else self.browsers.views(),
+        )
+
+    def known_browsers(self) -> "Browsers":
+        """Return the browsers.
+
+        Raises:
+            HiveError: ``conflict`` if Web Push is off.
+        """
+        if self.browsers is None:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "Web Push is off: set services.hyperhive.notify.webPush.enable, or "
+                "start the hive with `hive run --web-push`.",
+            )
+        return self.browsers
+
+    async def test(self, _params: NoParams) -> None:
+        """Send a notification now, whatever the hour.
+
+        Raises:
+            HiveError: ``conflict`` if there is nowhere to send it.
+        """
+        if not self.is_on:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                "Notifications are off: set services.hyperhive.notify.urlFile or "
+                "webPush.enable.",
+            )
+        now = time.time()
+        note = Note(title="This is a test", path="/notifications", tag="test")
+        self._queue.append(_Pending(note, now, now))
+        self._changed.set()
+
+    # --- sending ----------------------------------------------------------------------
 
     async def watch(self) -> None:
         """Send what is due; runs as long as hived does."""
@@ -127,41 +198,80 @@ class Notifier:
             self._queue.remove(one)
         since = datetime.fromtimestamp(held[0].at, self.zone).strftime("%H:%M")
         title = f"{len(held)} notifications since {since}"
-        folded = _Pending(title, "/", now, now)
+        folded = _Pending(Note(title=title, path="/", tag="many"), now, now)
         self._queue.append(folded)
         return [*(one for one in due if one not in held), folded]
 
     async def _try(self, one: _Pending) -> None:
         """Send one; what fails stays queued for later, for a day."""
-        asked = SendNotification(
-            title=one.title, link=self._link(one.path), only=one.only
-        )
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                sent = await self._ask(asked)
-        except (OSError, HiveError, TimeoutError, ValueError):
-            sent = SentNotification(
-                failed=one.only or (), problem="hive-notify is not running"
-            )
-        self.problem = sent.problem
+        problems, wait_s = await self._push(one)
+        if self.config.notify.url_file is not None and not one.is_placed:
+            problems += await self._place(one)
+        self.problem = "; ".join(problems) or None
         now = time.time()
-        if sent.problem is not None and now - one.at < _GIVE_UP_S:
-            one.due_at = now + _AGAIN_S[min(one.tried, len(_AGAIN_S) - 1)]
+        if problems and now - one.at < _GIVE_UP_S:
+            again_s = _AGAIN_S[min(one.tried, len(_AGAIN_S) - 1)]
+            one.due_at = now + max(again_s, wait_s)
             one.tried += 1
-            one.only = sent.failed or one.only
             return
         if one in self._queue:
             self._queue.remove(one)
 
-    async def _ask(self, asked: SendNotification) -> SentNotification:
+    async def _place(self, one: _Pending) -> list[str]:
+        """Send to the places that do not have it; return why some still do not."""
+        link = self._link(one.note.path)
+        asked = SendNotification(title=one.note.title, link=link, only=one.only)
+        sent = await self._ask(asked, SentNotification)
+        if sent is None:
+            return [_ABSENT]
+        one.is_placed = sent.problem is None
+        one.only = sent.failed or one.only
+        return [] if sent.problem is None else [sent.problem]
+
+    async def _push(self, one: _Pending) -> tuple[list[str], float]:
+        """Send to the browsers that do not have it.
+
+        Returns:
+            Why some still do not, and how long their services want to be left alone.
+        """
+        if self.browsers is None:
+            return [], 0.0
+        wanted = self.browsers.ids if one.browsers is None else one.browsers
+        sent = await asyncio.gather(*(self._push_one(one.note, id_) for id_ in wanted))
+        failed = {
+            id_: found
+            for id_, found in zip(wanted, sent, strict=True)
+            if found.outcome is PushOutcome.FAILED
+        }
+        one.browsers = tuple(failed)
+        said = dict.fromkeys(found.problem or "" for found in failed.values())
+        return list(said), max((one.again_s for one in failed.values()), default=0.0)
+
+    async def _push_one(self, note: Note, number: int) -> SentPush:
+        browsers = self.known_browsers()
+        asked = browsers.sealed(number, note)
+        if asked is None:
+            return SentPush(outcome=PushOutcome.GONE)
+        sent = await self._ask(asked, SentPush)
+        if sent is None:
+            return SentPush(outcome=PushOutcome.FAILED, problem=_ABSENT)
+        await browsers.sent(number, sent)
+        return sent
+
+    async def _ask(self, asked: Asked, answer: type[T]) -> T | None:
+        """Return what hive-notify answers; None if it does not."""
         path = self.config.layout.notify_socket
-        reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
         try:
-            writer.write(msgspec.json.encode(asked) + b"\n")
-            await writer.drain()
-            return strict_json.read(await reader.readline(), SentNotification)
-        finally:
-            writer.close()
+            async with asyncio.timeout(_ANSWER_S):
+                reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
+                try:
+                    writer.write(msgspec.json.encode(asked) + b"\n")
+                    await writer.drain()
+                    return strict_json.read(await reader.readline(), answer)
+                finally:
+                    writer.close()
+        except (OSError, HiveError, TimeoutError, ValueError):
+            return None
 
     def _link(self, path: str) -> str | None:
         """Return the page's address. The secret name on loopback is told to nobody."""
@@ -169,25 +279,36 @@ class Notifier:
         return None if base is None else f"{base}{path}"
 
 
-def _worth(event: Event) -> Iterator[tuple[NotifyEvent, str, str]]:
-    """Yield what is worth a notification: of which kind, its title, its page."""
+def _worth(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
+    """Yield what is worth a notification, and of which kind.
+
+    An open page of the dashboard gives its own the same tags (notify.js).
+    """
     who = event.agent or "The hive"
     page = f"/agents/{event.agent}" if event.agent else "/"
     match event.read():
         case ApprovalCreated(approval=number):
             title = f"Approval {number} of {who} is pending"
-            yield NotifyEvent.APPROVALS, title, f"/approvals/{number}"
+            tag = f"approval-{number}"
+            note = Note(title=title, path=f"/approvals/{number}", tag=tag)
+            yield NotifyEvent.APPROVALS, note
         case QuestionAsked(question=number, to=to) if to == OPERATOR:
-            yield NotifyEvent.QUESTIONS, f"{who} asks question {number}", "/"
+            title, tag = f"{who} asks question {number}", f"question-{number}"
+            yield NotifyEvent.QUESTIONS, Note(title=title, path="/", tag=tag)
         case MessageSent(id=number, sender=sender, recipient=to) if to == OPERATOR:
-            title = f"Message {number} from {sender}"
-            yield NotifyEvent.MESSAGES, title, f"/messages/{number}"
+            title, tag = f"Message {number} from {sender}", f"message-{number}"
+            note = Note(title=title, path=f"/messages/{number}", tag=tag)
+            yield NotifyEvent.MESSAGES, note
         case AgentStateChanged(state=state) if state in _TROUBLE:
-            yield NotifyEvent.TROUBLE, f"{who} {_TROUBLE[state]}", page
-        case AgentStateChanged(state=AgentState.OVER_BUDGET.value):
-            yield NotifyEvent.BUDGETS, f"{who} has used up its budget", page
+            title, tag = f"{who} {_TROUBLE[state]}", f"trouble-{event.agent}-{state}"
+            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
+        case AgentStateChanged(state=AgentState.OVER_BUDGET.value as state):
+            title = f"{who} has used up its budget"
+            tag = f"trouble-{event.agent}-{state}"
+            yield NotifyEvent.BUDGETS, Note(title=title, path=page, tag=tag)
         case Notice(what=what) if what in _NOTICES:
-            yield NotifyEvent.TROUBLE, f"{who} {_NOTICES[what]}", page
+            title, tag = f"{who} {_NOTICES[what]}", f"{what}-{event.agent}"
+            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
 
 
 def quiet_until(hours: str | None, now: float, zone: tzinfo) -> float | None:

@@ -108,6 +108,7 @@ class Views:
     secret_uses: SecretUses | None = None
     space: Space | None = None
     background_tasks: BackgroundTasks | None = None
+    push_key: str | None = None
     _started_at: float = field(default_factory=time.time, init=False)
 
     async def status(self) -> HiveStatus:
@@ -139,6 +140,7 @@ class Views:
             windows=self.relay.windows(),
             is_estimate=has_estimates(self.config.relay),
             journal=bool(self.backend.units),
+            push_key=self.push_key,
         )
 
     def _pause(self) -> HivePause | None:

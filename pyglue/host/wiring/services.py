@@ -1,6 +1,10 @@
 """The services behind the sockets: views, history, archives, doctor and the rest."""
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from pyglue import calendar_times
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.ports import Ports
 from pyglue.host.api.services import Services
 from pyglue.host.api.sessions import Sessions
@@ -30,6 +34,9 @@ from pyglue.host.wiring.changes import Changes
 from pyglue.host.wiring.work import Work
 from pyglue.limits import MIB
 
+if TYPE_CHECKING:
+    from pyglue.host.push.browsers import Browsers
+
 
 async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     """Build what only answers, and put it beside what it answers for."""
@@ -43,7 +50,9 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     journal = Journal(registry=registry, backend=base.backend)
     base.bus.listen(journal.heard)
     repair = _repair(base, work, changes)
-    notifier = Notifier(config=config, zone=calendar_times.zone_of(config.time_zone))
+    browsers = await asyncio.to_thread(_browsers, base)
+    zone = calendar_times.zone_of(config.time_zone)
+    notifier = Notifier(config=config, zone=zone, browsers=browsers)
     base.bus.listen(notifier.heard)
     steps = Steps(
         store=store,
@@ -156,8 +165,24 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
             config=config,
             webhooks=work.webhooks,
             secret_uses=work.secret_uses,
+            push_key=None if browsers is None else browsers.key,
         ),
     )
+
+
+def _browsers(base: Base) -> "Browsers | None":
+    """Open the subscriptions, if there may be any: only then cryptography is loaded."""
+    if not base.config.notify.web_push.enable:
+        return None
+    from pyglue.host.push.browsers import Browsers
+
+    try:
+        return Browsers(config=base.config, audit=base.audit)
+    except OSError as error:
+        raise HiveError(
+            ErrorCode.CONFIG_INVALID,
+            f"Cannot use {base.config.layout.web_push}: {error.strerror}.",
+        ) from error
 
 
 def _repair(base: Base, work: Work, changes: Changes) -> Repair:

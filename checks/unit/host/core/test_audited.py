@@ -51,6 +51,8 @@ MAKES: Final = {
     "set_model": "model",
     "reset_model": "model",
     "set_account": "account",
+    "push_subscribe": "push_subscribed",
+    "push_remove": "push_removed",
     "terminal_open": "terminal_opened",
     "terminal_close": "terminal_closed",
     # the hive
@@ -81,7 +83,7 @@ READS: Final = {
         "messages",
         "metrics",
     ),
-    *("accounts", "secrets", "workspaces"),
+    *("accounts", "notifications", "secrets", "workspaces"),
     "exposed_secrets",  # the first of a day is in it, as "secret_used"
     *("open_threads", "operation", "operations", "questions", "queue", "stats"),
     *(
@@ -96,6 +98,7 @@ READS: Final = {
 MAIL: Final = {
     *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
     *("steer", "terminal_output", "turn_end", "turn_start", "webhook"),
+    "notify_test",
 }
 """Messages, turns and what terminals show are no decisions."""
 PARTS: Final = {"import_begin", "import_chunk", "submit_begin", "submit_chunk"}
