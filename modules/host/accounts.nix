@@ -1,5 +1,5 @@
 # Accounts that pay for agents: more than the one of apiKeyFile and the like.
-# pyglue/config.py (RelayConfig) reads them; relay.nix hands the credentials over.
+# pyglue/config (RelayConfig) reads them; relay.nix hands the credentials over.
 { config, lib, ... }:
 let
   inherit (lib) literalExpression mkOption types;

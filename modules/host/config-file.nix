@@ -1,4 +1,4 @@
-# The ONE file that the daemons read. Field by field what pyglue/config.py declares; a
+# The ONE file that the daemons read. Field by field what pyglue/config declares; a
 # test decodes it with that. Secrets are not in it, only where systemd puts them.
 { config, lib, pkgs, ... }:
 let
@@ -26,7 +26,7 @@ in
       example = lib.literalExpression "{ timeouts.stop_s = 10; disk.reserve_mib = lib.mkForce 512; }";
       description = ''
         Contents of the daemons' configuration file, which the other options write. What has
-        no option of its own can be added here, under the names of `pyglue/config.py`;
+        no option of its own can be added here, under the names of `pyglue/config`;
         `lib.mkForce` replaces a value that an option writes. The daemons do not start with a
         name that they do not know.
       '';

@@ -204,7 +204,7 @@ def test_json_is_decoded_in_one_place(path: Path) -> None:
 _MAY_NAME_BACKENDS: Final = (
     "host/backends",
     "host/wiring",
-    "config.py",
+    "config",
     "cli/local",  # writes the configuration of a hive without NixOS
 )
 _BACKEND_NAMES: Final = frozenset({"local", "nixos-container"})
