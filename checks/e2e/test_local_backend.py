@@ -466,7 +466,7 @@ def without(monkeypatch: pytest.MonkeyPatch, support: Support) -> None:
     def found(_run_as: RunAs | None) -> Probe:
         return Probe(support, "bubblewrap is not installed.")
 
-    monkeypatch.setattr("pyglue.host.backends.local.probe", found)
+    monkeypatch.setattr("pyglue.host.backends.local_support.probe", found)
 
 
 async def test_refused_with_what_to_do(

@@ -295,7 +295,7 @@ _MAY: Final = frozenset(
     {
         "beneath.py",
         "paths.py",
-        "host/backends/nixos_container.py",  # asks how agents/ is mounted
+        "host/backends/nixos_host.py",  # asks how agents/ is mounted
     }
 )
 

@@ -11,7 +11,6 @@ The end of a child is the crash event. A child dies with hived, even by kill -9.
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pyglue import paths
 from pyglue.api.journal import JournalUnit
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.backends import orphans
+from pyglue.host.backends import local_support, orphans
 from pyglue.host.backends.admitting import Admitting, Gate
 from pyglue.host.backends.base import (
     AgentSpec,
@@ -33,47 +32,16 @@ from pyglue.host.backends.base import (
 )
 from pyglue.host.backends.inside import Inside
 from pyglue.host.backends.limits import Wanted, find_limiter
+from pyglue.host.backends.local_start import LocalStart
 from pyglue.host.backends.logfiles import FileSource
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.owners import user_of
-from pyglue.host.backends.workspace_binds import WorkspaceBinds, workspace_binds
-from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit, run_sync
+from pyglue.host.backends.workspace_binds import WorkspaceBinds
+from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit
 from pyglue.redact import Redactor
-from pyglue.sandbox import (
-    UNSAFE_VARIABLE,
-    Bind,
-    Prepared,
-    Probe,
-    PythonRuntime,
-    SandboxSpec,
-    Support,
-    prepare,
-    probe,
-    python_runtime,
-)
+from pyglue.sandbox import Support, python_runtime
 
 _TAIL: Final = 20
-_ISOLATION: Final = {
-    Support.BWRAP: (
-        "bubblewrap: own files, processes, network and users, no capabilities, "
-        "system call filter"
-    ),
-    Support.UID_ONLY: "separate user IDs only",
-    Support.UNSAFE: "none: agents run as you",
-    Support.REFUSED: "agents cannot be started",
-}
-_PROGRAMS: Final = {
-    "GIT_CONFIG_COUNT": "2",
-    "GIT_CONFIG_KEY_0": "safe.directory",
-    "GIT_CONFIG_VALUE_0": "*",
-    # Files put side by side are no repository: their config would run programs.
-    "GIT_CONFIG_KEY_1": "safe.bareRepository",
-    "GIT_CONFIG_VALUE_1": "explicit",
-    # There is no store to open, which `nix-instantiate --parse` would do.
-    "NIX_REMOTE": "dummy://",
-}
-
-
 _HARNESS: Final = ("-m", "pyglue.harness.main")
 
 
@@ -100,7 +68,6 @@ class LocalBackend(Backend):
 
         ``program`` is what the interpreter runs in the sandbox; tests give another.
         """
-        self._program = tuple(program)
         self.redactor = Redactor()
         self._layout = config.layout
         root = os.geteuid() == 0
@@ -108,12 +75,18 @@ class LocalBackend(Backend):
         self._config = config
         self._groups = () if ids is None or ids.group is None else (ids.group,)
         self._run_as = self._user(None if ids is None else ids.agent)
-        self._runtime: PythonRuntime = python_runtime(["git"])
-        self._probe = _usable(probe(self._run_as), self._run_as, self._runtime)
+        runtime = python_runtime(["git"])
+        self._start = LocalStart(
+            layout=self._layout,
+            program=tuple(program),
+            runtime=runtime,
+            probe=local_support.examine(self._run_as, runtime),
+        )
         self._limiter = find_limiter(self._layout.state)
-        self.isolation = _ISOLATION[self._probe.support]
+        found = self._start.probe
+        self.isolation = local_support.ISOLATION[found.support]
         self.limits = self._limiter.missing is None
-        self._missing = (_warning(self._probe), self._limiter.missing)
+        self._missing = (local_support.warning(found), self._limiter.missing)
         self._admitting = Admitting(
             layout=self._layout, manager=None if ids is None else (ids.agent, ids.agent)
         )
@@ -142,7 +115,7 @@ class LocalBackend(Backend):
 
     def shares_network(self, network: bool) -> bool:
         """Tell whether an agent's loopback is the host's: with a network, it is."""
-        return network or not self._sandboxed
+        return network or not self._start.sandboxed
 
     async def apply(self, spec: AgentSpec) -> None:
         """Put the record where the agent's next start reads it, at once or not."""
@@ -168,20 +141,20 @@ class LocalBackend(Backend):
         """
         if self.running(spec.name):
             return
-        if self._probe.support is Support.REFUSED:
+        if self._start.probe.support is Support.REFUSED:
             raise HiveError(ErrorCode.SANDBOX_UNAVAILABLE, self.warnings[0])
         log = self._log(spec.name)
         wanted = Wanted(spec.memory_max, spec.cpu_quota)
         run_as = self._user_of(spec.name)
-        files = await asyncio.to_thread(self._files, spec, run_as)
+        files = await asyncio.to_thread(self._start.files, spec, run_as)
         with ExitStack() as stack:
             gate = None
-            if self._sandboxed and (spec.manager or files.admitted):
-                gate = stack.enter_context(Gate(self._runtime.argv[0]))
-            with self._prepared(spec, files, gate) as prepared:
+            if self._start.sandboxed and (spec.manager or files.admitted):
+                gate = stack.enter_context(Gate(self._start.runtime.argv[0]))
+            with self._start.prepared(spec, files, run_as, gate) as prepared:
                 child = Child.start(
                     prepared.argv,
-                    env=self._environment(spec),
+                    env=self._start.environment(spec),
                     limits=Rlimits(),
                     run_as=run_as,
                     pass_fds=(*prepared.pass_fds, *(gate.fds if gate else ())),
@@ -223,7 +196,7 @@ class LocalBackend(Backend):
             return
         running.stopping = True
         child = running.child
-        inside = Inside.of(child.pid) if self._sandboxed else None
+        inside = Inside.of(child.pid) if self._start.sandboxed else None
         try:
             if inside is not None:
                 child.signal_pid = inside.program
@@ -283,10 +256,6 @@ class LocalBackend(Backend):
 
     # --- one agent --------------------------------------------------------------------
 
-    @property
-    def _sandboxed(self) -> bool:
-        return self._probe.support is Support.BWRAP
-
     def _log(self, name: str) -> LogFile:
         if name not in self._logs:
             self._logs[name] = LogFile(self._layout.agent_log(name))
@@ -312,122 +281,6 @@ class LocalBackend(Backend):
         self._callback(ContainerEvent(name, kind, reason, tail, asked=asked))
 
     def _describe(self, code: int) -> str:
-        if self._sandboxed and code > 128:  # bubblewrap's way to tell of a signal
+        if self._start.sandboxed and code > 128:  # bubblewrap's way to tell of a signal
             code = 128 - code
         return describe_exit(code)
-
-    def _environment(self, spec: AgentSpec) -> dict[str, str]:
-        """Return what the child's own process starts with; a sandbox clears it."""
-        names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # systemd-run's
-        env = {name: os.environ[name] for name in names if name in os.environ}
-        if self._sandboxed:
-            return env
-        home = str(self._layout.agent_state(spec.name))
-        return {**env, **self._runtime.env, **_PROGRAMS, "HOME": home}
-
-    def _files(self, spec: AgentSpec, run_as: RunAs | None) -> WorkspaceBinds:
-        """Return how workspaces and ``/shared`` are bound. Blocking."""
-        if self._sandboxed:
-            return workspace_binds(spec.mounts, run_as)
-        mounts = any(one.name is not None or one.writable for one in spec.mounts)
-        if mounts or spec.secrets:
-            raise HiveError(
-                ErrorCode.SANDBOX_UNAVAILABLE,
-                f"{spec.name} has workspaces, secrets in files, or writes in /shared, "
-                f"which needs bubblewrap. {self._probe.reason}",
-            )
-        return WorkspaceBinds()
-
-    def _prepared(
-        self, spec: AgentSpec, files: WorkspaceBinds, gate: Gate | None = None
-    ) -> Prepared:
-        """Return the command line, and descriptors to pass."""
-        argv = (*self._runtime.argv, *self._program)
-        if gate is not None:
-            argv = (*gate.prefix, *argv)
-        if self._sandboxed:
-            sandbox = self._sandbox(spec, files)
-            return prepare(sandbox, argv, run_as=self._user_of(spec.name))
-        layout = self._layout
-        # Only the manager's directory exists: that is how the harness knows.
-        none = str(layout.run(spec.name) / "none")
-        flags = (
-            *("--run-dir", str(layout.run(spec.name))),
-            *("--state", str(layout.agent_state(spec.name))),
-            *("--session", str(layout.session(spec.name))),
-            *("--agents", str(layout.agents) if spec.manager else none),
-        )
-        return Prepared((*argv, *flags))
-
-    def _sandbox(self, spec: AgentSpec, files: WorkspaceBinds) -> SandboxSpec:
-        layout, inside = self._layout, paths.INSIDE
-        top = layout.state
-        binds = [
-            *self._runtime.binds,
-            Bind(source=layout.run(spec.name), target=inside.run),
-            Bind(
-                source=layout.agent_state(spec.name),
-                target=inside.state,
-                writable=True,
-                below=top,
-            ),
-            Bind(
-                source=layout.session(spec.name),
-                target=inside.session,
-                writable=True,
-                below=top,
-            ),
-            *files.binds,
-        ]
-        if spec.manager:
-            # Read-only: what may be written in it is opened one by one.
-            agents = Bind(source=layout.agents, target=inside.agents, below=top)
-            binds += [agents, Bind(source=layout.applied_root, target=inside.applied)]
-        return SandboxSpec(
-            binds=tuple(binds),
-            env={**self._runtime.env, **_PROGRAMS, "HOME": inside.state},
-            chdir=inside.state,
-            network=spec.network,
-            certificates=spec.egress,
-            memory=(inside.secrets,) if spec.secrets else (),
-            hostname=spec.name,
-            home=inside.state,
-        )
-
-
-def _usable(found: Probe, run_as: RunAs | None, runtime: PythonRuntime) -> Probe:
-    """Without a sandbox the agents' user must be able to run us from where we are."""
-    if found.support is not Support.UID_ONLY:
-        return found
-    argv = [*runtime.argv, "-c", "import pyglue.harness"]
-    done = run_sync(argv, env=runtime.env, timeout=30, run_as=run_as)
-    if done.code == 0:
-        return found
-    return Probe(
-        Support.REFUSED,
-        f"{found.reason} Without bubblewrap, the agents' user would have to run "
-        f"{sys.executable}, but lacks permission.",
-    )
-
-
-def _warning(found: Probe) -> str | None:
-    match found.support:
-        case Support.BWRAP:
-            return None
-        case Support.UID_ONLY:
-            return (
-                f"Agents are separated only by their user IDs: {found.reason} They "
-                "share this host's network and process list, and can read everything "
-                "that all users can read; the manager cannot write to the state of "
-                "others."
-            )
-        case Support.UNSAFE:
-            return (
-                f"NO SANDBOX ({UNSAFE_VARIABLE}=1): agents run as you, can access all "
-                f"your files and could approve their own changes. {found.reason}"
-            )
-        case Support.REFUSED:
-            return (
-                f"Agents cannot be started: {found.reason} ({UNSAFE_VARIABLE}=1 runs "
-                "them unprotected; use it only on a host without anything of value.)"
-            )

@@ -14,24 +14,20 @@ and network hold from a start on only, and the hello then proves that it boots.
 import asyncio
 import contextlib
 import functools
-import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from pyglue.api.journal import JournalUnit
-from pyglue.config import HiveConfig, NixosConfig
+from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.backends import mounts
+from pyglue.host.backends import nixos_host, nixos_logs
 from pyglue.host.backends.base import (
     AgentSpec,
     Backend,
     ContainerEvent,
     ContainerEventKind,
 )
-from pyglue.host.backends.hostctl import PROGRAMS, HostCtl
-from pyglue.host.backends.journald import Journald
+from pyglue.host.backends.hostctl import HostCtl
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.nixos_files import (
     SYSTEMS_KEPT,
@@ -44,13 +40,10 @@ from pyglue.host.backends.ownership import Seen
 from pyglue.host.backends.track import Change, Phase, Track, UnitState
 from pyglue.host.backends.units import UnitWatch
 from pyglue.nix.build import Builder
-from pyglue.process import LogFile, find_program, run_sync
+from pyglue.process import LogFile
 from pyglue.redact import Redactor
 
-HARNESS_UNIT: Final = "hive-agent"
-_STORE: Final = Path("/nix/store")
 _READY_S: Final = 20.0
-_TAIL_S: Final = 10.0
 _KINDS: Final = {
     Change.STARTED: ContainerEventKind.STARTED,
     Change.STOPPED: ContainerEventKind.STOPPED,
@@ -82,9 +75,7 @@ class NixosContainerBackend(Backend):
         Raises:
             HiveError: ``config_invalid``, ``missing_program``.
         """
-        nixos = _checked(config)
-        for program in PROGRAMS:
-            find_program(program)
+        nixos = nixos_host.required(config)
         self._layout = config.layout
         self.redactor = Redactor()
         self._files = ContainerFiles(config, nixos, places or HostPlaces())
@@ -103,28 +94,18 @@ class NixosContainerBackend(Backend):
     @functools.cached_property
     def _unmapped(self) -> str | None:
         """What is wrong with the file systems, which stay: every page asks."""
-        layout = self._layout
-        return mounts.warning((_STORE, layout.agents, layout.runtime))
+        return nixos_host.unmapped(self._layout)
 
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What is not as it should be on this host now."""
-        found = [*self._foreign]
-        if self._unmapped is not None:
-            found.append(self._unmapped)
-        if self._watch.problem is not None:
-            found.append(
-                "Container crashes cannot be detected: systemd does not answer over "
-                f"D-Bus. {self._watch.problem}"
-            )
-        if not os.statvfs(self._layout.agents).f_flag & os.ST_NOSUID:
-            found.append(
-                f"{self._layout.agents} is not mounted nosuid: root in one container "
-                "can leave a set-user-ID program for other containers there. "
-                "Bind-mount it onto itself with nosuid and nodev, as the NixOS "
-                "module does."
-            )
-        return tuple(found)
+        found = (
+            *self._foreign,
+            self._unmapped,
+            nixos_host.undetected(self._watch.problem),
+            nixos_host.set_user_id(self._layout),
+        )
+        return tuple(text for text in found if text is not None)
 
     def without_harness(self, name: str) -> str:
         """Name the way that machined offers to root."""
@@ -242,35 +223,11 @@ class NixosContainerBackend(Backend):
 
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
         """Return the newest lines of the harness, or else of the container's unit."""
-        selections = (
-            (f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}"),
-            (f"--unit={unit_of(name)}",),
-        )
-        for selection in selections:
-            with contextlib.suppress(HiveError):
-                done = run_sync(
-                    [
-                        find_program("journalctl"),
-                        *("--no-pager", "--quiet", "--output=cat"),
-                        *(f"--lines={lines}", *selection),
-                    ],
-                    env={"PATH": os.environ.get("PATH", os.defpath)},
-                    timeout=_TAIL_S,
-                )
-                text = done.stdout.decode("utf-8", "replace")
-                if done.code == 0 and text:
-                    return tuple(self.redactor.text(text).splitlines()[-lines:])
-        return ()
+        return nixos_logs.tail(name, lines, self.redactor)
 
     def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
         """Return the journal of the harness in the container, or of its unit."""
-        if name is None:
-            return Journald("--unit=hived.service")
-        if unit is JournalUnit.MACHINE:
-            selection = [f"--unit={unit_of(name)}"]
-        else:
-            selection = [f"--machine={container_of(name)}", f"--unit={HARNESS_UNIT}"]
-        return Journald(*selection, clean=self.redactor.text)
+        return nixos_logs.journal(name, unit, self.redactor)
 
     async def close(self) -> None:
         """Stop watching. Containers go on: the next hived adopts them."""
@@ -320,27 +277,3 @@ class NixosContainerBackend(Backend):
             if told.change is Change.STARTED:
                 seen = Seen(told.run, state.restarts)
             self._files.own.remember(agent, seen)
-
-
-def _checked(config: HiveConfig) -> NixosConfig:
-    """Return what the backend needs of the configuration.
-
-    Raises:
-        HiveError: ``config_invalid``.
-    """
-    missing = None
-    if os.geteuid() != 0:
-        missing = "hived must be started as root"
-    elif config.nixos is None:
-        missing = "`nixos` must be configured"
-    elif config.ids is None:
-        missing = "`ids` must be configured"
-    elif shutil.which("nixos-container") is None:
-        missing = "`nixos-container` must be installed (boot.enableContainers = true)"
-    if missing is not None or config.nixos is None:
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID,
-            f"The backend nixos-container cannot be used: {missing}. The NixOS module "
-            "services.hyperhive takes care of this.",
-        )
-    return config.nixos
