@@ -26,7 +26,7 @@ from checks.kits.net import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, hive_web, make_app
 from checks.kits.web.hive import FakeHive
-from pyglue.api.messages import InboxParams, InboxResult, MessagesParams, MessagesResult
+from pyglue.api.inbox import InboxParams, InboxResult, MessagesParams, MessagesResult
 from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes

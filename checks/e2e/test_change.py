@@ -26,13 +26,8 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
-from pyglue.api.manager import (
-    WITHDRAW,
-    ProposalResult,
-    SpawnParams,
-    WithdrawParams,
-)
-from pyglue.api.messages import MessagesParams
+from pyglue.api.inbox import MessagesParams
+from pyglue.api.manager import WITHDRAW, ProposalResult, SpawnParams, WithdrawParams
 from pyglue.api.operations import Operation, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError

@@ -15,7 +15,7 @@ from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
-from pyglue.api.messages import MessagesParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.config import Timeouts, dump
 from pyglue.store.agents import LOST
 

@@ -31,6 +31,7 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Method, NoParams, OperationRef, Params
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
 from pyglue.api.manager import (
     LIST_AGENTS,
@@ -41,7 +42,6 @@ from pyglue.api.manager import (
     AgentParams,
     SpawnParams,
 )
-from pyglue.api.messages import MessagesParams
 from pyglue.api.operations import Operation, OperationState
 from pyglue.api.questions import AskParams
 from pyglue.api.telemetry import HistoryParams, StatsParams

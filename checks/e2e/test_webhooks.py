@@ -13,8 +13,8 @@ from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.messages import MessagesParams
 from pyglue.api.secrets import SecretParams, SecretSetParams
 
 pytestmark = [

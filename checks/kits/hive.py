@@ -21,8 +21,9 @@ from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
 from pyglue.api.events import Event, SubscribeParams
+from pyglue.api.inbox import InboxMessage, InboxParams, OperatorSendParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.api.messages import InboxMessage, InboxParams, Message, OperatorSendParams
+from pyglue.api.messages import Message
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.configure import LocalOptions

@@ -13,8 +13,8 @@ from checks.kits.hive import script
 from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import START, STOP, AgentParams
-from pyglue.api.messages import MessagesParams
 from pyglue.host.backends.nixos_files import unit_of
 
 pytestmark = [

@@ -1,6 +1,6 @@
-"""Messages: sending, receiving, and how the operator reads them.
+"""Messages: their types, and how agents send and receive them.
 
-The calls are declared in ``agent`` and ``operator``; these are their types.
+``agent`` declares the calls; ``inbox`` has the types of the operator.
 """
 
 from enum import StrEnum
@@ -181,27 +181,6 @@ class AckResult(Result, frozen=True):
     acknowledged: int
 
 
-class OperatorSendParams(Params, frozen=True):
-    """Send a message from the operator to an agent, or to ``all``."""
-
-    to: AgentName
-    body: Body
-    reply_to: Id | None = None
-    priority: Priority = Priority.NORMAL
-
-
-class SentResult(Result, frozen=True, omit_defaults=True):
-    """The stored message's id (the last one's, if several).
-
-    ``missed`` are the recipients of a broadcast whose inboxes were full. ``turn`` is
-    the running turn that gets the message when its current tool call has ended.
-    """
-
-    id: int
-    missed: tuple[str, ...] = ()
-    turn: int | None = None
-
-
 Clip = Annotated[int, Meta(ge=1, le=BODY_LIMIT)]
 
 
@@ -235,75 +214,3 @@ class ShownMessage(Message, frozen=True):
     """How many characters of the body ``clip`` left out."""
     progress: "Progress | None" = None
     """What has become of it, where a list says so."""
-
-
-class InboxParams(Params, frozen=True):
-    """The operator's inbox, newest first; ``clip`` limits the length of each body."""
-
-    unread_only: bool = False
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    clip: Clip | None = None
-
-
-class InboxMessage(Result, frozen=True):
-    """A message to the operator."""
-
-    message: ShownMessage
-    read: bool
-
-
-class InboxResult(Result, frozen=True):
-    """The messages."""
-
-    messages: tuple[InboxMessage, ...]
-
-
-class MarkReadParams(Params, frozen=True):
-    """Mark messages of the operator's inbox as read: ``ids``, and all up to ``up_to``.
-
-    What was read before stays as it is; ``not_found`` if none of ``ids`` is there.
-    """
-
-    ids: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
-    up_to: Id | None = None
-
-
-class ThreadParams(Params, frozen=True):
-    """A message, what it answers, and all answers to any of these.
-
-    ``clip`` limits the characters of each body but that of message ``id``.
-    """
-
-    id: Id
-    clip: Annotated[int, Meta(ge=1, le=4000)] = 4000
-
-
-class ThreadResult(Result, frozen=True):
-    """The thread, oldest first; ``more`` if it has more than these."""
-
-    messages: tuple[ShownMessage, ...]
-    more: bool = False
-
-
-class MessagesParams(Params, frozen=True):
-    """All messages of the hive, newest first, older than ``before``.
-
-    ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
-    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring
-    case; ``clip`` limits the characters of each body.
-    """
-
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    before: Id | None = None
-    agent: AgentName | None = None
-    peer: AgentName | None = None
-    without: AgentName | None = None
-    kind: MessageKind | None = None
-    text: Annotated[str, Meta(max_length=200)] = ""
-    clip: Clip | None = None
-
-
-class MessagesResult(Result, frozen=True):
-    """The messages."""
-
-    messages: tuple[ShownMessage, ...]

@@ -47,17 +47,7 @@ from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
 from pyglue.api.exposure import ExposureResult
 from pyglue.api.files import FileChunk, FileParams, FilesParams, FilesResult
-from pyglue.api.journal import JournalNews, JournalPage, JournalParams
-from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
-from pyglue.api.logins import (
-    LoginCodeResult,
-    LoginParams,
-    LoginResult,
-    LogoutParams,
-    WebOriginResult,
-)
-from pyglue.api.manager import AgentParams, DraftResult, ProposalResult, SpawnParams
-from pyglue.api.messages import (
+from pyglue.api.inbox import (
     InboxParams,
     InboxResult,
     MarkReadParams,
@@ -68,6 +58,16 @@ from pyglue.api.messages import (
     ThreadParams,
     ThreadResult,
 )
+from pyglue.api.journal import JournalNews, JournalPage, JournalParams
+from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
+from pyglue.api.logins import (
+    LoginCodeResult,
+    LoginParams,
+    LoginResult,
+    LogoutParams,
+    WebOriginResult,
+)
+from pyglue.api.manager import AgentParams, DraftResult, ProposalResult, SpawnParams
 from pyglue.api.operations import (
     CancelOperationParams,
     Operation,
@@ -96,11 +96,7 @@ from pyglue.api.telemetry import (
     StatsResult,
 )
 from pyglue.api.wakeups import WebhookParams, WebhookResult
-from pyglue.api.workspaces import (
-    WorkspaceAddParams,
-    WorkspaceParams,
-    WorkspacesResult,
-)
+from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams, WorkspacesResult
 
 # --- sessions -----------------------------------------------------------------
 

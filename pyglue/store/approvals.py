@@ -18,14 +18,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
 from pyglue.store.models import ApprovalModel
 
-_OPEN = (ApprovalState.APPROVED.value, ApprovalState.BUILDING.value)
-_UNJUDGED = (
-    ApprovalState.PENDING,
-    ApprovalState.SUPERSEDED,
-    ApprovalState.WITHDRAWN,
-    ApprovalState.EXPIRED,
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class NewApproval:
@@ -58,6 +50,32 @@ class ApprovalRow(NewApproval):
     operation: int | None
     comments: tuple[QuotedComment, ...] = ()
 
+    @classmethod
+    def of(cls, model: ApprovalModel) -> "ApprovalRow":
+        """Return what a row of the table says."""
+        return cls(
+            id=model.id,
+            agent=model.agent,
+            kind=ApprovalKind(model.kind),
+            state=ApprovalState(model.state),
+            commit=model.commit,
+            main=model.main,
+            record=bytes(model.record),
+            manifest_sha256=model.manifest_sha256,
+            nixos_options=strict_json.read(bytes(model.nixos_options), tuple[str, ...]),
+            policy=strict_json.read(bytes(model.policy), tuple[PolicyChange, ...]),
+            description=model.description,
+            proposed_by=model.proposed_by,
+            author=model.author,
+            message=model.message,
+            created_at=model.created_at,
+            decided_at=model.decided_at,
+            decided_by=model.decided_by,
+            reason=model.reason,
+            operation=model.operation,
+            comments=_comments(model),
+        )
+
     def summary(self) -> ApprovalSummary:
         """Return the row for display in the queue."""
         wider = [one for one in self.policy if one.effect is Effect.WIDENS]
@@ -78,31 +96,6 @@ class ApprovalRow(NewApproval):
             operation=self.operation,
             danger=wider[0].danger if wider else None,  # the worst is first
         )
-
-
-def _row(model: ApprovalModel) -> ApprovalRow:
-    return ApprovalRow(
-        id=model.id,
-        agent=model.agent,
-        kind=ApprovalKind(model.kind),
-        state=ApprovalState(model.state),
-        commit=model.commit,
-        main=model.main,
-        record=bytes(model.record),
-        manifest_sha256=model.manifest_sha256,
-        nixos_options=strict_json.read(bytes(model.nixos_options), tuple[str, ...]),
-        policy=strict_json.read(bytes(model.policy), tuple[PolicyChange, ...]),
-        description=model.description,
-        proposed_by=model.proposed_by,
-        author=model.author,
-        message=model.message,
-        created_at=model.created_at,
-        decided_at=model.decided_at,
-        decided_by=model.decided_by,
-        reason=model.reason,
-        operation=model.operation,
-        comments=_comments(model),
-    )
 
 
 def _comments(model: ApprovalModel) -> tuple[QuotedComment, ...]:
@@ -173,7 +166,7 @@ def get(tx: Tx | Reader, number: int) -> ApprovalRow:
     rows = list(query.execute(tx.db))
     if not rows:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {number}.")
-    return _row(rows[0])
+    return ApprovalRow.of(rows[0])
 
 
 def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...]:
@@ -183,7 +176,7 @@ def pending(tx: Tx | Reader, agent: str | None = None) -> tuple[ApprovalRow, ...
     )
     if agent is not None:
         query = query.where(ApprovalModel.agent == agent)
-    return tuple(_row(row) for row in query.execute(tx.db))
+    return tuple(ApprovalRow.of(row) for row in query.execute(tx.db))
 
 
 def decide(
@@ -260,74 +253,4 @@ def search(
         query = query.where(ApprovalModel.agent == agent)
     if before is not None:
         query = query.where(ApprovalModel.id < before)
-    return tuple(_row(row) for row in query.execute(reader.db))
-
-
-def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the previous proposal for the same agent."""
-    query = (
-        ApprovalModel.select()
-        .where(ApprovalModel.agent == row.agent, ApprovalModel.id < row.id)
-        .order_by(ApprovalModel.id.desc())
-        .limit(1)
-    )
-    rows = [_row(found) for found in query.execute(reader.db)]
-    return rows[0] if rows else None
-
-
-def last_judged(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the proposal for the same agent that the operator judged before this one.
-
-    Not one that ended by itself, nor a rebuild of what was approved before.
-    """
-    query = (
-        ApprovalModel.select()
-        .where(
-            ApprovalModel.agent == row.agent,
-            ApprovalModel.id < row.id,
-            ApprovalModel.kind != ApprovalKind.REBUILD.value,
-            ApprovalModel.state.not_in([state.value for state in _UNJUDGED]),
-        )
-        .order_by(ApprovalModel.id.desc())
-        .limit(1)
-    )
-    rows = [_row(found) for found in query.execute(reader.db)]
-    return rows[0] if rows else None
-
-
-def last_deployed(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the last proposal deployed for the same agent before this one."""
-    query = (
-        ApprovalModel.select()
-        .where(
-            ApprovalModel.agent == row.agent,
-            ApprovalModel.id < row.id,
-            ApprovalModel.state == ApprovalState.DEPLOYED.value,
-        )
-        .order_by(ApprovalModel.id.desc())
-        .limit(1)
-    )
-    rows = [_row(found) for found in query.execute(reader.db)]
-    return rows[0] if rows else None
-
-
-def last_approved(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the last approved proposal for the same agent, deployed or not."""
-    query = (
-        ApprovalModel.select()
-        .where(
-            ApprovalModel.agent == row.agent,
-            ApprovalModel.id < row.id,
-            ApprovalModel.state.in_(
-                (
-                    *_OPEN,
-                    ApprovalState.DEPLOYED.value,
-                    ApprovalState.FAILED.value,
-                )
-            ),
-        )
-        .order_by(ApprovalModel.id.desc())
-        .limit(1)
-    )
-    rows = [_row(found) for found in query.execute(reader.db)]
-    return rows[0] if rows else None
+    return tuple(ApprovalRow.of(row) for row in query.execute(reader.db))

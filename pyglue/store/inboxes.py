@@ -4,14 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.messages import (
-    InboxMessage,
-    Message,
-    MessageKind,
-    Progress,
-    ShownMessage,
-    Stage,
-)
+from pyglue.api.inbox import InboxMessage
+from pyglue.api.messages import Message, MessageKind, Progress, ShownMessage, Stage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
 from pyglue.store.database import Reader

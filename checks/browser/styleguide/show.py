@@ -25,7 +25,7 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web, make_app
 from checks.kits.web.hive import FakeHive
 from pyglue.api.common import AgentState
-from pyglue.api.messages import MessagesParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.operator import MESSAGES
 from pyglue.web import rpc
 from pyglue.web.pages import diff as diffview

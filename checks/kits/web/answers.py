@@ -10,32 +10,25 @@ from pyglue.api import manager as manager_api
 from pyglue.api import operator as api
 from pyglue.api.accounts import AccountsResult, AccountView
 from pyglue.api.audit import AuditExportParams, AuditExportResult
-from pyglue.api.common import (
-    Done,
-    NoParams,
-    OperationRef,
-)
+from pyglue.api.common import Done, NoParams, OperationRef
 from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
 from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event
-from pyglue.api.journal import JournalLine, JournalPage, JournalParams
-from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
-from pyglue.api.messages import (
+from pyglue.api.inbox import (
     InboxMessage,
     InboxParams,
     InboxResult,
     MarkReadParams,
-    Message,
-    MessageKind,
     MessagesParams,
     MessagesResult,
     OperatorSendParams,
-    Priority,
     SentResult,
-    ShownMessage,
     ThreadParams,
     ThreadResult,
 )
+from pyglue.api.journal import JournalLine, JournalPage, JournalParams
+from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
+from pyglue.api.messages import Message, MessageKind, Priority, ShownMessage
 from pyglue.api.overview import (
     AgentDetail,
     AgentsView,

@@ -18,14 +18,8 @@ from checks.kits.cli import HIVE, python, typed
 from pyglue.api import operator as api
 from pyglue.api.archive import TransferChunk, TransferRef
 from pyglue.api.common import PROTOCOL, HelloResult, Role
-from pyglue.api.messages import (
-    InboxMessage,
-    InboxParams,
-    InboxResult,
-    MessageKind,
-    Priority,
-    ShownMessage,
-)
+from pyglue.api.inbox import InboxMessage, InboxParams, InboxResult
+from pyglue.api.messages import MessageKind, Priority, ShownMessage
 from pyglue.cli.commands import archive, messages
 from pyglue.cli.hive import build_parser, main
 from pyglue.cli.output import spinner as module

@@ -5,14 +5,8 @@ import pytest
 
 from checks.kits.web.app import Operator
 from pyglue.api.accounts import AccountsResult
-from pyglue.api.approvals import (
-    ApprovalDetail,
-    ApprovalsResult,
-)
-from pyglue.api.messages import (
-    InboxResult,
-    MessagesResult,
-)
+from pyglue.api.approvals import ApprovalDetail, ApprovalsResult
+from pyglue.api.inbox import InboxResult, MessagesResult
 from pyglue.api.operations import Operation, OperationsResult
 from pyglue.api.overview import AgentDetail, AgentsView, HiveStatus
 from pyglue.api.questions import QuestionsResult

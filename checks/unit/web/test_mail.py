@@ -8,11 +8,8 @@ import pytest
 from checks.kits.web import data as data
 from checks.kits.web.app import Operator
 from checks.kits.web.hive import FakeHive
-from pyglue.api.messages import (
-    OperatorSendParams,
-    Priority,
-    SentResult,
-)
+from pyglue.api.inbox import OperatorSendParams, SentResult
+from pyglue.api.messages import Priority
 from pyglue.api.questions import AnswerParams
 
 

@@ -10,15 +10,8 @@ from werkzeug.test import TestResponse
 from checks.kits.web import data as data
 from checks.kits.web.app import Operator
 from checks.kits.web.hive import FakeHive
-from pyglue.api.messages import (
-    Message,
-    OperatorSendParams,
-    Priority,
-    Progress,
-    SentResult,
-    ShownMessage,
-    Stage,
-)
+from pyglue.api.inbox import OperatorSendParams, SentResult
+from pyglue.api.messages import Message, Priority, Progress, ShownMessage, Stage
 
 URGENT = OperatorSendParams(to="alice", body="Stop that.", priority=Priority.HIGH)
 

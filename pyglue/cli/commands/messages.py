@@ -5,7 +5,8 @@ import datetime
 from typing import Final
 
 from pyglue.api import operator as api
-from pyglue.api.messages import InboxParams, OperatorSendParams, Priority
+from pyglue.api.inbox import InboxParams, OperatorSendParams
+from pyglue.api.messages import Priority
 from pyglue.cli.output.answer import Answer
 from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient

@@ -25,8 +25,9 @@ from pyglue.api.approvals import (
     ApprovalState,
     ApproveParams,
 )
+from pyglue.api.inbox import InboxParams, OperatorSendParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.messages import InboxParams, Message, OperatorSendParams
+from pyglue.api.messages import Message
 from pyglue.api.operations import OperationParams, OperationState
 from pyglue.api.operator import (
     AGENT,

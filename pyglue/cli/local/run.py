@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.api.common import NoParams
-from pyglue.api.messages import MessagesParams, OperatorSendParams
+from pyglue.api.inbox import MessagesParams, OperatorSendParams
 from pyglue.api.operator import LOGIN_CODE, MESSAGES, OPERATOR_SEND, STATUS
 from pyglue.cli.local import settings as local_settings
 from pyglue.cli.local.configure import LocalOptions

@@ -4,7 +4,7 @@
 """
 
 from pyglue.api import operator as api
-from pyglue.api.messages import OperatorSendParams, SentResult
+from pyglue.api.inbox import OperatorSendParams, SentResult
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.services import Services
 from pyglue.host.core.operations import queued

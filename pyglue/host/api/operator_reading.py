@@ -6,13 +6,10 @@
 import asyncio
 
 from pyglue.api import operator as api
-from pyglue.api.approvals import (
-    ApprovalsParams,
-    ApprovalsResult,
-)
+from pyglue.api.approvals import ApprovalsParams, ApprovalsResult
 from pyglue.api.common import NoParams
 from pyglue.api.events import SubscribeParams, SubscribeResult
-from pyglue.api.messages import (
+from pyglue.api.inbox import (
     InboxParams,
     InboxResult,
     MessagesParams,

@@ -30,7 +30,7 @@ from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.manifest import decode
 from pyglue.store import approvals as rows
-from pyglue.store import systems
+from pyglue.store import earlier_approvals, systems
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store
 
@@ -190,9 +190,9 @@ def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
     row = rows.get(reader, number)
     # Before a new agent nothing ran, even if one had its name and was purged.
     is_new = row.kind is ApprovalKind.SPAWN
-    running = None if is_new else rows.last_deployed(reader, row)
-    approved = rows.last_approved(reader, row)
-    previous = rows.previous(reader, row)
+    running = None if is_new else earlier_approvals.last_deployed(reader, row)
+    approved = earlier_approvals.last_approved(reader, row)
+    previous = earlier_approvals.previous(reader, row)
     return row, _Bases(
         running=None if running is None else running.commit,
         approved=None if approved is None else approved.commit,
@@ -203,7 +203,7 @@ def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
 
 
 def _asked_before(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    judged = rows.last_judged(reader, row)
+    judged = earlier_approvals.last_judged(reader, row)
     if judged is None or judged.state is not ApprovalState.CHANGES_REQUESTED:
         return None
     return judged

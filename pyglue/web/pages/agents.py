@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response
 
 from pyglue import hosts, names
 from pyglue.api.common import NoParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.messages import MessagesParams
 from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
 from pyglue.api.overview import AgentDetail, AgentView
 from pyglue.api.questions import QuestionView

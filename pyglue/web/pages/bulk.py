@@ -14,8 +14,9 @@ from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
 from pyglue import names
+from pyglue.api.inbox import OperatorSendParams
 from pyglue.api.manager import REBUILD, RESTART, START, STOP, AgentParams
-from pyglue.api.messages import BODY_LIMIT, OperatorSendParams
+from pyglue.api.messages import BODY_LIMIT
 from pyglue.api.operator import OPERATOR_SEND
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError

@@ -24,8 +24,9 @@ from pyglue.api.control import (
     PauseParams,
     SetModelParams,
 )
+from pyglue.api.inbox import OperatorSendParams
 from pyglue.api.manager import AgentParams
-from pyglue.api.messages import BODY_LIMIT, OperatorSendParams, Priority
+from pyglue.api.messages import BODY_LIMIT, Priority
 from pyglue.api.operator import (
     AGENT,
     CANCEL_TURN_OF,

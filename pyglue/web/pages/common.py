@@ -11,13 +11,9 @@ from werkzeug.wrappers import Response
 
 from pyglue import names
 from pyglue.api.common import NoParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.journal import JournalUnit
-from pyglue.api.messages import (
-    BODY_LIMIT,
-    MessageKind,
-    MessagesParams,
-    body_too_large,
-)
+from pyglue.api.messages import BODY_LIMIT, MessageKind, body_too_large
 from pyglue.api.operator import AGENTS, STATUS
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError

@@ -10,15 +10,8 @@ from typing import Any, Final
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.messages import (
-    BODY_LIMIT,
-    MarkReadParams,
-    MessageKind,
-    OperatorSendParams,
-    Priority,
-    ShownMessage,
-    ThreadParams,
-)
+from pyglue.api.inbox import MarkReadParams, OperatorSendParams, ThreadParams
+from pyglue.api.messages import BODY_LIMIT, MessageKind, Priority, ShownMessage
 from pyglue.api.operator import MARK_READ, MESSAGES, OPERATOR_SEND, THREAD
 from pyglue.errors import HiveError
 from pyglue.names import EVERYONE, OPERATOR, SYSTEM

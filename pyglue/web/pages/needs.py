@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from pyglue.api.approvals import (
-    ApprovalsParams,
-    ApprovalState,
-    ApprovalSummary,
-    Danger,
-)
+from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary, Danger
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.messages import InboxMessage, InboxParams, Priority, ShownMessage
+from pyglue.api.inbox import InboxMessage, InboxParams
+from pyglue.api.messages import Priority, ShownMessage
 from pyglue.api.operator import AGENTS, APPROVALS, INBOX, QUESTIONS
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import QuestionView

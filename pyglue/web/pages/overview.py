@@ -11,14 +11,10 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from pyglue.api.common import NoParams
+from pyglue.api.inbox import InboxMessage, InboxParams, MessagesParams
 from pyglue.api.journal import JournalUnit
 from pyglue.api.lifecycle import DraftView, KeptView
-from pyglue.api.messages import (
-    InboxMessage,
-    InboxParams,
-    MessagesParams,
-    ShownMessage,
-)
+from pyglue.api.messages import ShownMessage
 from pyglue.api.operator import (
     DRAFTS,
     INBOX,
@@ -33,14 +29,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import agent_order, needs, waiting
 from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
 from pyglue.web.pages.bulk import FIRST, MORE
-from pyglue.web.pages.common import (
-    Part,
-    done,
-    field,
-    log_units,
-    part,
-    status,
-)
+from pyglue.web.pages.common import Part, done, field, log_units, part, status
 from pyglue.web.pages.doing import activity
 from pyglue.web.pages.first_steps import first_steps
 from pyglue.web.pages.messages import CLIP

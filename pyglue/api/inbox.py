@@ -1,0 +1,101 @@
+"""How the operator writes and reads messages; ``operator`` declares the calls."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from pyglue.api.common import AgentName, Id, Params, Result
+from pyglue.api.messages import Body, Clip, MessageKind, Priority, ShownMessage
+
+
+class OperatorSendParams(Params, frozen=True):
+    """Send a message from the operator to an agent, or to ``all``."""
+
+    to: AgentName
+    body: Body
+    reply_to: Id | None = None
+    priority: Priority = Priority.NORMAL
+
+
+class SentResult(Result, frozen=True, omit_defaults=True):
+    """The stored message's id (the last one's, if several).
+
+    ``missed`` are the recipients of a broadcast whose inboxes were full. ``turn`` is
+    the running turn that gets the message when its current tool call has ended.
+    """
+
+    id: int
+    missed: tuple[str, ...] = ()
+    turn: int | None = None
+
+
+class InboxParams(Params, frozen=True):
+    """The operator's inbox, newest first; ``clip`` limits the length of each body."""
+
+    unread_only: bool = False
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    clip: Clip | None = None
+
+
+class InboxMessage(Result, frozen=True):
+    """A message to the operator."""
+
+    message: ShownMessage
+    read: bool
+
+
+class InboxResult(Result, frozen=True):
+    """The messages."""
+
+    messages: tuple[InboxMessage, ...]
+
+
+class MarkReadParams(Params, frozen=True):
+    """Mark messages of the operator's inbox as read: ``ids``, and all up to ``up_to``.
+
+    What was read before stays as it is; ``not_found`` if none of ``ids`` is there.
+    """
+
+    ids: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
+    up_to: Id | None = None
+
+
+class ThreadParams(Params, frozen=True):
+    """A message, what it answers, and all answers to any of these.
+
+    ``clip`` limits the characters of each body but that of message ``id``.
+    """
+
+    id: Id
+    clip: Annotated[int, Meta(ge=1, le=4000)] = 4000
+
+
+class ThreadResult(Result, frozen=True):
+    """The thread, oldest first; ``more`` if it has more than these."""
+
+    messages: tuple[ShownMessage, ...]
+    more: bool = False
+
+
+class MessagesParams(Params, frozen=True):
+    """All messages of the hive, newest first, older than ``before``.
+
+    ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
+    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring
+    case; ``clip`` limits the characters of each body.
+    """
+
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Id | None = None
+    agent: AgentName | None = None
+    peer: AgentName | None = None
+    without: AgentName | None = None
+    kind: MessageKind | None = None
+    text: Annotated[str, Meta(max_length=200)] = ""
+    clip: Clip | None = None
+
+
+class MessagesResult(Result, frozen=True):
+    """The messages."""
+
+    messages: tuple[ShownMessage, ...]
