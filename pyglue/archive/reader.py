@@ -28,9 +28,9 @@ from pyglue.archive.index import (
     Kind,
     split,
 )
-from pyglue.beneath import Folder
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.strict_json import JsonError
 
 _CHUNK: Final = 1024 * 1024

@@ -29,8 +29,8 @@ from pyglue.archive.index import (
 from pyglue.archive.masked import Hidden, Masked, Readable
 from pyglue.archive.sparse import is_mostly_holes
 from pyglue.archive.tree import Entry, LeftOut, walk
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 
 _NOTHING: Final[Hidden] = {}
 _CHUNK: Final = 1024 * 1024

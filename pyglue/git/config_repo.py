@@ -8,8 +8,8 @@ descriptors, because the manager can change the directories around it.
 import os
 from typing import Final
 
-from pyglue.beneath import Folder, Owner
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder, Owner
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git

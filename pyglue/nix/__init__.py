@@ -4,7 +4,8 @@
 into sentences. Nothing else in the project evaluates code that an agent wrote.
 """
 
-from pyglue.nix.evaluator import Evaluation, Evaluator
+from pyglue.nix.evaluation import Evaluation
+from pyglue.nix.evaluator import Evaluator
 from pyglue.nix.log import EvalError, Problem
 
 __all__ = ["EvalError", "Evaluation", "Evaluator", "Problem"]

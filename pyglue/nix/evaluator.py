@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest import read_json
+from pyglue.nix.evaluation import OUTPUT_MAX, SUBJECT, Evaluation, failed, read_result
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import Fence, Seen
 from pyglue.nix.log import EvalError, Problem, Roots, read_said
@@ -30,31 +30,11 @@ from pyglue.paths import share
 from pyglue.process import Rlimits
 from pyglue.process.spare import Spare
 
-_OUTPUT_MAX: Final = 4 * 1024 * 1024
 _MEMORY_MAX: Final = 1536 * 1024 * 1024
-_OPTIONS_MAX: Final = 1000
-_OPTION_LENGTH_MAX: Final = 500
 _FLAGS: Final = (
     *("--eval", "--strict", "--json", "--store", "dummy://"),
     *RESTRICTED,
 )
-_SUBJECT: Final = "agent.nix"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The manifest of a directory, not validated yet, and the NixOS options that it
-    sets outside ``hyperhive``, as sorted paths.
-
-    ``evaluated_at`` is the path under which Nix saw the directory; no agent ever sees
-    it. ``said`` is what agent.nix made Nix print: traces and warnings, in the author's
-    words.
-    """
-
-    manifest: Mapping[str, Any]
-    nixos_options: tuple[str, ...]
-    evaluated_at: str
-    said: tuple[str, ...] = ()
 
 
 class Evaluator:
@@ -71,7 +51,7 @@ class Evaluator:
         nixpkgs_lib: Path | None = None,
     ) -> None:
         self._timeout = timeout
-        self._limits = Limits(_SUBJECT, timeout, _MEMORY_MAX)
+        self._limits = Limits(SUBJECT, timeout, _MEMORY_MAX)
         self._lib = nixpkgs_lib
         self._fence: Fence | None = None
         self._spare = Spare(self._start)
@@ -159,7 +139,7 @@ class Evaluator:
                 cpu_s=max(1, math.ceil(self._timeout)),
                 file_size=0,
             ),
-            max_output=_OUTPUT_MAX,
+            max_output=OUTPUT_MAX,
         )
 
     async def _finish(self, waiting: Waiting, commit: str | None) -> Evaluation:
@@ -174,7 +154,7 @@ class Evaluator:
             raise
         if done.code != 0:
             raise self._limits.explain(done, roots)
-        found = _read_result(done.stdout, roots)
+        found = read_result(done.stdout, roots)
         return replace(found, said=read_said(done.stderr, roots))
 
     def fence(self) -> Fence:
@@ -229,10 +209,10 @@ def _discard(made: asyncio.Future[Waiting]) -> None:
 def _check_files(directory: Path) -> None:
     """Refuse what Nix need not see. Blocking."""
     if not (directory / "agent.nix").is_file():
-        raise _failed([Problem("agent.nix", None, None, "no such file")])
+        raise failed([Problem("agent.nix", None, None, "no such file")])
     unclear = unreadable(directory)
     if unclear:
-        raise _failed(list(unclear))
+        raise failed(list(unclear))
 
 
 def _arguments(inside: Mapping[str, str]) -> list[str]:
@@ -253,54 +233,9 @@ def _roots(seen: Seen) -> Roots:
     )
 
 
-def _failed(problems: list[Problem]) -> EvalError:
-    return Limits(_SUBJECT, 0, 0).failed(problems)
-
-
 def _too_much_output() -> EvalError:
     return EvalError(
         ErrorCode.EVAL_LIMIT,
-        f"The manifest of agent.nix exceeds {_OUTPUT_MAX} bytes. Shorten its texts "
+        f"The manifest of agent.nix exceeds {OUTPUT_MAX} bytes. Shorten its texts "
         "and lists.",
     )
-
-
-def _read_result(output: bytes, roots: Roots) -> Evaluation:
-    try:
-        report = read_json(output, max_bytes=_OUTPUT_MAX)
-        manifest, options = report["manifest"], report["nixosOptions"]
-    except (HiveError, TypeError, KeyError) as error:
-        reason = "its value is not plain JSON"
-        if not _is_utf8(output):
-            reason = "a text in it is not UTF-8. Save its files as UTF-8"
-        raise _failed([Problem(None, None, None, reason)]) from error
-    if not isinstance(manifest, dict):
-        raise _failed([Problem(None, None, None, "its value is not a manifest")])
-    return Evaluation(manifest, option_names(options), roots.agent)
-
-
-def _is_utf8(output: bytes) -> bool:
-    try:
-        output.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def option_names(found: object) -> tuple[str, ...]:
-    """Return the names of NixOS options that an evaluation reports, sorted.
-
-    Raises:
-        EvalError: ``eval_failed`` for anything else, ``eval_limit`` for too many.
-    """
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise _failed(
-            [Problem(None, None, None, "its options are not a list of names")]
-        )
-    if len(found) > _OPTIONS_MAX or any(len(n) > _OPTION_LENGTH_MAX for n in found):
-        raise EvalError(
-            ErrorCode.EVAL_LIMIT,
-            f"agent.nix sets more than {_OPTIONS_MAX} NixOS options, or one of more "
-            f"than {_OPTION_LENGTH_MAX} characters.",
-        )
-    return tuple(sorted(found))

@@ -25,7 +25,7 @@ from typing import Any, Final
 from pyglue.config import NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import canonical, read_json
-from pyglue.nix.evaluator import option_names
+from pyglue.nix.evaluation import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.hoststore import HostStore, is_derivation

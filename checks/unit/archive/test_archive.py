@@ -18,8 +18,8 @@ import pytest
 
 from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack, writer
 from pyglue.archive.masked import Masked
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 
 LIMITS = Limits(
     entries=50, file_bytes=100_000, total_bytes=200_000, index_bytes=100_000

@@ -6,24 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import (
-    EXECUTABLE,
-    FILE,
-    LINK,
-    SEED,
-    TREE,
-    Line,
-    Objects,
-    Room,
-    git,
-)
-from pyglue.beneath import Folder, Owner
+from checks.kits.git import EXECUTABLE, FILE, LINK, SEED, TREE, Line, Objects, Room, git
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder, Owner
 from pyglue.git import config_repo
-from pyglue.git.config_repo import (
-    copy_config_repo,
-    sweep_staging,
-)
+from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.export import TreeFile, export_tree, list_files, read_file
 from pyglue.git.filenames import path_problem, problem, show
 from pyglue.git.repos import AppliedRepo

@@ -17,8 +17,8 @@ from checks.kits.git import (
     pack_bytes,
     refused,
 )
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode
+from pyglue.folder import Folder
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.verdict import PackLimits
 

@@ -23,8 +23,8 @@ from checks.kits.git import (
     refused,
     varint_size,
 )
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.git import quarantine
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.quarantine import sweep

@@ -31,7 +31,7 @@ _SHARED: Final = frozenset(
             "mask",
         ),
         *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
-        *("manifest_checks", "calendar_times", "file_names"),
+        *("manifest_checks", "calendar_times", "file_names", "folder"),
         "push_endpoints",
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
         *("redact", "shape_words", "strict_json", "workspaces"),

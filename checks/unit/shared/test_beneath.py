@@ -23,9 +23,9 @@ import pytest
 
 from checks.kits.sandbox import suite_as_user
 from pyglue import beneath
-from pyglue.beneath import Folder
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories, KeptDirectory
 from pyglue.host.archives.export import Exports

@@ -28,13 +28,13 @@ from pyglue.api.archive import (
 )
 from pyglue.api.common import NoParams, Result
 from pyglue.archive import Index, Kind, Limits, Places, unpack
-from pyglue.beneath import Folder
 from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import spinner
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.jsonrpc import SyncClient
 
 _CALL_S: Final = 1800.0

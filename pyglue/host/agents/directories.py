@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import beneath
-from pyglue.beneath import Folder, Owner, opened
+from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder, Owner
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind

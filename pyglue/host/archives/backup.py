@@ -22,8 +22,8 @@ from typing import IO, BinaryIO, Final
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.archive import BackupParams
 from pyglue.archive import Entry, Hidden, Kind, LeftOut, Writer, walk
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.git.history import packed_refs
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind

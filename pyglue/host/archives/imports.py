@@ -20,9 +20,9 @@ from pyglue import beneath, names
 from pyglue.api.archive import ImportParams, ImportResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.archive import Index, Kind, Limits, Places, unpack
-from pyglue.beneath import Folder
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo

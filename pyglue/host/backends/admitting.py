@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import beneath, paths
-from pyglue.beneath import Owner, opened
+from pyglue.beneath import opened
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Owner
 from pyglue.host.backends.inside import Inside
 from pyglue.names import is_name
 from pyglue.paths import Layout

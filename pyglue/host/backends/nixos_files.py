@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.beneath import Folder
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.host.backends import addresses, dropin, nspawn_conf
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.backends.files import write_file
 from pyglue.host.backends.ownership import Ownership
-from pyglue.host.backends.workspace_binds import (
-    need_writable_by_others,
-    owner_of,
-    what,
-)
+from pyglue.host.backends.workspace_binds import need_writable_by_others, owner_of, what
 from pyglue.names import is_name
 from pyglue.nix.hoststore import check_path
 from pyglue.paths import INSIDE

@@ -11,9 +11,10 @@ agent's ``config`` belongs to the manager, who alone writes it. Blocking.
 import threading
 from typing import Final
 
-from pyglue.beneath import Folder, Owner, opened
+from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder, Owner
 from pyglue.names import MANAGER, is_name
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.beneath import Folder, Owner
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder, Owner
 from pyglue.host.backends.admitting import Admitted
 from pyglue.process import RunAs
 from pyglue.sandbox import Bind

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import beneath
-from pyglue.beneath import Folder
 from pyglue.config import Quotas
 from pyglue.errors import HiveError
+from pyglue.folder import Folder
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry

@@ -22,10 +22,10 @@ from pyglue.api.workspaces import (
     WorkspacesResult,
     WorkspaceView,
 )
-from pyglue.beneath import Folder
 from pyglue.config import HiveConfig
 from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.host.backends.files import write_file
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry

@@ -7,11 +7,7 @@ declared all show.
 """
 
 import asyncio
-import grp
 import os
-import pwd
-import re
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +16,16 @@ from typing import Final
 import msgspec
 
 from pyglue import origin
-from pyglue.api.exposure import ExposureResult, Listener, ListenerKind, UnitScore
+from pyglue.api.exposure import ExposureResult, Listener, ListenerKind
 from pyglue.config import HiveConfig
-from pyglue.errors import HiveError
 from pyglue.host.agents.ports import LOOPBACK, Ports
 from pyglue.host.backends.base import Backend
 from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.tcp_listeners import TcpListener, tcp_listeners
-from pyglue.process import find_program, run
+from pyglue.host.doctor import unit_scores
+from pyglue.host.doctor.unix_sockets import unix_socket, user_name
 
-_OVERALL: Final = re.compile(r"Overall exposure level for (\S+): ([0-9.]+)")
-_ANALYZE_S: Final = 60.0
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
@@ -49,7 +43,9 @@ class Exposure:
         """Look at every listener now."""
         agents = self.registry.all()
         listeners = await asyncio.to_thread(lambda: tuple(self._listeners(agents)))
-        return ExposureResult(listeners=listeners, units=await self._scores())
+        return ExposureResult(
+            listeners=listeners, units=await unit_scores.scores(self.backend.units)
+        )
 
     def _listeners(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
         table = self.table()
@@ -68,21 +64,23 @@ class Exposure:
 
     def _sockets(self, agents: tuple[Agent, ...]) -> Iterator[Listener]:
         layout = self.config.layout
-        hived = _user(os.geteuid())
+        hived = user_name(os.geteuid())
         operators = "hive-web's user can only log in there without a live session."
-        yield _unix("operator", layout.operator_socket, "hived", hived, operators)
+        yield unix_socket("operator", layout.operator_socket, "hived", hived, operators)
         relay = "Serves hive-relay; other users are not in its group."
-        yield _unix("relay", layout.relay_socket, "hived", hived, relay)
-        yield _unix("relay descriptors", layout.relay_fds_socket, "hived", hived, relay)
+        yield unix_socket("relay", layout.relay_socket, "hived", hived, relay)
+        yield unix_socket(
+            "relay descriptors", layout.relay_fds_socket, "hived", hived, relay
+        )
         told = "Serves hive-egress; other users are not in its group."
-        yield _unix("egress", layout.egress_socket, "hived", hived, told)
-        yield _unix(
+        yield unix_socket("egress", layout.egress_socket, "hived", hived, told)
+        yield unix_socket(
             "egress descriptors", layout.egress_fds_socket, "hived", hived, told
         )
         if self.config.notify.is_on:
-            user = _user(self._uid("notify"))
+            user = user_name(self._uid("notify"))
             told = "Takes notifications to send, from hived."
-            yield _unix("notify", layout.notify_socket, "hive-notify", user, told)
+            yield unix_socket("notify", layout.notify_socket, "hive-notify", user, told)
         for agent in agents:
             place = layout.run(agent.name)
             own = (
@@ -95,12 +93,12 @@ class Exposure:
             ):
                 if (place / name).exists():
                     title = f"{name} of {agent.name}"
-                    yield _unix(title, place / name, process, _user(uid), own)
+                    yield unix_socket(title, place / name, process, user_name(uid), own)
 
     def _undeclared(self, known: set[Path]) -> Iterator[Listener]:
         for path in sorted(self.config.layout.runtime.rglob("*")):
             if path not in known and path.is_socket():
-                found = _unix("not declared", path, "unknown", None, "")
+                found = unix_socket("not declared", path, "unknown", None, "")
                 undeclared = "No part of the hive listens under this name."
                 yield msgspec.structs.replace(found, problem=undeclared)
 
@@ -119,7 +117,7 @@ class Exposure:
             kind=ListenerKind.UNIX,
             address="the private temporary directory of hive-web/gunicorn.sock",
             process="hive-web",
-            user=_user(self._uid("web")),
+            user=user_name(self._uid("web")),
             reach="root, and hive-web's own user.",
         )
         for agent in agents:
@@ -142,14 +140,14 @@ class Exposure:
         if table and not there:
             problem = "Nothing is listening there."
         elif any(one.uid not in mine for one in there):
-            whose = ", ".join(sorted({_user(one.uid) for one in there}))
+            whose = ", ".join(sorted({user_name(one.uid) for one in there}))
             problem = f"A process of {whose} is listening there, not hive-web."
         return Listener(
             name=name,
             kind=ListenerKind.TCP,
             address=_address(host, port),
             process="hive-web",
-            user=_user(there[0].uid if problem and there else wanted),
+            user=user_name(there[0].uid if problem and there else wanted),
             reach=f"{reach}; without a session, only the login page.",
             problem=problem,
         )
@@ -163,7 +161,7 @@ class Exposure:
             kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
             address=f"{LOOPBACK}, a port chosen by the kernel",
             process=f"harness of {agent.name}",
-            user=_user(self._uid("agent")),
+            user=user_name(self._uid("agent")),
             reach=(
                 "Every local process can connect: the agent shares the host's "
                 "network. Requests need the key generated when the harness started."
@@ -183,7 +181,7 @@ class Exposure:
             kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
             address=f"{LOOPBACK}, a port chosen by the kernel",
             process=f"harness of {agent.name}",
-            user=_user(self._uid("agent")),
+            user=user_name(self._uid("agent")),
             reach=(
                 "Every local process can connect, and reach what the agent may reach: "
                 "there is no sandbox."
@@ -208,34 +206,11 @@ class Exposure:
                     kind=ListenerKind.TCP,
                     address=address,
                     process="unknown",
-                    user=_user(one.uid),
+                    user=user_name(one.uid),
                     reach="Every local process"
                     if one.host.startswith("127.") or one.host == "::1"
                     else "Every host that the firewall lets",
                 )
-
-    # --- units ------------------------------------------------------------------------
-
-    async def _scores(self) -> tuple[UnitScore, ...]:
-        units = self.backend.units
-        if not units:
-            return ()
-        try:
-            done = await run(
-                [
-                    find_program("systemd-analyze"),
-                    *("security", "--no-pager", *units),
-                ],
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-                timeout=_ANALYZE_S,
-            )
-        except HiveError as error:
-            return tuple(
-                UnitScore(unit=unit, score=None, problem=error.message)
-                for unit in units
-            )
-        found = dict(_OVERALL.findall(done.stdout.decode("utf-8", "replace")))
-        return tuple(_score(unit, found.get(unit)) for unit in units)
 
     def _uid(self, part: str) -> int:
         ids = self.config.ids
@@ -243,73 +218,5 @@ class Exposure:
         return os.geteuid() if uid is None else uid
 
 
-def _score(unit: str, found: str | None) -> UnitScore:
-    if found is None:
-        return UnitScore(
-            unit=unit, score=None, problem="systemd-analyze reports no score for it."
-        )
-    return UnitScore(unit=unit, score=float(found))
-
-
-def _unix(name: str, path: Path, process: str, user: str | None, note: str) -> Listener:
-    """Describe a Unix socket; who may write to it may connect."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return Listener(
-            name=name,
-            kind=ListenerKind.UNIX,
-            address=str(path),
-            process=process,
-            user=user,
-            reach="Nobody: it does not exist.",
-            problem=f"Cannot read {path}: {error.strerror}. Restart hived.",
-        )
-    mode = stat.S_IMODE(found.st_mode)
-    owner, group = _user(found.st_uid), _group(found.st_gid)
-    who = [f"user {owner}"]
-    if mode & stat.S_IWGRP:
-        who.append(f"group {group}")
-    world = bool(mode & stat.S_IWOTH) and _open_to_all(path.parent)
-    if world:
-        who.append("every local user")
-    return Listener(
-        name=name,
-        kind=ListenerKind.UNIX,
-        address=str(path),
-        process=process,
-        user=user,
-        mode=f"{mode:04o}",
-        owner=owner,
-        group=group,
-        reach=f"root, {', '.join(who)}. {note}".rstrip(),
-        problem="Every local user can connect; remove write access for others."
-        if world
-        else None,
-    )
-
-
-def _open_to_all(directory: Path) -> bool:
-    """Tell whether every user can walk to ``directory``."""
-    real = directory.resolve()
-    return all(one.stat().st_mode & stat.S_IXOTH for one in (real, *real.parents))
-
-
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        found = grp.getgrgid(gid)
-    except KeyError:
-        return str(gid)
-    members = f": {', '.join(sorted(found.gr_mem))}" if found.gr_mem else ""
-    return f"{found.gr_name} ({gid}{members})"

@@ -14,7 +14,6 @@ from typing import Final
 
 from pyglue import wall_clock
 from pyglue.api.common import Role
-from pyglue.api.messages import MessageKind
 from pyglue.api.questions import (
     AnswerParams,
     AskParams,
@@ -29,6 +28,12 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.question_texts import (
+    answer_message,
+    answer_text,
+    check_open,
+    question_message,
+)
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.store import questions as rows
 from pyglue.store.database import Reader, Store, Tx
@@ -111,7 +116,7 @@ class Questions:
         def put(tx: Tx) -> NewMessage:
             nonlocal number
             number = insert(tx)
-            return replace(_put(asker.name, number, params), hop=hop)
+            return replace(question_message(asker.name, number, params), hop=hop)
 
         if params.to == OPERATOR:  # through however many turns, but not a flood
             self.broker.send_policy.count(asker.name, OPERATOR)
@@ -137,7 +142,7 @@ class Questions:
                     f"You asked no question {question.id}. open_threads lists your "
                     "questions.",
                 )
-            _check_open(question)
+            check_open(question)
             rows.close(tx, question.id, None, asker.name, QuestionEnd.CANCELLED)
             return question
 
@@ -159,13 +164,13 @@ class Questions:
         """
 
         def close(tx: Tx) -> None:
-            _check_open(rows.get(tx, params.question))
+            check_open(rows.get(tx, params.question))
             rows.close(tx, params.question, None, OPERATOR, QuestionEnd.DISMISSED)
 
         question = await self.store.read(lambda reader: _found(reader, params.question))
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
-        await self._end(question, close, _told(question, SYSTEM, text + why))
+        await self._end(question, close, answer_message(question, SYSTEM, text + why))
         self.audited(question, who, QuestionEnd.DISMISSED, reason=params.reason)
         self._changed.set()
 
@@ -190,7 +195,7 @@ class Questions:
         """
 
         def close(tx: Tx) -> None:
-            _check_open(rows.get(tx, params.question))
+            check_open(rows.get(tx, params.question))
             if sender is not None:
                 self.broker.delivery.charge(tx, by, len(text.encode()))
             rows.close(tx, params.question, text, by, QuestionEnd.ANSWERED)
@@ -203,13 +208,13 @@ class Questions:
                 ErrorCode.NOT_FOUND,
                 f"There is no question {params.question} for {by}.",
             )
-        _check_open(question)
-        text = _answer_text(question, params)
+        check_open(question)
+        text = answer_text(question, params)
         sender = None if by == OPERATOR else self.registry.get(by)
         hop = 0
         if sender is not None:
             hop = await self.broker.send_policy.admit(sender, question.asker)
-        await self._end(question, close, _told(question, by, text, hop))
+        await self._end(question, close, answer_message(question, by, text, hop))
         chosen = [question.options.index(choice) + 1 for choice in params.choices]
         self.audited(question, who or by, QuestionEnd.ANSWERED, chosen=chosen)
         if question.asker == SYSTEM:
@@ -239,10 +244,10 @@ class Questions:
 
     async def _expire(self, question: QuestionView) -> None:
         def close(tx: Tx) -> None:
-            _check_open(rows.get(tx, question.id))
+            check_open(rows.get(tx, question.id))
             rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
 
-        told = _told(question, SYSTEM, "Expired without an answer.")
+        told = answer_message(question, SYSTEM, "Expired without an answer.")
         await self._end(question, close, told)
         self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
 
@@ -274,7 +279,7 @@ class Questions:
     async def tell(self, question: QuestionView, text: str) -> None:
         """Tell who put a question, an agent, what became of it without an answer."""
         if question.asker != SYSTEM:
-            await self.broker.inform(_told(question, SYSTEM, text))
+            await self.broker.inform(answer_message(question, SYSTEM, text))
 
     def _check_recipient(self, asker: Agent, to: str) -> None:
         if to == OPERATOR:
@@ -291,49 +296,8 @@ class Questions:
             )
 
 
-def _put(asker: str, number: int, params: AskParams) -> NewMessage:
-    options = "".join(f"\n- {option}" for option in params.options)
-    body = (
-        f"Question {number}: {params.question}{options}\n\n"
-        f"Answer with the tool answer(question={number}, …)."
-    )
-    return NewMessage(
-        sender=asker, recipient=params.to, body=body, kind=MessageKind.QUESTION
-    )
-
-
-def _told(question: QuestionView, by: str, text: str, hop: int = 0) -> NewMessage:
-    return NewMessage(
-        sender=by,
-        recipient=question.asker,
-        body=f"Answer to question {question.id} ({question.question[:200]}):\n{text}",
-        kind=MessageKind.ANSWER,
-        hop=hop,
-    )
-
-
 def _found(reader: Reader, number: int) -> QuestionView:
     question = rows.find(reader, number)
     if question is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no question {number}.")
     return question
-
-
-def _check_open(question: QuestionView) -> None:
-    if question.ended is not None or question.answered_at is not None:
-        how = "closed" if question.ended is None else question.ended.value
-        raise HiveError(ErrorCode.CONFLICT, f"Question {question.id} is already {how}.")
-
-
-def _answer_text(question: QuestionView, params: AnswerParams) -> str:
-    unknown = [choice for choice in params.choices if choice not in question.options]
-    if unknown:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"{unknown[0][:100]!a} is not one of the options."
-        )
-    if len(params.choices) > 1 and not question.multi:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Choose only one option.")
-    text = "\n".join([*params.choices, *([params.text] if params.text else [])])
-    if not text:
-        raise HiveError(ErrorCode.BAD_REQUEST, "Choose an option or write an answer.")
-    return text

@@ -23,8 +23,8 @@ from pyglue.api.files import (
     FilesParams,
     FilesResult,
 )
-from pyglue.beneath import Folder
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.folder import Folder
 from pyglue.paths import Layout
 
 T = TypeVar("T")
