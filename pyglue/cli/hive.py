@@ -17,12 +17,12 @@ import msgspec
 
 from pyglue import __version__
 from pyglue.cli.commands import (
-    archive,
     audit,
     completion,
     logs,
     manifest,
     rebuild,
+    restore,
     shell,
 )
 from pyglue.cli.commands.command import Command
@@ -142,8 +142,8 @@ def build_parser() -> argparse.ArgumentParser:
     audit.add_arguments(auditing)
     auditing.set_defaults(call=lambda options: audit.run(_socket(options), options))
     restoring = add("restore-backup", "create a state directory from a backup")
-    archive.restore_arguments(restoring)
-    restoring.set_defaults(call=archive.restore_backup)
+    restore.restore_arguments(restoring)
+    restoring.set_defaults(call=restore.restore_backup)
     completing = add("completion", "print the completion of a shell")
     completion.add_arguments(completing)
     completing.set_defaults(call=completion.run)

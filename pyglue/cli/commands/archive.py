@@ -1,21 +1,15 @@
-"""``hive export``, ``import``, ``backup`` and ``restore-backup``.
+"""``hive export``, ``import`` and ``backup``.
 
 hived streams an archive over its socket and this program writes the file, so the file
-belongs to the caller. It gets its final name only when complete. ``restore-backup``
-needs no hived: it creates a state directory that hived can be started on.
+belongs to the caller. It gets its final name only when complete.
 """
 
 import argparse
 import contextlib
-import datetime
 import os
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, Final
-
-import msgspec
 
 from pyglue.api import operator as api
 from pyglue.api.archive import (
@@ -27,26 +21,16 @@ from pyglue.api.archive import (
     TransferParams,
 )
 from pyglue.api.common import NoParams, Result
-from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import spinner
 from pyglue.cli.output.waiting import ended
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
 from pyglue.jsonrpc import SyncClient
 
 _CALL_S: Final = 1800.0
 _SHOWN: Final = 20
-_ENCRYPTED: Final = b"age-encryption.org/"
-_HUGE: Final = 2**50
-_RESTORE: Final = Limits(
-    entries=4_000_000,
-    file_bytes=_HUGE,
-    total_bytes=_HUGE,
-    index_bytes=1024**3,
-)
 
 
 class Written(Result, frozen=True):
@@ -54,15 +38,6 @@ class Written(Result, frozen=True):
 
     file: str
     bytes: int
-    left_out: tuple[str, ...]
-
-
-class Restored(Result, frozen=True):
-    """What ``--json`` prints for a restored hive."""
-
-    into: str
-    version: str
-    created_at: float
     left_out: tuple[str, ...]
 
 
@@ -98,14 +73,6 @@ def backup_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipient",
         metavar="AGE1…",
         help="public key that a backup with secrets is encrypted to",
-    )
-
-
-def restore_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``restore-backup``."""
-    parser.add_argument("file", metavar="FILE", help="archive to read")
-    parser.add_argument(
-        "--into", required=True, metavar="DIR", help="new or empty directory"
     )
 
 
@@ -153,7 +120,7 @@ def import_agent(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Upload an archive, then wait until its agent awaits approval."""
     handle = client.call(api.IMPORT_BEGIN, NoParams()).transfer
     sent = 0
-    with _opened(arguments.file) as file, spinner("Uploading") as label:
+    with opened(arguments.file) as file, spinner("Uploading") as label:
         while data := file.read(CHUNK_MAX):
             chunk = ImportChunkParams(transfer=handle, data=data)
             SyncClient.call(client, api.IMPORT_CHUNK, chunk)  # we show it ourselves
@@ -162,96 +129,8 @@ def import_agent(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = ImportParams(transfer=handle, name=arguments.name)
     taken = client.call(api.IMPORT, params, timeout=_CALL_S)
     answer = ended(client, taken.operation)
-    text = answer.text + _left_out(taken.left_out)
+    text = answer.text + left_out_text(taken.left_out)
     return Answer(answer.result, text, answer.code)
-
-
-def restore_backup(arguments: argparse.Namespace) -> int:
-    """Create a state directory from a backup.
-
-    Raises:
-        HiveError: the file or the directory cannot be used; nothing is left behind.
-    """
-    into = Path(arguments.into).absolute()
-    room = _room(into)
-    try:
-        with spinner("Unpacking"):
-            index = _unpacked(arguments.file, room)
-        room.rename(into)
-    except BaseException as error:
-        shutil.rmtree(room, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise HiveError(
-                ErrorCode.UNAVAILABLE, f"Could not create {into}: {error}."
-            ) from error
-        raise
-    os.sync()
-    restored = Restored(
-        into=str(into),
-        version=index.version,
-        created_at=index.created_at,
-        left_out=index.left_out,
-    )
-    if arguments.json:
-        sys.stdout.write(msgspec.json.encode(restored).decode() + "\n")
-        return 0
-    at = datetime.datetime.fromtimestamp(index.created_at, datetime.UTC)
-    sys.stdout.write(
-        f"Restored the hive of {at:%Y-%m-%d %H:%M:%S}Z to {into}; all file hashes "
-        f"match.{_left_out(index.left_out)}\nStart it (hive run --state {into}), then "
-        "run: hive audit verify; hive doctor\n"
-    )
-    return 0
-
-
-def _unpacked(file: str, room: Path) -> Index:
-    files = {name: room / name for name in ("hive.db", "audit.jsonl")}
-    with contextlib.ExitStack() as stack:
-        top = stack.enter_context(Folder.at(room))
-        places = Places(
-            trees={
-                name: stack.enter_context(top.folder(name, make=0o700))
-                for name in ("agents", "applied", "private", "secrets")
-            },
-            files=files,
-            as_stored=os.geteuid() == 0,
-            links=True,
-        )
-        stream = stack.enter_context(_opened(file))
-        _refuse_encrypted(stream, file)
-        index = unpack(stream, Kind.HIVE, places, _RESTORE)
-    for path in files.values():
-        if not path.exists():
-            raise HiveError(
-                ErrorCode.BAD_REQUEST, f"Invalid archive: {path.name} is missing."
-            )
-    return index
-
-
-def _refuse_encrypted(stream: BinaryIO, file: str) -> None:
-    if stream.read(len(_ENCRYPTED)) == _ENCRYPTED:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST,
-            f"{file} is encrypted. Decrypt it first: age -d -i KEY {file} > "
-            "hive-backup.tar.gz, with the private key of its recipient.",
-        )
-    stream.seek(0)
-
-
-def _room(into: Path) -> Path:
-    """Return a new directory beside ``into``, which must be empty or not exist."""
-    try:
-        if os.path.lexists(into) and (into.is_symlink() or any(into.iterdir())):
-            raise HiveError(
-                ErrorCode.CONFLICT,
-                f"{into} is not empty. Name an empty directory, or one that does not "
-                "exist yet: existing files are never overwritten.",
-            )
-        return Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
-    except OSError as error:
-        raise HiveError(
-            ErrorCode.BAD_REQUEST, f"Cannot use {into}: {error.strerror}."
-        ) from error
 
 
 def _receive(
@@ -292,12 +171,13 @@ def _receive(
         raise
     text = (
         f"{what} was written to {target}: {size} "
-        f"bytes.{note}{_left_out(chunk.left_out)}"
+        f"bytes.{note}{left_out_text(chunk.left_out)}"
     )
     return Answer(Written(file=str(target), bytes=size, left_out=chunk.left_out), text)
 
 
-def _left_out(lines: tuple[str, ...]) -> str:
+def left_out_text(lines: tuple[str, ...]) -> str:
+    """Return what an archive does not contain, in lines; nothing if that is all."""
     if not lines:
         return ""
     more = len(lines) - _SHOWN
@@ -306,7 +186,12 @@ def _left_out(lines: tuple[str, ...]) -> str:
     return f"\nLeft out:{''.join(shown)}{rest}"
 
 
-def _opened(name: str) -> BinaryIO:
+def opened(name: str) -> BinaryIO:
+    """Open an archive.
+
+    Raises:
+        HiveError: ``bad_request`` if it cannot be read.
+    """
     try:
         return Path(name).open("rb")
     except OSError as error:

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from pyglue import injections, strict_json
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import quoted, visible
+from pyglue.display import quoted
 from pyglue.errors import HiveError
 from pyglue.host.policy.env import power
 from pyglue.host.policy.lists import compare_lists
+from pyglue.host.policy.secret_kinds import expose, inject
 from pyglue.host.policy.words import (
     Difference,
     capitalised,
@@ -23,9 +23,6 @@ from pyglue.host.policy.words import (
 )
 from pyglue.manifest import canonical, memory_bytes
 from pyglue.manifest_schema import option_path
-from pyglue.manifest_types import Inject
-from pyglue.paths import INSIDE
-from pyglue.strict_json import JsonError
 
 _SHOWN_MAX: Final = 60
 _NO_LIMIT: Final = "no limit"
@@ -66,8 +63,7 @@ def _size(value: object) -> str:
 
 
 def _change(one: Difference) -> Iterator[PolicyChange]:
-    before, after = one.say(one.before), one.say(one.after)
-    yield one.change(Effect.WIDENS, f"{one.what} changes from {before} to {after}.")
+    yield one.unjudged()
 
 
 def _enable(one: Difference) -> Iterator[PolicyChange]:
@@ -94,7 +90,7 @@ def _add(one: Difference) -> Iterator[PolicyChange]:
     if all(value is None or _is_texts(value) for value in values):
         yield from compare_lists(one)
     else:
-        yield from _change(one)
+        yield one.unjudged()
 
 
 def _raise(one: Difference) -> Iterator[PolicyChange]:
@@ -176,7 +172,7 @@ def _env(one: Difference) -> Iterator[PolicyChange]:
     """Judge each variable for itself."""
     before, after = one.before or {}, one.after or {}
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        yield from _change(one)
+        yield one.unjudged()
         return
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -204,7 +200,7 @@ def _entry(one: Difference) -> Iterator[PolicyChange]:
     """Judge each entry: new, gone, or its options by their own kinds."""
     before, after = one.before or {}, one.after or {}
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        yield from _change(one)
+        yield one.unjudged()
         return
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -242,61 +238,6 @@ def _one_entry(one: Difference, name: str) -> Iterator[PolicyChange]:
             )
 
 
-def _inject(one: Difference) -> Iterator[PolicyChange]:
-    """Say which requests carry the secret from now on, and which no longer do."""
-    before, after = _uses(one.before), _uses(one.after)
-    if before is None or after is None:
-        yield from _change(one)
-        return
-    name = one.path[-2]
-    if {*before} == {*after}:
-        sentence = f"The uses of {name} are written differently, and are the same."
-        yield one.change(Effect.NEUTRAL, sentence)
-    for use in before:
-        if use not in after:
-            sentence = f"Requests to {use[0]} no longer carry {name} {use[1]}."
-            yield one.change(Effect.NARROWS, sentence)
-    for use in after:
-        if use not in before:
-            sentence = f"Requests to {use[0]} carry {name}, which the agent does not "
-            yield one.change(Effect.WIDENS, f"{sentence}see, {use[1]}.")
-
-
-def _expose(one: Difference) -> Iterator[PolicyChange]:
-    """Say how the agent sees the secret from now on, or that it no longer does."""
-    name = one.path[-2]
-    places = {
-        "env": "in the environment of the agent's programs",
-        "file": f"in the file {INSIDE.secrets}/{name} of the agent",
-    }
-    was, now = places.get(str(one.before)), places.get(str(one.after))
-    if now is not None and (was is not None or one.before is None):
-        also = f" (was: {was})" if was else ""
-        sentence = f"The value of {name} is {now}{also}: the agent sees it."
-        yield one.change(Effect.WIDENS, sentence)
-    elif one.after is None and was is not None:
-        sentence = f"The value of {name} is no longer {was}."
-        yield one.change(Effect.NARROWS, sentence)
-    else:
-        yield from _change(one)
-
-
-def _uses(value: object) -> list[tuple[str, str]] | None:
-    """Return each host with how it is sent the secret; None if that is not known."""
-    try:
-        uses = strict_json.convert(value or [], list[Inject])
-    except JsonError:
-        return None
-    found = [(injections.host_of(use.host), use) for use in uses]
-    return [
-        (
-            quoted(use.host) if host is None else visible(str(host)),
-            injections.shown(use),
-        )
-        for host, use in found
-    ]
-
-
 def _command(one: Difference, entry: object) -> list[str]:
     """Return the command line that the entry's own options make up."""
     words: list[str] = []
@@ -318,8 +259,8 @@ _KINDS: Final[Mapping[str, Callable[[Difference], Iterator[PolicyChange]]]] = {
     "env": _env,
     "entry": _entry,
     "access": _access,
-    "inject": _inject,
-    "expose": _expose,
+    "inject": inject,
+    "expose": expose,
 }
 
 

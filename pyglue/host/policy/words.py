@@ -89,6 +89,13 @@ class Difference:
             danger=danger_of(self.option) if effect is Effect.WIDENS else None,
         )
 
+    def unjudged(self) -> PolicyChange:
+        """Return the change of what nothing here can judge: it widens."""
+        before, after = self.say(self.before), self.say(self.after)
+        return self.change(
+            Effect.WIDENS, f"{self.what} changes from {before} to {after}."
+        )
+
     def at(self, name: str, before: object, after: object) -> "Difference":
         """Return one entry of this option; None means that there is none."""
         path = (*self.path, name)
