@@ -32,17 +32,11 @@ from pyglue.api.archive import (
 )
 from pyglue.api.common import AgentState, Method, NoParams
 from pyglue.api.lifecycle import PurgeParams, RollbackParams
-from pyglue.api.manager import (
-    REBUILD,
-    RESTART,
-    START,
-    STOP,
-    AgentParams,
-    SpawnParams,
-)
+from pyglue.api.manager import REBUILD, RESTART, START, STOP, AgentParams, SpawnParams
 from pyglue.api.operations import OperationKind, OperationState
 from pyglue.config import Timeouts
 from pyglue.errors import HiveError
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.start_stop import Running
@@ -426,10 +420,10 @@ async def test_what_a_proposal_left_when_hived_died_is_removed(deaths: Deaths) -
     """As it is between the making of the repository and that of the approval."""
     layout = deaths.hive.local.config.layout
     stray = AppliedRepo.create(layout.applied("stray"))
-    commit = stray.seed_main({"agent.nix": b"{ }"}, message="m")
+    commit = seed_main(stray, {"agent.nix": b"{ }"}, message="m")
     stray.tag(TagKind.PROPOSAL, 999, commit, b"{}")
     ran = AppliedRepo.create(layout.applied("ran"))
-    commit = ran.seed_main({"agent.nix": b"{ }"}, message="m")
+    commit = seed_main(ran, {"agent.nix": b"{ }"}, message="m")
     ran.tag(TagKind.DEPLOYED, 1, commit)  # a later one would be the store's fault
     await deaths.next_life({})
     found = _names(deaths.hive)["applied"]

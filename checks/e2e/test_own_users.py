@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from checks.kits.hive import Hive, running_hive
 from pyglue.config import HiveConfig, Ids
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
 from pyglue.host.agents.modes import UNMAPPED_UID
@@ -162,7 +163,7 @@ def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Directories]:
     for name in ("manager", "alice", "bob"):
         if not config.layout.applied(name).exists():
             repo = AppliedRepo.create(config.layout.applied(name))
-            repo.seed_main({"agent.nix": b"{ }"}, message="First")
+            seed_main(repo, {"agent.nix": b"{ }"}, message="First")
         directories.make(name)
     return config, directories
 

@@ -21,6 +21,7 @@ import pytest
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.check import judge
+from pyglue.git.host_commits import seed_main
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.verdict import Job, PackLimits
@@ -164,7 +165,7 @@ class Room:
         """Make the repository and its first commit."""
         (path / "quarantine").mkdir(parents=True)
         applied = AppliedRepo.create(path / "bee.git")
-        main = applied.seed_main(SEED, message="First", at=1_700_000_000)
+        main = seed_main(applied, SEED, message="First", at=1_700_000_000)
         return cls(path, applied, main)
 
     def submit(

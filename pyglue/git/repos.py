@@ -23,11 +23,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import filenames
 from pyglue.git.objects import HEX_SHA, Commit, parse_commit
 from pyglue.git.run import run_git
-from pyglue.git.seed import seed_stream
 from pyglue.git.skeleton import sync_directory, write_object, write_repository
 from pyglue.git.tags import (
-    AUTHOR_EMAIL,
-    AUTHOR_NAME,
     REF_PREFIX,
     Tag,
     TagKind,
@@ -39,7 +36,6 @@ from pyglue.git.tags import (
 
 _MAIN: Final = "refs/heads/main"
 _NOTHING: Final = "0" * 40
-_DECLARED: Final = "refs/hive/declared"
 _REPACK_AT: Final = 50
 """From this number of packs on, ``tidy`` combines them."""
 
@@ -182,80 +178,6 @@ class AppliedRepo:
                 found.append(Tag(*parsed, commit=str(commit), annotated=annotated))
         return tuple(sorted(found, key=lambda tag: (tag.kind, tag.id)))
 
-    def commit_tree_of(
-        self, commit: str, *, parent: str, message: str, at: int | None = None
-    ) -> str:
-        """Create a host commit on ``parent`` with the files of ``commit``.
-
-        This is a manual rollback. ``at`` (seconds since the epoch, default now)
-        makes it reproducible. Returns the new SHA; no ref moves.
-
-        Raises:
-            HiveError: ``not_found`` if one of the commits does not exist.
-        """
-        tree = self.commit(commit).tree
-        self.commit(parent)
-        when = f"{int(time.time()) if at is None else at} +0000"
-        return self._git(
-            ["commit-tree", tree, "-p", parent],
-            stdin=message.encode("utf-8"),
-            extra_env={
-                "GIT_AUTHOR_NAME": AUTHOR_NAME,
-                "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
-                "GIT_AUTHOR_DATE": when,
-                "GIT_COMMITTER_NAME": AUTHOR_NAME,
-                "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
-                "GIT_COMMITTER_DATE": when,
-            },
-        )
-
-    def seed_main(
-        self, files: Mapping[str, bytes], *, message: str, at: int | None = None
-    ) -> str:
-        """Create the first commit of main from ``files`` (path → bytes, mode 644).
-
-        If main already exists, it is returned, so repeating the step is harmless.
-
-        Raises:
-            HiveError: ``unsafe_tree`` for a path that the rules refuse.
-        """
-        current = self.main()
-        if current is not None:
-            return current
-        stream = seed_stream(files, message, int(time.time()) if at is None else at)
-        run_git(["fast-import", "--quiet", "--done"], git_dir=self.path, stdin=stream)
-        sync_directory(self.path / "refs" / "heads")
-        seeded = self.main()
-        if seeded is None:
-            raise HiveError(ErrorCode.INTERNAL, "git did not create a first commit.")
-        return seeded
-
-    def commit_files(
-        self, files: Mapping[str, bytes], *, message: str, at: int | None = None
-    ) -> str | None:
-        """Create a host commit on main that contains only ``files``.
-
-        main does not move. Returns the new SHA; None if main has these files.
-
-        Raises:
-            HiveError: ``not_found`` if there is no main; ``unsafe_tree``.
-        """
-        main = self.main()
-        if main is None:
-            raise HiveError(
-                ErrorCode.NOT_FOUND, "The repository has no main branch yet."
-            )
-        when = int(time.time()) if at is None else at
-        stream = seed_stream(files, message, when, ref=_DECLARED, parent=main)
-        run_git(
-            ["fast-import", "--quiet", "--done", "--force"],
-            git_dir=self.path,
-            stdin=stream,
-        )
-        made = self._git(["rev-parse", "--verify", _DECLARED])
-        same = self.commit(made).tree == self.commit(main).tree
-        return None if same else made
-
     def tidy(self) -> None:
         """Remove leftovers of a crash and combine packs; only at start.
 
@@ -269,17 +191,28 @@ class AppliedRepo:
         for pack in packs.glob("*.pack"):
             if not pack.with_suffix(".idx").exists():
                 pack.unlink()
-        self._git(["pack-refs", "--all"])
+        self.git(["pack-refs", "--all"])
         if len(list(packs.glob("*.pack"))) > _REPACK_AT:
-            self._git(["repack", "-a", "-d", "-q"])
+            self.git(["repack", "-a", "-d", "-q"])
 
     def drop_unreachable(self) -> None:
         """Remove unreachable objects.
 
         The repository must not contain objects that are about to get a ref.
         """
-        self._git(["repack", "-a", "-d", "-q"])
-        self._git(["prune", "--expire=now"])
+        self.git(["repack", "-a", "-d", "-q"])
+        self.git(["prune", "--expire=now"])
+
+    def git(
+        self,
+        args: list[str],
+        *,
+        stdin: bytes | None = None,
+        extra_env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run git on it and return what it prints; for this package's modules only."""
+        ran = run_git(args, git_dir=self.path, stdin=stdin, extra_env=extra_env)
+        return ran.output.decode("ascii").strip()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[pygit2.Repository]:
@@ -290,16 +223,6 @@ class AppliedRepo:
             yield repo
         finally:
             repo.free()
-
-    def _git(
-        self,
-        args: list[str],
-        *,
-        stdin: bytes | None = None,
-        extra_env: Mapping[str, str] | None = None,
-    ) -> str:
-        ran = run_git(args, git_dir=self.path, stdin=stdin, extra_env=extra_env)
-        return ran.output.decode("ascii").strip()
 
     def _set_ref(self, ref: str, new: str, old: str | None) -> bool:
         """Compare and swap; False if the ref is not ``old``, or is locked."""

@@ -86,7 +86,9 @@ async def open_hive(config: HiveConfig) -> Hive:
     changes = await open_changes(base, work)
     services = await open_services(base, work, changes)
     operations, systems = changes.operations, changes.systems
-    work.lifecycle.connect(lambda agent: agent_session(services, work.lifecycle, agent))
+    work.lifecycle.sockets.connect(
+        lambda agent: agent_session(services, work.lifecycle, agent)
+    )
     work.supervisor.connect(lambda name: _start_one(operations, name))
     await base.store.write(lose_turns)  # when telemetry hears of it
     server = await serve_operator(services)

@@ -21,9 +21,11 @@ from pyglue.api.approvals import ApprovalKind
 from pyglue.api.common import HarnessReport
 from pyglue.api.operations import OperationKind
 from pyglue.config import HiveConfig
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.deploy import Deploy
@@ -153,11 +155,12 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     )
     container = Container()
     lifecycle = Lifecycle(
-        redactor=Redactor(),
         transitions=kit.transitions,
         relay=part(add=lambda *_: None, remove=lambda _: None),
         egress=part(add=lambda *_: None, remove=lambda _: None),
-        directories=directories,
+        sockets=AgentSockets(
+            directories=directories, config=config, redactor=Redactor()
+        ),
         backend=container,
         config=config,
         specs=Specs(
@@ -212,7 +215,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     path = config.layout.applied("bob")
     path.parent.mkdir()
     repo = AppliedRepo.create(path)
-    repo.seed_main({"agent.nix": b"{ }\n"}, message="first", at=1)
+    seed_main(repo, {"agent.nix": b"{ }\n"}, message="first", at=1)
     await kit.agent("manager")
     put(await kit.agent("bob"), record=None, applied=None)
     return Deploys(

@@ -13,6 +13,7 @@ from pyglue.git import config_repo
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.export import TreeFile, export_tree, list_files, read_file
 from pyglue.git.filenames import path_problem, problem, show
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 
 AGENT = 65_534
@@ -236,7 +237,7 @@ def test_a_config_repository_is_pristine_and_given_away(tmp_path: Path) -> None:
     agent.mkdir()
     dest = agent / "config"
     given = None if owner is None else (owner, owner)
-    applied.seed_main(SEED, message="First", at=5)
+    seed_main(applied, SEED, message="First", at=5)
     with Folder.at(agent) as home:
         main = copy_config_repo(applied, home, "config", owner=given)
     assert main == applied.main()

@@ -9,6 +9,7 @@ import pytest
 
 from checks.kits.git import SEED, Objects, Room, git
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import commit_tree_of, seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.skeleton import write_object
 from pyglue.git.tags import Tag, TagKind, parse_name, tag_name, tag_object
@@ -37,7 +38,7 @@ def test_create_is_harmless_again_and_readable_for_agents(tmp_path: Path) -> Non
     try:
         repo = AppliedRepo.create(tmp_path / "bee.git")
         assert repo.main() is None and repo.tags() == ()
-        main = repo.seed_main(SEED, message="First")
+        main = seed_main(repo, SEED, message="First")
         repo.tag(TagKind.PROPOSAL, 1, main, RECORD)
     finally:
         os.umask(old)
@@ -60,8 +61,8 @@ def test_sweep_removes_half_made_repositories(tmp_path: Path) -> None:
 def test_seeding_makes_one_commit_and_only_once(tmp_path: Path) -> None:
     repo = AppliedRepo.create(tmp_path / "bee.git")
     files = {"agent.nix": b"{}", 'a "b".md': b"\0\xff", "ä/ö": b""}
-    main = repo.seed_main(files, message="Grüße\n\n<b>", at=1_700_000_000)
-    assert repo.seed_main({}, message="other") == main == repo.main()
+    main = seed_main(repo, files, message="Grüße\n\n<b>", at=1_700_000_000)
+    assert seed_main(repo, {}, message="other") == main == repo.main()
     commit = repo.commit(main)
     assert commit.message == "Grüße\n\n<b>" and commit.parents == ()
     assert commit.author.name == "hyperhive"
@@ -76,7 +77,7 @@ def test_seeding_makes_one_commit_and_only_once(tmp_path: Path) -> None:
 def test_seeding_refuses_bad_paths(tmp_path: Path, path: str) -> None:
     repo = AppliedRepo.create(tmp_path / "bee.git")
     with pytest.raises(HiveError) as caught:
-        repo.seed_main({"agent.nix": b"{}", path: b"x"}, message="First")
+        seed_main(repo, {"agent.nix": b"{}", path: b"x"}, message="First")
     assert code_of(caught) == ErrorCode.UNSAFE_TREE
     assert repo.main() is None
 
@@ -184,11 +185,11 @@ def test_rollback_by_hand_is_a_new_commit_with_the_old_tree(room: Room) -> None:
     second = grow(room, room.main, b"2")
     room.applied.advance_main(second, room.main)
     message = "Roll back to <first>\n"
-    back = room.applied.commit_tree_of(
-        room.main, parent=second, message=message, at=1_700_000_001
+    back = commit_tree_of(
+        room.applied, room.main, parent=second, message=message, at=1_700_000_001
     )
-    again = room.applied.commit_tree_of(
-        room.main, parent=second, message=message, at=1_700_000_001
+    again = commit_tree_of(
+        room.applied, room.main, parent=second, message=message, at=1_700_000_001
     )
     assert back == again
     commit = room.applied.commit(back)
@@ -197,7 +198,7 @@ def test_rollback_by_hand_is_a_new_commit_with_the_old_tree(room: Room) -> None:
     assert commit.author.name == "hyperhive"
     room.applied.advance_main(back, second)
     with pytest.raises(HiveError) as caught:
-        room.applied.commit_tree_of("0" * 40, parent=back, message="x")
+        commit_tree_of(room.applied, "0" * 40, parent=back, message="x")
     assert code_of(caught) == ErrorCode.NOT_FOUND
 
 

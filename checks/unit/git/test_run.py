@@ -11,6 +11,7 @@ import pytest
 from checks.kits.processes import own_children
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.fence import Fence
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git
 from pyglue.git.spare import SpareChild
@@ -139,7 +140,7 @@ def test_git_does_not_run_hooks_or_fetch(tmp_path: Path) -> None:
     for name in ("reference-transaction", "post-update"):
         (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/fired\n")
         (hooks / name).chmod(0o755)
-    repo.seed_main({"agent.nix": b"{}"}, message="x")
+    seed_main(repo, {"agent.nix": b"{}"}, message="x")
     assert not (tmp_path / "fired").exists()
     ran = run_git(["fetch", str(repo.path)], git_dir=repo.path, check=False)
     assert ran.code != 0 and b"not allowed" in ran.errors

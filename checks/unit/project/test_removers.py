@@ -12,6 +12,7 @@ import pytest
 
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.directories import Directories, KeptDirectory
@@ -100,6 +101,6 @@ def _ran(room: Path) -> tuple[Directories, AppliedRepo]:
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room / "run"))
     config.layout.applied_root.mkdir()
     repo = AppliedRepo.create(config.layout.applied("alice"))
-    commit = repo.seed_main({"agent.nix": b"{ }"}, message="first")
+    commit = seed_main(repo, {"agent.nix": b"{ }"}, message="first")
     repo.tag(TagKind.DEPLOYED, 3, commit)
     return Directories(config, agents_pass=False), repo

@@ -26,6 +26,7 @@ from pyglue import beneath
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.folder import Folder
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories, KeptDirectory
 from pyglue.host.archives.export import Exports
@@ -79,7 +80,7 @@ def place(tmp_path: Path) -> Place:
         (victim / part / "precious.txt").write_bytes(PRECIOUS)
     victim.chmod(0o700)
     repo = AppliedRepo.create(config.layout.applied("alice"))
-    repo.seed_main({"agent.nix": b"{ }"}, message="First")
+    seed_main(repo, {"agent.nix": b"{ }"}, message="First")
     directories.make("alice")
     return Place(config, directories, victim)
 
@@ -135,7 +136,7 @@ def test_a_link_in_the_place_of_an_agent(
 
 def test_a_draft_where_a_link_was_prepared(place: Place) -> None:
     repo = AppliedRepo.create(place.config.layout.applied("zed"))
-    repo.seed_main({"agent.nix": b"{ }"}, message="First")
+    seed_main(repo, {"agent.nix": b"{ }"}, message="First")
     place.link("zed")
     before = place.seen()
     with refused():

@@ -81,8 +81,9 @@ def restore_backup(arguments: argparse.Namespace) -> int:
     at = datetime.datetime.fromtimestamp(index.created_at, datetime.UTC)
     sys.stdout.write(
         f"Restored the hive of {at:%Y-%m-%d %H:%M:%S}Z to {into}; all file hashes "
-        f"match.{left_out_text(index.left_out)}\nStart it (hive run --state {into}), then "
-        "run: hive audit verify; hive doctor\n"
+        f"match.{left_out_text(index.left_out)}\n"
+        f"Start it (hive run --state {into}), then run: hive audit verify; "
+        "hive doctor\n"
     )
     return 0
 

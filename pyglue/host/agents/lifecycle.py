@@ -1,8 +1,8 @@
-"""An agent's present: its socket, its container, and its health.
+"""An agent's present: its container, its harness, and its health.
 
-Opens and closes each agent's ``hive.sock``, starts and stops containers through the
-backend, and waits for a hello with the right manifest. Deploy and the start/stop
-operations are built from these moves; ``supervisor`` keeps agents running.
+Starts and stops containers through the backend, and waits for a hello with the right
+manifest. Deploy and the start/stop operations are built from these moves; ``sockets``
+are open meanwhile, and ``supervisor`` keeps agents running.
 """
 
 import asyncio
@@ -14,20 +14,15 @@ from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
 from pyglue.display import cited, visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.backends.base import Backend, ContainerEvent
-from pyglue.host.backends.owners import user_of
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
-from pyglue.jsonrpc import Connection, Pool, Server, serve
-from pyglue.jsonrpc.listen import Session
-from pyglue.limits import AGENT_RPC, HIVED
+from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord
-from pyglue.process import open_files
-from pyglue.redact import Redactor
 
 TAIL: Final = 20
 """Lines of a log that go with a failure."""
@@ -41,30 +36,19 @@ class Lifecycle:
     transitions: Transitions
     relay: RelayHub
     egress: EgressHub
-    directories: Directories
+    sockets: AgentSockets
     backend: Backend
     config: HiveConfig
     specs: Specs
-    redactor: Redactor
-    pool: Pool = field(init=False)
-    """What agents' connections may take together."""
     _closing: bool = field(default=False, init=False)
-    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
-    _servers: dict[str, Server] = field(default_factory=dict, init=False)
     _hellos: dict[str, asyncio.Future[HarnessReport]] = field(
         default_factory=dict, init=False
     )
     _well: Callable[[Agent], None] = field(init=False)
     _lost: Callable[[Agent], None] = field(init=False)
-    _session: Callable[[Agent], Session] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(connections=_connections_max(), bytes_max=HIVED.bytes)
         self._well = self._lost = lambda _agent: None
-
-    def connect(self, session: Callable[[Agent], Session]) -> None:
-        """Set the sessions of agents' sockets; the composition root calls this once."""
-        self._session = session
 
     def listen(
         self, *, well: Callable[[Agent], None], lost: Callable[[Agent], None]
@@ -72,46 +56,11 @@ class Lifecycle:
         """Set the listeners for hellos that no move awaits, and for disconnects."""
         self._well, self._lost = well, lost
 
-    # --- sockets --------------------------------------------------------------------
-
-    async def open(self, agent: Agent) -> None:
-        """Listen on the agent's ``hive.sock``, also while it is stopped.
-
-        Again is no error, and makes a socket anew that somebody removed.
-        """
-        if self._session is None or self._closing:
-            return
-        async with self._opening:
-            run = await asyncio.to_thread(self.directories.make_run, agent.name)
-            path = run / "hive.sock"
-            old = self._servers.get(agent.name)
-            if old is not None:
-                if await asyncio.to_thread(path.is_socket):
-                    return
-                old.close()
-            self._servers[agent.name] = await serve(
-                path,
-                self._session(agent),
-                limits=AGENT_RPC,
-                pool=self.pool,
-                mode=0o660,
-                gid=user_of(self.config, agent.name),
-                clean=self.redactor.line,
-            )
-
     def forget(self, agent: Agent) -> None:
         """Remove the sockets of a destroyed agent. Idempotent."""
-        server = self._servers.pop(agent.name, None)
-        if server is not None:
-            server.close()
+        self.sockets.remove(agent.name)
         self.relay.remove(agent.name)
         self.egress.forget(agent.name)
-
-    def close_sockets(self) -> None:
-        """Stop listening for every agent."""
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()
 
     # --- harness --------------------------------------------------------------------
 
@@ -169,7 +118,7 @@ class Lifecycle:
         self.transitions.starting(agent, record)
         self._hellos[agent.name] = waiting
         try:
-            await self.open(agent)
+            await self.sockets.open(agent)
             self.relay.add(agent, record)
             self.egress.add(agent, record)
             await self.backend.apply(spec)
@@ -239,7 +188,7 @@ class Lifecycle:
         self.transitions.starting(
             agent, record, "Reattaching to the running container."
         )
-        await self.open(agent)
+        await self.sockets.open(agent)
         self.relay.add(agent, record)
         self.egress.add(agent, record)
 
@@ -259,7 +208,7 @@ class Lifecycle:
         await self._end(agent)
         self.relay.remove(agent.name)
         self.egress.remove(agent.name)
-        await self.open(agent)
+        await self.sockets.open(agent)
         self.transitions.stopped(agent, why)
         await self.transitions.problem_noted(agent, why)
 
@@ -271,7 +220,7 @@ class Lifecycle:
         await self._end(agent)
         self.relay.remove(agent.name)
         self.egress.remove(agent.name)
-        await self.open(agent)
+        await self.sockets.open(agent)
         self.transitions.stopped(agent)
 
     async def _end(self, agent: Agent) -> None:
@@ -283,7 +232,7 @@ class Lifecycle:
     async def close(self) -> None:
         """Stop what must not outlive hived; the next start resumes wanted agents."""
         self._closing = True
-        self.close_sockets()
+        self.sockets.close()
         await self.backend.close()
 
     def drop_harness(self, agent: Agent) -> None:
@@ -296,9 +245,3 @@ class Lifecycle:
 def _reported(agent: Agent, report: HarnessReport) -> str:
     """Say what a harness says is wrong, as its words."""
     return f"The harness of {agent.name} reports:\n{cited(report.problem or '')}"
-
-
-def _connections_max() -> int:
-    """Return how many connections agents may have: the operator's need room too."""
-    share = int(open_files() * HIVED.descriptors_share)
-    return min(HIVED.connections, share)

@@ -80,7 +80,7 @@ class Supervisor:
         adopted = await self._adopt(interrupted)
         for agent in self.registry.all():
             if agent.record is not None and agent.name not in interrupted:
-                await self.lifecycle.open(agent)
+                await self.lifecycle.sockets.open(agent)
 
         async def start(agent: Agent) -> None:
             if not agent.wanted or not (agent.record or agent.name in interrupted):

@@ -18,6 +18,7 @@ from pyglue.api.manager import ProposalResult, SubmitBeginParams, SubmitBeginRes
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.fence import Fence
+from pyglue.git.host_commits import commit_files, seed_main
 from pyglue.git.quarantine import CheckedCommit, import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
@@ -230,7 +231,7 @@ class Proposals:
             repo = AppliedRepo(self.config.layout.applied(name))
             main = await asyncio.to_thread(repo.main)
             commit = await asyncio.to_thread(
-                repo.commit_files, files, message=own.message
+                commit_files, repo, files, message=own.message
             )
             if commit is None:
                 return None
@@ -251,6 +252,8 @@ class Proposals:
         repo = await asyncio.to_thread(
             AppliedRepo.create, self.config.layout.applied(name)
         )
-        commit = await asyncio.to_thread(repo.seed_main, own.files, message=own.message)
+        commit = await asyncio.to_thread(
+            seed_main, repo, own.files, message=own.message
+        )
         proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
         return await self.evaluation.render(repo, proposed)

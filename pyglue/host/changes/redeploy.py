@@ -17,6 +17,7 @@ from pyglue.api.manager import ProposalResult, RebuildResult
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import commit_tree_of
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import AUTHOR_NAME, TagKind
 from pyglue.host.changes.evaluation import Evaluated, Evaluation, Proposed
@@ -106,7 +107,7 @@ class Redeploy:
                 f"Roll back to approval {old.id}\n\nContains the files of {old.commit}."
             )
             commit = await asyncio.to_thread(
-                repo.commit_tree_of, old.commit, parent=main or "", message=message
+                commit_tree_of, repo, old.commit, parent=main or "", message=message
             )
             proposed = Proposed(
                 agent=name,

@@ -19,6 +19,7 @@ from pyglue.api.manager import AgentParams, DraftResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
 from pyglue.host.changes.proposals import Proposals
@@ -186,7 +187,7 @@ class DraftHandler:
         self.directories.settle_port(name)
         repo = AppliedRepo.create(self.layout.applied(name))
         files = read_template(self.templates, description)
-        repo.seed_main(files, message=f"Create the draft {name} from the template")
+        seed_main(repo, files, message=f"Create the draft {name} from the template")
 
     async def _finish(self, operation: Operation) -> None:
         name = operation.agent

@@ -197,7 +197,7 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
             directories=base.directories,
             backend=base.backend,
             layout=layout,
-            reopen=lambda name: work.lifecycle.open(base.registry.get(name)),
+            reopen=lambda name: work.lifecycle.sockets.open(base.registry.get(name)),
         ),
         audit=base.audit,
         rows=RowRepair(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pyglue import __version__, calendar_times
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.control.accounts import Accounts
@@ -94,10 +95,11 @@ async def open_work(base: Base) -> Work:
         transitions=transitions,
         relay=relay,
         egress=egress,
-        directories=base.directories,
+        sockets=AgentSockets(
+            directories=base.directories, config=config, redactor=base.redactor
+        ),
         backend=base.backend,
         config=config,
-        redactor=base.redactor,
         specs=Specs(config=config, workspaces=base.workspaces),
     )
     notifications = Notifications(store=store, broker=broker, audit=audit)

@@ -18,6 +18,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnStartParams
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
+from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
@@ -46,11 +47,14 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
     part: Any = SimpleNamespace
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
     found = Lifecycle(
-        redactor=Redactor(),
         transitions=kit.transitions,
         relay=part(remove=lambda _name: None),
         egress=part(remove=lambda _name: None),
-        directories=part(make_run=lambda _name: tmp_path),
+        sockets=AgentSockets(
+            directories=part(make_run=lambda _name: tmp_path),
+            config=config,
+            redactor=Redactor(),
+        ),
         backend=part(running=lambda _name: True, stop=stopped),
         config=config,
         specs=Specs(config=config, workspaces=part()),
@@ -73,14 +77,14 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         secret_uses=kit.secret_uses,
         backend=part(memory_kills=lambda _name: 0),
     )
-    found.connect(lambda agent: agent_session(services, found, agent))
+    found.sockets.connect(lambda agent: agent_session(services, found, agent))
     yield found
-    found.close_sockets()
+    found.sockets.close()
 
 
 async def harness(lifecycle: Lifecycle, agent: Agent, socket: Path) -> Connection:
     """Connect as the agent's harness, take its message and begin a turn with it."""
-    await lifecycle.open(agent)
+    await lifecycle.sockets.open(agent)
     assert agent.applied is not None
     report = HarnessReport(manifest_sha256=agent.applied.sha256)
     hello = HelloParams(protocol=PROTOCOL, client="test", harness=report)

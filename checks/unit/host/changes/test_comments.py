@@ -7,6 +7,7 @@ import pytest
 
 from pyglue.api.approvals import COMMENTED_LINES, LineComment, QuotedComment
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.changes import comments
 
@@ -29,7 +30,7 @@ def repo(tmp_path: Path) -> AppliedRepo:
         "long": b"x" * 100_000 + b"\n",
         "many": b"same\n" * 30_000,
     }
-    repo.seed_main(files, message="first", at=1)
+    seed_main(repo, files, message="first", at=1)
     return repo
 
 
@@ -125,7 +126,7 @@ def test_lines_are_found_where_they_are_now(repo: AppliedRepo, tmp_path: Path) -
         "agent.nix": ("# new\n\n" + NIX.replace("{", "{ ... }: {")).encode(),
         "many": b"same\n" * 30_000,
     }
-    later.seed_main(files, message="later", at=1)
+    seed_main(later, files, message="later", at=1)
     found = comments.find(later, commit(later), asked)
     assert [one.line_now for one in found] == [4, None, None, 20_000]
     assert [one.line_now for one in comments.find(later, None, asked)] == [None] * 4

@@ -9,6 +9,7 @@ import pytest
 from checks.kits.manifests import MANIFEST
 from pyglue.api.approvals import ApprovalKind
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.core import store_age
@@ -48,7 +49,7 @@ class Room:
     def propose(self, name: str = "alice") -> int:
         """Store, tag and record an approval, in hived's order."""
         repo = AppliedRepo.create(self.layout.applied(name))
-        commit = repo.seed_main({"agent.nix": b"{ }"}, message="first", at=1)
+        commit = seed_main(repo, {"agent.nix": b"{ }"}, message="first", at=1)
         new = NewApproval(
             agent=name,
             kind=ApprovalKind.SPAWN,

@@ -8,6 +8,7 @@ import pytest
 from checks.kits.manifests import MANIFEST
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.host_commits import commit_files, seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.rebuild import main, repositories, told
@@ -35,8 +36,8 @@ class Files:
         repo = self.repo(name)
         text = f"# {number}".encode()
         files = {"agent.nix": text}
-        commit = repo.commit_files(files, message="m") if repo.main() else None
-        commit = commit or repo.seed_main(files, message="m")
+        commit = commit_files(repo, files, message="m") if repo.main() else None
+        commit = commit or seed_main(repo, files, message="m")
         repo.tag(TagKind.PROPOSAL, number, commit, RECORD.encode())
         for kind in kinds:
             if kind is TagKind.DEPLOYED:

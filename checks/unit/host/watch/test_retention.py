@@ -17,6 +17,7 @@ from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, Retention
 from pyglue.errors import HiveError
+from pyglue.git.host_commits import commit_files, seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.changes.proposals import Proposals
@@ -198,11 +199,11 @@ async def propose(kit: Kit, room: Path) -> tuple[AppliedRepo, list[str]]:
     )
     path.parent.mkdir(exist_ok=True)
     repo = AppliedRepo.create(path)
-    main = repo.seed_main({"agent.nix": b"{ }"}, message="first")
+    main = seed_main(repo, {"agent.nix": b"{ }"}, message="first")
     commits = []
     for state in STATES:
         files = {"agent.nix": b"{ }", "text": state.value.encode() * 1000}
-        commit = repo.commit_files(files, message=state.value)
+        commit = commit_files(repo, files, message=state.value)
         assert commit is not None
         commits.append(commit)
         number = await kit.store.write(approvals.reserve_id)
