@@ -28,7 +28,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.agents.directories import Directories
 from pyglue.host.changes import comments
-from pyglue.host.changes.evaluation import OPERATIONS
+from pyglue.host.changes.pinning import OPERATIONS
 from pyglue.host.changes.review import Review
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations

@@ -24,7 +24,8 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
 from pyglue.git.tags import AUTHOR_NAME
 from pyglue.host.agents.directories import Directories
-from pyglue.host.changes.evaluation import Evaluation, Proposed
+from pyglue.host.changes.evaluation import Evaluation
+from pyglue.host.changes.pinning import Pinning, Proposed
 from pyglue.host.changes.template import read_template
 from pyglue.host.changes.uploads import Uploads
 from pyglue.host.core.name_conflicts import check_free
@@ -63,6 +64,7 @@ class Proposals:
     store: Store
     registry: Registry
     evaluation: Evaluation
+    pinning: Pinning
     directories: Directories
     config: HiveConfig
     templates: Path
@@ -166,7 +168,7 @@ class Proposals:
                     description=found.description,
                     by=by,
                 )
-                return await self.evaluation.render(repo, proposed)
+                return await self.pinning.propose(repo, proposed)
         finally:
             self.uploads.drop(upload)
             # Only then: starting programs would hold up the answer.
@@ -236,7 +238,7 @@ class Proposals:
             if commit is None:
                 return None
             proposed = own.proposed(ApprovalKind.CHANGE, commit, main)
-            return await self.evaluation.render(repo, proposed)
+            return await self.pinning.propose(repo, proposed)
 
     async def _seed(self, own: _Own) -> ProposalResult:
         name = own.agent
@@ -256,4 +258,4 @@ class Proposals:
             seed_main, repo, own.files, message=own.message
         )
         proposed = own.proposed(ApprovalKind.SPAWN, commit, None)
-        return await self.evaluation.render(repo, proposed)
+        return await self.pinning.propose(repo, proposed)

@@ -20,7 +20,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import commit_tree_of
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import AUTHOR_NAME, TagKind
-from pyglue.host.changes.evaluation import Evaluated, Evaluation, Proposed
+from pyglue.host.changes.evaluation import Evaluated, Evaluation
+from pyglue.host.changes.pinning import Pinning, Proposed
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.systems import Systems
 from pyglue.host.core.agent import Agent
@@ -39,6 +40,7 @@ class Redeploy:
     registry: Registry
     proposals: Proposals
     evaluation: Evaluation
+    pinning: Pinning
     config: HiveConfig
     systems: Systems | None = None
 
@@ -79,7 +81,7 @@ class Redeploy:
                 description=description,
                 by=by,
             )
-            return await self.evaluation.queue(repo, proposed, again)
+            return await self.pinning.queue(repo, proposed, again)
 
     async def rollback(self, name: str, approval: int, by: str) -> Operation:
         """Deploy again what an earlier approval deployed, as a new commit on main.
@@ -119,7 +121,7 @@ class Redeploy:
                 description=f"Roll back to the deployment of approval {old.id}.",
                 by=by,
             )
-            return await self.evaluation.approved(repo, proposed, again)
+            return await self.pinning.approved(repo, proposed, again)
 
     async def retry(self, number: int, by: str) -> Operation:
         """Deploy once more exactly what was approved and failed.
@@ -149,7 +151,7 @@ class Redeploy:
                 description=f"Try approval {old.id} again. {old.description}",
                 by=by,
             )
-            return await self.evaluation.approved(repo, proposed, again)
+            return await self.pinning.approved(repo, proposed, again)
 
     async def _failed(self, number: int) -> rows.ApprovalRow:
         old = await self.store.read(lambda reader: rows.get(reader, number))
@@ -210,9 +212,9 @@ class Redeploy:
             )
             drv = None if again.held is None else again.held.new.drv
             if drv == agent.record.system:
-                made = await self.evaluation.approved(repo, proposed, again)
+                made = await self.pinning.approved(repo, proposed, again)
                 return RebuildResult(operation=made.id)
-            result = await self.evaluation.queue(repo, proposed, again)
+            result = await self.pinning.queue(repo, proposed, again)
             return RebuildResult(operation=None, approval=result.approval)
 
     async def _deployed_before(

@@ -16,7 +16,7 @@ from pyglue.errors import HiveError
 from pyglue.git.history import delete_tag, move_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import Tag, TagKind
-from pyglue.host.changes.evaluation import OPERATIONS
+from pyglue.host.changes.pinning import OPERATIONS
 from pyglue.host.core.operations import Operations
 from pyglue.host.doctor.finding import Finding
 from pyglue.host.rebuild.plan import row_of

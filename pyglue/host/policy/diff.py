@@ -1,6 +1,6 @@
 """What a proposal does to an agent's power, in words.
 
-Called by ``changes.evaluation`` with manifests that are already validated.
+Called by ``changes.pinning`` with manifests that are already validated.
 ``diff_policy`` walks the trusted options as the schema has them, so a new option is
 compared without a line here; each option's kind says how (``kinds``). What is not
 comparable or not known counts as widening.
@@ -17,13 +17,7 @@ from pyglue.display import listed, visible
 from pyglue.host.policy.bash import pattern_changes
 from pyglue.host.policy.kinds import compare
 from pyglue.host.policy.system import SystemChange, compare_systems, unexplained
-from pyglue.host.policy.words import (
-    Difference,
-    Fallback,
-    Resolve,
-    danger_of,
-    value_at,
-)
+from pyglue.host.policy.words import Difference, Fallback, Resolve, danger_of, value_at
 from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT, Option, Schema, option_path
 

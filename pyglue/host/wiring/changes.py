@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyglue.host.archives.imports import Imports
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.evaluation import Evaluation
+from pyglue.host.changes.pinning import Pinning
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.rebuild import RebuildAllHandler
 from pyglue.host.changes.redeploy import Redeploy
@@ -44,20 +45,26 @@ async def open_changes(base: Base, work: Work) -> Changes:
     if base.backend.systems:
         systems = await asyncio.to_thread(Systems.of, config, store)
     evaluation = Evaluation(
-        store=store,
         registry=registry,
         evaluator=base.evaluator,
-        operations=operations,
-        audit=audit,
         config=config,
         systems=systems,
         workspaces=base.workspaces,
+    )
+    pinning = Pinning(
+        store=store,
+        registry=registry,
+        evaluation=evaluation,
+        operations=operations,
+        audit=audit,
+        config=config,
         limits_hold=base.backend.limits,
     )
     proposals = Proposals(
         store=store,
         registry=registry,
         evaluation=evaluation,
+        pinning=pinning,
         directories=base.directories,
         config=config,
         templates=share() / "agents",
@@ -67,6 +74,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         registry=registry,
         proposals=proposals,
         evaluation=evaluation,
+        pinning=pinning,
         config=config,
         systems=systems,
     )

@@ -63,6 +63,7 @@ def pruning(kit: Kit, room: Path, **days: float) -> Pruning:
         store=kit.store,
         registry=kit.registry,
         evaluation=nothing,  # type: ignore[arg-type]
+        pinning=nothing,  # type: ignore[arg-type]
         directories=nothing,  # type: ignore[arg-type]
         config=config,
         templates=room,
