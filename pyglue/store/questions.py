@@ -57,7 +57,7 @@ def find(reader: Reader, number: int) -> QuestionView | None:
     return next((_view(row) for row in query.execute(reader.db)), None)
 
 
-def get(tx: Tx, number: int) -> QuestionView:
+def get(tx: Tx | Reader, number: int) -> QuestionView:
     """Return a question.
 
     Raises:

@@ -151,8 +151,8 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     directories = part(
         make=lambda _name: None,
         make_run=lambda _name: room,
-        has_run=lambda _name: True,
     )
+    kept_files = part(has_run=lambda _name: True)
     container = Container()
     lifecycle = Lifecycle(
         transitions=kit.transitions,
@@ -207,7 +207,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         registry=kit.registry,
         notifications=notifications,
         operations=operations,
-        directories=directories,
+        kept_files=kept_files,
         audit=kit.audit,
         review=review,
         config=config,

@@ -15,12 +15,12 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 
 PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
 _REMOVERS: Final = frozenset({"rmtree", "remove_tree", "unlink", "rmdir", "rename"})
 _APPLIED: Final = frozenset({"applied", "applied_root", "APPLIED"})
-_GUARDED: Final = "host/agents/directories.py"
+_GUARDED: Final = "host/agents/kept_files.py"
 
 
 def calls(source: str) -> Iterator[ast.Call]:
@@ -81,26 +81,26 @@ def test_only_a_purge_is_confirmed() -> None:
     ids=["proposed", "draft", "remove"],
 )
 def test_what_ran_is_refused(
-    tmp_path: Path, remove: Callable[[Directories], None]
+    tmp_path: Path, remove: Callable[[KeptFiles], None]
 ) -> None:
-    directories, repo = _ran(tmp_path)
+    kept_files, repo = _ran(tmp_path)
     state = tmp_path / "agents" / "alice" / "state"
     state.mkdir(parents=True)
     with pytest.raises(HiveError, match="hive restore-backup") as refused:
-        remove(directories)
+        remove(kept_files)
     assert refused.value.code is ErrorCode.NAME_TAKEN
     assert repo.main() is not None
     assert state.is_dir()  # nor is anything else of it
-    directories.forget_strays(frozenset())
+    kept_files.forget_strays(frozenset())
     assert repo.main() is not None
-    directories.remove("alice", KeptDirectory.APPLIED, confirmed=True)
+    kept_files.remove("alice", KeptDirectory.APPLIED, confirmed=True)
     assert not repo.path.exists()
 
 
-def _ran(room: Path) -> tuple[Directories, AppliedRepo]:
+def _ran(room: Path) -> tuple[KeptFiles, AppliedRepo]:
     config = HiveConfig(state_dir=str(room), runtime_dir=str(room / "run"))
     config.layout.applied_root.mkdir()
     repo = AppliedRepo.create(config.layout.applied("alice"))
     commit = seed_main(repo, {"agent.nix": b"{ }"}, message="first")
     repo.tag(TagKind.DEPLOYED, 3, commit)
-    return Directories(config, agents_pass=False), repo
+    return KeptFiles(layout=config.layout), repo

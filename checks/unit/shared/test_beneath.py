@@ -28,7 +28,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.folder import Folder
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.archives.export import Exports
 from pyglue.host.life.kept import Kept
 
@@ -45,6 +46,7 @@ class Place:
 
     config: HiveConfig
     directories: Directories
+    kept_files: KeptFiles
     victim: Path
 
     @property
@@ -82,7 +84,8 @@ def place(tmp_path: Path) -> Place:
     repo = AppliedRepo.create(config.layout.applied("alice"))
     seed_main(repo, {"agent.nix": b"{ }"}, message="First")
     directories.make("alice")
-    return Place(config, directories, victim)
+    kept_files = KeptFiles(layout=config.layout)
+    return Place(config, directories, kept_files, victim)
 
 
 @contextmanager
@@ -108,7 +111,7 @@ def measured(place: Place) -> int:
     nobody: Any = None
     return sum(
         part.bytes
-        for part in Kept(store=nobody, directories=place.directories)._measure("alice")
+        for part in Kept(store=nobody, kept_files=place.kept_files)._measure("alice")
     )
 
 
@@ -142,7 +145,7 @@ def test_a_draft_where_a_link_was_prepared(place: Place) -> None:
     with refused():
         place.directories.make_draft("zed")
     with refused():
-        place.directories.forget_draft("zed")
+        place.kept_files.forget_draft("zed")
     assert place.seen() == before
 
 
@@ -151,12 +154,12 @@ def test_a_purge_removes_the_link_and_nothing_behind_it(place: Place) -> None:
     before = place.seen()
     for room in (KeptDirectory.CONFIG, KeptDirectory.STATE):
         with refused():
-            place.directories.remove("alice", room)
+            place.kept_files.remove("alice", room)
     (place.agents / "alice").unlink()
     (place.agents / ".alice").rename(place.agents / "alice")
     shutil.rmtree(place.agents / "alice" / "state")
     (place.agents / "alice" / "state").symlink_to(place.victim / "state")
-    place.directories.remove("alice", KeptDirectory.STATE)
+    place.kept_files.remove("alice", KeptDirectory.STATE)
     assert not os.path.lexists(place.agents / "alice" / "state")
     assert place.seen() == before
 
@@ -216,8 +219,8 @@ def test_a_link_that_comes_and_goes(place: Place) -> None:
         lambda: place.directories.make_draft("alice"),
         lambda: measured(place),
         lambda: archives.append(exported(place)),
-        lambda: place.directories.remove("alice", KeptDirectory.CONFIG),
-        lambda: place.directories.remove("alice", KeptDirectory.STATE),
+        lambda: place.kept_files.remove("alice", KeptDirectory.CONFIG),
+        lambda: place.kept_files.remove("alice", KeptDirectory.STATE),
     )
     archives: list[bytes] = []
     flipping.start()

@@ -7,36 +7,22 @@ operator's own.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pyglue import beneath
 from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.folder import Folder, Owner
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
-from pyglue.git.tags import TagKind
 from pyglue.host.agents import ports
 from pyglue.host.agents.modes import Modes
 from pyglue.host.backends.owners import Owners
-from pyglue.names import is_name
 from pyglue.paths import INSIDE
 
 _SECRETS: Final = Path(INSIDE.secrets).name
-
-
-class KeptDirectory(StrEnum):
-    """A part of what stays when an agent is destroyed."""
-
-    CONFIG = "config"
-    STATE = "state"
-    PRIVATE = "private"
-    APPLIED = "applied"
-    LOGS = "logs"
 
 
 def unusable(state: Path, error: OSError) -> HiveError:
@@ -49,7 +35,7 @@ def unusable(state: Path, error: OSError) -> HiveError:
 
 
 class Directories:
-    """Creates and removes directories. Every method blocks: call it in a thread."""
+    """Creates directories. Every method blocks: call it in a thread."""
 
     def __init__(self, config: HiveConfig, *, agents_pass: bool) -> None:
         """``agents_pass`` is the backend's: whether agents are users of the host."""
@@ -140,146 +126,6 @@ class Directories:
         if self._agent_ports:
             ports.settle(self._layout, name)
 
-    def forget_proposed(self, name: str) -> None:
-        """Remove the repository of an agent that was never created.
-
-        Raises:
-            HiveError: ``name_taken`` if it ran: the store may be an older one.
-        """
-        self.remove(name, KeptDirectory.APPLIED)
-
-    def need_never_ran(self, name: str) -> None:
-        """Refuse to remove what ran: the store that does not know it may be older.
-
-        Raises:
-            HiveError: ``name_taken`` with what to do.
-        """
-        if self.has_run(name):
-            raise HiveError(
-                ErrorCode.NAME_TAKEN,
-                f"{name} ran before, but the store does not know it; its repository is "
-                "kept. Restore the store with `hive restore-backup`, or choose another "
-                "name.",
-            )
-
-    def forget_draft(self, name: str) -> None:
-        """Remove all of a draft. Idempotent.
-
-        Raises:
-            HiveError: ``name_taken`` if it ran, ``unavailable`` with what could not be
-                removed.
-        """
-        self.need_never_ran(name)
-        for part in (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE):
-            self.remove(name, part)
-        self.remove(name, KeptDirectory.APPLIED)
-
-    def has_run(self, name: str) -> bool:
-        """Return whether a repository contains an earlier deployment, known or not."""
-        applied = self._layout.applied(name)
-        if not (applied / "HEAD").is_file():
-            return False
-        tags = AppliedRepo(applied).tags()
-        return any(tag.kind is TagKind.DEPLOYED for tag in tags)
-
-    def forget_run(self, name: str) -> None:
-        """Remove the directory of the agent's sockets. Idempotent."""
-        run = self._layout.run(name)
-        beneath.remove(self._layout.runtime, run)
-
-    def places(self, name: str, part: "KeptDirectory") -> tuple[Path, ...]:
-        """Return the paths of a part of an agent's kept state, existing or not."""
-        layout = self._layout
-        match part:
-            case KeptDirectory.CONFIG:
-                return (layout.config(name),)
-            case KeptDirectory.STATE:
-                return (layout.agent_state(name),)
-            case KeptDirectory.PRIVATE:
-                return (layout.private(name),)
-            case KeptDirectory.APPLIED:
-                return (layout.applied(name),)
-        log = layout.agent_log(name)
-        older = log.with_name(f"{log.name}.1")
-        built = layout.logs / "builds" / f"{name}.log"
-        return (log, older, built, built.with_name(f"{built.name}.1"))
-
-    def missing(self, name: str) -> tuple[Path, ...]:
-        """Return the missing directories of a running agent."""
-        layout = self._layout
-        here = (
-            *self.places(name, KeptDirectory.CONFIG),
-            *self.places(name, KeptDirectory.STATE),
-        )
-        needed = [
-            (layout.state, place)
-            for place in (
-                *here,
-                self.places(name, KeptDirectory.PRIVATE)[0] / "session",
-            )
-        ]
-        needed.append((layout.runtime, layout.run(name)))
-        return tuple(
-            place for top, place in needed if not beneath.is_folder(top, place)
-        )
-
-    def around(self, names: Iterable[str]) -> Iterator[Path]:
-        """Yield files beside agents' directories, repositories and their parts."""
-        state = self._layout.state
-        parents = [state / part for part in ("agents", "applied", "private")]
-        for parent in (*parents, *(parents[0] / name for name in names)):
-            for name in beneath.names(state, parent):
-                yield parent / name
-
-    def remove(
-        self, name: str, part: "KeptDirectory", *, confirmed: bool = False
-    ) -> None:
-        """Permanently remove a part of the kept state. Idempotent.
-
-        ``confirmed``: the operator asked for it by name, so what ran may go too.
-
-        Raises:
-            HiveError: ``name_taken`` for a repository of what ran, unless that is
-                confirmed; ``unavailable`` with what could not be removed.
-        """
-        if part is KeptDirectory.APPLIED and not confirmed:
-            self.need_never_ran(name)
-        for place in self.places(name, part):
-            if part is KeptDirectory.APPLIED:
-                place = AppliedRepo.put_aside(place)  # half of one must not be found
-            self.remove_tree(place)
-        if part is KeptDirectory.STATE:  # the last of the two in it
-            self.remove_tree(self._layout.agents / name)
-
-    def remove_tree(self, place: Path) -> None:
-        """Remove something below the state directory. Idempotent.
-
-        Raises:
-            HiveError: ``forbidden``; ``unavailable`` with what could not be removed.
-        """
-        beneath.remove(self._layout.state, place)
-
-    def forget_strays(self, known: frozenset[str]) -> None:
-        """Remove leftovers of proposals during which hived died; at start only.
-
-        Anything that ever ran, or has a working copy, stays, known or not: the store
-        may be an older one from a backup.
-        """
-        for applied in sorted(self._layout.applied_root.glob("*.git")):
-            name = applied.name.removesuffix(".git")
-            if name in known or not is_name(name) or not (applied / "HEAD").is_file():
-                continue
-            if beneath.exists(self._layout.state, self._layout.agents / name):
-                continue
-            if not self.has_run(name):
-                self.remove(name, KeptDirectory.APPLIED)
-
-    def tidy_all(self) -> None:
-        """Clean up the repositories after a crash; at start only."""
-        for applied in self._layout.applied_root.glob("*.git"):
-            if (applied / "HEAD").is_file():
-                AppliedRepo(applied).tidy()
-
     def stage(self, place: Path) -> None:
         """Create a directory for an import, accessible to hived alone."""
         with (
@@ -313,11 +159,6 @@ class Directories:
                     ErrorCode.UNAVAILABLE,
                     f"Could not create {place}. Import the archive again.",
                 )
-
-    @property
-    def state(self) -> Path:
-        """The directory that everything which is kept lies below."""
-        return self._layout.state
 
     def owner(self) -> Owner | None:
         """Return whom what is imported belongs to at first; None: whoever we are."""

@@ -11,7 +11,8 @@ from typing import ClassVar, Final
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.archives.imports import DIRECTORIES, Imports, Staged
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.redeploy import Redeploy
@@ -36,6 +37,7 @@ class ImportHandler:
     proposals: Proposals
     redeploy: Redeploy
     directories: Directories
+    kept_files: KeptFiles
     audit: Audit
     config: HiveConfig
 
@@ -82,7 +84,7 @@ class ImportHandler:
         self.directories.adopt(staged.applied / "repo", layout.applied(name))
         self.directories.make_draft(name)
         for directory in staged.all:
-            self.directories.remove_tree(directory)
+            self.kept_files.remove_tree(directory)
 
     async def _keep(self, operation: Operation, commit: str) -> None:
         name = operation.agent
@@ -114,8 +116,8 @@ class ImportHandler:
         return result.approval
 
     def _undo(self, name: str, staged: Staged) -> None:
-        self.directories.need_never_ran(name)
+        self.kept_files.need_never_ran(name)
         for directory in (*DIRECTORIES, KeptDirectory.APPLIED):
-            self.directories.remove(name, directory)
+            self.kept_files.remove(name, directory)
         for place in staged.all:
-            self.directories.remove_tree(place)
+            self.kept_files.remove_tree(place)

@@ -27,7 +27,8 @@ from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.archives.export import ENTRIES_MAX, FILE_MAX, PACK, RECORD, TOTAL_MAX
 from pyglue.host.archives.transfers import RESERVE, Transfers
 from pyglue.host.changes.proposals import Proposals
@@ -73,6 +74,7 @@ class Imports:
     operations: Operations
     proposals: Proposals
     directories: Directories
+    kept_files: KeptFiles
     config: HiveConfig
 
     async def load(self) -> None:
@@ -93,7 +95,7 @@ class Imports:
             for name in beneath.names(self.config.layout.state, parent):
                 key = name.removeprefix(_PREFIX)
                 if key != name and key not in wanted:
-                    self.directories.remove_tree(parent / name)
+                    self.kept_files.remove_tree(parent / name)
 
     async def take(
         self, params: ImportParams, transfers: Transfers, by: str
@@ -115,7 +117,7 @@ class Imports:
             transfers.drop(params.transfer)
             if not queued:
                 for directory in staged.all:
-                    await asyncio.to_thread(self.directories.remove_tree, directory)
+                    await asyncio.to_thread(self.kept_files.remove_tree, directory)
         self.operations.requested(operation)
         return ImportResult(agent=name, operation=operation.id, left_out=index.left_out)
 
@@ -155,7 +157,7 @@ class Imports:
         """Refuse a name that has files although it is free."""
         state = self.config.layout.state
         for directory in DIRECTORIES:
-            for place in self.directories.places(name, directory):
+            for place in self.kept_files.places(name, directory):
                 left = beneath.exists(state, place) and (
                     directory is not KeptDirectory.PRIVATE
                     or set(beneath.names(state, place)) - {"port"}
@@ -167,14 +169,14 @@ class Imports:
                         "Run hive doctor --repair, or import under another name with "
                         "--as.",
                     )
-        if self.directories.has_run(name):
+        if self.kept_files.has_run(name):
             raise HiveError(
                 ErrorCode.NAME_TAKEN,
                 f"The repository of an earlier agent {name!r} still exists. Run hive "
                 "doctor --repair, which keeps it, or import under another name with "
                 "--as.",
             )
-        self.directories.forget_proposed(name)  # of a proposal that came to nothing
+        self.kept_files.forget_proposed(name)  # of a proposal that came to nothing
 
     # --- checking; all of it blocks ---------------------------------------------------
 

@@ -26,7 +26,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.changes import comments
 from pyglue.host.changes.pinning import OPERATIONS
 from pyglue.host.changes.review import Review
@@ -60,7 +60,7 @@ class Approvals:
     registry: Registry
     notifications: Notifications
     operations: Operations
-    directories: Directories
+    kept_files: KeptFiles
     audit: Audit
     config: HiveConfig
     review: Review
@@ -201,9 +201,9 @@ class Approvals:
         self._audited(row, by, state.value, comments=len(comments))
         self._untagged.append((row, state, said or reason))
         await self._tag()
-        ran = await asyncio.to_thread(self.directories.has_run, row.agent)
+        ran = await asyncio.to_thread(self.kept_files.has_run, row.agent)
         if only_proposed and not ran:
-            await asyncio.to_thread(self.directories.forget_proposed, row.agent)
+            await asyncio.to_thread(self.kept_files.forget_proposed, row.agent)
         await self._tell(row, by, state, reason, said)
 
     async def _tag(self) -> None:

@@ -35,7 +35,6 @@ from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows
 from pyglue.store import drafts, kept
-from pyglue.store import kept as kept_rows
 from pyglue.store.agents import AgentRow
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
@@ -90,7 +89,8 @@ class Deploy:
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step; see the module's docstring."""
-        approval = await self._approval(operation)
+        number = operation.approval or 0
+        approval = await self.store.read(lambda reader: rows.get(reader, number))
         match step:
             case "tag":
                 await self.store.read(lambda reader: self._check(reader, approval))
@@ -124,7 +124,7 @@ class Deploy:
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
-        """Return what mends a failure of ``step``."""
+        """Return the step that repairs a failure of ``step``."""
         match step:
             case "tag" | "build" | "prepare":
                 return "fail"
@@ -135,10 +135,6 @@ class Deploy:
         return None
 
     # --- steps ----------------------------------------------------------------------
-
-    async def _approval(self, operation: Operation) -> ApprovalRow:
-        number = operation.approval or 0
-        return await self.store.read(lambda reader: rows.get(reader, number))
 
     def _check(self, reader: Reader, approval: ApprovalRow) -> None:
         """Refuse what was queued behind the end of what it is about.
@@ -158,7 +154,7 @@ class Deploy:
                         f"{name} was discarded or destroyed after the approval.",
                     )
             case ApprovalKind.RESTORE:
-                kept_rows.require(reader, name)
+                kept.require(reader, name)
             case _:
                 self.registry.get(name)
 
@@ -182,10 +178,7 @@ class Deploy:
         def also(tx: Tx) -> None:
             rows.progress(tx, approval.id, ApprovalState.DEPLOYED)
             if approval.commit != approval.main:
-                why = (
-                    f"Approval {approval.id} moved main; submit this again, based on "
-                    "it."
-                )
+                why = f"Approval {approval.id} moved main; rebase on it, and resubmit."
                 rows.supersede_all(tx, approval.agent, why)
 
         await self.transitions.deployed(
@@ -241,9 +234,12 @@ class Deploy:
             await self.systems.compare_built(approval.id, toplevel, before)
 
     async def _drain(self, agent: Agent) -> None:
-        within = self.config.timeouts.drain_s
-        reason = "A new manifest is about to be deployed."
-        await end_turn(self.transitions, agent, within=within, reason=reason)
+        await end_turn(
+            self.transitions,
+            agent,
+            within=self.config.timeouts.drain_s,
+            reason="A new manifest is about to be deployed.",
+        )
 
     async def _revert(self, approval: ApprovalRow) -> None:
         agent = self.registry.get(approval.agent)

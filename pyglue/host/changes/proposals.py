@@ -24,6 +24,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.git.spare import SpareChild
 from pyglue.git.tags import AUTHOR_NAME
 from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.changes.evaluation import Evaluation
 from pyglue.host.changes.pinning import Pinning, Proposed
 from pyglue.host.changes.template import read_template
@@ -66,6 +67,7 @@ class Proposals:
     evaluation: Evaluation
     pinning: Pinning
     directories: Directories
+    kept_files: KeptFiles
     config: HiveConfig
     templates: Path
     uploads: Uploads = field(init=False)
@@ -249,7 +251,7 @@ class Proposals:
     async def _first(self, own: _Own) -> ProposalResult:
         name = own.agent
         if self.registry.find(name) is None:  # else its first deploy failed
-            await asyncio.to_thread(self.directories.forget_proposed, name)
+            await asyncio.to_thread(self.kept_files.forget_proposed, name)
         await asyncio.to_thread(self.directories.settle_port, name)
         repo = await asyncio.to_thread(
             AppliedRepo.create, self.config.layout.applied(name)

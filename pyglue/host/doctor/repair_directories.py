@@ -19,6 +19,7 @@ from pyglue.beneath import opened
 from pyglue.errors import HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.backends.base import Backend
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations
@@ -40,6 +41,7 @@ class DirectoryRepair:
     store: Store
     operations: Operations
     directories: Directories
+    kept_files: KeptFiles
     backend: Backend
     layout: Layout
     reopen: Callable[[str], Awaitable[None]]
@@ -79,7 +81,7 @@ class DirectoryRepair:
 
     def _missing(self, name: str, *, wanted: bool) -> Iterator[Finding]:
         layout = self.layout
-        gone = self.directories.missing(name)
+        gone = self.kept_files.missing(name)
         if not gone or not (layout.applied(name) / "HEAD").is_file():
             return
         would = "create them" + (f" and restart {name}" if wanted else "")
@@ -116,7 +118,7 @@ class DirectoryRepair:
         if (
             self._is_folder(layout.agents / name)
             or inside - {"port", "port.new"}
-            or (repository and (not said.of(name) or self.directories.has_run(name)))
+            or (repository and (not said.of(name) or self.kept_files.has_run(name)))
         ):
             yield self._keep(name, repository=repository)
         elif not repository and self._is_folder(private) and not said.of(name):
@@ -124,7 +126,7 @@ class DirectoryRepair:
                 name,
                 f"A port of {name} ({private}) exists, but no such agent.",
                 f"remove {private}",
-                _threaded(lambda: self.directories.remove_tree(private)),
+                _threaded(lambda: self.kept_files.remove_tree(private)),
             )
 
     def _keep(self, name: str, *, repository: bool) -> Finding:
@@ -169,7 +171,7 @@ class DirectoryRepair:
         before = time.time() - _OLD_S
         making = [
             place
-            for place in self.directories.around(said.agents)
+            for place in self.kept_files.around(said.agents)
             if place.name.startswith(_MAKING)
         ]
         left = [layout.quarantine / one for one in self._names_in(layout.quarantine)]
@@ -179,7 +181,7 @@ class DirectoryRepair:
                     None,
                     f"{path} was left incomplete.",
                     f"remove {path}",
-                    _threaded(lambda it=path: self.directories.remove_tree(it)),  # type: ignore[misc]
+                    _threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
                 )
         sockets = layout.runtime / "agents"
         for name in beneath.names(layout.runtime, sockets):
@@ -189,7 +191,7 @@ class DirectoryRepair:
                     name,
                     f"Sockets of {name} ({path}) exist, but no such agent.",
                     f"remove {path}",
-                    _threaded(lambda it=name: self.directories.forget_run(it)),  # type: ignore[misc]
+                    _threaded(lambda it=name: self.kept_files.forget_run(it)),  # type: ignore[misc]
                 )
 
     def _is_folder(self, path: Path) -> bool:

@@ -17,7 +17,7 @@ from pyglue.api.manager import AgentParams
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.api.questions import QuestionEnd, QuestionView
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.backends.base import Backend
@@ -29,13 +29,7 @@ from pyglue.host.core.turns import end_turn
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.names import MANAGER, SYSTEM
-from pyglue.store import (
-    agents,
-    approvals,
-    control,
-    kept,
-    reminders,
-)
+from pyglue.store import agents, approvals, control, kept, reminders
 from pyglue.store import questions as question_rows
 from pyglue.store.database import Store, Tx
 
@@ -109,7 +103,7 @@ class DestroyHandler:
     lifecycle: Lifecycle
     supervisor: Supervisor
     backend: Backend
-    directories: Directories
+    kept_files: KeptFiles
     questions: Questions
     notifications: Notifications
     systems: Systems | None = None
@@ -169,7 +163,7 @@ class DestroyHandler:
 
     async def _clean(self, operation: Operation) -> None:
         name = operation.agent
-        await asyncio.to_thread(self.directories.forget_run, name)
+        await asyncio.to_thread(self.kept_files.forget_run, name)
         if self.systems is not None:
             await asyncio.to_thread(self.systems.flake.remove, name)
         found = await self.store.read(lambda reader: kept.get(reader, name))

@@ -22,6 +22,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.template import read_template
 from pyglue.host.core.name_conflicts import check_free
@@ -152,6 +153,7 @@ class DraftHandler:
     registry: Registry
     proposals: Proposals
     directories: Directories
+    kept_files: KeptFiles
     notifications: Notifications
     layout: Layout
     templates: Path
@@ -173,7 +175,7 @@ class DraftHandler:
                 return None
             case "undo":
                 async with self.proposals.lock(name):
-                    await asyncio.to_thread(self.directories.forget_draft, name)
+                    await asyncio.to_thread(self.kept_files.forget_draft, name)
                 await self.store.write(lambda tx: drafts.remove(tx, name))
                 self.registry.absent(name, None)
                 return None

@@ -11,7 +11,7 @@ from typing import Final
 from pyglue import beneath
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.changes.review import pretty
 from pyglue.manifest import decode
 from pyglue.store import approvals, inboxes, kept
@@ -32,7 +32,7 @@ class Kept:
     """Reads what is kept."""
 
     store: Store
-    directories: Directories
+    kept_files: KeptFiles
 
     async def all(self, _params: NoParams) -> KeptResult:
         """Return everything that is kept, with its sizes."""
@@ -67,12 +67,12 @@ class Kept:
         return KeptResult(kept=tuple(views))
 
     def _measure(self, name: str) -> tuple[KeptPart, ...]:
-        state = self.directories.state
+        state = self.kept_files.layout.state
         return tuple(
             KeptPart(
                 what=_WORDS[room], path=str(place), bytes=beneath.size(state, place)
             )
             for room in KeptDirectory
-            for place in self.directories.places(name, room)
+            for place in self.kept_files.places(name, room)
             if beneath.exists(state, place)
         )

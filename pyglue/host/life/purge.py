@@ -11,20 +11,12 @@ from typing import ClassVar
 
 from pyglue.api.operations import Operation
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.agents.directories import Directories, KeptDirectory
+from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.life.drafts import get as get_draft
-from pyglue.store import (
-    agents,
-    approvals,
-    drafts,
-    history,
-    kept,
-    messages,
-    stats,
-)
+from pyglue.store import agents, approvals, drafts, history, kept, messages, stats
 from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.kept import Kept
@@ -35,7 +27,7 @@ class _Removing:
     store: Store
     registry: Registry
     proposals: Proposals
-    directories: Directories
+    kept_files: KeptFiles
     audit: Audit
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
@@ -60,7 +52,7 @@ class DiscardHandler(_Removing):
                 await self.store.write(lambda tx: self._close(tx, name))
                 return "remove"
             case "remove":
-                await self._remove(name, self.directories.forget_draft)
+                await self._remove(name, self.kept_files.forget_draft)
                 return "forget"
             case "forget":
                 await self.store.write(lambda tx: self._forget(tx, name))
@@ -101,7 +93,7 @@ class PurgeHandler(_Removing):
         else:
             room = KeptDirectory(step)
             await self._remove(
-                name, lambda it: self.directories.remove(it, room, confirmed=True)
+                name, lambda it: self.kept_files.remove(it, room, confirmed=True)
             )
         return self.steps[self.steps.index(step) + 1]
 

@@ -36,7 +36,7 @@ from pyglue.host.messages.question_texts import (
 )
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.store import questions as rows
-from pyglue.store.database import Reader, Store, Tx
+from pyglue.store.database import Store, Tx
 from pyglue.store.messages import NewMessage
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Questions:
     )
 
     def listen(self, listener: Callable[[QuestionView, str], Awaitable[None]]) -> None:
-        """Add who hears the answers to questions of the hive itself."""
+        """Add a listener for answers to questions of the hive itself."""
         self._listeners.append(listener)
 
     async def ask_operator(
@@ -128,7 +128,7 @@ class Questions:
         return AskResult(question=number, expires_at=expires_at)
 
     async def cancel(self, asker: Agent, params: CancelQuestionParams) -> None:
-        """Take back a question; who was asked is told.
+        """Withdraw a question, and inform whom it was put to.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if it is closed.
@@ -167,7 +167,9 @@ class Questions:
             check_open(rows.get(tx, params.question))
             rows.close(tx, params.question, None, OPERATOR, QuestionEnd.DISMISSED)
 
-        question = await self.store.read(lambda reader: _found(reader, params.question))
+        question = await self.store.read(
+            lambda reader: rows.get(reader, params.question)
+        )
         why = f" Reason: {params.reason}" if params.reason else ""
         text = "The operator dismissed this question; it will not be answered."
         await self._end(question, close, answer_message(question, SYSTEM, text + why))
@@ -254,9 +256,9 @@ class Questions:
     async def _end(
         self, question: QuestionView, close: Callable[[Tx], None], told: NewMessage
     ) -> None:
-        """Close a question and tell who put it, both or neither.
+        """Close a question and inform the asker, both or neither.
 
-        The hive itself hears answers otherwise, and who is gone hears nothing.
+        The hive itself gets answers through ``listen``; a destroyed agent gets nothing.
         """
 
         def both(tx: Tx) -> NewMessage:
@@ -272,12 +274,12 @@ class Questions:
     def audited(
         self, question: QuestionView, who: str, how: QuestionEnd, **more: object
     ) -> None:
-        """Write down how a question ended; call it when that is committed."""
+        """Record in the audit log how a question ended, once that is committed."""
         data = {"question": question.id, "to": question.to, **more}
         self.audit.record(who, f"question_{how.value}", question.asker, data)
 
     async def tell(self, question: QuestionView, text: str) -> None:
-        """Tell who put a question, an agent, what became of it without an answer."""
+        """Inform the asker, if it is an agent, that the question ended without an answer."""
         if question.asker != SYSTEM:
             await self.broker.inform(answer_message(question, SYSTEM, text))
 
@@ -294,10 +296,3 @@ class Questions:
                 ErrorCode.RECIPIENT_NOT_ALLOWED,
                 f"You may not ask {to}. Ask the operator or the manager.",
             )
-
-
-def _found(reader: Reader, number: int) -> QuestionView:
-    question = rows.find(reader, number)
-    if question is None:
-        raise HiveError(ErrorCode.NOT_FOUND, f"There is no question {number}.")
-    return question

@@ -10,6 +10,7 @@ from typing import Final
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.directories import Directories, unusable
+from pyglue.host.agents.kept_files import KeptFiles
 from pyglue.host.backends.base import Backend
 from pyglue.host.backends.local import LocalBackend
 from pyglue.host.backends.nixos_container import NixosContainerBackend
@@ -36,6 +37,7 @@ class Base:
 
     config: HiveConfig
     directories: Directories
+    kept_files: KeptFiles
     backend: Backend
     evaluator: Evaluator
     disk: Disk
@@ -123,12 +125,14 @@ async def open_base(config: HiveConfig) -> Base:
     transitions = Transitions(store=store, registry=registry)
     await transitions.load()
     await store.write(leases.release_all)
-    await asyncio.to_thread(directories.tidy_all)
+    kept_files = KeptFiles(layout=layout)
+    await asyncio.to_thread(kept_files.tidy_all)
     names = await store.read(known)
-    await asyncio.to_thread(directories.forget_strays, names)
+    await asyncio.to_thread(kept_files.forget_strays, names)
     return Base(
         config=config,
         directories=directories,
+        kept_files=kept_files,
         backend=backend,
         evaluator=evaluator,
         disk=disk,

@@ -66,6 +66,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         evaluation=evaluation,
         pinning=pinning,
         directories=base.directories,
+        kept_files=base.kept_files,
         config=config,
         templates=share() / "agents",
     )
@@ -94,6 +95,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         operations=operations,
         proposals=proposals,
         directories=base.directories,
+        kept_files=base.kept_files,
         config=config,
     )
     await imports.load()
@@ -102,7 +104,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
         registry=registry,
         notifications=work.notifications,
         operations=operations,
-        directories=base.directories,
+        kept_files=base.kept_files,
         audit=audit,
         review=Review(
             store=store,

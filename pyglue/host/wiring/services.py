@@ -195,6 +195,7 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
             store=base.store,
             operations=operations,
             directories=base.directories,
+            kept_files=base.kept_files,
             backend=base.backend,
             layout=layout,
             reopen=lambda name: work.lifecycle.sockets.open(base.registry.get(name)),
@@ -213,7 +214,7 @@ def _repair(base: Base, work: Work, changes: Changes) -> Repair:
 def _life(base: Base, changes: Changes) -> Life:
     return Life(
         drafts=changes.drafts,
-        kept=Kept(store=base.store, directories=base.directories),
+        kept=Kept(store=base.store, kept_files=base.kept_files),
         destroy=changes.destroy,
         redeploy=changes.redeploy,
         rebuilding=changes.rebuilding,

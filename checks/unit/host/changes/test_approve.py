@@ -25,7 +25,7 @@ async def test_an_approval_is_one_event_with_its_operation(tmp_path: Path) -> No
         registry=kit.registry,
         notifications=nobody,
         operations=operations,
-        directories=nobody,
+        kept_files=nobody,
         audit=kit.audit,
         review=nobody,
         config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),

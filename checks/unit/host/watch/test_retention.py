@@ -65,6 +65,7 @@ def pruning(kit: Kit, room: Path, **days: float) -> Pruning:
         evaluation=nothing,  # type: ignore[arg-type]
         pinning=nothing,  # type: ignore[arg-type]
         directories=nothing,  # type: ignore[arg-type]
+        kept_files=nothing,  # type: ignore[arg-type]
         config=config,
         templates=room,
     )
