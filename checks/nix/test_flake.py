@@ -97,7 +97,12 @@ def test_flake_check_passes_offline(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("modules/agent/options.nix", '"haiku"', '"opus"', "schema.json is out of"),
+        (
+            "modules/agent/options/session.nix",
+            '"haiku"',
+            '"opus"',
+            "schema.json is out",
+        ),
         ("modules/eval/definitions.nix", 'hyperhive" ]', 'hyper" ]', "corpus: good-"),
         ("agents/alice/agent.nix", "hyperhive = {", "hyperhive = ", "syntax error"),
         ("agents/alice/agent.nix", "model =", "modle =", "hyperhive.modle"),

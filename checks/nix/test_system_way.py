@@ -336,7 +336,7 @@ def another_hive(tmp_path: Path) -> Path:
         (made / entry.name).symlink_to(entry)
     (made / "modules").unlink()
     shutil.copytree(share() / "modules", made / "modules")
-    options = made / "modules/agent/options.nix"
+    options = made / "modules/agent/options/session.nix"
     text = options.read_text()
     assert text.count("default = 300;") == 1
     options.write_text(text.replace("default = 300;", "default = 299;"))

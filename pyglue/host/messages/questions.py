@@ -279,7 +279,7 @@ class Questions:
         self.audit.record(who, f"question_{how.value}", question.asker, data)
 
     async def tell(self, question: QuestionView, text: str) -> None:
-        """Inform the asker, if it is an agent, that the question ended without an answer."""
+        """Inform an asking agent that its question ended without an answer."""
         if question.asker != SYSTEM:
             await self.broker.inform(answer_message(question, SYSTEM, text))
 

@@ -1,0 +1,6 @@
+# The type of access to files.
+{ t }:
+t.oneOf [
+  "read"
+  "write"
+]

@@ -1,0 +1,123 @@
+# What the model is, what it is told, and how its session lives between turns.
+{ t }:
+let
+  inherit (t) option;
+in
+{
+  model = option {
+    type = t.text {
+      what = "model alias or id";
+      max = 100;
+      pattern = "[a-z0-9][A-Za-z0-9.@:_/-]*";
+    };
+    widens = "dearer";
+    danger = "medium";
+    words.name = "model";
+    default = "haiku";
+    description = ''
+      The agent's model: an alias (`haiku`, `sonnet`, `opus`) or a full ID.
+    '';
+    example = "sonnet";
+  };
+
+  description = option {
+    type = t.text {
+      what = "one line";
+      max = 300;
+      pattern = "[^\n\r]*";
+    };
+    widens = "none";
+    words.name = "description";
+    default = "";
+    description = "The agent's purpose in one line, shown next to its name.";
+    example = "Reviews pull requests";
+  };
+
+  prompt = option {
+    type = t.paragraphs { max = 65536; };
+    widens = "behaviour";
+    words.name = "prompt";
+    default = "";
+    description = ''
+      The agent's own part of the system prompt, appended to the part that all
+      agents share. Multiple definitions are joined with newlines.
+    '';
+    example = "You review Nix code. Answer in one short paragraph.";
+  };
+
+  notes.maxBytes = option {
+    type = t.whole {
+      min = 1024;
+      max = 1048576;
+    };
+    widens = "behaviour";
+    words = {
+      name = "size at which the notes are compacted";
+      suffix = " bytes";
+    };
+    default = 16384;
+    description = ''
+      Size in bytes at which `/state/notes.md` is compacted between turns.
+    '';
+    example = 32768;
+  };
+
+  autoCompact = option {
+    type = t.orNull (
+      t.whole {
+        min = 10000;
+        max = 2000000;
+      }
+    );
+    widens = "behaviour";
+    words = {
+      name = "size at which the session is compacted";
+      suffix = " tokens";
+      null = "only when it is full";
+    };
+    default = 150000;
+    description = ''
+      Context size in tokens at which the session is compacted before its next
+      turn; `null`: only when the model reports that the context is full.
+    '';
+    example = 100000;
+  };
+
+  keepWarm = option {
+    type = t.whole {
+      min = 0;
+      max = 86400;
+    };
+    widens = "behaviour";
+    words = {
+      name = "time for which Claude Code stays alive after a turn";
+      suffix = " s";
+    };
+    default = 300;
+    description = ''
+      Seconds for which Claude Code stays alive after a turn, so that the next turn
+      begins at once instead of after half a second; `0`: it ends with each turn.
+      Meanwhile it is stopped and uses memory only, within the host's
+      `services.hyperhive.warm.memory`.
+    '';
+    example = 0;
+  };
+
+  delivery = option {
+    type = t.oneOf [
+      "boundary"
+      "turn"
+    ];
+    widens = "behaviour";
+    words.name = "time at which messages reach a running turn";
+    default = "boundary";
+    description = ''
+      When messages reach a turn that is already running. `"boundary"`: when its
+      current tool calls have ended. What the operator sends and what has high
+      priority is then delivered whole; of everything else the agent is told once that
+      it is waiting. `"turn"`: never; they wait for the next turn, unless the agent
+      calls `recv`.
+    '';
+    example = "turn";
+  };
+}
