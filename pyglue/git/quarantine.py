@@ -88,13 +88,7 @@ def import_pack(
             ``unavailable`` when the host's disk is full.
     """
     limits = limits or PackLimits()
-    if not HEX_SHA.fullmatch(commit):
-        raise HiveError(
-            ErrorCode.INVALID_COMMIT,
-            f"Invalid commit {show(commit, limit=60)}: use the full SHA (40 "
-            "lower-case hexadecimal digits) that `git rev-parse HEAD` prints. Branch "
-            "and tag names and short SHAs are not accepted.",
-        )
+    _check_sha(commit)
     _check_size(pack, limits)
     with contextlib.ExitStack() as stack:
         waiting = None
@@ -105,33 +99,21 @@ def import_pack(
         if place is None:
             room = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))
             stack.callback(shutil.rmtree, room)
+            write_repository(room / QUARANTINE, bare=True)
+            known = applied.objects
         else:
-            room = place.room
-        known = applied.objects if place is None else place.objects(applied.objects)
-        quarantine = room / QUARANTINE
-        if place is None:
-            write_repository(quarantine, bare=True)
-        write_alternate(quarantine, known)
+            room, known = place.room, place.objects(applied.objects)
+        write_alternate(room / QUARANTINE, known)
         main = applied.main()
         job = Job(
-            objects=str(quarantine / "objects"),
+            objects=str(room / QUARANTINE / "objects"),
             applied_objects=str(known),
             commit=commit,
             main=main,
             allow_unchanged=allow_unchanged,
             limits=limits,
         )
-        if place is None:
-            with unpack.Repack(quarantine, room) as clean:
-                unpack.index(pack, quarantine, limits)
-                passed = _judge(job, waiting)
-                if passed.new:
-                    clean.write(passed.new, limits)
-        else:
-            shutil.copyfile(pack, room / "pack")
-            place.give(room)
-            inside = Unpacking(pack=str(room / "pack"), room=str(room))
-            passed = _judge(msgspec.structs.replace(job, unpacking=inside), waiting)
+        passed = _unpacked(pack, room, job, waiting)
         if passed.new:
             _migrate(_clean(room), applied, file_max(limits))
     author = Author(passed.author_name, passed.author_email, passed.author_time)
@@ -150,6 +132,16 @@ def sweep(workdir: Path) -> None:
     """Remove leftovers of a crash from ``workdir``; only while no import is running."""
     for left in workdir.glob("pack-*"):
         shutil.rmtree(left)
+
+
+def _check_sha(commit: str) -> None:
+    if not HEX_SHA.fullmatch(commit):
+        raise HiveError(
+            ErrorCode.INVALID_COMMIT,
+            f"Invalid commit {show(commit, limit=60)}: use the full SHA (40 "
+            "lower-case hexadecimal digits) that `git rev-parse HEAD` prints. Branch "
+            "and tag names and short SHAs are not accepted.",
+        )
 
 
 def _check_size(pack: Path, limits: PackLimits) -> None:
@@ -175,6 +167,22 @@ def _check_size(pack: Path, limits: PackLimits) -> None:
             f"The pack claims {count} objects; the limit is {limits.max_objects}. "
             "Submit a smaller change.",
         )
+
+
+def _unpacked(pack: Path, room: Path, job: Job, waiting: Waiting | None) -> Passed:
+    """Unpack in ``room`` and judge: behind a fence the child does both."""
+    place = None if waiting is None else waiting.place
+    if place is not None:
+        shutil.copyfile(pack, room / "pack")
+        place.give(room)
+        inside = Unpacking(pack=str(room / "pack"), room=str(room))
+        return _judge(msgspec.structs.replace(job, unpacking=inside), waiting)
+    with unpack.Repack(room / QUARANTINE, room) as clean:
+        unpack.index(pack, room / QUARANTINE, job.limits)
+        passed = _judge(job, waiting)
+        if passed.new:
+            clean.write(passed.new, job.limits)
+    return passed
 
 
 def _judge(job: Job, waiting: Waiting | None) -> Passed:

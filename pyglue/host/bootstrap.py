@@ -27,12 +27,13 @@ from pyglue.host.messages.notifications import Notifications
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.retention import Pruning
-from pyglue.host.wiring.base import open_base
-from pyglue.host.wiring.changes import open_changes
+from pyglue.host.wiring.base import Base, open_base
+from pyglue.host.wiring.changes import Changes, open_changes
+from pyglue.host.wiring.control import Control, open_control
 from pyglue.host.wiring.handlers import handlers
 from pyglue.host.wiring.services import open_services
 from pyglue.host.wiring.sockets import agent_session, serve_operator
-from pyglue.host.wiring.work import open_work
+from pyglue.host.wiring.work import Work, open_work
 from pyglue.jsonrpc import Server
 from pyglue.names import SYSTEM
 from pyglue.paths import share
@@ -83,9 +84,10 @@ async def open_hive(config: HiveConfig) -> Hive:
     """
     base = await open_base(config)
     work = await open_work(base)
+    control = open_control(base, work)
     changes = await open_changes(base, work)
-    services = await open_services(base, work, changes)
-    operations, systems = changes.operations, changes.systems
+    services = await open_services(base, work, control, changes)
+    operations = changes.operations
     work.lifecycle.sockets.connect(
         lambda agent: agent_session(services, work.lifecycle, agent)
     )
@@ -102,32 +104,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         warnings=base.warnings,
         agents=share() / "agents",
     )
-    pruning = Pruning(
-        store=base.store,
-        history=services.history,
-        proposals=changes.proposals,
-        layout=config.layout,
-        retention=config.retention,
-    )
-    background_tasks = work.background_tasks
-    background_tasks.start("disk space", work.space.watch)
-    background_tasks.start("sizes of agents' files", work.footprints.watch)
-    background_tasks.start("questions", work.questions.watch)
-    background_tasks.start("reminders", work.reminders.watch)
-    background_tasks.start("schedules", work.schedules.watch)
-    if services.notifier.is_on:
-        background_tasks.start("notifications", services.notifier.watch)
-    background_tasks.start("budgets", work.budgets.watch)
-    background_tasks.start("new logins", work.logins.watch)
-    background_tasks.start("memory pressure", work.warmth.watch)
-    background_tasks.every(
-        "expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire
-    )
-    background_tasks.every("retention", _HOUSEKEEPING_S, pruning.prune)
-    if systems is not None:
-        background_tasks.start(
-            "systems", lambda: _look_after(systems, work.notifications)
-        )
+    _start_background(base, work, control, changes, services)
     tasks = (_watched(_start_agents(work.supervisor, declared, interrupted)),)
     return Hive(
         services=services,
@@ -135,11 +112,44 @@ async def open_hive(config: HiveConfig) -> Hive:
         supervisor=work.supervisor,
         relay=work.relay,
         egress=work.egress,
-        background_tasks=background_tasks,
+        background_tasks=work.background_tasks,
         audit=base.audit,
         server=server,
         tasks=tasks,
     )
+
+
+def _start_background(
+    base: Base, work: Work, control: Control, changes: Changes, services: Services
+) -> None:
+    """Start what runs as long as hived does."""
+    pruning = Pruning(
+        store=base.store,
+        history=services.history,
+        proposals=changes.proposals,
+        layout=base.config.layout,
+        retention=base.config.retention,
+    )
+    background_tasks = work.background_tasks
+    background_tasks.start("disk space", control.space.watch)
+    background_tasks.start("sizes of agents' files", control.footprints.watch)
+    background_tasks.start("questions", work.questions.watch)
+    background_tasks.start("reminders", work.reminders.watch)
+    background_tasks.start("schedules", work.schedules.watch)
+    if services.notifier.is_on:
+        background_tasks.start("notifications", services.notifier.watch)
+    background_tasks.start("budgets", control.budgets.watch)
+    background_tasks.start("new logins", control.logins.watch)
+    background_tasks.start("memory pressure", control.warmth.watch)
+    background_tasks.every(
+        "expiry of approvals", _HOUSEKEEPING_S, services.approvals.expire
+    )
+    background_tasks.every("retention", _HOUSEKEEPING_S, pruning.prune)
+    systems = changes.systems
+    if systems is not None:
+        background_tasks.start(
+            "systems", lambda: _look_after(systems, work.notifications)
+        )
 
 
 async def _start_one(operations: Operations, name: str) -> bool:

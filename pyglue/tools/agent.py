@@ -13,6 +13,10 @@ _WAIT_SLACK_S: Final = 30.0
 
 def agent_tools() -> tuple[Tool, ...]:
     """Return the tools of an agent's socket."""
+    return (*_messages(), *_questions(), *_later())
+
+
+def _messages() -> tuple[Tool, ...]:
     return (
         over(
             api.SEND,
@@ -38,6 +42,11 @@ def agent_tools() -> tuple[Tool, ...]:
             "Show your own name, role and model, the number of queued messages, and "
             "whom you may write to (allowed_recipients: null means anyone).",
         ),
+    )
+
+
+def _questions() -> tuple[Tool, ...]:
+    return (
         over(
             api.ASK,
             "ask the operator or an agent; returns an id at once, the answer arrives "
@@ -58,6 +67,11 @@ def agent_tools() -> tuple[Tool, ...]:
             "withdraw a question",
             "Withdraw a question that you asked and that no longer needs an answer.",
         ),
+    )
+
+
+def _later() -> tuple[Tool, ...]:
+    return (
         over(
             api.REMIND,
             "schedule a wake-up, after some seconds or at a time, by a message from "

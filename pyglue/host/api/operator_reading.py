@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from dataclasses import dataclass
 
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalsResult
@@ -27,13 +28,18 @@ from pyglue.store import approvals as approval_rows
 from pyglue.store import inboxes
 from pyglue.store import operations as operation_rows
 from pyglue.store import questions as question_rows
+from pyglue.store.database import Store
 
 
-def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None:
-    """Add the calls that change nothing."""
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Reads rows of the store as the operator's calls return them."""
 
-    async def approvals(params: ApprovalsParams) -> ApprovalsResult:
-        found = await s.store.read(
+    store: Store
+
+    async def approvals(self, params: ApprovalsParams) -> ApprovalsResult:
+        """Search the queue, newest first."""
+        found = await self.store.read(
             lambda reader: approval_rows.search(
                 reader,
                 state=params.state,
@@ -44,8 +50,9 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
         )
         return ApprovalsResult(approvals=tuple(row.summary() for row in found))
 
-    async def inbox(params: InboxParams) -> InboxResult:
-        found = await s.store.read(
+    async def inbox(self, params: InboxParams) -> InboxResult:
+        """Return the operator's own messages."""
+        found = await self.store.read(
             lambda reader: inboxes.inbox(
                 reader,
                 OPERATOR,
@@ -56,8 +63,9 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
         )
         return InboxResult(messages=found)
 
-    async def flow(params: MessagesParams) -> MessagesResult:
-        found = await s.store.read(
+    async def flow(self, params: MessagesParams) -> MessagesResult:
+        """Return the messages of the whole hive."""
+        found = await self.store.read(
             lambda reader: inboxes.flow(
                 reader,
                 limit=params.limit,
@@ -72,36 +80,43 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
         )
         return MessagesResult(messages=found)
 
-    async def thread(params: ThreadParams) -> ThreadResult:
-        found, more = await s.store.read(
+    async def thread(self, params: ThreadParams) -> ThreadResult:
+        """Return a message with what it answers, and its answers."""
+        found, more = await self.store.read(
             lambda reader: inboxes.thread(reader, params.id, params.clip)
         )
         return ThreadResult(messages=found, more=more)
 
-    async def operations(_params: NoParams) -> OperationsResult:
-        return OperationsResult(operations=await s.store.read(operation_rows.recent))
+    async def operations(self, _params: NoParams) -> OperationsResult:
+        """Return recent operations."""
+        return OperationsResult(operations=await self.store.read(operation_rows.recent))
 
-    async def questions(_params: NoParams) -> QuestionsResult:
-        return QuestionsResult(questions=await s.store.read(question_rows.recent))
+    async def questions(self, _params: NoParams) -> QuestionsResult:
+        """Return recent questions."""
+        return QuestionsResult(questions=await self.store.read(question_rows.recent))
+
+
+def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None:
+    """Add the calls that change nothing."""
 
     async def subscribe(params: SubscribeParams) -> SubscribeResult:
         return SubscribeResult(seq=s.bus.subscribe(connection, params.since))
 
-    on, audit = handlers.on, s.audit
+    on, audit, rows = handlers.on, s.audit, Rows(store=s.store)
     on(api.STATUS, lambda _: s.views.status())
     on(api.DOCTOR, lambda _: s.doctor.examine())
     on(api.EXPOSURE, lambda _: s.exposure.examine())
     on(api.AGENTS, s.views.agents)
     on(api.AGENT, s.views.agent)
-    on(api.APPROVALS, approvals)
+    on(api.APPROVALS, rows.approvals)
     on(api.APPROVAL, lambda it: s.approvals.review.detail(it.id))
     on(api.COMPARE, s.versions.compare)
     on(api.OPERATION, lambda it: s.operations.get(it.id, it.wait_seconds))
-    on(api.OPERATIONS, operations)
-    on(api.INBOX, inbox)
-    on(api.MESSAGES, flow)
-    on(api.THREAD, thread)
-    on(api.QUESTIONS, questions)
+    on(api.OPERATIONS, rows.operations)
+    on(api.INBOX, rows.inbox)
+    on(api.MESSAGES, rows.flow)
+    on(api.THREAD, rows.thread)
+    on(api.QUESTIONS, rows.questions)
     on(api.SUBSCRIBE, subscribe)
     on(api.STATS, s.telemetry.read)
     on(api.HISTORY, s.history.read)

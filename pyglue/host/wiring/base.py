@@ -26,6 +26,7 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.nix import Evaluator
+from pyglue.paths import Layout
 from pyglue.redact import Redactor
 from pyglue.store import database, leases, sequences
 from pyglue.store.database import Store, open_store
@@ -83,6 +84,23 @@ def _disk(config: HiveConfig) -> Disk:
     return disk
 
 
+async def _open_store(layout: Layout, disk: Disk, warnings: Warnings) -> Store:
+    """Open the store; its numbers go on after those that repositories name."""
+    named: dict[str, int] = {}
+    store = open_store(
+        layout.database,
+        layout.lock,
+        make_room=disk.make_room,
+        reserve=database.RESERVE,
+        before=lambda: named.update(store_age.check(layout)),
+    )
+    store.on_damage(warnings.add)
+    if store.warning is not None:
+        warnings.add(store.warning)
+    await store.write(lambda tx: sequences.raise_to(tx, named))
+    return store
+
+
 async def open_base(config: HiveConfig) -> Base:
     """Build the parts; mail that was handed out waits again.
 
@@ -98,19 +116,8 @@ async def open_base(config: HiveConfig) -> Base:
     directories.connect(backend.admit)
     evaluator = Evaluator.of(config)
     evaluator.check()
-    named: dict[str, int] = {}
-    store = open_store(
-        layout.database,
-        layout.lock,
-        make_room=disk.make_room,
-        reserve=database.RESERVE,
-        before=lambda: named.update(store_age.check(layout)),
-    )
     warnings = Warnings()
-    store.on_damage(warnings.add)
-    if store.warning is not None:
-        warnings.add(store.warning)
-    await store.write(lambda tx: sequences.raise_to(tx, named))
+    store = await _open_store(layout, disk, warnings)
     audit = Audit(
         layout.audit_log,
         layout.state / "private" / "audit.key",

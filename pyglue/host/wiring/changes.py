@@ -44,13 +44,7 @@ async def open_changes(base: Base, work: Work) -> Changes:
     systems = None
     if base.backend.systems:
         systems = await asyncio.to_thread(Systems.of, config, store)
-    evaluation = Evaluation(
-        registry=registry,
-        evaluator=base.evaluator,
-        config=config,
-        systems=systems,
-        workspaces=base.workspaces,
-    )
+    evaluation = _evaluation(base, systems)
     pinning = Pinning(
         store=store,
         registry=registry,
@@ -79,41 +73,13 @@ async def open_changes(base: Base, work: Work) -> Changes:
         config=config,
         systems=systems,
     )
-    drafts = Drafts(
-        store=store,
-        registry=registry,
-        operations=operations,
-        layout=config.layout,
-        quotas=config.quotas,
-    )
+    drafts = _drafts(base, operations)
     await drafts.load()
     destroy = Destroy(store=store, registry=registry, operations=operations)
     await destroy.load()
-    imports = Imports(
-        store=store,
-        registry=registry,
-        operations=operations,
-        proposals=proposals,
-        directories=base.directories,
-        kept_files=base.kept_files,
-        config=config,
-    )
+    imports = _imports(base, operations, proposals)
     await imports.load()
-    approvals = Approvals(
-        store=store,
-        registry=registry,
-        notifications=work.notifications,
-        operations=operations,
-        kept_files=base.kept_files,
-        audit=audit,
-        review=Review(
-            store=store,
-            config=config,
-            webhooks=work.webhooks,
-            secret_uses=work.secret_uses,
-        ),
-        config=config,
-    )
+    approvals = _approvals(base, work, operations)
     base.bus.listen(approvals.heard)
     return Changes(
         operations=operations,
@@ -128,4 +94,54 @@ async def open_changes(base: Base, work: Work) -> Changes:
         imports=imports,
         approvals=approvals,
         versions=Versions(store=store, config=config, limits_hold=base.backend.limits),
+    )
+
+
+def _approvals(base: Base, work: Work, operations: Operations) -> Approvals:
+    return Approvals(
+        store=base.store,
+        registry=base.registry,
+        notifications=work.notifications,
+        operations=operations,
+        kept_files=base.kept_files,
+        audit=base.audit,
+        review=Review(
+            store=base.store,
+            config=base.config,
+            webhooks=work.webhooks,
+            secret_uses=work.secret_uses,
+        ),
+        config=base.config,
+    )
+
+
+def _evaluation(base: Base, systems: Systems | None) -> Evaluation:
+    return Evaluation(
+        registry=base.registry,
+        evaluator=base.evaluator,
+        config=base.config,
+        systems=systems,
+        workspaces=base.workspaces,
+    )
+
+
+def _drafts(base: Base, operations: Operations) -> Drafts:
+    return Drafts(
+        store=base.store,
+        registry=base.registry,
+        operations=operations,
+        layout=base.config.layout,
+        quotas=base.config.quotas,
+    )
+
+
+def _imports(base: Base, operations: Operations, proposals: Proposals) -> Imports:
+    return Imports(
+        store=base.store,
+        registry=base.registry,
+        operations=operations,
+        proposals=proposals,
+        directories=base.directories,
+        kept_files=base.kept_files,
+        config=base.config,
     )

@@ -31,6 +31,7 @@ from pyglue.host.watch.terminals import Terminals
 from pyglue.host.watch.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
+from pyglue.host.wiring.control import Control
 from pyglue.host.wiring.work import Work
 from pyglue.limits import MIB
 
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from pyglue.host.push.browsers import Browsers
 
 
-async def open_services(base: Base, work: Work, changes: Changes) -> Services:
+async def open_services(
+    base: Base, work: Work, control: Control, changes: Changes
+) -> Services:
     """Build what only answers, and put it beside what it answers for."""
     config, store, registry = base.config, base.store, base.registry
     layout = config.layout
@@ -54,12 +57,7 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
     zone = calendar_times.zone_of(config.time_zone)
     notifier = Notifier(config=config, zone=zone, browsers=browsers)
     base.bus.listen(notifier.heard)
-    steps = Steps(
-        store=store,
-        broker=work.broker,
-        notifications=work.notifications,
-        late_s=config.timeouts.late_step_s,
-    )
+    steps = _steps(base, work)
     return Services(
         config=config,
         store=store,
@@ -80,93 +78,126 @@ async def open_services(base: Base, work: Work, changes: Changes) -> Services:
         operations=changes.operations,
         life=_life(base, changes),
         sessions=sessions,
-        controls=work.controls,
-        model_choices=work.model_choices,
-        accounts=work.accounts,
-        budgets=work.budgets,
-        credit=work.credit,
-        warmth=work.warmth,
-        resuming=work.resuming,
-        queue=Queue(
-            store=store,
-            registry=registry,
-            transitions=base.transitions,
-            broker=work.broker,
-            audit=base.audit,
-        ),
+        controls=control.controls,
+        model_choices=control.model_choices,
+        accounts=control.accounts,
+        budgets=control.budgets,
+        credit=control.credit,
+        warmth=control.warmth,
+        resuming=control.resuming,
+        queue=_queue(base, work),
         bus=base.bus,
         backend=base.backend,
-        doctor=Doctor(
-            registry=registry,
-            backend=base.backend,
-            relay=work.relay,
-            egress=work.egress,
-            evaluator=base.evaluator,
-            repair=repair,
-            space=work.space,
-            controls=work.controls,
-            steps=steps,
-            background_tasks=work.background_tasks,
-            store=base.store,
-            state_dir=config.state_dir,
-            webhooks=work.webhooks,
-            secret_uses=work.secret_uses,
-            notifier=notifier,
-        ),
-        exposure=Exposure(
-            config=config,
-            registry=registry,
-            backend=base.backend,
-            ports=ports,
-        ),
+        doctor=_doctor(base, work, control, repair, steps, notifier),
+        exposure=_exposure(base, ports),
         journal=journal,
         files=Files(known=registry.get, layout=config.layout),
-        terminals=Terminals(
-            registry=registry,
-            audit=base.audit,
-            config=config,
-            backend=base.backend,
-            redactor=base.redactor,
-        ),
-        history=History(
-            store=store,
-            registry=registry,
-            bus=base.bus,
-            retention=config.retention,
-            size_max=config.quotas.history_mib * MIB,
-        ),
+        terminals=_terminals(base),
+        history=_history(base),
         steps=steps,
         archives=_archives(base, work, changes),
         repair=repair,
-        telemetry=Telemetry(
-            store=store,
-            registry=registry,
-            bus=base.bus,
-            layout=layout,
-            models=base.config.catalogue,
-        ),
+        telemetry=_telemetry(base),
         ports=ports,
-        views=Views(
-            space=work.space,
-            background_tasks=work.background_tasks,
-            ports=ports,
-            controls=work.controls,
-            model_choices=work.model_choices,
-            warmth=work.warmth,
-            steps=steps,
-            systems=changes.systems,
-            store=store,
-            registry=registry,
-            bus=base.bus,
-            backend=base.backend,
-            relay=work.relay,
-            egress=work.egress,
-            warnings=base.warnings,
-            config=config,
-            webhooks=work.webhooks,
-            secret_uses=work.secret_uses,
+        views=_views(
+            base,
+            work,
+            control,
+            changes,
+            ports,
+            steps,
             push_key=None if browsers is None else browsers.key,
         ),
+    )
+
+
+def _doctor(
+    base: Base,
+    work: Work,
+    control: Control,
+    repair: Repair,
+    steps: Steps,
+    notifier: Notifier,
+) -> Doctor:
+    return Doctor(
+        registry=base.registry,
+        backend=base.backend,
+        relay=work.relay,
+        egress=work.egress,
+        evaluator=base.evaluator,
+        repair=repair,
+        space=control.space,
+        controls=control.controls,
+        steps=steps,
+        background_tasks=work.background_tasks,
+        store=base.store,
+        state_dir=base.config.state_dir,
+        webhooks=work.webhooks,
+        secret_uses=work.secret_uses,
+        notifier=notifier,
+    )
+
+
+def _views(
+    base: Base,
+    work: Work,
+    control: Control,
+    changes: Changes,
+    ports: Ports | None,
+    steps: Steps,
+    *,
+    push_key: str | None,
+) -> Views:
+    return Views(
+        space=control.space,
+        background_tasks=work.background_tasks,
+        ports=ports,
+        controls=control.controls,
+        model_choices=control.model_choices,
+        warmth=control.warmth,
+        steps=steps,
+        systems=changes.systems,
+        store=base.store,
+        registry=base.registry,
+        bus=base.bus,
+        backend=base.backend,
+        relay=work.relay,
+        egress=work.egress,
+        warnings=base.warnings,
+        config=base.config,
+        webhooks=work.webhooks,
+        secret_uses=work.secret_uses,
+        push_key=push_key,
+    )
+
+
+def _terminals(base: Base) -> Terminals:
+    return Terminals(
+        registry=base.registry,
+        audit=base.audit,
+        config=base.config,
+        backend=base.backend,
+        redactor=base.redactor,
+    )
+
+
+def _history(base: Base) -> History:
+    return History(
+        store=base.store,
+        registry=base.registry,
+        bus=base.bus,
+        retention=base.config.retention,
+        size_max=base.config.quotas.history_mib * MIB,
+    )
+
+
+def _telemetry(base: Base) -> Telemetry:
+    return Telemetry(
+        store=base.store,
+        registry=base.registry,
+        bus=base.bus,
+        layout=base.config.layout,
+        models=base.config.catalogue,
     )
 
 
@@ -235,4 +266,32 @@ def _archives(base: Base, work: Work, changes: Changes) -> Archives:
         backups=Backups(
             audit=base.audit, layout=layout, hidden=work.secret_uses.hidden_in_files
         ),
+    )
+
+
+def _queue(base: Base, work: Work) -> Queue:
+    return Queue(
+        store=base.store,
+        registry=base.registry,
+        transitions=base.transitions,
+        broker=work.broker,
+        audit=base.audit,
+    )
+
+
+def _steps(base: Base, work: Work) -> Steps:
+    return Steps(
+        store=base.store,
+        broker=work.broker,
+        notifications=work.notifications,
+        late_s=base.config.timeouts.late_step_s,
+    )
+
+
+def _exposure(base: Base, ports: Ports | None) -> Exposure:
+    return Exposure(
+        config=base.config,
+        registry=base.registry,
+        backend=base.backend,
+        ports=ports,
     )
