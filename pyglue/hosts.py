@@ -49,7 +49,7 @@ class Host:
         return shown.rpartition(":")[0] if self.port in PORTS else shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pattern:
     """An entry of an allow list. ``below`` stands for every name below ``name``."""
 
@@ -96,7 +96,7 @@ def parse(text: str) -> Pattern:
             "(db.example.org:5432).",
         )
     ports = PORTS if port is None else frozenset({port})
-    return Pattern(host.name, below, ports, host.address)
+    return Pattern(name=host.name, below=below, ports=ports, address=host.address)
 
 
 def asked(text: str, *, default_port: int | None = None) -> Host | None:

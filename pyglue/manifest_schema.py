@@ -60,7 +60,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, rename={"every": "all"}):
     also: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Option:
     """One trusted option. ``default`` is None too where it must be set.
 

@@ -82,10 +82,16 @@ def _info(alias: str, model: ModelConfig) -> ModelInfo:
     write, read = model.cache_write_per_mtok, model.cache_read_per_mtok
     write = into if write is None else write
     return ModelInfo(
-        model.id,
-        Prices(into, out, write, write, into if read is None else read),
-        model.context_window,
-        (alias,),
+        id=model.id,
+        prices=Prices(
+            input=into,
+            output=out,
+            write_5m=write,
+            write_1h=write,
+            cache_read=into if read is None else read,
+        ),
+        context=model.context_window,
+        aliases=(alias,),
         is_own=True,
     )
 

@@ -18,7 +18,7 @@ _SEARCH_USD: Final = 0.01
 _SMALL: Final = "haiku"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prices:
     """US dollars per million tokens; ``write_5m`` and ``write_1h`` fill the cache."""
 
@@ -29,7 +29,7 @@ class Prices:
     cache_read: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tokens:
     """What one request used. ``cache_write_1h`` is counted in ``cache_write`` too."""
 
@@ -46,7 +46,7 @@ class Tokens:
         return self.input + self.cache_read + self.cache_write
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """A model; ``context`` in tokens. ``long`` are the prices above ``long_above``."""
 
@@ -83,40 +83,67 @@ class ModelInfo:
         return total / 1_000_000 + tokens.searches * _SEARCH_USD
 
 
-_2_10: Final = Prices(2, 10, 2.5, 4, 0.2)
-_3_15: Final = Prices(3, 15, 3.75, 6, 0.3)
-_5_25: Final = Prices(5, 25, 6.25, 10, 0.5)
-_8_40: Final = Prices(8, 40, 10, 16, 0.2)
-_10_50: Final = Prices(10, 50, 12.5, 20, 1)
-_10_50_CHEAP_READ: Final = Prices(10, 50, 12.5, 20, 0.25)
-_15_75: Final = Prices(15, 75, 18.75, 30, 1.5)
+_2_10: Final = Prices(input=2, output=10, write_5m=2.5, write_1h=4, cache_read=0.2)
+_3_15: Final = Prices(input=3, output=15, write_5m=3.75, write_1h=6, cache_read=0.3)
+_5_25: Final = Prices(input=5, output=25, write_5m=6.25, write_1h=10, cache_read=0.5)
+_8_40: Final = Prices(input=8, output=40, write_5m=10, write_1h=16, cache_read=0.2)
+_10_50: Final = Prices(input=10, output=50, write_5m=12.5, write_1h=20, cache_read=1)
+_10_50_CHEAP_READ: Final = Prices(
+    input=10, output=50, write_5m=12.5, write_1h=20, cache_read=0.25
+)
+_15_75: Final = Prices(input=15, output=75, write_5m=18.75, write_1h=30, cache_read=1.5)
 
 MODELS: Final = (
     ModelInfo(
-        "claude-haiku-5-5",
-        Prices(0.1, 0.5, 0.125, 0.2, 0.01),
-        1_000_000,
-        ("haiku",),
-        long=Prices(0.5, 2.5, 0.625, 1, 0.05),
+        id="claude-haiku-5-5",
+        prices=Prices(
+            input=0.1, output=0.5, write_5m=0.125, write_1h=0.2, cache_read=0.01
+        ),
+        context=1_000_000,
+        aliases=("haiku",),
+        long=Prices(input=0.5, output=2.5, write_5m=0.625, write_1h=1, cache_read=0.05),
         long_above=100_000,
     ),
-    ModelInfo("claude-haiku-4-5", Prices(1, 5, 1.25, 2, 0.1), 200_000),
-    ModelInfo("claude-sonnet-5-5", Prices(2, 10, 2.5, 4, 0.1), 1_000_000, ("sonnet",)),
-    ModelInfo("claude-sonnet-5", _2_10, 1_000_000),
-    ModelInfo("claude-sonnet-4-6", _3_15, 200_000),
-    ModelInfo("claude-sonnet-4-5", _3_15, 200_000),
-    ModelInfo("claude-sonnet-4-0", _3_15, 200_000, ("claude-sonnet-4",)),
-    ModelInfo("claude-opus-5-5", Prices(4, 20, 5, 8, 0.2), 1_000_000, ("opus",)),
-    ModelInfo("claude-opus-5", _5_25, 1_000_000),
-    ModelInfo("claude-opus-4-8", _5_25, 1_000_000),
-    ModelInfo("claude-opus-4-7", _5_25, 1_000_000),
-    ModelInfo("claude-opus-4-6", _5_25, 200_000),
-    ModelInfo("claude-opus-4-5", _5_25, 200_000),
-    ModelInfo("claude-opus-4-1", _15_75, 200_000),
-    ModelInfo("claude-opus-4-0", _15_75, 200_000, ("claude-opus-4",)),
-    ModelInfo("claude-fable-5-2", _8_40, 1_000_000, ("fable",)),
-    ModelInfo("claude-fable-5-1", _10_50_CHEAP_READ, 1_000_000),
-    ModelInfo("claude-fable-5", _10_50, 1_000_000),
+    ModelInfo(
+        id="claude-haiku-4-5",
+        prices=Prices(input=1, output=5, write_5m=1.25, write_1h=2, cache_read=0.1),
+        context=200_000,
+    ),
+    ModelInfo(
+        id="claude-sonnet-5-5",
+        prices=Prices(input=2, output=10, write_5m=2.5, write_1h=4, cache_read=0.1),
+        context=1_000_000,
+        aliases=("sonnet",),
+    ),
+    ModelInfo(id="claude-sonnet-5", prices=_2_10, context=1_000_000),
+    ModelInfo(id="claude-sonnet-4-6", prices=_3_15, context=200_000),
+    ModelInfo(id="claude-sonnet-4-5", prices=_3_15, context=200_000),
+    ModelInfo(
+        id="claude-sonnet-4-0",
+        prices=_3_15,
+        context=200_000,
+        aliases=("claude-sonnet-4",),
+    ),
+    ModelInfo(
+        id="claude-opus-5-5",
+        prices=Prices(input=4, output=20, write_5m=5, write_1h=8, cache_read=0.2),
+        context=1_000_000,
+        aliases=("opus",),
+    ),
+    ModelInfo(id="claude-opus-5", prices=_5_25, context=1_000_000),
+    ModelInfo(id="claude-opus-4-8", prices=_5_25, context=1_000_000),
+    ModelInfo(id="claude-opus-4-7", prices=_5_25, context=1_000_000),
+    ModelInfo(id="claude-opus-4-6", prices=_5_25, context=200_000),
+    ModelInfo(id="claude-opus-4-5", prices=_5_25, context=200_000),
+    ModelInfo(id="claude-opus-4-1", prices=_15_75, context=200_000),
+    ModelInfo(
+        id="claude-opus-4-0", prices=_15_75, context=200_000, aliases=("claude-opus-4",)
+    ),
+    ModelInfo(
+        id="claude-fable-5-2", prices=_8_40, context=1_000_000, aliases=("fable",)
+    ),
+    ModelInfo(id="claude-fable-5-1", prices=_10_50_CHEAP_READ, context=1_000_000),
+    ModelInfo(id="claude-fable-5", prices=_10_50, context=1_000_000),
 )
 
 

@@ -40,7 +40,7 @@ def share() -> Path:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inside:
     """Paths that every agent sees in its container, on every backend."""
 

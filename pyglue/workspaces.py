@@ -36,7 +36,7 @@ _SHARED: Final = tuple(
 _INSTEAD: Final = "Name a directory with work, such as /srv/site or /home/alice/site."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mount:
     """A directory of the host in an agent's container; ``name`` None: ``/shared``."""
 

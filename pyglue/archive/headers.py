@@ -18,7 +18,7 @@ _EXTENDED: Final = frozenset({"path", "linkpath", "size", "uid", "gid", "mtime"}
 _ID_MAX: Final = 2**32 - 2
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Header:
     """A header, and what an extended header before it said."""
 

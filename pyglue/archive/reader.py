@@ -66,7 +66,7 @@ class Places:
     links: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _State:
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)

@@ -24,7 +24,7 @@ _WHY: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """A directory, a file (open as ``descriptor`` until the next one) or a link."""
 
@@ -49,7 +49,7 @@ def walk(top: Folder, prefix: str, *, links: bool) -> Iterator[Entry | LeftOut]:
     ``top`` itself is the first entry, and stays open as long as this goes on.
     """
     status = top.status
-    yield Entry(prefix, status)
+    yield Entry(name=prefix, status=status)
     yield from _below(top.fd, prefix, status.st_dev, links=links, depth=1)
 
 
@@ -65,7 +65,7 @@ def _below(
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode) and links:
                 target = os.readlink(os.fsencode(name), dir_fd=directory)
-                yield Entry(path, status, target=target)
+                yield Entry(name=path, status=status, target=target)
             elif stat.S_ISDIR(status.st_mode):
                 yield from _directory(
                     directory, name, path, device, links=links, depth=depth
@@ -91,7 +91,7 @@ def _directory(
         elif depth >= DEPTH_MAX:
             yield LeftOut(path, f"it is nested more than {DEPTH_MAX} directories deep")
         else:
-            yield Entry(path, status)
+            yield Entry(name=path, status=status)
             yield from _below(descriptor, path, device, links=links, depth=depth + 1)
     finally:
         os.close(descriptor)
@@ -102,7 +102,7 @@ def _file(above: int, name: str, path: str) -> Iterator[Entry | LeftOut]:
     try:
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode):
-            yield Entry(path, status, descriptor)
+            yield Entry(name=path, status=status, descriptor=descriptor)
         else:
             yield LeftOut(path, "it changed while being read")
     finally:

@@ -86,7 +86,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to write instead."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """Options as ``refuse`` or ``accept`` list them, sorted by how they match."""
 
@@ -119,7 +119,7 @@ class Words:
         return cls(begins=begins, **{k: frozenset(v) for k, v in found.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """A row, ready to judge by, for one of the names that it is about."""
 

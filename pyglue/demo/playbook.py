@@ -104,7 +104,7 @@ class Script(msgspec.Struct, frozen=True):
     """What answers a compaction."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What of a request decides the answer."""
 

@@ -48,7 +48,9 @@ class Checker:
         self._odb = pygit2.Odb(job.objects)
         self._applied = pygit2.Odb(job.applied_objects)
         self._commits: dict[str, Commit] = {}
-        self._shapes = ShapeReader(self._odb, self._applied, job.limits, job.main)
+        self._shapes = ShapeReader(
+            odb=self._odb, applied=self._applied, limits=job.limits, main=job.main
+        )
 
     def check(self) -> Passed:
         """Return the verdict on a good commit.

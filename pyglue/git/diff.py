@@ -25,7 +25,7 @@ _RENAME_BYTES: Final = 1024 * 1024
 """Beyond this size, only renames without changes are detected."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DiffLimits:
     """How much text is compared and returned; files beyond that are ``truncated``.
 

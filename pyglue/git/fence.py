@@ -77,14 +77,16 @@ class Fence:
         room = top / "room"
         make_own(own, room)
         write_repository(room / QUARANTINE, bare=True)
-        return Place(top, room, None if own else shown, own)
+        return Place(top=top, room=room, shown=None if own else shown, run_as=own)
 
     def _probe(self) -> str | None:
         """Return why the sandbox does not work here; None if it does."""
         script = "import subprocess, pyglue.git.check; subprocess.run(['git', '-v'])"
         try:
             with tempfile.TemporaryDirectory() as name:
-                place = Place(Path(name), Path(name), None, self._run_as)
+                place = Place(
+                    top=Path(name), room=Path(name), shown=None, run_as=self._run_as
+                )
                 place.top.chmod(0o755)
                 with place.launch(["-c", script]) as launch:
                     done = run_sync(
@@ -100,7 +102,7 @@ class Fence:
         return f"{describe_exit(done.code)}: {visible(said, limit=_SAID)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Directories of one check: ``room`` is the program's own, in ``top``.
 

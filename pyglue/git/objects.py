@@ -38,7 +38,7 @@ class Author:
     time: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Commit:
     """One commit object. ``message`` is unchanged; escape it before showing it."""
 

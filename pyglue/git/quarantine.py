@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 _CLEAN: Final = re.compile(r"clean-[0-9a-f]{40}\.pack")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckedCommit:
     """A commit that may be proposed; its objects are in the applied repository.
 

@@ -175,7 +175,9 @@ class AppliedRepo:
                     continue
                 annotated = repo.odb.read_header(ref.target)[0] == ObjectType.TAG
                 commit = ref.peel(pygit2.Commit).id
-                found.append(Tag(*parsed, commit=str(commit), annotated=annotated))
+                kind, number = parsed
+                tag = Tag(kind=kind, id=number, commit=str(commit), annotated=annotated)
+                found.append(tag)
         return tuple(sorted(found, key=lambda tag: (tag.kind, tag.id)))
 
     def tidy(self) -> None:

@@ -40,7 +40,7 @@ _FLAKE: Final = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """The sums of a directory; with ``depth`` 1 it has no subdirectories.
 
@@ -66,7 +66,7 @@ def squash_hint(main: str | None) -> str:
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ShapeReader:
     """Reads the trees of one submission; ``new`` are the objects missing in applied."""
 
@@ -151,7 +151,14 @@ class ShapeReader:
             raise self._refuse(
                 path, f"has a path longer than {limits.max_path_bytes} bytes"
             )
-        return Shape(files, count, total, depth + 1, longest, problem)
+        return Shape(
+            files=files,
+            entries=count,
+            total=total,
+            depth=depth + 1,
+            longest=longest,
+            problem=problem,
+        )
 
     def _entries(self, sha: str, path: bytes) -> tuple[Entry, ...]:
         known = self._parsed.get(sha)

@@ -30,7 +30,7 @@ class TagKind(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tag:
     """One of the host's tags; ``commit`` is what it points to, via the tag object."""
 

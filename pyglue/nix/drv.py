@@ -19,7 +19,7 @@ _PLAIN: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """An output; ``algorithm`` and ``hash`` are empty unless the output is fixed."""
 
@@ -29,7 +29,7 @@ class Output:
     hash: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Derivation:
     """One derivation. ``inputs`` are other derivations, ``sources`` plain paths."""
 
@@ -81,7 +81,15 @@ def parse(data: bytes) -> Derivation:
     environment = dict(pairs)
     if not reader.ended or len(environment) != len(pairs):
         raise _bad()
-    return Derivation(outputs, inputs, sources, system, builder, arguments, environment)
+    return Derivation(
+        outputs=outputs,
+        inputs=inputs,
+        sources=sources,
+        system=system,
+        builder=builder,
+        arguments=arguments,
+        environment=environment,
+    )
 
 
 class _Reader:
@@ -123,7 +131,7 @@ class _Reader:
 
     def output(self) -> Output:
         name, path, algorithm, digest = self._tuple(4)
-        return Output(name, path, algorithm, digest)
+        return Output(name=name, path=path, algorithm=algorithm, hash=digest)
 
     def input(self) -> str:
         self.expect(b"(")

@@ -17,7 +17,7 @@ SUBJECT: Final = "agent.nix"
 """What problems are about."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The manifest of a directory, not validated yet, and the NixOS options that it
     sets outside ``hyperhive``, as sorted paths.
@@ -52,10 +52,23 @@ def read_result(output: bytes, roots: Roots) -> Evaluation:
         reason = "its value is not plain JSON"
         if not _is_utf8(output):
             reason = "a text in it is not UTF-8. Save its files as UTF-8"
-        raise failed([Problem(None, None, None, reason)]) from error
+        raise failed(
+            [Problem(file=None, line=None, column=None, message=reason)]
+        ) from error
     if not isinstance(manifest, dict):
-        raise failed([Problem(None, None, None, "its value is not a manifest")])
-    return Evaluation(manifest, option_names(options), roots.agent)
+        raise failed(
+            [
+                Problem(
+                    file=None,
+                    line=None,
+                    column=None,
+                    message="its value is not a manifest",
+                )
+            ]
+        )
+    return Evaluation(
+        manifest=manifest, nixos_options=option_names(options), evaluated_at=roots.agent
+    )
 
 
 def _is_utf8(output: bytes) -> bool:
@@ -73,7 +86,16 @@ def option_names(found: object) -> tuple[str, ...]:
         EvalError: ``eval_failed`` for anything else, ``eval_limit`` for too many.
     """
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise failed([Problem(None, None, None, "its options are not a list of names")])
+        raise failed(
+            [
+                Problem(
+                    file=None,
+                    line=None,
+                    column=None,
+                    message="its options are not a list of names",
+                )
+            ]
+        )
     if len(found) > _OPTIONS_MAX or any(len(n) > _OPTION_LENGTH_MAX for n in found):
         raise EvalError(
             ErrorCode.EVAL_LIMIT,

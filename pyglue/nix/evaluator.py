@@ -209,7 +209,9 @@ def _discard(made: asyncio.Future[Waiting]) -> None:
 def _check_files(directory: Path) -> None:
     """Refuse what Nix need not see. Blocking."""
     if not (directory / "agent.nix").is_file():
-        raise failed([Problem("agent.nix", None, None, "no such file")])
+        raise failed(
+            [Problem(file="agent.nix", line=None, column=None, message="no such file")]
+        )
     unclear = unreadable(directory)
     if unclear:
         raise failed(list(unclear))
@@ -229,7 +231,10 @@ def _arguments(inside: Mapping[str, str]) -> list[str]:
 def _roots(seen: Seen) -> Roots:
     inside = seen.inside
     return Roots(
-        inside["agent"], inside["modules"], inside.get("lib"), seen.real["agent"]
+        agent=inside["agent"],
+        modules=inside["modules"],
+        lib=inside.get("lib"),
+        directory=seen.real["agent"],
     )
 
 

@@ -71,7 +71,7 @@ class Limits:
             )
         if not problems:
             reason = f"Nix failed with exit code {done.code} and gave no reason"
-            problems = (Problem(None, None, None, reason),)
+            problems = (Problem(file=None, line=None, column=None, message=reason),)
         return self.failed(problems)
 
 

@@ -37,7 +37,7 @@ _HINTS: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """One error; ``file`` is relative to the agent's directory, lines start at 1."""
 
@@ -67,7 +67,7 @@ class EvalError(HiveError):
         super().__init__(code, message, details=details)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Roots:
     """The paths that Nix saw, and the real directory of the agent."""
 
@@ -167,7 +167,7 @@ def _problem(event: Mapping[str, Any], roots: Roots) -> Problem:
     file, line, column = _position(event)
     if file is not None and file.startswith(f"{roots.agent}/"):
         name = visible(file[len(roots.agent) + 1 :], limit=200)
-        return Problem(name, line, column, message)
+        return Problem(file=name, line=line, column=column, message=message)
     return _located(message, roots)
 
 
@@ -191,15 +191,15 @@ def _located(message: str, roots: Roots) -> Problem:
     parts = file.split("/")
     path = roots.directory.joinpath(*parts)
     if ".." in parts or path.is_symlink() or not path.is_file():
-        return Problem(None, None, None, message)
+        return Problem(file=None, line=None, column=None, message=message)
     option = _OPTION.search(message)
     wanted = next(filter(None, option.groups()), "") if option else ""
     names = _NAME.findall(wanted.partition('."[')[0])
     if names and path.stat().st_size <= _SOURCE_MAX:
         text = path.read_text("utf-8", "replace")
-        for place in _definitions(text, names[-1]):
-            return Problem(file, *place, message)
-    return Problem(name, None, None, message)
+        for line, column in _definitions(text, names[-1]):
+            return Problem(file=file, line=line, column=column, message=message)
+    return Problem(file=name, line=None, column=None, message=message)
 
 
 def _definitions(text: str, name: str) -> Iterator[tuple[int, int]]:

@@ -35,7 +35,14 @@ def unreadable(directory: Path) -> tuple[Problem, ...]:
             continue
         encoding = _other_encoding(data) if nix else None
         if encoding is not None:
-            found.append(Problem(str(path.relative_to(directory)), 1, 1, encoding))
+            found.append(
+                Problem(
+                    file=str(path.relative_to(directory)),
+                    line=1,
+                    column=1,
+                    message=encoding,
+                )
+            )
             continue
         text = data.decode("utf-8", "surrogateescape")
         match = (_IN_NIX if nix else _IN_TEXT).search(text)
@@ -79,9 +86,10 @@ def _problem(path: Path, text: str, match: re.Match[str]) -> Problem:
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
     return Problem(
-        str(path),
-        line,
-        column,
-        f"Nix and web pages treat the character U+{ord(match[0]):04X} as different "
-        "text. Write line ends as \\n or \\r\\n, and other such characters as escapes",
+        file=str(path),
+        line=line,
+        column=column,
+        message=f"Nix and web pages treat the character U+{ord(match[0]):04X} as "
+        "different text. Write line ends as \\n or \\r\\n, and other such characters "
+        "as escapes",
     )

@@ -43,7 +43,7 @@ _WATCH_S: Final = 0.5
 _SUBJECT: Final = "the system of agent.nix"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """The derivation of a system in a cache of its own, until the ``with`` ends.
 
@@ -147,7 +147,14 @@ class SystemEvaluator:
             drv, options, depends_on = _read_result(done.stdout, self._limits)
             cache = seen.output or room
             said = read_said(done.stderr, _roots(seen))
-            yield Evaluated(drv, options, depends_on, cache, self._store, said)
+            yield Evaluated(
+                drv=drv,
+                nixos_options=options,
+                depends_on=depends_on,
+                cache=cache,
+                store=self._store,
+                said=said,
+            )
 
     async def _run(
         self, fence: Fence, seen: Seen, name: str, *, manager: bool
@@ -240,7 +247,10 @@ async def _closed_in_thread() -> AsyncIterator[contextlib.ExitStack]:
 def _roots(seen: Seen) -> Roots:
     inside = seen.inside
     return Roots(
-        inside["agent"], inside["framework"], inside["nixpkgs"], seen.real["agent"]
+        agent=inside["agent"],
+        modules=inside["framework"],
+        lib=inside["nixpkgs"],
+        directory=seen.real["agent"],
     )
 
 
@@ -255,10 +265,14 @@ def _read_result(
         raise
     except (HiveError, TypeError, KeyError) as error:
         problem = "its value is not plain JSON"
-        raise limits.failed([Problem(None, None, None, problem)]) from error
+        raise limits.failed(
+            [Problem(file=None, line=None, column=None, message=problem)]
+        ) from error
     if not isinstance(drv, str) or not is_derivation(drv):
         problem = "config.system.build.toplevel is not one derivation"
-        raise limits.failed([Problem(None, None, None, problem)])
+        raise limits.failed(
+            [Problem(file=None, line=None, column=None, message=problem)]
+        )
     return drv, options, tuple(map(str, depends_on))
 
 

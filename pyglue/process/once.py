@@ -24,7 +24,7 @@ from pyglue.process.started import OUTPUT_LIMIT, Overrun, Started
 _ERRORS_EACH_END: Final = 32 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Completed:
     """How a program ended: exit code (negative: signal), output, seconds.
 
@@ -240,7 +240,12 @@ def _finish(
     )
     if ran.overrun is not None:
         raise _stopped(job, ran.overrun)
-    return Completed(ran.code, ran.output, ran.errors, time.monotonic() - began)
+    return Completed(
+        code=ran.code,
+        stdout=ran.output,
+        stderr=ran.errors,
+        seconds=time.monotonic() - began,
+    )
 
 
 def _stopped(job: _Job, overrun: Overrun) -> HiveError:

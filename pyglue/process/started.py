@@ -34,7 +34,7 @@ class Overrun(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ran:
     """How a child ended: exit code (negative: signal), output, shortened errors.
 
@@ -119,14 +119,19 @@ class Started:
                         source=source,
                         deadline=deadline,
                         output_max=output_max,
-                        errors=_Ends(*errors_max),
+                        errors=_Ends(first=errors_max[0], last=errors_max[1]),
                         wake=wake,
                     )
                     overrun = talk.hold()
             finally:
                 self._kill()
             code = child.wait()
-            return Ran(code, bytes(talk.output), bytes(talk.errors), overrun)
+            return Ran(
+                code=code,
+                output=bytes(talk.output),
+                errors=bytes(talk.errors),
+                overrun=overrun,
+            )
 
     def discard(self) -> None:
         """End it unused; does nothing after ``finish``."""
@@ -154,15 +159,15 @@ def _source(stdin: bytes | Path | None) -> Iterator[bytes | IO[bytes]]:
         yield stdin or b""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Ends:
     """The first and the last bytes of a stream."""
 
     first: int
     last: int
-    _head: bytearray = field(default_factory=bytearray)
-    _tail: bytearray = field(default_factory=bytearray)
-    _dropped: int = 0
+    _head: bytearray = field(default_factory=bytearray, init=False)
+    _tail: bytearray = field(default_factory=bytearray, init=False)
+    _dropped: int = field(default=0, init=False)
 
     def __iadd__(self, data: bytes) -> "_Ends":
         room = self.first - len(self._head)

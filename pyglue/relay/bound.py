@@ -25,7 +25,7 @@ _COUNT_MARGIN: Final = 0.05
 """The provider calls its own count an estimate that may be slightly off."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bound:
     """The most that the provider can bill besides the answer: see ``Checked``."""
 

@@ -37,7 +37,7 @@ _CHUNK: Final = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The result of an exchange; ``tokens`` is None if nothing was billed."""
 
@@ -88,7 +88,9 @@ class Exchange:
         unknown = not self._status and self._is_up
         billed = self._status == 200 or unknown
         tokens = self._meter.tokens() if billed else None
-        return Outcome(status, tokens, self._wait_s, self._windows)
+        return Outcome(
+            status=status, tokens=tokens, wait_s=self._wait_s, windows=self._windows
+        )
 
     async def run(self) -> web.StreamResponse:
         """Send the request and pass the answer on.

@@ -41,7 +41,7 @@ _CITED: Final = 8
 """Tokens per byte of a cited document at most: every sentence is numbered."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Found:
     """Facts about a request that its number of bytes does not tell."""
 

@@ -69,7 +69,7 @@ _BETAS_OF_SERVER_TOOLS: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checked:
     """A request that may be sent, and the most that can be billed for it."""
 

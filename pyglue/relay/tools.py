@@ -13,14 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from pyglue import strict_json
-from pyglue.relay.content import (
-    Cached,
-    MaybeCitations,
-    MaybeText,
-    Opaque,
-    Part,
-    Text,
-)
+from pyglue.relay.content import Cached, MaybeCitations, MaybeText, Opaque, Part, Text
 from pyglue.relay.plain import bad, decoded, refused, shown
 from pyglue.strict_json import JsonError
 
@@ -36,7 +29,7 @@ _CODE_USD: Final = 0.05
 """One hour of a container, the longest time that one request can use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerTool:
     """The most that a server tool can do in one request."""
 
@@ -130,13 +123,19 @@ def judge(raw: Raw, allowed: frozenset[str]) -> tuple[Tool, ServerTool | None]:
         case "web_search":
             search = decoded(raw, _Search, where)
             uses = search.max_uses
-            return search, ServerTool(uses, _SEARCH_TOKENS, searches=uses)
+            return search, ServerTool(
+                uses=uses, result_tokens=_SEARCH_TOKENS, searches=uses
+            )
         case "web_fetch":
             fetch = decoded(raw, _Fetch, where)
-            return fetch, ServerTool(fetch.max_uses, fetch.max_content_tokens)
+            return fetch, ServerTool(
+                uses=fetch.max_uses, result_tokens=fetch.max_content_tokens
+            )
         case _:
             code = decoded(raw, _Code, where)
-            return code, ServerTool(_CODE_USES, _CODE_TOKENS, fee_usd=_CODE_USD)
+            return code, ServerTool(
+                uses=_CODE_USES, result_tokens=_CODE_TOKENS, fee_usd=_CODE_USD
+            )
 
 
 def _kind(raw: Raw | UnsetType) -> str:

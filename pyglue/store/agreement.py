@@ -10,7 +10,7 @@ from pyglue.store.database import Reader
 from pyglue.store.kept import Kept
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """An approval in short."""
 
@@ -21,7 +21,7 @@ class Decision:
     commit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Said:
     """The data. ``busy`` are the names with an operation in progress."""
 
@@ -62,7 +62,11 @@ def read(reader: Reader) -> Said:
         drafts=frozenset(row.name for row in drafts.all_drafts(reader)),
         approvals={
             row[0]: Decision(
-                row[0], row[1], ApprovalKind(row[2]), ApprovalState(row[3]), row[4]
+                id=row[0],
+                agent=row[1],
+                kind=ApprovalKind(row[2]),
+                state=ApprovalState(row[3]),
+                commit=row[4],
             )
             for row in rows.fetchall()
         },

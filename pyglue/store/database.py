@@ -122,7 +122,7 @@ class Store:
         gets the error, and it is repeated until it succeeds.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._writer.put(Job(fn, future, then, keep=keep))
+        self._writer.put(Job(fn=fn, future=future, then=then, keep=keep))
         return future
 
     def post(
@@ -132,11 +132,11 @@ class Store:
 
         If it fails, it is repeated until it succeeds.
         """
-        self._writer.put(Job(fn, then=then))
+        self._writer.put(Job(fn=fn, then=then))
 
     def emit(self, agent: str | None, event: Happening) -> None:
         """Publish an event by itself, written as with ``post``."""
-        self._writer.put(Job(lambda tx: tx.emit(agent, event), event=True))
+        self._writer.put(Job(fn=lambda tx: tx.emit(agent, event), event=True))
 
     async def read(self, fn: Callable[[Reader], T]) -> T:
         """Run ``fn`` on the reader thread; it sees everything committed so far.

@@ -17,7 +17,7 @@ RESTARTED: Final = "hived stopped during the turn."
 UNRECORDED: Final = "The end of the turn could not be recorded."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """A failed turn over a message; ``counted`` if the message was alone in it."""
 
@@ -27,7 +27,7 @@ class Failure:
     counted: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeadLetter:
     """A message that was given up, with the reason."""
 
@@ -276,7 +276,12 @@ def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[DeadLetter, ...]:
         failures_max,
     ).fetchall()
     return tuple(
-        DeadLetter(message_of(row), row[9], row[10], _failures(tx, row[0]))
+        DeadLetter(
+            message=message_of(row),
+            deliveries=row[9],
+            failures=row[10],
+            why=_failures(tx, row[0]),
+        )
         for row in rows
     )
 
@@ -288,6 +293,6 @@ def _failures(tx: Tx, number: int) -> tuple[Failure, ...]:
         number,
     )
     return tuple(
-        Failure(at, turn, reason, bool(counted))
+        Failure(at=at, turn=turn, reason=reason, counted=bool(counted))
         for at, turn, reason, counted in rows.fetchall()
     )

@@ -39,7 +39,7 @@ class Live:
     turns: Mapping[str, int]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, kw_only=True)
 class Orphan:
     """A row that nobody will close; ``turn`` if one holds it."""
 
@@ -57,15 +57,25 @@ def find(tx: Tx, live: Live) -> frozenset[Orphan]:
     ).fetchall()
     opened = tx.execute("SELECT agent, id FROM turn WHERE ended_at IS NULL").fetchall()
     found = [
-        Orphan(agent, Left.TURN, number)
+        Orphan(agent=agent, kind=Left.TURN, id=number)
         for agent, number in opened
         if live.turns.get(agent) != number
     ]
     for agent, number, holder, turn in held:
         if turn is not None and live.turns.get(agent) != turn:
-            found.append(Orphan(agent, Left.HELD_IN_TURN, number, turn, holder))
+            found.append(
+                Orphan(
+                    agent=agent,
+                    kind=Left.HELD_IN_TURN,
+                    id=number,
+                    turn=turn,
+                    holder=holder,
+                )
+            )
         elif turn is None and holder not in live.holders:
-            found.append(Orphan(agent, Left.HELD, number, None, holder))
+            found.append(
+                Orphan(agent=agent, kind=Left.HELD, id=number, turn=None, holder=holder)
+            )
     return frozenset((*found, *_of_nobody(tx)))
 
 
@@ -86,17 +96,19 @@ def _of_nobody(tx: Tx) -> Iterator[Orphan]:
                 "state IN ('waiting', 'held')",
                 name,
             )
-            yield from (Orphan(name, Left.MESSAGE, n) for (n,) in lost.fetchall())
+            yield from (
+                Orphan(agent=name, kind=Left.MESSAGE, id=n) for (n,) in lost.fetchall()
+            )
     asked = tx.execute(
         "SELECT asker, recipient, id FROM question WHERE answered_at IS NULL"
     ).fetchall()
     for asker, to, number in asked:
         if not known.issuperset((asker, to)):
-            yield Orphan(asker, Left.QUESTION, number)
+            yield Orphan(agent=asker, kind=Left.QUESTION, id=number)
     due = tx.execute("SELECT agent, id FROM reminder").fetchall()
     for agent, number in due:
         if agent not in known:
-            yield Orphan(agent, Left.REMINDER, number)
+            yield Orphan(agent=agent, kind=Left.REMINDER, id=number)
 
 
 def close(tx: Tx, orphan: Orphan) -> None:

@@ -26,7 +26,7 @@ EMPTY: Final = b'{"manifest":{}}'
 """The record of an approval whose manifest has been deleted."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows with the time in ``column`` that decides about their deletion."""
 
@@ -37,11 +37,11 @@ class Table:
 
 
 TABLES: Final = (
-    Table("message", "done_at"),
-    Table("question", "answered_at"),
-    Table("operation", "finished_at"),
-    Table("turn", "ended_at", least_s=BUDGET_S),
-    Table("usage", "at", least_s=BUDGET_S, only="settled = 1"),
+    Table(name="message", column="done_at"),
+    Table(name="question", column="answered_at"),
+    Table(name="operation", column="finished_at"),
+    Table(name="turn", column="ended_at", least_s=BUDGET_S),
+    Table(name="usage", column="at", least_s=BUDGET_S, only="settled = 1"),
 )
 """The tables to which ``messages_days`` applies."""
 

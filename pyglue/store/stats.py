@@ -38,7 +38,7 @@ class Total:
     last_at: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Window:
     """The requested data; ``step`` is a multiple of the stored step."""
 

@@ -14,7 +14,7 @@ _DIGITS: Final = 9
 """Of a sum that is kept: what was added and taken away leaves nothing behind."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Orphan:
     """A reservation whose relay is gone, with the reserved amount."""
 
@@ -101,7 +101,13 @@ def orphans(tx: Tx, open_ones: frozenset[int]) -> tuple[Orphan, ...]:
         .execute(tx.db)
     )
     return tuple(
-        Orphan(row.id, row.cost_usd, row.input_tokens, row.output_tokens, row.account)
+        Orphan(
+            id=row.id,
+            cost_usd=row.cost_usd,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            account=row.account,
+        )
         for row in rows
         if row.id not in open_ones
     )

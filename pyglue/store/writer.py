@@ -34,7 +34,7 @@ _EVENTS_MAX: Final = 2000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
     """A write: ``fn`` in a transaction, then ``then`` in the event loop."""
 

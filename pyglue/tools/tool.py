@@ -43,7 +43,7 @@ class Answer:
     is_error: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tool:
     """One tool. ``run`` takes a model's arguments and returns a result of the API.
 
@@ -114,7 +114,9 @@ def made_of(
         typed = strict_json.convert(arguments, shape, what="arguments")
         return await call(caller, typed)
 
-    return Tool(name, summary, description, schema, run)
+    return Tool(
+        name=name, summary=summary, description=description, schema=schema, run=run
+    )
 
 
 def as_text(result: Result) -> str:

@@ -17,7 +17,7 @@ _CALL_S: Final = 930.0
 """An evaluation may take long; hived's own timeouts are shorter."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """A command: its arguments and its call."""
 

@@ -113,14 +113,14 @@ class _Telling:
 async def _play(state: Path, telling: _Telling) -> str | None:
     told = story.load()
     hive = LocalHive(
-        LocalOptions(
+        options=LocalOptions(
             state=state,
             port=_free_port(),
             api_key=None,
             script=story.PATH,
             agents=told.agents,
         ),
-        lambda _text: None,
+        say=lambda _text: None,
     )
     try:
         await hive.start()

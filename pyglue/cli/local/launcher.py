@@ -26,7 +26,7 @@ from pyglue.paths import Layout, share
 from pyglue.process import RunAs
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LocalHive:
     """A running local hive."""
 

@@ -151,7 +151,7 @@ async def _run(asked: LocalOptions) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    hive = LocalHive(asked, say)
+    hive = LocalHive(options=asked, say=say)
     say("Starting the hive …")
     try:
         await hive.start()

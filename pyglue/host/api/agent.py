@@ -32,16 +32,8 @@ from pyglue.api.agent import (
 )
 from pyglue.api.common import SHORT_TEXT_MAX, NoParams, data_as
 from pyglue.api.events import ServerDown
-from pyglue.api.messages import (
-    AckParams,
-    AckResult,
-    RecvParams,
-    RecvResult,
-)
-from pyglue.api.terminal import (
-    TERMINAL_EXIT,
-    TERMINAL_OUTPUT,
-)
+from pyglue.api.messages import AckParams, AckResult, RecvParams, RecvResult
+from pyglue.api.terminal import TERMINAL_EXIT, TERMINAL_OUTPUT
 from pyglue.api.turn_events import Server, TurnEventKind
 from pyglue.api.turns import (
     StateParams,
@@ -111,7 +103,7 @@ class AgentApi:
     _holder: Holder = field(init=False)
 
     def __post_init__(self) -> None:
-        self._holder = Holder(self.agent, harness=self.harness)
+        self._holder = Holder(agent=self.agent, harness=self.harness)
         self.connection.on_close(lambda: self.broker.mailbox.hang_up(self._holder))
         if self.harness:
             self.controls.greet(self.agent, self.connection)

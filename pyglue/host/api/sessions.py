@@ -38,7 +38,7 @@ from pyglue.store.logins import LoginKind
 WEB_CLIENT: Final = "hive-web"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Caller:
     """A caller on the operator's socket; ``name`` goes into the audit log."""
 
@@ -84,19 +84,19 @@ class Sessions:
                     ErrorCode.FORBIDDEN, "This user may not act as the operator."
                 )
         if not from_web:
-            return Caller(f"cli uid {uid}", web=False, session=True)
+            return Caller(name=f"cli uid {uid}", web=False, session=True)
         if hello.session is None:
-            return Caller("hive-web", web=True, session=False)
+            return Caller(name="hive-web", web=True, session=False)
         digest = _digest(hello.session)
         if digest in self._metrics:
-            return Caller("metrics", web=True, session=False, metrics=True)
+            return Caller(name="metrics", web=True, session=False, metrics=True)
         digest = self._digest(hello.session)
         if not self._is_live(digest):
             raise HiveError(
                 ErrorCode.UNAUTHENTICATED,
                 "This session has ended. Run `hive login` for a new link.",
             )
-        return Caller(name_of(digest), web=True, session=True)
+        return Caller(name=name_of(digest), web=True, session=True)
 
     def alive(self, session: str) -> bool:
         """Return whether a session's token is valid now."""

@@ -32,7 +32,7 @@ Write = Callable[[BinaryIO], list[str]]
 """Writes an archive, and returns what was left out."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Download:
     read: int
     writing: Future[list[str]]
@@ -67,7 +67,7 @@ class Transfers:
         read, end = os.pipe2(os.O_CLOEXEC)
         handle = uuid.uuid4().hex
         writing = self._threads.submit(_written, write, end)
-        self._downloads[handle] = _Download(read, writing)
+        self._downloads[handle] = _Download(read=read, writing=writing)
         to.on_close(lambda: self.drop(handle))
         return handle
 

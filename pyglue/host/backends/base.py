@@ -26,7 +26,7 @@ class ContainerEventKind(StrEnum):
     """It crashed, and what restarts it by itself has given up on it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ContainerEvent:
     """A container began or ended; ``reason`` is a sentence for people.
 
@@ -43,7 +43,7 @@ class ContainerEvent:
     restarting: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentSpec:
     """All that a backend needs to run an agent.
 

@@ -167,7 +167,9 @@ class LocalBackend(Backend):
             if gate is not None and await gate.ready():
                 await self._complete(spec, child, files)
         self._callback(
-            ContainerEvent(spec.name, ContainerEventKind.STARTED, "Started.")
+            ContainerEvent(
+                agent=spec.name, kind=ContainerEventKind.STARTED, reason="Started."
+            )
         )
 
     async def _complete(
@@ -278,7 +280,11 @@ class LocalBackend(Backend):
             if full:
                 reason = f"It was killed by its memory limit. {reason}"
         tail, asked = child.lines[-_TAIL:], running.stopping
-        self._callback(ContainerEvent(name, kind, reason, tail, asked=asked))
+        self._callback(
+            ContainerEvent(
+                agent=name, kind=kind, reason=reason, log_tail=tail, asked=asked
+            )
+        )
 
     def _describe(self, code: int) -> str:
         if self._start.sandboxed and code > 128:  # bubblewrap's way to tell of a signal

@@ -265,9 +265,9 @@ class NixosContainerBackend(Backend):
         for told in track.take(state, settled=settled):
             self._callback(
                 ContainerEvent(
-                    agent,
-                    _KINDS[told.change],
-                    told.why,
+                    agent=agent,
+                    kind=_KINDS[told.change],
+                    reason=told.why,
                     id=told.run,
                     asked=track.asked,
                     restarting=told.change is Change.CRASHED,

@@ -28,7 +28,7 @@ PREFIX: Final = "h-"
 SYSTEMS_KEPT: Final = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HostPlaces:
     """Where NixOS keeps containers; tests have others."""
 
@@ -233,14 +233,20 @@ class ContainerFiles:
     def _binds(self, spec: AgentSpec) -> tuple[nspawn_conf.IdmapBind, ...]:
         layout, bind = self._layout, nspawn_conf.IdmapBind
         binds = [
-            bind(layout.run(spec.name), INSIDE.run),
-            bind(layout.agent_state(spec.name), INSIDE.state, writable=True),
-            bind(layout.session(spec.name), INSIDE.session, writable=True),
+            bind(source=layout.run(spec.name), target=INSIDE.run),
+            bind(
+                source=layout.agent_state(spec.name), target=INSIDE.state, writable=True
+            ),
+            bind(
+                source=layout.session(spec.name), target=INSIDE.session, writable=True
+            ),
         ]
         binds += map(self._file_bind, spec.mounts)
         if spec.manager:
-            binds.append(bind(layout.agents, INSIDE.agents, writable=True))
-            binds.append(bind(layout.applied_root, INSIDE.applied))
+            binds.append(
+                bind(source=layout.agents, target=INSIDE.agents, writable=True)
+            )
+            binds.append(bind(source=layout.applied_root, target=INSIDE.applied))
         return tuple(binds)
 
     @staticmethod
@@ -251,7 +257,10 @@ class ContainerFiles:
             root = owner_of(mount)[0] == 0
             owners = nspawn_conf.Owners.NONE if root else nspawn_conf.Owners.OWNER
         return nspawn_conf.IdmapBind(
-            mount.source, mount.target, writable=mount.writable, owners=owners
+            source=mount.source,
+            target=mount.target,
+            writable=mount.writable,
+            owners=owners,
         )
 
 

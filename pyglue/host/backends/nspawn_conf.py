@@ -46,7 +46,7 @@ class Owners(StrEnum):
     """All are nobody's: what everyone may do, the container may."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IdmapBind:
     """A directory of the host in the container."""
 
@@ -64,7 +64,7 @@ class Pair:
     local: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conf:
     """What the start script is told. ``hive`` is the state directory, as a mark."""
 

@@ -17,7 +17,7 @@ _REBOOT: Final = 133
 """nspawn's exit code for a reboot from inside; systemd starts the unit again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UnitState:
     """Properties of a service as systemd gives them."""
 
@@ -78,7 +78,7 @@ class Told:
     why: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Track:
     """A unit's past. ``last_run`` may come from an earlier hived of this boot.
 

@@ -27,7 +27,7 @@ from pyglue.names import MANAGER
 from pyglue.nix import Evaluator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """What a commit says: ``held`` is its system, None where agents have none.
 
@@ -71,7 +71,13 @@ class Evaluation:
         if held is not None and held.nixos_options is not None:
             options = held.nixos_options  # of the evaluation that counts
         printed = found.said if held is None else (*found.said, *held.said)
-        return Evaluated(manifest, options, held, found.evaluated_at, printed)
+        return Evaluated(
+            manifest=manifest,
+            nixos_options=options,
+            held=held,
+            evaluated_at=found.evaluated_at,
+            said=printed,
+        )
 
     async def checked(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:
         """Evaluate a commit that is new, and refuse mistakes that no type finds.

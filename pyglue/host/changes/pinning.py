@@ -42,7 +42,7 @@ OPERATIONS = {
 """What approving queues."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proposed:
     """What is being proposed, once its commit is in the applied repository."""
 

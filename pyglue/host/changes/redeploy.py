@@ -254,13 +254,17 @@ class Redeploy:
         self.evaluation.check_limits(record)
         old = await self.store.read(lambda reader: rows.get(reader, approval))
         if self.systems is None:
-            return Evaluated(record.manifest, old.nixos_options, None)
+            return Evaluated(
+                manifest=record.manifest, nixos_options=old.nixos_options, held=None
+            )
         agent = self.registry.find(name)
         deployed = None if agent is None else agent.approval
         held = await self.systems.again(approval, deployed)
         if held is None:
             return await self.evaluation.evaluate(repo, commit, name)
-        return Evaluated(record.manifest, old.nixos_options, held)
+        return Evaluated(
+            manifest=record.manifest, nixos_options=old.nixos_options, held=held
+        )
 
     def _as_approved(
         self, again: Evaluated, record: PinnedRecord, otherwise: str

@@ -35,7 +35,7 @@ from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Bases:
     running: str | None
     approved: str | None

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _DEPLOYED_KEPT: Final = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
 
@@ -148,9 +148,9 @@ class Systems:
             packages=packages,
         )
         return Held(
-            new,
-            root,
-            before,
+            new=new,
+            root=root,
+            before=before,
             nixos_options=evaluated.nixos_options,
             depends_on=evaluated.depends_on,
             said=evaluated.said,
@@ -179,7 +179,7 @@ class Systems:
         new = NewSystem(
             drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
         )
-        return Held(new, root, before)
+        return Held(new=new, root=root, before=before)
 
     @staticmethod
     def insert(tx: Tx, approval: int, held: Held) -> None:

@@ -16,7 +16,7 @@ from pyglue.errors import ErrorCode, HiveError
 _UPLOADS_MAX: Final = 4
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Upload:
     """One pack, and what it was announced as."""
 
@@ -54,7 +54,14 @@ class Uploads:
         )
         file = open(descriptor, "wb")  # noqa: SIM115, PTH123 - closed with the upload
         upload = uuid.uuid4().hex
-        self._open[upload] = Upload(agent, commit, description, kind, file, Path(name))
+        self._open[upload] = Upload(
+            agent=agent,
+            commit=commit,
+            description=description,
+            kind=kind,
+            file=file,
+            path=Path(name),
+        )
         return upload
 
     def add(self, upload: str, data: bytes) -> None:

@@ -33,7 +33,7 @@ _HOUR_S: Final = 3600.0
 _STAY: Final = "Stay parked"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Park:
     """A parked agent: at which limit, until when, and the limits in force then."""
 
@@ -114,7 +114,9 @@ class Budgets:
         limits = limits_of(agent, self.config)
         used = await self._used(agent)
         text = _sentence(agent, limit, until, limits, used)
-        self._parks[agent.name] = _Park(agent, limit, until, limits)
+        self._parks[agent.name] = _Park(
+            agent=agent, limit=limit, until=until, limits=limits
+        )
         self.controls.park(agent, text, until)
         self._changed.set()
         await self._ask(agent, limit, until, text)

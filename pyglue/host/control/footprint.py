@@ -38,7 +38,7 @@ _DEPTH: Final = 200
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Footprint:
     """What was counted; of ``unread`` directories it is not known what is in them."""
 

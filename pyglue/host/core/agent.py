@@ -124,7 +124,7 @@ class Agent:
         return record
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Holder:
     """A connection that may hold messages of one agent."""
 

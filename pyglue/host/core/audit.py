@@ -39,7 +39,7 @@ RESERVE: Final = 1024 * 1024
 _log = logging.getLogger("hyperhive-audit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Line:
     """What is to be written; number and chain come when it is."""
 
@@ -110,7 +110,9 @@ class Audit:
 
         Lines are one after the other: it is written after those that are kept.
         """
-        line = _Line(round(time.time(), 3), who, what, agent, dict(data))
+        line = _Line(
+            at=round(time.time(), 3), who=who, what=what, agent=agent, data=dict(data)
+        )
         canonical(line.data)  # what cannot be encoded is refused here, not later
         if len(self._kept) < _KEPT_MAX:
             self._kept.append(line)
@@ -137,7 +139,15 @@ class Audit:
                 self._kept.popleft()
             if self._lost:
                 data = {"lines": self._lost}
-                self._write(_Line(round(time.time(), 3), "system", LOST, None, data))
+                self._write(
+                    _Line(
+                        at=round(time.time(), 3),
+                        who="system",
+                        what=LOST,
+                        agent=None,
+                        data=data,
+                    )
+                )
                 self._lost = 0
             if not self._is_anchored:
                 self._anchor()

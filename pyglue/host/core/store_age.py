@@ -28,7 +28,7 @@ class _Line(Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Beside:
     """What the files beside the store say.
 

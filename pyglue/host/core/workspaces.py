@@ -103,10 +103,10 @@ class Workspaces:
         """
         found = [
             Mount(
-                None,
-                self.config.layout.shared,
-                INSIDE.shared,
-                manifest.shared == "write",
+                name=None,
+                source=self.config.layout.shared,
+                target=INSIDE.shared,
+                writable=manifest.shared == "write",
             )
         ]
         for name, one in sorted(manifest.workspaces.items()):
@@ -115,10 +115,10 @@ class Workspaces:
                 raise HiveError(ErrorCode.NOT_FOUND, why or name)
             found.append(
                 Mount(
-                    name,
-                    self._source(name),
-                    f"{INSIDE.work}/{name}",
-                    one.access == "write",
+                    name=name,
+                    source=self._source(name),
+                    target=f"{INSIDE.work}/{name}",
+                    writable=one.access == "write",
                 )
             )
         return tuple(found)

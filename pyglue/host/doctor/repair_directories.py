@@ -64,7 +64,9 @@ class DirectoryRepair:
         names = (*said.agents, *said.kept, *said.drafts)
         for what, end in await asyncio.to_thread(self.backend.orphans, names):
             would = "kill the process"
-            found.append(Finding(None, what, would, _threaded(end)))
+            found.append(
+                Finding(agent=None, says=what, would=would, mend=_threaded(end))
+            )
         return found
 
     def _files(self, said: Said) -> Iterator[Finding]:
@@ -95,7 +97,7 @@ class DirectoryRepair:
                 await self.reopen(name)
 
         says = f"{name} is missing directories: {', '.join(map(str, gone))}."
-        yield Finding(name, says, would, mend, queues=wanted)
+        yield Finding(agent=name, says=says, would=would, mend=mend, queues=wanted)
 
     # --- files without rows -----------------------------------------------------------
 
@@ -123,10 +125,10 @@ class DirectoryRepair:
             yield self._keep(name, repository=repository)
         elif not repository and self._is_folder(private) and not said.of(name):
             yield Finding(
-                name,
-                f"A port of {name} ({private}) exists, but no such agent.",
-                f"remove {private}",
-                _threaded(lambda: self.kept_files.remove_tree(private)),
+                agent=name,
+                says=f"A port of {name} ({private}) exists, but no such agent.",
+                would=f"remove {private}",
+                mend=_threaded(lambda: self.kept_files.remove_tree(private)),
             )
 
     def _keep(self, name: str, *, repository: bool) -> Finding:
@@ -143,10 +145,10 @@ class DirectoryRepair:
             await self.store.write(insert)
 
         return Finding(
-            name,
-            f"Files of {name} exist, but the store has no such agent.",
-            "keep them like those of a destroyed agent, to be restored or purged",
-            mend,
+            agent=name,
+            says=f"Files of {name} exist, but the store has no such agent.",
+            would="keep them like those of a destroyed agent, to be restored or purged",
+            mend=mend,
             keeps=True,
         )
 
@@ -158,10 +160,10 @@ class DirectoryRepair:
         wanted = modes.all(names)
         for place, found in modes.wrong(names).items():
             yield Finding(
-                None,
-                f"{place} has {found}, but should have {wanted[place]}.",
-                "set mode and owner",
-                _threaded(lambda: modes.mend(names)),
+                agent=None,
+                says=f"{place} has {found}, but should have {wanted[place]}.",
+                would="set mode and owner",
+                mend=_threaded(lambda: modes.mend(names)),
             )
 
     # --- left over --------------------------------------------------------------------

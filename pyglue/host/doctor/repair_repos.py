@@ -52,12 +52,12 @@ class RepoRepair:
                 "lost. Restore the repository from a backup, or destroy and purge "
                 "the agent."
             )
-            return [Finding(name, gone)]
+            return [Finding(agent=name, says=gone)]
         try:
             tags, main = await asyncio.to_thread(lambda: (repo.tags(), repo.main()))
         except Exception as error:  # libgit2 has errors of its own
             broken = f"Cannot read the repository of {name}: {error}. Restore it"
-            return [Finding(name, f"{broken} from a backup.")]
+            return [Finding(agent=name, says=f"{broken} from a backup.")]
         found = await self._strange_tags(name, repo, tags, said)
         again = self._lost_deploy(name, repo, tags, main, said)
         found += again or self._main(name, repo, main, said)
@@ -89,10 +89,10 @@ class RepoRepair:
     @staticmethod
     def _came_to_nothing(name: str, repo: AppliedRepo, tag: Tag) -> Finding:
         return Finding(
-            name,
-            f"{name} has a tag {tag.name}, but the store has no such approval.",
-            f"delete the tag {tag.name}",
-            _threaded(lambda: delete_tag(repo, tag.kind, tag.id)),
+            agent=name,
+            says=f"{name} has a tag {tag.name}, but the store has no such approval.",
+            would=f"delete the tag {tag.name}",
+            mend=_threaded(lambda: delete_tag(repo, tag.kind, tag.id)),
         )
 
     async def _decided(
@@ -102,17 +102,17 @@ class RepoRepair:
         names = ", ".join(tag.name for tag in its)
         if other is not None:
             return Finding(
-                name,
-                f"{name} has tags {names}, but approval {number} is of {other.agent}. "
-                "Tags of what was decided are never deleted: remove them by hand if "
-                "the repository is a copy.",
+                agent=name,
+                says=f"{name} has tags {names}, but approval {number} is of "
+                f"{other.agent}. Tags of what was decided are never deleted: remove "
+                "them by hand if the repository is a copy.",
             )
         says = f"{name} has tags {names}, but the store has no such approval."
         return Finding(
-            name,
-            says,
-            f"restore approval {number} from its tags and the audit log",
-            lambda: self._restore(number),
+            agent=name,
+            says=says,
+            would=f"restore approval {number} from its tags and the audit log",
+            mend=lambda: self._restore(number),
         )
 
     async def _restore(self, number: int) -> None:
@@ -147,12 +147,14 @@ class RepoRepair:
             repo.commit(one.commit)
         except HiveError:
             if one.state is not ApprovalState.PENDING:
-                return Finding(one.agent, f"{says} Its commit is missing too.")
+                return Finding(
+                    agent=one.agent, says=f"{says} Its commit is missing too."
+                )
             return Finding(
-                one.agent,
-                f"{says} Its commit is missing too.",
-                f"close approval {one.id}, to be proposed again",
-                lambda: self._supersede(one.id),
+                agent=one.agent,
+                says=f"{says} Its commit is missing too.",
+                would=f"close approval {one.id}, to be proposed again",
+                mend=lambda: self._supersede(one.id),
             )
 
         async def mend() -> None:
@@ -160,7 +162,12 @@ class RepoRepair:
             message = row.record if kind is TagKind.PROPOSAL else None
             await asyncio.to_thread(repo.tag, kind, one.id, one.commit, message)
 
-        return Finding(one.agent, says, f"create the tag {tag} from the store", mend)
+        return Finding(
+            agent=one.agent,
+            says=says,
+            would=f"create the tag {tag} from the store",
+            mend=mend,
+        )
 
     async def _supersede(self, number: int) -> None:
         state = ApprovalState.SUPERSEDED
@@ -229,10 +236,10 @@ class RepoRepair:
             repo.commit(wanted)
         except HiveError:
             lost = f"{says} That commit is missing: restore the repository from a"
-            return [Finding(name, f"{lost} backup.")]
+            return [Finding(agent=name, says=f"{lost} backup.")]
         would = f"set main of {name} to {wanted}"
         mend = _threaded(lambda: move_main(repo, wanted, main))
-        return [Finding(name, says, would, mend)]
+        return [Finding(agent=name, says=says, would=would, mend=mend)]
 
     def _without_operation(self, name: str, said: Said) -> list[Finding]:
         return [

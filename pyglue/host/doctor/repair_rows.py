@@ -48,7 +48,7 @@ _SAYS: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Seen:
     orphans: frozenset[Orphan]
     rows: Mapping[str, AgentRow]
@@ -81,10 +81,10 @@ class RowRepair:
             groups[orphan.agent, orphan.kind].append(orphan)
         found = [
             Finding(
-                name,
-                _SAYS[kind][0].format(len(group)),
-                _SAYS[kind][1],
-                partial(self._close, name, tuple(group)),
+                agent=name,
+                says=_SAYS[kind][0].format(len(group)),
+                would=_SAYS[kind][1],
+                mend=partial(self._close, name, tuple(group)),
             )
             for (name, kind), group in groups.items()
         ]
@@ -140,7 +140,12 @@ class RowRepair:
                 agent.harness.close()  # it runs what the store takes for ended
 
         says = f"A turn of {name} is running, but has ended in the store."
-        return Finding(name, says, "disconnect its harness, which connects again", mend)
+        return Finding(
+            agent=name,
+            says=says,
+            would="disconnect its harness, which connects again",
+            mend=mend,
+        )
 
     @staticmethod
     def _differs(agent: Agent, seen: _Seen) -> bool:
@@ -153,10 +158,10 @@ class RowRepair:
 
     def _other(self, agent: Agent) -> Finding:
         return Finding(
-            agent.name,
-            f"The store has another state of {agent.name} than hived works with.",
-            "store the one that hived works with",
-            partial(self.transitions.store_again, agent),
+            agent=agent.name,
+            says=f"The store has another state of {agent.name} than hived works with.",
+            would="store the one that hived works with",
+            mend=partial(self.transitions.store_again, agent),
         )
 
     def _idle(self, operation: Operation) -> Finding:
@@ -165,9 +170,9 @@ class RowRepair:
                 self.operations.enqueue(operation)
 
         return Finding(
-            None if operation.agent == HIVE else operation.agent,
-            f"Operation {operation.id} ({operation.kind.value} of {operation.agent}) "
-            "is open, but nobody works on it.",
-            "continue it",
-            mend,
+            agent=None if operation.agent == HIVE else operation.agent,
+            says=f"Operation {operation.id} ({operation.kind.value} of "
+            f"{operation.agent}) is open, but nobody works on it.",
+            would="continue it",
+            mend=mend,
         )

@@ -62,7 +62,7 @@ HEADERS: Final[Mapping[str, Headers]] = {
 """By kind, in lower case."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Happened:
     """One delivery: ``names`` is what it may be called in ``events``."""
 
@@ -117,7 +117,7 @@ def read(kind: str, headers: Mapping[str, str], body: bytes) -> Happened:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Found:
     names: tuple[str, ...]
     who: str

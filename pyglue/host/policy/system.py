@@ -16,7 +16,7 @@ from pyglue.manifest import canonical
 from pyglue.manifest_schema import ROOT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SystemChange:
     """How an evaluated system differs from the deployed one.
 

@@ -34,7 +34,7 @@ class Priced(Protocol):
 Resolve = Callable[[str], Priced | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """One option with its value before and after; ``owner`` is ``" of the …"``.
 

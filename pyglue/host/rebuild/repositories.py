@@ -25,7 +25,7 @@ _OUTCOMES: Final = (
 )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tagged:
     """A proposal as its tags have it; ``state`` None: they tell of no outcome."""
 
@@ -37,7 +37,7 @@ class Tagged:
     message: str = ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Repository:
     """One applied repository; ``problem``: why it cannot be read."""
 
@@ -60,7 +60,7 @@ def read_all(layout: Layout) -> Mapping[str, Repository]:
 
 
 def _read(name: str, repo: AppliedRepo) -> Repository:
-    found = Repository(name)
+    found = Repository(name=name)
     try:
         found.main = repo.main()
         kinds: dict[int, dict[TagKind, str]] = {}

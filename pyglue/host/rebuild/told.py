@@ -31,7 +31,7 @@ _UNDECIDED: Final = frozenset({ApprovalState.DEPLOYED, ApprovalState.FAILED})
 """Outcomes of what somebody approved before."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Proposal:
     """An approval, as far as the log tells of it."""
 
@@ -56,7 +56,7 @@ class Mark:
     text: str = ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Agent:
     """What became of a name. ``wanted`` None: the log does not tell."""
 
@@ -70,7 +70,7 @@ class Agent:
     deployed: int | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Told:
     """All of it; ``first_at`` and ``lines`` are of the log."""
 

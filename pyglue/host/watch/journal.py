@@ -47,7 +47,7 @@ _AWAY: Final = frozenset(
 _log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Follower:
     """Who follows which agent; ``again`` is set when its container is back."""
 
@@ -113,7 +113,7 @@ class Journal:
             await _send(source, page.cursor, connection, follower.again)
 
         # Counted before the first wait, so that no two take the last place.
-        follower = _Follower(params.agent)
+        follower = _Follower(agent=params.agent)
         task = follower.task = asyncio.create_task(feed())
         self._followers[connection] = follower
         task.add_done_callback(lambda _: self._followers.pop(connection, None))

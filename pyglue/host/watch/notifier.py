@@ -70,7 +70,7 @@ _NOTICES: Final = {
 _ABSENT: Final = "hive-notify is not running"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Pending:
     """What is still to be sent, and where: None means everywhere."""
 
@@ -123,7 +123,7 @@ class Notifier:
             return
         self._said[note.title] = now
         due_at = quiet_until(self.config.notify.quiet_hours, now, self.zone) or now
-        self._queue.append(_Pending(note, now, due_at))
+        self._queue.append(_Pending(note=note, at=now, due_at=due_at))
         self._changed.set()
 
     # --- the operator -----------------------------------------------------------------
@@ -169,7 +169,7 @@ class Notifier:
             )
         now = time.time()
         note = Note(title="This is a test", path="/notifications", tag="test")
-        self._queue.append(_Pending(note, now, now))
+        self._queue.append(_Pending(note=note, at=now, due_at=now))
         self._changed.set()
 
     # --- sending ----------------------------------------------------------------------
@@ -198,7 +198,11 @@ class Notifier:
             self._queue.remove(one)
         since = datetime.fromtimestamp(held[0].at, self.zone).strftime("%H:%M")
         title = f"{len(held)} notifications since {since}"
+<<<<<<< HEAD
         folded = _Pending(Note(title=title, path="/", tag="many"), now, now)
+=======
+        folded = _Pending(title=title, path="/", at=now, due_at=now)
+>>>>>>> e399105 (Construct what has four fields or more by their names, in all of pyglue but egress, harness and web)
         self._queue.append(folded)
         return [*(one for one in due if one not in held), folded]
 

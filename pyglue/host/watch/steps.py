@@ -53,7 +53,7 @@ class Call:
         return server_of(self.tool)[0]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Turn:
     """The open calls of one turn, the oldest first."""
 

@@ -44,7 +44,7 @@ _LADDER: Final = (60, 300, 900, 3600, 21600, 86400, 7 * 86400)
 _DAY_S: Final = 86400.0
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Since:
     """What was seen of an agent since its last row."""
 
@@ -150,7 +150,9 @@ class Telemetry:
                 "a shorter window.",
             )
         keys = params.keys or (() if params.agent else HEADLINES)
-        window = Window(since, until, step, params.agent, keys)
+        window = Window(
+            since=since, until=until, step=step, agent=params.agent, keys=keys
+        )
         found = await self.store.read(lambda reader: stats.series(reader, window))
         return StatsResult(since=since, until=until, step=step, series=found)
 

@@ -54,7 +54,7 @@ _TYPED_S: Final = 0.05
 """After it, output is shown that a secret could begin with: somebody typed it."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Terminal:
     id: str
     agent: Agent
@@ -112,7 +112,11 @@ class Terminals:
                 f"{_OPEN_MAX} terminals are already open; close some.",
             )
         terminal = _Terminal(
-            secrets.token_hex(16), agent, harness, by, self.redactor.stream()
+            id=secrets.token_hex(16),
+            agent=agent,
+            harness=harness,
+            by=by,
+            clean=self.redactor.stream(),
         )
         self._open[terminal.id] = terminal
         start = TerminalStartParams(

@@ -45,15 +45,7 @@ from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.process.usage import usage_of
-from pyglue.store import (
-    agents,
-    approvals,
-    inboxes,
-    messages,
-    questions,
-    stats,
-    usage,
-)
+from pyglue.store import agents, approvals, inboxes, messages, questions, stats, usage
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
@@ -67,7 +59,7 @@ _PAYS: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Counts:
     inbox: dict[str, int]
     turns: dict[str, TurnSummary]
