@@ -234,7 +234,7 @@ async def test_what_fills_the_disk_is_refused(
     kit: SystemKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     limit = {"_CACHE_MAX": 2 * 1024**2, "_CACHE_FILES_MAX": 1000}[what]
-    monkeypatch.setattr(f"pyglue.nix.system.{what}", limit)
+    monkeypatch.setattr(f"pyglue.nix.bounded_cache.{what}", limit)
     text = "lib.concatStrings (lib.genList (_: ''0123456789abcdef'') 65536)"
     files = {
         "_CACHE_MAX": f"lib.genList (n: builtins.toFile ''f'' (toString n + {text})) 9",

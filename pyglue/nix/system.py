@@ -13,8 +13,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
-import stat
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +23,7 @@ from typing import Any, Final
 from pyglue.config import NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import canonical, read_json
+from pyglue.nix import bounded_cache
 from pyglue.nix.evaluation import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
@@ -36,10 +35,7 @@ _log = logging.getLogger(__name__)
 _ENTRY: Final = "modules/hive/evaluate.nix"
 _MEMORY_MAX: Final = 4 * 1024**3
 _FILE_MAX: Final = 256 * 1024**2
-_CACHE_MAX: Final = 1024**3
-_CACHE_FILES_MAX: Final = 200_000
 _OUTPUT_MAX: Final = 1024**2
-_WATCH_S: Final = 0.5
 _SUBJECT: Final = "the system of agent.nix"
 
 
@@ -67,9 +63,7 @@ class Evaluated:
         Raises:
             HiveError: ``eval_limit``; ``unavailable`` if the store refuses it.
         """
-        if await asyncio.to_thread(_size, self.cache) is None:
-            raise _too_much()
-        await asyncio.to_thread(_only_plain_files, self.cache)
+        await asyncio.to_thread(bounded_cache.check, self.cache)
         arguments = ["--extra-experimental-features", "nix-command", "copy"]
         arguments += ["--derivation", "--from", f"file://{self.cache}", self.drv]
         try:
@@ -178,7 +172,7 @@ class SystemEvaluator:
         arguments += ["--arg", "modules", f"[ {listed} ]"]
         with fence.launch(seen, arguments) as launch:
             try:
-                async with self._bounded(seen.output):
+                async with bounded_cache.watched(seen.output):
                     return await run(
                         launch.argv,
                         env=ENVIRONMENT,
@@ -196,37 +190,8 @@ class SystemEvaluator:
                 if error.code == ErrorCode.TIMEOUT:
                     raise self._limits.too_long() from error
                 if error.code == ErrorCode.TOO_LARGE:
-                    raise _too_much() from error
+                    raise bounded_cache.too_much() from error
                 raise
-
-    @asynccontextmanager
-    async def _bounded(self, output: Path | None) -> AsyncIterator[None]:
-        """End the body if it writes too much.
-
-        Polled: there is no event for the size of a directory, and RLIMIT_FSIZE only
-        limits single files.
-        """
-        body = asyncio.current_task()
-        exceeded = False
-
-        async def watch() -> None:
-            nonlocal exceeded
-            while output is not None and body is not None:
-                await asyncio.sleep(_WATCH_S)
-                if await asyncio.to_thread(_size, output) is None:
-                    exceeded = True
-                    body.cancel()
-                    return
-
-        task = asyncio.create_task(watch())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if exceeded and body is not None and body.uncancel() == 0:
-                raise _too_much() from None
-            raise
-        finally:
-            task.cancel()
 
     def _chosen(self) -> Fence:
         if self._fence is None:
@@ -274,39 +239,3 @@ def _read_result(
             [Problem(file=None, line=None, column=None, message=problem)]
         )
     return drv, options, tuple(map(str, depends_on))
-
-
-def _size(directory: Path) -> int | None:
-    """Return the bytes in a directory that is being written; None if too many."""
-    total = files = 0
-    for above, _, names in os.walk(directory):
-        for name in names:
-            files += 1
-            with contextlib.suppress(OSError):
-                total += Path(above, name).lstat().st_size
-            if total > _CACHE_MAX or files > _CACHE_FILES_MAX:
-                return None
-    return total
-
-
-def _only_plain_files(directory: Path) -> None:
-    """Refuse links and special files, which Nix never creates: it reads as root."""
-    for above, names, files in os.walk(directory):
-        for name in (*names, *files):
-            status = Path(above, name).lstat()
-            plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-            if not plain and not stat.S_ISDIR(status.st_mode):
-                raise HiveError(
-                    ErrorCode.EVAL_FAILED,
-                    "The system of agent.nix produced output that Nix never "
-                    "writes; it was refused.",
-                )
-
-
-def _too_much() -> EvalError:
-    return EvalError(
-        ErrorCode.EVAL_LIMIT,
-        f"The system of agent.nix adds more than {_CACHE_MAX // 2**20} MiB or "
-        f"{_CACHE_FILES_MAX} files to the store. Remove whatever copies or writes that "
-        "much.",
-    )
