@@ -1,9 +1,9 @@
-"""Archives of an agent and of a whole hive: a tar of its own strict kind, gzipped.
+"""Archives of an agent and of a whole hive: a strict subset of tar, gzipped.
 
-hived writes them and reads those of agents; ``hive restore-backup`` reads those of a
-hive, without one. Any tar program lists them. Names are percent-encoded, so that every
-byte that an agent may give a name survives; the last member, ``index.json``, has the
-size and SHA-256 of every other.
+hived writes them and reads those of agents; ``hive restore-backup`` reads those of
+hives, without hived. Any tar program can list them. Names are percent-encoded, so that
+every byte that an agent can put into a name survives; the last member, ``index.json``,
+has the size and SHA-256 of every other.
 """
 
 from pyglue.archive.index import INDEX, Index, Kind, Member

@@ -1,7 +1,7 @@
 """The headers of a tar: POSIX's, with the extended ones that ``writer`` makes.
 
-The tar is read here, not by a library that tries to make sense of everything. Called
-by ``reader``, which judges where a member goes. Blocking.
+The tar is read here instead of by a library, which would accept far more. Called by
+``reader``, which decides where a member goes. Blocking.
 """
 
 import gzip
@@ -20,7 +20,7 @@ _ID_MAX: Final = 2**32 - 2
 
 @dataclass(kw_only=True)
 class Header:
-    """A header, and what an extended header before it said."""
+    """A header, and the values of an extended header before it."""
 
     name: str
     type: bytes
@@ -32,14 +32,14 @@ class Header:
 
 
 class Headers:
-    """Reads one member after the other. ``links``: whether symbolic ones may be."""
+    """Reads one member after another. ``links``: whether symbolic links are allowed."""
 
     def __init__(self, plain: gzip.GzipFile, *, links: bool) -> None:
         self._plain = plain
         self._links = links
 
     def next(self) -> Header | None:
-        """Return the next member; what it holds follows. None at the end."""
+        """Return the next member, whose content follows in the stream; None at the end."""
         extended: dict[str, str] | None = None
         while True:
             header = self._plain.read(_BLOCK)
@@ -69,10 +69,10 @@ class Headers:
             bad(f"{shown!a} is not a file but has content")
 
     def exactly(self, size: int) -> bytes:
-        """Return so many bytes.
+        """Return exactly ``size`` bytes.
 
         Raises:
-            EOFError: there are fewer.
+            EOFError: the stream has fewer.
         """
         data = self._plain.read(size)
         if len(data) < size:
@@ -80,13 +80,13 @@ class Headers:
         return data
 
     def pad(self, size: int) -> None:
-        """Pass by what fills up the last block of ``size`` bytes."""
+        """Skip the padding after ``size`` bytes."""
         if self.exactly(-size % _BLOCK).strip(b"\0"):
             bad("it has data between its files")
 
 
 def _parse(header: bytes) -> Header:
-    """Read one header block as POSIX has it."""
+    """Read one header block, as POSIX defines it."""
     plain = header[:148] + b" " * 8 + header[156:]
     try:
         good = _octal(header[148:156]) == sum(plain)
@@ -153,7 +153,7 @@ def _extend(member: Header, extended: Mapping[str, str]) -> None:
 
 
 def bad(why: str, cause: Exception | None = None) -> NoReturn:
-    """Refuse the archive; ``why`` goes on after "is refused: "."""
+    """Refuse the archive; ``why`` completes "Invalid archive: "."""
     raise HiveError(
         ErrorCode.BAD_REQUEST,
         f"Invalid archive: {why}. Nothing was changed.",

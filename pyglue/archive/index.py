@@ -1,4 +1,4 @@
-"""What an archive says of itself, in its last member; and how names are written."""
+"""An archive's index, which is its last member, and how names are written."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -12,13 +12,13 @@ _PLAIN: Final = " +=,@:()[]"
 PART_MAX: Final = 255
 DEPTH_MAX: Final = 64
 PATH_MAX: Final = 3000
-"""Longest name as it stands in an archive; room is left for where it is unpacked."""
+"""The longest name in an archive; the path that it is unpacked to needs space too."""
 LEFT_OUT_MAX: Final = 1001
 LEFT_OUT_LINE_MAX: Final = 1000
 
 
 class Kind(StrEnum):
-    """What an archive is of."""
+    """What an archive contains."""
 
     AGENT = "agent"
     HIVE = "hive"
@@ -33,7 +33,7 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole of it. ``version`` is of the hyperhive that wrote it."""
+    """The index. ``version`` is that of the hyperhive that wrote it."""
 
     format: int
     kind: Kind
@@ -45,12 +45,12 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def quote(name: bytes) -> str:
-    """Return one component of a path as it stands in an archive."""
+    """Return one component of a path as an archive has it."""
     return quote_from_bytes(name, safe=_PLAIN)
 
 
 def split(path: str) -> tuple[bytes, ...] | None:
-    """Return the components of a member's name; None if it is not ours to unpack."""
+    """Return the components of a member's name; None if the name is not allowed."""
     parts = path.split("/")
     found = tuple(unquote_to_bytes(part) for part in parts)
     good = (

@@ -1,9 +1,9 @@
-"""Unpacks an archive that anybody may have made: every member is checked first.
+"""Unpacks an archive from any source: every member is checked first.
 
-Only what ``writer`` writes is understood: regular files and directories (and links
-where they are allowed), behind ``headers``. Each component is opened in the one above
-and never through a link, so that nothing lands outside of its place, even while an
-agent works in it. Blocking.
+Only what ``writer`` writes is accepted: regular files and directories, and links where
+they are allowed (``headers`` reads them). Each component is opened in the one above,
+never through a link, so that nothing lands outside its place, even while an agent is
+working in it. Blocking.
 """
 
 import errno
@@ -35,14 +35,14 @@ from pyglue.strict_json import JsonError
 
 _CHUNK: Final = 1024 * 1024
 _END_MAX: Final = 1024 * 1024
-"""How many zeros may follow; tar fills up its last record."""
+"""How many zeros may follow; tar pads its last record."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much an archive may hold, and what the disk must keep; in bytes, unpacked."""
+    """How much an archive may contain, unpacked, and the space that must stay free."""
 
     entries: int
     file_bytes: int
@@ -55,8 +55,8 @@ class Limits:
 class Places:
     """Where members go: open directories by first component, single files by name.
 
-    ``owner``: who gets all of it; None leaves it with us, ``as_stored`` takes the
-    numbers of the archive. ``links``: whether symbolic links are made.
+    ``owner`` gets all of it; None: this process's user; ``as_stored`` uses the user and
+    group numbers of the archive. ``links``: whether symbolic links are made.
     """
 
     trees: Mapping[str, Folder]
@@ -77,9 +77,9 @@ class _State:
 def unpack(
     stream: BinaryIO | io.BufferedIOBase, kind: Kind, places: Places, limits: Limits
 ) -> Index:
-    """Unpack all of it and return its index, which agrees with what was unpacked.
+    """Unpack all of it and return its index, which matches what was unpacked.
 
-    What was unpacked before something wrong was met stays: remove the places then.
+    On an error, files that were already unpacked stay: the caller removes the places.
 
     Raises:
         HiveError: ``bad_request`` with what is wrong; ``too_large``; ``unavailable``
@@ -113,7 +113,7 @@ class _Unpacking:
         self._tops = {name: folder.fd for name, folder in places.trees.items()}
 
     def run(self, kind: Kind) -> Index:
-        """Take member after member; the index is the last."""
+        """Unpack one member after another; the index is the last."""
         while (member := self._headers.next()) is not None:
             parts = split(member.name)
             if parts is None:
@@ -225,7 +225,7 @@ class _Unpacking:
             _large(f"more than {limits.total_bytes} bytes")
 
     def _check_disk(self, place: int, size: int) -> None:
-        """Leave the rest of the hive room to write; it shares the disk."""
+        """Keep space for the rest of the hive, which shares the disk."""
         reserve = self._limits.reserve_bytes
         found = os.statvfs(place)
         if reserve and found.f_bavail * found.f_frsize < size + reserve:

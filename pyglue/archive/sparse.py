@@ -1,8 +1,8 @@
-"""How much of a file is data: an agent can make a file of any size from nothing.
+"""How much of a file is data: an agent can create a file of any size at no cost.
 
-``writer`` asks before it reads: zeros that are not on the disk would be read, hashed
-and packed all the same, for hours. Works by SEEK_DATA and SEEK_HOLE, which also tell
-holes from what a file system has compressed.
+``writer`` asks before it reads: otherwise zeros that are not on the disk would be read,
+hashed and packed, for hours. Uses SEEK_DATA and SEEK_HOLE, which also distinguish holes
+from data that a file system has compressed.
 """
 
 import errno
@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 HOLES_MAX: Final = 64 * 1024
-"""Bytes of holes that any file may have, in bytes."""
+"""Bytes of holes that any file may have."""
 _PIECES_MAX: Final = 10_000
 
 
@@ -24,7 +24,7 @@ def is_mostly_holes(descriptor: int, size: int) -> bool:
         except OSError as error:
             os.lseek(descriptor, 0, os.SEEK_SET)
             if error.errno != errno.ENXIO:  # ENXIO: no data from there on
-                return False  # this file system cannot tell
+                return False  # this file system does not report holes
             return size - data > max(data, HOLES_MAX)
         data += position - start
         if position >= size:

@@ -1,7 +1,7 @@
 """Reads a tree that an agent may be writing: no link is followed, nothing special read.
 
-Every directory is opened by its name in the one above, so that nothing that is put in
-the place of a component while we read leads anywhere else.
+Every directory is opened by its name in the one above, so that replacing a component
+while it is read leads nowhere else.
 """
 
 import errno
@@ -26,7 +26,7 @@ _WHY: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A directory, a file (open as ``descriptor`` until the next one) or a link."""
+    """A directory, a file (open as ``descriptor`` until the next entry) or a link."""
 
     name: str
     status: os.stat_result
@@ -36,17 +36,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that is not taken, and why."""
+    """Something that is left out, and why."""
 
     name: str
     why: str
 
 
 def walk(top: Folder, prefix: str, *, links: bool) -> Iterator[Entry | LeftOut]:
-    """Return all that is below ``top``, each directory before what is in it.
+    """Yield everything below ``top``, each directory before its contents.
 
-    Names begin with ``prefix``. A link is an entry with ``links``, else left out.
-    ``top`` itself is the first entry, and stays open as long as this goes on.
+    Names begin with ``prefix``. A link is an entry with ``links``, and left out
+    otherwise. ``top`` itself is the first entry, and stays open until the end.
     """
     status = top.status
     yield Entry(name=prefix, status=status)
@@ -74,7 +74,7 @@ def _below(
                 yield from _file(directory, name, path)
             else:
                 yield LeftOut(path, f"it is {_special(status.st_mode)}")
-        except FileNotFoundError:  # gone meanwhile
+        except FileNotFoundError:  # removed meanwhile
             continue
         except OSError as error:
             yield LeftOut(path, _why(error))

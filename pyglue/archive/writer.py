@@ -1,7 +1,8 @@
 """Writes an archive to a stream, member by member, and the index at the end.
 
 Blocking: hived does it in a thread, into a pipe. A file that shrinks while it is read
-is filled up with zeros, and said to be; one that grows is read as long as it was.
+is padded with zeros, and listed as changed; one that grows is read up to its first
+length.
 """
 
 import gzip
@@ -37,15 +38,15 @@ _CHUNK: Final = 1024 * 1024
 _LEVEL: Final = 3
 _SHOWN: Final = 300
 _INDEX_MAX: Final = {Kind.AGENT: 48 * 1024**2, Kind.HIVE: 768 * 1024**2}
-"""What members may take of the index; it is held in memory, and read with a limit."""
+"""Bytes of the index for members; it is kept in memory, and read with a limit."""
 AGAIN_MAX: Final = 1024**3
-"""Bytes that are read once more because a file has several names (hard links)."""
+"""Bytes that are read again because a file has several names (hard links)."""
 _MEMBER: Final = 128
-"""What a member takes beside its name."""
+"""Bytes that a member takes besides its name."""
 
 
 class Writer:
-    """One archive being written; ``finish`` ends it."""
+    """An archive being written; ``finish`` completes it."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Writer:
         total_max: int,
         hidden: Hidden = _NOTHING,
     ) -> None:
-        """In files of agents, what ``hidden`` has stands for what it names."""
+        """In agents' files, each value in ``hidden`` is replaced as ``hidden`` says."""
         self._hidden = hidden
         self._zip = gzip.GzipFile(
             filename="", fileobj=stream, mode="wb", compresslevel=_LEVEL, mtime=0
@@ -78,13 +79,13 @@ class Writer:
         self.left_out: list[str] = []
 
     def add_bytes(self, name: str, data: bytes, *, mode: int = 0o600) -> None:
-        """Add a file that the host makes."""
+        """Add a file with this content."""
         info = self._info(name, mode=mode, uid=os.geteuid(), gid=os.getegid())
         info.size = len(data)
         self._add(info, io.BytesIO(data))
 
     def add_file(self, name: str, path: Path, *, size: int | None = None) -> None:
-        """Add a file of the host's own, or its first ``size`` bytes."""
+        """Add one of the host's own files, or its first ``size`` bytes."""
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             info = self._of(name, status)
@@ -92,7 +93,7 @@ class Writer:
             self._add(info, file)
 
     def add_tree(self, name: str, top: Folder, *, links: bool) -> None:
-        """Add what is below ``top``, written by whomever; see ``walk``."""
+        """Add everything below ``top``, whoever wrote it; see ``walk``."""
         for found in walk(top, name, links=links):
             match found:
                 case LeftOut():
@@ -122,13 +123,13 @@ class Writer:
                 self._add(info, Masked(file, self._hidden) if self._hidden else file)
 
     def _too_much(self, found: Entry, descriptor: int) -> str | None:
-        """Return why a file is not read: an agent can make it look like any amount."""
+        """Return why a file is not read: an agent can make it seem any size."""
         size = found.status.st_size
         if size > self._file_max:
             return f"it has more than {self._file_max} bytes"
         if is_mostly_holes(descriptor, size):
             return f"it is sparse: most of its {size} bytes are holes"
-        # In a hive each agent has totals of its own: one does not use up another's.
+        # In a hive, each agent has its own totals: one cannot use up another's.
         parts = 2 if self._kind is Kind.HIVE else 0
         part = "/".join(found.name.split("/")[:parts])
         if found.status.st_nlink > 1:
@@ -144,7 +145,7 @@ class Writer:
         return None
 
     def leave_out(self, name: str, why: str) -> None:
-        """Note that something is not in the archive."""
+        """Record that something is not in the archive."""
         if len(name) > 2 * _SHOWN:
             name = f"{name[:_SHOWN]}…{name[-_SHOWN:]}"
         if len(self.left_out) < LEFT_OUT_MAX - 1:
@@ -208,7 +209,7 @@ def _too_many(what: str, name: str) -> HiveError:
 
 
 class _Exactly(io.RawIOBase):
-    """``size`` bytes of a file, hashed; zeros where it has become shorter."""
+    """``size`` bytes of a file, hashed; zeros where it has been shortened."""
 
     def __init__(self, file: Readable, size: int) -> None:
         self._file = file

@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0 over Unix stream sockets, one JSON object a line.
+"""JSON-RPC 2.0 over Unix stream sockets, one JSON object per line.
 
-Every process of the hive speaks this and nothing else to the others. The first
-line each way is ``hello`` with the protocol version; then both ends may call and
+All processes of the hive talk to each other this way and no other. The first line
+in each direction is ``hello`` with the protocol version; then both ends may call and
 notify. Parameters are decoded straight into the structs of ``pyglue.api``, so a
 handler never sees an unchecked field. ``Connection`` is the asyncio side,
 ``SyncClient`` the blocking one.

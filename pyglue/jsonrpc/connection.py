@@ -1,8 +1,8 @@
 """One end of a connection in the event loop, symmetrical: both ends may call.
 
-``sockets`` makes them. Requests run concurrently and are answered in any order;
+``sockets`` creates them. Requests run concurrently and are answered in any order;
 ``$/cancel`` cancels one, and a lost connection cancels all of them. ``lines`` bounds
-what the other side can make this one do: a peer has a limited number of calls in
+what one peer can cost: it has a limited number of calls in
 flight, and lines are read no faster than its ``Peer`` allows.
 """
 
@@ -65,7 +65,7 @@ class Connection(LineProtocol):
         self.handlers = handlers
         self.hello: HelloParams | HelloResult | None = None
         self.line_max: float = math.inf
-        """Longest line that the other side accepts; longer ones are refused here."""
+        """The longest line that the other side accepts; longer ones are not sent."""
         self._ids = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[Any], type[Any]]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -78,9 +78,9 @@ class Connection(LineProtocol):
         """Call the other side and return its answer.
 
         Raises:
-            HiveError: what the other side refused with; ``unavailable`` when the
+            HiveError: the other side's refusal; ``unavailable`` when the
                 connection is lost; ``timeout`` after ``timeout`` seconds;
-                ``too_large`` for parameters that it would not take.
+                ``too_large`` for parameters that it would not accept.
         """
         if self._transport is None or self.closed:
             raise lost()
@@ -104,9 +104,9 @@ class Connection(LineProtocol):
                 self.notify(CANCEL, CancelParams(id=request))
 
     def notify(self, note: Note[P], params: P) -> None:
-        """Send a notification; nothing happens on a lost connection.
+        """Send a notification; a lost connection is ignored.
 
-        One that the other side would not take is left out.
+        A notification that is too long for the other side is dropped.
         """
         line = note_line(note.name, params)
         try:
@@ -115,7 +115,7 @@ class Connection(LineProtocol):
             _log.warning("could not send a notification: %s", error.message)
 
     def greeted(self, hello: HelloParams) -> None:
-        """Take the other side's hello; from here on it may be idle."""
+        """Accept the other side's hello; from now on it may be idle."""
         self.hello = hello
         if self._last_call is not None:
             self._last_call.cancel()
@@ -144,13 +144,13 @@ class Connection(LineProtocol):
             self._called(envelope.id, envelope.method, envelope.params, len(line))
 
     def _refused_text(self, line: bytes, error: JsonError) -> bool:
-        """Refuse one line for half of a character: all around it can be read."""
+        """Refuse one line with half of a character; the lines around it are readable."""
         try:
             envelope = decode_envelope(strict_json.with_whole_characters(line))
         except JsonError:
             return False
         if envelope.method is None:
-            return False  # an answer that nobody can have
+            return False  # an answer that is too long for the other side
         if envelope.id is not None:
             self._refuse(envelope.id, error)
         return True

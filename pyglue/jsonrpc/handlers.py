@@ -1,4 +1,4 @@
-"""What one side of a connection answers: the handler of each call and notification."""
+"""Handlers of calls and notifications: what one side of a connection answers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
@@ -13,14 +13,14 @@ R = TypeVar("R", bound=Result)
 
 
 class Registered(NamedTuple):
-    """A handler, and the reader of its parameters."""
+    """A handler, and what decodes its parameters."""
 
     decode: Callable[[msgspec.Raw], Any]
     fn: Callable[[Any], Any]
 
 
 class Handlers:
-    """What one side of a connection answers to."""
+    """The calls and notifications that one side of a connection handles."""
 
     def __init__(self) -> None:
         self._methods: dict[str, Registered] = {}
@@ -43,7 +43,7 @@ class Handlers:
     def on_done(
         self, method: Method[P, Done], fn: Callable[[P], Awaitable[object]]
     ) -> None:
-        """Answer ``method``, which has no result, once ``fn`` has returned."""
+        """Answer ``method``, which has no result, when ``fn`` has returned."""
 
         async def done(params: P) -> Done:
             await fn(params)
@@ -57,7 +57,7 @@ class Handlers:
         self._notes[note.name] = Registered(decode, fn)
 
     def names(self) -> frozenset[str]:
-        """Return the names of all calls that are answered."""
+        """Return the names of all calls that have a handler."""
         return frozenset(self._methods)
 
     def method(self, name: str) -> Registered | None:

@@ -1,9 +1,9 @@
-"""Lines to and from the other side of a connection, within the limits of its peer.
+"""Sends and receives the lines of a connection, within the limits of its peer.
 
-The base of ``Connection``, which knows nothing of calls. It splits what arrives into
-lines and handles a few at a time, so that others get their turn. It stops reading while
-the peer has used up its units or leaves answers unread, and drops a peer for which too
-much is held.
+The base of ``Connection``; it knows nothing about calls. It splits incoming bytes into
+lines and handles a few at a time, so that other connections get their turn. It stops
+reading while the peer has used up its units or leaves answers unread, and drops a peer
+for which too much is buffered.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pyglue.jsonrpc.peer import Peer
 from pyglue.jsonrpc.wire import error_line
 
 Clean = Callable[[bytes], bytes]
-"""Takes out of a line what may not be kept or shown."""
+"""Removes from a line what must not be stored or shown."""
 
 
 class LineProtocol(asyncio.Protocol, ABC):
@@ -27,7 +27,7 @@ class LineProtocol(asyncio.Protocol, ABC):
     def __init__(
         self, *, peer: Peer, expects_hello: bool, clean: Clean | None = None
     ) -> None:
-        """``clean`` is given each line that arrives, and returns the one to handle."""
+        """``clean`` gets each incoming line and returns the line to handle."""
         self.peer = peer
         self._clean = clean
         self.peer_uid: int | None = None
@@ -37,11 +37,11 @@ class LineProtocol(asyncio.Protocol, ABC):
         self._expects_hello = expects_hello
         self._searched = 0
         self._wake: asyncio.Handle | None = None
-        """When it continues with what it has read."""
+        """When it continues with lines already read."""
         self._last_call: asyncio.TimerHandle | None = None
-        """When it is dropped, for want of a hello or after ``close``."""
+        """When it is dropped: without a hello, or after ``close``."""
         self._line_bytes = 0
-        """Size of the lines that are still being handled."""
+        """Bytes of the lines that are still being handled."""
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -55,12 +55,12 @@ class LineProtocol(asyncio.Protocol, ABC):
 
     @abstractmethod
     def _lost(self) -> None:
-        """Fail what is pending: the connection is gone."""
+        """Fail pending work: the connection is gone."""
 
     # --- what callers use -----------------------------------------------------
 
     async def drained(self) -> None:
-        """Wait while the other side reads too slowly, or until it is gone."""
+        """Wait until the other side has caught up reading, or is gone."""
         while self._writable is not None and not self.closed:
             await asyncio.shield(self._writable)
 
@@ -72,32 +72,32 @@ class LineProtocol(asyncio.Protocol, ABC):
             self._on_close.append(callback)
 
     def close(self) -> None:
-        """Send what is buffered, then close; drop a peer that does not read it."""
+        """Send buffered data, then close; drop a peer that does not read it."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._drop_in(self._limits.close_s)
 
     def abort(self) -> None:
-        """Close at once, and forget what is buffered."""
+        """Close at once, and discard buffered data."""
         self._buffer.clear()
         if self._transport is not None:
             self._transport.abort()
 
     def held(self) -> int:
-        """Return the bytes held for the other side."""
+        """Return the bytes buffered for the other side."""
         unread = 0
         if self._transport is not None:
             unread = self._transport.get_write_buffer_size()
         return len(self._buffer) + self._line_bytes + unread
 
     async def wait_closed(self) -> None:
-        """Return when the connection is gone."""
+        """Wait until the connection is gone."""
         await asyncio.shield(self._closed)
 
     # --- asyncio's side -------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember who is on the other end."""
+        """Record who is at the other end."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_high)
         if self._expects_hello:
@@ -106,7 +106,7 @@ class LineProtocol(asyncio.Protocol, ABC):
         self.peer_pid, self.peer_uid = peer_of(sock)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Fail what is pending, and call whoever asked for it."""
+        """Fail pending work, and call the ``on_close`` callbacks."""
         self.closed = True
         self._transport = None
         self._buffer.clear()
@@ -133,7 +133,7 @@ class LineProtocol(asyncio.Protocol, ABC):
         self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived, and handle as much of it as the peer is allowed."""
+        """Accept incoming bytes, and handle as many lines as the peer is allowed."""
         self.peer.charge(1, len(data))
         self._buffer += data
         self._go_on()

@@ -1,8 +1,9 @@
 """A server's side: listening, accepting within limits, and the first hello.
 
-hived and the tests' stand-ins for it serve with this. Connections are taken a few at a
-time and only as fast as their peer may work; one too many is told so and closed. When
-descriptors run out, the listener rests a second instead of trying in a loop.
+hived, and the tests' stand-ins for it, serve with this. Connections are accepted a few
+at a time, and only as fast as their peer's limits allow; one too many is refused with a
+reason. When descriptors run out, the listener pauses for a second instead of retrying
+in a loop.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ _NO_ROOM_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 Session = Callable[[Connection, HelloParams], tuple[HelloResult, Handlers]]
-"""Makes of a checked hello what is answered and who handles the rest."""
+"""Returns the result of a checked hello, and the handlers of the connection."""
 
 
 class Server:
@@ -63,12 +64,12 @@ class Server:
         self._refused: deque[socket.socket] = deque()
         self._wake: asyncio.TimerHandle | None = None
         self._gate = Peer(limits)
-        """Paces what is accepted, whoever comes."""
+        """Paces all connections, whoever opens them."""
         self._said_at = -HIVED.log_s
         self._loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
-        """Stop listening and drop every connection; again is no error."""
+        """Stop listening and drop every connection. Idempotent."""
         if self._sock.fileno() < 0:
             return
         if self._wake is not None:
@@ -125,7 +126,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     def _turn_away(self, sock: socket.socket, count: int) -> None:
-        """Say why, and leave a caller the time to read it before it sees the end."""
+        """Send the reason, and give the caller time to read it before closing."""
         with contextlib.suppress(OSError):
             sock.send(_full(count))
         self._refused.append(sock)
@@ -179,10 +180,10 @@ async def serve(
 ) -> Server:
     """Listen at ``path``; ``session`` is called for each connection's hello.
 
-    Anything but ``hello`` before the hello is refused, and so is another protocol
-    version. ``session`` may raise a HiveError, which the caller is told. All who
-    connect are one peer, or with ``by_uid`` each user is; peers are also counted in
-    ``pool``. ``clean`` is given each line that arrives, and returns the one to handle.
+    Anything before the hello is refused, and so is another protocol version.
+    ``session`` may raise a HiveError, which is sent to the caller. All callers are one
+    peer, or with ``by_uid`` each user is one; peers are also counted in ``pool``.
+    ``clean`` gets each incoming line and returns the line to handle.
     """
     sock = bind_unix(path, mode=mode, gid=gid, kind=socket.SOCK_STREAM)
     return Server(
@@ -196,7 +197,7 @@ def _full(count: int) -> bytes:
 
 
 class _Version(msgspec.Struct):
-    """All that is certain of another version's hello."""
+    """The only field that every version's hello is sure to have."""
 
     protocol: int = PROTOCOL
 

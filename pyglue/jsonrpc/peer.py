@@ -1,10 +1,10 @@
 """The usage of a listener by one peer, counted over all of its connections.
 
-A ``Peer`` is an agent on its socket, the relay, or a user on the operator's socket. It
-has so many connections, calls and bytes (``pyglue.limits``), and a bucket of units that
-reading, lines, answers and refusals are charged to. A connection asks here before it
-reads on. A ``Pool`` adds up all agents, so that many of them do not take together what
-none may take alone. Only the event loop's thread touches any of this.
+A ``Peer`` is an agent on its socket, the relay, or a user on the operator's socket. Its
+connections, calls and bytes are limited (``pyglue.limits``), and reading, lines,
+answers and refusals are charged to a bucket of units. A connection asks here before it
+reads on. A ``Pool`` adds up all agents, so that together they cannot exceed what one
+alone may not. Only the event loop's thread uses any of this.
 """
 
 import math
@@ -15,21 +15,21 @@ from typing import Final, Protocol
 from pyglue.limits import RpcLimits
 
 _REFILL_S: Final = 0.1
-"""A bucket that ran empty is used again when it holds this much of its rate."""
+"""Seconds of its rate that an empty bucket must regain before it is used again."""
 
 
 class Member(Protocol):
-    """A connection, as far as its peer sees it."""
+    """A connection, as its peer sees it."""
 
     def held(self) -> int:
-        """Return the bytes that are held for it."""
+        """Return the bytes that are buffered for it."""
 
     def abort(self) -> None:
-        """Drop it now, with all that is held for it."""
+        """Drop it now, and discard everything buffered for it."""
 
 
 class Pool:
-    """What many peers may take together."""
+    """What several peers may use together."""
 
     def __init__(self, *, connections: int, bytes_max: int) -> None:
         self.peers: set[Peer] = set()
@@ -40,11 +40,11 @@ class Pool:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody may connect for now."""
+        """Whether it has no connection left."""
         return self.connections >= self._connections_max
 
     def shrink(self) -> None:
-        """Drop connections of whoever holds most while too much is held."""
+        """While too much is buffered, drop a connection of the peer with the most."""
         while self.bytes > self._bytes_max:
             largest = max(self.peers, key=lambda peer: peer.bytes)
             if not largest.drop_largest():
@@ -64,13 +64,13 @@ class Peer:
         self.limits = limits
         self.connections: set[Member] = set()
         self.running = 0
-        """Calls that run."""
+        """Running calls."""
         self.bytes = 0
-        """Bytes held, when it was last looked at."""
+        """Buffered bytes, when last measured."""
         self.refused = 0
-        """Connections and lines that were refused, ever."""
+        """Refused connections and lines, in total."""
         self.dropped = 0
-        """Connections that were dropped because too much was held for them, ever."""
+        """Connections dropped because too much was buffered for them, in total."""
         self._pool = pool
         self._clock = clock
         self._left = limits.bucket.burst
@@ -92,7 +92,7 @@ class Peer:
         return True
 
     def leave(self, member: Member) -> None:
-        """Count it no more; again is no error."""
+        """Stop counting it. Idempotent."""
         if member not in self.connections:
             return
         self.connections.discard(member)
@@ -111,11 +111,11 @@ class Peer:
     # --- work ---------------------------------------------------------------------
 
     def charge(self, units: float, size: int = 0) -> None:
-        """Take units, and those of ``size`` bytes; more than there are is a debt."""
+        """Take units, and those for ``size`` bytes; the balance may become negative."""
         self._left -= units + size / self.limits.bucket.unit_bytes
 
     def refuse(self) -> None:
-        """Count and charge what is refused."""
+        """Count and charge a refusal."""
         self.refused += 1
         self.charge(self.limits.bucket.refusal)
 
@@ -131,7 +131,7 @@ class Peer:
     # --- memory -------------------------------------------------------------------
 
     def shrink(self) -> None:
-        """Look at what is held, and drop what is too much: the largest first."""
+        """Measure what is buffered, and drop the largest connections over the limit."""
         self._measure()
         while self.bytes > self.limits.bytes_all and self.drop_largest():
             pass
@@ -139,7 +139,7 @@ class Peer:
             self._pool.shrink()
 
     def drop_largest(self) -> bool:
-        """Drop the connection that holds most; False if none holds anything."""
+        """Drop the connection with the most buffered; False if nothing is buffered."""
         largest = max(self.connections, key=lambda one: one.held(), default=None)
         if largest is None or largest.held() == 0:
             self._measure()

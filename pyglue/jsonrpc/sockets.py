@@ -1,4 +1,4 @@
-"""Creating sockets: a client's connection, and those that a server binds.
+"""Creates sockets: a client's connection, and those that a server binds.
 
 Paths longer than the 107 bytes that Unix sockets allow work too.
 """
@@ -23,7 +23,7 @@ _PATH_MAX: Final = 107
 
 @contextlib.contextmanager
 def short_path(path: Path | str) -> Iterator[str]:
-    """Give a name for a socket that fits what ``sockaddr_un`` holds."""
+    """Yield a name for a socket that fits into ``sockaddr_un``."""
     path = Path(path)
     if len(os.fsencode(path)) <= _PATH_MAX:
         yield str(path)
@@ -36,7 +36,7 @@ def short_path(path: Path | str) -> Iterator[str]:
 
 
 def not_there(path: Path | str, error: OSError) -> HiveError:
-    """Return what a caller hears when nobody listens at ``path``."""
+    """Return the error for a caller when nobody listens at ``path``."""
     return HiveError(
         ErrorCode.UNAVAILABLE,
         f"hived does not answer at {path} ({error.strerror or error}). Is the hive "
@@ -77,10 +77,10 @@ async def connect(
 
 
 def bind_unix(path: Path, *, mode: int, gid: int | None, kind: int) -> socket.socket:
-    """Bind and listen, replacing what a dead process left.
+    """Bind and listen, replacing the socket of a dead process.
 
-    The socket is made under another name and renamed into place, so that it is
-    never there with a wrong mode and a client never sees the path missing.
+    The socket is created under another name and renamed into place, so that it never
+    exists with the wrong mode and the path is never missing.
     """
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)

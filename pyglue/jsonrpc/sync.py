@@ -1,6 +1,6 @@
 """The blocking client of the dashboard and the CLI.
 
-One call at a time: use one a thread, or a pool of them.
+One call at a time: use one per thread, or a pool.
 """
 
 import contextlib
@@ -12,15 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyglue import strict_json
-from pyglue.api.common import (
-    HELLO,
-    PROTOCOL,
-    HelloParams,
-    Method,
-    Note,
-    Params,
-    Result,
-)
+from pyglue.api.common import HELLO, PROTOCOL, HelloParams, Method, Note, Params, Result
 from pyglue.api.events import Event, GapParams
 from pyglue.api.operator import EVENT, GAP
 from pyglue.errors import ErrorCode, HiveError
@@ -53,7 +45,7 @@ class SyncClient:
         timeout: float = 60.0,
         hello_s: float | None = None,
     ) -> None:
-        """Connect and say hello; ``timeout`` in seconds holds for every call.
+        """Connect and say hello; ``timeout``, in seconds, applies to every call.
 
         Raises:
             HiveError: ``unavailable`` when nobody listens, the hello's refusal, or
@@ -65,7 +57,9 @@ class SyncClient:
         self._notes: list[Envelope] = []
         self._sending = threading.Lock()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._sock.settimeout(hello_s)  # a full queue of connections makes one wait
+        self._sock.settimeout(
+            hello_s
+        )  # connecting blocks while the queue of connections is full
         try:
             with short_path(path) as name:
                 self._sock.connect(name)
@@ -94,9 +88,9 @@ class SyncClient:
         """Call and wait for the answer.
 
         Raises:
-            HiveError: what hived refused with, ``unavailable`` when the connection
-                is lost, ``timeout`` (which ends the connection), ``too_large`` for
-                parameters that it would not take.
+            HiveError: hived's refusal, ``unavailable`` when the connection is lost,
+                ``timeout`` (which ends the connection), ``too_large`` for parameters
+                that it would not accept.
         """
         request = next(self._ids)
         line = call_line(request, method.name, params)
@@ -116,7 +110,7 @@ class SyncClient:
         return decode_result(envelope, method.result)
 
     def notify(self, note: Note[P], params: P) -> None:
-        """Send a notification; from any thread, also while another one waits.
+        """Send a notification, from any thread, even while another one waits.
 
         Raises:
             HiveError: ``unavailable`` when the connection is lost.

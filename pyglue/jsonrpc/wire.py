@@ -1,6 +1,6 @@
 """The lines themselves: envelopes, their encoding, and errors in transit.
 
-Used by both clients and the server beside it; nothing here knows of sockets.
+Used by the server and both clients; nothing here knows about sockets.
 """
 
 from typing import Any, Final, TypeVar
@@ -30,7 +30,7 @@ class WireError(msgspec.Struct, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """Any incoming line; which fields are set tells what it is."""
+    """Any incoming line; the fields that are set tell what it is."""
 
     jsonrpc: str = ""
     id: int | None = None
@@ -51,7 +51,7 @@ def _encode(envelope: dict[str, object]) -> bytes:
         wrong = ord(error.object[error.start])
         raise HiveError(
             ErrorCode.BAD_REQUEST,
-            f"Invalid arguments: no Unicode: U+{wrong:04X} at character "
+            f"Invalid arguments: not Unicode: U+{wrong:04X} at character "
             f"{error.start + 1} is half of a surrogate pair. Send whole characters.",
         ) from None
 
@@ -63,10 +63,10 @@ def call_line(request: int, name: str, params: Params) -> bytes:
 
 
 def check_length(line: bytes, longest: float, name: str) -> bytes:
-    """Return a line that the other side takes: one too long ends a connection.
+    """Return a line that the other side accepts: a longer one would end the connection.
 
     Raises:
-        HiveError: ``too_large``; the connection is as it was.
+        HiveError: ``too_large``; nothing was sent.
     """
     if len(line) - 1 > longest:
         raise HiveError(
@@ -101,7 +101,7 @@ def decode_result(envelope: Envelope, result: type[T]) -> T:
     """Return the typed answer.
 
     Raises:
-        HiveError: what came instead of it, or ``internal`` if it has a wrong shape.
+        HiveError: the error that came instead, or ``internal`` for a wrong shape.
     """
     if envelope.error is not None:
         raise _from_wire(envelope.error)
@@ -111,7 +111,7 @@ def decode_result(envelope: Envelope, result: type[T]) -> T:
 
 
 def lost() -> HiveError:
-    """Return what a caller hears whose connection went away."""
+    """Return the error for a caller whose connection was lost."""
     return HiveError(
         ErrorCode.UNAVAILABLE, "The connection was lost before the answer came."
     )
